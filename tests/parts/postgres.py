@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Debian's PostgreSQL on a free port in a temporary folder."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from parts.ports import free_port, listens, wait_until
+
+
+def programs() -> Path:
+    """The newest installed PostgreSQL's folder of programs."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    assert versions, "PostgreSQL is not installed (apt-get install postgresql)"
+    return versions[-1]
+
+
+@contextmanager
+def postgres(directory: Path) -> Iterator[str]:
+    """A server with durable settings; yields `postgresql://ddnsd@127.0.0.1:PORT` without a database name."""
+    data, port = directory / "data", free_port()
+    directory.mkdir(parents=True, exist_ok=True)
+    as_user: dict[str, object] = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        owner = pwd.getpwnam("postgres")
+        for folder in (directory, *directory.parents):
+            if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
+                folder.chmod(0o755)
+        shutil.chown(directory, owner.pw_uid, owner.pw_gid)
+        as_user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [owner.pw_gid]}
+    subprocess.run(
+        [programs() / "initdb", "-D", data, "-U", "ddnsd", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+        check=True, capture_output=True, **as_user,
+    )  # fmt: skip
+    with (directory / "postgres.log").open("wb") as log:
+        server = subprocess.Popen(
+            [programs() / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+             "-c", f"unix_socket_directories={directory}", "-c", "max_connections=60"],
+            stdout=log, stderr=subprocess.STDOUT, **as_user,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: listens(port), what="PostgreSQL")
+        wait_until(lambda: _ready(port), what="PostgreSQL accepts")
+        yield f"postgresql://ddnsd@127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _ready(port: int) -> bool:
+    return subprocess.run([programs() / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True).returncode == 0
+
+
+def create_database(server: str, name: str) -> str:
+    """Create a database; answers the URL that `DDNSD_DATABASE_URL` takes."""
+    subprocess.run([programs() / "psql", f"{server}/postgres", "-qc", f'CREATE DATABASE "{name}"'], check=True)
+    return f"{server}/{name}"

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running `ddnsd dev`: the service with a BIND of its own, and what a test asks of it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.query
+import requests
+
+from parts.ports import free_port, wait_until
+
+DOMAIN = "dyn.example.org"
+
+
+@dataclass
+class Service:
+    """One service: its addresses, its folder, its process."""
+
+    dir: Path
+    http_port: int
+    dns_port: int
+    command: tuple[str, ...] = ("dev",)
+    settings: dict[str, str] = field(default_factory=dict)
+    domain: str = DOMAIN
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def log(self) -> Path:
+        """Everything that the service printed, on both streams."""
+        return self.dir / "service.log"
+
+    @property
+    def env(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DDNSD_")}
+        return inherited | {
+            "DDNSD_DIR": str(self.dir),
+            "DDNSD_HTTP": f"127.0.0.1:{self.http_port}",
+            "DDNSD_DNS": f"127.0.0.1:{self.dns_port}",
+            "DDNSD_DOMAIN": self.domain,
+            **self.settings,
+        }
+
+    @property
+    def admin_token(self) -> str:
+        return (self.dir / "admin.token").read_text().strip()
+
+    def start(self) -> None:
+        """Start and wait for the line `ready: URL`."""
+        self.dir.mkdir(parents=True, exist_ok=True)
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ddnsd", *self.command],
+                env=self.env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        def ready() -> bool:
+            assert self.process is not None
+            text = self.log.read_bytes()[begin:].decode(errors="replace")
+            assert self.process.poll() is None, text
+            return any(line.startswith("ready: ") for line in text.splitlines())
+
+        wait_until(ready, what="ready line")
+
+    def kill(self) -> None:
+        """`kill -9`, as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ctrl-C, and wait."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+
+    def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run another `ddnsd` command with the same settings."""
+        return subprocess.run(
+            [sys.executable, "-m", "ddnsd", *args], env=self.env, capture_output=True, text=True, check=check, timeout=60
+        )
+
+    def user(self, name: str) -> str:
+        """Create the user and answer a token of theirs."""
+        self.cli("user", "add", name)
+        return self.cli("token", "add", name, "--name", "test").stdout.strip()
+
+    def get(self, path: str, token: str | None = None, **kwargs: Any) -> requests.Response:
+        """GET with an optional Bearer token."""
+        return self.request("GET", path, token, **kwargs)
+
+    def request(self, method: str, path: str, token: str | None = None, **kwargs: Any) -> requests.Response:
+        headers = dict(kwargs.pop("headers", {}))
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return requests.request(
+            method, self.url + path, headers=headers, timeout=15, allow_redirects=False, **kwargs
+        )
+
+    def register(self, name: str, token: str | None = None, **params: str) -> str:
+        """Register `name` (a label, or a full name) and answer its secret."""
+        fqdn = name if "." in name else f"{name}.{self.domain}"
+        answer = self.get("/nic/register", token or self.admin_token, params={"fqdn": fqdn, **params})
+        assert answer.status_code == 200, answer.text
+        secret: str = answer.json()["host"]["update_secret"]
+        return secret
+
+    def dig(self, name: str, rtype: str = "A") -> list[str]:
+        """The records of that type that BIND answers, as sorted texts; [] when there are none."""
+        query = dns.message.make_query(name, rtype)
+        answer = dns.query.udp(query, "127.0.0.1", port=self.dns_port, timeout=3)
+        return sorted(rdata.to_text() for rrset in answer.answer for rdata in rrset)
+
+    def named_pid(self) -> int:
+        """The process id of the BIND that this service started."""
+        return int((self.dir / "bind" / "named.pid").read_text())
+
+
+@contextmanager
+def dev(directory: Path, **settings: str) -> Iterator[Service]:
+    """`ddnsd dev` on free ports in `directory`; keyword settings become `DDNSD_…` variables."""
+    service = Service(directory, free_port(), free_port(), settings={f"DDNSD_{k.upper()}": v for k, v in settings.items()})
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the administration commands do beside the running service.
+
+They change the store; the service notices rows that DNS does not hold yet within about a second.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from ddnsd.registry import accounts, domains, names, updates
+from ddnsd.registry.errors import Invalid, NoHost
+from ddnsd.settings import Settings
+from ddnsd.store import migrate, queries, tables
+from ddnsd.store.database import PostgresStore, SqliteStore, StoreDown, open_store
+from ddnsd.store.lookup import Lookups
+from ddnsd.store.rows import Domain, Host
+from ddnsd.zones import check, errors
+from ddnsd.zones import reconcile as zone_reconcile
+from ddnsd.zones.bind import Bind, BindError
+from ddnsd.zones.reconcile import Difference
+from ddnsd.zones.tsig import TsigKey
+from ddnsd.zones.writer import Writer
+
+T = TypeVar("T")
+
+ACTOR = "ddnsd"
+
+
+class AdminError(Exception):
+    """a command cannot do what it is asked"""
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[SqliteStore | PostgresStore]:
+    """The store, closed at the end."""
+    store = open_store(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def with_store(url: str, work: Callable[[Connection], T]) -> T:
+    """Run one transaction. Raises StoreDown, AdminError where there is no schema."""
+    await check_schema(url)
+    async with opened(url) as store:
+        return await store.transact(work)
+
+
+async def check_schema(url: str) -> None:
+    """Raises AdminError unless the database has the newest schema."""
+    async with opened(url) as store:
+        try:
+            found = await store.read(migrate.revision)
+        except DBAPIError as error:
+            raise StoreDown(str(error.orig)) from None
+    if found != migrate.newest():
+        raise AdminError("the database does not have this version's schema: run `ddnsd db upgrade`")
+
+
+# ---- domains
+
+
+async def add_domain(
+    settings: Settings, name: str, owner: str, primary: str | None, key: TsigKey | None, algorithm: str,
+    columns: dict[str, Any],
+) -> None:  # fmt: skip
+    """Add a domain once its zone takes our updates. Raises Invalid, BindError, DnsError, AdminError."""
+    where = primary or settings.primary
+
+    def ruled(connection: Connection) -> None:
+        accounts.user_named(connection, owner)
+        if problem := domains.problem_of_domain(connection, name):
+            raise Invalid(name=problem)
+
+    await with_store(settings.store_url, ruled)
+    if key is None:
+        key = await asyncio.to_thread(_provision, settings, name, algorithm)
+    await check.accepts_updates(name, where, key)
+    used = key
+
+    def keep(connection: Connection) -> None:
+        domains.add_domain(connection, name, accounts.user_named(connection, owner), used, where, **columns)
+
+    await with_store(settings.store_url, keep)
+
+
+def _provision(settings: Settings, name: str, algorithm: str) -> TsigKey:
+    if settings.rndc_key is None:
+        raise AdminError(
+            "no BIND to create the zone on: give --key-file (and --primary) of an existing zone, or set DDNSD_RNDC_KEY"
+        )
+    return Bind(settings.bind_dir or settings.dir / "bind", settings.rndc_key).provision(name, algorithm)
+
+
+def set_domain(connection: Connection, name: str, columns: dict[str, Any]) -> None:
+    """Change a domain; with a new TTL all of its hosts are sent again."""
+    domains.set_domain(connection, name, **columns)
+    if "ttl" in columns:
+        domain = queries.domain(connection, name)
+        assert domain is not None
+        queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
+
+
+# ---- hosts
+
+
+def _host(connection: Connection, fqdn: str) -> Host:
+    host = queries.host(connection, fqdn)
+    if host is None:
+        raise NoHost(f"there is no host {fqdn}")
+    return host
+
+
+def block(connection: Connection, fqdn: str) -> None:
+    """Block a host. Raises NoHost."""
+    host = _host(connection, fqdn)
+    updates.block(connection, host.id, fqdn, ACTOR, None)
+    queries.wish_again(connection, [host.id])
+
+
+def unblock(connection: Connection, fqdn: str) -> None:
+    """Lift a block or a flag. Raises NoHost."""
+    host = _host(connection, fqdn)
+    updates.unblock(connection, host.id, fqdn, ACTOR)
+    queries.wish_again(connection, [host.id])
+
+
+def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None:
+    """Change columns of a host. Raises NoHost."""
+    host = _host(connection, fqdn)
+    queries.set_host(connection, host.id, **columns)
+    queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)))
+    queries.wish_again(connection, [host.id])
+
+
+async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:
+    """Add a related name. Raises NoHost, Invalid, DnsError."""
+    name = f"{label}.{fqdn}"
+    if problem := names.problem(name) or (f"{label!r} is more than a label" if "." in label else None):
+        raise Invalid(label=problem)
+    try:
+        low_bits = str(ipaddress.IPv6Address(interface_id))
+    except ValueError:
+        raise Invalid(interface_id=f"{interface_id!r} is not an interface id such as ::7") from None
+    async with opened(settings.store_url) as store:
+        host = await store.read(lambda c: _host(c, fqdn))
+        domain = await store.read(lambda c: queries.domain(c, host.domain))
+        assert domain is not None
+        if await check.in_use(domain, name):
+            raise Invalid(label=f"{name} stands in the zone already")
+
+        def work(connection: Connection) -> None:
+            if queries.taken(connection, name):
+                raise Invalid(label=f"{name} is taken")
+            values = {"host_id": host.id, "fqdn": name, "interface_id": low_bits}
+            connection.execute(insert(tables.related).values(**values))
+            queries.wish_again(connection, [host.id])
+
+        await store.transact(work)
+
+
+# ---- reconcile, doctor
+
+
+async def reconcile(settings: Settings, *, repair: bool) -> list[Difference]:
+    """Every difference between store and zones; with `repair` DNS follows when this returns.
+
+    Raises DnsError, StoreDown, AdminError.
+    """
+    await check_schema(settings.store_url)
+    async with opened(settings.store_url) as store:
+        found: dict[int, list[Difference]] = {}
+        for domain in await store.read(queries.all_domains):
+            if differences := await zone_reconcile.differences(store, domain):
+                found[domain.id] = differences
+        if repair and found:
+            await _repair(store, settings, found)
+    return [difference for differences in found.values() for difference in differences]
+
+
+async def _repair(
+    store: SqliteStore | PostgresStore, settings: Settings, found: dict[int, list[Difference]]
+) -> None:  # fmt: skip
+    writer = Writer(store, Lookups(store), deadline=30.0, default_ttl=settings.ttl)
+    for differences in found.values():
+        await zone_reconcile.repair(store, differences)
+    await writer.start()
+    try:
+        for domain_id, differences in found.items():
+            await writer.publish(domain_id, {d.host_id for d in differences if d.host_id is not None})
+            await writer.withdraw(domain_id)
+    except errors.NotAcknowledged as error:
+        raise errors.Unreachable(str(error)) from None
+    finally:
+        await writer.stop()
+
+
+async def examine(settings: Settings) -> list[tuple[str, str | None]]:
+    """(subject, what is wrong with it or None) for the database and every domain."""
+    findings: list[tuple[str, str | None]] = [("settings", None)]
+    try:
+        await check_schema(settings.store_url)
+        async with opened(settings.store_url) as store:
+            await store.transact(lambda c: c.execute(text("SELECT 1")))
+            all_domains = await store.read(queries.all_domains)
+    except (StoreDown, AdminError) as error:
+        return [*findings, ("database", str(error))]
+    findings.append(("database", None))
+    findings += [(f"domain {d.name} at {d.primary}", await _examine(d)) for d in all_domains]
+    if settings.rndc_key is not None:
+        bind = Bind(settings.bind_dir or settings.dir / "bind", settings.rndc_key)
+        findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
+    return findings
+
+
+async def _examine(domain: Domain) -> str | None:
+    key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+    try:
+        await check.accepts_updates(domain.name, domain.primary, key)
+        await asyncio.to_thread(zone_reconcile.transfer, domain)
+    except (errors.DnsError, BindError) as error:
+        return str(error)
+    return None
+
+
+# ---- export, import
+
+FORMAT = 1
+
+
+async def export(url: str) -> str:
+    """All tables as JSON; binary columns are base64. Raises StoreDown, AdminError."""
+    await check_schema(url)
+    async with opened(url) as store:
+        content = await store.read(_dump)
+    return json.dumps({"format": FORMAT, "revision": migrate.newest(), "tables": content}, indent=1) + "\n"
+
+
+def _dump(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    return {
+        table.name: [
+            {key: base64.b64encode(value).decode() if isinstance(value, bytes) else value for key, value in row.items()}
+            for row in connection.execute(select(table)).mappings()
+        ]
+        for table in tables.metadata.sorted_tables
+    }
+
+
+async def import_(url: str, exported: str) -> None:
+    """Fill an empty store; every host is then sent to DNS. Raises AdminError, StoreDown."""
+    try:
+        content = json.loads(exported)
+        if content["format"] != FORMAT or content["revision"] != migrate.newest():
+            raise AdminError("the export is of another version")
+        rows = {table.name: [_restored(table, row) for row in content["tables"][table.name]] for table in _ordered()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AdminError(f"this is not an export: {error!r}") from None
+    await with_store(url, lambda c: _load(c, rows))
+
+
+def _ordered() -> list[Any]:
+    return tables.metadata.sorted_tables
+
+
+def _restored(table: Any, row: dict[str, Any]) -> dict[str, Any]:
+    binary = {column.name for column in table.columns if column.name in ("hash", "secret_hash")}
+    return {key: base64.b64decode(value) if key in binary else value for key, value in row.items()}
+
+
+def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
+    if queries.user_count(connection):
+        raise AdminError("the store is not empty")
+    for table in _ordered():
+        if rows[table.name]:
+            connection.execute(insert(table), rows[table.name])
+        if connection.dialect.name == "postgresql" and "id" in table.c:
+            sequence = f"pg_get_serial_sequence('{table.name}', 'id')"
+            connection.exec_driver_sql(
+                f"SELECT setval({sequence}, (SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"  # noqa: S608
+            )
+    queries.wish_again(connection, [row["id"] for row in rows["hosts"]])

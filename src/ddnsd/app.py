@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the service from its settings: the only place where parts are wired."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Callable
+
+import structlog
+import uvicorn
+
+from ddnsd.faces.dyndns import Agents, UpdateWords
+from ddnsd.faces.health import Probes
+from ddnsd.faces.http import Dispatcher, Handler
+from ddnsd.faces.nic import Management
+from ddnsd.identity.guard import Guard
+from ddnsd.identity.signin import SignIn
+from ddnsd.identity.tokens import LocalTokens
+from ddnsd.registry.domains import Domains
+from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.names import fold
+from ddnsd.registry.policy import Policy
+from ddnsd.registry.updates import Updates
+from ddnsd.settings import Settings
+from ddnsd.store.database import open_store
+from ddnsd.store.lookup import Lookups
+from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.watch import Watch
+from ddnsd.zones.writer import Writer, survive
+
+TOKEN_USE_SECONDS = 60.0
+
+
+class Service:
+    """The parts of one process, wired."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = open_store(settings.store_url)
+        lookups = Lookups(self.store)
+        self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
+        self.watch = Watch(self.store, self.writer)
+        self.tokens = LocalTokens(self.store, lookups)
+        policy = Policy(
+            denied=settings.denied,
+            private_addresses=settings.private_addresses,
+            loopback_peers=settings.allow_loopback_peers,
+            nochg_per_hour=settings.nochg_per_hour if settings.rules else None,
+            reserved=frozenset({_host_of(settings.base_url)}),
+        )
+        signin = SignIn(lookups, Guard(settings.signin_failures, enabled=settings.rules), [self.tokens])
+        words = UpdateWords(
+            signin, lookups, Updates(self.store, self.writer, policy), self.writer,
+            Agents(settings.agent_deny, settings.agent_required, settings.agent_true_status),
+            offline=settings.offline, query_credentials=settings.query_credentials,
+            loopback_peers=settings.allow_loopback_peers,
+        )  # fmt: skip
+        management = Management(
+            signin, lookups, Hosts(self.store, self.writer, policy), Domains(self.store),
+            base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
+            loopback_peers=settings.allow_loopback_peers,
+        )  # fmt: skip
+        self.app = Dispatcher(_routes(words, management, Probes(self.store, self.watch)), settings.proxies)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to write and to watch. Raises StoreDown."""
+        await self.writer.start()
+        await self.watch.start()
+        self._tasks.append(asyncio.create_task(self._record_token_use()))
+
+    async def stop(self) -> None:
+        """End what `start` began."""
+        for task in self._tasks:
+            task.cancel()
+        await self.watch.stop()
+        await survive(self.writer.stop, "last marks")
+        await survive(self.tokens.record_use, "use of tokens")
+        await self.store.close()
+
+    async def _record_token_use(self) -> None:
+        while True:
+            await asyncio.sleep(TOKEN_USE_SECONDS)
+            await survive(self.tokens.record_use, "use of tokens")
+
+
+def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:
+    updates = ("/nic/update", "/v3/update", "/dyndns/update")
+    return dict.fromkeys(updates, words.update) | {
+        "/update": words.update_or_duck,
+        "/nic/delete": words.delete,
+        "/myip": words.myip,
+        "/nic/domains": management.domains,
+        "/nic/hosts": management.hosts,
+        "/nic/register": management.register,
+        "/nic/unregister": management.unregister,
+        "/nic/generate_secret": management.generate_secret,
+        "/healthz": probes.alive,
+        "/readyz": probes.ready,
+        "/metrics": probes.metrics,
+    }
+
+
+def _host_of(url: str) -> str:
+    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return fold(authority.partition(":")[0])
+
+
+async def serve(settings: Settings, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called once requests are answered. Raises StoreDown, OSError."""
+    service = Service(settings)
+    sockets = [_listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
+    await service.start()
+    config = uvicorn.Config(
+        service.app, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_config=None,
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=3, backlog=1024,
+    )  # fmt: skip
+    server = _Server(config, ready)
+    try:
+        await server.serve(sockets)
+    finally:
+        await service.stop()
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers, and ends by itself alone: the signal is not raised a second time."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        with contextlib.suppress(KeyboardInterrupt), super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+
+def _listen(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        listener.bind((endpoint.host, endpoint.port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {endpoint}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def set_up_logging(level: str) -> None:
+    """One line a fact on standard error; never a query string, a header or a secret."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s")

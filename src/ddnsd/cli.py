@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd`: run the service, and administer what it keeps. Commands parse, call one function, and print.
+
+Exit codes: 0 done · 1 error · 2 `reconcile --check` found a difference (and wrong usage, as every Click program).
+"""
+
+import asyncio
+import ipaddress
+import re
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy import Connection
+
+from ddnsd import admin, app, dev, settings
+from ddnsd.identity import secrets
+from ddnsd.registry import accounts
+from ddnsd.registry.errors import RegistryError
+from ddnsd.registry.names import fold
+from ddnsd.settings import Settings, SettingsError
+from ddnsd.store import migrate, queries
+from ddnsd.store.database import StoreDown
+from ddnsd.zones.bind import BindError
+from ddnsd.zones.errors import DnsError
+from ddnsd.zones.tsig import TsigKey
+
+T = TypeVar("T")
+
+EXPECTED = (SettingsError, RegistryError, StoreDown, DnsError, BindError, dev.AlreadyRunning, admin.AdminError, OSError)
+
+
+class _Group(click.Group):
+    """What goes wrong as one may expect is a message, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EXPECTED as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group)
+@click.version_option(package_name="fedcloud-ddns")
+def main() -> None:
+    """Dynamic DNS service on BIND."""
+
+
+# ---- running
+
+
+@main.command()
+def serve() -> None:
+    """Serve the API; the database must have the newest schema."""
+    loaded = settings.load()
+    app.set_up_logging(loaded.log_level)
+    asyncio.run(admin.check_schema(loaded.store_url))
+    asyncio.run(app.serve(loaded, lambda: click.echo(f"ready: http://{loaded.http}")))
+
+
+@main.command(name="dev")
+def dev_command() -> None:
+    """Run service and BIND together in one folder, for trying and developing."""
+    loaded = settings.load(**dev.defaults())
+    app.set_up_logging(loaded.log_level)
+    asyncio.run(dev.run(loaded))
+
+
+@main.command(name="settings")
+def settings_command() -> None:
+    """Print every setting with its value, where it comes from, and its meaning."""
+    loaded = settings.load()
+    for name, field in Settings.model_fields.items():
+        value = getattr(loaded, name)
+        click.echo(f"{settings.PREFIX}{name.upper()} = {_shown(value)}  ({settings.source(name)})")
+        click.echo(f"    {field.description}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value) or "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "-" if value is None or str(value) == "" else str(value)
+
+
+@main.command()
+def doctor() -> None:
+    """Check settings, database, and every domain's name server; exit 1 when something is wrong."""
+    problems = 0
+    for subject, problem in asyncio.run(admin.examine(settings.load())):
+        click.echo(f"{'ok' if problem is None else 'FAIL':<4} {subject}{'' if problem is None else ': ' + problem}")
+        problems += problem is not None
+    sys.exit(1 if problems else 0)
+
+
+# ---- database
+
+
+@main.group()
+def db() -> None:
+    """The database's schema."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Create the schema, or bring it to the newest version."""
+    asyncio.run(migrate.upgrade(settings.load().store_url))
+
+
+@main.command()
+@click.argument("file", type=click.File("w"), default="-")
+def export(file: Any) -> None:
+    """Write everything that the store holds as JSON; secrets are in it only as hashes, TSIG keys in clear."""
+    file.write(asyncio.run(admin.export(settings.load().store_url)))
+
+
+@main.command(name="import")
+@click.argument("file", type=click.File("r"), default="-")
+def import_(file: Any) -> None:
+    """Fill an empty store from an export."""
+    asyncio.run(admin.import_(settings.load().store_url, file.read()))
+
+
+# ---- accounts
+
+
+@main.group()
+def user() -> None:
+    """Local users."""
+
+
+@user.command(name="add")
+@click.argument("name")
+def user_add(name: str) -> None:
+    """Add a user; nothing happens when there is one of that name."""
+    _store(lambda c: accounts.add_user(c, name))
+
+
+@main.group()
+def token() -> None:
+    """Tokens of people and pipelines."""
+
+
+@token.command(name="add")
+@click.argument("user_name", metavar="USER")
+@click.option("--name", required=True, help="What the token is for.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(accounts.SCOPES), help="Default: read and write.")
+@click.option("--domain", "domains", multiple=True, help="Only domains that match, e.g. '*.example.org'.")
+@click.option("--host", "hosts", multiple=True, help="Only hosts that match, e.g. 'web-*.dyn.example.org'.")
+@click.option("--network", "networks", multiple=True, help="Only callers from there, e.g. 192.0.2.0/24.")
+@click.option("--expires", help="Lifetime, e.g. 12h, 30d.")
+def token_add(
+    user_name: str, name: str, scopes: tuple[str, ...], domains: tuple[str, ...], hosts: tuple[str, ...],
+    networks: tuple[str, ...], expires: str | None,
+) -> None:  # fmt: skip
+    """Print a new token, alone, once."""
+    secret = secrets.new_token()
+    limits = {"domains": [fold(d) for d in domains], "hosts": [fold(h) for h in hosts]}
+    checked = [str(_network(n)) for n in networks]
+    until = queries.now() + _microseconds(expires) if expires else None
+
+    def work(connection: Connection) -> None:
+        owner = accounts.user_named(connection, user_name)
+        hashed = secrets.digest(secret)
+        allowed = scopes or ("read", "write")
+        accounts.add_token(
+            connection, owner, name, hashed, scopes=allowed, networks=checked, expires=until, **limits
+        )  # fmt: skip
+
+    _store(work)
+    click.echo(secret)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--network") from None
+
+
+def _microseconds(text: str) -> int:
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time such as 12h or 30d", param_hint="--expires")
+    return int(timedelta(**{units[match[2]]: int(match[1])}).total_seconds() * 1_000_000)
+
+
+@main.group()
+def key() -> None:
+    """Keys: Basic credentials for a group of hosts."""
+
+
+@key.command(name="add")
+@click.argument("user_name", metavar="USER")
+@click.option("--host", "hosts", multiple=True, required=True, help="A host of the user.")
+@click.option("--name", default="", help="What the key is for.")
+def key_add(user_name: str, hosts: tuple[str, ...], name: str) -> None:
+    """Print LOGIN:SECRET of a new key, once."""
+    login, secret = secrets.new_login(), secrets.new_secret()
+
+    def work(connection: Connection) -> None:
+        owner = accounts.user_named(connection, user_name)
+        accounts.add_key(connection, owner, login, secrets.digest(secret), hosts, name)
+
+    _store(work)
+    click.echo(f"{login}:{secret}")
+
+
+# ---- domains and hosts
+
+
+@main.group()
+def domain() -> None:
+    """Domains in which hosts are registered."""
+
+
+@domain.command(name="add")
+@click.argument("name")
+@click.option("--owner", required=True, help="The user who owns it.")
+@click.option("--private", is_flag=True, help="Only its owner registers hosts in it.")
+@click.option("--comment", help="Shown to those who may use it.")
+@click.option("--ttl", type=click.IntRange(1, 86400), help="Seconds; default: the setting TTL.")
+@click.option("--primary", help="ADDRESS[:PORT] of an existing zone's primary; default: the setting PRIMARY.")
+@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of that zone.")
+@click.option("--algorithm", type=click.Choice(("hmac-sha256", "hmac-sha384", "hmac-sha512")), default="hmac-sha256")
+@click.option("--query-credentials", is_flag=True, help="Accept username= and password= in the query.")
+@click.option("--no-private-addresses", is_flag=True, help="Refuse private, CGNAT and documentation addresses.")
+def domain_add(
+    name: str, owner: str, private: bool, comment: str | None, ttl: int | None, primary: str | None,
+    key_file: Path | None, algorithm: str, query_credentials: bool, no_private_addresses: bool,
+) -> None:  # fmt: skip
+    """Add a domain and make sure that its zone takes our updates.
+
+    With --key-file the zone exists already and is tried; without, it is created on the BIND that RNDC_KEY controls.
+    """
+    columns = {
+        "public": not private, "comment": comment, "ttl": ttl,
+        "query_credentials": query_credentials, "private_addresses": not no_private_addresses,
+    }  # fmt: skip
+    existing = TsigKey.from_text(key_file.read_text()) if key_file else None
+    asyncio.run(admin.add_domain(settings.load(), fold(name), owner, primary, existing, algorithm, columns))
+
+
+@domain.command(name="set")
+@click.argument("name")
+@click.option("--available/--unavailable", default=None, help="Whether hosts take updates and can be registered.")
+@click.option("--public/--private", default=None)
+@click.option("--comment")
+@click.option("--ttl", type=click.IntRange(1, 86400))
+@click.option("--query-credentials/--no-query-credentials", default=None)
+@click.option("--private-addresses/--no-private-addresses", default=None)
+def domain_set(name: str, **columns: Any) -> None:
+    """Change a domain."""
+    _store(lambda c: admin.set_domain(c, fold(name), _given(columns)))
+
+
+@main.group()
+def host() -> None:
+    """Hosts, as an administrator."""
+
+
+@host.command(name="block")
+@click.argument("fqdn")
+def host_block(fqdn: str) -> None:
+    """Block a host for abuse; its records leave DNS."""
+    _store(lambda c: admin.block(c, fold(fqdn)))
+
+
+@host.command(name="unblock")
+@click.argument("fqdn")
+def host_unblock(fqdn: str) -> None:
+    """Lift a block or a flag; the records come back."""
+    _store(lambda c: admin.unblock(c, fold(fqdn)))
+
+
+@host.command(name="set")
+@click.argument("fqdn")
+@click.option("--available/--unavailable", default=None, help="Whether it takes updates.")
+@click.option("--ttl", type=click.IntRange(1, 86400), help="Seconds.")
+def host_set(fqdn: str, **columns: Any) -> None:
+    """Change a host."""
+    _store(lambda c: admin.set_host(c, fold(fqdn), _given(columns)))
+
+
+@main.group()
+def related() -> None:
+    """Names below a host whose AAAA follows the host's IPv6 prefix."""
+
+
+@related.command(name="add")
+@click.argument("fqdn")
+@click.argument("label")
+@click.argument("interface_id")
+def related_add(fqdn: str, label: str, interface_id: str) -> None:
+    """Have LABEL.FQDN point to INTERFACE_ID (e.g. ::7) in the prefix of the host FQDN."""
+    asyncio.run(admin.add_related(settings.load(), fold(fqdn), fold(label), interface_id))
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only report; exit 2 when DNS and store differ.")
+def reconcile(check: bool) -> None:
+    """Compare store and zones, and send again what differs."""
+    found = asyncio.run(admin.reconcile(settings.load(), repair=not check))
+    for difference in found:
+        wanted, held = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
+        click.echo(f"{difference.fqdn}: store {wanted}; DNS {held}")
+    if found and not check:
+        click.echo(f"{len(found)} repaired")
+    sys.exit(2 if found and check else 0)
+
+
+def _given(columns: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in columns.items() if value is not None}
+    if not given:
+        raise click.UsageError("nothing to change: give an option")
+    return given
+
+
+def _store(work: Callable[[Connection], T]) -> T:
+    return asyncio.run(admin.with_store(settings.load().store_url, work))

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd dev`: the service, a BIND of its own, an administrator and a domain, all in one folder on loopback."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+from sqlalchemy import Connection, update
+
+from ddnsd import settings as settings_module
+from ddnsd.app import serve
+from ddnsd.identity import secrets
+from ddnsd.registry import accounts
+from ddnsd.registry.domains import add_domain
+from ddnsd.settings import Settings
+from ddnsd.store import migrate, queries
+from ddnsd.store.database import open_store
+from ddnsd.store.tables import domains
+from ddnsd.zones.bind import Bind
+from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.named import Named
+from ddnsd.zones.tsig import TsigKey
+
+ADMIN = "admin"
+
+
+class AlreadyRunning(Exception):  # noqa: N818
+    """another `ddnsd dev` uses this folder"""
+
+
+def defaults() -> dict[str, object]:
+    """What `ddnsd dev` sets otherwise than `ddnsd serve`; the environment still wins."""
+    return {"rules": False, "allow_loopback_peers": True}
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM. Raises AlreadyRunning, OSError, BindError, StoreDown."""
+    settings.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(settings.dir / "dev.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyRunning(f"another ddnsd dev runs in {settings.dir}") from None
+    endpoint = Endpoint.from_text(settings.dns)
+    named = Named((settings.dir / "bind").absolute(), endpoint.host, endpoint.port)
+    await named.start()
+    supervision = asyncio.create_task(named.supervise())
+    try:
+        await _prepare(settings, named.rndc_key)
+        await serve(settings, lambda: print(f"ready: http://{settings.http}", flush=True))  # noqa: T201
+    finally:
+        supervision.cancel()
+        await named.stop()
+        os.close(lock)
+
+
+async def _prepare(settings: Settings, rndc_key: Path) -> None:
+    await migrate.upgrade(settings.store_url)
+    bind = Bind(rndc_key.parent, rndc_key)
+    key = await asyncio.to_thread(bind.provision, settings.domain)
+    store = open_store(settings.store_url)
+    token_file = settings.dir / "admin.token"
+    token = None if token_file.exists() else secrets.new_token()
+    primaries = {primary for primary in (_former_primary(settings), settings.dns) if primary}
+    await store.transact(lambda c: _populate(c, settings, key, token, primaries))
+    await store.close()
+    if token is not None:
+        _write_private(token_file, token + "\n")
+    text = f'primary = "{settings.dns}"\nrndc_key = "{rndc_key}"\nhttp = "{settings.http}"\n'
+    _write_private(settings_module.dev_file(settings.dir), text)
+
+
+def _former_primary(settings: Settings) -> str | None:
+    """The address of the BIND of the last run, which may have changed."""
+    file = settings_module.dev_file(settings.dir)
+    return settings_module.read_toml(file).get("primary") if file.exists() else None
+
+
+def _populate(
+    connection: Connection, settings: Settings, key: TsigKey, token: str | None, primaries: set[str]
+) -> None:  # fmt: skip
+    admin = accounts.add_user(connection, ADMIN, admin=True)
+    connection.execute(update(domains).where(domains.c.primary.in_(primaries)).values(primary=settings.dns))
+    if queries.domain(connection, settings.domain) is None:
+        add_domain(connection, settings.domain, admin, key, settings.dns, public=True)
+    if token is not None:
+        name = f"admin.token {queries.now()}"
+        accounts.add_token(connection, admin, name, secrets.digest(token), scopes=accounts.SCOPES)
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Replace the file as a whole; it is readable by us alone from its first moment."""
+    new = file.with_suffix(file.suffix + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as handle:
+        handle.write(text)
+    new.replace(file)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests and replies of the fixed paths that old clients know, straight on ASGI.
+
+Paths are few and the clients particular: repeated slashes and `/\\/` collapse, a reply always has a Content-Length
+and is never a redirect, and whatever goes wrong is one of the words that a client understands.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+BODY_LIMIT = 64 * 1024
+METHODS = ("GET", "POST")
+
+log = structlog.get_logger()
+
+_SLASHES = re.compile(r"[/\\]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`params` are those of query and form, the first of each name; `peer` is the caller's address as text."""
+
+    path: str
+    params: dict[str, str]
+    headers: dict[bytes, bytes]
+    peer: str | None
+    tls: bool
+
+    def header(self, name: str) -> str:
+        """A header's value, "" when absent."""
+        return self.headers.get(name.encode(), b"").decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    content_type: bytes = b"text/plain; charset=utf-8"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+def text_reply(status: int, text: str, *headers: tuple[bytes, bytes]) -> Reply:
+    """`text/plain` without a newline at the end."""
+    return Reply(status, text.encode(), headers=headers)
+
+
+def json_reply(status: int, content: object, *headers: tuple[bytes, bytes]) -> Reply:
+    """`application/json`."""
+    return Reply(status, json.dumps(content).encode(), b"application/json", headers)
+
+
+class Dispatcher:
+    """An ASGI application: a handler for each path, a reply for everything else."""
+
+    def __init__(self, routes: dict[str, Handler], proxies: Sequence[Network]) -> None:
+        self._routes, self._proxies = routes, proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await _send(send, await self._answer(scope, receive))
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        path = scope["path"]
+        handler = self._routes.get(path)
+        if handler is None:
+            path = _SLASHES.sub("/", path).rstrip("/") or "/"
+            handler = self._routes.get(path)
+        if handler is None:
+            return text_reply(404, "not found")
+        if scope["method"] not in METHODS:
+            return text_reply(405, "method not allowed", (b"allow", b"GET, POST"))
+        try:
+            params = _params(scope["query_string"])
+            if scope["method"] == "POST":
+                body = await _body(receive)
+                if body is None:
+                    return text_reply(413, "too much")
+                params = params | _form(scope, body)
+            return await handler(self._request(scope, path, params))
+        except Exception:
+            # Not the request: it may hold a secret. A bug of ours counts as a fault of ours.
+            log.exception("unexpected error", path=path)
+            return text_reply(503, "911")
+
+    def _request(self, scope: Scope, path: str, params: dict[str, str]) -> Request:
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            # a list header may come several times (RFC 9110, 5.3)
+            headers[name] = headers[name] + b"," + value if name == b"x-forwarded-for" and name in headers else value
+        client = scope.get("client")
+        peer, tls = client[0] if client else None, scope.get("scheme") == "https"
+        if self._proxies and peer and self._trusted(peer):
+            peer = self._forwarded(headers.get(b"x-forwarded-for", b"").decode("latin-1"), peer)
+            tls = headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https" or tls
+        return Request(path, params, headers, peer, tls)
+
+    def _trusted(self, text: str) -> bool:
+        address = ipaddress.ip_address(text)
+        return any(address in network for network in self._proxies)
+
+    def _forwarded(self, header: str, peer: str) -> str:
+        """The right-most hop that is no proxy of ours; what is left of a hop that does not parse is not believed."""
+        for hop in reversed([part.strip() for part in header.split(",") if part.strip()]):
+            try:
+                peer = str(ipaddress.ip_address(hop.strip("[]")))
+            except ValueError:
+                return peer
+            if not self._trusted(peer):
+                return peer
+        return peer
+
+
+def _params(octets: bytes) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for name, value in parse_qsl(octets.decode("latin-1"), keep_blank_values=True):
+        params.setdefault(name, value)
+    return params
+
+
+def _form(scope: Scope, body: bytes) -> dict[str, str]:
+    kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return _params(body) if kind == b"application/x-www-form-urlencoded" else {}
+
+
+async def _body(receive: Receive) -> bytes | None:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    headers = [
+        (b"content-type", reply.content_type),
+        (b"content-length", str(len(reply.body)).encode()),
+        (b"cache-control", b"no-store"),
+        *reply.headers,
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is calling, however they have proved it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ddnsd.store.rows import Host
+
+
+class Kind(Enum):
+    """How the caller signed in: which credentials, and so which habits of its client."""
+
+    HOST = "host"
+    KEY = "key"
+    USER = "user"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits."""
+
+    kind: Kind
+    name: str
+    user_id: int
+    user: str = ""
+    hosts: tuple[Host, ...] = ()
+    scopes: frozenset[str] = frozenset()
+    domains: tuple[str, ...] = ()
+    host_patterns: tuple[str, ...] = ()
+    groups: frozenset[str] = field(default=frozenset())
+
+
+class SignInError(Exception):
+    """Sign-in failed.
+
+    NoCredentials   none, malformed, or of another scheme: nobody's fault
+    BadCredentials  unknown or wrong
+    NotFqdn         a user name that is neither a host's nor a key's
+    """
+
+
+class NoCredentials(SignInError):  # noqa: N818
+    """no credentials"""
+
+
+class BadCredentials(SignInError):  # noqa: N818
+    """bad credentials"""
+
+
+class NotFqdn(SignInError):  # noqa: N818
+    """the user name is not a full name"""

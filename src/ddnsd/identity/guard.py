@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks a name for a source after many failed sign-ins; in memory, bounded, without the store."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 60.0
+FIRST_LOCK_SECONDS = 60.0
+LONGEST_LOCK_SECONDS = 15 * 60.0
+REMEMBERED = 50_000
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int = 0
+    since: float = 0.0
+    locked_until: float = 0.0
+    lock: float = FIRST_LOCK_SECONDS
+
+
+class Guard:
+    """`failures` within a minute lock the name for that source for a minute, the next time for two, up to fifteen."""
+
+    def __init__(self, failures: int, *, enabled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._enabled, self._clock = failures, enabled, clock
+        self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
+
+    def locked(self, name: str, source: str) -> bool:
+        """Whether the pair is locked now."""
+        record = self._records.get((name, source))
+        return record is not None and self._clock() < record.locked_until
+
+    def failed(self, name: str, source: str) -> None:
+        """Count a failure."""
+        if not self._enabled:
+            return
+        record = self._records.setdefault((name, source), _Record())
+        self._records.move_to_end((name, source))
+        if len(self._records) > REMEMBERED:
+            self._records.popitem(last=False)
+        moment = self._clock()
+        if moment - record.since > WINDOW_SECONDS:
+            record.failures, record.since = 0, moment
+        if moment - max(record.locked_until, record.since) > LONGEST_LOCK_SECONDS:
+            record.lock = FIRST_LOCK_SECONDS
+        record.failures += 1
+        if record.failures >= self._limit:
+            record.failures, record.locked_until = 0, moment + record.lock
+            record.lock = min(2 * record.lock, LONGEST_LOCK_SECONDS)
+
+    def succeeded(self, name: str, source: str) -> None:
+        """Forget the failures."""
+        self._records.pop((name, source), None)

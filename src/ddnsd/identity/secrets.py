@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Random secrets: shown once, kept as SHA-256 (a slow hash gains nothing against 128 random bits)."""
+
+import hashlib
+import hmac
+import secrets
+
+# No characters that a URL, a shell or a configuration file treats specially, and none that look alike.
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+LENGTH = 24  # 57 ** 24 is 2 ** 140
+
+TOKEN_PREFIX = "ddns_"  # noqa: S105
+LOGIN_PREFIX = "k-"
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def new_secret() -> str:
+    """A secret for a host or a key."""
+    return _random(LENGTH)
+
+
+def new_token() -> str:
+    """A token for a person or a pipeline; the prefix lets secret scanners find it."""
+    return TOKEN_PREFIX + _random(32)
+
+
+def new_login() -> str:
+    """A login for a key; never a host name, which has a dot."""
+    return LOGIN_PREFIX + _random(8).lower()
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of a secret: 32 octets."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def matches(secret: str, stored: bytes) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(digest(secret), stored)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Local tokens (`ddns_…`): one lookup on a hash, limits checked, last use written lazily."""
+
+import ipaddress
+from typing import Protocol
+
+from sqlalchemy import Connection, bindparam, update
+
+from ddnsd.identity.caller import Caller, Kind
+from ddnsd.identity.secrets import TOKEN_PREFIX, digest
+from ddnsd.store import queries, tables
+from ddnsd.store.database import Store
+from ddnsd.store.lookup import Lookups
+from ddnsd.store.rows import Token
+
+
+class Verifier(Protocol):
+    """Something that knows a kind of Bearer token."""
+
+    def recognises(self, token: str) -> bool:
+        """Whether the token looks like one of this kind."""
+
+    async def verify(self, token: str, source: str | None) -> Caller | None:
+        """The caller, or None for a token that is unknown, expired or used from elsewhere."""
+
+
+class LocalTokens:
+    """The tokens of the store."""
+
+    def __init__(self, store: Store, lookups: Lookups) -> None:
+        self._store, self._lookups = store, lookups
+        self._used: dict[int, int] = {}
+
+    def recognises(self, token: str) -> bool:
+        return token.startswith(TOKEN_PREFIX)
+
+    async def verify(self, token: str, source: str | None) -> Caller | None:
+        row = await self._lookups.token.one(digest(token))
+        if row is None or not row.active or not _usable(row, source):
+            return None
+        self._used[row.id] = queries.now()
+        return Caller(
+            Kind.USER, row.user, row.user_id, row.user, scopes=frozenset(row.scopes.split()),
+            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()),
+        )  # fmt: skip
+
+    async def record_use(self) -> None:
+        """Write when tokens were last used. Raises StoreDown."""
+        used, self._used = self._used, {}
+        if used:
+            await self._store.transact(lambda c: _record(c, used))
+
+
+def _usable(token: Token, source: str | None) -> bool:
+    if token.expires is not None and token.expires <= queries.now():
+        return False
+    if not token.networks:
+        return True
+    return source is not None and any(
+        ipaddress.ip_address(source) in ipaddress.ip_network(n) for n in token.networks.split()
+    )
+
+
+def _record(connection: Connection, used: dict[int, int]) -> None:
+    statement = update(tables.tokens).where(tables.tokens.c.id == bindparam("token")).values(last_used=bindparam("at"))
+    connection.execute(statement, [{"token": token, "at": at} for token, at in used.items()])

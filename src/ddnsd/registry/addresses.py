@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses as clients send them, as a wish for both families.
+
+The rules are the same for every door: what does not parse, has a zone id, or can be nobody's address is refused.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ddnsd.registry.errors import InvalidAddress
+from ddnsd.store.rows import Host
+from ddnsd.zones.records import combine
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+KEEP = ("no", "preserve")
+RELATED_PREFIX = 64
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request names: at most one address or prefix a family, or the removal of some families.
+
+    `ipv4`, `ipv6` are canonical text, None where the family is not named. `prefix` is an IPv6 network in place of an
+    address. `remove` names families, "ipv4" and "ipv6", whose records go. `explicit` is False when the address is
+    the caller's own.
+    """
+
+    ipv4: str | None = None
+    ipv6: str | None = None
+    prefix: str | None = None
+    remove: frozenset[str] = field(default=frozenset())
+    explicit: bool = True
+
+    @property
+    def families(self) -> set[str]:
+        """The families that the request changes."""
+        named = {"ipv4"} if self.ipv4 else set()
+        return named | ({"ipv6"} if self.ipv6 or self.prefix else set()) | self.remove
+
+    @property
+    def addresses(self) -> list[str]:
+        """What the answer repeats, IPv4 first; a prefix as its network address."""
+        prefix = self.prefix.partition("/")[0] if self.prefix else None
+        return [text for text in (self.ipv4, self.ipv6 or prefix) if text]
+
+
+def parse_address(text: str) -> Address:
+    """One address; a prefix length is dropped, IPv4-mapped IPv6 is IPv4. Raises InvalidAddress."""
+    bare, slash, length = text.strip().partition("/")
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        raise InvalidAddress(text) from None
+    if slash and not (length.isascii() and length.isdigit() and int(length) <= address.max_prefixlen):
+        raise InvalidAddress(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise InvalidAddress(text)
+        address = address.ipv4_mapped or address
+    if _nobodys(address):
+        raise InvalidAddress(text)
+    return address
+
+
+def _nobodys(address: Address) -> bool:
+    if address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast:
+        return True
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_reserved or address in _THIS_NETWORK  # 240/4 with the broadcast address
+    # of what the IETF reserves in IPv6 the translation prefixes are in use
+    return address.is_reserved and address not in ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_internal(text: str) -> bool:
+    """Whether the address is private, CGNAT or documentation: not one of the public Internet."""
+    address = ipaddress.ip_address(text)
+    return not address.is_global
+
+
+def denied(texts: Iterable[str], networks: Sequence[Network]) -> bool:
+    """Whether one of the addresses lies in the operator's networks."""
+    return any(ipaddress.ip_address(text) in network for text in texts for network in networks)
+
+
+def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = False) -> Wanted:
+    """The wish of a request: `values` are its address parameters, each a comma list; `peer` is the caller's address.
+
+    An IPv6 network (host bits zero, length below 128) is a prefix. `no` and `preserve` leave families alone. Without
+    an address the caller's own counts. Raises InvalidAddress.
+    """
+    items = [item for value in values for item in (part.strip() for part in value.split(",")) if item]
+    if not items:
+        return inferred(peer, loopback_peers=loopback_peers)
+    ipv4: set[str] = set()
+    ipv6: set[str] = set()
+    prefixes: set[str] = set()
+    for item in items:
+        if item.lower() in KEEP:
+            continue
+        if prefix := _prefix(item):
+            prefixes.add(prefix)
+            continue
+        address = parse_address(item)
+        (ipv4 if address.version == 4 else ipv6).add(str(address))
+    if len(ipv4) > 1 or len(ipv6) > 1 or len(prefixes) > 1:
+        raise InvalidAddress(",".join(items))
+    if ipv6 and prefixes and not denied(ipv6, [ipaddress.ip_network(p) for p in prefixes]):
+        raise InvalidAddress(",".join(items))
+    return Wanted(next(iter(ipv4), None), next(iter(ipv6), None), None if ipv6 else next(iter(prefixes), None))
+
+
+def _prefix(text: str) -> str | None:
+    if "/" not in text or ":" not in text:
+        return None
+    try:
+        network = ipaddress.IPv6Network(text)  # strict: host bits are zero
+    except ValueError:
+        return None
+    if network.prefixlen == network.max_prefixlen or network.prefixlen < 16:
+        return None
+    parse_address(str(network.network_address))
+    return str(network)
+
+
+def inferred(peer: str | None, *, loopback_peers: bool) -> Wanted:
+    """The caller's own address. Raises InvalidAddress where it can be nobody's."""
+    if peer is None:
+        raise InvalidAddress("the caller has no address")
+    address = ipaddress.ip_address(peer)
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    if not (loopback_peers and address.is_loopback):
+        address = parse_address(peer)
+    text = str(address)
+    return Wanted(explicit=False, **({"ipv4": text} if address.version == 4 else {"ipv6": text}))  # type: ignore[arg-type]
+
+
+def columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
+    """The values of the host's address columns that the wish changes; {} when it changes nothing."""
+    values: dict[str, str | None] = {}
+    if wanted.ipv4:
+        values["ipv4"] = wanted.ipv4
+    if wanted.ipv6:
+        values |= _ipv6_columns(wanted.ipv6)
+    if wanted.prefix:
+        values["prefix"] = wanted.prefix
+        if host.interface_id:
+            values["ipv6"] = combine(wanted.prefix, host.interface_id)
+    if "ipv4" in wanted.remove:
+        values["ipv4"] = None
+    if "ipv6" in wanted.remove:
+        values |= {"ipv6": None, "prefix": None}
+    if host.inferred and (host.inferred in wanted.families or (wanted.explicit and wanted.families)):
+        values["inferred"] = None
+    # A registration guessed the other family from its caller: the first update that names addresses knows better.
+    if host.inferred and wanted.explicit and wanted.families and host.inferred not in wanted.families:
+        values[host.inferred] = None
+        if host.inferred == "ipv6":
+            values["prefix"] = None
+    return {name: value for name, value in values.items() if getattr(host, name) != value}
+
+
+def _ipv6_columns(text: str) -> dict[str, str | None]:
+    address = ipaddress.IPv6Address(text)
+    network = ipaddress.IPv6Network((address, RELATED_PREFIX), strict=False)
+    return {"ipv6": text, "prefix": str(network), "interface_id": str(address)}
+
+
+def initial_columns(wanted: Wanted) -> dict[str, str | None]:
+    """The address columns of a new host."""
+    values: dict[str, str | None] = {"ipv4": wanted.ipv4}
+    if wanted.ipv6:
+        values |= _ipv6_columns(wanted.ipv6)
+    if not wanted.explicit:
+        values["inferred"] = "ipv4" if wanted.ipv4 else "ipv6"
+    return values

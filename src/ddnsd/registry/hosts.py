@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Registering and unregistering hosts."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ddnsd.registry import names
+from ddnsd.registry.addresses import Wanted, denied, initial_columns, is_internal
+from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished
+from ddnsd.registry.policy import Policy
+from ddnsd.store import queries
+from ddnsd.store.database import Store, StoreDown
+from ddnsd.store.rows import Domain, Host
+from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.records import records
+from ddnsd.zones.writer import Writer
+
+log = structlog.get_logger()
+
+COMMENT_LENGTH = 255
+TAKEN = "Host with this name and domain already exists."
+
+
+@dataclass(frozen=True)
+class NewHost:
+    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret."""
+
+    fqdn: str
+    owner_id: int
+    owner: str
+    secret_hash: bytes
+    wanted: Wanted
+    wildcard: bool = False
+    comment: str | None = None
+    tls: bool = False
+    source: str | None = None
+
+
+class Hosts:
+    """The hosts of the registry; whether the caller may is decided before."""
+
+    def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
+        self._store, self._writer, self._policy = store, writer, policy
+
+    async def register(self, domain: Domain, new: NewHost) -> Host:
+        """Register, and publish its addresses.
+
+        Raises Invalid, InvalidAddress, NoDomain, StoreDown, and NotPublished with nothing left behind.
+        """
+        if not domain.available:
+            raise NoDomain
+        await self._check(domain, new)
+        try:
+            host = await self._store.transact(lambda c: _insert(c, domain, new))
+        except IntegrityError:
+            raise Invalid(__all__=TAKEN) from None
+        try:
+            await self._writer.publish(domain.id, [host.id])
+        except NameConflict as error:
+            await self._store.transact(lambda c: queries.delete_host(c, host.id))
+            raise Invalid(name=f"Not available: {error}.") from None
+        except (NotAcknowledged, HostGone, StoreDown) as error:
+            await self._take_back(host)
+            raise NotPublished(str(error)) from None
+        return host
+
+    async def _check(self, domain: Domain, new: NewHost) -> None:
+        if problem := names.problem(new.fqdn):
+            raise Invalid(name=problem)
+        if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
+            raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
+        if new.fqdn in self._policy.reserved or new.fqdn == domain.name or new.fqdn in await self._servers(domain):
+            raise Invalid(name="This name is reserved.")
+        if denied(new.wanted.addresses, self._policy.denied):
+            raise InvalidAddress(",".join(new.wanted.addresses))
+        allowed = self._policy.private_addresses and domain.private_addresses
+        if not allowed and new.wanted.explicit and any(map(is_internal, new.wanted.addresses)):
+            raise InvalidAddress(",".join(new.wanted.addresses))
+
+    async def _servers(self, domain: Domain) -> frozenset[str]:
+        try:
+            return await self._writer.name_servers(domain.id)
+        except (DnsError, HostGone) as error:
+            raise NotPublished(str(error)) from None
+
+    async def _take_back(self, host: Host) -> None:
+        """Nothing is to be left, although a message that was given up may still put it into DNS."""
+
+        def work(connection: Connection) -> None:
+            queries.delete_host(connection, host.id)
+            queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=True)
+
+        await self._store.transact(work)
+        self._writer.withdraw_later(host.domain_id)
+
+    async def unregister(self, host: Host, actor: str, source: str | None) -> None:
+        """Remove the host and its records. Raises Blocked, NoHost, StoreDown, NotPublished (removed, DNS follows)."""
+        if not await self._store.transact(lambda c: _delete(c, host, actor, source)):
+            raise NoHost
+        try:
+            await self._writer.withdraw(host.domain_id)
+        except NotAcknowledged as error:
+            raise NotPublished(str(error)) from None
+
+    async def new_secret(self, host: Host, secret_hash: bytes, actor: str, source: str | None) -> None:
+        """Replace the secret; the old one is void when this returns. Raises StoreDown."""
+
+        def work(connection: Connection) -> None:
+            queries.set_host(connection, host.id, secret_hash=secret_hash)
+            queries.add_event(connection, actor, "host.secret", host.fqdn, source, None)
+
+        await self._store.transact(work)
+
+    async def of_owner(self, owner_id: int, domain: Domain | None) -> list[Host]:
+        """A user's hosts, sorted by domain and name. Raises StoreDown."""
+        return await self._store.read(lambda c: queries.hosts_of_owner(c, owner_id, domain.id if domain else None))
+
+
+def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
+    _check_family(connection, domain, new)
+    if queries.taken(connection, new.fqdn):
+        raise Invalid(__all__=TAKEN)
+    columns = initial_columns(new.wanted)
+    updated = {f"updated_{f}": queries.now() for f in new.wanted.families}
+    tls = {f"tls_{f}": new.tls for f in new.wanted.families}
+    queries.add_host(
+        connection, domain_id=domain.id, owner_id=new.owner_id, fqdn=new.fqdn,
+        name=new.fqdn.removesuffix("." + domain.name), secret_hash=new.secret_hash, wildcard=new.wildcard,
+        comment=new.comment, claimed=queries.reclaim(connection, new.fqdn), **columns, **updated, **tls,
+    )  # fmt: skip
+    queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None)
+    host = queries.host(connection, new.fqdn)
+    assert host is not None
+    return host
+
+
+def _check_family(connection: Connection, domain: Domain, new: NewHost) -> None:
+    """A name below somebody else's host would borrow that host's trust (cookies, certificates)."""
+    closest = queries.closest_domain(connection, new.fqdn)
+    if closest is None or closest.id != domain.id:
+        raise Invalid(name=f"This name lies in the domain {closest.name if closest else ''}.")
+    labels = new.fqdn.removesuffix("." + domain.name).split(".")
+    above = [".".join([*labels[i:], domain.name]) for i in range(1, len(labels))]
+    if any(host.owner_id != new.owner_id for host in queries.hosts_named(connection, above)):
+        raise Invalid(name="This name lies below a host of somebody else.")
+
+
+def _delete(connection: Connection, host: Host, actor: str, source: str | None) -> bool:
+    current = queries.host(connection, host.fqdn)
+    if current is None or current.id != host.id:
+        return False
+    if current.abuse_blocked or current.abuse:
+        raise Blocked
+    standing = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
+    queries.delete_host(connection, current.id)
+    queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
+    queries.add_event(connection, actor, "host.unregister", current.fqdn, source, None)
+    return True

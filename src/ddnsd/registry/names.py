@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Host and domain names: one validator for every door."""
+
+import re
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def fold(name: str) -> str:
+    """The name as it is compared and stored: no blanks around it, lower case, no trailing dot."""
+    return name.strip().lower().removesuffix(".")
+
+
+def problem(name: str) -> str | None:
+    """Why a folded name is not a host name (RFC 952, RFC 1123, 253 octets, labels of 63), or None."""
+    if not name:
+        return "A name is needed."
+    if len(name) > 253:
+        return "A full name has at most 253 characters."
+    for label in name.split("."):
+        if not label:
+            return "A label is empty."
+        if len(label) > 63:
+            return "A label has at most 63 characters."
+        if not _LABEL.fullmatch(label):
+            return "A label has letters, digits and hyphens, and begins and ends with a letter or a digit."
+    return None
+
+
+def is_full(name: str) -> bool:
+    """Whether a folded name is a well-formed host name of at least two labels."""
+    return "." in name and problem(name) is None

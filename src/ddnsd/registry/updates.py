@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changing a host's addresses: what the update words say."""
+
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Connection
+
+from ddnsd.registry.abuse import NochgRate
+from ddnsd.registry.addresses import Wanted, columns, denied, is_internal
+from ddnsd.registry.errors import Blocked, DeniedAddress, InvalidAddress, NoHost
+from ddnsd.registry.policy import Policy
+from ddnsd.store import queries
+from ddnsd.store.database import Store
+from ddnsd.store.queries import Wish
+from ddnsd.store.rows import Host
+from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.writer import Writer
+
+log = structlog.get_logger()
+
+MARKERS = {"inferred", "interface_id", "prefix"}
+"""Columns that DNS shows only through related names."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`changed` tells `good` from `nochg`; `addresses` is what the answer repeats."""
+
+    changed: bool
+    addresses: list[str]
+
+
+class Updates:
+    """Applies wishes to hosts; whether the caller may is decided before."""
+
+    def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
+        self._store, self._writer, self._policy = store, writer, policy
+        self._rate = NochgRate(policy.nochg_per_hour)
+
+    def judge(self, host: Host) -> None:
+        """Whether the host takes updates at all. Raises Blocked, NoHost."""
+        if host.abuse or host.abuse_blocked:
+            raise Blocked
+        if not (host.available and host.domain_available):
+            raise NoHost
+
+    async def apply(self, host: Host, wanted: Wanted, *, tls: bool) -> Outcome:
+        """Make the host's addresses as wanted; durable and acknowledged by the name server when this returns.
+
+        Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged.
+        """
+        self.judge(host)
+        await self._check(host, wanted)
+        values: dict[str, object] = dict(columns(host, wanted))
+        if not values and self._writer.holds(host):
+            await self._unchanged(host, wanted)
+            return Outcome(False, wanted.addresses)
+        if values.keys() == {"inferred"} and self._writer.holds(host):
+            await self._store.transact(lambda c: queries.set_host(c, host.id, inferred=None))
+            return Outcome(False, wanted.addresses)
+        try:
+            if values:
+                moment = queries.now()
+                for family in wanted.families:
+                    values |= {f"updated_{family}": moment, f"tls_{family}": tls}
+                await self._writer.update(host.domain_id, Wish(host.id, values))
+            else:
+                await self._writer.publish(host.domain_id, [host.id])
+        except (HostGone, NameConflict) as error:
+            raise NoHost from error
+        return Outcome(True, wanted.addresses)
+
+    async def _check(self, host: Host, wanted: Wanted) -> None:
+        texts = wanted.addresses
+        if denied(texts, self._policy.denied):
+            await self.block(host)
+            raise DeniedAddress
+        allowed = self._policy.private_addresses and host.private_addresses
+        if not allowed and wanted.explicit and any(map(is_internal, texts)):
+            raise InvalidAddress(",".join(texts))
+
+    async def _unchanged(self, host: Host, wanted: Wanted) -> None:
+        if self._rate.exceeded(host.id, wanted.families or {"none"}):
+            await self._store.transact(lambda c: self._flag(c, host))
+
+    def _flag(self, connection: Connection, host: Host) -> None:
+        queries.set_host(connection, host.id, abuse=True)
+        detail = f"more than {self._policy.nochg_per_hour} unchanged updates in an hour"
+        queries.add_event(connection, "ddnsd", "host.flag", host.fqdn, None, detail)
+
+    async def block(self, host: Host) -> None:
+        """Block the host and have its records leave DNS, now or as soon as the name server answers."""
+        await self._store.transact(lambda c: block(c, host.id, host.fqdn, "ddnsd", "address on the deny list"))
+        try:
+            await self._writer.publish(host.domain_id, [host.id])
+        except (NotAcknowledged, HostGone, NameConflict) as error:
+            log.warning("blocked host still in DNS", host=host.fqdn, reason=str(error))
+
+
+def block(connection: Connection, host_id: int, fqdn: str, actor: str, detail: str | None) -> None:
+    """Set the block and have DNS follow."""
+    queries.write_wishes(connection, [Wish(host_id, {"abuse_blocked": True})], [])
+    queries.add_event(connection, actor, "host.block", fqdn, None, detail)
+
+
+def unblock(connection: Connection, host_id: int, fqdn: str, actor: str) -> None:
+    """Lift block and flag, forget the faults, and have DNS follow."""
+    values = {"abuse_blocked": False, "abuse": False, "client_faults": 0, "server_faults": 0}
+    queries.write_wishes(connection, [Wish(host_id, values)], [])
+    queries.add_event(connection, actor, "host.unblock", fqdn, None, None)

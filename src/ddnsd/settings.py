@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator can set: `DDNSD_…` in the environment, or the same names in lower case in a TOML file.
+
+The environment wins over the file. A name that is not here is an error at start, so that a typing mistake
+never silently leaves a default in force.
+"""
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ddnsd.registry.addresses import Network
+from ddnsd.zones.endpoint import Endpoint
+
+PREFIX = "DDNSD_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text lists every reason."""
+
+
+def _comma_list(value: object) -> object:
+    return [part for part in (p.strip() for p in value.split(",")) if part] if isinstance(value, str) else value
+
+
+def _switch(value: object) -> object:
+    return {"on": True, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+
+
+class Settings(BaseSettings):
+    """One typed object; each field's description is what `ddnsd settings` prints."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    config: Path | None = Field(None, description="TOML file with these settings in lower case")
+    dir: Path = Field(Path(".ddns"), description="folder of the database, zone files, keys and admin.token")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; default: a file in DIR"
+    )
+    http: str = Field("127.0.0.1:8053", description="first address of the HTTP API")
+    listen: Words = Field((), description="further HTTP addresses, e.g. 0.0.0.0:8245,[::]:8245")
+    public_url: str = Field("", description="URL that clients use; default: http:// and the HTTP address")
+    public_url_ipv6: str = Field("", description="URL with a name that has IPv6 alone, shown at registration")
+    dns: str = Field("127.0.0.1:5300", description="address of the name server that `ddnsd dev` starts")
+    domain: str = Field("dyn.example.org", description="domain that `ddnsd dev` creates, public, owned by admin")
+    primary: str = Field("127.0.0.1:53", description="primary name server of domains that do not name their own")
+    rndc_key: Path | None = Field(None, description="rndc.conf or rndc key of a BIND that `domain add` may provision")
+    bind_dir: Path | None = Field(None, description="folder of that BIND's keys and zone files; default: DIR/bind")
+    ttl: int = Field(60, ge=1, le=86400, description="TTL of records in seconds, unless domain or host says otherwise")
+    dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
+    trusted_proxies: Words = Field((), description="networks whose X-Forwarded-For and X-Forwarded-Proto count")
+    allow_loopback_peers: Switch = Field(False, description="take a caller's own loopback address as it is")
+    private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")
+    address_deny: Words = Field((), description="networks that no host may point to; trying blocks the host")
+    agent_deny: Words = Field((), description="user agents answered `badagent`: case-insensitive beginnings")
+    agent_required: Switch = Field(False, description="answer `badagent` to requests without a user agent")
+    agent_true_status: Words = Field(
+        ("OPNsense-dyndns", "Python-urllib"), description="user agents that see error words with an error status"
+    )
+    offline: Switch = Field(True, description="allow offline=YES; when off it answers !donator")
+    query_credentials: Switch = Field(
+        False, description="accept username= and password= in the query, for every domain"
+    )
+    rules: Switch = Field(True, description="rate rules: nochg rate and sign-in locks")
+    nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
+    signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute, per name and source, before a lock")
+    log_level: str = Field("info", description="debug, info, warning or error")
+
+    @field_validator("http", "dns", "primary")
+    @classmethod
+    def _one_endpoint(cls, value: str) -> str:
+        return str(Endpoint.from_text(value))
+
+    @field_validator("listen")
+    @classmethod
+    def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Endpoint.from_text(v)) for v in value)
+
+    @field_validator("trusted_proxies", "address_deny")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ipaddress.ip_network(v, strict=False)) for v in value)
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("choose debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("a database URL begins with sqlite:/// or postgresql://")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over what `load` has read from files."""
+        return env_settings, init_settings
+
+    @property
+    def store_url(self) -> str:
+        """The database URL, with the default filled in."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.dir / 'ddnsd.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """The service's public URL without a trailing slash."""
+        return (self.public_url or f"http://{self.http}").rstrip("/")
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        return tuple(ipaddress.ip_network(n) for n in self.trusted_proxies)
+
+    @property
+    def denied(self) -> tuple[Network, ...]:
+        return tuple(ipaddress.ip_network(n) for n in self.address_deny)
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the environment over the TOML file over what `ddnsd dev` left over `overrides` over the defaults.
+
+    Raises SettingsError with every reason: unknown names, values out of range, an unreadable file.
+    """
+    reasons = [
+        f"{name}: no such setting"
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name[len(PREFIX) :].lower() not in Settings.model_fields
+    ]
+    try:
+        settings = Settings(**overrides | _from_dev() | _from_file())
+    except ValidationError as error:
+        reasons += [_reason(e["loc"], e["msg"]) for e in error.errors(include_input=False)]
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        reasons.append(f"{PREFIX}CONFIG: {error}")
+    if reasons:
+        raise SettingsError("\n".join(reasons))
+    return settings
+
+
+def source(name: str) -> str:
+    """Where the value of a setting comes from."""
+    if PREFIX + name.upper() in os.environ:
+        return "environment"
+    if name in _from_file():
+        return "file"
+    return "ddnsd dev" if name in _from_dev() else "default"
+
+
+def dev_file(folder: Path) -> Path:
+    """Where a running `ddnsd dev` tells the other commands how it is reached."""
+    return folder / "dev.toml"
+
+
+def _from_file() -> dict[str, Any]:
+    path = os.environ.get(PREFIX + "CONFIG")
+    return read_toml(Path(path)) if path else {}
+
+
+def _from_dev() -> dict[str, Any]:
+    file = dev_file(Path(os.environ.get(PREFIX + "DIR", Settings.model_fields["dir"].default)))
+    return read_toml(file) if file.exists() else {}
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Raises OSError, tomllib.TOMLDecodeError."""
+    return tomllib.loads(file.read_text())
+
+
+def _reason(where: tuple[int | str, ...], text: str) -> str:
+    name = ".".join(str(part) for part in where)
+    return f"{PREFIX}{name.upper()}: {text.removeprefix('Value error, ')}"

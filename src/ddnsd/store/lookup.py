@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows by key for the hot path: always fresh from the database, never a cache.
+
+On SQLite a key is one read in the event loop. On PostgreSQL the callers of one moment share a query (group read): a
+key that is asked for while a query runs is answered by the next one, never by one that began before.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ARRAY, Column, ColumnElement, Connection, Select, any_, bindparam
+from sqlalchemy.dialects import sqlite
+
+from ddnsd.store import queries, rows, tables
+from ddnsd.store.database import PostgresStore, SqliteStore, StoreDown
+
+R = TypeVar("R")
+
+
+class Lookup(Generic[R]):
+    """Answers the rows of `query` whose `column` equals a key, as `row` objects."""
+
+    def __init__(
+        self,
+        store: SqliteStore | PostgresStore,
+        query: Select[Any],
+        column: Column[Any],
+        row: Callable[[Iterable[Any]], R],
+    ) -> None:
+        self._row = row
+        self._store = store
+        if isinstance(store, SqliteStore):
+            one = query.where(column == bindparam("key"))
+            self._sql = str(one.compile(dialect=sqlite.dialect()))
+        else:
+            keys: ColumnElement[Any] = bindparam("keys", type_=ARRAY(column.type))
+            self._grouped = query.add_columns(column.label("lookup_key")).where(column == any_(keys))
+            self._waiting: defaultdict[Any, list[asyncio.Future[list[R]]]] = defaultdict(list)
+            self._drain: asyncio.Task[None] | None = None
+
+    async def all(self, key: Any) -> list[R]:
+        """Every row with that key. Raises StoreDown."""
+        if isinstance(self._store, SqliteStore):
+            return [self._row(row) for row in self._store.rows(self._sql, (key,))]
+        future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
+        self._waiting[key].append(future)
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._group_read(self._store))
+        return await future
+
+    async def one(self, key: Any) -> R | None:
+        """The only row with that key, or None. Raises StoreDown."""
+        rows = await self.all(key)
+        return rows[0] if rows else None
+
+    async def _group_read(self, store: PostgresStore) -> None:
+        await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
+        while self._waiting:
+            waiting, self._waiting = self._waiting, defaultdict(list)
+            try:
+                found = await store.kept(lambda c, keys=list(waiting): self._fetch(c, keys))  # type: ignore[misc]
+            except StoreDown as error:
+                for future in (f for futures in waiting.values() for f in futures if not f.done()):
+                    future.set_exception(StoreDown(str(error)))
+                continue
+            for key, futures in waiting.items():
+                for future in futures:
+                    if not future.done():
+                        future.set_result(found[key])
+        self._drain = None
+
+    def _fetch(self, connection: Connection, keys: list[Any]) -> defaultdict[Any, list[R]]:
+        found: defaultdict[Any, list[R]] = defaultdict(list)
+        for *row, key in connection.execute(self._grouped, {"keys": keys}):
+            found[key].append(self._row(row))
+        return found
+
+
+class Lookups:
+    """Every lookup of the hot path."""
+
+    def __init__(self, store: SqliteStore | PostgresStore) -> None:
+        self.host = Lookup(store, queries.HOST, tables.hosts.c.fqdn, rows.Host._make)
+        self.host_by_id = Lookup(store, queries.HOST, tables.hosts.c.id, rows.Host._make)
+        self.host_by_name = Lookup(store, queries.HOST, tables.hosts.c.name, rows.Host._make)
+        self.host_by_secret = Lookup(store, queries.HOST, tables.hosts.c.secret_hash, rows.Host._make)
+        self.related = Lookup(store, queries.RELATED, tables.related.c.host_id, rows.Related._make)
+        self.key = Lookup(store, queries.KEY, tables.keys.c.login, rows.Key._make)
+        self.key_by_secret = Lookup(store, queries.KEY, tables.keys.c.secret_hash, rows.Key._make)
+        self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, tables.key_hosts.c.key_id, rows.Host._make)
+        self.token = Lookup(store, queries.TOKEN, tables.tokens.c.hash, rows.Token._make)

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One set of queries for both databases. `work` functions take a `Connection` and belong in a transaction."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from ddnsd.store import rows
+from ddnsd.store.tables import domains, events, hosts, key_hosts, keys, related, removals, tokens, users
+
+
+def now() -> int:
+    """Microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+def _columns(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
+    return [table.c[name] for name in names]
+
+
+# ---- what a lookup by key reads -------------------------------------------------------------------------------------
+
+HOST: Select[Any] = select(
+    *_columns(hosts, rows.Host._fields[:-5]),
+    domains.c.name,
+    domains.c.available,
+    domains.c.ttl,
+    domains.c.query_credentials,
+    domains.c.private_addresses,
+).join_from(hosts, domains)
+
+KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
+
+TOKEN: Select[Any] = select(
+    *_columns(tokens, rows.Token._fields[:-3]), users.c.name, users.c.admin, users.c.active
+).join_from(tokens, users)
+
+HOSTS_OF_KEY: Select[Any] = HOST.join(key_hosts, key_hosts.c.host_id == hosts.c.id).order_by(hosts.c.id)
+
+DOMAIN: Select[Any] = select(*_columns(domains, rows.Domain._fields[:-1]), users.c.name).join_from(domains, users)
+
+RELATED: Select[Any] = select(*_columns(related, rows.Related._fields))
+
+USER: Select[Any] = select(*_columns(users, rows.User._fields))
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def domain(connection: Connection, name: str) -> rows.Domain | None:
+    """The domain of that name."""
+    row = connection.execute(DOMAIN.where(domains.c.name == name)).first()
+    return rows.Domain._make(row) if row else None
+
+
+def closest_domain(connection: Connection, fqdn: str) -> rows.Domain | None:
+    """The domain that is `fqdn` or the longest ending of it."""
+    labels = fqdn.split(".")
+    endings = [".".join(labels[i:]) for i in range(len(labels))]
+    found = [rows.Domain._make(row) for row in connection.execute(DOMAIN.where(domains.c.name.in_(endings)))]
+    return max(found, key=lambda d: len(d.name), default=None)
+
+
+def all_domains(connection: Connection) -> list[rows.Domain]:
+    """Every domain, by name."""
+    return [rows.Domain._make(row) for row in connection.execute(DOMAIN.order_by(domains.c.name))]
+
+
+def user(connection: Connection, name: str) -> rows.User | None:
+    """The user of that name."""
+    row = connection.execute(USER.where(users.c.name == name)).first()
+    return rows.User._make(row) if row else None
+
+
+def user_count(connection: Connection) -> int:
+    """How many users there are."""
+    return connection.scalar(select(func.count()).select_from(users)) or 0
+
+
+def host(connection: Connection, fqdn: str) -> rows.Host | None:
+    """The host of that name."""
+    row = connection.execute(HOST.where(hosts.c.fqdn == fqdn)).first()
+    return rows.Host._make(row) if row else None
+
+
+def hosts_by_id(connection: Connection, ids: Iterable[int]) -> list[rows.Host]:
+    """The hosts that still exist among `ids`."""
+    return [
+        rows.Host._make(row)
+        for part in _parts(list(ids))
+        for row in connection.execute(HOST.where(hosts.c.id.in_(part)))
+    ]
+
+
+def hosts_of_owner(connection: Connection, owner_id: int, domain_id: int | None) -> list[rows.Host]:
+    """A user's hosts, of one domain or of all, sorted by domain and name."""
+    query = HOST.where(hosts.c.owner_id == owner_id).order_by(domains.c.name, hosts.c.name)
+    if domain_id is not None:
+        query = query.where(hosts.c.domain_id == domain_id)
+    return [rows.Host._make(row) for row in connection.execute(query)]
+
+
+def hosts_of_domain(connection: Connection, domain_id: int) -> Iterable[rows.Host]:
+    """Every host of a domain."""
+    return map(rows.Host._make, connection.execute(HOST.where(hosts.c.domain_id == domain_id)))
+
+
+def related_of(connection: Connection, host_ids: Iterable[int]) -> dict[int, list[rows.Related]]:
+    """Related names by their host's id."""
+    found: dict[int, list[rows.Related]] = {}
+    for part in _parts(list(host_ids)):
+        for row in connection.execute(_select(related, rows.Related._fields).where(related.c.host_id.in_(part))):
+            found.setdefault(row.host_id, []).append(rows.Related._make(row))
+    return found
+
+
+def related_of_domain(connection: Connection, domain_id: int) -> dict[int, list[rows.Related]]:
+    """Related names of a whole domain by their host's id."""
+    found: dict[int, list[rows.Related]] = {}
+    query = _select(related, rows.Related._fields).join(hosts).where(hosts.c.domain_id == domain_id)
+    for row in connection.execute(query):
+        found.setdefault(row.host_id, []).append(rows.Related._make(row))
+    return found
+
+
+def taken(connection: Connection, fqdn: str) -> bool:
+    """Whether a host or a related name holds `fqdn`."""
+    return bool(
+        connection.scalar(
+            select(exists().where(hosts.c.fqdn == fqdn) | exists().where(related.c.fqdn == fqdn))
+        )
+    )  # fmt: skip
+
+
+def hosts_named(connection: Connection, names: Sequence[str]) -> list[rows.Host]:
+    """The hosts among full `names`."""
+    return [rows.Host._make(row) for row in connection.execute(HOST.where(hosts.c.fqdn.in_(names)))]
+
+
+def hosts_below(connection: Connection, name: str) -> list[str]:
+    """A few of the full names that end with `.name`."""
+    return list(connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.endswith("." + name)).limit(5)))
+
+
+def dirty_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int]]:
+    """(domain id, host id) of hosts whose DNS is not known to be right since before `before`."""
+    query = select(hosts.c.domain_id, hosts.c.id).where(hosts.c.dirty_since < before)
+    return [(row.domain_id, row.id) for row in connection.execute(query.order_by(hosts.c.dirty_since).limit(limit))]
+
+
+def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
+    """Ids of the domains with names that are still to leave since before `before`."""
+    return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
+
+
+def dirty_removals(connection: Connection, domain_id: int, after: int, limit: int = 200) -> list[rows.Removal]:
+    """Names with an id above `after` that are to leave the zone, but not those that a host has taken since."""
+    standing = or_(
+        exists().where(hosts.c.fqdn == removals.c.fqdn),
+        exists().where(and_(hosts.c.wildcard, literal("*.") + hosts.c.fqdn == removals.c.fqdn)),
+        exists().where(related.c.fqdn == removals.c.fqdn),
+    )
+    query = _select(removals, rows.Removal._fields).where(
+        removals.c.domain_id == domain_id,
+        removals.c.id > after,
+        removals.c.dirty_since.is_not(None),
+        or_(removals.c.exact, ~standing),
+    )
+    return [rows.Removal._make(row) for row in connection.execute(query.order_by(removals.c.id).limit(limit))]
+
+
+def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
+    """Names that have left the zone."""
+    query = _select(removals, rows.Removal._fields).where(
+        removals.c.domain_id == domain_id, removals.c.dirty_since.is_(None)
+    )
+    return [rows.Removal._make(row) for row in connection.execute(query)]
+
+
+# ---- changing -------------------------------------------------------------------------------------------------------
+
+
+class Wish(NamedTuple):
+    """New values for some columns of a host; the change counts as a version and waits for DNS."""
+
+    host_id: int
+    values: Mapping[str, Any]
+
+
+class Settled(NamedTuple):
+    """DNS holds this version of the host."""
+
+    host_id: int
+    version: int
+
+
+def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
+    """The store's half of group commit: what is settled is marked, then every wish is written."""
+    mark_settled(connection, settled)
+    by_shape: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    moment = now()
+    for host_id, values in wishes:
+        by_shape.setdefault(tuple(values), []).append({"host": host_id, "moment": moment, **values})
+    for shape, parameters in by_shape.items():
+        connection.execute(_write_columns(shape), parameters)
+
+
+def mark_settled(connection: Connection, settled: Iterable[Settled]) -> None:
+    """DNS holds what the store holds, unless the row has changed since."""
+    parameters = [{"host": s.host_id, "seen": s.version} for s in settled]
+    if parameters:
+        connection.execute(_SETTLE, parameters)
+
+
+_SETTLE = (
+    update(hosts)
+    .where(hosts.c.id == bindparam("host"), hosts.c.version == bindparam("seen"))
+    .values(dirty_since=None, conflict=None)
+)
+
+
+@lru_cache(maxsize=64)
+def _write_columns(columns: tuple[str, ...]) -> Update:
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    return (
+        update(hosts)
+        .where(hosts.c.id == bindparam("host"))
+        .values(version=hosts.c.version + 1, dirty_since=bindparam("moment"), **values)
+    )
+
+
+def set_host(connection: Connection, host_id: int, **values: Any) -> None:
+    """Change columns that DNS does not show."""
+    connection.execute(update(hosts).where(hosts.c.id == host_id).values(**values))
+
+
+def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
+    """Have the hosts' records sent once more, as soon as possible."""
+    for part in _parts(list(host_ids)):
+        connection.execute(
+            update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1, dirty_since=0)
+        )  # fmt: skip
+
+
+def mark_claimed(connection: Connection, host_ids: Iterable[int]) -> None:
+    """The hosts' names in the zone are ours."""
+    for part in _parts(list(host_ids)):
+        connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(claimed=True))
+
+
+def mark_conflict(connection: Connection, host_id: int, version: int, reason: str) -> None:
+    """DNS refuses the name for good; it is not tried again until somebody wishes anew."""
+    connection.execute(
+        update(hosts).where(hosts.c.id == host_id, hosts.c.version == version).values(dirty_since=None, conflict=reason)
+    )
+
+
+def count_faults(connection: Connection, faults: Iterable[tuple[int, str]]) -> None:
+    """Add one to `client_faults` or `server_faults` for each (host id, column)."""
+    for host_id, column in faults:
+        counter: Column[int] = hosts.c[column]
+        connection.execute(update(hosts).where(hosts.c.id == host_id).values({column: counter + 1}))
+
+
+def add_host(connection: Connection, **values: Any) -> int:
+    """Insert a host that waits for DNS; answers its id. IntegrityError when the name is taken."""
+    moment = now()
+    result = connection.execute(insert(hosts).values(created=moment, dirty_since=moment, **values))
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0])
+
+
+def delete_host(connection: Connection, host_id: int) -> None:
+    """Delete the row, its related names and its places in keys."""
+    connection.execute(delete(hosts).where(hosts.c.id == host_id))
+
+
+def add_removals(
+    connection: Connection, names: Iterable[tuple[str, str | None, str | None]], *, domain_id: int, exact: bool = False
+) -> None:
+    """Have (fqdn, ipv4, ipv6) leave the zone."""
+    moment = now()
+    connection.execute(
+        insert(removals),
+        [
+            {"domain_id": domain_id, "fqdn": fqdn, "ipv4": v4, "ipv6": v6,
+             "exact": exact, "dirty_since": moment, "created": moment}
+            for fqdn, v4, v6 in names
+        ],
+    )  # fmt: skip
+
+
+def settle_removals(connection: Connection, ids: Iterable[int]) -> None:
+    """The names have left the zone."""
+    for part in _parts(list(ids)):
+        connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=None))
+
+
+def remove_again(connection: Connection, ids: Iterable[int]) -> None:
+    """Names that have come back are to leave once more."""
+    for part in _parts(list(ids)):
+        connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=0))
+
+
+def forget_removals(connection: Connection, before: int) -> None:
+    """Drop the memory of names that left before `before`."""
+    connection.execute(delete(removals).where(removals.c.dirty_since.is_(None), removals.c.created < before))
+
+
+def reclaim(connection: Connection, fqdn: str) -> bool:
+    """Take a name that was about to leave the zone: whether it still stands there as ours."""
+    waiting = removals.c.fqdn == fqdn, removals.c.dirty_since.is_not(None), ~removals.c.exact
+    return connection.execute(delete(removals).where(*waiting)).rowcount > 0
+
+
+def add_event(
+    connection: Connection, actor: str, action: str, subject: str, source: str | None, detail: str | None
+) -> None:
+    """Append to the audit trail."""
+    connection.execute(
+        insert(events).values(at=now(), actor=actor, action=action, object=subject, source=source, detail=detail)
+    )
+
+
+def _select(table: Table, names: Sequence[str]) -> Select[Any]:
+    return select(*_columns(table, names))
+
+
+def _parts(ids: list[int], size: int = 500) -> Iterable[list[int]]:
+    """SQLite bounds the number of parameters of a statement."""
+    return (ids[i : i + size] for i in range(0, len(ids), size))

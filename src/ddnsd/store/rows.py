@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows as the rest of the service reads them; a field stands for a column of the same name."""
+
+from typing import NamedTuple
+
+
+class Host(NamedTuple):
+    """A host with what its domain says; addresses are canonical text, times microseconds since the epoch."""
+
+    id: int
+    domain_id: int
+    owner_id: int
+    fqdn: str
+    name: str
+    secret_hash: bytes
+    comment: str | None
+    wildcard: bool
+    ttl: int | None
+    available: bool
+    abuse: bool
+    abuse_blocked: bool
+    client_faults: int
+    server_faults: int
+    ipv4: str | None
+    ipv6: str | None
+    prefix: str | None
+    interface_id: str | None
+    inferred: str | None
+    updated_ipv4: int | None
+    tls_ipv4: bool
+    updated_ipv6: int | None
+    tls_ipv6: bool
+    version: int
+    claimed: bool
+    dirty_since: int | None
+    conflict: str | None
+    created: int
+    domain: str
+    domain_available: bool
+    domain_ttl: int | None
+    query_credentials: bool
+    private_addresses: bool
+
+
+class Domain(NamedTuple):
+    """A domain, its owner's name, and how its primary is reached."""
+
+    id: int
+    owner_id: int
+    name: str
+    public: bool
+    available: bool
+    comment: str | None
+    ttl: int | None
+    primary: str
+    key_name: str
+    key_algorithm: str
+    key_secret: str
+    query_credentials: bool
+    private_addresses: bool
+    created: int
+    owner: str
+
+    def __repr__(self) -> str:
+        return f"Domain({self.name!r})"
+
+
+class User(NamedTuple):
+    """A local account."""
+
+    id: int
+    name: str
+    admin: bool
+    active: bool
+    created: int
+
+
+class Token(NamedTuple):
+    """A token with its user; lists are blank-separated text."""
+
+    id: int
+    user_id: int
+    name: str
+    scopes: str
+    domains: str
+    hosts: str
+    networks: str
+    expires: int | None
+    created: int
+    last_used: int | None
+    user: str
+    admin: bool
+    active: bool
+
+
+class Key(NamedTuple):
+    """Basic credentials for a group of hosts."""
+
+    id: int
+    owner_id: int
+    login: str
+    name: str
+    secret_hash: bytes
+    created: int
+
+
+class Related(NamedTuple):
+    """A name whose AAAA follows its host's prefix."""
+
+    id: int
+    host_id: int
+    fqdn: str
+    interface_id: str
+
+
+class Removal(NamedTuple):
+    """A name that leaves, or has left, the zone."""
+
+    id: int
+    domain_id: int
+    fqdn: str
+    ipv4: str | None
+    ipv6: str | None
+    exact: bool
+    dirty_since: int | None
+    created: int

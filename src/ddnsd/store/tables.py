@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables. Times are microseconds since the epoch, UTC; addresses are canonical text.
+
+`hosts` holds the desired state. `dirty_since` says since when DNS may differ from the row (NULL: DNS is known to
+hold it), `version` counts the changes of the row, `claimed` says that the name in the zone is ours.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+    true,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", Id, primary_key=True)
+
+
+def _ref(name: str, target: str, *, index: bool = True) -> Column[int]:
+    return Column(name, Id, ForeignKey(target, ondelete="CASCADE"), nullable=False, index=index)
+
+
+def _flag(name: str, default: bool) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=true() if default else false())
+
+
+def _count(name: str, default: int = 0) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default=text(str(default)))
+
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("name", String(150), nullable=False, unique=True),
+    _flag("admin", False),
+    _flag("active", True),
+    Column("created", BigInteger, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("name", String(100), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),  # blank-separated: read write admin
+    Column("domains", Text, nullable=False, server_default=""),  # blank-separated patterns; empty: every one
+    Column("hosts", Text, nullable=False, server_default=""),
+    Column("networks", Text, nullable=False, server_default=""),
+    Column("expires", BigInteger),
+    Column("created", BigInteger, nullable=False),
+    Column("last_used", BigInteger),
+    UniqueConstraint("user_id", "name"),
+)
+
+domains = Table(
+    "domains",
+    metadata,
+    _id(),
+    _ref("owner_id", "users.id"),
+    Column("name", String(253), nullable=False, unique=True),
+    _flag("public", False),
+    _flag("available", True),
+    Column("comment", String(255)),
+    Column("ttl", Integer),
+    Column("primary", String(260), nullable=False),
+    Column("key_name", String(253), nullable=False),
+    Column("key_algorithm", String(30), nullable=False),
+    Column("key_secret", Text, nullable=False),  # TSIG needs it in clear
+    _flag("query_credentials", False),
+    _flag("private_addresses", True),
+    Column("created", BigInteger, nullable=False),
+)
+
+hosts = Table(
+    "hosts",
+    metadata,
+    _id(),
+    _ref("domain_id", "domains.id"),
+    _ref("owner_id", "users.id"),
+    Column("fqdn", String(253), nullable=False, unique=True),
+    Column("name", String(253), nullable=False, index=True),
+    Column("secret_hash", LargeBinary(32), nullable=False, index=True),
+    Column("comment", String(255)),
+    _flag("wildcard", False),
+    Column("ttl", Integer),
+    _flag("available", True),
+    _flag("abuse", False),
+    _flag("abuse_blocked", False),
+    _count("client_faults"),
+    _count("server_faults"),
+    Column("ipv4", String(15)),
+    Column("ipv6", String(39)),
+    Column("prefix", String(43)),  # the IPv6 network that related hosts share
+    Column("interface_id", String(39)),  # low bits of the last IPv6 address, kept while the prefix changes
+    Column("inferred", String(4)),  # the family, ipv4 or ipv6, that registration took from the caller
+    Column("updated_ipv4", BigInteger),
+    _flag("tls_ipv4", False),
+    Column("updated_ipv6", BigInteger),
+    _flag("tls_ipv6", False),
+    _count("version", 1),
+    _flag("claimed", False),
+    Column("dirty_since", BigInteger),
+    Column("conflict", String(255)),  # why DNS refuses the name
+    Column("created", BigInteger, nullable=False),
+)
+Index(
+    "ix_hosts_dirty",
+    hosts.c.dirty_since,
+    sqlite_where=hosts.c.dirty_since.is_not(None),
+    postgresql_where=hosts.c.dirty_since.is_not(None),
+)
+
+related = Table(
+    "related",
+    metadata,
+    _id(),
+    _ref("host_id", "hosts.id"),
+    Column("fqdn", String(253), nullable=False, unique=True),
+    Column("interface_id", String(39), nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    _id(),
+    _ref("owner_id", "users.id"),
+    Column("login", String(40), nullable=False, unique=True),
+    Column("name", String(100), nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False, index=True),
+    Column("created", BigInteger, nullable=False),
+)
+
+key_hosts = Table(
+    "key_hosts",
+    metadata,
+    Column("key_id", Id, ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+# Names that are to leave the zone, and, once they have, a memory of what stood there: a name server restored from
+# an older journal brings them back.
+removals = Table(
+    "removals",
+    metadata,
+    _id(),
+    _ref("domain_id", "domains.id"),
+    Column("fqdn", String(253), nullable=False, index=True),
+    Column("ipv4", String(15)),
+    Column("ipv6", String(39)),
+    _flag("exact", False),  # remove these addresses alone: it is not certain that the name is ours
+    Column("dirty_since", BigInteger),
+    Column("created", BigInteger, nullable=False),
+)
+Index(
+    "ix_removals_dirty",
+    removals.c.dirty_since,
+    sqlite_where=removals.c.dirty_since.is_not(None),
+    postgresql_where=removals.c.dirty_since.is_not(None),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _id(),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("actor", String(255), nullable=False),
+    Column("action", String(50), nullable=False),
+    Column("object", String(255), nullable=False, index=True),
+    Column("source", String(45)),
+    Column("detail", Text),
+)

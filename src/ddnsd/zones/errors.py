@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can go wrong between us and a name server.
+
+DnsError                the change is not known to be in DNS
+  Unreachable           no connection, no answer in time, or not an answer: it may still have been carried out
+  Refusal               the name server answered, and did not do it
+    BadKey              it does not know our TSIG key
+    BadSignature        the signature, its own or ours, does not fit the key
+    BadTime             its clock and ours differ by more than the fudge
+    PrerequisiteFailed  a name or RRset was not as the message required
+NotAcknowledged         a caller's change is kept, but DNS has not confirmed it in time
+NameConflict            the name stands in the zone, and it is not ours
+HostGone                the host was deleted meanwhile
+"""
+
+
+class DnsError(Exception):
+    """DNS error"""
+
+
+class Unreachable(DnsError):  # noqa: N818
+    """the name server does not answer"""
+
+
+class Refusal(DnsError):  # noqa: N818
+    """the name server refuses the message"""
+
+    def __init__(self, rcode: str, text: str = "") -> None:
+        super().__init__(text or f"the name server answers {rcode}")
+        self.rcode = rcode
+
+
+class BadKey(Refusal):
+    """the name server does not know the TSIG key (BADKEY)"""
+
+
+class BadSignature(Refusal):
+    """the TSIG signature does not fit the key (BADSIG)"""
+
+
+class BadTime(Refusal):
+    """the clocks of service and name server differ too much (BADTIME)"""
+
+
+class PrerequisiteFailed(Refusal):
+    """a name or RRset is not as required"""
+
+
+class NotAcknowledged(Exception):  # noqa: N818
+    """the change is kept; the name server has not confirmed it"""
+
+
+class NameConflict(Exception):  # noqa: N818
+    """the name stands in the zone and is not ours"""
+
+
+class HostGone(Exception):  # noqa: N818
+    """the host does not exist any more"""

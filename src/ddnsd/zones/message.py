@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DNS UPDATE messages (RFC 2136), signed with TSIG (RFC 8945), and what their answers mean.
+
+The records of a message are written straight into its wire form: a message carries hundreds of hosts, and this is the
+hot path. Signatures and answers are dnspython's.
+"""
+
+import random
+import socket
+import struct
+import time
+from typing import Self
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY.TSIG
+import dns.tsig
+
+from ddnsd.zones.errors import BadKey, BadSignature, BadTime, PrerequisiteFailed, Refusal, Unreachable
+from ddnsd.zones.tsig import TsigKey
+
+A, AAAA, DHCID, ANY_TYPE, SOA, TSIG = 1, 28, 49, 255, 6, 250
+IN, NONE, ANY_CLASS = 1, 254, 255
+FUDGE_SECONDS = 300
+ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, which follows the header of 12 octets
+
+_HEADER = struct.Struct("!HHHHHH")
+_RECORD = struct.Struct("!HHIH")
+_PREREQUISITES = (dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN)
+
+
+class Update:
+    """One UPDATE message under construction; names are lower-case text within the zone, without a trailing dot."""
+
+    def __init__(self, zone: str) -> None:
+        self._zone = zone
+        self._prerequisites: list[bytes] = []
+        self._updates: list[bytes] = []
+        self._tail = "." + zone
+
+    def require_unused(self, fqdn: str) -> Self:
+        """The name must own no record (RFC 2136, 2.4.5)."""
+        self._prerequisites.append(self._record(fqdn, ANY_TYPE, NONE))
+        return self
+
+    def require_absent(self, fqdn: str, rtype: int) -> Self:
+        """The RRset must not exist (RFC 2136, 2.4.3)."""
+        self._prerequisites.append(self._record(fqdn, rtype, NONE))
+        return self
+
+    def replace(self, fqdn: str, ttl: int, ipv4: str | None, ipv6: str | None) -> Self:
+        """Make these the only addresses of the name; other types stay."""
+        owner = self._owner(fqdn)
+        self._updates += (owner + _RECORD.pack(t, ANY_CLASS, 0, 0) for t in (A, AAAA))
+        if ipv4:
+            self._updates.append(owner + _RECORD.pack(A, IN, ttl, 4) + socket.inet_pton(socket.AF_INET, ipv4))
+        if ipv6:
+            self._updates.append(owner + _RECORD.pack(AAAA, IN, ttl, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
+        return self
+
+    def remove(self, fqdn: str, ipv4: str | None, ipv6: str | None) -> Self:
+        """Remove exactly these addresses."""
+        owner = self._owner(fqdn)
+        if ipv4:
+            self._updates.append(owner + _RECORD.pack(A, NONE, 0, 4) + socket.inet_pton(socket.AF_INET, ipv4))
+        if ipv6:
+            self._updates.append(owner + _RECORD.pack(AAAA, NONE, 0, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
+        return self
+
+    def to_wire(self, key: TsigKey) -> "Signed":
+        """The signed message with a random id."""
+        question = _wire(self._zone) + struct.pack("!HH", SOA, IN)
+        flags = dns.opcode.to_flags(dns.opcode.UPDATE)
+        header = _HEADER.pack(random.getrandbits(16), flags, 1, len(self._prerequisites), len(self._updates), 0)
+        return Signed.sign(b"".join((header, question, *self._prerequisites, *self._updates)), key)
+
+    def _record(self, fqdn: str, rtype: int, rclass: int) -> bytes:
+        return self._owner(fqdn) + _RECORD.pack(rtype, rclass, 0, 0)
+
+    def _owner(self, fqdn: str) -> bytes:
+        if fqdn == self._zone:
+            return ZONE_NAME
+        labels = fqdn.removesuffix(self._tail).encode("ascii").split(b".")
+        return b"".join(bytes((len(label),)) + label for label in labels) + ZONE_NAME
+
+
+class Signed:
+    """A signed message, ready to send, and the signature that its answer must fit."""
+
+    def __init__(self, wire: bytes, key: TsigKey, mac: bytes) -> None:
+        self.wire, self.mac, self._key = wire, mac, key
+
+    @classmethod
+    def sign(cls, wire: bytes, key: TsigKey) -> Self:
+        """Append a TSIG record to an unsigned message (its id is kept)."""
+        secret = key.to_dnspython()
+        (message_id,) = struct.unpack_from("!H", wire)
+        blank = dns.rdtypes.ANY.TSIG.TSIG(  # type: ignore[no-untyped-call]
+            dns.rdataclass.ANY, dns.rdatatype.TSIG, secret.algorithm, 0, FUDGE_SECONDS, b"", message_id, 0, b""
+        )
+        rdata, _ = dns.tsig.sign(wire, secret, blank, int(time.time()), None)  # type: ignore[no-untyped-call]
+        body = rdata.to_wire()
+        record = _wire(key.name) + _RECORD.pack(TSIG, ANY_CLASS, 0, len(body)) + body
+        (additional,) = struct.unpack_from("!H", wire, 10)
+        return cls(wire[:10] + struct.pack("!H", additional + 1) + wire[12:] + record, key, rdata.mac)
+
+    @classmethod
+    def query(cls, name: str, rtype: str, key: TsigKey) -> Self:
+        """A signed question."""
+        return cls.sign(dns.message.make_query(name, rtype, use_edns=False).to_wire(), key)
+
+    def read(self, answer: bytes) -> dns.message.Message:
+        """The verified answer with rcode NOERROR.
+
+        Raises Unreachable for what is not a DNS message, and a Refusal for every other rcode or a bad signature.
+        """
+        try:
+            message = dns.message.from_wire(answer, keyring=self._key.to_dnspython(), request_mac=self.mac)
+        except (dns.tsig.PeerBadKey, dns.message.UnknownTSIGKey, dns.tsig.BadKey, dns.tsig.BadAlgorithm):
+            raise BadKey("BADKEY", BadKey.__doc__ or "") from None
+        except dns.tsig.PeerBadTime:
+            raise BadTime("BADTIME", BadTime.__doc__ or "") from None
+        except (dns.tsig.PeerError, dns.tsig.BadSignature, dns.tsig.BadTime):
+            raise BadSignature("BADSIG", BadSignature.__doc__ or "") from None
+        except (dns.exception.DNSException, ValueError):
+            raise Unreachable("what the name server sends is not a DNS message") from None
+        rcode = message.rcode()
+        if rcode in _PREREQUISITES:
+            raise PrerequisiteFailed(dns.rcode.to_text(rcode))
+        if rcode != dns.rcode.NOERROR:
+            raise Refusal(dns.rcode.to_text(rcode))
+        if not message.flags & dns.flags.QR:
+            raise Unreachable("what the name server sends is not an answer")
+        if not message.had_tsig:
+            raise BadSignature("BADSIG", "the name server's answer is not signed")
+        return message
+
+
+def _wire(name: str) -> bytes:
+    """A name uncompressed, as wire octets."""
+    wire = dns.name.from_text(name).to_wire()
+    assert wire is not None
+    return wire

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Store against zone: what differs, and having it sent again.
+
+The zone is read by AXFR (RFC 5936), so the name server must let our key transfer it. Names that we never had are not
+a difference: the zone may hold records of its operator.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import dns.exception
+import dns.message
+import dns.rcode
+import dns.rdatatype
+from sqlalchemy import Connection
+
+from ddnsd.store import queries
+from ddnsd.store.database import Store
+from ddnsd.store.rows import Domain, Host, Removal
+from ddnsd.zones import errors
+from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.message import Signed
+from ddnsd.zones.records import Addresses, records
+from ddnsd.zones.tsig import TsigKey
+
+TRANSFER_SECONDS = 30.0
+SECOND_LOOK_SECONDS = 0.5
+
+
+class Difference(NamedTuple):
+    """A name where DNS differs: what the store wants, and what the zone holds."""
+
+    fqdn: str
+    wanted: tuple[str, ...]
+    found: tuple[str, ...]
+    host_id: int | None
+    removal_id: int | None
+
+
+Zone = dict[str, tuple[str, ...]]
+
+
+async def differences(store: Store, domain: Domain) -> list[Difference]:
+    """Where the zone differs from the store, in both of two looks: a change under way is no difference.
+
+    Raises DnsError, StoreDown.
+    """
+    first = await _look(store, domain)
+    if not first:
+        return []
+    await asyncio.sleep(SECOND_LOOK_SECONDS)
+    before = set(first)
+    return [d for d in await _look(store, domain) if d in before]
+
+
+async def repair(store: Store, found: list[Difference]) -> None:
+    """Mark what differs, so that it is sent again. Raises StoreDown."""
+    hosts = {d.host_id for d in found if d.host_id is not None}
+    removals = [d.removal_id for d in found if d.removal_id is not None]
+
+    def mark(connection: Connection) -> None:
+        queries.wish_again(connection, hosts)
+        queries.remove_again(connection, removals)
+
+    await store.transact(mark)
+
+
+async def _look(store: Store, domain: Domain) -> list[Difference]:
+    zone = await asyncio.to_thread(transfer, domain)
+    return await store.read(lambda c: _compare(c, domain, zone))
+
+
+def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Difference]:
+    found: list[Difference] = []
+    related = queries.related_of_domain(connection, domain.id)
+    ours: set[str] = set()
+    for host in queries.hosts_of_domain(connection, domain.id):
+        names = records(host, related.get(host.id, ()))
+        ours.update(n.fqdn for n in names)
+        found += _differences_of(host, names, zone)
+    for removal in queries.removed_names(connection, domain.id):
+        if removal.fqdn not in ours and (back := _came_back(removal, zone)):
+            found.append(Difference(removal.fqdn, (), back, None, removal.id))
+    return found
+
+
+def _differences_of(host: Host, names: list[Addresses], zone: Zone) -> Iterator[Difference]:
+    if not host.claimed and host.conflict is not None:
+        return  # the name is somebody else's
+    for fqdn, ipv4, ipv6 in names:
+        wanted = tuple(sorted(a for a in (ipv4, ipv6) if a))
+        held = zone.get(fqdn, ())
+        if held != wanted:
+            yield Difference(fqdn, wanted, held, host.id, None)
+
+
+def _came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
+    """The addresses at a name that left, if they are those that left: otherwise somebody else has the name now."""
+    held = zone.get(removal.fqdn, ())
+    return held if held and set(held) <= {removal.ipv4, removal.ipv6} else ()
+
+
+def transfer(domain: Domain) -> Zone:
+    """The zone's A and AAAA records by name, sorted, as AXFR gives them; blocks. Raises DnsError."""
+    key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+    endpoint = Endpoint.from_text(domain.primary, 53)
+    found: dict[str, list[str]] = {}
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=TRANSFER_SECONDS) as connection:
+            for message in _messages(connection, domain.name, key):
+                for rrset in message.answer:
+                    if rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
+                        name = rrset.name.to_text(omit_final_dot=True).lower()
+                        found.setdefault(name, []).extend(rdata.to_text() for rdata in rrset)
+    except OSError as error:
+        raise errors.Unreachable(f"{endpoint}: {error}") from None
+    return {name: tuple(sorted(set(texts))) for name, texts in found.items()}
+
+
+def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:
+    """The messages of a transfer, until the SOA record stands a second time."""
+    question = Signed.query(zone, "AXFR", key)
+    connection.sendall(struct.pack("!H", len(question.wire)) + question.wire)
+    marks, context = 0, None
+    while marks < 2:
+        length = struct.unpack("!H", _receive(connection, 2))[0]
+        try:
+            message = dns.message.from_wire(
+                _receive(connection, length), keyring=key.to_dnspython(), request_mac=question.mac,
+                xfr=True, tsig_ctx=context, multi=True, one_rr_per_rrset=True,
+            )  # fmt: skip
+        except dns.exception.DNSException as error:
+            raise errors.Refusal("BADSIG", f"the transfer of {zone} fails: {type(error).__name__}") from None
+        if message.rcode() != dns.rcode.NOERROR:
+            rcode = dns.rcode.to_text(message.rcode())
+            raise errors.Refusal(rcode, f"the name server answers {rcode} to a transfer of {zone}")
+        context = message.tsig_ctx
+        marks += sum(len(rrset) for rrset in message.answer if rrset.rdtype == dns.rdatatype.SOA)
+        if not message.answer:
+            raise errors.Unreachable(f"the transfer of {zone} ends early")
+        yield message
+
+
+def _receive(connection: socket.socket, octets: int) -> bytes:
+    data = bytearray()
+    while len(data) < octets:
+        part = connection.recv(octets - len(data))
+        if not part:
+            raise errors.Unreachable("the name server closed the transfer")
+        data += part
+    return bytes(data)

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DNS half of the write path: one zone's hosts as UPDATE messages, one message under way at a time.
+
+The sender never remembers what to send. Under the zone's lock it reads the *current* rows of the hosts that wait and
+makes DNS hold those, so that the last change that the store accepted wins whatever happened in between.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from ddnsd.store import queries
+from ddnsd.store.database import Store, StoreDown
+from ddnsd.store.lookup import Lookups
+from ddnsd.store.queries import Settled
+from ddnsd.store.rows import Domain, Host, Related, Removal
+from ddnsd.zones import errors
+from ddnsd.zones.message import DHCID, Signed, Update
+from ddnsd.zones.primary import Primary
+from ddnsd.zones.records import Addresses, records, ttl
+from ddnsd.zones.tsig import TsigKey
+
+MESSAGE_HOSTS = 256
+"""Hosts in one UPDATE at most; with wildcards and related names it stays below the 64 KiB of a message."""
+
+SETTLE_SECONDS = 1.0
+"""After an outage a message that was given up may still run; what was sent since is sent once more after this."""
+
+RETRY_SECONDS = (0.1, 5.0)
+"""First and last pause after a failure; it doubles in between."""
+
+REFUSED_SECONDS = 30.0
+"""How long a host that the name server refuses, and it alone, is left alone."""
+
+NS_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+MESSAGES = Counter("ddnsd_dns_updates_total", "UPDATE messages by outcome", ["outcome"])
+BATCH = Histogram("ddnsd_dns_update_hosts", "Hosts in an UPDATE message", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server acknowledged an UPDATE message")
+
+Waiters = dict[int, list[asyncio.Future[None]]]
+
+
+class ZoneSender:
+    """Sends one zone's hosts; `publish` and `withdraw` may be called from the event loop at any time."""
+
+    def __init__(
+        self, store: Store, lookups: Lookups, domain: Domain, primary: Primary, *,
+        settled: Callable[[Settled, bool], None], deadline: float, default_ttl: int,
+    ) -> None:  # fmt: skip
+        self._store, self._lookups, self._settled = store, lookups, settled
+        self._deadline, self._default_ttl = deadline, default_ttl
+        self._waiting: Waiters = {}
+        self._removals_due = False
+        self._removal_waiters: list[asyncio.Future[None]] = []
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._uncertain = False
+        self._send_again: set[int] = set()
+        self._remove_again = False
+        self._name_servers: tuple[float, frozenset[str]] | None = None
+        self._settling: asyncio.TimerHandle | None = None
+        self._unknown_claims: set[int] = set()
+        self._refused: dict[int, float] = {}
+        self.problem: str | None = None
+        """Why the last message failed; None when it succeeded."""
+        self.use(domain, primary)
+
+    def use(self, domain: Domain, primary: Primary) -> None:
+        """Take a changed domain: its primary, its key, its TTL."""
+        self.domain, self.primary = domain, primary
+        self._key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+
+    def publish(self, host_id: int, done: asyncio.Future[None] | None = None) -> None:
+        """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours."""
+        waiters = self._waiting.setdefault(host_id, [])
+        if done is not None:
+            waiters.append(done)
+            self._urgent.set()
+        self._wake.set()
+
+    def withdraw(self, done: asyncio.Future[None] | None = None) -> None:
+        """Have the names that are to leave this zone leave it."""
+        self._removals_due = True
+        if done is not None:
+            self._removal_waiters.append(done)
+            self._urgent.set()
+        self._wake.set()
+
+    def sweep(self, host_ids: Iterable[int]) -> None:
+        """Publish hosts that nobody waits for: a former process may have left a message for them under way."""
+        self._uncertain = True
+        moment = asyncio.get_running_loop().time()
+        self._refused = {h: t for h, t in self._refused.items() if t > moment}
+        for host_id in host_ids:
+            if host_id not in self._refused and host_id not in self._waiting:
+                self._unknown_claims.add(host_id)
+                self.publish(host_id)
+
+    async def serial(self) -> int:
+        """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
+        question = Signed.query(self.domain.name, "SOA", self._key)
+        answer = question.read(await self.primary.exchange(question.wire, self._deadline))
+        for rrset in answer.answer:
+            for rdata in rrset:
+                return int(getattr(rdata, "serial", 0))
+        raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
+
+    async def name_servers(self) -> frozenset[str]:
+        """The names of the zone's NS records, asked for at most once a minute. Raises DnsError."""
+        moment = asyncio.get_running_loop().time()
+        if self._name_servers is None or moment - self._name_servers[0] > NS_SECONDS:
+            question = Signed.query(self.domain.name, "NS", self._key)
+            answer = question.read(await self.primary.exchange(question.wire, self._deadline))
+            names = (rdata.to_text().lower().rstrip(".") for rrset in answer.answer for rdata in rrset)
+            self._name_servers = moment, frozenset(names)
+        return self._name_servers[1]
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        pause = RETRY_SECONDS[0]
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._urgent.clear()
+            try:
+                while self._waiting or self._removals_due:
+                    await self._round()
+                    pause = RETRY_SECONDS[0]
+            except (errors.DnsError, StoreDown) as error:
+                self._fail(error)
+                await self._rest(pause)
+                pause = min(2 * pause, RETRY_SECONDS[1])
+
+    async def flush(self) -> None:
+        """Send all that waits, once; for commands that end afterwards. Raises DnsError, StoreDown."""
+        while self._waiting or self._removals_due:
+            await self._round()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait before the next try; somebody who waits for an answer shortens it to the first pause."""
+        self._wake.set()
+        await asyncio.sleep(RETRY_SECONDS[0])
+        try:
+            await asyncio.wait_for(self._urgent.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _fail(self, error: Exception) -> None:
+        """Who waits for a refusal waits no longer; for a silent name server they wait until their own deadline."""
+        if self.problem != str(error):
+            log.warning("zone behind", zone=self.domain.name, primary=str(self.primary.endpoint), reason=str(error))
+        self.problem = str(error)
+        self._uncertain = True
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        MESSAGES.labels(type(error).__name__).inc()
+        if not isinstance(error, errors.Unreachable):
+            waiters = [w for ws in self._waiting.values() for w in ws]
+            _end([*waiters, *self._removal_waiters], errors.NotAcknowledged(str(error)))
+            for host_id in self._waiting:
+                self._waiting[host_id] = []
+            self._removal_waiters = []
+
+    async def _round(self) -> None:
+        batch = dict(islice(self._waiting.items(), MESSAGE_HOSTS))
+        for host_id in batch:
+            del self._waiting[host_id]
+        try:
+            async with self._store.zone_lock(self.domain.id):
+                if self._removals_due:
+                    await self._remove()
+                if batch:
+                    await self._publish(batch)
+        except BaseException:
+            self._put_back(batch)
+            raise
+        if self.problem is not None:
+            log.info("zone follows again", zone=self.domain.name)
+        self.problem = None
+
+    def _put_back(self, batch: Waiters) -> None:
+        """Whoever still waits goes to the front of the queue."""
+        for host_id, waiters in batch.items():
+            batch[host_id] = [w for w in waiters if not w.done()] + self._waiting.pop(host_id, [])
+        self._waiting = batch | self._waiting
+
+    # ---- hosts
+
+    async def _publish(self, batch: Waiters) -> None:
+        hosts: list[Host] = []
+        related: dict[int, list[Related]] = {}
+        for host_id, found, names in zip(batch, *await self._current(list(batch)), strict=True):
+            if found is None:
+                _end(batch[host_id], errors.HostGone())
+            else:
+                hosts.append(found)
+                related[host_id] = names
+        for part in _parts(hosts, related):
+            try:
+                await self._send([(host, records(host, related[host.id])) for host in part])
+            except errors.PrerequisiteFailed:
+                await self._one_by_one(part, related, batch)
+            except errors.Refusal as error:
+                if len(part) == 1 or error.rcode not in ("REFUSED", "NOTZONE", "FORMERR"):
+                    raise
+                await self._one_by_one(part, related, batch)
+            else:
+                await self._acknowledge(part, batch)
+
+    async def _current(self, ids: list[int]) -> tuple[list[Host | None], list[list[Related]]]:
+        hosts = await asyncio.gather(*map(self._lookups.host_by_id.one, ids))
+        related = await asyncio.gather(*map(self._lookups.related.all, ids))
+        return hosts, related
+
+    async def _one_by_one(self, hosts: Sequence[Host], related: dict[int, list[Related]], batch: Waiters) -> None:
+        """One host of the message is not acceptable; it alone is to suffer. Raises the error if it seems to be all."""
+        refused = 0
+        for host in hosts:
+            try:
+                await self._send([(host, records(host, related[host.id]))])
+            except errors.PrerequisiteFailed as error:
+                await self._conflict(host, related[host.id], error, batch)
+            except errors.Refusal as error:
+                refused += 1
+                if refused == min(3, len(hosts)):
+                    raise
+                self._refused[host.id] = asyncio.get_running_loop().time() + REFUSED_SECONDS
+                _end(batch[host.id], errors.NotAcknowledged(str(error)))
+            else:
+                refused = 0
+                await self._acknowledge([host], batch)
+
+    async def _send(self, hosts: list[tuple[Host, list[Addresses]]]) -> None:
+        update = Update(self.domain.name)
+        for host, names in hosts:
+            for fqdn, ipv4, ipv6 in names:
+                if host.claimed:
+                    update.require_absent(fqdn, DHCID)  # DHCP owns a name by this record (RFC 4701)
+                else:
+                    update.require_unused(fqdn)
+                update.replace(fqdn, ttl(host, self._default_ttl), ipv4, ipv6)
+        try:
+            await self._exchange(update)
+        except (errors.Unreachable, asyncio.CancelledError):
+            self._unknown_claims.update(host.id for host, _ in hosts if not host.claimed)
+            raise
+        BATCH.observe(len(hosts))
+
+    async def _exchange(self, update: Update) -> None:
+        signed = update.to_wire(self._key)
+        with SECONDS.time():
+            signed.read(await self.primary.exchange(signed.wire, self._deadline))
+        MESSAGES.labels("acknowledged").inc()
+
+    async def _acknowledge(self, hosts: Sequence[Host], batch: Waiters) -> None:
+        if claims := [host.id for host in hosts if not host.claimed]:
+            # at once: whoever sends the host next must know that the name is ours
+            await self._store.transact(lambda c: queries.mark_claimed(c, claims))
+        for host in hosts:
+            self._settled(Settled(host.id, host.version), not self._uncertain)
+            if self._uncertain:
+                self._send_again.add(host.id)
+            self._unknown_claims.discard(host.id)
+            _end(batch[host.id])
+        if self._uncertain:
+            self._settle_later()
+
+    async def _conflict(
+        self, host: Host, related: list[Related], error: errors.PrerequisiteFailed, batch: Waiters
+    ) -> None:
+        """The name is used by somebody else, unless it was our own message, given up, that took it."""
+        names = records(host, related)
+        if not host.claimed and host.id in self._unknown_claims and await self._holds(names):
+            await self._acknowledge([host], batch)
+            return
+        reason = "the name belongs to DHCP (DHCID)" if host.claimed else "the name stands in the zone unmanaged"
+        log.warning("name conflict", host=host.fqdn, reason=reason, rcode=error.rcode)
+        await self._store.transact(lambda c: queries.mark_conflict(c, host.id, host.version, reason))
+        _end(batch[host.id], errors.NameConflict(reason))
+
+    async def _holds(self, names: list[Addresses]) -> bool:
+        """Whether DNS holds exactly these addresses at every one of the names."""
+        for fqdn, ipv4, ipv6 in names:
+            for rtype, address in (("A", ipv4), ("AAAA", ipv6)):
+                question = Signed.query(fqdn, rtype, self._key)
+                answer = question.read(await self.primary.exchange(question.wire, self._deadline))
+                texts = [rdata.to_text() for rrset in answer.answer for rdata in rrset]
+                if texts != ([address] if address else []):
+                    return False
+        return True
+
+    # ---- names that leave
+
+    async def _remove(self) -> None:
+        waiters, self._removal_waiters = self._removal_waiters, []
+        last = 0
+        try:
+            while leaving := await self._store.read(lambda c, i=last: queries.dirty_removals(c, self.domain.id, i)):  # type: ignore[misc]
+                last = leaving[-1].id
+                try:
+                    await self._send_removals(leaving)
+                except errors.PrerequisiteFailed:
+                    for removal in leaving:
+                        await self._remove_one(removal)
+                if self._uncertain:
+                    self._remove_again = True
+                    self._settle_later()
+                else:
+                    gone = [r.id for r in leaving]
+                    await self._store.transact(lambda c, ids=gone: queries.settle_removals(c, ids))  # type: ignore[misc]
+        except BaseException:
+            self._removal_waiters = [w for w in waiters if not w.done()] + self._removal_waiters
+            raise
+        self._removals_due = False
+        _end(waiters)
+
+    async def _remove_one(self, removal: Removal) -> None:
+        try:
+            await self._send_removals([removal])
+        except errors.PrerequisiteFailed:
+            log.warning("name left alone", name=removal.fqdn, reason="it belongs to DHCP (DHCID)")
+
+    async def _send_removals(self, leaving: Iterable[Removal]) -> None:
+        update = Update(self.domain.name)
+        for removal in leaving:
+            update.require_absent(removal.fqdn, DHCID)
+            if removal.exact:
+                update.remove(removal.fqdn, removal.ipv4, removal.ipv6)
+            else:
+                update.replace(removal.fqdn, 0, None, None)
+        await self._exchange(update)
+
+    # ---- after an outage
+
+    def _settle_later(self) -> None:
+        """The name server answers again; what it is sent until the timer ends counts only once it was sent again."""
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._resend)
+
+    def _resend(self) -> None:
+        self._settling, self._uncertain = None, False
+        again, self._send_again = self._send_again, set()
+        for host_id in again:
+            self.publish(host_id)
+        if self._remove_again:
+            self._remove_again = False
+            self.withdraw()
+
+
+def _end(waiters: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:
+    for waiter in waiters:
+        if waiter.done():
+            continue
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+
+
+def _parts(hosts: list[Host], related: dict[int, list[Related]]) -> Iterable[list[Host]]:
+    """Messages of at most MESSAGE_HOSTS names."""
+    part: list[Host] = []
+    names = 0
+    for host in hosts:
+        size = 2 + len(related[host.id])
+        if part and names + size > 2 * MESSAGE_HOSTS:
+            yield part
+            part, names = [], 0
+        part.append(host)
+        names += size
+    if part:
+        yield part

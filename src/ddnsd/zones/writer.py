@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The write path: group commit into the store, then into DNS.
+
+    update()    a wish joins the queue ─► one transaction for all that wait ─► their zones' senders ─► acknowledged
+    publish()   the caller has committed rows of its own ─► their zone's sender ─► acknowledged
+
+While one batch is with the name server the next one is being committed. That DNS holds a row is marked with the next
+transaction, so that it costs none of its own; until then this process remembers it (`settled`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import Connection
+
+from ddnsd.store import queries
+from ddnsd.store.database import Store, StoreDown
+from ddnsd.store.lookup import Lookups
+from ddnsd.store.queries import Settled, Wish
+from ddnsd.store.rows import Domain, Host
+from ddnsd.zones import errors
+from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.primary import Primary
+from ddnsd.zones.sender import ZoneSender
+
+BATCH = 512
+"""Changes in one transaction at most."""
+
+MARK_SECONDS = 0.02
+"""When nothing else is written, acknowledgements are marked this much later."""
+
+SWEEP_SECONDS = 1.0
+"""How often rows that DNS may not hold are looked for; other processes' only when older than GRACE."""
+
+GRACE_MICROSECONDS = 3_000_000
+
+log = structlog.get_logger()
+
+Entry = tuple[int, Wish, asyncio.Future[None]]
+
+
+class Fault(NamedTuple):
+    """One more fault of a host: `client_faults` or `server_faults`."""
+
+    host_id: int
+    column: str
+
+
+class Writer:
+    """Takes changes, answers when they are durable and acknowledged. One per process."""
+
+    def __init__(self, store: Store, lookups: Lookups, *, deadline: float, default_ttl: int) -> None:
+        self._store, self._deadline, self._default_ttl = store, deadline, default_ttl
+        self._lookups = lookups
+        self.senders: dict[int, ZoneSender] = {}
+        self._primaries: dict[str, Primary] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._queue: list[Entry] = []
+        self._faults: list[Fault] = []
+        self._fault_waiters: list[asyncio.Future[None]] = []
+        self._settled: dict[int, int] = {}
+        self._marks: dict[int, int] = {}
+        self._wake = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to write, and take up what a former process left. Raises StoreDown."""
+        await self._refresh()
+        self._tasks["commit"] = asyncio.create_task(self._commit_forever())
+        await self._sweep(queries.now())
+        self._tasks["sweep"] = asyncio.create_task(self._sweep_forever())
+
+    async def stop(self) -> None:
+        """End the tasks; what DNS does not hold yet stays marked in the store."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._marks:
+            settled = [Settled(*item) for item in self._marks.items()]
+            await self._store.transact(lambda c: queries.mark_settled(c, settled))
+        for primary in self._primaries.values():
+            primary.close()
+
+    # ---- what callers ask for
+
+    async def update(self, domain_id: int, wish: Wish) -> None:
+        """Write the wish and have DNS follow.
+
+        Raises StoreDown (nothing is kept), NotAcknowledged (kept, DNS follows later), NameConflict, HostGone.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((domain_id, wish, done))
+        self._wake.set()
+        await self._within_deadline(done)
+
+    async def publish(self, domain_id: int, host_ids: Iterable[int]) -> None:
+        """Have DNS follow rows that the caller has committed. Raises as `update` does, for the first that fails."""
+        sender = await self._sender(domain_id)
+        waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
+        for host_id, done in zip(host_ids, waiters, strict=True):
+            sender.publish(host_id, done)
+        await self._within_deadline(asyncio.gather(*waiters))
+
+    async def withdraw(self, domain_id: int) -> None:
+        """Have DNS follow the removals that the caller has committed. Raises NotAcknowledged."""
+        sender = await self._sender(domain_id)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sender.withdraw(done)
+        await self._within_deadline(done)
+
+    def withdraw_later(self, domain_id: int) -> None:
+        """Have DNS follow committed removals; nobody waits."""
+        if sender := self.senders.get(domain_id):
+            sender.withdraw()
+
+    async def name_servers(self, domain_id: int) -> frozenset[str]:
+        """The names of the zone's NS records. Raises DnsError, HostGone."""
+        return await (await self._sender(domain_id)).name_servers()
+
+    def count_later(self, fault: Fault) -> None:
+        """Count a fault with the next transaction."""
+        self._faults.append(fault)
+        self._wake.set()
+
+    async def count(self, fault: Fault) -> None:
+        """Count a fault; returns when it is written, or cannot be."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fault_waiters.append(done)
+        self.count_later(fault)
+        try:
+            await self._within_deadline(done)
+        except (StoreDown, errors.NotAcknowledged):
+            log.warning("fault not counted", host_id=fault.host_id)
+
+    def holds(self, host: Host) -> bool:
+        """Whether DNS is known to hold this very row."""
+        if host.conflict is not None:
+            return False
+        return host.dirty_since is None or self._settled.get(host.id) == host.version
+
+    async def _within_deadline(self, done: Awaitable[object]) -> None:
+        try:
+            async with asyncio.timeout(self._deadline):
+                await done
+        except TimeoutError:
+            raise errors.NotAcknowledged("the name server does not answer in time") from None
+
+    # ---- the store's half
+
+    async def _commit_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue or self._faults or self._marks:
+                if not (self._queue or self._faults):
+                    await self._pause()
+                await self._commit()
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), MARK_SECONDS)
+        except TimeoutError:
+            return
+
+    async def _commit(self) -> None:
+        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        faults, self._faults = self._faults, []
+        fault_waiters, self._fault_waiters = self._fault_waiters, []
+        settled = [Settled(*item) for item in self._marks.items()]
+        try:
+            await self._store.transact(lambda c: _write(c, batch, settled, faults))
+        except StoreDown as error:
+            log.error("store down", reason=str(error))
+            for done in [*fault_waiters, *(done for _, _, done in batch)]:
+                if not done.done():
+                    done.set_exception(StoreDown(str(error)))
+            if not batch:
+                await asyncio.sleep(SWEEP_SECONDS)
+            return
+        for host_id, version in settled:
+            for memory in (self._marks, self._settled):
+                if memory.get(host_id) == version:
+                    del memory[host_id]
+        for done in fault_waiters:
+            if not done.done():
+                done.set_result(None)
+        for domain_id, wish, done in batch:
+            if domain_id in self.senders:
+                self.senders[domain_id].publish(wish.host_id, done)
+            else:
+                await self._adopt(domain_id, wish, done)
+
+    async def _adopt(self, domain_id: int, wish: Wish, done: asyncio.Future[None]) -> None:
+        """The first change of a domain that another process has added."""
+        try:
+            (await self._sender(domain_id)).publish(wish.host_id, done)
+        except (StoreDown, errors.HostGone) as error:
+            if not done.done():
+                done.set_exception(error)
+
+    def _acknowledged(self, settled: Settled, final: bool) -> None:
+        """DNS holds this version; unless it is final the store is not told yet, since it is to be sent once more."""
+        self._settled[settled.host_id] = settled.version
+        if final:
+            self._marks[settled.host_id] = settled.version
+            self._wake.set()
+
+    # ---- the zones
+
+    async def _sender(self, domain_id: int) -> ZoneSender:
+        if domain_id not in self.senders:
+            await self._refresh()
+        if domain_id not in self.senders:
+            raise errors.HostGone
+        return self.senders[domain_id]
+
+    async def _refresh(self) -> None:
+        """Take up domains that were added, changed or removed."""
+        domains = await self._store.read(queries.all_domains)
+        for domain in domains:
+            sender = self.senders.get(domain.id)
+            if sender is None:
+                self._add(domain)
+            elif sender.domain != domain:
+                sender.use(domain, self._primary(domain))
+        for gone in self.senders.keys() - {d.id for d in domains}:
+            del self.senders[gone]
+            self._tasks.pop(f"zone {gone}").cancel()
+
+    def _add(self, domain: Domain) -> None:
+        sender = ZoneSender(
+            self._store, self._lookups, domain, self._primary(domain),
+            settled=self._acknowledged, deadline=self._deadline, default_ttl=self._default_ttl,
+        )  # fmt: skip
+        self.senders[domain.id] = sender
+        self._tasks[f"zone {domain.id}"] = asyncio.create_task(sender.run())
+
+    def _primary(self, domain: Domain) -> Primary:
+        if domain.primary not in self._primaries:
+            self._primaries[domain.primary] = Primary(Endpoint.from_text(domain.primary, 53))
+        return self._primaries[domain.primary]
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await survive(self._sweep_once, "sweep")
+
+    async def _sweep_once(self) -> None:
+        await self._refresh()
+        await self._sweep(queries.now() - GRACE_MICROSECONDS)
+
+    async def _sweep(self, before: int) -> None:
+        by_zone: dict[int, list[int]] = {}
+        for domain_id, host_id in await self._store.read(lambda c: queries.dirty_hosts(c, before)):
+            if host_id not in self._settled:
+                by_zone.setdefault(domain_id, []).append(host_id)
+        for domain_id, host_ids in by_zone.items():
+            self.senders[domain_id].sweep(host_ids)
+        for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
+            self.senders[domain_id].withdraw()
+
+
+def _write(connection: Connection, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
+    queries.write_wishes(connection, (wish for _, wish, _ in batch), settled)
+    queries.count_faults(connection, faults)
+
+
+async def survive(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run a periodic task once; a store or name server that is down does not end it."""
+    try:
+        await work()
+    except (StoreDown, errors.DnsError) as error:
+        log.warning(f"{what} put off", reason=str(error))

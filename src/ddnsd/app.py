@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import sys
@@ -15,6 +16,7 @@ from ddnsd.faces.dyndns import Agents, UpdateWords
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Dispatcher, Handler
 from ddnsd.faces.nic import Management
+from ddnsd.faces.wire import OneSendProtocol
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens
@@ -113,8 +115,10 @@ async def serve(settings: Settings, ready: Callable[[], None]) -> None:
     service = Service(settings)
     sockets = [_listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     await service.start()
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: a full collection would stop every request for tens of milliseconds
     config = uvicorn.Config(
-        service.app, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_config=None,
+        service.app, http=OneSendProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
         proxy_headers=False, server_header=False, timeout_graceful_shutdown=3, backlog=1024,
     )  # fmt: skip
     server = _Server(config, ready)
@@ -146,7 +150,9 @@ class _Server(uvicorn.Server):
 
 def _listen(endpoint: Endpoint) -> socket.socket:
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    listener = socket.socket(family)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # uvicorn sends head and body apart: without this each answer waits for the client's delayed acknowledgement
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

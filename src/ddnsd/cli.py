@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import uvloop
 from sqlalchemy import Connection
 
 from ddnsd import admin, app, dev, settings
@@ -58,7 +59,7 @@ def serve() -> None:
     loaded = settings.load()
     app.set_up_logging(loaded.log_level)
     asyncio.run(admin.check_schema(loaded.store_url))
-    asyncio.run(app.serve(loaded, lambda: click.echo(f"ready: http://{loaded.http}")))
+    uvloop.run(app.serve(loaded, lambda: click.echo(f"ready: http://{loaded.http}")))
 
 
 @main.command(name="dev")
@@ -66,7 +67,7 @@ def dev_command() -> None:
     """Run service and BIND together in one folder, for trying and developing."""
     loaded = settings.load(**dev.defaults())
     app.set_up_logging(loaded.log_level)
-    asyncio.run(dev.run(loaded))
+    uvloop.run(dev.run(loaded))
 
 
 @main.command(name="settings")

@@ -159,7 +159,11 @@ class Named:
                     stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder,
                     start_new_session=True,  # a Ctrl-C at the terminal is ours to handle
                 )  # fmt: skip
-            await self._wait_until_it_answers(self._process)
+            try:
+                await self._wait_until_it_answers(self._process)
+            except BindError:
+                await _end(self._process.pid, self._config)
+                raise
 
     async def _configure(self) -> None:
         """Write the configuration; the control port and its key stay what they were where they can."""
@@ -213,12 +217,14 @@ class Named:
 
     async def _wait_until_it_answers(self, process: asyncio.subprocess.Process) -> None:
         bind, end = Bind(self.folder, self.rndc_key), time.monotonic() + START_SECONDS
-        while not (await self._listens() and await asyncio.to_thread(bind.is_running)):
+        while not await asyncio.to_thread(bind.is_running):
             if process.returncode is not None or time.monotonic() > end:
-                raise BindError(f"named does not start on {self.endpoint}: {self._last_words()}")
+                raise BindError(f"named does not start: {self._last_words()}")
             if self._stopping:
                 return
             await asyncio.sleep(0.05)
+        if not await self._listens():  # it goes on without an address that it cannot have
+            raise BindError(f"named does not listen on {self.endpoint}: is that an address of a network interface?")
 
     async def _listens(self) -> bool:
         try:

@@ -6,6 +6,7 @@ Answers find their question by message id, so that many are under way at once (R
 
 import asyncio
 import struct
+from typing import cast
 
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.errors import Unreachable
@@ -60,8 +61,7 @@ class _Exchange(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by type
 
     async def ask(self, wire: bytes) -> bytes:
         if self.closed or self._transport is None:

@@ -41,7 +41,8 @@ log = structlog.get_logger()
 
 MESSAGES = Counter("ddnsd_dns_updates_total", "UPDATE messages by outcome", ["outcome"])
 BATCH = Histogram("ddnsd_dns_update_hosts", "Hosts in an UPDATE message", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
-SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server acknowledged an UPDATE message")
+FINE = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.5)
+SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server acknowledged an UPDATE", buckets=FINE)
 
 Waiters = dict[int, list[asyncio.Future[None]]]
 

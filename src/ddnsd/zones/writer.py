@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 import structlog
+from prometheus_client import Histogram
 from sqlalchemy import Connection
 
 from ddnsd.store import queries
@@ -23,7 +24,7 @@ from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
-from ddnsd.zones.sender import ZoneSender
+from ddnsd.zones.sender import FINE, ZoneSender
 
 BATCH = 512
 """Changes in one transaction at most."""
@@ -37,6 +38,8 @@ SWEEP_SECONDS = 1.0
 GRACE_MICROSECONDS = 3_000_000
 
 log = structlog.get_logger()
+
+COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of changes was durable", buckets=FINE)
 
 Entry = tuple[int, Wish, asyncio.Future[None]]
 
@@ -169,7 +172,8 @@ class Writer:
         fault_waiters, self._fault_waiters = self._fault_waiters, []
         settled = [Settled(*item) for item in self._marks.items()]
         try:
-            await self._store.transact(lambda c: _write(c, batch, settled, faults))
+            with COMMIT_SECONDS.time():
+                await self._store.transact(lambda c: _write(c, batch, settled, faults))
         except StoreDown as error:
             log.error("store down", reason=str(error))
             for done in [*fault_waiters, *(done for _, _, done in batch)]:

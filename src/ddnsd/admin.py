@@ -25,6 +25,7 @@ from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
 from ddnsd.zones import reconcile as zone_reconcile
 from ddnsd.zones.bind import Bind, BindError
+from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.reconcile import Difference
 from ddnsd.zones.tsig import TsigKey
 from ddnsd.zones.writer import Writer
@@ -74,7 +75,7 @@ async def add_domain(
     columns: dict[str, Any],
 ) -> None:  # fmt: skip
     """Add a domain once its zone takes our updates. Raises Invalid, BindError, DnsError, AdminError."""
-    where = primary or settings.primary
+    where = _endpoint(primary or settings.primary)
 
     def ruled(connection: Connection) -> None:
         accounts.user_named(connection, owner)
@@ -103,11 +104,20 @@ def _provision(settings: Settings, name: str, algorithm: str) -> TsigKey:
 
 def set_domain(connection: Connection, name: str, columns: dict[str, Any]) -> None:
     """Change a domain; with a new TTL all of its hosts are sent again."""
+    if "primary" in columns:
+        columns["primary"] = _endpoint(columns["primary"])
     domains.set_domain(connection, name, **columns)
     if "ttl" in columns:
         domain = queries.domain(connection, name)
         assert domain is not None
         queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
+
+
+def _endpoint(text: str) -> str:
+    try:
+        return str(Endpoint.from_text(text, 53))
+    except ValueError as error:
+        raise Invalid(primary=str(error)) from None
 
 
 # ---- hosts

@@ -253,6 +253,7 @@ def domain_add(
 @click.option("--public/--private", default=None)
 @click.option("--comment")
 @click.option("--ttl", type=click.IntRange(1, 86400))
+@click.option("--primary", help="ADDRESS[:PORT] of the name server that takes its updates from now on.")
 @click.option("--query-credentials/--no-query-credentials", default=None)
 @click.option("--private-addresses/--no-private-addresses", default=None)
 def domain_set(name: str, **columns: Any) -> None:

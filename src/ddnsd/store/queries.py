@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    any_,
     bindparam,
     delete,
     exists,
@@ -216,6 +219,8 @@ class Settled(NamedTuple):
 
 def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
     """The store's half of group commit: what is settled is marked, then every wish is written."""
+    wishes, settled = list(wishes), list(settled)
+    _lock(connection, {host_id for host_id, _ in (*wishes, *settled)})
     mark_settled(connection, settled)
     by_shape: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     moment = now()
@@ -223,6 +228,13 @@ def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterab
         by_shape.setdefault(tuple(values), []).append({"host": host_id, "moment": moment, **values})
     for shape, parameters in by_shape.items():
         connection.execute(_write_columns(shape), parameters)
+
+
+def _lock(connection: Connection, host_ids: set[int]) -> None:
+    """Lock rows in the order of their ids, so that two processes never wait for each other in a circle."""
+    if connection.dialect.name == "postgresql":
+        query = select(hosts.c.id).where(hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+        connection.execute(query.order_by(hosts.c.id).with_for_update(key_share=True), {"ids": sorted(host_ids)})
 
 
 def mark_settled(connection: Connection, settled: Iterable[Settled]) -> None:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Databases that a whole run shares."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+from parts.postgres import create_database, postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One PostgreSQL for the run."""
+    with postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_server: str) -> Callable[[], str]:
+    """Makes an empty PostgreSQL database; answers its URL."""
+    numbers = count(1)
+    return lambda: create_database(postgres_server, f"test{next(numbers)}")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def store_settings(request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
+    """Settings of a service with an empty store, once for each database."""
+    if request.param == "sqlite":
+        return dict
+    new_database = request.getfixturevalue("new_database")
+    return lambda: {"database_url": new_database()}

@@ -188,3 +188,30 @@ def read_toml(file: Path) -> dict[str, Any]:
 def _reason(where: tuple[int | str, ...], text: str) -> str:
     name = ".".join(str(part) for part in where)
     return f"{PREFIX}{name.upper()}: {text.removeprefix('Value error, ')}"
+
+
+def reference() -> str:
+    """Every setting as Markdown, for the documentation."""
+    lines = [
+        "# Settings",
+        "",
+        "In the environment as below, or in lower case and without `DDNSD_` in the TOML file that",
+        "`DDNSD_CONFIG` names. Lists are comma-separated, switches are `on` or `off`. An unknown name is an error at start.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        lines.append(f"| `{PREFIX}{name.upper()}` | {_default(field.default)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return "`on`" if value else "`off`"
+    text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+    return f"`{text}`" if text else ""
+
+
+if __name__ == "__main__":
+    print(reference(), end="")  # noqa: T201

@@ -52,7 +52,10 @@ def postgres(directory: Path) -> Iterator[str]:
 
 
 def _ready(port: int) -> bool:
-    return subprocess.run([programs() / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True).returncode == 0
+    return (
+        subprocess.run([programs() / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], capture_output=True).returncode
+        == 0
+    )
 
 
 def create_database(server: str, name: str) -> str:

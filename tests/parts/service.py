@@ -93,7 +93,12 @@ class Service:
     def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another `ddnsd` command with the same settings."""
         return subprocess.run(
-            [sys.executable, "-m", "ddnsd", *args], env=self.env, capture_output=True, text=True, check=check, timeout=60
+            [sys.executable, "-m", "ddnsd", *args],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
         )
 
     def user(self, name: str) -> str:
@@ -109,9 +114,7 @@ class Service:
         headers = dict(kwargs.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        return requests.request(
-            method, self.url + path, headers=headers, timeout=15, allow_redirects=False, **kwargs
-        )
+        return requests.request(method, self.url + path, headers=headers, timeout=15, allow_redirects=False, **kwargs)
 
     def register(self, name: str, token: str | None = None, **params: str) -> str:
         """Register `name` (a label, or a full name) and answer its secret."""
@@ -135,7 +138,9 @@ class Service:
 @contextmanager
 def dev(directory: Path, **settings: str) -> Iterator[Service]:
     """`ddnsd dev` on free ports in `directory`; keyword settings become `DDNSD_…` variables."""
-    service = Service(directory, free_port(), free_port(), settings={f"DDNSD_{k.upper()}": v for k, v in settings.items()})
+    service = Service(
+        directory, free_port(), free_port(), settings={f"DDNSD_{k.upper()}": v for k, v in settings.items()}
+    )
     service.start()
     try:
         yield service

@@ -222,8 +222,8 @@ class UpdateWords:
     async def _duck(self, request: Request) -> bool:
         given = [names.fold(n) for n in request.params.get("domains", "").split(",") if n.strip()]
         token = request.params.get("token", "").strip()
-        if not given or len(given) > NAMES or not token or request.params.get("txt"):
-            return False
+        if not given or len(given) > NAMES or not token or "txt" in request.params:
+            return False  # with `txt` Duck DNS means the TXT record alone, which this door does not set
         caller = await self._signin.by_secret(token, given[0], request.peer)
         if self._agents.refused(request.header("user-agent")):
             return False
@@ -272,6 +272,6 @@ def _success(path: str, wanted: Wanted, changed: bool, texts: list[str]) -> str:
 def _status(words: list[str], true_status: bool) -> int:
     if any(word in ("good", "nochg", "deleted") for word in words):
         return 200
-    if "911" in words:
+    if words[0] == "911":
         return 503
     return TRUE_STATUS.get(words[0], 200) if true_status else 200

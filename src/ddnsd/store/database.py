@@ -182,7 +182,8 @@ class PostgresStore:
                 connection = await self._engine.connect()
                 self._kept = await connection.execution_options(isolation_level="AUTOCOMMIT")
             try:
-                return await self._kept.run_sync(work)
+                async with asyncio.timeout(BUSY_SECONDS):
+                    return await self._kept.run_sync(work)
             except (DBAPIError, OSError):
                 broken, self._kept = self._kept, None
                 await broken.invalidate()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One function decides what a caller may do."""
+
+import pytest
+
+from ddnsd.identity.access import Action, can, may_name
+from ddnsd.identity.caller import Caller, Kind
+from ddnsd.store.rows import Domain, Host
+
+
+def host(**values: object) -> Host:
+    fields = dict.fromkeys(Host._fields)
+    named = {"id": 1, "owner_id": 7, "fqdn": "a.dyn.example.org", "domain": "dyn.example.org"}
+    return Host(**{**fields, **named, **values})  # type: ignore[arg-type]
+
+
+def domain(*, public: bool = True, owner_id: int = 1) -> Domain:
+    fields = dict.fromkeys(Domain._fields)
+    return Domain(**{**fields, "name": "dyn.example.org", "public": public, "owner_id": owner_id})  # type: ignore[arg-type]
+
+
+def user(*scopes: str, **limits: tuple[str, ...]) -> Caller:
+    return Caller(Kind.USER, "u", 7, "u", scopes=frozenset(scopes), **limits)  # type: ignore[arg-type]
+
+
+# (caller, action, subject, allowed)
+CASES = [
+    (user("write"), Action.UPDATE, host(), True),
+    (user("read"), Action.UPDATE, host(), False),
+    (user("read"), Action.LIST, host(), True),
+    (user("write"), Action.LIST, host(), False),
+    (user("admin"), Action.DELETE, host(), True),
+    (user("write"), Action.DELETE, host(owner_id=8), False),
+    (user("write", domains=("dyn.*",)), Action.UPDATE, host(), True),
+    (user("write", domains=("other.org",)), Action.UPDATE, host(), False),
+    (user("write", host_patterns=("a.*",)), Action.ROTATE, host(), True),
+    (user("write", host_patterns=("b.*",)), Action.ROTATE, host(), False),
+    (user("write"), Action.REGISTER, domain(), True),
+    (user("write"), Action.REGISTER, domain(public=False), False),
+    (user("write"), Action.REGISTER, domain(public=False, owner_id=7), True),
+    (user("read"), Action.REGISTER, domain(), False),
+    (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.UPDATE, host(), True),
+    (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.UPDATE, host(id=2), False),
+    (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.DELETE, host(), False),
+    (Caller(Kind.KEY, "k", 7, hosts=(host(), host(id=2))), Action.UPDATE, host(id=2), True),
+    (Caller(Kind.KEY, "k", 7, hosts=(host(),)), Action.REGISTER, domain(), False),
+]
+
+
+@pytest.mark.parametrize(("caller", "action", "subject", "allowed"), CASES)
+def test_cases(caller: Caller, action: Action, subject: Host | Domain, allowed: bool) -> None:
+    assert can(caller, action, subject) is allowed
+
+
+def test_patterns_limit_what_may_be_named() -> None:
+    assert may_name(user("write"), "x.dyn.example.org")
+    assert may_name(user("write", host_patterns=("web-*.dyn.example.org",)), "web-1.dyn.example.org")
+    assert not may_name(user("write", host_patterns=("web-*.dyn.example.org",)), "db.dyn.example.org")

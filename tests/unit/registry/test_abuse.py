@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Unchanged updates are judged by their rate, a burst of both families as one."""
+
+from ddnsd.registry.abuse import NochgRate
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_more_than_allowed_in_an_hour() -> None:
+    clock = Clock()
+    rate = NochgRate(3, clock)
+    assert [rate.exceeded(1, ["ipv4"]) for _ in range(4)] == [False, False, False, True]
+    assert not rate.exceeded(2, ["ipv4"])
+    clock.now = 3600
+    assert not rate.exceeded(1, ["ipv4"])
+
+
+def test_two_families_are_counted_apart() -> None:
+    rate = NochgRate(3, Clock())
+    for _ in range(3):
+        assert not rate.exceeded(1, ["ipv4"])
+        assert not rate.exceeded(1, ["ipv6"])
+    assert rate.exceeded(1, ["ipv6"])
+
+
+def test_without_a_rule() -> None:
+    rate = NochgRate(None)
+    assert not any(rate.exceeded(1, ["ipv4"]) for _ in range(2000))

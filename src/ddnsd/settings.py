@@ -195,7 +195,7 @@ def reference() -> str:
     lines = [
         "# Settings",
         "",
-        "In the environment as below, or in lower case and without `DDNSD_` in the TOML file that `DDNSD_CONFIG` names.",
+        "In the environment, or in lower case and without `DDNSD_` in the TOML file that `DDNSD_CONFIG` names.",
         "Lists are comma-separated, switches are `on` or `off`. An unknown name is an error at start.",
         "",
         "| variable | default | meaning |",

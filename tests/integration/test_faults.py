@@ -161,7 +161,7 @@ def test_a_broken_answer_is_never_good(proxied: tuple[Service, DnsProxy], mode: 
 def test_one_name_that_is_refused_does_not_stop_the_others(service: Service) -> None:
     """A name that DHCP has taken fails alone, in a batch with others."""
     secrets = {f"h{i}": service.register(f"h{i}", ip="192.0.2.1") for i in range(8)}
-    add_record(service, "h3", "DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=")
+    service.add_record("h3", "DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=")
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda item: update(service, *item, "192.0.2.9").text, secrets.items()))
     assert answers == ["nohost" if h == "h3" else "good 192.0.2.9" for h in secrets]
@@ -169,26 +169,13 @@ def test_one_name_that_is_refused_does_not_stop_the_others(service: Service) -> 
 
 
 def test_an_unmanaged_name_is_never_taken(service: Service) -> None:
-    add_record(service, "printer", "A", "192.0.2.200")
+    service.add_record("printer", "A", "192.0.2.200")
     asked = {"fqdn": f"printer.{service.domain}", "ip": "192.0.2.1"}
     for _ in range(2):
         answer = service.get("/nic/register", service.admin_token, params=asked)
         assert (answer.status_code, answer.json()["message"]) == (400, "formerr")
     assert service.dig(f"printer.{service.domain}") == ["192.0.2.200"]
     assert service.get("/nic/hosts", service.admin_token).json()["hosts"] == []
-
-
-def add_record(service: Service, name: str, rtype: str, text: str) -> None:
-    """Somebody else writes into the zone."""
-    import dns.query
-    import dns.update
-
-    from ddnsd.zones.tsig import TsigKey
-
-    key = TsigKey.from_text((service.dir / "bind" / "keys" / f"{service.domain}.key").read_text()).to_dnspython()
-    message = dns.update.UpdateMessage(service.domain, keyring=key)
-    message.add(name, 60, rtype, text)
-    assert dns.query.tcp(message, "127.0.0.1", port=service.dns_port, timeout=5).rcode() == 0
 
 
 def test_twenty_at_once_for_one_host(service: Service) -> None:

@@ -13,8 +13,11 @@ from typing import Any
 
 import dns.message
 import dns.query
+import dns.rcode
+import dns.update
 import requests
 
+from ddnsd.zones.tsig import TsigKey
 from parts.ports import free_port, wait_until
 
 DOMAIN = "dyn.example.org"
@@ -129,6 +132,14 @@ class Service:
         query = dns.message.make_query(name, rtype)
         answer = dns.query.udp(query, "127.0.0.1", port=self.dns_port, timeout=3)
         return sorted(rdata.to_text() for rrset in answer.answer for rdata in rrset)
+
+    def add_record(self, name: str, rtype: str, text: str) -> None:
+        """Somebody else writes a record into the zone."""
+        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
+        message = dns.update.UpdateMessage(self.domain, keyring=key)
+        message.add(name, 60, rtype, text)
+        answer = dns.query.tcp(message, "127.0.0.1", port=self.dns_port, timeout=5)
+        assert answer.rcode() == dns.rcode.NOERROR
 
     def named_pid(self) -> int:
         """The process id of the BIND that this service started."""

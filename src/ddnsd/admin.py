@@ -181,20 +181,26 @@ async def add_related(settings: Settings, fqdn: str, label: str, interface_id: s
 # ---- reconcile, doctor
 
 
-async def reconcile(settings: Settings, *, repair: bool) -> list[Difference]:
-    """Every difference between store and zones; with `repair` DNS follows when this returns.
+async def reconcile(settings: Settings, *, repair: bool) -> tuple[list[Difference], dict[str, str]]:
+    """Every difference between store and zones, and why a zone could not be compared, by its name.
 
-    Raises DnsError, StoreDown, AdminError.
+    With `repair` DNS follows when this returns. Raises DnsError, StoreDown, AdminError.
     """
     await check_schema(settings.store_url)
+    found: dict[int, list[Difference]] = {}
+    failures: dict[str, str] = {}
     async with opened(settings.store_url) as store:
-        found: dict[int, list[Difference]] = {}
         for domain in await store.read(queries.all_domains):
-            if differences := await zone_reconcile.differences(store, domain):
+            try:
+                differences = await zone_reconcile.differences(store, domain)
+            except errors.DnsError as error:
+                failures[domain.name] = str(error)
+                continue
+            if differences:
                 found[domain.id] = differences
         if repair and found:
             await _repair(store, settings, found)
-    return [difference for differences in found.values() for difference in differences]
+    return [difference for differences in found.values() for difference in differences], failures
 
 
 async def _repair(

@@ -307,13 +307,15 @@ def related_add(fqdn: str, label: str, interface_id: str) -> None:
 @click.option("--check", is_flag=True, help="Only report; exit 2 when DNS and store differ.")
 def reconcile(check: bool) -> None:
     """Compare store and zones, and send again what differs."""
-    found = asyncio.run(admin.reconcile(settings.load(), repair=not check))
+    found, failures = asyncio.run(admin.reconcile(settings.load(), repair=not check))
     for difference in found:
         wanted, held = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
         click.echo(f"{difference.fqdn}: store {wanted}; DNS {held}")
     if found and not check:
         click.echo(f"{len(found)} repaired")
-    sys.exit(2 if found and check else 0)
+    for zone, reason in failures.items():
+        click.echo(f"Error: {zone}: {reason}", err=True)
+    sys.exit(1 if failures else 2 if found and check else 0)
 
 
 def _given(columns: dict[str, Any]) -> dict[str, Any]:

@@ -255,9 +255,13 @@ class UpdateWords:
 
 
 def _bare(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Any address at all; IPv4-mapped IPv6 is IPv4. Raises ValueError."""
+    """Any address at all, without a zone id; IPv4-mapped IPv6 is IPv4. Raises ValueError."""
     address = ipaddress.ip_address((text or "").partition("/")[0])
-    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.scope_id is not None:
+        raise ValueError("an address with a zone id means something on one machine only")
+    return address.ipv4_mapped or address
 
 
 def _success(path: str, wanted: Wanted, changed: bool, texts: list[str]) -> str:

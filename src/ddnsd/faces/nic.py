@@ -131,7 +131,10 @@ class Management:
             wildcard=request.params.get("wildcard", "").strip().lower() in YES,
             comment=comment, tls=request.tls, source=request.peer,
         )  # fmt: skip
-        host = await self._hosts.register(domain, new)
+        try:
+            host = await self._hosts.register(domain, new)
+        except InvalidAddress:
+            raise InvalidAddress(request.params.get("ip") or ",".join(wanted.addresses)) from None
         shown = _host(host) | {"update_secret": secret} | self._update_urls(host.fqdn, secret)
         return {"status": "ok", "message": "Host registered.", "host": shown}
 

@@ -96,13 +96,9 @@ def _caller_of_host(host: Host) -> Caller:
 
 def _decode_basic(value: str) -> tuple[str, str]:
     try:
-        octets = base64.b64decode(value, validate=True)
+        text = base64.b64decode(value, validate=True).decode()
     except (binascii.Error, ValueError):
         raise NoCredentials from None
-    try:
-        text = octets.decode()
-    except UnicodeDecodeError:
-        text = octets.decode("latin-1")
     name, colon, password = text.partition(":")
     if not colon or not name.strip():
         raise NoCredentials

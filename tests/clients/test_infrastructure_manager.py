@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Infrastructure Manager 2.0: its EGI connector adds, moves and deletes names; only its address differs.
+
+On domains, hosts and register it reads `status`, on update and unregister the HTTP status alone.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server
+from parts.service import Service
+
+DRIVER = Path(__file__).parent / "drivers" / "infrastructure_manager.py"
+
+Manager = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def token(service: Service, secrets: list[str]) -> str:
+    secrets.append(service.user("im"))
+    return secrets[-1]
+
+
+@pytest.fixture
+def manager(run: Callable[..., Outcome], clients_venv: Path, service: Service, token: str) -> Manager:
+    """Runs calls one after the other: `manager(("add", name, domain, ip), …)`; `{"result", "log"}` of each."""
+
+    def called(*calls: tuple[str, ...], token: str | None = token) -> list[dict[str, Any]]:
+        task = {"url": service.url, "calls": calls} | ({"token": token} if token else {})
+        done = run(clients_venv / "python", DRIVER, stdin=json.dumps(task))
+        assert done.code == 0, done.text
+        return [json.loads(line) for line in done.text.splitlines()]
+
+    return called
+
+
+def results(outcomes: list[dict[str, Any]]) -> list[bool]:
+    return [outcome["result"] for outcome in outcomes]
+
+
+def hosts(service: Service, token: str) -> dict[str, dict[str, Any]]:
+    """What the service has registered for the manager's user, by first label."""
+    listed = service.get("/nic/hosts", token, params={"domain": service.domain}).json()["hosts"]
+    return {host["name"]: host for host in listed}
+
+
+def test_adds_moves_and_deletes(manager: Manager, service: Service, token: str) -> None:
+    where = ("mover", service.domain)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        (done,) = manager(("add", *where, address))
+        assert done["result"] is True
+        assert "already has the IP" not in done["log"]
+        assert service.dig("mover.dyn.example.org") == [address]
+
+        (again,) = manager(("add", *where, address))
+        assert again["result"] is True
+        assert f"DNS entry mover.dyn.example.org already has the IP {address}" in again["log"]
+        assert service.dig("mover.dyn.example.org") == [address]
+    assert hosts(service, token)["mover"]["comment"] == "IM created DNS entry"
+
+    assert results(manager(("del", *where, "192.0.2.2"), ("del", *where, "192.0.2.2"))) == [True, True]
+    assert service.dig("mover.dyn.example.org") == []
+    assert "mover" not in hosts(service, token)
+
+
+def test_final_dot(manager: Manager, service: Service) -> None:
+    assert results(manager(("add", "dotted", f"{service.domain}.", "192.0.2.3"))) == [True]
+    assert service.dig("dotted.dyn.example.org") == ["192.0.2.3"]
+    assert results(manager(("del", "dotted", f"{service.domain}.", "192.0.2.3"))) == [True]
+    assert service.dig("dotted.dyn.example.org") == []
+
+
+def test_wildcard(manager: Manager, service: Service, token: str) -> None:
+    """`*` in a domain that is not one of ours means: that domain's first label, with everything below it."""
+    where = ("*", f"cluster.{service.domain}")
+    for address in ("192.0.2.4", "192.0.2.4", "192.0.2.5"):
+        assert results(manager(("add", *where, address))) == [True]
+        for name in ("cluster", "app.cluster", "deep.app.cluster"):
+            assert service.dig(f"{name}.{service.domain}") == [address]
+    assert hosts(service, token)["cluster"]["wildcard"] is True
+
+    assert results(manager(("del", *where, "192.0.2.5"))) == [True]
+    for name in ("cluster", "app.cluster"):
+        assert service.dig(f"{name}.{service.domain}") == []
+
+
+def test_ipv6_alone(manager: Manager, service: Service) -> None:
+    """It registers without an address, so the manager's own IPv4 address must not stay behind."""
+    for _ in range(2):
+        assert results(manager(("add", "six", service.domain, "2001:db8::6"))) == [True]
+        assert service.dig("six.dyn.example.org", "AAAA") == ["2001:db8::6"]
+        assert service.dig("six.dyn.example.org") == []
+
+
+def test_both_families(manager: Manager, service: Service) -> None:
+    calls = (("add", "dual", service.domain, "192.0.2.7"), ("add", "dual", service.domain, "2001:db8::7"))
+    for _ in range(2):
+        assert results(manager(*calls)) == [True, True]
+        assert service.dig("dual.dyn.example.org") == ["192.0.2.7"]
+        assert service.dig("dual.dyn.example.org", "AAAA") == ["2001:db8::7"]
+    assert results(manager(("del", "dual", service.domain, "192.0.2.7"))) == [True]
+    assert service.dig("dual.dyn.example.org") + service.dig("dual.dyn.example.org", "AAAA") == []
+
+
+def test_host_secret_instead_of_a_token(manager: Manager, host: Host) -> None:
+    label, _, domain = host.fqdn.partition(".")
+    for address in ("192.0.2.8", "192.0.2.8", "2001:db8::8"):
+        assert results(manager(("add", f"dydns:{host.secret}@{label}", domain, address), token=None)) == [True]
+    assert (host.a, host.aaaa) == (["192.0.2.8"], ["2001:db8::8"])
+
+    (refused,) = manager(("add", f"dydns:wrong@{label}", domain, "192.0.2.9"), token=None)
+    assert refused["result"] is False
+    assert refused["log"].splitlines()[-1].endswith(f"Error updating DNS entry {host.fqdn}: badauth")
+    assert (host.a, host.aaaa) == (["192.0.2.8"], ["2001:db8::8"])
+
+
+def test_wrong_token(manager: Manager, service: Service) -> None:
+    for operation in ("add", "del"):
+        (refused,) = manager((operation, "intruder", service.domain, "192.0.2.10"), token="ddns_wrong")
+        assert refused["result"] is False
+        _, _, answer = refused["log"].partition("Error getting domains: ")
+        assert json.loads(answer) == {"status": "error", "message": "badauth"}
+    assert service.dig("intruder.dyn.example.org") == []
+
+
+def test_unknown_domain(manager: Manager) -> None:
+    (refused,) = manager(("add", "www", "unknown.example.net", "192.0.2.11"))
+    assert refused["result"] is False
+    assert "Domain unknown.example.net not found in DyDNS service" in refused["log"]
+
+
+def test_name_of_somebody_else(manager: Manager, host: Host) -> None:
+    label, _, domain = host.fqdn.partition(".")
+    (refused,) = manager(("add", label, domain, "192.0.2.12"))
+    assert refused["result"] is False
+    assert f"Error registering DNS entry {host.fqdn}" in refused["log"]
+    assert results(manager(("del", label, domain, "192.0.2.12"))) == [True], "unknown to this user: nothing to delete"
+    assert host.a == ["192.0.2.250"]
+
+
+@pytest.mark.parametrize(("address", "word"), [(DENIED, "abuse"), ("169.254.0.1", "dnserr")])
+def test_error_words_come_with_their_status(manager: Manager, service: Service, address: str, word: str) -> None:
+    """It reads the status of an update alone, so an error with 200 would be taken for success."""
+    (refused,) = manager(("add", f"bad-{word}", service.domain, address))
+    assert refused["result"] is False
+    assert f"Error updating DNS entry bad-{word}.{service.domain}: {word}" in refused["log"]
+    assert address not in service.dig(f"bad-{word}.{service.domain}")
+
+
+def test_blocked_name_cannot_be_deleted(manager: Manager, service: Service, token: str) -> None:
+    assert results(manager(("add", "blocked", service.domain, DENIED))) == [False]
+    (kept,) = manager(("del", "blocked", service.domain, DENIED))
+    assert kept["result"] is False
+    assert "Error deleting DNS entry blocked.dyn.example.org" in kept["log"]
+    assert "blocked" in hosts(service, token)
+    assert results(manager(("add", "blocked", service.domain, "192.0.2.13"))) == [False]
+    assert service.dig("blocked.dyn.example.org") == []
+
+
+def test_hung_name_server_at_registration(manager: Manager, service: Service, token: str) -> None:
+    with hung_name_server(service):
+        (unheard,) = manager(("add", "late", service.domain, "192.0.2.14"))
+    assert unheard["result"] is False
+    assert "Error registering DNS entry late.dyn.example.org" in unheard["log"]
+    assert "Read timed out" not in unheard["log"]
+    assert "late" not in hosts(service, token)
+    for _ in range(2):
+        assert results(manager(("add", "late", service.domain, "192.0.2.14"))) == [True]
+        assert service.dig("late.dyn.example.org") == ["192.0.2.14"]
+
+
+def test_hung_name_server_at_an_update(manager: Manager, service: Service) -> None:
+    assert results(manager(("add", "later", service.domain, "192.0.2.15"))) == [True]
+    with hung_name_server(service):
+        (unheard,) = manager(("add", "later", service.domain, "192.0.2.16"))
+    assert unheard["result"] is False
+    assert "Error updating DNS entry later.dyn.example.org: 911" in unheard["log"]
+    becomes(Host(service, "later.dyn.example.org", ""), "192.0.2.16")
+    assert results(manager(("add", "later", service.domain, "192.0.2.16"))) == [True]

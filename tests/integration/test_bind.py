@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd.zones.bind` on a running BIND: zones and keys come, stay and go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import dns.asyncquery
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import dns.update
+import pytest
+from parts.ports import free_port
+
+from ddnsd.zones.bind import Bind, BindError
+from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.named import Named
+from ddnsd.zones.tsig import TsigKey
+
+ZONE = "dyn.example.org"
+
+
+@pytest.fixture
+async def named(tmp_path: Path) -> AsyncIterator[Named]:
+    server = Named(tmp_path / "a folder", "127.0.0.1", free_port())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def bind(named: Named) -> Bind:
+    return Bind(named.folder, named.rndc_key)
+
+
+async def add(named: Named, key: TsigKey | None, name: str = "www", zone: str = ZONE) -> str:
+    """Add an A record; the answer's rcode."""
+    update = dns.update.UpdateMessage(zone)
+    if key is not None:
+        update.use_tsig(key.to_dnspython())
+    update.replace(name, 60, "A", "192.0.2.1")
+    try:
+        answer = await dns.asyncquery.tcp(update, "127.0.0.1", port=named.endpoint.port, timeout=5)
+    except dns.tsig.PeerBadKey:
+        return "BADKEY"
+    return dns.rcode.to_text(answer.rcode())
+
+
+async def ask(named: Named, name: str, rtype: str = "A") -> list[str]:
+    query = dns.message.make_query(name, rtype)
+    answer = await dns.asyncquery.udp(query, "127.0.0.1", port=named.endpoint.port, timeout=5)
+    return [rdata.to_text() for rrset in answer.answer for rdata in rrset]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "named.log"}
+
+
+async def test_a_provisioned_zone_obeys_its_own_key_only(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    other = await asyncio.to_thread(bind.provision, "lab.example.org", "hmac-sha512")
+    assert (key.algorithm, other.algorithm) == ("hmac-sha256", "hmac-sha512")
+
+    assert await add(named, key) == "NOERROR"
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+    assert await add(named, None, "unsigned") == "REFUSED"
+    assert await add(named, other, "foreign") == "REFUSED"
+    assert await add(named, other, zone="lab.example.org") == "NOERROR"
+    assert await ask(named, f"unsigned.{ZONE}") == await ask(named, f"foreign.{ZONE}") == []
+
+
+async def test_the_new_zone_has_short_negative_answers_and_one_name_server(named: Named, bind: Bind) -> None:
+    await asyncio.to_thread(bind.provision, ZONE)
+    [soa] = await ask(named, ZONE, "SOA")
+    assert soa.startswith(f"localhost. hostmaster.{ZONE}. ")
+    assert soa.endswith(" 60")
+    assert await ask(named, ZONE, "NS") == ["localhost."]
+
+
+async def test_only_the_key_transfers(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    query = dns.message.make_query(ZONE, "AXFR")
+    answer = await dns.asyncquery.tcp(query, "127.0.0.1", port=named.endpoint.port, timeout=5)
+    assert answer.rcode() == dns.rcode.REFUSED
+    query.use_tsig(key.to_dnspython())
+    answer = await dns.asyncquery.tcp(query, "127.0.0.1", port=named.endpoint.port, timeout=5)
+    assert [dns.rdatatype.to_text(rrset.rdtype) for rrset in answer.answer] == ["SOA", "NS"]
+
+
+async def test_provisioning_again_changes_nothing(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    await add(named, key)
+    before = snapshot(named.folder)
+    assert await asyncio.to_thread(bind.provision, f"{ZONE.upper()}.", "hmac-sha512") == key
+    assert snapshot(named.folder) == before
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+
+
+async def test_keys_are_for_their_owner_only(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    files = [p for p in named.folder.rglob("*") if p.is_file() and key.secret.encode() in p.read_bytes()]
+    assert [p.name for p in files] == [f"{ZONE}.key"]
+    assert [oct(p.stat().st_mode & 0o777) for p in [*files, named.rndc_key, named.folder / "rndc.key"]] == ["0o600"] * 3
+
+
+async def test_a_folder_shared_with_named_by_setgid_gives_its_group_the_files(tmp_path: Path, named: Named) -> None:
+    named.folder.chmod(0o2750)
+    await asyncio.to_thread(Bind(named.folder, named.rndc_key).provision, ZONE)
+    modes = [oct((named.folder / p).stat().st_mode & 0o7777) for p in ("zones", f"keys/{ZONE}.key", "keys.conf")]
+    assert modes == ["0o2770", "0o640", "0o640"]
+
+
+async def test_concurrent_provisioning_of_one_zone_yields_one_key(named: Named, bind: Bind) -> None:
+    other = Bind(named.folder, named.rndc_key)
+    keys = await asyncio.gather(*(asyncio.to_thread(b.provision, ZONE) for b in (bind, other, bind, other)))
+    assert len({key.secret for key in keys}) == 1
+    assert await add(named, keys[0]) == "NOERROR"
+
+
+async def test_a_withdrawn_zone_is_gone_and_a_new_one_starts_empty(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    await add(named, key)
+    for _ in range(2):
+        await asyncio.to_thread(bind.withdraw, ZONE)
+        assert await add(named, key) == "BADKEY"
+    assert not list(named.folder.rglob(f"{ZONE}*"))
+    anew = await asyncio.to_thread(bind.provision, ZONE)
+    assert anew != key
+    assert await ask(named, f"www.{ZONE}") == []
+    assert await add(named, anew) == "NOERROR"
+
+
+async def test_zones_keys_and_records_outlive_a_restart(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    await add(named, key)
+    await named.stop()
+    await named.start()
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+    assert await asyncio.to_thread(bind.provision, ZONE) == key
+    assert await add(named, key, "after") == "NOERROR"
+
+
+async def test_a_lost_zone_file_is_made_anew(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    await add(named, key)
+    await named.stop()
+    (named.folder / "zones" / f"{ZONE}.zone").unlink()
+    await named.start()
+    assert await asyncio.to_thread(bind.provision, ZONE) == key
+    assert await add(named, key, "after") == "NOERROR"
+
+
+async def test_a_zone_that_does_not_grant_our_key_is_left_alone(named: Named, bind: Bind) -> None:
+    statement = '{ type primary; file "theirs"; update-policy local; };'
+    (named.folder / "theirs").write_text("$TTL 60\n@ SOA localhost. root 1 60 60 60 60\n@ NS localhost.\n")
+    await asyncio.to_thread(bind._rndc, "addzone", ZONE, statement)
+    with pytest.raises(BindError, match=f'grant "ddnsd.{ZONE}" zonesub ANY') as caught:
+        await asyncio.to_thread(bind.provision, ZONE)
+    assert "update-policy" in str(caught.value)
+
+
+async def test_errors_say_what_to_do(named: Named, bind: Bind, tmp_path: Path) -> None:
+    def failure(other: Bind, zone: str = ZONE) -> str:
+        with pytest.raises(BindError) as caught:
+            other.provision(zone)
+        return str(caught.value)
+
+    key = named.folder / "rndc.key"
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text(TsigKey.generate("rndc").to_text())
+    port = int(named.rndc_key.read_text().split("default-port ")[1].split(";")[0])
+    control = Endpoint("127.0.0.1", port)
+    assert "is named running" in failure(Bind(tmp_path / "b", key, server=Endpoint("127.0.0.1", free_port())))
+    assert "must stand in named's controls" in failure(Bind(tmp_path / "b", wrong, server=control))
+    assert "cannot read the rndc key" in failure(Bind(tmp_path / "b", tmp_path / "none"))
+    assert f"ns.{ZONE}. would need an address" in failure(Bind(tmp_path / "b", key, ns=f"ns.{ZONE}"))
+    assert Bind(named.folder, key, server=control).is_running()
+    assert not Bind(tmp_path / "b", wrong, server=control).is_running()
+    with pytest.raises(ValueError, match="cannot be a zone"):
+        bind.provision("../etc/passwd")
+
+
+async def test_a_named_that_takes_no_new_zones_is_explained(named: Named, bind: Bind) -> None:
+    config = named.folder / "named.conf"
+    config.write_text(config.read_text().replace("allow-new-zones yes;", ""))
+    await asyncio.to_thread(bind._rndc, "reconfig")
+    with pytest.raises(BindError, match="put `allow-new-zones yes;` into"):
+        await asyncio.to_thread(bind.provision, ZONE)

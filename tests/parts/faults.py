@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of the parts behind a service, and doing things behind its back."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import dns.query
+import dns.rcode
+import dns.tsig
+import dns.update
+
+from parts.service import Service
+
+_KEY = re.compile(r'key "?([^"\s]+)"? \{\s*algorithm "?([^";]+)"?;\s*secret "([^"]+)";')
+
+
+@contextmanager
+def hung(process: int) -> Iterator[None]:
+    """The process stands still within the block: its sockets stay open and nothing is answered."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def refusing(service: Service, zone: str) -> Iterator[None]:
+    """BIND refuses UPDATE messages for the zone within the block, and goes on answering queries."""
+    rndc = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
+    subprocess.run([*rndc, "freeze", zone], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*rndc, "thaw", zone], check=True, capture_output=True)
+
+
+@contextmanager
+def locked(service: Service) -> Iterator[None]:
+    """Nobody else can write to the service's SQLite database within the block."""
+    (file,) = service.dir.glob("*.db")
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+        database.execute("ROLLBACK")
+
+
+def insert(service: Service, zone: str, name: str, rtype: str, value: str) -> None:
+    """Add a record to the zone with its own key, as somebody other than the service would."""
+    keys = {}
+    for file in (service.dir / "bind").rglob("*"):
+        if file.suffix in (".conf", ".key") and file.is_file():
+            keys |= {found[0].rstrip("."): found for found in _KEY.findall(file.read_text())}
+    refusals = []
+    for key_name, algorithm, secret in keys.values():
+        if key_name == "rndc":
+            continue
+        key = dns.tsig.Key(key_name, secret, algorithm)
+        message = dns.update.UpdateMessage(zone, keyring={key.name: key}, keyname=key.name)
+        message.add(name + ".", 60, rtype, value)
+        answer = dns.query.tcp(message, "127.0.0.1", port=service.dns_port, timeout=5)
+        if answer.rcode() == dns.rcode.NOERROR:
+            return
+        refusals.append(dns.rcode.to_text(answer.rcode()))
+    raise AssertionError(f"no key may add to {zone}: {refusals}")
+
+
+def stop_postgres(data: Path) -> None:
+    """End a PostgreSQL at once, with its connections."""
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)

@@ -7,6 +7,7 @@ Exit codes: 0 done · 1 error · 2 `reconcile --check` found a difference (and w
 import asyncio
 import ipaddress
 import re
+import signal
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -65,6 +66,9 @@ def serve() -> None:
 @main.command(name="dev")
 def dev_command() -> None:
     """Run service and BIND together in one folder, for trying and developing."""
+    # also in the background of a script, and before requests are answered: the name server must not be left behind
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     loaded = settings.load(**dev.defaults())
     app.set_up_logging(loaded.log_level)
     uvloop.run(dev.run(loaded))

@@ -127,13 +127,11 @@ class UpdateWords:
     async def _lines(self, request: Request, caller: Caller, wish: Callable[[Request], Wanted]) -> list[str]:
         if self._agents.refused(request.header("user-agent")):
             raise _Word("badagent")
-        given = request.params.get("hostname", "")
-        if given.strip(", ").upper() in ("", "YES"):
+        wanted_names = [names.fold(n) for n in request.params.get("hostname", "").split(",") if n.strip()]
+        if len(wanted_names) > NAMES:
+            raise _Word("numhost")
+        if wanted_names in ([], ["yes"]):
             wanted_names = [host.fqdn for host in caller.hosts] or [""]
-        else:
-            wanted_names = [names.fold(n) for n in given.split(",") if n.strip()]
-            if len(wanted_names) > NAMES:
-                raise _Word("numhost")
         wanted: Wanted | InvalidAddress
         try:
             wanted = wish(request)

@@ -8,7 +8,9 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 def fold(name: str) -> str:
     """The name as it is compared and stored: no blanks around it, lower case, no trailing dot."""
-    return name.strip().lower().removesuffix(".")
+    stripped = name.strip()
+    # beyond ASCII lower() makes letters of what is none: the Kelvin sign becomes k
+    return (stripped.lower() if stripped.isascii() else stripped).removesuffix(".")
 
 
 def problem(name: str) -> str | None:

@@ -133,7 +133,9 @@ class ZoneSender:
                 while self._waiting or self._removals_due:
                     await self._round()
                     pause = RETRY_SECONDS[0]
-            except (errors.DnsError, StoreDown) as error:
+            except Exception as error:
+                if not isinstance(error, (errors.DnsError, StoreDown)):
+                    log.exception("unexpected error", zone=self.domain.name)  # no bug may stop a zone for good
                 self._fail(error)
                 await self._rest(pause)
                 pause = min(2 * pause, RETRY_SECONDS[1])

@@ -174,8 +174,11 @@ class Writer:
         try:
             with COMMIT_SECONDS.time():
                 await self._store.transact(lambda c: _write(c, batch, settled, faults))
-        except StoreDown as error:
-            log.error("store down", reason=str(error))
+        except Exception as error:
+            if isinstance(error, StoreDown):
+                log.error("store down", reason=str(error))
+            else:
+                log.exception("unexpected error", changes=len(batch))  # no bug may stop the writer for good
             for done in [*fault_waiters, *(done for _, _, done in batch)]:
                 if not done.done():
                     done.set_exception(StoreDown(str(error)))
@@ -271,8 +274,10 @@ def _write(connection: Connection, batch: list[Entry], settled: list[Settled], f
 
 
 async def survive(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run a periodic task once; a store or name server that is down does not end it."""
+    """Run a periodic task once; neither a fault nor a bug ends it for good."""
     try:
         await work()
     except (StoreDown, errors.DnsError) as error:
         log.warning(f"{what} put off", reason=str(error))
+    except Exception:
+        log.exception(f"{what} failed")

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+PYTEST ?= -n 4 --dist loadfile
+
+.PHONY: help run test venv lint types walls pytest bench lock
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+run: ## Start the service on an embedded BIND, with example hosts, until Ctrl-C
+	@scripts/run
+
+test: lint types walls pytest ## Everything that CI runs
+
+venv:
+	@scripts/venv dev
+
+lint: venv
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types: venv
+	.venv/bin/mypy
+
+walls: venv
+	.venv/bin/lint-imports
+
+pytest: venv
+	.venv/bin/python -m pytest $(PYTEST)
+
+bench: venv ## Print the speed claims, as ratios measured on this machine
+	.venv/bin/python -m bench
+
+lock: ## Pin what pyproject.toml and requirements/*.in ask for
+	scripts/lock

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure the speed claims and print them; a full run of everything also writes bench/RESULTS.md."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))  # for tests/parts, the servers that the tests start as well
+
+from bench import against, ceiling, machine, many, updates  # noqa: E402
+from bench.figure import Section, missed  # noqa: E402
+from bench.plan import NAMES, Plan  # noqa: E402
+from bench.report import markdown  # noqa: E402
+
+
+def main() -> None:
+    """Parse, measure, report."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(NAMES)}; all without one")
+    parser.add_argument("--quick", action="store_true", help="one short round, for a look; writes no results")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    # /var/tmp is on a disk where /tmp may be memory: on that, durability would cost nothing
+    directory = Path(tempfile.mkdtemp(prefix="ddnsd-bench-", dir="/var/tmp"))
+    directory.chmod(0o711)  # PostgreSQL runs as its own user
+    try:
+        _run(directory, frozenset(options.names or NAMES), quick=options.quick)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(directory: Path, names: frozenset[str], *, quick: bool) -> None:
+    begin = time.monotonic()
+    plan = Plan(
+        names,
+        rounds=1 if quick else 5,
+        seconds=0.6 if quick else 3,
+        many=12_000 if quick else 100_000,
+        directory=directory,
+    )
+    described = machine.describe(directory)
+    sections = list(_sections(plan))
+    report = markdown(described, sections, plan.rounds)
+    print(f"\n{report}\nmeasured in {time.monotonic() - begin:.0f} s")
+    if not quick and names == frozenset(NAMES):
+        (ROOT / "bench" / "RESULTS.md").write_text(report)
+        print("written to bench/RESULTS.md")
+    for name in missed(sections):
+        print(f"below what is required: {name.strip('*')}")
+
+
+def _sections(plan: Plan) -> Iterator[Section]:
+    yield ceiling.section(plan)
+    if plan.has("changed", "nochg"):
+        yield updates.section(plan, "SQLite")
+        yield updates.section(plan, "PostgreSQL")
+    if plan.has("upstream"):
+        yield against.section(plan)
+    if plan.has("hosts"):
+        yield many.list_section(plan)
+    if plan.has("memory"):
+        yield many.memory_section(plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changed, unchanged and refused updates, next to what the same BIND accepts by itself."""
+
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from parts.postgres import create_database, postgres, programs
+from parts.service import dev
+
+from bench.bind import WAYS
+from bench.figure import Figure, Section
+from bench.plan import Plan, say
+from bench.rig import CONNECTIONS, HOSTS, Rig
+
+TEXT = f"""\
+{CONNECTIONS} kept connections, one request in flight on each, Basic credentials, {HOSTS} hosts. *Changed*: every
+request gives its host an address that it never had; `good` says that it is durable and acknowledged by BIND.
+*Unchanged*: every request repeats its host's address. *BIND alone*: UPDATE messages of one record (delete the A RRset,
+add one) for a zone of its own on the same running `named`, signed with hmac-sha256 ahead of the clock, over kept TCP
+connections with 64 in flight; of {", ".join(WAYS)} (connections × messages) the best of each round counts."""
+
+
+@dataclass
+class _Figures:
+    """What is measured with one store; `store` is in every name."""
+
+    store: str
+    floor: float
+    aim: float
+
+    def __post_init__(self) -> None:
+        s = self.store
+        self.bind = Figure("BIND alone, one record a message", "/s")
+        self.changed = Figure(f"changed, {s}", "/s")
+        self.ratio = Figure(f"**changed / BIND alone, {s}**", "×", self.floor, self.aim)
+        self.p50 = Figure(f"changed, p50, {s}", "ms")
+        self.p99 = Figure(f"changed, p99, {s}", "ms", 40, 20, less=True)
+        self.unchanged = Figure(f"unchanged, {s}", "/s")
+        self.gain = Figure(f"**unchanged / changed, {s}**", "×", 3)
+        self.wrong = Figure(f"wrong credentials, {s}", "/s")
+        self.refusal = Figure(f"**wrong credentials / unchanged, {s}**", "×", 1)
+        self.writes = Figure(f"database writes by unchanged and wrong, {s}", "", 0, less=True)
+
+    def filled(self) -> list[Figure]:
+        """Those that were measured, in the order of the report."""
+        return [figure for figure in vars(self).values() if isinstance(figure, Figure) and figure.values]
+
+
+def section(plan: Plan, store: str) -> Section:
+    """Measure on SQLite or PostgreSQL."""
+    figures = _Figures(store, *((1.5, 2.5) if store == "SQLite" else (1.0, 2.0)))
+    opened = _on_sqlite if store == "SQLite" else _on_postgres
+    with opened(plan.directory / store) as (rig, writes):
+        rig.register()
+        rig.changed(plan.seconds / 4)  # warm up
+        for _ in range(plan.rounds):
+            if plan.has("changed"):
+                _bind_round(rig, figures, plan.seconds)
+            _changed_round(rig, figures, plan.seconds)
+            if plan.has("nochg"):
+                _unchanged_round(rig, figures, plan.seconds, writes)
+            say(figures.filled())
+    return Section(f"Updates on {store}", TEXT, figures.filled())
+
+
+def _bind_round(rig: Rig, figures: _Figures, seconds: float) -> None:
+    bind = rig.zone()
+    figures.bind.add(max(bind.accepts(way, seconds / 3).rate for way in WAYS))
+
+
+def _changed_round(rig: Rig, figures: _Figures, seconds: float) -> None:
+    run = rig.changed(seconds)
+    figures.changed.add(run.rate)
+    figures.p50.add(1000 * run.quantile(0.5))
+    figures.p99.add(1000 * run.quantile(0.99))
+    if figures.bind.values:
+        figures.ratio.add(run.rate / figures.bind.values[-1])
+
+
+def _unchanged_round(rig: Rig, figures: _Figures, seconds: float, writes: Callable[[], int]) -> None:
+    time.sleep(0.5)  # the last change is marked as settled
+    before = writes()
+    unchanged = figures.unchanged.add(rig.unchanged(seconds / 2).rate)
+    wrong = figures.wrong.add(rig.wrong(seconds / 2).rate)
+    figures.writes.add(writes() - before)
+    figures.gain.add(unchanged / figures.changed.values[-1])
+    figures.refusal.add(wrong / unchanged)
+
+
+@contextmanager
+def _on_sqlite(directory: Path) -> Iterator[tuple[Rig, Callable[[], int]]]:
+    with dev(directory) as service:
+        rig = Rig(service)
+        with closing(sqlite3.connect(f"file:{rig.database}?mode=ro", uri=True)) as watcher:
+            # it counts the commits of others since this connection was opened
+            yield rig, lambda: watcher.execute("PRAGMA data_version").fetchone()[0]
+
+
+@contextmanager
+def _on_postgres(directory: Path) -> Iterator[tuple[Rig, Callable[[], int]]]:
+    with postgres(directory / "postgres") as server:
+        url = create_database(server, "bench")
+
+        def written() -> int:
+            time.sleep(1.5)  # the statistics are late by a second
+            query = "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables"
+            return int(subprocess.check_output([programs() / "psql", url, "-Atqc", query]))
+
+        with dev(directory / "service", database_url=url) as service:
+            yield Rig(service), written

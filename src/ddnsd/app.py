@@ -55,7 +55,9 @@ class Service:
         signin = SignIn(lookups, Guard(settings.signin_failures, enabled=settings.rules), [self.tokens])
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
-            Agents(settings.agent_deny, settings.agent_required, settings.agent_true_status),
+            Agents(
+                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status
+            ),
             offline=settings.offline, query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip

@@ -8,7 +8,7 @@ fault, for good) · 911 (ours, for now).
 import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
 
 import structlog
 from prometheus_client import Counter
@@ -36,25 +36,24 @@ CHALLENGE = (b"www-authenticate", b'Basic realm="Dynamic DNS"')
 RECORD_TYPES = {"ipv4": "A", "ipv6": "AAAA"}
 
 WORDS = Counter("ddnsd_answers_total", "Answers to update requests, by word", ["word"])
+_counter = cache(WORDS.labels)
 
 
-@dataclass(frozen=True)
 class Agents:
-    """User agents: denied, required at all, and those that see error words with an error status."""
+    """User agents by their beginnings, in any case: denied, and those that see error words with an error status."""
 
-    deny: tuple[str, ...] = ()
-    required: bool = False
-    true_status: tuple[str, ...] = ()
+    def __init__(self, deny: Sequence[str] = (), *, required: bool = False, true_status: Sequence[str] = ()) -> None:
+        self._deny = tuple(d.lower() for d in deny)
+        self._true_status = tuple(t.lower() for t in true_status)
+        self._required = required
 
     def refused(self, agent: str) -> bool:
-        return (self.required and not agent.strip()) or _begins(agent, self.deny)
+        """Whether the agent is denied, or missing where one is required."""
+        return (self._required and not agent.strip()) or agent.lower().startswith(self._deny)
 
     def sees_status(self, agent: str) -> bool:
-        return _begins(agent, self.true_status)
-
-
-def _begins(agent: str, beginnings: Sequence[str]) -> bool:
-    return agent.lower().startswith(tuple(b.lower() for b in beginnings)) if beginnings else False
+        """Whether the agent reads the status rather than the body."""
+        return agent.lower().startswith(self._true_status)
 
 
 class _Word(Exception):  # noqa: N818
@@ -98,7 +97,7 @@ class UpdateWords:
         except NotFqdn:
             return self._reply(["notfqdn"], self._agents.sees_status(request.header("user-agent")))
         except SignInError:
-            WORDS.labels("badauth").inc()
+            _counter("badauth").inc()
             return text_reply(401, "badauth", CHALLENGE)
         except StoreDown:
             return self._reply(["911"], True)
@@ -203,7 +202,7 @@ class UpdateWords:
     def _reply(self, lines: list[str], true_status: bool) -> Reply:
         words = [line.partition(" ")[0] for line in lines]
         for word in words:
-            WORDS.labels(word).inc()
+            _counter(word).inc()
         return text_reply(_status(words, true_status), "\n".join(lines))
 
     # ---- Duck DNS
@@ -214,7 +213,7 @@ class UpdateWords:
             done = await self._duck(request)
         except (SignInError, InvalidAddress, Blocked, DeniedAddress, NoHost, NotAcknowledged, StoreDown):
             done = False
-        WORDS.labels("OK" if done else "KO").inc()
+        _counter("OK" if done else "KO").inc()
         return text_reply(200, "OK" if done else "KO")
 
     async def _duck(self, request: Request) -> bool:

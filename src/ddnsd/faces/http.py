@@ -9,8 +9,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import structlog
@@ -29,8 +28,7 @@ log = structlog.get_logger()
 _SLASHES = re.compile(r"[/\\]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """`params` are those of query and form, the first of each name; `peer` is the caller's address as text."""
 
     path: str
@@ -44,8 +42,7 @@ class Request:
         return self.headers.get(name.encode(), b"").decode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole answer."""
 
     status: int

@@ -7,6 +7,7 @@ The rules are the same for every door: what does not parse, has a zone id, or ca
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ddnsd.registry.errors import InvalidAddress
 from ddnsd.store.rows import Host
@@ -48,6 +49,7 @@ class Wanted:
         return [text for text in (self.ipv4, self.ipv6 or prefix) if text]
 
 
+@lru_cache(maxsize=4096)  # clients repeat themselves
 def parse_address(text: str) -> Address:
     """One address; a prefix length is dropped, IPv4-mapped IPv6 is IPv4. Raises InvalidAddress."""
     bare, slash, length = text.strip().partition("/")

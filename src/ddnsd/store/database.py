@@ -119,13 +119,23 @@ class SqliteStore:
             return work(connection.execution_options(reading=True))
 
     def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Run a compiled query at once, in the calling thread, waiting for nobody."""
+        """Run a compiled query at once, in the event loop, waiting for nobody.
+
+        The reads of one turn of the loop share a transaction. It begins after their requests have come in, so it sees
+        all that was answered before them.
+        """
         with _faults():
             if self._loop_reader is None:
-                self._loop_reader = sqlite3.connect(
-                    f"file:{self.path}?mode=ro", uri=True, timeout=0, isolation_level=None
-                )
+                name = f"file:{self.path}?mode=ro"
+                self._loop_reader = sqlite3.connect(name, uri=True, timeout=0, isolation_level=None)
+            if not self._loop_reader.in_transaction:
+                self._loop_reader.execute("BEGIN")
+                asyncio.get_running_loop().call_soon(self._end_reads)
             return self._loop_reader.execute(sql, parameters).fetchall()
+
+    def _end_reads(self) -> None:
+        if self._loop_reader is not None and self._loop_reader.in_transaction:
+            self._loop_reader.rollback()
 
     @asynccontextmanager
     async def zone_lock(self, domain_id: int) -> AsyncIterator[None]:
@@ -150,6 +160,7 @@ class SqliteStore:
         self._engine.dispose()
         if self._loop_reader is not None:
             self._loop_reader.close()
+            self._loop_reader = None
         for descriptor in self._locks.values():
             os.close(descriptor)
 

@@ -40,7 +40,7 @@ def _run(directory: Path, names: frozenset[str], *, quick: bool) -> None:
     plan = Plan(
         names,
         rounds=1 if quick else 5,
-        seconds=0.6 if quick else 3,
+        seconds=0.5 if quick else 3,
         many=12_000 if quick else 100_000,
         directory=directory,
     )

@@ -9,12 +9,12 @@ from pathlib import Path
 import dns.message
 import dns.query
 import pytest
-
-from ddnsd.zones.tsig import TsigKey
 from parts.knot import NameServer, knot
 from parts.ports import wait_until
 from parts.powerdns import powerdns
 from parts.service import Service, dev
+
+from ddnsd.zones.tsig import TsigKey
 
 Start = Callable[[Path, str, TsigKey], AbstractContextManager[NameServer]]
 ALGORITHMS = {"knot": "hmac-sha384", "powerdns": "hmac-sha512"}

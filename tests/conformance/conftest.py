@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import pytest
 from parts.dyndns import GIVEN, Host, register
 from parts.ports import free_port, wait_until
-from parts.postgres import create_database, postgres
 from parts.service import Service, dev
 
 PUBLIC_NAME = "ddns.dyn.example.org"
@@ -20,18 +19,12 @@ NOCHG_PER_HOUR = 20
 NewHost = Callable[..., Host]
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with default settings, once on each store."""
     settings = {}
     if request.param == "postgres":
-        settings["database_url"] = create_database(request.getfixturevalue("postgres_server"), "conformance")
+        settings["database_url"] = request.getfixturevalue("new_database")()
     with dev(tmp_path_factory.mktemp(request.param), **settings) as running:
         yield running
 

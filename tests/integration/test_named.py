@@ -205,13 +205,13 @@ async def test_a_named_that_ends_is_quoted(named: Named, monkeypatch: pytest.Mon
 
 
 async def test_an_option_that_this_version_lacks_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_OPTIONAL", {"no-such-option": "1", "another": "2", "lock-file": "none"})
+    monkeypatch.setattr(module, "_OPTIONAL", {"no-such-option": "1", "another": "2", "tcp-listen-queue": "20"})
     named = Named(tmp_path, "127.0.0.1", free_port())
     await named.start()
     await named.stop()
     text = (tmp_path / "named.conf").read_text()
     assert "no-such-option" not in text
-    assert "lock-file none;" in text
+    assert "tcp-listen-queue 20;" in text
 
 
 async def test_a_copy_runs_where_apparmor_confines_the_original(

@@ -33,12 +33,11 @@ def hung(process: int) -> Iterator[None]:
 @contextmanager
 def refusing(service: Service, zone: str) -> Iterator[None]:
     """BIND refuses UPDATE messages for the zone within the block, and goes on answering queries."""
-    rndc = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
-    subprocess.run([*rndc, "freeze", zone], check=True, capture_output=True)
+    _rndc(service, "freeze", zone)
     try:
         yield
     finally:
-        subprocess.run([*rndc, "thaw", zone], check=True, capture_output=True)
+        _rndc(service, "thaw", zone)
 
 
 @contextmanager
@@ -69,6 +68,20 @@ def insert(service: Service, zone: str, name: str, rtype: str, value: str) -> No
             return
         refusals.append(dns.rcode.to_text(answer.rcode()))
     raise AssertionError(f"no key may add to {zone}: {refusals}")
+
+
+def write_to_zone_file(service: Service, zone: str, *lines: str) -> None:
+    """Append records, with full names, to the zone's file, as an operator with an editor would."""
+    _rndc(service, "freeze", zone)
+    (file,) = (path for path in (service.dir / "bind").rglob(f"*{zone}*") if b"SOA" in path.read_bytes())
+    with file.open("a") as text:
+        text.writelines(f"{line}\n" for line in lines)
+    _rndc(service, "thaw", zone)
+
+
+def _rndc(service: Service, *command: str) -> None:
+    rndc = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
+    subprocess.run([*rndc, *command], check=True, capture_output=True)
 
 
 def stop_postgres(data: Path) -> None:

@@ -4,7 +4,7 @@
 import base64
 import http.client
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 AGENT = "conformance/1.0"
@@ -70,20 +70,6 @@ def exchange(
             answer.close()
         closed = None if until_closed is None else _closes(connection, until_closed)
         return Answer(answer.status, headers, content, closed)
-
-
-def pipeline(
-    requests: Sequence[bytes], port: int, *, host: str = "127.0.0.1", timeout: float = 60.0
-) -> Iterator[Answer]:
-    """Send all requests at once on one connection, and read the answers in order."""
-    with socket.create_connection((host, port), timeout=timeout) as connection:
-        connection.sendall(b"".join(requests))
-        with connection.makefile("rb") as stream:
-            for _ in requests:
-                status = int(stream.readline().split()[1])
-                fields = (line.decode("latin-1").partition(":") for line in iter(stream.readline, b"\r\n"))
-                headers = {name.lower(): value.strip() for name, _, value in fields}
-                yield Answer(status, headers, stream.read(int(headers["content-length"])))
 
 
 def _closes(connection: socket.socket, seconds: float) -> bool:

@@ -78,9 +78,12 @@ def _nobodys(address: Address) -> bool:
 
 
 def is_internal(text: str) -> bool:
-    """Whether the address is private, CGNAT or documentation: not one of the public Internet."""
+    """Whether the address is private, CGNAT or documentation: not one of the public Internet.
+
+    A loopback address is here only because `allow_loopback_peers` has let it in.
+    """
     address = ipaddress.ip_address(text)
-    return not address.is_global
+    return not (address.is_global or address.is_loopback)
 
 
 def denied(texts: Iterable[str], networks: Sequence[Network]) -> bool:

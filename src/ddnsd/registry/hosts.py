@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
-from ddnsd.registry.addresses import Wanted, denied, initial_columns, is_internal
-from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished
+from ddnsd.registry.addresses import Wanted, initial_columns
+from ddnsd.registry.errors import Blocked, DeniedAddress, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished
 from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
 from ddnsd.store.database import Store, StoreDown
@@ -74,11 +74,10 @@ class Hosts:
             raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
         if new.fqdn in self._policy.reserved or new.fqdn == domain.name or new.fqdn in await self._servers(domain):
             raise Invalid(name="This name is reserved.")
-        if denied(new.wanted.addresses, self._policy.denied):
-            raise InvalidAddress(",".join(new.wanted.addresses))
-        allowed = self._policy.private_addresses and domain.private_addresses
-        if not allowed and new.wanted.explicit and any(map(is_internal, new.wanted.addresses)):
-            raise InvalidAddress(",".join(new.wanted.addresses))
+        try:
+            self._policy.check(new.wanted, domain_takes_private=domain.private_addresses)
+        except DeniedAddress:
+            raise InvalidAddress(",".join(new.wanted.addresses)) from None
 
     async def _servers(self, domain: Domain) -> frozenset[str]:
         try:

@@ -3,7 +3,8 @@
 
 from dataclasses import dataclass
 
-from ddnsd.registry.addresses import Network
+from ddnsd.registry.addresses import Network, Wanted, denied, is_internal
+from ddnsd.registry.errors import DeniedAddress, InvalidAddress
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,10 @@ class Policy:
     loopback_peers: bool = False
     nochg_per_hour: int | None = None
     reserved: frozenset[str] = frozenset()
+
+    def check(self, wanted: Wanted, *, domain_takes_private: bool) -> None:
+        """Raises DeniedAddress, and InvalidAddress for addresses that this domain does not take."""
+        if denied(wanted.addresses, self.denied):
+            raise DeniedAddress
+        if not (self.private_addresses and domain_takes_private) and any(map(is_internal, wanted.addresses)):
+            raise InvalidAddress(",".join(wanted.addresses))

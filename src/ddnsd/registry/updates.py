@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy import Connection
 
 from ddnsd.registry.abuse import NochgRate
-from ddnsd.registry.addresses import Wanted, columns, denied, is_internal
-from ddnsd.registry.errors import Blocked, DeniedAddress, InvalidAddress, NoHost
+from ddnsd.registry.addresses import Wanted, columns
+from ddnsd.registry.errors import Blocked, DeniedAddress, NoHost
 from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
 from ddnsd.store.database import Store
@@ -18,9 +18,6 @@ from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.writer import Writer
 
 log = structlog.get_logger()
-
-MARKERS = {"inferred", "interface_id", "prefix"}
-"""Columns that DNS shows only through related names."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,11 @@ class Updates:
         Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged.
         """
         self.judge(host)
-        await self._check(host, wanted)
+        try:
+            self._policy.check(wanted, domain_takes_private=host.private_addresses)
+        except DeniedAddress:
+            await self.block(host)
+            raise
         values: dict[str, object] = dict(columns(host, wanted))
         if not values and self._writer.holds(host):
             await self._unchanged(host, wanted)
@@ -70,15 +71,6 @@ class Updates:
         except (HostGone, NameConflict) as error:
             raise NoHost from error
         return Outcome(True, wanted.addresses)
-
-    async def _check(self, host: Host, wanted: Wanted) -> None:
-        texts = wanted.addresses
-        if denied(texts, self._policy.denied):
-            await self.block(host)
-            raise DeniedAddress
-        allowed = self._policy.private_addresses and host.private_addresses
-        if not allowed and wanted.explicit and any(map(is_internal, texts)):
-            raise InvalidAddress(",".join(texts))
 
     async def _unchanged(self, host: Host, wanted: Wanted) -> None:
         if self._rate.exceeded(host.id, wanted.families or {"none"}):

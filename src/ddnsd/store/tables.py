@@ -117,7 +117,7 @@ hosts = Table(
     Column("ipv4", String(15)),
     Column("ipv6", String(39)),
     Column("prefix", String(43)),  # the IPv6 network that related hosts share
-    Column("interface_id", String(39)),  # low bits of the last IPv6 address, kept while the prefix changes
+    Column("interface_id", String(39)),  # the last IPv6 address sent; its low bits stay while the prefix changes
     Column("inferred", String(4)),  # the family, ipv4 or ipv6, that registration took from the caller
     Column("updated_ipv4", BigInteger),
     _flag("tls_ipv4", False),

@@ -62,7 +62,8 @@ include "{folder}/rndc.key";
 options {{ default-server 127.0.0.1; default-port {control_port}; default-key "rndc"; }};
 """
 
-# Not every version knows these: without the first, some lock a file in /run; the second lets more UPDATEs wait.
+# Not every version knows these: without the first, those before 9.20 lock a file in /run; the second lets more
+# UPDATEs wait.
 _OPTIONAL = {"lock-file": "none", "update-quota": "500"}
 
 _APPARMOR = (Path("/sys/module/apparmor/parameters/enabled"), Path("/etc/apparmor.d/usr.sbin.named"))
@@ -179,7 +180,7 @@ class Named:
             lines = " ".join(f"{option} {value};" for option, value in optional.items())
             replace_file(self._config, self._text(control_port, lines))
             problems = await self._problems()
-            unknown = [option for option in optional if f"unknown option '{option}'" in problems]
+            unknown = [option for option in optional if f"option '{option}'" in problems]
             if not unknown:
                 break
             for option in unknown:

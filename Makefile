@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-PYTEST ?= -n 4 --dist loadfile
+PYTEST ?= -n 4 --dist worksteal
 
 .PHONY: help run test venv lint types walls pytest bench lock
 

@@ -265,7 +265,7 @@ def _dump(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     return {
         table.name: [
             {key: base64.b64encode(value).decode() if isinstance(value, bytes) else value for key, value in row.items()}
-            for row in connection.execute(select(table)).mappings()
+            for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()
         ]
         for table in tables.metadata.sorted_tables
     }

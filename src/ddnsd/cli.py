@@ -188,8 +188,8 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def _microseconds(text: str) -> int:
-    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", text)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time such as 12h or 30d", param_hint="--expires")
     return int(timedelta(**{units[match[2]]: int(match[1])}).total_seconds() * 1_000_000)

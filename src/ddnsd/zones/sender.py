@@ -52,7 +52,7 @@ class ZoneSender:
 
     def __init__(
         self, store: Store, lookups: Lookups, domain: Domain, primary: Primary, *,
-        settled: Callable[[Settled, bool], None], deadline: float, default_ttl: int,
+        settled: Callable[[Settled], None], deadline: float, default_ttl: int,
     ) -> None:  # fmt: skip
         self._store, self._lookups, self._settled = store, lookups, settled
         self._deadline, self._default_ttl = deadline, default_ttl
@@ -95,11 +95,12 @@ class ZoneSender:
 
     def sweep(self, host_ids: Iterable[int]) -> None:
         """Publish hosts that nobody waits for: a former process may have left a message for them under way."""
-        self._uncertain = True
         moment = asyncio.get_running_loop().time()
         self._refused = {h: t for h, t in self._refused.items() if t > moment}
+        known = self._refused.keys() | self._send_again | self._waiting.keys()
         for host_id in host_ids:
-            if host_id not in self._refused and host_id not in self._waiting:
+            if host_id not in known:
+                self._uncertain = True
                 self._unknown_claims.add(host_id)
                 self.publish(host_id)
 
@@ -267,9 +268,10 @@ class ZoneSender:
             # at once: whoever sends the host next must know that the name is ours
             await self._store.transact(lambda c: queries.mark_claimed(c, claims))
         for host in hosts:
-            self._settled(Settled(host.id, host.version), not self._uncertain)
-            if self._uncertain:
+            if self._uncertain:  # an older message may still run: this one counts once it was sent again
                 self._send_again.add(host.id)
+            else:
+                self._settled(Settled(host.id, host.version))
             self._unknown_claims.discard(host.id)
             _end(batch[host.id])
         if self._uncertain:

@@ -64,7 +64,6 @@ class Writer:
         self._faults: list[Fault] = []
         self._fault_waiters: list[asyncio.Future[None]] = []
         self._settled: dict[int, int] = {}
-        self._marks: dict[int, int] = {}
         self._wake = asyncio.Event()
 
     async def start(self) -> None:
@@ -79,8 +78,8 @@ class Writer:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        if self._marks:
-            settled = [Settled(*item) for item in self._marks.items()]
+        if self._settled:
+            settled = [Settled(*item) for item in self._settled.items()]
             await self._store.transact(lambda c: queries.mark_settled(c, settled))
         for primary in self._primaries.values():
             primary.close()
@@ -155,7 +154,7 @@ class Writer:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue or self._faults or self._marks:
+            while self._queue or self._faults or self._settled:
                 if not (self._queue or self._faults):
                     await self._pause()
                 await self._commit()
@@ -170,7 +169,7 @@ class Writer:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
         faults, self._faults = self._faults, []
         fault_waiters, self._fault_waiters = self._fault_waiters, []
-        settled = [Settled(*item) for item in self._marks.items()]
+        settled = [Settled(*item) for item in self._settled.items()]
         try:
             with COMMIT_SECONDS.time():
                 await self._store.transact(lambda c: _write(c, batch, settled, faults))
@@ -186,9 +185,8 @@ class Writer:
                 await asyncio.sleep(SWEEP_SECONDS)
             return
         for host_id, version in settled:
-            for memory in (self._marks, self._settled):
-                if memory.get(host_id) == version:
-                    del memory[host_id]
+            if self._settled.get(host_id) == version:
+                del self._settled[host_id]
         for done in fault_waiters:
             if not done.done():
                 done.set_result(None)
@@ -206,12 +204,10 @@ class Writer:
             if not done.done():
                 done.set_exception(error)
 
-    def _acknowledged(self, settled: Settled, final: bool) -> None:
-        """DNS holds this version; unless it is final the store is not told yet, since it is to be sent once more."""
+    def _acknowledged(self, settled: Settled) -> None:
+        """DNS holds this version. The store is told with the next transaction; until then we remember it."""
         self._settled[settled.host_id] = settled.version
-        if final:
-            self._marks[settled.host_id] = settled.version
-            self._wake.set()
+        self._wake.set()
 
     # ---- the zones
 

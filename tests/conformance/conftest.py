@@ -138,7 +138,7 @@ def closed(service: Service, alice: str) -> Host:
     service.cli("domain", "add", "closed.example.org", "--owner", "alice")
     host = register(service, alice, "closed.example.org")
     service.cli("domain", "set", "closed.example.org", "--unavailable")
-    wait_until(lambda: host.update(myip=GIVEN).text == "nohost", 5, "not available")
+    wait_until(lambda: host.update(myip=GIVEN).text == "nohost", 10, "not available")
     return host
 
 

@@ -163,6 +163,20 @@ def test_other_headers(
             ask(running, route, headers | {header: value}, method)
 
 
+@pytest.mark.parametrize(
+    "hop",
+    ["fe80::1%eth0", "2001:db8::1%1", "zzz", ",", "[2001:db8::1]", "192.0.2.1:80", "unknown", "_hidden", "::ffff:0:0"],
+)
+def test_peers_that_a_proxy_may_tell_of(proxied: Service, hop: str) -> None:
+    host = register(proxied, proxied.admin_token)
+    for forwarded in (hop, f"192.0.2.1, {hop}", f"{hop}, 127.0.0.1"):
+        for kind in ("basic", "bearer", "none"):
+            headers = credentials(host, kind) | {"X-Forwarded-For": forwarded}
+            for route in (*ROUTES, f"/update?domains={host.fqdn}&token={host.secret}"):
+                if route not in ("/nic/unregister", "/nic/generate_secret"):
+                    ask(proxied, route, headers)
+
+
 @bounded
 @given(
     body=st.binary(max_size=300),

@@ -75,9 +75,9 @@ def test_a_domain_made_private_or_unavailable(service: Service, alice: str, bob:
     service.cli("domain", "add", name, "--owner", "alice")
     assert (seen(alice), seen(bob)) == ([("private", True, True)], [("public", True, True)])
     service.cli("domain", "set", name, "--private", "--unavailable")
-    wait_until(lambda: (seen(alice), seen(bob)) == ([("private", False, False)], []), 5, "private and not available")
+    wait_until(lambda: (seen(alice), seen(bob)) == ([("private", False, False)], []), 10, "private and not available")
     service.cli("domain", "set", name, "--public", "--available")
-    wait_until(lambda: seen(bob) == [("public", True, True)], 5, "public and available")
+    wait_until(lambda: seen(bob) == [("public", True, True)], 10, "public and available")
 
 
 def test_a_public_domain_that_is_not_available_is_listed_as_such(

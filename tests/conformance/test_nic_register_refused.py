@@ -160,7 +160,7 @@ def test_the_apex_is_reserved(service: Service, lab: str, alice: str) -> None:
 def test_the_names_of_the_zones_servers_are_reserved(service: Service, alice: str, lab: str) -> None:
     name = f"ns9.{lab}"
     write_to_zone_file(service, lab, f"{lab}. NS {name}.", f"{name}. A 192.0.2.9")
-    wait_until(lambda: f"{name}." in service.dig(lab, "NS"), 5, "the zone's name server")
+    wait_until(lambda: f"{name}." in service.dig(lab, "NS"), 10, "the zone's name server")
     for _ in range(2):
         formerr(ask(service, alice, fqdn=name, ip=OTHER))
         formerr(ask(service, alice, fqdn=name.upper(), ip="2001:db8::9"))

@@ -26,10 +26,26 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - began < seconds
 
 
+def becomes_nochg(host: Host, myip: str) -> None:
+    """Soon DNS is known to hold that, and it does; until then the same request is `good` or `911`."""
+
+    def known() -> bool:
+        answer = host.update(myip=myip)
+        assert (answer.status_code, answer.text) in ((200, f"good {myip}"), (200, f"nochg {myip}"), (503, "911"))
+        return answer.text == f"nochg {myip}"
+
+    wait_until(known, CONVERGED, f"nochg {myip}")
+    for _ in range(10):
+        assert host.addresses() == myip.split(",")
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def brittle(fragile: Service) -> Host:
-    """A host of the service that loses its name server."""
-    return register(fragile, fragile.admin_token, wildcard="true")
+    """A host of the service that loses its name server, and has got over the last loss."""
+    host = register(fragile, fragile.admin_token, wildcard="true")
+    becomes_nochg(host, GIVEN)
+    return host
 
 
 # ---- rows: nochg, good
@@ -47,11 +63,12 @@ def test_good_is_durable(brittle: Host, fragile: Service) -> None:
     fragile.kill()
     fragile.start()
     assert brittle.addresses() == brittle.addresses("any") == [NEW, V6]
-    said(brittle.update(myip=f"{NEW},{V6}"), 200, f"nochg {NEW},{V6}")
+    becomes_nochg(brittle, f"{NEW},{V6}")
 
 
 def test_nochg_and_badauth_at_once_while_the_name_server_hangs(brittle: Host, fragile: Service) -> None:
     assert brittle.update(myip=NEW).text == f"good {NEW}"
+    becomes_nochg(brittle, NEW)
     with hung(fragile.named_pid()):
         for _ in range(3):
             with within(1.5):
@@ -81,7 +98,7 @@ def test_a_hung_name_server_is_911_within_3_s_and_the_wish_is_applied(service: S
     with counts(host, server=1), hung(service.named_pid()), within(4):
         refused(host.update(myip=f"{NEW},{V6}"), 503, "911")
     wait_until(lambda: host.addresses() == host.addresses("any") == [NEW, V6], CONVERGED, "converged")
-    said(host.update(myip=f"{NEW},{V6}"), 200, f"nochg {NEW},{V6}")
+    becomes_nochg(host, f"{NEW},{V6}")
     assert host.row()["ipv4"] == NEW
 
 
@@ -105,8 +122,8 @@ def test_the_last_of_several_wishes_wins(brittle: Host, fragile: Service) -> Non
         refused(brittle.update(myip=NEW), 503, "911")
         refused(brittle.update(myip=NEWER), 503, "911")
         refused(brittle.update(myip=GIVEN), 503, "911")  # DNS has this, but the two before may still run
-    wait_until(lambda: brittle.update(myip=GIVEN).text == f"nochg {GIVEN}", CONVERGED, "settled")
-    assert brittle.addresses() == brittle.addresses("any") == [GIVEN]
+    becomes_nochg(brittle, GIVEN)
+    assert brittle.addresses("any") == [GIVEN]
     time.sleep(1)
     assert brittle.addresses() == brittle.addresses("any") == [GIVEN]
 
@@ -131,6 +148,7 @@ def test_a_hung_name_server_is_ko_for_duck_dns(brittle: Host, fragile: Service) 
 
 def test_several_lines_while_the_name_server_hangs(brittle: Host, fragile: Service) -> None:
     other = register(fragile, fragile.admin_token, ip=NEW)
+    becomes_nochg(other, NEW)
     with hung(fragile.named_pid()), within(4):
         said(brittle.bearer(hostname=f"{brittle.fqdn},{other.fqdn}", myip=NEW), 200, f"911\nnochg {NEW}")
     wait_until(lambda: brittle.addresses() == [NEW], CONVERGED, "converged")
@@ -143,8 +161,8 @@ def test_a_killed_name_server_is_911_or_good_and_converges(brittle: Host, fragil
         answer = brittle.update(myip=NEW)
     assert (answer.status_code, answer.text) in ((503, "911"), (200, f"good {NEW}"))
     wait_until(lambda: fragile.named_pid() != before, CONVERGED, "started again")
-    wait_until(lambda: brittle.update(myip=NEW).text == f"nochg {NEW}", CONVERGED, "converged")
-    assert brittle.addresses() == brittle.addresses("any") == [NEW]
+    becomes_nochg(brittle, NEW)
+    assert brittle.addresses("any") == [NEW]
     assert brittle.row()["client_faults"] == 0
 
 
@@ -155,7 +173,7 @@ def test_a_refusing_name_server_is_911_and_the_wish_is_applied(brittle: Host, fr
         with within(1.5):
             refused(fragile.get("/nic/update", auth=(brittle.fqdn, "wrong")), 401, "badauth")
     wait_until(lambda: brittle.addresses() == [NEW], CONVERGED, "converged")
-    said(brittle.update(myip=NEW), 200, f"nochg {NEW}")
+    becomes_nochg(brittle, NEW)
 
 
 def test_a_wish_outlives_the_service(brittle: Host, fragile: Service) -> None:
@@ -164,7 +182,7 @@ def test_a_wish_outlives_the_service(brittle: Host, fragile: Service) -> None:
         fragile.kill()
     fragile.start()
     wait_until(lambda: brittle.addresses() == [NEW], CONVERGED, "converged")
-    wait_until(lambda: brittle.update(myip=NEW).text == f"nochg {NEW}", CONVERGED, "known")
+    becomes_nochg(brittle, NEW)
 
 
 def test_nothing_is_left_to_reconcile(fragile: Service, brittle: Host) -> None:

@@ -102,7 +102,7 @@ def test_an_unblocked_host_works_again(service: Service, host: Host) -> None:
 
 def test_a_host_that_is_not_available_is_nohost_and_counts_as_nothing(service: Service, host: Host) -> None:
     service.cli("host", "set", host.fqdn, "--unavailable")
-    wait_until(lambda: host.update(myip=GIVEN).text == "nohost", 5, "not available")
+    wait_until(lambda: host.update(myip=GIVEN).text == "nohost", 10, "not available")
     with counts(host):
         for _ in range(2):
             refused(host.update(myip=NEW), 200, "nohost")
@@ -110,7 +110,7 @@ def test_a_host_that_is_not_available_is_nohost_and_counts_as_nothing(service: S
     assert host.row()["available"] is False
     assert NEW not in host.addresses()
     service.cli("host", "set", host.fqdn, "--available")
-    wait_until(lambda: host.update(myip=NEW).text == f"good {NEW}", 5, "available again")
+    wait_until(lambda: host.update(myip=NEW).text == f"good {NEW}", 10, "available again")
     assert host.row()["available"] is True
     assert host.addresses() == [NEW]
 

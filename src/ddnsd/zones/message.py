@@ -22,7 +22,7 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TSIG
 import dns.tsig
 
-from ddnsd.zones.errors import BadKey, BadSignature, BadTime, PrerequisiteFailed, Refusal, Unreachable
+from ddnsd.zones.errors import BadKey, BadSignature, BadTime, DnsError, NoAnswer, PrerequisiteFailed, Refusal
 from ddnsd.zones.tsig import TsigKey
 
 A, AAAA, DHCID, ANY_TYPE, SOA, TSIG = 1, 28, 49, 255, 6, 250
@@ -118,7 +118,7 @@ class Signed:
     def read(self, answer: bytes) -> dns.message.Message:
         """The verified answer with rcode NOERROR.
 
-        Raises Unreachable for what is not a DNS message, and a Refusal for every other rcode or a bad signature.
+        Raises NoAnswer for what is not a DNS message, and a Refusal for every other rcode or a bad signature.
         """
         try:
             message = dns.message.from_wire(answer, keyring=self._key.to_dnspython(), request_mac=self.mac)
@@ -129,17 +129,24 @@ class Signed:
         except (dns.tsig.PeerError, dns.tsig.BadSignature, dns.tsig.BadTime):
             raise BadSignature("BADSIG", BadSignature.__doc__ or "") from None
         except (dns.exception.DNSException, ValueError):
-            raise Unreachable("what the name server sends is not a DNS message") from None
+            raise _failure(answer) from None
         rcode = message.rcode()
         if rcode in _PREREQUISITES:
             raise PrerequisiteFailed(dns.rcode.to_text(rcode))
         if rcode != dns.rcode.NOERROR:
             raise Refusal(dns.rcode.to_text(rcode))
         if not message.flags & dns.flags.QR:
-            raise Unreachable("what the name server sends is not an answer")
+            raise NoAnswer("what the name server sends is not an answer")
         if not message.had_tsig:
             raise BadSignature("BADSIG", "the name server's answer is not signed")
         return message
+
+
+def _failure(answer: bytes) -> DnsError:
+    """What an answer means that cannot be read whole: some servers refuse with a bare header."""
+    if len(answer) >= _HEADER.size and answer[2] & 0x80 and answer[3] & 0xF:
+        return Refusal(dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0xF)))
+    return NoAnswer("what the name server sends is not a DNS message")
 
 
 def _wire(name: str) -> bytes:

@@ -9,7 +9,7 @@ import struct
 from typing import cast
 
 from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.errors import Unreachable
+from ddnsd.zones.errors import NoAnswer, Unreachable
 
 
 class Primary:
@@ -25,16 +25,20 @@ class Primary:
     async def exchange(self, wire: bytes, seconds: float) -> bytes:
         """Send a DNS message (id in its first two octets) and wait for the answer to it.
 
-        Raises Unreachable. After a silence the connection is closed: what was sent on it may still be carried out.
+        Raises Unreachable when there is no connection, NoAnswer once it was sent. After a silence the connection is
+        closed: what was sent on it may still be carried out.
         """
+        failure: type[Unreachable] = Unreachable
         try:
             async with asyncio.timeout(seconds):
-                return await (await self._connected()).ask(wire)
+                connection = await self._connected()
+                failure = NoAnswer
+                return await connection.ask(wire)
         except TimeoutError:
             self.close("no answer in time")
-            raise Unreachable(f"{self.endpoint} does not answer") from None
+            raise failure(f"{self.endpoint} does not answer") from None
         except OSError as error:
-            raise Unreachable(f"{self.endpoint}: {error.strerror or error}") from None
+            raise failure(f"{self.endpoint}: {error.strerror or error}") from None
 
     async def _connected(self) -> "_Exchange":
         async with self._connecting:

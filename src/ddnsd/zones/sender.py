@@ -61,7 +61,8 @@ class ZoneSender:
         self._removal_waiters: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._uncertain = False
+        self._lost: set[int] = set()  # hosts of messages without an answer, which may still run
+        self._lost_removals = False
         self._send_again: set[int] = set()
         self._remove_again = False
         self._name_servers: tuple[float, frozenset[str]] | None = None
@@ -100,7 +101,7 @@ class ZoneSender:
         known = self._refused.keys() | self._send_again | self._waiting.keys()
         for host_id in host_ids:
             if host_id not in known:
-                self._uncertain = True
+                self._lost.add(host_id)
                 self._unknown_claims.add(host_id)
                 self.publish(host_id)
 
@@ -160,8 +161,7 @@ class ZoneSender:
         if self.problem != str(error):
             log.warning("zone behind", zone=self.domain.name, primary=str(self.primary.endpoint), reason=str(error))
         self.problem = str(error)
-        self._uncertain = True
-        if self._settling is not None:
+        if isinstance(error, errors.NoAnswer) and self._settling is not None:
             self._settling.cancel()
             self._settling = None
         MESSAGES.labels(type(error).__name__).inc()
@@ -252,8 +252,10 @@ class ZoneSender:
                 update.replace(fqdn, ttl(host, self._default_ttl), ipv4, ipv6)
         try:
             await self._exchange(update)
-        except (errors.Unreachable, asyncio.CancelledError):
+        except errors.NoAnswer:
+            self._lost.update(host.id for host, _ in hosts)
             self._unknown_claims.update(host.id for host, _ in hosts if not host.claimed)
+            self._remove_again = True  # a name that this message claims may be given up meanwhile
             raise
         BATCH.observe(len(hosts))
 
@@ -268,14 +270,14 @@ class ZoneSender:
             # at once: whoever sends the host next must know that the name is ours
             await self._store.transact(lambda c: queries.mark_claimed(c, claims))
         for host in hosts:
-            if self._uncertain:  # an older message may still run: this one counts once it was sent again
+            if self._lost_removals or host.id in self._lost:
+                # an older message may still run: this one counts once it was sent again
                 self._send_again.add(host.id)
+                self._settle_later()
             else:
                 self._settled(Settled(host.id, host.version))
             self._unknown_claims.discard(host.id)
             _end(batch[host.id])
-        if self._uncertain:
-            self._settle_later()
 
     async def _conflict(
         self, host: Host, related: list[Related], error: errors.PrerequisiteFailed, batch: Waiters
@@ -314,8 +316,7 @@ class ZoneSender:
                 except errors.PrerequisiteFailed:
                     for removal in leaving:
                         await self._remove_one(removal)
-                if self._uncertain:
-                    self._remove_again = True
+                if self._remove_again:
                     self._settle_later()
                 else:
                     gone = [r.id for r in leaving]
@@ -340,18 +341,23 @@ class ZoneSender:
                 update.remove(removal.fqdn, removal.ipv4, removal.ipv6)
             else:
                 update.replace(removal.fqdn, 0, None, None)
-        await self._exchange(update)
+        try:
+            await self._exchange(update)
+        except errors.NoAnswer:
+            self._lost_removals = self._remove_again = True
+            raise
 
     # ---- after an outage
 
     def _settle_later(self) -> None:
-        """The name server answers again; what it is sent until the timer ends counts only once it was sent again."""
+        """The name server answers again; what was lost has run when the timer ends."""
         if self._settling is None:
             self._settling = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._resend)
 
     def _resend(self) -> None:
-        self._settling, self._uncertain = None, False
+        self._settling, self._lost_removals = None, False
         again, self._send_again = self._send_again, set()
+        self._lost -= again
         for host_id in again:
             self.publish(host_id)
         if self._remove_again:

@@ -2,8 +2,8 @@
 """What can go wrong between us and a name server.
 
 DnsError                the change is not known to be in DNS
-      Unreachable           no connection: nothing was sent
-        NoAnswer            sent, but no answer in time, or not an answer: it may still be carried out
+  Unreachable           no connection: nothing was sent
+    NoAnswer            sent, but no answer in time, or not an answer: it may still be carried out
   Refusal               the name server answered, and did not do it
     BadKey              it does not know our TSIG key
     BadSignature        the signature, its own or ours, does not fit the key

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from parts.dnsproxy import DnsProxy, Mode
+from parts.faults import hung
 from parts.ports import wait_until
 from parts.service import Service, dev
 
@@ -32,22 +32,11 @@ def update(service: Service, host: str, secret: str, address: str) -> requests.R
     return service.get("/nic/update", auth=(fqdn, secret), params={"myip": address})
 
 
-@contextmanager
-def hung(service: Service) -> Iterator[None]:
-    """The name server accepts and does not answer."""
-    pid = service.named_pid()
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def test_a_hung_name_server_delays_nothing_but_changes(service: Service) -> None:
     secret = service.register("a", ip="192.0.2.1")
     other = service.register("b", ip="192.0.2.1")
     assert update(service, "b", other, "192.0.2.2").text == "good 192.0.2.2"
-    with hung(service):
+    with hung(service.named_pid()):
         begin = time.monotonic()
         answer = update(service, "a", secret, "192.0.2.7")
         assert (answer.status_code, answer.text) == (503, "911")
@@ -65,7 +54,7 @@ def test_a_hung_name_server_delays_nothing_but_changes(service: Service) -> None
 def test_a_message_given_up_never_wins_over_a_newer_one(service: Service) -> None:
     """What a hung name server still runs later is overtaken by what the store holds."""
     secrets = {f"h{i}": service.register(f"h{i}", ip="192.0.2.1") for i in range(6)}
-    with hung(service), ThreadPoolExecutor(6) as pool:
+    with hung(service.named_pid()), ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda item: update(service, *item, "192.0.2.7"), secrets.items()))
         assert {a.text for a in answers} == {"911"}
     with ThreadPoolExecutor(6) as pool:
@@ -77,7 +66,7 @@ def test_a_message_given_up_never_wins_over_a_newer_one(service: Service) -> Non
 
 
 def test_a_registration_that_the_name_server_missed_leaves_nothing(service: Service) -> None:
-    with hung(service):
+    with hung(service.named_pid()):
         answer = service.get(
             "/nic/register", service.admin_token, params={"fqdn": f"new.{service.domain}", "ip": "192.0.2.5"}
         )

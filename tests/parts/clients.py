@@ -2,13 +2,13 @@
 """Running a client program against a service, and what its user would look at afterwards."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from parts.faults import hung
 from parts.ports import wait_until
 from parts.service import Service
 
@@ -97,15 +97,9 @@ def private_file(path: Path, text: str) -> Path:
     return path
 
 
-@contextmanager
-def hung_name_server(service: Service) -> Iterator[None]:
+def hung_name_server(service: Service) -> AbstractContextManager[None]:
     """The service's BIND accepts connections and answers nothing, until the block ends."""
-    pid = service.named_pid()
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    return hung(service.named_pid())
 
 
 def becomes(host: Host, address: str, seconds: float = 20) -> None:

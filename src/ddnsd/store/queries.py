@@ -176,7 +176,7 @@ def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
     return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
 
 
-def dirty_removals(connection: Connection, domain_id: int, after: int, limit: int = 200) -> list[rows.Removal]:
+def dirty_removals(connection: Connection, domain_id: int, after: int, limit: int = 60) -> list[rows.Removal]:
     """Names with an id above `after` that are to leave the zone, but not those that a host has taken since."""
     standing = or_(
         exists().where(hosts.c.fqdn == removals.c.fqdn),

@@ -24,7 +24,13 @@ from ddnsd.zones.records import Addresses, records, ttl
 from ddnsd.zones.tsig import TsigKey
 
 MESSAGE_HOSTS = 256
-"""Hosts in one UPDATE at most; with wildcards and related names it stays below the 64 KiB of a message."""
+"""Hosts in one round at most."""
+
+MESSAGE_OCTETS = 48_000
+"""A message over TCP has at most 65 535 octets."""
+
+RECORD_OCTETS = 90
+"""What the five records of a name take beside the name."""
 
 SETTLE_SECONDS = 1.0
 """After an outage a message that was given up may still run; what was sent since is sent once more after this."""
@@ -141,11 +147,6 @@ class ZoneSender:
                 self._fail(error)
                 await self._rest(pause)
                 pause = min(2 * pause, RETRY_SECONDS[1])
-
-    async def flush(self) -> None:
-        """Send all that waits, once; for commands that end afterwards. Raises DnsError, StoreDown."""
-        while self._waiting or self._removals_due:
-            await self._round()
 
     async def _rest(self, seconds: float) -> None:
         """Wait before the next try; somebody who waits for an answer shortens it to the first pause."""
@@ -268,6 +269,7 @@ class ZoneSender:
     async def _acknowledge(self, hosts: Sequence[Host], batch: Waiters) -> None:
         if claims := [host.id for host in hosts if not host.claimed]:
             # at once: whoever sends the host next must know that the name is ours
+            self._unknown_claims.update(claims)
             await self._store.transact(lambda c: queries.mark_claimed(c, claims))
         for host in hosts:
             if self._lost_removals or host.id in self._lost:
@@ -376,15 +378,15 @@ def _end(waiters: Iterable[asyncio.Future[None]], error: Exception | None = None
 
 
 def _parts(hosts: list[Host], related: dict[int, list[Related]]) -> Iterable[list[Host]]:
-    """Messages of at most MESSAGE_HOSTS names."""
+    """Hosts that fit into one message each time; a host is never divided."""
     part: list[Host] = []
-    names = 0
+    octets = 0
     for host in hosts:
-        size = 2 + len(related[host.id])
-        if part and names + size > 2 * MESSAGE_HOSTS:
+        size = sum(5 * len(names.fqdn) + RECORD_OCTETS for names in records(host, related[host.id]))
+        if part and octets + size > MESSAGE_OCTETS:
             yield part
-            part, names = [], 0
+            part, octets = [], 0
         part.append(host)
-        names += size
+        octets += size
     if part:
         yield part

@@ -108,7 +108,8 @@ class Dispatcher:
         if self._proxies and peer and self._trusted(peer):
             peer = self._forwarded(headers.get(b"x-forwarded-for", b"").decode("latin-1"), peer)
             tls = headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https" or tls
-        return Request(path, params, headers, peer, tls)
+        # a zone id says nothing outside the machine
+        return Request(path, params, headers, peer.partition("%")[0] if peer else None, tls)
 
     def _trusted(self, text: str) -> bool:
         address = ipaddress.ip_address(text)

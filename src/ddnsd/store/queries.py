@@ -165,10 +165,15 @@ def hosts_below(connection: Connection, name: str) -> list[str]:
     return list(connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.endswith("." + name)).limit(5)))
 
 
-def dirty_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int]]:
-    """(domain id, host id) of hosts whose DNS is not known to be right since before `before`."""
-    query = select(hosts.c.domain_id, hosts.c.id).where(hosts.c.dirty_since < before)
-    return [(row.domain_id, row.id) for row in connection.execute(query.order_by(hosts.c.dirty_since).limit(limit))]
+ASKED_FOR = 0
+"""`dirty_since` of a row that somebody wants to be sent, without a message for it being under way."""
+
+
+def dirty_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
+    """(domain id, host id, dirty since) of hosts whose DNS is not known to be right since before `before`."""
+    query = select(hosts.c.domain_id, hosts.c.id, hosts.c.dirty_since).where(hosts.c.dirty_since < before)
+    found = connection.execute(query.order_by(hosts.c.dirty_since).limit(limit))
+    return [(row.domain_id, row.id, row.dirty_since) for row in found]
 
 
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
@@ -270,7 +275,7 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
     """Have the hosts' records sent once more, as soon as possible."""
     for part in _parts(list(host_ids)):
         connection.execute(
-            update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1, dirty_since=0)
+            update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1, dirty_since=ASKED_FOR)
         )  # fmt: skip
 
 
@@ -331,7 +336,7 @@ def settle_removals(connection: Connection, ids: Iterable[int]) -> None:
 def remove_again(connection: Connection, ids: Iterable[int]) -> None:
     """Names that have come back are to leave once more."""
     for part in _parts(list(ids)):
-        connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=0))
+        connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=ASKED_FOR))
 
 
 def forget_removals(connection: Connection, before: int) -> None:

@@ -6,7 +6,7 @@ makes DNS hold those, so that the last change that the store accepted wins whate
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
 import structlog
@@ -100,16 +100,16 @@ class ZoneSender:
             self._urgent.set()
         self._wake.set()
 
-    def sweep(self, host_ids: Iterable[int]) -> None:
-        """Publish hosts that nobody waits for: a former process may have left a message for them under way."""
+    def sweep(self, hosts: Mapping[int, bool]) -> None:
+        """Publish hosts that nobody waits for; True where another process may have left a message under way."""
         moment = asyncio.get_running_loop().time()
         self._refused = {h: t for h, t in self._refused.items() if t > moment}
         known = self._refused.keys() | self._send_again | self._waiting.keys()
-        for host_id in host_ids:
-            if host_id not in known:
+        for host_id in hosts.keys() - known:
+            if hosts[host_id]:
                 self._lost.add(host_id)
                 self._unknown_claims.add(host_id)
-                self.publish(host_id)
+            self.publish(host_id)
 
     async def serial(self) -> int:
         """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""

@@ -254,12 +254,12 @@ class Writer:
         await self._sweep(queries.now() - GRACE_MICROSECONDS)
 
     async def _sweep(self, before: int) -> None:
-        by_zone: dict[int, list[int]] = {}
-        for domain_id, host_id in await self._store.read(lambda c: queries.dirty_hosts(c, before)):
+        by_zone: dict[int, dict[int, bool]] = {}
+        for domain_id, host_id, since in await self._store.read(lambda c: queries.dirty_hosts(c, before)):
             if host_id not in self._settled:
-                by_zone.setdefault(domain_id, []).append(host_id)
-        for domain_id, host_ids in by_zone.items():
-            self.senders[domain_id].sweep(host_ids)
+                by_zone.setdefault(domain_id, {})[host_id] = since != queries.ASKED_FOR
+        for domain_id, hosts in by_zone.items():
+            self.senders[domain_id].sweep(hosts)
         for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
             self.senders[domain_id].withdraw()
 

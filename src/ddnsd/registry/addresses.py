@@ -49,7 +49,6 @@ class Wanted:
         return [text for text in (self.ipv4, self.ipv6 or prefix) if text]
 
 
-@lru_cache(maxsize=4096)  # clients repeat themselves
 def parse_address(text: str) -> Address:
     """One address; a prefix length is dropped, IPv4-mapped IPv6 is IPv4. Raises InvalidAddress."""
     bare, slash, length = text.strip().partition("/")
@@ -88,7 +87,7 @@ def is_internal(text: str) -> bool:
 
 def denied(texts: Iterable[str], networks: Sequence[Network]) -> bool:
     """Whether one of the addresses lies in the operator's networks."""
-    return any(ipaddress.ip_address(text) in network for text in texts for network in networks)
+    return bool(networks) and any(ipaddress.ip_address(text) in network for text in texts for network in networks)
 
 
 def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = False) -> Wanted:
@@ -100,22 +99,27 @@ def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = Fal
     items = [item for value in values for item in (part.strip() for part in value.split(",")) if item]
     if not items:
         return inferred(peer, loopback_peers=loopback_peers)
-    ipv4: set[str] = set()
-    ipv6: set[str] = set()
-    prefixes: set[str] = set()
+    found: dict[str, set[str]] = {"ipv4": set(), "ipv6": set(), "prefix": set(), "keep": set()}
     for item in items:
-        if item.lower() in KEEP:
-            continue
-        if prefix := _prefix(item):
-            prefixes.add(prefix)
-            continue
-        address = parse_address(item)
-        (ipv4 if address.version == 4 else ipv6).add(str(address))
+        kind, text = _item(item)
+        found[kind].add(text)
+    ipv4, ipv6, prefixes = found["ipv4"], found["ipv6"], found["prefix"]
     if len(ipv4) > 1 or len(ipv6) > 1 or len(prefixes) > 1:
         raise InvalidAddress(",".join(items))
     if ipv6 and prefixes and not denied(ipv6, [ipaddress.ip_network(p) for p in prefixes]):
         raise InvalidAddress(",".join(items))
     return Wanted(next(iter(ipv4), None), next(iter(ipv6), None), None if ipv6 else next(iter(prefixes), None))
+
+
+@lru_cache(maxsize=4096)  # clients repeat themselves
+def _item(text: str) -> tuple[str, str]:
+    """(ipv4, ipv6, prefix or keep; canonical text) of one element. Raises InvalidAddress."""
+    if text.lower() in KEEP:
+        return "keep", text
+    if prefix := _prefix(text):
+        return "prefix", prefix
+    address = parse_address(text)
+    return ("ipv4" if address.version == 4 else "ipv6"), str(address)
 
 
 def _prefix(text: str) -> str | None:

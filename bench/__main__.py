@@ -3,6 +3,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C: every server is ended, every file removed
     # /var/tmp is on a disk where /tmp may be memory: on that, durability would cost nothing
     directory = Path(tempfile.mkdtemp(prefix="ddnsd-bench-", dir="/var/tmp"))
     directory.chmod(0o711)  # PostgreSQL runs as its own user

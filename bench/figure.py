@@ -8,13 +8,17 @@ from statistics import median
 
 @dataclass
 class Figure:
-    """Values of one thing, one per round; `required` and `aim` are lower bounds, or upper ones when `less`."""
+    """Values of one thing, one per round; `required` and `aim` are lower bounds, or upper ones when `less`.
+
+    The median counts, or with `always` the worst.
+    """
 
     name: str
     unit: str = ""
     required: float | None = None
     aim: float | None = None
     less: bool = False
+    always: bool = False
     values: list[float] = field(default_factory=list)
 
     def add(self, value: float) -> float:
@@ -36,7 +40,9 @@ class Figure:
         return "missed"
 
     def _reaches(self, bound: float) -> bool:
-        return self.median <= bound if self.less else self.median >= bound
+        worst = max(self.values) if self.less else min(self.values)
+        value = worst if self.always else self.median
+        return value <= bound if self.less else value >= bound
 
     def cells(self) -> list[str]:
         """A row of the report's table."""

@@ -45,7 +45,7 @@ class _Figures:
         self.gain = Figure(f"**unchanged / changed, {s}**", "×", 3)
         self.wrong = Figure(f"wrong credentials, {s}", "/s")
         self.refusal = Figure(f"**wrong credentials / unchanged, {s}**", "×", 1)
-        self.written = Figure(f"rounds in which unchanged or wrong wrote to {s}", "", 0, less=True)
+        self.written = Figure(f"rounds in which unchanged or wrong wrote to {s}", "", 0, less=True, always=True)
 
     def filled(self) -> list[Figure]:
         """Those that were measured, in the order of the report."""
@@ -58,6 +58,8 @@ def section(plan: Plan, store: str) -> Section:
     opened = _on_sqlite if store == "SQLite" else _on_postgres
     with opened(plan.directory / store) as (rig, state):
         rig.register()
+        rig.service.stop()  # the use of the token is written now, not a minute later
+        rig.service.start()
         rig.changed(plan.seconds / 4)  # warm up
         for _ in range(plan.rounds):
             if plan.has("changed"):

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import dns.name
 import dns.query
 import dns.rcode
 import dns.tsig
 import dns.update
+import dns.zone
 
+from parts.ports import wait_until
 from parts.service import Service
 
 _KEY = re.compile(r'key "?([^"\s]+)"? \{\s*algorithm "?([^";]+)"?;\s*secret "([^"]+)";')
@@ -73,10 +76,18 @@ def insert(service: Service, zone: str, name: str, rtype: str, value: str) -> No
 def write_to_zone_file(service: Service, zone: str, *lines: str) -> None:
     """Append records, with full names, to the zone's file, as an operator with an editor would."""
     _rndc(service, "freeze", zone)
-    (file,) = (path for path in (service.dir / "bind").rglob(f"*{zone}*") if b"SOA" in path.read_bytes())
+    file = service.dir / "bind" / "zones" / f"{zone}.zone"
+    # BIND answers `freeze` before it has written the file
+    wait_until(lambda: service.dig(zone, "SOA") == _soa(file, zone), what="frozen zone file")
     with file.open("a") as text:
         text.writelines(f"{line}\n" for line in lines)
     _rndc(service, "thaw", zone)
+
+
+def _soa(file: Path, zone: str) -> list[str]:
+    origin = dns.name.from_text(zone)
+    records = dns.zone.from_file(str(file), origin, relativize=False)
+    return [rdata.to_text() for rdata in records.get_rdataset(origin, "SOA") or ()]
 
 
 def _rndc(service: Service, *command: str) -> None:

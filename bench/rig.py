@@ -88,7 +88,10 @@ class Rig:
             for begin in range(0, number, 5000):
                 with connection:
                     connection.executemany(_INSERT, rows[begin : begin + 5000])
-            waiting = "SELECT count(*) FROM hosts WHERE dirty_since IS NOT NULL"
+                    connection.execute(
+                        "INSERT OR IGNORE INTO pending SELECT id, version, 0 FROM hosts WHERE updated_ipv4 = 0"
+                    )
+            waiting = "SELECT count(*) FROM pending"
             wait_until(lambda: connection.execute(waiting).fetchone() == (0,), 120, "all hosts in DNS")
 
     # ---- load
@@ -141,6 +144,6 @@ def _digest(secret: str) -> bytes:
 
 
 _INSERT = """
-INSERT INTO hosts (fqdn, name, secret_hash, ipv4, owner_id, domain_id, updated_ipv4, created, dirty_since)
-SELECT ?, ?, ?, ?, users.id, domains.id, 0, 0, 0 FROM users, domains WHERE users.name = ? AND domains.name = ?
+INSERT INTO hosts (fqdn, name, secret_hash, ipv4, owner_id, domain_id, updated_ipv4, created)
+SELECT ?, ?, ?, ?, users.id, domains.id, 0, 0 FROM users, domains WHERE users.name = ? AND domains.name = ?
 """

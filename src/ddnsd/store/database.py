@@ -17,11 +17,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -174,7 +174,8 @@ class PostgresStore:
         self._engine = create_async_engine(address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=options)
         # Locks are held while a name server is slow; they must not use up the connections of the others.
         self._lock_engine = create_async_engine(address, pool_size=4, max_overflow=28, connect_args=options)
-        self._kept: AsyncConnection | None = None
+        self._reader: AsyncConnection | None = None
+        self._reading = asyncio.Lock()
 
     async def transact(self, work: Work[T]) -> T:
         with _faults():
@@ -186,34 +187,43 @@ class PostgresStore:
             async with self._engine.connect() as connection:
                 return await connection.run_sync(work)
 
-    async def kept(self, work: Work[T]) -> T:
-        """Run a single query on a connection kept for it, without a transaction around it."""
-        with _faults():
-            if self._kept is None:
-                connection = await self._engine.connect()
-                self._kept = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            try:
+    async def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """Run a compiled query on a connection kept for it."""
+        async with self._reading:
+            with _faults():
+                if self._reader is None or self._reader.invalidated:
+                    self._reader = await self._engine.connect()
                 async with asyncio.timeout(BUSY_SECONDS):
-                    return await self._kept.run_sync(work)
-            except (DBAPIError, OSError):
-                broken, self._kept = self._kept, None
-                await broken.invalidate()
-                await broken.close()
-                raise
+                    return await _fetch(self._reader, sql, *parameters)
 
     @asynccontextmanager
     async def zone_lock(self, domain_id: int) -> AsyncIterator[None]:
         with _faults():
-            async with self._lock_engine.begin() as connection:
-                await connection.execute(text("SELECT pg_advisory_xact_lock(7233, :zone)"), {"zone": domain_id})
-                yield
+            async with self._lock_engine.connect() as connection:
+                await _fetch(connection, "SELECT pg_advisory_lock(7233, $1)", domain_id)
+                try:
+                    yield
+                finally:
+                    await _fetch(connection, "SELECT pg_advisory_unlock_all()")
 
     async def close(self) -> None:
-        if self._kept is not None:
-            await self._kept.close()
+        if self._reader is not None:
+            await self._reader.close()
         for engine in (self._engine, self._lock_engine):
-            await self._dispose(engine)
+            await engine.dispose()
 
-    @staticmethod
-    async def _dispose(engine: AsyncEngine) -> None:
-        await engine.dispose()
+
+async def _fetch(connection: AsyncConnection, sql: str, *parameters: Any) -> list[Any]:
+    """Run a query on asyncpg's own connection: the few of the hot path need nothing that stands between.
+
+    A failure closes the connection, and ends what it has locked. Raises StoreDown.
+    """
+    try:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        found: list[Any] = await driver.fetch(sql, *parameters)
+        return found
+    except BaseException as error:
+        await connection.invalidate()
+        if isinstance(error, Exception):
+            raise StoreDown(str(error)) from error
+        raise

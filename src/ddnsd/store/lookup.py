@@ -10,8 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Connection, Select, any_, bindparam
+from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
 
 from ddnsd.store import queries, rows, tables
 from ddnsd.store.database import PostgresStore, SqliteStore, StoreDown
@@ -36,7 +37,8 @@ class Lookup(Generic[R]):
             self._sql = str(one.compile(dialect=sqlite.dialect()))
         else:
             keys: ColumnElement[Any] = bindparam("keys", type_=ARRAY(column.type))
-            self._grouped = query.add_columns(column.label("lookup_key")).where(column == any_(keys))
+            many = query.add_columns(column.label("lookup_key")).where(column == any_(keys))
+            self._sql = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
             self._waiting: defaultdict[Any, list[asyncio.Future[list[R]]]] = defaultdict(list)
             self._drain: asyncio.Task[None] | None = None
 
@@ -60,7 +62,7 @@ class Lookup(Generic[R]):
         while self._waiting:
             waiting, self._waiting = self._waiting, defaultdict(list)
             try:
-                found = await store.kept(lambda c, keys=list(waiting): self._fetch(c, keys))  # type: ignore[misc]
+                found = await self._fetch(store, list(waiting))
             except StoreDown as error:
                 for future in (f for futures in waiting.values() for f in futures if not f.done()):
                     future.set_exception(StoreDown(str(error)))
@@ -71,9 +73,9 @@ class Lookup(Generic[R]):
                         future.set_result(found[key])
         self._drain = None
 
-    def _fetch(self, connection: Connection, keys: list[Any]) -> defaultdict[Any, list[R]]:
+    async def _fetch(self, store: PostgresStore, keys: list[Any]) -> defaultdict[Any, list[R]]:
         found: defaultdict[Any, list[R]] = defaultdict(list)
-        for *row, key in connection.execute(self._grouped, {"keys": keys}):
+        for *row, key in await store.rows(self._sql, (keys,)):
             found[key].append(self._row(row))
         return found
 

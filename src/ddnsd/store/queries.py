@@ -3,7 +3,6 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -12,6 +11,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Delete,
+    Executable,
     Select,
     Table,
     Update,
@@ -29,7 +30,8 @@ from sqlalchemy import (
 )
 
 from ddnsd.store import rows
-from ddnsd.store.tables import domains, events, hosts, key_hosts, keys, related, removals, tokens, users
+from ddnsd.store.batches import Given, for_each
+from ddnsd.store.tables import domains, events, hosts, key_hosts, keys, pending, related, removals, tokens, users
 
 
 def now() -> int:
@@ -44,13 +46,14 @@ def _columns(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
 # ---- what a lookup by key reads -------------------------------------------------------------------------------------
 
 HOST: Select[Any] = select(
-    *_columns(hosts, rows.Host._fields[:-5]),
+    *_columns(hosts, rows.Host._fields[:-6]),
     domains.c.name,
     domains.c.available,
     domains.c.ttl,
     domains.c.query_credentials,
     domains.c.private_addresses,
-).join_from(hosts, domains)
+    pending.c.since,
+).select_from(hosts.join(domains).outerjoin(pending, pending.c.host_id == hosts.c.id))
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
@@ -166,14 +169,16 @@ def hosts_below(connection: Connection, name: str) -> list[str]:
 
 
 ASKED_FOR = 0
-"""`dirty_since` of a row that somebody wants to be sent, without a message for it being under way."""
+"""`since` of a row that somebody wants to be sent, without a message for it being under way."""
 
 
-def dirty_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
-    """(domain id, host id, dirty since) of hosts whose DNS is not known to be right since before `before`."""
-    query = select(hosts.c.domain_id, hosts.c.id, hosts.c.dirty_since).where(hosts.c.dirty_since < before)
-    found = connection.execute(query.order_by(hosts.c.dirty_since).limit(limit))
-    return [(row.domain_id, row.id, row.dirty_since) for row in found]
+def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
+    """(domain id, host id, since when) of hosts of which DNS is not known to hold the row since before `before`."""
+    query = select(hosts.c.domain_id, hosts.c.id, pending.c.since).join_from(
+        pending, hosts, pending.c.host_id == hosts.c.id
+    )
+    found = connection.execute(query.where(pending.c.since < before).order_by(pending.c.since).limit(limit))
+    return [(row.domain_id, row.id, row.since) for row in found]
 
 
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
@@ -227,12 +232,12 @@ def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterab
     wishes, settled = list(wishes), list(settled)
     _lock(connection, {host_id for host_id, _ in (*wishes, *settled)})
     mark_settled(connection, settled)
-    by_shape: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    moment = now()
+    by_shape: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
     for host_id, values in wishes:
-        by_shape.setdefault(tuple(values), []).append({"host": host_id, "moment": moment, **values})
-    for shape, parameters in by_shape.items():
-        connection.execute(_write_columns(shape), parameters)
+        by_shape.setdefault(tuple(values), {})[host_id] = {"host_id": host_id, **values}
+    for by_host in by_shape.values():
+        for_each(connection, _write_columns, list(by_host.values()))
+    _mark_pending(connection, {host_id for host_id, _ in wishes}, now())
 
 
 def _lock(connection: Connection, host_ids: set[int]) -> None:
@@ -242,28 +247,27 @@ def _lock(connection: Connection, host_ids: set[int]) -> None:
         connection.execute(query.order_by(hosts.c.id).with_for_update(key_share=True), {"ids": sorted(host_ids)})
 
 
+def _write_columns(given: Given) -> Update:
+    values = {name: value for name, value in given.items() if name != "host_id"}
+    return update(hosts).where(hosts.c.id == given["host_id"]).values(version=hosts.c.version + 1, **values)
+
+
 def mark_settled(connection: Connection, settled: Iterable[Settled]) -> None:
     """DNS holds what the store holds, unless the row has changed since."""
-    parameters = [{"host": s.host_id, "seen": s.version} for s in settled]
-    if parameters:
-        connection.execute(_SETTLE, parameters)
+    for_each(connection, _settle, [s._asdict() for s in settled])
 
 
-_SETTLE = (
-    update(hosts)
-    .where(hosts.c.id == bindparam("host"), hosts.c.version == bindparam("seen"))
-    .values(dirty_since=None, conflict=None)
-)
+def _settle(given: Given) -> Delete:
+    return delete(pending).where(pending.c.host_id == given["host_id"], pending.c.version == given["version"])
 
 
-@lru_cache(maxsize=64)
-def _write_columns(columns: tuple[str, ...]) -> Update:
-    values: dict[str, Any] = {name: bindparam(name) for name in columns}
-    return (
-        update(hosts)
-        .where(hosts.c.id == bindparam("host"))
-        .values(version=hosts.c.version + 1, dirty_since=bindparam("moment"), **values)
-    )
+def _mark_pending(connection: Connection, host_ids: Iterable[int], since: int) -> None:
+    for_each(connection, _wait, [{"host_id": host_id, "since": since} for host_id in host_ids])
+
+
+def _wait(given: Given) -> Executable:
+    rows = select(hosts.c.id, hosts.c.version, given["since"]).where(hosts.c.id == given["host_id"])
+    return given.upsert(pending, rows)
 
 
 def set_host(connection: Connection, host_id: int, **values: Any) -> None:
@@ -273,23 +277,22 @@ def set_host(connection: Connection, host_id: int, **values: Any) -> None:
 
 def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
     """Have the hosts' records sent once more, as soon as possible."""
-    for part in _parts(list(host_ids)):
-        connection.execute(
-            update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1, dirty_since=ASKED_FOR)
-        )  # fmt: skip
+    ids = list(host_ids)
+    for part in _parts(ids):
+        connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1))
+    _mark_pending(connection, ids, ASKED_FOR)
 
 
 def mark_claimed(connection: Connection, host_ids: Iterable[int]) -> None:
     """The hosts' names in the zone are ours."""
     for part in _parts(list(host_ids)):
-        connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(claimed=True))
+        connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(claimed=True, conflict=None))
 
 
 def mark_conflict(connection: Connection, host_id: int, version: int, reason: str) -> None:
     """DNS refuses the name for good; it is not tried again until somebody wishes anew."""
-    connection.execute(
-        update(hosts).where(hosts.c.id == host_id, hosts.c.version == version).values(dirty_since=None, conflict=reason)
-    )
+    connection.execute(update(hosts).where(hosts.c.id == host_id, hosts.c.version == version).values(conflict=reason))
+    mark_settled(connection, [Settled(host_id, version)])
 
 
 def count_faults(connection: Connection, faults: Iterable[tuple[int, str]]) -> None:
@@ -302,14 +305,17 @@ def count_faults(connection: Connection, faults: Iterable[tuple[int, str]]) -> N
 def add_host(connection: Connection, **values: Any) -> int:
     """Insert a host that waits for DNS; answers its id. IntegrityError when the name is taken."""
     moment = now()
-    result = connection.execute(insert(hosts).values(created=moment, dirty_since=moment, **values))
+    result = connection.execute(insert(hosts).values(created=moment, **values))
     assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0])
+    host_id = int(result.inserted_primary_key[0])
+    _mark_pending(connection, [host_id], moment)
+    return host_id
 
 
 def delete_host(connection: Connection, host_id: int) -> None:
     """Delete the row, its related names and its places in keys."""
     connection.execute(delete(hosts).where(hosts.c.id == host_id))
+    connection.execute(delete(pending).where(pending.c.host_id == host_id))
 
 
 def add_removals(

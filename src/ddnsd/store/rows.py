@@ -32,7 +32,6 @@ class Host(NamedTuple):
     tls_ipv6: bool
     version: int
     claimed: bool
-    dirty_since: int | None
     conflict: str | None
     created: int
     domain: str
@@ -40,6 +39,7 @@ class Host(NamedTuple):
     domain_ttl: int | None
     query_credentials: bool
     private_addresses: bool
+    pending_since: int | None
 
 
 class Domain(NamedTuple):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tables. Times are microseconds since the epoch, UTC; addresses are canonical text.
 
-`hosts` holds the desired state. `dirty_since` says since when DNS may differ from the row (NULL: DNS is known to
-hold it), `version` counts the changes of the row, `claimed` says that the name in the zone is ours.
+`hosts` holds the desired state: `version` counts the changes of the row, `claimed` says that the name in the zone is
+ours. `pending` lists the hosts of which DNS is not known to hold the row. It stands apart so that a change touches no
+index of `hosts`, which PostgreSQL rewards.
 """
 
 from sqlalchemy import (
@@ -125,15 +126,18 @@ hosts = Table(
     _flag("tls_ipv6", False),
     _count("version", 1),
     _flag("claimed", False),
-    Column("dirty_since", BigInteger),
     Column("conflict", String(255)),  # why DNS refuses the name
     Column("created", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
 )
-Index(
-    "ix_hosts_dirty",
-    hosts.c.dirty_since,
-    sqlite_where=hosts.c.dirty_since.is_not(None),
-    postgresql_where=hosts.c.dirty_since.is_not(None),
+
+pending = Table(
+    "pending",
+    metadata,
+    # no foreign key: it would be checked with every change; a row whose host is gone stands for nothing
+    Column("host_id", Id, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("since", BigInteger, nullable=False),
 )
 
 related = Table(

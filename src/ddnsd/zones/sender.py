@@ -267,7 +267,7 @@ class ZoneSender:
         MESSAGES.labels("acknowledged").inc()
 
     async def _acknowledge(self, hosts: Sequence[Host], batch: Waiters) -> None:
-        if claims := [host.id for host in hosts if not host.claimed]:
+        if claims := [host.id for host in hosts if not host.claimed or host.conflict is not None]:
             # at once: whoever sends the host next must know that the name is ours
             self._unknown_claims.update(claims)
             await self._store.transact(lambda c: queries.mark_claimed(c, claims))

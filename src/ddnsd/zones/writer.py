@@ -139,7 +139,7 @@ class Writer:
         """Whether DNS is known to hold this very row."""
         if host.conflict is not None:
             return False
-        return host.dirty_since is None or self._settled.get(host.id) == host.version
+        return host.pending_since is None or self._settled.get(host.id) == host.version
 
     async def _within_deadline(self, done: Awaitable[object]) -> None:
         try:
@@ -255,7 +255,7 @@ class Writer:
 
     async def _sweep(self, before: int) -> None:
         by_zone: dict[int, dict[int, bool]] = {}
-        for domain_id, host_id, since in await self._store.read(lambda c: queries.dirty_hosts(c, before)):
+        for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
             if host_id not in self._settled:
                 by_zone.setdefault(domain_id, {})[host_id] = since != queries.ASKED_FOR
         for domain_id, hosts in by_zone.items():

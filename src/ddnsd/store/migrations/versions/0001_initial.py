@@ -116,21 +116,20 @@ def upgrade() -> None:
         sa.Column("tls_ipv6", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("claimed", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("dirty_since", sa.BigInteger(), nullable=True),
         sa.Column("conflict", sa.String(length=255), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["domain_id"], ["domains.id"], name=op.f("fk_hosts_domain_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_hosts_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hosts")),
         sa.UniqueConstraint("fqdn", name=op.f("uq_hosts_fqdn")),
+        postgresql_with={"fillfactor": 50},
     )
-    op.create_index(
-        "ix_hosts_dirty",
-        "hosts",
-        ["dirty_since"],
-        unique=False,
-        sqlite_where=sa.text("dirty_since IS NOT NULL"),
-        postgresql_where=sa.text("dirty_since IS NOT NULL"),
+    op.create_table(
+        "pending",
+        sa.Column("host_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("host_id", name=op.f("pk_pending")),
     )
     op.create_index(op.f("ix_hosts_domain_id"), "hosts", ["domain_id"], unique=False)
     op.create_index(op.f("ix_hosts_name"), "hosts", ["name"], unique=False)

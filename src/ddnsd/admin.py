@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ddnsd.registry import accounts, domains, names, updates
@@ -288,7 +288,7 @@ def _ordered() -> list[Any]:
 
 
 def _restored(table: Any, row: dict[str, Any]) -> dict[str, Any]:
-    binary = {column.name for column in table.columns if column.name in ("hash", "secret_hash")}
+    binary = {column.name for column in table.columns if isinstance(column.type, LargeBinary)}
     return {key: base64.b64decode(value) if key in binary else value for key, value in row.items()}
 
 

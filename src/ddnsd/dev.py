@@ -25,7 +25,7 @@ from ddnsd.zones.tsig import TsigKey
 ADMIN = "admin"
 
 
-class AlreadyRunning(Exception):  # noqa: N818
+class AlreadyRunning(Exception):
     """another `ddnsd dev` uses this folder"""
 
 

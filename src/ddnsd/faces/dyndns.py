@@ -56,7 +56,7 @@ class Agents:
         return agent.lower().startswith(self._true_status)
 
 
-class _Word(Exception):  # noqa: N818
+class _Word(Exception):
     """Ends a request with one word."""
 
 

@@ -35,7 +35,7 @@ YES = ("true", "1", "yes")
 Call = Callable[[Request, Caller], Awaitable[dict[str, Any]]]
 
 
-class BadRequest(Exception):  # noqa: N818
+class BadRequest(Exception):
     """Answered with 400 and this message."""
 
 

@@ -39,13 +39,13 @@ class SignInError(Exception):
     """
 
 
-class NoCredentials(SignInError):  # noqa: N818
+class NoCredentials(SignInError):
     """no credentials"""
 
 
-class BadCredentials(SignInError):  # noqa: N818
+class BadCredentials(SignInError):
     """bad credentials"""
 
 
-class NotFqdn(SignInError):  # noqa: N818
+class NotFqdn(SignInError):
     """the user name is not a full name"""

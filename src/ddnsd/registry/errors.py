@@ -16,30 +16,30 @@ class RegistryError(Exception):
     """registry error"""
 
 
-class InvalidAddress(RegistryError, ValueError):  # noqa: N818
+class InvalidAddress(RegistryError, ValueError):
     """not an address that a host may have"""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"Invalid IP address: {text}")
 
 
-class DeniedAddress(RegistryError):  # noqa: N818
+class DeniedAddress(RegistryError):
     """the operator denies this address"""
 
 
-class NoDomain(RegistryError):  # noqa: N818
+class NoDomain(RegistryError):
     """no such domain"""
 
 
-class NoHost(RegistryError):  # noqa: N818
+class NoHost(RegistryError):
     """no such host"""
 
 
-class Blocked(RegistryError):  # noqa: N818
+class Blocked(RegistryError):
     """the host is blocked for abuse"""
 
 
-class Invalid(RegistryError):  # noqa: N818
+class Invalid(RegistryError):
     """some fields are not acceptable"""
 
     def __init__(self, **fields: str) -> None:
@@ -47,5 +47,5 @@ class Invalid(RegistryError):  # noqa: N818
         self.fields = {name: [text] for name, text in fields.items()}
 
 
-class NotPublished(RegistryError):  # noqa: N818
+class NotPublished(RegistryError):
     """the name server did not confirm the change"""

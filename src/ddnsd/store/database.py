@@ -32,7 +32,7 @@ BUSY_SECONDS = 2.0
 _OURS = (IntegrityError, ProgrammingError, DataError)
 
 
-class StoreDown(Exception):  # noqa: N818 - a state, as callers say it
+class StoreDown(Exception):
     """the database cannot be used"""
 
 

@@ -6,11 +6,12 @@ key that is asked for while a query runs is answered by the next one, never by o
 """
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam
+from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 
@@ -35,10 +36,13 @@ class Lookup(Generic[R]):
         if isinstance(store, SqliteStore):
             one = query.where(column == bindparam("key"))
             self._sql = str(one.compile(dialect=sqlite.dialect()))
+            given = select(func.json_each(bindparam("keys")).table_valued("value").c.value)
+            many = query.add_columns(column).where(column.in_(given))
+            self._sql_of_many = str(many.compile(dialect=sqlite.dialect()))
         else:
             keys: ColumnElement[Any] = bindparam("keys", type_=ARRAY(column.type))
-            many = query.add_columns(column.label("lookup_key")).where(column == any_(keys))
-            self._sql = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
+            many = query.add_columns(column).where(column == any_(keys))
+            self._sql_of_many = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
             self._waiting: defaultdict[Any, list[asyncio.Future[list[R]]]] = defaultdict(list)
             self._drain: asyncio.Task[None] | None = None
 
@@ -49,7 +53,7 @@ class Lookup(Generic[R]):
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
         self._waiting[key].append(future)
         if self._drain is None:
-            self._drain = asyncio.create_task(self._group_read(self._store))
+            self._drain = asyncio.create_task(self._group_read())
         return await future
 
     async def one(self, key: Any) -> R | None:
@@ -57,12 +61,24 @@ class Lookup(Generic[R]):
         rows = await self.all(key)
         return rows[0] if rows else None
 
-    async def _group_read(self, store: PostgresStore) -> None:
+    async def many(self, keys: list[Any]) -> dict[Any, list[R]]:
+        """The rows by key, of keys that JSON can hold; a key without rows is not there. Raises StoreDown."""
+        if isinstance(self._store, SqliteStore):
+            return self._by_key(self._store.rows(self._sql_of_many, (json.dumps(keys),)))
+        return self._by_key(await self._store.rows(self._sql_of_many, (keys,)))
+
+    def _by_key(self, rows: Iterable[Any]) -> dict[Any, list[R]]:
+        found: dict[Any, list[R]] = {}
+        for *row, key in rows:
+            found.setdefault(key, []).append(self._row(row))
+        return found
+
+    async def _group_read(self) -> None:
         await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
         while self._waiting:
             waiting, self._waiting = self._waiting, defaultdict(list)
             try:
-                found = await self._fetch(store, list(waiting))
+                found = await self.many(list(waiting))
             except StoreDown as error:
                 for future in (f for futures in waiting.values() for f in futures if not f.done()):
                     future.set_exception(StoreDown(str(error)))
@@ -70,14 +86,8 @@ class Lookup(Generic[R]):
             for key, futures in waiting.items():
                 for future in futures:
                     if not future.done():
-                        future.set_result(found[key])
+                        future.set_result(found.get(key, []))
         self._drain = None
-
-    async def _fetch(self, store: PostgresStore, keys: list[Any]) -> defaultdict[Any, list[R]]:
-        found: defaultdict[Any, list[R]] = defaultdict(list)
-        for *row, key in await store.rows(self._sql, (keys,)):
-            found[key].append(self._row(row))
-        return found
 
 
 class Lookups:

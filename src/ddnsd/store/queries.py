@@ -23,8 +23,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
-    or_,
     select,
     update,
 )
@@ -186,19 +184,23 @@ def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
     return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
 
 
-def dirty_removals(connection: Connection, domain_id: int, after: int, limit: int = 60) -> list[rows.Removal]:
-    """Names with an id above `after` that are to leave the zone, but not those that a host has taken since."""
-    standing = or_(
-        exists().where(hosts.c.fqdn == removals.c.fqdn),
-        exists().where(and_(hosts.c.wildcard, literal("*.") + hosts.c.fqdn == removals.c.fqdn)),
-        exists().where(related.c.fqdn == removals.c.fqdn),
-    )
+def dirty_removals(
+    connection: Connection, domain_id: int, after: int, limit: int, *, exact: bool
+) -> list[rows.Removal]:
+    """Names with an id above `after` that are to leave the zone, but of whole ones not those that a host has taken."""
     query = _select(removals, rows.Removal._fields).where(
         removals.c.domain_id == domain_id,
         removals.c.id > after,
         removals.c.dirty_since.is_not(None),
-        or_(removals.c.exact, ~standing),
+        removals.c.exact == exact,
     )
+    if not exact:
+        below_wildcard = func.substr(removals.c.fqdn, 1, 2) == "*."
+        query = query.where(
+            ~exists().where(hosts.c.fqdn == removals.c.fqdn),
+            ~exists().where(and_(below_wildcard, hosts.c.fqdn == func.substr(removals.c.fqdn, 3), hosts.c.wildcard)),
+            ~exists().where(related.c.fqdn == removals.c.fqdn),
+        )
     return [rows.Removal._make(row) for row in connection.execute(query.order_by(removals.c.id).limit(limit))]
 
 

@@ -33,6 +33,8 @@ class Host(NamedTuple):
     version: int
     claimed: bool
     conflict: str | None
+    stack: str | None
+    labels: str
     created: int
     domain: str
     domain_available: bool
@@ -58,6 +60,9 @@ class Domain(NamedTuple):
     key_secret: str
     query_credentials: bool
     private_addresses: bool
+    group: str | None
+    stack: str | None
+    provisioned: bool
     created: int
     owner: str
 

@@ -95,6 +95,9 @@ domains = Table(
     Column("key_secret", Text, nullable=False),  # TSIG needs it in clear
     _flag("query_credentials", False),
     _flag("private_addresses", True),
+    Column("group", String(255)),  # whose members may register hosts
+    Column("stack", String(63)),
+    _flag("provisioned", False),  # the zone is on the BIND that the service controls
     Column("created", BigInteger, nullable=False),
 )
 
@@ -127,6 +130,8 @@ hosts = Table(
     _count("version", 1),
     _flag("claimed", False),
     Column("conflict", String(255)),  # why DNS refuses the name
+    Column("stack", String(63), index=True),  # who declared it
+    Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
     postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
 )
@@ -198,4 +203,14 @@ events = Table(
     Column("object", String(255), nullable=False, index=True),
     Column("source", String(45)),
     Column("detail", Text),
+)
+
+# Answers to calls with an Idempotency-Key; secrets are not among them.
+answers = Table(
+    "answers",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),  # of the caller and the key
+    Column("body_hash", LargeBinary(32), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
 )

@@ -19,7 +19,7 @@ class DnsError(Exception):
     """DNS error"""
 
 
-class Unreachable(DnsError):  # noqa: N818
+class Unreachable(DnsError):
     """the name server does not answer"""
 
 
@@ -27,7 +27,7 @@ class NoAnswer(Unreachable):
     """the name server does not answer"""
 
 
-class Refusal(DnsError):  # noqa: N818
+class Refusal(DnsError):
     """the name server refuses the message"""
 
     def __init__(self, rcode: str, text: str = "") -> None:
@@ -51,13 +51,13 @@ class PrerequisiteFailed(Refusal):
     """a name or RRset is not as required"""
 
 
-class NotAcknowledged(Exception):  # noqa: N818
+class NotAcknowledged(Exception):
     """the change is kept; the name server has not confirmed it"""
 
 
-class NameConflict(Exception):  # noqa: N818
+class NameConflict(Exception):
     """the name stands in the zone and is not ours"""
 
 
-class HostGone(Exception):  # noqa: N818
+class HostGone(Exception):
     """the host does not exist any more"""

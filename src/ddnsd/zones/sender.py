@@ -7,10 +7,11 @@ makes DNS hold those, so that the last change that the store accepted wins whate
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter, Histogram
+from sqlalchemy import Connection
 
 from ddnsd.store import queries
 from ddnsd.store.database import Store, StoreDown
@@ -18,19 +19,15 @@ from ddnsd.store.lookup import Lookups
 from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Related, Removal
 from ddnsd.zones import errors
+from ddnsd.zones.fit import first_part, parts
 from ddnsd.zones.message import DHCID, Signed, Update
 from ddnsd.zones.primary import Primary
+from ddnsd.zones.queue import Queue, Waiters, end
 from ddnsd.zones.records import Addresses, records, ttl
 from ddnsd.zones.tsig import TsigKey
 
 MESSAGE_HOSTS = 256
 """Hosts in one round at most."""
-
-MESSAGE_OCTETS = 48_000
-"""A message over TCP has at most 65 535 octets."""
-
-RECORD_OCTETS = 90
-"""What the five records of a name take beside the name."""
 
 SETTLE_SECONDS = 1.0
 """After an outage a message that was given up may still run; what was sent since is sent once more after this."""
@@ -45,12 +42,21 @@ NS_SECONDS = 60.0
 
 log = structlog.get_logger()
 
+Conflict = tuple[Host, str]
+
 MESSAGES = Counter("ddnsd_dns_updates_total", "UPDATE messages by outcome", ["outcome"])
 BATCH = Histogram("ddnsd_dns_update_hosts", "Hosts in an UPDATE message", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 FINE = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.5)
 SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server acknowledged an UPDATE", buckets=FINE)
 
-Waiters = dict[int, list[asyncio.Future[None]]]
+
+@dataclass
+class _Leaving:
+    """One pass over the names that leave: first `exact` ones, then the others, by id `after` the last one sent."""
+
+    waiters: list[asyncio.Future[None]]
+    exact: bool = True
+    after: int = 0
 
 
 class ZoneSender:
@@ -62,9 +68,10 @@ class ZoneSender:
     ) -> None:  # fmt: skip
         self._store, self._lookups, self._settled = store, lookups, settled
         self._deadline, self._default_ttl = deadline, default_ttl
-        self._waiting: Waiters = {}
+        self._queue = Queue()
         self._removals_due = False
         self._removal_waiters: list[asyncio.Future[None]] = []
+        self._leaving: _Leaving | None = None
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._lost: set[int] = set()  # hosts of messages without an answer, which may still run
@@ -84,11 +91,13 @@ class ZoneSender:
         self.domain, self.primary = domain, primary
         self._key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
 
-    def publish(self, host_id: int, done: asyncio.Future[None] | None = None) -> None:
-        """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours."""
-        waiters = self._waiting.setdefault(host_id, [])
+    def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
+        """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
+
+        A host of a `bulk` call gives way to others.
+        """
+        self._queue.add(host_id, done, bulk=bulk)
         if done is not None:
-            waiters.append(done)
             self._urgent.set()
         self._wake.set()
 
@@ -104,12 +113,12 @@ class ZoneSender:
         """Publish hosts that nobody waits for; True where another process may have left a message under way."""
         moment = asyncio.get_running_loop().time()
         self._refused = {h: t for h, t in self._refused.items() if t > moment}
-        known = self._refused.keys() | self._send_again | self._waiting.keys()
+        known = self._refused.keys() | self._send_again | self._queue.ids()
         for host_id in hosts.keys() - known:
             if hosts[host_id]:
                 self._lost.add(host_id)
                 self._unknown_claims.add(host_id)
-            self.publish(host_id)
+            self.publish(host_id, bulk=True)
 
     async def serial(self) -> int:
         """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
@@ -138,7 +147,7 @@ class ZoneSender:
             self._wake.clear()
             self._urgent.clear()
             try:
-                while self._waiting or self._removals_due:
+                while self._queue or self._removals_due or self._leaving:
                     await self._round()
                     pause = RETRY_SECONDS[0]
             except Exception as error:
@@ -167,80 +176,77 @@ class ZoneSender:
             self._settling = None
         MESSAGES.labels(type(error).__name__).inc()
         if not isinstance(error, errors.Unreachable):
-            waiters = [w for ws in self._waiting.values() for w in ws]
-            _end([*waiters, *self._removal_waiters], errors.NotAcknowledged(str(error)))
-            for host_id in self._waiting:
-                self._waiting[host_id] = []
+            end([*self._queue.give_up(), *self._removal_waiters], errors.NotAcknowledged(str(error)))
             self._removal_waiters = []
 
     async def _round(self) -> None:
-        batch = dict(islice(self._waiting.items(), MESSAGE_HOSTS))
-        for host_id in batch:
-            del self._waiting[host_id]
+        batch = self._queue.take(MESSAGE_HOSTS)
         try:
             async with self._store.zone_lock(self.domain.id):
-                if self._removals_due:
+                if self._removals_due or self._leaving:
                     await self._remove()
                 if batch:
                     await self._publish(batch)
         except BaseException:
-            self._put_back(batch)
+            self._queue.put_back(batch)
             raise
         if self.problem is not None:
             log.info("zone follows again", zone=self.domain.name)
         self.problem = None
 
-    def _put_back(self, batch: Waiters) -> None:
-        """Whoever still waits goes to the front of the queue."""
-        for host_id, waiters in batch.items():
-            batch[host_id] = [w for w in waiters if not w.done()] + self._waiting.pop(host_id, [])
-        self._waiting = batch | self._waiting
-
     # ---- hosts
 
     async def _publish(self, batch: Waiters) -> None:
-        hosts: list[Host] = []
-        related: dict[int, list[Related]] = {}
-        for host_id, found, names in zip(batch, *await self._current(list(batch)), strict=True):
-            if found is None:
-                _end(batch[host_id], errors.HostGone())
-            else:
-                hosts.append(found)
-                related[host_id] = names
-        for part in _parts(hosts, related):
-            try:
-                await self._send([(host, records(host, related[host.id])) for host in part])
-            except errors.PrerequisiteFailed:
-                await self._one_by_one(part, related, batch)
-            except errors.Refusal as error:
-                if len(part) == 1 or error.rcode not in ("REFUSED", "NOTZONE", "FORMERR"):
-                    raise
-                await self._one_by_one(part, related, batch)
-            else:
-                await self._acknowledge(part, batch)
+        hosts, related = await self._current(list(batch))
+        for gone in batch.keys() - {host.id for host in hosts}:
+            end(batch[gone], errors.HostGone())
+        conflicts: list[Conflict] = []
+        for part in parts(hosts, related):
+            await self._send_part(part, related, batch, conflicts)
+        if conflicts:
+            await self._mark(conflicts, batch)
 
-    async def _current(self, ids: list[int]) -> tuple[list[Host | None], list[list[Related]]]:
-        hosts = await asyncio.gather(*map(self._lookups.host_by_id.one, ids))
-        related = await asyncio.gather(*map(self._lookups.related.all, ids))
-        return hosts, related
+    async def _send_part(
+        self, part: Sequence[Host], related: dict[int, list[Related]], batch: Waiters, conflicts: list[Conflict]
+    ) -> None:
+        """Where a host is not acceptable, it alone is to suffer: halves are sent until it stands alone."""
+        try:
+            await self._send([(host, records(host, related[host.id])) for host in part])
+        except errors.PrerequisiteFailed as error:
+            if len(part) == 1:
+                await self._conflict(part[0], related[part[0].id], error, batch, conflicts)
+                return
+            middle = len(part) // 2
+            for half in (part[:middle], part[middle:]):
+                await self._send_part(half, related, batch, conflicts)
+        except errors.Refusal as error:
+            if len(part) == 1 or error.rcode not in ("REFUSED", "NOTZONE", "FORMERR"):
+                raise
+            await self._one_by_one(part, related, batch, conflicts)
+        else:
+            await self._acknowledge(part, batch)
 
-    async def _one_by_one(self, hosts: Sequence[Host], related: dict[int, list[Related]], batch: Waiters) -> None:
-        """One host of the message is not acceptable; it alone is to suffer. Raises the error if it seems to be all."""
+    async def _current(self, ids: list[int]) -> tuple[list[Host], dict[int, list[Related]]]:
+        hosts = await self._lookups.host_by_id.many(ids)
+        related = await self._lookups.related.many(ids)
+        return [hosts[i][0] for i in ids if i in hosts], {i: related.get(i, []) for i in ids}
+
+    async def _one_by_one(
+        self, hosts: Sequence[Host], related: dict[int, list[Related]], batch: Waiters, conflicts: list[Conflict]
+    ) -> None:
+        """The name server refuses the message because of a host. Raises the error if it seems to be all of them."""
         refused = 0
         for host in hosts:
             try:
-                await self._send([(host, records(host, related[host.id]))])
-            except errors.PrerequisiteFailed as error:
-                await self._conflict(host, related[host.id], error, batch)
+                await self._send_part([host], related, batch, conflicts)
             except errors.Refusal as error:
                 refused += 1
                 if refused == min(3, len(hosts)):
                     raise
                 self._refused[host.id] = asyncio.get_running_loop().time() + REFUSED_SECONDS
-                _end(batch[host.id], errors.NotAcknowledged(str(error)))
+                end(batch[host.id], errors.NotAcknowledged(str(error)))
             else:
                 refused = 0
-                await self._acknowledge([host], batch)
 
     async def _send(self, hosts: list[tuple[Host, list[Addresses]]]) -> None:
         update = Update(self.domain.name)
@@ -279,11 +285,12 @@ class ZoneSender:
             else:
                 self._settled(Settled(host.id, host.version))
             self._unknown_claims.discard(host.id)
-            _end(batch[host.id])
+            end(batch[host.id])
 
     async def _conflict(
-        self, host: Host, related: list[Related], error: errors.PrerequisiteFailed, batch: Waiters
-    ) -> None:
+        self, host: Host, related: list[Related], error: errors.PrerequisiteFailed, batch: Waiters,
+        conflicts: list[Conflict],
+    ) -> None:  # fmt: skip
         """The name is used by somebody else, unless it was our own message, given up, that took it."""
         names = records(host, related)
         if not host.claimed and host.id in self._unknown_claims and await self._holds(names):
@@ -291,8 +298,16 @@ class ZoneSender:
             return
         reason = "the name belongs to DHCP (DHCID)" if host.claimed else "the name stands in the zone unmanaged"
         log.warning("name conflict", host=host.fqdn, reason=reason, rcode=error.rcode)
-        await self._store.transact(lambda c: queries.mark_conflict(c, host.id, host.version, reason))
-        _end(batch[host.id], errors.NameConflict(reason))
+        conflicts.append((host, reason))
+
+    async def _mark(self, conflicts: list[Conflict], batch: Waiters) -> None:
+        def work(connection: Connection) -> None:
+            for host, reason in conflicts:
+                queries.mark_conflict(connection, host.id, host.version, reason)
+
+        await self._store.transact(work)
+        for host, reason in conflicts:
+            end(batch[host.id], errors.NameConflict(reason))
 
     async def _holds(self, names: list[Addresses]) -> bool:
         """Whether DNS holds exactly these addresses at every one of the names."""
@@ -308,26 +323,50 @@ class ZoneSender:
     # ---- names that leave
 
     async def _remove(self) -> None:
-        waiters, self._removal_waiters = self._removal_waiters, []
-        last = 0
+        """Send one message of names that leave; whoever asked hears of it when none of theirs is left.
+
+        Those of which only addresses leave go all at once: a host may be about to claim the name.
+        """
+        if self._leaving is None:
+            self._leaving, self._removal_waiters = _Leaving(self._removal_waiters), []
+            self._removals_due = False
+        leaving = self._leaving
         try:
-            while leaving := await self._store.read(lambda c, i=last: queries.dirty_removals(c, self.domain.id, i)):  # type: ignore[misc]
-                last = leaving[-1].id
-                try:
-                    await self._send_removals(leaving)
-                except errors.PrerequisiteFailed:
-                    for removal in leaving:
-                        await self._remove_one(removal)
-                if self._remove_again:
-                    self._settle_later()
-                else:
-                    gone = [r.id for r in leaving]
-                    await self._store.transact(lambda c, ids=gone: queries.settle_removals(c, ids))  # type: ignore[misc]
+            while not await self._remove_some(leaving):
+                pass
         except BaseException:
-            self._removal_waiters = [w for w in waiters if not w.done()] + self._removal_waiters
+            self._removal_waiters = [w for w in leaving.waiters if not w.done()] + self._removal_waiters
+            self._leaving, self._removals_due = None, True
             raise
-        self._removals_due = False
-        _end(waiters)
+
+    async def _remove_some(self, leaving: _Leaving) -> bool:
+        """Send a message; whether that is all for this round."""
+        found = await self._store.read(
+            lambda c: queries.dirty_removals(c, self.domain.id, leaving.after, MESSAGE_HOSTS, exact=leaving.exact)
+        )
+        names = first_part(found)
+        if names:
+            leaving.after = names[-1].id
+            await self._remove_names(names)
+        if len(names) < len(found) or len(found) == MESSAGE_HOSTS:
+            return not leaving.exact
+        if leaving.exact:
+            leaving.exact, leaving.after = False, 0
+            return False
+        end(leaving.waiters)
+        self._leaving = None
+        return True
+
+    async def _remove_names(self, names: Sequence[Removal]) -> None:
+        try:
+            await self._send_removals(names)
+        except errors.PrerequisiteFailed:
+            for removal in names:
+                await self._remove_one(removal)
+        if self._remove_again:
+            self._settle_later()
+        else:
+            await self._store.transact(lambda c: queries.settle_removals(c, [r.id for r in names]))
 
     async def _remove_one(self, removal: Removal) -> None:
         try:
@@ -361,32 +400,7 @@ class ZoneSender:
         again, self._send_again = self._send_again, set()
         self._lost -= again
         for host_id in again:
-            self.publish(host_id)
+            self.publish(host_id, bulk=True)
         if self._remove_again:
             self._remove_again = False
             self.withdraw()
-
-
-def _end(waiters: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:
-    for waiter in waiters:
-        if waiter.done():
-            continue
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
-
-
-def _parts(hosts: list[Host], related: dict[int, list[Related]]) -> Iterable[list[Host]]:
-    """Hosts that fit into one message each time; a host is never divided."""
-    part: list[Host] = []
-    octets = 0
-    for host in hosts:
-        size = sum(5 * len(names.fqdn) + RECORD_OCTETS for names in records(host, related[host.id]))
-        if part and octets + size > MESSAGE_OCTETS:
-            yield part
-            part, octets = [], 0
-        part.append(host)
-        octets += size
-    if part:
-        yield part

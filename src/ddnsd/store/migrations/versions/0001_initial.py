@@ -26,6 +26,15 @@ def upgrade() -> None:
     op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
     op.create_index(op.f("ix_events_object"), "events", ["object"], unique=False)
     op.create_table(
+        "answers",
+        sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("body_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_answers")),
+    )
+    op.create_index(op.f("ix_answers_created"), "answers", ["created"], unique=False)
+    op.create_table(
         "users",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=150), nullable=False),
@@ -50,6 +59,9 @@ def upgrade() -> None:
         sa.Column("key_secret", sa.Text(), nullable=False),
         sa.Column("query_credentials", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("private_addresses", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("group", sa.String(length=255), nullable=True),
+        sa.Column("stack", sa.String(length=63), nullable=True),
+        sa.Column("provisioned", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_domains_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_domains")),
@@ -117,6 +129,8 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("claimed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("conflict", sa.String(length=255), nullable=True),
+        sa.Column("stack", sa.String(length=63), nullable=True),
+        sa.Column("labels", sa.Text(), server_default="{}", nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["domain_id"], ["domains.id"], name=op.f("fk_hosts_domain_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_hosts_owner_id"), ondelete="CASCADE"),
@@ -134,6 +148,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_hosts_domain_id"), "hosts", ["domain_id"], unique=False)
     op.create_index(op.f("ix_hosts_name"), "hosts", ["name"], unique=False)
     op.create_index(op.f("ix_hosts_owner_id"), "hosts", ["owner_id"], unique=False)
+    op.create_index(op.f("ix_hosts_stack"), "hosts", ["stack"], unique=False)
     op.create_index(op.f("ix_hosts_secret_hash"), "hosts", ["secret_hash"], unique=False)
     op.create_table(
         "removals",

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ddnsd.registry import accounts, domains, names, updates
+from ddnsd.registry import domains, names, updates, zones
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries, tables
@@ -24,8 +24,7 @@ from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
 from ddnsd.zones import reconcile as zone_reconcile
-from ddnsd.zones.bind import Bind, BindError
-from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.bind import BindError
 from ddnsd.zones.reconcile import Difference
 from ddnsd.zones.tsig import TsigKey
 from ddnsd.zones.writer import Writer
@@ -74,50 +73,19 @@ async def add_domain(
     settings: Settings, name: str, owner: str, primary: str | None, key: TsigKey | None, algorithm: str,
     columns: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Add a domain once its zone takes our updates. Raises Invalid, BindError, DnsError, AdminError."""
-    where = _endpoint(primary or settings.primary)
-
-    def ruled(connection: Connection) -> None:
-        accounts.user_named(connection, owner)
-        if problem := domains.problem_of_domain(connection, name):
-            raise Invalid(name=problem)
-
-    await with_store(settings.store_url, ruled)
-    if key is None:
-        key = await asyncio.to_thread(_provision, settings, name, algorithm)
-    await check.accepts_updates(name, where, key)
-    used = key
-
-    def keep(connection: Connection) -> None:
-        domains.add_domain(connection, name, accounts.user_named(connection, owner), used, where, **columns)
-
-    await with_store(settings.store_url, keep)
-
-
-def _provision(settings: Settings, name: str, algorithm: str) -> TsigKey:
-    if settings.rndc_key is None:
-        raise AdminError(
-            "no BIND to create the zone on: give --key-file (and --primary) of an existing zone, or set DDNSD_RNDC_KEY"
+    """Add a domain once its zone takes our updates. Raises Invalid, NoBind, BindError, DnsError, AdminError."""
+    await check_schema(settings.store_url)
+    async with opened(settings.store_url) as store:
+        await zones.Zones(store, settings.bind, settings.primary).add(
+            name, owner, primary=primary, key=key, algorithm=algorithm, columns=columns, actor=ACTOR
         )
-    return Bind(settings.bind_dir or settings.dir / "bind", settings.rndc_key).provision(name, algorithm)
 
 
 def set_domain(connection: Connection, name: str, columns: dict[str, Any]) -> None:
-    """Change a domain; with a new TTL all of its hosts are sent again."""
+    """Change a domain; with a new TTL all of its hosts are sent again. Raises NoDomain, Invalid."""
     if "primary" in columns:
-        columns["primary"] = _endpoint(columns["primary"])
+        columns["primary"] = zones.endpoint(columns["primary"])
     domains.set_domain(connection, name, **columns)
-    if "ttl" in columns:
-        domain = queries.domain(connection, name)
-        assert domain is not None
-        queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
-
-
-def _endpoint(text: str) -> str:
-    try:
-        return str(Endpoint.from_text(text, 53))
-    except ValueError as error:
-        raise Invalid(primary=str(error)) from None
 
 
 # ---- hosts
@@ -133,14 +101,14 @@ def _host(connection: Connection, fqdn: str) -> Host:
 def block(connection: Connection, fqdn: str) -> None:
     """Block a host. Raises NoHost."""
     host = _host(connection, fqdn)
-    updates.block(connection, host.id, fqdn, ACTOR, None)
+    updates.block(connection, host, ACTOR, None)
     queries.wish_again(connection, [host.id])
 
 
 def unblock(connection: Connection, fqdn: str) -> None:
     """Lift a block or a flag. Raises NoHost."""
     host = _host(connection, fqdn)
-    updates.unblock(connection, host.id, fqdn, ACTOR)
+    updates.unblock(connection, host, ACTOR)
     queries.wish_again(connection, [host.id])
 
 
@@ -148,7 +116,7 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
     """Change columns of a host. Raises NoHost."""
     host = _host(connection, fqdn)
     queries.set_host(connection, host.id, **columns)
-    queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)))
+    queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)), owner_id=host.owner_id)
     queries.wish_again(connection, [host.id])
 
 
@@ -165,7 +133,7 @@ async def add_related(settings: Settings, fqdn: str, label: str, interface_id: s
         host = await store.read(lambda c: _host(c, fqdn))
         domain = await store.read(lambda c: queries.domain(c, host.domain))
         assert domain is not None
-        if await check.in_use(domain, name):
+        if await check.in_use(domain, [name]):
             raise Invalid(label=f"{name} stands in the zone already")
 
         def work(connection: Connection) -> None:
@@ -232,8 +200,7 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
         return [*findings, ("database", str(error))]
     findings.append(("database", None))
     findings += [(f"domain {d.name} at {d.primary}", await _examine(d)) for d in all_domains]
-    if settings.rndc_key is not None:
-        bind = Bind(settings.bind_dir or settings.dir / "bind", settings.rndc_key)
+    if (bind := settings.bind) is not None:
         findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
     return findings
 

@@ -14,17 +14,20 @@ import uvicorn
 
 from ddnsd.faces.dyndns import Agents, UpdateWords
 from ddnsd.faces.health import Probes
-from ddnsd.faces.http import Dispatcher, Handler
+from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
+from ddnsd.faces.rest.context import Context
 from ddnsd.faces.wire import OneSendProtocol
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens
 from ddnsd.registry.domains import Domains
+from ddnsd.registry.edits import Edits
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.updates import Updates
+from ddnsd.registry.zones import Zones
 from ddnsd.settings import Settings
 from ddnsd.store.database import open_store
 from ddnsd.store.lookup import Lookups
@@ -61,12 +64,18 @@ class Service:
             offline=settings.offline, query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
+        hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
         management = Management(
-            signin, lookups, Hosts(self.store, self.writer, policy), Domains(self.store),
+            signin, lookups, hosts, domains,
             base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
-        self.app = Dispatcher(_routes(words, management, Probes(self.store, self.watch)), settings.proxies)
+        context = Context(
+            self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
+            domains, Zones(self.store, settings.bind, settings.primary, self._take_up_domains),
+        )  # fmt: skip
+        routes = _routes(words, management, Probes(self.store, self.watch))
+        self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)})
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -84,10 +93,19 @@ class Service:
         await survive(self.tokens.record_use, "use of tokens")
         await self.store.close()
 
+    async def _take_up_domains(self) -> None:
+        await survive(self.writer.refresh, "domains")
+
     async def _record_token_use(self) -> None:
         while True:
             await asyncio.sleep(TOKEN_USE_SECONDS)
             await survive(self.tokens.record_use, "use of tokens")
+
+
+def _api(context: Context) -> Application:
+    from ddnsd.faces.rest import app  # here: it takes long to import, and the commands do not need it
+
+    return app.build(context)
 
 
 def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:

@@ -140,9 +140,10 @@ def user() -> None:
 
 @user.command(name="add")
 @click.argument("name")
-def user_add(name: str) -> None:
+@click.option("--admin", is_flag=True, help="An administrator, also when there is a user of that name.")
+def user_add(name: str, admin: bool) -> None:
     """Add a user; nothing happens when there is one of that name."""
-    _store(lambda c: accounts.add_user(c, name))
+    _store(lambda c: accounts.add_user(c, name, admin=admin))
 
 
 @main.group()
@@ -164,7 +165,7 @@ def token_add(
 ) -> None:  # fmt: skip
     """Print a new token, alone, once."""
     secret = secrets.new_token()
-    limits = {"domains": [fold(d) for d in domains], "hosts": [fold(h) for h in hosts]}
+    patterns = [fold(d) for d in domains], [fold(h) for h in hosts]
     checked = [str(_network(n)) for n in networks]
     until = queries.now() + _microseconds(expires) if expires else None
 
@@ -173,7 +174,8 @@ def token_add(
         hashed = secrets.digest(secret)
         allowed = scopes or ("read", "write")
         accounts.add_token(
-            connection, owner, name, hashed, scopes=allowed, networks=checked, expires=until, **limits
+            connection, owner, name, hashed, scopes=allowed, domains=patterns[0], hosts=patterns[1],
+            networks=checked, expires=until,
         )  # fmt: skip
 
     _store(work)

@@ -48,7 +48,8 @@ async def run(settings: Settings) -> None:
     supervision = asyncio.create_task(named.supervise())
     try:
         await _prepare(settings, named.rndc_key)
-        await serve(settings, lambda: print(f"ready: http://{settings.http}", flush=True))  # noqa: T201
+        ours = settings.model_copy(update={"rndc_key": named.rndc_key, "primary": settings.dns})
+        await serve(ours, lambda: print(f"ready: http://{settings.http}", flush=True))  # noqa: T201
     finally:
         supervision.cancel()
         await named.stop()
@@ -83,7 +84,7 @@ def _populate(
     admin = accounts.add_user(connection, ADMIN, admin=True)
     connection.execute(update(domains).where(domains.c.primary.in_(primaries)).values(primary=settings.dns))
     if queries.domain(connection, settings.domain) is None:
-        add_domain(connection, settings.domain, admin, key, settings.dns, public=True)
+        add_domain(connection, settings.domain, admin, key, settings.dns, public=True, provisioned=True)
     if token is not None:
         name = f"admin.token {queries.now()}"
         accounts.add_token(connection, admin, name, secrets.digest(token), scopes=accounts.SCOPES)

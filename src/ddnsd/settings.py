@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ddnsd.registry.addresses import Network
+from ddnsd.zones.bind import Bind
 from ddnsd.zones.endpoint import Endpoint
 
 PREFIX = "DDNSD_"
@@ -125,6 +126,11 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The service's public URL without a trailing slash."""
         return (self.public_url or f"http://{self.http}").rstrip("/")
+
+    @property
+    def bind(self) -> Bind | None:
+        """The BIND that RNDC_KEY controls."""
+        return Bind(self.bind_dir or self.dir / "bind", self.rndc_key) if self.rndc_key is not None else None
 
     @property
     def proxies(self) -> tuple[Network, ...]:

@@ -8,7 +8,7 @@ and is never a redirect, and whatever goes wrong is one of the words that a clie
 import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BODY_LIMIT = 64 * 1024
@@ -65,15 +66,32 @@ def json_reply(status: int, content: object, *headers: tuple[bytes, bytes]) -> R
 
 
 class Dispatcher:
-    """An ASGI application: a handler for each path, a reply for everything else."""
+    """An ASGI application: a handler for each path, `below` for all paths under a prefix, a reply for everything else.
 
-    def __init__(self, routes: dict[str, Handler], proxies: Sequence[Network]) -> None:
-        self._routes, self._proxies = routes, proxies
+    The applications of `below` see the caller's own address and scheme, and paths without a slash at the end.
+    """
+
+    def __init__(
+        self, routes: dict[str, Handler], proxies: Sequence[Network], below: Mapping[str, Application] | None = None
+    ) -> None:
+        self._routes, self._proxies, self._below = routes, proxies, below or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if scope["path"] not in self._routes and (application := self._application(scope["path"])):
+            await application(self._seen(scope), receive, send)
+            return
         await _send(send, await self._answer(scope, receive))
+
+    def _application(self, path: str) -> Application | None:
+        return self._below.get("/" + path[1:].partition("/")[0])
+
+    def _seen(self, scope: Scope) -> Scope:
+        peer, tls = self._origin(scope, _headers(scope))
+        client = (peer, 0) if peer else None
+        path = scope["path"].rstrip("/")
+        return {**scope, "path": path, "client": client, "scheme": "https" if tls else "http"}
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         path = scope["path"]
@@ -99,17 +117,18 @@ class Dispatcher:
             return text_reply(503, "911")
 
     def _request(self, scope: Scope, path: str, params: dict[str, str]) -> Request:
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            # a list header may come several times (RFC 9110, 5.3)
-            headers[name] = headers[name] + b"," + value if name == b"x-forwarded-for" and name in headers else value
+        headers = _headers(scope)
+        return Request(path, params, headers, *self._origin(scope, headers))
+
+    def _origin(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[str | None, bool]:
+        """The caller's address, and whether the request came over TLS."""
         client = scope.get("client")
         peer, tls = client[0] if client else None, scope.get("scheme") == "https"
         if self._proxies and peer and self._trusted(peer):
             peer = self._forwarded(headers.get(b"x-forwarded-for", b"").decode("latin-1"), peer)
             tls = headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https" or tls
         # a zone id says nothing outside the machine
-        return Request(path, params, headers, peer.partition("%")[0] if peer else None, tls)
+        return peer.partition("%")[0] if peer else None, tls
 
     def _trusted(self, text: str) -> bool:
         address = ipaddress.ip_address(text)
@@ -125,6 +144,14 @@ class Dispatcher:
             if not self._trusted(peer):
                 return peer
         return peer
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        # a list header may come several times (RFC 9110, 5.3)
+        headers[name] = headers[name] + b"," + value if name == b"x-forwarded-for" and name in headers else value
+    return headers
 
 
 def _params(octets: bytes) -> dict[str, str]:

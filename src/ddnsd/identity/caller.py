@@ -17,7 +17,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Caller:
-    """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits."""
+    """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
+
+    `admin`: also other people's things, through doors that offer it. `token_id` is set for a token of the store.
+    """
 
     kind: Kind
     name: str
@@ -28,6 +31,8 @@ class Caller:
     domains: tuple[str, ...] = ()
     host_patterns: tuple[str, ...] = ()
     groups: frozenset[str] = field(default=frozenset())
+    admin: bool = False
+    token_id: int | None = None
 
 
 class SignInError(Exception):

@@ -39,9 +39,10 @@ class LocalTokens:
         if row is None or not row.active or not _usable(row, source):
             return None
         self._used[row.id] = queries.now()
+        scopes = frozenset(row.scopes.split())
         return Caller(
-            Kind.USER, row.user, row.user_id, row.user, scopes=frozenset(row.scopes.split()),
-            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()),
+            Kind.USER, row.user, row.user_id, row.user, scopes=scopes if row.admin else scopes - {"admin"},
+            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), token_id=row.id,
         )  # fmt: skip
 
     async def record_use(self) -> None:

@@ -1,25 +1,48 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users, their tokens and their keys. Each function is one piece of a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid
-from ddnsd.store import queries
-from ddnsd.store.rows import User
+from ddnsd.registry.errors import Invalid, NotEmpty, Taken
+from ddnsd.store import edits, listing, queries
+from ddnsd.store.rows import Host, Key, Token, User
 from ddnsd.store.tables import key_hosts, keys, tokens, users
 
 SCOPES = ("read", "write", "admin")
+ACTOR = "ddnsd"
+RESERVED = ("me", ACTOR)
+"""Names that mean something else."""
 
 
 def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
-    """The user of that name, created when missing."""
+    """The user of that name, created when missing; with `admin` an administrator from now on. Raises Invalid."""
+    user = queries.user(connection, name)
+    if user is None:
+        return new_user(connection, name, admin=admin)
+    if admin and not user.admin:
+        return set_user(connection, name, {"admin": True})
+    return user
+
+
+def new_user(
+    connection: Connection, name: str, *, admin: bool = False, actor: str = ACTOR, source: str | None = None
+) -> User:
+    """Create a user. Raises Invalid, Taken."""
     if not name or len(name) > 150 or not name.isprintable() or " " in name:
         raise Invalid(name="a user name has 1 to 150 printable characters and no blanks")
-    if queries.user(connection, name) is None:
+    if name in RESERVED:
+        raise Invalid(name=f"the name {name} is reserved")
+    if queries.user(connection, name) is not None:
+        raise Taken(name=f"there is a user {name} already")
+    try:
         connection.execute(insert(users).values(name=name, admin=admin, created=queries.now()))
+    except IntegrityError:
+        raise Taken(name=f"there is a user {name} already") from None
+    queries.add_event(connection, actor, "user.add", name, source, None)
     return user_named(connection, name)
 
 
@@ -31,27 +54,91 @@ def user_named(connection: Connection, name: str) -> User:
     return user
 
 
+def set_user(
+    connection: Connection, name: str, values: Mapping[str, bool], *, actor: str = ACTOR, source: str | None = None,
+    expect: Callable[[User], None] | None = None,
+) -> User:  # fmt: skip
+    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid."""
+    user = _locked(connection, name, expect)
+    changed = {column: value for column, value in values.items() if getattr(user, column) != value}
+    if not changed:
+        return user
+    if name == actor:
+        raise Invalid(**dict.fromkeys(changed, "nobody takes their own rights away"))
+    edits.set_user(connection, user.id, **changed)
+    detail = ", ".join(f"{column} {'on' if value else 'off'}" for column, value in sorted(changed.items()))
+    queries.add_event(connection, actor, "user.set", name, source, detail)
+    return user_named(connection, name)
+
+
+def delete_user(
+    connection: Connection, name: str, *, actor: str, source: str | None, expect: Callable[[User], None]
+) -> None:
+    """Remove a user with their tokens. Raises Invalid, NotEmpty, and what `expect` raises."""
+    user = _locked(connection, name, expect)
+    if name == actor:
+        raise NotEmpty("nobody removes themselves")
+    if edits.owns_something(connection, user.id):
+        raise NotEmpty(f"{name} owns hosts or domains: delete them, or give them to somebody else, first")
+    edits.delete_user(connection, user.id)
+    queries.add_event(connection, actor, "user.delete", name, source, None)
+
+
+def _locked(connection: Connection, name: str, expect: Callable[[User], None] | None) -> User:
+    user = edits.locked_user(connection, name)
+    if user is None:
+        raise Invalid(user=f"there is no user {name!r}")
+    if expect is not None:
+        expect(user)
+    return user
+
+
+# ---- tokens
+
+
 def add_token(
     connection: Connection, user: User, name: str, hashed: bytes, *, scopes: Sequence[str],
     domains: Sequence[str] = (), hosts: Sequence[str] = (), networks: Sequence[str] = (), expires: int | None = None,
-) -> None:  # fmt: skip
-    """Keep a token's hash and its limits; `expires` in microseconds since the epoch. Raises Invalid."""
+    actor: str = ACTOR, source: str | None = None,
+) -> Token:  # fmt: skip
+    """Keep a token's hash and its limits; `expires` in microseconds since the epoch. Raises Invalid, Taken."""
+    if "admin" in scopes and not user.admin:
+        raise Invalid(scopes=f"{user.name} is no administrator (ddnsd user add {user.name} --admin)")
     if connection.scalar(select(exists().where(tokens.c.user_id == user.id, tokens.c.name == name))):
-        raise Invalid(name=f"{user.name} has a token named {name!r} already")
-    connection.execute(
-        insert(tokens).values(
-            user_id=user.id, name=name, hash=hashed, scopes=" ".join(scopes), domains=" ".join(domains),
-            hosts=" ".join(hosts), networks=" ".join(networks), expires=expires, created=queries.now(),
-        )
-    )  # fmt: skip
+        raise Taken(name=f"{user.name} has a token named {name!r} already")
+    try:
+        result = connection.execute(
+            insert(tokens).values(
+                user_id=user.id, name=name, hash=hashed, scopes=" ".join(scopes), domains=" ".join(domains),
+                hosts=" ".join(hosts), networks=" ".join(networks), expires=expires, created=queries.now(),
+            )
+        )  # fmt: skip
+    except IntegrityError:
+        raise Taken(name=f"{user.name} has a token named {name!r} already") from None
+    queries.add_event(connection, actor, "token.add", user.name, source, name, owner_id=user.id)
+    assert result.inserted_primary_key is not None
+    token = listing.token(connection, result.inserted_primary_key[0])
+    assert token is not None
+    return token
+
+
+def delete_token(connection: Connection, token: Token, actor: str, source: str | None) -> None:
+    """Make a token void."""
+    edits.delete_token(connection, token.id)
+    queries.add_event(connection, actor, "token.delete", token.user, source, token.name, owner_id=token.user_id)
+
+
+# ---- keys
 
 
 def add_key(
-    connection: Connection, user: User, login: str, hashed: bytes, fqdns: Sequence[str], name: str = ""
-) -> None:
-    """Keep a key for a group of the user's own hosts. Raises Invalid, naming every host that is not theirs."""
+    connection: Connection, user: User, login: str, hashed: bytes, fqdns: Sequence[str], name: str = "", *,
+    actor: str = ACTOR, source: str | None = None, usable: Callable[[Host], bool] = lambda _: True,
+) -> None:  # fmt: skip
+    """Keep a key for a group of the user's own hosts that are `usable`. Raises Invalid, naming every other one."""
     folded = [names.fold(fqdn) for fqdn in fqdns]
-    own = {host.fqdn: host.id for host in queries.hosts_named(connection, folded) if host.owner_id == user.id}
+    found = queries.hosts_named(connection, folded)
+    own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}
     if missing := [fqdn for fqdn in folded if fqdn not in own]:
         raise Invalid(hosts=f"{user.name} has no host {', '.join(missing)}")
     values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": hashed}
@@ -59,3 +146,10 @@ def add_key(
     assert result.inserted_primary_key is not None
     key_id = result.inserted_primary_key[0]
     connection.execute(insert(key_hosts), [{"key_id": key_id, "host_id": host_id} for host_id in sorted(own.values())])
+    queries.add_event(connection, actor, "key.add", login, source, name or None, owner_id=user.id)
+
+
+def delete_key(connection: Connection, key: Key, actor: str, source: str | None) -> None:
+    """Make a key void; its hosts stay."""
+    edits.delete_key(connection, key.id)
+    queries.add_event(connection, actor, "key.delete", key.login, source, key.name, owner_id=key.owner_id)

@@ -154,7 +154,7 @@ def columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
     if wanted.ipv4:
         values["ipv4"] = wanted.ipv4
     if wanted.ipv6:
-        values |= _ipv6_columns(wanted.ipv6)
+        values |= ipv6_columns(wanted.ipv6)
     if wanted.prefix:
         values["prefix"] = wanted.prefix
         if host.interface_id:
@@ -173,7 +173,8 @@ def columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
     return {name: value for name, value in values.items() if getattr(host, name) != value}
 
 
-def _ipv6_columns(text: str) -> dict[str, str | None]:
+def ipv6_columns(text: str) -> dict[str, str | None]:
+    """The columns that one IPv6 address, as canonical text, sets."""
     address = ipaddress.IPv6Address(text)
     network = ipaddress.IPv6Network((address, RELATED_PREFIX), strict=False)
     return {"ipv6": text, "prefix": str(network), "interface_id": str(address)}
@@ -183,7 +184,7 @@ def initial_columns(wanted: Wanted) -> dict[str, str | None]:
     """The address columns of a new host."""
     values: dict[str, str | None] = {"ipv4": wanted.ipv4}
     if wanted.ipv6:
-        values |= _ipv6_columns(wanted.ipv6)
+        values |= ipv6_columns(wanted.ipv6)
     if not wanted.explicit:
         values["inferred"] = "ipv4" if wanted.ipv4 else "ipv6"
     return values

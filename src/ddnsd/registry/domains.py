@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The domains in which hosts are registered."""
 
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoDomain
-from ddnsd.store import queries
+from ddnsd.registry.errors import Invalid, NoDomain, NotEmpty, Taken
+from ddnsd.store import edits, queries
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain, User
 from ddnsd.store.tables import domains
 from ddnsd.zones.tsig import TsigKey
+
+ACTOR = "ddnsd"
+"""Who it was when an administrator used a command."""
 
 
 class Domains:
@@ -34,37 +39,67 @@ class Domains:
 
 
 def add_domain(
-    connection: Connection, name: str, owner: User, key: TsigKey, primary: str, **columns: Any
+    connection: Connection, name: str, owner: User, key: TsigKey, primary: str, *,
+    actor: str = ACTOR, source: str | None = None, **columns: Any,
 ) -> Domain:  # fmt: skip
-    """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid."""
-    if problem := problem_of_domain(connection, name):
-        raise Invalid(name=problem)
-    connection.execute(
-        insert(domains).values(
-            name=name, owner_id=owner.id, primary=primary, key_name=key.name, key_algorithm=key.algorithm,
-            key_secret=key.secret, created=queries.now(), **columns,
-        )
-    )  # fmt: skip
-    queries.add_event(connection, "ddnsd", "domain.add", name, None, None)
-    added = queries.domain(connection, name)
-    assert added is not None
-    return added
+    """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
+    check_new(connection, name)
+    try:
+        connection.execute(
+            insert(domains).values(
+                name=name, owner_id=owner.id, primary=primary, key_name=key.name, key_algorithm=key.algorithm,
+                key_secret=key.secret, created=queries.now(), **columns,
+            )
+        )  # fmt: skip
+    except IntegrityError:
+        raise Taken(name=f"the domain {name} exists already") from None
+    queries.add_event(connection, actor, "domain.add", name, source, None, owner_id=owner.id)
+    return _named(connection, name)
 
 
-def problem_of_domain(connection: Connection, name: str) -> str | None:
-    """Why the domain cannot be added, or None."""
+def check_new(connection: Connection, name: str) -> None:
+    """Whether a domain of that folded name can be added. Raises Invalid, Taken."""
     if "." not in name or names.problem(name):
-        return f"{name!r} is not a domain name"
+        raise Invalid(name=f"{name!r} is not a domain name")
     if queries.domain(connection, name) is not None:
-        return f"the domain {name} exists already"
+        raise Taken(name=f"the domain {name} exists already")
     if below := queries.hosts_below(connection, name):
-        return f"the host {below[0]} lies in {name} already"
-    return None
+        raise Taken(name=f"the host {below[0]} lies in {name} already")
 
 
-def set_domain(connection: Connection, name: str, **columns: Any) -> None:
-    """Change columns of a domain; a new TTL reaches the records with their next change. Raises NoDomain."""
-    result = connection.execute(update(domains).where(domains.c.name == name).values(**columns))
-    if result.rowcount == 0:
+def set_domain(
+    connection: Connection, name: str, *, actor: str = ACTOR, source: str | None = None,
+    expect: Callable[[Domain], None] | None = None, **columns: Any,
+) -> Domain:  # fmt: skip
+    """Change columns of a domain; with a new TTL all of its hosts are sent again.
+
+    `expect` is called with the domain as it is just before, and may raise. Raises NoDomain.
+    """
+    domain = edits.locked_domain(connection, name)
+    if domain is None:
         raise NoDomain(f"there is no domain {name}")
-    queries.add_event(connection, "ddnsd", "domain.set", name, None, ", ".join(sorted(columns)))
+    if expect is not None:
+        expect(domain)
+    changed = {column: value for column, value in columns.items() if getattr(domain, column) != value}
+    if not changed:
+        return domain
+    edits.set_domain(connection, domain.id, **changed)
+    if "ttl" in changed:
+        queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
+    detail = ", ".join(sorted({"owner_id": "owner"}.get(column, column) for column in changed))
+    queries.add_event(connection, actor, "domain.set", name, source, detail, owner_id=domain.owner_id)
+    return _named(connection, name)
+
+
+def delete_domain(connection: Connection, domain: Domain, actor: str, source: str | None) -> None:
+    """Forget a domain; its zone is not touched. Raises NotEmpty while it has hosts."""
+    if edits.has_hosts(connection, domain.id):
+        raise NotEmpty(f"{domain.name} has hosts: delete them first")
+    edits.delete_domain(connection, domain.id)
+    queries.add_event(connection, actor, "domain.delete", domain.name, source, None, owner_id=domain.owner_id)
+
+
+def _named(connection: Connection, name: str) -> Domain:
+    found = queries.domain(connection, name)
+    assert found is not None
+    return found

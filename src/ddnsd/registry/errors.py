@@ -8,7 +8,12 @@ RegistryError
   NoHost              unknown, or not the caller's
   Blocked             blocked for abuse
   Invalid             fields with their reasons; `__all__` for the whole
+    Taken             somebody has the name, in the registry or in the zone
+  Stale               it is not as the caller has seen it
+  NotEmpty            something still depends on it
+  NoBind              a zone is wanted, and the service controls no BIND
   NotPublished        the name server did not answer
+    Unconfirmed       likewise, but the change is kept and will be carried out
 """
 
 
@@ -47,5 +52,28 @@ class Invalid(RegistryError):
         self.fields = {name: [text] for name, text in fields.items()}
 
 
+class Taken(Invalid):
+    """the name is taken"""
+
+
+class Stale(RegistryError):
+    """it has changed meanwhile"""
+
+
+class NotEmpty(RegistryError):
+    """something still depends on it"""
+
+
+class NoBind(RegistryError):
+    """the service controls no BIND: name the primary of an existing zone and its key, or set DDNSD_RNDC_KEY"""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 class NotPublished(RegistryError):
     """the name server did not confirm the change"""
+
+
+class Unconfirmed(NotPublished):
+    """the change is kept; the name server did not confirm it in time"""

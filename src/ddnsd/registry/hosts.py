@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registering and unregistering hosts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -9,9 +10,19 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
 from ddnsd.registry.addresses import Wanted, initial_columns
-from ddnsd.registry.errors import Blocked, DeniedAddress, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished
+from ddnsd.registry.errors import (
+    Blocked,
+    DeniedAddress,
+    Invalid,
+    InvalidAddress,
+    NoDomain,
+    NoHost,
+    NotPublished,
+    Taken,
+    Unconfirmed,
+)
 from ddnsd.registry.policy import Policy
-from ddnsd.store import queries
+from ddnsd.store import edits, queries
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
@@ -26,7 +37,7 @@ TAKEN = "Host with this name and domain already exists."
 
 @dataclass(frozen=True)
 class NewHost:
-    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret."""
+    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret, `labels` are JSON."""
 
     fqdn: str
     owner_id: int
@@ -35,6 +46,9 @@ class NewHost:
     wanted: Wanted
     wildcard: bool = False
     comment: str | None = None
+    ttl: int | None = None
+    stack: str | None = None
+    labels: str = "{}"
     tls: bool = False
     source: str | None = None
 
@@ -56,28 +70,32 @@ class Hosts:
         try:
             host = await self._store.transact(lambda c: _insert(c, domain, new))
         except IntegrityError:
-            raise Invalid(__all__=TAKEN) from None
+            raise Taken(__all__=TAKEN) from None
         try:
             await self._writer.publish(domain.id, [host.id])
         except NameConflict as error:
             await self._store.transact(lambda c: queries.delete_host(c, host.id))
-            raise Invalid(name=f"Not available: {error}.") from None
+            raise Taken(name=f"Not available: {error}.") from None
         except (NotAcknowledged, HostGone, StoreDown) as error:
             await self._take_back(host)
             raise NotPublished(str(error)) from None
         return host
 
     async def _check(self, domain: Domain, new: NewHost) -> None:
-        if problem := names.problem(new.fqdn):
-            raise Invalid(name=problem)
         if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
             raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
-        if new.fqdn in self._policy.reserved or new.fqdn == domain.name or new.fqdn in await self._servers(domain):
-            raise Invalid(name="This name is reserved.")
+        await self.check_name(domain, new.fqdn)
         try:
             self._policy.check(new.wanted, domain_takes_private=domain.private_addresses)
         except DeniedAddress:
             raise InvalidAddress(",".join(new.wanted.addresses)) from None
+
+    async def check_name(self, domain: Domain, fqdn: str) -> None:
+        """Whether a host may have the name at all. Raises Invalid, and NotPublished where DNS cannot be asked."""
+        if problem := names.problem(fqdn):
+            raise Invalid(name=problem)
+        if fqdn in self._policy.reserved or fqdn == domain.name or fqdn in await self._servers(domain):
+            raise Invalid(name="This name is reserved.")
 
     async def _servers(self, domain: Domain) -> frozenset[str]:
         try:
@@ -95,21 +113,26 @@ class Hosts:
         await self._store.transact(work)
         self._writer.withdraw_later(host.domain_id)
 
-    async def unregister(self, host: Host, actor: str, source: str | None) -> None:
-        """Remove the host and its records. Raises Blocked, NoHost, StoreDown, NotPublished (removed, DNS follows)."""
-        if not await self._store.transact(lambda c: _delete(c, host, actor, source)):
+    async def unregister(
+        self, host: Host, actor: str, source: str | None, expect: Callable[[Host], None] | None = None
+    ) -> None:
+        """Remove the host and its records; `expect` is called with the row just before, and may raise.
+
+        Raises Blocked, NoHost, StoreDown, Unconfirmed (removed, DNS follows).
+        """
+        if not await self._store.transact(lambda c: _delete(c, host, actor, source, expect)):
             raise NoHost
         try:
             await self._writer.withdraw(host.domain_id)
         except NotAcknowledged as error:
-            raise NotPublished(str(error)) from None
+            raise Unconfirmed(str(error)) from None
 
     async def new_secret(self, host: Host, secret_hash: bytes, actor: str, source: str | None) -> None:
         """Replace the secret; the old one is void when this returns. Raises StoreDown."""
 
         def work(connection: Connection) -> None:
             queries.set_host(connection, host.id, secret_hash=secret_hash)
-            queries.add_event(connection, actor, "host.secret", host.fqdn, source, None)
+            queries.add_event(connection, actor, "host.secret", host.fqdn, source, None, owner_id=host.owner_id)
 
         await self._store.transact(work)
 
@@ -119,42 +142,49 @@ class Hosts:
 
 
 def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
-    _check_family(connection, domain, new)
+    check_family(connection, domain, new.fqdn, new.owner_id)
     if queries.taken(connection, new.fqdn):
-        raise Invalid(__all__=TAKEN)
+        raise Taken(__all__=TAKEN)
     columns = initial_columns(new.wanted)
     updated = {f"updated_{f}": queries.now() for f in new.wanted.families}
     tls = {f"tls_{f}": new.tls for f in new.wanted.families}
     queries.add_host(
         connection, domain_id=domain.id, owner_id=new.owner_id, fqdn=new.fqdn,
         name=new.fqdn.removesuffix("." + domain.name), secret_hash=new.secret_hash, wildcard=new.wildcard,
-        comment=new.comment, claimed=queries.reclaim(connection, new.fqdn), **columns, **updated, **tls,
+        comment=new.comment, ttl=new.ttl, stack=new.stack, labels=new.labels,
+        claimed=queries.reclaim(connection, new.fqdn), **columns, **updated, **tls,
     )  # fmt: skip
-    queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None)
+    queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None, owner_id=new.owner_id)
     host = queries.host(connection, new.fqdn)
     assert host is not None
     return host
 
 
-def _check_family(connection: Connection, domain: Domain, new: NewHost) -> None:
-    """A name below somebody else's host would borrow that host's trust (cookies, certificates)."""
-    closest = queries.closest_domain(connection, new.fqdn)
+def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: int) -> None:
+    """A name below somebody else's host would borrow that host's trust (cookies, certificates). Raises Invalid."""
+    closest = queries.closest_domain(connection, fqdn)
     if closest is None or closest.id != domain.id:
         raise Invalid(name=f"This name lies in the domain {closest.name if closest else ''}.")
-    labels = new.fqdn.removesuffix("." + domain.name).split(".")
+    if not closest.available:
+        raise NoDomain
+    labels = fqdn.removesuffix("." + domain.name).split(".")
     above = [".".join([*labels[i:], domain.name]) for i in range(1, len(labels))]
-    if any(host.owner_id != new.owner_id for host in queries.hosts_named(connection, above)):
+    if any(host.owner_id != owner_id for host in queries.hosts_named(connection, above)):
         raise Invalid(name="This name lies below a host of somebody else.")
 
 
-def _delete(connection: Connection, host: Host, actor: str, source: str | None) -> bool:
-    current = queries.host(connection, host.fqdn)
+def _delete(
+    connection: Connection, host: Host, actor: str, source: str | None, expect: Callable[[Host], None] | None
+) -> bool:
+    current = edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         return False
+    if expect is not None:
+        expect(current)
     if current.abuse_blocked or current.abuse:
         raise Blocked
     standing = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
     queries.delete_host(connection, current.id)
     queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
-    queries.add_event(connection, actor, "host.unregister", current.fqdn, source, None)
+    queries.add_event(connection, actor, "host.unregister", current.fqdn, source, None, owner_id=current.owner_id)
     return True

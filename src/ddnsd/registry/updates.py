@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ddnsd.registry.abuse import NochgRate
 from ddnsd.registry.addresses import Wanted, columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, NoHost
+from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
 from ddnsd.store.database import Store
@@ -65,7 +66,7 @@ class Updates:
                 moment = queries.now()
                 for family in wanted.families:
                     values |= {f"updated_{family}": moment, f"tls_{family}": tls}
-                await self._writer.update(host.domain_id, Wish(host.id, values))
+                await self._writer.update(host.domain_id, Wish(host.id, values, not host.claimed))
             else:
                 await self._writer.publish(host.domain_id, [host.id])
         except (HostGone, NameConflict) as error:
@@ -79,25 +80,24 @@ class Updates:
     def _flag(self, connection: Connection, host: Host) -> None:
         queries.set_host(connection, host.id, abuse=True)
         detail = f"more than {self._policy.nochg_per_hour} unchanged updates in an hour"
-        queries.add_event(connection, "ddnsd", "host.flag", host.fqdn, None, detail)
+        queries.add_event(connection, "ddnsd", "host.flag", host.fqdn, None, detail, owner_id=host.owner_id)
 
     async def block(self, host: Host) -> None:
         """Block the host and have its records leave DNS, now or as soon as the name server answers."""
-        await self._store.transact(lambda c: block(c, host.id, host.fqdn, "ddnsd", "address on the deny list"))
+        await self._store.transact(lambda c: block(c, host, "ddnsd", "address on the deny list"))
         try:
             await self._writer.publish(host.domain_id, [host.id])
         except (NotAcknowledged, HostGone, NameConflict) as error:
             log.warning("blocked host still in DNS", host=host.fqdn, reason=str(error))
 
 
-def block(connection: Connection, host_id: int, fqdn: str, actor: str, detail: str | None) -> None:
+def block(connection: Connection, host: Host, actor: str, detail: str | None) -> None:
     """Set the block and have DNS follow."""
-    queries.write_wishes(connection, [Wish(host_id, {"abuse_blocked": True})], [])
-    queries.add_event(connection, actor, "host.block", fqdn, None, detail)
+    queries.write_wishes(connection, [Wish(host.id, {"abuse_blocked": True})], [])
+    queries.add_event(connection, actor, "host.block", host.fqdn, None, detail, owner_id=host.owner_id)
 
 
-def unblock(connection: Connection, host_id: int, fqdn: str, actor: str) -> None:
+def unblock(connection: Connection, host: Host, actor: str) -> None:
     """Lift block and flag, forget the faults, and have DNS follow."""
-    values = {"abuse_blocked": False, "abuse": False, "client_faults": 0, "server_faults": 0}
-    queries.write_wishes(connection, [Wish(host_id, values)], [])
-    queries.add_event(connection, actor, "host.unblock", fqdn, None, None)
+    queries.write_wishes(connection, [Wish(host.id, UNBLOCKED)], [])
+    queries.add_event(connection, actor, "host.unblock", host.fqdn, None, None, owner_id=host.owner_id)

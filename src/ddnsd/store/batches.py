@@ -31,7 +31,7 @@ class Given(dict[str, ColumnElement[Any]]):
     """The values by name, of one database's dialect; a name is that of a column of `hosts` or `pending`."""
 
     def __init__(self, dialect: str, names: Sequence[str]) -> None:
-        self._insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        self._dialect = dialect
         if dialect == "postgresql":
             arrays = (bindparam(name, type_=ARRAY(_TYPES[name])) for name in names)
             table = func.unnest(*arrays).table_valued(*(column(n, _TYPES[n]) for n in names), name="given")
@@ -41,9 +41,15 @@ class Given(dict[str, ColumnElement[Any]]):
 
     def upsert(self, table: Table, rows: Select[Any]) -> Executable:
         """Insert rows of all columns, or update those with the same primary key."""
-        statement = self._insert(table).from_select(table.c.keys(), rows)
-        new = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+        return upsert(self._dialect, table, rows)
+
+
+def upsert(dialect: str, table: Table, rows: Select[Any]) -> Executable:
+    """Insert rows of all columns, or update those with the same primary key."""
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(table).from_select(table.c.keys(), rows)
+    new = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
 
 
 def for_each(connection: Connection, build: Callable[[Given], Executable], values: Sequence[dict[str, Any]]) -> None:

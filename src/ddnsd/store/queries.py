@@ -16,14 +16,16 @@ from sqlalchemy import (
     Select,
     Table,
     Update,
-    and_,
     any_,
     bindparam,
     delete,
     exists,
     func,
     insert,
+    literal,
+    or_,
     select,
+    true,
     update,
 )
 
@@ -186,22 +188,33 @@ def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
 
 def dirty_removals(
     connection: Connection, domain_id: int, after: int, limit: int, *, exact: bool
-) -> list[rows.Removal]:
-    """Names with an id above `after` that are to leave the zone, but of whole ones not those that a host has taken."""
+) -> tuple[list[rows.Removal], int]:
+    """Names that are to leave the zone among the next `limit` with an id above `after`; and the last id, 0 at the end.
+
+    Where whole names leave, not those that a host has taken since.
+    """
     query = _select(removals, rows.Removal._fields).where(
         removals.c.domain_id == domain_id,
         removals.c.id > after,
         removals.c.dirty_since.is_not(None),
         removals.c.exact == exact,
     )
-    if not exact:
-        below_wildcard = func.substr(removals.c.fqdn, 1, 2) == "*."
-        query = query.where(
-            ~exists().where(hosts.c.fqdn == removals.c.fqdn),
-            ~exists().where(and_(below_wildcard, hosts.c.fqdn == func.substr(removals.c.fqdn, 3), hosts.c.wildcard)),
-            ~exists().where(related.c.fqdn == removals.c.fqdn),
-        )
-    return [rows.Removal._make(row) for row in connection.execute(query.order_by(removals.c.id).limit(limit))]
+    found = [rows.Removal._make(row) for row in connection.execute(query.order_by(removals.c.id).limit(limit))]
+    last = found[-1].id if len(found) == limit else 0
+    if exact or not found:
+        return found, last
+    standing = _standing(connection, [removal.fqdn for removal in found])
+    return [removal for removal in found if removal.fqdn not in standing], last
+
+
+def _standing(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of the names, and of the hosts' wildcards among them, that a host or a related name holds."""
+    below = [name.removeprefix("*.") for name in names if name.startswith("*.")]
+    wild = connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.in_(below), hosts.c.wildcard)) if below else ()
+    found = {f"*.{fqdn}" for fqdn in wild}
+    for column in (hosts.c.fqdn, related.c.fqdn):
+        found.update(connection.scalars(select(column).where(column.in_(names))))
+    return found
 
 
 def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
@@ -216,10 +229,14 @@ def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
 
 
 class Wish(NamedTuple):
-    """New values for some columns of a host; the change counts as a version and waits for DNS."""
+    """New values for some columns of a host; the change counts as a version and waits for DNS.
+
+    `unclaimed`: the host was seen before its name was known to be ours (see `remember_unclaimed`).
+    """
 
     host_id: int
     values: Mapping[str, Any]
+    unclaimed: bool = False
 
 
 class Settled(NamedTuple):
@@ -232,14 +249,15 @@ class Settled(NamedTuple):
 def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
     """The store's half of group commit: what is settled is marked, then every wish is written."""
     wishes, settled = list(wishes), list(settled)
-    _lock(connection, {host_id for host_id, _ in (*wishes, *settled)})
+    _lock(connection, {wish.host_id for wish in wishes} | {s.host_id for s in settled})
     mark_settled(connection, settled)
+    remember_unclaimed(connection, [wish.host_id for wish in wishes if wish.unclaimed])
     by_shape: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
-    for host_id, values in wishes:
+    for host_id, values, _ in wishes:
         by_shape.setdefault(tuple(values), {})[host_id] = {"host_id": host_id, **values}
     for by_host in by_shape.values():
         for_each(connection, _write_columns, list(by_host.values()))
-    _mark_pending(connection, {host_id for host_id, _ in wishes}, now())
+    _mark_pending(connection, {wish.host_id for wish in wishes}, now())
 
 
 def _lock(connection: Connection, host_ids: set[int]) -> None:
@@ -247,6 +265,29 @@ def _lock(connection: Connection, host_ids: set[int]) -> None:
     if connection.dialect.name == "postgresql":
         query = select(hosts.c.id).where(hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
         connection.execute(query.order_by(hosts.c.id).with_for_update(key_share=True), {"ids": sorted(host_ids)})
+
+
+def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
+    """Keep the addresses of hosts that are about to change while a message that was given up may still claim them.
+
+    That message would leave them at a name which then seems to be somebody else's: see `former_addresses`.
+    """
+    moment = now()
+    for part in _parts(list(host_ids)):
+        for name, only in ((hosts.c.fqdn, true()), (literal("*.") + hosts.c.fqdn, hosts.c.wildcard)):
+            former = select(hosts.c.domain_id, name, hosts.c.ipv4, hosts.c.ipv6, true(), literal(moment)).where(
+                hosts.c.id.in_(part), only, ~hosts.c.claimed, hosts.c.conflict.is_(None),
+                or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None)),
+            )  # fmt: skip
+            into = ["domain_id", "fqdn", "ipv4", "ipv6", "exact", "created"]
+            connection.execute(insert(removals).from_select(into, former))
+
+
+def former_addresses(connection: Connection, domain_id: int, names: Sequence[str]) -> list[rows.Removal]:
+    """What messages of ours that were given up may have left at the names."""
+    query = _select(removals, rows.Removal._fields)
+    query = query.where(removals.c.domain_id == domain_id, removals.c.exact, removals.c.fqdn.in_(names))
+    return [rows.Removal._make(row) for row in connection.execute(query)]
 
 
 def _write_columns(given: Given) -> Update:
@@ -359,11 +400,14 @@ def reclaim(connection: Connection, fqdn: str) -> bool:
 
 
 def add_event(
-    connection: Connection, actor: str, action: str, subject: str, source: str | None, detail: str | None
-) -> None:
-    """Append to the audit trail."""
+    connection: Connection, actor: str, action: str, subject: str, source: str | None, detail: str | None, *,
+    owner_id: int | None = None,
+) -> None:  # fmt: skip
+    """Append to the audit trail; `owner_id` is the user who may read it beside the administrators."""
     connection.execute(
-        insert(events).values(at=now(), actor=actor, action=action, object=subject, source=source, detail=detail)
+        insert(events).values(
+            at=now(), actor=actor, action=action, object=subject, owner_id=owner_id, source=source, detail=detail
+        )
     )
 
 

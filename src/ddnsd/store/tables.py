@@ -201,8 +201,10 @@ events = Table(
     Column("actor", String(255), nullable=False),
     Column("action", String(50), nullable=False),
     Column("object", String(255), nullable=False, index=True),
+    Column("owner_id", Id),  # who may read it beside the administrators: the owner at that time
     Column("source", String(45)),
     Column("detail", Text),
+    Index("ix_events_owner_id", "owner_id", "id"),
 )
 
 # Answers to calls with an Idempotency-Key; secrets are not among them.

@@ -2,6 +2,7 @@
 """Whether a primary will take our changes of a zone, and if not, precisely why."""
 
 import secrets
+from collections.abc import Iterable
 
 from ddnsd.store.rows import Domain
 from ddnsd.zones import errors
@@ -20,26 +21,34 @@ async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
     await _ask(primary, probe.to_wire(key), zone)
 
 
-async def in_use(domain: Domain, fqdn: str) -> bool:
-    """Whether the name owns any record. Raises DnsError."""
+async def in_use(
+    domain: Domain, names: Iterable[str], connection: Primary | None = None, seconds: float = SECONDS
+) -> bool:
+    """Whether one of the names owns any record; asks on `connection` where one is given. Raises DnsError."""
     key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+    probe = Update(domain.name)
+    for name in names:
+        probe.require_unused(name)
     try:
-        await _ask(domain.primary, Update(domain.name).require_unused(fqdn).to_wire(key), domain.name)
+        await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
         return True
     return False
 
 
-async def _ask(primary: str, message: Signed, zone: str) -> None:
-    connection = Primary(Endpoint.from_text(primary, 53))
+async def _ask(
+    primary: str, message: Signed, zone: str, kept: Primary | None = None, seconds: float = SECONDS
+) -> None:  # fmt: skip
+    connection = kept or Primary(Endpoint.from_text(primary, 53))
     try:
-        message.read(await connection.exchange(message.wire, SECONDS))
+        message.read(await connection.exchange(message.wire, seconds))
     except errors.PrerequisiteFailed:
         raise
     except errors.Refusal as error:
         raise errors.Refusal(error.rcode, f"{primary}: {_explain(error, zone)}") from None
     finally:
-        connection.close()
+        if kept is None:
+            connection.close()
 
 
 def _explain(error: errors.Refusal, zone: str) -> str:

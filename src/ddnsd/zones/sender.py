@@ -20,8 +20,9 @@ from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Related, Removal
 from ddnsd.zones import errors
 from ddnsd.zones.fit import first_part, parts
-from ddnsd.zones.message import DHCID, Signed, Update
+from ddnsd.zones.message import DHCID, Update
 from ddnsd.zones.primary import Primary
+from ddnsd.zones.questions import ask
 from ddnsd.zones.queue import Queue, Waiters, end
 from ddnsd.zones.records import Addresses, records, ttl
 from ddnsd.zones.tsig import TsigKey
@@ -82,6 +83,8 @@ class ZoneSender:
         self._settling: asyncio.TimerHandle | None = None
         self._unknown_claims: set[int] = set()
         self._refused: dict[int, float] = {}
+        self.acknowledged = 0
+        """How many messages were acknowledged."""
         self.problem: str | None = None
         """Why the last message failed; None when it succeeded."""
         self.use(domain, primary)
@@ -122,22 +125,33 @@ class ZoneSender:
 
     async def serial(self) -> int:
         """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
-        question = Signed.query(self.domain.name, "SOA", self._key)
-        answer = question.read(await self.primary.exchange(question.wire, self._deadline))
-        for rrset in answer.answer:
-            for rdata in rrset:
-                return int(getattr(rdata, "serial", 0))
+        if soa := await self._ask(self.domain.name, "SOA"):
+            return int(soa[0].split()[2])
         raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
 
     async def name_servers(self) -> frozenset[str]:
-        """The names of the zone's NS records, asked for at most once a minute. Raises DnsError."""
+        """The names of the zone's NS records, asked for once a minute; those of last time while it is silent.
+
+        Raises DnsError.
+        """
         moment = asyncio.get_running_loop().time()
         if self._name_servers is None or moment - self._name_servers[0] > NS_SECONDS:
-            question = Signed.query(self.domain.name, "NS", self._key)
-            answer = question.read(await self.primary.exchange(question.wire, self._deadline))
-            names = (rdata.to_text().lower().rstrip(".") for rrset in answer.answer for rdata in rrset)
-            self._name_servers = moment, frozenset(names)
+            try:
+                found = await self._ask(self.domain.name, "NS")
+            except errors.Unreachable:
+                if self._name_servers is None:
+                    raise
+                return self._name_servers[1]
+            self._name_servers = moment, frozenset(name.lower().rstrip(".") for name in found)
         return self._name_servers[1]
+
+    async def learn(self) -> None:
+        """Ask for the names of the NS records if none are known, for the time when nobody answers. Raises DnsError."""
+        if self._name_servers is None:
+            self._name_servers = float("-inf"), await self.name_servers()
+
+    async def _ask(self, name: str, rtype: str) -> list[str]:
+        return await ask(self.primary, self._key, name, rtype, self._deadline)
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -229,7 +243,9 @@ class ZoneSender:
     async def _current(self, ids: list[int]) -> tuple[list[Host], dict[int, list[Related]]]:
         hosts = await self._lookups.host_by_id.many(ids)
         related = await self._lookups.related.many(ids)
-        return [hosts[i][0] for i in ids if i in hosts], {i: related.get(i, []) for i in ids}
+        found = [hosts[i][0] for i in ids if i in hosts]
+        here = [host for host in found if host.domain_id == self.domain.id]  # not renamed into another zone
+        return here, {i: related.get(i, []) for i in ids}
 
     async def _one_by_one(
         self, hosts: Sequence[Host], related: dict[int, list[Related]], batch: Waiters, conflicts: list[Conflict]
@@ -270,6 +286,7 @@ class ZoneSender:
         signed = update.to_wire(self._key)
         with SECONDS.time():
             signed.read(await self.primary.exchange(signed.wire, self._deadline))
+        self.acknowledged += 1
         MESSAGES.labels("acknowledged").inc()
 
     async def _acknowledge(self, hosts: Sequence[Host], batch: Waiters) -> None:
@@ -293,7 +310,8 @@ class ZoneSender:
     ) -> None:  # fmt: skip
         """The name is used by somebody else, unless it was our own message, given up, that took it."""
         names = records(host, related)
-        if not host.claimed and host.id in self._unknown_claims and await self._holds(names):
+        doubtful = not host.claimed and host.id in self._unknown_claims
+        if doubtful and (await self._holds(names) or await self._claimed_anew(host, names)):
             await self._acknowledge([host], batch)
             return
         reason = "the name belongs to DHCP (DHCID)" if host.claimed else "the name stands in the zone unmanaged"
@@ -309,14 +327,24 @@ class ZoneSender:
         for host, reason in conflicts:
             end(batch[host.id], errors.NameConflict(reason))
 
+    async def _claimed_anew(self, host: Host, names: list[Addresses]) -> bool:
+        """Whether the name was free for us once what our own messages may have left there was removed."""
+        fqdns = [name.fqdn for name in names]
+        former = await self._store.read(lambda c: queries.former_addresses(c, self.domain.id, fqdns))
+        if not former:
+            return False
+        await self._send_removals(former)
+        try:
+            await self._send([(host, names)])
+        except errors.PrerequisiteFailed:
+            return False
+        return True
+
     async def _holds(self, names: list[Addresses]) -> bool:
         """Whether DNS holds exactly these addresses at every one of the names."""
         for fqdn, ipv4, ipv6 in names:
             for rtype, address in (("A", ipv4), ("AAAA", ipv6)):
-                question = Signed.query(fqdn, rtype, self._key)
-                answer = question.read(await self.primary.exchange(question.wire, self._deadline))
-                texts = [rdata.to_text() for rrset in answer.answer for rdata in rrset]
-                if texts != ([address] if address else []):
+                if await self._ask(fqdn, rtype) != ([address] if address else []):
                     return False
         return True
 
@@ -341,14 +369,14 @@ class ZoneSender:
 
     async def _remove_some(self, leaving: _Leaving) -> bool:
         """Send a message; whether that is all for this round."""
-        found = await self._store.read(
+        found, last = await self._store.read(
             lambda c: queries.dirty_removals(c, self.domain.id, leaving.after, MESSAGE_HOSTS, exact=leaving.exact)
         )
         names = first_part(found)
         if names:
-            leaving.after = names[-1].id
             await self._remove_names(names)
-        if len(names) < len(found) or len(found) == MESSAGE_HOSTS:
+        leaving.after = names[-1].id if len(names) < len(found) else last
+        if leaving.after:
             return not leaving.exact
         if leaving.exact:
             leaving.exact, leaving.after = False, 0

@@ -7,6 +7,7 @@ anything.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import structlog
@@ -64,6 +65,8 @@ class Watch:
             await asyncio.gather(*map(self._look, senders))
             for gone in self.health.keys() - {s.domain.name for s in senders}:
                 del self.health[gone]
+                with contextlib.suppress(KeyError):
+                    BEHIND.remove(gone)
             await asyncio.sleep(PERIOD_SECONDS)
 
     async def _look(self, sender: ZoneSender) -> None:
@@ -72,6 +75,7 @@ class Watch:
         health.primary = str(primary.endpoint)
         try:
             serial = await sender.serial()
+            await sender.learn()
         except errors.DnsError as error:
             health.problem = str(error)
             BEHIND.labels(zone).set(1)

@@ -9,7 +9,7 @@ transaction, so that it costs none of its own; until then this process remembers
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -21,10 +21,11 @@ from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.queries import Settled, Wish
 from ddnsd.store.rows import Domain, Host
-from ddnsd.zones import errors
+from ddnsd.zones import check, errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.sender import FINE, ZoneSender
+from ddnsd.zones.tally import Tally
 
 BATCH = 512
 """Changes in one transaction at most."""
@@ -37,11 +38,18 @@ SWEEP_SECONDS = 1.0
 
 GRACE_MICROSECONDS = 3_000_000
 
+PATIENCE = 4
+"""Deadlines that a bulk call waits at most while the name server acknowledges message after message."""
+
+NAMES = 128
+"""Names that one message asks for."""
+
 log = structlog.get_logger()
 
 COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of changes was durable", buckets=FINE)
 
 Entry = tuple[int, Wish, asyncio.Future[None]]
+Outcomes = Mapping[tuple[str, int], BaseException | None]
 
 
 class Fault(NamedTuple):
@@ -68,7 +76,7 @@ class Writer:
 
     async def start(self) -> None:
         """Begin to write, and take up what a former process left. Raises StoreDown."""
-        await self._refresh()
+        await self.refresh()
         self._tasks["commit"] = asyncio.create_task(self._commit_forever())
         await self._sweep(queries.now())
         self._tasks["sweep"] = asyncio.create_task(self._sweep_forever())
@@ -111,6 +119,50 @@ class Writer:
         sender.withdraw(done)
         await self._within_deadline(done)
 
+    async def follow(self, hosts: Mapping[int, Iterable[int]], left: Collection[int]) -> Outcomes:
+        """Have DNS follow what a bulk call has committed: hosts' rows, as ids by domain id, and removals of domains.
+
+        Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines. Answers what became of
+        each, ("host", id) or ("left", domain id): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
+        """
+        tally: Tally[tuple[str, int]] = Tally()
+        senders: list[ZoneSender] = []
+        for domain_id in {*left, *hosts}:
+            if (sender := await self._followed(domain_id)) is None:
+                continue
+            senders.append(sender)
+            if domain_id in left:
+                sender.withdraw(tally.future(("left", domain_id)))
+            for n, host_id in enumerate(hosts.get(domain_id, ())):
+                sender.publish(host_id, tally.future(("host", host_id)), bulk=True)
+                if n % 1000 == 999:
+                    await asyncio.sleep(0)  # others have their turn
+        await tally.wait(
+            self._deadline, PATIENCE * self._deadline, progress=lambda: sum(s.acknowledged for s in senders)
+        )
+        return tally.outcomes
+
+    async def _followed(self, domain_id: int) -> ZoneSender | None:
+        try:
+            return await self._sender(domain_id)
+        except (errors.HostGone, StoreDown) as error:
+            log.warning("zone not followed yet", domain_id=domain_id, reason=str(error))
+            return None  # what is marked in the store is found by the next sweep
+
+    async def used(self, domain_id: int, names: Sequence[str]) -> set[str]:
+        """Those of many names that own a record, whose ever. Raises DnsError, HostGone."""
+        found: set[str] = set()
+        parts = [names[i : i + NAMES] for i in range(0, len(names), NAMES)]
+        while parts:
+            part = parts.pop()
+            if not await self.in_use(domain_id, part):
+                continue
+            if len(part) == 1:
+                found.add(part[0])
+            else:
+                parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+        return found
+
     def withdraw_later(self, domain_id: int) -> None:
         """Have DNS follow committed removals; nobody waits."""
         if sender := self.senders.get(domain_id):
@@ -119,6 +171,11 @@ class Writer:
     async def name_servers(self, domain_id: int) -> frozenset[str]:
         """The names of the zone's NS records. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).name_servers()
+
+    async def in_use(self, domain_id: int, names: Iterable[str]) -> bool:
+        """Whether one of the names owns a record. Raises DnsError, HostGone."""
+        sender = await self._sender(domain_id)
+        return await check.in_use(sender.domain, names, sender.primary, self._deadline)
 
     def count_later(self, fault: Fault) -> None:
         """Count a fault with the next transaction."""
@@ -140,6 +197,13 @@ class Writer:
         if host.conflict is not None:
             return False
         return host.pending_since is None or self._settled.get(host.id) == host.version
+
+    def acknowledged(self) -> dict[int, int]:
+        """Versions by host id that DNS holds although their rows say that they wait.
+
+        Ask before rows are read: what is marked in the store meanwhile is forgotten here.
+        """
+        return dict(self._settled)
 
     async def _within_deadline(self, done: Awaitable[object]) -> None:
         try:
@@ -213,13 +277,13 @@ class Writer:
 
     async def _sender(self, domain_id: int) -> ZoneSender:
         if domain_id not in self.senders:
-            await self._refresh()
+            await self.refresh()
         if domain_id not in self.senders:
             raise errors.HostGone
         return self.senders[domain_id]
 
-    async def _refresh(self) -> None:
-        """Take up domains that were added, changed or removed."""
+    async def refresh(self) -> None:
+        """Take up domains that were added, changed or removed. Raises StoreDown."""
         domains = await self._store.read(queries.all_domains)
         for domain in domains:
             sender = self.senders.get(domain.id)
@@ -250,7 +314,7 @@ class Writer:
             await survive(self._sweep_once, "sweep")
 
     async def _sweep_once(self) -> None:
-        await self._refresh()
+        await self.refresh()
         await self._sweep(queries.now() - GRACE_MICROSECONDS)
 
     async def _sweep(self, before: int) -> None:

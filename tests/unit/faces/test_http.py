@@ -74,3 +74,32 @@ async def test_methods_paths_and_bugs() -> None:
     assert (await call(peer, path="/\\/x"))[0] == 200
     assert (await call(peer, path="/y"))[0] == 404
     assert await call(broken) == (503, b"911")
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/api", "/api"), ("/api/", "/api"), ("/api/hosts/", "/api/hosts"), ("/api/hosts", "/api/hosts"),
+        ("/apis", None), ("/", None), ("/x/api", None), ("//api", None),
+    ],
+)  # fmt: skip
+async def test_an_application_below_a_prefix(path: str, seen: str | None) -> None:
+    calls: list[Any] = []
+    sent: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        calls.append(scope)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-proto", b"https")]
+    scope = {
+        "type": "http", "method": "GET", "path": path, "query_string": b"", "scheme": "http", "headers": headers,
+        "client": ("10.0.0.1", 1),
+    }  # fmt: skip
+    await Dispatcher({"/x": peer}, PROXIES, {"/api": application})(scope, lambda: None, send)  # type: ignore[arg-type, return-value]
+    assert [call["path"] for call in calls] == ([seen] if seen else [])
+    for call in calls:
+        assert (call["client"], call["scheme"]) == (("198.51.100.1", 0), "https")
+    assert (sent == []) == bool(seen)

@@ -14,12 +14,12 @@ def host(**values: object) -> Host:
     return Host(**{**fields, **named, **values})  # type: ignore[arg-type]
 
 
-def domain(*, public: bool = True, owner_id: int = 1) -> Domain:
-    fields = dict.fromkeys(Domain._fields)
-    return Domain(**{**fields, "name": "dyn.example.org", "public": public, "owner_id": owner_id})  # type: ignore[arg-type]
+def domain(*, public: bool = True, owner_id: int = 1, group: str | None = None) -> Domain:
+    fields = dict.fromkeys(Domain._fields) | {"name": "dyn.example.org"}
+    return Domain(**{**fields, "public": public, "owner_id": owner_id, "group": group})  # type: ignore[arg-type]
 
 
-def user(*scopes: str, **limits: tuple[str, ...]) -> Caller:
+def user(*scopes: str, **limits: object) -> Caller:
     return Caller(Kind.USER, "u", 7, "u", scopes=frozenset(scopes), **limits)  # type: ignore[arg-type]
 
 
@@ -39,6 +39,18 @@ CASES = [
     (user("write"), Action.REGISTER, domain(public=False), False),
     (user("write"), Action.REGISTER, domain(public=False, owner_id=7), True),
     (user("read"), Action.REGISTER, domain(), False),
+    (user("write"), Action.EDIT, domain(owner_id=7), True),
+    (user("write"), Action.EDIT, domain(), False),
+    (user("write"), Action.DELETE, domain(public=False), False),
+    (user("write", groups=frozenset({"g"})), Action.REGISTER, domain(public=False, group="g"), True),
+    (user("write", groups=frozenset({"g"})), Action.EDIT, domain(public=False, group="g"), False),
+    (user("write", groups=frozenset({"h"})), Action.REGISTER, domain(public=False, group="g"), False),
+    (user("read"), Action.LIST, domain(public=False, group="g"), False),
+    (user("admin"), Action.EDIT, domain(), False),
+    (user("admin", admin=True), Action.EDIT, domain(public=False), True),
+    (user("admin", admin=True), Action.DELETE, host(owner_id=8), True),
+    (user("admin", admin=True, domains=("other.org",)), Action.DELETE, host(owner_id=8), False),
+    (user("admin", admin=True, domains=("other.org",)), Action.EDIT, domain(), False),
     (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.UPDATE, host(), True),
     (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.UPDATE, host(id=2), False),
     (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.DELETE, host(), False),

@@ -2,9 +2,9 @@
 """Hosts are divided into messages that fit."""
 
 from ddnsd.store.rows import Host, Related
+from ddnsd.zones.fit import parts
 from ddnsd.zones.message import DHCID, Update
 from ddnsd.zones.records import records
-from ddnsd.zones.sender import _parts
 from ddnsd.zones.tsig import TsigKey
 
 ZONE = "dyn.example.org"
@@ -20,10 +20,10 @@ def host(n: int, **values: object) -> Host:
 def test_every_message_fits_and_every_host_is_sent_once() -> None:
     hosts = [host(n, wildcard=True, prefix="2001:db8::/64") for n in range(256)]
     related = {h.id: [Related(1, h.id, f"nas.{h.fqdn}", "::7")] for h in hosts}
-    parts = list(_parts(hosts, related))
-    assert [h.id for part in parts for h in part] == list(range(256))
-    assert len(parts) > 1
-    for part in parts:
+    found = list(parts(hosts, related))
+    assert [h.id for part in found for h in part] == list(range(256))
+    assert len(found) > 1
+    for part in found:
         update = Update(ZONE)
         for h in part:
             for name in records(h, related[h.id]):

@@ -19,12 +19,14 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=255), nullable=False),
         sa.Column("action", sa.String(length=50), nullable=False),
         sa.Column("object", sa.String(length=255), nullable=False),
+        sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("source", sa.String(length=45), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
     op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
     op.create_index(op.f("ix_events_object"), "events", ["object"], unique=False)
+    op.create_index("ix_events_owner_id", "events", ["owner_id", "id"], unique=False)
     op.create_table(
         "answers",
         sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),

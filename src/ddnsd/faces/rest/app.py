@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ASGI application of `/api`."""
+
+import importlib.metadata
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from ddnsd.faces.rest import changes, docs, domains, events, hosts, keys, render, schema, tokens, users
+from ddnsd.faces.rest.context import Context
+from ddnsd.faces.rest.models import Shown
+from ddnsd.faces.rest.problem_docs import success
+from ddnsd.faces.rest.problems import Problem
+
+VERSION = importlib.metadata.version("fedcloud-ddns")
+FEATURES = ["changes", "domains", "rename", "rotate", "verify-secret"]
+
+
+class Root(Shown):
+    """What answers here."""
+
+    service: str
+    version: str
+    features: list[str]
+
+
+def build(context: Context) -> FastAPI:
+    """The application; its paths begin with `/api`."""
+    routers = [_root(), *(module.router(context) for module in (hosts, changes, domains, tokens, keys, users, events))]
+    app = FastAPI(
+        title="ddnsd",
+        version=VERSION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    for router in routers:
+        app.include_router(router)
+    app.include_router(docs.router(lambda: schema.of(app)))
+    app.add_exception_handler(HTTPException, _refuse(routers))
+    return app
+
+
+def _root() -> APIRouter:
+    routes = APIRouter(tags=["service"])
+
+    @routes.get("/api", responses={200: success(Root)})
+    async def read_service() -> Response:
+        """Name, version, and what this service can do. Needs no token."""
+        return render.answer({"service": "ddnsd", "version": VERSION, "features": FEATURES})
+
+    return routes
+
+
+def _refuse(routers: Sequence[APIRouter]):  # type: ignore[no-untyped-def]
+    """What is answered where no route fits: one shape, and `Allow` with all methods of the path."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+    async def refuse(request: Request, error: HTTPException) -> Response:
+        if error.status_code != 405:
+            return Problem(error.status_code, "There is nothing at this path.").response()
+        path = next((route.path for route in routes if route.path_regex.match(request.url.path)), "")
+        allowed = ", ".join(
+            sorted({method for route in routes if route.path == path for method in route.methods or ()})
+        )
+        detail = f"{request.method} does nothing here; what does: {allowed}."
+        return Problem(405, detail, headers={"Allow": allowed or "GET"}).response()
+
+    return refuse

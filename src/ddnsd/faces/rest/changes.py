@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`POST /api/changes`: thousands of changes in one call."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import secrets as random
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from ddnsd.faces.rest import change_items, render
+from ddnsd.faces.rest.change_models import REQUEST, Results
+from ddnsd.faces.rest.context import Context
+from ddnsd.faces.rest.problem_docs import changes, success
+from ddnsd.faces.rest.problems import Problem, problem_of
+from ddnsd.faces.rest.route import Changer, Source, route_class
+from ddnsd.identity import secrets
+from ddnsd.identity.access import Action, can, may_name
+from ddnsd.identity.caller import Caller
+from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
+from ddnsd.registry.judging import Differs, OtherFailed, Result, Secrets, Verb
+from ddnsd.store.rows import Domain, Host
+
+BODY_LIMIT = 16 * 1024 * 1024
+
+ACTIONS = {Verb.UPDATE: Action.EDIT, Verb.DELETE: Action.DELETE, Verb.ROTATE: Action.ROTATE}
+
+Key = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$",
+        description="The same key and body within a day: the same answer, with its secrets, and nothing is done again.",
+    ),
+]  # fmt: skip
+
+
+def router(context: Context) -> APIRouter:
+    """The route."""
+    routes = APIRouter(prefix="/api", tags=["changes"], route_class=route_class(context, body_limit=BODY_LIMIT))
+    service = Changes(context.store, context.writer, context.policy)
+
+    @routes.post(
+        "/changes",
+        responses=changes(409) | {200: success(Results)},
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}},
+    )
+    async def make_changes(caller: Changer, source: Source, request: Request, idempotency_key: Key = None) -> Response:
+        """Create, update, delete hosts and make new secrets, up to 10 000 at once.
+
+        Answers when all is durable. `pending` is what DNS has not acknowledged by the deadline; it follows by itself. A
+        change that fails leaves the others alone, unless the call is `atomic`. Changes are carried out in order: a name
+        that one gives up, the next may take.
+        """
+        body = await request.body()
+        items, atomic = await asyncio.to_thread(change_items.read, body, admin=caller.admin)
+        token = request.headers["authorization"].strip().partition(" ")[2].strip()
+        secret = _secrets(token.encode(), idempotency_key, body)
+        call = Call(
+            items, atomic, _Rights(caller), caller.user, source, request.url.scheme == "https", secret,
+            _kept(token, idempotency_key, body) if idempotency_key is not None else None,
+        )  # fmt: skip
+        try:
+            results = await service.apply(call)
+        except Repeated as repeated:
+            return render.json_response(await asyncio.to_thread(_again, repeated.text, secret))
+        except KeyReused as error:
+            raise Problem(409, str(error)) from None
+        return render.json_response(await asyncio.to_thread(_text, results))
+
+    return routes
+
+
+class _Rights:
+    """What a user may do, as the registry asks for it."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller, self.user_id, self.oversight = caller, caller.user_id, caller.admin
+
+    def may(self, verb: Verb, host: Host) -> bool:
+        return can(self._caller, ACTIONS[verb], host)
+
+    def may_register(self, domain: Domain, fqdn: str) -> bool:
+        return can(self._caller, Action.REGISTER, domain) and may_name(self._caller, fqdn)
+
+
+# ---- secrets and Idempotency-Key
+
+
+def _secrets(token: bytes, key: str | None, body: bytes) -> Secrets:
+    """Secrets of 256 bits; with an Idempotency-Key such that the same call has the same ones again, kept nowhere."""
+    if key is None:
+        token, key = random.token_bytes(32), ""
+    prefix = b"ddns-secret|" + key.encode() + b"|" + hashlib.sha256(body).hexdigest().encode()
+
+    def secret(index: int, fqdn: str) -> tuple[str, bytes]:
+        mac = hmac.digest(token, prefix + f"|{index}|{fqdn}".encode(), "sha256")
+        text = base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+        return text, secrets.digest(text)
+
+    return secret
+
+
+def _kept(token: str, key: str, body: bytes) -> Kept:
+    key_hash = hashlib.sha256(secrets.digest(token) + key.encode()).digest()
+    return Kept(key_hash, hashlib.sha256(body).digest(), lambda results: _text(results, secret=False))
+
+
+def _again(text: str, secret: Secrets) -> str:
+    """The answer of the first call; `"secret": true` stands for one."""
+    results = json.loads(text)["results"]
+    for index, result in enumerate(results):
+        if "secret" in result:
+            result["secret"], _ = secret(index, result["fqdn"])
+    return json.dumps({"results": results})
+
+
+# ---- the answer
+
+
+def _text(results: Sequence[Result], *, secret: bool = True) -> str:
+    return json.dumps({"results": [_result(result, secret) for result in results]})
+
+
+def _result(result: Result, secret: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {"fqdn": result.fqdn, "status": result.status.value}
+    if result.secret is not None:
+        shown["secret"] = result.secret if secret else True
+    if result.error is not None:
+        document = _problem(result.error).document()
+        shown["error"] = {name: document[name] for name in ("title", "status", "detail", "errors") if name in document}
+    return shown
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, OtherFailed):
+        return Problem(424, "Nothing was changed: another change of this call fails, and it is atomic.")
+    if isinstance(error, Differs):
+        return Problem(412, f"Nothing was changed: {error}.", errors={error.field: [f"{error}."]})
+    return problem_of(error, {"name": "fqdn"}) or Problem(500, "An unexpected error.")

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the routes of `/api` work with; one object for each process."""
+
+from dataclasses import dataclass
+
+from ddnsd.identity.signin import SignIn
+from ddnsd.registry.domains import Domains
+from ddnsd.registry.edits import Edits
+from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.policy import Policy
+from ddnsd.registry.zones import Zones
+from ddnsd.store.database import PostgresStore, SqliteStore
+from ddnsd.store.lookup import Lookups
+from ddnsd.zones.writer import Writer
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts that `ddnsd.app` has wired; routes keep no state of their own."""
+
+    store: SqliteStore | PostgresStore
+    lookups: Lookups
+    writer: Writer
+    signin: SignIn
+    policy: Policy
+    hosts: Hosts
+    edits: Edits
+    domains: Domains
+    zones: Zones

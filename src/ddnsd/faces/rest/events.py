@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/api/events`: who changed what, and when."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import ConfigDict, Field
+
+from ddnsd.faces.rest import render
+from ddnsd.faces.rest.context import Context
+from ddnsd.faces.rest.models import Moment, Next, Page, Shown, Text
+from ddnsd.faces.rest.problem_docs import problems, success
+from ddnsd.faces.rest.route import Reader, route_class
+from ddnsd.store import listing
+from ddnsd.store.listing import Happened
+
+
+class EventQuery(Page):
+    """Which entries."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    object: Text | None = Field(None, description="The full name of a host or domain, or what else was changed.")
+    actor: Text | None = Field(None, description="A user's name; `ddnsd` for the service and its commands.")
+    action: Text | None = Field(None, description="For example host.register.")
+
+
+class EventOut(Shown):
+    """An entry of the audit trail."""
+
+    id: str
+    at: Moment
+    actor: str
+    action: str
+    object: str
+    source: str | None = Field(description="The address from which it was asked for.")
+    detail: str | None
+
+
+class EventPage(Shown):
+    """A page of entries."""
+
+    items: list[EventOut]
+    next: Next
+
+
+def router(context: Context) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/events", tags=["events"], route_class=route_class(context))
+
+    @routes.get("", responses=problems() | {200: success(EventPage)})
+    async def list_events(caller: Reader, query: Annotated[EventQuery, Query()]) -> Response:
+        """What happened to your own things, newest first; with an administrator's token to all."""
+        wanted = {name: value for name in ("object", "actor", "action") if (value := getattr(query, name)) is not None}
+        reader = None if caller.admin else caller.user_id
+        before = None if query.cursor is None else query.after
+        found = await context.store.read(
+            lambda c: listing.page_of_events(c, reader_id=reader, wanted=wanted, before=before, limit=query.limit + 1)
+        )
+        shown = found[: query.limit]
+        return render.page((json.dumps(_event(e)) for e in shown), shown[-1].id if len(found) > query.limit else None)
+
+    return routes
+
+
+def _event(event: Happened) -> dict[str, Any]:
+    return event._asdict() | {"id": str(event.id), "at": render.moment(event.at)}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every call of `/api` goes through: who calls, how much is sent and as what, and what errors look like.
+
+The caller is known before the body is read. Handlers declare what a token needs by a parameter:
+
+    caller: Reader | Changer | Administrator
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+
+from ddnsd.faces.rest.context import Context
+from ddnsd.faces.rest.problems import Problem, problem_of
+from ddnsd.identity.caller import Caller, Kind, NoCredentials
+
+log = structlog.get_logger()
+
+BODY_LIMIT = 64 * 1024
+"""Octets of a body, unless a route says otherwise."""
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def route_class(
+    context: Context, *, body_limit: int = BODY_LIMIT, called: Mapping[str, str] | None = None
+) -> type[APIRoute]:
+    """The class of a router's routes: `APIRouter(route_class=route_class(context))`; `called` as in `problem_of`."""
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Handle:
+            handle = super().get_route_handler()
+
+            async def run(request: Request) -> Response:
+                return await _run(context, body_limit, called or {}, handle, request)
+
+            return run
+
+    return Route
+
+
+async def _run(
+    context: Context, body_limit: int, called: Mapping[str, str], handle: Handle, request: Request
+) -> Response:
+    try:
+        request.state.caller = await _caller(context, request)
+        _check_body(request, body_limit)
+        return await handle(Request(request.scope, _limited(request.receive, body_limit)))
+    except RequestValidationError as error:
+        return _invalid(error.errors()).response()
+    except Exception as error:
+        problem = problem_of(error, called)
+        if problem is None and isinstance(error, HTTPException):
+            problem = Problem(error.status_code, "The body is not JSON in UTF-8.")
+        if problem is None:
+            log.exception("unexpected error", path=request.url.path)
+            problem = Problem(500, "An unexpected error: the operator's log says more.")
+        elif problem.status_code >= 500:
+            log.warning("call not carried out", path=request.url.path, reason=problem.detail)
+        return problem.response()
+
+
+async def _caller(context: Context, request: Request) -> Caller:
+    """The user of the Bearer token. Raises SignInError, StoreDown."""
+    header = request.headers.get("authorization", "")
+    if header.strip().partition(" ")[0].lower() != "bearer":
+        raise NoCredentials
+    caller = await context.signin.by_header(header, source(request))
+    if caller.kind is not Kind.USER:
+        raise NoCredentials
+    return replace(caller, admin="admin" in caller.scopes)
+
+
+def source(request: Request) -> str | None:
+    """The caller's address."""
+    return request.client.host if request.client else None
+
+
+async def _source(request: Request) -> str | None:
+    return source(request)
+
+
+# ---- scopes
+
+
+def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    async def caller(request: Request) -> Caller:
+        found: Caller = request.state.caller
+        if scope not in found.scopes and not found.admin:
+            raise Problem(403, f"This needs a token with the scope {scope!r}.")
+        return found
+
+    return caller
+
+
+Reader = Annotated[Caller, Depends(_needing("read"))]
+Changer = Annotated[Caller, Depends(_needing("write"))]
+Administrator = Annotated[Caller, Depends(_needing("admin"))]
+Source = Annotated[str | None, Depends(_source)]
+
+
+# ---- bodies
+
+
+def _check_body(request: Request, limit: int) -> None:
+    length = request.headers.get("content-length", "0")
+    if length == "0" and "transfer-encoding" not in request.headers:
+        return
+    if not length.isdigit() or int(length) > limit:
+        raise _too_large(limit)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "Send the body as Content-Type: application/json.")
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    octets = 0
+
+    async def limited() -> Message:
+        nonlocal octets
+        message = await receive()
+        octets += len(message.get("body", b""))
+        if octets > limit:
+            raise _too_large(limit)
+        return message
+
+    return limited
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"A body has at most {limit} octets here.")
+
+
+# ---- what does not fit the schema
+
+
+TEXTS = {
+    "extra_forbidden": "There is no such field.",
+    "missing": "This field is needed.",
+    "model_attributes_type": "Send an object.",
+    "string_unicode": "This is not Unicode text.",
+}
+
+
+def _invalid(errors: Sequence[Any]) -> Problem:
+    if any(
+        error["type"] == "json_invalid" or (error["type"], error["loc"]) == ("missing", ("body",)) for error in errors
+    ):
+        return Problem(400, "The body is not JSON.")
+    fields: dict[str, list[str]] = {}
+    for error in errors:
+        # the first part says where: body, query, path, header
+        field = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
+        fields.setdefault(_printable(field), []).append(_printable(TEXTS.get(error["type"], error["msg"])))
+    detail = "; ".join(f"{field}: {texts[0]}" for field, texts in fields.items())
+    return Problem(422, detail, errors=fields)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()[:200]

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The OpenAPI description: FastAPI's, with the token and the problems that it cannot know of."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from ddnsd.faces.rest import problem_docs
+
+TOKEN = {"type": "http", "scheme": "bearer", "description": "A token of a user: ddns_…"}
+OPEN = ("/api",)
+"""Paths that need no token."""
+
+
+def of(app: FastAPI) -> dict[str, Any]:
+    """The description as JSON objects."""
+    described: dict[str, Any] = app.openapi()
+    components = described.setdefault("components", {})
+    components["securitySchemes"] = {"token": TOKEN}
+    components.setdefault("schemas", {})["Problem"] = problem_docs.SCHEMA
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _not_null(parameter["schema"])
+            operation["security"] = [] if path in OPEN else [{"token": []}]
+    return described
+
+
+def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter may be absent; there is no way to send null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return {**rest, **kinds[0]}

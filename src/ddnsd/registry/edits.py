@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changing a host in place: its fields, and its name.
+
+A new name is claimed in the zone as at registration; the old one leaves. Secret, id and counters stay.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ddnsd.registry import fields
+from ddnsd.registry.errors import Blocked, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
+from ddnsd.registry.hosts import TAKEN, Hosts, check_family
+from ddnsd.registry.policy import Policy
+from ddnsd.store import edits, queries
+from ddnsd.store.database import Store
+from ddnsd.store.queries import Wish
+from ddnsd.store.rows import Domain, Host, Related
+from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.records import records
+from ddnsd.zones.writer import Writer
+
+UNMANAGED = "the name stands in the zone and is not ours"
+
+RESTORED = (
+    "fqdn", "name", "domain_id", "owner_id", "ipv4", "ipv6", "prefix", "interface_id", "inferred", "wildcard",
+    "comment", "ttl", "stack", "labels", "available", "abuse", "abuse_blocked", "updated_ipv4", "tls_ipv4",
+    "updated_ipv6", "tls_ipv6",
+)  # fmt: skip
+"""Columns that an edit changes."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is to change.
+
+    `values` are those that `fields.columns` takes, `rename` the new folded full name and the domain it lies in.
+    `expect` is called with the host as it is just before the change, and may raise. `oversight`: an administrator,
+    who also changes blocked hosts.
+    """
+
+    values: Mapping[str, Any]
+    actor: str
+    source: str | None
+    expect: Callable[[Host], None]
+    rename: tuple[str, Domain] | None = None
+    tls: bool = False
+    oversight: bool = False
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What was written: the rows before and after, and the zones that names are to leave."""
+
+    before: Host
+    after: Host
+    follow: bool
+    left: frozenset[int] = field(default=frozenset())
+
+
+class Edits:
+    """Changes hosts; whether the caller may is decided before."""
+
+    def __init__(self, store: Store, writer: Writer, policy: Policy, hosts: Hosts) -> None:
+        self._store, self._writer, self._policy, self._hosts = store, writer, policy, hosts
+
+    async def apply(self, host: Host, edit: Edit) -> Host:
+        """Change the host; durable, and acknowledged by the name server, when this returns the row.
+
+        Raises Invalid, Taken, Blocked, NoHost, NoDomain, NotPublished, StoreDown (nothing is changed), Unconfirmed (the
+        change is kept, DNS follows), and what `edit.expect` raises.
+        """
+        fields.check_policy(self._policy, edit.values, domain_takes_private=_takes_private(host, edit))
+        await self._check_names(host, edit)
+        try:
+            done = await self._store.transact(lambda c: _write(c, host, edit))
+        except IntegrityError:
+            raise Taken(name=TAKEN) from None
+        await self._follow(done, edit)
+        return done.after
+
+    async def _check_names(self, host: Host, edit: Edit) -> None:
+        """Names that the change would claim must own no record in the zone."""
+        if edit.rename is not None:
+            if not edit.rename[1].available:
+                raise NoDomain
+            await self._hosts.check_name(edit.rename[1], edit.rename[0])
+        domain_id, claims = await self._store.read(lambda c: _claims(c, host, edit))
+        if not claims:
+            return
+        try:
+            used = await self._writer.in_use(domain_id, claims)
+        except (DnsError, HostGone, NotAcknowledged) as error:
+            raise NotPublished(str(error)) from None
+        if used:
+            raise Taken(**{"name" if edit.rename else "wildcard": f"Not available: {UNMANAGED}."})
+
+    async def _follow(self, done: _Done, edit: Edit) -> None:
+        """Have DNS follow; somebody who waits for an unchanged row waits for what is still under way."""
+        named = bool(fields.SHOWN_BY_DNS & edit.values.keys())
+        publish = done.follow or (named and done.after.conflict is None and not self._writer.holds(done.after))
+        waits = [self._writer.withdraw(domain_id) for domain_id in done.left]
+        if publish:
+            waits.append(self._writer.publish(done.after.domain_id, [done.after.id]))
+        try:
+            await asyncio.gather(*waits)
+        except NameConflict as error:
+            await self._conflict(done, error)
+        except NotAcknowledged as error:
+            raise Unconfirmed(str(error)) from None
+        except HostGone:
+            raise NoHost from None
+
+    async def _conflict(self, done: _Done, error: NameConflict) -> None:
+        """Somebody took the name in the zone just now: a rename is undone, everything else is kept for its owner."""
+        before, after = done.before, done.after
+        if before.fqdn != after.fqdn and await self._store.transact(lambda c: undo_rename(c, before, after)):
+            await self._writer.publish(before.domain_id, [before.id])
+        raise Taken(name=f"Not available: {error}.") from None
+
+
+def _takes_private(host: Host, edit: Edit) -> bool:
+    return edit.rename[1].private_addresses if edit.rename else host.private_addresses
+
+
+def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[str]]:
+    """(domain id, full names) that the host would stand at anew, but not those that are leaving as ours."""
+    related = _related(connection, host)
+    before = {n.fqdn for n in records(host, related)}
+    fqdn, domain = edit.rename or (host.fqdn, None)
+    moved = host._replace(fqdn=fqdn, wildcard=edit.values.get("wildcard", host.wildcard))
+    names = {n.fqdn for n in records(moved, [_moved(r, host.fqdn, fqdn) for r in related])} - before
+    return domain.id if domain else host.domain_id, sorted(names - edits.leaving(connection, sorted(names)))
+
+
+def _related(connection: Connection, host: Host) -> list[Related]:
+    return queries.related_of(connection, [host.id]).get(host.id, [])
+
+
+def _moved(name: Related, before: str, after: str) -> Related:
+    return name._replace(fqdn=name.fqdn.removesuffix(before) + after)
+
+
+def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
+    current = edits.locked_host(connection, host.fqdn)
+    if current is None or current.id != host.id:
+        raise NoHost
+    edit.expect(current)
+    if (current.abuse or current.abuse_blocked) and not edit.oversight:
+        raise Blocked
+    values = fields.columns(current, edit.values, tls=edit.tls)
+    if edit.rename is not None:
+        values |= _place(connection, current, *edit.rename)
+    if not values:
+        return _Done(current, current, follow=False)
+    follow = bool(fields.SHOWN_BY_DNS & values.keys())
+    if follow:
+        queries.write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
+    else:
+        queries.set_host(connection, current.id, **values)
+    if "owner_id" in values:
+        edits.leave_keys_of_others(connection, current.id, values["owner_id"])
+    left = _leave(connection, current, values)
+    _audit(connection, current, values, edit)
+    after = queries.host(connection, values.get("fqdn", current.fqdn))
+    assert after is not None
+    return _Done(current, after, follow, left)
+
+
+def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
+    """The columns of the new name. Raises Invalid, Taken."""
+    check_family(connection, domain, fqdn, host.owner_id)
+    names = [fqdn, *(_moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
+    if any(queries.taken(connection, name) for name in names):
+        raise Taken(name=TAKEN)
+    claimed = queries.reclaim(connection, fqdn)
+    name = fqdn.removesuffix("." + domain.name)
+    return {"fqdn": fqdn, "name": name, "domain_id": domain.id, "claimed": claimed, "conflict": None}
+
+
+def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> frozenset[int]:
+    """Have the names leave at which the host stands no longer; answers the zones concerned."""
+    if "fqdn" in values:
+        leaving = records(host, _related(connection, host))
+        edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
+    elif host.wildcard and not values.get("wildcard", True):
+        leaving = [n for n in records(host) if n.fqdn != host.fqdn]
+    else:
+        if values.get("wildcard"):
+            queries.reclaim(connection, f"*.{host.fqdn}")
+        return frozenset()
+    if host.conflict is None or host.claimed:
+        queries.add_removals(connection, leaving, domain_id=host.domain_id, exact=not host.claimed)
+        return frozenset({host.domain_id})
+    return frozenset()
+
+
+def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: Edit) -> None:
+    def add(action: str, subject: str, detail: str | None) -> None:
+        queries.add_event(connection, edit.actor, action, subject, edit.source, detail, owner_id=host.owner_id)
+
+    if "fqdn" in values:
+        add("host.rename", host.fqdn, f"to {values['fqdn']}")
+        add("host.rename", values["fqdn"], f"from {host.fqdn}")
+    if "abuse_blocked" in values or "abuse" in values:
+        add("host.block" if values.get("abuse_blocked") else "host.unblock", values.get("fqdn", host.fqdn), None)
+    shown = {"labels", *fields.FAMILIES, *fields.PLAIN} & values.keys()
+    if shown:
+        names = sorted({"owner_id": "owner"}.get(name, name) for name in shown)
+        add("host.set", values.get("fqdn", host.fqdn), ", ".join(names))
+
+
+def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
+    """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
+    current = edits.locked_host(connection, new.fqdn)
+    if current is None or current.id != old.id or queries.taken(connection, old.fqdn):
+        return False
+    values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
+    values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
+    queries.write_wishes(connection, [Wish(old.id, values)], [])
+    edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
+    detail = f"back from {current.fqdn}: {UNMANAGED}"
+    queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
+    return True

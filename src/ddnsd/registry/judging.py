@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many changes judged in order, against rows that were read once: no query, no message to a name server.
+
+Each change sees what the ones before it have done: a name that one gives up the next may take.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from ddnsd.registry import fields, names
+from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
+from ddnsd.registry.hosts import TAKEN
+from ddnsd.registry.policy import Policy
+from ddnsd.store.bulk import Event
+from ddnsd.store.rows import Domain, Host, Related
+from ddnsd.zones.records import records
+
+NO_DOMAIN = "The name lies in no domain that you may use."
+SILENT = "the name server does not answer"
+UNMANAGED = "Not available: the name stands in the zone and is not ours."
+
+
+Secrets = Callable[[int, str], tuple[str, bytes]]
+"""The secret for (index of the change, full name), and what is kept of it."""
+
+
+class Verb(StrEnum):
+    """What a change does."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    ROTATE = "rotate"
+
+
+class Status(StrEnum):
+    """What became of a change."""
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+class OtherFailed(RegistryError):
+    """another change of the call fails, so nothing was changed"""
+
+
+class Differs(Stale):
+    """a field is not as the change expects it"""
+
+    def __init__(self, field: str, now: Any) -> None:
+        self.field, self.now = field, now
+        super().__init__(f"{field} is {json.dumps(now)} now")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change; names are folded.
+
+    `values` are those that `fields.columns` takes, and `owner` by name; `rename` is a new full name, `expected` holds
+    fields as they must still be. `problem` says why the change was refused before it came here.
+    """
+
+    verb: Verb
+    fqdn: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    rename: str | None = None
+    expected: Mapping[str, Any] = field(default_factory=dict)
+    problem: RegistryError | None = None
+
+
+@dataclass(slots=True)
+class Row:
+    """A host before and after the call; None before it was created, and after it was deleted.
+
+    `left` holds the ids of domains whose zones names of the host leave.
+    """
+
+    before: Host | None
+    now: Host | None
+    left: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one change; `row` is that of its host, `follow` says that DNS has to follow."""
+
+    fqdn: str
+    status: Status = Status.APPLIED
+    secret: str | None = None
+    error: Exception | None = None
+    row: Row | None = None
+    follow: bool = False
+
+
+class Rights(Protocol):
+    """What the caller may do."""
+
+    user_id: int
+    oversight: bool
+    """An administrator, who also changes blocked hosts."""
+
+    def may(self, verb: Verb, host: Host) -> bool:
+        """Whether the caller may do this to the host."""
+
+    def may_register(self, domain: Domain, fqdn: str) -> bool:
+        """Whether the caller may have a host of that name in the domain."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was read: hosts and domains by name, related names by host id, ids of users by name.
+
+    `leaving` names stand in a zone as ours without a host. What name servers say: `servers` are the names of a zone's
+    NS records by domain id, None where it does not answer; of the names that were `asked` for the
+    `used` ones stand in their zone unmanaged; `silent` domains could not be asked.
+    """
+
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    related: Mapping[int, Sequence[Related]] = field(default_factory=dict)
+    related_names: Set[str] = frozenset()
+    leaving: Set[str] = frozenset()
+    users: Mapping[str, int] = field(default_factory=dict)
+    servers: Mapping[int, Set[str] | None] = field(default_factory=dict)
+    asked: Set[str] = frozenset()
+    used: Set[str] = frozenset()
+    silent: Set[int] = frozenset()
+
+
+class Judge:
+    """Judges changes one after the other.
+
+    `rows` are the hosts that were named, with what they are to be. `claims` are the names, by domain id, that hosts
+    would take without a message's prerequisite; `unasked` says that the zone was not asked for all of them.
+    """
+
+    def __init__(
+        self, known: Known, rights: Rights, policy: Policy, secret: Secrets, *, tls: bool
+    ) -> None:  # fmt: skip
+        self.known, self._rights, self._policy, self._secret, self._tls = known, rights, policy, secret, tls
+        self._at = {fqdn: Row(host, host) for fqdn, host in known.hosts.items()}
+        self._freed = set(known.leaving)
+        self._owners = {user_id: name for name, user_id in known.users.items()}
+        self.events: list[Event] = []
+        self.claims: set[tuple[int, str]] = set()
+        self.unasked = False
+        self.rows = list(self._at.values())
+
+    def judge(self, changes: Iterable[Change], *, atomic: bool) -> list[Result]:
+        """The results in order; those of `atomic` changes all fail when one does."""
+        results = [self._one(index, change) for index, change in enumerate(changes)]
+        if atomic and any(result.error for result in results):
+            for result in results:
+                error = result.error or OtherFailed(OtherFailed.__doc__)
+                result.status, result.error = Status.FAILED, error
+                result.secret, result.row, result.follow = None, None, False
+            self.rows, self.events = [], []
+        return results
+
+    def _one(self, index: int, change: Change) -> Result:
+        result = Result(change.fqdn)
+        try:
+            if change.problem is not None:
+                raise change.problem
+            match change.verb:
+                case Verb.CREATE:
+                    self._create(index, change, result)
+                case Verb.UPDATE:
+                    self._update(change, result)
+                case Verb.DELETE:
+                    self._delete(change, result)
+                case Verb.ROTATE:
+                    self._rotate(index, change, result)
+        except RegistryError as error:
+            return Result(change.fqdn, Status.FAILED, error=error)
+        return result
+
+    # ---- the four verbs
+
+    def _create(self, index: int, change: Change, result: Result) -> None:
+        domain = self._place(change.fqdn, self._rights.user_id)
+        fields.check_policy(self._policy, change.values, domain_takes_private=domain.private_addresses)
+        secret, hashed = self._secret(index, change.fqdn)
+        blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
+        host = blank._replace(**fields.columns(blank, change.values, tls=self._tls))
+        row = Row(None, host)
+        self.rows.append(row)
+        self._at[host.fqdn] = row
+        self._event(host, "host.register", host.fqdn)
+        result.secret, result.row, result.follow = secret, row, True
+
+    def _update(self, change: Change, result: Result) -> None:
+        row, host = self._named(change)
+        if (host.abuse or host.abuse_blocked) and not self._rights.oversight:
+            raise Blocked
+        rename = change.rename if change.rename != host.fqdn else None
+        domain = self._place(rename, host.owner_id, host) if rename else None
+        private = domain.private_addresses if domain else host.private_addresses
+        fields.check_policy(self._policy, change.values, domain_takes_private=private)
+        values = fields.columns(host, self._with_owner(change.values), tls=self._tls)
+        after = host._replace(**values)
+        if rename and domain:
+            after = _in_domain(after, rename, domain)._replace(conflict=None)
+            values |= {"fqdn": rename}
+        result.row = row
+        if not values:
+            result.status = Status.UNCHANGED
+            result.follow = bool(fields.SHOWN_BY_DNS & change.values.keys())
+            return
+        self._claim(row, host, after)
+        row.now = after
+        self._at[after.fqdn] = self._at.pop(host.fqdn)
+        result.follow = bool(fields.SHOWN_BY_DNS & values.keys())
+        for action, subject, detail in happened(host, values):
+            self._event(host, action, subject, detail)
+
+    def _delete(self, change: Change, result: Result) -> None:
+        row, host = self._named(change)
+        if host.abuse or host.abuse_blocked:
+            raise Blocked
+        if host.claimed:
+            self._freed |= self._names(row, host)
+        row.now = None
+        del self._at[host.fqdn]
+        self._event(host, "host.unregister", host.fqdn)
+        result.row, result.follow = row, row.before is not None
+
+    def _rotate(self, index: int, change: Change, result: Result) -> None:
+        row, host = self._named(change)
+        result.secret, hashed = self._secret(index, change.fqdn)
+        row.now = host._replace(secret_hash=hashed)
+        result.row = row
+        self._event(host, "host.secret", host.fqdn)
+
+    # ---- what they share
+
+    def _named(self, change: Change) -> tuple[Row, Host]:
+        row = self._at.get(change.fqdn)
+        if row is None or row.now is None or not self._rights.may(change.verb, row.now):
+            raise NoHost
+        for name, value in change.expected.items():
+            if (current := self._shown(row.now, name)) != value:
+                raise Differs(name, current)
+        return row, row.now
+
+    def _shown(self, host: Host, name: str) -> Any:
+        """The field of the host as callers see it."""
+        if name == "owner":
+            return self._owners.get(host.owner_id)
+        return json.loads(host.labels) if name == "labels" else getattr(host, name)
+
+    def _with_owner(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "owner" not in values:
+            return values
+        owner = values["owner"]
+        if owner not in self.known.users:
+            raise Invalid(owner=f"there is no user {owner!r}")
+        return {n: v for n, v in values.items() if n != "owner"} | {"owner_id": self.known.users[owner]}
+
+    def _place(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
+        """The domain in which the name may stand. Raises Invalid, NoDomain, Taken."""
+        if problem := names.problem(fqdn):
+            raise Invalid(name=problem)
+        above = list(endings(fqdn))
+        domain = next((self.known.domains[e] for e in above if e in self.known.domains), None)
+        if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
+            raise Invalid(name=NO_DOMAIN)
+        servers = self.known.servers.get(domain.id)
+        if servers is None:
+            raise NotPublished(SILENT)
+        if fqdn in self._policy.reserved or fqdn == domain.name or fqdn in servers:
+            raise Invalid(name="This name is reserved.")
+        for name in above[1 : above.index(domain.name)]:
+            row = self._at.get(name)
+            if row is not None and row.now is not None and row.now.owner_id != owner_id:
+                raise Invalid(name="This name lies below a host of somebody else.")
+        moved = (moved_name(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())) if host else ()
+        if any(name in self._at or name in self.known.related_names for name in (fqdn, *moved)):
+            raise Taken(name=TAKEN)
+        return domain
+
+    def _claim(self, row: Row, host: Host, after: Host) -> None:
+        """Names at which an existing host would stand anew must own no record in the zone. Raises Taken."""
+        before, now = self._names(row, host), self._names(row, after)
+        if row.before is not None:
+            wanted = now - before - self._freed
+            if wanted & self.known.used:
+                raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": UNMANAGED})
+            if wanted and after.domain_id in self.known.silent:
+                raise NotPublished(SILENT)
+            self.claims |= {(after.domain_id, name) for name in wanted}
+            self.unasked = self.unasked or not wanted <= self.known.asked
+        if host.claimed:
+            self._freed |= before - now
+        self._freed -= now
+
+    def _names(self, row: Row, host: Host) -> set[str]:
+        related = self.known.related.get(host.id, ())
+        started = row.before.fqdn if row.before else host.fqdn
+        return {n.fqdn for n in records(host, [moved_name(r, started, host.fqdn) for r in related])}
+
+    def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
+        self.events.append(Event(action, subject, host.owner_id, detail))
+
+
+def moved_name(name: Related, before: str, after: str) -> Related:
+    """A related name when its host is renamed."""
+    return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
+
+
+def happened(host: Host, values: Mapping[str, Any]) -> Iterable[tuple[str, str, str | None]]:
+    """(action, object, detail) for the audit trail, of an edit that sets these columns."""
+    now = values.get("fqdn", host.fqdn)
+    if now != host.fqdn:
+        yield "host.rename", host.fqdn, f"to {now}"
+        yield "host.rename", now, f"from {host.fqdn}"
+    if "abuse_blocked" in values or "abuse" in values:
+        yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
+    if shown := {"labels", *fields.FAMILIES, *fields.PLAIN} & values.keys():
+        yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
+
+
+def endings(fqdn: str) -> Iterable[str]:
+    """The name, and what is left of it when labels go from the left."""
+    labels = fqdn.split(".")
+    return (".".join(labels[i:]) for i in range(len(labels)))
+
+
+def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:
+    return host._replace(
+        fqdn=fqdn, name=fqdn.removesuffix("." + domain.name), domain_id=domain.id, domain=domain.name,
+        domain_available=domain.available, domain_ttl=domain.ttl, query_credentials=domain.query_credentials,
+        private_addresses=domain.private_addresses,
+    )  # fmt: skip
+
+
+BLANK = Host(
+    id=0, domain_id=0, owner_id=0, fqdn="", name="", secret_hash=b"", comment=None, wildcard=False, ttl=None,
+    available=True, abuse=False, abuse_blocked=False, client_faults=0, server_faults=0, ipv4=None, ipv6=None,
+    prefix=None, interface_id=None, inferred=None, updated_ipv4=None, tls_ipv4=False, updated_ipv6=None, tls_ipv6=False,
+    version=1, claimed=False, conflict=None, stack=None, labels="{}", created=0, domain="",
+    domain_available=True, domain_ttl=None, query_credentials=False, private_addresses=True, pending_since=None,
+)  # fmt: skip

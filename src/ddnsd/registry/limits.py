@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a token may give to another one: never more than it has itself."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from ddnsd.registry.errors import Invalid
+from ddnsd.store.rows import Token
+
+PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
+_NO_WILDCARD = re.compile(r"[^?\[]*")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a token: scopes, patterns of names, networks as text, the end in microseconds since the epoch.
+
+    An empty list does not limit.
+    """
+
+    scopes: tuple[str, ...]
+    domains: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    expires: int | None = None
+
+    @classmethod
+    def of(cls, token: Token) -> "Limits":
+        """Those of a stored token."""
+        scopes, domains = tuple(token.scopes.split()), tuple(token.domains.split())
+        return cls(scopes, domains, tuple(token.hosts.split()), tuple(token.networks.split()), token.expires)
+
+    def narrowed(self, wanted: "Limits") -> "Limits":
+        """`wanted`, where what it leaves open is as here. Raises Invalid where it goes beyond."""
+        given = Limits(
+            wanted.scopes, wanted.domains or self.domains, wanted.hosts or self.hosts,
+            wanted.networks or self.networks, wanted.expires or self.expires,
+        )  # fmt: skip
+        beyond = {name: f"beyond what your own token has: {limit}" for name, limit in self._beyond(given).items()}
+        if beyond:
+            raise Invalid(**beyond)
+        return given
+
+    def covers(self, other: "Limits") -> bool:
+        """Whether the other gives nothing that this does not."""
+        return not self._beyond(other)
+
+    def _beyond(self, other: "Limits") -> dict[str, str]:
+        own = {*self.scopes, "read", "write"} if "admin" in self.scopes else set(self.scopes)
+        found = {}
+        if not set(other.scopes) <= own:
+            found["scopes"] = " ".join(self.scopes)
+        for name in ("domains", "hosts"):
+            if not _patterns_cover(getattr(self, name), getattr(other, name)):
+                found[name] = " ".join(getattr(self, name))
+        if not _networks_cover(self.networks, other.networks):
+            found["networks"] = " ".join(self.networks)
+        if self.expires is not None and (other.expires is None or other.expires > self.expires):
+            found["expires"] = "it ends earlier"
+        return found
+
+
+def _patterns_cover(own: Sequence[str], other: Sequence[str]) -> bool:
+    if not own:
+        return True
+    return bool(other) and all(any(_pattern_covers(mine, theirs) for mine in own) for theirs in other)
+
+
+def _pattern_covers(own: str, other: str) -> bool:
+    """Whether `own` fits all that `other` fits: certain where `*` is the only wildcard of `own`."""
+    simple = _NO_WILDCARD.fullmatch(own) and PATTERN.fullmatch(other)
+    return own == other or bool(simple and fnmatchcase(other, own))
+
+
+def _networks_cover(own: Sequence[str], other: Sequence[str]) -> bool:
+    if not own:
+        return True
+    return bool(other) and all(any(_lies_in(theirs, mine) for mine in own) for theirs in other)
+
+
+def _lies_in(inner: str, outer: str) -> bool:
+    a, b = ipaddress.ip_network(inner), ipaddress.ip_network(outer)
+    if isinstance(a, ipaddress.IPv4Network) and isinstance(b, ipaddress.IPv4Network):
+        return a.subnet_of(b)
+    if isinstance(a, ipaddress.IPv6Network) and isinstance(b, ipaddress.IPv6Network):
+        return a.subnet_of(b)
+    return False

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store's side of a bulk call: everything that it names is read at once, and what was judged is written at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ddnsd.registry import fields, names
+from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb, endings, moved_name
+from ddnsd.store import bulk, edits
+from ddnsd.store.bulk import Leaving
+from ddnsd.store.rows import Domain, Host, Related
+from ddnsd.zones.records import records
+
+OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
+KEPT = frozenset({"id", "version", "claimed", "conflict", "created", "pending_since", *OF_DOMAIN})
+COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
+"""Columns that a change may set."""
+
+NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", "available", "abuse", "abuse_blocked")))
+"""Columns of a new host; the others have their defaults."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: results, the hosts that DNS has to follow by domain id, and the domains that names leave."""
+
+    results: list[Result]
+    follow: Mapping[int, Sequence[int]]
+    left: frozenset[int]
+
+
+# ---- reading
+
+
+def read(connection: Connection, changes: Sequence[Change], outside: Known, *, lock: bool = False) -> Known:
+    """Everything that the changes name, beside what `outside` says already; with `lock` nobody changes it meanwhile."""
+    named, new = bulk.aside(connection, lambda: _names(changes))
+    if lock:
+        bulk.lock_hosts(connection, named)
+    around = bulk.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
+    hosts = {host.fqdn: host for host in bulk.hosts_named(connection, around)}
+    related = bulk.related_of(connection, [hosts[fqdn].id for fqdn in named if fqdn in hosts])
+    moved = _moved(changes, hosts, related) - around
+    hosts |= {host.fqdn: host for host in bulk.hosts_named(connection, moved)}
+    wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
+    claimed = new | moved | {f"*.{fqdn}" for fqdn in wild}
+    users = any("owner" in c.values or "owner" in c.expected for c in changes)
+    return replace(
+        outside,
+        hosts=hosts,
+        domains={domain.name: domain for domain in bulk.domains_named(connection, around)},
+        related=related,
+        related_names=bulk.related_named(connection, new | moved),
+        leaving=bulk.names_leaving(connection, claimed),
+        users=bulk.user_names(connection) if users else {},
+    )
+
+
+def domains_around(connection: Connection, changes: Sequence[Change]) -> list[Domain]:
+    """The domains in which names may be taken."""
+    _, new = bulk.aside(connection, lambda: _names(changes))
+    return bulk.domains_named(connection, {ending for fqdn in new for ending in endings(fqdn)})
+
+
+def _names(changes: Iterable[Change]) -> tuple[set[str], set[str]]:
+    """(names of hosts that may exist, names that may be taken), those that are names at all."""
+    named: set[str] = set()
+    new: set[str] = set()
+    for change in changes:
+        (new if change.verb is Verb.CREATE else named).add(change.fqdn)
+        if change.rename is not None:
+            new.add(change.rename)
+    return {n for n in named if names.problem(n) is None}, {n for n in new if names.problem(n) is None}
+
+
+def _may_claim(change: Change) -> bool:
+    """Whether a host that exists may be given a further name."""
+    return change.rename is not None or bool(change.values.get("wildcard"))
+
+
+def _moved(changes: Iterable[Change], hosts: Mapping[str, Host], related: Mapping[int, Sequence[Related]]) -> set[str]:
+    """Where related names would stand when their hosts are renamed."""
+    return {
+        moved_name(name, change.fqdn, change.rename).fqdn
+        for change in changes
+        if change.rename is not None and change.fqdn in hosts
+        for name in related.get(hosts[change.fqdn].id, ())
+    }
+
+
+# ---- writing
+
+
+def write(connection: Connection, judge: Judge, results: list[Result], actor: str, source: str | None) -> Written:
+    """Write what was judged; results that wait for DNS are pending. IntegrityError when a name was taken meanwhile."""
+    rows = judge.rows
+    leaving = bulk.aside(connection, lambda: [name for row in rows for name in _leaving(row, judge.known)])
+    bulk.delete_hosts(connection, [row.before.id for row in rows if row.before and row.now is None])
+    bulk.add_removals(connection, leaving)
+    arrived = [row.now.fqdn for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
+    ours = bulk.reclaim(connection, arrived + [f"*.{h.fqdn}" for h in _new_wildcards(rows)])
+    _update(connection, rows, ours, judge.known)
+    _insert(connection, [row for row in rows if row.before is None and row.now], ours)
+    bulk.add_events(connection, actor, source, judge.events)
+    for result in results:
+        if result.follow and result.status is Status.APPLIED:
+            result.status = Status.PENDING
+    follow: dict[int, dict[int, None]] = {}
+    for result in results:
+        if result.follow and result.row and (host := result.row.now):
+            follow.setdefault(host.domain_id, {})[host.id] = None
+    return Written(results, {d: list(ids) for d, ids in follow.items()}, frozenset(name.domain_id for name in leaving))
+
+
+def _leaving(row: Row, known: Known) -> Iterable[Leaving]:
+    """The names at which the host stands no longer."""
+    host = row.before
+    if host is None or row.now is host:
+        return
+    if row.now is not None and host.conflict is not None and not host.claimed:
+        return  # it stands nowhere
+    standing = records(host, known.related.get(host.id, ()))
+    if row.now is not None and row.now.fqdn == host.fqdn:
+        standing = [n for n in standing if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
+    for name in standing:
+        row.left.add(host.domain_id)
+        yield Leaving(host.domain_id, *name, exact=not host.claimed)
+
+
+def _new_wildcards(rows: Iterable[Row]) -> Iterable[Host]:
+    return (r.now for r in rows if r.before and r.now and r.now.wildcard and not r.before.wildcard)
+
+
+def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: Known) -> None:
+    shown: dict[int, dict[str, Any]] = {}
+    others: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        before, now = row.before, row.now
+        if before is None or now is None or now is before:
+            continue
+        values = {name: getattr(now, name) for name in COLUMNS if getattr(now, name) != getattr(before, name)}
+        if "fqdn" in values:
+            values |= {"claimed": now.fqdn in ours, "conflict": None}
+        (shown if fields.SHOWN_BY_DNS & values.keys() else others)[before.id] = values
+        if "owner_id" in values:
+            edits.leave_keys_of_others(connection, before.id, now.owner_id)
+        if "fqdn" in values and known.related.get(before.id):
+            edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
+    unclaimed = [row.before.id for row in rows if row.before and not row.before.claimed and row.before.id in shown]
+    bulk.update_hosts(connection, shown, unclaimed)
+    bulk.set_hosts(connection, {host_id: values for host_id, values in others.items() if values})
+
+
+def _insert(connection: Connection, rows: Sequence[Row], ours: set[str]) -> None:
+    new = [row.now for row in rows if row.now]
+    values = bulk.aside(connection, lambda: [(*_new_values(host), host.fqdn in ours) for host in new])
+    ids = bulk.insert_hosts(connection, (*NEW_COLUMNS, "claimed"), values)
+    for row in rows:
+        if row.now is not None:
+            row.now = row.now._replace(id=ids[row.now.fqdn])
+
+
+_new_values = attrgetter(*NEW_COLUMNS)

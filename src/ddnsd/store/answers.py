@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What calls with an Idempotency-Key were answered; kept for a day."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ddnsd.store import queries
+from ddnsd.store.tables import answers
+
+KEPT_MICROSECONDS = 86_400 * 1_000_000
+
+_OPEN, _FINAL = "~", "="
+
+
+class Answer(NamedTuple):
+    """An answer, and the SHA-256 of the call's body; `final` once name servers have had their say."""
+
+    body_hash: bytes
+    text: str
+    final: bool
+    created: int
+
+
+def reserve(connection: Connection, key_hash: bytes, body_hash: bytes) -> Answer | None:
+    """Take the key for this transaction's answer; answers what a former call with it was answered, if there is one.
+
+    Another transaction with the same key waits for the end of this one.
+    """
+    moment = queries.now()
+    connection.execute(delete(answers).where(answers.c.created < moment - KEPT_MICROSECONDS))
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    values = {"key_hash": key_hash, "body_hash": body_hash, "answer": "", "created": moment}
+    if connection.execute(make(answers).values(**values).on_conflict_do_nothing()).rowcount:
+        return None
+    return find(connection, key_hash)
+
+
+def find(connection: Connection, key_hash: bytes) -> Answer | None:
+    """The answer under that key."""
+    query = select(answers.c.body_hash, answers.c.answer, answers.c.created).where(answers.c.key_hash == key_hash)
+    row = connection.execute(query).first()
+    return Answer(row.body_hash, row.answer[1:], row.answer[:1] == _FINAL, row.created) if row else None
+
+
+def write(connection: Connection, key_hash: bytes, text: str, *, final: bool) -> None:
+    """Keep the answer under a key that is reserved."""
+    answer = (_FINAL if final else _OPEN) + text
+    connection.execute(update(answers).where(answers.c.key_hash == key_hash).values(answer=answer))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows read to be changed, and the changes that updates of addresses never need."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, select, update
+
+from ddnsd.store import queries, rows
+from ddnsd.store.tables import domains, hosts, key_hosts, keys, related, removals, tokens, users
+
+
+def locked_host(connection: Connection, fqdn: str) -> rows.Host | None:
+    """The host, which nobody else changes until the transaction ends."""
+    query = queries.HOST.where(hosts.c.fqdn == fqdn).with_for_update(key_share=True, of=hosts)
+    row = connection.execute(query).first()
+    return rows.Host._make(row) if row else None
+
+
+def locked_domain(connection: Connection, name: str) -> rows.Domain | None:
+    """The domain, in which nobody registers until the transaction ends."""
+    row = connection.execute(queries.DOMAIN.where(domains.c.name == name).with_for_update(of=domains)).first()
+    return rows.Domain._make(row) if row else None
+
+
+def locked_user(connection: Connection, name: str) -> rows.User | None:
+    """The user, to whom nobody gives anything until the transaction ends."""
+    row = connection.execute(queries.USER.where(users.c.name == name).with_for_update()).first()
+    return rows.User._make(row) if row else None
+
+
+# ---- hosts
+
+
+def leaving(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of the full names that are about to leave the zone: they stand there as ours."""
+    waiting = removals.c.fqdn.in_(names), removals.c.dirty_since.is_not(None), ~removals.c.exact
+    return set(connection.scalars(select(removals.c.fqdn).where(*waiting)))
+
+
+def rename_related(connection: Connection, host_id: int, before: str, after: str) -> None:
+    """Names below a host move with it."""
+    for name in queries.related_of(connection, [host_id]).get(host_id, ()):
+        moved = name.fqdn.removesuffix(before) + after
+        connection.execute(update(related).where(related.c.id == name.id).values(fqdn=moved))
+
+
+def leave_keys_of_others(connection: Connection, host_id: int, owner_id: int) -> None:
+    """Only its owner's keys update a host."""
+    others = select(keys.c.id).where(keys.c.owner_id != owner_id)
+    connection.execute(delete(key_hosts).where(key_hosts.c.host_id == host_id, key_hosts.c.key_id.in_(others)))
+
+
+# ---- domains
+
+
+def has_hosts(connection: Connection, domain_id: int) -> bool:
+    """Whether the domain has a host."""
+    return bool(connection.scalar(select(exists().where(hosts.c.domain_id == domain_id))))
+
+
+def is_being_left(connection: Connection, domain_id: int) -> bool:
+    """Whether names are still to leave the domain's zone."""
+    waiting = removals.c.domain_id == domain_id, removals.c.dirty_since.is_not(None)
+    return bool(connection.scalar(select(exists().where(*waiting))))
+
+
+def set_domain(connection: Connection, domain_id: int, **values: Any) -> None:
+    """Change columns of a domain."""
+    connection.execute(update(domains).where(domains.c.id == domain_id).values(**values))
+
+
+def delete_domain(connection: Connection, domain_id: int) -> None:
+    """Delete the row, with the memory of what left the zone."""
+    connection.execute(delete(domains).where(domains.c.id == domain_id))
+
+
+# ---- accounts
+
+
+def owns_something(connection: Connection, user_id: int) -> bool:
+    """Whether the user has a host or a domain."""
+    has_host = select(exists().where(hosts.c.owner_id == user_id))
+    has_domain = select(exists().where(domains.c.owner_id == user_id))
+    return bool(connection.scalar(has_host)) or bool(connection.scalar(has_domain))
+
+
+def set_user(connection: Connection, user_id: int, **values: Any) -> None:
+    """Change columns of a user."""
+    connection.execute(update(users).where(users.c.id == user_id).values(**values))
+
+
+def delete_user(connection: Connection, user_id: int) -> None:
+    """Delete the row, with the user's tokens and keys."""
+    connection.execute(delete(users).where(users.c.id == user_id))
+
+
+def delete_token(connection: Connection, token_id: int) -> None:
+    """Delete the row."""
+    connection.execute(delete(tokens).where(tokens.c.id == token_id))
+
+
+def delete_key(connection: Connection, key_id: int) -> None:
+    """Delete the row; its hosts stay."""
+    connection.execute(delete(keys).where(keys.c.id == key_id))

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for many acknowledgements at once, for as long as name servers go on answering."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Tally(Generic[K]):
+    """What became of each of many futures: `outcomes` holds those that have ended, with their error or None."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[K, BaseException | None] = {}
+        self._open: dict[K, asyncio.Future[None]] = {}
+        self._all_ended = asyncio.Event()
+
+    def future(self, key: K) -> asyncio.Future[None]:
+        """A future whose end counts under `key`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(partial(self._ended, key))
+        self._open[key] = future
+        return future
+
+    async def wait(self, seconds: float, most: float, progress: Callable[[], int]) -> None:
+        """Wait until all have ended: `seconds`, as long again while `progress` moves, and `most` altogether.
+
+        What has not ended then is cancelled.
+        """
+        end = asyncio.get_running_loop().time() + most
+        while self._open:
+            before = progress()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._all_ended.wait()
+            except TimeoutError:
+                if progress() == before or asyncio.get_running_loop().time() >= end:
+                    break
+        for future in self._open.values():
+            future.cancel()
+
+    def _ended(self, key: K, future: asyncio.Future[None]) -> None:
+        if future.cancelled():
+            return
+        self.outcomes[key] = future.exception()
+        del self._open[key]
+        if not self._open:
+            self._all_ended.set()

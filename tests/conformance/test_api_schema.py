@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The description of `/api` is complete and exact: requests made from it find no answer that it does not describe."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from parts.service import Service, dev
+
+SEED = 20
+
+CONFIGURATION = """
+hooks = "{hooks}"
+seed = {seed}
+
+[headers]
+Authorization = "Bearer {token}"
+
+[generation]
+max-examples = 12
+database = "none"
+
+[checks]
+positive_data_acceptance.expected-statuses = ["2xx", 403, 404, 409, 412, 422]
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422]
+"""
+
+
+def test_requests_made_from_the_description(
+    tmp_path: Path, store_settings: Callable[[], dict[str, str]]
+) -> None:  # fmt: skip
+    with dev(tmp_path / "service", **store_settings()) as service:
+        service.register("known")
+        done = _schemathesis(service, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        operations = sum(len(methods) for methods in service.get("/api/schema/").json()["paths"].values())
+        assert f"Tested: {operations}\n" in done.stdout
+        assert "unexpected error" not in service.log.read_text()
+
+
+def _schemathesis(service: Service, folder: Path) -> subprocess.CompletedProcess[str]:
+    hooks = Path(__file__).parents[1] / "parts" / "openapi_hooks.py"
+    file = folder / "schemathesis.toml"
+    file.write_text(CONFIGURATION.format(hooks=hooks, seed=SEED, token=service.admin_token))
+    program = Path(sys.executable).parent / "schemathesis"
+    command = [program, "--config-file", file, "run", f"{service.url}/api/schema/", "--no-color", "--checks", "all"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many changes judged in order, without a store and without a name server."""
+
+from typing import Any
+
+import pytest
+
+from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken
+from ddnsd.registry.judging import BLANK, Change, Differs, Judge, Known, OtherFailed, Result, Status, Verb
+from ddnsd.registry.policy import Policy
+from ddnsd.store.rows import Domain, Host, Related
+
+ZONE, OTHER_ZONE = "dyn.example.org", "lab.example.org"
+ME, SOMEBODY = 1, 2
+
+
+def domain(number: int, name: str, **values: Any) -> Domain:
+    fields: dict[str, Any] = dict.fromkeys(Domain._fields)
+    return Domain(**fields | {"id": number, "name": name, "available": True, "private_addresses": True} | values)
+
+
+def host(number: int, label: str, zone: str = ZONE, **values: Any) -> Host:
+    known = {"id": number, "fqdn": f"{label}.{zone}", "name": label, "domain": zone, "owner_id": ME, "claimed": True}
+    return BLANK._replace(**{"domain_id": 1 if zone == ZONE else 2, **known, **values})
+
+
+class Rights:
+    """The user ME may all with their own hosts, and register in every domain but `closed`."""
+
+    user_id = ME
+    oversight = False
+
+    def may(self, verb: Verb, host: Host) -> bool:
+        return host.owner_id == ME
+
+    def may_register(self, domain: Domain, fqdn: str) -> bool:
+        return not domain.name.startswith("closed")
+
+
+DOMAINS = {d.name: d for d in (domain(1, ZONE), domain(2, OTHER_ZONE), domain(3, "closed.example.org"))}
+SERVERS: dict[int, frozenset[str] | None] = {1: frozenset({f"ns.{ZONE}"}), 2: frozenset(), 3: frozenset()}
+
+
+def judge(*hosts: Host, **known: Any) -> Judge:
+    facts: dict[str, Any] = {"domains": DOMAINS, "servers": SERVERS, "hosts": {h.fqdn: h for h in hosts}} | known
+    return Judge(Known(**facts), Rights(), Policy(), lambda n, _: (f"secret{n}", f"hash{n}".encode()), tls=True)
+
+
+def create(label: str, **values: Any) -> Change:
+    return Change(Verb.CREATE, f"{label}.{ZONE}", values)
+
+
+def update(label: str, rename: str | None = None, expected: dict[str, Any] | None = None, **values: Any) -> Change:
+    return Change(Verb.UPDATE, f"{label}.{ZONE}", values, f"{rename}.{ZONE}" if rename else None, expected or {})
+
+
+def delete(label: str) -> Change:
+    return Change(Verb.DELETE, f"{label}.{ZONE}")
+
+
+def outcome(result: Result) -> str | type[Exception]:
+    return type(result.error) if result.error else result.status.value
+
+
+def judged(one: Judge, *changes: Change, atomic: bool = False) -> list[str | type[Exception]]:
+    return [outcome(result) for result in one.judge(changes, atomic=atomic)]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (create("new", ipv4="192.0.2.1"), "applied"),
+        (create("a"), Taken),
+        (create("nas.a"), Taken),
+        (create("x.theirs"), Invalid),
+        (create("x.a"), "applied"),
+        (create("ns"), Invalid),
+        (create("-"), Invalid),
+        (Change(Verb.CREATE, ZONE), Invalid),
+        (Change(Verb.CREATE, "x.closed.example.org"), Invalid),
+        (Change(Verb.CREATE, "x.nowhere.example"), Invalid),
+        (update("a", ipv4="192.0.2.2"), "applied"),
+        (update("a", ipv4="192.0.2.1"), "unchanged"),
+        (update("a", comment=None), "unchanged"),
+        (update("a"), "unchanged"),
+        (update("a", expected={"ipv4": "192.0.2.1", "labels": {}}, comment="x"), "applied"),
+        (update("a", expected={"ipv4": None}, comment="x"), Differs),
+        (update("a", rename="a"), "unchanged"),
+        (update("a", rename="theirs"), Taken),
+        (update("a", rename="x.theirs"), Invalid),
+        (update("a", rename="ns"), Invalid),
+        (update("theirs", comment="x"), NoHost),
+        (update("unknown", comment="x"), NoHost),
+        (update("blocked", comment="x"), Blocked),
+        (update("a", owner="nobody"), Invalid),
+        (delete("a"), "applied"),
+        (delete("blocked"), Blocked),
+        (delete("theirs"), NoHost),
+        (Change(Verb.ROTATE, f"a.{ZONE}"), "applied"),
+        (Change(Verb.ROTATE, f"theirs.{ZONE}"), NoHost),
+        (Change(Verb.CREATE, f"x.{ZONE}", problem=Invalid(ttl="no")), Invalid),
+    ],
+)
+def test_one_change(change: Change, expected: str | type[Exception]) -> None:
+    hosts = host(1, "a", ipv4="192.0.2.1"), host(2, "theirs", owner_id=SOMEBODY), host(3, "blocked", abuse_blocked=True)
+    related = {1: [Related(1, 1, f"nas.a.{ZONE}", "::7")]}
+    one = judge(*hosts, related=related, related_names={f"nas.a.{ZONE}"}, users={"me": ME})
+    (result,) = one.judge([change], atomic=False)
+    assert outcome(result) == expected
+    changed = [row for row in one.rows if row.now is not row.before]
+    assert len(changed) == (1 if expected == "applied" else 0)
+    assert bool(one.events) is (expected == "applied")
+    assert (result.secret is not None) is (expected == "applied" and change.verb in (Verb.CREATE, Verb.ROTATE))
+
+
+def test_a_new_host() -> None:
+    one = judge()
+    values = {"ipv6": "2001:db8::7", "wildcard": True, "ttl": 300, "labels": {"b": "2", "a": "1"}, "stack": "s"}
+    (result,) = one.judge([create("x.y", **values)], atomic=False)
+    assert result.row is not None
+    new = result.row.now
+    assert new is not None
+    assert (new.fqdn, new.name, new.domain_id, new.owner_id) == (f"x.y.{ZONE}", "x.y", 1, ME)
+    assert (new.ipv4, new.ipv6, new.prefix, new.tls_ipv6) == (None, "2001:db8::7", "2001:db8::/64", True)
+    assert (new.wildcard, new.ttl, new.labels, new.stack) == (True, 300, '{"a":"1","b":"2"}', "s")
+    assert (result.secret, new.secret_hash) == ("secret0", b"hash0")
+
+
+def test_each_change_sees_the_ones_before_it() -> None:
+    one = judge(host(1, "a"), host(2, "b"))
+    changes = (
+        create("a"), delete("a"), create("a", comment="new"), update("a", expected={"comment": "new"}, ttl=60),
+        update("b", rename="c"), update("b", comment="gone"), create("b"), delete("c"), delete("c"),
+    )  # fmt: skip
+    assert judged(one, *changes) == [
+        Taken, "applied", "applied", "applied", "applied", NoHost, "applied", "applied", NoHost,
+    ]  # fmt: skip
+    left = {(row.before.fqdn if row.before else None, row.now.fqdn if row.now else None) for row in one.rows}
+    assert left == {
+        (f"a.{ZONE}", None), (f"b.{ZONE}", None), (None, f"a.{ZONE}"), (None, f"b.{ZONE}"),
+    }  # fmt: skip
+
+
+def test_a_name_below_a_host_that_goes_in_the_same_call() -> None:
+    theirs = host(1, "a", owner_id=SOMEBODY)
+    assert judged(judge(theirs), create("x.a")) == [Invalid]
+    assert judged(judge(host(1, "a")), delete("a"), create("x.a")) == ["applied", "applied"]
+
+
+def test_atomic_changes_fail_together() -> None:
+    one = judge(host(1, "a"))
+    assert judged(one, create("x"), delete("a"), delete("unknown"), atomic=True) == [OtherFailed, OtherFailed, NoHost]
+    assert (one.rows, one.events) == ([], [])
+    assert judged(judge(host(1, "a")), create("x"), delete("a"), atomic=True) == ["applied", "applied"]
+
+
+# ---- names that hosts take without a message's prerequisite
+
+
+def test_names_to_ask_for() -> None:
+    hosts = host(1, "a"), host(2, "b", wildcard=True)
+    one = judge(*hosts)
+    assert judged(one, update("a", wildcard=True), update("b", rename="c"), create("d", wildcard=True)) == [
+        "applied", "applied", "applied",
+    ]  # fmt: skip
+    claims = {(1, f"{name}.{ZONE}") for name in ("*.a", "c", "*.c")}
+    assert (one.claims, one.unasked) == (claims, True)
+    two = judge(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}"})
+    assert judged(two, update("a", wildcard=True), update("b", rename="c")) == [Taken, "applied"]
+    assert not two.unasked
+
+
+def test_names_that_we_leave_need_not_be_asked_for() -> None:
+    one = judge(host(1, "a", wildcard=True), host(2, "b"), leaving={f"c.{ZONE}"})
+    changes = delete("a"), update("b", rename="a", wildcard=True), update("a", rename="c", wildcard=False)
+    assert judged(one, *changes) == ["applied"] * 3
+    assert (one.claims, one.unasked) == (set(), False)
+    unclaimed = judge(host(1, "a", claimed=False), host(2, "b"))
+    assert judged(unclaimed, delete("a"), update("b", rename="a")) == ["applied"] * 2
+    assert unclaimed.claims == {(1, f"a.{ZONE}")}
+
+
+def test_a_silent_name_server_fails_what_depends_on_it() -> None:
+    one = judge(host(1, "a"), servers=SERVERS | {1: None}, silent={1})
+    changes = create("x"), update("a", rename="x"), update("a", wildcard=True), update("a", ipv4="192.0.2.1")
+    assert judged(one, *changes) == [NotPublished, NotPublished, NotPublished, "applied"]
+
+
+def test_what_has_to_follow() -> None:
+    one = judge(host(1, "a", ipv4="192.0.2.1"), host(2, "b"))
+    changes = [
+        update("a", comment="x"), update("a", ipv4="192.0.2.1"), update("b", ttl=60), delete("b"), create("c"),
+        update("a", comment="x"), Change(Verb.ROTATE, f"a.{ZONE}"),
+    ]  # fmt: skip
+    found = one.judge(changes, atomic=False)
+    assert [r.follow for r in found] == [False, True, True, True, True, False, False]
+    assert [r.status for r in found[:2]] == [Status.APPLIED, Status.UNCHANGED]

@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plain mappings, as YAML, JSON or an inventory hold them → declarations.
+
+    version: 1
+    server: URL
+    stack: NAME
+    defaults: {domain, ttl, comment, labels, wildcard, secret}
+    domains: {NAME: {public, comment, ttl, group, available, adopt}}
+    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, secret, moved_from, adopt, fqdn}}
+
+A host that is declared is declared in full: a field that is not named has the default, or else no value (wildcard:
+false). Null is no value, also where there is a default; of a host's labels and the default ones each name counts by
+itself. With the addresses the other family decides:
+
+    ipv4        ipv6        ipv4 becomes    ipv6 becomes
+    -           -           KEEP            KEEP
+    literal     -           literal         None
+    dynamic     -           DYNAMIC         KEEP
+    null        -           None            KEEP
+
+and the same with the families exchanged. A domain is declared in full too, but for `available`, which is kept.
+Everything that is wrong is reported at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import replace
+from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
+
+from . import names
+from .errors import DeclarationError, Location, Problem
+from .model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, Mark, SecretSpec
+
+T = TypeVar("T")
+Path = Tuple[Any, ...]
+"""The keys on the way to a place, as they stand in the data."""
+Locate = Callable[[Path], "Location | None"]
+"""The place of the key at a path, or of the value where only that is known."""
+
+_TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
+_DEFAULTS = ("domain", "ttl", "comment", "labels", "wildcard", "secret")
+_ADDRESSES: dict[str, Callable[[Any], str]] = {"ipv4": names.ipv4, "ipv6": names.ipv6}
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    "wildcard": names.flag,
+    "comment": names.comment,
+    "ttl": names.ttl,
+    "labels": names.labels,
+}
+_HOST = (*_ADDRESSES, *_PLAIN, "secret", "moved_from", "adopt", "fqdn")
+_DOMAIN: dict[str, Callable[[Any], Any]] = {
+    "public": names.flag,
+    "comment": names.comment,
+    "ttl": names.ttl,
+    "group": names.group,
+    "available": names.flag,
+    "adopt": names.flag,
+}
+_NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
+_NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def declaration(data: Any, *, default_domain: str | None = None, locate: Locate = lambda _path: None) -> Declaration:
+    """What a document declares. `default_domain` counts where it names none. Raises DeclarationError."""
+    reader = _Reader(locate)
+    declared = reader.document(data, default_domain)
+    reader.problems += _clashes(declared.hosts.values())
+    reader.finish()
+    return declared
+
+
+def host_spec(
+    fqdn: Any, options: Mapping[str, Any], *, default_domain: str | None = None, locate: Locate = lambda _path: None
+) -> HostSpec:
+    """One host with only some fields declared: what `options` does not hold is KEEP. Raises DeclarationError."""
+    reader = _Reader(locate)
+    domain = reader.default_domain(("domain",), default_domain, None)
+    name = reader.value(("fqdn",), lambda value: names.host_name(value, domain), fqdn, "")
+    reader.known_keys((), options, tuple(key for key in _HOST if key != "fqdn"))
+    spec = reader.host((), name, options, {}, domain)
+    reader.finish()
+    return spec
+
+
+def merge(declarations: Sequence[Declaration]) -> Declaration:
+    """Several documents as one. Raises DeclarationError for what is declared twice, and for two stacks or servers."""
+    problems: list[Problem] = []
+    stack = _agreed("stack", declarations, problems)
+    server = _agreed("server", declarations, problems)
+    hosts = _united("host", [d.hosts for d in declarations], problems)
+    domains = _united("domain", [d.domains for d in declarations], problems)
+    problems += _clashes(hosts.values())
+    if problems:
+        raise DeclarationError(problems)
+    where = declarations[0].where if declarations else None
+    return Declaration(stack, server, hosts, domains, where)
+
+
+def _agreed(key: str, declarations: Sequence[Declaration], problems: list[Problem]) -> str | None:
+    naming = [d for d in declarations if getattr(d, key) is not None]
+    for other in naming[1:]:
+        first, value = getattr(naming[0], key), getattr(other, key)
+        if value != first:
+            place = f" (at {naming[0].where})" if naming[0].where else ""
+            problems.append(Problem(f"{key} is {value} here and {first} elsewhere{place}", other.where, "keep one"))
+    return getattr(naming[0], key) if naming else None
+
+
+def _united(kind: str, parts: Iterable[Mapping[str, Any]], problems: list[Problem]) -> dict[str, Any]:
+    united: dict[str, Any] = {}
+    for part in parts:
+        for name, spec in part.items():
+            if name in united:
+                problems.append(_twice(kind, name, spec.where, united[name].where))
+            else:
+                united[name] = spec
+    return united
+
+
+def _twice(kind: str, name: str, where: Location | None, first: Location | None) -> Problem:
+    return Problem(f"{kind} {name} is declared twice", where, f"first at {first}" if first else "remove one")
+
+
+def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
+    """What is wrong with hosts together: former names that are in use, secrets in one file."""
+    problems: list[Problem] = []
+    by_name = {spec.fqdn: spec for spec in hosts}
+    files: dict[str, HostSpec] = {}
+    sources: dict[str, HostSpec] = {}
+    for spec in by_name.values():
+        if spec.secret is not None and spec.secret.kind == "file":
+            other = files.setdefault(spec.secret.path, spec)
+            if other is not spec:
+                text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
+                problems.append(Problem(text, spec.where, "name a file for each"))
+        if spec.moved_from is not None:
+            other = sources.setdefault(spec.moved_from, spec)
+            if other is not spec:
+                text = f"{other.fqdn} and {spec.fqdn} are both moved from {spec.moved_from}"
+                problems.append(Problem(text, spec.where, "keep `moved_from` at one of them"))
+            if spec.moved_from in by_name:
+                text = f"{spec.fqdn} is moved from {spec.moved_from}, which is declared too"
+                problems.append(Problem(text, spec.where, "remove `moved_from`, or the old host"))
+    return problems
+
+
+class _Reader:
+    """Reads one document and collects its problems."""
+
+    def __init__(self, locate: Locate) -> None:
+        self.locate = locate
+        self.problems: list[Problem] = []
+
+    def finish(self) -> None:
+        """Raises DeclarationError if anything is wrong."""
+        if self.problems:
+            raise DeclarationError(self.problems)
+
+    def report(self, path: Path, text: str, hint: str = "") -> None:
+        """Keep a problem; its text begins with the path."""
+        subject = ".".join(map(str, path))
+        self.problems.append(Problem(f"{subject}: {text}" if subject else text, self.locate(path), hint))
+
+    def value(self, path: Path, parse: Callable[[Any], T], value: Any, otherwise: T) -> T:
+        """The parsed value, or `otherwise` with a problem."""
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.report(path, str(error))
+            return otherwise
+
+    def known_keys(self, path: Path, given: Mapping[Any, Any], known: Sequence[str]) -> None:
+        """Report each key that is not known."""
+        for key in given:
+            if key not in known:
+                close = difflib.get_close_matches(str(key), known, 1)
+                hint = f"did you mean `{close[0]}`?" if close else "known: " + ", ".join(known)
+                self.report((*path, key), "unknown key", hint)
+
+    def mapping(self, path: Path, value: Any) -> Mapping[Any, Any]:
+        """The value, which must be a mapping or null."""
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.report(path, f"must be a mapping, not {names.kind(value)}")
+            return {}
+        return value
+
+    def document(self, data: Any, default_domain: str | None) -> Declaration:
+        """A whole document."""
+        top = self.mapping((), data)
+        if self.problems:
+            return Declaration()
+        self.known_keys((), top, _TOP)
+        self.version(top)
+        stack = self.optional(top, "stack", names.stack)
+        server = self.optional(top, "server", names.server_url)
+        given = self.mapping(("defaults",), top.get("defaults"))
+        self.known_keys(("defaults",), given, _DEFAULTS)
+        domain = self.default_domain(("domain",), default_domain, None)
+        domain = self.default_domain(("defaults", "domain"), given.get("domain"), domain)
+        defaults = self.defaults(given)
+        domains = self.domains(self.mapping(("domains",), top.get("domains")))
+        hosts = self.hosts(self.mapping(("hosts",), top.get("hosts")), defaults, domain)
+        return Declaration(stack, server, hosts, domains, self.locate(()))
+
+    def version(self, top: Mapping[Any, Any]) -> None:
+        """Only version 1 is known."""
+        version = top.get("version")
+        if version is None:
+            self.report(("version",), "is missing", "write `version: 1`")
+        elif isinstance(version, bool) or version not in (1, "1"):
+            self.report(("version",), f"must be 1, not {version!r}", "a later version of this program may read it")
+
+    def optional(self, top: Mapping[Any, Any], key: str, parse: Callable[[Any], str]) -> str | None:
+        """A text that may be missing or null."""
+        return None if top.get(key) is None else self.value((key,), parse, top[key], "")
+
+    def default_domain(self, path: Path, value: Any, otherwise: str | None) -> str | None:
+        """The domain of names without a dot; a wrong one is reported once, not again with each name."""
+        return otherwise if value is None else self.value(path, names.domain_name, value, "invalid")
+
+    def defaults(self, given: Mapping[Any, Any]) -> dict[str, Any]:
+        """Field → value, of those named with one; the secret as a template."""
+        found = {
+            key: self.value(("defaults", key), parse, given[key], None)
+            for key, parse in _PLAIN.items()
+            if given.get(key) is not None
+        }
+        if given.get("secret") is not None:
+            template = self.secret(("defaults", "secret"), given["secret"])
+            if template and template.kind == "file" and not _PLACEHOLDER.search(template.path):
+                self.report(("defaults", "secret", "file"), "is one file for all hosts", "put {name} or {fqdn} in it")
+            found["secret"] = template
+        return {key: value for key, value in found.items() if value is not None}
+
+    def secret(self, path: Path, value: Any) -> SecretSpec | None:
+        """A secret's place, its placeholders unreplaced; None for null or with a problem."""
+        given = self.mapping(path, value)
+        self.known_keys(path, given, ("file", "vault"))
+        named = [key for key in ("file", "vault") if given.get(key) is not None]
+        if len(named) != 1:
+            if isinstance(value, Mapping):
+                self.report(path, "needs either `file` or `vault`")
+            return None
+        where = self.value((*path, named[0]), names.text, given[named[0]], "")
+        for placeholder in _PLACEHOLDER.findall(where):
+            if placeholder not in ("name", "fqdn"):
+                self.report((*path, named[0]), f"unknown placeholder {{{placeholder}}}", "known: {name}, {fqdn}")
+        return SecretSpec(named[0], where)
+
+    def domains(self, given: Mapping[Any, Any]) -> dict[str, DomainSpec]:
+        """The declared domains, by name."""
+        found: dict[str, DomainSpec] = {}
+        for key, value in given.items():
+            path = ("domains", key)
+            name = self.value(path, names.domain_name, key, "")
+            options = self.mapping(path, value)
+            self.known_keys(path, options, tuple(_DOMAIN))
+            fields = dict(_NO_DOMAIN_OPTIONS)
+            for option, item in options.items():
+                if option in _DOMAIN and item is not None:
+                    fields[option] = self.value((*path, option), _DOMAIN[option], item, None)
+            self.keep("domain", found, DomainSpec(name, where=self.locate(path), **fields))
+        return found
+
+    def keep(self, kind: str, found: dict[str, Any], spec: Any) -> None:
+        """Add a spec by its name, which must be new; a name that is wrong has been reported."""
+        name = spec.fqdn if isinstance(spec, HostSpec) else spec.name
+        if name in found:
+            self.problems.append(_twice(kind, name, spec.where, found[name].where))
+        elif name:
+            found[name] = spec
+
+    def hosts(self, given: Mapping[Any, Any], defaults: Mapping[str, Any], domain: str | None) -> dict[str, HostSpec]:
+        """The declared hosts, by full name."""
+        found: dict[str, HostSpec] = {}
+        nothing = {**_NOTHING, "labels": {}, **defaults}
+        for key, value in given.items():
+            path = ("hosts", key)
+            options = self.mapping(path, value)
+            self.known_keys(path, options, _HOST)
+            own, place = (options["fqdn"], (*path, "fqdn")) if options.get("fqdn") is not None else (key, path)
+            name = self.value(place, lambda given_name: names.host_name(given_name, domain), own, "")
+            self.keep("host", found, self.host(path, name, options, nothing, domain))
+        return found
+
+    def host(
+        self, path: Path, name: str, options: Mapping[Any, Any], otherwise: Mapping[str, Any], domain: str | None
+    ) -> HostSpec:
+        """One host; `otherwise` has the values of fields that are not named, KEEP where it has none."""
+        fields: dict[str, Any] = dict(otherwise)
+        for key, value in options.items():
+            parse = _PLAIN.get(key)
+            if parse is not None:
+                fields[key] = _NOTHING[key] if value is None else self.value((*path, key), parse, value, None)
+        if otherwise.get("labels") and options.get("labels") is not None:
+            fields["labels"] = {**otherwise["labels"], **(fields["labels"] or {})}
+        fields.update(self.addresses(path, options, full=bool(otherwise)))
+        if "secret" in options:
+            fields["secret"] = self.secret((*path, "secret"), options["secret"])
+        if fields.get("secret") is not None:
+            fields["secret"] = _filled(fields["secret"], name)
+        if options.get("adopt") is not None:
+            fields["adopt"] = self.value((*path, "adopt"), names.flag, options["adopt"], False)
+        if options.get("moved_from") is not None:
+            fields["moved_from"] = self.former(path, name, options["moved_from"], domain)
+        return HostSpec(name, where=self.locate(path), **fields)
+
+    def former(self, path: Path, name: str, value: Any, domain: str | None) -> str | None:
+        """The full former name."""
+        place = (*path, "moved_from")
+        former = self.value(place, lambda given: names.host_name(given, domain), value, "")
+        if former and former == name:
+            self.report(place, "is the host's own name", "remove it")
+            return None
+        return former or None
+
+    def addresses(self, path: Path, options: Mapping[Any, Any], *, full: bool) -> dict[str, str | Mark | None]:
+        """Both families, by the table above; with `full` False a family that is not named is kept."""
+        found: dict[str, str | Mark | None] = {}
+        for family, parse in _ADDRESSES.items():
+            if family in options:
+                found[family] = self.address((*path, family), parse, options[family])
+        if len(found) == 1 and full and isinstance(next(iter(found.values())), str):
+            found = {"ipv4": None, "ipv6": None, **found}
+        return found
+
+    def address(self, path: Path, parse: Callable[[Any], str], value: Any) -> str | Mark | None:
+        """An address, DYNAMIC or None."""
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip().lower() == "dynamic":
+            return DYNAMIC
+        try:
+            return parse(value)
+        except ValueError as error:
+            like = isinstance(value, str) and difflib.get_close_matches(value.lower(), ["dynamic"])
+            self.report(path, str(error), "did you mean `dynamic`?" if like else "")
+            return KEEP
+
+
+def _filled(template: SecretSpec, fqdn: str) -> SecretSpec:
+    if "{" not in template.path:
+        return template
+    path = template.path.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)
+    return replace(template, path=path)

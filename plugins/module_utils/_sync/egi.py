@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""EGI's Dynamic DNS API: `/nic/*`, GET alone, also for what changes something.
+
+Nothing but an address is edited in place: everything else is a new registration, with a new secret. Domains are not
+made here. The stack stands in the comment (`marker`). A registration takes one address; without any the service takes
+the caller's own, which is all right for a `dynamic` host, whose updater replaces it.
+
+A GET that changes something is never repeated blindly: when its answer is lost, the list of hosts is looked at first.
+There are no preconditions either: they are judged by a list that is at most `LOOK` seconds old.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from dataclasses import replace
+from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
+
+from . import marker
+from .api import Done, Response, Transport, object_in, refused, said, unauthorized
+from .changes import Action, Change
+from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
+from .model import UNKNOWN, Capabilities, Domain, Host, Registered
+from .recheck import moved, plain
+from .words import judge
+
+T = TypeVar("T")
+
+FAMILIES = ("ipv4", "ipv6")
+LOOK = 2.0
+TRIES = 3
+_HOST = frozenset(Host.__dataclass_fields__) - {"facts"}
+_DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts"}
+_MEANINGS = {
+    "nohost": "there is no such host, or it is not yours",
+    "nxdomain": "there is no such domain, or it is not yours to use, or it is not available",
+    "formerr": "the server does not accept this name",
+    "abuse": "the server has blocked the host for abuse",
+}
+
+
+class EgiServer:
+    """`Server` of EGI's API, and of whatever else speaks it."""
+
+    capabilities = Capabilities(
+        server="EGI Dynamic DNS",
+        fields=frozenset({"ipv4", "ipv6", "wildcard", "comment", "stack"}),
+        edits=frozenset(FAMILIES),
+        clears=False,
+        bulk=False,
+        domains=False,
+        verifies=False,
+    )
+
+    def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+        self._transport, self._clock = transport, clock
+        self._lock = threading.Lock()
+        self._seen: Registered = Registered()
+        self._seen_at = float("-inf")
+        self._touched: dict[str, float] = {}
+
+    def registered(self, names: Iterable[str] | None = None) -> Registered:
+        """The caller's hosts, or those of these names, and every domain that the caller may use."""
+        listed = self._json("/nic/domains")
+        domains = [_domain(item) for kind in ("private", "public") for item in listed.get(kind) or ()]
+        hosts = self._look()
+        if names is not None:
+            hosts = {name: hosts[name] for name in set(names) & hosts.keys()}
+        return Registered(hosts, {domain.name: domain for domain in domains})
+
+    def carry_out(self, change: Change) -> Done:
+        """Carry out one change of a host. Raises Stale, Refused, LostAnswer, NotSupported …"""
+        try:
+            return self._carry_out(change)
+        finally:
+            with self._lock:
+                self._touched.update(dict.fromkeys(_names(change), self._clock()))
+
+    def _carry_out(self, change: Change) -> Done:
+        if change.kind != "host":
+            raise NotSupported([Problem(f"{change.name}: {self.capabilities.server} does not let domains be changed")])
+        if change.action is Action.CREATE:
+            return self._create(change.name, change.after)
+        seen = self._recent(change)
+        if change.action is Action.DELETE and change.name not in seen.hosts:
+            return Done("unchanged")
+        if problems := moved(change, seen):
+            raise Stale(problems)
+        if change.action in (Action.REPLACE, Action.MOVE):
+            return self._anew(change, seen.hosts[change.source or change.name])
+        if change.action is Action.DELETE:
+            return self._delete(change.name)
+        if change.action is Action.ROTATE:
+            return Done("applied", self._new_secret(change.name))
+        return self._update(change.name, change.after)
+
+    def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:  # noqa: ARG002
+        """One after the other; the API has no call for many, and knows no key."""
+        return [self._tried(change) for change in changes]
+
+    def _tried(self, change: Change) -> Done | SyncError:
+        try:
+            return self.carry_out(change)
+        except SyncError as error:
+            return error
+
+    def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
+        """Raises NotSupported: the API cannot tell without changing something."""
+        raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot tell whether a secret is valid")])
+
+    # ---- the changes
+
+    def _create(self, name: str, values: Mapping[str, Any]) -> Done:
+        query = _registration(name, values)
+        first, *others = [values[family] for family in FAMILIES if values.get(family)] or [None]
+        if first:
+            query["ip"] = first
+        secret = self._register(name, query)
+        try:
+            for address in others:
+                self._set_address(name, address)
+        except SyncError as error:
+            return Done("failed", secret, f"registered with {first} alone: {error}")
+        return Done("applied", secret)
+
+    def _register(self, name: str, query: Mapping[str, str]) -> str:
+        """The new host's secret. A lost answer leaves a secret that nobody knows: another is made."""
+
+        def there() -> str | None:
+            host = self._look().get(name)
+            if host is None:
+                return None
+            if not _made_by(query, host):
+                raise Refused(409, f"{name} exists by now, with other values")
+            return self._new_secret(name)
+
+        return self._safely(lambda: self._secret_in(self._json("/nic/register", query), "host"), there)
+
+    def _new_secret(self, name: str) -> str:
+        """A new secret. One whose answer was lost is void with the next, so that asking again does no harm."""
+
+        def there() -> str | None:
+            if name not in self._look():
+                raise Refused(404, f"{name} is gone")
+            return None
+
+        query = {"fqdn": name}
+        return self._safely(lambda: self._secret_in(self._json("/nic/generate_secret", query)), there)
+
+    def _delete(self, name: str) -> Done:
+        def gone() -> Done | None:
+            return None if name in self._look() else Done("applied")
+
+        def act() -> Done:
+            try:
+                self._json("/nic/unregister", {"fqdn": name})
+            except Refused as error:
+                if error.status != 404:
+                    raise
+            return Done("applied")
+
+        return self._safely(act, gone)
+
+    def _update(self, name: str, values: Mapping[str, Any]) -> Done:
+        if not_here := sorted(field for field in values if field not in FAMILIES or values[field] is None):
+            text = f"{name}: {self.capabilities.server} cannot set {', '.join(not_here)} of a host that is registered"
+            raise NotSupported([Problem(text, hint="make the plan anew")])
+        statuses = [self._set_address(name, values[family]) for family in FAMILIES if family in values]
+        worst = [status for status in ("pending", "applied") if status in statuses]
+        return Done(worst[0] if worst else "unchanged")
+
+    def _set_address(self, name: str, address: str) -> str:
+        """Set one family by an update with the token; answers a status."""
+
+        def set_already() -> str | None:
+            host = self._look().get(name)
+            return "pending" if host and address in (host.ipv4, host.ipv6) else None
+
+        def act() -> str:
+            response = self._get("/nic/update", {"hostname": name, "myip": address})
+            return judge(response.status, response.body.decode("utf-8", errors="replace"), name, address)
+
+        return self._safely(act, set_already)
+
+    def _anew(self, change: Change, host: Host) -> Done:
+        """Register with the host's values and the changed ones: under its name, or under another one first."""
+        values = {field: plain(host, field) for field in self.capabilities.fields}
+        values.update({field: value for field, value in change.after.items() if field in values})
+        if unsaid := [family for family in FAMILIES if values[family] == UNKNOWN.value]:
+            text = f"{host.fqdn}: the server cannot say its {' and '.join(unsaid)} at the moment, which would be lost"
+            raise Refused(409, text)
+        if (host.ipv4 or host.ipv6) and not (values["ipv4"] or values["ipv6"]):
+            text = f"{change.name}: without an address the server would give it this machine's own"
+            raise Refused(400, f"{text}; declare an address, or `dynamic`")
+        _registration(change.name, values)  # judged before anything goes away
+        if change.action is Action.REPLACE:
+            self._delete(host.fqdn)
+            try:
+                return self._create(change.name, values)
+            except SyncError as error:
+                raise ServerError(f"removed, but not registered again; the next run creates it: {error}") from None
+        done = self._create(change.name, values)
+        try:
+            self._delete(host.fqdn)
+        except SyncError as error:
+            text = f"{host.fqdn}, the old name, still stands: {error}"
+            return replace(done, status="failed", error=f"{done.error}; {text}" if done.error else text)
+        return done
+
+    # ---- looking
+
+    def _look(self) -> dict[str, Host]:
+        """The caller's hosts as they are now."""
+        rows = self._json("/nic/hosts").get("hosts")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("fqdn") for row in rows):
+            raise ServerError(f"{self._transport.url}/nic/hosts did not answer a list of hosts")
+        return {host.fqdn: host for host in map(_host, rows)}
+
+    def _recent(self, change: Change) -> Registered:
+        """The caller's hosts as they were a moment ago; threads share one look, unless the host was changed since."""
+        with self._lock:
+            now = self._clock()
+            touched = max(self._touched.get(name, float("-inf")) for name in _names(change))
+            if now - self._seen_at > LOOK or touched >= self._seen_at:
+                self._seen, self._seen_at = Registered(self._look()), now
+            return self._seen
+
+    def _safely(self, act: Callable[[], T], seen: Callable[[], T | None], tries: int = TRIES) -> T:
+        """Do it; after a lost answer see what is there (`seen` answers None when it was not done) before another try.
+
+        After an error of the server's own it is looked at as well, and not tried again. What is refused at a second
+        try may be what the first one did.
+        """
+        try:
+            return act()
+        except LostAnswer as error:
+            try:
+                found = seen()
+            except Unreachable:
+                raise error from None
+            if found is None and tries == 1:
+                raise
+        except Refused as error:
+            found = None if error.status < 500 and tries == TRIES else seen()
+            if found is None:
+                raise
+        return self._safely(act, seen, tries - 1) if found is None else found
+
+    # ---- HTTP
+
+    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Response:
+        response = self._transport.request("GET", path, query=query)
+        if response.status == 401:
+            raise unauthorized(self._transport.url)
+        return response
+
+    def _json(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        response = self._get(path, query)
+        content = object_in(response)
+        if response.status == 200 and content.get("status") == "ok":
+            return content
+        if content.get("status") != "error" and response.status < 500:
+            raise ServerError(f"{self._transport.url}{path} {said(response)}, which is no answer of EGI's API")
+        raise refused(response, *_reason(content))
+
+    def _secret_in(self, content: Mapping[str, Any], inside: str = "") -> str:
+        secret = content.get("secret") if not inside else (content.get(inside) or {}).get("update_secret")
+        if not isinstance(secret, str) or not secret:
+            raise ServerError(f"{self._transport.url} did not answer a secret")
+        return secret
+
+
+def _names(change: Change) -> list[str]:
+    return [name for name in (change.name, change.source) if name]
+
+
+def _registration(name: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a registration, without an address. Raises Refused when the comment is too long."""
+    query = {"fqdn": name, "wildcard": "true" if values.get("wildcard") else "false"}
+    try:
+        comment = marker.encode(values.get("comment"), values.get("stack"))
+    except ValueError as error:
+        raise Refused(400, f"{name}: {error}", {"comment": str(error)}) from None
+    return {**query, "comment": comment} if comment else query
+
+
+def _made_by(query: Mapping[str, str], host: Host) -> bool:
+    """Whether a host came from a registration with these parameters."""
+    same_address = "ip" not in query or query["ip"] in (host.ipv4, host.ipv6) or UNKNOWN in (host.ipv4, host.ipv6)
+    comment = marker.encode(host.comment, host.stack)
+    return same_address and comment == query.get("comment", "") and host.wildcard is (query["wildcard"] == "true")
+
+
+def _reason(content: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """(text, texts of the fields) of an error."""
+    message = str(content.get("message") or "")
+    errors = content.get("errors")
+    fields = {}
+    if isinstance(errors, dict):
+        fields = {str(f): " ".join(map(str, t if isinstance(t, list) else [t])) for f, t in errors.items()}
+    meaning = "; ".join(fields.values()) or _MEANINGS.get(message, "")
+    return (f"{message}: {meaning}" if message and meaning else message or meaning), fields
+
+
+def _host(item: Mapping[str, Any]) -> Host:
+    comment, stack = marker.decode(item.get("comment"))
+    fqdn = str(item["fqdn"]).lower()
+    known: dict[str, Any] = {"domain": fqdn.partition(".")[2], **{f: v for f, v in item.items() if f in _HOST}}
+    known.update({family: _address(item.get(family)) for family in FAMILIES}, fqdn=fqdn, comment=comment, stack=stack)
+    return Host(**known, facts={field: value for field, value in item.items() if field not in _HOST})
+
+
+def _address(value: Any) -> Any:
+    """The canonical address, None, or UNKNOWN: the server puts `error` where it cannot tell."""
+    try:
+        return str(ipaddress.ip_address(value)) if value else None
+    except ValueError:
+        return UNKNOWN
+
+
+def _domain(item: Mapping[str, Any]) -> Domain:
+    known = {field: value for field, value in item.items() if field in _DOMAIN}
+    return Domain(**known, facts={field: value for field, value in item.items() if field not in _DOMAIN})

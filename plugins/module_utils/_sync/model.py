@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is declared (`…Spec`) and what is registered. Names are full, lower case, without a trailing dot; addresses are
+canonical text. Both are normalised where they enter (`names`), and are plain values from then on.
+
+A declared field holds a value, or
+
+    KEEP      the declaration leaves the field alone
+    DYNAMIC   (addresses) the host's own updater owns it: neither set nor removed, never drift
+
+A registered address holds a value, None (no such record), or UNKNOWN when the server could not say.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from .errors import Location
+
+
+class Mark(enum.Enum):
+    """Stands where a value would; see the module."""
+
+    KEEP = "keep"
+    DYNAMIC = "dynamic"
+    UNKNOWN = "unknown"
+
+
+KEEP, DYNAMIC, UNKNOWN = Mark.KEEP, Mark.DYNAMIC, Mark.UNKNOWN
+
+HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "stack")
+"""Fields of a host that a change may set, in the order in which they are shown; `fqdn` (a rename) apart."""
+
+DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
+
+
+@dataclass(frozen=True)
+class SecretSpec:
+    """Where a host's secret goes when one is made: `file` (0600) or `vault` (a file that ansible-vault encrypts)."""
+
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """A declared host."""
+
+    fqdn: str
+    ipv4: str | Mark | None = KEEP
+    ipv6: str | Mark | None = KEEP
+    wildcard: bool | Mark = KEEP
+    comment: str | Mark | None = KEEP
+    ttl: int | Mark | None = KEEP
+    labels: Mapping[str, str] | Mark = KEEP
+    secret: SecretSpec | None = None
+    moved_from: str | None = None
+    adopt: bool = False
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class DomainSpec:
+    """A declared domain."""
+
+    name: str
+    public: bool | Mark = KEEP
+    comment: str | Mark | None = KEEP
+    ttl: int | Mark | None = KEEP
+    group: str | Mark | None = KEEP
+    available: bool | Mark = KEEP
+    adopt: bool = False
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """All that one stack declares; `hosts` and `domains` are by full name."""
+
+    stack: str | None = None
+    server: str | None = None
+    hosts: Mapping[str, HostSpec] = field(default_factory=dict)
+    domains: Mapping[str, DomainSpec] = field(default_factory=dict)
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A registered host. `dns` is `current`, `pending` (DNS follows), `conflict` (DNS refuses) or `unknown`."""
+
+    fqdn: str
+    domain: str
+    ipv4: str | Mark | None = None
+    ipv6: str | Mark | None = None
+    wildcard: bool = False
+    comment: str | None = None
+    ttl: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stack: str | None = None
+    owner: str | None = None
+    available: bool = True
+    dns: str = "unknown"
+    conflict: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Everything else that the server tells, for information only."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A registered domain."""
+
+    name: str
+    public: bool = False
+    comment: str | None = None
+    ttl: int | None = None
+    group: str | None = None
+    available: bool = True
+    stack: str | None = None
+    owner: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What a server has, by full name."""
+
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a server can do."""
+
+    server: str
+    """A name for messages, such as `ddnsd 0.1.0` or `EGI Dynamic DNS`."""
+    fields: frozenset[str] = frozenset(HOST_FIELDS)
+    """The fields of a host that it keeps."""
+    edits: frozenset[str] = frozenset(HOST_FIELDS) | {"fqdn"}
+    """Those that it changes in place, without a new secret; `fqdn`: it renames hosts."""
+    clears: bool = True
+    """It removes a single address in place."""
+    bulk: bool = True
+    """It takes many changes in one call."""
+    domains: bool = True
+    """It creates, edits and deletes domains."""
+    verifies: bool = True
+    """It says whether a secret is valid, without changing anything."""

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Values as a user writes them → values as a server keeps them.
+
+Each function raises ValueError whose text says what is wrong with the value and what to do. They accept nothing that
+the service refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from typing import Any, Mapping
+from urllib.parse import urlsplit
+
+NAME_LENGTH, LABEL_LENGTH = 253, 63
+COMMENT_LENGTH = 255
+TTL_MAX = 86400
+LABELS_MAX, LABEL_KEY_LENGTH, LABEL_VALUE_LENGTH = 16, 63, 255
+
+_NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TRANSLATION = IPv6Network("64:ff9b::/96")
+
+
+def text(value: Any) -> str:
+    """The value, which must be text that is not empty."""
+    given = _any_text(value)
+    if not given.strip():
+        raise ValueError("is empty")
+    return given
+
+
+def _any_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {kind(value)}; put it in quotes")
+    return value
+
+
+def kind(value: Any) -> str:
+    """What a value is, for messages."""
+    if isinstance(value, str):
+        return "text"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    return "a mapping" if isinstance(value, Mapping) else "a list"
+
+
+def host_name(value: Any, domain: str | None = None) -> str:
+    """A full name: lower case, without a trailing dot. A name without a dot is relative to `domain`."""
+    given = text(value).strip()
+    folded = _folded(given)
+    if domain is not None and "." not in given:
+        folded = f"{folded}.{domain}"
+    if len(folded) <= NAME_LENGTH and _NAME.fullmatch(folded):
+        return folded
+    _check_labels(given, folded)
+    if given.endswith("."):
+        raise ValueError(f"{given!r} is a top-level name; a host lies in a domain")
+    raise ValueError(f"{given!r} is not a full name; write {folded}.DOMAIN, or set a default domain")
+
+
+def domain_name(value: Any) -> str:
+    """The full name of a domain, of at least two labels."""
+    given = text(value).strip()
+    folded = _folded(given)
+    _check_labels(given, folded)
+    if "." not in folded:
+        raise ValueError(f"{given!r} is not a full domain name, such as dyn.example.org")
+    return folded
+
+
+def _folded(name: str) -> str:
+    folded = name.lower() if name.isascii() else name
+    return folded[:-1] if folded.endswith(".") else folded
+
+
+def _check_labels(given: str, folded: str) -> None:
+    if not given.isascii():
+        raise ValueError(f"{given!r} has characters outside ASCII{_ascii_form(given)}")
+    if folded.startswith("*."):
+        raise ValueError(f"{given!r}: declare {folded[2:]} with `wildcard: true` instead")
+    if len(folded) > NAME_LENGTH:
+        raise ValueError(f"{given[:40]!r}… has {len(folded)} characters; a full name has at most {NAME_LENGTH}")
+    for label in folded.split("."):
+        if not label:
+            raise ValueError(f"{given!r} has an empty label; remove the extra dot")
+        if len(label) > LABEL_LENGTH:
+            raise ValueError(f"label {label!r} has {len(label)} characters; a label has at most {LABEL_LENGTH}")
+        if not _LABEL.fullmatch(label):
+            wrong = "a label has letters, digits and hyphens, and begins and ends with a letter or a digit"
+            raise ValueError(f"{given!r} is not a host name: {wrong}")
+
+
+def _ascii_form(name: str) -> str:
+    try:
+        encoded = name.lower().encode("idna")
+        same = encoded.decode("idna") == name.lower()
+    except UnicodeError:
+        same = False
+    # the codec speaks IDNA 2003, which turns some letters into others
+    return f"; write {encoded.decode('ascii')}" if same else "; write its ASCII form, with labels that begin with xn--"
+
+
+def ipv4(value: Any) -> str:
+    """Canonical text of an IPv4 address; an IPv4-mapped IPv6 address is one."""
+    address = _address(value, 4)
+    if isinstance(address, IPv6Address):
+        raise ValueError(f"{address} is an IPv6 address; it belongs under `ipv6`")
+    return str(address)
+
+
+def ipv6(value: Any) -> str:
+    """Canonical text of an IPv6 address."""
+    address = _address(value, 6)
+    if isinstance(address, IPv4Address):
+        raise ValueError(f"{address} is an IPv4 address; it belongs under `ipv4`")
+    return str(address)
+
+
+def _address(value: Any, version: int) -> IPv4Address | IPv6Address:
+    given = text(value).strip()
+    bare, slash, length = given.partition("/")
+    if "%" in bare:
+        raise ValueError(f"{given!r} has a zone id, which means nothing elsewhere; remove `%{bare.partition('%')[2]}`")
+    address: IPv4Address | IPv6Address
+    try:
+        address = IPv6Address(bare) if ":" in bare else IPv4Address(bare)
+    except ValueError:
+        raise ValueError(f"{given!r} is not an IPv{version} address") from None
+    if slash:
+        _check_length(given, address, length)
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if not _is_ordinary(address):
+        _check_use(given, address)
+    return address
+
+
+def _check_length(given: str, address: IPv4Address | IPv6Address, length: str) -> None:
+    bits = address.max_prefixlen
+    if not (length.isascii() and length.isdigit() and int(length) <= bits):
+        raise ValueError(f"{given!r} has a prefix length that is no number from 0 to {bits}; remove it")
+    host_bits = (1 << (bits - int(length))) - 1
+    if host_bits and not int(address) & host_bits:
+        raise ValueError(f"{given!r} is a network; write the host's own address, without a prefix length")
+
+
+def _is_ordinary(address: IPv4Address | IPv6Address) -> bool:
+    """Whether a look at the first bits tells that the address is fine, as it does for nearly all."""
+    if isinstance(address, IPv6Address):
+        return int(address) >> 125 == 1  # 2000::/3
+    first = int(address) >> 24
+    return 0 < first < 224 and first not in (127, 169)
+
+
+def _check_use(given: str, address: IPv4Address | IPv6Address) -> None:
+    reason = _unusable(address)
+    if reason:
+        raise ValueError(f"{given!r} is {reason}, which no host has; write the address at which others reach the host")
+
+
+def _unusable(address: IPv4Address | IPv6Address) -> str:
+    if address.is_unspecified:
+        return "the unspecified address"
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_link_local:
+        return "a link-local address"
+    if address.is_multicast:
+        return "a multicast address"
+    if str(address) == "255.255.255.255":
+        return "the broadcast address"
+    reserved = address.is_reserved and not (isinstance(address, IPv6Address) and address in _TRANSLATION)
+    this_network = isinstance(address, IPv4Address) and int(address) >> 24 == 0
+    return "a reserved address" if reserved or this_network else ""
+
+
+def stack(value: Any) -> str:
+    """The name of a stack."""
+    given = text(value)
+    if not _STACK.fullmatch(given):
+        rule = "1 to 63 letters, digits, dots, hyphens and underscores, the first a letter or a digit"
+        raise ValueError(f"{given!r} is not a stack name: it has {rule}")
+    return given
+
+
+def ttl(value: Any) -> int:
+    """Seconds, as a number or as digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= TTL_MAX:
+        raise ValueError(f"must be a whole number of seconds from 1 to {TTL_MAX}, not {value!r}")
+    return int(value)
+
+
+def comment(value: Any) -> str | None:
+    """One line of text, blanks and all; empty text is no comment."""
+    given = _any_text(value)
+    if len(given) > COMMENT_LENGTH:
+        raise ValueError(f"has {len(given)} characters; at most {COMMENT_LENGTH} are kept")
+    if _CONTROL.search(given):
+        raise ValueError("has a line break or another control character; write one line")
+    return given or None
+
+
+def labels(value: Any) -> dict[str, str]:
+    """Names with texts; numbers and truth values become text."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a mapping of names to text, not {value!r}")
+    if len(value) > LABELS_MAX:
+        raise ValueError(f"has {len(value)} entries; at most {LABELS_MAX} are kept")
+    return {_label_key(key): _label_value(key, item) for key, item in value.items()}
+
+
+def _label_key(key: Any) -> str:
+    if not isinstance(key, str) or not 0 < len(key) <= LABEL_KEY_LENGTH or _CONTROL.search(key):
+        raise ValueError(f"{key!r} is not the name of a label: it is text of 1 to {LABEL_KEY_LENGTH} characters")
+    return str(key)
+
+
+def _label_value(key: str, item: Any) -> str:
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    if not isinstance(item, (str, int, float)):
+        raise ValueError(f"label {key!r} must be text, not {kind(item)}")
+    if len(str(item)) > LABEL_VALUE_LENGTH or _CONTROL.search(str(item)):
+        raise ValueError(f"label {key!r} must be one line of at most {LABEL_VALUE_LENGTH} characters")
+    return str(item)
+
+
+def flag(value: Any) -> bool:
+    """A truth value, or its name as templates write it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "yes", "on", "false", "no", "off"):
+        return value.lower() in ("true", "yes", "on")
+    raise ValueError(f"must be true or false, not {value!r}")
+
+
+def group(value: Any) -> str | None:
+    """The name of a group; empty text is none."""
+    return comment(value)
+
+
+def server_url(value: Any) -> str:
+    """The base URL of a server, without a trailing slash."""
+    given = text(value).strip()
+    if "@" in given:
+        raise ValueError("has credentials in it; remove them, a token is given apart from the URL")
+    try:
+        parts = urlsplit(given)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment:
+        raise ValueError(f"{given!r} is not a URL such as https://ddns.example.org")
+    return given.rstrip("/")

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looking before acting: does a plan still hold, and what is left of a change that may have been carried out?
+
+What is left of a change, by what is registered now:
+
+    create   absent: the change · ours: the fields that differ, then a new secret, since the first one was never seen
+             · somebody else's: the change, which the server refuses
+    update   its values stand: nothing · otherwise: the change, under its preconditions (adopt likewise)
+    delete   absent: nothing · otherwise: the change
+    rotate   the change
+    replace  absent: a create with what it was to have · its fixed fields stand: as a create that is ours
+             · otherwise: the change
+    move     a rename: the change, unless the new name stands · anew: as a create, and the old name's deletion
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Iterable, Mapping, Sequence
+
+from .changes import Action, Change
+from .errors import Problem
+from .model import Domain, Host, Mark, Registered
+
+ADDRESSES = ("ipv4", "ipv6")
+
+
+def names_of(changes: Iterable[Change]) -> list[str]:
+    """The names of the hosts that the changes concern, former ones included."""
+    return sorted({name for c in changes if c.kind == "host" for name in (c.name, c.source) if name})
+
+
+def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, ...]:
+    """What has moved since the changes were planned: every precondition that no longer holds."""
+    problems: list[Problem] = []
+    judged: set[tuple[str, str]] = set()
+    for change in changes:
+        if (change.kind, change.name) not in judged:  # a second change rests on what the first leaves
+            problems += moved(change, registered)
+        judged.add((change.kind, change.name))
+    return tuple(problems)
+
+
+def moved(change: Change, registered: Registered) -> list[Problem]:
+    """The preconditions of one change that do not hold."""
+    things: Mapping[str, Host | Domain] = registered.hosts if change.kind == "host" else registered.domains
+    problems = []
+    if change.action in (Action.CREATE, Action.MOVE) and change.name in things:
+        problems.append(f"{change.name}: it exists by now")
+    old = change.source or change.name
+    if change.action is not Action.CREATE:
+        if old not in things:
+            problems.append(f"{old}: it is gone")
+        else:
+            problems += differences(old, change.before, things[old])
+    return [Problem(text, hint="make the plan anew") for text in problems]
+
+
+def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> list[str]:
+    """The observed values that have changed, in words."""
+    return [
+        f"{name}: {field} was {_text(value)} and is {_text(plain(thing, field))}"
+        for field, value in before.items()
+        if plain(thing, field) != value
+    ]
+
+
+def plain(thing: Host | Domain, field: str) -> Any:
+    """A registered field as a JSON value, as it stands in `Change.before`."""
+    value = getattr(thing, field, None)
+    if isinstance(value, Mark):
+        return value.value
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def left_over(change: Change, registered: Registered) -> tuple[Change, ...]:
+    """What is left to do of a change of which it is not known whether it was carried out; see the module."""
+    if change.kind == "domain":
+        return _of_a_domain(change, registered.domains.get(change.name))
+    host = registered.hosts.get(change.name)
+    if change.action in (Action.UPDATE, Action.ADOPT):
+        return () if host and not _differing(change, host) else (change,)
+    if change.action is Action.DELETE:
+        return (change,) if host else ()
+    if change.action is Action.ROTATE:
+        return (change,)
+    if change.action is Action.MOVE:
+        return _of_a_move(change, host, registered.hosts.get(change.source or ""))
+    if host is None:
+        return (_create(change),)
+    return _finished(change, host) if _ours(change, host) else (change,)
+
+
+def _of_a_domain(change: Change, domain: Domain | None) -> tuple[Change, ...]:
+    if change.action is Action.DELETE:
+        return (change,) if domain else ()
+    return (change,) if domain is None or _differing(change, domain) else ()
+
+
+def _of_a_move(change: Change, host: Host | None, old: Host | None) -> tuple[Change, ...]:
+    if not change.makes_secret:
+        return () if host and not old else (change,)
+    if host is None:
+        return (change,) if old else (_create(change),)
+    if not _ours(change, host):
+        return (change,)
+    deletion = Change(Action.DELETE, "host", change.source or "", before=change.before)
+    return _finished(change, host) + ((deletion,) if old else ())
+
+
+def _ours(change: Change, host: Host) -> bool:
+    """Whether what stands there came from the change: its addresses may still be missing, all else has been set."""
+    return not set(_differing(change, host)) - (set(ADDRESSES) if "stack" in change.after else set())
+
+
+def _differing(change: Change, thing: Host | Domain) -> dict[str, Any]:
+    return {field: value for field, value in change.after.items() if plain(thing, field) != value}
+
+
+def _create(change: Change) -> Change:
+    """The change as the creation of what it was to make."""
+    after = {field: value for field, value in change.after.items() if value}
+    return replace(change, action=Action.CREATE, before={}, after=after, source=None, reason="")
+
+
+def _finished(change: Change, host: Host) -> tuple[Change, ...]:
+    rotation = replace(change, action=Action.ROTATE, before={}, after={}, source=None, reason="")
+    missing = _differing(change, host)
+    if not missing:
+        return (rotation,)
+    before = {field: plain(host, field) for field in missing}
+    return replace(rotation, action=Action.UPDATE, before=before, after=missing), rotation

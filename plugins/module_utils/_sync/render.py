@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plan for people and programs: lines, text, JSON values, Markdown, Ansible's diff. Never a secret, no colour."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping
+
+from . import saved
+from .changes import Action, Change
+from .model import DOMAIN_FIELDS, HOST_FIELDS
+from .plan import Plan
+
+SYMBOLS = {
+    Action.CREATE: "+",
+    Action.UPDATE: "~",
+    Action.DELETE: "-",
+    Action.REPLACE: "-/+",
+    Action.MOVE: ">",
+    Action.ADOPT: "@",
+    Action.ROTATE: "!",
+}
+MARKDOWN_LENGTH = 60000
+"""Characters; forges refuse comments of more than 65 536."""
+
+_LONG = 20
+_PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One change: `+`, what it is about, and its details, such as `ipv4: 192.0.2.1 → 192.0.2.2`."""
+
+    symbol: str
+    text: str
+    details: tuple[str, ...]
+    change: Change
+
+
+def lines(plan: Plan) -> list[Line]:
+    """The changes, in the plan's order; every character is printable."""
+    return [Line(SYMBOLS[c.action], _visible(_subject(c)), tuple(map(_visible, _details(c))), c) for c in plan.changes]
+
+
+def _subject(change: Change) -> str:
+    prefix = "domain " if change.kind == "domain" else ""
+    return prefix + (f"{change.source} → {change.name}" if change.source else change.name)
+
+
+def _details(change: Change) -> list[str]:
+    fields = DOMAIN_FIELDS if change.kind == "domain" else HOST_FIELDS
+    found = [f"({change.reason})"] if change.reason else []
+    found += [detail for detail in (_detail(change, name) for name in fields) if detail]
+    if change.makes_secret:
+        found.append(_secret(change))
+    return found
+
+
+def _detail(change: Change, name: str) -> str:
+    before, after = change.before.get(name), change.after.get(name)
+    if change.action is Action.DELETE:
+        return f"{name}: {_shown(before)}" if before else ""
+    if change.action is Action.CREATE:
+        return f"{name}: {_shown(after)}" if name in change.after else ""
+    if name not in change.after or (name in change.before and before == after):
+        return ""
+    return f"{name}: {_shown(before) if name in change.before else 'unknown'} → {_shown(after)}"
+
+
+def _secret(change: Change) -> str:
+    return f"(new secret → {change.secret.kind} {change.secret.path})" if change.secret else "(new secret)"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_shown(key)}: {_shown(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, str) and (value in ("none", "true", "false") or not _PLAIN.fullmatch(value)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _visible(text: str) -> str:
+    """The text with what a terminal would act upon, or hide, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def summary(plan: Plan) -> dict[str, int]:
+    """How many things are to be done of each kind. A move that registers the host anew counts as a move."""
+    counts = dict.fromkeys(("add", "change", "replace", "delete", "move", "adopt", "rotate"), 0)
+    words = {Action.CREATE: "add", Action.UPDATE: "change"}
+    for change in plan.changes:
+        counts[words.get(change.action, change.action.value)] += 1
+    return {**counts, "unchanged": plan.unchanged}
+
+
+def summary_line(plan: Plan) -> str:
+    """`Plan: 3 to add, 1 to change, 0 to replace, 2 to delete, 9 unchanged.`; what is rare is named when it occurs."""
+    counts = summary(plan)
+    shown = [f"{counts[word]} to {word}" for word in ("add", "change", "replace", "delete")]
+    shown += [f"{counts[word]} to {word}" for word in ("move", "adopt", "rotate") if counts[word]]
+    return f"Plan: {', '.join(shown)}, {plan.unchanged} unchanged."
+
+
+def remarks(plan: Plan) -> list[str]:
+    """Drift and notes, one line each."""
+    drift = [f"{drift.kind} drift: {drift.name}: {drift.text}" for drift in plan.drift]
+    return [_visible(text) for text in [*drift, *(f"note: {note}" for note in plan.notes)]]
+
+
+def text(plan: Plan) -> str:
+    """The plan in full, with a newline at the end."""
+    shown: list[str] = []
+    for line in lines(plan):
+        shown.append(f"{line.symbol:>3} {line.text}")
+        shown += [f"      {detail}" for detail in line.details]
+    blocks = [shown, remarks(plan), [summary_line(plan)]]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def as_dict(plan: Plan) -> dict[str, Any]:
+    """JSON values: `server`, `stack`, `changes`, `drift`, `notes`, `summary`."""
+    return {
+        "server": plan.server,
+        "stack": plan.stack,
+        "changes": [saved.change_dict(change) for change in plan.changes],
+        "drift": [saved.drift_dict(drift) for drift in plan.drift],
+        "notes": [saved.note_dict(note) for note in plan.notes],
+        "summary": summary(plan),
+    }
+
+
+def markdown(plan: Plan) -> str:
+    """For a pull request: the summary, the changes as a diff (folded when long, cut when too long), remarks."""
+    heading = f"### {summary_line(plan)}"
+    said = "\n".join(f"- {_escaped(remark)}" for remark in remarks(plan)[:_LONG])
+    shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(said))
+    if not shown:
+        return "\n\n".join(part for part in (heading, said) if part) + "\n"
+    longest = max((len(run) for run in re.findall("`+", "\n".join(shown))), default=0)
+    fence = "`" * max(3, longest + 1)
+    diff = "\n".join([f"{fence}diff", *shown, fence])
+    if len(shown) > _LONG:
+        diff = f"<details><summary>{len(plan.changes)} changes</summary>\n\n{diff}\n\n</details>"
+    cut = f"{left_out} more lines are left out." if left_out else ""
+    return "\n\n".join(part for part in (heading, diff, cut, said) if part) + "\n"
+
+
+def _diff_lines(plan: Plan) -> list[str]:
+    shown = []
+    for line in lines(plan):
+        mark = line.symbol if line.symbol in "+-" else f"! {line.symbol}"
+        shown += [f"{mark} {line.text}", *(f"{mark[0]}     {detail}" for detail in line.details)]
+    return shown
+
+
+def _fitting(shown: list[str], room: int) -> tuple[list[str], int]:
+    """As many lines as fit into so many characters, and how many do not."""
+    used = 200  # what stands around them
+    for number, line in enumerate(shown):
+        used += len(line) + 1
+        if used > room:
+            return shown[:number], len(shown) - number
+    return shown, 0
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_<>&#\[\]|~])", r"\\\1", text)
+
+
+def diff(plan: Plan) -> dict[str, str]:
+    """Ansible's diff: the fields that change, by host, before and after; equal in check mode and without it."""
+    before: list[str] = []
+    after: list[str] = []
+    for change in plan.changes:
+        before += _block(change, change.source or change.name, change.before, after=False)
+        after += _block(change, change.name, change.after, after=True)
+    return {
+        "before": "".join(f"{line}\n" for line in before),
+        "after": "".join(f"{line}\n" for line in after),
+        "before_header": f"registered at {plan.server}",
+        "after_header": f"declared by stack {plan.stack}" if plan.stack else "declared",
+    }
+
+
+def _block(change: Change, name: str, values: Mapping[str, Any], *, after: bool) -> Iterable[str]:
+    absent = Action.DELETE if after else Action.CREATE
+    if change.action is absent:
+        return []
+    fields = DOMAIN_FIELDS if change.kind == "domain" else HOST_FIELDS
+    shown = [f"{f}: {_shown(values.get(f)) if f in values else 'unknown'}" for f in fields if _detail(change, f)]
+    if change.makes_secret:
+        shown.append(f"secret: {_secret(change) if after else 'the current one'}")
+    prefix = "domain " if change.kind == "domain" else ""
+    return [_visible(f"{prefix}{name}:"), *(f"  {_visible(line)}" for line in shown)]

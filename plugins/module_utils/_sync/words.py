@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the words of dyndns2 mean to somebody who set one address of one host."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from .errors import Refused, ServerError, Unauthorized
+
+_REFUSALS = {
+    "nohost": (404, "there is no such host, or it is not yours, or it is not available"),
+    "!yours": (404, "the host belongs to somebody else"),
+    "notfqdn": (400, "the server does not accept this as a full host name"),
+    "numhost": (400, "too many hosts in one request"),
+    "dnserr": (400, "the server does not accept this address, or has an error of its own with its name server"),
+    "abuse": (403, "the server has blocked the host for abuse"),
+    "badagent": (403, "the server refuses this client program"),
+    "badsys": (400, "the server does not accept the request's parameters"),
+    "!donator": (403, "the account does not include this"),
+    "911": (503, "the server's name server does not answer; try again later"),
+}
+
+
+def judge(status: int, body: str, name: str, address: str) -> str:
+    """`applied` or `unchanged` of an answer to an update. Raises Unauthorized, Refused, ServerError.
+
+    The body is one word (`good nochg nohost …`), after `good` and `nochg` with the address that is set now.
+    """
+    word, _, rest = body.strip().partition(" ")
+    if word in ("good", "nochg") and status == 200:
+        if rest and not _holds(rest, address):
+            raise ServerError(f"{name}: the server set {rest[:80]} instead of {address}")
+        return "applied" if word == "good" else "unchanged"
+    if word == "badauth":
+        raise Unauthorized(f"{name}: the server does not accept the token for this host")
+    if word in _REFUSALS:
+        code, text = _REFUSALS[word]
+        raise Refused(code, f"{name}: {word}: {text}")
+    if status >= 400:
+        raise Refused(status, f"{name}: the server answered {status} and no known word")
+    raise ServerError(f"{name}: the server answered no known word: {body.strip()[:80]!r}")
+
+
+def _holds(text: str, address: str) -> bool:
+    """Whether the address is among those of the answer, however they are written."""
+    return address in {_canonical(part) for part in text.replace(",", " ").split()}
+
+
+def _canonical(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text

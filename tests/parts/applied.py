@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a server has after a plan, by the meaning of each change alone."""
+
+from dataclasses import replace
+from typing import Any
+
+from ddnsctl.sync.model import Domain, Host, Registered
+from ddnsctl.sync.plan import Action, Change, Plan
+
+
+def applied(registered: Registered, plan: Plan) -> Registered:
+    """Carries out the changes in order; a change that cannot be carried out is an error."""
+    hosts, domains = dict(registered.hosts), dict(registered.domains)
+    for change in plan.changes:
+        if change.kind == "host":
+            _apply_to_host(hosts, change)
+        else:
+            _apply_to_domain(domains, change, hosts)
+    return Registered(hosts, domains)
+
+
+def _check(change: Change, found: Host | Domain) -> None:
+    observed = {name: getattr(found, name) for name in change.before}
+    assert observed == dict(change.before), "a precondition does not hold"
+
+
+def _apply_to_host(hosts: dict[str, Host], change: Change) -> None:
+    after: dict[str, Any] = dict(change.after)
+    if change.action is Action.CREATE:
+        assert change.name not in hosts
+        hosts[change.name] = Host(change.name, change.name.partition(".")[2], dns="current", **after)
+        return
+    old = hosts.pop(change.source or change.name)
+    _check(change, old)
+    if change.action is Action.DELETE:
+        return
+    assert change.name not in hosts
+    if change.action is Action.REPLACE or (change.action is Action.MOVE and change.reason):
+        hosts[change.name] = Host(change.name, old.domain, dns="current", **after)
+    else:
+        hosts[change.name] = replace(old, fqdn=change.name, **after)
+
+
+def _apply_to_domain(domains: dict[str, Domain], change: Change, hosts: dict[str, Host]) -> None:
+    if change.action is Action.CREATE:
+        assert change.name not in domains
+        domains[change.name] = Domain(change.name, **change.after)
+        return
+    _check(change, domains[change.name])
+    if change.action is Action.DELETE:
+        assert not any(host.domain == change.name for host in hosts.values())
+        del domains[change.name]
+    else:
+        domains[change.name] = replace(domains[change.name], **change.after)

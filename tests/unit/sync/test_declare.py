@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mappings → declarations: every problem at once, each with its place."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ddnsctl.sync.declare import declaration, host_spec, merge
+from ddnsctl.sync.errors import DeclarationError, Location, Problem
+from ddnsctl.sync.model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec
+
+FILE = "hosts.yml"
+
+
+def locate(path: tuple[Any, ...]) -> Location:
+    """A place that shows the path: its length as the line, that of the last key as the column."""
+    return Location(FILE, len(path) + 1, len(str(path[-1])) if path else 1)
+
+
+def read(**top: Any) -> Declaration:
+    return declaration({"version": 1, **top}, locate=locate)
+
+
+def host(name: str = "www.dyn.example.org", /, **options: Any) -> HostSpec:
+    return read(hosts={name: options}).hosts[name]
+
+
+def problems(top: Any, **arguments: Any) -> list[str]:
+    with pytest.raises(DeclarationError) as raised:
+        declaration(top, **{"locate": locate, **arguments})
+    return [str(problem) for problem in raised.value.problems]
+
+
+def complaints(**top: Any) -> list[str]:
+    return problems({"version": 1, **top})
+
+
+def test_the_whole_form() -> None:
+    read_in = declaration(
+        {
+            "version": 1,
+            "server": "https://ddns.example.org/",
+            "stack": "web-prod",
+            "defaults": {"domain": "dyn.example.org", "ttl": 60, "labels": {"team": "web", "tier": "1"}},
+            "domains": {"dyn.example.org": {"public": True, "comment": "Shared"}, "lab.example.org": None},
+            "hosts": {
+                "www": {"ipv4": "192.0.2.10", "ipv6": "2001:DB8::10", "wildcard": True, "labels": {"tier": 2}},
+                "VM-7.dyn.example.org.": {"ipv4": "dynamic", "secret": {"file": "secrets/vm-7"}, "ttl": None},
+                "api": {"ipv4": "192.0.2.11", "moved_from": "old-api", "adopt": True, "labels": None},
+            },
+        }
+    )
+    labels = {"team": "web", "tier": "1"}
+    www = HostSpec("www.dyn.example.org", "192.0.2.10", "2001:db8::10", True, None, 60, {"team": "web", "tier": "2"})
+    vm7 = HostSpec("vm-7.dyn.example.org", DYNAMIC, KEEP, False, None, None, labels, SecretSpec("file", "secrets/vm-7"))
+    api = HostSpec(
+        "api.dyn.example.org", "192.0.2.11", None, False, None, 60, {}, None, "old-api.dyn.example.org", True
+    )
+    assert read_in == Declaration(
+        "web-prod",
+        "https://ddns.example.org",
+        {spec.fqdn: spec for spec in (www, vm7, api)},
+        {
+            "dyn.example.org": DomainSpec("dyn.example.org", True, "Shared", None, None, KEEP),
+            "lab.example.org": DomainSpec("lab.example.org", False, None, None, None, KEEP),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "addresses"),
+    [
+        ({}, (KEEP, KEEP)),
+        ({"ipv4": "192.0.2.1"}, ("192.0.2.1", None)),
+        ({"ipv6": "2001:db8::1"}, (None, "2001:db8::1")),
+        ({"ipv4": "Dynamic"}, (DYNAMIC, KEEP)),
+        ({"ipv6": "dynamic"}, (KEEP, DYNAMIC)),
+        ({"ipv4": None}, (None, KEEP)),
+        ({"ipv4": "dynamic", "ipv6": "2001:db8::1"}, (DYNAMIC, "2001:db8::1")),
+        ({"ipv4": None, "ipv6": None}, (None, None)),
+    ],
+)
+def test_address_families(options: dict[str, Any], addresses: tuple[Any, Any]) -> None:
+    spec = host(**options)
+    assert (spec.ipv4, spec.ipv6) == addresses
+
+
+def test_a_host_is_declared_in_full() -> None:
+    assert host() == HostSpec("www.dyn.example.org", KEEP, KEEP, False, None, None, {})
+    assert read(hosts={"a.example.org": None}).hosts["a.example.org"].wildcard is False
+
+
+def test_defaults_and_what_overrides_them() -> None:
+    defaults = {"wildcard": "yes", "comment": "All", "ttl": "120", "secret": {"file": "secrets/{name}"}, "labels": None}
+    named = {"wildcard": None, "comment": None, "ttl": 30, "secret": None, "labels": {"a": "b"}}
+    hosts = read(defaults=defaults, hosts={"a.example.org": None, "b.example.org": named}).hosts
+    secret = SecretSpec("file", "secrets/a")
+    assert hosts["a.example.org"] == HostSpec("a.example.org", KEEP, KEEP, True, "All", 120, {}, secret)
+    assert hosts["b.example.org"] == HostSpec("b.example.org", KEEP, KEEP, False, None, 30, {"a": "b"})
+
+
+def test_places_of_secrets() -> None:
+    assert host(secret={"vault": "vault/{fqdn}.yml"}).secret == SecretSpec("vault", "vault/www.dyn.example.org.yml")
+    assert host(secret={"file": "a", "vault": None}).secret == SecretSpec("file", "a")
+    shared = {"vault": "secrets.yml"}
+    assert len(read(defaults={"secret": shared}, hosts={"a.example.org": None, "b.example.org": None}).hosts) == 2
+
+
+def test_inventory_names() -> None:
+    spec = read(defaults={"domain": "dyn.example.org"}, hosts={"vm_7": {"fqdn": "vm-7", "ipv4": "192.0.2.7"}})
+    assert list(spec.hosts) == ["vm-7.dyn.example.org"]
+    assert spec.hosts["vm-7.dyn.example.org"].where == Location(FILE, 3, 4)
+    assert declaration({"version": "1", "hosts": {"a": {"fqdn": None}}}, default_domain="example.org").hosts
+
+
+def test_the_default_domain_of_an_option() -> None:
+    assert list(declaration({"version": 1, "hosts": {"a": None}}, default_domain="Lab.example.org.").hosts) == [
+        "a.lab.example.org"
+    ]
+    text = "hosts.yml:2:6: domain: 'lab' is not a full domain name, such as dyn.example.org"
+    assert problems({"version": 1, "hosts": {"a": None}}, default_domain="lab") == [text]
+    with pytest.raises(DeclarationError, match=r"^domain: 'lab' is not a full domain name"):
+        host_spec("a", {"moved_from": "b"}, default_domain="lab")
+
+
+def test_places_are_kept() -> None:
+    read_in = read(hosts={"www.dyn.example.org": None}, domains={"dyn.example.org": None})
+    assert read_in.where == Location(FILE, 1, 1)
+    assert read_in.hosts["www.dyn.example.org"].where == Location(FILE, 3, 19)
+    assert read_in.domains["dyn.example.org"].where == Location(FILE, 3, 15)
+
+
+@pytest.mark.parametrize(
+    ("top", "text"),
+    [
+        (None, "hosts.yml:2:7: version: is missing (write `version: 1`)"),
+        ([], "hosts.yml:1:1: must be a mapping, not a list"),
+        ("a", "hosts.yml:1:1: must be a mapping, not text"),
+        ({"version": 2}, "hosts.yml:2:7: version: must be 1, not 2"),
+        ({"version": True}, "version: must be 1, not True"),
+    ],
+)
+def test_documents_that_are_none(top: Any, text: str) -> None:
+    (problem,) = problems(top)
+    assert text in problem
+
+
+@pytest.mark.parametrize(
+    ("top", "text"),
+    [
+        ({"host": {}}, "hosts.yml:2:4: host: unknown key (did you mean `hosts`?)"),
+        ({"zzz": {}}, "zzz: unknown key (known: version, server, stack, defaults, domains, hosts)"),
+        ({"stack": "a b"}, "hosts.yml:2:5: stack: 'a b' is not a stack name"),
+        ({"server": "a"}, "hosts.yml:2:6: server: 'a' is not a URL"),
+        ({"hosts": []}, "hosts.yml:2:5: hosts: must be a mapping, not a list"),
+        ({"defaults": {"domian": "a.b"}}, "defaults.domian: unknown key (did you mean `domain`?)"),
+        ({"defaults": {"ttl": 0}}, "hosts.yml:3:3: defaults.ttl: must be a whole number"),
+        ({"defaults": {"domain": "a_b.c"}, "hosts": {"www": None}}, "defaults.domain: 'a_b.c' is not a host name"),
+        ({"defaults": {"secret": {"file": "a"}}}, "defaults.secret.file: is one file for all hosts (put {name}"),
+        ({"defaults": {"secret": {"file": "a/{host}"}}}, "unknown placeholder {host} (known: {name}, {fqdn})"),
+        ({"defaults": {"secret": {}}}, "defaults.secret: needs either `file` or `vault`"),
+        ({"domains": {"org": None}}, "hosts.yml:3:3: domains.org: 'org' is not a full domain name"),
+        ({"domains": {"a.b": {"pubic": 1}}}, "domains.a.b.pubic: unknown key (did you mean `public`?)"),
+        ({"domains": {"a.b": {"public": 1}}}, "hosts.yml:4:6: domains.a.b.public: must be true or false, not 1"),
+        (
+            {"domains": {"a.b": None, "A.b.": None}},
+            "hosts.yml:3:4: domain a.b is declared twice (first at hosts.yml:3:3)",
+        ),
+        ({"hosts": {"www": None}}, "hosts.yml:3:3: hosts.www: 'www' is not a full name; write www.DOMAIN"),
+        ({"hosts": {7: None}}, "hosts.yml:3:1: hosts.7: must be text, not the number 7"),
+        ({"hosts": {"a.b": "192.0.2.1"}}, "hosts.a.b: must be a mapping, not text"),
+        ({"hosts": {"a.b": {"ipv5": 1}}}, "hosts.yml:4:4: hosts.a.b.ipv5: unknown key (did you mean `ipv"),
+        ({"hosts": {"a.b": {"ipv4": "::1"}}}, "hosts.yml:4:4: hosts.a.b.ipv4: '::1' is a loopback address"),
+        ({"hosts": {"a.b": {"ipv4": "dynamc"}}}, "is not an IPv4 address (did you mean `dynamic`?)"),
+        ({"hosts": {"a.b": {"ipv4": 1.2}}}, "hosts.a.b.ipv4: must be text, not the number 1.2"),
+        ({"hosts": {"a.b": {"labels": []}}}, "hosts.a.b.labels: must be a mapping of names to text"),
+        ({"hosts": {"a.b": {"adopt": "maybe"}}}, "hosts.a.b.adopt: must be true or false"),
+        ({"hosts": {"a.b": {"secret": "x"}}}, "hosts.a.b.secret: must be a mapping, not text"),
+        ({"hosts": {"a.b": {"secret": {"file": 1}}}}, "hosts.a.b.secret.file: must be text"),
+        ({"hosts": {"a.b": {"secret": {"file": "a", "vault": "b"}}}}, "hosts.a.b.secret: needs either"),
+        ({"hosts": {"a.b": {"moved_from": "a.b."}}}, "hosts.a.b.moved_from: is the host's own name (remove it)"),
+        ({"hosts": {"a.b": {"moved_from": "c"}}}, "hosts.a.b.moved_from: 'c' is not a full name"),
+        ({"hosts": {"x": {"fqdn": "a_b.c"}}}, "hosts.yml:4:4: hosts.x.fqdn: 'a_b.c' is not a host name"),
+        ({"hosts": {"a.b": None, "A.b.": None}}, "hosts.yml:3:4: host a.b is declared twice (first at hosts.yml:3:3)"),
+        (
+            {"hosts": {"a.b": {"secret": {"file": "s"}}, "c.b": {"secret": {"file": "s"}}}},
+            "the secrets of a.b and c.b would go to the same file s",
+        ),
+        (
+            {"hosts": {"a.b": {"moved_from": "o.b"}, "c.b": {"moved_from": "o.b"}}},
+            "a.b and c.b are both moved from o.b",
+        ),
+        (
+            {"hosts": {"a.b": {"moved_from": "c.b"}, "c.b": None}},
+            "a.b is moved from c.b, which is declared too (remove `moved_from`",
+        ),
+    ],
+)
+def test_a_problem_and_its_place(top: Mapping[str, Any], text: str) -> None:
+    (problem,) = complaints(**top)
+    assert text in problem
+
+
+def test_labels_that_are_wrong_leave_the_default_ones() -> None:
+    assert len(complaints(defaults={"labels": {"a": "b"}}, hosts={"a.b": {"labels": {"": ""}}})) == 1
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    found = complaints(stak="a", hosts={"a": {"ipv4": "x", "tll": 1, "wildcard": 5}, "b": {"secret": {"fil": "a"}}})
+    subjects = [problem.split(": ")[1] for problem in found]
+    assert subjects[:4] == ["stak", "hosts.a.tll", "hosts.a", "hosts.a.wildcard"]
+    assert subjects[4:] == ["hosts.a.ipv4", "hosts.b", "hosts.b.secret.fil", "hosts.b.secret"]
+
+
+def test_without_places_the_path_says_where() -> None:
+    (problem,) = problems({"version": 1, "hosts": {"a.b": {"ttl": 0}}}, locate=lambda _path: None)
+    assert problem.startswith("hosts.a.b.ttl: must be")
+    found = problems({"version": 1, "hosts": {"a.b": None, "A.B": None}}, locate=lambda _path: None)
+    assert found == ["host a.b is declared twice (remove one)"]
+
+
+def test_one_host_of_which_some_is_declared() -> None:
+    assert host_spec("WWW", {}, default_domain="Example.org.") == HostSpec("www.example.org")
+    options = {"ipv4": "192.0.2.1", "comment": None, "labels": {"a": 1}, "secret": {"file": "{fqdn}"}}
+    spec = host_spec("www.example.org", options)
+    secret = SecretSpec("file", "www.example.org")
+    assert spec == HostSpec("www.example.org", "192.0.2.1", comment=None, labels={"a": "1"}, secret=secret)
+    assert (spec.ipv6, spec.wildcard, spec.ttl) == (KEEP, KEEP, KEEP)
+
+
+def test_what_is_wrong_with_one_host() -> None:
+    with pytest.raises(DeclarationError) as raised:
+        host_spec("www", {"ipv4": "x", "fqdn": "y"}, locate=locate)
+    assert [str(problem)[:24] for problem in raised.value.problems] == [
+        "hosts.yml:2:4: fqdn: 'ww",
+        "hosts.yml:2:4: fqdn: unk",
+        "hosts.yml:2:4: ipv4: 'x'",
+    ]
+
+
+def part(file: str, **top: Any) -> Declaration:
+    return declaration({"version": 1, **top}, locate=lambda path: Location(file, len(path)))
+
+
+def test_several_documents() -> None:
+    one = part("a.yml", stack="web", hosts={"a.b": None}, domains={"b.c": None})
+    two = part("b.yml", server="http://s", stack="web", hosts={"c.b": None})
+    merged = merge([one, two, part("c.yml")])
+    assert merged == Declaration("web", "http://s", {**one.hosts, **two.hosts}, one.domains)
+    assert merged.where == Location("a.yml")
+    assert merge([]) == Declaration()
+    assert merge([merged]) == merged
+
+
+def test_documents_that_contradict_each_other() -> None:
+    one = part("a.yml", stack="web", hosts={"a.b": {"secret": {"file": "s"}}}, domains={"b.c": None})
+    two = part("b.yml", stack="db", hosts={"A.b": None, "c.b": {"secret": {"file": "s"}}}, domains={"B.C": None})
+    with pytest.raises(DeclarationError) as raised:
+        merge([one, two])
+    assert list(raised.value.problems) == [
+        Problem("stack is db here and web elsewhere (at a.yml)", Location("b.yml"), "keep one"),
+        Problem("host a.b is declared twice", Location("b.yml", 2), "first at a.yml:2"),
+        Problem("domain b.c is declared twice", Location("b.yml", 2), "first at a.yml:2"),
+        Problem("the secrets of a.b and c.b would go to the same file s", Location("b.yml", 2), "name a file for each"),
+    ]
+    with pytest.raises(DeclarationError, match="server is http://b here and http://a elsewhere"):
+        merge([Declaration(server="http://a"), Declaration(server="http://b")])

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finding out what answers at a URL, and what is said when it is nothing that is known."""
+
+import pytest
+from parts.transport import Scripted
+
+from ddnsctl.sync.api import connect
+from ddnsctl.sync.egi import EgiServer
+from ddnsctl.sync.errors import ServerError, Unauthorized, Unreachable
+from ddnsctl.sync.model import HOST_FIELDS
+from ddnsctl.sync.rest import RestServer
+
+ABOUT = {
+    "service": "ddnsd",
+    "version": "0.1.0",
+    "features": ["changes", "domains", "rename", "rotate", "verify-secret"],
+}
+PAGE = b"<html>Not Found</html>"
+
+
+def test_our_service_is_found_with_one_request() -> None:
+    for _ in range(2):
+        script = Scripted().expect("GET /api/", ABOUT)
+        server = connect(script)
+        script.done()
+        assert isinstance(server, RestServer)
+        assert server.capabilities.server == "ddnsd 0.1.0"
+        assert server.capabilities.edits == {*HOST_FIELDS, "fqdn"}
+        assert server.capabilities.bulk
+        assert server.capabilities.domains
+        assert server.capabilities.verifies
+
+
+def test_what_our_service_does_not_list_it_cannot_do() -> None:
+    server = connect(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
+    assert server.capabilities.edits == set(HOST_FIELDS)
+    assert not server.capabilities.domains
+    assert not server.capabilities.verifies
+
+
+@pytest.mark.parametrize(
+    ("status", "first"), [(404, PAGE), (200, PAGE), (301, b""), (200, {"service": "x"}), (200, [1]), (500, PAGE)]
+)
+def test_egis_api_is_found_by_its_domains(status: int, first: object) -> None:
+    script = Scripted().expect("GET /api/", first, status=status)
+    script.expect("GET /nic/domains", {"status": "ok", "private": [], "public": []})
+    server = connect(script)
+    script.done()
+    assert isinstance(server, EgiServer)
+    assert server.capabilities.fields == {"ipv4", "ipv6", "wildcard", "comment", "stack"}
+    assert server.capabilities.edits == {"ipv4", "ipv6"}
+    features = ("clears", "bulk", "domains", "verifies")
+    assert [getattr(server.capabilities, name) for name in features] == [False] * 4
+
+
+@pytest.mark.parametrize(("kind", "type_"), [("ddnsd", RestServer), ("egi", EgiServer)])
+def test_a_known_kind_is_not_asked_for(kind: str, type_: type) -> None:
+    assert isinstance(connect(Scripted(), kind), type_)
+
+
+def test_a_refused_token_says_where_to_get_one() -> None:
+    script = Scripted().expect("GET /api/", PAGE, status=404)
+    script.expect("GET /nic/domains", {"status": "error", "message": "badauth"}, status=401)
+    with pytest.raises(Unauthorized, match=r"http://ddns\.example\.org does not accept the token.*DDNS_TOKEN"):
+        connect(script)
+    script.done()
+
+
+def test_something_else_is_named_by_what_it_answers() -> None:
+    script = Scripted().expect("GET /api/", PAGE, status=200)
+    script.expect("GET /nic/domains", b"", status=302, location="https://other.example.org/")
+    with pytest.raises(ServerError, match=r"/api/ answered 200 \(text/html\).*302.*https://other\.example\.org/"):
+        connect(script)
+    script.done()
+
+
+def test_a_service_that_is_starting_is_not_taken_for_another() -> None:
+    script = Scripted().expect("GET /api/", PAGE, status=503)
+    with pytest.raises(ServerError, match=r"not ready: answered 503"):
+        connect(script)
+    script.done()
+
+
+def test_nothing_there() -> None:
+    with pytest.raises(Unreachable):
+        connect(Scripted().expect("GET /api/", Unreachable("refused")))

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a plan still holds, and what is left of changes that may have been carried out."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ddnsctl.sync.changes import Action, Change
+from ddnsctl.sync.model import UNKNOWN, Domain, Host, Registered, SecretSpec
+from ddnsctl.sync.recheck import check, left_over, names_of
+
+A, B, D = "a.example.org", "b.example.org", "example.org"
+SINK = SecretSpec("file", "secrets/a")
+FULL = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "wildcard": False, "comment": None, "stack": "web"}
+HOST = Host(A, D, "192.0.2.1", "2001:db8::1", stack="web")
+CREATE = Change(Action.CREATE, "host", A, after={k: v for k, v in FULL.items() if v}, secret=SINK)
+UPDATE = Change(Action.UPDATE, "host", A, {"ipv4": "192.0.2.9", "stack": "web"}, {"ipv4": "192.0.2.1"})
+DELETE = Change(Action.DELETE, "host", A, FULL)
+REPLACE = Change(Action.REPLACE, "host", A, FULL | {"comment": "old"}, FULL, None, SINK, "a comment is not edited")
+RENAME = Change(Action.MOVE, "host", A, {"stack": "web"}, {}, B)
+ANEW = Change(Action.MOVE, "host", A, FULL, FULL, B, SINK, "it does not rename")
+ROTATE = Change(Action.ROTATE, "host", A, {"stack": "web"}, secret=SINK)
+
+
+def registered(*things: Host | Domain) -> Registered:
+    hosts = {thing.fqdn: thing for thing in things if isinstance(thing, Host)}
+    return Registered(hosts, {thing.name: thing for thing in things if isinstance(thing, Domain)})
+
+
+def at(host: Host, **values: Any) -> Host:
+    return replace(host, **values)
+
+
+@pytest.mark.parametrize(
+    ("change", "things", "texts"),
+    [
+        (CREATE, [], []),
+        (CREATE, [HOST], [f"{A}: it exists by now"]),
+        (UPDATE, [at(HOST, ipv4="192.0.2.9")], []),
+        (UPDATE, [at(HOST, ipv4="192.0.2.9", comment="not rested on")], []),
+        (UPDATE, [HOST], [f"{A}: ipv4 was 192.0.2.9 and is 192.0.2.1"]),
+        (UPDATE, [at(HOST, ipv4=None)], [f"{A}: ipv4 was 192.0.2.9 and is null"]),
+        (UPDATE, [at(HOST, ipv4=UNKNOWN)], [f"{A}: ipv4 was 192.0.2.9 and is unknown"]),
+        (UPDATE, [], [f"{A}: it is gone"]),
+        (DELETE, [HOST], []),
+        (DELETE, [at(HOST, wildcard=True, stack="other")],
+         [f"{A}: wildcard was false and is true", f"{A}: stack was web and is other"]),
+        (RENAME, [at(HOST, fqdn=B)], []),
+        (RENAME, [], [f"{B}: it is gone"]),
+        (RENAME, [at(HOST, fqdn=B), HOST], [f"{A}: it exists by now"]),
+        (RENAME, [at(HOST, fqdn=B, stack="x")], [f"{B}: stack was web and is x"]),
+        (Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}), [at(HOST, labels={"a": "b"})], []),
+        (Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}), [HOST],
+         [f'{A}: labels was {{"a": "b"}} and is {{}}']),
+        (Change(Action.UPDATE, "domain", D, {"comment": None}), [Domain(D)], []),
+        (Change(Action.UPDATE, "domain", D, {"comment": None}), [Domain(D, comment="c")],
+         [f"{D}: comment was null and is c"]),
+        (Change(Action.CREATE, "domain", D), [Domain(D)], [f"{D}: it exists by now"]),
+        (Change(Action.DELETE, "domain", D), [], [f"{D}: it is gone"]),
+    ],
+)  # fmt: skip
+def test_what_has_moved(change: Change, things: list[Host | Domain], texts: list[str]) -> None:
+    for _ in range(2):
+        problems = check([change], registered(*things))
+        assert [problem.text for problem in problems] == texts
+        assert {problem.hint for problem in problems} <= {"make the plan anew"}
+
+
+def test_everything_that_has_moved_is_told_at_once() -> None:
+    problems = check([UPDATE, replace(DELETE, name=B)], registered(HOST))
+    assert [problem.text for problem in problems] == [f"{A}: ipv4 was 192.0.2.9 and is 192.0.2.1", f"{B}: it is gone"]
+
+
+def test_a_second_change_of_a_host_rests_on_the_first() -> None:
+    assert check([RENAME, ROTATE], registered(at(HOST, fqdn=B))) == ()
+
+
+def test_the_names_to_look_at() -> None:
+    assert names_of([UPDATE, RENAME, ROTATE, Change(Action.DELETE, "domain", D)]) == [A, B]
+
+
+SECRET = replace(ROTATE, before={})
+NO_IPV6 = at(HOST, ipv6=None)
+SECOND = Change(Action.UPDATE, "host", A, {"ipv6": None}, {"ipv6": "2001:db8::1"}, secret=SINK)
+OLD_GONE = Change(Action.DELETE, "host", B, FULL)
+
+
+@pytest.mark.parametrize(
+    ("change", "things", "left"),
+    [
+        (CREATE, [], [CREATE]),
+        (CREATE, [HOST], [SECRET]),
+        (CREATE, [NO_IPV6], [SECOND, SECRET]),
+        (CREATE, [at(HOST, stack="other")], [CREATE]),
+        (CREATE, [at(HOST, stack=None)], [CREATE]),
+        (UPDATE, [HOST], []),
+        (UPDATE, [at(HOST, ipv4="192.0.2.9")], [UPDATE]),
+        (UPDATE, [at(HOST, ipv4="192.0.2.7")], [UPDATE]),
+        (UPDATE, [], [UPDATE]),
+        (replace(UPDATE, action=Action.ADOPT), [HOST], []),
+        (DELETE, [], []),
+        (DELETE, [HOST], [DELETE]),
+        (ROTATE, [HOST], [ROTATE]),
+        (REPLACE, [], [replace(REPLACE, action=Action.CREATE, before={}, after=CREATE.after, reason="")]),
+        (REPLACE, [HOST], [SECRET]),
+        (REPLACE, [NO_IPV6], [SECOND, SECRET]),
+        (REPLACE, [at(HOST, comment="old")], [REPLACE]),
+        (RENAME, [at(HOST, fqdn=B)], [RENAME]),
+        (RENAME, [HOST], []),
+        (RENAME, [HOST, at(HOST, fqdn=B)], [RENAME]),
+        (RENAME, [], [RENAME]),
+        (ANEW, [at(HOST, fqdn=B)], [ANEW]),
+        (ANEW, [HOST, at(HOST, fqdn=B)], [SECRET, OLD_GONE]),
+        (ANEW, [NO_IPV6, at(HOST, fqdn=B)], [SECOND, SECRET, OLD_GONE]),
+        (ANEW, [HOST], [SECRET]),
+        (ANEW, [], [replace(ANEW, action=Action.CREATE, before={}, after=CREATE.after, source=None, reason="")]),
+        (ANEW, [at(HOST, stack="other"), at(HOST, fqdn=B)], [ANEW]),
+        (Change(Action.CREATE, "domain", D, after={"public": True}), [Domain(D, public=True)], []),
+        (Change(Action.UPDATE, "domain", D, after={"public": True}), [Domain(D, public=True)], []),
+        (Change(Action.DELETE, "domain", D), [], []),
+    ],
+)
+def test_what_is_left_of_an_uncertain_change(
+    change: Change, things: list[Host | Domain], left: list[Change]
+) -> None:  # fmt: skip
+    for _ in range(2):
+        assert list(left_over(change, registered(*things))) == left
+
+
+@pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.DELETE])
+def test_a_domain_that_is_not_as_it_is_to_be(action: Action) -> None:
+    change = Change(action, "domain", D, after={} if action is Action.DELETE else {"public": True})
+    things = [] if action is Action.CREATE else [Domain(D)]
+    assert left_over(change, registered(*things)) == (change,)
+
+
+def test_without_a_stack_a_host_is_ours_when_all_of_it_fits() -> None:
+    change = replace(CREATE, after={"ipv4": "192.0.2.1"})
+    assert left_over(change, registered(at(HOST, stack=None))) == (SECRET,)
+    assert left_over(change, registered(at(HOST, ipv4="192.0.2.7"))) == (change,)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsctl`: declare hosts, plan, apply. Commands parse, call, and print; each is a module in `commands`.
+
+Exit codes: 0 nothing to do, or done · 1 error, wrong usage included · 2 changes pending (`plan`) · 3 refused by a
+safety rule · 4 partly applied · 5 stale plan · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from ddnsctl import output
+
+COMMANDS = ("validate", "plan", "apply", "destroy", "import", "show", "rotate", "fmt", "completion")
+MODULES = {"import": "import_"}
+INTERRUPTED = 130
+EPILOG = """\b
+A declaration in five lines, and how it becomes true:
+  version: 1
+  stack: web-prod
+  hosts:
+    www.dyn.example.org: {ipv4: 192.0.2.10, wildcard: true}
+\b
+  $ export DDNS_SERVER=https://ddns.example.org DDNS_TOKEN=ddns_…
+  $ ddnsctl plan web.yml
+  $ ddnsctl apply web.yml
+
+Exit codes: 0 nothing to do, or done; 1 error; 2 changes pending (plan); 3 refused by a safety rule; 4 partly applied
+(apply --resume goes on); 5 the saved plan is stale."""
+
+
+class Commands(click.Group):
+    """Finds the commands in their modules, when they are asked for."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """In the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"ddnsctl.commands.{MODULES.get(cmd_name, cmd_name)}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As Click, and with a guess at what was meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"the commands are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no such command: {args[0]} ({hint})", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": False},
+)
+@click.version_option(package_name="fedcloud-ddns", prog_name="ddnsctl")
+@click.option("--debug", is_flag=True, envvar="DDNSCTL_DEBUG", help="Show tracebacks of errors.")
+@click.pass_context
+def group(ctx: click.Context, debug: bool) -> None:
+    """Hosts of a Dynamic DNS service, declared in YAML: plan what differs, apply it."""
+    ctx.color = output.wants_colour()
+    ctx.find_root().meta["debug"] = debug
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run, and exit with the command's code; what goes wrong is told in a line, with --debug in a traceback."""
+    gc.disable()  # a short run makes much and frees little: collecting would cost a third of its time
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and answer its exit code."""
+    from ddnsctl.sync.errors import SyncError
+
+    debug = "--debug" in arguments or bool(os.environ.get("DDNSCTL_DEBUG"))
+    rest = [a for i, a in enumerate(arguments) if a != "--debug" or "--" in arguments[:i]]
+    try:
+        return int(group.main(rest, prog_name="ddnsctl", standalone_mode=False) or 0)
+    except click.Abort:
+        output.error("interrupted")
+        return INTERRUPTED
+    except click.ClickException as error:
+        output.error(_usage(error))
+        return 1
+    except (SyncError, OSError, UnicodeError) as error:
+        if debug:
+            raise
+        return output.failure(error)
+    except Exception as error:
+        if debug:
+            raise
+        output.error(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+        return 1
+
+
+def _usage(error: click.ClickException) -> str:
+    text = error.format_message()
+    text = text[:1].lower() + text[1:].removesuffix(".")
+    context = getattr(error, "ctx", None)
+    return f"{text} (see {context.command_path} --help)" if context else text

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsctl validate`"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ddnsctl import options
+
+if TYPE_CHECKING:
+    from ddnsctl.loader import Sources
+
+
+@click.command("validate")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of declarations, for editors, and end.")
+@options.sources()
+def command(sources: Sources, schema: bool) -> int:
+    """Check declarations, without asking any server.
+
+    Everything that is wrong is reported at once, with file, line and column. With nothing but --schema the schema is
+    printed; in an editor that has the YAML language server, the first line
+
+    \b
+      # yaml-language-server: $schema=declaration.schema.json
+
+    checks a declaration, and completes it, while it is written.
+    """
+    from ddnsctl import loader, session
+    from ddnsctl.sync.errors import SyncError
+
+    if schema:
+        from importlib import resources
+
+        click.echo(resources.files("ddnsctl").joinpath("schema/declaration.schema.json").read_text(), nl=False)
+        return 0
+    if not sources:
+        raise SyncError(session.NOTHING)
+    declared = loader.load(sources)
+    counts = f"{_count(len(declared.hosts), 'host')}, {_count(len(declared.domains), 'domain')}"
+    stack = f" of stack {declared.stack}" if declared.stack else ", no stack"
+    click.echo(f"valid: {counts}{stack}")
+    return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of journals: where they are, which one is to be gone on with, and when they go away."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ddnsctl import secrets
+from ddnsctl.sync.apply import GOOD, Result
+from ddnsctl.sync.errors import SyncError
+from ddnsctl.sync.journal import Journal
+from ddnsctl.sync.plan import Change, Plan
+
+FOLDER = Path(".ddnsctl")
+
+
+class Recorder:
+    """A journal and the secrets that it speaks of: a change that the journal has as done has its secret kept.
+
+    As a context it closes the journal, and removes it when everything is done or nothing was begun.
+    """
+
+    def __init__(self, path: Path, journal: Journal, sinks: secrets.Sinks, total: int, done: int = 0) -> None:
+        self.path, self.journal, self.sinks = path, journal, sinks
+        self.left, self.begun = total - done, done > 0
+
+    @classmethod
+    def begin(cls, chosen: str | None, content: dict[str, Any], plan: Plan, sinks: secrets.Sinks) -> Recorder:
+        """A new journal in `chosen`, or in a file of its own in FOLDER. Raises OSError, SyncError."""
+        path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl"
+        secrets.make_folder(path.parent)
+        try:
+            journal = Journal.create(str(path), content, plan.changes)
+        except FileExistsError:
+            raise SyncError(f"the journal {path} exists: go on with it by --resume, or name another") from None
+        return cls(path, journal, sinks, len(plan.changes))
+
+    def note(self, event: str, change: Change, result: Result | None) -> None:
+        """As `Journal.note`."""
+        self.begun = True
+        if result is not None and result.status in GOOD:
+            self.left -= 1
+        self.journal.note(event, change, result)
+
+    def flush(self) -> None:
+        """Make durable what was noted, secrets first."""
+        self.sinks.flush()
+        self.journal.flush()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self.sinks.flush()
+        self.journal.close()
+        if self.kept:
+            return
+        self.path.unlink()
+        if self.path.parent == FOLDER and not any(FOLDER.iterdir()):
+            FOLDER.rmdir()
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is something to go on with."""
+        return self.begun and self.left > 0
+
+
+def unfinished(chosen: str | None) -> Path:
+    """The journal to go on with: `chosen`, or the only one there is. Raises SyncError."""
+    if chosen is not None:
+        return Path(chosen)
+    found = standing()
+    if not found:
+        raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to go on with")
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise SyncError(f"there are several journals; name one with --journal, or remove what is out of date: {names}")
+    return found[0]
+
+
+def standing() -> list[Path]:
+    """The journals of runs that did not end, oldest first."""
+    return sorted(FOLDER.glob("journal-*.jsonl"))

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One layout for YAML of block mappings. Works on lines: comments, quotes and anchors stay as they were written.
+
+The parsed document says where each key stands. A line that begins with a key is indented by the key's depth; the
+lines of its value move with it; a comment stands with the key below it, or, when it is indented deeper than that, with
+the one above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import yaml
+
+STEP = 2
+Path = tuple[str, ...]
+
+
+class Key(NamedTuple):
+    """A key of a block mapping; lines and columns from 0."""
+
+    path: Path
+    line: int
+    column: int
+    end: int
+    """The last line of its value, as far as no other key has it."""
+    gap: tuple[int, int] | None
+    """The columns between key and value, where both are in one line."""
+    verbatim: range
+    """Lines in which blanks at the end count."""
+
+    @property
+    def depth(self) -> int:
+        return len(self.path) - 1
+
+    @property
+    def indent(self) -> int:
+        """The column where it should stand."""
+        return self.depth * STEP
+
+
+def keys(node: yaml.MappingNode, path: Path = ()) -> Iterator[Key]:
+    """All keys of a block mapping and of those within it, in the order of their lines."""
+    for key, value in node.value:
+        at = (*path, key.value)
+        aliased = value.start_mark.index < key.end_mark.index
+        nested = isinstance(value, yaml.MappingNode) and not value.flow_style and not aliased
+        yield _key(at, key, None if nested or aliased else value)
+        if nested:
+            yield from keys(value, at)
+
+
+def _key(path: Path, key: yaml.Node, value: yaml.Node | None) -> Key:
+    start, line = key.start_mark, key.start_mark.line
+    if value is None:
+        return Key(path, line, start.column, line, None, range(0))
+    end = _last_line(value)
+    gap = (key.end_mark.column, value.start_mark.column) if value.start_mark.line == line else None
+    verbatim = range(line + 1, end + 1) if isinstance(value, yaml.ScalarNode) else range(0)
+    return Key(path, line, start.column, end, gap, verbatim)
+
+
+def _last_line(value: yaml.Node) -> int:
+    if isinstance(value, yaml.SequenceNode) and not value.flow_style and value.value:
+        return max(map(_last_line, value.value))
+    if isinstance(value, yaml.MappingNode) and not value.flow_style and value.value:
+        return max(_last_line(part) for pair in value.value for part in pair)
+    end: yaml.Mark = value.end_mark
+    return end.line if end.column or end.line == value.start_mark.line else end.line - 1
+
+
+class Layout:
+    """A document, line by line."""
+
+    def __init__(self, text: str, node: yaml.MappingNode) -> None:
+        self.lines = text.split("\n")
+        self.keys = list(keys(node))
+        self.verbatim = {line for key in self.keys for line in key.verbatim}
+
+    def text(self, rank: Callable[[Path], object] | None) -> str:
+        """The document in its layout. `rank` sorts the keys of a mapping by their paths; those of equal rank stay."""
+        first, after = self.keys[0].line, self.footer()
+        marked = [(line, number in self.verbatim) for number, line in enumerate(self.indented())]
+        starts = [first, *(self.start(i) for i in range(1, len(self.keys)))]
+        ends = [*starts[1:], after]
+        body = list(self.ordered(0, len(self.keys), 0, starts, ends, rank))
+        kept = [*marked[:first], *(marked[number] for number in body), *marked[after:]]
+        return tidy(kept)
+
+    def ordered(
+        self, begin: int, end: int, depth: int, starts: Sequence[int], ends: Sequence[int],
+        rank: Callable[[Path], object] | None,
+    ) -> Iterator[int]:  # fmt: skip
+        """The numbers of the lines of the keys from `begin` to `end`, in order of rank."""
+        heads = [i for i in range(begin, end) if self.keys[i].depth == depth]
+        blocks = list(zip(heads, [*heads[1:], end], strict=False))
+        if rank is not None:
+            blocks.sort(key=lambda block: rank(self.keys[block[0]].path))  # type: ignore[arg-type,return-value]
+        for head, following in blocks:
+            yield from range(starts[head], ends[head])
+            yield from self.ordered(head + 1, following, depth + 1, starts, ends, rank)
+
+    def start(self, index: int) -> int:
+        """The first line of what belongs to a key: the comments and empty lines above it."""
+        key, before = self.keys[index], self.keys[index - 1]
+        line = key.line
+        while line - 1 > before.end and self.is_above(self.lines[line - 1], key, before):
+            line -= 1
+        return line
+
+    def is_above(self, line: str, key: Key, before: Key) -> bool:
+        """Whether a comment or an empty line between two keys belongs to the second."""
+        deeper = _column(line) > key.column and before.depth > key.depth
+        return not line.strip() or not deeper
+
+    def footer(self) -> int:
+        """The line from which on comments and empty lines belong to the document."""
+        last = self.keys[-1].end + 1
+        for number in range(last, len(self.lines)):
+            if self.lines[number].strip() and _column(self.lines[number]) == 0:
+                return number
+        end = len(self.lines)
+        while end > last and not self.lines[end - 1].strip():
+            end -= 1
+        return end
+
+    def indented(self) -> Iterator[str]:
+        """Every line at its place."""
+        yield from self.lines[: self.keys[0].line]
+        for index, key in enumerate(self.keys):
+            yield _spaced(key, self.lines[key.line])
+            shift = key.indent - key.column
+            for number in range(key.line + 1, key.end + 1):
+                yield _moved(self.lines[number], shift)
+            following = self.keys[index + 1] if index + 1 < len(self.keys) else None
+            for number in range(key.end + 1, following.line if following else len(self.lines)):
+                yield self.comment(number, key, following)
+
+    def comment(self, number: int, before: Key, following: Key | None) -> str:
+        """A line between two keys, or after the last one."""
+        line = self.lines[number]
+        if following is None:
+            return line if number >= self.footer() else _at(line, before.indent)
+        return _at(line, (following if self.is_above(line, following, before) else before).indent)
+
+
+def _column(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _at(line: str, column: int) -> str:
+    return " " * column + line.strip() if line.strip() else ""
+
+
+def _moved(line: str, shift: int) -> str:
+    return " " * max(0, _column(line) + shift) + line.lstrip(" ") if line.strip() else line
+
+
+def _spaced(key: Key, line: str) -> str:
+    """A key's line: at its column, one blank between key and value."""
+    if key.gap is not None:
+        between = line[slice(*key.gap)]
+        if re.fullmatch(r" *: +", between):
+            line = line[: key.gap[0]] + ": " + line[key.gap[1] :]
+    return " " * key.indent + line.strip(" ") if not line[: key.column].strip() else line
+
+
+def tidy(lines: Sequence[tuple[str, bool]]) -> str:
+    """No blanks at the end of lines, no two empty ones in a row, one line break at the end; verbatim lines stay."""
+    kept: list[str] = []
+    for line, verbatim in lines:
+        shown = line if verbatim else line.rstrip()
+        if shown or verbatim or (kept and kept[-1]):
+            kept.append(shown)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    return "\n".join(kept) + "\n"

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files, folders, standard input and inventories → one declaration, with all that is wrong in any of them at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ddnsctl import yamlfile
+from ddnsctl.sync import declare, names
+from ddnsctl.sync.errors import DeclarationError, Location, Problem
+from ddnsctl.sync.model import Declaration, HostSpec, SecretSpec
+
+STDIN = "-"
+SUFFIXES = (".yml", ".yaml")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where declarations come from."""
+
+    paths: tuple[str, ...] = ()
+    """Files, folders (their *.yml and *.yaml, by name, not those below) and `-`."""
+    inventories: tuple[str, ...] = ()
+    """What `ansible-inventory -i` takes."""
+    vault: tuple[str, ...] = ()
+    """Options of `ansible-inventory` that say where vault passwords are."""
+    stack: str | None = None
+    """Counts for everything that names no stack of its own."""
+    domain: str | None = None
+    """Default domain of everything that names none."""
+
+    def __bool__(self) -> bool:
+        return bool(self.paths or self.inventories)
+
+
+def load(sources: Sources) -> Declaration:
+    """The merged declaration. Raises DeclarationError; OSError when a file cannot be read."""
+    problems: list[Problem] = []
+    _check_options(sources, problems)
+    documents = [yamlfile.read(raw, file) for file, raw in contents(sources.paths, problems)]
+    declared: list[Declaration] = []
+    for document in documents:
+        problems += document.problems
+        if not document.problems:
+            _declare(document, _base(document.file), sources.domain, declared, problems)
+    domain = sources.domain or _common_domain(documents)
+    for name in sources.inventories:
+        _declare_inventory(name, sources, domain, declared, problems)
+    if problems:
+        raise DeclarationError(problems)
+    return _with_stack(declare.merge(declared), sources.stack)
+
+
+def _check_options(sources: Sources, problems: list[Problem]) -> None:
+    for option, parse, value in (
+        ("--stack", names.stack, sources.stack),
+        ("--domain", names.domain_name, sources.domain),
+    ):
+        try:
+            _ = value is None or parse(value)
+        except ValueError as error:
+            problems.append(Problem(f"{option}: {error}"))
+
+
+def files(paths: Iterable[str], problems: list[Problem]) -> Iterator[str]:
+    """The files that the paths mean; what is not there or holds nothing becomes a problem."""
+    for path in paths:
+        if path == STDIN or not Path(path).is_dir():
+            yield path
+            continue
+        found = sorted(str(f) for f in Path(path).iterdir() if f.suffix in SUFFIXES and not f.name.startswith("."))
+        yield from found
+        if not found:
+            problems.append(Problem("the folder holds no *.yml or *.yaml", Location(path)))
+
+
+def contents(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
+    """Each file once, with what it holds; what cannot be read becomes a problem."""
+    seen: set[str] = set()
+    for file in files(paths, problems):
+        if file in seen:
+            continue
+        seen.add(file)
+        try:
+            yield file, sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
+        except OSError as error:
+            problems.append(Problem(f"cannot be read: {error.strerror}", Location(file)))
+
+
+def _declare(
+    document: yamlfile.Document, base: Path, domain: str | None, declared: list[Declaration], problems: list[Problem]
+) -> None:
+    try:
+        found = declare.declaration(document.data, default_domain=domain, locate=document.locate)
+    except DeclarationError as error:
+        problems += error.problems
+    else:
+        declared.append(_with_base(found, base))
+
+
+def _declare_inventory(
+    name: str, sources: Sources, domain: str | None, declared: list[Declaration], problems: list[Problem]
+) -> None:
+    from ddnsctl import inventory
+
+    try:
+        document = inventory.read(name, sources.vault)
+    except DeclarationError as error:
+        problems += error.problems
+    else:
+        problems += document.problems
+        base = Path(name) if Path(name).is_dir() else _base(name if Path(name).is_file() else STDIN)
+        _declare(document, base, domain, declared, problems)
+
+
+def _common_domain(documents: Iterable[yamlfile.Document]) -> str | None:
+    """The default domain of the files, where they agree: an inventory beside them shares it."""
+    found = {domain for document in documents if (domain := _default_domain(document.data)) is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _default_domain(data: Any) -> str | None:
+    defaults = data.get("defaults") if isinstance(data, dict) else None
+    domain = defaults.get("domain") if isinstance(defaults, dict) else None
+    return domain if isinstance(domain, str) else None
+
+
+def _base(file: str) -> Path:
+    return Path() if file == STDIN else Path(file).parent
+
+
+def _with_base(declaration: Declaration, base: Path) -> Declaration:
+    """Secrets' paths are relative to the file that declares them; from here on, to the working directory."""
+    if base == Path():
+        return declaration
+    return replace(declaration, hosts={name: _moved(spec, base) for name, spec in declaration.hosts.items()})
+
+
+def _moved(spec: HostSpec, base: Path) -> HostSpec:
+    if spec.secret is None:
+        return spec
+    return replace(spec, secret=SecretSpec(spec.secret.kind, str(base / spec.secret.path)))
+
+
+def _with_stack(declaration: Declaration, stack: str | None) -> Declaration:
+    if stack is None or declaration.stack == stack:
+        return declaration
+    if declaration.stack is not None:
+        text = f"the declaration is of the stack {declaration.stack}, --stack names {stack}"
+        raise DeclarationError([Problem(text, declaration.where, "leave out one of them")])
+    return replace(declaration, stack=stack)

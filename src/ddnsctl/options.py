@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that commands share. Each decorator hands the command one object."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ddnsctl.sync.policy import Limits
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(allow_dash=True)
+
+
+def seconds(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Callback of options with a time; refuses what is not between zero and a day."""
+    if value is not None and not 0.0 < value <= 86400.0:
+        raise click.BadParameter("it is a number of seconds above 0, at most 86400")
+    return value
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Which service, and how."""
+
+    server: str | None
+    """Of the command line."""
+    server_of_environment: str | None
+    token_file: str | None
+    ca: str | None
+    timeout: float
+
+
+def connection(command: F) -> F:
+    """`connection: Connection`, from --server, --token-file, --ca and --timeout."""
+
+    @click.option("--server", metavar="URL", help="The service. [env: DDNS_SERVER; or `server` in the declaration]")
+    @click.option(
+        "--token-file",
+        metavar="FILE",
+        envvar="DDNS_TOKEN_FILE",
+        type=click.Path(),
+        help="A file that holds the token. [env: DDNS_TOKEN_FILE, or the token itself: DDNS_TOKEN]",
+    )
+    @click.option(
+        "--ca",
+        metavar="FILE",
+        envvar="DDNS_CA",
+        type=click.Path(),
+        help="Certificate authorities to trust instead of the system's. [env: DDNS_CA]",
+    )
+    @click.option(
+        "--timeout",
+        metavar="SECONDS",
+        envvar="DDNS_TIMEOUT",
+        default=60.0,
+        type=float,
+        callback=seconds,
+        help="How long to wait for one answer; 60 by default. [env: DDNS_TIMEOUT]",
+    )
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any, server: str | None, token_file: str | None, ca: str | None, timeout: float, **kwargs: Any
+    ) -> Any:
+        import os
+
+        of_environment = os.environ.get("DDNS_SERVER") or None
+        chosen = Connection(server, of_environment, token_file, ca, timeout)
+        return command(*args, connection=chosen, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def sources(*, argument: bool = True) -> Callable[[F], F]:
+    """`sources: Sources`, from the arguments (unless they mean something else), -f, -i, --stack and --domain."""
+
+    def decorate(command: F) -> F:
+        @click.option(
+            "-f",
+            "--file",
+            "files",
+            metavar="PATH",
+            multiple=True,
+            type=FILE,
+            help="A declaration: a file, a folder with *.yml and *.yaml, or - for standard input. Repeatable.",
+        )
+        @click.option(
+            "-i",
+            "--inventory",
+            "inventories",
+            metavar="INVENTORY",
+            multiple=True,
+            help="An Ansible inventory, whose hosts have a variable `ddns`. Repeatable.",
+        )
+        @vault
+        @click.option("--stack", metavar="NAME", help="The stack, where the declaration names none.")
+        @click.option("--domain", metavar="NAME", help="The domain of short names, where the declaration names none.")
+        @functools.wraps(command)
+        def wrapped(
+            *args: Any,
+            files: tuple[str, ...],
+            inventories: tuple[str, ...],
+            stack: str | None,
+            domain: str | None,
+            paths: tuple[str, ...] = (),
+            **kwargs: Any,
+        ) -> Any:
+            from ddnsctl.loader import Sources
+
+            chosen = Sources((*paths, *files), inventories, kwargs.pop("vault"), stack, domain)
+            return command(*args, sources=chosen, **kwargs)
+
+        declared: Any = wrapped
+        if argument:
+            declared = click.argument("paths", metavar="[PATH]...", nargs=-1, type=FILE)(declared)
+        return declared  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def vault(command: F) -> F:
+    """`vault: tuple[str, ...]`, as options of Ansible's programs."""
+
+    @click.option(
+        "--vault-password-file",
+        metavar="FILE",
+        type=click.Path(),
+        help="Password of ansible-vault, for inventories and secrets. [env: ANSIBLE_VAULT_PASSWORD_FILE]",
+    )
+    @click.option("--vault-id", metavar="LABEL@FILE", multiple=True, help="As of ansible-vault. Repeatable.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, vault_password_file: str | None, vault_id: tuple[str, ...], **kwargs: Any) -> Any:
+        chosen = [part for label in vault_id for part in ("--vault-id", label)]
+        if vault_password_file is not None:
+            chosen += ["--vault-password-file", vault_password_file]
+        return command(*args, vault=tuple(chosen), **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _limits(_context: click.Context, _option: click.Parameter, value: str | None) -> Limits | None:
+    from ddnsctl.sync.policy import Limits
+
+    try:
+        return None if value is None else Limits.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def pruning(command: F) -> F:
+    """`prune: bool` and `max_deletes: Limits | None`."""
+    command = click.option(
+        "--max-deletes", metavar="N|N%|all", callback=_limits,
+        help="Refuse a plan that deletes or replaces more hosts than this; by default 30% of the stack's, at most 100.",
+    )(command)  # fmt: skip
+    return click.option(
+        "--prune", is_flag=True, help="Delete the stack's hosts and domains that are no longer declared."
+    )(command)
+
+
+def yes(command: F) -> F:
+    """`yes: bool`."""
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people see: plans in colour, results, errors. Results go to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ddnsctl.sync.errors import Problem
+    from ddnsctl.sync.plan import Plan
+    from ddnsctl.sync.render import Line
+
+COLOURS = {"+": "green", "~": "yellow", "-": "red", "-/+": "magenta", ">": "cyan", "@": "cyan", "!": "yellow"}
+MEANINGS = {
+    "-/+": "registered anew, with a new secret",
+    ">": "renamed",
+    "@": "taken over",
+    "!": "new secret",
+}
+FORMATS = ("text", "json", "ndjson", "markdown")
+
+
+def wants_colour() -> bool | None:
+    """True and False where the environment says so (https://no-color.org); None leaves it to the terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
+def error(text: str, problems: Iterable[Problem] = ()) -> None:
+    """`error: …`, and a line for each problem."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True, color=wants_colour())
+    for problem in problems:
+        place = click.style(f"{problem.where}: ", bold=True) if problem.where else ""
+        hint = click.style(f" ({problem.hint})", dim=True) if problem.hint else ""
+        click.echo(f"  {place}{problem.text}{hint}", err=True, color=wants_colour())
+
+
+def warning(text: str) -> None:
+    """`warning: …`"""
+    click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {text}", err=True, color=wants_colour())
+
+
+def remark(text: str) -> None:
+    """Something by the way, on standard error."""
+    click.echo(text, err=True, color=wants_colour())
+
+
+def failure(raised: Exception) -> int:
+    """Tell of an error that ends the command; its exit code."""
+    problems = sorted(getattr(raised, "problems", ()), key=_place)
+    if len(problems) == 1 and not problems[0].where:
+        error(str(problems[0]))
+    elif problems:
+        error(f"{_headline(raised)} ({len(problems)} {'problem' if len(problems) == 1 else 'problems'})", problems)
+    elif isinstance(raised, OSError) and raised.filename is not None:
+        error(f"{raised.filename}: {raised.strerror}")
+    else:
+        error(str(raised) or type(raised).__name__)
+    return getattr(raised, "exit_code", 1)
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.where or ("", 0, 0)
+
+
+def _headline(raised: Exception) -> str:
+    headlines = {
+        "DeclarationError": "the declaration is not valid",
+        "Conflicts": "declared names are registered already",
+        "NotSupported": "the server cannot do what is declared",
+        "Stale": "the plan is stale, nothing has been changed",
+    }
+    return headlines.get(type(raised).__name__, str(raised))
+
+
+def plan(planned: Plan, form: str, *, url: str = "") -> None:
+    """Print a plan in one of FORMATS."""
+    from ddnsctl.sync import render
+
+    if form == "json":
+        click.echo(json.dumps({"url": url, **render.as_dict(planned)}, indent=2))
+    elif form == "ndjson":
+        for record in _records(render.as_dict(planned), url):
+            click.echo(json.dumps(record))
+    elif form == "markdown":
+        click.echo(render.markdown(planned), nl=False)
+    else:
+        click.echo("\n".join(_text(planned, url)), color=wants_colour())
+
+
+def _records(content: Mapping[str, Any], url: str) -> Iterator[dict[str, Any]]:
+    yield {"type": "plan", "url": url, "server": content["server"], "stack": content["stack"]}
+    for kind in ("changes", "drift", "notes"):
+        for item in content[kind]:
+            typed = {"type": {"changes": "change", "drift": "drift", "notes": "note"}[kind]}
+            yield {**typed, **item}
+    yield {"type": "summary", **content["summary"]}
+
+
+def _text(planned: Plan, url: str) -> Iterator[str]:
+    from ddnsctl.sync import render
+
+    style = click.style if _in_colour() else _unstyled
+    of_stack = f", stack {style(planned.stack, bold=True)}" if planned.stack else ""
+    yield f"{style(url or planned.server, bold=True)}{f' ({planned.server})' if url else ''}{of_stack}"
+    lines = render.lines(planned)
+    used = dict.fromkeys(line.symbol for line in lines if line.symbol in MEANINGS)
+    if used:
+        yield "  ".join(f"{style(symbol, fg=COLOURS[symbol])} {style(MEANINGS[symbol], dim=True)}" for symbol in used)
+    yield ""
+    for line in lines:
+        yield from _change(line, f"stack: {planned.stack}", style)
+    remarks = render.remarks(planned)
+    for text in remarks:
+        mark, _, rest = text.partition(": ")
+        yield f"{style(mark + ':', fg='yellow')} {rest}"
+    if remarks:
+        yield ""
+    yield _summary(planned, style)
+
+
+def _in_colour() -> bool:
+    wanted = wants_colour()
+    return sys.stdout.isatty() if wanted is None else wanted
+
+
+def _unstyled(text: str, **_style: Any) -> str:
+    return text
+
+
+def _change(line: Line, of_all: str, style: Callable[..., str]) -> Iterator[str]:
+    """A change and its details, but for the one that the plan's first line tells of all."""
+    colour = COLOURS[line.symbol]
+    yield f"{style(f'{line.symbol:>4}', fg=colour, bold=True)} {style(line.text, bold=True)}"
+    details = [detail.partition(": ") for detail in line.details if detail != of_all]
+    width = max((len(name) for name, _, _ in details if name[:1] != "("), default=0)
+    for name, colon, value in details:
+        if name.startswith("("):
+            yield f"         {style((name + colon + value)[1:-1], dim=True)}"
+            continue
+        before, arrow, after = value.partition(" → ")
+        shown = f"{style(before, dim=True)} → {after}" if arrow else before
+        yield f"         {style(f'{name:<{width}}', fg=colour)}  {shown}"
+    yield ""
+
+
+def _summary(planned: Plan, style: Callable[..., str]) -> str:
+    from ddnsctl.sync import render
+
+    if planned.changes:
+        return style(render.summary_line(planned), bold=True)
+    unchanged = f"{planned.unchanged} {'thing is' if planned.unchanged == 1 else 'things are'} as declared"
+    return style(f"Nothing to do: {unchanged}.", fg="green", bold=True)
+
+
+def is_terminal() -> bool:
+    """Whether a person can be asked, and shown what moves."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From options to a server and a plan."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ddnsctl import output
+from ddnsctl.options import Connection
+from ddnsctl.sync.api import Server, connect
+from ddnsctl.sync.errors import Problem, SyncError
+from ddnsctl.sync.model import Declaration, Registered
+from ddnsctl.sync.plan import Options, Plan, make
+
+NO_TOKEN = "no token is given: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
+NOTHING = "nothing is declared: name a file, a folder or - (standard input), or an inventory with -i"
+
+
+class UnknownNames(SyncError):
+    """Names on the command line that mean no host, or several."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("not every name means one registered host")
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A server that has answered."""
+
+    url: str
+    server: Server
+    registered: Registered
+
+    def plan(self, declaration: Declaration, options: Options) -> Plan:
+        """What is to be done. Raises SyncError."""
+        return make(declaration, self.registered, self.server.capabilities, options)
+
+
+def token(connection: Connection) -> str:
+    """From --token-file, DDNS_TOKEN or DDNS_TOKEN_FILE, in this order. Raises SyncError, OSError."""
+    given = os.environ.get("DDNS_TOKEN", "")
+    if connection.token_file is not None and (not given or connection.token_file != os.environ.get("DDNS_TOKEN_FILE")):
+        given = Path(connection.token_file).read_text()
+        if not given.strip():
+            raise SyncError(f"{connection.token_file} is empty; it should hold the token")
+    given = given.strip()
+    if not given:
+        raise SyncError(NO_TOKEN)
+    if not given.isascii() or not given.isprintable() or " " in given:
+        raise SyncError("the token is not one word of ASCII characters; is it the right file?")
+    return given
+
+
+def address(connection: Connection, declared: str | None) -> str:
+    """The service's URL: of the command line, else of the declaration or plan, else of the environment."""
+    url = connection.server or declared or connection.server_of_environment
+    if not url:
+        raise SyncError("no server is named: use --server or DDNS_SERVER, or write `server:` into the declaration")
+    return url
+
+
+def reach(connection: Connection, declared: str | None) -> Server:
+    """The server, which has answered. Raises SyncError, OSError."""
+    from ddnsctl.transport import RequestsTransport
+
+    url = address(connection, declared)
+    transport = RequestsTransport(url, token(connection), ca=connection.ca, timeout=connection.timeout)
+    if urlsplit(url).scheme == "http" and not _is_loopback(urlsplit(url).hostname or ""):
+        output.warning(f"the token travels unencrypted to {url}; use https")
+    return connect(transport)
+
+
+def open_session(connection: Connection, declared: str | None) -> Session:
+    """The server and everything that it has registered for the caller."""
+    server = reach(connection, declared)
+    return Session(address(connection, declared).rstrip("/"), server, server.registered())
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def full_names(given: tuple[str, ...], registered: Mapping[str, Any]) -> tuple[str, ...]:
+    """Registered names, each written in full or as its first label where that is unique. Raises UnknownNames."""
+    found: list[str] = []
+    problems: list[Problem] = []
+    for name in given:
+        folded = name.lower().rstrip(".")
+        matches = [folded] if folded in registered else [n for n in registered if n.partition(".")[0] == folded]
+        if len(matches) == 1:
+            found.append(matches[0])
+        elif matches:
+            problems.append(Problem(f"{name} could be {', '.join(sorted(matches)[:5])}", hint="write it in full"))
+        else:
+            problems.append(Problem(f"{name} is not registered", hint=_close(folded, registered)))
+    if problems:
+        raise UnknownNames(problems)
+    return tuple(dict.fromkeys(found))
+
+
+def _close(name: str, registered: Mapping[str, Any]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, registered, 1)
+    return f"did you mean {close[0]}?" if close else "`ddnsctl show` lists what is"

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting until the authoritative name servers answer as declared."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+import dns.exception
+import dns.resolver
+
+from ddnsctl import output
+from ddnsctl.dnsquery import Asker, Question, ServerAddress, address, name_servers
+from ddnsctl.sync.api import Server
+from ddnsctl.sync.errors import SyncError
+from ddnsctl.sync.model import HostSpec
+from ddnsctl.sync.names import NAME_LENGTH
+from ddnsctl.sync.plan import Action, Change, Plan
+
+FAMILIES = {"ipv4": "A", "ipv6": "AAAA"}
+BELOW = "ddnsctl-verify"
+"""The label that is asked for below a host with a wildcard."""
+PAUSE = 0.5
+"""Seconds between two rounds."""
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """That a name has this one record of a type, or none."""
+
+    host: str
+    question: Question
+    value: str | None
+
+    def laggard(self, answer: frozenset[str] | str) -> str:
+        """What is wrong with an answer, in words; nothing when it is as expected."""
+        wanted = frozenset(() if self.value is None else (self.value,))
+        if answer == wanted:
+            return ""
+        seen = answer if isinstance(answer, str) else ", ".join(sorted(answer)) or "no record"
+        return f"{self.question.name} {self.question.rtype}: {seen}, not {self.value or 'no record'}"
+
+
+def wanted(plan: Plan, declared: Mapping[str, HostSpec]) -> list[Expectation]:
+    """What DNS should hold: for declared hosts what is declared, for the plan's others what it makes of them."""
+    found = [e for spec in declared.values() for e in _of_host(spec.fqdn, vars(spec))]
+    for change in plan.changes:
+        if change.kind == "host":
+            found += _of_change(change, declared)
+    return found
+
+
+def _of_change(change: Change, declared: Mapping[str, HostSpec]) -> list[Expectation]:
+    gone = dict.fromkeys(FAMILIES)
+    if change.action is Action.DELETE:
+        return _of_host(change.name, gone)
+    former = _of_host(change.source, gone) if change.source else []
+    return former if change.name in declared else former + _of_host(change.name, change.after)
+
+
+def _of_host(fqdn: str, values: Mapping[str, object]) -> list[Expectation]:
+    """An address that is dynamic or left alone is nothing to wait for."""
+    found = []
+    for family, rtype in FAMILIES.items():
+        value = values.get(family, ...)
+        if value is None or isinstance(value, str):
+            found.append(Expectation(fqdn, Question(fqdn, rtype), value))
+            below = f"{BELOW}.{fqdn}"
+            if values.get("wildcard") is True and value is not None and len(below) <= NAME_LENGTH:
+                found.append(Expectation(fqdn, Question(below, rtype), value))
+    return found
+
+
+def wait(expected: Sequence[Expectation], server: Server, chosen: Sequence[str], seconds: float) -> int:
+    """Ask until all is as expected or the time is over; tells which. Answers the exit code; raises SyncError."""
+    if not expected:
+        output.remark("Nothing to verify: no declared address is fixed.")
+        return 0
+    by_server = _ask_whom(expected, server, chosen)
+    began = time.monotonic()
+    lagging = asyncio.run(_rounds(by_server, began + seconds))
+    count = len({e.host for e in expected})
+    if not any(lagging.values()):
+        servers = ", ".join(map(str, by_server))
+        took = f"after {time.monotonic() - began:.1f} s"
+        text = f"Verified: {count} {'host' if count == 1 else 'hosts'} {took}, at {servers}."
+        click.echo(click.style(text, fg="green", bold=True), color=output.wants_colour())
+        return 0
+    _tell(lagging, seconds)
+    return 1
+
+
+def _ask_whom(
+    expected: Sequence[Expectation], server: Server, chosen: Sequence[str]
+) -> dict[ServerAddress, list[Expectation]]:
+    if chosen:
+        return {address(text): list(expected) for text in chosen}
+    domains = server.registered(()).domains
+    by_server: dict[ServerAddress, list[Expectation]] = {}
+    of_domain: dict[str, list[ServerAddress]] = {}
+    for expectation in expected:
+        domain = _domain(expectation.host, domains)
+        if domain not in of_domain:
+            of_domain[domain] = _name_servers(domain)
+        for at in of_domain[domain]:
+            by_server.setdefault(at, []).append(expectation)
+    return by_server
+
+
+def _domain(host: str, domains: Iterable[str]) -> str:
+    above = [domain for domain in domains if host.endswith(f".{domain}")]
+    return max(above, key=len) if above else host.partition(".")[2]
+
+
+def _name_servers(domain: str) -> list[ServerAddress]:
+    try:
+        return name_servers(domain)
+    except dns.exception.DNSException as error:
+        text = f"cannot find the name servers of {domain}: {error}; name one with --dns HOST:PORT"
+        raise SyncError(text) from None
+
+
+async def _rounds(
+    by_server: Mapping[ServerAddress, list[Expectation]], deadline: float
+) -> dict[ServerAddress, list[str]]:
+    """Ask every server until it has nothing left to do, or the time is over. Answers what each still lacks."""
+    results = await asyncio.gather(*(_one_server(at, list(e), deadline) for at, e in by_server.items()))
+    return dict(zip(by_server, results, strict=True))
+
+
+async def _one_server(at: ServerAddress, expected: list[Expectation], deadline: float) -> list[str]:
+    async with Asker(at) as asker:
+        while True:
+            answers = await asker.ask([e.question for e in expected])
+            pairs = [(e, e.laggard(answer)) for e, answer in zip(expected, answers, strict=True)]
+            expected = [e for e, text in pairs if text]
+            if not expected or time.monotonic() >= deadline:
+                return [text for _, text in pairs if text]
+            await asyncio.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
+
+
+def _tell(lagging: Mapping[ServerAddress, list[str]], seconds: float) -> None:
+    output.error(f"applied, but after {seconds:g} s not every name server answers as declared:")
+    for at, texts in lagging.items():
+        for text in texts[:SHOWN]:
+            output.remark(f"  {click.style(str(at), bold=True)}: {text}")
+        if len(texts) > SHOWN:
+            output.remark(f"  {click.style(str(at), bold=True)}: and {len(texts) - SHOWN} more")

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""YAML with the place of every key and value.
+
+A mapping is a `Map` and a sequence a `Seq`, which are plain dictionaries and lists that also know where their members
+stand. Keys are always text (a host may be called `on` or `7`). Scalars follow YAML 1.2's core, and `yes`, `no`, `on`,
+`off` as Ansible has them: what looks like a date or a number of base 60 is text, so that no address becomes one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from ddnsctl.sync.errors import DeclarationError, Location, Problem
+
+WORDS: dict[str, object] = {
+    **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+
+STR, INT, FLOATING, BOOL, NULL, MAP, SEQ, MERGE = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")
+)
+PLAIN = "plain"
+VAULT_HINT = "a declaration holds no secrets; an inventory may be encrypted: ddnsctl … -i INVENTORY"
+
+Position = tuple[int, int]
+"""Line and column, from 1."""
+
+
+class Map(dict[str, Any]):
+    """A mapping; `nodes` has the parsed key of each member, which knows its place."""
+
+    __slots__ = ("nodes",)
+    nodes: dict[str, yaml.Node]
+
+
+class Seq(list[Any]):
+    """A sequence; `nodes` has the parsed items."""
+
+    __slots__ = ("nodes",)
+    nodes: list[yaml.Node]
+
+
+class Document(NamedTuple):
+    """What one source holds; `data` is None when it could not be read. `problems` are all that were found."""
+
+    file: str
+    data: Any
+    problems: tuple[Problem, ...]
+
+    def locate(self, path: tuple[Any, ...]) -> Location | None:
+        """Where the key or item at `path` stands, or the innermost part of it that exists; None: nowhere."""
+        data, line, column = self.data, 1, 1
+        for part in path:
+            known = isinstance(data, Map) and part in data
+            if not known and not (isinstance(data, Seq) and isinstance(part, int) and part < len(data)):
+                break
+            line, column = _at(data.nodes[part])
+            data = data[part]
+        return Location(self.file, line, column)
+
+
+class _Resolver:
+    """Replaces PyYAML's: the types of plain scalars are judged in `_Reader`, by one look-up."""
+
+    def resolve(self, kind: type, _value: str, implicit: tuple[bool, bool] | bool) -> str:
+        """The tag of a node that has none."""
+        if kind is yaml.ScalarNode:
+            return PLAIN if isinstance(implicit, tuple) and implicit[0] else STR
+        return MAP if kind is yaml.MappingNode else SEQ
+
+    def descend_resolver(self, _parent: Any, _index: Any) -> None:
+        """Nothing depends on where a node stands."""
+
+    def ascend_resolver(self) -> None:
+        """As above."""
+
+
+if yaml.__with_libyaml__:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
+    class _Composer(CParser, _Resolver):
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+
+else:  # pragma: no cover - PyYAML without libyaml
+
+    class _Composer(  # type: ignore[no-redef]
+        yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer, _Resolver
+    ):
+        def __init__(self, text: str) -> None:
+            yaml.reader.Reader.__init__(self, text)
+            yaml.scanner.Scanner.__init__(self)
+            yaml.parser.Parser.__init__(self)
+            yaml.composer.Composer.__init__(self)
+
+
+def read(raw: bytes, file: str) -> Document:
+    """Parse one source. Raises nothing: what is wrong is in `problems`."""
+    try:
+        node = compose(raw, file)
+    except DeclarationError as error:
+        return Document(file, None, error.problems)
+    reader = _Reader(file)
+    data = reader.value(node)
+    return Document(file, data, tuple(reader.problems))
+
+
+def compose(raw: bytes, file: str) -> yaml.Node:
+    """The only document's root node. Raises DeclarationError."""
+    text = _decode(raw, file)
+    try:
+        composer = _Composer(text)
+        node: yaml.Node | None = composer.get_single_node()
+    except yaml.YAMLError as error:
+        raise DeclarationError([_syntax(error, text, file)]) from None
+    if node is None:
+        raise DeclarationError([Problem("is empty", Location(file), "a declaration begins with `version: 1`")])
+    return node
+
+
+def _decode(raw: bytes, file: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        problem = Problem("is not UTF-8 text", Location(file, line, column), "save the file as UTF-8")
+        raise DeclarationError([problem]) from None
+
+
+def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    if isinstance(error, yaml.reader.ReaderError):
+        at = max(error.position, 0)
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        return Problem("a control character is not allowed", Location(file, line, column))
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+    said = str(getattr(error, "problem", None) or error)
+    if "single document" in str(getattr(error, "context", None)):
+        return Problem("holds more than one document", where, "put each into a file of its own")
+    lines = text.splitlines()
+    indent = lines[where.line - 1][: where.column] if 0 < where.line <= len(lines) else ""
+    if "\t" in indent and not indent.strip():
+        return Problem("a tab cannot indent YAML", where, "use spaces")
+    return Problem(f"is not valid YAML: {said}", where)
+
+
+class _Reader:
+    """Nodes → values; collects problems."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.aliased: dict[int, Any] = {}
+        self.scalars: dict[str, Any] = dict(WORDS)
+
+    def problem(self, text: str, node: yaml.Node, hint: str = "") -> None:
+        self.problems.append(Problem(text, Location(self.file, *_at(node)), hint))
+
+    def value(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return self.scalar(node)
+        known = self.aliased.get(id(node))
+        if known is not None:
+            if known is Ellipsis:
+                self.problem("an anchor may not contain itself", node)
+            return None if known is Ellipsis else known
+        self.aliased[id(node)] = ...
+        result: Map | Seq = self.map(node) if isinstance(node, yaml.MappingNode) else self.seq(node)
+        self.aliased[id(node)] = result
+        return result
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:
+        tag, text = node.tag, node.value
+        if tag is PLAIN:
+            try:
+                return self.scalars[text]
+            except KeyError:
+                value = self.scalars[text] = _number(text)
+                return value
+        if tag in (STR, "!"):
+            return text
+        return self.tagged(node)
+
+    def tagged(self, node: yaml.ScalarNode) -> Any:
+        plain = WORDS.get(node.value, _number(node.value))
+        kinds: dict[str, type] = {INT: int, FLOATING: float, BOOL: bool, NULL: type(None)}
+        if node.tag in kinds and type(plain) is kinds[node.tag]:
+            return plain
+        hint = VAULT_HINT if node.tag == "!vault" else "write the value without a tag"
+        self.problem(f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} cannot stand here", node, hint)
+        return None
+
+    def seq(self, node: yaml.Node) -> Seq:
+        self.collection_tag(node, SEQ)
+        result = Seq(self.value(item) for item in node.value)
+        result.nodes = node.value
+        return result
+
+    def map(self, node: yaml.Node) -> Map:
+        self.collection_tag(node, MAP)
+        result = Map()
+        nodes = result.nodes = {}
+        merged: list[tuple[yaml.Node, Any]] = []
+        for key_node, value_node in node.value:
+            key = key_node.value
+            value = self.scalar(value_node) if type(value_node) is yaml.ScalarNode else self.value(value_node)
+            if type(key_node) is not yaml.ScalarNode:
+                self.problem("a key must be text", key_node)
+            elif key == "<<" and key_node.tag in (PLAIN, MERGE):
+                merged.append((value_node, value))
+            elif key in nodes:
+                self.problem(f"{key!r} stands here twice", key_node, f"first in line {_at(nodes[key])[0]}")
+            else:
+                result[key], nodes[key] = value, key_node
+        for value_node, value in merged:
+            self.merge(result, value_node, value)
+        return result
+
+    def merge(self, into: Map, node: yaml.Node, value: Any) -> None:
+        for source in value if isinstance(value, Seq) else [value]:
+            if not isinstance(source, Map):
+                self.problem("only a mapping, or a list of them, can be merged", node)
+                continue
+            for key in source:
+                if key not in into:
+                    into[key], into.nodes[key] = source[key], source.nodes[key]
+
+    def collection_tag(self, node: yaml.Node, usual: str) -> None:
+        if node.tag != usual:
+            self.problem(f"the tag {node.tag} cannot stand here", node, "write the value without a tag")
+
+
+def _at(node: yaml.Node) -> Position:
+    mark = node.start_mark
+    return mark.line + 1, mark.column + 1
+
+
+def _number(text: str) -> int | float | str:
+    if text[:1] not in "+-.0123456789":
+        return text
+    if INTEGER.match(text):
+        return int(text)
+    return float(text) if FLOAT.match(text) else text

@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsctl` against a running service with a real name server: every command, every exit code, no secret in sight."""
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rrset
+import pytest
+import requests
+from parts.egi import egi
+from parts.ports import wait_until
+from parts.service import Service, dev
+
+BIN = Path(sys.executable).parent
+numbers = count(1)
+
+
+@dataclass
+class Tool:
+    """`ddnsctl` in a folder of its own, with a stack of its own at one service."""
+
+    service: Service
+    folder: Path
+    stack: str
+    said: str = field(default="", repr=False)
+    """Everything that all runs printed."""
+
+    @property
+    def env(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DDNS")}
+        path = f"{BIN}:{os.environ['PATH']}"
+        return inherited | {"DDNS_SERVER": self.service.url, "DDNS_TOKEN": self.service.admin_token, "PATH": path}
+
+    @property
+    def dns(self) -> str:
+        return f"127.0.0.1:{self.service.dns_port}"
+
+    def run(self, *arguments: str, code: int = 0, given: str = "", **env: str) -> str:
+        """Run, judge the exit code, and answer what was printed on both streams."""
+        result = subprocess.run(
+            [BIN / "ddnsctl", *arguments], cwd=self.folder, env=self.env | env, input=given,
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        text = result.stdout + result.stderr
+        self.said += text
+        assert result.returncode == code, text
+        assert "Traceback" not in text
+        return text
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments))
+
+    def declare(self, name: str = "web.yml", **hosts: dict[str, Any]) -> None:
+        """Write a declaration; its hosts' names get the stack before them."""
+        full = {f"{label}-{self.stack}": options for label, options in hosts.items()}
+        content = {"version": 1, "stack": self.stack, "defaults": {"domain": "dyn.example.org"}, "hosts": full}
+        (self.folder / name).write_text(json.dumps(content))
+
+    def name(self, label: str) -> str:
+        return f"{label}-{self.stack}.dyn.example.org"
+
+    def secret(self, path: str) -> str:
+        """A secret that was kept; its file is its owner's alone."""
+        file = self.folder / path
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        return file.read_text().strip()
+
+    def works(self, label: str, secret: str) -> bool:
+        """Whether the host's secret is this one."""
+        path = f"/api/hosts/{self.name(label)}/verify-secret"
+        answer = self.service.request("POST", path, self.service.admin_token, json={"secret": secret})
+        valid: bool = answer.json()["valid"]
+        return valid
+
+    def journals(self) -> list[Path]:
+        return sorted(self.folder.glob(".ddnsctl/*"))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("service") / "dir") as running:
+        yield running
+
+
+@pytest.fixture
+def tool(service: Service, tmp_path: Path) -> Tool:
+    return Tool(service, tmp_path, f"s{next(numbers)}")
+
+
+def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
+    tool.declare(www={"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "wildcard": True}, vm={"ipv4": "dynamic"})
+    assert "Plan: 2 to add" in tool.run("plan", "web.yml", code=2)
+    assert "Applied: 2 added." in tool.run("apply", "web.yml", "-y", "--verify", "20", "--dns", tool.dns)
+    assert tool.service.dig(tool.name("www")) == ["192.0.2.1"]
+    assert tool.service.dig("x." + tool.name("www"), "AAAA") == ["2001:db8::1"]
+    assert "Nothing to do: 2 things are as declared." in tool.run("plan", "web.yml")
+    assert "Nothing to do" in tool.run("apply", "web.yml", "-y")
+
+    moved = f"www-{tool.stack}"
+    tool.declare(front={"ipv4": "192.0.2.2", "moved_from": moved}, vm={"ipv4": "dynamic", "comment": "VM"})
+    assert "1 to change" in tool.run("plan", "web.yml", code=2)
+    assert "Applied: 1 changed, 1 moved." in tool.run("apply", "web.yml", "-y", "--verify=20", "--dns", tool.dns)
+    assert tool.service.dig(tool.name("front")) == ["192.0.2.2"]
+    assert tool.service.dig(tool.name("www")) == tool.service.dig(tool.name("front"), "AAAA") == []
+    tool.run("plan", "web.yml")
+
+    tool.run("destroy", "--stack", tool.stack, "-y")
+    assert tool.service.dig(tool.name("front")) == []
+    assert "Nothing to do" in tool.run("destroy", "--stack", tool.stack, "-y")
+    assert tool.journals() == []
+
+
+def test_an_address_that_the_vm_owns_is_no_drift(tool: Tool) -> None:
+    tool.declare(vm={"ipv4": "dynamic", "secret": {"file": "vm"}})
+    tool.run("apply", "web.yml", "-y")
+    answer = requests.get(
+        f"{tool.service.url}/nic/update?myip=192.0.2.77", auth=(tool.name("vm"), tool.secret("vm")), timeout=10
+    )
+    assert answer.text == "good 192.0.2.77"
+    assert "Nothing to do" in tool.run("plan", "web.yml")
+
+
+def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
+    tool.declare(**{f"h{number}": {"ipv4": f"192.0.2.{number}"} for number in range(1, 6)})
+    tool.run("apply", "web.yml", "-y")
+    tool.declare(h1={"ipv4": "192.0.2.1"})
+    assert "--prune" in tool.run("plan", "web.yml")
+    refused = tool.run("plan", "web.yml", "--prune", code=3)
+    assert all(tool.name(f"h{number}") in refused for number in range(2, 6))
+    tool.run("apply", "web.yml", "--prune", "-y", code=3)
+    assert len(tool.json("show", "--stack", tool.stack, "--format", "json")) == 5
+    assert "4 deleted" in tool.run("apply", "web.yml", "--prune", "--max-deletes", "4", "-y")
+    assert [h["fqdn"] for h in tool.json("show", "--stack", tool.stack, "--format", "json")] == [tool.name("h1")]
+
+
+def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.2"})
+    tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    assert stat.S_IMODE((tool.folder / "plan.json").stat().st_mode) == 0o600
+    tool.declare(a={"ipv4": "192.0.2.9"})
+    assert "2 added" in tool.run("apply", "plan.json", "-y")
+    assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
+
+    tool.declare(a={"ipv4": "192.0.2.3"}, b={"ipv4": "192.0.2.4"})
+    tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    tool.service.get(f"/nic/update?hostname={tool.name('b')}&myip=192.0.2.99", tool.service.admin_token)
+    stale = tool.run("apply", "plan.json", "-y", code=5)
+    assert f"{tool.name('b')}: ipv4 was 192.0.2.2 and is 192.0.2.99" in stale
+    assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
+    assert tool.journals() == []
+    assert "was made for" in tool.run("apply", "plan.json", "-y", "--server", "http://127.0.0.1:1", code=1)
+
+
+def test_what_fails_is_told_and_resumed(tool: Tool) -> None:
+    standing = tool.name("b")
+    tool.service.add_record(f"{standing}.", "A", "198.51.100.1")
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.2", "secret": {"file": "b"}})
+    told = tool.run("apply", "web.yml", "-y", code=4)
+    assert "Applied: 1 added." in told
+    assert f"create {standing}: " in told
+    assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
+    (journal,) = tool.journals()
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    secret = tool.secret("a")
+    assert secret not in journal.read_text()
+    assert f"goes on with {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
+    remove(tool.service, standing)
+    assert "Applied: 1 added" in tool.run("apply", "--resume", "-y")
+    assert tool.service.dig(standing) == ["192.0.2.2"]
+    assert tool.works("b", tool.secret("b"))
+    assert tool.secret("a") == secret
+    assert tool.journals() == []
+    assert "there is no journal" in tool.run("apply", "--resume", code=1)
+    tool.run("plan", "web.yml")
+    assert secret not in tool.said
+
+
+def remove(service: Service, name: str) -> None:
+    """Somebody else takes their record out of the zone."""
+    script = f"server 127.0.0.1 {service.dns_port}\nzone {service.domain}\nupdate delete {name}. A\nsend\n"
+    key = service.dir / "bind" / "keys" / f"{service.domain}.key"
+    subprocess.run(["nsupdate", "-k", key], input=script, text=True, check=True, capture_output=True)
+
+
+def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
+    (tool.folder / "password").write_text("open sesame\n")
+    vault = ("--vault-password-file", "password")
+    tool.declare(f={"secret": {"file": "s/f"}}, v={"secret": {"vault": "s/v"}}, n={})
+    assert "no vault password is known" in tool.run("apply", "web.yml", "-y", code=1)
+    assert not (tool.folder / "s").exists()
+    assert "1 new secret was not kept" in tool.run("apply", "web.yml", "-y", *vault)
+    view = ["ansible-vault", "view", *vault, "s/v"]
+
+    def encrypted() -> str:
+        run = subprocess.run(view, cwd=tool.folder, env=tool.env, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    first = {"f": tool.secret("s/f"), "v": encrypted()}
+    assert all(tool.works(label, secret) for label, secret in first.items())
+    refused = tool.run("rotate", f"n-{tool.stack}", "-y", code=1)
+    assert "nothing says where its secret goes" in refused
+    tool.run("rotate", f"f-{tool.stack}", tool.name("v"), "-f", "web.yml", "-y", *vault)
+    tool.run("rotate", f"n-{tool.stack}", "--secret-dir", "more", "-y")
+    second = {"f": tool.secret("s/f"), "v": encrypted(), "n": tool.secret(f"more/{tool.name('n')}")}
+    assert all(tool.works(label, secret) for label, secret in second.items())
+    assert not any(tool.works(label, secret) for label, secret in first.items())
+    everything = [*first.values(), *second.values()]
+    files = [path for path in tool.folder.rglob("*") if path.is_file() and path.parent.name not in ("s", "more")]
+    for text in [tool.said, *(path.read_text() for path in files), tool.service.log.read_text()]:
+        assert not [secret for secret in everything if secret in text]
+
+
+def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
+    tool.declare(
+        a={"ipv4": "192.0.2.1", "comment": "yes: 'quoted' #1", "labels": {"on": "7"}, "ttl": 300},
+        b={"ipv6": "2001:db8::", "wildcard": True},
+        c={},
+    )
+    tool.run("apply", "web.yml", "-y")
+    tool.run("import", "--stack", tool.stack, "-o", "imported.yml")
+    assert "3 things are as declared" in tool.run("plan", "imported.yml", DDNS_SERVER="http://127.0.0.1:1")
+    assert tool.run("fmt", "--check", "imported.yml") == ""
+    everything = tool.run("import", "--domain", "dyn.example.org")
+    assert "Nothing to do" in tool.run("plan", "-", given=everything)
+    assert "exists" in tool.run("import", "--stack", tool.stack, "-o", "imported.yml", code=1)
+
+
+def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
+    tool.service.register(tool.name("old"), ip="192.0.2.1")
+    tool.declare(old={"ipv4": "192.0.2.1"})
+    assert "`adopt: true` takes it over" in tool.run("plan", "web.yml", code=1)
+    tool.declare(old={"ipv4": "192.0.2.1", "adopt": True})
+    assert "1 to adopt" in tool.run("plan", "web.yml", code=2)
+    assert "1 adopted" in tool.run("apply", "web.yml", "-y")
+    assert "Nothing to do" in tool.run("plan", "web.yml")
+
+
+def test_an_inventory_with_a_vault(tool: Tool) -> None:
+    (tool.folder / "password").write_text("open sesame\n")
+    (tool.folder / "group_vars").mkdir()
+    host = "web1 ansible_host=192.0.2.31\nweb2 ansible_host=2001:db8::32\n"
+    (tool.folder / "hosts.ini").write_text(host)
+    variables = tool.folder / "group_vars" / "all.yml"
+    names = '{{"web1": "{}", "web2": "{}"}}'.format(tool.name("web1"), tool.name("web2"))
+    variables.write_text(f"names: {names}\nddns: {{comment: Of the vault}}\n")
+    subprocess.run(
+        ["ansible-vault", "encrypt", "--vault-password-file", "password", variables],
+        cwd=tool.folder, env=tool.env, check=True, capture_output=True,
+    )  # fmt: skip
+    options = ("-i", "hosts.ini", "--stack", tool.stack, "--domain", "dyn.example.org")
+    assert "cannot read it" in tool.run("plan", *options, code=1)
+    options += ("--vault-password-file", "password")
+    assert "2 added" in tool.run("apply", *options, "-y")
+    assert "Nothing to do" in tool.run("plan", *options)
+    assert tool.service.dig("web1.dyn.example.org") == ["192.0.2.31"]
+    assert tool.service.dig("web2.dyn.example.org", "AAAA") == ["2001:db8::32"]
+    found = tool.json("show", "web?", "--stack", tool.stack, "--format", "json")
+    assert [host["comment"] for host in found] == ["Of the vault"] * 2
+    tool.run("destroy", "--stack", tool.stack, "-y")
+
+
+def test_forms_of_a_plan(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    arguments = ("plan", "web.yml", "--format")
+    whole = json.loads(tool.run(*arguments, "json", code=2))
+    assert (whole["url"], whole["summary"]["add"]) == (tool.service.url, 1)
+    lines = [json.loads(line) for line in tool.run(*arguments, "ndjson", code=2).splitlines()]
+    assert [line["type"] for line in lines] == ["plan", "change", "summary"]
+    assert tool.run(*arguments, "markdown", code=2).startswith("### Plan: 1 to add")
+    assert "\x1b" not in tool.run(*arguments, "text", code=2)
+
+
+@contextlib.contextmanager
+def lagging(address: str, queries: int) -> Iterator[str]:
+    """A name server that answers so many queries with an old address, and is silent then; hands out HOST:PORT."""
+
+    def serve() -> None:
+        for _ in range(queries):
+            wire, peer = listener.recvfrom(4096)
+            query = dns.message.from_wire(wire)
+            answer = dns.message.make_response(query)
+            answer.flags |= dns.flags.AA
+            answer.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", address))
+            listener.sendto(answer.to_wire(), peer)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
+
+
+@pytest.mark.parametrize(("queries", "seen"), [(1, "no answer"), (4, "192.0.2.99")])
+def test_laggards_are_named(tool: Tool, queries: int, seen: str) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "ipv6": "dynamic"})
+    tool.run("apply", "web.yml", "-y")
+    with lagging("192.0.2.99", queries) as behind:
+        told = tool.run("apply", "web.yml", "-y", "--verify", "1.2", "--dns", tool.dns, "--dns", behind, code=1)
+    assert f"  {behind}: {tool.name('a')} A: {seen}, not 192.0.2.1\n" in told
+    assert f"  {tool.dns}: " not in told
+
+
+def test_without_a_terminal_it_does_not_ask(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    assert "use --yes" in tool.run("apply", "web.yml", code=1, given="y\n")
+    assert tool.run("show", "--stack", tool.stack).count("\n") == 1
+
+
+@contextlib.contextmanager
+def terminal(tool: Tool, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`ddnsctl` on a terminal; hands out the process and the terminal's other side."""
+    ours, theirs = pty.openpty()
+    env = tool.env | {"TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        [BIN / "ddnsctl", *arguments], cwd=tool.folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        try:
+            yield process, ours
+        finally:
+            if process.poll() is None:
+                process.kill()
+            os.close(ours)
+
+
+def shown(terminal_: int, until: bytes) -> str:
+    """What appears, up to this."""
+    seen = b""
+
+    def there() -> bool:
+        nonlocal seen
+        with contextlib.suppress(OSError):
+            seen += os.read(terminal_, 65536)
+        return until in seen
+
+    wait_until(there, what=repr(until))
+    return seen.decode()
+
+
+def test_on_a_terminal_it_asks_in_colour(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    with terminal(tool, "apply", "web.yml") as (process, other):
+        assert "\x1b[32m" in shown(other, b"Apply these changes?")
+        os.write(other, b"n\n")
+        shown(other, b"not agreed; nothing has been changed")
+        assert process.wait(10) == 1
+    assert tool.service.dig(tool.name("a")) == []
+    with terminal(tool, "apply", "web.yml") as (process, other):
+        shown(other, b"Apply these changes?")
+        os.write(other, b"y\n")
+        shown(other, b"Applied: 1 added.")
+        assert process.wait(10) == 0
+    with terminal(tool, "destroy", "--stack", tool.stack) as (process, other):
+        shown(other, b"to delete all of it")
+        os.write(other, b"y\n")
+        shown(other, b"nothing has been changed")
+        assert process.wait(10) == 1
+    with terminal(tool, "destroy", "--stack", tool.stack) as (process, other):
+        shown(other, b"to delete all of it")
+        os.write(other, tool.stack.encode() + b"\n")
+        shown(other, b"Applied: 1 deleted.")
+        assert process.wait(10) == 0
+
+
+def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    process_of_service = tool.service.process
+    assert process_of_service is not None
+    with terminal(tool, "apply", "web.yml") as (process, other):
+        shown(other, b"Apply these changes?")
+        process_of_service.send_signal(signal.SIGSTOP)
+        try:
+            os.write(other, b"y\n")
+            wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
+            process.send_signal(signal.SIGINT)
+            assert "ddnsctl apply --resume" in shown(other, b"--resume")
+            assert process.wait(10) == 4
+        finally:
+            process_of_service.send_signal(signal.SIGCONT)
+    assert len(tool.journals()) == 1
+    assert not (tool.folder / "a").exists()
+    # the request was on its way: the service may carry it out by now
+    wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
+    tool.run("apply", "--resume", "-y")
+    assert tool.works("a", tool.secret("a"))
+    assert tool.journals() == []
+    tool.run("plan", "web.yml")
+
+
+def test_a_domain_and_its_hosts(tool: Tool) -> None:
+    domain = f"{tool.stack}.example.net"
+    content = {"version": 1, "stack": tool.stack, "domains": {domain: {"comment": "Lab"}}, "hosts": {f"a.{domain}": {}}}
+    (tool.folder / "lab.yml").write_text(json.dumps(content))
+    assert "2 added" in tool.run("apply", "lab.yml", "-y")
+    assert "Nothing to do: 2 things" in tool.run("plan", "lab.yml")
+    imported = tool.run("import", "--stack", tool.stack)
+    assert f"  {domain}: {{comment: Lab}}\n" in imported
+    assert "Nothing to do" in tool.run("plan", "-", given=imported)
+    assert "2 deleted" in tool.run("destroy", "lab.yml", "-y")
+
+
+def test_the_service_of_egi(tmp_path: Path) -> None:
+    with egi(delay=0.01) as server:
+        server.add_domain("dyn.example.org")
+        (tmp_path / "admin.token").write_text("token-of-alice")
+        tool = Tool(Service(tmp_path, int(server.url.rpartition(":")[2]), 0), tmp_path, "s0")
+        hosts = {"www.dyn.example.org": {"ipv4": "192.0.2.1", "comment": "Front", "secret": {"file": "www"}}}
+        declared = {"version": 1, "stack": "s0", "hosts": hosts}
+        (tmp_path / "web.yml").write_text(json.dumps(declared))
+        assert "1 added" in tool.run("apply", "web.yml", "-y")
+        first = tool.secret("www")
+        assert "Nothing to do" in tool.run("plan", "web.yml")
+        imported = tool.run("import", "--stack", "s0")
+        assert "Nothing to do" in tool.run("plan", "-", given=imported)
+        hosts["www.dyn.example.org"]["comment"] = "Changed"
+        (tmp_path / "web.yml").write_text(json.dumps(declared))
+        told = tool.run("plan", "web.yml", "--max-deletes", "all", code=2)
+        assert "-/+ www.dyn.example.org" in told
+        assert "cannot change comment of a registered host" in told
+        assert "1 replaced" in tool.run("apply", "web.yml", "-y", "--max-deletes", "all")
+        assert tool.secret("www") not in ("", first)
+        assert "Nothing to do" in tool.run("plan", "web.yml")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where new secrets go."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddnsctl.secrets import SinkError, Sinks, write
+from ddnsctl.sync.model import SecretSpec
+from ddnsctl.sync.plan import Action, Change
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+
+
+def change(
+    path: str = "s/a", action: Action = Action.CREATE, kind: str = "file", name: str = "a.example.org"
+) -> Change:
+    return Change(action, "host", name, secret=SecretSpec(kind, path))
+
+
+def mode(path: str) -> int:
+    return stat.S_IMODE(Path(path).stat().st_mode)
+
+
+def refusals(*changes: Change) -> list[str]:
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(SinkError) as raised:
+        Sinks(changes).check()
+    assert sorted(Path().rglob("*")) == before
+    return [str(problem) for problem in raised.value.problems]
+
+
+def test_a_file_holds_the_secret_alone_and_is_its_owner_s() -> None:
+    sinks = Sinks([change("s/t/a")])
+    sinks.check()
+    os.umask(0)
+    sinks(change("s/t/a"), "top-secret")
+    sinks.flush()
+    os.umask(0o022)
+    assert Path("s/t/a").read_text() == "top-secret\n"
+    assert (mode("s/t/a"), mode("s/t"), mode("s")) == (0o600, 0o700, 0o700)
+    assert [path.name for path in Path("s/t").iterdir()] == ["a"]
+
+
+def test_a_new_host_never_overwrites_a_file() -> None:
+    write(Path("s/a"), b"old", replace=False)
+    assert refusals(change()) == [
+        "a.example.org is new, but the file of its secret exists: s/a (move the file away, or name another)"
+    ]
+    with pytest.raises(FileExistsError):
+        Sinks([change()])(change(), "new")
+    assert Path("s/a").read_bytes() == b"old"
+    assert len(list(Path("s").iterdir())) == 1
+
+
+@pytest.mark.parametrize("action", [Action.ROTATE, Action.REPLACE])
+def test_a_secret_that_becomes_void_is_replaced(action: Action) -> None:
+    write(Path("s/a"), b"old", replace=False)
+    sinks = Sinks([change(action=action)])
+    sinks.check()
+    sinks(change(action=action), "new")
+    assert Path("s/a").read_text() == "new\n"
+    assert mode("s/a") == 0o600
+
+
+def test_a_resumed_run_finds_the_files_of_the_first() -> None:
+    write(Path("s/a"), b"old", replace=False)
+    sinks = Sinks([change()], resumed=True)
+    sinks.check()
+    sinks(change(), "new")
+    assert Path("s/a").read_text() == "new\n"
+
+
+def test_a_symbolic_link_is_not_followed() -> None:
+    Path("precious").write_text("keep")
+    Path("s").mkdir()
+    Path("s/a").symlink_to("../precious")
+    assert len(refusals(change())) == 1
+    Sinks([])(change(action=Action.ROTATE), "new")
+    assert Path("precious").read_text() == "keep"
+    assert not Path("s/a").is_symlink()
+
+
+def test_what_cannot_be_kept_is_told_before_anything_is_changed() -> None:
+    Path("file").write_text("")
+    found = refusals(change("file/a"), change("s/b", name="b.example.org"), change("s/./b", name="c.example.org"))
+    assert found == [
+        "c.example.org: s/b is the file of b.example.org's secret (name another)",
+        "file is no folder, so no secret can be kept in file",
+    ]
+
+
+def test_changes_that_make_no_secret_need_no_place() -> None:
+    write(Path("s/a"), b"old", replace=False)
+    Sinks([change(action=Action.UPDATE), change(action=Action.DELETE)]).check()
+
+
+def test_secrets_without_a_place_are_counted_and_kept_nowhere() -> None:
+    sinks = Sinks([Change(Action.CREATE, "host", "a.example.org")])
+    sinks.check()
+    sinks(sinks.changes[0], "top-secret")
+    assert sinks.dropped == ["a.example.org"]
+    assert list(Path().iterdir()) == []
+
+
+def test_many_files_are_made_durable_too() -> None:
+    changes = [change(f"s/{number}", name=f"h{number}.example.org") for number in range(70)]
+    sinks = Sinks(changes)
+    sinks.check()
+    for each in changes:
+        sinks(each, each.name)
+    sinks.flush()
+    assert sinks.written == []
+    assert sorted(p.read_text() for p in Path("s").iterdir()) == sorted(f"{c.name}\n" for c in changes)
+
+
+def test_a_vault_is_encrypted_and_ansible_reads_it() -> None:
+    Path("password").write_text("open sesame\n")
+    each = change("s/a", kind="vault")
+    sinks = Sinks([each], ("--vault-password-file", "password"))
+    sinks.check()
+    sinks(each, "top-secret")
+    assert Path("s/a").read_text().startswith("$ANSIBLE_VAULT;")
+    assert mode("s/a") == 0o600
+    view = ["ansible-vault", "view", "--vault-password-file", "password", "s/a"]
+    assert subprocess.run(view, capture_output=True, text=True, check=True).stdout == "top-secret\n"
+
+
+def test_a_vault_without_password_or_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ansible-vault" in refusals(change(kind="vault"))[0]
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "pip install ansible-core" in refusals(change(kind="vault"))[0]

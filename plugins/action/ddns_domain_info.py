@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddns_domain_info` in the controller's process."""
+
+from __future__ import annotations
+
+from ..module_utils._ansible import info
+from ..module_utils._ansible.task import Operation
+from ..plugin_utils._action import DdnsAction
+
+
+class ActionModule(DdnsAction):
+    """See the module."""
+
+    spec = info.DOMAINS
+
+    def operation(self) -> Operation:
+        """What the module does."""
+        return info.domains

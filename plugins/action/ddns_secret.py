@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddns_secret` in the controller's process."""
+
+from __future__ import annotations
+
+from ..module_utils._ansible import secret
+from ..module_utils._ansible.task import Operation
+from ..plugin_utils._action import DdnsAction
+
+
+class ActionModule(DdnsAction):
+    """See the module."""
+
+    spec = secret.SPEC
+    writes_files = True
+
+    def operation(self) -> Operation:
+        """What the module does."""
+        return secret.run

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddns_sync` in the controller's process; `src` is always read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..module_utils._ansible import sync
+from ..module_utils._ansible.task import Operation
+from ..plugin_utils._action import DdnsAction
+from ..plugin_utils._yaml import read
+
+
+class ActionModule(DdnsAction):
+    """See the module."""
+
+    spec = sync.SPEC
+    writes_files = True
+
+    def operation(self) -> Operation:
+        """What the module does, with places in the file that was read."""
+        src, given = self._task.args.get("src"), self._task.args.get("declaration")
+        if src and not given:
+            return partial(sync.run, origin=self._read(src))
+        if isinstance(given, Mapping):
+            return partial(sync.run, origin=sync.Origin({"version": 1, **given}, folder=self._loader.get_basedir()))
+        return sync.run
+
+    def options(self) -> dict[str, Any]:
+        """Without the content of a declaration, which would be copied time and again; `operation` has it."""
+        options = super().options()
+        return {**options, "declaration": {}} if isinstance(options.get("declaration"), Mapping) else options
+
+    def module_args(self) -> Mapping[str, Any]:
+        """The module gets what the file holds."""
+        args = self._task.args
+        if not args.get("src") or args.get("declaration"):
+            return super().module_args()
+        rest = {name: value for name, value in args.items() if name != "src"}
+        return {**rest, "declaration": self._read(args["src"]).data}
+
+    def _read(self, src: str) -> sync.Origin:
+        path = self._find_needle("files", src)
+        real = self._loader.get_real_file(path)
+        try:
+            data, locate = read(Path(real).read_bytes(), src)
+        finally:
+            self._loader.cleanup_tmp_file(real)
+        return sync.Origin(data, locate, str(Path(path).absolute().parent))

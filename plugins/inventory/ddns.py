@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Inventory from registrations."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+name: ddns
+short_description: Hosts that are registered at a Dynamic DNS service
+version_added: 0.1.0
+description:
+  - An inventory of the caller's hosts, or with an administrator's token of everybody's, by full name.
+  - What the service tells of a host becomes the variables C(ddns_ipv4), C(ddns_domain) and so on; RV(ignore:hosts) of
+    M(fedcloud.ddns.ddns_host_info) names them. Nothing of it is ever evaluated as a template.
+  - The source is a file whose name ends in C(ddns.yml) or C(ddns.yaml).
+author:
+  - fedcloud.ddns maintainers (!UNKNOWN)
+extends_documentation_fragment:
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+options:
+  plugin:
+    description:
+      - The plugin's name.
+    type: str
+    required: true
+    choices: [fedcloud.ddns.ddns]
+  api_url:
+    description:
+      - Base URL of the service, such as V(https://ddns.example.org). It may be a template.
+    type: str
+    required: true
+    env:
+      - name: DDNS_SERVER
+  api_token:
+    description:
+      - The caller's token; the scope C(read) is enough. It may be encrypted with C(ansible-vault), or a template.
+    type: str
+    required: true
+    env:
+      - name: DDNS_TOKEN
+  validate_certs:
+    description:
+      - Whether to trust only a certificate that a known authority has signed.
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - A file of certificates (PEM) of the authorities to trust, instead of the system's.
+    type: path
+  timeout:
+    description:
+      - How long to wait for an answer, in seconds.
+    type: int
+    default: 30
+  domain:
+    description:
+      - Only hosts of these domains.
+    type: list
+    elements: str
+  stack:
+    description:
+      - Only hosts of these stacks.
+    type: list
+    elements: str
+  labels:
+    description:
+      - Only hosts that have all of these labels.
+    type: dict
+    default: {}
+  group_by:
+    description:
+      - The groups to make. V(domain) makes C(ddns_domain_dyn_example_org), V(stack) C(ddns_stack_web_prod), V(labels)
+        C(ddns_label_role_worker).
+    type: list
+    elements: str
+    choices: [domain, stack, labels]
+    default: [domain, stack, labels]
+seealso:
+  - module: fedcloud.ddns.ddns_host_info
+"""
+
+EXAMPLES = r"""
+# All hosts, by domain, stack and label; DDNS_SERVER and DDNS_TOKEN are set.
+plugin: fedcloud.ddns.ddns
+
+---
+# The hosts of one stack, reached by their registered address, which may be newer than what a resolver still knows.
+plugin: fedcloud.ddns.ddns
+api_url: https://ddns.example.org
+api_token: "{{ lookup('ansible.builtin.file', '~/.config/ddns/token') }}"
+stack: [web-prod]
+group_by: []
+compose:
+  ansible_host: ddns_ipv4 or ddns_ipv6
+groups:
+  workers: ddns_labels.role | default('') == 'worker'
+keyed_groups:
+  - key: ddns_labels.role
+    prefix: role
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/ddns-inventory
+cache_timeout: 300
+"""
+
+from typing import Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import info
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.task import Task
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import SyncError
+
+CONNECTION = ("validate_certs", "ca_path", "timeout")
+FILTERS = ("domain", "stack", "labels")
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
+    """The plugin; see its documentation."""
+
+    NAME = "fedcloud.ddns.ddns"
+
+    def verify_file(self, path: str) -> bool:
+        """Whether the file's name says that it is for this plugin."""
+        return bool(super().verify_file(path)) and path.endswith(("ddns.yml", "ddns.yaml"))
+
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+        """Fill the inventory."""
+        super().parse(inventory, loader, path)
+        self._read_config_data(path)
+        for host in self._cached(path, cache):
+            self._add(wrap_var(host))
+
+    def _cached(self, path: str, cache: bool) -> list[dict[str, Any]]:
+        """The hosts as `info.hosts` tells them; the source's own filters are applied before they are kept."""
+        self.load_cache_plugin()
+        key = self.get_cache_key(path)
+        usable = cache and self.get_option("cache")
+        if usable and key in self._cache:
+            kept: list[dict[str, Any]] = self._cache[key]
+            return kept
+        hosts = self._registered()
+        if self.get_option("cache"):
+            self._cache[key] = hosts
+        return hosts
+
+    def _registered(self) -> list[dict[str, Any]]:
+        params = {name: self.get_option(name) for name in (*CONNECTION, *FILTERS)}
+        params.update({name: self._templated(name) for name in ("api_url", "api_token")}, name=None)
+        try:
+            hosts: list[dict[str, Any]] = info.hosts(Task(params))["hosts"]
+        except SyncError as error:
+            raise AnsibleParserError(str(error)) from error
+        return hosts
+
+    def _templated(self, option: str) -> Any:
+        value = self.get_option(option)
+        return self.templar.template(value) if self.templar.is_template(value) else value
+
+    def _add(self, host: dict[str, Any]) -> None:
+        name = host["fqdn"]
+        self.inventory.add_host(name)
+        for fact, value in host.items():
+            self.inventory.set_variable(name, f"ddns_{fact}", value)
+        for group in self._groups(host):
+            self.inventory.add_group(group)
+            self.inventory.add_child(group, name)
+        strict = self.get_option("strict")
+        self._set_composite_vars(self.get_option("compose"), self.inventory.get_host(name).get_vars(), name, strict)
+        variables = self.inventory.get_host(name).get_vars()
+        self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict)
+
+    def _groups(self, host: dict[str, Any]) -> list[str]:
+        wanted, groups = self.get_option("group_by"), []
+        if "domain" in wanted:
+            groups.append(f"ddns_domain_{host['domain']}")
+        if "stack" in wanted and host["stack"] is not None:
+            groups.append(f"ddns_stack_{host['stack']}")
+        if "labels" in wanted:
+            groups += [f"ddns_label_{key}_{value}" for key, value in sorted(host["labels"].items())]
+        return [self._sanitize_group_name(group) for group in groups]

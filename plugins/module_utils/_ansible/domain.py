@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddns_domain`: one domain, of which the options that are given are declared."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from .._sync import names, render
+from .._sync.api import Server
+from .._sync.errors import DeclarationError, Problem
+from .._sync.model import Declaration, DomainSpec, Registered
+from .._sync.plan import Options, Plan, make
+from .carry_out import carry_out, facts, predicted
+from .spec import CONNECTION, Spec, state
+from .task import Task
+
+SPEC = (
+    CONNECTION
+    + state("present", "absent")
+    + Spec(
+        {
+            "name": {"type": "str", "required": True},
+            "public": {"type": "bool"},
+            "comment": {"type": "str"},
+            "ttl": {"type": "int"},
+            "group": {"type": "str"},
+            "available": {"type": "bool"},
+        }
+    )
+)
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Result keys: changed, diff, warnings, domain (when present)."""
+    spec = _spec(task.params)
+    server = task.server()
+    registered = Registered({}, server.registered([]).domains)
+    present = task.params["state"] == "present"
+    declaration = Declaration(domains={spec.name: spec})
+    plan = make(declaration, registered, server.capabilities, Options(destroy=not present))
+    carry_out(task, plan, server)
+    result = {
+        "changed": bool(plan.changes),
+        "diff": render.diff(plan),
+        "warnings": [str(note) for note in plan.notes],
+    }
+    return {**result, "domain": _domain(task, spec.name, plan, registered, server)} if present else result
+
+
+def _domain(task: Task, name: str, plan: Plan, registered: Registered, server: Server) -> dict[str, Any]:
+    """The domain as it is registered, or as it would be."""
+    if not plan.changes:
+        return facts(registered.domains[name])
+    if task.check:
+        return predicted(plan.changes[0], registered)
+    return facts(server.registered([]).domains[name])
+
+
+def _spec(params: Mapping[str, Any]) -> DomainSpec:
+    """The domain with the options that are given; empty text and 0 remove a value. Raises DeclarationError."""
+    problems: list[Problem] = []
+
+    def parsed(option: str, parse: Callable[[Any], Any]) -> Any:
+        try:
+            return parse(params[option])
+        except ValueError as error:
+            problems.append(Problem(f"{option}: {error}"))
+            return None
+
+    parsers: dict[str, Callable[[Any], Any]] = {
+        "public": names.flag,
+        "comment": names.comment,
+        "ttl": lambda value: None if value == 0 else names.ttl(value),
+        "group": names.group,
+        "available": names.flag,
+    }
+    given = {option: parsed(option, parse) for option, parse in parsers.items() if params[option] is not None}
+    name = parsed("name", names.domain_name)
+    if problems:
+        raise DeclarationError(problems)
+    return DomainSpec(name, **given)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddns_secret`: a host's secret that works, kept or made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping
+
+from .._sync import names, render
+from .._sync.api import Server
+from .._sync.errors import DeclarationError, Problem, SyncError
+from .._sync.model import Declaration, HostSpec, Registered, SecretSpec
+from .._sync.plan import Options, make
+from .carry_out import carry_out
+from .files import holds, read_secret, write_secret
+from .spec import CONNECTION, Spec, state
+from .task import Task
+
+SPEC = (
+    CONNECTION
+    + state("present", "rotated")
+    + Spec(
+        {
+            "name": {"type": "str", "required": True, "aliases": ["fqdn"]},
+            "domain": {"type": "str"},
+            "secret": {"type": "str", "no_log": True},
+            "path": {"type": "path"},
+        }
+    )
+)
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Result keys: changed, diff (it tells of no secret), fqdn, secret (when one was made, and no `path` keeps it)."""
+    fqdn = _fqdn(task.params)
+    path = Path(task.params["path"]).absolute() if task.params["path"] else None
+    try:
+        return _Secret(task, fqdn, path).run()
+    except OSError as error:
+        raise SyncError(f"path: {error.filename or path}: {error.strerror or error}") from error
+
+
+def _fqdn(params: Mapping[str, Any]) -> str:
+    try:
+        domain = None if params["domain"] is None else names.domain_name(params["domain"])
+        return names.host_name(params["name"], domain)
+    except ValueError as error:
+        raise DeclarationError([Problem(f"name: {error}")]) from None
+
+
+class _Secret:
+    def __init__(self, task: Task, fqdn: str, path: Path | None) -> None:
+        self.task, self.fqdn, self.path = task, fqdn, path
+        self.warnings: list[str] = []
+
+    def run(self) -> dict[str, Any]:
+        server = self.task.server()
+        registered = Registered(server.registered([self.fqdn]).hosts)
+        if self.fqdn not in registered.hosts and self.task.check:  # an earlier task may be going to register it
+            self.warnings.append(f"{self.fqdn} is not registered yet")
+            return self.result(True, {"before": "", "after": f"{self.fqdn}:\n  secret: (new secret)\n"})
+        if self.fqdn not in registered.hosts:
+            raise SyncError(f"{self.fqdn} is not registered, or not yours to see; ddns_host registers it")
+        if self.task.params["state"] == "rotated":
+            return self.anew(server, registered)
+        given = self.task.params["secret"] or (read_secret(self.path) if self.path else None)
+        if given and self.works(server, given):
+            return self.keep(given)
+        return self.anew(server, registered)
+
+    def works(self, server: Server, secret: str) -> bool:
+        """What the server says of a secret."""
+        if server.capabilities.verifies:
+            return server.valid(self.fqdn, secret)
+        self.warnings.append(f"{server.capabilities.server} cannot say whether a secret works; it is taken to")
+        return True
+
+    def keep(self, secret: str) -> dict[str, Any]:
+        """The secret works; the file may have to be written all the same."""
+        path = self.path
+        if path is None or holds(path, secret):
+            return self.result(False, {"before": "", "after": ""})
+        if not self.task.check:
+            write_secret(path, lambda: secret)
+        return self.result(True, {"before": "", "after": f"{self.fqdn}:\n  secret: (the given one → file {path})\n"})
+
+    def anew(self, server: Server, registered: Registered) -> dict[str, Any]:
+        """Make a secret, in the file or in the result."""
+        place = SecretSpec("file", str(self.path)) if self.path else None
+        declaration = Declaration(hosts={self.fqdn: HostSpec(self.fqdn, secret=place)})
+        plan = make(declaration, registered, server.capabilities, Options(rotate=(self.fqdn,)))
+        result = self.result(True, render.diff(plan))
+        if self.task.check:
+            return result
+        if self.path:
+            write_secret(self.path, lambda: carry_out(self.task, plan, server) or "")
+            return result
+        return {**result, "secret": carry_out(self.task, plan, server)}
+
+    def result(self, changed: bool, difference: Mapping[str, str]) -> dict[str, Any]:
+        return {"changed": changed, "fqdn": self.fqdn, "diff": difference, "warnings": self.warnings}

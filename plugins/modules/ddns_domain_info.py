@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Domains of a Dynamic DNS service."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: ddns_domain_info
+short_description: Tell which domains a Dynamic DNS service has
+version_added: 0.1.0
+description:
+  - Lists the domains in which the caller may register hosts, or with an administrator's token all.
+author:
+  - fedcloud.ddns maintainers (!UNKNOWN)
+extends_documentation_fragment:
+  - fedcloud.ddns.connection
+  - fedcloud.ddns.attributes.info
+  - fedcloud.ddns.attributes.group
+options:
+  name:
+    description:
+      - Only domains of these full names.
+    type: list
+    elements: str
+seealso:
+  - module: fedcloud.ddns.ddns_domain
+"""
+
+EXAMPLES = r"""
+- name: Where hosts may be registered
+  fedcloud.ddns.ddns_domain_info:
+  register: ddns
+"""
+
+RETURN = r"""
+domains:
+  description: The domains, by name.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: Full name.
+      type: str
+      returned: always
+    public:
+      description: Whether everybody may register hosts in it.
+      type: bool
+      returned: always
+    comment:
+      description: A remark.
+      type: str
+      returned: always
+    ttl:
+      description: Time to live of its records in seconds; V(null) for the service's.
+      type: int
+      returned: always
+    group:
+      description: The group whose members may register hosts in it.
+      type: str
+      returned: always
+    available:
+      description: Whether hosts can be registered and updated in it.
+      type: bool
+      returned: always
+    stack:
+      description: The stack that owns it.
+      type: str
+      returned: always
+    owner:
+      description: Whose it is.
+      type: str
+      returned: always
+"""
+
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import info
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module import run
+
+
+def main() -> None:
+    """Read the options, run, answer."""
+    run(info.DOMAINS, info.domains)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules in the controller's own process: what a module run costs in starting Python is not paid.
+
+A task runs here when its connection is local. Otherwise the module runs on the host that the task is for, which may be
+the only one that reaches the service; the variable `ddns_in_process` says otherwise. Also a task that becomes another
+user and writes files, and an asynchronous one, is left to the module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+
+from ..module_utils._ansible.spec import Spec
+from ..module_utils._ansible.task import Operation, failure, perform
+from ..module_utils._sync.errors import SyncError
+
+VARIABLE = "ddns_in_process"
+
+
+class DdnsAction(ActionBase):  # type: ignore[misc]
+    """An action plugin for the module of its name; a subclass says what it does."""
+
+    _supports_async = True
+
+    spec: ClassVar[Spec]
+    writes_files: ClassVar[bool] = False
+
+    def operation(self) -> Operation:
+        """What to do in this process. Raises SyncError."""
+        raise NotImplementedError
+
+    def options(self) -> dict[str, Any]:
+        """The task's options, as they are checked here."""
+        return dict(self._task.args)
+
+    def module_args(self) -> Mapping[str, Any]:
+        """The module's options. Raises SyncError."""
+        args: Mapping[str, Any] = self._task.args
+        return args
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The task's result."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if self._in_process(variables):
+            with environment(self._environment()):
+                return {**result, **self._here()}
+        try:
+            args = dict(self.module_args())
+        except SyncError as error:
+            return {**result, **failure(error)}
+        answer = self._execute_module(module_args=args, task_vars=variables, wrap_async=self._task.async_val)
+        return {**result, **answer}
+
+    def _in_process(self, variables: Mapping[str, Any]) -> bool:
+        if self._task.async_val:
+            return False
+        wish = self._templar.template(variables.get(VARIABLE))
+        if wish is not None:
+            return bool(boolean(wish))
+        local: bool = self._connection.transport == "local"
+        return local and not (self.writes_files and self._connection.become)
+
+    def _environment(self) -> dict[str, str]:
+        found: dict[str, Any] = {}
+        self._compute_environment_string(found)
+        return {name: str(value) for name, value in found.items()}
+
+    def _here(self) -> dict[str, Any]:
+        """As the module does it: options checked, secret options kept out of the result."""
+        checked = ArgumentSpecValidator(**self.spec.arguments()).validate(self.options())
+        params = checked.validated_parameters
+        if checked.error_messages:
+            result = {"failed": True, "msg": self._complaint(checked.errors)}
+        else:
+            result = self._result(params)
+        if not result.get("warnings"):
+            result.pop("warnings", None)
+        plain = {name: value for name, value in result.items() if value is None or isinstance(value, bool)}
+        result["invocation"] = {"module_args": params}
+        return {**remove_values(result, checked._no_log_values), **plain}
+
+    def _complaint(self, errors: Any) -> str:
+        """What is wrong with the options, as `AnsibleModule` says it."""
+        kind = f"Unsupported parameters for ({self._task.action}) module: "
+        return (kind if isinstance(errors[0], UnsupportedError) else "") + str(errors.msg)
+
+    def _result(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            operation = self.operation()
+        except SyncError as error:
+            return failure(error)
+        return perform(operation, params, self._task.check_mode)
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """The task's environment, for as long as it runs; a worker runs one task at a time."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,410 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection against a service: what the examples do not show. `in_process` is both ways in which a module runs."""
+
+import json
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+
+import pytest
+from parts.ansible import PROGRAMS, REPOSITORY, Ansible
+from parts.ports import free_port
+from parts.service import Service
+
+NUMBERS = count(1)
+
+
+@pytest.fixture
+def name(ddnsd: Service) -> str:
+    """A name that no other test uses."""
+    return f"a{next(NUMBERS)}.{ddnsd.domain}"
+
+
+@pytest.fixture(params=[True, False], ids=["process", "module"])
+def way(request: pytest.FixtureRequest) -> dict[str, bool]:
+    """Variables for each way."""
+    return {"ddns_in_process": request.param}
+
+
+def host(ddnsd: Service, name: str) -> dict[str, object]:
+    found: dict[str, object] = ddnsd.get(f"/api/hosts/{name}", ddnsd.admin_token).json()
+    return found
+
+
+class TestHost:
+    def test_what_is_not_given_is_left_alone(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        ansible.task("ddns_host", name=name, ipv4="192.0.2.1", comment="c", ttl=300, labels={"a": 1}, wildcard=True)
+        result = ansible.task("ddns_host", name=name, ipv6="2001:db8::1")
+        assert result["changed"]
+        assert "secret" not in result
+        kept = {"ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": "1"}, "wildcard": True}
+        assert kept.items() <= result["host"].items()
+        assert kept.items() <= host(ddnsd, name).items()
+        assert ddnsd.dig(f"x.{name}", "AAAA") == ["2001:db8::1"]
+
+    def test_words_remove_values(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        ansible.task("ddns_host", name=name, ipv4="192.0.2.1", comment="c", ttl=300, labels={"a": "b"})
+        blank = {"ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
+        assert ansible.task("ddns_host", name=name, **blank)["changed"]
+        assert not ansible.task("ddns_host", name=name, **blank)["changed"]
+        wanted = {"ipv4": None, "comment": None, "ttl": None, "labels": {}}
+        assert wanted.items() <= host(ddnsd, name).items()
+        assert ddnsd.dig(name) == []
+
+    def test_a_dynamic_address_is_never_a_difference(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        secret = ansible.task("ddns_host", name=name, ipv4="dynamic")["secret"]
+        assert ddnsd.dig(name) == []
+        answer = ddnsd.get("/nic/update", params={"myip": "192.0.2.9"}, auth=(name, secret))
+        assert answer.text == "good 192.0.2.9"
+        assert not ansible.task("ddns_host", name=name, ipv4="dynamic")["changed"]
+        assert ddnsd.dig(name) == ["192.0.2.9"]
+
+    def test_a_host_of_another_stack_is_not_taken(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        ansible.task("ddns_host", name=name, ipv4="192.0.2.1", stack="one")
+        for options, said in (
+            ({"ipv4": "192.0.2.2"}, "belongs to stack one"),
+            ({"state": "absent"}, "not of stack two"),
+        ):
+            failed = ansible.task("ddns_host", name=name, stack="two", **options, fails=True)
+            assert name in failed["msg"]
+            assert said in failed["msg"]
+        assert host(ddnsd, name)["ipv4"] == "192.0.2.1"
+        assert ansible.task("ddns_host", name=name, stack="two", adopt=True)["changed"]
+        assert host(ddnsd, name)["stack"] == "two"
+        assert ansible.task("ddns_host", name=name, stack="two", state="absent")["changed"]
+
+    def test_bad_options_are_named_and_change_nothing(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        def msg(**options: object) -> str:
+            return str(ansible.task("ddns_host", way, name=name, **options, fails=True)["msg"])
+
+        said = msg(ipv4="2001:db8::1", ttl=99999999, labels={"a": [1]})
+        assert all(f"{field}: " in said for field in ("ipv4", "ttl", "labels")), said
+        assert msg(ipv5="x").startswith("Unsupported parameters for (fedcloud.ddns.ddns_host) module: ipv5.")
+        assert "value of state must be one of: present, absent" in msg(state="gone")
+        assert ddnsd.get(f"/api/hosts/{name}", ddnsd.admin_token).status_code == 404
+
+    def test_a_service_that_cannot_be_asked_is_an_error(
+        self, ansible: Ansible, name: str, way: dict[str, bool]
+    ) -> None:
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        said = ansible.task("ddns_host", way, name=name, api_url=nowhere, fails=True)["msg"]
+        assert said == f"{nowhere}: Connection refused"
+        said = ansible.task("ddns_host", way, name=name, api_token="ddns_wrong", fails=True)["msg"]
+        assert "does not accept the token" in said
+        assert "ddns_wrong" not in said
+
+
+class TestOptions:
+    def test_the_environment_says_where_and_who(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        ansible.api_url = ansible.api_token = ""
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        assert ansible.task("ddns_host", way, name=name)["changed"]
+        ansible.settings = {}
+        there = {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        task = {"name": "t", "fedcloud.ddns.ddns_host": {"name": name}, "environment": there}
+        (result,) = ansible.play([task], way)
+        assert not result["changed"]
+        assert "api_token, api_url" in ansible.task("ddns_host", way, name=name, fails=True)["msg"]
+
+    def test_the_token_is_in_no_result(self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]) -> None:
+        for options in ({"name": name}, {"name": name, "ipv4": "bad"}):
+            task = {"name": "t", "fedcloud.ddns.ddns_host": options, "ignore_errors": True}
+            assert ddnsd.admin_token not in json.dumps(ansible.play([task], way, "-vvvv"))
+
+    def test_an_asynchronous_task_runs_as_a_module(self, ansible: Ansible, name: str) -> None:
+        ansible.settings["ANSIBLE_ASYNC_DIR"] = str(ansible.folder / "async")
+        (result,) = ansible.play([{"name": "t", "fedcloud.ddns.ddns_host": {"name": name}, "async": 60, "poll": 1}])
+        assert result["changed"]
+        assert result["host"]["fqdn"] == name
+
+
+@contextmanager
+def counted(service: Service) -> Iterator[tuple[str, list[str]]]:
+    """A proxy before the service: its URL, and the paths that were asked for."""
+    paths: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            paths.append(self.path.partition("?")[0])
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {key: self.headers[key] for key in self.headers if key.lower() not in ("host", "connection")}
+            answer = service.request(self.command, self.path, headers=headers, data=body or None)
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", paths
+        server.shutdown()
+        thread.join()
+
+
+def test_a_loop_asks_once_what_the_service_is(ansible: Ansible, ddnsd: Service) -> None:
+    with counted(ddnsd) as (url, paths):
+        ansible.api_url = url
+        names = [f"loop-{number}.{ddnsd.domain}" for number in range(5)]
+        task = {
+            "name": "t", "fedcloud.ddns.ddns_host": {"name": "{{ item }}", "ipv4": "192.0.2.1"}, "loop": names,
+        }  # fmt: skip
+        first, again = ansible.play([task, task])
+        assert [item["changed"] for item in first["results"]] == [True] * 5
+        assert [item["changed"] for item in again["results"]] == [False] * 5
+        assert paths.count("/api/") == 2
+
+
+class TestSecret:
+    def test_a_secret_that_works_is_kept(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        secret = ansible.task("ddns_host", name=name)["secret"]
+        kept = ansible.task("ddns_secret", name=name, secret=secret)
+        assert not kept["changed"]
+        assert secret not in json.dumps(kept)
+        made = ansible.task("ddns_secret", name=name, secret="wrong")
+        assert made["changed"]
+        assert made["secret"] != secret
+        assert ddnsd.get("/nic/update", auth=(name, secret)).status_code == 401
+        assert ddnsd.get("/nic/update", auth=(name, made["secret"])).status_code == 200
+
+    def test_the_file_has_it_and_nothing_else_does(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "secret"
+        ansible.task("ddns_host", way, name=name, ipv4="192.0.2.1")
+        found = []
+        for options in ({}, {}, {"state": "rotated"}):
+            result = ansible.task("ddns_secret", way, name=name, path=str(file), **options)
+            found.append((result["changed"], file.read_text().strip()))
+            assert found[-1][1] not in json.dumps(result)
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        (first, a), (again, b), (rotated, c) = found
+        assert (first, again, rotated) == (True, False, True)
+        assert a == b != c
+        assert ddnsd.get("/nic/update", auth=(name, c)).status_code == 200
+
+    def test_a_secret_that_is_given_goes_to_the_file(self, ansible: Ansible, name: str, tmp_path: Path) -> None:
+        secret = ansible.task("ddns_host", name=name)["secret"]
+        options = {"name": name, "secret": secret, "path": str(tmp_path / "secret")}
+        assert [ansible.task("ddns_secret", **options)["changed"] for _ in range(2)] == [True, False]
+        assert (tmp_path / "secret").read_text() == secret + "\n"
+
+    def test_nothing_is_made_where_it_could_not_be_kept(
+        self, ansible: Ansible, ddnsd: Service, name: str, tmp_path: Path
+    ) -> None:
+        secret = ansible.task("ddns_host", name=name)["secret"]
+        failed = ansible.task("ddns_secret", name=name, path=str(tmp_path / "no" / "secret"), fails=True)
+        assert failed["msg"].startswith(f"path: {tmp_path}/no")
+        assert ddnsd.get("/nic/update", auth=(name, secret)).status_code == 200
+
+    def test_a_host_that_is_not_there(self, ansible: Ansible, name: str) -> None:
+        said = ansible.task("ddns_secret", name=name, fails=True)["msg"]
+        assert said.startswith(f"{name} is not registered")
+        checked = {"name": "t", "fedcloud.ddns.ddns_secret": {"name": name}, "check_mode": True}
+        (result,) = ansible.play([checked])
+        assert result["changed"]
+
+
+def declaration(stack: str, **hosts: object) -> dict[str, object]:
+    return {"stack": stack, "defaults": {"domain": "dyn.example.org"}, "hosts": hosts}
+
+
+class TestSync:
+    def test_a_file_is_read_here_and_what_is_wrong_with_it_has_a_place(
+        self, ansible: Ansible, ddnsd: Service, way: dict[str, bool]
+    ) -> None:
+        (ansible.folder / "bad.yml").write_text("version: 1\nhosts:\n  f.dyn.example.org:\n    ipv4: 192.0.2.1000\n")
+        said = ansible.task("ddns_sync", way, src="bad.yml", fails=True)["msg"]
+        assert "hosts.f.dyn.example.org.ipv4: '192.0.2.1000' is not an IPv4 address" in said
+        assert said.startswith("bad.yml:4:5: ") is way["ddns_in_process"]
+        (ansible.folder / "bad.yml").write_text("version: 1\nhosts: [\n")
+        assert "bad.yml:3:1: is not valid YAML" in ansible.task("ddns_sync", way, src="bad.yml", fails=True)["msg"]
+        assert "nowhere.yml" in ansible.task("ddns_sync", way, src="nowhere.yml", fails=True)["msg"]
+
+    def test_a_file_may_be_encrypted(self, ansible: Ansible, way: dict[str, bool], name: str) -> None:
+        (ansible.folder / "password").write_text("p")
+        (ansible.folder / "v.yml").write_text(f"version: 1\nstack: vaulted\nhosts: {{{name}: {{ipv4: 192.0.2.1}}}}\n")
+        ansible.run("ansible-vault", "encrypt", "--vault-password-file", "password", "v.yml")
+        ansible.settings["ANSIBLE_VAULT_PASSWORD_FILE"] = str(ansible.folder / "password")
+        assert ansible.task("ddns_sync", way, src="v.yml")["counts"]["add"] == 1
+        assert not ansible.task("ddns_sync", way, src="v.yml")["changed"]
+
+    def test_only_what_is_pruned_is_removed_and_not_too_much(self, ansible: Ansible, ddnsd: Service) -> None:
+        stack = "prune"
+        names = [f"{stack}-{number}" for number in range(4)]
+        everything = declaration(stack, **{name: {"ipv4": "192.0.2.1"} for name in names})
+        first = ansible.task("ddns_sync", declaration=everything)
+        assert first["counts"]["add"] == 4
+        assert sorted(first["secrets"]) == [f"{name}.dyn.example.org" for name in names]
+        assert [change["status"] for change in first["changes"]] == ["applied"] * 4
+        less = declaration(stack, **{names[0]: {"ipv4": "192.0.2.1"}})
+        kept = ansible.task("ddns_sync", declaration=less)
+        assert not kept["changed"]
+        assert "3" in " ".join(kept["warnings"])
+        refused = ansible.task("ddns_sync", declaration=less, prune=True, fails=True)
+        assert refused["hosts"] == [f"{name}.dyn.example.org" for name in names[1:]]
+        assert len(ddnsd.get(f"/api/hosts?stack={stack}", ddnsd.admin_token).json()["items"]) == 4
+        done = ansible.task("ddns_sync", declaration=less, prune=True, max_deletes="all")
+        assert done["counts"]["delete"] == 3
+        gone = ansible.task("ddns_sync", declaration={"stack": stack}, state="absent")
+        assert gone["counts"]["delete"] == 1
+        assert not ansible.task("ddns_sync", declaration={"stack": stack}, state="absent")["changed"]
+
+    def test_what_fails_is_told_and_the_rest_is_done(self, ansible: Ansible, ddnsd: Service) -> None:
+        stack = "partly"
+        ddnsd.add_record(f"{stack}-taken.dyn.example.org.", "A", "192.0.2.77")
+        hosts = {f"{stack}-taken": {"ipv4": "192.0.2.1"}, f"{stack}-free": {"ipv4": "192.0.2.2"}}
+        failed = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), fails=True)
+        assert failed["changed"]
+        assert failed["msg"].startswith(f"1 of 2 changes failed:\n{stack}-taken.dyn.example.org: ")
+        assert "`secret_dir`" in failed["msg"]
+        assert "secrets" not in failed
+        assert {change["name"]: change["status"] for change in failed["changes"]} == {
+            f"{stack}-taken.dyn.example.org": "failed",
+            f"{stack}-free.dyn.example.org": "applied",
+        }
+        assert ddnsd.dig(f"{stack}-free.dyn.example.org") == ["192.0.2.2"]
+        assert ddnsd.dig(f"{stack}-taken.dyn.example.org") == ["192.0.2.77"]
+
+    def test_secrets_go_to_their_files(self, ansible: Ansible, tmp_path: Path) -> None:
+        stack = "files"
+        hosts = {f"{stack}-own": {"secret": {"file": str(tmp_path / "own")}}, f"{stack}-other": {}}
+        folder = tmp_path / "new" / "folder"
+        result = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), secret_dir=str(folder))
+        written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text()]
+        assert result["secrets"] == {}
+        assert not [secret for secret in written if secret.strip() in json.dumps(result)]
+        rotated = ansible.task(
+            "ddns_sync", declaration=declaration(stack, **hosts), rotate=[f"{stack}-own.dyn.example.org"]
+        )
+        assert rotated["counts"]["rotate"] == 1
+        assert (tmp_path / "own").read_text() not in written
+
+    def test_relative_files_start_from_the_file_that_names_them(self, ansible: Ansible) -> None:
+        (ansible.folder / "files").mkdir()
+        text = "version: 1\nstack: relative\nhosts: {relative.dyn.example.org: {secret: {file: kept/secret}}}\n"
+        (ansible.folder / "files" / "d.yml").write_text(text)
+        said = ansible.task("ddns_sync", {"ddns_in_process": False}, src="d.yml", fails=True)["msg"]
+        assert "kept/secret is relative" in said
+        assert ansible.task("ddns_sync", src="d.yml")["changed"]
+        assert (ansible.folder / "files" / "kept" / "secret").stat().st_size > 20
+
+    def test_the_collection_s_playbook(self, ansible: Ansible, ddnsd: Service) -> None:
+        (ansible.folder / "book.yml").write_text(
+            "version: 1\nstack: book\nhosts: {book.dyn.example.org: {ipv4: dynamic}}\n"
+        )
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        options = ("-e", "src=book.yml", "-e", "secret_dir=kept")
+        changes = []
+        for more in (("--check",), (), ("--check",), ()):
+            done = ansible.run("ansible-playbook", "fedcloud.ddns.sync", *options, *more)
+            changes.append(json.loads(next(x for x in done.stdout.splitlines() if x.startswith('{"task"')))["result"])
+        assert [result["changed"] for result in changes] == [True, True, False, False]
+        assert [path.name for path in (ansible.folder / "kept").iterdir()] == ["book.dyn.example.org"]
+
+
+class TestInventory:
+    def listed(self, ansible: Ansible, source: str) -> dict[str, dict[str, object]]:
+        (ansible.folder / "ddns.yml").write_text("plugin: fedcloud.ddns.ddns\n" + source)
+        text = ansible.run("ansible-inventory", "-i", "ddns.yml", "--list").stdout
+        listed: dict[str, dict[str, object]] = json.loads(text, object_hook=lambda o: o.get("__ansible_unsafe", o))
+        return listed
+
+    def test_groups_filters_and_variables(self, ansible: Ansible, ddnsd: Service) -> None:
+        for number, role in enumerate(("web", "db")):
+            ansible.task(
+                "ddns_host",
+                name=f"inv-{role}.{ddnsd.domain}",
+                ipv4=f"192.0.2.{number + 1}",
+                stack="inv-1",
+                labels={"role": role},
+            )
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        found = self.listed(ansible, "stack: [inv-1]\ncompose: {ansible_host: ddns_ipv4}\n")
+        names = [f"inv-{role}.{ddnsd.domain}" for role in ("db", "web")]
+        assert found["ddns_domain_dyn_example_org"]["hosts"] == found["ddns_stack_inv_1"]["hosts"] == names
+        assert found["ddns_label_role_web"]["hosts"] == [names[1]]
+        variables = found["_meta"]["hostvars"][names[1]]  # type: ignore[index]
+        assert (variables["ansible_host"], variables["ddns_ipv4"], variables["ddns_stack"]) == (
+            "192.0.2.1", "192.0.2.1", "inv-1",
+        )  # fmt: skip
+        only = self.listed(ansible, "labels: {role: db}\nstack: [inv-1]\ngroup_by: []\n")
+        assert list(only["_meta"]["hostvars"]) == [names[0]]  # type: ignore[call-overload]
+        assert "ddns_stack_inv_1" not in only
+
+    def test_nothing_that_users_wrote_is_a_template(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        evil = "{{ lookup('ansible.builtin.pipe', 'touch " + str(ansible.folder / "evil") + "') }}"
+        body = {"fqdn": name, "comment": evil, "labels": {"l": evil}, "stack": "evil"}
+        assert ddnsd.request("POST", "/api/hosts", ddnsd.admin_token, json=body).status_code == 201
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        (ansible.folder / "ddns.yml").write_text(
+            "plugin: fedcloud.ddns.ddns\nstack: [evil]\nstrict: true\n"
+            "compose: {copy: ddns_comment}\nkeyed_groups: [{key: ddns_labels.l}]\n"
+        )
+        play = "[{hosts: all, gather_facts: false, tasks: [{debug: {msg: '{{ ddns_comment }}{{ copy }}'}}]}]"
+        (ansible.folder / "show.yml").write_text(play)
+        done = ansible.run("ansible-playbook", "-i", "ddns.yml", "show.yml")
+        assert json.loads(done.stdout.splitlines()[-1])["result"]["msg"] == evil + evil
+        assert not (ansible.folder / "evil").exists()
+
+    def test_the_token_may_be_encrypted_or_a_template(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        assert ddnsd.register(name)
+        (ansible.folder / "password").write_text("p")
+        options = ("--vault-password-file", "password", "--name", "api_token")
+        token = ansible.run("ansible-vault", "encrypt_string", *options, ddnsd.admin_token).stdout
+        ansible.settings["ANSIBLE_VAULT_PASSWORD_FILE"] = str(ansible.folder / "password")
+        assert name in self.listed(ansible, f"api_url: {ddnsd.url}\n{token}")["_meta"]["hostvars"]
+        (ansible.folder / "token").write_text(ddnsd.admin_token)
+        template = f"\"{{{{ lookup('ansible.builtin.file', '{ansible.folder}/token') }}}}\""
+        assert name in self.listed(ansible, f"api_url: {ddnsd.url}\napi_token: {template}")["_meta"]["hostvars"]
+
+    def test_it_is_cached_until_it_is_asked_to_look_again(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        cache = "cache: true\ncache_plugin: ansible.builtin.jsonfile\ncache_connection: cached\n"
+        assert name not in self.listed(ansible, cache)["_meta"]["hostvars"]
+        assert ddnsd.register(name)
+        assert name not in self.listed(ansible, cache)["_meta"]["hostvars"]
+        fresh = ansible.run("ansible-inventory", "-i", "ddns.yml", "--list", "--flush-cache").stdout
+        assert name in json.loads(fresh)["_meta"]["hostvars"]
+
+    def test_a_service_that_cannot_be_asked_is_an_error(self, ansible: Ansible) -> None:
+        (ansible.folder / "ddns.yml").write_text(
+            f"plugin: fedcloud.ddns.ddns\napi_url: http://127.0.0.1:{free_port()}\napi_token: t\n"
+        )
+        done = ansible.run("ansible-inventory", "-i", "ddns.yml", "--list", check=False)
+        assert "Connection refused" in done.stderr
+
+
+def test_a_built_and_installed_collection_works_without_everything_else(
+    ddnsd: Service, tmp_path: Path, name: str
+) -> None:
+    tool = Ansible(tmp_path / "tool", collections=tmp_path / "installed")
+    build = [PROGRAMS / "ansible-galaxy", "collection", "build", REPOSITORY, "--output-path", tmp_path]
+    subprocess.run(build, env=tool.env, check=True, capture_output=True, timeout=120)
+    (tarball,) = tmp_path.glob("fedcloud-ddns-*.tar.gz")
+    tool.run("ansible-galaxy", "collection", "install", str(tarball), "-p", str(tmp_path / "installed"))
+    root = tmp_path / "installed" / "ansible_collections" / "fedcloud" / "ddns"
+    for entry in root.iterdir():
+        if entry.name not in ("meta", "plugins", "roles", "playbooks", "MANIFEST.json"):
+            subprocess.run(["rm", "-r", entry], check=True)
+    ansible = Ansible(tmp_path / "ansible", ddnsd.url, ddnsd.admin_token, tmp_path / "installed")
+    for way in (True, False):
+        result = ansible.task("ddns_host", {"ddns_in_process": way}, name=name, ipv4="192.0.2.1")
+        assert result["changed"] is way
+    assert ansible.task("ddns_sync", declaration=declaration("tarball", tarball={}))["changed"]
+    assert ansible.run("ansible-doc", "-t", "inventory", "fedcloud.ddns.ddns").stdout

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection against the service of EGI's documentation: no edits in place, no domains, no word on secrets."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from parts.ansible import Ansible
+from parts.egi import Egi, egi
+
+
+@pytest.fixture
+def service() -> Iterator[Egi]:
+    with egi(delay=0) as running:
+        running.add_domain("dyn.example.org")
+        yield running
+
+
+@pytest.fixture
+def ansible(service: Egi, tmp_path: Path) -> Ansible:
+    return Ansible(tmp_path / "ansible", service.url, "token-of-alice")
+
+
+NAME = "www.dyn.example.org"
+
+
+def test_a_host_is_registered_moved_to_another_address_and_removed(ansible: Ansible, service: Egi) -> None:
+    first = ansible.task("ddns_host", name=NAME, ipv4="192.0.2.1", comment="c", stack="s")
+    assert first["secret"] == service.hosts[NAME].secret
+    assert service.hosts[NAME].comment == "c [ddns:s]"
+    assert (first["host"]["comment"], first["host"]["stack"], first["host"]["ipv4"]) == ("c", "s", "192.0.2.1")
+    moved = ansible.task("ddns_host", name=NAME, ipv4="192.0.2.2", stack="s")
+    assert moved["changed"]
+    assert "secret" not in moved
+    assert not ansible.task("ddns_host", name=NAME, ipv4="192.0.2.2", stack="s")["changed"]
+    gone = [ansible.task("ddns_host", name=NAME, state="absent")["changed"] for _ in range(2)]
+    assert gone == [True, False]
+    assert not service.hosts
+
+
+def test_what_cannot_be_edited_is_registered_anew_and_said_so(ansible: Ansible, service: Egi) -> None:
+    ansible.task("ddns_host", name=NAME, ipv4="192.0.2.1")
+    old = service.hosts[NAME].secret
+    result = ansible.task("ddns_host", name=NAME, wildcard=True)
+    assert result["warnings"] == [
+        f"{NAME}: registered anew, with a new secret: EGI Dynamic DNS cannot change wildcard of a registered host"
+    ]
+    assert result["secret"] == service.hosts[NAME].secret != old
+    assert service.hosts[NAME].ipv4 == "192.0.2.1"
+
+
+def test_what_it_cannot_do_is_an_error_that_changes_nothing(ansible: Ansible, service: Egi) -> None:
+    assert "ttl" in ansible.task("ddns_host", name=NAME, ttl=300, fails=True)["msg"]
+    assert "domain" in ansible.task("ddns_domain", name="new.example.org", fails=True)["msg"]
+    assert service.changes == 0
+
+
+def test_a_secret_that_is_known_is_taken_to_work_with_a_warning(ansible: Ansible, service: Egi, tmp_path: Path) -> None:
+    ansible.task("ddns_host", name=NAME, ipv4="192.0.2.1")
+    options = {"name": NAME, "path": str(tmp_path / "secret")}
+    assert ansible.task("ddns_secret", **options)["changed"]
+    assert (tmp_path / "secret").read_text() == service.hosts[NAME].secret + "\n"
+    again = ansible.task("ddns_secret", **options)
+    assert not again["changed"]
+    assert "cannot say whether a secret works" in again["warnings"][0]

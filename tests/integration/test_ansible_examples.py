@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The EXAMPLES of every module, against a service: in check mode and without, twice, in both ways of running."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts.ansible import Ansible, Result, Task, examples, four
+from parts.service import Service
+
+HOSTS = """\
+version: 1
+stack: file
+defaults: {domain: dyn.example.org}
+hosts:
+  one: {ipv4: 192.0.2.1, ipv6: 2001:db8::1}
+  two: {ipv4: dynamic, comment: From a file}
+"""
+BEFORE: dict[str, list[Task]] = {
+    "ddns_secret": [
+        {"name": "before", "fedcloud.ddns.ddns_host": {"name": "www.dyn.example.org", "ipv4": "192.0.2.1"}},
+    ],
+}
+AFTER: dict[str, list[Task]] = {
+    "ddns_host": [
+        {"name": "after", "fedcloud.ddns.ddns_host": {"name": "front.dyn.example.org", "state": "absent"}},
+    ],
+    "ddns_secret": [
+        {"name": "after", "fedcloud.ddns.ddns_host": {"name": "www.dyn.example.org", "state": "absent"}},
+    ],
+    "ddns_sync": [
+        {
+            "name": "after",
+            "fedcloud.ddns.ddns_sync": {"declaration": {"stack": "file"}, "state": "absent"},
+        },
+    ],
+}
+VOLATILE = ("created", "updated_ipv4", "updated_ipv6", "tls_ipv4", "tls_ipv6", "src", "declaration")
+
+
+def run(ansible: Ansible, module: str, in_process: bool) -> list[Result]:
+    """The examples' results, four of each; nothing is left registered."""
+    secrets = ansible.folder / f"secrets-{in_process}"
+    secrets.mkdir()
+    text = json.dumps(examples(module)).replace("/etc/ddns", str(secrets))
+    tasks: list[Task] = [{k: v for k, v in task.items() if k != "no_log"} for task in json.loads(text)]
+    variables = {"ddns_in_process": in_process}
+    done = ansible.play([*BEFORE.get(module, []), *four(tasks), *AFTER.get(module, [])], variables)
+    return [json.loads(json.dumps(r).replace(str(secrets), "/etc/ddns")) for r in done if r["task"][-1].isdigit()]
+
+
+def check_rounds(results: list[Result]) -> None:
+    """Each changes something in its first round, and nothing in the second; with equal differences."""
+    assert len(results) >= 8
+    for start in range(0, len(results), 4):
+        checked, done, checked_again, again = results[start : start + 4]
+        twice = done["invocation"]["module_args"].get("state") == "rotated"
+        found = [r["changed"] for r in (checked, done, checked_again, again)]
+        assert found == [True, True, twice, twice], done["task"]
+        assert checked["diff"] == done["diff"]
+        assert checked_again["diff"] == again["diff"]
+        assert (done["diff"] != again["diff"]) is not twice, done["task"]
+
+
+def without_chance(result: Any) -> Any:
+    """The result without times and secrets, and without `src`, which a module never sees."""
+    if isinstance(result, dict):
+        kept = {key: without_chance(value) for key, value in result.items() if key not in VOLATILE}
+        return {key: "…" if key == "secret" and isinstance(value, str) else value for key, value in kept.items()}
+    return [without_chance(item) for item in result] if isinstance(result, list) else result
+
+
+def secrets_of(results: list[Result]) -> list[str]:
+    """Every secret that was returned; it is replaced in the result."""
+    found = [result["secret"] for result in results if "secret" in result]
+    for result in results:
+        found += result.get("secrets", {}).values()
+        result["secrets"] = sorted(result.get("secrets", {}))
+    return found
+
+
+@pytest.mark.parametrize("module", ["ddns_host", "ddns_domain", "ddns_secret", "ddns_sync"])
+def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ansible, module: str) -> None:
+    (ansible.folder / "files").mkdir()
+    (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)
+    here, there = run(ansible, module, True), run(ansible, module, False)
+    check_rounds(here)
+    check_rounds(there)
+    made = secrets_of(here) + secrets_of(there)
+    assert bool(made) is (module in ("ddns_host", "ddns_sync"))
+    assert not [secret for secret in made if secret in json.dumps([result["diff"] for result in here + there])]
+    assert without_chance(here) == without_chance(there)
+
+
+def test_the_infos_tell_what_is_registered_and_change_nothing(ansible: Ansible, ddnsd: Service) -> None:
+    ansible.task("ddns_host", name="w1.dyn.example.org", ipv4="192.0.2.7", stack="web-prod", labels={"role": "worker"})
+    ansible.task("ddns_host", name="w2.dyn.example.org", stack="web-prod")
+    ansible.task("ddns_host", name="w3.dyn.example.org", stack="other", labels={"role": "worker"})
+    for in_process in (True, False):
+        workers, shown = ansible.play(examples("ddns_host_info"), {"ddns_in_process": in_process})
+        assert [host["fqdn"] for host in workers["hosts"]] == ["w1.dyn.example.org"]
+        assert shown["msg"] == {"w1.dyn.example.org": "192.0.2.7"}
+        (domains,) = ansible.play(examples("ddns_domain_info"), {"ddns_in_process": in_process})
+        assert [domain["name"] for domain in domains["domains"]] == [ddnsd.domain]
+        assert not workers["changed"]
+        assert not domains["changed"]
+    ansible.task("ddns_sync", declaration={"stack": "web-prod"}, state="absent")
+
+
+def test_the_examples_of_the_inventory_are_sources(ansible: Ansible, ddnsd: Service) -> None:
+    ansible.task("ddns_host", name="source.dyn.example.org", stack="web-prod")
+    text = (Path(__file__).parents[2] / "plugins" / "inventory" / "ddns.py").read_text()
+    sources = text.split('EXAMPLES = r"""')[1].split('"""')[0].split("---\n")
+    assert len(sources) == 2
+    token = ansible.folder / ".config" / "ddns" / "token"
+    token.parent.mkdir(parents=True)
+    token.write_text(ddnsd.admin_token + "\n")
+    ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+    for source in sources:
+        (ansible.folder / "ddns.yml").write_text(source.replace("https://ddns.example.org", ddnsd.url))
+        listed = json.loads(ansible.run("ansible-inventory", "-i", "ddns.yml", "--list").stdout)
+        assert "source.dyn.example.org" in listed["_meta"]["hostvars"]
+    ansible.task("ddns_host", name="source.dyn.example.org", state="absent")

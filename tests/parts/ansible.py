@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible as a user runs it, with this checkout as the collection, and its results as values."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+GROUP = "group/fedcloud.ddns.ddns"
+
+Task = dict[str, Any]
+"""A task of a playbook."""
+Result = dict[str, Any]
+"""What a task answers, with `task` and `status` added."""
+
+
+@dataclass
+class Ansible:
+    """A folder to run in, and where the service is."""
+
+    folder: Path
+    api_url: str = ""
+    api_token: str = ""
+    collections: Path | None = None
+    """Where `ansible_collections` lies; otherwise this checkout is the collection."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Environment variables."""
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.collections is None:
+            self.collections = self.folder / "collections"
+            namespace = self.collections / "ansible_collections" / "fedcloud"
+            namespace.mkdir(parents=True, exist_ok=True)
+            if not (namespace / "ddns").exists():
+                (namespace / "ddns").symlink_to(REPOSITORY)
+
+    @property
+    def env(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "DDNS_"))}
+        return inherited | {
+            "HOME": str(self.folder),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
+            "ANSIBLE_STDOUT_CALLBACK": "lines",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            **self.settings,
+        }
+
+    def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one of Ansible's programs in the folder."""
+        done = subprocess.run(
+            [PROGRAMS / program, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True,
+            check=False, stdin=subprocess.DEVNULL, timeout=240,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def play(
+        self, tasks: Sequence[Task], variables: Mapping[str, Any] | None = None, *options: str, check: bool = True
+    ) -> list[Result]:
+        """Run the tasks on the controller; their results, in order."""
+        playbook = self.folder / "play.yml"
+        defaults = {key: value for key, value in (("api_url", self.api_url), ("api_token", self.api_token)) if value}
+        play = {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {"ansible_python_interpreter": sys.executable, **(variables or {})},
+            "module_defaults": {GROUP: defaults},
+            "tasks": list(tasks),
+        }
+        playbook.write_text(yaml.safe_dump([play], sort_keys=False))
+        done = self.run("ansible-playbook", "-i", "localhost,", str(playbook), *options, check=check)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"task"')]
+        assert lines or not check, done.stdout + done.stderr
+        return [{**line["result"], "task": line["task"], "status": line["status"]} for line in lines]
+
+    def task(
+        self, module: str, variables: Mapping[str, Any] | None = None, *, fails: bool = False, **options: Any
+    ) -> Result:
+        """Run one task, with `--diff`; its result."""
+        task = {"name": module, f"fedcloud.ddns.{module}": options}
+        (result,) = self.play([task], variables, "--diff", check=not fails)
+        assert (result["status"] == "failed") is fails, result
+        return result
+
+
+def four(tasks: Sequence[Task]) -> list[Task]:
+    """Each task in check mode and without, and both again; with differences."""
+    return [
+        {**task, "name": f"{task['name']} {number}", "check_mode": number % 2 == 0, "diff": True}
+        for task in tasks
+        for number in range(4)
+    ]
+
+
+def examples(module: str) -> list[Task]:
+    """The tasks of a module's EXAMPLES."""
+    tree = ast.parse((REPOSITORY / "plugins" / "modules" / f"{module}.py").read_text())
+    texts = {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    tasks: list[Task] = yaml.safe_load(texts["EXAMPLES"])
+    return tasks

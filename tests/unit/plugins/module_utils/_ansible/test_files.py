@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files with a secret each, and which of them a plan may write."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.files import holds, read_secret, write_secret
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.sinks import Sinks
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.changes import Action, Change
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import DeclarationError
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.model import SecretSpec
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def created(name, path=None, kind="file", action=Action.CREATE):
+    return Change(action, "host", name, secret=None if path is None else SecretSpec(kind, str(path)))
+
+
+def test_a_secret_is_written_for_its_owner_alone_and_read_again(tmp_path):
+    file = tmp_path / "secret"
+    assert read_secret(file) is None
+    write_secret(file, lambda: "s1")
+    write_secret(file, lambda: "s2")
+    assert (file.read_text(), mode(file), read_secret(file)) == ("s2\n", 0o600, "s2")
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_a_file_that_others_may_read_does_not_count_as_kept(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("s1")
+    file.chmod(0o644)
+    assert not holds(file, "s1")
+    file.chmod(0o600)
+    assert holds(file, "s1")
+    assert not holds(file, "s2")
+
+
+def test_no_secret_is_made_for_a_folder_that_takes_none(tmp_path):
+    made = []
+    with pytest.raises(FileNotFoundError):
+        write_secret(tmp_path / "missing" / "secret", lambda: made.append(1) or "s")
+    assert not made
+
+
+def test_what_fails_leaves_the_old_file(tmp_path):
+    file = tmp_path / "secret"
+    write_secret(file, lambda: "s1")
+
+    def fail():
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        write_secret(file, fail)
+    assert file.read_text() == "s1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
+    own, other = created("a.example.org", "own"), created("b.example.org")
+    sinks = Sinks([own, other], str(tmp_path / "new" / "folder"), str(tmp_path))
+    sinks.check()
+    assert not (tmp_path / "new").exists()
+    sinks(own, "s1")
+    sinks(other, "s2")
+    assert (tmp_path / "own").read_text() == "s1\n"
+    kept = tmp_path / "new" / "folder" / "b.example.org"
+    assert (kept.read_text(), mode(kept), mode(kept.parent)) == ("s2\n", 0o600, 0o700)
+    assert sinks.returned == {}
+    without = Sinks([other], None, None)
+    without.check()
+    without(other, "s3")
+    assert without.returned == {"b.example.org": "s3"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([created("a", "x", kind="vault")], "only `ddnsctl apply`"),
+        ([created("a", "relative/x")], "relative"),
+        ([created("a", "/nowhere/x"), created("b", "/nowhere/x")], "the file of a's secret"),
+        ([created("a", __file__)], "the file of its secret exists"),
+        ([created("a", __file__ + "/x")], "is no folder"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_before_anything_is_made(changes, said):
+    with pytest.raises(DeclarationError, match=said):
+        Sinks(changes, None, None).check()
+
+
+def test_a_new_secret_may_take_the_place_of_the_one_that_it_voids(tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("old")
+    change = created("a.example.org", file, action=Action.ROTATE)
+    sinks = Sinks([change], None, None)
+    sinks.check()
+    sinks(change, "new")
+    assert file.read_text() == "new\n"
+
+
+def test_a_file_of_the_host_s_name_in_the_folder_has_a_secret_of_a_host_that_is_gone(tmp_path):
+    (tmp_path / "a.example.org").write_text("old")
+    sinks = Sinks([created("a.example.org")], str(tmp_path), None)
+    sinks.check()
+    sinks(created("a.example.org"), "new")
+    assert (tmp_path / "a.example.org").read_text() == "new\n"

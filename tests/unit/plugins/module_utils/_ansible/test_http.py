@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transport against a real server on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.http import Http
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import LostAnswer, SyncError, Unreachable
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by path: a status in digits, `/cut` half an answer, `/drop` none; `/echo` what was asked."""
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+        if self.path == "/drop":
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        status = int(self.path[1:4]) if self.path[1:4].isdigit() else 200
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "100" if self.path == "/cut" else "2")
+        self.send_header("X-Two-Words", "yes")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815 - the names that http.server looks for
+
+    def log_message(self, *_args):
+        """Says nothing."""
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.requests = []
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def http(server):
+    return Http(f"http://127.0.0.1:{server.server_port}/", "ddns_token", timeout=5)
+
+
+def test_a_request_carries_the_token_the_query_and_the_body(server, http):
+    answer = http.request("POST", "/a/b", query={"c": "d e"}, body=b"{}", headers={"Idempotency-Key": "k"})
+    assert (answer.status, answer.body, answer.headers["x-two-words"]) == (200, b"{}", "yes")
+    method, path, headers, body = server.requests.pop()
+    assert (method, path, body) == ("POST", "/a/b?c=d+e", b"{}")
+    assert headers["authorization"] == "Bearer ddns_token"
+    assert headers["idempotency-key"] == "k"
+    assert not server.requests
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 304, 400, 401, 404, 409, 500, 503])
+def test_every_status_is_an_answer_and_no_redirect_is_followed(server, http, status):
+    assert http.request("GET", f"/{status}").status == status
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("path", ["/drop", "/cut"])
+def test_an_answer_that_does_not_come_whole_is_lost(server, http, path):
+    with pytest.raises(LostAnswer, match=r"no answer came to DELETE"):
+        http.request("DELETE", path)
+    assert len(server.requests) == 1
+
+
+def test_silence_is_a_lost_answer():
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        http = Http(f"http://127.0.0.1:{listening.getsockname()[1]}", "t", timeout=1)
+        with pytest.raises(LostAnswer, match=r"timed out"):
+            http.request("GET", "/")
+
+
+def test_a_port_where_nobody_listens_is_unreachable():
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        port = listening.getsockname()[1]
+    with pytest.raises(Unreachable, match=rf"http://127.0.0.1:{port}: Connection refused"):
+        Http(f"http://127.0.0.1:{port}", "t").request("POST", "/", body=b"x")
+
+
+def test_a_server_that_speaks_no_tls_is_unreachable(server):
+    with pytest.raises(Unreachable):
+        Http(f"https://127.0.0.1:{server.server_port}", "t", timeout=5).request("GET", "/")
+
+
+def test_a_password_file_does_not_replace_the_token(server, http, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    netrc.rename(tmp_path / ".netrc")
+    http.request("GET", "/")
+    assert server.requests[0][2]["authorization"] == "Bearer ddns_token"
+
+
+@pytest.mark.parametrize(
+    "url", ["ddns.example.org", "ftp://ddns.example.org", "https://me:secret@ddns.example.org", ""]
+)
+def test_a_bad_url_is_refused_by_name(url):
+    with pytest.raises(SyncError, match=r"^api_url: ") as error:
+        Http(url, "t")
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("token", ["", " ", "two words", "a\r\nX-Other: b", "schlüssel"])
+def test_a_bad_token_is_refused_without_being_shown(token):
+    with pytest.raises(SyncError, match=r"^api_token: ") as error:
+        Http("http://127.0.0.1", token)
+    assert not token.strip() or token not in str(error.value)
+
+
+def test_certificates_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(SyncError, match=r"ca_path: .*nothing.pem"):
+        Http("https://127.0.0.1", "t", ca_path=str(tmp_path / "nothing.pem")).request("GET", "/")

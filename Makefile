@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 PYTEST ?= -n 4 --dist worksteal
 
-.PHONY: help run test venv lint types walls pytest bench lock
+.PHONY: help run test venv lint types walls collection pytest bench lock
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -9,7 +9,7 @@ help: ## This list
 run: ## Start the service on an embedded BIND, with example hosts, until Ctrl-C
 	@scripts/run
 
-test: lint types walls pytest ## Everything that CI runs
+test: lint types walls pytest collection ## Everything that CI runs
 
 venv:
 	@scripts/venv dev
@@ -26,6 +26,9 @@ walls: venv
 
 pytest: venv
 	.venv/bin/python -m pytest $(PYTEST)
+
+collection: venv
+	scripts/collection
 
 bench: venv ## Print the speed claims, as ratios measured on this machine
 	.venv/bin/python -m bench

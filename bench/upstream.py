@@ -29,7 +29,7 @@ SERVERS = {
 
 def install() -> None:
     """Have the venv."""
-    subprocess.run([ROOT / "scripts" / "upstream-venv"], check=True)
+    subprocess.run([ROOT / "scripts" / "peer-venv", "upstream"], check=True)
 
 
 @dataclass(frozen=True)

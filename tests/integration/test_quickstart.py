@@ -35,6 +35,8 @@ class Run:
                 ["make", "--no-print-directory", "run"], cwd=REPOSITORY, start_new_session=True,
                 env=os.environ | {f"DDNSD_{name}": value for name, value in settings.items()},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                # a shell ignores for ever what was ignored when it began, as it is for commands in the background
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
     @property

@@ -5,7 +5,7 @@ A new name is claimed in the zone as at registration; the old one leaves. Secret
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,8 +132,8 @@ def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[s
     related = _related(connection, host)
     before = {n.fqdn for n in records(host, related)}
     fqdn, domain = edit.rename or (host.fqdn, None)
-    moved = host._replace(fqdn=fqdn, wildcard=edit.values.get("wildcard", host.wildcard))
-    names = {n.fqdn for n in records(moved, [_moved(r, host.fqdn, fqdn) for r in related])} - before
+    after = host._replace(fqdn=fqdn, wildcard=edit.values.get("wildcard", host.wildcard))
+    names = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
     return domain.id if domain else host.domain_id, sorted(names - edits.leaving(connection, sorted(names)))
 
 
@@ -141,8 +141,9 @@ def _related(connection: Connection, host: Host) -> list[Related]:
     return queries.related_of(connection, [host.id]).get(host.id, [])
 
 
-def _moved(name: Related, before: str, after: str) -> Related:
-    return name._replace(fqdn=name.fqdn.removesuffix(before) + after)
+def moved(name: Related, before: str, after: str) -> Related:
+    """A related name once its host is renamed."""
+    return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
 
 
 def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
@@ -174,7 +175,7 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
 def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
     """The columns of the new name. Raises Invalid, Taken."""
     check_family(connection, domain, fqdn, host.owner_id)
-    names = [fqdn, *(_moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
+    names = [fqdn, *(moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
     if any(queries.taken(connection, name) for name in names):
         raise Taken(name=TAKEN)
     claimed = queries.reclaim(connection, fqdn)
@@ -200,18 +201,20 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> fro
 
 
 def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: Edit) -> None:
-    def add(action: str, subject: str, detail: str | None) -> None:
+    for action, subject, detail in happened(host, values):
         queries.add_event(connection, edit.actor, action, subject, edit.source, detail, owner_id=host.owner_id)
 
-    if "fqdn" in values:
-        add("host.rename", host.fqdn, f"to {values['fqdn']}")
-        add("host.rename", values["fqdn"], f"from {host.fqdn}")
+
+def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """(action, object, detail) for the audit trail, of an edit that sets these columns."""
+    now = values.get("fqdn", host.fqdn)
+    if now != host.fqdn:
+        yield "host.rename", host.fqdn, f"to {now}"
+        yield "host.rename", now, f"from {host.fqdn}"
     if "abuse_blocked" in values or "abuse" in values:
-        add("host.block" if values.get("abuse_blocked") else "host.unblock", values.get("fqdn", host.fqdn), None)
-    shown = {"labels", *fields.FAMILIES, *fields.PLAIN} & values.keys()
-    if shown:
-        names = sorted({"owner_id": "owner"}.get(name, name) for name in shown)
-        add("host.set", values.get("fqdn", host.fqdn), ", ".join(names))
+        yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
+    if shown := {"labels", *fields.FAMILIES, *fields.PLAIN} & values.keys():
+        yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
 
 
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:

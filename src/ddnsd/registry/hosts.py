@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registering and unregistering hosts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 import structlog
@@ -32,6 +32,7 @@ from ddnsd.zones.writer import Writer
 log = structlog.get_logger()
 
 COMMENT_LENGTH = 255
+BELOW = "This name lies below a host of somebody else."
 TAKEN = "Host with this name and domain already exists."
 
 
@@ -94,8 +95,7 @@ class Hosts:
         """Whether a host may have the name at all. Raises Invalid, and NotPublished where DNS cannot be asked."""
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)
-        if fqdn in self._policy.reserved or fqdn == domain.name or fqdn in await self._servers(domain):
-            raise Invalid(name="This name is reserved.")
+        check_reserved(self._policy, domain, fqdn, await self._servers(domain))
 
     async def _servers(self, domain: Domain) -> frozenset[str]:
         try:
@@ -160,6 +160,12 @@ def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
     return host
 
 
+def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
+    """Names that the service or the zone itself needs; `servers` are those of its NS records. Raises Invalid."""
+    if fqdn in policy.reserved or fqdn == domain.name or fqdn in servers:
+        raise Invalid(name="This name is reserved.")
+
+
 def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: int) -> None:
     """A name below somebody else's host would borrow that host's trust (cookies, certificates). Raises Invalid."""
     closest = queries.closest_domain(connection, fqdn)
@@ -170,7 +176,7 @@ def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: in
     labels = fqdn.removesuffix("." + domain.name).split(".")
     above = [".".join([*labels[i:], domain.name]) for i in range(1, len(labels))]
     if any(host.owner_id != owner_id for host in queries.hosts_named(connection, above)):
-        raise Invalid(name="This name lies below a host of somebody else.")
+        raise Invalid(name=BELOW)
 
 
 def _delete(

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ddnsd.registry import fields, names
+from ddnsd.registry.edits import UNMANAGED, happened, moved
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
-from ddnsd.registry.hosts import TAKEN
+from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
 from ddnsd.store.bulk import Event
 from ddnsd.store.rows import Domain, Host, Related
@@ -20,7 +21,6 @@ from ddnsd.zones.records import records
 
 NO_DOMAIN = "The name lies in no domain that you may use."
 SILENT = "the name server does not answer"
-UNMANAGED = "Not available: the name stands in the zone and is not ours."
 
 
 Secrets = Callable[[int, str], tuple[str, bytes]]
@@ -273,14 +273,13 @@ class Judge:
         servers = self.known.servers.get(domain.id)
         if servers is None:
             raise NotPublished(SILENT)
-        if fqdn in self._policy.reserved or fqdn == domain.name or fqdn in servers:
-            raise Invalid(name="This name is reserved.")
+        check_reserved(self._policy, domain, fqdn, servers)
         for name in above[1 : above.index(domain.name)]:
             row = self._at.get(name)
             if row is not None and row.now is not None and row.now.owner_id != owner_id:
-                raise Invalid(name="This name lies below a host of somebody else.")
-        moved = (moved_name(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())) if host else ()
-        if any(name in self._at or name in self.known.related_names for name in (fqdn, *moved)):
+                raise Invalid(name=BELOW)
+        below = (moved(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())) if host else ()
+        if any(name in self._at or name in self.known.related_names for name in (fqdn, *below)):
             raise Taken(name=TAKEN)
         return domain
 
@@ -290,7 +289,7 @@ class Judge:
         if row.before is not None:
             wanted = now - before - self._freed
             if wanted & self.known.used:
-                raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": UNMANAGED})
+                raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": f"Not available: {UNMANAGED}."})
             if wanted and after.domain_id in self.known.silent:
                 raise NotPublished(SILENT)
             self.claims |= {(after.domain_id, name) for name in wanted}
@@ -302,27 +301,10 @@ class Judge:
     def _names(self, row: Row, host: Host) -> set[str]:
         related = self.known.related.get(host.id, ())
         started = row.before.fqdn if row.before else host.fqdn
-        return {n.fqdn for n in records(host, [moved_name(r, started, host.fqdn) for r in related])}
+        return {n.fqdn for n in records(host, [moved(r, started, host.fqdn) for r in related])}
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))
-
-
-def moved_name(name: Related, before: str, after: str) -> Related:
-    """A related name when its host is renamed."""
-    return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
-
-
-def happened(host: Host, values: Mapping[str, Any]) -> Iterable[tuple[str, str, str | None]]:
-    """(action, object, detail) for the audit trail, of an edit that sets these columns."""
-    now = values.get("fqdn", host.fqdn)
-    if now != host.fqdn:
-        yield "host.rename", host.fqdn, f"to {now}"
-        yield "host.rename", now, f"from {host.fqdn}"
-    if "abuse_blocked" in values or "abuse" in values:
-        yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
-    if shown := {"labels", *fields.FAMILIES, *fields.PLAIN} & values.keys():
-        yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
 
 
 def endings(fqdn: str) -> Iterable[str]:

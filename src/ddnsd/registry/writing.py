@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ddnsd.registry import fields, names
-from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb, endings, moved_name
+from ddnsd.registry.edits import moved
+from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb, endings
 from ddnsd.store import bulk, edits
 from ddnsd.store.bulk import Leaving
 from ddnsd.store.rows import Domain, Host, Related
@@ -44,17 +45,17 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
     around = bulk.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
     hosts = {host.fqdn: host for host in bulk.hosts_named(connection, around)}
     related = bulk.related_of(connection, [hosts[fqdn].id for fqdn in named if fqdn in hosts])
-    moved = _moved(changes, hosts, related) - around
-    hosts |= {host.fqdn: host for host in bulk.hosts_named(connection, moved)}
+    below = _moved(changes, hosts, related) - around
+    hosts |= {host.fqdn: host for host in bulk.hosts_named(connection, below)}
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
-    claimed = new | moved | {f"*.{fqdn}" for fqdn in wild}
+    claimed = new | below | {f"*.{fqdn}" for fqdn in wild}
     users = any("owner" in c.values or "owner" in c.expected for c in changes)
     return replace(
         outside,
         hosts=hosts,
         domains={domain.name: domain for domain in bulk.domains_named(connection, around)},
         related=related,
-        related_names=bulk.related_named(connection, new | moved),
+        related_names=bulk.related_named(connection, new | below),
         leaving=bulk.names_leaving(connection, claimed),
         users=bulk.user_names(connection) if users else {},
     )
@@ -85,7 +86,7 @@ def _may_claim(change: Change) -> bool:
 def _moved(changes: Iterable[Change], hosts: Mapping[str, Host], related: Mapping[int, Sequence[Related]]) -> set[str]:
     """Where related names would stand when their hosts are renamed."""
     return {
-        moved_name(name, change.fqdn, change.rename).fqdn
+        moved(name, change.fqdn, change.rename).fqdn
         for change in changes
         if change.rename is not None and change.fqdn in hosts
         for name in related.get(hosts[change.fqdn].id, ())

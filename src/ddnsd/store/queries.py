@@ -186,37 +186,6 @@ def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
     return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
 
 
-def dirty_removals(
-    connection: Connection, domain_id: int, after: int, limit: int, *, exact: bool
-) -> tuple[list[rows.Removal], int]:
-    """Names that are to leave the zone among the next `limit` with an id above `after`; and the last id, 0 at the end.
-
-    Where whole names leave, not those that a host has taken since.
-    """
-    query = _select(removals, rows.Removal._fields).where(
-        removals.c.domain_id == domain_id,
-        removals.c.id > after,
-        removals.c.dirty_since.is_not(None),
-        removals.c.exact == exact,
-    )
-    found = [rows.Removal._make(row) for row in connection.execute(query.order_by(removals.c.id).limit(limit))]
-    last = found[-1].id if len(found) == limit else 0
-    if exact or not found:
-        return found, last
-    standing = _standing(connection, [removal.fqdn for removal in found])
-    return [removal for removal in found if removal.fqdn not in standing], last
-
-
-def _standing(connection: Connection, names: Sequence[str]) -> set[str]:
-    """Those of the names, and of the hosts' wildcards among them, that a host or a related name holds."""
-    below = [name.removeprefix("*.") for name in names if name.startswith("*.")]
-    wild = connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.in_(below), hosts.c.wildcard)) if below else ()
-    found = {f"*.{fqdn}" for fqdn in wild}
-    for column in (hosts.c.fqdn, related.c.fqdn):
-        found.update(connection.scalars(select(column).where(column.in_(names))))
-    return found
-
-
 def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
     """Names that have left the zone."""
     query = _select(removals, rows.Removal._fields).where(
@@ -270,7 +239,7 @@ def _lock(connection: Connection, host_ids: set[int]) -> None:
 def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     """Keep the addresses of hosts that are about to change while a message that was given up may still claim them.
 
-    That message would leave them at a name which then seems to be somebody else's: see `former_addresses`.
+    That message would leave them at a name which then seems to be somebody else's: see `departures.former_addresses`.
     """
     moment = now()
     for part in _parts(list(host_ids)):
@@ -281,13 +250,6 @@ def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
             )  # fmt: skip
             into = ["domain_id", "fqdn", "ipv4", "ipv6", "exact", "created"]
             connection.execute(insert(removals).from_select(into, former))
-
-
-def former_addresses(connection: Connection, domain_id: int, names: Sequence[str]) -> list[rows.Removal]:
-    """What messages of ours that were given up may have left at the names."""
-    query = _select(removals, rows.Removal._fields)
-    query = query.where(removals.c.domain_id == domain_id, removals.c.exact, removals.c.fqdn.in_(names))
-    return [rows.Removal._make(row) for row in connection.execute(query)]
 
 
 def _write_columns(given: Given) -> Update:

@@ -7,19 +7,19 @@ makes DNS hold those, so that the last change that the store accepted wins whate
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
-from ddnsd.store import queries
+from ddnsd.store import departures, queries
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Related, Removal
 from ddnsd.zones import errors
-from ddnsd.zones.fit import first_part, parts
+from ddnsd.zones.fit import parts
+from ddnsd.zones.leaving import Leaving
 from ddnsd.zones.message import DHCID, Update
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.questions import ask
@@ -51,15 +51,6 @@ FINE = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.
 SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server acknowledged an UPDATE", buckets=FINE)
 
 
-@dataclass
-class _Leaving:
-    """One pass over the names that leave: first `exact` ones, then the others, by id `after` the last one sent."""
-
-    waiters: list[asyncio.Future[None]]
-    exact: bool = True
-    after: int = 0
-
-
 class ZoneSender:
     """Sends one zone's hosts; `publish` and `withdraw` may be called from the event loop at any time."""
 
@@ -70,9 +61,7 @@ class ZoneSender:
         self._store, self._lookups, self._settled = store, lookups, settled
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
-        self._removals_due = False
-        self._removal_waiters: list[asyncio.Future[None]] = []
-        self._leaving: _Leaving | None = None
+        self._leaving = Leaving(store, domain.id)
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._lost: set[int] = set()  # hosts of messages without an answer, which may still run
@@ -106,9 +95,8 @@ class ZoneSender:
 
     def withdraw(self, done: asyncio.Future[None] | None = None) -> None:
         """Have the names that are to leave this zone leave it."""
-        self._removals_due = True
+        self._leaving.add(done)
         if done is not None:
-            self._removal_waiters.append(done)
             self._urgent.set()
         self._wake.set()
 
@@ -161,7 +149,7 @@ class ZoneSender:
             self._wake.clear()
             self._urgent.clear()
             try:
-                while self._queue or self._removals_due or self._leaving:
+                while self._queue or self._leaving:
                     await self._round()
                     pause = RETRY_SECONDS[0]
             except Exception as error:
@@ -190,15 +178,14 @@ class ZoneSender:
             self._settling = None
         MESSAGES.labels(type(error).__name__).inc()
         if not isinstance(error, errors.Unreachable):
-            end([*self._queue.give_up(), *self._removal_waiters], errors.NotAcknowledged(str(error)))
-            self._removal_waiters = []
+            end([*self._queue.give_up(), *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
 
     async def _round(self) -> None:
         batch = self._queue.take(MESSAGE_HOSTS)
         try:
             async with self._store.zone_lock(self.domain.id):
-                if self._removals_due or self._leaving:
-                    await self._remove()
+                if self._leaving:
+                    await self._leaving.remove(self._remove_names)
                 if batch:
                     await self._publish(batch)
         except BaseException:
@@ -330,7 +317,7 @@ class ZoneSender:
     async def _claimed_anew(self, host: Host, names: list[Addresses]) -> bool:
         """Whether the name was free for us once what our own messages may have left there was removed."""
         fqdns = [name.fqdn for name in names]
-        former = await self._store.read(lambda c: queries.former_addresses(c, self.domain.id, fqdns))
+        former = await self._store.read(lambda c: departures.former_addresses(c, self.domain.id, fqdns))
         if not former:
             return False
         await self._send_removals(former)
@@ -349,41 +336,6 @@ class ZoneSender:
         return True
 
     # ---- names that leave
-
-    async def _remove(self) -> None:
-        """Send one message of names that leave; whoever asked hears of it when none of theirs is left.
-
-        Those of which only addresses leave go all at once: a host may be about to claim the name.
-        """
-        if self._leaving is None:
-            self._leaving, self._removal_waiters = _Leaving(self._removal_waiters), []
-            self._removals_due = False
-        leaving = self._leaving
-        try:
-            while not await self._remove_some(leaving):
-                pass
-        except BaseException:
-            self._removal_waiters = [w for w in leaving.waiters if not w.done()] + self._removal_waiters
-            self._leaving, self._removals_due = None, True
-            raise
-
-    async def _remove_some(self, leaving: _Leaving) -> bool:
-        """Send a message; whether that is all for this round."""
-        found, last = await self._store.read(
-            lambda c: queries.dirty_removals(c, self.domain.id, leaving.after, MESSAGE_HOSTS, exact=leaving.exact)
-        )
-        names = first_part(found)
-        if names:
-            await self._remove_names(names)
-        leaving.after = names[-1].id if len(names) < len(found) else last
-        if leaving.after:
-            return not leaving.exact
-        if leaving.exact:
-            leaving.exact, leaving.after = False, 0
-            return False
-        end(leaving.waiters)
-        self._leaving = None
-        return True
 
     async def _remove_names(self, names: Sequence[Removal]) -> None:
         try:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ddnsd.faces.rest.change_models import MOST, Expected
 from ddnsd.faces.rest.host_models import HostCreate, HostPatch
+from ddnsd.faces.rest.hosts import ADMIN_FIELDS
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.registry import fields, names
 from ddnsd.registry.errors import Invalid
@@ -19,8 +20,6 @@ LONGEST = 254
 
 REPORTED = 50
 """Items of which a refusal of the whole call speaks at most."""
-
-ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "owner"})
 
 _VERBS = {verb.value: verb for verb in Verb}
 _MEMBERS = frozenset({"action", "fqdn", "set", "if"})

@@ -22,6 +22,7 @@ from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.judging import NO_DOMAIN
 from ddnsd.store import listing, queries
 from ddnsd.store.listing import HostFilter, OwnedHost
 from ddnsd.store.rows import Domain, Host
@@ -35,7 +36,6 @@ CALLED = {"name": "fqdn"}
 """The registry's word for a host's name is `name`."""
 
 ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "owner"})
-NO_DOMAIN = "The name lies in no domain that you may use."
 
 IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
 

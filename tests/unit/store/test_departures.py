@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which names are to leave a zone: those that nobody has taken since."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, insert
+
+from ddnsd.store import bulk, departures, queries
+from ddnsd.store.bulk import Leaving
+from ddnsd.store.tables import domains, hosts, metadata, related, users
+
+ZONE = 1
+HOST: dict[str, Any] = {"domain_id": ZONE, "owner_id": 1, "secret_hash": b""}
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        connection.execute(insert(users).values(id=1, name="me", created=0))
+        key = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": ""}
+        for number, name in ((ZONE, "example.org"), (2, "example.net")):
+            connection.execute(insert(domains).values(id=number, owner_id=1, name=name, created=0, **key))
+        yield connection
+    engine.dispose()
+
+
+def leave(connection: Connection, *names: str, exact: bool = False, domain_id: int = ZONE) -> None:
+    bulk.add_removals(connection, [Leaving(domain_id, name, "192.0.2.1", None, exact) for name in names])
+
+
+def add_host(connection: Connection, fqdn: str, **values: Any) -> int:
+    return queries.add_host(connection, fqdn=fqdn, name=fqdn.partition(".")[0], **HOST | values)
+
+
+def names(connection: Connection, *, exact: bool = False, limit: int = 100) -> list[str]:
+    """Everything that is found, by pages."""
+    found, after = [], 0
+    while True:
+        page, after = departures.dirty(connection, ZONE, after, limit, exact=exact)
+        found += [removal.fqdn for removal in page]
+        if not after:
+            return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_every_name_is_found_once(connection: Connection, limit: int) -> None:
+    leave(connection, "a.example.org", "b.example.org", "*.b.example.org", "c.example.org")
+    leave(connection, "exact.example.org", exact=True)
+    leave(connection, "elsewhere.example.net", domain_id=2)
+    add_host(connection, "b.example.org")
+    assert names(connection, limit=limit) == ["a.example.org", "*.b.example.org", "c.example.org"]
+    assert names(connection, exact=True, limit=limit) == ["exact.example.org"]
+    settled, _ = departures.dirty(connection, ZONE, 0, 1, exact=False)
+    queries.settle_removals(connection, [removal.id for removal in settled])
+    assert names(connection, limit=limit) == ["*.b.example.org", "c.example.org"]
+
+
+def test_names_that_stand_anew_stay(connection: Connection) -> None:
+    host = add_host(connection, "a.example.org", wildcard=True)
+    connection.execute(insert(related).values(host_id=host, fqdn="nas.a.example.org", interface_id="::7"))
+    leave(connection, "a.example.org", "*.a.example.org", "nas.a.example.org")
+    assert names(connection) == []
+    leave(connection, "a.example.org", exact=True)
+    assert names(connection, exact=True) == ["a.example.org"]
+    queries.delete_host(connection, host)
+    connection.execute(related.delete())
+    assert names(connection) == ["a.example.org", "*.a.example.org", "nas.a.example.org"]
+
+
+def test_addresses_of_a_name_that_is_not_known_to_be_ours(connection: Connection) -> None:
+    values = {"ipv4": "192.0.2.1", "wildcard": True}
+    unclaimed = add_host(connection, "a.example.org", **values)
+    others = [
+        add_host(connection, "b.example.org", claimed=True, **values),
+        add_host(connection, "c.example.org", conflict="somebody's", **values),
+        add_host(connection, "d.example.org"),
+    ]
+    asked = [f"{below}{label}.example.org" for label in "abcd" for below in ("", "*.")]
+    assert departures.former_addresses(connection, ZONE, asked) == []
+    queries.remember_unclaimed(connection, [unclaimed, *others])
+    connection.execute(hosts.update().values(ipv4="192.0.2.2"))
+    former = departures.former_addresses(connection, ZONE, asked)
+    assert [(r.fqdn, r.ipv4, r.exact, r.dirty_since) for r in former] == [
+        ("a.example.org", "192.0.2.1", True, None),
+        ("*.a.example.org", "192.0.2.1", True, None),
+    ]
+    assert names(connection, exact=True) == []

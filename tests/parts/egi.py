@@ -136,10 +136,11 @@ class _Handler(BaseHTTPRequestHandler):
             fault = pending.pop(0)
         time.sleep(self.state.delay)
         try:
-            self._send(self._answer(target.path, dict(parse_qsl(target.query, keep_blank_values=True)), fault))
+            answer = self._answer(target.path, dict(parse_qsl(target.query, keep_blank_values=True)), fault)
         finally:
-            with self.state.lock:
+            with self.state.lock:  # before it is sent: the caller may be quicker with the next request than we are here
                 self.state.in_flight -= 1
+        self._send(answer)
 
     def _refuse(self) -> None:
         self._send(_Answer(405, "", Allow="GET"))

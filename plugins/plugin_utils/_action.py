@@ -9,6 +9,7 @@ user and writes files, and an asynchronous one, is left to the module.
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -34,9 +35,9 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
     spec: ClassVar[Spec]
     writes_files: ClassVar[bool] = False
 
+    @abstractmethod
     def operation(self) -> Operation:
         """What to do in this process. Raises SyncError."""
-        raise NotImplementedError
 
     def options(self) -> dict[str, Any]:
         """The task's options, as they are checked here."""

@@ -4,6 +4,7 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,9 @@ def test_file_environment_and_deadline_together(tmp_path: Path) -> None:
         assert ttl(service, host.fqdn) == 77
         said(host.update(offline="YES"), 200, "good")
         with hung(service.named_pid()):
+            began = time.monotonic()
             refused(host.update(myip=GIVEN), 503, "911")
+            assert time.monotonic() - began < 2
         wait_until(lambda: host.addresses() == [GIVEN], 30, "converged")
 
 

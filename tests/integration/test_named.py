@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -98,17 +99,20 @@ async def test_it_listens_where_it_is_told(tmp_path: Path, host: str) -> None:
         await named.stop()
 
 
-async def test_it_stops_and_leaves_no_process(named: Named) -> None:
-    pid = pid_of(named)
+async def test_it_stops_at_once_and_leaves_no_process(named: Named) -> None:
+    pid, began = pid_of(named), time.monotonic()
     await named.stop()
     await named.stop()
+    assert time.monotonic() - began < 3
     assert not alive(pid)
     assert not named.pid_file.exists()
 
 
 async def test_it_stops_also_when_it_hangs(named: Named) -> None:
     os.kill(pid_of(named), signal.SIGSTOP)
+    began = time.monotonic()
     await named.stop()
+    assert time.monotonic() - began < 6
 
 
 @pytest.mark.parametrize("request_", [signal.SIGKILL, signal.SIGTERM])

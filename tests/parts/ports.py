@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Free loopback ports, and waiting for a server to listen."""
 
+import secrets
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+LOWEST = 10240
+"""Below the ports that connections get as their own: a server that starts again must not find its port taken by one."""
 
 
 def free_port() -> int:
-    """A port that is free for TCP and UDP on 127.0.0.1."""
-    for _ in range(64):
+    """A port that is free for TCP and UDP on 127.0.0.1, and that no connection takes by chance."""
+    above = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(256):
+        port = LOWEST + secrets.randbelow(above - LOWEST)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port: int = tcp.getsockname()[1]
             try:
+                tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
             except OSError:
                 continue

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 PYTEST ?= -n 4 --dist worksteal
 
-.PHONY: help run test venv lint types walls collection pytest bench lock
+.PHONY: help run test test-machines venv lint types walls collection machines pytest bench lock
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 run: ## Start the service on an embedded BIND, with example hosts, until Ctrl-C
 	@scripts/run
 
-test: lint types walls pytest collection ## Everything that CI runs
+test: lint types walls pytest collection machines ## Everything that CI runs
 
 venv:
 	@scripts/venv dev
@@ -29,6 +29,12 @@ pytest: venv
 
 collection: venv
 	scripts/collection
+
+machines: venv
+	scripts/machines server
+
+test-machines: venv ## Prove the roles on real systemd machines: one server, a fleet, restore, upgrade
+	scripts/machines server fleet restore upgrade
 
 bench: venv ## Print the speed claims, as ratios measured on this machine
 	.venv/bin/python -m bench

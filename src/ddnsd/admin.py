@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ddnsd.registry import domains, names, updates, zones
+from ddnsd.registry import names, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries, tables
@@ -24,8 +24,8 @@ from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
 from ddnsd.zones import reconcile as zone_reconcile
-from ddnsd.zones.bind import BindError
 from ddnsd.zones.reconcile import Difference
+from ddnsd.zones.rndc import BindError
 from ddnsd.zones.tsig import TsigKey
 from ddnsd.zones.writer import Writer
 
@@ -64,28 +64,6 @@ async def check_schema(url: str) -> None:
             raise StoreDown(str(error.orig)) from None
     if found != migrate.newest():
         raise AdminError("the database does not have this version's schema: run `ddnsd db upgrade`")
-
-
-# ---- domains
-
-
-async def add_domain(
-    settings: Settings, name: str, owner: str, primary: str | None, key: TsigKey | None, algorithm: str,
-    columns: dict[str, Any],
-) -> None:  # fmt: skip
-    """Add a domain once its zone takes our updates. Raises Invalid, NoBind, BindError, DnsError, AdminError."""
-    await check_schema(settings.store_url)
-    async with opened(settings.store_url) as store:
-        await zones.Zones(store, settings.bind, settings.primary).add(
-            name, owner, primary=primary, key=key, algorithm=algorithm, columns=columns, actor=ACTOR
-        )
-
-
-def set_domain(connection: Connection, name: str, columns: dict[str, Any]) -> None:
-    """Change a domain; with a new TTL all of its hosts are sent again. Raises NoDomain, Invalid."""
-    if "primary" in columns:
-        columns["primary"] = zones.endpoint(columns["primary"])
-    domains.set_domain(connection, name, **columns)
 
 
 # ---- hosts
@@ -206,7 +184,7 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
 
 
 async def _examine(domain: Domain) -> str | None:
-    key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+    key = TsigKey.of(domain)
     try:
         await check.accepts_updates(domain.name, domain.primary, key)
         await asyncio.to_thread(zone_reconcile.transfer, domain)

@@ -2,22 +2,18 @@
 """Builds the service from its settings: the only place where parts are wired."""
 
 import asyncio
-import contextlib
 import gc
 import logging
-import socket
 import sys
 from collections.abc import Callable
 
 import structlog
-import uvicorn
 
 from ddnsd.faces.dyndns import Agents, UpdateWords
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.rest.context import Context
-from ddnsd.faces.wire import OneSendProtocol
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens
@@ -28,9 +24,11 @@ from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.zones import Zones
+from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.store.database import open_store
 from ddnsd.store.lookup import Lookups
+from ddnsd.systemd import Unit
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
@@ -75,7 +73,7 @@ class Service:
             domains, Zones(self.store, settings.bind, settings.primary, self._take_up_domains),
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
-        self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)})
+        self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)}, unix_proxy=settings.unix_proxy)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -92,6 +90,11 @@ class Service:
         await survive(self.writer.stop, "last marks")
         await survive(self.tokens.record_use, "use of tokens")
         await self.store.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether everything that `start` began, and that is to run until `stop`, still runs."""
+        return self.writer.alive and self.watch.alive and not any(task.done() for task in self._tasks)
 
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
@@ -130,59 +133,29 @@ def _host_of(url: str) -> str:
     return fold(authority.partition(":")[0])
 
 
-async def serve(settings: Settings, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called once requests are answered. Raises StoreDown, OSError."""
+async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL once it answers.
+
+    Raises StoreDown, OSError.
+    """
     service = Service(settings)
-    sockets = [_listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
+    sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
+    where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
     await service.start()
     gc.collect()
     gc.freeze()  # what is loaded now stays: a full collection would stop every request for tens of milliseconds
-    config = uvicorn.Config(
-        service.app, http=OneSendProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
-        proxy_headers=False, server_header=False, timeout_graceful_shutdown=3, backlog=1024,
-    )  # fmt: skip
-    server = _Server(config, ready)
+
+    def started() -> None:
+        ready(where)
+        unit.notify("READY=1")
+
+    server = Server(service.app, started, stopping=lambda: unit.notify("STOPPING=1"))
+    watchdog = asyncio.create_task(unit.keep_alive(lambda: service.alive))
     try:
         await server.serve(sockets)
     finally:
+        watchdog.cancel()
         await service.stop()
-
-
-class _Server(uvicorn.Server):
-    """Says when it answers, and ends by itself alone: the signal is not raised a second time."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        with contextlib.suppress(KeyboardInterrupt), super().capture_signals():
-            try:
-                yield
-            finally:
-                self._captured_signals.clear()
-
-
-def _listen(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # uvicorn sends head and body apart: without this each answer waits for the client's delayed acknowledgement
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    try:
-        listener.bind((endpoint.host, endpoint.port))
-    except OSError as error:
-        listener.close()
-        raise OSError(f"cannot listen on {endpoint}: {error.strerror}") from None
-    listener.setblocking(False)
-    return listener
 
 
 def set_up_logging(level: str) -> None:

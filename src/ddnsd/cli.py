@@ -11,14 +11,14 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import uvloop
 from sqlalchemy import Connection
 
-from ddnsd import admin, app, dev, settings
+from ddnsd import admin, app, dev, housekeeping, settings, systemd
+from ddnsd.cli_domains import domain
 from ddnsd.identity import secrets
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import RegistryError
@@ -26,9 +26,8 @@ from ddnsd.registry.names import fold
 from ddnsd.settings import Settings, SettingsError
 from ddnsd.store import migrate, queries
 from ddnsd.store.database import StoreDown
-from ddnsd.zones.bind import BindError
 from ddnsd.zones.errors import DnsError
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.zones.rndc import BindError
 
 T = TypeVar("T")
 
@@ -56,11 +55,12 @@ def main() -> None:
 
 @main.command()
 def serve() -> None:
-    """Serve the API; the database must have the newest schema."""
+    """Serve the API, on systemd's sockets where it hands over some; the database must have the newest schema."""
+    unit = systemd.unit()
     loaded = settings.load()
     app.set_up_logging(loaded.log_level)
     asyncio.run(admin.check_schema(loaded.store_url))
-    uvloop.run(app.serve(loaded, lambda: click.echo(f"ready: http://{loaded.http}")))
+    uvloop.run(app.serve(loaded, unit, lambda url: click.echo(f"ready: {url}")))
 
 
 @main.command(name="dev")
@@ -100,6 +100,13 @@ def doctor() -> None:
         click.echo(f"{'ok' if problem is None else 'FAIL':<4} {subject}{'' if problem is None else ': ' + problem}")
         problems += problem is not None
     sys.exit(1 if problems else 0)
+
+
+@main.command(name="housekeeping")
+def housekeeping_command() -> None:
+    """What should be done once a day: remove what nobody needs any more, and say how much of it there was."""
+    for kind, count in asyncio.run(housekeeping.run(settings.load())).items():
+        click.echo(f"{kind}: {count} removed")
 
 
 # ---- database
@@ -221,50 +228,7 @@ def key_add(user_name: str, hosts: tuple[str, ...], name: str) -> None:
 # ---- domains and hosts
 
 
-@main.group()
-def domain() -> None:
-    """Domains in which hosts are registered."""
-
-
-@domain.command(name="add")
-@click.argument("name")
-@click.option("--owner", required=True, help="The user who owns it.")
-@click.option("--private", is_flag=True, help="Only its owner registers hosts in it.")
-@click.option("--comment", help="Shown to those who may use it.")
-@click.option("--ttl", type=click.IntRange(1, 86400), help="Seconds; default: the setting TTL.")
-@click.option("--primary", help="ADDRESS[:PORT] of an existing zone's primary; default: the setting PRIMARY.")
-@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of that zone.")
-@click.option("--algorithm", type=click.Choice(("hmac-sha256", "hmac-sha384", "hmac-sha512")), default="hmac-sha256")
-@click.option("--query-credentials", is_flag=True, help="Accept username= and password= in the query.")
-@click.option("--no-private-addresses", is_flag=True, help="Refuse private, CGNAT and documentation addresses.")
-def domain_add(
-    name: str, owner: str, private: bool, comment: str | None, ttl: int | None, primary: str | None,
-    key_file: Path | None, algorithm: str, query_credentials: bool, no_private_addresses: bool,
-) -> None:  # fmt: skip
-    """Add a domain and make sure that its zone takes our updates.
-
-    With --key-file the zone exists already and is tried; without, it is created on the BIND that RNDC_KEY controls.
-    """
-    columns = {
-        "public": not private, "comment": comment, "ttl": ttl,
-        "query_credentials": query_credentials, "private_addresses": not no_private_addresses,
-    }  # fmt: skip
-    existing = TsigKey.from_text(key_file.read_text()) if key_file else None
-    asyncio.run(admin.add_domain(settings.load(), fold(name), owner, primary, existing, algorithm, columns))
-
-
-@domain.command(name="set")
-@click.argument("name")
-@click.option("--available/--unavailable", default=None, help="Whether hosts take updates and can be registered.")
-@click.option("--public/--private", default=None)
-@click.option("--comment")
-@click.option("--ttl", type=click.IntRange(1, 86400))
-@click.option("--primary", help="ADDRESS[:PORT] of the name server that takes its updates from now on.")
-@click.option("--query-credentials/--no-query-credentials", default=None)
-@click.option("--private-addresses/--no-private-addresses", default=None)
-def domain_set(name: str, **columns: Any) -> None:
-    """Change a domain."""
-    _store(lambda c: admin.set_domain(c, fold(name), _given(columns)))
+main.add_command(domain)
 
 
 @main.group()

@@ -16,7 +16,9 @@ from ddnsd.registry.domains import add_domain
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries
 from ddnsd.store.database import open_store
+from ddnsd.store.rows import Domain
 from ddnsd.store.tables import domains
+from ddnsd.systemd import Unit
 from ddnsd.zones.bind import Bind
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.named import Named
@@ -47,20 +49,21 @@ async def run(settings: Settings) -> None:
     await named.start()
     supervision = asyncio.create_task(named.supervise())
     try:
-        await _prepare(settings, named.rndc_key)
-        ours = settings.model_copy(update={"rndc_key": named.rndc_key, "primary": settings.dns})
-        await serve(ours, lambda: print(f"ready: http://{settings.http}", flush=True))  # noqa: T201
+        own = {"rndc_key": named.rndc_key, "bind_dir": named.folder, "primary": settings.dns}
+        ours = settings.model_copy(update=own)
+        await _prepare(ours, Bind(named.folder, named.rndc_key, options=ours.zone_options))
+        await serve(ours, Unit(), lambda url: print(f"ready: {url}", flush=True))  # noqa: T201
     finally:
         supervision.cancel()
         await named.stop()
         os.close(lock)
 
 
-async def _prepare(settings: Settings, rndc_key: Path) -> None:
+async def _prepare(settings: Settings, bind: Bind) -> None:
     await migrate.upgrade(settings.store_url)
-    bind = Bind(rndc_key.parent, rndc_key)
-    key = await asyncio.to_thread(bind.provision, settings.domain)
     store = open_store(settings.store_url)
+    found = await store.read(lambda c: queries.domain(c, settings.domain))
+    key = await asyncio.to_thread(_zone, bind, settings.domain, found)
     token_file = settings.dir / "admin.token"
     token = None if token_file.exists() else secrets.new_token()
     primaries = {primary for primary in (_former_primary(settings), settings.dns) if primary}
@@ -68,8 +71,18 @@ async def _prepare(settings: Settings, rndc_key: Path) -> None:
     await store.close()
     if token is not None:
         _write_private(token_file, token + "\n")
-    text = f'primary = "{settings.dns}"\nrndc_key = "{rndc_key}"\nhttp = "{settings.http}"\n'
+    text = f'primary = "{settings.dns}"\nrndc_key = "{settings.rndc_key}"\nhttp = "{settings.http}"\n'
     _write_private(settings_module.dev_file(settings.dir), text)
+
+
+def _zone(bind: Bind, name: str, found: Domain | None) -> TsigKey:
+    """Serve the domain's zone, as the store says where it is there; answers its key."""
+    if found is None:
+        return bind.provision(name)
+    key = TsigKey.of(found)
+    if found.provisioned:
+        bind.ensure(name, key, found.dnssec_policy)
+    return key
 
 
 def _former_primary(settings: Settings) -> str | None:

@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the operator can set: `DDNSD_…` in the environment, or the same names in lower case in a TOML file.
 
-The environment wins over the file. A name that is not here is an error at start, so that a typing mistake
-never silently leaves a default in force.
+Or as credentials of systemd (systemd.exec(5), LoadCredential=), files of those names. The environment wins over
+credentials, they over the TOML file. A name that is not here is an error at start, so that a typing mistake never
+silently leaves a default in force.
 """
 
 import ipaddress
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ddnsd.faces.http import UNIX
 from ddnsd.registry.addresses import Network
-from ddnsd.zones.bind import Bind
+from ddnsd.zones.bind import Bind, ZoneOptions
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.zonefile import NameServer, zone_name
 
 PREFIX = "DDNSD_"
 
@@ -56,9 +59,19 @@ class Settings(BaseSettings):
     primary: str = Field("127.0.0.1:53", description="primary name server of domains that do not name their own")
     rndc_key: Path | None = Field(None, description="rndc.conf or rndc key of a BIND that `domain add` may provision")
     bind_dir: Path | None = Field(None, description="folder of that BIND's keys and zone files; default: DIR/bind")
+    name_servers: Words = Field(
+        ("localhost",),
+        description="names in SOA (the first) and NS of new zones; NAME=ADDRESS=… where one lies in a new zone",
+    )
+    transfer_key: str = Field(
+        "", description="TSIG key, by its name in named.conf, that transfers every provisioned zone"
+    )
+    catalog_zone: str = Field("", description="catalog zone (RFC 9432) of the provisioned zones, for secondaries")
     ttl: int = Field(60, ge=1, le=86400, description="TTL of records in seconds, unless domain or host says otherwise")
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
-    trusted_proxies: Words = Field((), description="networks whose X-Forwarded-For and X-Forwarded-Proto count")
+    trusted_proxies: Words = Field(
+        (), description="networks, and `unix` for Unix sockets, whose X-Forwarded-For and X-Forwarded-Proto count"
+    )
     allow_loopback_peers: Switch = Field(False, description="take a caller's own loopback address as it is")
     private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")
     address_deny: Words = Field((), description="networks that no host may point to; trying blocks the host")
@@ -74,6 +87,7 @@ class Settings(BaseSettings):
     rules: Switch = Field(True, description="rate rules: nochg rate and sign-in locks")
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
     signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute, per name and source, before a lock")
+    event_days: int = Field(400, ge=0, description="days that `housekeeping` leaves the audit trail; 0: all of it")
     log_level: str = Field("info", description="debug, info, warning or error")
 
     @field_validator("http", "dns", "primary")
@@ -86,10 +100,27 @@ class Settings(BaseSettings):
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Endpoint.from_text(v)) for v in value)
 
-    @field_validator("trusted_proxies", "address_deny")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(v if v == UNIX else str(ipaddress.ip_network(v, strict=False)) for v in value)
+
+    @field_validator("address_deny")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(v, strict=False)) for v in value)
+
+    @field_validator("name_servers")
+    @classmethod
+    def _servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("a zone has at least one name server")
+        return tuple(str(NameServer.from_text(v)) for v in value)
+
+    @field_validator("transfer_key", "catalog_zone")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return zone_name(value) if value else value
 
     @field_validator("log_level")
     @classmethod
@@ -130,11 +161,28 @@ class Settings(BaseSettings):
     @property
     def bind(self) -> Bind | None:
         """The BIND that RNDC_KEY controls."""
-        return Bind(self.bind_dir or self.dir / "bind", self.rndc_key) if self.rndc_key is not None else None
+        if self.rndc_key is None:
+            return None
+        return Bind(self.bind_dir or self.dir / "bind", self.rndc_key, options=self.zone_options)
+
+    @property
+    def zone_options(self) -> ZoneOptions:
+        """What the zones of that BIND have in common."""
+        return ZoneOptions(
+            name_servers=tuple(NameServer.from_text(v) for v in self.name_servers),
+            transfer_key=self.transfer_key or None,
+            catalog=self.catalog_zone or None,
+            primary=Endpoint.from_text(self.primary, 53),
+        )
 
     @property
     def proxies(self) -> tuple[Network, ...]:
-        return tuple(ipaddress.ip_network(n) for n in self.trusted_proxies)
+        return tuple(ipaddress.ip_network(n) for n in self.trusted_proxies if n != UNIX)
+
+    @property
+    def unix_proxy(self) -> bool:
+        """Whether who connects to a Unix socket is a proxy of ours."""
+        return UNIX in self.trusted_proxies
 
     @property
     def denied(self) -> tuple[Network, ...]:
@@ -142,7 +190,7 @@ class Settings(BaseSettings):
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the environment over the TOML file over what `ddnsd dev` left over `overrides` over the defaults.
+    """Read the environment over credentials over the TOML file over `ddnsd dev`'s over `overrides` over the defaults.
 
     Raises SettingsError with every reason: unknown names, values out of range, an unreadable file.
     """
@@ -152,9 +200,11 @@ def load(**overrides: Any) -> Settings:
         if name.startswith(PREFIX) and name[len(PREFIX) :].lower() not in Settings.model_fields
     ]
     try:
-        settings = Settings(**overrides | _from_dev() | _from_file())
+        settings = Settings(**overrides | _from_dev() | _from_file() | _from_credentials())
     except ValidationError as error:
-        reasons += [_reason(e["loc"], e["msg"]) for e in error.errors(include_input=False)]
+        reasons += [_reason(e["loc"], e["type"], e["msg"]) for e in error.errors(include_input=False)]
+    except SettingsError as error:
+        reasons.append(str(error))
     except (OSError, tomllib.TOMLDecodeError) as error:
         reasons.append(f"{PREFIX}CONFIG: {error}")
     if reasons:
@@ -166,6 +216,8 @@ def source(name: str) -> str:
     """Where the value of a setting comes from."""
     if PREFIX + name.upper() in os.environ:
         return "environment"
+    if name in _from_credentials():
+        return "credential"
     if name in _from_file():
         return "file"
     return "ddnsd dev" if name in _from_dev() else "default"
@@ -177,8 +229,30 @@ def dev_file(folder: Path) -> Path:
 
 
 def _from_file() -> dict[str, Any]:
-    path = os.environ.get(PREFIX + "CONFIG")
+    path = os.environ.get(PREFIX + "CONFIG") or _from_credentials().get("config")
     return read_toml(Path(path)) if path else {}
+
+
+def _from_credentials() -> dict[str, Any]:
+    """Values by name; of a setting that is a path, the file's own."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return {}
+    try:
+        return {file.name: _credential(file) for file in Path(folder).iterdir() if file.is_file()}
+    except OSError as error:
+        raise SettingsError(f"CREDENTIALS_DIRECTORY: {error.filename}: {error.strerror}") from None
+
+
+def _credential(file: Path) -> str:
+    field = Settings.model_fields.get(file.name)
+    kind = field.annotation if field is not None else Path  # one that we do not know is not read
+    if Path in (kind, *get_args(kind)):
+        return str(file)
+    try:
+        return file.read_text().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{PREFIX}{file.name.upper()}: the credential is not UTF-8 text") from None
 
 
 def _from_dev() -> dict[str, Any]:
@@ -191,8 +265,10 @@ def read_toml(file: Path) -> dict[str, Any]:
     return tomllib.loads(file.read_text())
 
 
-def _reason(where: tuple[int | str, ...], text: str) -> str:
+def _reason(where: tuple[int | str, ...], kind: str, text: str) -> str:
     name = ".".join(str(part) for part in where)
+    if kind == "extra_forbidden":
+        text = "no such setting"
     return f"{PREFIX}{name.upper()}: {text.removeprefix('Value error, ')}"
 
 
@@ -201,7 +277,8 @@ def reference() -> str:
     lines = [
         "# Settings",
         "",
-        "In the environment, or in lower case and without `DDNSD_` in the TOML file that `DDNSD_CONFIG` names.",
+        "In the environment, or in lower case and without `DDNSD_` in the TOML file that `DDNSD_CONFIG` names or as",
+        "[credentials](operations.md#under-systemd) of systemd; it wins over those, and they win over the file.",
         "Lists are comma-separated, switches are `on` or `off`. An unknown name is an error at start.",
         "",
         "| variable | default | meaning |",

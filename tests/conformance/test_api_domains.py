@@ -14,7 +14,8 @@ from ddnsd.zones.tsig import TsigKey
 
 RULE, TAKEN, NOT_EMPTY = "urn:ddns:rule", "urn:ddns:taken", "urn:ddns:not-empty"
 NOTHING: Content = {
-    "public": False, "available": True, "comment": None, "ttl": None, "group": None, "stack": None, "hosts": 0,
+    "public": False, "available": True, "comment": None, "ttl": None, "group": None, "stack": None,
+    "dnssec_policy": None, "hosts": 0,
 }  # fmt: skip
 
 

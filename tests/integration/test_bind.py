@@ -14,10 +14,12 @@ import dns.update
 import pytest
 from parts.ports import free_port
 
-from ddnsd.zones.bind import Bind, BindError
+from ddnsd.zones.bind import Bind, ZoneOptions
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.named import Named
+from ddnsd.zones.rndc import BindError
 from ddnsd.zones.tsig import TsigKey
+from ddnsd.zones.zonefile import NameServer
 
 ZONE = "dyn.example.org"
 
@@ -112,6 +114,56 @@ async def test_a_folder_shared_with_named_by_setgid_gives_its_group_the_files(tm
     assert modes == ["0o2770", "0o640", "0o640"]
 
 
+async def test_folders_that_are_right_are_left_alone(
+    tmp_path: Path, named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under RestrictSUIDSGID=, where nobody may set the bit."""
+    bind, change_mode = Bind(named.folder, named.rndc_key), Path.chmod
+
+    def restricted(path: Path, mode: int) -> None:
+        if mode & 0o2000:
+            raise PermissionError(1, "Operation not permitted", str(path))
+        change_mode(path, mode)
+
+    named.folder.chmod(0o2770)
+    monkeypatch.setattr(Path, "chmod", restricted)
+    (named.folder / "keys").mkdir(mode=0o700)
+    with pytest.raises(BindError, match=r"keys must be ours, with the group of named and mode 2770"):
+        await asyncio.to_thread(bind.provision, ZONE)
+    for name in ("keys", "zones", "dnssec"):
+        (named.folder / name).mkdir(exist_ok=True)
+        change_mode(named.folder / name, 0o2770)
+    assert await add(named, await asyncio.to_thread(bind.provision, ZONE)) == "NOERROR"
+
+
+async def test_a_zone_follows_its_key_and_the_options(named: Named, bind: Bind) -> None:
+    await asyncio.to_thread(bind.provision, ZONE)
+    key = TsigKey.generate("another.name", "hmac-sha512")
+    wider = Bind(named.folder, named.rndc_key, options=ZoneOptions(transfer_key="transfer"))
+    for control, expected in ((bind, ["key", "configuration"]), (wider, ["configuration"]), (bind, ["configuration"])):
+        before = snapshot(named.folder)
+        checked = [await asyncio.to_thread(control.ensure, ZONE, key, check=True) for _ in range(2)]
+        assert snapshot(named.folder) == before
+        done = [await asyncio.to_thread(control.ensure, ZONE, key) for _ in range(2)]
+        assert (checked, done) == ([expected] * 2, [expected, []])
+        assert await add(named, key) == "NOERROR"
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+
+
+async def test_check_makes_no_folder(named: Named, tmp_path: Path) -> None:
+    other = Bind(tmp_path / "new", named.rndc_key)
+    assert await asyncio.to_thread(other.ensure, ZONE, TsigKey.generate("k"), check=True) == ["key", "zone"]
+    assert not (tmp_path / "new").exists()
+
+
+async def test_a_lost_file_of_a_zone_that_is_served_is_named_s_to_write(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    await add(named, key)
+    (named.folder / "zones" / f"{ZONE}.zone").unlink()
+    assert await asyncio.to_thread(bind.ensure, ZONE, key) == []
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+
+
 async def test_concurrent_provisioning_of_one_zone_yields_one_key(named: Named, bind: Bind) -> None:
     other = Bind(named.folder, named.rndc_key)
     keys = await asyncio.gather(*(asyncio.to_thread(b.provision, ZONE) for b in (bind, other, bind, other)))
@@ -155,7 +207,7 @@ async def test_a_lost_zone_file_is_made_anew(named: Named, bind: Bind) -> None:
 async def test_a_zone_that_does_not_grant_our_key_is_left_alone(named: Named, bind: Bind) -> None:
     statement = '{ type primary; file "theirs"; update-policy local; };'
     (named.folder / "theirs").write_text("$TTL 60\n@ SOA localhost. root 1 60 60 60 60\n@ NS localhost.\n")
-    await asyncio.to_thread(bind._rndc, "addzone", ZONE, statement)
+    await asyncio.to_thread(bind.rndc, "addzone", ZONE, statement)
     with pytest.raises(BindError, match=f'grant "ddnsd.{ZONE}" zonesub ANY') as caught:
         await asyncio.to_thread(bind.provision, ZONE)
     assert "update-policy" in str(caught.value)
@@ -175,16 +227,17 @@ async def test_errors_say_what_to_do(named: Named, bind: Bind, tmp_path: Path) -
     assert "is named running" in failure(Bind(tmp_path / "b", key, server=Endpoint("127.0.0.1", free_port())))
     assert "must stand in named's controls" in failure(Bind(tmp_path / "b", wrong, server=control))
     assert "cannot read the rndc key" in failure(Bind(tmp_path / "b", tmp_path / "none"))
-    assert f"ns.{ZONE}. would need an address" in failure(Bind(tmp_path / "b", key, ns=f"ns.{ZONE}"))
+    inside = ZoneOptions(name_servers=(NameServer(f"ns.{ZONE}"),))
+    assert f"ns.{ZONE} would need an address" in failure(Bind(tmp_path / "b", key, options=inside))
     assert Bind(named.folder, key, server=control).is_running()
     assert not Bind(tmp_path / "b", wrong, server=control).is_running()
-    with pytest.raises(ValueError, match="cannot be a zone"):
+    with pytest.raises(ValueError, match="cannot name a zone"):
         bind.provision("../etc/passwd")
 
 
 async def test_a_named_that_takes_no_new_zones_is_explained(named: Named, bind: Bind) -> None:
     config = named.folder / "named.conf"
     config.write_text(config.read_text().replace("allow-new-zones yes;", ""))
-    await asyncio.to_thread(bind._rndc, "reconfig")
+    await asyncio.to_thread(bind.rndc, "reconfig")
     with pytest.raises(BindError, match="put `allow-new-zones yes;` into"):
         await asyncio.to_thread(bind.provision, ZONE)

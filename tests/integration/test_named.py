@@ -18,8 +18,9 @@ import pytest
 from parts.ports import free_port, wait_until
 
 from ddnsd.zones import named as module
-from ddnsd.zones.bind import Bind, BindError
+from ddnsd.zones.bind import Bind
 from ddnsd.zones.named import Named
+from ddnsd.zones.rndc import BindError
 
 ZONE = "dyn.example.org"
 
@@ -229,7 +230,7 @@ async def test_a_copy_runs_where_apparmor_confines_the_original(
 
 
 async def test_without_bind_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddnsd.zones.bind.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("ddnsd.zones.rndc.shutil.which", lambda *_, **__: None)
     with pytest.raises(BindError, match="named-checkconf is not installed: apt-get install bind9"):
         await Named(tmp_path, "127.0.0.1", free_port()).start()
 

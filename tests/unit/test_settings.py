@@ -4,8 +4,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from ddnsd import settings
+from ddnsd import cli, settings
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,70 @@ def test_an_unknown_name_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     file.write_text("tttl = 30\n")
     monkeypatch.setenv("DDNSD_CONFIG", str(file))
     with pytest.raises(settings.SettingsError, match="DDNSD_TTTL"):
+        settings.load()
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder of credentials."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    return folder
+
+
+def test_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, credentials: Path) -> None:
+    (credentials / "database_url").write_text("postgresql://u:canary-password@h/d\n")
+    (credentials / "rndc_key").write_bytes(b"\xff")
+    for name, text in (("ttl", "45"), ("offline", "off\n"), ("address_deny", "192.0.2.0/24,198.51.100.0/24\n")):
+        (credentials / name).write_text(text)
+    file = tmp_path / "ddnsd.toml"
+    file.write_text("ttl = 30\nnochg_per_hour = 7\n")
+    monkeypatch.setenv("DDNSD_CONFIG", str(file))
+    monkeypatch.setenv("DDNSD_OFFLINE", "on")
+    loaded = settings.load()
+    assert loaded.store_url == "postgresql://u:canary-password@h/d"
+    assert (loaded.rndc_key, loaded.ttl, loaded.nochg_per_hour) == (credentials / "rndc_key", 45, 7)
+    assert (loaded.offline, len(loaded.denied)) == (True, 2)
+    sources = [settings.source(name) for name in ("database_url", "rndc_key", "ttl", "nochg_per_hour", "offline")]
+    assert sources == ["credential", "credential", "credential", "file", "environment"]
+    printed = CliRunner().invoke(cli.main, ["settings"]).output
+    assert "DDNSD_DATABASE_URL = **********  (credential)" in printed
+    assert "canary-password" not in printed
+
+
+def test_the_file_of_settings_as_a_credential(credentials: Path) -> None:
+    (credentials / "config").write_text("ttl = 30\n")
+    assert settings.load().ttl == 30
+    assert settings.source("ttl") == "file"
+
+
+def test_mistakes_in_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, credentials: Path) -> None:
+    (credentials / "databse_url").write_text("postgresql://u:canary-password@h/d")
+    (credentials / "ttl").write_text("many")
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load()
+    for text in ("DDNSD_DATABSE_URL: no such setting", "DDNSD_TTL: "):
+        assert text in str(caught.value)
+    assert "canary-password" not in str(caught.value)
+    (credentials / "public_url").write_bytes(b"\xff")
+    monkeypatch.setenv("DDNSD_TTTL", "45")
+    with pytest.raises(
+        settings.SettingsError, match=r"(?s)DDNSD_TTTL: no.*DDNSD_PUBLIC_URL: the credential is not UTF-8"
+    ):
+        settings.load()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "absent"))
+    with pytest.raises(settings.SettingsError, match=r"CREDENTIALS_DIRECTORY: .*absent"):
+        settings.load()
+
+
+def test_trusted_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not settings.load().unix_proxy
+    monkeypatch.setenv("DDNSD_TRUSTED_PROXIES", "192.0.2.1, unix")
+    loaded = settings.load()
+    assert ([str(n) for n in loaded.proxies], loaded.unix_proxy) == (["192.0.2.1/32"], True)
+    monkeypatch.setenv("DDNSD_ADDRESS_DENY", "unix")
+    with pytest.raises(settings.SettingsError, match="DDNSD_ADDRESS_DENY"):
         settings.load()
 
 

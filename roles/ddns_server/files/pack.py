@@ -16,7 +16,7 @@ def files(root: Path) -> list[Path]:
     """What belongs to the service, sorted; links are followed."""
     found = [root / part for part in PARTS if (root / part).is_file()]
     for part in PARTS:
-        for folder, _, names in os.walk(root / part, followlinks=True):
+        for folder, _folders, names in os.walk(root / part, followlinks=True):
             found += [Path(folder, name) for name in names if not folder.endswith("__pycache__")]
     return sorted(found)
 

@@ -23,6 +23,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BODY_LIMIT = 64 * 1024
 METHODS = ("GET", "POST")
+UNIX = "unix"
+"""Stands for the peer of a Unix socket, which has no address."""
 
 log = structlog.get_logger()
 
@@ -69,12 +71,15 @@ class Dispatcher:
     """An ASGI application: a handler for each path, `below` for all paths under a prefix, a reply for everything else.
 
     The applications of `below` see the caller's own address and scheme, and paths without a slash at the end.
+    `unix_proxy` says that what comes over a Unix socket comes from a proxy of ours.
     """
 
     def __init__(
-        self, routes: dict[str, Handler], proxies: Sequence[Network], below: Mapping[str, Application] | None = None
-    ) -> None:
+        self, routes: dict[str, Handler], proxies: Sequence[Network], below: Mapping[str, Application] | None = None, *,
+        unix_proxy: bool = False,
+    ) -> None:  # fmt: skip
         self._routes, self._proxies, self._below = routes, proxies, below or {}
+        self._unix_proxy = unix_proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -124,13 +129,15 @@ class Dispatcher:
         """The caller's address, and whether the request came over TLS."""
         client = scope.get("client")
         peer, tls = client[0] if client else None, scope.get("scheme") == "https"
-        if self._proxies and peer and self._trusted(peer):
+        if peer and self._trusted(peer):
             peer = self._forwarded(headers.get(b"x-forwarded-for", b"").decode("latin-1"), peer)
             tls = headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https" or tls
         # a zone id says nothing outside the machine
-        return peer.partition("%")[0] if peer else None, tls
+        return peer.partition("%")[0] if peer and peer != UNIX else None, tls
 
     def _trusted(self, text: str) -> bool:
+        if text == UNIX or not self._proxies:
+            return text == UNIX and self._unix_proxy
         address = ipaddress.ip_address(text)
         return any(address in network for network in self._proxies)
 

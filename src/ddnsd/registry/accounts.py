@@ -128,6 +128,16 @@ def delete_token(connection: Connection, token: Token, actor: str, source: str |
     queries.add_event(connection, actor, "token.delete", token.user, source, token.name, owner_id=token.user_id)
 
 
+def delete_expired_tokens(connection: Connection, before: int, limit: int) -> int:
+    """Remove at most `limit` tokens that expired before `before`; answers how many."""
+    ids = connection.scalars(select(tokens.c.id).where(tokens.c.expires < before).limit(limit)).all()
+    for token_id in ids:
+        token = listing.token(connection, token_id)
+        assert token is not None
+        delete_token(connection, token, ACTOR, None)
+    return len(ids)
+
+
 # ---- keys
 
 

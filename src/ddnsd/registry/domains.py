@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The domains in which hosts are registered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, insert
@@ -14,6 +14,8 @@ from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain, User
 from ddnsd.store.tables import domains
 from ddnsd.zones.tsig import TsigKey
+
+WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
 
 ACTOR = "ddnsd"
 """Who it was when an administrator used a command."""
@@ -80,15 +82,24 @@ def set_domain(
         raise NoDomain(f"there is no domain {name}")
     if expect is not None:
         expect(domain)
-    changed = {column: value for column, value in columns.items() if getattr(domain, column) != value}
+    changed = differing(domain, columns)
     if not changed:
         return domain
     edits.set_domain(connection, domain.id, **changed)
     if "ttl" in changed:
         queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
-    detail = ", ".join(sorted({"owner_id": "owner"}.get(column, column) for column in changed))
-    queries.add_event(connection, actor, "domain.set", name, source, detail, owner_id=domain.owner_id)
+    queries.add_event(connection, actor, "domain.set", name, source, in_words(changed), owner_id=domain.owner_id)
     return _named(connection, name)
+
+
+def differing(domain: Domain, columns: dict[str, Any]) -> dict[str, Any]:
+    """Those of the columns in which the domain is otherwise."""
+    return {column: value for column, value in columns.items() if getattr(domain, column) != value}
+
+
+def in_words(columns: Iterable[str]) -> str:
+    """What changes with these columns, for people."""
+    return ", ".join(sorted({WORDS.get(column, column) for column in columns}))
 
 
 def delete_domain(connection: Connection, domain: Domain, actor: str, source: str | None) -> None:

@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adding and removing domains together with their zones."""
+"""Adding, changing and removing domains together with their zones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty
-from ddnsd.store import edits
+from ddnsd.store import edits, queries
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain
 from ddnsd.zones import check
 from ddnsd.zones.bind import Bind
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.statement import check_policy
 from ddnsd.zones.tsig import TsigKey
 
 Expect = Callable[[Domain], None]
+
+
+class Provisioned(NamedTuple):
+    """A zone, and what had to be done for it: words of `Bind.ensure`."""
+
+    zone: str
+    done: list[str]
 
 
 class Zones:
@@ -31,6 +39,17 @@ class Zones:
     ) -> None:
         self._store, self._bind, self._primary, self._changed = store, bind, primary, changed
 
+    async def check_new(
+        self, name: str, owner: str, *, primary: str | None = None, key: TsigKey | None = None, columns: dict[str, Any]
+    ) -> None:
+        """Whether `add` would do it, as far as can be told without changing anything. Raises as `add` does."""
+        await self._store.read(lambda c: _check_new(c, name, owner))
+        policy = _policy(columns, key)
+        if key is None:
+            await asyncio.to_thread(self._controlled.ensure, name, TsigKey.generate(name), policy, check=True)
+        else:
+            await check.accepts_updates(name, endpoint(primary or self._primary), key)
+
     async def add(
         self, name: str, owner: str, *, primary: str | None = None, key: TsigKey | None = None,
         algorithm: str = "hmac-sha256", columns: dict[str, Any], actor: str, source: str | None = None,
@@ -40,14 +59,12 @@ class Zones:
         `name` is folded. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown.
         """
         where = endpoint(primary or self._primary)
-
-        def ruled(connection: Connection) -> None:
-            accounts.user_named(connection, owner)
-            domains.check_new(connection, name)
-
-        await self._store.read(ruled)
-        provisioned = key is None
-        used = key or await self._provision(name, algorithm)
+        await self._store.read(lambda c: _check_new(c, name, owner))
+        provisioned, policy = key is None, _policy(columns, key)
+        if key is None:
+            used = await asyncio.to_thread(self._controlled.provision, name, algorithm, policy)
+        else:
+            used = key
         await check.accepts_updates(name, where, used)
 
         def keep(connection: Connection) -> Domain:
@@ -60,14 +77,32 @@ class Zones:
         await self._tell()
         return added
 
-    async def _tell(self) -> None:
-        if self._changed is not None:
-            await self._changed()
+    async def set(
+        self, name: str, *, actor: str, primary: str | None = None, key: TsigKey | None = None,
+        columns: dict[str, Any], check_only: bool = False,
+    ) -> str:  # fmt: skip
+        """Change a domain; answers in words what changes, and with `check_only` does not do it.
 
-    async def _provision(self, name: str, algorithm: str) -> TsigKey:
-        if self._bind is None:
-            raise NoBind
-        return await asyncio.to_thread(self._bind.provision, name, algorithm)
+        A new key or primary is tried first, and a DNSSEC policy is in force before the store has it.
+        Raises NoDomain, Invalid, NoBind, BindError, DnsError, StoreDown.
+        """
+        domain = await self._store.read(lambda c: queries.domain(c, name))
+        if domain is None:
+            raise NoDomain(f"there is no domain {name}")
+        changed = domains.differing(domain, columns | _reached(domain, primary, key))
+        if key is not None and changed.keys() & {"primary", "key_name", "key_algorithm", "key_secret"}:
+            await check.accepts_updates(name, changed.get("primary", domain.primary), key)
+        if "dnssec_policy" in changed:
+            await self._sign(domain, changed["dnssec_policy"], check_only=check_only)
+        if changed and not check_only:
+            await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, **changed))
+        return domains.in_words(changed)
+
+    async def _sign(self, domain: Domain, policy: str | None, *, check_only: bool) -> None:
+        if not domain.provisioned:
+            raise Invalid(dnssec_policy=f"{domain.name} is not on the BIND that we control: sign it where it is")
+        key, policy = TsigKey.of(domain), _policy({"dnssec_policy": policy}, None)
+        await asyncio.to_thread(self._controlled.ensure, domain.name, key, policy, check=check_only)
 
     async def remove(self, name: str, *, actor: str, source: str | None, expect: Expect) -> None:
         """Remove a domain without hosts; a zone that was made for it leaves BIND.
@@ -77,24 +112,99 @@ class Zones:
         found = await self._store.transact(lambda c: _close(c, name, expect))
         if found.provisioned:
             try:
-                await self._withdraw(name)
+                await asyncio.to_thread(self._controlled.withdraw, name)
             except BaseException:
                 await self._store.transact(lambda c: edits.set_domain(c, found.id, available=found.available))
                 raise
         await self._store.transact(lambda c: domains.delete_domain(c, found, actor, source))
         await self._tell()
 
-    async def _withdraw(self, name: str) -> None:
+    async def provision(
+        self, names: Collection[str] = (), *, actor: str, check_only: bool = False
+    ) -> AsyncIterator[Provisioned]:
+        """Have our BIND serve the zones that were made on it, as the store says: of these domains, or all of them.
+
+        Hosts of a zone that was not served are sent again. Answers each zone for which something had to be done (with
+        `check_only` it is not), the catalog zone among them. Raises NoDomain, Invalid, NoBind, BindError, StoreDown.
+        """
+        made = await self._store.read(lambda c: _provisioned(c, names))
+        if not made and self._bind is None:
+            return
+        bind = self._controlled
+        if not names and (done := await asyncio.to_thread(bind.ensure_catalog, check=check_only)):
+            yield Provisioned(bind.options.catalog or "", done)
+        for domain in made:
+            wanted = domain.name, TsigKey.of(domain), domain.dnssec_policy
+            done = await asyncio.to_thread(bind.ensure, *wanted, check=True)
+            if done and not check_only:
+                await self._store.transact(lambda c, d=domain, w=done: _note(c, d, w, actor))  # type: ignore[misc]
+                await asyncio.to_thread(bind.ensure, *wanted)
+            if done:
+                yield Provisioned(domain.name, done)
+
+    @property
+    def _controlled(self) -> Bind:
         if self._bind is None:
             raise NoBind
-        await asyncio.to_thread(self._bind.withdraw, name)
+        return self._bind
+
+    async def _tell(self) -> None:
+        if self._changed is not None:
+            await self._changed()
+
+
+def _check_new(connection: Connection, name: str, owner: str) -> None:
+    accounts.user_named(connection, owner)
+    domains.check_new(connection, name)
+
+
+def _policy(columns: dict[str, Any], key: TsigKey | None) -> str | None:
+    policy: str | None = columns.get("dnssec_policy")
+    if policy is None:
+        return None
+    if key is not None:
+        raise Invalid(dnssec_policy="a zone that exists already is signed where it is: leave the policy out")
+    try:
+        check_policy(policy)
+    except ValueError as error:
+        raise Invalid(dnssec_policy=str(error)) from None
+    return policy
+
+
+def _reached(domain: Domain, primary: str | None, key: TsigKey | None) -> dict[str, Any]:
+    """The columns that say how the domain's primary is reached."""
+    columns: dict[str, Any] = {} if primary is None else {"primary": endpoint(primary)}
+    if key is not None:
+        if domain.provisioned:
+            raise Invalid(key=f"the zone of {domain.name} was made with a key of its own: leave the key out")
+        columns |= {"key_name": key.name, "key_algorithm": key.algorithm, "key_secret": key.secret}
+    return columns
+
+
+def _provisioned(connection: Connection, names: Collection[str]) -> list[Domain]:
+    found = {domain.name: domain for domain in queries.all_domains(connection)}
+    for name in names:
+        if name not in found:
+            raise NoDomain(f"there is no domain {name}")
+        if not found[name].provisioned:
+            raise Invalid(name=f"the zone of {name} was not made on the BIND that we control")
+    return [domain for domain in found.values() if domain.provisioned and (not names or domain.name in names)]
+
+
+def _note(connection: Connection, domain: Domain, done: list[str], actor: str) -> None:
+    """Before the zone is made: whatever happens then, its hosts are sent."""
+    queries.add_event(
+        connection, actor, "domain.provision", domain.name, None, ", ".join(done), owner_id=domain.owner_id
+    )
+    if "zone" in done:
+        queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
 
 
 def _close(connection: Connection, name: str, expect: Expect) -> Domain:
     """Nobody registers in the domain from here on."""
     domain = edits.locked_domain(connection, name)
     if domain is None:
-        raise NoDomain
+        raise NoDomain(f"there is no domain {name}")
     expect(domain)
     if edits.has_hosts(connection, domain.id):
         raise NotEmpty(f"{name} has hosts: delete them first")

@@ -29,12 +29,17 @@ def reserve(connection: Connection, key_hash: bytes, body_hash: bytes) -> Answer
     Another transaction with the same key waits for the end of this one.
     """
     moment = queries.now()
-    connection.execute(delete(answers).where(answers.c.created < moment - KEPT_MICROSECONDS))
+    forget_expired(connection)
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"key_hash": key_hash, "body_hash": body_hash, "answer": "", "created": moment}
     if connection.execute(make(answers).values(**values).on_conflict_do_nothing()).rowcount:
         return None
     return find(connection, key_hash)
+
+
+def forget_expired(connection: Connection) -> int:
+    """Remove answers past their time; answers how many."""
+    return connection.execute(delete(answers).where(answers.c.created < queries.now() - KEPT_MICROSECONDS)).rowcount
 
 
 def find(connection: Connection, key_hash: bytes) -> Answer | None:

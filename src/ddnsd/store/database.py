@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -47,6 +47,9 @@ class Store(Protocol):
 
     def zone_lock(self, domain_id: int) -> Any:
         """Async context manager: no other process sends to this zone meanwhile."""
+
+    async def tidy(self) -> None:
+        """Put statistics and files in order, where the database does not do so by itself. Raises StoreDown."""
 
     async def close(self) -> None:
         """Release every connection."""
@@ -154,6 +157,14 @@ class SqliteStore:
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
+    async def tidy(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._tidy)
+
+    def _tidy(self) -> None:
+        with _faults(), closing(self._engine.raw_connection()) as connection:
+            for pragma in ("optimize", "wal_checkpoint(TRUNCATE)"):
+                connection.cursor().execute(f"PRAGMA {pragma}").fetchall()
+
     async def close(self) -> None:
         self._writer.shutdown()
         self._readers.shutdown()
@@ -205,6 +216,9 @@ class PostgresStore:
                     yield
                 finally:
                     await _fetch(connection, "SELECT pg_advisory_unlock_all()")
+
+    async def tidy(self) -> None:
+        """It vacuums by itself."""
 
     async def close(self) -> None:
         if self._reader is not None:

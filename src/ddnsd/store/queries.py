@@ -350,11 +350,6 @@ def remove_again(connection: Connection, ids: Iterable[int]) -> None:
         connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=ASKED_FOR))
 
 
-def forget_removals(connection: Connection, before: int) -> None:
-    """Drop the memory of names that left before `before`."""
-    connection.execute(delete(removals).where(removals.c.dirty_since.is_(None), removals.c.created < before))
-
-
 def reclaim(connection: Connection, fqdn: str) -> bool:
     """Take a name that was about to leave the zone: whether it still stands there as ours."""
     waiting = removals.c.fqdn == fqdn, removals.c.dirty_since.is_not(None), ~removals.c.exact

@@ -63,6 +63,7 @@ class Domain(NamedTuple):
     group: str | None
     stack: str | None
     provisioned: bool
+    dnssec_policy: str | None
     created: int
     owner: str
 

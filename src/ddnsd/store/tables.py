@@ -98,6 +98,7 @@ domains = Table(
     Column("group", String(255)),  # whose members may register hosts
     Column("stack", String(63)),
     _flag("provisioned", False),  # the zone is on the BIND that the service controls
+    Column("dnssec_policy", String(63)),  # which signs it by this policy
     Column("created", BigInteger, nullable=False),
 )
 

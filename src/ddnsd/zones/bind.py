@@ -4,107 +4,231 @@
 Its `named.conf` needs three things: `allow-new-zones yes;`, `controls` that accept our rndc key, and
 `include "FOLDER/keys.conf";` (without it, BIND answers BADKEY to whatever we sign).
 
-Under FOLDER, `keys/` holds one TSIG key per zone and `zones/` the zone files, which named rewrites. Where named
-runs as another user, give FOLDER its group and the setgid bit.
+Under FOLDER, `keys/` holds one TSIG key per zone, `zones/` the zone files, which named rewrites, and `dnssec/` what
+named signs with. Where named runs as another user, give FOLDER its group and mode 2770. Where the process may not set
+the setgid bit itself, make the three folders beforehand in the same way.
 """
 
 import fcntl
 import os
-import re
-import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ddnsd.zones import statement
+from ddnsd.zones.catalog import Catalog
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.rndc import BindError, Rndc
 from ddnsd.zones.tsig import TsigKey
+from ddnsd.zones.zonefile import NameServer, catalog_text, zone_name, zone_text
 
-RNDC_TIMEOUT = 20.0
-
-_ZONE = """\
-$TTL 3600
-@ SOA {ns} hostmaster.{zone}. {serial} 3600 600 1209600 60
-@ NS {ns}
-"""
-
-_HINTS = {
-    "connection refused": "is named running, with a controls statement for this address?",
-    "timed out": "named hangs, or a packet filter is in between",
-    "connection to remote host closed": "the rndc key must stand in named's controls statement, and the clocks agree",
-    "bad auth": "the rndc key must stand in named's controls statement",
-    "allow-new-zones": "put `allow-new-zones yes;` into the options of named.conf",
-    "not allowing new zones": "put `allow-new-zones yes;` into the options of named.conf",
-    "permission denied": "named's user must be able to read keys/ and to write zones/",
-}
+FOLDERS = ("keys", "zones", "dnssec")
+UNSIGNING = "insecure"
+"""BIND's policy that takes the signatures out of a zone that was signed."""
 
 
-class BindError(Exception):
-    """BIND, or a program of its, did not do what it should; the text says what and what to do about it."""
+@dataclass(frozen=True)
+class ZoneOptions:
+    """What the zones of a BIND have in common.
+
+    `name_servers` stand in SOA (the first) and NS of new zones. The TSIG key named `transfer_key`, which `named.conf`
+    holds, transfers every zone. `catalog` is the zone that lists all of them for secondaries. BIND answers DNS at
+    `primary`.
+    """
+
+    name_servers: tuple[NameServer, ...] = (NameServer("localhost"),)
+    transfer_key: str | None = None
+    catalog: str | None = None
+    primary: Endpoint = field(default_factory=lambda: Endpoint("127.0.0.1", 53))
 
 
 class Bind:
     """Zones on a running BIND. Calls block for as long as `rndc` takes; several processes may call at once.
 
-    `rndc_key` is an `rndc.conf` or a file with a `key` clause alone, `server` overrides the address that it
-    says, `ns` is the name server that new zones name in SOA and NS (it must not lie in them).
+    `rndc_key` is an `rndc.conf` or a file with a `key` clause alone, `server` overrides the address that it says.
     """
 
-    def __init__(self, folder: Path, rndc_key: Path, *, server: Endpoint | None = None, ns: str = "localhost.") -> None:
+    def __init__(
+        self, folder: Path, rndc_key: Path, *, server: Endpoint | None = None, options: ZoneOptions | None = None
+    ) -> None:
         self.folder = folder.resolve()
-        self.ns = ns.rstrip(".") + "."
-        self._rndc_key = rndc_key
-        self._server = server
+        self.options = options or ZoneOptions()
+        self.rndc = Rndc(rndc_key, server)
 
-    def provision(self, zone: str, algorithm: str = "hmac-sha256") -> TsigKey:
+    def provision(self, zone: str, algorithm: str = "hmac-sha256", dnssec_policy: str | None = None) -> TsigKey:
         """Serve `zone`, and answer the key that may update and transfer it.
 
         A zone that was provisioned before keeps its key, its algorithm and its records.
         BindError where BIND cannot be reached, refuses, or serves the zone without granting it to our key;
         ValueError where `zone` is no host-like domain name.
         """
-        zone = _normal(zone)
-        if f".{self.ns}".endswith(f".{zone}."):
-            raise BindError(f"the name server {self.ns} would need an address in {zone}: use one outside of the zone")
+        zone = zone_name(zone)
+        self._check(zone)
         with self._lock():
-            key = self._key(zone, algorithm)
-            new_file, new_keys = self._write_zone_file(zone), self._write_key_list()
-            config = self._config(zone)
-            if new_keys or config is None:
-                self._rndc("reconfig")
-            if config is None:
-                self._rndc("addzone", zone, self._statement(zone, key))
-            elif not re.search(rf'\bgrant "?{re.escape(key.name)}[."\s]', config):
-                raise BindError(f'{zone} is there already: add `grant "{key.name}" zonesub ANY;` to its update-policy')
-            elif new_file:
-                self._rndc("reload", zone)
+            key = self._stored_key(zone) or TsigKey.generate(f"ddnsd.{zone}", algorithm)
+            self._serve(zone, key, dnssec_policy, check=False)
+            self._list(zone, check=False)
         return key
 
+    def ensure(self, zone: str, key: TsigKey, dnssec_policy: str | None = None, *, check: bool = False) -> list[str]:
+        """Serve `zone` with this very key and policy; answers what had to be done, and with `check` does not do it.
+
+        The words are `key` (another one was in force, or none), `zone` (it was not served: it is made anew where its
+        file is lost), `configuration` and `catalog`. Raises as `provision` does.
+        """
+        zone = zone_name(zone)
+        self._check(zone)
+        with self._lock(check=check):
+            return [*self._serve(zone, key, dnssec_policy, check=check), *self._list(zone, check=check)]
+
+    def ensure_catalog(self, *, check: bool = False) -> list[str]:
+        """Serve the catalog zone, if there is to be one; answers and raises as `ensure` does."""
+        with self._lock(check=check):
+            return self._serve_catalog(check=check)
+
     def withdraw(self, zone: str) -> None:
-        """Serve `zone` no more, and remove its records and its key; a zone that is not there is fine. BindError."""
-        zone = _normal(zone)
+        """Serve `zone` no more, and remove its records and its keys; a zone that is not there is fine. BindError."""
+        zone = zone_name(zone)
         with self._lock():
-            if self._config(zone) is not None:
-                self._rndc("delzone", "-clean", zone)
+            if (catalog := self._catalog()) is not None and catalog.has(zone):
+                catalog.remove(zone)
+            if self.rndc.statement(zone) is not None:
+                self.rndc("delzone", "-clean", zone)
             self._wait_for_removal(zone)
             self._key_file(zone).unlink(missing_ok=True)
+            for file in self._signing_keys(zone):
+                file.unlink(missing_ok=True)
             if self._write_key_list():
-                self._rndc("reconfig")
+                self.rndc("reconfig")
 
     def is_running(self) -> bool:
         """Whether BIND answers `rndc` and has loaded its zones."""
-        try:
-            return "server is up and running" in self._rndc("status")
-        except BindError:
-            return False
+        return self.rndc.is_running()
 
-    def _key(self, zone: str, algorithm: str) -> TsigKey:
+    def _check(self, zone: str) -> None:
+        if zone == self.options.catalog:
+            raise BindError(f"{zone} is the catalog zone: hosts cannot be registered in it")
+        for server in self.options.name_servers:
+            if server.lies_in(zone) and not server.addresses:
+                raise BindError(
+                    f"the name server {server.name} would need an address in {zone}: "
+                    f"set DDNSD_NAME_SERVERS={server.name}=ADDRESS, or name one outside of the zone"
+                )
+
+    # ---- a zone
+
+    def _serve(self, zone: str, key: TsigKey, policy: str | None, *, check: bool) -> list[str]:
+        """What `ensure` does but for the catalog."""
+        found, wanted = self.rndc.statement(zone), self._statement(zone, key, policy)
+        done = [] if self._stored_key(zone) == key else ["key"]
+        if found is not None and not statement.serves_file(found, self._zone_file(zone)):
+            if not statement.grants(found, key):
+                raise BindError(f'{zone} is there already: add `grant "{key.name}" zonesub ANY;` to its update-policy')
+        elif found is None or not self.rndc.has_loaded(zone):
+            done.append("zone")
+        elif statement.parts(found) != statement.parts(wanted):
+            done.append("configuration")
+        if not check:
+            self._take_up_key(zone, key, reread=bool(done))
+            if "zone" in done:
+                self._make(zone, found, wanted, policy)
+            elif "configuration" in done:
+                self._configure("modzone", zone, wanted, policy)
+        return done
+
+    def _take_up_key(self, zone: str, key: TsigKey, *, reread: bool) -> None:
+        """Have BIND know the key; `reread` also where the files say so already: a former try may have ended there."""
+        if self._stored_key(zone) != key:
+            self._write(self._key_file(zone), key.to_text())
+        if self._write_key_list() or reread:
+            self.rndc("reconfig")
+
+    def _make(self, zone: str, found: str | None, wanted: str, policy: str | None) -> None:
+        new_file = self._write_zone_file(zone)
+        if found is None:
+            try:
+                self._configure("addzone", zone, wanted, policy)
+            except BindError:
+                if new_file:
+                    self._forget(zone)
+                raise
+            return
+        if statement.parts(found) != statement.parts(wanted):
+            self._configure("modzone", zone, wanted, policy)
+        if not self.rndc.has_loaded(zone):
+            self.rndc("reload", zone)
+
+    def _configure(self, command: str, zone: str, wanted: str, policy: str | None) -> None:
+        try:
+            self.rndc(command, zone, wanted)
+        except BindError as error:
+            if policy is not None and "not found" in str(error):
+                raise BindError(
+                    f'{error} (named.conf must hold `dnssec-policy "{policy}" {{ … }};`; `default` is built in)'
+                ) from None
+            raise
+
+    def _forget(self, zone: str) -> None:
+        """A zone that BIND does not take leaves nothing behind."""
+        self._zone_file(zone).unlink(missing_ok=True)
+        self._key_file(zone).unlink(missing_ok=True)
+        if self._write_key_list():
+            self.rndc("reconfig")
+
+    def _statement(self, zone: str, key: TsigKey, policy: str | None) -> str:
+        readers = [self.options.transfer_key] if self.options.transfer_key else []
+        if policy is None and self._signing_keys(zone):
+            policy = UNSIGNING
+        return statement.statement(
+            self._zone_file(zone), key, readers, dnssec_policy=policy, key_directory=self.folder / "dnssec",
+            hidden=zone == self.options.catalog,
+        )  # fmt: skip
+
+    def _wait_for_removal(self, zone: str) -> None:
+        """`delzone -clean` answers before the file is gone, and a new zone must not find the old records."""
+        file, end = self._zone_file(zone), time.monotonic() + 2
+        while file.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        for remains in (file, file.with_name(f"{file.name}.jnl")):
+            remains.unlink(missing_ok=True)
+
+    # ---- the catalog
+
+    def _serve_catalog(self, *, check: bool) -> list[str]:
+        if (name := self.options.catalog) is None:
+            return []
+        key = self._stored_key(name) or TsigKey.generate(f"ddnsd.{name}")
+        return self._serve(name, key, None, check=check)
+
+    def _list(self, zone: str, *, check: bool) -> list[str]:
+        """Make the zone a member of the catalog."""
+        made = self._serve_catalog(check=check)
+        if self.options.catalog is None:
+            return []
+        if check and made:
+            return ["catalog"]
+        catalog = self._catalog()
+        if catalog is None or catalog.has(zone):
+            return []
+        if not check:
+            catalog.add(zone)
+        return ["catalog"]
+
+    def _catalog(self) -> Catalog | None:
+        """The catalog zone where it is served."""
+        if (name := self.options.catalog) is None or (key := self._stored_key(name)) is None:
+            return None
+        served = self.rndc.statement(name) is not None and self.rndc.has_loaded(name)
+        return Catalog(name, self.options.primary, key) if served else None
+
+    # ---- files
+
+    def _stored_key(self, zone: str) -> TsigKey | None:
         file = self._key_file(zone)
-        if not file.exists():
-            self._write(file, TsigKey.generate(f"ddnsd.{zone}", algorithm).to_text())
-        return TsigKey.from_text(file.read_text())
+        return TsigKey.from_text(file.read_text()) if file.exists() else None
 
     def _key_file(self, zone: str) -> Path:
         return self.folder / "keys" / f"{zone}.key"
@@ -112,13 +236,19 @@ class Bind:
     def _zone_file(self, zone: str) -> Path:
         return self.folder / "zones" / f"{zone}.zone"
 
+    def _signing_keys(self, zone: str) -> list[Path]:
+        """What named has signed the zone with; nothing where it was never signed."""
+        return list((self.folder / "dnssec").glob(f"K{zone}.+*"))
+
     def _write_zone_file(self, zone: str) -> bool:
         """Whether there was none; the clock as serial keeps growing when a zone is removed and made anew."""
-        file = self._zone_file(zone)
+        file, serial = self._zone_file(zone), int(time.time())
         if file.exists():
             return False
         file.with_name(f"{file.name}.jnl").unlink(missing_ok=True)  # it belongs to the lost file
-        self._write(file, _ZONE.format(ns=self.ns, zone=zone, serial=int(time.time())))
+        is_catalog = zone == self.options.catalog
+        text = catalog_text(serial) if is_catalog else zone_text(zone, self.options.name_servers, serial)
+        self._write(file, text)
         return True
 
     def _write_key_list(self) -> bool:
@@ -130,62 +260,32 @@ class Bind:
         self._write(file, text)
         return True
 
-    def _statement(self, zone: str, key: TsigKey) -> str:
-        return (
-            f'{{ type primary; file "{self._zone_file(zone)}"; '
-            f'update-policy {{ grant "{key.name}" zonesub ANY; }}; allow-transfer {{ key "{key.name}"; }}; }};'
-        )
-
-    def _config(self, zone: str) -> str | None:
-        """What BIND has configured for `zone`; None when it does not know it."""
-        try:
-            return self._rndc("showzone", zone)
-        except BindError as error:
-            if "not found" in str(error):
-                return None
-            raise
-
-    def _wait_for_removal(self, zone: str) -> None:
-        """`delzone -clean` answers before the file is gone, and a new zone must not find the old records."""
-        file, end = self._zone_file(zone), time.monotonic() + 2
-        while file.exists() and time.monotonic() < end:
-            time.sleep(0.02)
-        for remains in (file, file.with_name(f"{file.name}.jnl")):
-            remains.unlink(missing_ok=True)
-
-    def _rndc(self, *words: str) -> str:
-        command = [program("rndc"), *self._rndc_options(), *words]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=RNDC_TIMEOUT, check=False)  # noqa: S603
-        except subprocess.TimeoutExpired:
-            raise BindError(f"rndc {words[0]}: timed out after {RNDC_TIMEOUT:.0f} s ({_HINTS['timed out']})") from None
-        if done.returncode:
-            raise BindError(_explained(words[0], done.stderr or done.stdout))
-        return done.stdout
-
-    def _rndc_options(self) -> list[str]:
-        try:
-            text = self._rndc_key.read_text()
-        except OSError as error:
-            raise BindError(f"cannot read the rndc key {self._rndc_key}: {error.strerror}") from None
-        # `-c` reads servers and ports too, `-k` refuses a file that has them.
-        options = ["-c" if re.search(r"\b(options|server)\b[^;]*\{", text) else "-k", str(self._rndc_key)]
-        if self._server:
-            options += ["-s", self._server.host, "-p", str(self._server.port)]
-        return options
-
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self, *, check: bool = False) -> Iterator[None]:
+        """Nobody else changes zones meanwhile; the folders are there, but with `check` nothing is made."""
+        if check and not self.folder.exists():
+            yield
+            return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            for folder in (self.folder / "keys", self.folder / "zones"):
-                folder.mkdir(exist_ok=True)
-                folder.chmod(0o2770 if self._shared else 0o700)
+            if not check:
+                for name in FOLDERS:
+                    self._make_folder(self.folder / name)
             yield
         finally:
             os.close(handle)
+
+    def _make_folder(self, folder: Path) -> None:
+        """One that has the right mode is left alone: who may not set the setgid bit may use it."""
+        mode = 0o2770 if self._shared else 0o700
+        try:
+            folder.mkdir(exist_ok=True)
+            if stat.S_IMODE(folder.stat().st_mode) != mode:
+                folder.chmod(mode)
+        except PermissionError:
+            raise BindError(f"{folder} must be ours, with the group of named and mode {mode:o}: make it so") from None
 
     @property
     def _shared(self) -> bool:
@@ -206,24 +306,3 @@ def replace_file(file: Path, text: str, mode: int = 0o600) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.replace(file)
-
-
-def program(name: str) -> str:
-    """The path of one of BIND's programs, in PATH or where packages put daemons; BindError when it is missing."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin")
-    if found is None:
-        raise BindError(f"{name} is not installed: apt-get install bind9")
-    return found
-
-
-def _normal(zone: str) -> str:
-    normal = zone.lower().removesuffix(".")
-    if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", normal) or len(normal) > 253:
-        raise ValueError(f"{zone!r} cannot be a zone: it must be a domain name of letters, digits, - and _")
-    return normal
-
-
-def _explained(command: str, said: str) -> str:
-    text = "; ".join(line.removeprefix("rndc: ").strip() for line in said.splitlines() if not line.startswith("*"))
-    hints = [hint for words, hint in _HINTS.items() if words in text.lower()]
-    return f"rndc {command}: {text}" + (f" ({hints[0]})" if hints else "")

@@ -25,7 +25,7 @@ async def in_use(
     domain: Domain, names: Iterable[str], connection: Primary | None = None, seconds: float = SECONDS
 ) -> bool:
     """Whether one of the names owns any record; asks on `connection` where one is given. Raises DnsError."""
-    key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+    key = TsigKey.of(domain)
     probe = Update(domain.name)
     for name in names:
         probe.require_unused(name)

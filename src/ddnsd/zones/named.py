@@ -19,8 +19,9 @@ from typing import IO
 
 import structlog
 
-from ddnsd.zones.bind import Bind, BindError, program, replace_file
+from ddnsd.zones.bind import Bind, replace_file
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.rndc import BindError, program
 from ddnsd.zones.tsig import TsigKey
 
 START_SECONDS = 60.0

@@ -105,7 +105,7 @@ def _came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
 
 def transfer(domain: Domain) -> Zone:
     """The zone's A and AAAA records by name, sorted, as AXFR gives them; blocks. Raises DnsError."""
-    key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+    key = TsigKey.of(domain)
     endpoint = Endpoint.from_text(domain.primary, 53)
     found: dict[str, list[str]] = {}
     try:

@@ -81,7 +81,7 @@ class ZoneSender:
     def use(self, domain: Domain, primary: Primary) -> None:
         """Take a changed domain: its primary, its key, its TTL."""
         self.domain, self.primary = domain, primary
-        self._key = TsigKey(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+        self._key = TsigKey.of(domain)
 
     def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
         """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.

@@ -10,6 +10,8 @@ from dataclasses import KW_ONLY, dataclass, field
 import dns.name
 import dns.tsig
 
+from ddnsd.store.rows import Domain
+
 # What a new key may use, and the length of its secret in octets: that of the hash (RFC 8945, section 8).
 GENERATED = {"hmac-sha256": 32, "hmac-sha384": 48, "hmac-sha512": 64}
 
@@ -54,6 +56,11 @@ class TsigKey:
             raise ValueError(f"a new TSIG key uses one of {', '.join(GENERATED)}, not {algorithm!r}")
         secret = base64.b64encode(secrets.token_bytes(GENERATED[algorithm])).decode()
         return cls(name, algorithm=algorithm, secret=secret)
+
+    @classmethod
+    def of(cls, domain: Domain) -> "TsigKey":
+        """The key of a domain in the store."""
+        return cls(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
 
     @classmethod
     def from_text(cls, text: str) -> "TsigKey":

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import Counter, Gauge
 
-from ddnsd.store import queries
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.zones import errors, reconcile
 from ddnsd.zones.sender import ZoneSender
@@ -21,8 +20,6 @@ from ddnsd.zones.writer import Writer, survive
 
 PERIOD_SECONDS = 1.5
 RECONCILE_SECONDS = 3600.0
-MEMORY_MICROSECONDS = 30 * 86400 * 1_000_000
-"""How long names that left are remembered."""
 
 log = structlog.get_logger()
 
@@ -58,6 +55,11 @@ class Watch:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the zones are still looked at."""
+        return not self._tasks[""].done()
 
     async def _run(self) -> None:
         while True:
@@ -106,7 +108,6 @@ class Watch:
         except (errors.DnsError, StoreDown):
             self.health[zone].connections = 0
             raise
-        await self._store.transact(lambda c: queries.forget_removals(c, queries.now() - MEMORY_MICROSECONDS))
         if not found:
             return
         log.warning("zone differs from the store", zone=zone, names=len(found), first=found[0].fqdn)

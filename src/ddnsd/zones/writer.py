@@ -92,6 +92,11 @@ class Writer:
         for primary in self._primaries.values():
             primary.close()
 
+    @property
+    def alive(self) -> bool:
+        """Whether none of the tasks has ended."""
+        return not any(task.done() for task in self._tasks.values())
+
     # ---- what callers ask for
 
     async def update(self, domain_id: int, wish: Wish) -> None:

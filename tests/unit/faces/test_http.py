@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from ddnsd.faces.http import Dispatcher, Reply, Request, text_reply
+from ddnsd.faces.http import UNIX, Dispatcher, Reply, Request, text_reply
 
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
 
 
 async def call(
     handler: Any, *, method: str = "GET", query: str = "", path: str = "/x", headers: Any = (),
-    peer: str = "10.0.0.1", body: bytes = b"",
+    peer: str | None = "10.0.0.1", body: bytes = b"", unix_proxy: bool = False,
 ) -> tuple[int, bytes]:  # fmt: skip
     sent: list[Any] = []
 
@@ -25,9 +25,9 @@ async def call(
 
     scope = {
         "type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "http",
-        "headers": [(k.encode(), v.encode()) for k, v in headers], "client": (peer, 1),
+        "headers": [(k.encode(), v.encode()) for k, v in headers], "client": (peer, 1) if peer else None,
     }  # fmt: skip
-    await Dispatcher({"/x": handler}, PROXIES)(scope, receive, send)
+    await Dispatcher({"/x": handler}, PROXIES, unix_proxy=unix_proxy)(scope, receive, send)
     assert dict(sent[0]["headers"])[b"content-length"] == str(len(sent[1]["body"])).encode()
     return sent[0]["status"], sent[1]["body"]
 
@@ -52,6 +52,24 @@ async def test_the_right_most_hop_that_is_no_proxy(socket: str, forwarded: str, 
     headers = [("x-forwarded-for", forwarded), ("x-forwarded-proto", "https")]
     _, body = await call(peer, peer=socket, headers=headers)
     assert body.decode() == f"{expected} {socket == '10.0.0.1'}"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "socket", "forwarded", "expected"),
+    [
+        (True, UNIX, "198.51.100.1", "198.51.100.1 True"),
+        (True, UNIX, "203.0.113.9, 10.0.0.7", "203.0.113.9 True"),
+        (True, UNIX, "unix, 10.0.0.7", "10.0.0.7 True"),
+        (True, UNIX, "spoofed", "None True"),
+        (True, UNIX, "", "None True"),
+        (False, UNIX, "198.51.100.1", "None False"),
+        (True, None, "198.51.100.1", "None False"),  # a TCP client that has gone already
+    ],
+)
+async def test_a_proxy_on_a_unix_socket(trusted: bool, socket: str | None, forwarded: str, expected: str) -> None:
+    headers = [("x-forwarded-for", forwarded), ("x-forwarded-proto", "https")]
+    _, body = await call(peer, peer=socket, headers=headers, unix_proxy=trusted)
+    assert body.decode() == expected
 
 
 async def test_parameters_of_query_and_form() -> None:

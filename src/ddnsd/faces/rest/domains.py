@@ -95,6 +95,7 @@ class DomainOut(Shown):
     group: str | None
     stack: str | None
     primary: str
+    dnssec_policy: str | None = Field(description="By which the service's own BIND signs it; null: by none.")
     created: Moment
     hosts: int
 
@@ -222,6 +223,7 @@ def _domain(domain: Domain, hosts: int) -> dict[str, Any]:
         "group": domain.group,
         "stack": domain.stack,
         "primary": domain.primary,
+        "dnssec_policy": domain.dnssec_policy,
         "created": render.moment(domain.created),
         "hosts": hosts,
     }

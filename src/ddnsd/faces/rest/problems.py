@@ -31,8 +31,8 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.store.database import StoreDown
-from ddnsd.zones.bind import BindError
 from ddnsd.zones.errors import HostGone, NotAcknowledged
+from ddnsd.zones.rndc import BindError
 
 MEDIA_TYPE = "application/problem+json"
 NOT_KEPT = {"Cache-Control": "no-store"}

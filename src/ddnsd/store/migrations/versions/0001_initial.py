@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("group", sa.String(length=255), nullable=True),
         sa.Column("stack", sa.String(length=63), nullable=True),
         sa.Column("provisioned", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("dnssec_policy", sa.String(length=63), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_domains_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_domains")),

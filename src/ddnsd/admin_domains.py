@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands about domains do beside the running service, which notices it within about a second."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ddnsd.admin import ACTOR, check_schema, opened
+from ddnsd.registry.errors import Invalid, NoDomain
+from ddnsd.registry.zones import Provisioned, Zones
+from ddnsd.settings import Settings
+from ddnsd.store import listing, queries
+from ddnsd.store.database import Store
+from ddnsd.zones.tsig import TsigKey
+
+NEW = {"public": True}
+"""Columns of a new domain that are otherwise than in the API."""
+
+
+@asynccontextmanager
+async def _zones(settings: Settings) -> AsyncIterator[tuple[Store, Zones]]:
+    await check_schema(settings.store_url)
+    async with opened(settings.store_url) as store:
+        yield store, Zones(store, settings.bind, settings.primary)
+
+
+async def add(
+    settings: Settings, name: str, owner: str, *, primary: str | None, key: TsigKey | None, algorithm: str,
+    columns: dict[str, Any], exist_ok: bool, check_only: bool,
+) -> str | None:  # fmt: skip
+    """Add a domain, or, where it may exist, set the given columns; answers what was done, None for nothing.
+
+    With `check_only` it is not done. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown, AdminError.
+    """
+    async with _zones(settings) as (store, zones):
+        found = await store.read(lambda c: queries.domain(c, name)) if exist_ok else None
+        if found is not None:
+            if found.owner != owner:
+                raise Invalid(owner=f"{name} belongs to {found.owner}, not to {owner}")
+            changed = await zones.set(
+                name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only
+            )
+            return f"changed {name}: {changed}" if changed else None
+        if check_only:
+            await zones.check_new(name, owner, primary=primary, key=key, columns=columns)
+        else:
+            await zones.add(
+                name, owner, primary=primary, key=key, algorithm=algorithm, columns=NEW | columns, actor=ACTOR
+            )
+        return f"added {name}"
+
+
+async def change(settings: Settings, name: str, primary: str | None, columns: dict[str, Any]) -> None:
+    """Change a domain; with a new TTL all of its hosts are sent again. Raises as `add` does, and NoDomain."""
+    async with _zones(settings) as (_, zones):
+        await zones.set(name, primary=primary, columns=columns, actor=ACTOR)
+
+
+async def remove(settings: Settings, name: str, *, exist_ok: bool) -> bool:
+    """Remove a domain, and its zone where that was made for it; whether there was one.
+
+    Raises NoDomain unless `exist_ok`, NotEmpty, NoBind, BindError, StoreDown, AdminError.
+    """
+    async with _zones(settings) as (_, zones):
+        try:
+            await zones.remove(name, actor=ACTOR, source=None, expect=lambda _: None)
+        except NoDomain:
+            if not exist_ok:
+                raise
+            return False
+        return True
+
+
+async def provision(settings: Settings, names: Sequence[str], *, check_only: bool) -> AsyncIterator[Provisioned]:
+    """As `Zones.provision` does."""
+    async with _zones(settings) as (_, zones):
+        async for provisioned in zones.provision(names, actor=ACTOR, check_only=check_only):
+            yield provisioned
+
+
+async def listed(settings: Settings) -> list[dict[str, Any]]:
+    """Every domain by name: what is set of it, and how many hosts it has. Raises StoreDown, AdminError."""
+    async with _zones(settings) as (store, _):
+        found = await store.read(queries.all_domains)
+        counts = await store.read(listing.host_counts)
+    return [
+        {
+            "name": domain.name, "owner": domain.owner, "public": bool(domain.public), "primary": domain.primary,
+            "ttl": domain.ttl, "comment": domain.comment, "available": bool(domain.available),
+            "provisioned": bool(domain.provisioned), "dnssec_policy": domain.dnssec_policy,
+            "hosts": counts.get(domain.id, 0),
+        }
+        for domain in found
+    ]  # fmt: skip

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd domain …`."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ddnsd import admin_domains, settings
+from ddnsd.registry.names import fold
+from ddnsd.zones.tsig import TsigKey
+
+ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
+"""How options say that there is to be none."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COLUMNS = (
+    click.option("--public/--private", default=None, help="Whether everybody registers hosts in it or only its owner."),
+    click.option("--comment", help="Shown to those who may use it; empty: none."),
+    click.option("--ttl", type=click.IntRange(0, 86400), help="Seconds; 0: the setting TTL."),
+    click.option(
+        "--query-credentials/--no-query-credentials", default=None, help="Accept username= and password= in the query."
+    ),
+    click.option(
+        "--private-addresses/--no-private-addresses", default=None,
+        help="Whether private, CGNAT and documentation addresses are accepted.",
+    ),
+    click.option("--dnssec-policy", metavar="NAME", help="Policy by which our BIND signs the zone; none: unsigned."),
+)  # fmt: skip
+
+
+def _columns(command: F) -> F:
+    for option in reversed(COLUMNS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def domain() -> None:
+    """Domains in which hosts are registered."""
+
+
+@domain.command(name="add")
+@click.argument("name")
+@click.option("--owner", required=True, help="The user who owns it.")
+@_columns
+@click.option("--primary", help="ADDRESS[:PORT] of an existing zone's primary; default: the setting PRIMARY.")
+@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of that zone.")
+@click.option("--algorithm", type=click.Choice(("hmac-sha256", "hmac-sha384", "hmac-sha512")), default="hmac-sha256")
+@click.option("--exist-ok", is_flag=True, help="Where the domain exists, set the given options that differ.")
+@click.option("--check", is_flag=True, help="Only say what would be done.")
+def add(
+    name: str, owner: str, primary: str | None, key_file: Path | None, algorithm: str, exist_ok: bool, check: bool,
+    **columns: Any,
+) -> None:  # fmt: skip
+    """Add a domain and make sure that its zone takes our updates; a new one is public unless it is --private.
+
+    With --key-file the zone exists already and is tried; without, it is created on the BIND that RNDC_KEY controls.
+    """
+    existing = _key(key_file) if key_file else None
+    done = asyncio.run(
+        admin_domains.add(
+            settings.load(), fold(name), owner, primary=primary, key=existing, algorithm=algorithm,
+            columns=_given(columns), exist_ok=exist_ok, check_only=check,
+        )
+    )  # fmt: skip
+    if done:
+        click.echo(done)
+
+
+def _key(file: Path) -> TsigKey:
+    try:
+        return TsigKey.from_text(file.read_text())
+    except ValueError as error:
+        raise click.BadParameter(f"{file}: {error}", param_hint="--key-file") from None
+
+
+@domain.command(name="set")
+@click.argument("name")
+@click.option("--available/--unavailable", default=None, help="Whether hosts take updates and can be registered.")
+@_columns
+@click.option("--primary", help="ADDRESS[:PORT] of the name server that takes its updates from now on.")
+def change(name: str, primary: str | None, **columns: Any) -> None:
+    """Change a domain."""
+    given = _given(columns)
+    if primary is None and not given:
+        raise click.UsageError("nothing to change: give an option")
+    asyncio.run(admin_domains.change(settings.load(), fold(name), primary, given))
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """The columns that were given; what says that there is to be none becomes None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {name: None if (name, value) in ABSENT else value for name, value in given.items()}
+
+
+@domain.command()
+@click.argument("name")
+@click.option("--exist-ok", is_flag=True, help="Where there is no such domain, that is fine.")
+def remove(name: str, exist_ok: bool) -> None:
+    """Remove a domain without hosts, and its zone where that was made for it."""
+    if asyncio.run(admin_domains.remove(settings.load(), fold(name), exist_ok=exist_ok)):
+        click.echo(f"removed {fold(name)}")
+
+
+@domain.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--check", is_flag=True, help="Only say what would be done.")
+def provision(names: tuple[str, ...], check: bool) -> None:
+    """Have the BIND that RNDC_KEY controls serve the zones that were made on it, as the store says.
+
+    For a machine that was restored, and after changes of settings. Zones that are lost are made anew with their
+    keys, and the service, or `ddnsd reconcile`, fills them.
+    """
+
+    async def work() -> None:
+        folded = [fold(name) for name in names]
+        async for zone, done in admin_domains.provision(settings.load(), folded, check_only=check):
+            click.echo(f"provisioned {zone}: {', '.join(done)}")
+
+    asyncio.run(work())
+
+
+@domain.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Everything that is set, as JSON.")
+def list_(as_json: bool) -> None:
+    """List the domains."""
+    found = asyncio.run(admin_domains.listed(settings.load()))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    elif found:
+        click.echo(_table([_row(item) for item in found]))
+
+
+HEAD = ("NAME", "OWNER", "ACCESS", "PRIMARY", "TTL", "DNSSEC", "HOSTS", "COMMENT")
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    access = ("public" if item["public"] else "private") + ("" if item["available"] else ", unavailable")
+    ttl, policy, comment = (str(item[name] or "-") for name in ("ttl", "dnssec_policy", "comment"))
+    primary = item["primary"] + (" (ours)" if item["provisioned"] else "")
+    return item["name"], item["owner"], access, primary, ttl, policy, str(item["hosts"]), comment
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    lines = [HEAD, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""uvicorn on sockets of ours or of systemd's, and an end that loses no request.
+
+SIGTERM ─► stop accepting: who connects now waits in the backlog for the next process, if the socket outlives us
+        ─► requests under way, and those that still come on kept connections, are answered: `Connection: close`
+        ─► kept connections that stay idle are closed, with nothing unread on them
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from ddnsd.faces.http import Application
+from ddnsd.faces.wire import OneSendProtocol, State
+from ddnsd.zones.endpoint import Endpoint
+
+BACKLOG = 65535
+"""As many as the kernel grants (net.core.somaxconn): they wait while one process follows another."""
+
+IDLE_SECONDS = 0.25
+"""A kept connection may still bring a request for so long after the stop began."""
+
+SILENT_SECONDS = 3.0
+"""So may a connection whose request has not come whole."""
+
+STOP_SECONDS = 12.0
+"""Requests under way get so long: no call waits longer for name servers."""
+
+TURN_SECONDS = 0.01
+
+# since Python 3.13 a server removes its Unix socket when it closes; those that systemd made are systemd's
+_LEAVE_SOCKET: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+
+
+class Server(uvicorn.Server):
+    """Calls `started` once it answers and `stopping` when it begins to stop; ends by itself alone, raising no signal.
+
+    It listens on the sockets that `serve` is given, which it closes.
+    """
+
+    server_state: State
+
+    def __init__(self, app: Application, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, http=OneSendProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
+                proxy_headers=False, server_header=False,
+            )
+        )  # fmt: skip
+        self.server_state = State()
+        self._on_started, self._on_stopping = started, stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.servers = []
+        for listener in sockets or ():
+            if listener.family == socket.AF_UNIX:
+                server = await loop.create_unix_server(
+                    self._protocol, sock=listener, backlog=BACKLOG, **_LEAVE_SOCKET
+                )  # fmt: skip
+            else:
+                server = await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG)
+            self.servers.append(server)
+        self.started = True
+        self._on_started()
+
+    def _protocol(self) -> OneSendProtocol:
+        return OneSendProtocol(self.config, self.server_state, {})
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stopping()
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        await self._drain()
+        for task in self.server_state.tasks:
+            task.cancel()
+
+    async def _drain(self) -> None:
+        state, loop = self.server_state, asyncio.get_running_loop()
+        state.stopping = True
+        for connection in list(state.connections):
+            connection.shutdown()
+        began = loop.time()
+        await asyncio.sleep(TURN_SECONDS)  # the loop tells a connection's protocol a turn after it was accepted
+        while (state.connections or state.tasks) and not self.force_exit:
+            passed = loop.time() - began
+            if passed > STOP_SECONDS:
+                break
+            for connection in list(state.connections):
+                connection.close_if_idle(kept=passed > IDLE_SECONDS, silent=passed > SILENT_SECONDS)
+            await asyncio.sleep(TURN_SECONDS)
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        with contextlib.suppress(KeyboardInterrupt), super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+
+def listen(endpoint: Endpoint) -> socket.socket:
+    """A bound TCP socket; on IPv6 it takes IPv6 alone. Raises OSError."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        listener.bind((endpoint.host, endpoint.port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {endpoint}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def url(listener: socket.socket) -> str:
+    """Where a listening socket is reached: `http://ADDRESS:PORT`, or `unix:PATH` (`unix:@NAME` when abstract)."""
+    address = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return "unix:" + ("@" + address[1:].decode() if isinstance(address, bytes) else address)
+    return f"http://{Endpoint(address[0], address[1])}"

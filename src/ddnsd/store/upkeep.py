@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows that have done their service. Each function removes at most `limit` rows and answers how many."""
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, select
+
+from ddnsd.store.tables import events, removals
+
+
+def forget_removals(connection: Connection, before: int, limit: int) -> int:
+    """The memory of names that were told to leave before `before`, and have left."""
+    return _remove(connection, removals, limit, removals.c.dirty_since.is_(None), removals.c.created < before)
+
+
+def forget_events(connection: Connection, before: int, limit: int) -> int:
+    """The audit trail before `before`."""
+    return _remove(connection, events, limit, events.c.at < before)
+
+
+def _remove(connection: Connection, table: Table, limit: int, *conditions: ColumnElement[bool]) -> int:
+    found = select(table.c.id).where(*conditions).limit(limit)
+    return connection.execute(delete(table).where(table.c.id.in_(found))).rowcount

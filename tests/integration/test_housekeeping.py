@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd housekeeping`: what is too old leaves the store, and nothing else does."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parts.service import Service, dev
+from sqlalchemy import Connection, insert, select
+
+from ddnsd import admin
+from ddnsd.store import queries, tables
+
+DAY = 86_400 * 1_000_000
+
+
+@pytest.fixture
+def service(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> Service:
+    """Settings with a store that has a user and a domain; nothing runs."""
+    given = {f"DDNSD_{name.upper()}": value for name, value in store_settings().items()}
+    made = Service(tmp_path, 8053, 5300, settings=given)
+    made.cli("db", "upgrade")
+    made.cli("user", "add", "alice")
+    return made
+
+
+def url(service: Service) -> str:
+    return service.settings.get("DDNSD_DATABASE_URL") or f"sqlite:///{service.dir}/ddnsd.db"
+
+
+def aged(connection: Connection, days: float, number: int) -> None:
+    """One row of each kind, that many days old; of tokens, the one that expired then."""
+    then = queries.now() - int(days * DAY)
+    octets = number.to_bytes(32, "big")
+    rows: dict[str, dict[str, Any]] = {
+        "removals": {"domain_id": 1, "fqdn": f"n{number}.example.org", "created": then},
+        "answers": {"key_hash": octets, "body_hash": octets, "answer": "=", "created": then},
+        "tokens": {"user_id": 1, "name": f"t{number}", "hash": octets, "scopes": "read", "created": 0, "expires": then},
+        "events": {"at": then, "actor": f"n{number}", "action": "host.add", "object": "n.example.org"},
+    }
+    for table, values in rows.items():
+        connection.execute(insert(tables.metadata.tables[table]).values(**values))
+
+
+def prepare(connection: Connection) -> None:
+    key = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": ""}
+    connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
+    values = {"user_id": 1, "name": "lasting", "hash": b"l" * 32, "scopes": "read", "created": 0}
+    connection.execute(insert(tables.tokens).values(**values))
+    waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
+    connection.execute(insert(tables.removals).values(**waiting))
+    for number, days in enumerate((0.9, 29, 31, 399, 401)):
+        aged(connection, days, number)
+
+
+def left(connection: Connection) -> dict[str, list[str]]:
+    numbers = [n for n in range(5) if connection.scalar(_has(n))]
+    return {
+        "removals": sorted(connection.scalars(select(tables.removals.c.fqdn))),
+        "answers": [str(n) for n in numbers],
+        "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
+        "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
+    }
+
+
+def _has(number: int) -> Any:
+    return select(tables.answers.c.created).where(tables.answers.c.key_hash == number.to_bytes(32, "big"))
+
+
+async def test_what_is_too_old_leaves(service: Service) -> None:
+    await admin.with_store(url(service), prepare)
+    said = service.cli("housekeeping").stdout
+    assert said.splitlines() == [
+        "remembered removals: 3 removed",
+        "answers to repeated calls: 4 removed",
+        "expired tokens: 3 removed",
+        "events: 1 removed",
+    ]
+    remaining = {
+        "removals": ["n0.example.org", "n1.example.org", "waiting.example.org"],
+        "answers": ["0"],
+        "tokens": ["lasting", "t0", "t1"],
+        "events": ["n0", "n1", "n2", "n3"],
+    }
+    assert await admin.with_store(url(service), left) == remaining
+    assert service.cli("housekeeping").stdout == ""
+    assert await admin.with_store(url(service), left) == remaining
+    deleted = select(tables.events.c.detail).where(tables.events.c.action == "token.delete")
+    assert await admin.with_store(url(service), lambda c: sorted(c.scalars(deleted))) == ["t2", "t3", "t4"]
+
+
+async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
+    await admin.with_store(url(service), prepare)
+    service.settings["DDNSD_EVENT_DAYS"] = "0"
+    assert "events" not in service.cli("housekeeping").stdout
+    service.settings["DDNSD_EVENT_DAYS"] = "30"
+    assert service.cli("housekeeping").stdout == "events: 3 removed\n"
+    assert service.cli("housekeeping").stdout == ""
+
+
+async def test_many_rows(service: Service) -> None:
+    def fill(connection: Connection) -> None:
+        old = {"at": 1, "actor": "a", "action": "host.add", "object": "n.example.org"}
+        connection.execute(insert(tables.events), [old] * 1203)
+
+    await admin.with_store(url(service), fill)
+    assert service.cli("housekeeping").stdout == "events: 1203 removed\n"
+
+
+def test_without_a_schema(tmp_path: Path) -> None:
+    result = Service(tmp_path, 8053, 5300).cli("housekeeping", check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "ddnsd db upgrade" in result.stderr
+
+
+def test_beside_a_running_service(tmp_path: Path) -> None:
+    with dev(tmp_path / "service") as service:
+        for number in range(20):
+            service.register(f"h{number}", ip="192.0.2.1")
+        log = service.dir / "ddnsd.db-wal"
+        assert log.stat().st_size > 100_000
+        for _ in range(2):
+            assert service.cli("housekeeping").stdout == ""
+            assert log.stat().st_size < 100_000
+        with closing(sqlite3.connect(service.dir / "ddnsd.db")) as database:
+            assert database.execute("SELECT count(*) FROM hosts").fetchone() == (20,)
+        assert service.register("later", ip="192.0.2.2")

@@ -82,8 +82,8 @@ def mounts(kind: str = "") -> list[tuple[Path, str]]:
     """Where something is mounted, and its options, in the order of mounting; of one type of file system or of all."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        file_system, _, options = rest.split(" ", 2)
+        fields, _dash, rest = line.partition(" - ")
+        file_system, _source, options = rest.split(" ", 2)
         if kind in ("", file_system):
             found.append((Path(fields.split()[4].encode().decode("unicode_escape")), options))
     return found
@@ -91,14 +91,14 @@ def mounts(kind: str = "") -> list[tuple[Path, str]]:
 
 def unmount(folder: Path) -> None:
     """Unmount whatever is mounted in the folder or below it."""
-    for point, _ in reversed(mounts()):
+    for point, _options in reversed(mounts()):
         if point.is_relative_to(folder.resolve()):
             run("umount", point)
 
 
 def cgroups() -> Path | None:
     """Where cgroups (v2) are mounted; a machine's is directly below."""
-    return next((point for point, _ in mounts("cgroup2")), None)
+    return next((point for point, _options in mounts("cgroup2")), None)
 
 
 def cgroup(name: str) -> Path:
@@ -141,8 +141,8 @@ def _removed(group: Path) -> bool:
     kill_cgroup(group)
     try:
         # Where there are cgroups of version 1 too, systemd-nspawn makes the same one among systemd's.
-        for point, _ in mounts("cgroup2") + mounts("cgroup"):
-            for folder, _, _ in os.walk(point / group.name, topdown=False):
+        for point, _options in mounts("cgroup2") + mounts("cgroup"):
+            for folder, _folders, _files in os.walk(point / group.name, topdown=False):
                 Path(folder).rmdir()
     except OSError as error:
         if error.errno != errno.EBUSY:

@@ -64,7 +64,7 @@ def _make(root: Path, suite: str, described: dict[str, list[str]]) -> None:
 
 def _forget(folder: Path, suite: str) -> None:
     """Remove images of the suite that no machine lies on, whole ones of an older description and unfinished ones."""
-    used = [options for _, options in mounts("overlay")]
+    used = [options for _point, options in mounts("overlay")]
     for other in folder.glob(f"{suite}-*"):
         if not any(f"={other}," in f"{options}," for options in used):
             shutil.rmtree(other)

@@ -130,7 +130,8 @@ class Asker(asyncio.DatagramProtocol):
         future = self.waiting[query.id] = asyncio.get_running_loop().create_future()
         self.transport.sendto(query.to_wire())
         try:
-            answer = await asyncio.wait_for(future, PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                answer = await future
         except TimeoutError:
             return None
         finally:

@@ -126,7 +126,8 @@ async def test_a_named_that_died_is_started_again_and_knows_its_zones(named: Nam
         await asyncio.to_thread(wait_until, lambda: not alive(pid))  # noqa: B023
         await asyncio.to_thread(wait_until, lambda: serves(named), 10, "named is back")
     await named.stop()
-    await asyncio.wait_for(supervision, 2)
+    async with asyncio.timeout(2):
+        await supervision
     assert not serves(named)
 
 
@@ -145,7 +146,8 @@ async def test_supervision_goes_on_after_a_failed_start(named: Named, monkeypatc
         assert not supervision.done()
     await asyncio.to_thread(wait_until, lambda: serves(named), 10, "named is back")
     await named.stop()
-    await asyncio.wait_for(supervision, 2)
+    async with asyncio.timeout(2):
+        await supervision
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -6,6 +6,7 @@ makes DNS hold those, so that the last change that the store accepted wins whate
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
@@ -163,10 +164,9 @@ class ZoneSender:
         """Wait before the next try; somebody who waits for an answer shortens it to the first pause."""
         self._wake.set()
         await asyncio.sleep(RETRY_SECONDS[0])
-        try:
-            await asyncio.wait_for(self._urgent.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
 
     def _fail(self, error: Exception) -> None:
         """Who waits for a refusal waits no longer; for a silent name server they wait until their own deadline."""

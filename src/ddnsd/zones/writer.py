@@ -9,6 +9,7 @@ transaction, so that it costs none of its own; until then this process remembers
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -229,10 +230,9 @@ class Writer:
                 await self._commit()
 
     async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), MARK_SECONDS)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MARK_SECONDS):
+                await self._wake.wait()
 
     async def _commit(self) -> None:
         batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]

@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Databases that a whole run shares."""
+"""Databases that a whole run shares, and examples that are the same in every run.
 
+`pytest --hypothesis-profile=default` looks for new ones.
+"""
+
+import signal
 from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
+from hypothesis import settings
 from parts.postgres import create_database, postgres
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
+
+# programs under test are sent it; a run in the background of a shell would have them ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

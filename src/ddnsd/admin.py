@@ -10,7 +10,7 @@ import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +19,7 @@ from ddnsd.registry import names, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries, tables
-from ddnsd.store.database import PostgresStore, SqliteStore, StoreDown, open_store
+from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
@@ -28,6 +28,10 @@ from ddnsd.zones.reconcile import Difference
 from ddnsd.zones.rndc import BindError
 from ddnsd.zones.tsig import TsigKey
 from ddnsd.zones.writer import Writer
+
+if TYPE_CHECKING:
+    from ddnsd.store.postgres import PostgresStore
+    from ddnsd.store.sqlite import SqliteStore
 
 T = TypeVar("T")
 
@@ -39,7 +43,7 @@ class AdminError(Exception):
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[SqliteStore | PostgresStore]:
+async def opened(url: str) -> "AsyncIterator[SqliteStore | PostgresStore]":
     """The store, closed at the end."""
     store = open_store(url)
     try:
@@ -62,7 +66,7 @@ async def check_schema(url: str) -> None:
             found = await store.read(migrate.revision)
         except DBAPIError as error:
             raise StoreDown(str(error.orig)) from None
-    if found != migrate.newest():
+    if found != migrate.NEWEST:
         raise AdminError("the database does not have this version's schema: run `ddnsd db upgrade`")
 
 
@@ -150,7 +154,7 @@ async def reconcile(settings: Settings, *, repair: bool) -> tuple[list[Differenc
 
 
 async def _repair(
-    store: SqliteStore | PostgresStore, settings: Settings, found: dict[int, list[Difference]]
+    store: "SqliteStore | PostgresStore", settings: Settings, found: dict[int, list[Difference]]
 ) -> None:  # fmt: skip
     writer = Writer(store, Lookups(store), deadline=30.0, default_ttl=settings.ttl)
     for differences in found.values():
@@ -203,7 +207,7 @@ async def export(url: str) -> str:
     await check_schema(url)
     async with opened(url) as store:
         content = await store.read(_dump)
-    return json.dumps({"format": FORMAT, "revision": migrate.newest(), "tables": content}, indent=1) + "\n"
+    return json.dumps({"format": FORMAT, "revision": migrate.NEWEST, "tables": content}, indent=1) + "\n"
 
 
 def _dump(connection: Connection) -> dict[str, list[dict[str, Any]]]:
@@ -220,7 +224,7 @@ async def import_(url: str, exported: str) -> None:
     """Fill an empty store; every host is then sent to DNS. Raises AdminError, StoreDown."""
     try:
         content = json.loads(exported)
-        if content["format"] != FORMAT or content["revision"] != migrate.newest():
+        if content["format"] != FORMAT or content["revision"] != migrate.NEWEST:
             raise AdminError("the export is of another version")
         rows = {table.name: [_restored(table, row) for row in content["tables"][table.name]] for table in _ordered()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

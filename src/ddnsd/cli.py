@@ -14,10 +14,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
-import uvloop
 from sqlalchemy import Connection
 
-from ddnsd import admin, app, dev, housekeeping, settings, systemd
+from ddnsd import admin, housekeeping, settings, systemd
 from ddnsd.cli_domains import domain
 from ddnsd.identity import secrets
 from ddnsd.registry import accounts
@@ -31,7 +30,7 @@ from ddnsd.zones.rndc import BindError
 
 T = TypeVar("T")
 
-EXPECTED = (SettingsError, RegistryError, StoreDown, DnsError, BindError, dev.AlreadyRunning, admin.AdminError, OSError)
+EXPECTED = (SettingsError, RegistryError, StoreDown, DnsError, BindError, admin.AdminError, OSError)
 
 
 class _Group(click.Group):
@@ -56,6 +55,10 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve the API, on systemd's sockets where it hands over some; the database must have the newest schema."""
+    import uvloop  # here: the other commands start twice as fast without a server
+
+    from ddnsd import app
+
     unit = systemd.unit()
     loaded = settings.load()
     app.set_up_logging(loaded.log_level)
@@ -66,6 +69,10 @@ def serve() -> None:
 @main.command(name="dev")
 def dev_command() -> None:
     """Run service and BIND together in one folder, for trying and developing."""
+    import uvloop
+
+    from ddnsd import app, dev
+
     # also in the background of a script, and before requests are answered: the name server must not be left behind
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

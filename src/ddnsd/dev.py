@@ -27,7 +27,7 @@ from ddnsd.zones.tsig import TsigKey
 ADMIN = "admin"
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(OSError):
     """another `ddnsd dev` uses this folder"""
 
 

@@ -4,9 +4,9 @@
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ddnsd.store import queries
+from ddnsd.store.batches import insert_into
 from ddnsd.store.tables import answers
 
 KEPT_MICROSECONDS = 86_400 * 1_000_000
@@ -30,9 +30,9 @@ def reserve(connection: Connection, key_hash: bytes, body_hash: bytes) -> Answer
     """
     moment = queries.now()
     forget_expired(connection)
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"key_hash": key_hash, "body_hash": body_hash, "answer": "", "created": moment}
-    if connection.execute(make(answers).values(**values).on_conflict_do_nothing()).rowcount:
+    insert = insert_into(connection.dialect.name, answers).values(**values)
+    if connection.execute(insert.on_conflict_do_nothing()).rowcount:
         return None
     return find(connection, key_hash)
 

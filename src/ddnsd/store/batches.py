@@ -6,7 +6,7 @@ On PostgreSQL the values come as one array for each name, and the statement read
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
@@ -19,10 +19,13 @@ from sqlalchemy import (
     column,
     func,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
 from ddnsd.store.tables import hosts, pending
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 _TYPES: dict[str, TypeEngine[Any]] = {c.name: c.type for c in (*hosts.c, *pending.c)}
 
@@ -46,10 +49,18 @@ class Given(dict[str, ColumnElement[Any]]):
 
 def upsert(dialect: str, table: Table, rows: Select[Any]) -> Executable:
     """Insert rows of all columns, or update those with the same primary key."""
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = make(table).from_select(table.c.keys(), rows)
+    statement = insert_into(dialect, table).from_select(table.c.keys(), rows)
     new = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+
+
+def insert_into(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT that takes ON CONFLICT."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # here: commands start faster without it
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def for_each(connection: Connection, build: Callable[[Given], Executable], values: Sequence[dict[str, Any]]) -> None:

@@ -9,14 +9,17 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import asyncpg
 
 from ddnsd.store import queries, rows, tables
-from ddnsd.store.database import PostgresStore, SqliteStore, StoreDown
+from ddnsd.store.database import StoreDown
+from ddnsd.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from ddnsd.store.postgres import PostgresStore
 
 R = TypeVar("R")
 
@@ -26,7 +29,7 @@ class Lookup(Generic[R]):
 
     def __init__(
         self,
-        store: SqliteStore | PostgresStore,
+        store: "SqliteStore | PostgresStore",
         query: Select[Any],
         column: Column[Any],
         row: Callable[[Iterable[Any]], R],
@@ -40,6 +43,8 @@ class Lookup(Generic[R]):
             many = query.add_columns(column).where(column.in_(given))
             self._sql_of_many = str(many.compile(dialect=sqlite.dialect()))
         else:
+            from sqlalchemy.dialects.postgresql import asyncpg
+
             keys: ColumnElement[Any] = bindparam("keys", type_=ARRAY(column.type))
             many = query.add_columns(column).where(column == any_(keys))
             self._sql_of_many = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
@@ -93,7 +98,7 @@ class Lookup(Generic[R]):
 class Lookups:
     """Every lookup of the hot path."""
 
-    def __init__(self, store: SqliteStore | PostgresStore) -> None:
+    def __init__(self, store: "SqliteStore | PostgresStore") -> None:
         self.host = Lookup(store, queries.HOST, tables.hosts.c.fqdn, rows.Host._make)
         self.host_by_id = Lookup(store, queries.HOST, tables.hosts.c.id, rows.Host._make)
         self.host_by_name = Lookup(store, queries.HOST, tables.hosts.c.name, rows.Host._make)

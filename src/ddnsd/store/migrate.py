@@ -1,55 +1,61 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bringing a database to the newest schema, with Alembic."""
+"""Bringing a database to the newest schema, with Alembic, which is imported only then: commands start without it."""
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
-
-from ddnsd.store.database import sync_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def newest() -> str | None:
-    """The newest revision that this version of the service knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+NEWEST = "0001"
+"""The newest revision that this version of the service knows."""
 
 
 async def upgrade(url: str) -> None:
     """Create or upgrade the schema; does nothing when it is the newest."""
     if url.startswith("sqlite"):
-        engine = sync_engine(url)
-        with engine.begin() as connection:
-            _upgrade(connection)
-        engine.dispose()
-        return
-    async_engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"))
-    async with async_engine.begin() as connection:
+        _upgrade_file(Path(make_url(url).database or ""))
+    else:
+        await _upgrade_server(url)
+
+
+def _upgrade_file(path: Path) -> None:
+    from ddnsd.store.sqlite import engine_of
+
+    engine = engine_of(path)
+    with engine.begin() as connection:
+        _upgrade(connection)
+    engine.dispose()
+
+
+async def _upgrade_server(url: str) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from ddnsd.store.postgres import driver_url
+
+    engine = create_async_engine(driver_url(url))
+    async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
-    await async_engine.dispose()
+    await engine.dispose()
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     if connection.dialect.name == "postgresql":  # several nodes may start at once
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
-    config = _config()
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision of the database."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """The revision of the database; None without a schema."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found

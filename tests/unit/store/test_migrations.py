@@ -24,7 +24,7 @@ async def test_they_lead_to_the_tables(url: str) -> None:
         await migrate.upgrade(url)
     store = open_store(url)
     try:
-        assert await store.read(migrate.revision) == migrate.newest()
+        assert await store.read(migrate.revision) == migrate.NEWEST
         assert await store.read(_differences) == []
     finally:
         await store.close()

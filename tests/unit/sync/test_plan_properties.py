@@ -92,7 +92,12 @@ domain_specs = st.builds(
     available=st.sampled_from([KEEP, True, False]),
     adopt=st.booleans(),
 )
-domains = st.builds(Domain, st.sampled_from(DOMAINS), st.booleans(), comments, stack=stacks)
+
+
+def domains(server: Capabilities) -> st.SearchStrategy[Any]:
+    """Registered domains; those of a server that keeps no stack with them are nobody's."""
+    owners = stacks if server.domains else st.none()
+    return st.builds(Domain, st.sampled_from(DOMAINS), st.booleans(), comments, stack=owners)
 
 
 def by_name(things: list[Any]) -> dict[str, Any]:
@@ -112,7 +117,7 @@ def situations(draw: st.DrawFn, *, former: bool = True) -> tuple[Declaration, Re
     declared_domains = by_name(draw(st.lists(domain_specs))) if server is FULL else {}
     stack = draw(stacks)
     existing = by_name(draw(st.lists(hosts(server))))
-    known = by_name(draw(st.lists(domains)))
+    known = by_name(draw(st.lists(domains(server))))
     options = Options(prune=draw(st.booleans()), limits=NO_LIMITS)
     return Declaration(stack, None, declared, declared_domains), Registered(existing, known), server, options
 

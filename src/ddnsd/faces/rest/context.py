@@ -9,8 +9,9 @@ from ddnsd.registry.edits import Edits
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.zones import Zones
-from ddnsd.store.database import PostgresStore, SqliteStore
 from ddnsd.store.lookup import Lookups
+from ddnsd.store.postgres import PostgresStore
+from ddnsd.store.sqlite import SqliteStore
 from ddnsd.zones.writer import Writer
 
 

@@ -36,8 +36,9 @@ def _settle(item: dict[str, Any]) -> None:
     if _is_name(item.get("fqdn")):
         item["fqdn"] = f"h{hashlib.sha256(item['fqdn'].encode()).hexdigest()[:8]}.{DOMAIN}"
     for field, make in ADDRESSES.items():
-        with contextlib.suppress(ValueError, TypeError):
-            item |= {field: make(ipaddress.ip_address(item[field]).packed)} if field in item else {}
+        if isinstance(item.get(field), str):
+            with contextlib.suppress(ValueError):
+                item[field] = make(ipaddress.ip_address(item[field]).packed)
     if isinstance(item.get("hosts"), list):
         item["hosts"] = [KNOWN if _is_name(name) else name for name in item["hosts"]]
 

@@ -39,7 +39,7 @@ def postgres(directory: Path) -> Iterator[str]:
     with (directory / "postgres.log").open("wb") as log:
         server = subprocess.Popen(
             [programs() / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={directory}", "-c", "max_connections=60"],
+             "-c", f"unix_socket_directories={directory}", "-c", "max_connections=300"],
             stdout=log, stderr=subprocess.STDOUT, **as_user,
         )  # fmt: skip
     try:

@@ -109,7 +109,7 @@ def _on_sqlite(directory: Path) -> Iterator[tuple[Rig, Callable[[], object]]]:
 
 @contextmanager
 def _on_postgres(directory: Path) -> Iterator[tuple[Rig, Callable[[], object]]]:
-    with postgres(directory / "postgres") as server:
+    with postgres() as server:
         url = create_database(server, "bench")
         with dev(directory / "service", database_url=url) as service:
             yield Rig(service), lambda: subprocess.check_output([programs() / "psql", url, "-Atqc", _ROW_VERSIONS])

@@ -20,9 +20,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """One PostgreSQL for the run."""
-    with postgres(tmp_path_factory.mktemp("postgres") / "server") as server:
+    with postgres() as server:
         yield server
 
 

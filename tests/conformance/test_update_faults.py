@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from parts.dyndns import GIVEN, Host, counts, refused, register, said
-from parts.faults import hung, refusing, stop_postgres
+from parts.faults import hung, refusing
 from parts.ports import wait_until
-from parts.postgres import create_database, postgres
+from parts.postgres import create_database, postgres, stop
 from parts.service import Service, dev
 
 NEW, NEWER, V6 = "192.0.2.33", "192.0.2.34", "2001:db8::33"
@@ -197,7 +197,7 @@ def test_nothing_is_left_to_reconcile(fragile: Service, brittle: Host) -> None:
 
 def test_the_store_down_is_911_and_a_locked_name_stays_badauth(tmp_path: Path) -> None:
     with (
-        postgres(tmp_path / "postgres") as server,
+        postgres() as server,
         dev(
             tmp_path / "service", database_url=create_database(server, "down"), rules="on", signin_failures="3"
         ) as service,
@@ -205,7 +205,7 @@ def test_the_store_down_is_911_and_a_locked_name_stays_badauth(tmp_path: Path) -
         one, two = (register(service, service.admin_token) for _ in range(2))
         for _ in range(3):
             refused(service.get("/nic/update", auth=(one.fqdn, "wrong")), 401, "badauth")
-        stop_postgres(tmp_path / "postgres" / "data")
+        stop(server)
         for _ in range(2):
             with within(10):
                 refused(two.update(myip=NEW), 503, "911")

@@ -93,8 +93,3 @@ def _soa(file: Path, zone: str) -> list[str]:
 def _rndc(service: Service, *command: str) -> None:
     rndc = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
     subprocess.run([*rndc, *command], check=True, capture_output=True)
-
-
-def stop_postgres(data: Path) -> None:
-    """End a PostgreSQL at once, with its connections."""
-    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)

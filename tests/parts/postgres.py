@@ -4,7 +4,9 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +22,18 @@ def programs() -> Path:
 
 
 @contextmanager
-def postgres(directory: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A server with durable settings; yields `postgresql://ddnsd@127.0.0.1:PORT` without a database name."""
+    # not in pytest's folder: each run of pytest closes that to other users, such as the one who owns the server
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        yield from _server(Path(folder))
+
+
+def _server(directory: Path) -> Iterator[str]:
     data, port = directory / "data", free_port()
-    directory.mkdir(parents=True, exist_ok=True)
     as_user: dict[str, object] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         owner = pwd.getpwnam("postgres")
-        for folder in (directory, *directory.parents):
-            if folder.stat().st_uid == 0 and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-                folder.chmod(0o755)
         shutil.chown(directory, owner.pw_uid, owner.pw_gid)
         as_user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [owner.pw_gid]}
     subprocess.run(
@@ -62,3 +66,10 @@ def create_database(server: str, name: str) -> str:
     """Create a database; answers the URL that `DDNSD_DATABASE_URL` takes."""
     subprocess.run([programs() / "psql", f"{server}/postgres", "-qc", f'CREATE DATABASE "{name}"'], check=True)
     return f"{server}/{name}"
+
+
+def stop(server: str) -> None:
+    """End a server at once, with its connections."""
+    show = [programs() / "psql", f"{server}/postgres", "-Atqc", "SHOW data_directory"]
+    data = Path(subprocess.check_output(show, text=True).strip())
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)

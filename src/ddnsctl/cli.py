@@ -18,8 +18,8 @@ import click
 
 from ddnsctl import output
 
-COMMANDS = ("validate", "plan", "apply", "destroy", "import", "show", "rotate", "fmt", "completion")
-MODULES = {"import": "import_"}
+COMMANDS = ("validate", "plan", "apply", "destroy", "import", "show", "rotate", "user-data", "fmt", "completion")
+MODULES = {"import": "import_", "user-data": "user_data"}
 INTERRUPTED = 130
 EPILOG = """\b
 A declaration in five lines, and how it becomes true:

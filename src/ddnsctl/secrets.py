@@ -58,7 +58,7 @@ class Sinks:
             elif not self.replaces(change) and os.path.lexists(path):
                 text = f"{change.name} is new, but the file of its secret exists: {path}"
                 problems.append(Problem(text, hint="move the file away, or name another"))
-        problems += _unwritable({Path(path).parent for path in taken})
+        problems += unwritable({Path(path).parent for path in taken})
         if not problems and any(change.secret and change.secret.kind == VAULT for change in self.changes):
             problems += self._vault_problem()
         if problems:
@@ -141,7 +141,8 @@ def make_folder(path: Path) -> None:
         path.mkdir(0o700, exist_ok=True)
 
 
-def _unwritable(folders: Iterable[Path]) -> list[Problem]:
+def unwritable(folders: Iterable[Path]) -> list[Problem]:
+    """Why no secret can be kept in some of the folders."""
     problems = []
     for folder in sorted(folders):
         standing = folder

@@ -72,9 +72,14 @@ def reach(connection: Connection, declared: str | None) -> Server:
 
     url = address(connection, declared)
     transport = RequestsTransport(url, token(connection), ca=connection.ca, timeout=connection.timeout)
-    if urlsplit(url).scheme == "http" and not _is_loopback(urlsplit(url).hostname or ""):
-        output.warning(f"the token travels unencrypted to {url}; use https")
+    warn_unless_encrypted(url, "the token travels")
     return connect(transport)
+
+
+def warn_unless_encrypted(url: str, what: str) -> None:
+    """A warning where something secret goes to another machine over plain HTTP: "the token travels"."""
+    if urlsplit(url).scheme == "http" and not _is_loopback(urlsplit(url).hostname or ""):
+        output.warning(f"{what} unencrypted to {url}; use https")
 
 
 def open_session(connection: Connection, declared: str | None) -> Session:

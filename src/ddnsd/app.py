@@ -19,6 +19,7 @@ from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
+from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
@@ -53,7 +54,8 @@ class Service:
             nochg_per_hour=settings.nochg_per_hour if settings.rules else None,
             reserved=frozenset({_host_of(settings.base_url)}),
         )
-        signin = SignIn(lookups, Guard(settings.signin_failures, enabled=settings.rules), [self.tokens])
+        guard = Guard(settings.signin_failures, enabled=settings.rules)
+        signin = SignIn(lookups, guard, [self.tokens])
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
@@ -71,6 +73,7 @@ class Service:
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
             domains, Zones(self.store, settings.bind, settings.primary, self._take_up_domains),
+            Enrolments(self.store), guard,
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
         self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)}, unix_proxy=settings.unix_proxy)

@@ -50,6 +50,7 @@ def _steps(settings: Settings, moment: int) -> Iterator[tuple[str, Step]]:
     yield "remembered removals", lambda c: upkeep.forget_removals(c, ago(REMOVAL_DAYS), PART)
     yield "answers to repeated calls", answers.forget_expired
     yield "expired tokens", lambda c: accounts.delete_expired_tokens(c, ago(TOKEN_DAYS), PART)
+    yield "expired enrolments", lambda c: upkeep.forget_enrolments(c, moment, PART)
     if settings.event_days:
         yield "events", lambda c: upkeep.forget_events(c, ago(settings.event_days), PART)
 

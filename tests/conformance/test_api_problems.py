@@ -39,7 +39,7 @@ def test_the_service_says_what_it_is(nobody: Api) -> None:
         content = nobody.get(path)
         assert (content["service"], set(content)) == ("ddnsd", {"service", "version", "features"})
         assert re.fullmatch(r"\d+\.\d+\.\d+\S*", content["version"])
-        assert content["features"] == ["changes", "domains", "rename", "rotate", "verify-secret"]
+        assert content["features"] == ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"]
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_a_slash_at_the_end_is_no_redirect(api: Api) -> None:
 
 
 def bodies(service: Service) -> list[tuple[str, str]]:
-    """(method, path) of every call that takes a body."""
+    """(method, path) of every call that takes a body from a user."""
     paths = service.get("/api/schema/").json()["paths"]
     return [
         (method.upper(), re.sub(r"{\w+}", "x.example.org", path).removeprefix("/api"))
         for path, methods in paths.items()
         for method, operation in methods.items()
-        if "requestBody" in operation
+        if "requestBody" in operation and operation["security"] == [{"token": []}]
     ]
 
 
@@ -147,14 +147,15 @@ def test_secrets_that_were_sent_are_not_repeated(api: Api) -> None:
 def test_the_schema_describes_every_problem_of_every_call(service: Service) -> None:
     schema = service.get("/api/schema/").json()
     assert schema["openapi"].startswith("3.1.")
-    assert schema["components"]["securitySchemes"] == {"token": schema["components"]["securitySchemes"]["token"]}
+    assert set(schema["components"]["securitySchemes"]) == {"token", "enrolment"}
     for path, methods in schema["paths"].items():
         for operation in methods.values():
             assert operation["description"]
             if path == "/api":
                 continue
             responses = operation["responses"]
-            assert {"401", "403", "422", "503"} <= responses.keys()
+            assert {"401", "422", "503"} <= responses.keys()
+            assert ("403" in responses) == (operation["security"] == [{"token": []}])
             assert ("requestBody" in operation) == ("415" in responses)
             for status, response in responses.items():
                 if status >= "400":

@@ -24,6 +24,13 @@ database = "none"
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", 403, 404, 409, 412, 422]
 negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422]
+
+[[operations]]
+include-path = "/api/enrol"
+headers = {{ Authorization = "Bearer {enrolment}" }}
+
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", 401]  # its token is good for the first secret that is sent
 """
 
 
@@ -36,13 +43,17 @@ def test_requests_made_from_the_description(
         assert done.returncode == 0, done.stdout + done.stderr
         operations = sum(len(methods) for methods in service.get("/api/schema/").json()["paths"].values())
         assert f"Tested: {operations}\n" in done.stdout
+        enrolled = service.get("/api/events", service.admin_token, params={"action": "host.enrol"}).json()
+        assert len(enrolled["items"]) == 1
         assert "unexpected error" not in service.log.read_text()
 
 
 def _schemathesis(service: Service, folder: Path) -> subprocess.CompletedProcess[str]:
     hooks = Path(__file__).parents[1] / "parts" / "openapi_hooks.py"
     file = folder / "schemathesis.toml"
-    file.write_text(CONFIGURATION.format(hooks=hooks, seed=SEED, token=service.admin_token))
+    made = service.request("POST", f"/api/hosts/known.{service.domain}/enrolments", service.admin_token, json={})
+    tokens = {"token": service.admin_token, "enrolment": made.json()["token"]}
+    file.write_text(CONFIGURATION.format(hooks=hooks, seed=SEED, **tokens))
     program = Path(sys.executable).parent / "schemathesis"
     command = [program, "--config-file", file, "run", f"{service.url}/api/schema/", "--no-color", "--checks", "all"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)

@@ -18,7 +18,7 @@ from parts.service import Service, dev
 
 ROUTES = (
     "/nic/update", "/v3/update", "/nic/delete", "/nic/hosts", "/nic/domains", "/nic/register", "/nic/unregister",
-    "/nic/generate_secret", "/update", "/myip", "/nowhere", "/metrics", "/api/hosts",
+    "/nic/generate_secret", "/update", "/myip", "/nowhere", "/metrics", "/api/hosts", "/api/enrol",
 )  # fmt: skip
 
 

@@ -211,9 +211,12 @@ def test_settings_hide_the_database_password(service: Service) -> None:
 
 def test_export_and_import(service: Service, tmp_path: Path) -> None:
     secret = service.register("kept", ip="192.0.2.77")
+    path = f"/api/hosts/kept.{service.domain}/enrolments"
+    token = service.request("POST", path, service.admin_token, json={}).json()["token"]
     exported = tmp_path / "export.json"
     exported.write_text(service.cli("export").stdout)
     assert secret not in exported.read_text()
+    assert token not in exported.read_text()
     other = Service(tmp_path / "other", 1, 1, settings={})
     other.dir.mkdir()
     assert "ddnsd db upgrade" in failing(other, "import", str(exported))
@@ -221,7 +224,8 @@ def test_export_and_import(service: Service, tmp_path: Path) -> None:
     other.cli("import", str(exported))
     again = json.loads(other.cli("export").stdout)
     before = json.loads(exported.read_text())
-    for table in ("users", "tokens", "domains", "keys", "related"):
+    for table in ("users", "tokens", "domains", "keys", "related", "enrolments"):
+        assert before["tables"][table] or table in ("keys", "related")
         assert again["tables"][table] == before["tables"][table]
     with sqlite3.connect(other.dir / "ddnsd.db") as database:
         waiting = database.execute("SELECT count(*) FROM hosts WHERE id IN (SELECT host_id FROM pending)").fetchone()

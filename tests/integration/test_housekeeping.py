@@ -32,7 +32,7 @@ def url(service: Service) -> str:
 
 
 def aged(connection: Connection, days: float, number: int) -> None:
-    """One row of each kind, that many days old; of tokens, the one that expired then."""
+    """One row of each kind, that many days old; of tokens, the one that expired then, and one of an enrolment."""
     then = queries.now() - int(days * DAY)
     octets = number.to_bytes(32, "big")
     rows: dict[str, dict[str, Any]] = {
@@ -41,6 +41,11 @@ def aged(connection: Connection, days: float, number: int) -> None:
         "tokens": {"user_id": 1, "name": f"t{number}", "hash": octets, "scopes": "read", "created": 0, "expires": then},
         "events": {"at": then, "actor": f"n{number}", "action": "host.add", "object": "n.example.org"},
     }
+    host = {"id": number, "domain_id": 1, "owner_id": 1, "fqdn": f"h{number}.example.org", "name": f"h{number}"}
+    rows["hosts"] = host | {"secret_hash": octets, "created": then}
+    rows["enrolments"] = {
+        "host_id": number, "user_id": 1, "token_hash": octets, "replaces": octets, "expires": then + DAY
+    }  # fmt: skip
     for table, values in rows.items():
         connection.execute(insert(tables.metadata.tables[table]).values(**values))
 
@@ -56,11 +61,12 @@ def prepare(connection: Connection) -> None:
         aged(connection, days, number)
 
 
-def left(connection: Connection) -> dict[str, list[str]]:
+def left(connection: Connection) -> dict[str, list[Any]]:
     numbers = [n for n in range(5) if connection.scalar(_has(n))]
     return {
         "removals": sorted(connection.scalars(select(tables.removals.c.fqdn))),
         "answers": [str(n) for n in numbers],
+        "enrolments": sorted(connection.scalars(select(tables.enrolments.c.host_id))),
         "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
         "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
     }
@@ -77,11 +83,13 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "remembered removals: 3 removed",
         "answers to repeated calls: 4 removed",
         "expired tokens: 3 removed",
+        "expired enrolments: 4 removed",
         "events: 1 removed",
     ]
     remaining = {
         "removals": ["n0.example.org", "n1.example.org", "waiting.example.org"],
         "answers": ["0"],
+        "enrolments": [0],
         "tokens": ["lasting", "t0", "t1"],
         "events": ["n0", "n1", "n2", "n3"],
     }

@@ -63,8 +63,8 @@ class Machine:
         self.updater.machine_addresses = self._own
         self.updater.default_route = lambda _: self.updater.Route("eth0", self.gateway)
         self.updater.socket = _Socket(self.updater.socket)
-        self.routers = self.updater.by_natpmp, self.updater.by_upnp
-        self.updater.by_natpmp = self.updater.by_upnp = self._no_router
+        self.routers = dict(self.updater.ROUTERS)
+        self.updater.ROUTERS.update(dict.fromkeys(self.routers, self._no_router))
         (self.folder / "secrets").mkdir(parents=True)
         self.flags: dict[str, int] = {}
 

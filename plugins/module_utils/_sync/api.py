@@ -75,6 +75,12 @@ class Server(Protocol):
     def valid(self, fqdn: str, secret: str) -> bool:
         """Whether the host's secret is this one. Raises NotSupported."""
 
+    def enrolment(self, fqdn: str, lifetime: int) -> str:
+        """A token with which the host's machine sets the host's secret, once, within `lifetime` seconds.
+
+        It ends a former one. Raises NotSupported.
+        """
+
 
 def connect(transport: Transport, kind: str | None = None) -> Server:
     """The server behind a transport, found by asking it; with a `kind` (`ddnsd`, `egi`) nothing is asked.

@@ -51,6 +51,7 @@ class EgiServer:
         bulk=False,
         domains=False,
         verifies=False,
+        enrols=False,
     )
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
@@ -108,6 +109,10 @@ class EgiServer:
     def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
         """Raises NotSupported: the API cannot tell without changing something."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot tell whether a secret is valid")])
+
+    def enrolment(self, fqdn: str, lifetime: int) -> str:  # noqa: ARG002
+        """Raises NotSupported: the API has nothing of the kind."""
+        raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} makes no enrolment tokens")])
 
     # ---- the changes
 

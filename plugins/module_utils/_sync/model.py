@@ -147,3 +147,5 @@ class Capabilities:
     """It creates, edits and deletes domains."""
     verifies: bool = True
     """It says whether a secret is valid, without changing anything."""
+    enrols: bool = True
+    """It makes tokens with which a machine brings its host a secret of its own."""

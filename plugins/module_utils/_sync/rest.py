@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
-from .errors import LostAnswer, Problem, Refused, ServerError, Stale, SyncError, Unreachable
+from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
 from .model import HOST_FIELDS, Capabilities, Domain, Host, Registered
 from .recheck import differences, plain
 
@@ -37,12 +37,13 @@ class RestServer:
         features: Iterable[str] | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        has = {"domains", "rename", "verify-secret"} if features is None else set(features)
+        has = {"domains", "enrol", "rename", "verify-secret"} if features is None else set(features)
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
             edits=frozenset(HOST_FIELDS) | frozenset({"fqdn"} if "rename" in has else ()),
             domains="domains" in has,
             verifies="verify-secret" in has,
+            enrols="enrol" in has,
         )
         self._transport, self._pause = transport, pause
 
@@ -96,6 +97,16 @@ class RestServer:
         """Whether the host's secret is this one."""
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/verify-secret", {"secret": secret})
         return object_in(answer).get("valid") is True
+
+    def enrolment(self, fqdn: str, lifetime: int) -> str:
+        """A token for the host's machine. One whose answer was lost ends with the next."""
+        if not self.capabilities.enrols:
+            raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} makes no enrolment tokens")])
+        answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/enrolments", {"lifetime": lifetime})
+        token = object_in(answer).get("token")
+        if not isinstance(token, str) or not token:
+            raise ServerError(f"{self._transport.url} did not answer a token")
+        return token
 
     # ---- hosts
 

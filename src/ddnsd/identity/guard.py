@@ -3,7 +3,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 60.0
@@ -49,6 +50,15 @@ class Guard:
         if record.failures >= self._limit:
             record.failures, record.locked_until = 0, moment + record.lock
             record.lock = min(2 * record.lock, LONGEST_LOCK_SECONDS)
+
+    @contextmanager
+    def counting(self, failure: type[Exception], name: str, source: str) -> Iterator[None]:
+        """Count the failure with which the block ends, if it does."""
+        try:
+            yield
+        except failure:
+            self.failed(name, source)
+            raise
 
     def succeeded(self, name: str, source: str) -> None:
         """Forget the failures."""

@@ -10,6 +10,7 @@ ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 LENGTH = 24  # 57 ** 24 is 2 ** 140
 
 TOKEN_PREFIX = "ddns_"  # noqa: S105
+ENROLMENT_PREFIX = "ddnse_"
 LOGIN_PREFIX = "k-"
 
 
@@ -25,6 +26,11 @@ def new_secret() -> str:
 def new_token() -> str:
     """A token for a person or a pipeline; the prefix lets secret scanners find it."""
     return TOKEN_PREFIX + _random(32)
+
+
+def new_enrolment() -> str:
+    """A token with which a machine gives its host a secret, once."""
+    return ENROLMENT_PREFIX + _random(32)
 
 
 def new_login() -> str:

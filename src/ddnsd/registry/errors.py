@@ -6,6 +6,7 @@ RegistryError
   DeniedAddress       an address on the operator's deny list
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
+  NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
   Blocked             blocked for abuse
   Invalid             fields with their reasons; `__all__` for the whole
     Taken             somebody has the name, in the registry or in the zone
@@ -38,6 +39,10 @@ class NoDomain(RegistryError):
 
 class NoHost(RegistryError):
     """no such host"""
+
+
+class NotEnrolled(RegistryError):
+    """the enrolment token is unknown or expired, was used with another secret, or is void"""
 
 
 class Blocked(RegistryError):

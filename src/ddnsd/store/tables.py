@@ -173,6 +173,18 @@ key_hosts = Table(
     Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
+# A token with which a machine gives its host a secret of its own, once; a host has one at most.
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    _ref("user_id", "users.id"),  # who made it
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("replaces", LargeBinary(32), nullable=False),  # hash of the host's secret when it was made
+    Column("expires", BigInteger, nullable=False, index=True),
+    _flag("used", False),
+)
+
 # Names that are to leave the zone, and, once they have, a memory of what stood there: a name server restored from
 # an older journal brings them back.
 removals = Table(

@@ -3,7 +3,7 @@
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
-from ddnsd.store.tables import events, removals
+from ddnsd.store.tables import enrolments, events, removals
 
 
 def forget_removals(connection: Connection, before: int, limit: int) -> int:
@@ -16,6 +16,12 @@ def forget_events(connection: Connection, before: int, limit: int) -> int:
     return _remove(connection, events, limit, events.c.at < before)
 
 
+def forget_enrolments(connection: Connection, before: int, limit: int) -> int:
+    """Enrolment tokens that expired before `before`."""
+    return _remove(connection, enrolments, limit, enrolments.c.expires < before)
+
+
 def _remove(connection: Connection, table: Table, limit: int, *conditions: ColumnElement[bool]) -> int:
-    found = select(table.c.id).where(*conditions).limit(limit)
-    return connection.execute(delete(table).where(table.c.id.in_(found))).rowcount
+    (key,) = table.primary_key
+    found = select(key).where(*conditions).limit(limit)
+    return connection.execute(delete(table).where(key.in_(found))).rowcount

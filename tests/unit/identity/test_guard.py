@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many failed sign-ins lock a name for a source, longer each time."""
 
+from contextlib import nullcontext
+
+import pytest
+
 from ddnsd.identity.guard import Guard
 
 
@@ -65,3 +69,20 @@ def test_memory_is_bounded_and_rules_can_be_off() -> None:
     off = Guard(1, enabled=False)
     fail(off, 100)
     assert not off.locked("h", "s")
+
+
+def test_failures_of_a_block_are_counted() -> None:
+    guard = Guard(2, clock=Clock())
+
+    def attempt(error: type[Exception] | None) -> None:
+        with guard.counting(ValueError, "h", "s"):
+            if error is not None:
+                raise error
+
+    for error in (ValueError, KeyError, None):
+        with pytest.raises(error) if error else nullcontext():
+            attempt(error)
+        assert not guard.locked("h", "s")
+    with pytest.raises(ValueError):  # noqa: PT011
+        attempt(ValueError)
+    assert guard.locked("h", "s")

@@ -13,7 +13,7 @@ from ddnsctl.sync.rest import RestServer
 ABOUT = {
     "service": "ddnsd",
     "version": "0.1.0",
-    "features": ["changes", "domains", "rename", "rotate", "verify-secret"],
+    "features": ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"],
 }
 PAGE = b"<html>Not Found</html>"
 
@@ -29,6 +29,7 @@ def test_our_service_is_found_with_one_request() -> None:
         assert server.capabilities.bulk
         assert server.capabilities.domains
         assert server.capabilities.verifies
+        assert server.capabilities.enrols
 
 
 def test_what_our_service_does_not_list_it_cannot_do() -> None:
@@ -36,6 +37,7 @@ def test_what_our_service_does_not_list_it_cannot_do() -> None:
     assert server.capabilities.edits == set(HOST_FIELDS)
     assert not server.capabilities.domains
     assert not server.capabilities.verifies
+    assert not server.capabilities.enrols
 
 
 @pytest.mark.parametrize(
@@ -49,8 +51,8 @@ def test_egis_api_is_found_by_its_domains(status: int, first: object) -> None:
     assert isinstance(server, EgiServer)
     assert server.capabilities.fields == {"ipv4", "ipv6", "wildcard", "comment", "stack"}
     assert server.capabilities.edits == {"ipv4", "ipv6"}
-    features = ("clears", "bulk", "domains", "verifies")
-    assert [getattr(server.capabilities, name) for name in features] == [False] * 4
+    features = ("clears", "bulk", "domains", "verifies", "enrols")
+    assert [getattr(server.capabilities, name) for name in features] == [False] * 5
 
 
 @pytest.mark.parametrize(("kind", "type_"), [("ddnsd", RestServer), ("egi", EgiServer)])

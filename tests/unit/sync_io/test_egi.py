@@ -244,6 +244,8 @@ def test_domains_and_checking_secrets_are_beyond_it(rig: Rig) -> None:
         rig.server.carry_out(Change(Action.CREATE, "domain", D))
     with pytest.raises(NotSupported, match="cannot tell whether a secret is valid"):
         rig.server.valid(A, "s")
+    with pytest.raises(NotSupported, match="EGI Dynamic DNS makes no enrolment tokens"):
+        rig.server.enrolment(A, 600)
     assert rig.asked() == []
 
 

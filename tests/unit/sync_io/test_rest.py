@@ -9,7 +9,16 @@ from parts.transport import Scripted
 
 from ddnsctl.sync.api import Done
 from ddnsctl.sync.changes import Action, Change
-from ddnsctl.sync.errors import LostAnswer, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
+from ddnsctl.sync.errors import (
+    LostAnswer,
+    NotSupported,
+    Refused,
+    ServerError,
+    Stale,
+    SyncError,
+    Unauthorized,
+    Unreachable,
+)
 from ddnsctl.sync.model import Domain, Host
 from ddnsctl.sync.rest import PAUSES, RestServer
 
@@ -266,6 +275,26 @@ def test_whether_a_secret_is_valid(script: Scripted, server: RestServer, valid: 
     script.expect(f"POST /api/hosts/{NAME}/verify-secret", {"valid": valid})
     assert server.valid(NAME, "s") is valid
     assert script.asked[0].content == {"secret": "s"}
+
+
+def test_an_enrolment_token(script: Scripted, server: RestServer) -> None:
+    path = f"POST /api/hosts/{NAME}/enrolments"
+    for token in ("ddnse_a", "ddnse_b"):
+        script.expect(path, {"token": token, "fqdn": NAME, "expires": "2030-01-01T00:00:00Z"}, status=201)
+        assert server.enrolment(NAME, 600) == token
+    assert script.asked[0].content == {"lifetime": 600}
+    for content in ({}, {"token": ""}, {"token": 5}):
+        script.expect(path, content, status=201)
+        with pytest.raises(ServerError, match="did not answer a token"):
+            server.enrolment(NAME, 600)
+    script.done()
+
+
+def test_a_server_without_enrolment_is_not_asked(script: Scripted) -> None:
+    for _ in range(2):
+        with pytest.raises(NotSupported, match=r"ddnsd 0\.0\.9 makes no enrolment tokens"):
+            RestServer(script, "0.0.9", ["changes"]).enrolment(NAME, 600)
+    assert script.asked == []
 
 
 # ---- domains

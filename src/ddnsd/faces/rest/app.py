@@ -8,14 +8,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from ddnsd.faces.rest import changes, docs, domains, events, hosts, keys, render, schema, tokens, users
+from ddnsd.faces.rest import changes, docs, domains, enrolments, events, hosts, keys, render, schema, tokens, users
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Shown
 from ddnsd.faces.rest.problem_docs import success
 from ddnsd.faces.rest.problems import Problem
 
 VERSION = importlib.metadata.version("fedcloud-ddns")
-FEATURES = ["changes", "domains", "rename", "rotate", "verify-secret"]
+FEATURES = ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"]
 
 
 class Root(Shown):
@@ -28,7 +28,8 @@ class Root(Shown):
 
 def build(context: Context) -> FastAPI:
     """The application; its paths begin with `/api`."""
-    routers = [_root(), *(module.router(context) for module in (hosts, changes, domains, tokens, keys, users, events))]
+    modules = (hosts, enrolments, changes, domains, tokens, keys, users, events)
+    routers = [_root(), *(module.router(context) for module in modules), enrolments.machines(context)]
     app = FastAPI(
         title="ddnsd",
         version=VERSION,

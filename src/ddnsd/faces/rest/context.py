@@ -3,9 +3,11 @@
 
 from dataclasses import dataclass
 
+from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
+from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.zones import Zones
@@ -28,3 +30,5 @@ class Context:
     edits: Edits
     domains: Domains
     zones: Zones
+    enrolments: Enrolments
+    guard: Guard

@@ -29,7 +29,7 @@ class Shown(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """JSON has one kind of numbers: 60.0 is the integer 60."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -46,7 +46,7 @@ FullName = Annotated[str, Field(max_length=254, pattern=rf"^{LABEL}(\.{LABEL})+\
 Ipv4 = Annotated[str, Field(max_length=15, json_schema_extra={"format": "ipv4"})]
 Ipv6 = Annotated[str, Field(max_length=45, json_schema_extra={"format": "ipv6"})]
 Comment = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
-Ttl = Annotated[int, Field(ge=1, le=86400, description="Seconds."), BeforeValidator(_whole)]
+Ttl = Annotated[int, Field(ge=1, le=86400, description="Seconds."), BeforeValidator(whole)]
 Stack = Annotated[
     str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Who declared it.")
 ]  # fmt: skip

@@ -43,11 +43,16 @@ _CHALLENGE = {"WWW-Authenticate": {"description": "Bearer", "required": True, "s
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route: the problems that every call may answer, and these."""
-    described: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({401, 403, 422, 503, *statuses}):
-        described[status] = {"description": MEANINGS[status], "content": _CONTENT}
-    described[401]["headers"] = _CHALLENGE
-    return described
+    return described(401, 403, 422, 503, *statuses)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: these problems and no others; 401 is one of them."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in sorted(set(statuses)):
+        responses[status] = {"description": MEANINGS[status], "content": _CONTENT}
+    responses[401]["headers"] = _CHALLENGE
+    return responses
 
 
 def changes(*statuses: int) -> dict[int | str, dict[str, Any]]:

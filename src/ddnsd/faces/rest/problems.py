@@ -25,6 +25,7 @@ from ddnsd.registry.errors import (
     NoDomain,
     NoHost,
     NotEmpty,
+    NotEnrolled,
     NotPublished,
     Stale,
     Taken,
@@ -37,6 +38,11 @@ from ddnsd.zones.rndc import BindError
 MEDIA_TYPE = "application/problem+json"
 NOT_KEPT = {"Cache-Control": "no-store"}
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Dynamic DNS"'}
+
+NO_ENROLMENT = (
+    "A valid enrolment token is needed, which is neither expired nor used with another secret, and of a host that has "
+    "got no new secret or token since"
+)
 
 TYPES = {
     "urn:ddns:rule": "Refused by a rule of the service",
@@ -86,6 +92,8 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return error
         case SignInError():
             return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
+        case NotEnrolled():
+            return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
         case NoHost() | HostGone() | NoDomain():
             return not_found()
         case Taken():

@@ -26,20 +26,28 @@ log = structlog.get_logger()
 BODY_LIMIT = 64 * 1024
 """Octets of a body, unless a route says otherwise."""
 
+Identify = Callable[[Request], Awaitable[object]]
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def route_class(
-    context: Context, *, body_limit: int = BODY_LIMIT, called: Mapping[str, str] | None = None
-) -> type[APIRoute]:
-    """The class of a router's routes: `APIRouter(route_class=route_class(context))`; `called` as in `problem_of`."""
+    context: Context, *, body_limit: int = BODY_LIMIT, called: Mapping[str, str] | None = None,
+    identify: Identify | None = None,
+) -> type[APIRoute]:  # fmt: skip
+    """The class of a router's routes: `APIRouter(route_class=route_class(context))`; `called` as in `problem_of`.
+
+    What `identify` makes of a request is its `state.caller`: by default the user of the token.
+    """
+
+    async def user(request: Request) -> Caller:
+        return await _caller(context, request)
 
     class Route(APIRoute):
         def get_route_handler(self) -> Handle:
             handle = super().get_route_handler()
 
             async def run(request: Request) -> Response:
-                return await _run(context, body_limit, called or {}, handle, request)
+                return await _run(identify or user, body_limit, called or {}, handle, request)
 
             return run
 
@@ -47,10 +55,10 @@ def route_class(
 
 
 async def _run(
-    context: Context, body_limit: int, called: Mapping[str, str], handle: Handle, request: Request
+    identify: Identify, body_limit: int, called: Mapping[str, str], handle: Handle, request: Request
 ) -> Response:
     try:
-        request.state.caller = await _caller(context, request)
+        request.state.caller = await identify(request)
         _check_body(request, body_limit)
         return await handle(Request(request.scope, _limited(request.receive, body_limit)))
     except RequestValidationError as error:

@@ -8,21 +8,22 @@ from fastapi import FastAPI
 from ddnsd.faces.rest import problem_docs
 
 TOKEN = {"type": "http", "scheme": "bearer", "description": "A token of a user: ddns_…"}
-OPEN = ("/api",)
-"""Paths that need no token."""
+ENROLMENT = {"type": "http", "scheme": "bearer", "description": "An enrolment token of a host: ddnse_…"}
+SECURITY: dict[str, list[dict[str, list[str]]]] = {"/api": [], "/api/enrol": [{"enrolment": []}]}
+"""Paths that need no token of a user."""
 
 
 def of(app: FastAPI) -> dict[str, Any]:
     """The description as JSON objects."""
     described: dict[str, Any] = app.openapi()
     components = described.setdefault("components", {})
-    components["securitySchemes"] = {"token": TOKEN}
+    components["securitySchemes"] = {"token": TOKEN, "enrolment": ENROLMENT}
     components.setdefault("schemas", {})["Problem"] = problem_docs.SCHEMA
     for path, operations in described["paths"].items():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _not_null(parameter["schema"])
-            operation["security"] = [] if path in OPEN else [{"token": []}]
+            operation["security"] = SECURITY.get(path, [{"token": []}])
     return described
 
 

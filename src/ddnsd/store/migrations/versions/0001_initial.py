@@ -154,6 +154,21 @@ def upgrade() -> None:
     op.create_index(op.f("ix_hosts_stack"), "hosts", ["stack"], unique=False)
     op.create_index(op.f("ix_hosts_secret_hash"), "hosts", ["secret_hash"], unique=False)
     op.create_table(
+        "enrolments",
+        sa.Column("host_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("replaces", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("expires", sa.BigInteger(), nullable=False),
+        sa.Column("used", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_enrolments_host_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_enrolments_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("host_id", name=op.f("pk_enrolments")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_enrolments_token_hash")),
+    )
+    op.create_index(op.f("ix_enrolments_user_id"), "enrolments", ["user_id"], unique=False)
+    op.create_index(op.f("ix_enrolments_expires"), "enrolments", ["expires"], unique=False)
+    op.create_table(
         "removals",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("domain_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Change an address of this machine, `follow.sh NAME TYPE WANTED ip-address-arguments…`, and print the milliseconds until the name
+# server `ddns` answers with the one that is wanted; the status is not 0 when that has not happened within 200 seconds.
+set -euo pipefail
+name=$1 rtype=$2 wanted=$3
+shift 3
+now() { date +%s%3N; }
+begin=$(now)
+for change in "$@"; do
+  # shellcheck disable=SC2086
+  ip address $change dev eth0
+done
+until [ "$(dig +short +tries=1 +time=1 @ddns "$name" "$rtype")" = "$wanted" ]; do
+  [ $(($(now) - begin)) -lt 200000 ] || exit 1
+  sleep 0.05
+done
+echo $(($(now) - begin))

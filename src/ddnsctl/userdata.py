@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User data for cloud-init, with which a new machine keeps its host's addresses fresh from its first boot.
+
+unit      the updater with its timer and configuration, and the host's secret or an enrolment token
+runcmd    one call of curl at the first boot, as EGI's documentation has it: the secret stands in a command line
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from urllib.parse import quote, urlsplit
+
+UNIT, RUNCMD = "unit", "runcmd"
+FORMS = (UNIT, RUNCMD)
+
+CONFIGURATION, SECRETS = "/etc/ddns-update.conf", "/etc/ddns-update/secrets"
+UNITS = "/etc/systemd/system"
+TIMER, SERVICE, ENROL = "ddns-update.timer", "ddns-update.service", "ddns-update-enrol.service"
+HEADER = "#cloud-config\n# {fqdn}: {what}. Made by `ddnsctl user-data`.\n"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file on the machine, root's; `packed` ones travel compressed."""
+
+    path: str
+    content: bytes
+    mode: str = "0644"
+    packed: bool = False
+
+
+def with_secret(fqdn: str, server: str, secret: str, *, updater: bool = True) -> str:
+    """User data of the form `unit`, with the host's secret; `server` is the service's base URL.
+
+    Without `updater` the machine's image has the program already.
+    """
+    files = [File(f"{SECRETS}/{fqdn}", f"{secret}\n".encode(), "0600"), _credential(fqdn)]
+    note = "an updater with the host's secret"
+    return _render(HEADER.format(fqdn=fqdn, what=note), [*_updater(fqdn, server, whole=updater), *files], [SERVICE])
+
+
+def with_token(fqdn: str, server: str, token: str, *, updater: bool = True) -> str:
+    """User data of the form `unit`, with an enrolment token, which the machine turns into a secret of its own."""
+    waiting = f"{SECRETS}/{fqdn}.enrolment"
+    files = [
+        File(waiting, f"{token}\n".encode(), "0600"),
+        File(f"{UNITS}/{ENROL}", _shipped(ENROL)),
+        File(f"{UNITS}/{ENROL}.d/host.conf", f"[Service]\n{_environment(NAME=fqdn, SERVER=server)}\n".encode()),
+        # a secret that the service does not know yet would stop the updater
+        _credential(fqdn, f"[Unit]\nAfter={ENROL}\nConditionPathExists=!{waiting}\n\n"),
+    ]
+    note = "an updater with a token that works once"
+    return _render(
+        HEADER.format(fqdn=fqdn, what=note), [*_updater(fqdn, server, whole=updater), *files], [ENROL, SERVICE]
+    )
+
+
+def with_curl(fqdn: str, server: str, secret: str) -> str:
+    """User data of the form `runcmd`."""
+    scheme, _, place = _update_url(server).partition("://")
+    url = f"{scheme}://{fqdn}:{quote(secret, safe='')}@{place}"
+    head = HEADER.format(fqdn=fqdn, what="one update at the first boot")
+    return f"{head}runcmd:\n{_command('curl', url)}"
+
+
+def _updater(fqdn: str, server: str, *, whole: bool) -> list[File]:
+    base = _update_url(server) if urlsplit(server).path else server
+    configuration = f"[DEFAULT]\nserver = {base}\n\n[{fqdn}]\nsecret = {fqdn}\n"
+    program = File("/usr/local/sbin/ddns-update", _shipped("ddns-update"), "0755", packed=True)
+    return [
+        *([program] if whole else []),
+        File(CONFIGURATION, configuration.encode()),
+        *(File(f"{UNITS}/{unit}", _shipped(unit)) for unit in (SERVICE, TIMER)),
+    ]
+
+
+def _credential(fqdn: str, before: str = "") -> File:
+    text = f"{before}[Service]\nLoadCredential={fqdn}:{SECRETS}/{fqdn}\n"
+    return File(f"{UNITS}/{SERVICE}.d/secrets.conf", text.encode())
+
+
+def _shipped(name: str) -> bytes:
+    """A file of the role `ddns_client`, which travels with this package."""
+    return (resources.files("ddnsctl") / "updater" / name).read_bytes()
+
+
+def _environment(**values: str) -> str:
+    quoted = (f'"{name}={value.replace("%", "%%")}"' for name, value in values.items())
+    return f"Environment={' '.join(quoted)}"
+
+
+def _update_url(server: str) -> str:
+    return f"{server.rstrip('/')}/nic/update"
+
+
+# ---- YAML
+
+
+def _render(head: str, files: list[File], started: list[str]) -> str:
+    """The folder of the secrets is closed before they are written: `bootcmd` comes before `write_files`."""
+    enabled = [TIMER, *(unit for unit in started if unit != SERVICE)]
+    return "".join(
+        (
+            head,
+            "bootcmd:\n" + _command("install", "-d", "-m", "0700", SECRETS),
+            "write_files:\n" + "".join(line for file in files for line in _written(file)),
+            "runcmd:\n" + _command("systemctl", "daemon-reload"),
+            _command("systemctl", "enable", "--quiet", *enabled),
+            _command("systemctl", "start", "--no-block", TIMER, *started),
+        )
+    )
+
+
+def _command(*words: str) -> str:
+    return f"- {json.dumps(words)}\n"
+
+
+def _written(file: File) -> Iterator[str]:
+    yield f'- path: {file.path}\n  permissions: "{file.mode}"\n'
+    text = file.content.decode()
+    if file.packed:
+        # the same file gives the same text
+        text = textwrap.fill(base64.b64encode(gzip.compress(file.content, mtime=0)).decode(), 110) + "\n"
+        yield "  encoding: gz+b64\n"
+    yield "  content: |\n" + textwrap.indent(text, "    ")

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Enrolment: whoever may change a host makes a token for its machine, and the machine brings its secret with that."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BeforeValidator, Field
+
+from ddnsd.faces.rest import render
+from ddnsd.faces.rest.context import Context
+from ddnsd.faces.rest.models import Body, Moment, Secret, Shown, whole
+from ddnsd.faces.rest.problem_docs import changes, described, success
+from ddnsd.faces.rest.route import Changer, Source, route_class, source
+from ddnsd.identity import secrets
+from ddnsd.identity.access import Action, can
+from ddnsd.identity.caller import NoCredentials
+from ddnsd.registry import names
+from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_SECONDS
+from ddnsd.registry.errors import NoHost, NotEnrolled
+from ddnsd.store.rows import Host
+
+
+class EnrolmentCreate(Body):
+    """A new enrolment token."""
+
+    lifetime: Annotated[
+        int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS, description="Seconds."), BeforeValidator(whole)
+    ] = USUAL_SECONDS  # fmt: skip
+
+
+class EnrolmentOut(Shown):
+    """An enrolment token that has just been made."""
+
+    token: Secret
+    fqdn: str
+    expires: Moment
+
+
+class EnrolIn(Body):
+    """The secret that the machine has made."""
+
+    secret: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="32 random octets, base64url without padding.")
+
+
+class EnrolOut(Shown):
+    """The host whose secret it is now."""
+
+    fqdn: str
+
+
+def router(context: Context) -> APIRouter:
+    """The routes that users call."""
+    routes = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=route_class(context))
+
+    @routes.post("/{fqdn}/enrolments", status_code=201, responses=changes(404) | {201: success(EnrolmentOut)})
+    async def create_enrolment(caller: Changer, source: Source, fqdn: str, body: EnrolmentCreate) -> Response:
+        """Make a token with which the host's machine sets the host's secret, once, by `POST /api/enrol`.
+
+        It ends a former one. Until it is used, the host's secret stays; a new secret of the host ends it as well.
+        """
+
+        def expect(host: Host) -> None:
+            if not can(caller, Action.ROTATE, host):
+                raise NoHost
+
+        name = names.fold(fqdn)
+        if not names.is_full(name):
+            raise NoHost
+        token = secrets.new_enrolment()
+        expires = await context.enrolments.begin(
+            name, secrets.digest(token), body.lifetime,
+            user_id=caller.user_id, actor=caller.user, source=source, expect=expect,
+        )  # fmt: skip
+        return render.answer({"token": token, "fqdn": name, "expires": render.moment(expires)}, 201)
+
+    return routes
+
+
+def machines(context: Context) -> APIRouter:
+    """The route that machines call: with an enrolment token, which no other route takes."""
+
+    async def identify(request: Request) -> bytes:
+        """The hash of a token that may be used. Raises SignInError, NotEnrolled, StoreDown."""
+        hashed, where = _token(request), source(request) or ""
+        if context.guard.locked(_guarded(hashed), where):
+            raise NotEnrolled
+        with context.guard.counting(NotEnrolled, _guarded(hashed), where):
+            await context.enrolments.check(hashed)
+        return hashed
+
+    routes = APIRouter(tags=["hosts"], route_class=route_class(context, identify=identify))
+
+    @routes.post("/api/enrol", responses=described(400, 401, 413, 415, 422, 503) | {200: success(EnrolOut)})
+    async def enrol(where: Source, request: Request, body: EnrolIn) -> Response:
+        """Set the secret of the host for which the enrolment token was made; the old one is void at once.
+
+        The same call again is answered alike. The token is good for no other secret.
+        """
+        hashed: bytes = request.state.caller
+        with context.guard.counting(NotEnrolled, _guarded(hashed), where or ""):
+            fqdn = await context.enrolments.finish(hashed, secrets.digest(body.secret), where)
+        return render.answer({"fqdn": fqdn})
+
+    return routes
+
+
+def _token(request: Request) -> bytes:
+    """The hash of the token that the request bears. Raises NoCredentials, NotEnrolled."""
+    scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
+    token = value.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise NoCredentials
+    if not token.startswith(secrets.ENROLMENT_PREFIX):
+        raise NotEnrolled
+    return secrets.digest(token)
+
+
+def _guarded(token_hash: bytes) -> str:
+    """What is locked after many failures: this token alone, since many machines may share an address."""
+    return f"enrolment {token_hash.hex()}"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a new machine gets its host's secret: by a token that works once, with which it brings a secret of its own.
+
+A token is void when it expires, when the host gets another token or another secret, and when whoever made it may no
+longer change the host. A machine that did not get the answer repeats its call, and gets the same one.
+"""
+
+import hmac
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from ddnsd.registry.errors import NoHost, NotEnrolled
+from ddnsd.store import edits, enrolments, queries
+from ddnsd.store.database import Store
+from ddnsd.store.enrolments import Enrolment
+from ddnsd.store.rows import Host
+
+SHORTEST_SECONDS = 60
+USUAL_SECONDS = 3600
+LONGEST_SECONDS = 7 * 86_400
+
+
+class Enrolments:
+    """The enrolment tokens of the hosts; hashes are SHA-256, nothing else is kept of a token or secret."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def begin(
+        self, fqdn: str, token_hash: bytes, lifetime: int, *, user_id: int, actor: str, source: str | None,
+        expect: Callable[[Host], None],
+    ) -> int:  # fmt: skip
+        """Keep a token of `lifetime` seconds for the host, made by a user; a former one is void when this returns.
+
+        Answers when it expires, in microseconds since the epoch. `expect` is called with the row just before, and may
+        raise. Raises NoHost, StoreDown.
+        """
+
+        def work(connection: Connection) -> int:
+            host = edits.locked_host(connection, fqdn)
+            if host is None:
+                raise NoHost
+            expect(host)
+            expires = queries.now() + lifetime * 1_000_000
+            enrolments.replace(
+                connection, host.id, user_id=user_id, token_hash=token_hash, replaces=host.secret_hash, expires=expires
+            )
+            detail = f"for {lifetime} s"
+            queries.add_event(connection, actor, "host.enrolment", host.fqdn, source, detail, owner_id=host.owner_id)
+            return expires
+
+        return await self._store.transact(work)
+
+    async def check(self, token_hash: bytes) -> None:
+        """Refuse a token that no secret could make good. Raises NotEnrolled, StoreDown."""
+        found = await self._store.read(lambda c: enrolments.find(c, token_hash))
+        if found is None or not _usable(found):
+            raise NotEnrolled
+
+    async def finish(self, token_hash: bytes, secret_hash: bytes, source: str | None) -> str:
+        """Give the host this secret, once; answers its full name, also when the same call is repeated.
+
+        The former secret is void when this returns. Raises NotEnrolled, StoreDown.
+        """
+        return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, source))
+
+
+def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, source: str | None) -> str:
+    found = enrolments.locked(connection, token_hash)
+    if found is None or not _usable(found):
+        raise NotEnrolled
+    if found.used:
+        if not hmac.compare_digest(found.secret_hash, secret_hash):
+            raise NotEnrolled
+        return found.fqdn
+    queries.set_host(connection, found.host_id, secret_hash=secret_hash)
+    enrolments.mark_used(connection, found.host_id)
+    queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
+    return found.fqdn
+
+
+def _usable(found: Enrolment) -> bool:
+    entitled = found.active and (found.admin or found.user_id == found.owner_id)
+    return entitled and queries.now() < found.expires and (found.used or found.secret_hash == found.replaces)

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User data as cloud-init reads it: what stands where, with which mode, and what `ddnsctl user-data` refuses."""
+
+import base64
+import gzip
+import shlex
+import stat
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ddnsctl import userdata
+from ddnsctl.cli import run
+
+FILES = Path(__file__).parents[3] / "roles" / "ddns_client" / "files"
+NAME, SERVER, SECRET, TOKEN = "vm-7.dyn.example.org", "https://ddns.example.org", "s3cret", "ddnse_t0ken"
+FOLDER = "/etc/ddns-update/secrets"
+UNITS = "/etc/systemd/system"
+PROGRAM, SERVICE, ENROL = "/usr/local/sbin/ddns-update", "ddns-update.service", "ddns-update-enrol.service"
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DDNS_SERVER", "DDNS_TOKEN", "DDNS_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    Path("secret").write_text(f"{SECRET}\n")
+
+
+def read(text: str) -> dict[str, Any]:
+    assert text.startswith("#cloud-config\n")
+    assert text.endswith("\n")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
+
+
+def files(content: dict[str, Any]) -> dict[str, tuple[str, bytes]]:
+    """(mode, content) by path."""
+    found = {}
+    for item in content["write_files"]:
+        octets = item["content"].encode()
+        if "encoding" in item:
+            assert item["encoding"] == "gz+b64"
+            octets = gzip.decompress(base64.b64decode(octets))
+        found[item["path"]] = item["permissions"], octets
+    return found
+
+
+def test_the_unit_form_with_a_secret() -> None:
+    text = userdata.with_secret(NAME, SERVER, SECRET)
+    assert text == userdata.with_secret(NAME, SERVER, SECRET)
+    content = read(text)
+    assert list(content) == ["bootcmd", "write_files", "runcmd"]
+    assert content["bootcmd"] == [["install", "-d", "-m", "0700", FOLDER]]
+    assert files(content) == {
+        PROGRAM: ("0755", (FILES / "ddns-update").read_bytes()),
+        "/etc/ddns-update.conf": ("0644", f"[DEFAULT]\nserver = {SERVER}\n\n[{NAME}]\nsecret = {NAME}\n".encode()),
+        f"{UNITS}/{SERVICE}": ("0644", (FILES / SERVICE).read_bytes()),
+        f"{UNITS}/ddns-update.timer": ("0644", (FILES / "ddns-update.timer").read_bytes()),
+        f"{FOLDER}/{NAME}": ("0600", f"{SECRET}\n".encode()),
+        f"{UNITS}/{SERVICE}.d/secrets.conf": ("0644", f"[Service]\nLoadCredential={NAME}:{FOLDER}/{NAME}\n".encode()),
+    }
+    assert content["runcmd"] == [
+        ["systemctl", "daemon-reload"],
+        ["systemctl", "enable", "--quiet", "ddns-update.timer"],
+        ["systemctl", "start", "--no-block", "ddns-update.timer", SERVICE],
+    ]
+    assert text.count(SECRET) == 1
+
+
+def test_the_unit_form_with_a_token() -> None:
+    content = read(userdata.with_token(NAME, SERVER, TOKEN))
+    found = files(content)
+    plain = files(read(userdata.with_secret(NAME, SERVER, SECRET)))
+    waiting = f"{FOLDER}/{NAME}.enrolment"
+    assert found[waiting] == ("0600", f"{TOKEN}\n".encode())
+    assert found[f"{UNITS}/{ENROL}"] == ("0644", (FILES / ENROL).read_bytes())
+    drop_in = f'[Service]\nEnvironment="NAME={NAME}" "SERVER={SERVER}"\n'
+    assert found[f"{UNITS}/{ENROL}.d/host.conf"] == ("0644", drop_in.encode())
+    _, secrets = found[f"{UNITS}/{SERVICE}.d/secrets.conf"]
+    assert f"ConditionPathExists=!{waiting}\n" in secrets.decode()
+    assert secrets.endswith(plain[f"{UNITS}/{SERVICE}.d/secrets.conf"][1])
+    assert f"{FOLDER}/{NAME}" not in found
+    same = {PROGRAM, "/etc/ddns-update.conf", f"{UNITS}/{SERVICE}", f"{UNITS}/ddns-update.timer"}
+    assert {path: found[path] for path in same} == {path: plain[path] for path in same}
+    assert content["runcmd"][1:] == [
+        ["systemctl", "enable", "--quiet", "ddns-update.timer", ENROL],
+        ["systemctl", "start", "--no-block", "ddns-update.timer", ENROL, SERVICE],
+    ]
+
+
+def test_without_the_updater() -> None:
+    for make, given in ((userdata.with_secret, SECRET), (userdata.with_token, TOKEN)):
+        whole, small = make(NAME, SERVER, given), make(NAME, SERVER, given, updater=False)
+        assert files(read(small)) == {path: f for path, f in files(read(whole)).items() if path != PROGRAM}
+        assert len(small) < 8_000
+
+
+def test_the_enrolment_unit_calls_the_updater_as_it_wants_to_be_called() -> None:
+    lines = (FILES / ENROL).read_text().splitlines()
+    (start,) = [line.partition("=")[2] for line in lines if line.startswith("ExecStart=")]
+    values = {"${NAME}": NAME, "${SERVER}": SERVER}
+    for word, value in values.items():
+        start = start.replace(word, value)
+    program, *arguments = shlex.split(start)
+    assert program == PROGRAM
+    assert arguments == ["enrol", NAME, "--server", SERVER, "--token-file", f"{FOLDER}/{NAME}.enrolment"]
+
+
+def test_a_server_below_a_path_and_with_percent_signs() -> None:
+    server = "https://ddns.example.org/a%20b"
+    found = files(read(userdata.with_token(NAME, server, TOKEN)))
+    assert f"server = {server}/nic/update\n" in found["/etc/ddns-update.conf"][1].decode()
+    # systemd reads %% as one percent sign
+    assert '"SERVER=https://ddns.example.org/a%%20b"' in found[f"{UNITS}/{ENROL}.d/host.conf"][1].decode()
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "a: b # c", "- x", "{{ x }}", "%@:/?#[]!$&'()*+,;=\"\\", "x" * 300])
+def test_any_secret_arrives_as_it_is(secret: str) -> None:
+    assert files(read(userdata.with_secret(NAME, SERVER, secret)))[f"{FOLDER}/{NAME}"][1] == f"{secret}\n".encode()
+
+
+def test_the_runcmd_form() -> None:
+    content = read(userdata.with_curl(NAME, SERVER, "a/b@c:d%"))
+    assert content == {"runcmd": [["curl", f"https://{NAME}:a%2Fb%40c%3Ad%25@ddns.example.org/nic/update"]]}
+
+
+def test_the_distribution_carries_what_is_needed() -> None:
+    project = tomllib.loads((FILES.parents[2] / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["ddnsctl"]
+    package = Path(userdata.__file__).parent
+    carried = {path.name for pattern in patterns for path in package.glob(pattern)}
+    assert {"ddns-update", SERVICE, "ddns-update.timer", ENROL} <= carried
+
+
+# ---- the units
+
+
+@pytest.mark.parametrize("unit", [SERVICE, "ddns-update-watch.service", ENROL])
+def test_units_are_shut_in(unit: str) -> None:
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=20", str(FILES / unit)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Overall exposure level" in result.stdout
+
+
+def test_units_are_understood(tmp_path: Path) -> None:
+    program = tmp_path / "ddns-update"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    units = []
+    for file in [file for file in sorted(FILES.iterdir()) if file.suffix in (".service", ".timer")]:
+        units.append(tmp_path / file.name)
+        units[-1].write_text(file.read_text().replace(PROGRAM, str(program)))
+    assert len(units) == 4
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+# ---- the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say where the machine's secret comes from, by one of --enrol"),
+        (["--enrol", "--new-secret"], "say where the machine's secret comes from"),
+        (["--enrol", "--secret-file", "secret"], "say where the machine's secret comes from"),
+        (["--enrol", "--form", "runcmd"], "curl cannot enrol: --form runcmd needs --secret-file or --new-secret"),
+        (["--new-secret", "--lifetime", "60"], "--lifetime is that of an enrolment token: it needs --enrol"),
+        (["--enrol", "--lifetime", "59"], "59 is not in the range 60<=x<=604800"),
+        (["--enrol", "--lifetime", "604801"], "604801 is not in the range"),
+        (["--secret-file", "secret", "--form", "netplan"], "'netplan' is not one of 'unit', 'runcmd'"),
+        (["--secret-file", "no"], "no: No such file or directory"),
+        (["--secret-file", "empty"], "empty does not hold a secret"),
+        (["--secret-file", "two"], "two does not hold a secret"),
+        (["--secret-file", "binary"], "binary does not hold a secret"),
+        (["--secret-file", "secret", "-o", "."], "is a folder; name a file"),
+        (["--enrol"], "no token is given"),
+        (["--new-secret"], "no token is given"),
+    ],
+)
+def test_what_is_refused(arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    for name, content in (("empty", b"\n"), ("two", b"a\nb\n"), ("binary", b"\xff\xfe")):
+        Path(name).write_bytes(content)
+    before = sorted(Path().iterdir())
+    for _ in range(2):
+        assert run(["user-data", NAME, "--server", SERVER, *arguments]) == 1
+        output = capfd.readouterr()
+        assert message in output.err
+        assert output.out == ""
+        assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["vm-7", "vm 7.example.org", "*.example.org", "vm_7.example.org", "", "ü.example.org"])
+def test_names_that_no_host_has(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["user-data", name, "--server", SERVER, "--secret-file", "secret"]) == 1
+    assert capfd.readouterr().err.startswith("error: HOST: ")
+
+
+@pytest.mark.parametrize("server", [[], ["--server", "ddns"], ["--server", "https://u:p@ddns.example.org"]])
+def test_servers_that_are_none(server: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["user-data", NAME, "--secret-file", "secret", *server]) == 1
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("error: ")
+
+
+def test_with_a_secret_nobody_is_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["user-data", NAME.upper() + ".", "--server", SERVER + "/", "--secret-file", "secret"]
+    for _ in range(2):
+        assert run(arguments) == 0
+        assert capfd.readouterr().out == userdata.with_secret(NAME, SERVER, SECRET)
+    assert run([*arguments, "--form", "runcmd"]) == 0
+    output = capfd.readouterr()
+    assert (output.out, output.err) == (userdata.with_curl(NAME, SERVER, SECRET), "")
+
+
+def test_a_file_is_its_owners(capfd: pytest.CaptureFixture[str]) -> None:
+    out = Path("new/user-data")
+    for form in ("unit", "runcmd"):
+        arguments = ["user-data", NAME, "--server", SERVER, "--secret-file", "secret", "--form", form, "-o", str(out)]
+        for _ in range(2):
+            assert run(arguments) == 0
+            output = capfd.readouterr()
+            assert output.out == ""
+            assert f"Written to {out}, {out.stat().st_size} bytes.\n" in output.err
+            assert SECRET not in output.err
+            assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert out.read_text() == userdata.with_curl(NAME, SERVER, SECRET)
+
+
+def test_what_is_too_long_for_ec2_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["user-data", NAME, "--server", SERVER, "--secret-file", "secret"]
+    size = len(userdata.with_secret(NAME, SERVER, SECRET))
+    assert size > 16_384
+    assert run(arguments) == 0
+    assert f"warning: the user data has {size} bytes, and EC2 takes 16384" in capfd.readouterr().err
+    assert run([*arguments, "--no-updater"]) == 0
+    output = capfd.readouterr()
+    assert (output.out, output.err) == (userdata.with_secret(NAME, SERVER, SECRET, updater=False), "")
+
+
+def test_a_server_without_encryption_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["user-data", NAME, "--secret-file", "secret", "--form", "runcmd", "--server"]
+    assert run([*arguments, "http://ddns.example.org"]) == 0
+    text = "warning: the machine's secret will travel unencrypted to http://ddns.example.org; use https\n"
+    assert capfd.readouterr().err == text
+    assert run([*arguments, "http://127.0.0.1:8053"]) == 0
+    assert capfd.readouterr().err == ""

@@ -33,8 +33,8 @@ collection: venv
 machines: venv
 	scripts/machines server
 
-test-machines: venv ## Prove the roles on real systemd machines: one server, a fleet, restore, upgrade
-	scripts/machines server fleet restore upgrade
+test-machines: venv ## Prove the roles on real systemd machines: one server, a fleet, restore, upgrade, ACME
+	scripts/machines server fleet restore upgrade acme
 
 bench: venv ## Print the speed claims, as ratios measured on this machine
 	.venv/bin/python -m bench

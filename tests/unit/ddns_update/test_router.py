@@ -154,11 +154,19 @@ def test_upnp_takes_no_description_from_elsewhere(machine: Machine, server: Web)
         assert (rogue.asked, router.asked) == ([], [])
 
 
-@pytest.mark.parametrize("wan", ["", "fe80::1", "not known"])
-def test_upnp_without_an_address(machine: Machine, server: Web, wan: str) -> None:
+@pytest.mark.parametrize(
+    ("wan", "reason"),
+    [
+        ("", "the router says that it has no public address"),
+        ("0.0.0.0", "the router says that it has no public address"),
+        ("fe80::1", "the router tells no WAN address by UPnP"),
+        ("not known", "the router tells no WAN address by UPnP"),
+    ],
+)
+def test_upnp_without_an_address(machine: Machine, server: Web, wan: str, reason: str) -> None:
     machine.configure(server.url, sources="upnp")
     with upnp(machine, wan):
-        assert "the router tells no WAN address by UPnP" in machine.run().out
+        assert reason in machine.run().out
     assert server.asked == []
 
 
@@ -217,7 +225,7 @@ def test_the_verdict_where_the_router_tells_no_address(
     server.says(WAN)
     machine.configure(server.url)
     machine.updater.second_router = lambda _: beyond
-    with pmp(machine, natpmp("0.0.0.0", 3)) if by == "natpmp" else upnp(machine, "0.0.0.0"):
+    with pmp(machine, natpmp("0.0.0.0", 3)) if by == "natpmp" else upnp(machine, ""):
         found = json.loads(machine.run("report", "--json").out)["nat"]
     assert (found["verdict"], found["wan"], found["beyond"]) == (verdict, None, beyond)
     assert found["text"].endswith(text)

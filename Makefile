@@ -31,10 +31,10 @@ collection: venv
 	scripts/collection
 
 machines: venv
-	scripts/machines server
+	scripts/machines server client
 
-test-machines: venv ## Prove the roles on real systemd machines: one server, a fleet, restore, upgrade, ACME
-	scripts/machines server fleet restore upgrade acme
+test-machines: venv ## Prove the roles on real systemd machines: servers, a fleet, restore, upgrade, ACME, clients, NAT
+	scripts/machines server fleet restore upgrade acme client cloud-init nat
 
 bench: venv ## Print the speed claims, as ratios measured on this machine
 	.venv/bin/python -m bench

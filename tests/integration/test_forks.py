@@ -11,13 +11,26 @@ from parts import forks
 from parts.ports import free_port, wait_until
 from parts.service import Service
 
+PROGRAMS = Path(sys.executable).parent
 
-@pytest.mark.parametrize("args", [("settings",), ("nonsense",), ("user", "add", "alice")])
-def test_a_command_says_and_answers_the_same(tmp_path: Path, args: tuple[str, ...]) -> None:
-    service = Service(tmp_path, 1, 1)
-    command = [sys.executable, "-m", "ddnsd", *args]
-    real = subprocess.run(command, env=service.env, capture_output=True, text=True, check=False, timeout=60)
-    forked = forks.run(args, service.env, 60)
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ddnsd", "settings"),
+        ("ddnsd", "nonsense"),
+        ("ddnsd", "user", "add", "alice"),
+        ("ddnsctl", "fmt", "--check", "a.yml"),
+    ],
+)
+def test_a_command_says_and_answers_the_same(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "a.yml").write_text("hosts: {www.dyn.example.org: {}}\nversion: 1\n")
+    env = Service(tmp_path, 1, 1).env
+    forked = forks.run(command, env, cwd=tmp_path)
+    real = subprocess.run(
+        [PROGRAMS / command[0], *command[1:]], env=env, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
     assert (forked.returncode, forked.stdout, forked.stderr) == (real.returncode, real.stdout, real.stderr)
 
 
@@ -27,7 +40,7 @@ def test_a_signal_ends_it_alike(tmp_path: Path, number: signal.Signals) -> None:
     forked.start()
     real.log.parent.mkdir()
     with real.log.open("wb") as log:
-        started = subprocess.Popen([sys.executable, "-m", "ddnsd", "dev"], env=real.env, stdout=log, stderr=log)
+        started = subprocess.Popen([PROGRAMS / "ddnsd", "dev"], env=real.env, stdout=log, stderr=log)
     wait_until(lambda: "ready: " in real.log.read_text(), what="ready line")
     assert forked.process is not None
     for process in (forked.process, started):

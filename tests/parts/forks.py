@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts `ddnsd` from a process that has loaded it: loading takes longer than most of what tests ask of it.
+"""Starts `ddnsd` and `ddnsctl` from a process that has loaded them: loading takes longer than most of what tests ask.
 
-Each program runs in a process of its own with the arguments, environment, and streams that it is given, as
-`python -m ddnsd` runs it, and ends as Python ends. What tests the start itself starts the real one: that of systemd's
-unit, of `make run`, and of settings.
+Each program runs in a process of its own with the arguments, environment, folder and streams that it is given, as
+Python runs the installed script, and ends as Python ends. What tests the start itself starts the real one: that of
+systemd's unit, of `make run`, on a terminal, and with bad settings.
 """
 
 import atexit
@@ -22,15 +22,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 FEW = 1 << 18
 """More octets than a request has: arguments and environment."""
+COMMANDS = ("apply", "completion", "destroy", "fmt", "import_", "plan", "rotate", "show", "user_data", "validate")
 LOADED = (
-    "alembic.command", "asyncpg", "ddnsd.cli", "ddnsd.dev", "ddnsd.faces.rest.app", "ddnsd.store.postgres",
-    "ddnsd.store.sqlite", "mako.template", "pydantic.v1", "sqlalchemy.dialects.postgresql.asyncpg",
-    "sqlalchemy.dialects.sqlite.pysqlite", "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl", "uvloop",
+    "alembic.command", "asyncpg", "ddnsctl.cli", *(f"ddnsctl.commands.{name}" for name in COMMANDS), "ddnsd.cli",
+    "ddnsd.dev", "ddnsd.faces.rest.app", "ddnsd.store.postgres", "ddnsd.store.sqlite", "mako.template", "pydantic.v1",
+    "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite", "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.httptools_impl", "uvloop",
 )  # fmt: skip
 
 
@@ -74,28 +78,35 @@ class Process:
 
 
 def start(
-    args: Sequence[str], env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes] | None = None
+    command: Sequence[str], env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes] | None = None,
+    stdin: IO[bytes] | None = None, cwd: Path | None = None,
 ) -> Process:  # fmt: skip
-    """Start `ddnsd` with these arguments; standard error goes where standard output does, unless it has its own."""
+    """Start a program by its name; standard error goes where standard output does, unless it has its own."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, _lock:
-        request = json.dumps({"args": args, "env": dict(env)}).encode()
-        socket.send_fds(_server(), [request], [theirs.fileno(), stdout.fileno(), (stderr or stdout).fileno()])
-    return Process(["ddnsd", *args], ours, int(ours.recv(16)))
+    request = {"command": command, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+    with theirs, Path(os.devnull).open("rb") as nothing, _lock:
+        streams = [(stdin or nothing).fileno(), stdout.fileno(), (stderr or stdout).fileno()]
+        socket.send_fds(_server(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
+    return Process(command, ours, int(ours.recv(16)))
 
 
-def run(args: Sequence[str], env: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run `ddnsd` with these arguments; what it printed, as text. Raises TimeoutExpired."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = start(args, env, out, err)
+def run(
+    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, with this on standard input; what it printed, as text. Raises TimeoutExpired."""
+    with ExitStack() as stack:
+        stdin, out, err = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+        stdin.write(given.encode())
+        stdin.seek(0)
+        process = start(command, env, out, err, stdin, cwd)
         try:
-            status = process.wait(timeout)
+            status = process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
         for file in (out, err):
             file.seek(0)
-        return subprocess.CompletedProcess(process.args, status, out.read().decode(), err.read().decode())
+        return subprocess.CompletedProcess(command, status, out.read().decode(), err.read().decode())
 
 
 _lock = threading.Lock()
@@ -119,7 +130,7 @@ def _server() -> socket.socket:
 
 
 def _serve(requests: socket.socket) -> list[str]:
-    """Fork for every request, and tell how each ended; returns the arguments in a forked process alone."""
+    """Fork for every request, and tell how each ended; returns the command in a forked process alone."""
     with selectors.DefaultSelector() as selector:
         selector.register(requests, selectors.EVENT_READ)
         while True:
@@ -129,7 +140,7 @@ def _serve(requests: socket.socket) -> list[str]:
                     selector.unregister(key.fileobj)
                     os.close(key.fd)
                     continue
-                request, descriptors, _, _ = socket.recv_fds(requests, FEW, 3)
+                request, descriptors, _, _ = socket.recv_fds(requests, FEW, 4)
                 if not request:
                     sys.exit()
                 channel = socket.socket(fileno=descriptors[0])
@@ -148,20 +159,21 @@ def _tell(pid: int, channel: socket.socket) -> None:
 
 
 def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
-    """Be the new process: with its own streams and environment, and nothing else open."""
-    for number, stream in enumerate(streams, 1):
+    """Be the new process: with its own folder, streams and environment."""
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.environ.clear()
     os.environ.update(request["env"])
-    args: list[str] = request["args"]
-    return args
+    os.chdir(request["cwd"])
+    command: list[str] = request["command"]
+    return command
 
 
 if __name__ == "__main__":
     for module in LOADED:
         importlib.import_module(module)
     gc.freeze()
-    arguments = _serve(socket.socket(fileno=int(sys.argv[1])))
+    program, *sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    sys.argv[1:] = arguments
-    runpy.run_module("ddnsd", run_name="__main__", alter_sys=True)
+    sys.argv[0] = str(Path(sys.executable).with_name(program))
+    runpy.run_path(sys.argv[0], run_name="__main__")

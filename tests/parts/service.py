@@ -64,7 +64,7 @@ class Service:
         self.dir.mkdir(parents=True, exist_ok=True)
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self.process = forks.start(self.command, self.env, log)
+            self.process = forks.start(["ddnsd", *self.command], self.env, log)
 
         def ready() -> bool:
             assert self.process is not None
@@ -92,7 +92,7 @@ class Service:
 
     def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another `ddnsd` command with the same settings."""
-        done = forks.run(args, self.env, 60)
+        done = forks.run(["ddnsd", *args], self.env)
         if check:
             done.check_returncode()
         return done

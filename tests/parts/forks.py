@@ -141,7 +141,10 @@ def _serve(requests: socket.socket) -> list[str]:
                     os.close(key.fd)
                     continue
                 request, descriptors, _, _ = socket.recv_fds(requests, FEW, 4)
-                if not request:
+                if not request:  # whoever asked has ended, and may have had no time to end these
+                    for other in selector.get_map().values():
+                        if other.data:
+                            os.kill(other.data[0], signal.SIGINT)
                     sys.exit()
                 channel = socket.socket(fileno=descriptors[0])
                 if (pid := os.fork()) == 0:

@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_hosts_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hosts")),
         sa.UniqueConstraint("fqdn", name=op.f("uq_hosts_fqdn")),
-        postgresql_with={"fillfactor": 50},
+        postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
     )
     op.create_table(
         "pending",

@@ -57,13 +57,13 @@ def test_a_hosts_configurations_hold_a_placeholder(alice: Browser, new_user, ser
     name, owner = new_user()
     token = service.cli("token", "add", name, "--name", "api").stdout.strip()
     secret = service.register(f"{name}-conf", token)
-    page = owner.open(f"/hosts/{name}-conf.{service.domain}/configuration?for=inadyn")
+    page = owner.open(f"/hosts/{name}-conf.{service.domain}/configuration?client=inadyn")
     assert page.status == 200
     assert secret not in page.html
     for entry in CATALOGUE:
         assert entry.title in page.text
-    assert page.html.count("<details") == len(CATALOGUE)
-    assert re.findall(r'<details id="for-([a-z0-9-]+)" open>', page.html) == ["inadyn"]
+    assert page.html.count('<details class="fold"') == len(CATALOGUE)
+    assert re.findall(r'<details class="fold" id="([a-z0-9-]+)" open>', page.html) == ["inadyn"]
     assert f"user = &#34;{name}-conf.{service.domain}:SECRET&#34;" in page.html
 
     for stranger in (alice, Browser(service)):

@@ -33,7 +33,7 @@ class MemorySessions:
     async def begin(self, user_id: int, _method: str, _source: str | None, _agent: str) -> str:
         user = (await self._store.read(lambda c: listing.page_of_users(c, user_id - 1, 1)))[0]
         scopes = frozenset(SCOPES if user.admin else {"read", "write"})
-        caller = Caller(Kind.USER, user.name, user.id, user.name, scopes=scopes, admin=user.admin)
+        caller = Caller(Kind.USER, user.name, user.id, user.name, scopes=scopes)
         cookie = secrets.token_urlsafe(32)
         session = MemorySession(len(self._sessions), caller, hashlib.sha256(cookie.encode()).hexdigest())
         self._sessions[cookie] = session

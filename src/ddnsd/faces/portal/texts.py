@@ -16,6 +16,8 @@ _SAID = [
     N_("Host with this name and domain already exists."),
     N_("The name lies in no domain that you may use."),
     N_("Ensure this value has at most 255 characters."),
+    N_("This has characters that cannot be shown."),
+    N_("Give seconds, from 1 to 86400."),
 ]
 
 _WITH_VALUES = {

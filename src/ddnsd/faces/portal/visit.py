@@ -18,7 +18,7 @@ What the registry raises and a handler does not catch becomes a page that says s
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
 
@@ -64,7 +64,7 @@ class Visit:
 
     @property
     def caller(self) -> Caller:
-        """Who has signed in; on pages that need it."""
+        """Who has signed in, on pages that need it; acting on their own things alone, administrator or not."""
         assert self.session is not None
         return self.session.user
 
@@ -75,7 +75,12 @@ class Visit:
     @property
     def admin(self) -> bool:
         """Whether an administrator has signed in."""
-        return self.session is not None and self.session.user.admin
+        return self.session is not None and "admin" in self.session.user.scopes
+
+    @property
+    def overseer(self) -> Caller:
+        """Likewise, an administrator acting on everybody's things: for pages that say whose these are."""
+        return replace(self.caller, admin=self.admin)
 
     @property
     def csrf(self) -> str:

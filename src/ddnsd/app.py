@@ -15,6 +15,7 @@ from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens
 from ddnsd.registry.domains import Domains
@@ -34,7 +35,8 @@ from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
 
-TOKEN_USE_SECONDS = 60.0
+USE_SECONDS = 60.0
+"""How often it is written when tokens and sessions were last used."""
 
 
 class Service:
@@ -47,6 +49,7 @@ class Service:
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
+        self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
         policy = Policy(
             denied=settings.denied,
             private_addresses=settings.private_addresses,
@@ -83,7 +86,7 @@ class Service:
         """Begin to write and to watch. Raises StoreDown."""
         await self.writer.start()
         await self.watch.start()
-        self._tasks.append(asyncio.create_task(self._record_token_use()))
+        self._tasks.append(asyncio.create_task(self._record_use()))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -91,7 +94,7 @@ class Service:
             task.cancel()
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
-        await survive(self.tokens.record_use, "use of tokens")
+        await self._write_use()
         await self.store.close()
 
     @property
@@ -102,10 +105,14 @@ class Service:
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
 
-    async def _record_token_use(self) -> None:
+    async def _record_use(self) -> None:
         while True:
-            await asyncio.sleep(TOKEN_USE_SECONDS)
-            await survive(self.tokens.record_use, "use of tokens")
+            await asyncio.sleep(USE_SECONDS)
+            await self._write_use()
+
+    async def _write_use(self) -> None:
+        await survive(self.tokens.record_use, "use of tokens")
+        await survive(self.sessions.record_seen, "use of sessions")
 
 
 def _api(context: Context) -> Application:

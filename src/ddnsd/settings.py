@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ddnsd.faces.http import UNIX
+from ddnsd.identity.sessions import Lifetime
 from ddnsd.registry.addresses import Network
 from ddnsd.zones.bind import Bind, ZoneOptions
 from ddnsd.zones.endpoint import Endpoint
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     rules: Switch = Field(True, description="rate rules: nochg rate and sign-in locks")
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
     signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute, per name and source, before a lock")
+    session_idle_minutes: int = Field(480, ge=1, description="minutes after which an unused session of a browser ends")
+    session_days: int = Field(7, ge=1, le=365, description="days after which a session of a browser ends in any case")
+    local_accounts: Switch = Field(True, description="let users sign in with a password kept here")
     event_days: int = Field(400, ge=0, description="days that `housekeeping` leaves the audit trail; 0: all of it")
     log_level: str = Field("info", description="debug, info, warning or error")
 
@@ -183,6 +187,11 @@ class Settings(BaseSettings):
     def unix_proxy(self) -> bool:
         """Whether who connects to a Unix socket is a proxy of ours."""
         return UNIX in self.trusted_proxies
+
+    @property
+    def session_lifetime(self) -> Lifetime:
+        minute = 60 * 1_000_000
+        return Lifetime(idle=self.session_idle_minutes * minute, absolute=self.session_days * 24 * 60 * minute)
 
     @property
     def denied(self) -> tuple[Network, ...]:

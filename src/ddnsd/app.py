@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,11 +18,12 @@ from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
-from ddnsd.identity.tokens import LocalTokens
+from ddnsd.identity.tokens import LocalTokens, Verifier
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.members import Members
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.updates import Updates
@@ -34,6 +36,10 @@ from ddnsd.systemd import Unit
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
+
+if TYPE_CHECKING:
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
 
 USE_SECONDS = 60.0
 """How often it is written when tokens and sessions were last used."""
@@ -58,7 +64,9 @@ class Service:
             reserved=frozenset({_host_of(settings.base_url)}),
         )
         guard = Guard(settings.signin_failures, enabled=settings.rules)
-        signin = SignIn(lookups, guard, [self.tokens])
+        self.members = Members(self.store)
+        self._http, self.flows, access_tokens = _openid(settings, self.members, guard)
+        signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
@@ -95,6 +103,8 @@ class Service:
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
         await self._write_use()
+        if self._http is not None:
+            await self._http.close()
         await self.store.close()
 
     @property
@@ -113,6 +123,22 @@ class Service:
     async def _write_use(self) -> None:
         await survive(self.tokens.record_use, "use of tokens")
         await survive(self.sessions.record_seen, "use of sessions")
+
+
+def _openid(
+    settings: Settings, members: Members, guard: Guard
+) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
+    if not settings.providers:
+        return None, {}, []
+    from ddnsd.identity.oidc.bearer import AccessTokens  # here: most services start without
+    from ddnsd.identity.oidc.client import Client
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+    http = Http()
+    clients = [Client(provider, http) for provider in settings.providers]
+    flows = {client.provider.name: Flow(client, settings.base_url) for client in clients}
+    return http, flows, [AccessTokens(clients, members, guard)]
 
 
 def _api(context: Context) -> Application:

@@ -21,7 +21,10 @@ class Verifier(Protocol):
         """Whether the token looks like one of this kind."""
 
     async def verify(self, token: str, source: str | None) -> Caller | None:
-        """The caller, or None for a token that is unknown, expired or used from elsewhere."""
+        """The caller, or None for a token that is unknown, expired or used from elsewhere.
+
+        Raises StoreDown, and ProviderDown where it takes a provider to know.
+        """
 
 
 class LocalTokens:

@@ -85,6 +85,8 @@ def check_use(provider: Provider, claims: Mapping[str, Any], *, ends: bool = Tru
     stated = claims.get("aud")
     if not any(audience in provider.audience for audience in (stated if isinstance(stated, list) else [stated])):
         raise Invalid("it is for another audience")
+    if "cnf" in claims:
+        raise Invalid("it may be used only with a key of its holder's (RFC 7800)")
     moment = time.time()
     if ("exp" in claims or ends) and not _number(claims.get("exp")) > moment - LEEWAY_SECONDS:
         raise Invalid("it has expired")

@@ -87,7 +87,8 @@ class Service:
             Enrolments(self.store), guard,
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
-        self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)}, unix_proxy=settings.unix_proxy)
+        below = {"/api": _api(context)} | _portal(context, self.watch, settings)
+        self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -145,6 +146,15 @@ def _api(context: Context) -> Application:
     from ddnsd.faces.rest import app  # here: it takes long to import, and the commands do not need it
 
     return app.build(context)
+
+
+def _portal(context: Context, watch: Watch, settings: Settings) -> dict[str, Application]:
+    from ddnsd.faces.portal import app, standin  # here: as above
+    from ddnsd.faces.portal import context as portal
+
+    sessions = standin.MemorySessions(context.store)
+    pages = app.build(portal.Portal(**vars(context), watch=watch, sessions=sessions, base_url=settings.base_url))
+    return dict.fromkeys(app.PATHS, pages)
 
 
 def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:

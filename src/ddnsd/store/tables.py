@@ -152,7 +152,7 @@ hosts = Table(
     metadata,
     _id(),
     _ref("domain_id", "domains.id"),
-    _ref("owner_id", "users.id"),
+    _ref("owner_id", "users.id", index=False),
     Column("fqdn", String(253), nullable=False, unique=True),
     Column("name", String(253), nullable=False, index=True),
     Column("secret_hash", LargeBinary(32), nullable=False, index=True),
@@ -179,6 +179,7 @@ hosts = Table(
     Column("stack", String(63), index=True),  # who declared it
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
+    Index("ix_hosts_owner_id", "owner_id", "fqdn"),
     postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
 )
 

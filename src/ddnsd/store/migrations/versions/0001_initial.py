@@ -199,7 +199,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_hosts_domain_id"), "hosts", ["domain_id"], unique=False)
     op.create_index(op.f("ix_hosts_name"), "hosts", ["name"], unique=False)
-    op.create_index(op.f("ix_hosts_owner_id"), "hosts", ["owner_id"], unique=False)
+    op.create_index("ix_hosts_owner_id", "hosts", ["owner_id", "fqdn"], unique=False)
     op.create_index(op.f("ix_hosts_stack"), "hosts", ["stack"], unique=False)
     op.create_index(op.f("ix_hosts_secret_hash"), "hosts", ["secret_hash"], unique=False)
     op.create_table(

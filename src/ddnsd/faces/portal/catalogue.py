@@ -3,13 +3,10 @@
 
 from typing import NamedTuple
 
+from ddnsd.faces.portal.i18n import N_
+
 FIELDS = "fields"
 """The language of a text whose lines are `LABEL: VALUE`, for forms that people fill in."""
-
-
-def N_(text: str) -> str:  # noqa: N802
-    """Mark a text for translation that is looked up where it is shown."""
-    return text
 
 
 class Entry(NamedTuple):

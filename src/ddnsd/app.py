@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,12 +16,14 @@ from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
-from ddnsd.identity.tokens import LocalTokens
+from ddnsd.identity.tokens import LocalTokens, Verifier
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.members import Members
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.updates import Updates
@@ -34,7 +37,12 @@ from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
 
-TOKEN_USE_SECONDS = 60.0
+if TYPE_CHECKING:
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+USE_SECONDS = 60.0
+"""How often it is written when tokens and sessions were last used."""
 
 
 class Service:
@@ -47,6 +55,7 @@ class Service:
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
+        self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
         policy = Policy(
             denied=settings.denied,
             private_addresses=settings.private_addresses,
@@ -55,7 +64,9 @@ class Service:
             reserved=frozenset({_host_of(settings.base_url)}),
         )
         guard = Guard(settings.signin_failures, enabled=settings.rules)
-        signin = SignIn(lookups, guard, [self.tokens])
+        self.members = Members(self.store)
+        self._http, self.flows, access_tokens = _openid(settings, self.members, guard)
+        signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
@@ -84,7 +95,7 @@ class Service:
         """Begin to write and to watch. Raises StoreDown."""
         await self.writer.start()
         await self.watch.start()
-        self._tasks.append(asyncio.create_task(self._record_token_use()))
+        self._tasks.append(asyncio.create_task(self._record_use()))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -92,7 +103,9 @@ class Service:
             task.cancel()
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
-        await survive(self.tokens.record_use, "use of tokens")
+        await self._write_use()
+        if self._http is not None:
+            await self._http.close()
         await self.store.close()
 
     @property
@@ -103,10 +116,30 @@ class Service:
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
 
-    async def _record_token_use(self) -> None:
+    async def _record_use(self) -> None:
         while True:
-            await asyncio.sleep(TOKEN_USE_SECONDS)
-            await survive(self.tokens.record_use, "use of tokens")
+            await asyncio.sleep(USE_SECONDS)
+            await self._write_use()
+
+    async def _write_use(self) -> None:
+        await survive(self.tokens.record_use, "use of tokens")
+        await survive(self.sessions.record_seen, "use of sessions")
+
+
+def _openid(
+    settings: Settings, members: Members, guard: Guard
+) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
+    if not settings.providers:
+        return None, {}, []
+    from ddnsd.identity.oidc.bearer import AccessTokens  # here: most services start without
+    from ddnsd.identity.oidc.client import Client
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+    http = Http()
+    clients = [Client(provider, http) for provider in settings.providers]
+    flows = {client.provider.name: Flow(client, settings.base_url) for client in clients}
+    return http, flows, [AccessTokens(clients, members, guard)]
 
 
 def _api(context: Context) -> Application:

@@ -35,6 +35,11 @@ class Caller:
     token_id: int | None = None
 
 
+def groups_of(lines: str | None) -> frozenset[str]:
+    """A user's groups as the store answers them."""
+    return frozenset(lines.split("\n")) if lines else frozenset()
+
+
 class SignInError(Exception):
     """Sign-in failed.
 

@@ -108,12 +108,12 @@ async def _edit(visit: Visit, owned: OwnedHost) -> str:
     } | {family: given.address(family, visit.text(family)) for family in fields.FAMILIES}  # fmt: skip
     if visit.admin:
         values |= await _of_administrators(visit, owned)
-    edit = Edit(
-        values, visit.caller.user, visit.source, reach.expecting(visit, Action.EDIT),
-        rename=None if fqdn == host.fqdn else (fqdn, await reach.domain_around(visit, fqdn)),
-        tls=visit.tls, oversight=visit.admin,
-    )  # fmt: skip
     try:
+        rename = None if fqdn == host.fqdn else (fqdn, await reach.domain_around(visit, fqdn))
+        edit = Edit(
+            values, visit.caller.user, visit.source, reach.expecting(visit, Action.EDIT),
+            rename=rename, tls=visit.tls, oversight=visit.admin,
+        )  # fmt: skip
         return (await visit.portal.edits.apply(host, edit)).fqdn
     except Invalid as error:
         named = error.fields.pop("name", None)

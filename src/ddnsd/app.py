@@ -5,11 +5,11 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ddnsd.faces.dyndns import Agents, UpdateWords
+from ddnsd.faces.dyndns import Agents, UpdateWords, answered
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
@@ -17,20 +17,31 @@ from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens
+from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
+from ddnsd.registry.contacts import Contacts
+from ddnsd.registry.denials import SECONDS as DENY_SECONDS
+from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.requests import Requests
+from ddnsd.registry.status import SECONDS as STATUS_SECONDS
+from ddnsd.registry.status import Status
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.store.database import open_store
 from ddnsd.store.lookup import Lookups
+from ddnsd.store.trimming import SECONDS as TRIM_SECONDS
+from ddnsd.store.trimming import Trimmer
 from ddnsd.systemd import Unit
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.secondaries import SECONDS as SECONDARY_SECONDS
+from ddnsd.zones.secondaries import Secondaries
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
 
@@ -54,14 +65,19 @@ class Service:
             nochg_per_hour=settings.nochg_per_hour if settings.rules else None,
             reserved=frozenset({_host_of(settings.base_url)}),
         )
+        self.denials = Denials(self.store, policy.deny)
         guard = Guard(settings.signin_failures, enabled=settings.rules)
         signin = SignIn(lookups, guard, [self.tokens])
+        self.secondaries = Secondaries(self.writer, settings.followers)
+        self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
+        self.contacts, self.trimmer = Contacts(self.store), Trimmer(self.store)
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
-                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status
+                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status,
+                also=policy.deny,
             ),
-            offline=settings.offline, query_credentials=settings.query_credentials,
+            self.contacts, offline=settings.offline, query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
         hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
@@ -70,10 +86,11 @@ class Service:
             base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
+        zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
-            domains, Zones(self.store, settings.bind, settings.primary, self._take_up_domains),
-            Enrolments(self.store), guard,
+            domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
+            self.denials, self.status,
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
         self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)}, unix_proxy=settings.unix_proxy)
@@ -81,9 +98,18 @@ class Service:
 
     async def start(self) -> None:
         """Begin to write and to watch. Raises StoreDown."""
+        await self.denials.refresh()
         await self.writer.start()
         await self.watch.start()
-        self._tasks.append(asyncio.create_task(self._record_token_use()))
+        for seconds, work, what in (
+            (TOKEN_USE_SECONDS, self.tokens.record_use, "use of tokens"),
+            (CONTACT_SECONDS, self.contacts.write, "contacts"),
+            (TRIM_SECONDS, self.trimmer.run, "trimming of histories"),
+            (DENY_SECONDS, self.denials.refresh, "deny lists"),
+            (STATUS_SECONDS, self.status.look, "status"),
+            (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
+        ):
+            self._tasks.append(asyncio.create_task(_repeat(seconds, work, what)))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -92,6 +118,7 @@ class Service:
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
         await survive(self.tokens.record_use, "use of tokens")
+        await survive(self.contacts.write, "contacts")
         await self.store.close()
 
     @property
@@ -102,10 +129,11 @@ class Service:
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
 
-    async def _record_token_use(self) -> None:
-        while True:
-            await asyncio.sleep(TOKEN_USE_SECONDS)
-            await survive(self.tokens.record_use, "use of tokens")
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await survive(work, what)
 
 
 def _api(context: Context) -> Application:

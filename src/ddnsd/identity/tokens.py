@@ -42,7 +42,7 @@ class LocalTokens:
         scopes = frozenset(row.scopes.split())
         return Caller(
             Kind.USER, row.user, row.user_id, row.user, scopes=scopes if row.admin else scopes - {"admin"},
-            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), token_id=row.id,
+            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), token_id=row.id, means=row.name,
         )  # fmt: skip
 
     async def record_use(self) -> None:

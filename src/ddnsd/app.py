@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,8 +16,9 @@ from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
-from ddnsd.identity.tokens import LocalTokens
+from ddnsd.identity.tokens import LocalTokens, Verifier
 from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
 from ddnsd.registry.contacts import Contacts
 from ddnsd.registry.denials import SECONDS as DENY_SECONDS
@@ -25,6 +27,7 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.members import Members
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.requests import Requests
@@ -45,7 +48,12 @@ from ddnsd.zones.secondaries import Secondaries
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
 
-TOKEN_USE_SECONDS = 60.0
+if TYPE_CHECKING:
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+USE_SECONDS = 60.0
+"""How often it is written when tokens and sessions were last used."""
 
 
 class Service:
@@ -58,6 +66,7 @@ class Service:
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
+        self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
         policy = Policy(
             denied=settings.denied,
             private_addresses=settings.private_addresses,
@@ -67,7 +76,9 @@ class Service:
         )
         self.denials = Denials(self.store, policy.deny)
         guard = Guard(settings.signin_failures, enabled=settings.rules)
-        signin = SignIn(lookups, guard, [self.tokens])
+        self.members = Members(self.store)
+        self._http, self.flows, access_tokens = _openid(settings, self.members, guard)
+        signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer = Contacts(self.store), Trimmer(self.store)
@@ -93,7 +104,8 @@ class Service:
             self.denials, self.status,
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
-        self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)}, unix_proxy=settings.unix_proxy)
+        below = {"/api": _api(context)} | _portal(context, self.watch, settings)
+        self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -102,7 +114,8 @@ class Service:
         await self.writer.start()
         await self.watch.start()
         for seconds, work, what in (
-            (TOKEN_USE_SECONDS, self.tokens.record_use, "use of tokens"),
+            (USE_SECONDS, self.tokens.record_use, "use of tokens"),
+            (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
             (CONTACT_SECONDS, self.contacts.write, "contacts"),
             (TRIM_SECONDS, self.trimmer.run, "trimming of histories"),
             (DENY_SECONDS, self.denials.refresh, "deny lists"),
@@ -118,7 +131,10 @@ class Service:
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
         await survive(self.tokens.record_use, "use of tokens")
+        await survive(self.sessions.record_seen, "use of sessions")
         await survive(self.contacts.write, "contacts")
+        if self._http is not None:
+            await self._http.close()
         await self.store.close()
 
     @property
@@ -136,10 +152,35 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str
         await survive(work, what)
 
 
+def _openid(
+    settings: Settings, members: Members, guard: Guard
+) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
+    if not settings.providers:
+        return None, {}, []
+    from ddnsd.identity.oidc.bearer import AccessTokens  # here: most services start without
+    from ddnsd.identity.oidc.client import Client
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+    http = Http()
+    clients = [Client(provider, http) for provider in settings.providers]
+    flows = {client.provider.name: Flow(client, settings.base_url) for client in clients}
+    return http, flows, [AccessTokens(clients, members, guard)]
+
+
 def _api(context: Context) -> Application:
     from ddnsd.faces.rest import app  # here: it takes long to import, and the commands do not need it
 
     return app.build(context)
+
+
+def _portal(context: Context, watch: Watch, settings: Settings) -> dict[str, Application]:
+    from ddnsd.faces.portal import app, standin  # here: as above
+    from ddnsd.faces.portal import context as portal
+
+    sessions = standin.MemorySessions(context.store)
+    pages = app.build(portal.Portal(**vars(context), watch=watch, sessions=sessions, base_url=settings.base_url))
+    return dict.fromkeys(app.PATHS, pages)
 
 
 def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:

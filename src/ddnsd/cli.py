@@ -92,8 +92,8 @@ def settings_command() -> None:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value) or "-"
+    if isinstance(value, tuple | dict):
+        return ",".join(map(str, value)) or "-"
     if isinstance(value, bool):
         return "on" if value else "off"
     return "-" if value is None or str(value) == "" else str(value)

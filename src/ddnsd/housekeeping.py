@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from ddnsd import admin
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
-from ddnsd.store import answers, contacts, history, queries, upkeep
+from ddnsd.store import answers, contacts, history, queries, sessions, upkeep
 from ddnsd.store.database import Store
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -19,6 +19,9 @@ REMOVAL_DAYS = 30
 
 TOKEN_DAYS = 30
 """So long an expired token is still shown to its user."""
+
+SESSION_GRACE = 5 * 60 * 1_000_000
+"""So long may a process wait before it writes that a session was used."""
 
 PART = 500
 """Rows of one transaction: the service waits for it with its own."""
@@ -50,6 +53,9 @@ def _steps(settings: Settings, moment: int) -> Iterator[tuple[str, Step]]:
     yield "remembered removals", lambda c: upkeep.forget_removals(c, ago(REMOVAL_DAYS), PART)
     yield "answers to repeated calls", answers.forget_expired
     yield "expired tokens", lambda c: accounts.delete_expired_tokens(c, ago(TOKEN_DAYS), PART)
+    life = settings.session_lifetime
+    idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
+    yield "ended sessions", lambda c: sessions.forget_ended(c, idle, begun, PART)
     yield "expired enrolments", lambda c: upkeep.forget_enrolments(c, moment, PART)
     yield "entries of long histories", _trim
     yield "histories of hosts that are gone", lambda c: history.forget_strangers(c, PART)

@@ -17,6 +17,7 @@ from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, text_reply
 from ddnsd.identity.access import Action, can
 from ddnsd.identity.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn, SignInError
+from ddnsd.identity.oidc import ProviderDown
 from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
@@ -114,7 +115,7 @@ class UpdateWords:
                 self._note(request, error.host_id, "badauth")
             _counter("badauth").inc()
             return text_reply(401, "badauth", CHALLENGE)
-        except StoreDown:
+        except (StoreDown, ProviderDown):
             return self._reply(["911"], True)
         true_status = caller.kind is Kind.USER or self._agents.sees_status(request.header("user-agent"))
         try:
@@ -237,7 +238,7 @@ class UpdateWords:
         """`/update?domains=&token=&ip=&ipv6=&clear=`: all of it is done and `OK`, or `KO`."""
         try:
             done = await self._duck(request)
-        except (SignInError, InvalidAddress, Blocked, DeniedAddress, NoHost, NotAcknowledged, StoreDown):
+        except (SignInError, ProviderDown, InvalidAddress, Blocked, DeniedAddress, NoHost, NotAcknowledged, StoreDown):
             done = False
         _counter("OK" if done else "KO").inc()
         return text_reply(200, "OK" if done else "KO")

@@ -17,6 +17,7 @@ from ddnsd.faces.http import Reply, Request, json_reply
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import BadCredentials, Caller, Kind, SignInError
+from ddnsd.identity.oidc import ProviderDown
 from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
@@ -91,6 +92,8 @@ class Management:
             return _error(502, f"The name server does not confirm the change: {error}.")
         except (StoreDown, NotAcknowledged) as error:
             log.error("store down", reason=str(error))
+            return _error(503, "911")
+        except ProviderDown:
             return _error(503, "911")
         # a list of 10 000 hosts takes a while to encode
         body = await asyncio.to_thread(json.dumps, content) if "hosts" in content else json.dumps(content)

@@ -37,6 +37,11 @@ class Caller:
     means: str | None = None
 
 
+def groups_of(lines: str | None) -> frozenset[str]:
+    """A user's groups as the store answers them."""
+    return frozenset(lines.split("\n")) if lines else frozenset()
+
+
 class SignInError(Exception):
     """Sign-in failed.
 

@@ -24,7 +24,7 @@ class SignIn:
         self._lookups, self._guard, self._verifiers = lookups, guard, verifiers
 
     async def by_header(self, header: str, source: str | None) -> Caller:
-        """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown."""
+        """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
         scheme, _, value = header.strip().partition(" ")
         if scheme.lower() == "basic":
             name, password = _decode_basic(value.strip())
@@ -34,7 +34,7 @@ class SignIn:
         raise NoCredentials
 
     async def by_token(self, token: str, source: str | None) -> Caller:
-        """The user of a Bearer token. Raises BadCredentials, StoreDown."""
+        """The user of a Bearer token. Raises BadCredentials, StoreDown, ProviderDown."""
         for verifier in self._verifiers:
             if verifier.recognises(token) and (caller := await verifier.verify(token, source)):
                 return caller

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NotEmpty, Taken
-from ddnsd.store import edits, listing, queries
+from ddnsd.store import edits, listing, queries, sessions
 from ddnsd.store.rows import Host, Key, Token, User
 from ddnsd.store.tables import key_hosts, keys, tokens, users
 
@@ -23,7 +23,7 @@ def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
     user = queries.user(connection, name)
     if user is None:
         return new_user(connection, name, admin=admin)
-    if admin and not user.admin:
+    if admin:
         return set_user(connection, name, {"admin": True})
     return user
 
@@ -58,14 +58,21 @@ def set_user(
     connection: Connection, name: str, values: Mapping[str, bool], *, actor: str = ACTOR, source: str | None = None,
     expect: Callable[[User], None] | None = None,
 ) -> User:  # fmt: skip
-    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid."""
+    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid.
+
+    Who is inactive is signed out. What is set here no claim of a provider withdraws.
+    """
     user = _locked(connection, name, expect)
     changed = {column: value for column, value in values.items() if getattr(user, column) != value}
+    if "admin" in values and user.admin_by is not None:
+        edits.set_user(connection, user.id, admin_by=None)
     if not changed:
         return user
     if name == actor:
         raise Invalid(**dict.fromkeys(changed, "nobody takes their own rights away"))
     edits.set_user(connection, user.id, **changed)
+    if changed.get("active") is False:
+        sessions.end_all(connection, user.id)
     detail = ", ".join(f"{column} {'on' if value else 'off'}" for column, value in sorted(changed.items()))
     queries.add_event(connection, actor, "user.set", name, source, detail)
     return user_named(connection, name)

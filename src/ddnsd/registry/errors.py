@@ -9,6 +9,7 @@ RegistryError
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
+  NotAdmitted         somebody whom a provider knows is no user here, or no active one
   Blocked             blocked for abuse
   Invalid             fields with their reasons; `__all__` for the whole
     Taken             somebody has the name, in the registry or in the zone
@@ -53,6 +54,10 @@ class NoHost(RegistryError):
 
 class NotEnrolled(RegistryError):
     """the enrolment token is unknown or expired, was used with another secret, or is void"""
+
+
+class NotAdmitted(RegistryError):
+    """nobody who may sign in here"""
 
 
 class Blocked(RegistryError):

@@ -144,6 +144,25 @@ class Hosts:
 
         await self._store.transact(work)
 
+    async def lift_flag(self, host: Host, actor: str, source: str | None, expect: Callable[[Host], None]) -> None:
+        """Take updates of a host again that was flagged for its rate of them; a block stays.
+
+        `expect` is called with the row just before, and may raise. Raises NoHost, Blocked, StoreDown.
+        """
+
+        def work(connection: Connection) -> None:
+            current = edits.locked_host(connection, host.fqdn)
+            if current is None or current.id != host.id:
+                raise NoHost
+            expect(current)
+            if current.abuse_blocked:
+                raise Blocked
+            if current.abuse:
+                queries.set_host(connection, host.id, abuse=False, client_faults=0)
+                queries.add_event(connection, actor, "host.unflag", host.fqdn, source, None, owner_id=host.owner_id)
+
+        await self._store.transact(work)
+
     async def of_owner(self, owner_id: int, domain: Domain | None) -> list[Host]:
         """A user's hosts, sorted by domain and name. Raises StoreDown."""
         return await self._store.read(lambda c: queries.hosts_of_owner(c, owner_id, domain.id if domain else None))

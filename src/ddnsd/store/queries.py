@@ -31,7 +31,21 @@ from sqlalchemy import (
 
 from ddnsd.store import history, rows
 from ddnsd.store.batches import Given, for_each
-from ddnsd.store.tables import domains, events, hosts, key_hosts, keys, pending, related, removals, tokens, users
+from ddnsd.store.lines import Lines
+from ddnsd.store.tables import (
+    domains,
+    events,
+    hosts,
+    key_hosts,
+    keys,
+    memberships,
+    pending,
+    related,
+    removals,
+    sessions,
+    tokens,
+    users,
+)
 
 
 def now() -> int:
@@ -57,9 +71,12 @@ HOST: Select[Any] = select(
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
-TOKEN: Select[Any] = select(
-    *_columns(tokens, rows.Token._fields[:-3]), users.c.name, users.c.admin, users.c.active
-).join_from(tokens, users)
+_GROUPS = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id).scalar_subquery()
+_USER = users.c.name, users.c.admin, users.c.active, _GROUPS
+
+TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-4]), *_USER).join_from(tokens, users)
+
+SESSION: Select[Any] = select(*_columns(sessions, rows.Session._fields[:-4]), *_USER).join_from(sessions, users)
 
 HOSTS_OF_KEY: Select[Any] = HOST.join(key_hosts, key_hosts.c.host_id == hosts.c.id).order_by(hosts.c.id)
 
@@ -96,6 +113,12 @@ def user(connection: Connection, name: str) -> rows.User | None:
     """The user of that name."""
     row = connection.execute(USER.where(users.c.name == name)).first()
     return rows.User._make(row) if row else None
+
+
+def user_name(connection: Connection, user_id: int) -> str:
+    """The name of the user of that id."""
+    name: str = connection.execute(select(users.c.name).where(users.c.id == user_id)).scalar_one()
+    return name
 
 
 def user_count(connection: Connection) -> int:

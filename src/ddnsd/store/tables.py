@@ -59,7 +59,52 @@ users = Table(
     Column("name", String(150), nullable=False, unique=True),
     _flag("admin", False),
     _flag("active", True),
+    Column("admin_by", BigInteger),  # the identity by whose claim the user is an administrator
     Column("created", BigInteger, nullable=False),
+)
+
+# Who a user is at a provider of OpenID Connect.
+identities = Table(
+    "identities",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("label", String(255), nullable=False, server_default=""),  # what the provider calls the user
+    Column("created", BigInteger, nullable=False),
+    Column("last_used", BigInteger, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("identity_id", BigInteger, primary_key=True),  # whose claim says so; 0: an administrator
+    Column("group", String(255), primary_key=True, index=True),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("hash", String(255), nullable=False),  # Argon2id, in its own notation
+    Column("changed", BigInteger, nullable=False),
+)
+
+# Browsers that are signed in.
+sessions = Table(
+    "sessions",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("hash", LargeBinary(32), nullable=False, unique=True),  # of the cookie's value
+    Column("method", String(30), nullable=False),  # a provider's name, or "" for a password
+    Column("source", String(45)),
+    Column("agent", String(200), nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
+    Column("last_seen", BigInteger, nullable=False, index=True),
 )
 
 tokens = Table(
@@ -123,7 +168,7 @@ hosts = Table(
     metadata,
     _id(),
     _ref("domain_id", "domains.id"),
-    _ref("owner_id", "users.id"),
+    _ref("owner_id", "users.id", index=False),
     Column("fqdn", String(253), nullable=False, unique=True),
     Column("name", String(253), nullable=False, index=True),
     Column("secret_hash", LargeBinary(32), nullable=False, index=True),
@@ -150,6 +195,7 @@ hosts = Table(
     Column("stack", String(63), index=True),  # who declared it
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
+    Index("ix_hosts_owner_id", "owner_id", "fqdn"),
     postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
     sqlite_autoincrement=True,  # what is kept of a host that is gone is never taken for another one's
 )

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.identity.caller import SignInError
+from ddnsd.identity.oidc import ProviderDown
 from ddnsd.registry.errors import (
     Blocked,
     Invalid,
@@ -52,6 +53,7 @@ TYPES = {
     "urn:ddns:not-empty": "Not empty",
     "urn:ddns:pending": "Kept, but not in DNS yet",
     "urn:ddns:name-server": "The name server does not confirm",
+    "urn:ddns:provider": "The identity provider does not answer",
     "urn:ddns:store": "The database cannot be used",
 }
 
@@ -115,6 +117,8 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(503, detail, kind="urn:ddns:pending")
         case NotPublished() | BindError() | NoBind():
             return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+        case ProviderDown():
+            return Problem(503, "Nothing was changed: the identity provider does not answer.", kind="urn:ddns:provider")
         case StoreDown():
             return Problem(503, "Nothing was changed: the database cannot be used.", kind="urn:ddns:store")
     return None

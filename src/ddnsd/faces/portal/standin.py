@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions in memory, until there are those of the store."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from ddnsd.identity.caller import Caller, Kind
+from ddnsd.registry.accounts import SCOPES
+from ddnsd.store import listing
+from ddnsd.store.database import Store
+
+
+@dataclass(frozen=True)
+class MemorySession:
+    """A session."""
+
+    id: int
+    user: Caller
+    csrf: str
+
+
+class MemorySessions:
+    """As `context.Sessions`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sessions: dict[str, MemorySession] = {}
+
+    async def find(self, cookie: str, _source: str | None) -> MemorySession | None:
+        return self._sessions.get(cookie)
+
+    async def begin(self, user_id: int, _method: str, _source: str | None, _agent: str) -> str:
+        user = (await self._store.read(lambda c: listing.page_of_users(c, user_id - 1, 1)))[0]
+        scopes = frozenset(SCOPES if user.admin else {"read", "write"})
+        caller = Caller(Kind.USER, user.name, user.id, user.name, scopes=scopes)
+        cookie = secrets.token_urlsafe(32)
+        session = MemorySession(len(self._sessions), caller, hashlib.sha256(cookie.encode()).hexdigest())
+        self._sessions[cookie] = session
+        return cookie
+
+    async def end(self, session_id: int) -> None:
+        self._sessions = {c: s for c, s in self._sessions.items() if s.id != session_id}

@@ -9,7 +9,7 @@ from ddnsd.faces.portal.pages.status import verdict
 from ddnsd.faces.portal.standing import STATES, standing
 from ddnsd.faces.portal.visit import Access, Visit, get
 from ddnsd.faces.rest.render import Seen
-from ddnsd.store import overview, oversight, queries, requests
+from ddnsd.store import oversight, overview, queries, requests
 from ddnsd.store.overview import View
 
 SIZE = 50

@@ -56,9 +56,7 @@ def routes(portal: Portal) -> list[Route]:
     async def show_all(visit: Visit) -> Response:
         after = _number(visit.query.get("after", ""))
         every = visit.query.get("state") == "all"
-        found = await portal.store.read(
-            lambda c: requests.page(c, after, PAGE + 1, state=None if every else OPEN)
-        )
+        found = await portal.store.read(lambda c: requests.page(c, after, PAGE + 1, state=None if every else OPEN))
         return visit.render(
             "admin/requests.html", requests=found[:PAGE], every=every,
             first=visit.url(after=None) if after else None,

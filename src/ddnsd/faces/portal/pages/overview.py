@@ -31,7 +31,7 @@ def routes(portal: Portal) -> list[Route]:
         view, number = _view(visit), _page(visit)
         seen = Seen(portal.writer)
         part, facets = await portal.store.read(
-            lambda c: (overview.page(c, view, SIZE, (number - 1) * SIZE), overview.facets(c, view.owner_id))
+            lambda c: (overview.page(c, view, SIZE, (number - 1) * SIZE), overview.facets(c, visit.caller.user_id))
         )
         rows = [(host, standing(host, seen.dns(host))) for host in part.hosts]
         has_any = any(facets.domains.values())

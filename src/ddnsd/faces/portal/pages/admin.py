@@ -9,7 +9,7 @@ from ddnsd.faces.portal.pages.status import verdict
 from ddnsd.faces.portal.standing import STATES, standing
 from ddnsd.faces.portal.visit import Access, Visit, get
 from ddnsd.faces.rest.render import Seen
-from ddnsd.store import oversight, overview, queries, requests
+from ddnsd.store import listing, oversight, overview, queries, requests
 from ddnsd.store.overview import View
 
 SIZE = 50
@@ -46,6 +46,13 @@ def routes(portal: Portal) -> list[Route]:
             states=[("", visit.gettext("all")), *((name, visit.gettext(word)) for name, word in STATES.items())],
         )  # fmt: skip
 
+    async def domains(visit: Visit) -> Response:
+        counts = await portal.store.read(listing.host_counts)
+        return visit.render(
+            "admin/domains.html", domains=await portal.domains.all(), counts=counts,
+            zones={zone.name: zone for zone in portal.status.current().zones},
+        )  # fmt: skip
+
     async def groups(visit: Visit) -> Response:
         found = await portal.store.read(lambda c: oversight.groups(c, GROUPS))
         return visit.render("admin/groups.html", groups=found)
@@ -53,6 +60,7 @@ def routes(portal: Portal) -> list[Route]:
     return [
         get("/admin", first, Access.ADMINISTRATOR),
         get("/admin/hosts", hosts, Access.ADMINISTRATOR),
+        get("/admin/domains", domains, Access.ADMINISTRATOR),
         get("/admin/groups", groups, Access.ADMINISTRATOR),
     ]
 

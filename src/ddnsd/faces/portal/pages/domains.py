@@ -42,6 +42,7 @@ def routes(portal: Portal) -> list[Route]:
         return visit.render(
             "domains/show.html", domain=domain, count=count, zone=zones(portal).get(domain.name),
             mine=can(visit.overseer, Action.EDIT, domain),
+            usable=domain.available and can(visit.caller, Action.REGISTER, domain),
         )  # fmt: skip
 
     async def edit(visit: Visit) -> Response:

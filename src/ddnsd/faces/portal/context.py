@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.caller import Caller
+from ddnsd.store import rows
 from ddnsd.zones.watch import Watch
 
 
@@ -34,6 +35,12 @@ class Sessions(Protocol):
 
     async def end(self, session_id: int) -> None:
         """End a session. Raises StoreDown."""
+
+    async def end_all(self, user_id: int, *, but: int | None = None) -> int:
+        """End a user's sessions, but one; answers how many. Raises StoreDown."""
+
+    async def list(self, user_id: int) -> list[rows.Session]:
+        """A user's sessions that have not ended, the last one seen first. Raises StoreDown."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ddnsd.identity.caller import Caller, Kind
 from ddnsd.registry.accounts import SCOPES
-from ddnsd.store import listing
+from ddnsd.store import listing, rows
 from ddnsd.store.database import Store
 
 
@@ -41,3 +41,11 @@ class MemorySessions:
 
     async def end(self, session_id: int) -> None:
         self._sessions = {c: s for c, s in self._sessions.items() if s.id != session_id}
+
+    async def end_all(self, user_id: int, *, but: int | None = None) -> int:
+        kept = {c: s for c, s in self._sessions.items() if s.user.user_id != user_id or s.id == but}
+        ended, self._sessions = len(self._sessions) - len(kept), kept
+        return ended
+
+    async def list(self, user_id: int) -> list[rows.Session]:
+        return []

@@ -32,7 +32,7 @@ def routes(portal: Portal) -> list[Route]:
     async def show(visit: Visit) -> Response:
         view, number = _view(visit), _page(visit)
         seen = Seen(portal.writer)
-        part, facets, asked = await portal.store.read(lambda c: _read(c, view, number))
+        part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, visit.caller.user_id))
         rows = [
             (host, standing(host, seen.dns(host)), portal.contacts.recent(host.id) or asked.get(host.id))
             for host in part.hosts
@@ -46,10 +46,10 @@ def routes(portal: Portal) -> list[Route]:
     return [get("/", first, Access.EVERYBODY), get("/hosts", show)]
 
 
-def _read(connection: Connection, view: View, number: int) -> tuple[Part, Facets, dict[int, Contact]]:
+def _read(connection: Connection, view: View, number: int, owner_id: int) -> tuple[Part, Facets, dict[int, Contact]]:
     part = overview.page(connection, view, SIZE, (number - 1) * SIZE)
     asked = contacts.of(connection, [host.id for host in part.hosts])
-    return part, overview.facets(connection, view.owner_id), asked
+    return part, overview.facets(connection, owner_id), asked
 
 
 def _view(visit: Visit) -> View:

@@ -16,6 +16,7 @@ from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens, Verifier
@@ -56,6 +57,9 @@ class Service:
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
         self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
+        self.passwords = Passwords(
+            self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
+        )
         policy = Policy(
             denied=settings.denied,
             private_addresses=settings.private_addresses,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The portal as a browser without scripts sees it: cookies, forms, redirects."""
 
+import secrets
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,8 +93,9 @@ class Browser:
         return self._follow(path, self.request("POST", path, data=values))
 
     def sign_in(self, token: str) -> None:
-        """Sign in as the token's user."""
-        self.send(self.open("/login"), "/login", token=token)
+        """Sign in as the token's user, who gets a password for it."""
+        name = self.service.get("/api/users/me", token).json()["name"]
+        self.send(self.open("/login"), "/login", name=name, password=password_of(self.service, name))
         assert "__Host-ddns" in self.cookies
 
     def _follow(self, path: str, answer: requests.Response) -> Page:
@@ -103,6 +106,21 @@ class Browser:
             assert not urlsplit(path).netloc, f"leads away to {path}"
             answer = self.request("GET", path)
         raise AssertionError(f"leads round in circles: {path}")
+
+
+_passwords: dict[tuple[Path, str], str] = {}
+
+
+def password_of(service: Service, name: str) -> str:
+    """The password of a user, who gets one at the first call."""
+    if name == "admin":
+        return (service.dir / "admin.password").read_text().strip()
+    key = service.dir, name
+    if key not in _passwords:
+        password = secrets.token_urlsafe(16)
+        service.cli("user", "password", name, stdin=password + "\n")
+        _passwords[key] = password
+    return _passwords[key]
 
 
 class _Reader(HTMLParser):

@@ -30,13 +30,14 @@ from starlette.routing import Route
 
 from ddnsd.faces.author import author
 from ddnsd.faces.portal import flash, refusals, texts
-from ddnsd.faces.portal.context import Portal, Session
+from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.i18n import Language, choose
 from ddnsd.identity.caller import Caller
+from ddnsd.identity.sessions import COOKIE as SESSION_COOKIE
+from ddnsd.identity.sessions import Session
 from ddnsd.store.database import StoreDown
 from ddnsd.store.history import Author
 
-SESSION_COOKIE = "__Host-ddns"
 LANGUAGE_COOKIE = "ddns-language"
 BODY_LIMIT = 64 * 1024
 FORM = "application/x-www-form-urlencoded"

@@ -92,3 +92,37 @@ def look(service: Service, browser: Chromium, paths: list[str], mode: str, cooki
 def _console(wrong: list[str], url: str, kind: str, text: str) -> None:
     if kind in ("error", "warning") and "404 (Not Found)" not in text:
         wrong.append(f"{url}: {text}")
+
+
+# ---- domains and administration
+
+GOVERNED = [
+    "/domains", "/domains/new", "/domains/ask", f"/domains/{DOMAIN}", "/domains/lab.example.org",
+    f"/domains/{DOMAIN}/edit", "/tokens", "/keys", "/status", "/admin", "/admin/users", "/admin/users/new",
+    "/admin/user/carol", "/admin/hosts", "/admin/domains", "/admin/groups", "/admin/requests", "/admin/requests/1",
+    "/admin/deny", "/admin/events", "/help/start", "/help/clients", "/help/nat", "/help/own-domain", "/help/ports",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def governing(service: Service, furnished: Browser) -> Browser:
+    """The administrator, where there is something of everything."""
+    carol = service.user("carol")
+    calls = [
+        (carol, "/api/domain-requests", {"name": "project.example.org", "reason": "For the machines of the project."}),
+        (None, "/api/domains", {"name": "lab.example.org", "owner": "carol", "group": "urn:example:vo:lab"}),
+        (None, "/api/deny", {"kind": "network", "value": "198.51.100.0/24", "comment": "A scanner"}),
+        (None, "/api/tokens", {"name": "pipeline", "hosts": ["web-*.dyn.example.org"]}),
+        (None, "/api/keys", {"name": "router", "hosts": [HOST, "vm-7.dyn.example.org"]}),
+    ]
+    for token, path, body in calls:
+        answer = service.request("POST", path, token or service.admin_token, json=body)
+        assert answer.status_code == 201, answer.text
+    return furnished
+
+
+@pytest.mark.parametrize("mode", chromium.MODES)
+def test_pages_of_domains_and_administration(
+    service: Service, browser: Chromium, governing: Browser, mode: str
+) -> None:
+    look(service, browser, GOVERNED, mode, governing.cookies, "admin")

@@ -18,7 +18,8 @@ HOST = "www.dyn.example.org"
 PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domains/nothing/at/all"]
 SIGNED_IN = [
     "/", "/?q=nothing-like-it", "/hosts/new", f"/hosts/{HOST}", "/hosts/blocked.dyn.example.org",
-    f"/hosts/{HOST}/edit", f"/hosts/{HOST}/configuration", "/tokens", "/tokens/new", "/keys", "/keys/new",
+    f"/hosts/{HOST}/edit", f"/hosts/{HOST}/history", f"/hosts/{HOST}/configuration", "/tokens", "/tokens/new", "/keys",
+    "/keys/new", "/account",
 ]  # fmt: skip
 
 
@@ -57,6 +58,10 @@ def test_public_pages(service: Service, browser: Chromium, furnished: Browser, m
 @pytest.mark.parametrize("mode", chromium.MODES)
 def test_pages_of_who_has_signed_in(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
     look(service, browser, SIGNED_IN, mode, furnished.cookies, "in")
+
+
+def test_long_german_words_fit(service: Service, browser: Chromium, furnished: Browser) -> None:
+    look(service, browser, SIGNED_IN, "narrow-light", furnished.cookies | {"ddns-language": "de"}, "german")
 
 
 @pytest.mark.parametrize("mode", ["wide-light", "narrow-dark"])

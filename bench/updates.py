@@ -22,9 +22,9 @@ TEXT = f"""\
 {CONNECTIONS} kept connections, one request in flight on each, Basic credentials, {HOSTS} hosts. *Changed*: every
 request gives its host an address that it never had; `good` says that it is durable and acknowledged by BIND.
 *Unchanged*: every request repeats its host's address; the last contact of each host, written some seconds
-later by one statement for all hosts, is no write of theirs. *BIND alone*: UPDATE messages of one record (delete the A RRset,
-add one) for a zone of its own on the same running `named`, signed with hmac-sha256 ahead of the clock, over kept TCP
-connections with 64 in flight; of {", ".join(WAYS)} (connections × messages) the best of each round counts."""
+later by one statement for all hosts, is no write of theirs. *BIND alone*: UPDATE messages of one record (delete the A
+RRset, add one) for a zone of its own on the same running `named`, signed with hmac-sha256 ahead of the clock, over kept
+TCP connections with 64 in flight; of {", ".join(WAYS)} (connections × messages) the best of each round counts."""
 
 
 @dataclass

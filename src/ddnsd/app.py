@@ -14,8 +14,10 @@ from ddnsd.faces.dyndns import Agents, UpdateWords, answered
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
+from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens, Verifier
@@ -68,6 +70,9 @@ class Service:
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
         self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
+        passwords = Passwords(
+            self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
+        )
         policy = Policy(
             denied=settings.denied,
             private_addresses=settings.private_addresses,
@@ -77,8 +82,8 @@ class Service:
         )
         self.denials = Denials(self.store, policy.deny)
         guard = Guard(settings.signin_failures, enabled=settings.rules)
-        self.members = Members(self.store)
-        self._http, self.flows, access_tokens = _openid(settings, self.members, guard)
+        members = Members(self.store)
+        self._http, flows, access_tokens = _openid(settings, members, guard)
         signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
@@ -105,7 +110,11 @@ class Service:
             self.denials, self.status, RelatedNames(self.store, self.writer, policy),
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
-        below = {"/api": _api(context)} | _portal(context, self.watch, settings)
+        portal = Portal(
+            **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
+            flows=flows, base_url=settings.base_url,
+        )  # fmt: skip
+        below = {"/api": _api(context)} | _portal(portal)
         self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -175,13 +184,10 @@ def _api(context: Context) -> Application:
     return app.build(context)
 
 
-def _portal(context: Context, watch: Watch, settings: Settings) -> dict[str, Application]:
-    from ddnsd.faces.portal import app, standin  # here: as above
-    from ddnsd.faces.portal import context as portal
+def _portal(portal: Portal) -> dict[str, Application]:
+    from ddnsd.faces.portal import app  # here: as above
 
-    sessions = standin.MemorySessions(context.store)
-    pages = app.build(portal.Portal(**vars(context), watch=watch, sessions=sessions, base_url=settings.base_url))
-    return dict.fromkeys(app.PATHS, pages)
+    return dict.fromkeys(app.PATHS, app.build(portal))
 
 
 def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:

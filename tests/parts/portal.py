@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The portal as a browser without scripts sees it: cookies, forms, redirects."""
 
+import secrets
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from argon2 import PasswordHasher
 
+from ddnsd.identity.secrets import digest
+from ddnsd.identity.sessions import PASSWORD
+from ddnsd.store import queries, sessions
+from ddnsd.store.sqlite import engine_of
 from parts.service import Service
 
 
@@ -91,9 +100,19 @@ class Browser:
         return self._follow(path, self.request("POST", path, data=values))
 
     def sign_in(self, token: str) -> None:
-        """Sign in as the token's user."""
-        self.send(self.open("/login"), "/login", token=token)
+        """Sign in as the token's user, who gets a password for it."""
+        name = self.service.get("/api/users/me", token).json()["name"]
+        self.send(self.open("/login"), "/login", name=name, password=password_of(self.service, name))
         assert "__Host-ddns" in self.cookies
+
+    def enter(self, name: str) -> None:
+        """Be signed in as this user, as if they had done so just now: for tests of something else."""
+        cookie = secrets.token_urlsafe(32)
+        with engine_of(self.service.dir / "ddnsd.db").begin() as connection:
+            user = queries.user(connection, name)
+            assert user is not None
+            sessions.add(connection, user.id, digest(cookie), PASSWORD, None, "")
+        self.cookies["__Host-ddns"] = cookie
 
     def _follow(self, path: str, answer: requests.Response) -> Page:
         for _ in range(5):
@@ -103,6 +122,23 @@ class Browser:
             assert not urlsplit(path).netloc, f"leads away to {path}"
             answer = self.request("GET", path)
         raise AssertionError(f"leads round in circles: {path}")
+
+
+_passwords: dict[tuple[Path, str], str] = {}
+
+
+def password_of(service: Service, name: str) -> str:
+    """The password of a user, who gets one at the first call."""
+    if name == "admin":
+        return (service.dir / "admin.password").read_text().strip()
+    key = service.dir, name
+    if key not in _passwords:
+        _passwords[key] = secrets.token_urlsafe(16)
+        # `ddnsd user password` does the same, and starts anew for each: that is a second of the processor's time
+        hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(_passwords[key])
+        with closing(sqlite3.connect(service.dir / "ddnsd.db", timeout=10)) as store, store:
+            store.execute("INSERT INTO passwords SELECT id, ?, 0 FROM users WHERE name = ?", (hashed, name))
+    return _passwords[key]
 
 
 class _Reader(HTMLParser):

@@ -93,11 +93,12 @@ class Service:
                 self.process.kill()
                 raise
 
-    def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *args: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run another `ddnsd` command with the same settings."""
         return subprocess.run(
             [sys.executable, "-m", "ddnsd", *args],
             env=self.env,
+            input=stdin,
             capture_output=True,
             text=True,
             check=check,

@@ -122,6 +122,11 @@ class Sessions:
             raise
 
 
+def proof(csrf: str, purpose: str) -> str:
+    """What a link of a page carries to show where it is from, and that lets it do nothing else."""
+    return hmac.new(csrf.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
 def csrf_of(cookie: str) -> str:
     """What proves that a form is from a page of the cookie's browser."""
     return hmac.new(cookie.encode(), b"form", hashlib.sha256).hexdigest()

@@ -144,7 +144,7 @@ class Hosts:
 
         await self._store.transact(work)
 
-    async def lift_flag(self, host: Host, actor: str, source: str | None, expect: Callable[[Host], None]) -> None:
+    async def lift_flag(self, host: Host, author: Author, expect: Callable[[Host], None]) -> None:
         """Take updates of a host again that was flagged for its rate of them; a block stays.
 
         `expect` is called with the row just before, and may raise. Raises NoHost, Blocked, StoreDown.
@@ -158,8 +158,12 @@ class Hosts:
             if current.abuse_blocked:
                 raise Blocked
             if current.abuse:
-                queries.set_host(connection, host.id, abuse=False, client_faults=0)
-                queries.add_event(connection, actor, "host.unflag", host.fqdn, source, None, owner_id=host.owner_id)
+                values = {"abuse": False, "client_faults": 0}
+                queries.set_host(connection, host.id, **values)
+                queries.add_event(
+                    connection, author.actor, "host.unflag", host.fqdn, author.source, None, owner_id=host.owner_id
+                )  # fmt: skip
+                record.edited(connection, current, values, author)
 
         await self._store.transact(work)
 

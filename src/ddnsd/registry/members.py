@@ -78,7 +78,7 @@ def link(connection: Connection, user_id: int, somebody: Presented, source: str 
     """Give a user one more identity; nothing happens when it is theirs. Raises Taken."""
     found = members.known(connection, somebody.issuer, somebody.subject)
     if found is not None and found.user_id != user_id:
-        raise Taken(identity="somebody else signs in with this identity")
+        raise Taken(identity="Somebody else signs in with this identity.")
     if found is None:
         _add(connection, user_id, queries.user_name(connection, user_id), somebody, source)
         found = members.known(connection, somebody.issuer, somebody.subject)
@@ -93,7 +93,7 @@ def unlink(connection: Connection, user_id: int, identity_id: int, source: str |
     if gone is None:
         raise Invalid(identity="there is no such identity")
     if len(held) == 1 and not members.has_password(connection, user_id):
-        raise Invalid(identity="it is the only way to sign in: add another one first")
+        raise Invalid(identity="It is the only way to sign in: add another one first.")
     members.delete_identity(connection, user_id, identity_id)
     name = queries.user_name(connection, user_id)
     queries.add_event(
@@ -143,7 +143,7 @@ def _add(connection: Connection, user_id: int, name: str, somebody: Presented, s
     try:
         members.add_identity(connection, user_id, somebody)
     except IntegrityError:
-        raise Taken(identity="somebody else signs in with this identity") from None
+        raise Taken(identity="Somebody else signs in with this identity.") from None
     detail = _shown(somebody.issuer, somebody.label)
     queries.add_event(connection, name, "identity.add", name, source, detail, owner_id=user_id)
 

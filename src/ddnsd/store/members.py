@@ -131,11 +131,6 @@ def members_of(connection: Connection, group: str) -> list[str]:
 # ---- passwords
 
 
-def password(connection: Connection, user_id: int) -> str | None:
-    """The hash of a user's password."""
-    return connection.scalar(select(passwords.c.hash).where(passwords.c.user_id == user_id))
-
-
 def password_of(connection: Connection, name: str) -> tuple[int, str] | None:
     """Id and password hash of an active user of that name who has a password."""
     query = select(users.c.id, passwords.c.hash).join_from(users, passwords).where(users.c.name == name, users.c.active)
@@ -148,6 +143,12 @@ def set_password(connection: Connection, user_id: int, hashed: str) -> None:
     values = {"hash": hashed, "changed": queries.now()}
     if not connection.execute(update(passwords).where(passwords.c.user_id == user_id).values(**values)).rowcount:
         connection.execute(insert(passwords).values(user_id=user_id, **values))
+
+
+def renew_password(connection: Connection, user_id: int, before: str, after: str) -> None:
+    """Keep a stronger hash of the same password, unless it was changed meanwhile."""
+    same = passwords.c.user_id == user_id, passwords.c.hash == before
+    connection.execute(update(passwords).where(*same).values(hash=after))
 
 
 def delete_password(connection: Connection, user_id: int) -> bool:

@@ -2,7 +2,6 @@
 """The ASGI application of the portal."""
 
 import importlib.metadata
-from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -13,7 +12,25 @@ from starlette.responses import Response
 from ddnsd.faces.http import Application, Message, Receive, Scope, Send
 from ddnsd.faces.portal import refusals, render
 from ddnsd.faces.portal.context import Portal
-from ddnsd.faces.portal.pages import configurations, host, hosts, keys, language, overview, signin, tokens
+from ddnsd.faces.portal.pages import (
+    account,
+    admin,
+    asking,
+    configurations,
+    deny,
+    domains,
+    events,
+    host,
+    hosts,
+    keys,
+    language,
+    overview,
+    signin,
+    status,
+    tokens,
+    users,
+    zones,
+)
 from ddnsd.faces.portal.pages import help as help_pages
 from ddnsd.faces.portal.static import Static
 from ddnsd.faces.portal.visit import arrive, stranger
@@ -25,7 +42,8 @@ PATHS = ("/", "/hosts", "/domains", "/tokens", "/keys", "/account", "/admin", "/
          "/static")  # fmt: skip
 """Beginnings of the paths that are the portal's."""
 
-MODULES = (overview, hosts, configurations, host, tokens, keys, help_pages, signin, language)
+MODULES = (overview, hosts, configurations, host, zones, asking, domains, tokens, keys, account, admin, users, deny,
+           events, status, help_pages, signin, language)  # fmt: skip
 
 
 def build(portal: Portal) -> Application:
@@ -36,7 +54,15 @@ def build(portal: Portal) -> Application:
     app.router.redirect_slashes = False
     app.state.portal = portal
     app.state.environments = render.environments(static, version=VERSION, base_url=portal.base_url)
-    return Hardened(app, _policy(portal.form_targets))
+    return Hardened(app, POLICY)
+
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'", "style-src 'self'", "script-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+        "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
+    )
+)  # fmt: skip
 
 
 class Hardened:
@@ -62,15 +88,6 @@ class Hardened:
             await send(message)
 
         await self._app({**scope, "path": scope["path"] or "/"}, receive, hardened)
-
-
-def _policy(form_targets: Sequence[str]) -> str:
-    return "; ".join(
-        (
-            "default-src 'none'", "style-src 'self'", "script-src 'self'", "img-src 'self' data:", "connect-src 'self'",
-            " ".join(("form-action 'self'", *form_targets)), "frame-ancestors 'none'", "base-uri 'none'",
-        )
-    )  # fmt: skip
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -18,6 +18,8 @@ _SAID = [
     N_("Ensure this value has at most 255 characters."),
     N_("This has characters that cannot be shown."),
     N_("Give seconds, from 1 to 86400."),
+    N_("Somebody else signs in with this identity."),
+    N_("It is the only way to sign in: add another one first."),
 ]
 
 _WITH_VALUES = {

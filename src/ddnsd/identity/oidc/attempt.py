@@ -48,7 +48,8 @@ class Attempt:
     def from_cookie(cls, value: str | None) -> "Attempt | None":
         """The attempt in a cookie; None when there is none, it is over, or it is none of ours."""
         try:
-            content = json.loads(urlsafe_b64decode((value or "")[:LONGEST]))
+            text = (value or "")[:LONGEST]
+            content = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             attempt = cls(**{field.name: content[field.name] for field in fields(cls)})
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
@@ -61,7 +62,7 @@ class Attempt:
 
     def to_cookie(self) -> str:
         """The cookie's value."""
-        return urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode()
+        return urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode().rstrip("=")
 
     @property
     def state(self) -> str:

@@ -52,6 +52,8 @@ class Client:
         status, content = await self._post(
             "introspection_endpoint", {"token": token, "token_type_hint": "access_token"}
         )
+        if status == 400:  # to the provider it is not even a token
+            return {"active": False}
         if status != 200:
             raise ProviderDown(f"{self.provider.name}: introspection is refused with status {status}")
         return content

@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +151,3 @@ def new_key(kind: str = "RSA") -> Key:
     key.ensure_kid()
     content = key.as_dict(private=True) | {"use": "sig", "alg": "RS256" if kind == "RSA" else "ES256"}
     return type(key).import_key(content)
-
-
-def browser() -> requests.Session:
-    """It keeps cookies, and sends secure ones to this machine as browsers do."""
-    session = requests.Session()
-    session.cookies.set_policy(DefaultCookiePolicy(secure_protocols=("http", "https")))
-    return session

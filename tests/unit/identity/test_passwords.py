@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Passwords: whom they let in, how often one may try, and which are none."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import select
+
+from ddnsd.identity import passwords
+from ddnsd.identity.caller import BadCredentials
+from ddnsd.identity.passwords import Locked, Passwords
+from ddnsd.registry import accounts
+from ddnsd.registry import members as registry_members
+from ddnsd.store import migrate, tables
+from ddnsd.store.sqlite import SqliteStore
+
+RIGHT = "correct horse battery"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    url = f"sqlite:///{tmp_path}/ddnsd.db"
+    await migrate.upgrade(url)
+    opened = SqliteStore(url)
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(RIGHT)
+    for name in ("alice", "bob"):
+        await opened.transact(lambda c, name=name: accounts.add_user(c, name))
+    await opened.transact(lambda c: registry_members.set_password(c, "alice", weak))
+    yield opened
+    await opened.close()
+
+
+async def test_the_right_one_lets_in(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    for _ in range(2):
+        assert await found.check(" alice ", RIGHT, "192.0.2.1") == 1
+    kept = await store.read(lambda c: c.scalar(select(tables.passwords.c.hash)))
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # renewed as strong as new ones
+    await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False}))
+    with pytest.raises(BadCredentials):
+        await found.check("alice", RIGHT, None)
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "carol", "", "x" * 151, "a\0b", "Alice"])
+async def test_others_do_not(store: SqliteStore, name: str) -> None:
+    found = Passwords(store, 3)
+    for password in ("", "wrong", RIGHT + " ", RIGHT.upper(), "x" * 300) + ((RIGHT,) if name != "alice" else ()):
+        with pytest.raises(BadCredentials):
+            await found.check(name, password, f"192.0.2.{len(password) % 250}")
+
+
+async def test_one_may_try_so_often(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    for _ in range(3):
+        with pytest.raises(BadCredentials):
+            await found.check("alice", "wrong", "192.0.2.1")
+    with pytest.raises(Locked):
+        await found.check("alice", RIGHT, "192.0.2.1")
+    assert await found.check("alice", RIGHT, "192.0.2.2") == 1
+    for number in range(3 * passwords.NAMES_PER_SOURCE):
+        with pytest.raises(BadCredentials):
+            await found.check(f"nobody{number}", "wrong", "192.0.2.2")
+    with pytest.raises(Locked):
+        await found.check("alice", RIGHT, "192.0.2.2")
+
+
+async def test_they_can_be_switched_off(store: SqliteStore) -> None:
+    with pytest.raises(BadCredentials):
+        await Passwords(store, 3, enabled=False).check("alice", RIGHT, None)
+
+
+async def test_however_it_is_typed(store: SqliteStore) -> None:
+    composed, decomposed = "Pass\u00ebwort f\u00fcr alle", "Passe\u0308wort fu\u0308r alle"
+    await store.transact(lambda c: registry_members.set_password(c, "bob", passwords.hashed(composed)))
+    assert await Passwords(store, 3).check("bob", decomposed, None) == 2
+    assert passwords.same(composed, decomposed)
+    assert not passwords.same(composed, composed.upper())
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("short", passwords.TOO_SHORT), ("x" * 257, passwords.TOO_LONG), ("a" * 20, passwords.TOO_SIMPLE),
+        ("abababababab", passwords.TOO_SIMPLE), ("alicealicealice", passwords.TOO_SIMPLE), (RIGHT, None),
+        ("Zwölf Zeichen", None),
+    ],
+)  # fmt: skip
+def test_passwords_that_are_none(password: str, reason: str | None) -> None:
+    assert passwords.problem(password, "alice") == reason

@@ -46,6 +46,14 @@ def aged(connection: Connection, days: float, number: int) -> None:
     rows["enrolments"] = {
         "host_id": number, "user_id": 1, "token_hash": octets, "replaces": octets, "expires": then + DAY
     }  # fmt: skip
+    rows["sessions"] = {
+        "user_id": 1,
+        "hash": octets,
+        "method": "",
+        "agent": str(number),
+        "created": then,
+        "last_seen": then,
+    }
     for table, values in rows.items():
         connection.execute(insert(tables.metadata.tables[table]).values(**values))
 
@@ -57,6 +65,11 @@ def prepare(connection: Connection) -> None:
     connection.execute(insert(tables.tokens).values(**values))
     waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
     connection.execute(insert(tables.removals).values(**waiting))
+    moment = queries.now()
+    for agent, began, seen in (("used", 6.9, 0), ("idle", 1, 0.4), ("long", 7.1, 0)):
+        times = {"created": moment - int(began * DAY), "last_seen": moment - int(seen * DAY)}
+        session = {"user_id": 1, "hash": agent.encode() * 8, "method": "", "agent": agent, **times}
+        connection.execute(insert(tables.sessions).values(**session))
     for number, days in enumerate((0.9, 29, 31, 399, 401)):
         aged(connection, days, number)
 
@@ -67,6 +80,7 @@ def left(connection: Connection) -> dict[str, list[Any]]:
         "removals": sorted(connection.scalars(select(tables.removals.c.fqdn))),
         "answers": [str(n) for n in numbers],
         "enrolments": sorted(connection.scalars(select(tables.enrolments.c.host_id))),
+        "sessions": sorted(connection.scalars(select(tables.sessions.c.agent))),
         "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
         "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
     }
@@ -83,6 +97,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "remembered removals: 3 removed",
         "answers to repeated calls: 4 removed",
         "expired tokens: 3 removed",
+        "ended sessions: 7 removed",
         "expired enrolments: 4 removed",
         "events: 1 removed",
     ]
@@ -90,6 +105,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "removals": ["n0.example.org", "n1.example.org", "waiting.example.org"],
         "answers": ["0"],
         "enrolments": [0],
+        "sessions": ["used"],
         "tokens": ["lasting", "t0", "t1"],
         "events": ["n0", "n1", "n2", "n3"],
     }

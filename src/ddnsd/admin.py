@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ddnsd.registry import names, updates
+from ddnsd.registry import names, record, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries, tables
 from ddnsd.store.database import StoreDown, open_store
+from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
@@ -98,6 +99,7 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
     """Change columns of a host. Raises NoHost."""
     host = _host(connection, fqdn)
     queries.set_host(connection, host.id, **columns)
+    record.edited(connection, host, columns, SERVICE)
     queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)), owner_id=host.owner_id)
     queries.wish_again(connection, [host.id])
 

@@ -5,12 +5,12 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
-from ddnsd.faces.dyndns import Agents, UpdateWords
+from ddnsd.faces.dyndns import Agents, UpdateWords, answered
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
@@ -21,6 +21,10 @@ from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.tokens import LocalTokens, Verifier
+from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
+from ddnsd.registry.contacts import Contacts
+from ddnsd.registry.denials import SECONDS as DENY_SECONDS
+from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
@@ -28,14 +32,21 @@ from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.members import Members
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.requests import Requests
+from ddnsd.registry.status import SECONDS as STATUS_SECONDS
+from ddnsd.registry.status import Status
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.store.database import open_store
 from ddnsd.store.lookup import Lookups
+from ddnsd.store.trimming import SECONDS as TRIM_SECONDS
+from ddnsd.store.trimming import Trimmer
 from ddnsd.systemd import Unit
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.secondaries import SECONDS as SECONDARY_SECONDS
+from ddnsd.zones.secondaries import Secondaries
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
 
@@ -68,16 +79,21 @@ class Service:
             nochg_per_hour=settings.nochg_per_hour if settings.rules else None,
             reserved=frozenset({_host_of(settings.base_url)}),
         )
+        self.denials = Denials(self.store, policy.deny)
         guard = Guard(settings.signin_failures, enabled=settings.rules)
         members = Members(self.store)
         self._http, flows, access_tokens = _openid(settings, members, guard)
         signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
+        self.secondaries = Secondaries(self.writer, settings.followers)
+        self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
+        self.contacts, self.trimmer = Contacts(self.store), Trimmer(self.store)
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
-                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status
+                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status,
+                also=policy.deny,
             ),
-            offline=settings.offline, query_credentials=settings.query_credentials,
+            self.contacts, offline=settings.offline, query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
         hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
@@ -86,10 +102,11 @@ class Service:
             base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
+        zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
-            domains, Zones(self.store, settings.bind, settings.primary, self._take_up_domains),
-            Enrolments(self.store), guard,
+            domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
+            self.denials, self.status,
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
         portal = Portal(
@@ -102,9 +119,19 @@ class Service:
 
     async def start(self) -> None:
         """Begin to write and to watch. Raises StoreDown."""
+        await self.denials.refresh()
         await self.writer.start()
         await self.watch.start()
-        self._tasks.append(asyncio.create_task(self._record_use()))
+        for seconds, work, what in (
+            (USE_SECONDS, self.tokens.record_use, "use of tokens"),
+            (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
+            (CONTACT_SECONDS, self.contacts.write, "contacts"),
+            (TRIM_SECONDS, self.trimmer.run, "trimming of histories"),
+            (DENY_SECONDS, self.denials.refresh, "deny lists"),
+            (STATUS_SECONDS, self.status.look, "status"),
+            (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
+        ):
+            self._tasks.append(asyncio.create_task(_repeat(seconds, work, what)))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -112,7 +139,9 @@ class Service:
             task.cancel()
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
-        await self._write_use()
+        await survive(self.tokens.record_use, "use of tokens")
+        await survive(self.sessions.record_seen, "use of sessions")
+        await survive(self.contacts.write, "contacts")
         if self._http is not None:
             await self._http.close()
         await self.store.close()
@@ -125,14 +154,11 @@ class Service:
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
 
-    async def _record_use(self) -> None:
-        while True:
-            await asyncio.sleep(USE_SECONDS)
-            await self._write_use()
 
-    async def _write_use(self) -> None:
-        await survive(self.tokens.record_use, "use of tokens")
-        await survive(self.sessions.record_seen, "use of sessions")
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await survive(work, what)
 
 
 def _openid(

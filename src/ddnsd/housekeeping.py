@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from ddnsd import admin
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
-from ddnsd.store import answers, queries, sessions, upkeep
+from ddnsd.store import answers, contacts, history, queries, sessions, upkeep
 from ddnsd.store.database import Store
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -57,8 +57,17 @@ def _steps(settings: Settings, moment: int) -> Iterator[tuple[str, Step]]:
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
     yield "ended sessions", lambda c: sessions.forget_ended(c, idle, begun, PART)
     yield "expired enrolments", lambda c: upkeep.forget_enrolments(c, moment, PART)
+    yield "entries of long histories", _trim
+    yield "histories of hosts that are gone", lambda c: history.forget_strangers(c, PART)
+    yield "contacts of hosts that are gone", lambda c: contacts.forget_strangers(c, PART)
     if settings.event_days:
         yield "events", lambda c: upkeep.forget_events(c, ago(settings.event_days), PART)
+        yield "old entries of histories", lambda c: history.forget(c, ago(settings.event_days), PART)
+
+
+def _trim(connection: Connection) -> int:
+    crowded = history.crowded(connection)[:1]
+    return sum(history.trim(connection, host_id, PART) for host_id in crowded)
 
 
 async def _all(store: Store, step: Step) -> int:

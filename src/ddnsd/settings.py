@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         "", description="TSIG key, by its name in named.conf, that transfers every provisioned zone"
     )
     catalog_zone: str = Field("", description="catalog zone (RFC 9432) of the provisioned zones, for secondaries")
+    secondaries: Words = Field(
+        (), description="ADDRESS[:PORT] of the name servers that follow by transfer, whose serials the status shows"
+    )
     ttl: int = Field(60, ge=1, le=86400, description="TTL of records in seconds, unless domain or host says otherwise")
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
     trusted_proxies: Words = Field(
@@ -104,7 +107,9 @@ class Settings(BaseSettings):
         (), description="OpenID Connect providers: tables of the TOML file, or JSON; see identity.md"
     )
     oidc_secrets: Secrets = Field({}, description='client secrets by the providers\' names, as JSON: {"egi": "…"}')
-    event_days: int = Field(400, ge=0, description="days that `housekeeping` leaves the audit trail; 0: all of it")
+    event_days: int = Field(
+        400, ge=0, description="days of audit trail and histories that `housekeeping` leaves; 0: all"
+    )
     log_level: str = Field("info", description="debug, info, warning or error")
 
     @field_validator("http", "dns", "primary")
@@ -116,6 +121,11 @@ class Settings(BaseSettings):
     @classmethod
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Endpoint.from_text(v)) for v in value)
+
+    @field_validator("secondaries")
+    @classmethod
+    def _name_server_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Endpoint.from_text(v, 53)) for v in value)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -210,6 +220,11 @@ class Settings(BaseSettings):
     def unix_proxy(self) -> bool:
         """Whether who connects to a Unix socket is a proxy of ours."""
         return UNIX in self.trusted_proxies
+
+    @property
+    def followers(self) -> tuple[Endpoint, ...]:
+        """The secondaries."""
+        return tuple(Endpoint.from_text(v, 53) for v in self.secondaries)
 
     @property
     def providers(self) -> tuple[Provider, ...]:

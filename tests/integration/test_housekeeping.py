@@ -12,7 +12,7 @@ from parts.service import Service, dev
 from sqlalchemy import Connection, insert, select
 
 from ddnsd import admin
-from ddnsd.store import queries, tables
+from ddnsd.store import history, queries, tables
 
 DAY = 86_400 * 1_000_000
 
@@ -54,6 +54,8 @@ def aged(connection: Connection, days: float, number: int) -> None:
         "created": then,
         "last_seen": then,
     }
+    entry = {"owner_id": 1, "kind": "update", "actor": f"n{number}", "via": "host"}
+    rows["history"] = entry | {"host_id": number, "at": then}
     for table, values in rows.items():
         connection.execute(insert(tables.metadata.tables[table]).values(**values))
 
@@ -72,6 +74,10 @@ def prepare(connection: Connection) -> None:
         connection.execute(insert(tables.sessions).values(**session))
     for number, days in enumerate((0.9, 29, 31, 399, 401)):
         aged(connection, days, number)
+    stranger = {"host_id": 99, "owner_id": 1, "kind": "update", "actor": "gone", "via": "host", "at": queries.now()}
+    connection.execute(insert(tables.history), [stranger] * 2)
+    for number in (0, 99):
+        connection.execute(insert(tables.contacts).values(host_id=number, at=1, word="good"))
 
 
 def left(connection: Connection) -> dict[str, list[Any]]:
@@ -82,6 +88,8 @@ def left(connection: Connection) -> dict[str, list[Any]]:
         "enrolments": sorted(connection.scalars(select(tables.enrolments.c.host_id))),
         "sessions": sorted(connection.scalars(select(tables.sessions.c.agent))),
         "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
+        "history": sorted(connection.scalars(select(tables.history.c.actor))),
+        "contacts": sorted(connection.scalars(select(tables.contacts.c.host_id))),
         "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
     }
 
@@ -99,7 +107,10 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "expired tokens: 3 removed",
         "ended sessions: 7 removed",
         "expired enrolments: 4 removed",
+        "histories of hosts that are gone: 2 removed",
+        "contacts of hosts that are gone: 1 removed",
         "events: 1 removed",
+        "old entries of histories: 1 removed",
     ]
     remaining = {
         "removals": ["n0.example.org", "n1.example.org", "waiting.example.org"],
@@ -107,6 +118,8 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "enrolments": [0],
         "sessions": ["used"],
         "tokens": ["lasting", "t0", "t1"],
+        "history": ["n0", "n1", "n2", "n3"],
+        "contacts": [0],
         "events": ["n0", "n1", "n2", "n3"],
     }
     assert await admin.with_store(url(service), left) == remaining
@@ -121,7 +134,7 @@ async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
     service.settings["DDNSD_EVENT_DAYS"] = "0"
     assert "events" not in service.cli("housekeeping").stdout
     service.settings["DDNSD_EVENT_DAYS"] = "30"
-    assert service.cli("housekeeping").stdout == "events: 3 removed\n"
+    assert service.cli("housekeeping").stdout == "events: 3 removed\nold entries of histories: 3 removed\n"
     assert service.cli("housekeeping").stdout == ""
 
 
@@ -132,6 +145,22 @@ async def test_many_rows(service: Service) -> None:
 
     await admin.with_store(url(service), fill)
     assert service.cli("housekeeping").stdout == "events: 1203 removed\n"
+
+
+async def test_long_histories(service: Service) -> None:
+    def fill(connection: Connection) -> None:
+        prepare(connection)
+        entry = {"owner_id": 1, "kind": "update", "actor": "alice", "via": "host", "at": queries.now()}
+        connection.execute(
+            insert(tables.history), [entry | {"host_id": n} for n in (0, 1) for _ in range(2100 // (n + 1))]
+        )
+
+    def counts(connection: Connection) -> list[int]:
+        return [len(history.page(connection, host_id, 5000)) for host_id in (0, 1)]
+
+    await admin.with_store(url(service), fill)
+    assert "entries of long histories: 1152 removed\n" in service.cli("housekeeping").stdout
+    assert await admin.with_store(url(service), counts) == [1000, 1000]
 
 
 def test_without_a_schema(tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from argon2 import PasswordHasher
 
+from ddnsd.identity.secrets import digest
+from ddnsd.identity.sessions import PASSWORD
+from ddnsd.store import queries, sessions
+from ddnsd.store.sqlite import engine_of
 from parts.service import Service
 
 
@@ -100,6 +104,15 @@ class Browser:
         name = self.service.get("/api/users/me", token).json()["name"]
         self.send(self.open("/login"), "/login", name=name, password=password_of(self.service, name))
         assert "__Host-ddns" in self.cookies
+
+    def enter(self, name: str) -> None:
+        """Be signed in as this user, as if they had done so just now: for tests of something else."""
+        cookie = secrets.token_urlsafe(32)
+        with engine_of(self.service.dir / "ddnsd.db").begin() as connection:
+            user = queries.user(connection, name)
+            assert user is not None
+            sessions.add(connection, user.id, digest(cookie), PASSWORD, None, "")
+        self.cookies["__Host-ddns"] = cookie
 
     def _follow(self, path: str, answer: requests.Response) -> Page:
         for _ in range(5):

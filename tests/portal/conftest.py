@@ -19,7 +19,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def admin(service: Service) -> Browser:
     """The administrator's browser."""
     browser = Browser(service)
-    browser.sign_in(service.admin_token)
+    browser.enter("admin")
     return browser
 
 
@@ -34,8 +34,10 @@ def new_user(service: Service, _numbers: Iterator[int]) -> Callable[[], tuple[st
 
     def make() -> tuple[str, Browser]:
         name = f"user{next(_numbers)}"
+        made = service.request("POST", "/api/users", service.admin_token, json={"name": name})
+        assert made.status_code == 201, made.text
         browser = Browser(service)
-        browser.sign_in(service.user(name))
+        browser.enter(name)
         return name, browser
 
     return make

@@ -46,7 +46,7 @@ class LocalTokens:
         return Caller(
             Kind.USER, row.user, row.user_id, row.user, scopes=scopes if row.admin else scopes - {"admin"},
             domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), groups=groups_of(row.groups),
-            token_id=row.id,
+            token_id=row.id, means=row.name,
         )  # fmt: skip
 
     async def record_use(self) -> None:

@@ -4,6 +4,8 @@
 RegistryError
   InvalidAddress      an address that does not parse or that no host may have
   DeniedAddress       an address on the operator's deny list
+  NoRequest           unknown, or not the caller's
+  NoDenial            nothing of that id is denied
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
@@ -32,6 +34,14 @@ class InvalidAddress(RegistryError, ValueError):
 
 class DeniedAddress(RegistryError):
     """the operator denies this address"""
+
+
+class NoRequest(RegistryError):
+    """no such request"""
+
+
+class NoDenial(RegistryError):
+    """nothing of that id is denied"""
 
 
 class NoDomain(RegistryError):

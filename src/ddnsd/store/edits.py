@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rows read to be changed, and the changes that updates of addresses never need."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select, update
@@ -27,6 +27,12 @@ def locked_user(connection: Connection, name: str) -> rows.User | None:
     """The user, to whom nobody gives anything until the transaction ends."""
     row = connection.execute(queries.USER.where(users.c.name == name).with_for_update()).first()
     return rows.User._make(row) if row else None
+
+
+def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+    """The names of users by id."""
+    found = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(list(ids))))
+    return {row.id: row.name for row in found}
 
 
 # ---- hosts

@@ -12,10 +12,10 @@ from ddnsd.store.tables import domains, hosts, pending
 class View(NamedTuple):
     """Which hosts and in which order; `text` is part of a name, of a comment, or the beginning of an address.
 
-    `state` is one of `STATES`, `order` one of `ORDERS`; "" does not limit.
+    `state` is one of `STATES`, `order` one of `ORDERS`; "" does not limit, nor does an owner of None.
     """
 
-    owner_id: int
+    owner_id: int | None
     text: str = ""
     domain: str = ""
     stack: str = ""
@@ -109,7 +109,7 @@ def _of(query: Select[Any], view: View) -> Select[Any]:
 
 
 def _fitting(view: View) -> list[ColumnElement[bool]]:
-    fits: list[ColumnElement[bool]] = [hosts.c.owner_id == view.owner_id]
+    fits: list[ColumnElement[bool]] = [] if view.owner_id is None else [hosts.c.owner_id == view.owner_id]
     if view.text:
         fits.append(_holding(view.text))
     if view.domain:

@@ -147,6 +147,22 @@ domains = Table(
     Column("created", BigInteger, nullable=False),
 )
 
+# Domains that users ask for, and what became of it.
+domain_requests = Table(
+    "domain_requests",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("name", String(253), nullable=False, index=True),
+    _flag("public", False),
+    Column("reason", String(1000), nullable=False),
+    Column("state", String(10), nullable=False),  # open approved declined withdrawn
+    Column("answer", String(1000)),
+    Column("decided_by", String(150)),
+    Column("decided", BigInteger),
+    Column("created", BigInteger, nullable=False),
+)
+
 hosts = Table(
     "hosts",
     metadata,
@@ -181,6 +197,7 @@ hosts = Table(
     Column("created", BigInteger, nullable=False),
     Index("ix_hosts_owner_id", "owner_id", "fqdn"),
     postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
+    sqlite_autoincrement=True,  # what is kept of a host that is gone is never taken for another one's
 )
 
 pending = Table(
@@ -264,6 +281,51 @@ events = Table(
     Column("source", String(45)),
     Column("detail", Text),
     Index("ix_events_owner_id", "owner_id", "id"),
+)
+
+# What became of a host's addresses and fields: no foreign key, as in `pending`.
+history = Table(
+    "history",
+    metadata,
+    _id(),
+    Column("host_id", Id, nullable=False),
+    Column("owner_id", Id, nullable=False),  # who may read it beside the administrators: the owner at that time
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(10), nullable=False),  # register update edit secret block unblock flag
+    Column("before", Text),  # JSON: the fields that changed, as they were
+    Column("after", Text),
+    Column("note", String(255)),
+    Column("actor", String(255), nullable=False),
+    Column("via", String(10), nullable=False),  # the credentials: host key token user enrolment service
+    Column("via_name", String(150)),  # of the key or token
+    Column("source", String(45)),
+    Column("agent", String(120)),
+    Index("ix_history_host_id", "host_id", "id"),
+)
+
+# The last request for each host; written some seconds late.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("host_id", Id, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("source", String(45)),
+    Column("agent", String(120)),
+    Column("word", String(20), nullable=False),  # what it was told
+    _flag("tls", False),
+)
+
+# What administrators deny beside the settings.
+denials = Table(
+    "denials",
+    metadata,
+    _id(),
+    Column("kind", String(8), nullable=False),  # network agent name
+    Column("value", String(255), nullable=False),
+    Column("comment", String(255)),
+    Column("created_by", String(150), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("kind", "value"),
 )
 
 # Answers to calls with an Idempotency-Key; secrets are not among them.

@@ -12,7 +12,25 @@ from starlette.responses import Response
 from ddnsd.faces.http import Application, Message, Receive, Scope, Send
 from ddnsd.faces.portal import refusals, render
 from ddnsd.faces.portal.context import Portal
-from ddnsd.faces.portal.pages import account, configurations, host, hosts, keys, language, overview, signin, tokens
+from ddnsd.faces.portal.pages import (
+    account,
+    admin,
+    asking,
+    configurations,
+    deny,
+    domains,
+    events,
+    host,
+    hosts,
+    keys,
+    language,
+    overview,
+    signin,
+    status,
+    tokens,
+    users,
+    zones,
+)
 from ddnsd.faces.portal.pages import help as help_pages
 from ddnsd.faces.portal.static import Static
 from ddnsd.faces.portal.visit import arrive, stranger
@@ -24,7 +42,8 @@ PATHS = ("/", "/hosts", "/domains", "/tokens", "/keys", "/account", "/admin", "/
          "/static")  # fmt: skip
 """Beginnings of the paths that are the portal's."""
 
-MODULES = (account, overview, hosts, configurations, host, tokens, keys, help_pages, signin, language)
+MODULES = (overview, hosts, configurations, host, zones, asking, domains, tokens, keys, account, admin, users, deny,
+           events, status, help_pages, signin, language)  # fmt: skip
 
 
 def build(portal: Portal) -> Application:

@@ -54,7 +54,7 @@ class Language:
         seconds = microseconds / 1e6 - (time.time() if now is None else now)
         if abs(seconds) < NOW_SECONDS:
             return self.gettext("just now")
-        return format_timedelta(timedelta(seconds=seconds), add_direction=True, threshold=1.1, locale=self.locale)
+        return format_timedelta(timedelta(seconds=seconds), add_direction=True, locale=self.locale)
 
     def moment(self, microseconds: int) -> str:
         """Date and time, UTC."""

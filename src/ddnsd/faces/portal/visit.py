@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ddnsd.faces.author import author
 from ddnsd.faces.portal import flash, refusals, texts
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.i18n import Language, choose
@@ -35,6 +36,7 @@ from ddnsd.identity.caller import Caller
 from ddnsd.identity.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.identity.sessions import Session
 from ddnsd.store.database import StoreDown
+from ddnsd.store.history import Author
 
 LANGUAGE_COOKIE = "ddns-language"
 BODY_LIMIT = 64 * 1024
@@ -87,6 +89,11 @@ class Visit:
     def csrf(self) -> str:
         """What every form carries; "" for somebody who has not signed in."""
         return self.session.csrf if self.session else ""
+
+    @property
+    def author(self) -> Author:
+        """Who stands in a host's history."""
+        return author(self.caller, self.source, self.agent)
 
     @property
     def source(self) -> str | None:

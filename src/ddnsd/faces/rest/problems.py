@@ -23,8 +23,10 @@ from ddnsd.registry.errors import (
     Invalid,
     InvalidAddress,
     NoBind,
+    NoDenial,
     NoDomain,
     NoHost,
+    NoRequest,
     NotEmpty,
     NotEnrolled,
     NotPublished,
@@ -96,7 +98,7 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
         case NotEnrolled():
             return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
-        case NoHost() | HostGone() | NoDomain():
+        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial():
             return not_found()
         case Taken():
             return Problem(409, str(error), kind="urn:ddns:taken", errors=_shown(error, called or {}))

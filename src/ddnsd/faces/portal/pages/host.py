@@ -7,9 +7,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ddnsd.faces.portal import given, reach
+from ddnsd.faces.portal.chart import chart
 from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.standing import FLAGGED, standing
+from ddnsd.faces.portal.telling import told
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.faces.rest.render import Seen, host_tag
 from ddnsd.identity import secrets
@@ -17,8 +19,14 @@ from ddnsd.identity.access import Action
 from ddnsd.registry import fields, names
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, Unconfirmed
-from ddnsd.store import queries
+from ddnsd.store import contacts, history, queries
 from ddnsd.store.listing import OwnedHost
+
+RECENT, SIZE = 5, 50
+"""Entries of the history on the first page, and on each of its own."""
+
+DAYS = 30
+"""Days in the chart."""
 
 FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl")
 
@@ -29,8 +37,32 @@ def routes(portal: Portal) -> list[Route]:
     async def show(visit: Visit) -> Response:
         seen = Seen(portal.writer)
         owned = await reach.host(visit)
-        stands = standing(owned.host, seen.dns(owned.host))
-        return visit.render("host/show.html", owned=owned, host=owned.host, stands=stands, flagged=stands is FLAGGED)
+        host = owned.host
+        stands = standing(host, seen.dns(host))
+        entries, days, found = await portal.store.read(
+            lambda c: (
+                history.page(c, host.id, RECENT, reader_id=_reader(visit)),
+                history.per_day(c, host.id, DAYS, reader_id=_reader(visit)),
+                contacts.of(c, [host.id]),
+            )
+        )
+        return visit.render(
+            "host/show.html", owned=owned, host=host, stands=stands, flagged=stands is FLAGGED, chart=chart(days),
+            told=[told(visit.language, entry) for entry in entries],
+            contact=portal.contacts.recent(host.id) or found.get(host.id),
+        )  # fmt: skip
+
+    async def show_history(visit: Visit) -> Response:
+        owned = await reach.host(visit)
+        text = visit.query.get("before", "")
+        before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        entries = await portal.store.read(
+            lambda c: history.page(c, owned.host.id, SIZE + 1, before=before, reader_id=_reader(visit))
+        )
+        return visit.render(
+            "host/history.html", owned=owned, host=owned.host, before=before, more=len(entries) > SIZE,
+            told=[told(visit.language, entry) for entry in entries[:SIZE]],
+        )  # fmt: skip
 
     async def form(visit: Visit) -> Response:
         return await _form(visit, await reach.host(visit, Action.EDIT))
@@ -61,7 +93,7 @@ def routes(portal: Portal) -> list[Route]:
     async def new_secret(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.ROTATE)
         secret = secrets.new_secret()
-        await portal.hosts.new_secret(owned.host, secrets.digest(secret), visit.caller.user, visit.source)
+        await portal.hosts.new_secret(owned.host, secrets.digest(secret), visit.caller.user, visit.source, visit.author)
         shown = configurations(Target(owned.host.fqdn, portal.base_url, secret))
         return visit.render(
             "host/secret.html", owned=owned, host=owned.host, secret=secret, configurations=shown, opened="curl"
@@ -69,21 +101,25 @@ def routes(portal: Portal) -> list[Route]:
 
     async def lift(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.EDIT)
-        await portal.hosts.lift_flag(
-            owned.host, visit.caller.user, visit.source, reach.expecting(visit, Action.EDIT)
-        )  # fmt: skip
+        await portal.hosts.lift_flag(owned.host, visit.author, reach.expecting(visit, Action.EDIT))
         return visit.redirect(
             f"/hosts/{owned.host.fqdn}", visit.gettext("The flag is lifted: updates are taken again.")
         )
 
     return [
         get("/hosts/{fqdn}", show),
+        get("/hosts/{fqdn}/history", show_history),
         get("/hosts/{fqdn}/edit", form),
         post("/hosts/{fqdn}/edit", edit),
         post("/hosts/{fqdn}/remove", remove),
         post("/hosts/{fqdn}/secret", new_secret),
         post("/hosts/{fqdn}/lift", lift),
     ]
+
+
+def _reader(visit: Visit) -> int | None:
+    """Whose part of a history it is: an administrator reads all of it."""
+    return None if visit.admin else visit.caller.user_id
 
 
 async def _form(visit: Visit, owned: OwnedHost, errors: dict[str, str] | None = None) -> Response:
@@ -112,7 +148,7 @@ async def _edit(visit: Visit, owned: OwnedHost) -> str:
         rename = None if fqdn == host.fqdn else (fqdn, await reach.domain_around(visit, fqdn))
         edit = Edit(
             values, visit.caller.user, visit.source, reach.expecting(visit, Action.EDIT),
-            rename=rename, tls=visit.tls, oversight=visit.admin,
+            rename=rename, tls=visit.tls, oversight=visit.admin, author=visit.author,
         )  # fmt: skip
         return (await visit.portal.edits.apply(host, edit)).fqdn
     except Invalid as error:

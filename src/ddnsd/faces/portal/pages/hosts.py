@@ -75,7 +75,7 @@ async def _add(visit: Visit) -> tuple[str, str]:
     new = NewHost(
         fqdn, visit.caller.user_id, visit.caller.user, secrets.digest(secret), _wanted(visit, domain),
         wildcard=visit.checked("wildcard"), comment=given.comment(visit.text("comment")),
-        ttl=given.ttl(visit.text("ttl")), tls=visit.tls, source=visit.source,
+        ttl=given.ttl(visit.text("ttl")), tls=visit.tls, source=visit.source, author=visit.author,
     )  # fmt: skip
     try:
         await visit.portal.hosts.register(domain, new)

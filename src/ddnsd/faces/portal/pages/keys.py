@@ -60,7 +60,7 @@ def routes(portal: Portal) -> list[Route]:
         if not 1 <= len(chosen) <= MOST:
             errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=MOST)
         login, secret = secrets.new_login(), secrets.new_secret()
-        user = User(caller.user_id, caller.user, caller.admin, True, 0)
+        user = User(caller.user_id, caller.user, visit.admin, True, 0)
         if not errors:
             try:
                 await portal.store.transact(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The first page: what this is, or, to who has signed in, their hosts."""
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -9,8 +10,9 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.standing import STATES, standing
 from ddnsd.faces.portal.visit import Access, Visit, get
 from ddnsd.faces.rest.render import Seen
-from ddnsd.store import overview
-from ddnsd.store.overview import View
+from ddnsd.store import contacts, overview
+from ddnsd.store.contacts import Contact
+from ddnsd.store.overview import Facets, Part, View
 
 SIZE = 50
 """Hosts in a page."""
@@ -30,10 +32,11 @@ def routes(portal: Portal) -> list[Route]:
     async def show(visit: Visit) -> Response:
         view, number = _view(visit), _page(visit)
         seen = Seen(portal.writer)
-        part, facets = await portal.store.read(
-            lambda c: (overview.page(c, view, SIZE, (number - 1) * SIZE), overview.facets(c, view.owner_id))
-        )
-        rows = [(host, standing(host, seen.dns(host))) for host in part.hosts]
+        part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, visit.caller.user_id))
+        rows = [
+            (host, standing(host, seen.dns(host)), portal.contacts.recent(host.id) or asked.get(host.id))
+            for host in part.hosts
+        ]
         has_any = any(facets.domains.values())
         return visit.render(
             "overview/hosts.html", rows=rows, total=part.total, view=view, number=number, size=SIZE, facets=facets,
@@ -41,6 +44,12 @@ def routes(portal: Portal) -> list[Route]:
         )  # fmt: skip
 
     return [get("/", first, Access.EVERYBODY), get("/hosts", show)]
+
+
+def _read(connection: Connection, view: View, number: int, owner_id: int) -> tuple[Part, Facets, dict[int, Contact]]:
+    part = overview.page(connection, view, SIZE, (number - 1) * SIZE)
+    asked = contacts.of(connection, [host.id for host in part.hosts])
+    return part, overview.facets(connection, owner_id), asked
 
 
 def _view(visit: Visit) -> View:

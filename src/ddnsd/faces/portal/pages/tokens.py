@@ -85,7 +85,7 @@ def _form(visit: Visit, values: Form, errors: dict[str, str], status: int = 200)
 
 def _add(visit: Visit, name: str, limits: Limits, hashed: bytes) -> Callable[..., Token]:
     caller: Caller = visit.caller
-    user = User(caller.user_id, caller.user, caller.admin, True, 0)
+    user = User(caller.user_id, caller.user, visit.admin, True, 0)
     return lambda connection: accounts.add_token(
         connection, user, name, hashed, scopes=limits.scopes, domains=limits.domains, hosts=limits.hosts,
         networks=limits.networks, expires=limits.expires, actor=caller.user, source=visit.source,

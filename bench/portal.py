@@ -43,7 +43,6 @@ def section(plan: Plan) -> Section:
     figures = {path: Figure(name, "ms", 50, less=True) for name, path in PAGES.items()}
     with dev(plan.directory / "portal") as service:
         rig = Rig(service)
-        rig.register()
         service.cli("user", "add", "alice")
         rig.insert("list", LISTED, "alice")
         browser = Browser(service)

@@ -6,7 +6,6 @@ They change the store; the service notices rows that DNS does not hold yet withi
 
 import asyncio
 import base64
-import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ddnsd.registry import names, record, updates
+from ddnsd.registry import record, related, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
-from ddnsd.store import migrate, queries, tables
+from ddnsd.store import edits, migrate, queries, tables
 from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
@@ -105,29 +104,21 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
 
 
 async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:
-    """Add a related name. Raises NoHost, Invalid, DnsError."""
-    name = f"{label}.{fqdn}"
-    if problem := names.problem(name) or (f"{label!r} is more than a label" if "." in label else None):
-        raise Invalid(label=problem)
-    try:
-        low_bits = str(ipaddress.IPv6Address(interface_id))
-    except ValueError:
-        raise Invalid(interface_id=f"{interface_id!r} is not an interface id such as ::7") from None
+    """Add a related name. Raises NoHost, Invalid, Taken, Blocked, DnsError."""
     async with opened(settings.store_url) as store:
         host = await store.read(lambda c: _host(c, fqdn))
+        new = related.parse(host, label, interface_id)
         domain = await store.read(lambda c: queries.domain(c, host.domain))
         assert domain is not None
-        if await check.in_use(domain, [name]):
-            raise Invalid(label=f"{name} stands in the zone already")
+        leaving = await store.read(lambda c: edits.leaving(c, [new.fqdn]))
+        if not leaving and await check.in_use(domain, [new.fqdn]):
+            raise Invalid(label=f"{new.fqdn} stands in the zone already")
+        await store.transact(lambda c: related.keep(c, host, new, SERVICE, lambda _: None))
 
-        def work(connection: Connection) -> None:
-            if queries.taken(connection, name):
-                raise Invalid(label=f"{name} is taken")
-            values = {"host_id": host.id, "fqdn": name, "interface_id": low_bits}
-            connection.execute(insert(tables.related).values(**values))
-            queries.wish_again(connection, [host.id])
 
-        await store.transact(work)
+def remove_related(connection: Connection, fqdn: str, label: str) -> None:
+    """Remove a related name. Raises NoHost, Blocked."""
+    related.remove(connection, _host(connection, fqdn), label, SERVICE, lambda _: None)
 
 
 # ---- reconcile, doctor

@@ -32,6 +32,7 @@ from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.members import Members
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
@@ -106,7 +107,7 @@ class Service:
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
             domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
-            self.denials, self.status,
+            self.denials, self.status, RelatedNames(self.store, self.writer, policy),
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
         portal = Portal(

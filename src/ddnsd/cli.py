@@ -321,7 +321,15 @@ def related() -> None:
 @click.argument("interface_id")
 def related_add(fqdn: str, label: str, interface_id: str) -> None:
     """Have LABEL.FQDN point to INTERFACE_ID (e.g. ::7) in the prefix of the host FQDN."""
-    asyncio.run(admin.add_related(settings.load(), fold(fqdn), fold(label), interface_id))
+    asyncio.run(admin.add_related(settings.load(), fold(fqdn), label, interface_id))
+
+
+@related.command(name="remove")
+@click.argument("fqdn")
+@click.argument("label")
+def related_remove(fqdn: str, label: str) -> None:
+    """Remove LABEL.FQDN and its record."""
+    _store(lambda c: admin.remove_related(c, fold(fqdn), label))
 
 
 @main.command()

@@ -84,7 +84,7 @@ def test_own_events_alone(service: Service, api: Api, admin: Api, bob: str) -> N
     Api(service, bob).delete(f"/hosts/{theirs['fqdn']}")
     api.host(fqdn=theirs["fqdn"])  # whoever has the name next does not read what was before
     assert told(api.items("/events", object=theirs["fqdn"])) == [("alice", "host.register", "127.0.0.1", None)]
-    assert {e["actor"] for e in api.items("/events")} <= {"alice", "admin", "ddnsd"}
+    assert "bob" not in {e["actor"] for e in api.items("/events")}
 
 
 def test_pages_and_filters(api: Api) -> None:

@@ -25,8 +25,14 @@ def updated(host: Host, values: Mapping[str, Any], author: Author) -> Entry | No
     names = [name for name in ADDRESSES if name in values and (name != "prefix" or "ipv6" not in values)]
     if not names:
         return None
-    before = {name: getattr(host, name) for name in names}
-    return history.entry(host.id, host.owner_id, "update", author, before, {name: values[name] for name in names})
+    before = ",".join([_member(name, getattr(host, name)) for name in names])
+    after = ",".join([_member(name, values[name]) for name in names])
+    return history.encoded(host.id, host.owner_id, "update", author, f"{{{before}}}", f"{{{after}}}")
+
+
+def _member(name: str, address: str | None) -> str:
+    """JSON, several times as quick as an encoder's: an address has no character to escape."""
+    return f'"{name}":"{address}"' if address else f'"{name}":null'
 
 
 def edited(

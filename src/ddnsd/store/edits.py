@@ -4,7 +4,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from ddnsd.store import queries, rows
 from ddnsd.store.tables import domains, hosts, key_hosts, keys, related, removals, tokens, users
@@ -49,6 +49,21 @@ def rename_related(connection: Connection, host_id: int, before: str, after: str
     for name in queries.related_of(connection, [host_id]).get(host_id, ()):
         moved = name.fqdn.removesuffix(before) + after
         connection.execute(update(related).where(related.c.id == name.id).values(fqdn=moved))
+
+
+def add_related(connection: Connection, host_id: int, fqdn: str, interface_id: str) -> None:
+    """Insert a related name. IntegrityError when it is taken."""
+    connection.execute(insert(related).values(host_id=host_id, fqdn=fqdn, interface_id=interface_id))
+
+
+def set_related(connection: Connection, related_id: int, interface_id: str) -> None:
+    """Change where a related name points to."""
+    connection.execute(update(related).where(related.c.id == related_id).values(interface_id=interface_id))
+
+
+def delete_related(connection: Connection, related_id: int) -> None:
+    """Delete the row."""
+    connection.execute(delete(related).where(related.c.id == related_id))
 
 
 def leave_keys_of_others(connection: Connection, host_id: int, owner_id: int) -> None:

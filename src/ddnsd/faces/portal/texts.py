@@ -15,6 +15,8 @@ _SAID = [
     N_("This name lies below a host of somebody else."),
     N_("Host with this name and domain already exists."),
     N_("The name lies in no domain that you may use."),
+    N_("The operator of this service does not allow this name."),
+    N_("A host has at most 32 related names."),
     N_("Ensure this value has at most 255 characters."),
     N_("This has characters that cannot be shown."),
     N_("Give seconds, from 1 to 86400."),
@@ -42,6 +44,11 @@ _WITH_VALUES = {
     re.compile(r"(?P<value>\S+) is not accepted in this domain\."): N_("%(value)s is not accepted in this domain."),
     re.compile(r"This name lies in the domain (?P<value>\S*)\."): N_("This name lies in the domain %(value)s."),
     re.compile(r"Not available: (?P<value>.*)\."): N_("The name stands in the zone already: %(value)s."),
+    re.compile(r"'(?P<value>.*)' is more than a label\."): N_("%(value)s is more than a label."),
+    re.compile(r"'(?P<value>.*)' is not an interface id such as ::7\."): N_(
+        "%(value)s is not an interface id such as ::7."
+    ),
+    re.compile(r"(?P<value>\S+) is taken\."): N_("%(value)s is taken."),
     re.compile(r"there is no user '(?P<value>.*)'"): N_("There is no user %(value)s."),
     re.compile(r"(?P<value>\S+) has hosts: delete them first"): N_("%(value)s has hosts: remove them first."),
     re.compile(r"there is a user (?P<value>.*) already"): N_("There is a user %(value)s already."),

@@ -18,6 +18,7 @@ from ddnsd.faces.rest import (
     history,
     hosts,
     keys,
+    related,
     render,
     requests,
     schema,
@@ -44,7 +45,7 @@ class Root(Shown):
 
 def build(context: Context) -> FastAPI:
     """The application; its paths begin with `/api`."""
-    modules = (hosts, history, enrolments, changes, domains, requests, tokens, keys, users, events, deny)
+    modules = (hosts, history, related, enrolments, changes, domains, requests, tokens, keys, users, events, deny)
     routers = [
         _root(),
         status.router(context),

@@ -12,6 +12,7 @@ from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
 from ddnsd.registry.status import Status
 from ddnsd.registry.zones import Zones
@@ -40,3 +41,4 @@ class Context:
     requests: Requests
     denials: Denials
     status: Status
+    related: RelatedNames

@@ -72,6 +72,25 @@ def test_a_domain_is_added_changed_and_removed(service: Service, admin: Browser)
     assert admin.open(f"/domains/{name}").status == 404
 
 
+def test_administrators_say_which_addresses_and_credentials_a_domain_takes(
+    service: Service, admin: Browser, new_user: NewUser
+) -> None:
+    name, owner = new_user()
+    zone = f"{name}.example.org"
+    add(admin, zone, owner=name)
+    edit = f"/domains/{zone}/edit"
+    assert "Credentials in the URL" not in owner.open(edit).text
+    token = service.cli("token", "add", name, "--name", "t").stdout.strip()
+    basic = (f"host.{zone}", service.register(f"host.{zone}", token, ip="192.0.2.1"))
+    admin.send(admin.open(edit), edit, private_addresses=None, query_credentials="on")
+    assert "Private addresses refused" in owner.open(f"/domains/{zone}").text
+    assert service.get("/nic/update", auth=basic, params={"myip": "10.0.0.1"}).text == "dnserr"
+    query = {"username": basic[0], "password": basic[1], "myip": "8.8.8.8"}
+    assert service.get("/nic/update", params=query).text == "good 8.8.8.8"
+    owner.send(owner.open(edit), edit, private_addresses="on", comment="mine")
+    assert "Private addresses refused" in owner.open(f"/domains/{zone}").text
+
+
 def test_what_was_changed_meanwhile_is_not_overwritten(service: Service, admin: Browser) -> None:
     add(admin, "twice.example.org")
     before = admin.open("/domains/twice.example.org/edit")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from ddnsd.registry import record, related, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
-from ddnsd.store import edits, migrate, queries, tables
+from ddnsd.store import contacts, edits, history, migrate, queries, tables
 from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
@@ -194,6 +194,8 @@ async def _examine(domain: Domain) -> str | None:
 
 FORMAT = 1
 
+EVERY = 2**31
+
 
 async def export(url: str) -> str:
     """All tables as JSON; binary columns are base64. Raises StoreDown, AdminError."""
@@ -245,4 +247,7 @@ def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None
             connection.exec_driver_sql(
                 f"SELECT setval({sequence}, (SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"  # noqa: S608
             )
+    # SQLite may give ids of hosts that were gone before the export to new ones
+    history.forget_strangers(connection, EVERY)
+    contacts.forget_strangers(connection, EVERY)
     queries.wish_again(connection, [row["id"] for row in rows["hosts"]])

@@ -98,6 +98,9 @@ def test_own_requests_alone(service: Service, api: Api, admin: Api, bob: str) ->
 def test_refused(service: Service, api: Api) -> None:
     wanted = {"reason": "For the lab."}
     problem(api.call("POST", PATH, wanted | {"name": service.domain}), 409, TAKEN, {"name"})
+    service.register(f"hidden-{new_label()}")
+    told = problem(api.call("POST", PATH, wanted | {"name": "example.org"}), 409, TAKEN, {"name"})
+    assert "hidden" not in str(told)
     problem(api.call("POST", PATH, wanted | {"name": "example"}), 422, fields={"name"})
     problem(api.call("POST", PATH, {"name": "a.example.org", "reason": " "}), 422, RULE, {"reason"})
     first = ask(api)

@@ -40,7 +40,7 @@ class Requests:
 
         def work(connection: Connection) -> DomainRequest:
             edits.locked_user(connection, actor)  # their requests are counted one after the other
-            domains.check_new(connection, name)
+            _check_free(connection, name)
             if requests.open_of(connection, user_id, name):
                 raise Taken(name=f"You have asked for {name} already.")
             if requests.open_count(connection, user_id) >= OPEN_REQUESTS:
@@ -105,6 +105,14 @@ class Requests:
             return closed
 
         return await self._store.transact(work)
+
+
+def _check_free(connection: Connection, name: str) -> None:
+    """As `domains.check_new`, without a word about what belongs to others."""
+    try:
+        domains.check_new(connection, name)
+    except Taken:
+        raise Taken(name=f"{name} is in use here already.") from None
 
 
 def _opened(found: DomainRequest | None) -> DomainRequest:

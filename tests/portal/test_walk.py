@@ -70,8 +70,8 @@ def update(site: Service, fqdn: str, secret: str, address: str) -> str:
 def test_sign_in_at_the_provider(site: Service, page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name="Sign in").first.click()
-    page.get_by_role("link", name="Sign in by The Campus").or_(
-        page.get_by_role("button", name="Sign in by The Campus")
+    page.get_by_role("link", name="Sign in with The Campus").or_(
+        page.get_by_role("button", name="Sign in with The Campus")
     ).first.click()
     expect(page.get_by_text("You have no hosts yet")).to_be_visible()
     expect(page.get_by_role("link", name=PERSON)).to_be_visible()

@@ -46,6 +46,14 @@ def aged(connection: Connection, days: float, number: int) -> None:
     rows["enrolments"] = {
         "host_id": number, "user_id": 1, "token_hash": octets, "replaces": octets, "expires": then + DAY
     }  # fmt: skip
+    rows["sessions"] = {
+        "user_id": 1,
+        "hash": octets,
+        "method": "",
+        "agent": str(number),
+        "created": then,
+        "last_seen": then,
+    }
     entry = {"owner_id": 1, "kind": "update", "actor": f"n{number}", "via": "host"}
     rows["history"] = entry | {"host_id": number, "at": then}
     for table, values in rows.items():
@@ -59,6 +67,11 @@ def prepare(connection: Connection) -> None:
     connection.execute(insert(tables.tokens).values(**values))
     waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
     connection.execute(insert(tables.removals).values(**waiting))
+    moment = queries.now()
+    for agent, began, seen in (("used", 6.9, 0), ("idle", 1, 0.4), ("long", 7.1, 0)):
+        times = {"created": moment - int(began * DAY), "last_seen": moment - int(seen * DAY)}
+        session = {"user_id": 1, "hash": agent.encode() * 8, "method": "", "agent": agent, **times}
+        connection.execute(insert(tables.sessions).values(**session))
     for number, days in enumerate((0.9, 29, 31, 399, 401)):
         aged(connection, days, number)
     stranger = {"host_id": 99, "owner_id": 1, "kind": "update", "actor": "gone", "via": "host", "at": queries.now()}
@@ -73,6 +86,7 @@ def left(connection: Connection) -> dict[str, list[Any]]:
         "removals": sorted(connection.scalars(select(tables.removals.c.fqdn))),
         "answers": [str(n) for n in numbers],
         "enrolments": sorted(connection.scalars(select(tables.enrolments.c.host_id))),
+        "sessions": sorted(connection.scalars(select(tables.sessions.c.agent))),
         "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
         "history": sorted(connection.scalars(select(tables.history.c.actor))),
         "contacts": sorted(connection.scalars(select(tables.contacts.c.host_id))),
@@ -91,6 +105,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "remembered removals: 3 removed",
         "answers to repeated calls: 4 removed",
         "expired tokens: 3 removed",
+        "ended sessions: 7 removed",
         "expired enrolments: 4 removed",
         "histories of hosts that are gone: 2 removed",
         "contacts of hosts that are gone: 1 removed",
@@ -101,6 +116,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "removals": ["n0.example.org", "n1.example.org", "waiting.example.org"],
         "answers": ["0"],
         "enrolments": [0],
+        "sessions": ["used"],
         "tokens": ["lasting", "t0", "t1"],
         "history": ["n0", "n1", "n2", "n3"],
         "contacts": [0],

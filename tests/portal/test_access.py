@@ -28,6 +28,9 @@ TABLE = {
     "GET /hosts/check": USERS,
     "GET /hosts/{fqdn}": OWNERS,
     "GET /hosts/{fqdn}/history": OWNERS,
+    "GET /hosts/{fqdn}/related": OWNERS,
+    "POST /hosts/{fqdn}/related": OWNERS,
+    "POST /hosts/{fqdn}/related/{label}/remove": OWNERS,
     "GET /hosts/{fqdn}/configuration": OWNERS,
     "GET /hosts/{fqdn}/edit": OWNERS,
     "POST /hosts/{fqdn}/edit": OWNERS,
@@ -158,6 +161,7 @@ def filled_in(cast: Cast, path: str) -> str:
     owner, service = cast.owner, cast.service
     values: dict[str, Callable[[], str]] = {
         "fqdn": lambda: _host(owner, service),
+        "label": lambda: "behind",
         "domain": lambda: _domain(service, cast.name),
         "request": lambda: _request(owner),
         "token": lambda: _token(owner),
@@ -175,7 +179,10 @@ def filled_in(cast: Cast, path: str) -> str:
 def _host(owner: Browser, service: Service) -> str:
     label = new_label()
     assert owner.send(owner.open("/hosts/new"), "/hosts/new", name=label, domain=service.domain).status == 200
-    return f"{label}.{service.domain}"
+    fqdn = f"{label}.{service.domain}"
+    page = owner.open(f"/hosts/{fqdn}/related")
+    assert owner.send(page, f"/hosts/{fqdn}/related", label="behind", interface_id="::7").status == 200
+    return fqdn
 
 
 def _domain(service: Service, owner: str) -> str:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Domains: listed, added with their zones, changed, removed, asked for, approved and declined."""
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from parts.bind import Server
 from parts.portal import Browser, Page
+from parts.ports import wait_until
 from parts.service import Service
 
 NewUser = Callable[[], tuple[str, Browser]]
@@ -69,6 +72,25 @@ def test_a_domain_is_added_changed_and_removed(service: Service, admin: Browser)
     assert admin.open(f"/domains/{name}").status == 404
 
 
+def test_administrators_say_which_addresses_and_credentials_a_domain_takes(
+    service: Service, admin: Browser, new_user: NewUser
+) -> None:
+    name, owner = new_user()
+    zone = f"{name}.example.org"
+    add(admin, zone, owner=name)
+    edit = f"/domains/{zone}/edit"
+    assert "Credentials in the URL" not in owner.open(edit).text
+    token = service.cli("token", "add", name, "--name", "t").stdout.strip()
+    basic = (f"host.{zone}", service.register(f"host.{zone}", token, ip="192.0.2.1"))
+    admin.send(admin.open(edit), edit, private_addresses=None, query_credentials="on")
+    assert "Private addresses refused" in owner.open(f"/domains/{zone}").text
+    assert service.get("/nic/update", auth=basic, params={"myip": "10.0.0.1"}).text == "dnserr"
+    query = {"username": basic[0], "password": basic[1], "myip": "8.8.8.8"}
+    assert service.get("/nic/update", params=query).text == "good 8.8.8.8"
+    owner.send(owner.open(edit), edit, private_addresses="on", comment="mine")
+    assert "Private addresses refused" in owner.open(f"/domains/{zone}").text
+
+
 def test_what_was_changed_meanwhile_is_not_overwritten(service: Service, admin: Browser) -> None:
     add(admin, "twice.example.org")
     before = admin.open("/domains/twice.example.org/edit")
@@ -127,6 +149,39 @@ def test_a_key_for_a_zone_of_ones_own_is_made_and_taken(service: Service, admin:
     untaken = admin.send(page, "/domains", primary=f"127.0.0.1:{service.dns_port}", do="check")
     assert untaken.status == 422
     assert "BADKEY" in untaken.text or "does not know" in untaken.text
+
+
+async def test_what_the_page_shows_makes_a_name_server_take_updates(
+    service: Service, admin: Browser, new_user: NewUser, tmp_path: Path
+) -> None:
+    """The shown statements go into a BIND as they are; then its owner sees how it is, in words."""
+    name, owner = new_user()
+    zone = f"{name}.example.com"
+    form = admin.open("/domains/new").form("/domains").values
+    page = admin.post("/domains/key", {**form, "name": zone, "owner": name, "use": "private"})
+    (shown,) = re.findall(r"<pre[^>]*><code>(key .*?)</code></pre>", page.html, re.S)
+    server = Server(tmp_path / "theirs", statements=html.unescape(shown))
+    server.folder.mkdir()
+    (server.folder / f"{zone}.zone").write_text(
+        f"$TTL 60\n@ SOA ns.{zone}. admin.{zone}. 1 3600 600 86400 60\n@ NS ns.{zone}.\nns A 127.0.0.1\n"
+    )
+    await server.start()
+    try:
+        at = str(server.endpoint)
+        assert "All is well" in admin.send(page, "/domains", primary=at, do="check").text
+        added = admin.send(page, "/domains", primary=at, do="add")
+        assert added.path == f"/domains/{zone}", added.text
+        wait_until(lambda: "answers" in owner.open(f"/domains/{zone}").text, what="a first look")
+        assert "brought along" in owner.open(f"/domains/{zone}").text
+        secret = service.register(f"host.{zone}", service.cli("token", "add", name, "--name", "t").stdout.strip())
+        basic = (f"host.{zone}", secret)
+        assert service.get("/nic/update", auth=basic, params={"myip": "192.0.2.9"}).text == "good 192.0.2.9"
+        assert await server.ask(f"host.{zone}") == ["192.0.2.9"]
+    finally:
+        await server.stop()
+    wait_until(lambda: "does not answer" in owner.open(f"/domains/{zone}").text, what="its silence on the page")
+    assert at in owner.open(f"/domains/{zone}").text
+    assert "does not answer" in owner.open("/domains").text
 
 
 def test_adding_is_for_administrators(alice: Browser) -> None:

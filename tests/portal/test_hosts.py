@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from parts.dyndns import new_label
 from parts.portal import Browser, Page
+from parts.ports import wait_until
 from parts.service import Service
 
 NewUser = Callable[[], tuple[str, Browser]]
@@ -269,3 +270,49 @@ def test_a_strange_query_is_no_error(crowd: tuple[str, Browser], query: str) -> 
 
 def test_who_has_no_host_reads_what_to_do(alice: Browser) -> None:
     assert "Add your first host" in alice.open("/").text
+
+
+def test_history_and_the_last_request(service: Service, alice: Browser, new_user: NewUser) -> None:
+    fqdn, secret = add(alice, comment="<i>first</i>")
+    assert "No client has asked yet." in alice.open(f"/hosts/{fqdn}").text
+    headers = {"User-Agent": "<script>router</script>"}
+    service.request("GET", "/nic/update", params={"myip": "192.0.2.1"}, auth=(fqdn, secret), headers=headers)
+    service.request("GET", "/nic/update", params={"myip": "192.0.2.2"}, auth=(fqdn, secret), headers=headers)
+    update(service, fqdn, "wrong", "192.0.2.3")
+    alice.send(alice.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/edit", comment="")
+    alice.send(alice.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/secret")
+    for path in ("", "/history"):
+        page = alice.open(f"/hosts/{fqdn}{path}")
+        assert "192.0.2.1 → 192.0.2.2" in page.text
+        assert "<script>router" in page.text
+        assert "<script>router" not in page.html
+        assert "new secret" in page.text
+        assert "with its secret" in page.text
+        assert "in the portal" in page.text
+    wait_until(lambda: "badauth" in alice.open(f"/hosts/{fqdn}").text, what="the last request")
+    page = alice.open(f"/hosts/{fqdn}")
+    assert "5 changes in the last 30 days" in page.text
+    assert page.html.count('<rect class="room"') == 30
+    assert new_user()[1].open(f"/hosts/{fqdn}/history").status == 404
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "9" * 30, "1"])
+def test_a_strange_page_of_history_is_no_error(alice: Browser, before: str) -> None:
+    fqdn, _ = add(alice)
+    assert alice.open(f"/hosts/{fqdn}/history?before={before}").status == 200
+
+
+def test_related_names(service: Service, alice: Browser) -> None:
+    fqdn, secret = add(alice)
+    path = f"/hosts/{fqdn}/related"
+    assert "No related names yet" in alice.open(path).text
+    for values, field in (({"label": "a.b"}, "label"), ({"interface_id": "7"}, "interface_id")):
+        page = alice.send(alice.open(path), path, **{"label": "nas", "interface_id": "::7"} | values)
+        assert page.status == 422
+        assert f'id="e-{field}"' in page.html
+    assert "none yet" in alice.send(alice.open(path), path, label="nas", interface_id="::7").text
+    update(service, fqdn, secret, "2001:db8:1::/64")
+    assert service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:1::7"]
+    assert "2001:db8:1::7" in alice.open(path).text
+    assert f"nas.{fqdn} was removed." in alice.send(alice.open(path), f"{path}/nas/remove").text
+    assert service.dig(f"nas.{fqdn}", "AAAA") == []

@@ -18,7 +18,9 @@ HOST = "www.dyn.example.org"
 PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domains/nothing/at/all"]
 SIGNED_IN = [
     "/", "/?q=nothing-like-it", "/hosts/new", f"/hosts/{HOST}", "/hosts/blocked.dyn.example.org",
-    f"/hosts/{HOST}/edit", f"/hosts/{HOST}/configuration", "/tokens", "/tokens/new", "/keys", "/keys/new",
+    f"/hosts/{HOST}/edit", f"/hosts/{HOST}/history", f"/hosts/{HOST}/related", f"/hosts/{HOST}/configuration",
+    "/tokens", "/tokens/new", "/keys",
+    "/keys/new", "/account",
 ]  # fmt: skip
 
 
@@ -33,6 +35,9 @@ def furnished(service: Service, admin: Browser) -> Browser:
     ]
     for body in hosts:
         assert service.request("POST", "/api/hosts", service.admin_token, json=body).status_code == 201
+    for label in ("printer", "nas"):
+        path = f"/api/hosts/{HOST}/related/{label}"
+        service.request("PUT", path, service.admin_token, json={"interface_id": "::7"})
     for number in range(8):
         params = {"hostname": HOST, "myip": f"192.0.2.{100 + number // 2}"}
         service.get("/nic/update", service.admin_token, params=params, headers={"User-Agent": "ddclient/3.10.0"})
@@ -57,6 +62,10 @@ def test_public_pages(service: Service, browser: Chromium, furnished: Browser, m
 @pytest.mark.parametrize("mode", chromium.MODES)
 def test_pages_of_who_has_signed_in(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
     look(service, browser, SIGNED_IN, mode, furnished.cookies, "in")
+
+
+def test_long_german_words_fit(service: Service, browser: Chromium, furnished: Browser) -> None:
+    look(service, browser, SIGNED_IN, "narrow-light", furnished.cookies | {"ddns-language": "de"}, "german")
 
 
 @pytest.mark.parametrize("mode", ["wide-light", "narrow-dark"])

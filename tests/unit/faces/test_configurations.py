@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ddnsctl import userdata
@@ -181,6 +181,7 @@ def test_every_text_with_a_secret_is_read_here() -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
+@settings(deadline=None)
 @given(secret=SECRETS)
 @example(secret=HOSTILE)
 @example(secret="${a}%{b}$${c}%%{d}")

@@ -108,6 +108,7 @@ def _filled_in(entry: Entry, names: dict[str, Any]) -> Configuration:
     return Configuration(entry.name, entry.title, entry.note, tuple(parts))
 
 
+@cache
 def shipped(name: str) -> bytes:
     """A file of `SHIPPED`."""
     if name not in SHIPPED:

@@ -9,6 +9,7 @@ import gzip
 import json
 import shlex
 import textwrap
+from functools import lru_cache
 from urllib.parse import quote
 
 
@@ -62,6 +63,7 @@ def hcl(text: str) -> str:
     return json.dumps(text).replace("{", "\\u007b")
 
 
+@lru_cache(maxsize=8)
 def packed(octets: bytes) -> str:
     """A file as cloud-init takes it with `gz+b64`; the same file gives the same lines."""
     return textwrap.fill(base64.b64encode(gzip.compress(octets, mtime=0)).decode(), 110)

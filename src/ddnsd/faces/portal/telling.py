@@ -27,6 +27,7 @@ FIELDS = {
     "ttl": N_("TTL"),
     "stack": N_("Stack"),
     "labels": N_("Labels"),
+    "related": N_("Related names"),
     "available": N_("Updates are taken"),
     "owner": N_("Owner"),
     "abuse": N_("Flagged"),
@@ -79,7 +80,7 @@ def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
             return language.gettext("yes")
         case False:
             return language.gettext("no")
-        case dict() as labels:
-            return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        case dict() as named:
+            return ", ".join(f"{key}={value}" for key, value in sorted(named.items()) if value is not None)
         case value:
             return str(value)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One provider as we see it: its metadata (OpenID Connect Discovery), its keys, and what we may ask it."""
 
+from base64 import b64encode
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
-from authlib.oauth2.auth import ClientAuth
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
@@ -68,9 +68,8 @@ class Client:
         url, provider = metadata.get(endpoint), self.provider
         if url is None:
             raise ProviderDown(f"{provider.name}: there is no {endpoint}")
-        auth = ClientAuth(provider.client_id, provider.secret, _method(provider, metadata))
-        url, headers, body = auth.prepare("POST", url, dict(FORM), urlencode(form))
-        return await self._http.post(url, headers, body)
+        headers, more = _credentials(provider, metadata)
+        return await self._http.post(url, FORM | headers, urlencode(form | more))
 
     async def _fetch_metadata(self) -> dict[str, Any]:
         issuer = self.provider.issuer
@@ -90,11 +89,15 @@ class Client:
         return [key for key in map(_key, found) if key is not None]
 
 
-def _method(provider: Provider, metadata: dict[str, Any]) -> str:
-    if provider.client_secret is None:
-        return "none"
+def _credentials(provider: Provider, metadata: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Header and fields by which the client authenticates (RFC 6749, section 2.3.1)."""
+    if provider.secret is None:
+        return {}, {"client_id": provider.client_id}
     methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
-    return "client_secret_post" if "client_secret_basic" not in methods else "client_secret_basic"
+    if "client_secret_basic" not in methods:
+        return {}, {"client_id": provider.client_id, "client_secret": provider.secret}
+    pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.secret)}"
+    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}, {}
 
 
 def _check_endpoint(issuer: str, name: str, url: object) -> None:

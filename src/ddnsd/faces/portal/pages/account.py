@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ddnsd.faces.portal import flash
+from ddnsd.faces.portal.agents import Agent
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.i18n import N_
 from ddnsd.faces.portal.pages.signin import link_path
@@ -39,7 +40,10 @@ def routes(portal: Portal) -> list[Route]:
             links=[(link_path(visit, name), title) for name, title in methods.items()],
             passwords=portal.passwords.enabled, shortest=passwords.SHORTEST,
             has_password=await portal.store.read(lambda c: members.has_password(c, user_id)),
-            sessions=[(row, _method(visit, methods, row.method)) for row in await portal.sessions.list(user_id)],
+            sessions=[
+                (row, _browser(visit, row.agent), _method(visit, methods, row.method))
+                for row in await portal.sessions.list(user_id)
+            ],
         )  # fmt: skip
 
     async def show(visit: Visit) -> Response:
@@ -105,6 +109,13 @@ def routes(portal: Portal) -> list[Route]:
         post("/account/sessions/end", end_others),
         post("/account/sessions/{id}/end", end_session),
     ]
+
+
+def _browser(visit: Visit, text: str) -> str:
+    agent = Agent.of(text)
+    if agent.browser and agent.system:
+        return visit.gettext("%(browser)s on %(system)s", browser=agent.browser, system=agent.system)
+    return agent.browser or text[:40] or visit.gettext("unknown")
 
 
 def _method(visit: Visit, methods: dict[str, str], method: str) -> str:

@@ -21,6 +21,8 @@ from ddnsd.store.rows import Domain
 
 GROUP_LENGTH = 255
 REQUESTS = 100
+SWITCHES = ("private_addresses", "query_credentials")
+"""Columns that administrators set."""
 
 
 def routes(portal: Portal) -> list[Route]:
@@ -51,7 +53,7 @@ def routes(portal: Portal) -> list[Route]:
     async def save(visit: Visit) -> Response:
         domain = await find(visit, Action.EDIT)
         try:
-            columns = wanted(visit)
+            columns = wanted(visit) | ({name: visit.checked(name) for name in SWITCHES} if visit.admin else {})
             await portal.store.transact(
                 lambda c: registry.set_domain(
                     c, domain.name, actor=visit.caller.user, source=visit.source,
@@ -113,9 +115,10 @@ def _form(visit: Visit, domain: Domain, errors: dict[str, str]) -> Response:
     values: dict[str, Any] = {
         "use": use_of(domain), "group": domain.group, "available": domain.available, "comment": domain.comment,
         "ttl": domain.ttl,
-    }  # fmt: skip
+    } | {name: getattr(domain, name) for name in SWITCHES}  # fmt: skip
     if errors:
-        values = {name: visit.text(name) for name in values} | {"available": visit.checked("available")}
+        boxes = {name: visit.checked(name) for name in ("available", *SWITCHES)}
+        values = {name: visit.text(name) for name in values} | boxes
     return visit.render(
         "domains/edit.html", 422 if errors else 200, domain=domain, values=values, errors=errors,
         tag=domain_tag(domain),

@@ -14,7 +14,7 @@ from ddnsd.faces.portal.visit import Access, Visit, get
 from ddnsd.store import listing
 from ddnsd.store.listing import Happened
 
-PAGE = 100
+PAGE = 50
 EXPORTED = 10_000
 FILTERS = ("object", "actor", "action")
 TEXT_LENGTH = 255

@@ -91,7 +91,7 @@ def routes(portal: Portal) -> list[Route]:
             return _forget(visit.render("signin/failed.html", 403, provider=title, why="not admitted"))
         except Invalid as error:
             return _forget(visit.redirect("/account", " ".join(visit.reasons(error.fields).values()), "warning"))
-        said = visit.gettext("You can now sign in by %(provider)s as well.", provider=title)
+        said = visit.gettext("You can now sign in with %(provider)s as well.", provider=title)
         return _forget(visit.redirect("/account", said))
 
     async def sign_out(visit: Visit) -> Response:

@@ -38,8 +38,8 @@ def host(ddnsd: Service, name: str) -> dict[str, object]:
 
 class TestHost:
     def test_what_is_not_given_is_left_alone(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
-        ansible.task("ddns_host", name=name, ipv4="192.0.2.1", comment="c", ttl=300, labels={"a": 1}, wildcard=True)
-        result = ansible.task("ddns_host", name=name, ipv6="2001:db8::1")
+        given = {"ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": 1}, "wildcard": True}
+        _, result = ansible.tasks("ddns_host", {"name": name, **given}, {"name": name, "ipv6": "2001:db8::1"})
         assert result["changed"]
         assert "secret" not in result
         kept = {"ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": "1"}, "wildcard": True}
@@ -48,10 +48,10 @@ class TestHost:
         assert ddnsd.dig(f"x.{name}", "AAAA") == ["2001:db8::1"]
 
     def test_words_remove_values(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
-        ansible.task("ddns_host", name=name, ipv4="192.0.2.1", comment="c", ttl=300, labels={"a": "b"})
-        blank = {"ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
-        assert ansible.task("ddns_host", name=name, **blank)["changed"]
-        assert not ansible.task("ddns_host", name=name, **blank)["changed"]
+        given = {"name": name, "ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": "b"}}
+        blank = {"name": name, "ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
+        results = ansible.tasks("ddns_host", given, blank, blank)
+        assert [result["changed"] for result in results] == [True, True, False]
         wanted = {"ipv4": None, "comment": None, "ttl": None, "labels": {}}
         assert wanted.items() <= host(ddnsd, name).items()
         assert ddnsd.dig(name) == []
@@ -65,12 +65,12 @@ class TestHost:
         assert ddnsd.dig(name) == ["192.0.2.9"]
 
     def test_a_host_of_another_stack_is_not_taken(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
-        ansible.task("ddns_host", name=name, ipv4="192.0.2.1", stack="one")
-        for options, said in (
-            ({"ipv4": "192.0.2.2"}, "belongs to stack one"),
-            ({"state": "absent"}, "not of stack two"),
-        ):
-            failed = ansible.task("ddns_host", name=name, stack="two", **options, fails=True)
+        one, two = {"name": name, "stack": "one"}, {"name": name, "stack": "two"}
+        _, moved, removed = ansible.tasks(
+            "ddns_host", {**one, "ipv4": "192.0.2.1"}, {**two, "ipv4": "192.0.2.2"}, {**two, "state": "absent"},
+            fails=[1, 2],
+        )  # fmt: skip
+        for failed, said in ((moved, "belongs to stack one"), (removed, "not of stack two")):
             assert name in failed["msg"]
             assert said in failed["msg"]
         assert host(ddnsd, name)["ipv4"] == "192.0.2.1"
@@ -81,24 +81,24 @@ class TestHost:
     def test_bad_options_are_named_and_change_nothing(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
     ) -> None:
-        def msg(**options: object) -> str:
-            return str(ansible.task("ddns_host", way, name=name, **options, fails=True)["msg"])
-
-        said = msg(ipv4="2001:db8::1", ttl=99999999, labels={"a": [1]})
-        assert all(f"{field}: " in said for field in ("ipv4", "ttl", "labels")), said
-        assert msg(ipv5="x").startswith("Unsupported parameters for (fedcloud.ddns.ddns_host) module: ipv5.")
-        assert "value of state must be one of: present, absent" in msg(state="gone")
+        bad = ({"ipv4": "2001:db8::1", "ttl": 99999999, "labels": {"a": [1]}}, {"ipv5": "x"}, {"state": "gone"})
+        failed = ansible.tasks("ddns_host", *({"name": name, **b} for b in bad), variables=way, fails=range(3))
+        values, option, choice = (str(result["msg"]) for result in failed)
+        assert all(f"{field}: " in values for field in ("ipv4", "ttl", "labels")), values
+        assert option.startswith("Unsupported parameters for (fedcloud.ddns.ddns_host) module: ipv5.")
+        assert "value of state must be one of: present, absent" in choice
         assert ddnsd.get(f"/api/hosts/{name}", ddnsd.admin_token).status_code == 404
 
     def test_a_service_that_cannot_be_asked_is_an_error(
         self, ansible: Ansible, name: str, way: dict[str, bool]
     ) -> None:
         nowhere = f"http://127.0.0.1:{free_port()}"
-        said = ansible.task("ddns_host", way, name=name, api_url=nowhere, fails=True)["msg"]
-        assert said == f"{nowhere}: Connection refused"
-        said = ansible.task("ddns_host", way, name=name, api_token="ddns_wrong", fails=True)["msg"]
-        assert "does not accept the token" in said
-        assert "ddns_wrong" not in said
+        options = ({"api_url": nowhere}, {"api_token": "ddns_wrong"})
+        failed = ansible.tasks("ddns_host", *({"name": name, **o} for o in options), variables=way, fails=range(2))
+        refused, unknown = (str(result["msg"]) for result in failed)
+        assert refused == f"{nowhere}: Connection refused"
+        assert "does not accept the token" in unknown
+        assert "ddns_wrong" not in unknown
 
 
 class TestOptions:
@@ -116,9 +116,13 @@ class TestOptions:
         assert "api_token, api_url" in ansible.task("ddns_host", way, name=name, fails=True)["msg"]
 
     def test_the_token_is_in_no_result(self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]) -> None:
-        for options in ({"name": name}, {"name": name, "ipv4": "bad"}):
-            task = {"name": "t", "fedcloud.ddns.ddns_host": options, "ignore_errors": True}
-            assert ddnsd.admin_token not in json.dumps(ansible.play([task], way, "-vvvv"))
+        tasks = [
+            {"name": "t", "fedcloud.ddns.ddns_host": options, "ignore_errors": True}
+            for options in ({"name": name}, {"name": name, "ipv4": "bad"})
+        ]
+        results = ansible.play(tasks, way, "-vvvv")
+        assert [result["status"] for result in results] == ["ok", "failed"]
+        assert ddnsd.admin_token not in json.dumps(results)
 
     def test_an_asynchronous_task_runs_as_a_module(self, ansible: Ansible, name: str) -> None:
         ansible.settings["ANSIBLE_ASYNC_DIR"] = str(ansible.folder / "async")
@@ -173,10 +177,9 @@ def test_a_loop_asks_once_what_the_service_is(ansible: Ansible, ddnsd: Service) 
 class TestSecret:
     def test_a_secret_that_works_is_kept(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         secret = ansible.task("ddns_host", name=name)["secret"]
-        kept = ansible.task("ddns_secret", name=name, secret=secret)
+        kept, made = ansible.tasks("ddns_secret", *({"name": name, "secret": given} for given in (secret, "wrong")))
         assert not kept["changed"]
         assert secret not in json.dumps(kept)
-        made = ansible.task("ddns_secret", name=name, secret="wrong")
         assert made["changed"]
         assert made["secret"] != secret
         assert ddnsd.get("/nic/update", auth=(name, secret)).status_code == 401
@@ -201,7 +204,7 @@ class TestSecret:
     def test_a_secret_that_is_given_goes_to_the_file(self, ansible: Ansible, name: str, tmp_path: Path) -> None:
         secret = ansible.task("ddns_host", name=name)["secret"]
         options = {"name": name, "secret": secret, "path": str(tmp_path / "secret")}
-        assert [ansible.task("ddns_secret", **options)["changed"] for _ in range(2)] == [True, False]
+        assert [result["changed"] for result in ansible.tasks("ddns_secret", options, options)] == [True, False]
         assert (tmp_path / "secret").read_text() == secret + "\n"
 
     def test_nothing_is_made_where_it_could_not_be_kept(
@@ -213,11 +216,11 @@ class TestSecret:
         assert ddnsd.get("/nic/update", auth=(name, secret)).status_code == 200
 
     def test_a_host_that_is_not_there(self, ansible: Ansible, name: str) -> None:
-        said = ansible.task("ddns_secret", name=name, fails=True)["msg"]
-        assert said.startswith(f"{name} is not registered")
-        checked = {"name": "t", "fedcloud.ddns.ddns_secret": {"name": name}, "check_mode": True}
-        (result,) = ansible.play([checked])
-        assert result["changed"]
+        task = {"name": "t", "fedcloud.ddns.ddns_secret": {"name": name}}
+        failed, checked = ansible.play([{**task, "ignore_errors": True}, {**task, "check_mode": True}])
+        assert failed["status"] == "failed"
+        assert failed["msg"].startswith(f"{name} is not registered")
+        assert checked["changed"]
 
 
 def declaration(stack: str, **hosts: object) -> dict[str, object]:
@@ -229,41 +232,46 @@ class TestSync:
         self, ansible: Ansible, ddnsd: Service, way: dict[str, bool]
     ) -> None:
         (ansible.folder / "bad.yml").write_text("version: 1\nhosts:\n  f.dyn.example.org:\n    ipv4: 192.0.2.1000\n")
-        said = ansible.task("ddns_sync", way, src="bad.yml", fails=True)["msg"]
-        assert "hosts.f.dyn.example.org.ipv4: '192.0.2.1000' is not an IPv4 address" in said
-        assert said.startswith("bad.yml:4:5: ") is way["ddns_in_process"]
-        (ansible.folder / "bad.yml").write_text("version: 1\nhosts: [\n")
-        assert "bad.yml:3:1: is not valid YAML" in ansible.task("ddns_sync", way, src="bad.yml", fails=True)["msg"]
-        assert "nowhere.yml" in ansible.task("ddns_sync", way, src="nowhere.yml", fails=True)["msg"]
+        (ansible.folder / "worse.yml").write_text("version: 1\nhosts: [\n")
+        files = ({"src": f"{name}.yml"} for name in ("bad", "worse", "nowhere"))
+        bad, worse, nowhere = (r["msg"] for r in ansible.tasks("ddns_sync", *files, variables=way, fails=range(3)))
+        assert "hosts.f.dyn.example.org.ipv4: '192.0.2.1000' is not an IPv4 address" in bad
+        assert bad.startswith("bad.yml:4:5: ") is way["ddns_in_process"]
+        assert "worse.yml:3:1: is not valid YAML" in worse
+        assert "nowhere.yml" in nowhere
 
     def test_a_file_may_be_encrypted(self, ansible: Ansible, way: dict[str, bool], name: str) -> None:
         (ansible.folder / "password").write_text("p")
         (ansible.folder / "v.yml").write_text(f"version: 1\nstack: vaulted\nhosts: {{{name}: {{ipv4: 192.0.2.1}}}}\n")
         ansible.run("ansible-vault", "encrypt", "--vault-password-file", "password", "v.yml")
         ansible.settings["ANSIBLE_VAULT_PASSWORD_FILE"] = str(ansible.folder / "password")
-        assert ansible.task("ddns_sync", way, src="v.yml")["counts"]["add"] == 1
-        assert not ansible.task("ddns_sync", way, src="v.yml")["changed"]
+        first, again = ansible.tasks("ddns_sync", {"src": "v.yml"}, {"src": "v.yml"}, variables=way)
+        assert first["counts"]["add"] == 1
+        assert not again["changed"]
 
     def test_only_what_is_pruned_is_removed_and_not_too_much(self, ansible: Ansible, ddnsd: Service) -> None:
         stack = "prune"
         names = [f"{stack}-{number}" for number in range(4)]
         everything = declaration(stack, **{name: {"ipv4": "192.0.2.1"} for name in names})
-        first = ansible.task("ddns_sync", declaration=everything)
+        less = declaration(stack, **{names[0]: {"ipv4": "192.0.2.1"}})
+        first, kept, refused = ansible.tasks(
+            "ddns_sync", {"declaration": everything}, {"declaration": less}, {"declaration": less, "prune": True},
+            fails=[2],
+        )  # fmt: skip
         assert first["counts"]["add"] == 4
         assert sorted(first["secrets"]) == [f"{name}.dyn.example.org" for name in names]
         assert [change["status"] for change in first["changes"]] == ["applied"] * 4
-        less = declaration(stack, **{names[0]: {"ipv4": "192.0.2.1"}})
-        kept = ansible.task("ddns_sync", declaration=less)
         assert not kept["changed"]
         assert "3" in " ".join(kept["warnings"])
-        refused = ansible.task("ddns_sync", declaration=less, prune=True, fails=True)
         assert refused["hosts"] == [f"{name}.dyn.example.org" for name in names[1:]]
         assert len(ddnsd.get(f"/api/hosts?stack={stack}", ddnsd.admin_token).json()["items"]) == 4
-        done = ansible.task("ddns_sync", declaration=less, prune=True, max_deletes="all")
+        absent = {"declaration": {"stack": stack}, "state": "absent"}
+        done, gone, again = ansible.tasks(
+            "ddns_sync", {"declaration": less, "prune": True, "max_deletes": "all"}, absent, absent
+        )
         assert done["counts"]["delete"] == 3
-        gone = ansible.task("ddns_sync", declaration={"stack": stack}, state="absent")
         assert gone["counts"]["delete"] == 1
-        assert not ansible.task("ddns_sync", declaration={"stack": stack}, state="absent")["changed"]
+        assert not again["changed"]
 
     def test_what_fails_is_told_and_the_rest_is_done(self, ansible: Ansible, ddnsd: Service) -> None:
         stack = "partly"
@@ -326,14 +334,11 @@ class TestInventory:
         return listed
 
     def test_groups_filters_and_variables(self, ansible: Ansible, ddnsd: Service) -> None:
-        for number, role in enumerate(("web", "db")):
-            ansible.task(
-                "ddns_host",
-                name=f"inv-{role}.{ddnsd.domain}",
-                ipv4=f"192.0.2.{number + 1}",
-                stack="inv-1",
-                labels={"role": role},
-            )
+        hosts = [
+            {"name": f"inv-{role}.{ddnsd.domain}", "ipv4": address, "stack": "inv-1", "labels": {"role": role}}
+            for role, address in (("web", "192.0.2.1"), ("db", "192.0.2.2"))
+        ]
+        ansible.tasks("ddns_host", *hosts)
         ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
         found = self.listed(ansible, "stack: [inv-1]\ncompose: {ansible_host: ddns_ipv4}\n")
         names = [f"inv-{role}.{ddnsd.domain}" for role in ("db", "web")]

@@ -29,12 +29,11 @@ def test_a_host_is_registered_moved_to_another_address_and_removed(ansible: Ansi
     assert first["secret"] == service.hosts[NAME].secret
     assert service.hosts[NAME].comment == "c [ddns:s]"
     assert (first["host"]["comment"], first["host"]["stack"], first["host"]["ipv4"]) == ("c", "s", "192.0.2.1")
-    moved = ansible.task("ddns_host", name=NAME, ipv4="192.0.2.2", stack="s")
+    other, absent = {"name": NAME, "ipv4": "192.0.2.2", "stack": "s"}, {"name": NAME, "state": "absent"}
+    moved, *rest = ansible.tasks("ddns_host", other, other, absent, absent)
     assert moved["changed"]
     assert "secret" not in moved
-    assert not ansible.task("ddns_host", name=NAME, ipv4="192.0.2.2", stack="s")["changed"]
-    gone = [ansible.task("ddns_host", name=NAME, state="absent")["changed"] for _ in range(2)]
-    assert gone == [True, False]
+    assert [result["changed"] for result in rest] == [False, True, False]
     assert not service.hosts
 
 

@@ -94,14 +94,16 @@ def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ans
 
 
 def test_the_infos_tell_what_is_registered_and_change_nothing(ansible: Ansible, ddnsd: Service) -> None:
-    ansible.task("ddns_host", name="w1.dyn.example.org", ipv4="192.0.2.7", stack="web-prod", labels={"role": "worker"})
-    ansible.task("ddns_host", name="w2.dyn.example.org", stack="web-prod")
-    ansible.task("ddns_host", name="w3.dyn.example.org", stack="other", labels={"role": "worker"})
+    prod, worker = {"stack": "web-prod"}, {"labels": {"role": "worker"}}
+    ansible.tasks(
+        "ddns_host", {"name": "w1.dyn.example.org", "ipv4": "192.0.2.7", **prod, **worker},
+        {"name": "w2.dyn.example.org", **prod}, {"name": "w3.dyn.example.org", "stack": "other", **worker},
+    )  # fmt: skip
     for in_process in (True, False):
-        workers, shown = ansible.play(examples("ddns_host_info"), {"ddns_in_process": in_process})
+        asked = [*examples("ddns_host_info"), *examples("ddns_domain_info")]
+        workers, shown, domains = ansible.play(asked, {"ddns_in_process": in_process})
         assert [host["fqdn"] for host in workers["hosts"]] == ["w1.dyn.example.org"]
         assert shown["msg"] == {"w1.dyn.example.org": "192.0.2.7"}
-        (domains,) = ansible.play(examples("ddns_domain_info"), {"ddns_in_process": in_process})
         assert [domain["name"] for domain in domains["domains"]] == [ddnsd.domain]
         assert not workers["changed"]
         assert not domains["changed"]

@@ -22,6 +22,7 @@ import dns.message
 import dns.rrset
 import pytest
 import requests
+from parts import forks
 from parts.egi import egi
 from parts.ports import wait_until
 from parts.service import Service, dev
@@ -52,10 +53,7 @@ class Tool:
 
     def run(self, *arguments: str, code: int = 0, given: str = "", **env: str) -> str:
         """Run, judge the exit code, and answer what was printed on both streams."""
-        result = subprocess.run(
-            [BIN / "ddnsctl", *arguments], cwd=self.folder, env=self.env | env, input=given,
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        result = forks.run(["ddnsctl", *arguments], self.env | env, given, self.folder)
         text = result.stdout + result.stderr
         self.said += text
         assert result.returncode == code, text

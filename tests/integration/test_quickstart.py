@@ -21,6 +21,8 @@ sensor.lab.example.net. 60 IN AAAA 2001:db8::31
 anything.www.lab.example.net. 60 IN A 192.0.2.10
 anything.www.lab.example.net. 60 IN AAAA 2001:db8::10
 """.splitlines()
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+"""What a `make` that runs these tests tells the ones that it starts, as to keep their output until they end."""
 
 
 class Run:
@@ -30,10 +32,11 @@ class Run:
         self.folder, self.output = folder, folder.with_name(f"{folder.name}.out")
         self.http = f"{host}:{free_port()}"
         settings = {"DIR": str(folder), "HTTP": self.http, "DNS": f"{host}:{free_port()}", "DOMAIN": "lab.example.net"}
+        terminal = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 ["make", "--no-print-directory", "run"], cwd=REPOSITORY, start_new_session=True,
-                env=os.environ | {f"DDNSD_{name}": value for name, value in settings.items()},
+                env=terminal | {f"DDNSD_{name}": value for name, value in settings.items()},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 # a shell ignores for ever what was ignored when it began, as it is for commands in the background
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

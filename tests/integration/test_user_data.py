@@ -6,13 +6,13 @@ import gzip
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
+from parts import forks
 from parts.api import Api
 from parts.dyndns import GIVEN, Host, register
 from parts.egi import egi
@@ -20,7 +20,6 @@ from parts.ports import wait_until
 from parts.service import Service, dev
 
 ROOT = Path(__file__).parents[2]
-DDNSCTL = Path(sys.executable).parent / "ddnsctl"
 SECRETS = "etc/ddns-update/secrets"
 NEW = "192.0.2.99"
 
@@ -108,10 +107,7 @@ def machine(service: Service, host: Host, tmp_path: Path) -> Machine:
 def user_data(folder: Path, host: Host, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DDNS")}
     given = inherited | {"DDNS_SERVER": host.service.url, "DDNS_TOKEN": host.token} | env
-    result = subprocess.run(
-        [DDNSCTL, "user-data", host.fqdn, *arguments],
-        cwd=folder, env=given, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    result = forks.run(["ddnsctl", "user-data", host.fqdn, *arguments], given, cwd=folder)
     assert result.returncode == code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     return result

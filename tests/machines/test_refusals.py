@@ -4,7 +4,8 @@
 import subprocess
 import sys
 
-from parts.machines import FOLDER, UNABLE
+import pytest
+from parts.machines import FOLDER, UNABLE, run
 
 AS_NOBODY = """
 import os, sys
@@ -23,3 +24,12 @@ def test_unable() -> None:
     assert done.returncode == UNABLE, done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("No machines on this host: ")
+
+
+@pytest.mark.skipif(run("check", check=False).returncode == UNABLE, reason="no machines on this host")
+@pytest.mark.parametrize("wires", ["eth0", "a,,b", "elevenchars", "../x"])
+def test_wires(wires: str) -> None:
+    """A name that could not be an interface's, or one of ours, is refused before anything is made."""
+    refused = run("up", "refused", f"a:{wires}", check=False)
+    assert refused.returncode == 2
+    assert "the name of a wire" in refused.stderr

@@ -52,6 +52,22 @@ def test_sandbox(machines: Make) -> None:
     assert said.split() == ["a", "strict", "restricted"]
 
 
+def test_wires(machines: Make) -> None:
+    """A wire joins those that name it, and no others; what lies between two wires forwards for both."""
+    scenario = machines()
+    scenario.up("a:left", "r:left,right", "b:right")
+    scenario.ssh("r", "ip address add 192.0.2.1/24 dev left; ip address add 198.51.100.1/24 dev right")
+    scenario.ssh("a", "ip address add 192.0.2.2/24 dev left; ip route replace default via 192.0.2.1")
+    scenario.ssh("b", "ip address add 198.51.100.2/24 dev right")
+    reach = "timeout 2 bash -c ': </dev/tcp/198.51.100.2/22' && echo reached"
+    assert scenario.ssh("a", reach, check=False) == ""
+    scenario.ssh("b", "ip route replace default via 198.51.100.1")
+    assert scenario.ssh("a", reach) == "reached\n"
+    scenario.run("down")
+    assert scenario.remains() == []
+    assert unowned() == []
+
+
 def test_power_cut(machines: Make) -> None:
     """A machine is dead at once, keeps what it wrote, and comes back; the others do not notice."""
     scenario = machines()

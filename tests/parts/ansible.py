@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,18 @@ class Ansible:
         self, module: str, variables: Mapping[str, Any] | None = None, *, fails: bool = False, **options: Any
     ) -> Result:
         """Run one task, with `--diff`; its result."""
-        task = {"name": module, f"fedcloud.ddns.{module}": options}
-        (result,) = self.play([task], variables, "--diff", check=not fails)
-        assert (result["status"] == "failed") is fails, result
+        (result,) = self.tasks(module, options, variables=variables, fails=[0] if fails else [])
         return result
+
+    def tasks(
+        self, module: str, *given: Mapping[str, Any], variables: Mapping[str, Any] | None = None,
+        fails: Collection[int] = (),
+    ) -> list[Result]:  # fmt: skip
+        """Run one task after another with these options and `--diff`, those that must fail by number; their results."""
+        tasks = [{"name": module, f"fedcloud.ddns.{module}": options, "ignore_errors": True} for options in given]
+        results = self.play(tasks, variables, "--diff")
+        assert [n for n, result in enumerate(results) if result["status"] == "failed"] == sorted(fails), results
+        return results
 
 
 def four(tasks: Sequence[Task]) -> list[Task]:

@@ -4,7 +4,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import dns.update
 import requests
 
 from ddnsd.zones.tsig import TsigKey
+from parts import forks
 from parts.ports import free_port, wait_until
 
 DOMAIN = "dyn.example.org"
@@ -33,7 +33,7 @@ class Service:
     command: tuple[str, ...] = ("dev",)
     settings: dict[str, str] = field(default_factory=dict)
     domain: str = DOMAIN
-    process: subprocess.Popen[bytes] | None = None
+    process: forks.Process | None = None
 
     @property
     def url(self) -> str:
@@ -64,10 +64,7 @@ class Service:
         self.dir.mkdir(parents=True, exist_ok=True)
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ddnsd", *self.command],
-                env=self.env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            self.process = forks.start(["ddnsd", *self.command], self.env, log)
 
         def ready() -> bool:
             assert self.process is not None
@@ -95,15 +92,10 @@ class Service:
 
     def cli(self, *args: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run another `ddnsd` command with the same settings."""
-        return subprocess.run(
-            [sys.executable, "-m", "ddnsd", *args],
-            env=self.env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=check,
-            timeout=60,
-        )
+        done = forks.run(["ddnsd", *args], self.env, stdin)
+        if check:
+            done.check_returncode()
+        return done
 
     def user(self, name: str) -> str:
         """Create the user and answer a token of theirs."""

@@ -77,8 +77,8 @@ def unit(beside: Service, listener: socket.socket, **environment: str) -> Iterat
         told.bind("")  # the kernel chooses an abstract name
         address = told.getsockname().decode()
         running = Unit(beside, listener, told, {"NOTIFY_SOCKET": "@" + address[1:], **environment})
-        running.start()
         try:
+            running.start()
             yield running
         finally:
             if running.process is not None and running.process.poll() is None:

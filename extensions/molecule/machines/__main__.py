@@ -4,6 +4,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -28,7 +29,10 @@ def arguments() -> argparse.ArgumentParser:
     command = commands.add_parser("up", help="make and boot the machines of a scenario; print what `show` prints")
     command.add_argument("--suite", default="", help="a suite that image.toml names")
     command.add_argument("scenario")
-    command.add_argument("host", nargs="+")
+    command.add_argument(
+        "host", nargs="+", type=machine, metavar="HOST[:WIRE,…]",
+        help="its name; for each wire, which joins machines to each other alone, it has an interface of that name",
+    )  # fmt: skip
     command = commands.add_parser("down", help="remove whatever exists of scenarios")
     command.add_argument("--all", action="store_true", help="all scenarios in --home")
     command.add_argument("scenario", nargs="*")
@@ -41,6 +45,15 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def machine(text: str) -> tuple[str, list[str]]:
+    """A machine's name, and the wires that it is on."""
+    host, _, rest = text.partition(":")
+    wires = rest.split(",") if rest else []
+    if not all(re.fullmatch("[a-z]{1,10}", wire) for wire in wires):
+        raise argparse.ArgumentTypeError("the name of a wire has one to ten letters, all small")
+    return host, wires
+
+
 def execute(given: argparse.Namespace) -> None:
     """Do what the command says."""
     home = given.home.resolve()
@@ -49,7 +62,7 @@ def execute(given: argparse.Namespace) -> None:
             print(image(home / "images", given.suite))
         case "up":
             scenario = Scenario(home, given.scenario)
-            scenario.up(given.host, given.suite)
+            scenario.up(dict(given.host), given.suite)
             print(json.dumps(scenario.describe(), indent=2))
         case "down":
             named = [Scenario(home, name) for name in given.scenario]

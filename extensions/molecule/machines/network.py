@@ -3,10 +3,12 @@
 
 All names and addresses follow from one number, which no other scenario on the host has at the time.
 The gateway of the machines answers that there is no route to anywhere: they have no way out.
+Besides it there are wires: bridges on which machines find each other alone, and whose addresses are theirs to choose.
 """
 
 import ipaddress
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +54,7 @@ class Network:
         self._ip("link", "set", "lo", "up")
         self._ip("link", "add", "bridge", "type", "bridge", "forward_delay", "0")
         self._address(["-n", self.name], "bridge", GATEWAY)
-        run("ip", "netns", "exec", self.name, "sh", "-c", FORWARD)
+        self._forward(self.name)
         run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "host", "netns", self.name)
         self._ip("link", "set", "host", "master", "bridge", "up")
         self._address([], self.name, HOST)
@@ -67,6 +69,22 @@ class Network:
         self._address(["-n", namespace], "eth0", place)
         for gateway in self.addresses(GATEWAY):
             run("ip", "-n", namespace, "route", "add", "default", "via", gateway)
+
+    def lay(self, wire: str) -> None:
+        """A bridge for machines alone."""
+        self._ip("link", "add", wire, "type", "bridge", "forward_delay", "0")
+        self._ip("link", "set", wire, "addrgenmode", "none", "up")
+
+    def plug(self, wires: Sequence[str], host: str, place: int) -> None:
+        """An interface of a machine on each wire, with its name and without addresses; between several, it forwards."""
+        namespace = self.namespace(host)
+        for wire in wires:
+            port = f"{wire}{place}"
+            self._ip("link", "add", port, "type", "veth", "peer", "name", wire, "netns", namespace)
+            self._ip("link", "set", port, "master", wire, "up")
+            run("ip", "-n", namespace, "link", "set", wire, "up")
+        if len(wires) > 1:
+            self._forward(namespace)
 
     def remove(self) -> None:
         """Whatever exists of the network."""
@@ -86,6 +104,9 @@ class Network:
     def _overlaps(self, text: str) -> bool:
         other = ipaddress.ip_network(text, strict=False)
         return other.overlaps(self.ipv4) if isinstance(other, ipaddress.IPv4Network) else other.overlaps(self.ipv6)
+
+    def _forward(self, namespace: str) -> None:
+        run("ip", "netns", "exec", namespace, "sh", "-c", FORWARD)
 
     def _ip(self, *words: str) -> None:
         run("ip", "-n", self.name, *words)

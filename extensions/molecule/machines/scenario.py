@@ -3,7 +3,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ class Scenario:
     def folder(self) -> Path:
         return self.home / "scenarios" / self.name
 
-    def up(self, hosts: list[str], suite: str = "") -> None:
-        """Make and boot machines with these names. What is left of earlier ones is removed first."""
+    def up(self, hosts: Mapping[str, Sequence[str]], suite: str = "") -> None:
+        """Make and boot machines with these names, on these wires. What is left of earlier ones is removed first."""
         root = image(self.home / "images", suite)
         with self._locked():
             self._remove()
@@ -84,7 +84,7 @@ class Scenario:
                 return machine
         raise Failure(f"The scenario {self.name} has no machine {host}")
 
-    def _make(self, root: Path, hosts: list[str]) -> None:
+    def _make(self, root: Path, hosts: Mapping[str, Sequence[str]]) -> None:
         self.folder.mkdir(parents=True)
         reserve(self.folder, {host: FIRST_MACHINE + index for index, host in enumerate(hosts)})
         machines = self.machines()
@@ -93,9 +93,13 @@ class Scenario:
             "etc/hosts": f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{known}",
             "root/.ssh/authorized_keys": access.make_key(self.folder),
         }
-        machines[0].network.make()
+        network = machines[0].network
+        network.make()
+        for wire in sorted({wire for wires in hosts.values() for wire in wires}):
+            network.lay(wire)
         for machine in machines:
             machine.make(root, files)
+            network.plug(hosts[machine.host], machine.host, machine.place)
         access.write(self.folder, machines)
         for machine in machines:
             machine.start()

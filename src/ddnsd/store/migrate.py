@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bringing a database to the newest schema, with Alembic, which is imported only then: commands start without it."""
+"""Bringing a database to the newest schema, with Alembic, which is imported only where there is something to do."""
 
 from pathlib import Path
 
@@ -41,11 +41,14 @@ async def _upgrade_server(url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # several nodes may start at once
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
+    if revision(connection) == NEWEST:
+        return
+
     from alembic import command
     from alembic.config import Config
 
-    if connection.dialect.name == "postgresql":  # several nodes may start at once
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")

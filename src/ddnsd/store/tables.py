@@ -4,6 +4,9 @@
 `hosts` holds the desired state: `version` counts the changes of the row, `claimed` says that the name in the zone is
 ours. `pending` lists the hosts of which DNS is not known to hold the row. It stands apart so that a change touches no
 index of `hosts`, which PostgreSQL rewards.
+
+How a database stores a table stands in the migrations alone, which make it: an option of one database here would load
+SQLAlchemy's whole dialect of it, for every command and whichever database is used.
 """
 
 from sqlalchemy import (
@@ -196,8 +199,6 @@ hosts = Table(
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
     Index("ix_hosts_owner_id", "owner_id", "fqdn"),
-    postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
-    sqlite_autoincrement=True,  # what is kept of a host that is gone is never taken for another one's
 )
 
 pending = Table(
@@ -265,8 +266,6 @@ removals = Table(
 Index(
     "ix_removals_dirty",
     removals.c.dirty_since,
-    sqlite_where=removals.c.dirty_since.is_not(None),
-    postgresql_where=removals.c.dirty_since.is_not(None),
 )
 
 events = Table(

@@ -3,7 +3,7 @@
 
 import pytest
 from parts.ports import free_port
-from parts.updater import HOST, Machine
+from parts.updater import HOST, IPV4, IPV6, Machine
 from parts.web import Web, web
 
 DAY = 24 * 3600
@@ -12,11 +12,14 @@ DAY = 24 * 3600
 def test_a_day_without_a_change_sends_nothing(machine: Machine, server: Web) -> None:
     machine.configure(server.url)
     machine.run()
-    server.taken()
+    assert [asked.path for asked in server.taken()] == ["/nic/update"]
     for _ in range(DAY // 300):
         machine.now += 300
-        assert machine.run().status == 0
+        assert machine.run().out == f"{HOST}: current: {IPV4} {IPV6}\n"
     assert server.taken() == []
+    machine.addresses = ["192.0.2.8", IPV6]
+    machine.run()
+    assert [asked.path for asked in server.taken()] == ["/nic/update"]
 
 
 def test_a_day_behind_nat_asks_for_the_view_and_sends_no_update(machine: Machine, server: Web) -> None:

@@ -114,8 +114,10 @@ def test_natpmp_asks_again_when_a_packet_is_lost(machine: Machine, server: Web) 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (natpmp(WAN, 3), "the router answered NAT-PMP with error 3"),
-        (natpmp("0.0.0.0"), "0.0.0.0 is loopback, link-local, multicast or reserved"),
+        (natpmp(WAN, 2), "the router answered NAT-PMP with error 2"),
+        (natpmp(WAN, 3), "natpmp: the router says that it has no public address"),
+        (natpmp("0.0.0.0"), "natpmp: the router says that it has no public address"),
+        (natpmp("169.254.3.4"), "169.254.3.4 is loopback, link-local, multicast or reserved"),
         (natpmp("100.64.0.9"), "the router's own address 100.64.0.9 is not public"),
         (natpmp("192.168.178.2"), "the router's own address 192.168.178.2 is not public"),
     ],
@@ -152,11 +154,19 @@ def test_upnp_takes_no_description_from_elsewhere(machine: Machine, server: Web)
         assert (rogue.asked, router.asked) == ([], [])
 
 
-@pytest.mark.parametrize("wan", ["", "fe80::1", "not known"])
-def test_upnp_without_an_address(machine: Machine, server: Web, wan: str) -> None:
+@pytest.mark.parametrize(
+    ("wan", "reason"),
+    [
+        ("", "the router says that it has no public address"),
+        ("0.0.0.0", "the router says that it has no public address"),
+        ("fe80::1", "the router tells no WAN address by UPnP"),
+        ("not known", "the router tells no WAN address by UPnP"),
+    ],
+)
+def test_upnp_without_an_address(machine: Machine, server: Web, wan: str, reason: str) -> None:
     machine.configure(server.url, sources="upnp")
     with upnp(machine, wan):
-        assert "the router tells no WAN address by UPnP" in machine.run().out
+        assert reason in machine.run().out
     assert server.asked == []
 
 
@@ -195,6 +205,52 @@ def test_the_verdict(
     assert (ran.status, found["verdict"]) == (0, verdict)
     assert (found["local"], found["seen"], found["wan"]) == (local, seen, wan)
     assert f"nat: {verdict}: {found['text']}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("beyond", "verdict", "text"),
+    [
+        ("100.64.0.1", "cgnat", "the next one has 100.64.0.1, in 100.64.0.0/10; the server sees 198.51.100.77"),
+        ("192.168.1.1", "double-nat", "the next one has 192.168.1.1; the server sees 198.51.100.77"),
+        ("203.0.113.1", "unknown", "no router tells its address; the server sees 198.51.100.77"),
+        (None, "unknown", "no router tells its address; the server sees 198.51.100.77"),
+    ],
+)
+@pytest.mark.parametrize("by", ["natpmp", "upnp"])
+def test_the_verdict_where_the_router_tells_no_address(
+    machine: Machine, server: Web, beyond: str | None, verdict: str, text: str, by: str
+) -> None:
+    """As miniupnpd does where its own is not public: the next router's address tells what lies there."""
+    machine.addresses = ["10.0.0.7"]
+    server.says(WAN)
+    machine.configure(server.url)
+    machine.updater.second_router = lambda _: beyond
+    with pmp(machine, natpmp("0.0.0.0", 3)) if by == "natpmp" else upnp(machine, ""):
+        found = json.loads(machine.run("report", "--json").out)["nat"]
+    assert (found["verdict"], found["wan"], found["beyond"]) == (verdict, None, beyond)
+    assert found["text"].endswith(text)
+
+
+@pytest.mark.parametrize("seen", ["10.9.0.1", "100.64.3.4"])
+def test_a_server_inside_is_not_beyond_anything(machine: Machine, server: Web, seen: str) -> None:
+    """What is not public is nothing that the router withholds from a server that sees it."""
+    machine.addresses = ["10.0.0.7"]
+    server.says(seen)
+    machine.configure(server.url)
+    machine.updater.second_router = lambda _: pytest.fail("was asked")
+    with pmp(machine, natpmp("0.0.0.0", 3)):
+        assert json.loads(machine.run("report", "--json").out)["nat"]["verdict"] == "unknown"
+
+
+def test_the_second_router(machine: Machine, server: Web) -> None:
+    """It says that the packet's time is exceeded; no other ICMP message counts, and no silence."""
+    machine.configure(server.url)
+    (name,) = machine.updater.read_config(str(machine.config))
+    assert machine.updater.second_router(name) is None
+    where = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("100.64.0.1"))
+    for kind, found in ((11, "100.64.0.1"), (3, None)):
+        said = struct.pack("=IBBBBII", 113, 2, kind, 0, 0, 0, 0) + where
+        assert machine.updater.dropped_by([(socket.IPPROTO_IP, machine.updater.IP_RECVERR, said)]) == found
 
 
 @pytest.mark.parametrize("verdict", ["cgnat", "double-nat"])

@@ -6,7 +6,6 @@
 
 import argparse
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,7 +56,7 @@ def main() -> None:
     secrets = forms(given.file)
     found: set[str] = set()
     looks = 0
-    with subprocess.Popen(given.command, stdout=sys.stderr) as command:
+    with subprocess.Popen(given.command, stdout=subprocess.DEVNULL) as command:
         while command.poll() is None:
             found |= holding(processes(), secrets)
             looks += 1

@@ -2,6 +2,7 @@
 """What the routes of `/api` work with; one object for each process."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
@@ -17,16 +18,18 @@ from ddnsd.registry.requests import Requests
 from ddnsd.registry.status import Status
 from ddnsd.registry.zones import Zones
 from ddnsd.store.lookup import Lookups
-from ddnsd.store.postgres import PostgresStore
-from ddnsd.store.sqlite import SqliteStore
 from ddnsd.zones.writer import Writer
+
+if TYPE_CHECKING:
+    from ddnsd.store.postgres import PostgresStore
+    from ddnsd.store.sqlite import SqliteStore
 
 
 @dataclass(frozen=True)
 class Context:
     """The parts that `ddnsd.app` has wired; routes keep no state of their own."""
 
-    store: SqliteStore | PostgresStore
+    store: "SqliteStore | PostgresStore"
     lookups: Lookups
     writer: Writer
     signin: SignIn

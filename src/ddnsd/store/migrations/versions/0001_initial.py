@@ -244,8 +244,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_hosts_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hosts")),
         sa.UniqueConstraint("fqdn", name=op.f("uq_hosts_fqdn")),
-        postgresql_with={"fillfactor": 50},
-        sqlite_autoincrement=True,
+        postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
+        sqlite_autoincrement=True,  # what is kept of a host that is gone is never taken for another one's
     )
     op.create_table(
         "pending",

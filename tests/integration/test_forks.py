@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests start from a process that has loaded it does what the program does that is started by its name."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from parts import forks
+from parts.ports import free_port, wait_until
+from parts.service import Service
+
+PROGRAMS = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ddnsd", "settings"),
+        ("ddnsd", "nonsense"),
+        ("ddnsd", "user", "add", "alice"),
+        ("ddnsctl", "fmt", "--check", "a.yml"),
+    ],
+)
+def test_a_command_says_and_answers_the_same(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "a.yml").write_text("hosts: {www.dyn.example.org: {}}\nversion: 1\n")
+    env = Service(tmp_path, 1, 1).env
+    forked = forks.run(command, env, cwd=tmp_path)
+    real = subprocess.run(
+        [PROGRAMS / command[0], *command[1:]], env=env, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (forked.returncode, forked.stdout, forked.stderr) == (real.returncode, real.stdout, real.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_alike(tmp_path: Path, number: signal.Signals) -> None:
+    forked, real = (Service(tmp_path / name, free_port(), free_port()) for name in ("forked", "real"))
+    forked.start()
+    real.log.parent.mkdir()
+    with real.log.open("wb") as log:
+        started = subprocess.Popen([PROGRAMS / "ddnsd", "dev"], env=real.env, stdout=log, stderr=log)
+    wait_until(lambda: "ready: " in real.log.read_text(), what="ready line")
+    assert forked.process is not None
+    for process in (forked.process, started):
+        process.send_signal(number)
+    assert forked.process.wait(15) == started.wait(15)
+    assert forked.log.read_text().count("\n") == real.log.read_text().count("\n") == 1

@@ -47,8 +47,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def machine(text: str) -> tuple[str, list[str]]:
     """A machine's name, and the wires that it is on."""
-    host, _, rest = text.partition(":")
-    wires = rest.split(",") if rest else []
+    host, *rest = text.split(":", 1)
+    wires = rest[0].split(",") if rest and rest[0] else []
     if not all(re.fullmatch("[a-z]{1,10}", wire) for wire in wires):
         raise argparse.ArgumentTypeError("the name of a wire has one to ten letters, all small")
     return host, wires

@@ -128,13 +128,25 @@ def test_a_key_of_another_primary_is_replaced_once_it_is_known_to_work(service: 
     assert said(service, *add) == [f"added {zone}"]
     assert said(service, *add) == []
     assert shown(service, zone)["provisioned"] is False
+    service.register(f"a.{zone}", ip="192.0.2.1")
 
     key_file(service, zone).write_text(TsigKey.generate(f"ddnsd.{zone}").to_text())
     assert "BADSIG" in failing(service, *add)  # named has not read it yet
     rndc(service)("reconfig")
     assert said(service, *add, "--check") == [f"changed {zone}: key"]
     assert said(service, *add) == [f"changed {zone}: key"]
+    moved = {"hostname": f"a.{zone}", "myip": "192.0.2.2"}
+    assert service.get("/nic/update", service.admin_token, params=moved).text == "good 192.0.2.2"
     assert said(service, *add) == []
+
+
+def test_a_new_key_counts_at_once_for_registrations(service: Service) -> None:
+    zone = "newkey.example.org"
+    add = ("add", zone, "--owner", "admin", "--exist-ok", *other_primary(service, zone))
+    said(service, *add)
+    key_file(service, zone).write_text(TsigKey.generate(f"ddnsd.{zone}").to_text())
+    rndc(service)("reconfig")
+    assert said(service, *add) == [f"changed {zone}: key"]
     service.register(f"a.{zone}", ip="192.0.2.1")
 
 

@@ -7,7 +7,8 @@ makes DNS hold those, so that the last change that the store accepted wins whate
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -18,7 +19,7 @@ from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Related, Removal
-from ddnsd.zones import errors
+from ddnsd.zones import check, errors
 from ddnsd.zones.fit import parts
 from ddnsd.zones.leaving import Leaving
 from ddnsd.zones.message import DHCID, Update
@@ -42,6 +43,10 @@ REFUSED_SECONDS = 30.0
 
 NS_SECONDS = 60.0
 
+KEY_REFUSED = (errors.BadKey, errors.BadSignature)
+
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 Conflict = tuple[Host, str]
@@ -57,9 +62,9 @@ class ZoneSender:
 
     def __init__(
         self, store: Store, lookups: Lookups, domain: Domain, primary: Primary, *,
-        settled: Callable[[Settled], None], deadline: float, default_ttl: int,
+        settled: Callable[[Settled], None], refresh: Callable[[], Awaitable[None]], deadline: float, default_ttl: int,
     ) -> None:  # fmt: skip
-        self._store, self._lookups, self._settled = store, lookups, settled
+        self._store, self._lookups, self._settled, self._refresh = store, lookups, settled, refresh
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
         self._leaving = Leaving(store, domain.id)
@@ -144,8 +149,28 @@ class ZoneSender:
         if self._name_servers is None:
             self._name_servers = float("-inf"), await self.name_servers()
 
+    async def in_use(self, names: Iterable[str]) -> bool:
+        """Whether one of the names owns a record. Raises DnsError."""
+        return await self._by_current_key(lambda: check.in_use(self.domain, names, self.primary, self._deadline))
+
     async def _ask(self, name: str, rtype: str) -> list[str]:
-        return await ask(self.primary, self._key, name, rtype, self._deadline)
+        return await self._by_current_key(lambda: ask(self.primary, self._key, name, rtype, self._deadline))
+
+    async def _by_current_key(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What is answered, asked once more where the key that was refused is not the domain's any more."""
+        try:
+            return await call()
+        except KEY_REFUSED:
+            if not await self._changed():
+                raise
+            return await call()
+
+    async def _changed(self) -> bool:
+        """Whether somebody has changed the domain since it was last read."""
+        before = self.domain
+        with contextlib.suppress(StoreDown):
+            await self._refresh()
+        return self.domain != before
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -159,6 +184,9 @@ class ZoneSender:
                     await self._round()
                     pause = RETRY_SECONDS[0]
             except Exception as error:
+                if isinstance(error, KEY_REFUSED) and await self._changed():
+                    self._wake.set()
+                    continue
                 if not isinstance(error, (errors.DnsError, StoreDown)):
                     log.exception("unexpected error", zone=self.domain.name)  # no bug may stop a zone for good
                 self._fail(error)

@@ -22,7 +22,7 @@ from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.queries import Settled, Wish
 from ddnsd.store.rows import Domain, Host
-from ddnsd.zones import check, errors
+from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.sender import FINE, ZoneSender
@@ -180,8 +180,7 @@ class Writer:
 
     async def in_use(self, domain_id: int, names: Iterable[str]) -> bool:
         """Whether one of the names owns a record. Raises DnsError, HostGone."""
-        sender = await self._sender(domain_id)
-        return await check.in_use(sender.domain, names, sender.primary, self._deadline)
+        return await (await self._sender(domain_id)).in_use(names)
 
     def count_later(self, fault: Fault) -> None:
         """Count a fault with the next transaction."""
@@ -303,7 +302,7 @@ class Writer:
     def _add(self, domain: Domain) -> None:
         sender = ZoneSender(
             self._store, self._lookups, domain, self._primary(domain),
-            settled=self._acknowledged, deadline=self._deadline, default_ttl=self._default_ttl,
+            settled=self._acknowledged, refresh=self.refresh, deadline=self._deadline, default_ttl=self._default_ttl,
         )  # fmt: skip
         self.senders[domain.id] = sender
         self._tasks[f"zone {domain.id}"] = asyncio.create_task(sender.run())

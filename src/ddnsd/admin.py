@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection, LargeBinary, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
+from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import record, related, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
@@ -175,9 +176,27 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
         return [*findings, ("database", str(error))]
     findings.append(("database", None))
     findings += [(f"domain {d.name} at {d.primary}", await _examine(d)) for d in all_domains]
+    for provider in settings.providers:
+        findings.append((f"identity provider {provider}", await _examine_provider(provider)))
     if (bind := settings.bind) is not None:
         findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
     return findings
+
+
+async def _examine_provider(provider: Provider) -> str | None:
+    from ddnsd.identity.oidc import ProviderDown  # here: the other commands ask no provider
+    from ddnsd.identity.oidc.client import Client
+    from ddnsd.identity.oidc.http import Http
+
+    http = Http()
+    client = Client(provider, http)
+    try:
+        keys = await client.keys(None)
+    except ProviderDown as error:
+        return str(error)
+    finally:
+        await http.close()
+    return None if keys else "it publishes no key that we understand"
 
 
 async def _examine(domain: Domain) -> str | None:

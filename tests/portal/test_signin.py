@@ -379,6 +379,19 @@ def test_the_file_of_the_password_is_private(site: Service) -> None:
     assert file.read_text().strip() not in log
 
 
+def test_the_doctor_asks_the_provider(site: Service, campus: Provider) -> None:
+    subject = f"identity provider campus={campus.issuer}"
+    for _ in range(2):
+        assert f"ok   {subject}" in site.cli("doctor").stdout
+    campus.stop()
+    try:
+        sick = site.cli("doctor", check=False)
+        assert sick.returncode == 1
+        assert f"FAIL {subject}: {campus.issuer}/.well-known/openid-configuration: " in sick.stdout
+    finally:
+        campus.start()
+
+
 def test_a_provider_that_is_gone_leaves_the_others(site: Service, campus: Provider) -> None:
     person = Person(site, campus)
     path = person.back(person.away())
@@ -417,3 +430,12 @@ def test_failures_lock(tmp_path_factory: pytest.TempPathFactory) -> None:
         page = browser.send(page, "/login", name="admin", password=password)
         assert (page.status, SESSION in browser.cookies) == (429, False)
         assert "Wait some minutes" in page.text
+
+
+def test_failures_at_a_provider_lock(campus: Provider, tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = {"oidc_providers": json.dumps([campus.settings()]), "rules": "on", "signin_failures": "2"}
+    with dev(tmp_path_factory.mktemp("locked"), **settings) as strict:
+        for status in (403, 403, 429):
+            browser = Browser(strict)
+            assert browser.open("/login/campus/callback?code=x&state=y").status == status
+        assert "Wait some minutes" in browser.open("/login/campus/callback").text

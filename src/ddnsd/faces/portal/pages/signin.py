@@ -22,6 +22,9 @@ from ddnsd.registry.errors import Invalid, NotAdmitted
 
 log = structlog.get_logger()
 
+CALLBACK = "sign-in"
+"""In place of a name, of which who comes back from a provider tells none."""
+
 LINK = "link "
 """Begins what the proof of a link to a provider is about."""
 
@@ -70,7 +73,9 @@ def routes(portal: Portal) -> list[Route]:
     async def from_provider(visit: Visit) -> Response:
         if (flow := portal.flows.get(visit.param("provider"))) is None:
             raise NotFound
-        title = flow.provider.title
+        title, where = flow.provider.title, visit.source or ""
+        if portal.guard.locked(CALLBACK, where):
+            return _forget(visit.render("signin/failed.html", 429, provider=title, why="too often"))
         try:
             if (attempt := _attempt(visit)) is None:
                 raise NotSignedIn("this browser has begun no sign-in, or too long ago")
@@ -84,6 +89,7 @@ def routes(portal: Portal) -> list[Route]:
         except ProviderDown:
             return _forget(_provider_down(visit, title))
         except NotSignedIn as error:
+            portal.guard.failed(CALLBACK, where)
             log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
             return _forget(visit.render("signin/failed.html", 403, provider=title, why="not completed"))
         except NotAdmitted as error:

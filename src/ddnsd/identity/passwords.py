@@ -4,6 +4,8 @@
 import asyncio
 import hmac
 import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -16,6 +18,9 @@ from ddnsd.store.database import Store
 
 SHORTEST, LONGEST = 12, 256
 AT_ONCE = 2
+MOST_WAITING = 40
+"""Passwords that wait for their turn, a few seconds' work; further ones are refused unseen."""
+
 NAME_LENGTH = 150
 
 NAMES_PER_SOURCE = 5
@@ -74,14 +79,15 @@ class Passwords:
         self._store, self.enabled = store, enabled
         self._by_name = Guard(failures, enabled=rules)
         self._by_source = Guard(failures * NAMES_PER_SOURCE, enabled=rules)
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns, self._waiting = asyncio.Semaphore(AT_ONCE), 0
 
     async def check(self, name: str, password: str, source: str | None) -> int:
         """The id of the active user of that name and password. Raises BadCredentials, Locked, StoreDown."""
         name, where = name.strip(), source or ""
-        if self._by_name.locked(name, where) or self._by_source.locked("", where):
+        self._refuse_locked(name, where)
+        if self._waiting >= MOST_WAITING:
             raise Locked
-        found = await self._check(name, password) if self.enabled else None
+        found = await self._check(name, password, where) if self.enabled else None
         if found is None:
             self._by_name.failed(name, where)
             self._by_source.failed("", where)
@@ -89,11 +95,16 @@ class Passwords:
         self._by_name.succeeded(name, where)
         return found
 
-    async def _check(self, name: str, password: str) -> int | None:
+    def _refuse_locked(self, name: str, where: str) -> None:
+        if self._by_name.locked(name, where) or self._by_source.locked("", where):
+            raise Locked
+
+    async def _check(self, name: str, password: str, where: str) -> int | None:
         if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or len(password) > LONGEST:
             return None
         row = await self._store.read(lambda c: members.password_of(c, name))
-        async with self._turns:
+        async with self._turn():
+            self._refuse_locked(name, where)  # those whose turn came first may have failed
             right = await asyncio.to_thread(_matches, row[1] if row else _nobodys(), password)
             if row is None or not right:
                 return None
@@ -101,6 +112,18 @@ class Passwords:
                 renewed = await asyncio.to_thread(hashed, password)
                 await self._store.transact(lambda c: members.renew_password(c, row[0], row[1], renewed))
         return row[0]
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def hashed(self, password: str) -> str:
         """As the function of that name, beside the event loop."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Passwords: whom they let in, how often one may try, and which are none."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -64,6 +66,38 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
             await found.check(f"nobody{number}", "wrong", "192.0.2.2")
     with pytest.raises(Locked):
         await found.check("alice", RIGHT, "192.0.2.2")
+
+
+async def test_trying_many_at_once_gains_nothing(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+
+    def matches(stored: str, password: str) -> bool:
+        looked_at.append(password)
+        return False
+
+    monkeypatch.setattr(passwords, "_matches", matches)
+    found = Passwords(store, 3)
+    tries = (found.check("alice", f"guess{number}", "192.0.2.1") for number in range(30))
+    answers = [type(answer) for answer in await asyncio.gather(*tries, return_exceptions=True)]
+    assert len(looked_at) < 3 + passwords.AT_ONCE  # at most one turn was under way beside the last that counted
+    assert answers.count(BadCredentials) == len(looked_at)
+    assert answers.count(Locked) == 30 - len(looked_at)
+
+
+async def test_a_long_queue_is_refused(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(passwords, "_matches", lambda stored, password: held.wait(10) and password == RIGHT)
+    monkeypatch.setattr(passwords, "MOST_WAITING", 4)
+    found, everybody = Passwords(store, 3), passwords.AT_ONCE + passwords.MOST_WAITING
+    waiting = [asyncio.create_task(found.check("alice", RIGHT, f"192.0.2.{number}")) for number in range(everybody)]
+    async with asyncio.timeout(10):
+        while found._waiting < passwords.MOST_WAITING:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    with pytest.raises(Locked):
+        await found.check("alice", RIGHT, "192.0.2.200")
+    held.set()
+    assert await asyncio.gather(*waiting) == [1] * everybody
+    assert await found.check("alice", RIGHT, "192.0.2.200") == 1
 
 
 async def test_they_can_be_switched_off(store: SqliteStore) -> None:

@@ -81,9 +81,9 @@ class Service:
             reserved=frozenset({_host_of(settings.base_url)}),
         )
         self.denials = Denials(self.store, policy.deny)
-        guard = Guard(settings.signin_failures, enabled=settings.rules)
+        guard, provider_guard = (Guard(settings.signin_failures, enabled=settings.rules) for _ in range(2))
         members = Members(self.store)
-        self._http, flows, access_tokens = _openid(settings, members, guard)
+        self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
@@ -107,12 +107,12 @@ class Service:
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
             domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
-            self.denials, self.status, RelatedNames(self.store, self.writer, policy),
+            self.denials, self.status, RelatedNames(self.store, self.writer, hosts),
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
         portal = Portal(
             **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
-            flows=flows, base_url=settings.base_url,
+            flows=flows, base_url=settings.base_url, provider_guard=provider_guard,
         )  # fmt: skip
         below = {"/api": _api(context)} | _portal(portal)
         self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ddnsd.faces.rest.context import Context
+from ddnsd.identity.guard import Guard
 from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.registry.members import Members
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Portal(Context):
-    """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names."""
+    """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names.
+
+    `provider_guard` counts failures of those who show no name; nobody chooses the names in it.
+    """
 
     watch: Watch
     sessions: Sessions
@@ -25,3 +29,4 @@ class Portal(Context):
     members: Members
     flows: "Mapping[str, Flow]"
     base_url: str
+    provider_guard: Guard

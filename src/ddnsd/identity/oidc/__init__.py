@@ -13,6 +13,7 @@ bearer      access tokens: JWTs (RFC 9068) by the provider's keys, others by int
 
     ProviderDown    the provider does not answer as it should: nothing is known, and nobody's fault
     NotSignedIn     the browser comes back from the provider with nothing that lets anybody in
+      NotBegun      likewise, and without a code of a sign-in that this browser began: any page can send it so
 """
 
 
@@ -22,3 +23,7 @@ class ProviderDown(Exception):
 
 class NotSignedIn(Exception):
     """the sign-in was not completed"""
+
+
+class NotBegun(NotSignedIn):
+    """the browser comes back with no code of a sign-in that it began"""

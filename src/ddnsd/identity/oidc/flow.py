@@ -10,7 +10,7 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from ddnsd.identity.oidc import NotSignedIn, jwt
+from ddnsd.identity.oidc import NotBegun, NotSignedIn, jwt
 from ddnsd.identity.oidc.attempt import Attempt
 from ddnsd.identity.oidc.client import Client
 from ddnsd.identity.oidc.person import presented
@@ -47,7 +47,10 @@ class Flow:
         return str(url)
 
     async def complete(self, attempt: Attempt, params: Mapping[str, str]) -> Presented:
-        """Who comes back with these parameters of the redirection. Raises NotSignedIn, saying why."""
+        """Who comes back with these parameters of the redirection. Raises NotSignedIn, saying why.
+
+        NotBegun where no code was redeemed.
+        """
         metadata = await self._client.metadata()
         self._check(attempt, params, metadata)
         tokens = await self._client.exchange(params["code"], attempt.verifier, self.redirect_uri)
@@ -67,13 +70,13 @@ class Flow:
         if attempt.provider != self.provider.name or not hmac.compare_digest(
             params.get("state", "").encode(), attempt.state.encode()
         ):
-            raise NotSignedIn("it is not the sign-in that this browser began")
+            raise NotBegun("it is not the sign-in that this browser began")
         # a provider that could be taken for another one says who it is (RFC 9207)
         says_who = metadata.get("authorization_response_iss_parameter_supported") is True
         if params.get("iss", None if says_who else self.provider.issuer) != self.provider.issuer:
-            raise NotSignedIn("the answer is of another provider")
+            raise NotBegun("the answer is of another provider")
         if "code" not in params:
-            raise NotSignedIn(f"the provider says {params.get('error', 'nothing')!r}")
+            raise NotBegun(f"the provider says {params.get('error', 'nothing')!r}")
 
     async def _id_token(self, attempt: Attempt, token: str, access_token: str) -> dict[str, Any]:
         header, claims = await jwt.verified(self._client, token)

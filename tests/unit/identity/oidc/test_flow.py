@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
-from ddnsd.identity.oidc import NotSignedIn, ProviderDown
+from ddnsd.identity.oidc import NotBegun, NotSignedIn, ProviderDown
 from ddnsd.identity.oidc.attempt import Attempt
 from ddnsd.identity.oidc.client import Client
 from ddnsd.identity.oidc.flow import Flow
@@ -108,11 +108,11 @@ async def test_what_comes_back_with_the_browser(liar: Any, http: Http) -> None:
         {"state": attempt.state},
         {"code": "c", "state": "ü"},
     ):
-        with pytest.raises(NotSignedIn):
+        with pytest.raises(NotBegun):
             await flow(liar, http).complete(attempt, params)
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(NotBegun):
         await flow(liar, http).complete(Attempt.new("other"), {"code": "c", "state": attempt.state})
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(NotBegun):
         await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state, "iss": "https://x.example.org"})
     assert liar.asked("/token") == 0
 

@@ -13,7 +13,7 @@ from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
 from ddnsd.identity import sessions
 from ddnsd.identity.caller import BadCredentials
-from ddnsd.identity.oidc import NotSignedIn, ProviderDown
+from ddnsd.identity.oidc import NotBegun, NotSignedIn, ProviderDown
 from ddnsd.identity.oidc.attempt import COOKIE, HOME, SECONDS, Attempt, local_path
 from ddnsd.identity.oidc.provider import is_loopback
 from ddnsd.identity.passwords import Locked
@@ -74,11 +74,11 @@ def routes(portal: Portal) -> list[Route]:
         if (flow := portal.flows.get(visit.param("provider"))) is None:
             raise NotFound
         title, where = flow.provider.title, visit.source or ""
-        if portal.guard.locked(CALLBACK, where):
+        if portal.provider_guard.locked(CALLBACK, where):
             return _forget(visit.render("signin/failed.html", 429, provider=title, why="too often"))
         try:
             if (attempt := _attempt(visit)) is None:
-                raise NotSignedIn("this browser has begun no sign-in, or too long ago")
+                raise NotBegun("this browser has begun no sign-in, or too long ago")
             somebody = await flow.complete(attempt, visit.query)
             if attempt.link is None:
                 member = await portal.members.admit(somebody, create=flow.provider.creates, source=visit.source)
@@ -89,7 +89,8 @@ def routes(portal: Portal) -> list[Route]:
         except ProviderDown:
             return _forget(_provider_down(visit, title))
         except NotSignedIn as error:
-            portal.guard.failed(CALLBACK, where)
+            if not isinstance(error, NotBegun):  # a code was refused; the rest any page makes a visitor's browser do
+                portal.provider_guard.failed(CALLBACK, where)
             log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
             return _forget(visit.render("signin/failed.html", 403, provider=title, why="not completed"))
         except NotAdmitted as error:

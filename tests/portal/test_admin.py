@@ -89,6 +89,21 @@ def test_who_is_switched_off_is_out_at_once(service: Service, admin: Browser, ne
     assert service.get("/api/users/me", token).status_code == 200
 
 
+def test_a_page_of_before_undoes_no_decision_of_since(service: Service, admin: Browser, new_user: NewUser) -> None:
+    name, _ = new_user()
+    page, path = admin.open(f"/admin/user/{name}"), f"/api/users/{name}"
+    off = service.request("PATCH", path, service.admin_token, json={"active": False})
+    assert off.json()["active"] is False
+    stale = admin.send(page, f"/admin/user/save/{name}", groups="vo.example.org")
+    assert stale.status == 409
+    assert "It has been changed meanwhile." in stale.text
+    assert service.get(path, service.admin_token).json()["active"] is False
+    page = admin.open(f"/admin/user/{name}")
+    assert "vo.example.org" not in page.html
+    assert "Saved." in admin.send(page, f"/admin/user/save/{name}", groups="vo.example.org").text
+    assert service.get(path, service.admin_token).json()["active"] is False
+
+
 def test_tokens_of_others_are_revoked_on_their_users_page_alone(
     service: Service, admin: Browser, new_user: NewUser
 ) -> None:

@@ -23,9 +23,11 @@ def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
     user = queries.user(connection, name)
     if user is None:
         return new_user(connection, name, admin=admin)
-    if admin:
-        return set_user(connection, name, {"admin": True})
-    return user
+    if admin and user.admin_by is not None:
+        edits.set_user(connection, user.id, admin_by=None)
+        queries.add_event(connection, ACTOR, "user.set", name, None, "admin on")
+        return user_named(connection, name)
+    return set_user(connection, name, {"admin": True}) if admin else user
 
 
 def new_user(
@@ -60,17 +62,15 @@ def set_user(
 ) -> User:  # fmt: skip
     """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid.
 
-    Who is inactive is signed out. What is set here no claim of a provider withdraws.
+    Who is inactive is signed out. What is changed here no claim of a provider withdraws; what is not stays a claim's.
     """
     user = _locked(connection, name, expect)
     changed = {column: value for column, value in values.items() if getattr(user, column) != value}
-    if "admin" in values and user.admin_by is not None:
-        edits.set_user(connection, user.id, admin_by=None)
     if not changed:
         return user
     if name == actor:
         raise Invalid(**dict.fromkeys(changed, "nobody takes their own rights away"))
-    edits.set_user(connection, user.id, **changed)
+    edits.set_user(connection, user.id, **changed, **({"admin_by": None} if "admin" in changed else {}))
     if changed.get("active") is False:
         sessions.end_all(connection, user.id)
     detail = ", ".join(f"{column} {'on' if value else 'off'}" for column, value in sorted(changed.items()))

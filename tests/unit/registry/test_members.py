@@ -73,8 +73,12 @@ async def test_rights_by_a_claim(store: Any) -> None:
     assert [await comes(admin) for admin in (False, True, False)] == [True, True, True]
     await store.transact(lambda c: accounts.set_user(c, "ann", {"admin": False}))
     assert await comes(True)
+    await store.transact(lambda c: accounts.set_user(c, "ann", {"admin": True, "active": True}))  # as she is
+    assert [await comes(admin) for admin in (False, True)] == [False, True]
     await store.transact(lambda c: accounts.add_user(c, "ann", admin=True))  # from now on a person's word
     assert await comes(False)
+    said = select(tables.events.c.detail).order_by(tables.events.c.id.desc()).limit(1)
+    assert await store.read(lambda c: c.scalar(said)) == "admin on"
 
 
 async def test_identities_come_and_go(store: Any) -> None:

@@ -9,8 +9,9 @@ from starlette.routing import Route
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
+from ddnsd.faces.rest.render import user_tag
 from ddnsd.registry import accounts, members
-from ddnsd.registry.errors import Invalid, NotEmpty
+from ddnsd.registry.errors import Invalid, NotEmpty, Stale
 from ddnsd.store import listing, oversight, queries
 from ddnsd.store import members as stored
 from ddnsd.store.rows import User
@@ -64,7 +65,7 @@ def routes(portal: Portal) -> list[Route]:
         return visit.render(
             "admin/user.html", 422 if errors else 200, user=user, values=values, errors=errors, tokens=tokens,
             identities=identities, claimed=[group for group in every if group not in given], password=account,
-            sessions=await portal.sessions.list(user.id), myself=user.id == visit.caller.user_id,
+            sessions=await portal.sessions.list(user.id), myself=user.id == visit.caller.user_id, tag=user_tag(user),
         )  # fmt: skip
 
     async def save(visit: Visit) -> Response:
@@ -72,9 +73,15 @@ def routes(portal: Portal) -> list[Route]:
         wanted = {name: visit.checked(name) for name in ("admin", "active")}
         groups = frozenset(line.strip() for line in visit.text("groups").splitlines() if line.strip())
 
+        def expect(found: User) -> None:
+            if visit.form.get("tag") not in (None, user_tag(found)):
+                raise Stale
+
         def work(connection):  # type: ignore[no-untyped-def]
             if user.id != visit.caller.user_id:
-                accounts.set_user(connection, user.name, wanted, actor=visit.caller.user, source=visit.source)
+                accounts.set_user(
+                    connection, user.name, wanted, actor=visit.caller.user, source=visit.source, expect=expect
+                )
             members.set_groups(connection, user.name, groups, actor=visit.caller.user, source=visit.source)
 
         try:

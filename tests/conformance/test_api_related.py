@@ -5,7 +5,9 @@ from itertools import pairwise
 
 import pytest
 from parts.api import Api, problem
-from parts.dyndns import Host, counts, one_message, register
+from parts.dyndns import Host, counts, new_label, one_message, register
+from parts.faults import write_to_zone_file
+from parts.ports import wait_until
 from parts.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
@@ -85,6 +87,31 @@ def test_refused(service: Service, api: Api, router: Host, blocked: Host) -> Non
     assert service.dig(f"text.{router.fqdn}", "TXT") == ['"somebody else\'s"']
     problem(api.call("PUT", f"/hosts/{blocked.fqdn}/related/a", {"interface_id": "::7"}), 403)
     assert [item["label"] for item in api.get(path)["items"]] == []
+
+
+def test_reserved_names_and_closed_domains(service: Service, api: Api) -> None:
+    domain = f"{new_label()}.example.org"
+    service.cli("domain", "add", domain, "--owner", "alice")
+    server = f"ns9.www.{domain}"
+    write_to_zone_file(service, domain, f"{domain}. NS {server}.", f"{server}. A 192.0.2.9")
+    wait_until(lambda: f"{server}." in service.dig(domain, "NS"), 10, "the zone's name server")
+    path = f"/hosts/{api.host(fqdn=f'www.{domain}')['fqdn']}/related"
+    problem(api.call("PUT", f"{path}/ns9", {"interface_id": "::7"}), 422, RULE, {"label"})
+    assert api.call("PUT", f"{path}/nas", {"interface_id": "::7"}).status_code == 200
+    admin = Api(service, service.admin_token)
+    admin.patch(f"/domains/{domain}", {"available": False})
+    problem(api.call("PUT", f"{path}/cam", {"interface_id": "::7"}), 404)
+    assert [item["label"] for item in api.get(path)["items"]] == ["nas"]
+
+
+def test_a_host_that_dns_refuses(service: Service, api: Api, router: Host) -> None:
+    path = f"/hosts/{router.fqdn}"
+    service.add_record(f"{router.fqdn}.", "DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=")
+    # nobody knows yet: the name is kept, and follows once DNS takes the host
+    problem(api.call("PUT", f"{path}/related/nas", {"interface_id": "::7"}), 503, "urn:ddns:pending")
+    assert api.get(path)["dns"] == "conflict"
+    problem(api.call("PUT", f"{path}/related/cam", {"interface_id": "::8"}), 409, TAKEN, {"label"})
+    assert [item["label"] for item in api.get(f"{path}/related")["items"]] == ["nas"]
 
 
 def test_own_hosts_alone(service: Service, api: Api, foreign: Host, reader: str, router: Host) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
 from ddnsd.registry.edits import UNMANAGED
-from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken, Unconfirmed
-from ddnsd.registry.policy import Policy
+from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
+from ddnsd.registry.hosts import Hosts
 from ddnsd.store import edits, history, queries
 from ddnsd.store.database import Store
 from ddnsd.store.history import Author
@@ -37,8 +37,8 @@ class NewRelated(NamedTuple):
 class RelatedNames:
     """Whether the caller may is decided before, and by `expect`, which is called with the host just before."""
 
-    def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
-        self._store, self._writer, self._policy = store, writer, policy
+    def __init__(self, store: Store, writer: Writer, hosts: Hosts) -> None:
+        self._store, self._writer, self._hosts = store, writer, hosts
 
     async def of(self, host: Host) -> list[Related]:
         """The host's related names, sorted. Raises StoreDown."""
@@ -47,12 +47,12 @@ class RelatedNames:
     async def put(self, host: Host, label: str, interface_id: str, author: Author, expect: Expect) -> Related:
         """Have LABEL below the host point to the interface id in the host's prefix; acknowledged when this returns.
 
-        Raises Invalid (fields label, interface_id), Taken, Blocked, NoHost, NotPublished, StoreDown (nothing is
-        changed), Unconfirmed (kept, DNS follows).
+        Raises Invalid (fields label, interface_id), Taken, Blocked, NoHost, NoDomain (not available), NotPublished,
+        StoreDown (nothing is changed), Unconfirmed (kept, DNS follows).
         """
         new = parse(host, label, interface_id)
-        if self._policy.deny.has_name(new.fqdn, host.domain):
-            raise Invalid(label="The operator of this service does not allow this name.")
+        if all(name.fqdn != new.fqdn for name in await self.of(host)):
+            await self._check_name(host, new)
         if not await self._store.read(lambda c: is_ours(c, host, new)):
             await self._check_unused(host, new)
         try:
@@ -65,6 +65,15 @@ class RelatedNames:
             if name.fqdn == new.fqdn:
                 return name
         raise NoHost
+
+    async def _check_name(self, host: Host, new: NewRelated) -> None:
+        domain = await self._store.read(lambda c: queries.domain(c, host.domain))
+        if domain is None:
+            raise NoHost
+        try:
+            await self._hosts.check_name(domain, new.fqdn)
+        except Invalid as error:
+            raise Invalid(label=" ".join(error.fields["name"])) from None
 
     async def _check_unused(self, host: Host, new: NewRelated) -> None:
         try:
@@ -82,9 +91,7 @@ class RelatedNames:
     async def _follow(self, done: Awaitable[None]) -> None:
         try:
             await done
-        except NameConflict as error:
-            raise Taken(label=f"Not available: {error}.") from None
-        except NotAcknowledged as error:
+        except (NameConflict, NotAcknowledged) as error:
             raise Unconfirmed(str(error)) from None
         except HostGone:
             raise NoHost from None
@@ -117,12 +124,14 @@ def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
 
 
 def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:
-    """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost."""
+    """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
     current = _locked(connection, host, expect)
     present = {name.fqdn: name for name in _of(connection, current)}
     before = present.get(new.fqdn)
     if before is not None and before.interface_id == new.interface_id:
         return False
+    if current.conflict is not None:
+        raise Taken(label=f"Not available: {current.conflict}.")
     if before is not None:
         edits.set_related(connection, before.id, new.interface_id)
     else:
@@ -138,6 +147,8 @@ def _check_room(connection: Connection, host: Host, new: NewRelated, present: in
     closest = queries.closest_domain(connection, new.fqdn)
     if queries.taken(connection, new.fqdn) or closest is None or closest.id != host.domain_id:
         raise Taken(label=f"{new.fqdn} is taken.")
+    if not closest.available:
+        raise NoDomain
     if present >= MOST:
         raise Invalid(label=f"A host has at most {MOST} related names.")
 

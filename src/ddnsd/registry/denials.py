@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Deny lists that administrators keep in the store; each process takes changes over within seconds."""
 
+import asyncio
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
@@ -29,6 +31,8 @@ class Denials:
 
     def __init__(self, store: Store, current: DenyList) -> None:
         self._store, self._current = store, current
+        self._held: list[Denial] | None = None
+        self._turn = asyncio.Lock()  # what was read first is not to replace what was read later
 
     async def add(self, kind: str, value: str, comment: str | None, *, actor: str, source: str | None) -> Denial:
         """Deny a network, a user agent or a name; in force here when this returns. Raises Invalid, Taken, StoreDown."""
@@ -58,12 +62,20 @@ class Denials:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Take over what the store has. Raises StoreDown."""
-        by_kind: dict[str, list[str]] = {kind: [] for kind in KINDS}
-        for denial in await self._store.read(denials.everything):
-            by_kind[denial.kind].append(denial.value)
-        networks = [ipaddress.ip_network(text) for text in by_kind["network"]]
-        self._current.use(networks, by_kind["agent"], by_kind["name"])
+        """Take over what the store has, if that is new. Raises StoreDown."""
+        async with self._turn:
+            found = await self._store.read(denials.everything)
+            if found != self._held:
+                await asyncio.to_thread(_use, self._current, found)  # thousands of networks take their time
+                self._held = found
+
+
+def _use(current: DenyList, found: Iterable[Denial]) -> None:
+    by_kind: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for denial in found:
+        by_kind[denial.kind].append(denial.value)
+    networks = [ipaddress.ip_network(text) for text in by_kind["network"]]
+    current.use(networks, by_kind["agent"], by_kind["name"])
 
 
 def _canonical(kind: str, value: str) -> str:

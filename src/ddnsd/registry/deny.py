@@ -13,7 +13,7 @@ class DenyList:
     """Networks that no host may point to, beginnings of user agents, and patterns of names.
 
     A pattern without a dot stands for any label of a host's name within its domain, one with dots for the full name;
-    `*` stands for any characters.
+    `*` stands for any characters. `use` may be called in another thread than what asks.
     """
 
     def __init__(self) -> None:
@@ -37,16 +37,17 @@ class DenyList:
 
     def has_address(self, texts: Iterable[str]) -> bool:
         """Whether one of the addresses lies in a denied network."""
-        if not any(self._networks.values()):
+        networks = self._networks
+        if not any(networks.values()):
             return False
         addresses = map(ipaddress.ip_address, texts)
-        return any(int(a) >> shift in found for a in addresses for shift, found in self._networks[a.version].items())
+        return any(int(a) >> shift in found for a in addresses for shift, found in networks[a.version].items())
 
     def has_name(self, fqdn: str, domain: str) -> bool:
         """Whether a host of the domain may not have this full name."""
-        if self._names is not None and self._names.match(fqdn):
+        names, pattern = self._names, self._labels
+        if names is not None and names.match(fqdn):
             return True
-        pattern = self._labels
         return pattern is not None and any(pattern.match(label) for label in fqdn.removesuffix("." + domain).split("."))
 
 

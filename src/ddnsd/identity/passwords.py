@@ -89,7 +89,8 @@ class Passwords:
             raise Locked
         found = await self._check(name, password, where) if self.enabled else None
         if found is None:
-            self._by_name.failed(name, where)
+            if len(name) <= NAME_LENGTH:  # others are nobody's, and would fill the memory
+                self._by_name.failed(name, where)
             self._by_source.failed("", where)
             raise BadCredentials
         self._by_name.succeeded(name, where)

@@ -64,7 +64,7 @@ class SignIn:
         Raises BadCredentials, StoreDown.
         """
         where = source or ""
-        if len(secret) > LONGEST or self._guard.locked(name, where):
+        if len(name) > LONGEST or len(secret) > LONGEST or self._guard.locked(name, where):
             raise BadCredentials
         if secret.startswith(secrets.TOKEN_PREFIX):
             return await self.by_token(secret, source)

@@ -68,6 +68,16 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
         await found.check("alice", RIGHT, "192.0.2.2")
 
 
+async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
+    found = Passwords(store, 1)
+    for number in range(passwords.NAMES_PER_SOURCE):
+        with pytest.raises(BadCredentials):
+            await found.check("x" * 60_000 + str(number), "wrong", "192.0.2.1")
+    assert not found._by_name._records
+    with pytest.raises(Locked):
+        await found.check("alice", RIGHT, "192.0.2.1")
+
+
 async def test_trying_many_at_once_gains_nothing(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[str] = []
 

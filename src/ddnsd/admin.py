@@ -105,7 +105,7 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
 
 
 async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:
-    """Add a related name. Raises NoHost, Invalid, Taken, Blocked, DnsError."""
+    """Add a related name. Raises NoHost, NoDomain, Invalid, Taken, Blocked, DnsError."""
     async with opened(settings.store_url) as store:
         host = await store.read(lambda c: _host(c, fqdn))
         new = related.parse(host, label, interface_id)

@@ -267,6 +267,8 @@ def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None
                 f"SELECT setval({sequence}, (SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"  # noqa: S608
             )
     # SQLite may give ids of hosts that were gone before the export to new ones
-    history.forget_strangers(connection, EVERY)
-    contacts.forget_strangers(connection, EVERY)
+    for host_id in history.strangers(connection):
+        history.trim(connection, host_id, EVERY, kept=0)
+    for host_id in contacts.strangers(connection):
+        contacts.forget(connection, [host_id])
     queries.wish_again(connection, [row["id"] for row in rows["hosts"]])

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from parts.service import Service, dev
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, event, insert, select
 
-from ddnsd import admin
-from ddnsd.store import history, queries, tables
+from ddnsd import admin, housekeeping
+from ddnsd.settings import Settings
+from ddnsd.store import history, migrate, queries, tables
 
 DAY = 86_400 * 1_000_000
 
@@ -134,7 +135,8 @@ async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
     service.settings["DDNSD_EVENT_DAYS"] = "0"
     assert "events" not in service.cli("housekeeping").stdout
     service.settings["DDNSD_EVENT_DAYS"] = "30"
-    assert service.cli("housekeeping").stdout == "events: 3 removed\nold entries of histories: 3 removed\n"
+    kinds = ("events", "old entries of histories")
+    assert service.cli("housekeeping").stdout == "".join(f"{kind}: 3 removed\n" for kind in kinds)
     assert service.cli("housekeeping").stdout == ""
 
 
@@ -161,6 +163,45 @@ async def test_long_histories(service: Service) -> None:
     await admin.with_store(url(service), fill)
     assert "entries of long histories: 1152 removed\n" in service.cli("housekeeping").stdout
     assert await admin.with_store(url(service), counts) == [1000, 1000]
+
+
+async def test_the_service_writes_while_something_is_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "ddnsd.db"
+    settings = Settings(database_url=f"sqlite:///{path}")
+
+    def fill(connection: Connection) -> None:
+        entry = {"owner_id": 1, "kind": "update", "actor": "alice", "via": "host", "at": queries.now()}
+        connection.execute(insert(tables.history), [entry | {"host_id": n} for n in (0, 1, 99) for _ in range(1001)])
+        connection.execute(insert(tables.contacts), [{"host_id": n, "at": 1, "word": "good"} for n in range(1001)])
+        connection.execute(insert(tables.users).values(id=1, name="alice", created=0))
+        key = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": ""}
+        connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
+        for n in (0, 1):
+            host = {"id": n, "domain_id": 1, "owner_id": 1, "fqdn": f"h{n}.example.org", "name": f"h{n}", "created": 0}
+            connection.execute(insert(tables.hosts).values(**host, secret_hash=b"s"))
+
+    searches = []
+
+    def search(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "GROUP BY" in statement or "NOT (EXISTS" in statement:
+            searches.append(statement)
+            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")  # raises where housekeeping has the lock
+                other.execute("ROLLBACK")
+
+    await migrate.upgrade(settings.store_url)
+    await admin.with_store(settings.store_url, fill)
+    event.listen(Engine, "before_cursor_execute", search)
+    try:
+        removed = await housekeeping.run(settings)
+    finally:
+        event.remove(Engine, "before_cursor_execute", search)
+    assert removed == {
+        "entries of long histories": 3,
+        "histories of hosts that are gone": 1000,
+        "contacts of hosts that are gone": 999,
+    }
+    assert len(searches) == 3
 
 
 def test_without_a_schema(tmp_path: Path) -> None:

@@ -45,7 +45,12 @@ def of(connection: Connection, host_ids: Collection[int]) -> dict[int, Contact]:
     return {row[0]: Contact._make(row[1:]) for row in connection.execute(query)}
 
 
-def forget_strangers(connection: Connection, limit: int) -> int:
-    """Remove at most `limit` contacts of hosts that are gone; answers how many."""
-    gone = select(contacts.c.host_id).where(~exists(select(hosts.c.id).where(hosts.c.id == contacts.c.host_id)))
-    return connection.execute(delete(contacts).where(contacts.c.host_id.in_(gone.limit(limit)))).rowcount
+def strangers(connection: Connection) -> list[int]:
+    """Hosts that are gone and still have a contact."""
+    host = select(hosts.c.id).where(hosts.c.id == contacts.c.host_id)
+    return list(connection.scalars(select(contacts.c.host_id).where(~exists(host))))
+
+
+def forget(connection: Connection, host_ids: Collection[int]) -> int:
+    """Remove the contacts of these hosts (500 at most); answers how many."""
+    return connection.execute(delete(contacts).where(contacts.c.host_id.in_(list(host_ids)))).rowcount

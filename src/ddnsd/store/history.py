@@ -160,11 +160,10 @@ def forget(connection: Connection, before: int, limit: int) -> int:
     return connection.execute(delete(history).where(history.c.id.in_(old))).rowcount
 
 
-def forget_strangers(connection: Connection, limit: int) -> int:
-    """Remove at most `limit` entries of hosts that are gone; answers how many."""
+def strangers(connection: Connection) -> list[int]:
+    """Hosts that are gone and still have entries."""
     host = select(hosts.c.id).where(hosts.c.id == history.c.host_id)
-    gone = select(history.c.id).where(~exists(host)).limit(limit)
-    return connection.execute(delete(history).where(history.c.id.in_(gone))).rowcount
+    return list(connection.scalars(select(history.c.host_id).distinct().where(~exists(host))))
 
 
 # ---- reading

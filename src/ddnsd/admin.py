@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, LargeBinary, insert, select, text
+from sqlalchemy import Connection, LargeBinary, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from ddnsd.identity.oidc.provider import Provider
@@ -266,9 +266,12 @@ def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None
             connection.exec_driver_sql(
                 f"SELECT setval({sequence}, (SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"  # noqa: S608
             )
-    # SQLite may give ids of hosts that were gone before the export to new ones
+    # ids of hosts and users that were gone before the export may be given to new ones
     for host_id in history.strangers(connection):
         history.trim(connection, host_id, EVERY, kept=0)
     for host_id in contacts.strangers(connection):
         contacts.forget(connection, [host_id])
+    users = select(tables.users.c.id)
+    for table, nobody in ((tables.events, None), (tables.history, 0)):
+        connection.execute(update(table).where(table.c.owner_id.not_in(users)).values(owner_id=nobody))
     queries.wish_again(connection, [row["id"] for row in rows["hosts"]])

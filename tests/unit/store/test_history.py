@@ -4,11 +4,12 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from ddnsd.registry.contacts import Contacts
-from ddnsd.store import contacts, history, migrate
+from ddnsd.store import contacts, history, migrate, queries
 from ddnsd.store.contacts import Contact
 from ddnsd.store.database import Store, StoreDown, open_store
 from ddnsd.store.history import Author
@@ -105,4 +106,47 @@ async def test_contacts_wait_for_the_database(store: Store, monkeypatch: pytest.
     assert [found[host_id].word for host_id in (4, 5, 1202)] == ["nochg", "good", "nochg"]
     assert found[5].source == "192.0.2.5"
     assert abs(found[5].at - time.time_ns() // 1000) < 60_000_000
-    assert seen.recent(5) is None
+    assert seen.last(5, found[5]) == found[5]
+
+
+async def test_what_repeats_is_written_now_and_then_and_a_wrong_secret_never(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Contacts(store)
+    minute, moment = 60 * 1_000_000, time.time_ns() // 1000
+
+    async def written(minutes: int, word: str, source: str = "192.0.2.1") -> bool:
+        at = moment + minutes * minute
+        monkeypatch.setattr(queries, "now", lambda: at)
+        seen.note(1, source, "curl", word, tls=True)
+        await seen.write()
+        kept = (await store.read(lambda c: contacts.of(c, [1]))).get(1)
+        assert seen.last(1, kept) == Contact(at, source, "curl", word, True)
+        return kept is not None and kept.at == at
+
+    assert not await written(0, "badauth")
+    assert await written(0, "nochg")
+    assert not await written(1, "nochg")
+    assert not await written(2, "badauth")
+    assert not await written(4, "nochg")
+    assert await written(5, "nochg")
+    assert await written(6, "nochg", "192.0.2.2")
+    assert await written(7, "abuse", "192.0.2.2")
+    assert not await written(8, "abuse", "192.0.2.2")
+    assert await written(9, "good", "192.0.2.2")
+    assert await written(10, "good", "192.0.2.2")
+    later = Contact(moment + 60 * minute, "192.0.2.3", None, "nochg", True)
+    assert seen.last(1, later) == later  # another process was asked
+    assert seen.last(2, None) is None
+
+
+def test_what_is_remembered_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddnsd.registry.contacts.REMEMBERED", 2)
+    seen = Contacts(cast("Store", None))
+    for host_id in (1, 2, 1, 3):
+        seen.note(host_id, None, "x" * 70_000, "badauth", tls=True)
+    first, second, third = (seen.last(host_id, None) for host_id in (1, 2, 3))
+    assert first
+    assert third
+    assert second is None
+    assert first.agent == "x" * history.AGENT_LENGTH

@@ -98,10 +98,10 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
     async def read_contact(caller: Reader, fqdn: str) -> Response:
-        """The last update request for the host, also one that was refused; known some seconds later."""
+        """The last update request for the host, also one that was refused."""
         host = (await visible(context, caller, fqdn, Action.LIST)).host
         found = await context.store.read(lambda c: contacts.of(c, [host.id]))
-        contact = found.get(host.id)
+        contact = context.contacts.last(host.id, found.get(host.id))
         shown: dict[str, Any] = contact._asdict() if contact else dict.fromkeys(contacts.Contact._fields)
         return render.answer(shown | {"at": render.moment(shown["at"]), "tls": contact and bool(contact.tls)})
 

@@ -38,7 +38,7 @@ def routes(portal: Portal) -> list[Route]:
         seen = Seen(portal.writer)
         owned = await reach.host(visit)
         host = owned.host
-        stands, recent = standing(host, seen.dns(host)), portal.contacts.recent(host.id)
+        stands = standing(host, seen.dns(host))
         entries, days, found = await portal.store.read(
             lambda c: (
                 history.page(c, host.id, RECENT, reader_id=_reader(visit)),
@@ -49,7 +49,7 @@ def routes(portal: Portal) -> list[Route]:
         return visit.render(
             "host/show.html", owned=owned, host=host, stands=stands, flagged=stands is FLAGGED, chart=chart(days),
             told=[told(visit.language, entry) for entry in entries],
-            contact=recent or found.get(host.id),
+            contact=portal.contacts.last(host.id, found.get(host.id)),
         )  # fmt: skip
 
     async def show_history(visit: Visit) -> Response:

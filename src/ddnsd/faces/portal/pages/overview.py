@@ -34,7 +34,7 @@ def routes(portal: Portal) -> list[Route]:
         seen = Seen(portal.writer)
         part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, visit.caller.user_id))
         rows = [
-            (host, standing(host, seen.dns(host)), portal.contacts.recent(host.id) or asked.get(host.id))
+            (host, standing(host, seen.dns(host)), portal.contacts.last(host.id, asked.get(host.id)))
             for host in part.hosts
         ]
         has_any = any(facets.domains.values())

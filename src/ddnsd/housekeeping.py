@@ -63,6 +63,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
     if settings.event_days:
+        yield "closed requests for domains", _parts(lambda c: upkeep.forget_requests(c, ago(settings.event_days), PART))
         yield "events", _parts(lambda c: upkeep.forget_events(c, ago(settings.event_days), PART))
         yield "old entries of histories", _parts(lambda c: history.forget(c, ago(settings.event_days), PART))
 

@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     )
     oidc_secrets: Secrets = Field({}, description='client secrets by the providers\' names, as JSON: {"egi": "…"}')
     event_days: int = Field(
-        400, ge=0, description="days of audit trail and histories that `housekeeping` leaves; 0: all"
+        400, ge=0, description="days of audit trail, histories and closed requests that `housekeeping` leaves; 0: all"
     )
     log_level: str = Field("info", description="debug, info, warning or error")
 

@@ -47,6 +47,8 @@ def aged(connection: Connection, days: float, number: int) -> None:
     rows["enrolments"] = {
         "host_id": number, "user_id": 1, "token_hash": octets, "replaces": octets, "expires": then + DAY
     }  # fmt: skip
+    asked = {"user_id": 1, "name": f"n{number}.example.org", "reason": "r", "created": then, "decided": then}
+    rows["domain_requests"] = asked | {"state": "declined"}
     rows["sessions"] = {
         "user_id": 1,
         "hash": octets,
@@ -66,6 +68,8 @@ def prepare(connection: Connection) -> None:
     connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
     values = {"user_id": 1, "name": "lasting", "hash": b"l" * 32, "scopes": "read", "created": 0}
     connection.execute(insert(tables.tokens).values(**values))
+    asked = {"user_id": 1, "name": "old.example.org", "reason": "r", "state": "open", "created": 1}
+    connection.execute(insert(tables.domain_requests).values(**asked))
     waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
     connection.execute(insert(tables.removals).values(**waiting))
     moment = queries.now()
@@ -91,6 +95,7 @@ def left(connection: Connection) -> dict[str, list[Any]]:
         "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
         "history": sorted(connection.scalars(select(tables.history.c.actor))),
         "contacts": sorted(connection.scalars(select(tables.contacts.c.host_id))),
+        "requests": sorted(connection.scalars(select(tables.domain_requests.c.name))),
         "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
     }
 
@@ -110,6 +115,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "expired enrolments: 4 removed",
         "histories of hosts that are gone: 2 removed",
         "contacts of hosts that are gone: 1 removed",
+        "closed requests for domains: 1 removed",
         "events: 1 removed",
         "old entries of histories: 1 removed",
     ]
@@ -121,6 +127,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "tokens": ["lasting", "t0", "t1"],
         "history": ["n0", "n1", "n2", "n3"],
         "contacts": [0],
+        "requests": [*(f"n{n}.example.org" for n in range(4)), "old.example.org"],
         "events": ["n0", "n1", "n2", "n3"],
     }
     assert await admin.with_store(url(service), left) == remaining
@@ -135,7 +142,7 @@ async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
     service.settings["DDNSD_EVENT_DAYS"] = "0"
     assert "events" not in service.cli("housekeeping").stdout
     service.settings["DDNSD_EVENT_DAYS"] = "30"
-    kinds = ("events", "old entries of histories")
+    kinds = ("closed requests for domains", "events", "old entries of histories")
     assert service.cli("housekeeping").stdout == "".join(f"{kind}: 3 removed\n" for kind in kinds)
     assert service.cli("housekeeping").stdout == ""
 

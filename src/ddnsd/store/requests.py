@@ -65,6 +65,14 @@ def page(
     return [DomainRequest._make(row) for row in found]
 
 
+def latest(connection: Connection, limit: int, *, user_id: int) -> list[DomainRequest]:
+    """At most `limit` requests of the user, newest first: those that are open are always among them."""
+    query = _REQUEST.where(domain_requests.c.user_id == user_id)
+    closed = domain_requests.c.state != OPEN
+    found = connection.execute(query.order_by(closed, domain_requests.c.id.desc()).limit(limit))
+    return sorted((DomainRequest._make(row) for row in found), reverse=True)
+
+
 def open_of(connection: Connection, user_id: int, name: str) -> bool:
     """Whether the user has asked for that domain and waits."""
     mine = domain_requests.c.user_id == user_id, domain_requests.c.name == name, domain_requests.c.state == OPEN

@@ -31,11 +31,11 @@ def routes(portal: Portal) -> list[Route]:
     async def show_all(visit: Visit) -> Response:
         user_id = visit.caller.user_id
         seen = [domain for domain in await portal.domains.all() if can(visit.caller, Action.LIST, domain)]
-        asked = await portal.store.read(lambda c: requests.page(c, 0, REQUESTS, user_id=user_id))
+        asked = await portal.store.read(lambda c: requests.latest(c, REQUESTS, user_id=user_id))
         return visit.render(
             "domains/list.html", own=[d for d in seen if d.owner_id == user_id],
             others=[d for d in seen if d.owner_id != user_id], counts=await portal.store.read(listing.host_counts),
-            zones=zones(portal), requests=asked[::-1],
+            zones=zones(portal), requests=asked,
         )  # fmt: skip
 
     async def show(visit: Visit) -> Response:

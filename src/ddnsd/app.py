@@ -82,7 +82,7 @@ class Service:
         )
         self.denials = Denials(self.store, policy.deny)
         guard, provider_guard = (Guard(settings.signin_failures, enabled=settings.rules) for _ in range(2))
-        members = Members(self.store)
+        members = Members(self.store, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)

@@ -259,6 +259,7 @@ def test_another_identity_is_added_and_removed(site: Service, campus: Provider) 
     page = person.send(page, gone)
     assert "does not sign you in any more" in page.text
     assert "/remove" not in page.html
+    assert other.name == ""  # who came by the provider is signed out, but for this browser
     assert person.post(gone, {"csrf": page.forms[0].values["csrf"]}).status == 422
     assert Person(site, campus, first).walk().status == 200
 

@@ -5,6 +5,8 @@ A claim gives groups and an administrator's rights, and takes away what itself h
 known becomes a new user under a name that nobody has; never do they become one who is there.
 """
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -25,10 +27,10 @@ TRIES = 1000
 
 
 class Members:
-    """What a session, or a request with an access token, needs."""
+    """What a session, or a request with an access token, needs; `passwords` says whether they sign anybody in."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, passwords: bool = True) -> None:
+        self._store, self._passwords = store, passwords
 
     async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
         """The active user; None for nobody. Writes only what is new. Raises StoreDown."""
@@ -51,9 +53,16 @@ class Members:
         """Give a user one more identity. Raises Taken, StoreDown."""
         await self._store.transact(lambda c: link(c, user_id, somebody, source))
 
-    async def unlink(self, user_id: int, identity_id: int, source: str | None) -> None:
-        """Take an identity away. Raises Invalid, StoreDown."""
-        await self._store.transact(lambda c: unlink(c, user_id, identity_id, source))
+    async def unlink(
+        self, user_id: int, identity_id: int, source: str | None, *, methods: Mapping[str, str], keep: int | None = None
+    ) -> None:
+        """Take an identity away, and end the sessions of its provider but the one to `keep`.
+
+        `methods` are those of sessions, by their providers' issuers. Raises Invalid, StoreDown.
+        """
+        await self._store.transact(
+            lambda c: unlink(c, user_id, identity_id, source, methods, passwords=self._passwords, keep=keep)
+        )
 
 
 def admit(connection: Connection, somebody: Presented, *, create: bool, source: str | None) -> Member:
@@ -86,16 +95,22 @@ def link(connection: Connection, user_id: int, somebody: Presented, source: str 
     _apply(connection, found, somebody, source)
 
 
-def unlink(connection: Connection, user_id: int, identity_id: int, source: str | None) -> None:
+def unlink(
+    connection: Connection, user_id: int, identity_id: int, source: str | None, methods: Mapping[str, str], *,
+    passwords: bool, keep: int | None,
+) -> None:  # fmt: skip
     """Take an identity away, with its groups and rights, unless it is the last way to sign in. Raises Invalid."""
+    name = queries.user_name(connection, user_id)
+    edits.locked_user(connection, name)
     held = members.identities_of(connection, user_id)
     gone = next((identity for identity in held if identity.id == identity_id), None)
     if gone is None:
         raise Invalid(identity="there is no such identity")
-    if len(held) == 1 and not members.has_password(connection, user_id):
+    if len(held) == 1 and not (passwords and members.has_password(connection, user_id)):
         raise Invalid(identity="It is the only way to sign in: add another one first.")
     members.delete_identity(connection, user_id, identity_id)
-    name = queries.user_name(connection, user_id)
+    if gone.issuer in methods:
+        sessions.end_all(connection, user_id, but=keep, method=methods[gone.issuer])
     queries.add_event(
         connection, name, "identity.delete", name, source, _shown(gone.issuer, gone.label), owner_id=user_id
     )

@@ -31,10 +31,12 @@ def end(connection: Connection, session_id: int) -> None:
     connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
-def end_all(connection: Connection, user_id: int, *, but: int | None = None) -> int:
-    """Forget a user's sessions, but one; answers how many."""
-    others = sessions.c.user_id == user_id, sessions.c.id != (but or 0)
-    return connection.execute(delete(sessions).where(*others)).rowcount
+def end_all(connection: Connection, user_id: int, *, but: int | None = None, method: str | None = None) -> int:
+    """Forget a user's sessions, but one; with `method` those alone that began so. Answers how many."""
+    others = delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id != (but or 0))
+    if method is not None:
+        others = others.where(sessions.c.method == method)
+    return connection.execute(others).rowcount
 
 
 def keep_newest(connection: Connection, user_id: int, count: int) -> None:

@@ -13,7 +13,7 @@ from ddnsd.registry import accounts, members
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
 from ddnsd.registry.members import Members
 from ddnsd.store import members as stored
-from ddnsd.store import migrate, queries, tables
+from ddnsd.store import migrate, queries, sessions, tables
 from ddnsd.store.database import open_store
 from ddnsd.store.members import Presented
 
@@ -86,7 +86,7 @@ async def test_identities_come_and_go(store: Any) -> None:
     ann = await known.admit(somebody(groups=frozenset({"a"})), create=True, source=None)
     bob = await known.admit(somebody("2", "bob"), create=True, source=None)
     with pytest.raises(Invalid, match="only way"):
-        await known.unlink(ann.user_id, 1, None)
+        await known.unlink(ann.user_id, 1, None, methods={})
     for _ in range(2):
         await known.link(ann.user_id, somebody("3", groups=frozenset({"b"}), admin=True), None)
     with pytest.raises(Taken):
@@ -97,13 +97,44 @@ async def test_identities_come_and_go(store: Any) -> None:
     assert [identity.subject for identity in held] == ["1", "3"]
     for other in (held[1].id, 999):
         with pytest.raises(Invalid, match="no such"):
-            await known.unlink(bob.user_id, other, None)
-    await known.unlink(ann.user_id, held[1].id, None)
+            await known.unlink(bob.user_id, other, None, methods={})
+    await known.unlink(ann.user_id, held[1].id, None, methods={})
     assert await known.recognise(somebody("1", groups=None), create=False, source=None) == ann
     assert await known.recognise(somebody("3"), create=False, source=None) is None
     await store.transact(lambda c: members.set_password(c, "ann", "hash"))
-    await known.unlink(ann.user_id, held[0].id, None)
+    await known.unlink(ann.user_id, held[0].id, None, methods={})
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == []
+
+
+async def test_the_last_way_in_stays(store: Any) -> None:
+    known, without = Members(store), Members(store, passwords=False)
+    ann = await known.admit(somebody(), create=True, source=None)
+    await known.link(ann.user_id, somebody("3"), None)
+    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    tries = (without.unlink(ann.user_id, identity.id, None, methods={}) for identity in held)
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["Invalid", "NoneType"]
+    (left,) = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    with pytest.raises(Invalid, match="only way"):
+        await without.unlink(ann.user_id, left.id, None, methods={})
+    await known.unlink(ann.user_id, left.id, None, methods={})
+
+
+async def test_an_identity_takes_its_sessions_along(store: Any) -> None:
+    known = Members(store)
+    ann = await known.admit(somebody(), create=True, source=None)
+    await known.link(ann.user_id, somebody("3"), None)
+    for number, method in enumerate(("aai", "aai", "other", "")):
+        hashed = bytes([number])
+        await store.transact(
+            lambda c, h=hashed, method=method: sessions.add(c, ann.user_id, h, method, None, "")
+        )  # fmt: skip
+    here = await store.read(lambda c: min(row.id for row in sessions.of_user(c, ann.user_id)))
+    held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    await known.unlink(ann.user_id, held[0].id, None, methods={ISSUER: "aai", "https://x": "other"}, keep=here)
+    left = await store.read(lambda c: sessions.of_user(c, ann.user_id))
+    assert sorted((row.id == here, row.method) for row in left) == [(False, ""), (False, "other"), (True, "aai")]
 
 
 async def test_groups_of_an_administrators_hand(store: Any) -> None:

@@ -50,7 +50,11 @@ def routes(portal: Portal) -> list[Route]:
         return await page(visit)
 
     async def unlink(visit: Visit) -> Response:
-        await portal.members.unlink(visit.caller.user_id, _number(visit), visit.source)
+        assert visit.session is not None
+        await portal.members.unlink(
+            visit.caller.user_id, _number(visit), visit.source, keep=visit.session.id,
+            methods={flow.provider.issuer: name for name, flow in portal.flows.items()},
+        )  # fmt: skip
         return visit.redirect("/account", visit.gettext("This identity does not sign you in any more."))
 
     async def change_password(visit: Visit) -> Response:

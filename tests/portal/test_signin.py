@@ -103,7 +103,8 @@ def test_cookies_are_for_this_site_alone(site: Service, campus: Provider) -> Non
 
 
 def test_rights_come_and_go_at_sign_in(site: Service, campus: Provider) -> None:
-    person = Person(site, campus, preferred_username="chief")
+    person, admin = Person(site, campus, preferred_username="chief"), Browser(site)
+    admin.enter("admin")
     for groups, status in (
         (["ddns-admins"], "Administrator"),
         ([], ""),
@@ -114,6 +115,7 @@ def test_rights_come_and_go_at_sign_in(site: Service, campus: Provider) -> None:
         person.cookies.clear()
         person.walk()
         assert ("Administrator" in person.open("/account").text) == bool(status)
+        assert ("A claim gives this right" in admin.open("/admin/user/chief").text) == bool(status)
 
 
 def test_a_sign_in_begins_a_session_of_its_own(site: Service, campus: Provider) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NotEmpty, Taken
+from ddnsd.registry.errors import Invalid, NotEmpty, Stale, Taken
 from ddnsd.store import edits, listing, queries, sessions
 from ddnsd.store.rows import Host, Key, Token, User
 from ddnsd.store.tables import key_hosts, keys, tokens, users
@@ -60,11 +60,12 @@ def set_user(
     connection: Connection, name: str, values: Mapping[str, bool], *, actor: str = ACTOR, source: str | None = None,
     expect: Callable[[User], None] | None = None,
 ) -> User:  # fmt: skip
-    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid.
+    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid, Stale.
 
-    Who is inactive is signed out. What is changed here no claim of a provider withdraws; what is not stays a claim's.
+    Stale where the actor is an administrator no more. Who is inactive is signed out. What is changed here no claim of
+    a provider withdraws; what is not stays a claim's.
     """
-    user = _locked(connection, name, expect)
+    user = _locked(connection, name, actor, expect)
     changed = {column: value for column, value in values.items() if getattr(user, column) != value}
     if not changed:
         return user
@@ -81,8 +82,8 @@ def set_user(
 def delete_user(
     connection: Connection, name: str, *, actor: str, source: str | None, expect: Callable[[User], None]
 ) -> None:
-    """Remove a user with their tokens. Raises Invalid, NotEmpty, and what `expect` raises."""
-    user = _locked(connection, name, expect)
+    """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
+    user = _locked(connection, name, actor, expect)
     if name == actor:
         raise NotEmpty("nobody removes themselves")
     if edits.owns_something(connection, user.id):
@@ -91,8 +92,12 @@ def delete_user(
     queries.add_event(connection, actor, "user.delete", name, source, None)
 
 
-def _locked(connection: Connection, name: str, expect: Callable[[User], None] | None) -> User:
-    user = edits.locked_user(connection, name)
+def _locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
+    """The user, with the actor: of two administrators who remove each other at once the second is one no more."""
+    found = edits.locked_users(connection, {name, actor})
+    user, by = found.get(name), found.get(actor)
+    if actor != ACTOR and (by is None or not by.admin or not by.active):
+        raise Stale
     if user is None:
         raise Invalid(user=f"there is no user {name!r}")
     if expect is not None:

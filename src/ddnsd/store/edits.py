@@ -25,8 +25,13 @@ def locked_domain(connection: Connection, name: str) -> rows.Domain | None:
 
 def locked_user(connection: Connection, name: str) -> rows.User | None:
     """The user, to whom nobody gives anything until the transaction ends."""
-    row = connection.execute(queries.USER.where(users.c.name == name).with_for_update()).first()
-    return rows.User._make(row) if row else None
+    return locked_users(connection, {name}).get(name)
+
+
+def locked_users(connection: Connection, names: Collection[str]) -> dict[str, rows.User]:
+    """Likewise all of these names, in the same order whoever asks."""
+    found = connection.execute(queries.USER.where(users.c.name.in_(names)).order_by(users.c.id).with_for_update())
+    return {user.name: user for user in map(rows.User._make, found)}
 
 
 def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:

@@ -156,7 +156,7 @@ async def test_whoever_leaves_takes_all_along(store: Any) -> None:
     ann = await Members(store).admit(somebody(groups=frozenset({"a"})), create=True, source=None)
     await store.transact(lambda c: members.set_password(c, "ann", "hash"))
     await store.transact(
-        lambda c: accounts.delete_user(c, "ann", actor="root", source=None, expect=lambda _: None)
+        lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, source=None, expect=lambda _: None)
     )  # fmt: skip
     for table in (tables.identities, tables.memberships, tables.passwords):
         assert await store.read(lambda c, table=table: c.execute(select(table)).all()) == []

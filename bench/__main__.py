@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # for tests/parts, the servers that the tests start as well
 
-from bench import against, ceiling, declared, machine, many, updates  # noqa: E402
+from bench import against, ceiling, declared, machine, many, portal, updates  # noqa: E402
 from bench.figure import Section, missed  # noqa: E402
 from bench.plan import NAMES, Plan  # noqa: E402
 from bench.report import markdown  # noqa: E402
@@ -68,6 +68,8 @@ def _sections(plan: Plan) -> Iterator[Section]:
         yield declared.section(plan)
     if plan.has("hosts"):
         yield many.list_section(plan)
+    if plan.has("pages"):
+        yield portal.section(plan)
     if plan.has("memory"):
         yield many.memory_section(plan)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.figure import Figure, number
 
-NAMES = ("changed", "nochg", "upstream", "declared", "hosts", "memory")
+NAMES = ("changed", "nochg", "upstream", "declared", "hosts", "pages", "memory")
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,21 @@ They change the store; the service notices rows that DNS does not hold yet withi
 
 import asyncio
 import base64
-import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, LargeBinary, insert, select, text
+from sqlalchemy import Connection, LargeBinary, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from ddnsd.registry import names, updates
+from ddnsd.identity.oidc.provider import Provider
+from ddnsd.registry import record, related, updates
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.settings import Settings
-from ddnsd.store import migrate, queries, tables
+from ddnsd.store import contacts, edits, history, migrate, queries, tables
 from ddnsd.store.database import StoreDown, open_store
+from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
@@ -98,34 +99,27 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
     """Change columns of a host. Raises NoHost."""
     host = _host(connection, fqdn)
     queries.set_host(connection, host.id, **columns)
+    record.edited(connection, host, columns, SERVICE)
     queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)), owner_id=host.owner_id)
     queries.wish_again(connection, [host.id])
 
 
 async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:
-    """Add a related name. Raises NoHost, Invalid, DnsError."""
-    name = f"{label}.{fqdn}"
-    if problem := names.problem(name) or (f"{label!r} is more than a label" if "." in label else None):
-        raise Invalid(label=problem)
-    try:
-        low_bits = str(ipaddress.IPv6Address(interface_id))
-    except ValueError:
-        raise Invalid(interface_id=f"{interface_id!r} is not an interface id such as ::7") from None
+    """Add a related name. Raises NoHost, NoDomain, Invalid, Taken, Blocked, DnsError."""
     async with opened(settings.store_url) as store:
         host = await store.read(lambda c: _host(c, fqdn))
+        new = related.parse(host, label, interface_id)
         domain = await store.read(lambda c: queries.domain(c, host.domain))
         assert domain is not None
-        if await check.in_use(domain, [name]):
-            raise Invalid(label=f"{name} stands in the zone already")
+        leaving = await store.read(lambda c: edits.leaving(c, [new.fqdn]))
+        if not leaving and await check.in_use(domain, [new.fqdn]):
+            raise Invalid(label=f"{new.fqdn} stands in the zone already")
+        await store.transact(lambda c: related.keep(c, host, new, SERVICE, lambda _: None))
 
-        def work(connection: Connection) -> None:
-            if queries.taken(connection, name):
-                raise Invalid(label=f"{name} is taken")
-            values = {"host_id": host.id, "fqdn": name, "interface_id": low_bits}
-            connection.execute(insert(tables.related).values(**values))
-            queries.wish_again(connection, [host.id])
 
-        await store.transact(work)
+def remove_related(connection: Connection, fqdn: str, label: str) -> None:
+    """Remove a related name. Raises NoHost, Blocked."""
+    related.remove(connection, _host(connection, fqdn), label, SERVICE, lambda _: None)
 
 
 # ---- reconcile, doctor
@@ -182,9 +176,27 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
         return [*findings, ("database", str(error))]
     findings.append(("database", None))
     findings += [(f"domain {d.name} at {d.primary}", await _examine(d)) for d in all_domains]
+    for provider in settings.providers:
+        findings.append((f"identity provider {provider}", await _examine_provider(provider)))
     if (bind := settings.bind) is not None:
         findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
     return findings
+
+
+async def _examine_provider(provider: Provider) -> str | None:
+    from ddnsd.identity.oidc import ProviderDown  # here: the other commands ask no provider
+    from ddnsd.identity.oidc.client import Client
+    from ddnsd.identity.oidc.http import Http
+
+    http = Http()
+    client = Client(provider, http)
+    try:
+        keys = await client.keys(None)
+    except ProviderDown as error:
+        return str(error)
+    finally:
+        await http.close()
+    return None if keys else "it publishes no key that we understand"
 
 
 async def _examine(domain: Domain) -> str | None:
@@ -200,6 +212,8 @@ async def _examine(domain: Domain) -> str | None:
 # ---- export, import
 
 FORMAT = 1
+
+EVERY = 2**31
 
 
 async def export(url: str) -> str:
@@ -252,4 +266,12 @@ def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None
             connection.exec_driver_sql(
                 f"SELECT setval({sequence}, (SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"  # noqa: S608
             )
+    # ids of hosts and users that were gone before the export may be given to new ones
+    for host_id in history.strangers(connection):
+        history.trim(connection, host_id, EVERY, kept=0)
+    for host_id in contacts.strangers(connection):
+        contacts.forget(connection, [host_id])
+    users = select(tables.users.c.id)
+    for table, nobody in ((tables.events, None), (tables.history, 0)):
+        connection.execute(update(table).where(table.c.owner_id.not_in(users)).values(owner_id=nobody))
     queries.wish_again(connection, [row["id"] for row in rows["hosts"]])

@@ -5,36 +5,58 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
-from ddnsd.faces.dyndns import Agents, UpdateWords
+from ddnsd.faces.dyndns import Agents, UpdateWords, answered
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
+from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.passwords import Passwords
+from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
-from ddnsd.identity.tokens import LocalTokens
+from ddnsd.identity.tokens import LocalTokens, Verifier
+from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
+from ddnsd.registry.contacts import Contacts
+from ddnsd.registry.denials import SECONDS as DENY_SECONDS
+from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.members import Members
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.related import RelatedNames
+from ddnsd.registry.requests import Requests
+from ddnsd.registry.status import SECONDS as STATUS_SECONDS
+from ddnsd.registry.status import Status
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.store.database import open_store
 from ddnsd.store.lookup import Lookups
+from ddnsd.store.trimming import SECONDS as TRIM_SECONDS
+from ddnsd.store.trimming import Trimmer
 from ddnsd.systemd import Unit
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.secondaries import SECONDS as SECONDARY_SECONDS
+from ddnsd.zones.secondaries import Secondaries
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer, survive
 
-TOKEN_USE_SECONDS = 60.0
+if TYPE_CHECKING:
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+USE_SECONDS = 60.0
+"""How often it is written when tokens and sessions were last used."""
 
 
 class Service:
@@ -47,6 +69,10 @@ class Service:
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
+        self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
+        passwords = Passwords(
+            self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
+        )
         policy = Policy(
             denied=settings.denied,
             private_addresses=settings.private_addresses,
@@ -54,14 +80,21 @@ class Service:
             nochg_per_hour=settings.nochg_per_hour if settings.rules else None,
             reserved=frozenset({_host_of(settings.base_url)}),
         )
-        guard = Guard(settings.signin_failures, enabled=settings.rules)
-        signin = SignIn(lookups, guard, [self.tokens])
+        self.denials = Denials(self.store, policy.deny)
+        guard, provider_guard = (Guard(settings.signin_failures, enabled=settings.rules) for _ in range(2))
+        members = Members(self.store, passwords=settings.local_accounts)
+        self._http, flows, access_tokens = _openid(settings, members, provider_guard)
+        signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
+        self.secondaries = Secondaries(self.writer, settings.followers)
+        self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
+        self.contacts, self.trimmer = Contacts(self.store), Trimmer(self.store)
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
-                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status
+                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status,
+                also=policy.deny,
             ),
-            offline=settings.offline, query_credentials=settings.query_credentials,
+            self.contacts, offline=settings.offline, query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
         hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
@@ -70,20 +103,36 @@ class Service:
             base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
+        zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
-            domains, Zones(self.store, settings.bind, settings.primary, self._take_up_domains),
-            Enrolments(self.store), guard,
+            domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
+            self.denials, self.status, RelatedNames(self.store, self.writer, hosts),
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
-        self.app = Dispatcher(routes, settings.proxies, {"/api": _api(context)}, unix_proxy=settings.unix_proxy)
+        portal = Portal(
+            **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
+            flows=flows, base_url=settings.base_url, provider_guard=provider_guard,
+        )  # fmt: skip
+        below = {"/api": _api(context)} | _portal(portal)
+        self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to write and to watch. Raises StoreDown."""
+        await self.denials.refresh()
         await self.writer.start()
         await self.watch.start()
-        self._tasks.append(asyncio.create_task(self._record_token_use()))
+        for seconds, work, what in (
+            (USE_SECONDS, self.tokens.record_use, "use of tokens"),
+            (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
+            (CONTACT_SECONDS, self.contacts.write, "contacts"),
+            (TRIM_SECONDS, self.trimmer.run, "trimming of histories"),
+            (DENY_SECONDS, self.denials.refresh, "deny lists"),
+            (STATUS_SECONDS, self.status.look, "status"),
+            (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
+        ):
+            self._tasks.append(asyncio.create_task(_repeat(seconds, work, what)))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -92,6 +141,10 @@ class Service:
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
         await survive(self.tokens.record_use, "use of tokens")
+        await survive(self.sessions.record_seen, "use of sessions")
+        await survive(self.contacts.write, "contacts")
+        if self._http is not None:
+            await self._http.close()
         await self.store.close()
 
     @property
@@ -102,16 +155,39 @@ class Service:
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
 
-    async def _record_token_use(self) -> None:
-        while True:
-            await asyncio.sleep(TOKEN_USE_SECONDS)
-            await survive(self.tokens.record_use, "use of tokens")
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await survive(work, what)
+
+
+def _openid(
+    settings: Settings, members: Members, guard: Guard
+) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
+    if not settings.providers:
+        return None, {}, []
+    from ddnsd.identity.oidc.bearer import AccessTokens  # here: most services start without
+    from ddnsd.identity.oidc.client import Client
+    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.identity.oidc.http import Http
+
+    http = Http()
+    clients = [Client(provider, http) for provider in settings.providers]
+    flows = {client.provider.name: Flow(client, settings.base_url) for client in clients}
+    return http, flows, [AccessTokens(clients, members, guard)]
 
 
 def _api(context: Context) -> Application:
     from ddnsd.faces.rest import app  # here: it takes long to import, and the commands do not need it
 
     return app.build(context)
+
+
+def _portal(portal: Portal) -> dict[str, Application]:
+    from ddnsd.faces.portal import app  # here: as above
+
+    return dict.fromkeys(app.PATHS, app.build(portal))
 
 
 def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:

@@ -19,10 +19,11 @@ from sqlalchemy import Connection
 from ddnsd import admin, housekeeping, settings, systemd
 from ddnsd.cli_domains import domain
 from ddnsd.identity import secrets
-from ddnsd.registry import accounts
+from ddnsd.registry import accounts, members
 from ddnsd.registry.errors import RegistryError
 from ddnsd.registry.names import fold
 from ddnsd.settings import Settings, SettingsError
+from ddnsd.store import members as stored_members
 from ddnsd.store import migrate, queries
 from ddnsd.store.database import StoreDown
 from ddnsd.zones.errors import DnsError
@@ -92,8 +93,8 @@ def settings_command() -> None:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value) or "-"
+    if isinstance(value, tuple | dict):
+        return ",".join(map(str, value)) or "-"
     if isinstance(value, bool):
         return "on" if value else "off"
     return "-" if value is None or str(value) == "" else str(value)
@@ -158,6 +159,49 @@ def user() -> None:
 def user_add(name: str, admin: bool) -> None:
     """Add a user; nothing happens when there is one of that name."""
     _store(lambda c: accounts.add_user(c, name, admin=admin))
+
+
+@user.command(name="password")
+@click.argument("name")
+@click.option("--remove", is_flag=True, help="Let the user sign in by an identity provider alone.")
+def user_password(name: str, remove: bool) -> None:
+    """Set the password with which a user signs in on the portal: asked for, or the first line of standard input.
+
+    Their sessions end.
+    """
+    from ddnsd.identity import passwords  # here: the other commands need no Argon2
+
+    new = None
+    if not remove:
+        new = _typed_password()
+        if reason := passwords.problem(new, name):
+            raise click.ClickException(reason)
+    _store(lambda c: members.set_password(c, name, passwords.hashed(new) if new is not None else None))
+
+
+def _typed_password() -> str:
+    if sys.stdin.isatty():
+        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return typed
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+@user.command(name="groups")
+@click.argument("name")
+@click.option("--add", "new", multiple=True, metavar="GROUP", help="A group that the user is in from now on.")
+@click.option("--remove", "gone", multiple=True, metavar="GROUP", help="A group that was given here.")
+def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
+    """Print a user's groups, one a line, after giving or taking some; those of a provider follow its claims."""
+
+    def work(connection: Connection) -> list[str]:
+        owner = accounts.user_named(connection, name)
+        if new or gone:
+            given = set(stored_members.groups_of(connection, owner.id, given=True))
+            members.set_groups(connection, name, frozenset(given | set(new)) - set(gone))
+        return stored_members.groups_of(connection, owner.id)
+
+    for group in _store(work):
+        click.echo(group)
 
 
 @main.group()
@@ -277,7 +321,15 @@ def related() -> None:
 @click.argument("interface_id")
 def related_add(fqdn: str, label: str, interface_id: str) -> None:
     """Have LABEL.FQDN point to INTERFACE_ID (e.g. ::7) in the prefix of the host FQDN."""
-    asyncio.run(admin.add_related(settings.load(), fold(fqdn), fold(label), interface_id))
+    asyncio.run(admin.add_related(settings.load(), fold(fqdn), label, interface_id))
+
+
+@related.command(name="remove")
+@click.argument("fqdn")
+@click.argument("label")
+def related_remove(fqdn: str, label: str) -> None:
+    """Remove LABEL.FQDN and its record."""
+    _store(lambda c: admin.remove_related(c, fold(fqdn), label))
 
 
 @main.command()

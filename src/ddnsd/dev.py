@@ -10,8 +10,8 @@ from sqlalchemy import Connection, update
 
 from ddnsd import settings as settings_module
 from ddnsd.app import serve
-from ddnsd.identity import secrets
-from ddnsd.registry import accounts
+from ddnsd.identity import passwords, secrets
+from ddnsd.registry import accounts, members
 from ddnsd.registry.domains import add_domain
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries
@@ -25,6 +25,7 @@ from ddnsd.zones.named import Named
 from ddnsd.zones.tsig import TsigKey
 
 ADMIN = "admin"
+PASSWORD_FILE = "admin.password"  # noqa: S105
 
 
 class AlreadyRunning(OSError):
@@ -52,11 +53,18 @@ async def run(settings: Settings) -> None:
         own = {"rndc_key": named.rndc_key, "bind_dir": named.folder, "primary": settings.dns}
         ours = settings.model_copy(update=own)
         await _prepare(ours, Bind(named.folder, named.rndc_key, options=ours.zone_options))
-        await serve(ours, Unit(), lambda url: print(f"ready: {url}", flush=True))  # noqa: T201
+        await serve(ours, Unit(), lambda url: _say(ours, url))
     finally:
         supervision.cancel()
         await named.stop()
         os.close(lock)
+
+
+def _say(settings: Settings, url: str) -> None:
+    print(f"ready: {url}", flush=True)  # noqa: T201
+    if settings.local_accounts:
+        password = settings.dir / PASSWORD_FILE
+        print(f"sign in: {settings.base_url}/login as {ADMIN}, with the password in {password}", flush=True)  # noqa: T201
 
 
 async def _prepare(settings: Settings, bind: Bind) -> None:
@@ -66,9 +74,13 @@ async def _prepare(settings: Settings, bind: Bind) -> None:
     key = await asyncio.to_thread(_zone, bind, settings.domain, found)
     token_file = settings.dir / "admin.token"
     token = None if token_file.exists() else secrets.new_token()
+    password_file = settings.dir / PASSWORD_FILE
+    password = None if password_file.exists() else secrets.new_secret()
     primaries = {primary for primary in (_former_primary(settings), settings.dns) if primary}
-    await store.transact(lambda c: _populate(c, settings, key, token, primaries))
+    await store.transact(lambda c: _populate(c, settings, key, token, password, primaries))
     await store.close()
+    if password is not None:
+        _write_private(password_file, password + "\n")
     if token is not None:
         _write_private(token_file, token + "\n")
     text = f'primary = "{settings.dns}"\nrndc_key = "{settings.rndc_key}"\nhttp = "{settings.http}"\n'
@@ -92,7 +104,8 @@ def _former_primary(settings: Settings) -> str | None:
 
 
 def _populate(
-    connection: Connection, settings: Settings, key: TsigKey, token: str | None, primaries: set[str]
+    connection: Connection, settings: Settings, key: TsigKey, token: str | None, password: str | None,
+    primaries: set[str],
 ) -> None:  # fmt: skip
     admin = accounts.add_user(connection, ADMIN, admin=True)
     connection.execute(update(domains).where(domains.c.primary.in_(primaries)).values(primary=settings.dns))
@@ -101,6 +114,8 @@ def _populate(
     if token is not None:
         name = f"admin.token {queries.now()}"
         accounts.add_token(connection, admin, name, secrets.digest(token), scopes=accounts.SCOPES)
+    if password is not None:
+        members.set_password(connection, ADMIN, passwords.hashed(password))
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -2,14 +2,15 @@
 """What should be done once a day, beside the running service: what nobody needs any more leaves the store."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from sqlalchemy import Connection
 
 from ddnsd import admin
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
-from ddnsd.store import answers, queries, upkeep
+from ddnsd.store import answers, contacts, history, queries, sessions, upkeep
 from ddnsd.store.database import Store
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -20,12 +21,16 @@ REMOVAL_DAYS = 30
 TOKEN_DAYS = 30
 """So long an expired token is still shown to its user."""
 
+SESSION_GRACE = 5 * 60 * 1_000_000
+"""So long may a process wait before it writes that a session was used."""
+
 PART = 500
 """Rows of one transaction: the service waits for it with its own."""
 
 PAUSE_SECONDS = 0.01
 
 Step = Callable[[Connection], int]
+Task = Callable[[Store], Awaitable[int]]
 
 
 async def run(settings: Settings) -> dict[str, int]:
@@ -36,28 +41,69 @@ async def run(settings: Settings) -> dict[str, int]:
     await admin.check_schema(settings.store_url)
     removed = {}
     async with admin.opened(settings.store_url) as store:
-        for kind, step in _steps(settings, queries.now()):
-            if count := await _all(store, step):
+        for kind, task in _tasks(settings, queries.now()):
+            if count := await task(store):
                 removed[kind] = count
         await store.tidy()
     return removed
 
 
-def _steps(settings: Settings, moment: int) -> Iterator[tuple[str, Step]]:
+def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     def ago(days: int) -> int:
         return moment - days * DAY_MICROSECONDS
 
-    yield "remembered removals", lambda c: upkeep.forget_removals(c, ago(REMOVAL_DAYS), PART)
-    yield "answers to repeated calls", answers.forget_expired
-    yield "expired tokens", lambda c: accounts.delete_expired_tokens(c, ago(TOKEN_DAYS), PART)
-    yield "expired enrolments", lambda c: upkeep.forget_enrolments(c, moment, PART)
+    yield "remembered removals", _parts(lambda c: upkeep.forget_removals(c, ago(REMOVAL_DAYS), PART))
+    yield "answers to repeated calls", _parts(answers.forget_expired)
+    yield "expired tokens", _parts(lambda c: accounts.delete_expired_tokens(c, ago(TOKEN_DAYS), PART))
+    life = settings.session_lifetime
+    idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
+    yield "ended sessions", _parts(lambda c: sessions.forget_ended(c, idle, begun, PART))
+    yield "expired enrolments", _parts(lambda c: upkeep.forget_enrolments(c, moment, PART))
+    yield "entries of long histories", _trim_long
+    yield "histories of hosts that are gone", _forget_histories
+    yield "contacts of hosts that are gone", _forget_contacts
     if settings.event_days:
-        yield "events", lambda c: upkeep.forget_events(c, ago(settings.event_days), PART)
+        yield "closed requests for domains", _parts(lambda c: upkeep.forget_requests(c, ago(settings.event_days), PART))
+        yield "events", _parts(lambda c: upkeep.forget_events(c, ago(settings.event_days), PART))
+        yield "old entries of histories", _parts(lambda c: history.forget(c, ago(settings.event_days), PART))
 
 
-async def _all(store: Store, step: Step) -> int:
+# What must be looked for in a whole table is looked for once, while the service writes.
+
+
+async def _trim_long(store: Store) -> int:
+    return await _trim(store, await store.read(history.crowded), history.KEPT)
+
+
+async def _forget_histories(store: Store) -> int:
+    return await _trim(store, await store.read(history.strangers), 0)
+
+
+async def _forget_contacts(store: Store) -> int:
+    gone = await store.read(contacts.strangers)
     total = 0
-    while count := await store.transact(step):
-        total += count
+    for start in range(0, len(gone), PART):
+        total += await store.transact(lambda c, part=gone[start : start + PART]: contacts.forget(c, part))  # type: ignore[misc]
         await asyncio.sleep(PAUSE_SECONDS)
     return total
+
+
+async def _trim(store: Store, host_ids: list[int], kept: int) -> int:
+    total = 0
+    for host_id in host_ids:
+        task = _parts(partial(history.trim, host_id=host_id, limit=PART, kept=kept))
+        total += await task(store)
+    return total
+
+
+def _parts(step: Step) -> Task:
+    """The step in transactions of its own until nothing is left to remove."""
+
+    async def task(store: Store) -> int:
+        total = 0
+        while count := await store.transact(step):
+            total += count
+            await asyncio.sleep(PAUSE_SECONDS)
+        return total
+
+    return task

@@ -7,15 +7,18 @@ silently leaves a default in force.
 """
 
 import ipaddress
+import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ddnsd.faces.http import UNIX
+from ddnsd.identity.oidc.provider import Provider
+from ddnsd.identity.sessions import Lifetime
 from ddnsd.registry.addresses import Network
 from ddnsd.zones.bind import Bind, ZoneOptions
 from ddnsd.zones.endpoint import Endpoint
@@ -36,8 +39,15 @@ def _switch(value: object) -> object:
     return {"on": True, "off": False}.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _parsed(value: object) -> object:
+    """JSON, as the environment and credentials hold it."""
+    return json.loads(value or "null") if isinstance(value, str) else value
+
+
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
+Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_parsed)]
+Secrets = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_parsed)]
 
 
 class Settings(BaseSettings):
@@ -67,6 +77,9 @@ class Settings(BaseSettings):
         "", description="TSIG key, by its name in named.conf, that transfers every provisioned zone"
     )
     catalog_zone: str = Field("", description="catalog zone (RFC 9432) of the provisioned zones, for secondaries")
+    secondaries: Words = Field(
+        (), description="ADDRESS[:PORT] of the name servers that follow by transfer, whose serials the status shows"
+    )
     ttl: int = Field(60, ge=1, le=86400, description="TTL of records in seconds, unless domain or host says otherwise")
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
     trusted_proxies: Words = Field(
@@ -87,7 +100,16 @@ class Settings(BaseSettings):
     rules: Switch = Field(True, description="rate rules: nochg rate and sign-in locks")
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
     signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute, per name and source, before a lock")
-    event_days: int = Field(400, ge=0, description="days that `housekeeping` leaves the audit trail; 0: all of it")
+    session_idle_minutes: int = Field(480, ge=1, description="minutes after which an unused session of a browser ends")
+    session_days: int = Field(7, ge=1, le=365, description="days after which a session of a browser ends in any case")
+    local_accounts: Switch = Field(True, description="let users sign in with a password kept here")
+    oidc_providers: Providers = Field(
+        (), description="OpenID Connect providers: tables of the TOML file, or JSON; see identity.md"
+    )
+    oidc_secrets: Secrets = Field({}, description='client secrets by the providers\' names, as JSON: {"egi": "…"}')
+    event_days: int = Field(
+        400, ge=0, description="days of audit trail, histories and closed requests that `housekeeping` leaves; 0: all"
+    )
     log_level: str = Field("info", description="debug, info, warning or error")
 
     @field_validator("http", "dns", "primary")
@@ -99,6 +121,11 @@ class Settings(BaseSettings):
     @classmethod
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Endpoint.from_text(v)) for v in value)
+
+    @field_validator("secondaries")
+    @classmethod
+    def _name_server_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Endpoint.from_text(v, 53)) for v in value)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -135,6 +162,16 @@ class Settings(BaseSettings):
         if value.get_secret_value() and not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
             raise ValueError("a database URL begins with sqlite:/// or postgresql://")
         return value
+
+    @model_validator(mode="after")
+    def _distinct_providers(self) -> Self:
+        names = [provider.name for provider in self.oidc_providers]
+        issuers = [provider.issuer for provider in self.oidc_providers]
+        if len(set(names)) < len(names) or len(set(issuers)) < len(issuers):
+            raise ValueError("OIDC_PROVIDERS: two of them have the same name or issuer")
+        if unknown := set(self.oidc_secrets) - set(names):
+            raise ValueError(f"OIDC_SECRETS: there is no provider {', '.join(sorted(unknown))}")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -183,6 +220,25 @@ class Settings(BaseSettings):
     def unix_proxy(self) -> bool:
         """Whether who connects to a Unix socket is a proxy of ours."""
         return UNIX in self.trusted_proxies
+
+    @property
+    def followers(self) -> tuple[Endpoint, ...]:
+        """The secondaries."""
+        return tuple(Endpoint.from_text(v, 53) for v in self.secondaries)
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """The OpenID Connect providers with their secrets."""
+        given = self.oidc_secrets
+        return tuple(
+            provider.model_copy(update={"client_secret": given[provider.name]}) if provider.name in given else provider
+            for provider in self.oidc_providers
+        )
+
+    @property
+    def session_lifetime(self) -> Lifetime:
+        minute = 60 * 1_000_000
+        return Lifetime(idle=self.session_idle_minutes * minute, absolute=self.session_days * 24 * 60 * minute)
 
     @property
     def denied(self) -> tuple[Network, ...]:
@@ -267,6 +323,8 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 def _reason(where: tuple[int | str, ...], kind: str, text: str) -> str:
     name = ".".join(str(part) for part in where)
+    if not name:
+        return f"{PREFIX}{text.removeprefix('Value error, ')}"
     if kind == "extra_forbidden":
         text = "no such setting"
     return f"{PREFIX}{name.upper()}: {text.removeprefix('Value error, ')}"
@@ -292,7 +350,7 @@ def reference() -> str:
 def _default(value: object) -> str:
     if isinstance(value, bool):
         return "`on`" if value else "`off`"
-    text = ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple | dict) else "" if value is None else str(value)
     return f"`{text}`" if text else ""
 
 

@@ -100,3 +100,14 @@ def test_pages_and_filters(api: Api) -> None:
     assert api.items("/events", object=made["fqdn"], actor="bob") == []
     assert len(api.items("/events", object=made["fqdn"], actor="alice")) == 4
     problem(api.call("GET", "/events", params={"since": "now"}), 422, fields={"since"})
+
+
+def test_a_new_user_reads_nothing_of_one_who_is_gone(service: Service, admin: Api) -> None:
+    gone, new = new_label(), new_label()
+    first = Api(service, service.user(gone))
+    fqdn = first.host(ipv4="192.0.2.1")["fqdn"]
+    assert first.items("/events")
+    admin.delete(f"/hosts/{fqdn}")
+    admin.delete(f"/users/{gone}")
+    events = Api(service, service.user(new)).items("/events")
+    assert [event for event in events if event["object"] != new] == []

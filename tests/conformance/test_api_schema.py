@@ -56,4 +56,4 @@ def _schemathesis(service: Service, folder: Path) -> subprocess.CompletedProcess
     file.write_text(CONFIGURATION.format(hooks=hooks, seed=SEED, **tokens))
     program = Path(sys.executable).parent / "schemathesis"
     command = [program, "--config-file", file, "run", f"{service.url}/api/schema/", "--no-color", "--checks", "all"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)

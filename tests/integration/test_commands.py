@@ -213,6 +213,10 @@ def test_export_and_import(service: Service, tmp_path: Path) -> None:
     secret = service.register("kept", ip="192.0.2.77")
     path = f"/api/hosts/kept.{service.domain}/enrolments"
     token = service.request("POST", path, service.admin_token, json={}).json()["token"]
+    gone = service.user("gone")
+    assert service.get("/nic/register", gone, params={"fqdn": f"hers.{service.domain}"}).status_code == 200
+    for path in (f"/api/hosts/hers.{service.domain}", "/api/users/gone"):
+        assert service.request("DELETE", path, service.admin_token).status_code == 204
     exported = tmp_path / "export.json"
     exported.write_text(service.cli("export").stdout)
     assert secret not in exported.read_text()
@@ -227,6 +231,9 @@ def test_export_and_import(service: Service, tmp_path: Path) -> None:
     for table in ("users", "tokens", "domains", "keys", "related", "enrolments"):
         assert before["tables"][table] or table in ("keys", "related")
         assert again["tables"][table] == before["tables"][table]
+    users = {user["id"] for user in again["tables"]["users"]}
+    assert {event["owner_id"] for event in before["tables"]["events"]} > users
+    assert {event["owner_id"] for event in again["tables"]["events"]} == users | {None}
     with sqlite3.connect(other.dir / "ddnsd.db") as database:
         waiting = database.execute("SELECT count(*) FROM hosts WHERE id IN (SELECT host_id FROM pending)").fetchone()
     assert waiting == (len(before["tables"]["hosts"]),)

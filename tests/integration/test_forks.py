@@ -46,4 +46,4 @@ def test_a_signal_ends_it_alike(tmp_path: Path, number: signal.Signals) -> None:
     for process in (forked.process, started):
         process.send_signal(number)
     assert forked.process.wait(15) == started.wait(15)
-    assert forked.log.read_text().count("\n") == real.log.read_text().count("\n") == 1
+    assert forked.log.read_text().count("\n") == real.log.read_text().count("\n") == 2

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from parts.service import Service, dev
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, event, insert, select
 
-from ddnsd import admin
-from ddnsd.store import queries, tables
+from ddnsd import admin, housekeeping
+from ddnsd.settings import Settings
+from ddnsd.store import history, migrate, queries, tables
 
 DAY = 86_400 * 1_000_000
 
@@ -46,6 +47,18 @@ def aged(connection: Connection, days: float, number: int) -> None:
     rows["enrolments"] = {
         "host_id": number, "user_id": 1, "token_hash": octets, "replaces": octets, "expires": then + DAY
     }  # fmt: skip
+    asked = {"user_id": 1, "name": f"n{number}.example.org", "reason": "r", "created": then, "decided": then}
+    rows["domain_requests"] = asked | {"state": "declined"}
+    rows["sessions"] = {
+        "user_id": 1,
+        "hash": octets,
+        "method": "",
+        "agent": str(number),
+        "created": then,
+        "last_seen": then,
+    }
+    entry = {"owner_id": 1, "kind": "update", "actor": f"n{number}", "via": "host"}
+    rows["history"] = entry | {"host_id": number, "at": then}
     for table, values in rows.items():
         connection.execute(insert(tables.metadata.tables[table]).values(**values))
 
@@ -55,10 +68,21 @@ def prepare(connection: Connection) -> None:
     connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
     values = {"user_id": 1, "name": "lasting", "hash": b"l" * 32, "scopes": "read", "created": 0}
     connection.execute(insert(tables.tokens).values(**values))
+    asked = {"user_id": 1, "name": "old.example.org", "reason": "r", "state": "open", "created": 1}
+    connection.execute(insert(tables.domain_requests).values(**asked))
     waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
     connection.execute(insert(tables.removals).values(**waiting))
+    moment = queries.now()
+    for agent, began, seen in (("used", 6.9, 0), ("idle", 1, 0.4), ("long", 7.1, 0)):
+        times = {"created": moment - int(began * DAY), "last_seen": moment - int(seen * DAY)}
+        session = {"user_id": 1, "hash": agent.encode() * 8, "method": "", "agent": agent, **times}
+        connection.execute(insert(tables.sessions).values(**session))
     for number, days in enumerate((0.9, 29, 31, 399, 401)):
         aged(connection, days, number)
+    stranger = {"host_id": 99, "owner_id": 1, "kind": "update", "actor": "gone", "via": "host", "at": queries.now()}
+    connection.execute(insert(tables.history), [stranger] * 2)
+    for number in (0, 99):
+        connection.execute(insert(tables.contacts).values(host_id=number, at=1, word="good"))
 
 
 def left(connection: Connection) -> dict[str, list[Any]]:
@@ -67,7 +91,11 @@ def left(connection: Connection) -> dict[str, list[Any]]:
         "removals": sorted(connection.scalars(select(tables.removals.c.fqdn))),
         "answers": [str(n) for n in numbers],
         "enrolments": sorted(connection.scalars(select(tables.enrolments.c.host_id))),
+        "sessions": sorted(connection.scalars(select(tables.sessions.c.agent))),
         "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
+        "history": sorted(connection.scalars(select(tables.history.c.actor))),
+        "contacts": sorted(connection.scalars(select(tables.contacts.c.host_id))),
+        "requests": sorted(connection.scalars(select(tables.domain_requests.c.name))),
         "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
     }
 
@@ -83,14 +111,23 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "remembered removals: 3 removed",
         "answers to repeated calls: 4 removed",
         "expired tokens: 3 removed",
+        "ended sessions: 7 removed",
         "expired enrolments: 4 removed",
+        "histories of hosts that are gone: 2 removed",
+        "contacts of hosts that are gone: 1 removed",
+        "closed requests for domains: 1 removed",
         "events: 1 removed",
+        "old entries of histories: 1 removed",
     ]
     remaining = {
         "removals": ["n0.example.org", "n1.example.org", "waiting.example.org"],
         "answers": ["0"],
         "enrolments": [0],
+        "sessions": ["used"],
         "tokens": ["lasting", "t0", "t1"],
+        "history": ["n0", "n1", "n2", "n3"],
+        "contacts": [0],
+        "requests": [*(f"n{n}.example.org" for n in range(4)), "old.example.org"],
         "events": ["n0", "n1", "n2", "n3"],
     }
     assert await admin.with_store(url(service), left) == remaining
@@ -105,7 +142,8 @@ async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
     service.settings["DDNSD_EVENT_DAYS"] = "0"
     assert "events" not in service.cli("housekeeping").stdout
     service.settings["DDNSD_EVENT_DAYS"] = "30"
-    assert service.cli("housekeeping").stdout == "events: 3 removed\n"
+    kinds = ("closed requests for domains", "events", "old entries of histories")
+    assert service.cli("housekeeping").stdout == "".join(f"{kind}: 3 removed\n" for kind in kinds)
     assert service.cli("housekeeping").stdout == ""
 
 
@@ -116,6 +154,61 @@ async def test_many_rows(service: Service) -> None:
 
     await admin.with_store(url(service), fill)
     assert service.cli("housekeeping").stdout == "events: 1203 removed\n"
+
+
+async def test_long_histories(service: Service) -> None:
+    def fill(connection: Connection) -> None:
+        prepare(connection)
+        entry = {"owner_id": 1, "kind": "update", "actor": "alice", "via": "host", "at": queries.now()}
+        connection.execute(
+            insert(tables.history), [entry | {"host_id": n} for n in (0, 1) for _ in range(2100 // (n + 1))]
+        )
+
+    def counts(connection: Connection) -> list[int]:
+        return [len(history.page(connection, host_id, 5000)) for host_id in (0, 1)]
+
+    await admin.with_store(url(service), fill)
+    assert "entries of long histories: 1152 removed\n" in service.cli("housekeeping").stdout
+    assert await admin.with_store(url(service), counts) == [1000, 1000]
+
+
+async def test_the_service_writes_while_something_is_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "ddnsd.db"
+    settings = Settings(database_url=f"sqlite:///{path}")
+
+    def fill(connection: Connection) -> None:
+        entry = {"owner_id": 1, "kind": "update", "actor": "alice", "via": "host", "at": queries.now()}
+        connection.execute(insert(tables.history), [entry | {"host_id": n} for n in (0, 1, 99) for _ in range(1001)])
+        connection.execute(insert(tables.contacts), [{"host_id": n, "at": 1, "word": "good"} for n in range(1001)])
+        connection.execute(insert(tables.users).values(id=1, name="alice", created=0))
+        key = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": ""}
+        connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
+        for n in (0, 1):
+            host = {"id": n, "domain_id": 1, "owner_id": 1, "fqdn": f"h{n}.example.org", "name": f"h{n}", "created": 0}
+            connection.execute(insert(tables.hosts).values(**host, secret_hash=b"s"))
+
+    searches = []
+
+    def search(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "GROUP BY" in statement or "NOT (EXISTS" in statement:
+            searches.append(statement)
+            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")  # raises where housekeeping has the lock
+                other.execute("ROLLBACK")
+
+    await migrate.upgrade(settings.store_url)
+    await admin.with_store(settings.store_url, fill)
+    event.listen(Engine, "before_cursor_execute", search)
+    try:
+        removed = await housekeeping.run(settings)
+    finally:
+        event.remove(Engine, "before_cursor_execute", search)
+    assert removed == {
+        "entries of long histories": 3,
+        "histories of hosts that are gone": 1000,
+        "contacts of hosts that are gone": 999,
+    }
+    assert len(searches) == 3
 
 
 def test_without_a_schema(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ FEW = 1 << 18
 COMMANDS = ("apply", "completion", "destroy", "fmt", "import_", "plan", "rotate", "show", "user_data", "validate")
 LOADED = (
     "alembic.command", "asyncpg", "ddnsctl.cli", *(f"ddnsctl.commands.{name}" for name in COMMANDS), "ddnsd.cli",
-    "ddnsd.dev", "ddnsd.faces.rest.app", "ddnsd.store.postgres", "ddnsd.store.sqlite", "mako.template", "pydantic.v1",
-    "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite", "uvicorn.lifespan.off",
-    "uvicorn.protocols.http.httptools_impl", "uvloop",
+    "ddnsd.dev", "ddnsd.faces.portal.app", "ddnsd.faces.rest.app", "ddnsd.store.postgres", "ddnsd.store.sqlite",
+    "mako.template", "pydantic.v1", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite",
+    "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl", "uvloop",
 )  # fmt: skip
 
 

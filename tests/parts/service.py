@@ -90,9 +90,9 @@ class Service:
                 self.process.kill()
                 raise
 
-    def cli(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def cli(self, *args: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run another `ddnsd` command with the same settings."""
-        done = forks.run(["ddnsd", *args], self.env)
+        done = forks.run(["ddnsd", *args], self.env, stdin)
         if check:
             done.check_returncode()
         return done

@@ -126,6 +126,49 @@ def test_trusted_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.load()
 
 
+PROVIDER = '{"name": "egi", "issuer": "https://aai.egi.eu/auth/realms/egi", "client_id": "ddns"}'
+
+
+def test_identity_providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, credentials: Path) -> None:
+    file = tmp_path / "ddnsd.toml"
+    file.write_text('[[oidc_providers]]\nname = "egi"\nissuer = "https://aai.egi.eu"\nclient_id = "ddns"\n')
+    monkeypatch.setenv("DDNSD_CONFIG", str(file))
+    (credentials / "oidc_secrets").write_text('{"egi": "canary-secret"}\n')
+    (provider,) = settings.load().providers
+    assert (provider.issuer, provider.secret, provider.groups_claim) == (
+        "https://aai.egi.eu", "canary-secret", "eduperson_entitlement"
+    )  # fmt: skip
+    shown = CliRunner().invoke(cli.main, ["settings"]).output
+    assert "DDNSD_OIDC_PROVIDERS = egi=https://aai.egi.eu  (file)" in shown
+    assert "DDNSD_OIDC_SECRETS = egi  (credential)" in shown
+    assert "canary-secret" not in shown + repr(settings.load())
+    monkeypatch.setenv("DDNSD_OIDC_PROVIDERS", f"[{PROVIDER}]")
+    assert settings.load().providers[0].issuer == "https://aai.egi.eu/auth/realms/egi"
+
+
+@pytest.mark.parametrize(
+    ("providers", "secrets", "reason"),
+    [
+        (f"[{PROVIDER}, {PROVIDER}]", "{}", "OIDC_PROVIDERS: two of them have the same name or issuer"),
+        (f"[{PROVIDER}]", '{"other": "canary-secret"}', "OIDC_SECRETS: there is no provider other"),
+        (f"[{PROVIDER}]", "canary-secret", "OIDC_SECRETS"),
+        ("[{]", "{}", "OIDC_PROVIDERS"),
+        (f"[{PROVIDER[:-1]}, \"clientid\": 1}}]", "{}", "OIDC_PROVIDERS.0.CLIENTID: no such setting"),
+        (PROVIDER.replace("https", "http").join("[]"), "{}", "OIDC_PROVIDERS.0.ISSUER: an issuer begins with https://"),
+        (PROVIDER.replace("egi", "E G", 1).join("[]"), "{}", "OIDC_PROVIDERS.0.NAME"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_identity_providers(
+    monkeypatch: pytest.MonkeyPatch, providers: str, secrets: str, reason: str
+) -> None:
+    monkeypatch.setenv("DDNSD_OIDC_PROVIDERS", providers)
+    monkeypatch.setenv("DDNSD_OIDC_SECRETS", secrets)
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load()
+    assert f"DDNSD_{reason}" in str(caught.value)
+    assert "canary-secret" not in str(caught.value)
+
+
 def test_the_reference_page_is_current() -> None:
     page = Path(__file__).parents[2] / "docs" / "settings.md"
     assert page.read_text() == settings.reference(), "run: python -m ddnsd.settings > docs/settings.md"

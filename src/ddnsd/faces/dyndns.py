@@ -13,12 +13,16 @@ from functools import cache
 import structlog
 from prometheus_client import Counter
 
+from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, text_reply
 from ddnsd.identity.access import Action, can
 from ddnsd.identity.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn, SignInError
+from ddnsd.identity.oidc import ProviderDown
 from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.contacts import Contacts
+from ddnsd.registry.deny import DenyList
 from ddnsd.registry.errors import Blocked, DeniedAddress, InvalidAddress, NoHost
 from ddnsd.registry.updates import Updates
 from ddnsd.store.database import StoreDown
@@ -39,17 +43,27 @@ WORDS = Counter("ddnsd_answers_total", "Answers to update requests, by word", ["
 _counter = cache(WORDS.labels)
 
 
+def answered() -> dict[str, float]:
+    """How many requests were answered with each word since the process began."""
+    (family,) = WORDS.collect()
+    return {s.labels["word"]: s.value for s in family.samples if s.name.endswith("_total")}
+
+
 class Agents:
     """User agents by their beginnings, in any case: denied, and those that see error words with an error status."""
 
-    def __init__(self, deny: Sequence[str] = (), *, required: bool = False, true_status: Sequence[str] = ()) -> None:
-        self._deny = tuple(d.lower() for d in deny)
+    def __init__(
+        self, deny: Sequence[str] = (), *, required: bool = False, true_status: Sequence[str] = (),
+        also: DenyList | None = None,
+    ) -> None:  # fmt: skip
+        self._deny, self._also = tuple(d.lower() for d in deny), also or DenyList()
         self._true_status = tuple(t.lower() for t in true_status)
         self._required = required
 
     def refused(self, agent: str) -> bool:
         """Whether the agent is denied, or missing where one is required."""
-        return (self._required and not agent.strip()) or agent.lower().startswith(self._deny)
+        missing = self._required and not agent.strip()
+        return missing or agent.lower().startswith(self._deny + self._also.agents)
 
     def sees_status(self, agent: str) -> bool:
         """Whether the agent reads the status rather than the body."""
@@ -64,11 +78,11 @@ class UpdateWords:
     """The handlers of `/nic/update`, `/nic/delete`, `/update` and `/myip`."""
 
     def __init__(
-        self, signin: SignIn, lookups: Lookups, updates: Updates, writer: Writer, agents: Agents, *,
+        self, signin: SignIn, lookups: Lookups, updates: Updates, writer: Writer, agents: Agents, contacts: Contacts, *,
         offline: bool, query_credentials: bool, loopback_peers: bool,
     ) -> None:  # fmt: skip
         self._signin, self._lookups, self._updates, self._writer = signin, lookups, updates, writer
-        self._agents, self._offline = agents, offline
+        self._agents, self._offline, self._contacts = agents, offline, contacts
         self._query_credentials, self._loopback_peers = query_credentials, loopback_peers
 
     async def update(self, request: Request) -> Reply:
@@ -96,10 +110,12 @@ class UpdateWords:
             caller = await self._caller(request)
         except NotFqdn:
             return self._reply(["notfqdn"], self._agents.sees_status(request.header("user-agent")))
-        except SignInError:
+        except SignInError as error:
+            if isinstance(error, BadCredentials) and error.host_id is not None:
+                self._note(request, error.host_id, "badauth")
             _counter("badauth").inc()
             return text_reply(401, "badauth", CHALLENGE)
-        except StoreDown:
+        except (StoreDown, ProviderDown):
             return self._reply(["911"], True)
         true_status = caller.kind is Kind.USER or self._agents.sees_status(request.header("user-agent"))
         try:
@@ -107,6 +123,8 @@ class UpdateWords:
         except _Word as word:
             if str(word) != "!donator":
                 await self._client_fault(caller)
+            for host in caller.hosts[:NAMES]:
+                self._note(request, host.id, str(word))
             lines = [str(word)]
         except StoreDown:
             lines = ["911"]
@@ -148,11 +166,17 @@ class UpdateWords:
         if host is None:
             await self._client_fault(caller)
             return "nohost"
+        line = await self._answer(request, caller, host, wanted)
+        self._note(request, host.id, line.partition(" ")[0])
+        return line
+
+    async def _answer(self, request: Request, caller: Caller, host: Host, wanted: Wanted | InvalidAddress) -> str:
         try:
             self._updates.judge(host)
             if isinstance(wanted, InvalidAddress):
                 raise wanted
-            outcome = await self._updates.apply(host, wanted, tls=request.tls)
+            by = author(caller, request.peer, request.header("user-agent"))
+            outcome = await self._updates.apply(host, wanted, tls=request.tls, author=by)
         except (InvalidAddress, DeniedAddress) as error:
             await self._writer.count(Fault(host.id, "client_faults"))
             return "dnserr" if isinstance(error, InvalidAddress) else "abuse"
@@ -165,6 +189,9 @@ class UpdateWords:
             self._writer.count_later(Fault(host.id, "server_faults"))
             return "911"
         return _success(request.path, wanted, outcome.changed, outcome.addresses)
+
+    def _note(self, request: Request, host_id: int, word: str) -> None:
+        self._contacts.note(host_id, request.peer, request.header("user-agent"), word, request.tls)
 
     async def _own(self, caller: Caller, name: str) -> Host | None:
         """The named host, if the caller may update it."""
@@ -211,7 +238,7 @@ class UpdateWords:
         """`/update?domains=&token=&ip=&ipv6=&clear=`: all of it is done and `OK`, or `KO`."""
         try:
             done = await self._duck(request)
-        except (SignInError, InvalidAddress, Blocked, DeniedAddress, NoHost, NotAcknowledged, StoreDown):
+        except (SignInError, ProviderDown, InvalidAddress, Blocked, DeniedAddress, NoHost, NotAcknowledged, StoreDown):
             done = False
         _counter("OK" if done else "KO").inc()
         return text_reply(200, "OK" if done else "KO")
@@ -231,7 +258,8 @@ class UpdateWords:
             return False
         for host in own:
             self._updates.judge(host)
-        await asyncio.gather(*(self._updates.apply(host, wanted, tls=request.tls) for host in own))
+        by = author(caller, request.peer, request.header("user-agent"))
+        await asyncio.gather(*(self._updates.apply(host, wanted, tls=request.tls, author=by) for host in own))
         return True
 
     def _duck_wish(self, request: Request) -> Wanted:

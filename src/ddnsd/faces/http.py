@@ -90,7 +90,8 @@ class Dispatcher:
         await _send(send, await self._answer(scope, receive))
 
     def _application(self, path: str) -> Application | None:
-        return self._below.get("/" + path[1:].partition("/")[0])
+        first = path[1:].partition("/")[0]
+        return self._below.get("/" + first) if first or path == "/" else None  # old clients send //update
 
     def _seen(self, scope: Scope) -> Scope:
         peer, tls = self._origin(scope, _headers(scope))

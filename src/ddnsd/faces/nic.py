@@ -12,10 +12,12 @@ from typing import Any
 
 import structlog
 
+from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, json_reply
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import BadCredentials, Caller, Kind, SignInError
+from ddnsd.identity.oidc import ProviderDown
 from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
@@ -23,6 +25,7 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished
 from ddnsd.registry.hosts import Hosts, NewHost
 from ddnsd.store.database import StoreDown
+from ddnsd.store.history import Author
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones.errors import NotAcknowledged
@@ -90,6 +93,8 @@ class Management:
         except (StoreDown, NotAcknowledged) as error:
             log.error("store down", reason=str(error))
             return _error(503, "911")
+        except ProviderDown:
+            return _error(503, "911")
         # a list of 10 000 hosts takes a while to encode
         body = await asyncio.to_thread(json.dumps, content) if "hosts" in content else json.dumps(content)
         return Reply(200, body.encode(), b"application/json")
@@ -129,7 +134,7 @@ class Management:
         new = NewHost(
             fqdn, caller.user_id, caller.user, secrets.digest(secret), wanted,
             wildcard=request.params.get("wildcard", "").strip().lower() in YES,
-            comment=comment, tls=request.tls, source=request.peer,
+            comment=comment, tls=request.tls, source=request.peer, author=_author(request, caller),
         )  # fmt: skip
         try:
             host = await self._hosts.register(domain, new)
@@ -176,7 +181,8 @@ class Management:
     async def _generate_secret(self, request: Request, caller: Caller) -> dict[str, Any]:
         host = await self._own(request, caller, Action.ROTATE)
         secret = secrets.new_secret()
-        await self._hosts.new_secret(host, secrets.digest(secret), caller.user, request.peer)
+        by = _author(request, caller)
+        await self._hosts.new_secret(host, secrets.digest(secret), caller.user, request.peer, by)
         return {"status": "ok", "secret": secret}
 
     async def _own(self, request: Request, caller: Caller, action: Action) -> Host:
@@ -185,6 +191,10 @@ class Management:
         if host is None or not can(caller, action, host):
             raise NoHost
         return host
+
+
+def _author(request: Request, caller: Caller) -> Author:
+    return author(caller, request.peer, request.header("user-agent"))
 
 
 def _full_name(request: Request) -> tuple[str, str | None]:

@@ -20,6 +20,7 @@ class Caller:
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
     `admin`: also other people's things, through doors that offer it. `token_id` is set for a token of the store.
+    `means` is what the caller calls the key or token.
     """
 
     kind: Kind
@@ -33,6 +34,12 @@ class Caller:
     groups: frozenset[str] = field(default=frozenset())
     admin: bool = False
     token_id: int | None = None
+    means: str | None = None
+
+
+def groups_of(lines: str | None) -> frozenset[str]:
+    """A user's groups as the store answers them."""
+    return frozenset(lines.split("\n")) if lines else frozenset()
 
 
 class SignInError(Exception):
@@ -49,7 +56,11 @@ class NoCredentials(SignInError):
 
 
 class BadCredentials(SignInError):
-    """bad credentials"""
+    """bad credentials; `host_id` is that of the host whose name came with a wrong secret"""
+
+    def __init__(self, host_id: int | None = None) -> None:
+        super().__init__()
+        self.host_id = host_id
 
 
 class NotFqdn(SignInError):

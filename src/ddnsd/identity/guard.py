@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Locks a name for a source after many failed sign-ins; in memory, bounded, without the store."""
 
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,7 +23,10 @@ class _Record:
 
 
 class Guard:
-    """`failures` within a minute lock the name for that source for a minute, the next time for two, up to fifteen."""
+    """`failures` within a minute lock the name for that source for a minute, the next time for two, up to fifteen.
+
+    A source is an address; one of IPv6 counts as its /64, of which anybody has all. Names are bounded by the caller.
+    """
 
     def __init__(self, failures: int, *, enabled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit, self._enabled, self._clock = failures, enabled, clock
@@ -30,15 +34,16 @@ class Guard:
 
     def locked(self, name: str, source: str) -> bool:
         """Whether the pair is locked now."""
-        record = self._records.get((name, source))
+        record = self._records.get((name, _network(source)))
         return record is not None and self._clock() < record.locked_until
 
     def failed(self, name: str, source: str) -> None:
         """Count a failure."""
         if not self._enabled:
             return
-        record = self._records.setdefault((name, source), _Record())
-        self._records.move_to_end((name, source))
+        key = name, _network(source)
+        record = self._records.setdefault(key, _Record())
+        self._records.move_to_end(key)
         if len(self._records) > REMEMBERED:
             self._records.popitem(last=False)
         moment = self._clock()
@@ -62,4 +67,11 @@ class Guard:
 
     def succeeded(self, name: str, source: str) -> None:
         """Forget the failures."""
-        self._records.pop((name, source), None)
+        self._records.pop((name, _network(source)), None)
+
+
+def _network(source: str) -> str:
+    if ":" not in source:
+        return source
+    address = ipaddress.IPv6Address(source)
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))

@@ -24,7 +24,7 @@ class SignIn:
         self._lookups, self._guard, self._verifiers = lookups, guard, verifiers
 
     async def by_header(self, header: str, source: str | None) -> Caller:
-        """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown."""
+        """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
         scheme, _, value = header.strip().partition(" ")
         if scheme.lower() == "basic":
             name, password = _decode_basic(value.strip())
@@ -34,7 +34,7 @@ class SignIn:
         raise NoCredentials
 
     async def by_token(self, token: str, source: str | None) -> Caller:
-        """The user of a Bearer token. Raises BadCredentials, StoreDown."""
+        """The user of a Bearer token. Raises BadCredentials, StoreDown, ProviderDown."""
         for verifier in self._verifiers:
             if verifier.recognises(token) and (caller := await verifier.verify(token, source)):
                 return caller
@@ -45,15 +45,16 @@ class SignIn:
         name, where = name.strip().lower().removesuffix("."), source or ""
         if len(name) > LONGEST or len(password) > LONGEST or self._guard.locked(name, where):
             raise BadCredentials
-        if name.startswith(secrets.LOGIN_PREFIX) and "." not in name:
-            caller = await self._key(name, password)
-        elif "." in name:
-            caller = await self._host(name, password)
-        else:
-            raise NotFqdn
-        if caller is None:
+        try:
+            if name.startswith(secrets.LOGIN_PREFIX) and "." not in name:
+                caller = await self._key(name, password)
+            elif "." in name:
+                caller = await self._host(name, password)
+            else:
+                raise NotFqdn
+        except BadCredentials:
             self._guard.failed(name, where)
-            raise BadCredentials
+            raise
         self._guard.succeeded(name, where)
         return caller
 
@@ -63,7 +64,7 @@ class SignIn:
         Raises BadCredentials, StoreDown.
         """
         where = source or ""
-        if len(secret) > LONGEST or self._guard.locked(name, where):
+        if len(name) > LONGEST or len(secret) > LONGEST or self._guard.locked(name, where):
             raise BadCredentials
         if secret.startswith(secrets.TOKEN_PREFIX):
             return await self.by_token(secret, source)
@@ -75,19 +76,23 @@ class SignIn:
         self._guard.failed(name, where)
         raise BadCredentials
 
-    async def _host(self, name: str, password: str) -> Caller | None:
+    async def _host(self, name: str, password: str) -> Caller:
         host = await self._lookups.host.one(name) if name.isascii() and "\0" not in name else None
         right = secrets.matches(password, host.secret_hash if host else _NOBODY)
-        return _caller_of_host(host) if host and right else None
+        if host is None or not right:
+            raise BadCredentials(host.id if host else None)
+        return _caller_of_host(host)
 
-    async def _key(self, login: str, password: str) -> Caller | None:
+    async def _key(self, login: str, password: str) -> Caller:
         key = await self._lookups.key.one(login) if login.isascii() and "\0" not in login else None
         right = secrets.matches(password, key.secret_hash if key else _NOBODY)
-        return await self._caller_of_key(key) if key and right else None
+        if key is None or not right:
+            raise BadCredentials
+        return await self._caller_of_key(key)
 
     async def _caller_of_key(self, key: Key) -> Caller:
         hosts = await self._lookups.hosts_of_key.all(key.id)
-        return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts))
+        return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), means=key.name)
 
 
 def _caller_of_host(host: Host) -> Caller:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, update
 
-from ddnsd.identity.caller import Caller, Kind
+from ddnsd.identity.caller import Caller, Kind, groups_of
 from ddnsd.identity.secrets import TOKEN_PREFIX, digest
 from ddnsd.store import queries, tables
 from ddnsd.store.database import Store
@@ -21,7 +21,10 @@ class Verifier(Protocol):
         """Whether the token looks like one of this kind."""
 
     async def verify(self, token: str, source: str | None) -> Caller | None:
-        """The caller, or None for a token that is unknown, expired or used from elsewhere."""
+        """The caller, or None for a token that is unknown, expired or used from elsewhere.
+
+        Raises StoreDown, and ProviderDown where it takes a provider to know.
+        """
 
 
 class LocalTokens:
@@ -42,7 +45,8 @@ class LocalTokens:
         scopes = frozenset(row.scopes.split())
         return Caller(
             Kind.USER, row.user, row.user_id, row.user, scopes=scopes if row.admin else scopes - {"admin"},
-            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), token_id=row.id,
+            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), groups=groups_of(row.groups),
+            token_id=row.id, means=row.name,
         )  # fmt: skip
 
     async def record_use(self) -> None:

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NotEmpty, Taken
-from ddnsd.store import edits, listing, queries
+from ddnsd.registry.errors import Invalid, NotEmpty, Stale, Taken
+from ddnsd.store import edits, listing, queries, sessions
 from ddnsd.store.rows import Host, Key, Token, User
 from ddnsd.store.tables import key_hosts, keys, tokens, users
 
@@ -23,9 +23,11 @@ def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
     user = queries.user(connection, name)
     if user is None:
         return new_user(connection, name, admin=admin)
-    if admin and not user.admin:
-        return set_user(connection, name, {"admin": True})
-    return user
+    if admin and user.admin_by is not None:
+        edits.set_user(connection, user.id, admin_by=None)
+        queries.add_event(connection, ACTOR, "user.set", name, None, "admin on")
+        return user_named(connection, name)
+    return set_user(connection, name, {"admin": True}) if admin else user
 
 
 def new_user(
@@ -58,14 +60,20 @@ def set_user(
     connection: Connection, name: str, values: Mapping[str, bool], *, actor: str = ACTOR, source: str | None = None,
     expect: Callable[[User], None] | None = None,
 ) -> User:  # fmt: skip
-    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid."""
-    user = _locked(connection, name, expect)
+    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid, Stale.
+
+    Stale where the actor is an administrator no more. Who is inactive is signed out. What is changed here no claim of
+    a provider withdraws; what is not stays a claim's.
+    """
+    user = _locked(connection, name, actor, expect)
     changed = {column: value for column, value in values.items() if getattr(user, column) != value}
     if not changed:
         return user
     if name == actor:
         raise Invalid(**dict.fromkeys(changed, "nobody takes their own rights away"))
-    edits.set_user(connection, user.id, **changed)
+    edits.set_user(connection, user.id, **changed, **({"admin_by": None} if "admin" in changed else {}))
+    if changed.get("active") is False:
+        sessions.end_all(connection, user.id)
     detail = ", ".join(f"{column} {'on' if value else 'off'}" for column, value in sorted(changed.items()))
     queries.add_event(connection, actor, "user.set", name, source, detail)
     return user_named(connection, name)
@@ -74,8 +82,8 @@ def set_user(
 def delete_user(
     connection: Connection, name: str, *, actor: str, source: str | None, expect: Callable[[User], None]
 ) -> None:
-    """Remove a user with their tokens. Raises Invalid, NotEmpty, and what `expect` raises."""
-    user = _locked(connection, name, expect)
+    """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
+    user = _locked(connection, name, actor, expect)
     if name == actor:
         raise NotEmpty("nobody removes themselves")
     if edits.owns_something(connection, user.id):
@@ -84,8 +92,12 @@ def delete_user(
     queries.add_event(connection, actor, "user.delete", name, source, None)
 
 
-def _locked(connection: Connection, name: str, expect: Callable[[User], None] | None) -> User:
-    user = edits.locked_user(connection, name)
+def _locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
+    """The user, with the actor: of two administrators who remove each other at once the second is one no more."""
+    found = edits.locked_users(connection, {name, actor})
+    user, by = found.get(name), found.get(actor)
+    if actor != ACTOR and (by is None or not by.admin or not by.active):
+        raise Stale
     if user is None:
         raise Invalid(user=f"there is no user {name!r}")
     if expect is not None:

@@ -26,6 +26,7 @@ from ddnsd.registry.writing import Written, domains_around, read, write
 from ddnsd.store import answers, bulk, queries
 from ddnsd.store.answers import Answer
 from ddnsd.store.database import Store, StoreDown
+from ddnsd.store.history import Author
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.writer import Outcomes, Writer
 
@@ -70,6 +71,7 @@ class Call:
     tls: bool
     secret: Secrets
     kept: Kept | None = None
+    author: Author | None = None
 
 
 class _Judged(NamedTuple):
@@ -174,7 +176,8 @@ class Changes:
         for result in results:
             if result.status is Status.UNCHANGED and result.row and (host := result.row.now):
                 result.follow = result.follow and host.conflict is None and not self._writer.holds(host)
-        written = write(connection, judge, results, call.actor, call.source)
+        author = call.author or Author(call.actor, call.source)
+        written = write(connection, judge, results, call.actor, call.source, author)
         if call.kept is not None:
             text = bulk.aside(connection, lambda: _text(call, results))
             answers.write(connection, call.kept.key_hash, text, final=not any(r.follow for r in results))

@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.registry import fields
+from ddnsd.registry import fields, record
 from ddnsd.registry.errors import Blocked, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
 from ddnsd.store import edits, queries
 from ddnsd.store.database import Store
+from ddnsd.store.history import SERVICE, Author
 from ddnsd.store.queries import Wish
 from ddnsd.store.rows import Domain, Host, Related
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
@@ -40,7 +41,7 @@ class Edit:
 
     `values` are those that `fields.columns` takes, `rename` the new folded full name and the domain it lies in.
     `expect` is called with the host as it is just before the change, and may raise. `oversight`: an administrator,
-    who also changes blocked hosts.
+    who also changes blocked hosts. `author` is who stands in the host's history, `actor` unless given.
     """
 
     values: Mapping[str, Any]
@@ -50,6 +51,7 @@ class Edit:
     rename: tuple[str, Domain] | None = None
     tls: bool = False
     oversight: bool = False
+    author: Author | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> fro
 def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: Edit) -> None:
     for action, subject, detail in happened(host, values):
         queries.add_event(connection, edit.actor, action, subject, edit.source, detail, owner_id=host.owner_id)
+    record.edited(connection, host, values, edit.author or Author(edit.actor, edit.source))
 
 
 def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
@@ -227,5 +230,6 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     queries.write_wishes(connection, [Wish(old.id, values)], [])
     edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     detail = f"back from {current.fqdn}: {UNMANAGED}"
+    record.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
     return True

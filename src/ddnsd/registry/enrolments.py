@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from ddnsd.registry import record
 from ddnsd.registry.errors import NoHost, NotEnrolled
 from ddnsd.store import edits, enrolments, queries
 from ddnsd.store.database import Store
 from ddnsd.store.enrolments import Enrolment
+from ddnsd.store.history import Author
 from ddnsd.store.rows import Host
 
 SHORTEST_SECONDS = 60
@@ -58,15 +60,15 @@ class Enrolments:
         if found is None or not _usable(found):
             raise NotEnrolled
 
-    async def finish(self, token_hash: bytes, secret_hash: bytes, source: str | None) -> str:
+    async def finish(self, token_hash: bytes, secret_hash: bytes, source: str | None, agent: str = "") -> str:
         """Give the host this secret, once; answers its full name, also when the same call is repeated.
 
         The former secret is void when this returns. Raises NotEnrolled, StoreDown.
         """
-        return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, source))
+        return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, source, agent))
 
 
-def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, source: str | None) -> str:
+def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, source: str | None, agent: str) -> str:
     found = enrolments.locked(connection, token_hash)
     if found is None or not _usable(found):
         raise NotEnrolled
@@ -77,6 +79,8 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
     queries.set_host(connection, found.host_id, secret_hash=secret_hash)
     enrolments.mark_used(connection, found.host_id)
     queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
+    author = Author(found.fqdn, source, "enrolment", None, agent)
+    record.rotated(connection, found.host_id, found.owner_id, author)
     return found.fqdn
 
 

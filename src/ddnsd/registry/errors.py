@@ -4,9 +4,12 @@
 RegistryError
   InvalidAddress      an address that does not parse or that no host may have
   DeniedAddress       an address on the operator's deny list
+  NoRequest           unknown, or not the caller's
+  NoDenial            nothing of that id is denied
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
+  NotAdmitted         somebody whom a provider knows is no user here, or no active one
   Blocked             blocked for abuse
   Invalid             fields with their reasons; `__all__` for the whole
     Taken             somebody has the name, in the registry or in the zone
@@ -33,6 +36,14 @@ class DeniedAddress(RegistryError):
     """the operator denies this address"""
 
 
+class NoRequest(RegistryError):
+    """no such request"""
+
+
+class NoDenial(RegistryError):
+    """nothing of that id is denied"""
+
+
 class NoDomain(RegistryError):
     """no such domain"""
 
@@ -43,6 +54,10 @@ class NoHost(RegistryError):
 
 class NotEnrolled(RegistryError):
     """the enrolment token is unknown or expired, was used with another secret, or is void"""
+
+
+class NotAdmitted(RegistryError):
+    """nobody who may sign in here"""
 
 
 class Blocked(RegistryError):

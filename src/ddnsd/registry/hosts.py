@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.registry import names
+from ddnsd.registry import names, record
 from ddnsd.registry.addresses import Wanted, initial_columns
 from ddnsd.registry.errors import (
     Blocked,
@@ -24,6 +24,7 @@ from ddnsd.registry.errors import (
 from ddnsd.registry.policy import Policy
 from ddnsd.store import edits, queries
 from ddnsd.store.database import Store, StoreDown
+from ddnsd.store.history import Author
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
@@ -38,7 +39,10 @@ TAKEN = "Host with this name and domain already exists."
 
 @dataclass(frozen=True)
 class NewHost:
-    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret, `labels` are JSON."""
+    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret, `labels` are JSON.
+
+    `author` is who stands in the host's history, `owner` unless given.
+    """
 
     fqdn: str
     owner_id: int
@@ -52,6 +56,7 @@ class NewHost:
     labels: str = "{}"
     tls: bool = False
     source: str | None = None
+    author: Author | None = None
 
 
 class Hosts:
@@ -127,12 +132,38 @@ class Hosts:
         except NotAcknowledged as error:
             raise Unconfirmed(str(error)) from None
 
-    async def new_secret(self, host: Host, secret_hash: bytes, actor: str, source: str | None) -> None:
+    async def new_secret(
+        self, host: Host, secret_hash: bytes, actor: str, source: str | None, author: Author | None = None
+    ) -> None:
         """Replace the secret; the old one is void when this returns. Raises StoreDown."""
 
         def work(connection: Connection) -> None:
             queries.set_host(connection, host.id, secret_hash=secret_hash)
             queries.add_event(connection, actor, "host.secret", host.fqdn, source, None, owner_id=host.owner_id)
+            record.rotated(connection, host.id, host.owner_id, author or Author(actor, source))
+
+        await self._store.transact(work)
+
+    async def lift_flag(self, host: Host, author: Author, expect: Callable[[Host], None]) -> None:
+        """Take updates of a host again that was flagged for its rate of them; a block stays.
+
+        `expect` is called with the row just before, and may raise. Raises NoHost, Blocked, StoreDown.
+        """
+
+        def work(connection: Connection) -> None:
+            current = edits.locked_host(connection, host.fqdn)
+            if current is None or current.id != host.id:
+                raise NoHost
+            expect(current)
+            if current.abuse_blocked:
+                raise Blocked
+            if current.abuse:
+                values = {"abuse": False, "client_faults": 0}
+                queries.set_host(connection, host.id, **values)
+                queries.add_event(
+                    connection, author.actor, "host.unflag", host.fqdn, author.source, None, owner_id=host.owner_id
+                )  # fmt: skip
+                record.edited(connection, current, values, author)
 
         await self._store.transact(work)
 
@@ -157,13 +188,19 @@ def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
     queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None, owner_id=new.owner_id)
     host = queries.host(connection, new.fqdn)
     assert host is not None
+    record.registered(connection, host, new.author or Author(new.owner, new.source))
     return host
 
 
 def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
-    """Names that the service or the zone itself needs; `servers` are those of its NS records. Raises Invalid."""
+    """Names that the service or the zone itself needs, or that are denied; `servers` are of its NS records.
+
+    Raises Invalid.
+    """
     if fqdn in policy.reserved or fqdn == domain.name or fqdn in servers:
         raise Invalid(name="This name is reserved.")
+    if policy.deny.has_name(fqdn, domain.name):
+        raise Invalid(name="The operator of this service does not allow this name.")
 
 
 def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: int) -> None:

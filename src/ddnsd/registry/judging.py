@@ -137,6 +137,7 @@ class Judge:
 
     `rows` are the hosts that were named, with what they are to be. `claims` are the names, by domain id, that hosts
     would take without a message's prerequisite; `unasked` says that the zone was not asked for all of them.
+    `owners` are users' names by id, where the changes name some.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class Judge:
         self.known, self._rights, self._policy, self._secret, self._tls = known, rights, policy, secret, tls
         self._at = {fqdn: Row(host, host) for fqdn, host in known.hosts.items()}
         self._freed = set(known.leaving)
-        self._owners = {user_id: name for name, user_id in known.users.items()}
+        self.owners = {user_id: name for name, user_id in known.users.items()}
         self.events: list[Event] = []
         self.claims: set[tuple[int, str]] = set()
         self.unasked = False
@@ -251,7 +252,7 @@ class Judge:
     def _shown(self, host: Host, name: str) -> Any:
         """The field of the host as callers see it."""
         if name == "owner":
-            return self._owners.get(host.owner_id)
+            return self.owners.get(host.owner_id)
         return json.loads(host.labels) if name == "labels" else getattr(host, name)
 
     def _with_owner(self, values: Mapping[str, Any]) -> Mapping[str, Any]:

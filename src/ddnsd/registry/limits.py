@@ -14,6 +14,14 @@ PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
 _NO_WILDCARD = re.compile(r"[^?\[]*")
 
 
+def network(text: str) -> str:
+    """A network in canonical form. Raises ValueError."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a network such as 192.0.2.0/24") from None
+
+
 @dataclass(frozen=True)
 class Limits:
     """Of a token: scopes, patterns of names, networks as text, the end in microseconds since the epoch.

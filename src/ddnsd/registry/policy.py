@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operator's rules, as the registry needs them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ddnsd.registry.addresses import Network, Wanted, denied, is_internal
+from ddnsd.registry.deny import DenyList
 from ddnsd.registry.errors import DeniedAddress, InvalidAddress
 
 
 @dataclass(frozen=True)
 class Policy:
-    """`nochg_per_hour` None: no rate rule. `reserved` holds full names that nobody may register."""
+    """`nochg_per_hour` None: no rate rule. `reserved` holds full names that nobody may register.
+
+    `deny` is what administrators deny beside the settings.
+    """
 
     denied: tuple[Network, ...] = ()
     private_addresses: bool = True
     loopback_peers: bool = False
     nochg_per_hour: int | None = None
     reserved: frozenset[str] = frozenset()
+    deny: DenyList = field(default_factory=DenyList)
 
     def check(self, wanted: Wanted, *, domain_takes_private: bool) -> None:
         """Raises DeniedAddress, and InvalidAddress for addresses that this domain does not take."""
-        if denied(wanted.addresses, self.denied):
+        if denied(wanted.addresses, self.denied) or self.deny.has_address(wanted.addresses):
             raise DeniedAddress
         if not (self.private_addresses and domain_takes_private) and any(map(is_internal, wanted.addresses)):
             raise InvalidAddress(",".join(wanted.addresses))

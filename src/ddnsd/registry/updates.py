@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Connection
 
+from ddnsd.registry import record
 from ddnsd.registry.abuse import NochgRate
 from ddnsd.registry.addresses import Wanted, columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, NoHost
@@ -13,10 +14,13 @@ from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
 from ddnsd.store.database import Store
+from ddnsd.store.history import SERVICE, Author
 from ddnsd.store.queries import Wish
 from ddnsd.store.rows import Host
 from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.writer import Writer
+
+DENIED = "address on the deny list"
 
 log = structlog.get_logger()
 
@@ -43,7 +47,7 @@ class Updates:
         if not (host.available and host.domain_available):
             raise NoHost
 
-    async def apply(self, host: Host, wanted: Wanted, *, tls: bool) -> Outcome:
+    async def apply(self, host: Host, wanted: Wanted, *, tls: bool, author: Author) -> Outcome:
         """Make the host's addresses as wanted; durable and acknowledged by the name server when this returns.
 
         Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged.
@@ -52,7 +56,7 @@ class Updates:
         try:
             self._policy.check(wanted, domain_takes_private=host.private_addresses)
         except DeniedAddress:
-            await self.block(host)
+            await self.block(host, author)
             raise
         values: dict[str, object] = dict(columns(host, wanted))
         if not values and self._writer.holds(host):
@@ -63,10 +67,11 @@ class Updates:
             return Outcome(False, wanted.addresses)
         try:
             if values:
+                entry = record.updated(host, values, author)
                 moment = queries.now()
                 for family in wanted.families:
                     values |= {f"updated_{family}": moment, f"tls_{family}": tls}
-                await self._writer.update(host.domain_id, Wish(host.id, values, not host.claimed))
+                await self._writer.update(host.domain_id, Wish(host.id, values, not host.claimed, entry))
             else:
                 await self._writer.publish(host.domain_id, [host.id])
         except (HostGone, NameConflict) as error:
@@ -81,23 +86,26 @@ class Updates:
         queries.set_host(connection, host.id, abuse=True)
         detail = f"more than {self._policy.nochg_per_hour} unchanged updates in an hour"
         queries.add_event(connection, "ddnsd", "host.flag", host.fqdn, None, detail, owner_id=host.owner_id)
+        record.edited(connection, host, {"abuse": True}, SERVICE, detail)
 
-    async def block(self, host: Host) -> None:
+    async def block(self, host: Host, author: Author) -> None:
         """Block the host and have its records leave DNS, now or as soon as the name server answers."""
-        await self._store.transact(lambda c: block(c, host, "ddnsd", "address on the deny list"))
+        await self._store.transact(lambda c: block(c, host, "ddnsd", DENIED, author))
         try:
             await self._writer.publish(host.domain_id, [host.id])
         except (NotAcknowledged, HostGone, NameConflict) as error:
             log.warning("blocked host still in DNS", host=host.fqdn, reason=str(error))
 
 
-def block(connection: Connection, host: Host, actor: str, detail: str | None) -> None:
-    """Set the block and have DNS follow."""
+def block(connection: Connection, host: Host, actor: str, detail: str | None, author: Author = SERVICE) -> None:
+    """Set the block and have DNS follow; `author` is whose request led to it."""
     queries.write_wishes(connection, [Wish(host.id, {"abuse_blocked": True})], [])
+    record.edited(connection, host, {"abuse_blocked": True}, author, detail)
     queries.add_event(connection, actor, "host.block", host.fqdn, None, detail, owner_id=host.owner_id)
 
 
 def unblock(connection: Connection, host: Host, actor: str) -> None:
     """Lift block and flag, forget the faults, and have DNS follow."""
     queries.write_wishes(connection, [Wish(host.id, UNBLOCKED)], [])
+    record.edited(connection, host, UNBLOCKED, SERVICE)
     queries.add_event(connection, actor, "host.unblock", host.fqdn, None, None, owner_id=host.owner_id)

@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ddnsd.registry import fields, names
+from ddnsd.registry import fields, names, record
 from ddnsd.registry.edits import moved
 from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb, endings
 from ddnsd.store import bulk, edits
 from ddnsd.store.bulk import Leaving
+from ddnsd.store.history import Author, Entry
 from ddnsd.store.rows import Domain, Host, Related
 from ddnsd.zones.records import records
 
@@ -96,7 +97,9 @@ def _moved(changes: Iterable[Change], hosts: Mapping[str, Host], related: Mappin
 # ---- writing
 
 
-def write(connection: Connection, judge: Judge, results: list[Result], actor: str, source: str | None) -> Written:
+def write(
+    connection: Connection, judge: Judge, results: list[Result], actor: str, source: str | None, author: Author
+) -> Written:
     """Write what was judged; results that wait for DNS are pending. IntegrityError when a name was taken meanwhile."""
     rows = judge.rows
     leaving = bulk.aside(connection, lambda: [name for row in rows for name in _leaving(row, judge.known)])
@@ -107,6 +110,7 @@ def write(connection: Connection, judge: Judge, results: list[Result], actor: st
     _update(connection, rows, ours, judge.known)
     _insert(connection, [row for row in rows if row.before is None and row.now], ours)
     bulk.add_events(connection, actor, source, judge.events)
+    bulk.add_history(connection, bulk.aside(connection, lambda: list(_entries(judge, author))))
     for result in results:
         if result.follow and result.status is Status.APPLIED:
             result.status = Status.PENDING
@@ -115,6 +119,21 @@ def write(connection: Connection, judge: Judge, results: list[Result], actor: st
         if result.follow and result.row and (host := result.row.now):
             follow.setdefault(host.domain_id, {})[host.id] = None
     return Written(results, {d: list(ids) for d, ids in follow.items()}, frozenset(name.domain_id for name in leaving))
+
+
+def _entries(judge: Judge, author: Author) -> Iterable[Entry]:
+    """What the hosts' histories say of the call: one entry for all that it changes of a host."""
+    for row in judge.rows:
+        before, now = row.before, row.now
+        if now is None or now is before:
+            continue
+        if before is None:
+            yield record.beginning(now, author)
+            continue
+        if entry := record.edit(before, now, author, judge.owners):
+            yield entry
+        if before.secret_hash != now.secret_hash:
+            yield record.rotation(now, author)
 
 
 def _leaving(row: Row, known: Known) -> Iterable[Leaving]:

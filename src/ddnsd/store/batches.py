@@ -22,19 +22,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
-from ddnsd.store.tables import hosts, pending
+from ddnsd.store.tables import contacts, history, hosts, pending
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-_TYPES: dict[str, TypeEngine[Any]] = {c.name: c.type for c in (*hosts.c, *pending.c)}
+_TYPES: dict[str, TypeEngine[Any]] = {c.name: c.type for t in (hosts, pending, history, contacts) for c in t.c}
 
 
 class Given(dict[str, ColumnElement[Any]]):
-    """The values by name, of one database's dialect; a name is that of a column of `hosts` or `pending`."""
+    """The values by name, of one database's dialect; a name is that of a column of `_TYPES`."""
 
     def __init__(self, dialect: str, names: Sequence[str]) -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         if dialect == "postgresql":
             arrays = (bindparam(name, type_=ARRAY(_TYPES[name])) for name in names)
             table = func.unnest(*arrays).table_valued(*(column(n, _TYPES[n]) for n in names), name="given")
@@ -44,7 +44,7 @@ class Given(dict[str, ColumnElement[Any]]):
 
     def upsert(self, table: Table, rows: Select[Any]) -> Executable:
         """Insert rows of all columns, or update those with the same primary key."""
-        return upsert(self._dialect, table, rows)
+        return upsert(self.dialect, table, rows)
 
 
 def upsert(dialect: str, table: Table, rows: Select[Any]) -> Executable:

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from ddnsd.store import queries, rows
+from ddnsd.store import history, queries, rows
 from ddnsd.store.batches import Given, for_each, upsert
 from ddnsd.store.tables import domains, events, hosts, pending, related, removals, users
 
@@ -227,6 +227,12 @@ def add_events(connection: Connection, actor: str, source: str | None, happened:
     """Append to the audit trail."""
     same = queries.now(), actor, source
     _insert(connection, events, ("at", "actor", "source", *Event._fields), [(*same, *event) for event in happened])
+
+
+def add_history(connection: Connection, entries: Sequence[history.Entry]) -> None:
+    """Append to the hosts' histories."""
+    for part in _slices(entries):
+        history.add(connection, part)
 
 
 def _insert(connection: Connection, table: Table, names: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rows read to be changed, and the changes that updates of addresses never need."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from ddnsd.store import queries, rows
 from ddnsd.store.tables import domains, hosts, key_hosts, keys, related, removals, tokens, users
@@ -25,8 +25,19 @@ def locked_domain(connection: Connection, name: str) -> rows.Domain | None:
 
 def locked_user(connection: Connection, name: str) -> rows.User | None:
     """The user, to whom nobody gives anything until the transaction ends."""
-    row = connection.execute(queries.USER.where(users.c.name == name).with_for_update()).first()
-    return rows.User._make(row) if row else None
+    return locked_users(connection, {name}).get(name)
+
+
+def locked_users(connection: Connection, names: Collection[str]) -> dict[str, rows.User]:
+    """Likewise all of these names, in the same order whoever asks."""
+    found = connection.execute(queries.USER.where(users.c.name.in_(names)).order_by(users.c.id).with_for_update())
+    return {user.name: user for user in map(rows.User._make, found)}
+
+
+def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+    """The names of users by id."""
+    found = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(list(ids))))
+    return {row.id: row.name for row in found}
 
 
 # ---- hosts
@@ -43,6 +54,21 @@ def rename_related(connection: Connection, host_id: int, before: str, after: str
     for name in queries.related_of(connection, [host_id]).get(host_id, ()):
         moved = name.fqdn.removesuffix(before) + after
         connection.execute(update(related).where(related.c.id == name.id).values(fqdn=moved))
+
+
+def add_related(connection: Connection, host_id: int, fqdn: str, interface_id: str) -> None:
+    """Insert a related name. IntegrityError when it is taken."""
+    connection.execute(insert(related).values(host_id=host_id, fqdn=fqdn, interface_id=interface_id))
+
+
+def set_related(connection: Connection, related_id: int, interface_id: str) -> None:
+    """Change where a related name points to."""
+    connection.execute(update(related).where(related.c.id == related_id).values(interface_id=interface_id))
+
+
+def delete_related(connection: Connection, related_id: int) -> None:
+    """Delete the row."""
+    connection.execute(delete(related).where(related.c.id == related_id))
 
 
 def leave_keys_of_others(connection: Connection, host_id: int, owner_id: int) -> None:

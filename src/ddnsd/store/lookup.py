@@ -108,3 +108,4 @@ class Lookups:
         self.key_by_secret = Lookup(store, queries.KEY, tables.keys.c.secret_hash, rows.Key._make)
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, tables.key_hosts.c.key_id, rows.Host._make)
         self.token = Lookup(store, queries.TOKEN, tables.tokens.c.hash, rows.Token._make)
+        self.session = Lookup(store, queries.SESSION, tables.sessions.c.hash, rows.Session._make)

@@ -29,9 +29,23 @@ from sqlalchemy import (
     update,
 )
 
-from ddnsd.store import rows
+from ddnsd.store import history, rows
 from ddnsd.store.batches import Given, for_each
-from ddnsd.store.tables import domains, events, hosts, key_hosts, keys, pending, related, removals, tokens, users
+from ddnsd.store.lines import Lines
+from ddnsd.store.tables import (
+    domains,
+    events,
+    hosts,
+    key_hosts,
+    keys,
+    memberships,
+    pending,
+    related,
+    removals,
+    sessions,
+    tokens,
+    users,
+)
 
 
 def now() -> int:
@@ -57,9 +71,12 @@ HOST: Select[Any] = select(
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
-TOKEN: Select[Any] = select(
-    *_columns(tokens, rows.Token._fields[:-3]), users.c.name, users.c.admin, users.c.active
-).join_from(tokens, users)
+_GROUPS = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id).scalar_subquery()
+_USER = users.c.name, users.c.admin, users.c.active, _GROUPS
+
+TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-4]), *_USER).join_from(tokens, users)
+
+SESSION: Select[Any] = select(*_columns(sessions, rows.Session._fields[:-4]), *_USER).join_from(sessions, users)
 
 HOSTS_OF_KEY: Select[Any] = HOST.join(key_hosts, key_hosts.c.host_id == hosts.c.id).order_by(hosts.c.id)
 
@@ -96,6 +113,12 @@ def user(connection: Connection, name: str) -> rows.User | None:
     """The user of that name."""
     row = connection.execute(USER.where(users.c.name == name)).first()
     return rows.User._make(row) if row else None
+
+
+def user_name(connection: Connection, user_id: int) -> str:
+    """The name of the user of that id."""
+    name: str = connection.execute(select(users.c.name).where(users.c.id == user_id)).scalar_one()
+    return name
 
 
 def user_count(connection: Connection) -> int:
@@ -181,6 +204,11 @@ def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> lis
     return [(row.domain_id, row.id, row.since) for row in found]
 
 
+def pending_count(connection: Connection) -> int:
+    """Of how many hosts DNS is not known to hold the row."""
+    return connection.scalar(select(func.count()).select_from(pending)) or 0
+
+
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
     """Ids of the domains with names that are still to leave since before `before`."""
     return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
@@ -200,12 +228,14 @@ def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
 class Wish(NamedTuple):
     """New values for some columns of a host; the change counts as a version and waits for DNS.
 
-    `unclaimed`: the host was seen before its name was known to be ours (see `remember_unclaimed`).
+    `unclaimed`: the host was seen before its name was known to be ours (see `remember_unclaimed`). `entry` is for
+    the host's history.
     """
 
     host_id: int
     values: Mapping[str, Any]
     unclaimed: bool = False
+    entry: history.Entry | None = None
 
 
 class Settled(NamedTuple):
@@ -222,11 +252,12 @@ def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterab
     mark_settled(connection, settled)
     remember_unclaimed(connection, [wish.host_id for wish in wishes if wish.unclaimed])
     by_shape: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
-    for host_id, values, _ in wishes:
+    for host_id, values, _, _ in wishes:
         by_shape.setdefault(tuple(values), {})[host_id] = {"host_id": host_id, **values}
     for by_host in by_shape.values():
         for_each(connection, _write_columns, list(by_host.values()))
     _mark_pending(connection, {wish.host_id for wish in wishes}, now())
+    history.add(connection, [wish.entry for wish in wishes if wish.entry is not None])
 
 
 def _lock(connection: Connection, host_ids: set[int]) -> None:

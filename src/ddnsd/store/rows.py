@@ -72,17 +72,46 @@ class Domain(NamedTuple):
 
 
 class User(NamedTuple):
-    """A local account."""
+    """A user; `admin_by` is the identity by whose claim they are an administrator, if they are by one."""
 
     id: int
     name: str
     admin: bool
     active: bool
     created: int
+    admin_by: int | None = None
+
+
+class Session(NamedTuple):
+    """A browser that is signed in, with its user; `groups` are lines of text."""
+
+    id: int
+    user_id: int
+    method: str
+    source: str | None
+    agent: str
+    created: int
+    last_seen: int
+    user: str
+    admin: bool
+    active: bool
+    groups: str | None
+
+
+class Identity(NamedTuple):
+    """Who a user is at a provider of OpenID Connect; `label` is what the provider calls them."""
+
+    id: int
+    user_id: int
+    issuer: str
+    subject: str
+    label: str
+    created: int
+    last_used: int
 
 
 class Token(NamedTuple):
-    """A token with its user; lists are blank-separated text."""
+    """A token with its user; lists are blank-separated text, groups lines of text."""
 
     id: int
     user_id: int
@@ -97,6 +126,7 @@ class Token(NamedTuple):
     user: str
     admin: bool
     active: bool
+    groups: str | None
 
 
 class Key(NamedTuple):

@@ -62,7 +62,52 @@ users = Table(
     Column("name", String(150), nullable=False, unique=True),
     _flag("admin", False),
     _flag("active", True),
+    Column("admin_by", BigInteger),  # the identity by whose claim the user is an administrator
     Column("created", BigInteger, nullable=False),
+)
+
+# Who a user is at a provider of OpenID Connect.
+identities = Table(
+    "identities",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("issuer", String(255), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("label", String(255), nullable=False, server_default=""),  # what the provider calls the user
+    Column("created", BigInteger, nullable=False),
+    Column("last_used", BigInteger, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("identity_id", BigInteger, primary_key=True),  # whose claim says so; 0: an administrator
+    Column("group", String(255), primary_key=True, index=True),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("hash", String(255), nullable=False),  # Argon2id, in its own notation
+    Column("changed", BigInteger, nullable=False),
+)
+
+# Browsers that are signed in.
+sessions = Table(
+    "sessions",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("hash", LargeBinary(32), nullable=False, unique=True),  # of the cookie's value
+    Column("method", String(30), nullable=False),  # a provider's name, or "" for a password
+    Column("source", String(45)),
+    Column("agent", String(200), nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
+    Column("last_seen", BigInteger, nullable=False, index=True),
 )
 
 tokens = Table(
@@ -105,12 +150,28 @@ domains = Table(
     Column("created", BigInteger, nullable=False),
 )
 
+# Domains that users ask for, and what became of it.
+domain_requests = Table(
+    "domain_requests",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("name", String(253), nullable=False, index=True),
+    _flag("public", False),
+    Column("reason", String(1000), nullable=False),
+    Column("state", String(10), nullable=False),  # open approved declined withdrawn
+    Column("answer", String(1000)),
+    Column("decided_by", String(150)),
+    Column("decided", BigInteger),
+    Column("created", BigInteger, nullable=False),
+)
+
 hosts = Table(
     "hosts",
     metadata,
     _id(),
     _ref("domain_id", "domains.id"),
-    _ref("owner_id", "users.id"),
+    _ref("owner_id", "users.id", index=False),
     Column("fqdn", String(253), nullable=False, unique=True),
     Column("name", String(253), nullable=False, index=True),
     Column("secret_hash", LargeBinary(32), nullable=False, index=True),
@@ -137,6 +198,7 @@ hosts = Table(
     Column("stack", String(63), index=True),  # who declared it
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
+    Index("ix_hosts_owner_id", "owner_id", "fqdn"),
 )
 
 pending = Table(
@@ -218,6 +280,51 @@ events = Table(
     Column("source", String(45)),
     Column("detail", Text),
     Index("ix_events_owner_id", "owner_id", "id"),
+)
+
+# What became of a host's addresses and fields: no foreign key, as in `pending`.
+history = Table(
+    "history",
+    metadata,
+    _id(),
+    Column("host_id", Id, nullable=False),
+    Column("owner_id", Id, nullable=False),  # who may read it beside the administrators: the owner at that time
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(10), nullable=False),  # register update edit secret block unblock flag
+    Column("before", Text),  # JSON: the fields that changed, as they were
+    Column("after", Text),
+    Column("note", String(255)),
+    Column("actor", String(255), nullable=False),
+    Column("via", String(10), nullable=False),  # the credentials: host key token user enrolment service
+    Column("via_name", String(150)),  # of the key or token
+    Column("source", String(45)),
+    Column("agent", String(120)),
+    Index("ix_history_host_id", "host_id", "id"),
+)
+
+# The last request for each host; written some seconds late.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("host_id", Id, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("source", String(45)),
+    Column("agent", String(120)),
+    Column("word", String(20), nullable=False),  # what it was told
+    _flag("tls", False),
+)
+
+# What administrators deny beside the settings.
+denials = Table(
+    "denials",
+    metadata,
+    _id(),
+    Column("kind", String(8), nullable=False),  # network agent name
+    Column("value", String(255), nullable=False),
+    Column("comment", String(255)),
+    Column("created_by", String(150), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("kind", "value"),
 )
 
 # Answers to calls with an Idempotency-Key; secrets are not among them.

@@ -3,7 +3,8 @@
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
-from ddnsd.store.tables import enrolments, events, removals
+from ddnsd.store.requests import OPEN
+from ddnsd.store.tables import domain_requests, enrolments, events, removals
 
 
 def forget_removals(connection: Connection, before: int, limit: int) -> int:
@@ -14,6 +15,12 @@ def forget_removals(connection: Connection, before: int, limit: int) -> int:
 def forget_events(connection: Connection, before: int, limit: int) -> int:
     """The audit trail before `before`."""
     return _remove(connection, events, limit, events.c.at < before)
+
+
+def forget_requests(connection: Connection, before: int, limit: int) -> int:
+    """Requests for domains that were closed before `before`."""
+    closed = domain_requests.c.state != OPEN
+    return _remove(connection, domain_requests, limit, closed, domain_requests.c.decided < before)
 
 
 def forget_enrolments(connection: Connection, before: int, limit: int) -> int:

@@ -99,6 +99,11 @@ class ZoneSender:
             self._urgent.set()
         self._wake.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many hosts are to be sent."""
+        return len(self._queue.ids())
+
     def withdraw(self, done: asyncio.Future[None] | None = None) -> None:
         """Have the names that are to leave this zone leave it."""
         self._leaving.add(done)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sets a Home Assistant integration up as Home Assistant does; runs in the clients' own environment.
 
-Standard input: `{"component", "config", "url"?, "service"?, "data"?}`; `url` replaces the component's address, and
-`service` of the component is called with `data` afterwards. Standard output: `{"result", "log", "error"?}`.
+Standard input: `{"component", "config" | "file", "url"?, "service"?, "data"?}`; `file` is a configuration.yaml, `url`
+replaces the component's address, and `service` of the component is called with `data` afterwards. Standard output:
+`{"result", "log", "error"?}`.
 """
 
 import asyncio
@@ -11,9 +12,11 @@ import json
 import logging
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.util.yaml import Secrets, load_yaml
 
 
 class Lines(logging.Handler):
@@ -27,6 +30,13 @@ class Lines(logging.Handler):
         self.lines.append(f"{record.levelname}: {record.getMessage()}")
 
 
+def _config(task: dict[str, Any]) -> Any:
+    if "file" not in task:
+        return task["config"]
+    file = Path(task["file"])
+    return load_yaml(file, Secrets(file.parent))[task["component"]]
+
+
 async def main(task: dict[str, Any]) -> dict[str, Any]:
     name, answer = task["component"], {"result": None, "log": []}
     component = importlib.import_module(f"homeassistant.components.{name}")
@@ -38,7 +48,7 @@ async def main(task: dict[str, Any]) -> dict[str, Any]:
 
     hass = HomeAssistant(tempfile.gettempdir())
     try:
-        config = component.CONFIG_SCHEMA({name: task["config"]})
+        config = component.CONFIG_SCHEMA({name: _config(task)})
         answer["result"] = await component.async_setup(hass, config)
         await hass.async_block_till_done()
         if "service" in task:

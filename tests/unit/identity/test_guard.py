@@ -71,6 +71,20 @@ def test_memory_is_bounded_and_rules_can_be_off() -> None:
     assert not off.locked("h", "s")
 
 
+def test_a_source_of_ipv6_is_its_64() -> None:
+    guard = Guard(2)
+    for source in ("2001:db8::1", "2001:db8::ffff:1"):
+        guard.failed("h", source)
+    assert guard.locked("h", "2001:db8:0:0:2::3")
+    assert not guard.locked("h", "2001:db8:0:1::1")
+    guard.succeeded("h", "2001:db8::9")
+    assert not guard.locked("h", "2001:db8::1")
+    for source in ("192.0.2.1", "::ffff:192.0.2.1"):
+        guard.failed("h", source)
+    assert guard.locked("h", "192.0.2.1")
+    assert not guard.locked("h", "192.0.2.2")
+
+
 def test_failures_of_a_block_are_counted() -> None:
     guard = Guard(2, clock=Clock())
 

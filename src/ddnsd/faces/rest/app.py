@@ -8,7 +8,24 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from ddnsd.faces.rest import changes, docs, domains, enrolments, events, hosts, keys, render, schema, tokens, users
+from ddnsd.faces.rest import (
+    changes,
+    deny,
+    docs,
+    domains,
+    enrolments,
+    events,
+    history,
+    hosts,
+    keys,
+    related,
+    render,
+    requests,
+    schema,
+    status,
+    tokens,
+    users,
+)
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Shown
 from ddnsd.faces.rest.problem_docs import success
@@ -28,8 +45,13 @@ class Root(Shown):
 
 def build(context: Context) -> FastAPI:
     """The application; its paths begin with `/api`."""
-    modules = (hosts, enrolments, changes, domains, tokens, keys, users, events)
-    routers = [_root(), *(module.router(context) for module in modules), enrolments.machines(context)]
+    modules = (hosts, history, related, enrolments, changes, domains, requests, tokens, keys, users, events, deny)
+    routers = [
+        _root(),
+        status.router(context),
+        *(module.router(context) for module in modules),
+        enrolments.machines(context),
+    ]
     app = FastAPI(
         title="ddnsd",
         version=VERSION,

@@ -17,7 +17,7 @@ from ddnsd.faces.rest.change_models import REQUEST, Results
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problem_docs import changes, success
 from ddnsd.faces.rest.problems import Problem, problem_of
-from ddnsd.faces.rest.route import Changer, Source, route_class
+from ddnsd.faces.rest.route import By, Changer, Source, route_class
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import Caller
@@ -48,7 +48,9 @@ def router(context: Context) -> APIRouter:
         responses=changes(409) | {200: success(Results)},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}},
     )
-    async def make_changes(caller: Changer, source: Source, request: Request, idempotency_key: Key = None) -> Response:
+    async def make_changes(
+        caller: Changer, source: Source, by: By, request: Request, idempotency_key: Key = None
+    ) -> Response:
         """Create, update, delete hosts and make new secrets, up to 10 000 at once.
 
         Answers when all is durable. `pending` is what DNS has not acknowledged by the deadline; it follows by itself. A
@@ -62,6 +64,7 @@ def router(context: Context) -> APIRouter:
         call = Call(
             items, atomic, _Rights(caller), caller.user, source, request.url.scheme == "https", secret,
             _kept(token, idempotency_key, body) if idempotency_key is not None else None,
+            author=by,
         )  # fmt: skip
         try:
             results = await service.apply(call)

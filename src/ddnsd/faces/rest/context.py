@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
+from ddnsd.registry.contacts import Contacts
+from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.related import RelatedNames
+from ddnsd.registry.requests import Requests
+from ddnsd.registry.status import Status
 from ddnsd.registry.zones import Zones
 from ddnsd.store.lookup import Lookups
 from ddnsd.zones.writer import Writer
@@ -35,3 +40,8 @@ class Context:
     zones: Zones
     enrolments: Enrolments
     guard: Guard
+    contacts: Contacts
+    requests: Requests
+    denials: Denials
+    status: Status
+    related: RelatedNames

@@ -126,13 +126,11 @@ def router(context: Context) -> APIRouter:
     async def create_domain(caller: Administrator, source: Source, body: DomainCreate) -> Response:
         """Add a domain once its zone takes our updates."""
         name = names.fold(body.name)
-        if (body.primary is None) != (body.key is None):
-            missing = "key" if body.key is None else "primary"
-            raise Invalid(**{missing: "primary and key belong together: those of a zone that exists already"})
+        check_pair(body.primary, body.key)
         columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
         try:
             domain = await context.zones.add(
-                name, body.owner or caller.user, primary=body.primary, key=_key(body.key), columns=columns,
+                name, body.owner or caller.user, primary=body.primary, key=tsig_key(body.key), columns=columns,
                 actor=caller.user, source=source,
             )  # fmt: skip
         except Invalid as error:
@@ -140,16 +138,14 @@ def router(context: Context) -> APIRouter:
                 raise Invalid(owner=error.fields["user"][0]) from None
             raise
         except DnsError as error:
-            if body.primary is None:
-                raise Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server") from None
-            raise Invalid(primary=str(error)) from None
-        return _shown(domain, 0, status=201, Location=f"/api/domains/{name}")
+            raise unusable(error, body.primary) from None
+        return shown(domain, 0, status=201, Location=f"/api/domains/{name}")
 
     @routes.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
     async def read_domain(caller: Reader, name: str) -> Response:
         """One domain."""
         domain = await _visible(context, caller, name, Action.LIST)
-        return _shown(domain, await context.store.read(lambda c: listing.host_count(c, domain.id)))
+        return shown(domain, await context.store.read(lambda c: listing.host_count(c, domain.id)))
 
     @routes.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
     async def change_domain(
@@ -163,7 +159,7 @@ def router(context: Context) -> APIRouter:
                 c, domain.name, actor=caller.user, source=source, expect=_expect(caller, Action.EDIT, if_match), **given
             )
         )
-        return _shown(changed, await context.store.read(lambda c: listing.host_count(c, changed.id)))
+        return shown(changed, await context.store.read(lambda c: listing.host_count(c, changed.id)))
 
     @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
     async def delete_domain(caller: Changer, source: Source, name: str, if_match: IfMatch = None) -> Response:
@@ -176,7 +172,22 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-def _key(given: KeyIn | None) -> TsigKey | None:
+def unusable(error: DnsError, primary: str | None) -> Exception:
+    """What is answered when a zone does not take our updates."""
+    if primary is None:
+        return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+    return Invalid(primary=str(error))
+
+
+def check_pair(primary: str | None, key: KeyIn | None) -> None:
+    """Whether it says of an existing zone all that is needed, or nothing. Raises Invalid."""
+    if (primary is None) != (key is None):
+        missing = "key" if key is None else "primary"
+        raise Invalid(**{missing: "primary and key belong together: those of a zone that exists already"})
+
+
+def tsig_key(given: KeyIn | None) -> TsigKey | None:
+    """The key as the registry takes it. Raises Invalid."""
     if given is None:
         return None
     try:
@@ -208,7 +219,8 @@ def _expect(caller: Caller, action: Action, if_match: str | None) -> Callable[[D
     return expect
 
 
-def _shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:
+def shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:
+    """An answer with a domain."""
     return render.answer(_domain(domain, hosts), status, ETag=render.domain_tag(domain), **headers)
 
 

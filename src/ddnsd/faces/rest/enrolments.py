@@ -98,7 +98,8 @@ def machines(context: Context) -> APIRouter:
         """
         hashed: bytes = request.state.caller
         with context.guard.counting(NotEnrolled, _guarded(hashed), where or ""):
-            fqdn = await context.enrolments.finish(hashed, secrets.digest(body.secret), where)
+            agent = request.headers.get("user-agent", "")
+            fqdn = await context.enrolments.finish(hashed, secrets.digest(body.secret), where, agent)
         return render.answer({"fqdn": fqdn})
 
     return routes

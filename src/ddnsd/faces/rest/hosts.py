@@ -13,7 +13,7 @@ from ddnsd.faces.rest.host_models import HostCreate, HostOut, HostPage, HostPatc
 from ddnsd.faces.rest.models import Body, Secret, Shown
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import Problem
-from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
+from ddnsd.faces.rest.route import By, Changer, Reader, Source, route_class
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import Caller
@@ -82,7 +82,7 @@ def router(context: Context) -> APIRouter:
     created = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_host(caller: Changer, source: Source, request: Request, body: HostCreate) -> Response:
+    async def create_host(caller: Changer, source: Source, by: By, request: Request, body: HostCreate) -> Response:
         """Register a host. Without an address it has no record; none is taken from the caller."""
         secret = secrets.new_secret()
         fqdn = names.fold(body.fqdn)
@@ -90,7 +90,7 @@ def router(context: Context) -> APIRouter:
         new = NewHost(
             fqdn, caller.user_id, caller.user, secrets.digest(secret), _wanted(context, body, domain),
             wildcard=body.wildcard, comment=body.comment, ttl=body.ttl, stack=body.stack,
-            labels=fields.labels_text(body.labels or {}), tls=_tls(request), source=source,
+            labels=fields.labels_text(body.labels or {}), tls=_tls(request), source=source, author=by,
         )  # fmt: skip
         await context.hosts.register(domain, new)
         return await _shown(context, caller, fqdn, secret, status=201, Location=f"/api/hosts/{fqdn}")
@@ -102,14 +102,14 @@ def router(context: Context) -> APIRouter:
 
     @routes.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostOut, "ETag")})
     async def change_host(
-        caller: Changer, source: Source, request: Request, fqdn: str, body: HostPatch, if_match: IfMatch = None
+        caller: Changer, source: Source, by: By, request: Request, fqdn: str, body: HostPatch, if_match: IfMatch = None
     ) -> Response:
         """Change the fields that are given; null clears.
 
         A new `fqdn` renames: the secret stays, the records move. A rename that cannot be made changes nothing.
         `available`, `abuse_blocked` and `owner` are an administrator's.
         """
-        owned = await _visible(context, caller, fqdn, Action.EDIT)
+        owned = await visible(context, caller, fqdn, Action.EDIT)
         given = {name: getattr(body, name) for name in body.model_fields_set}
         if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
             raise Problem(403, f"Only an administrator changes {', '.join(sorted(refused))}.")
@@ -118,7 +118,7 @@ def router(context: Context) -> APIRouter:
             rename = new, await _usable(context, caller, new)
         edit = Edit(
             await _values(context, given), caller.user, source, _expect(caller, Action.EDIT, if_match),
-            rename=rename, tls=_tls(request), oversight=caller.admin,
+            rename=rename, tls=_tls(request), oversight=caller.admin, author=by,
         )  # fmt: skip
         host = await context.edits.apply(owned.host, edit)
         return await _shown(context, caller, host.fqdn)
@@ -126,33 +126,33 @@ def router(context: Context) -> APIRouter:
     @routes.delete("/{fqdn}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
     async def delete_host(caller: Changer, source: Source, fqdn: str, if_match: IfMatch = None) -> Response:
         """Remove a host and its records."""
-        owned = await _visible(context, caller, fqdn, Action.DELETE)
+        owned = await visible(context, caller, fqdn, Action.DELETE)
         await context.hosts.unregister(owned.host, caller.user, source, _expect(caller, Action.DELETE, if_match))
         return Response(status_code=204)
 
     @routes.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
-    async def rotate_secret(caller: Changer, source: Source, fqdn: str) -> Response:
+    async def rotate_secret(caller: Changer, source: Source, by: By, fqdn: str) -> Response:
         """Make a new secret; the old one is void at once."""
-        owned = await _visible(context, caller, fqdn, Action.ROTATE)
+        owned = await visible(context, caller, fqdn, Action.ROTATE)
         secret = secrets.new_secret()
-        await context.hosts.new_secret(owned.host, secrets.digest(secret), caller.user, source)
+        await context.hosts.new_secret(owned.host, secrets.digest(secret), caller.user, source, by)
         return render.answer({"secret": secret})
 
     @routes.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
     async def verify_secret(caller: Reader, fqdn: str, body: SecretIn) -> Response:
         """Whether a secret is the host's; nothing is changed."""
-        owned = await _visible(context, caller, fqdn, Action.LIST)
+        owned = await visible(context, caller, fqdn, Action.LIST)
         return render.answer({"valid": secrets.matches(body.secret, owned.host.secret_hash)})
 
     @routes.get("/{fqdn}/ipv4", responses=problems(404) | {200: success(Ipv4Out)})
     async def read_ipv4(caller: Reader, fqdn: str) -> Response:
         """The host's IPv4 address alone."""
-        return render.answer({"ipv4": (await _visible(context, caller, fqdn, Action.LIST)).host.ipv4})
+        return render.answer({"ipv4": (await visible(context, caller, fqdn, Action.LIST)).host.ipv4})
 
     @routes.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
     async def read_ipv6(caller: Reader, fqdn: str) -> Response:
         """The host's IPv6 address alone."""
-        return render.answer({"ipv6": (await _visible(context, caller, fqdn, Action.LIST)).host.ipv6})
+        return render.answer({"ipv6": (await visible(context, caller, fqdn, Action.LIST)).host.ipv6})
 
     return routes
 
@@ -166,12 +166,12 @@ async def _shown(
     status: int = 200, **headers: str,
 ) -> Response:  # fmt: skip
     seen = render.Seen(context.writer)
-    owned = await _visible(context, caller, fqdn, action)
+    owned = await visible(context, caller, fqdn, action)
     text = render.host_json(owned, seen.dns(owned.host), secret)
     return render.json_response(text, status, ETag=render.host_tag(owned.host), **headers)
 
 
-async def _visible(context: Context, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
+async def visible(context: Context, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
     """The host, if the caller may do this to it. Raises NoHost."""
     name = names.fold(fqdn)
     owned = await context.store.read(lambda c: listing.host(c, name)) if names.is_full(name) else None

@@ -17,13 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.identity.caller import SignInError
+from ddnsd.identity.oidc import ProviderDown
 from ddnsd.registry.errors import (
     Blocked,
     Invalid,
     InvalidAddress,
     NoBind,
+    NoDenial,
     NoDomain,
     NoHost,
+    NoRequest,
     NotEmpty,
     NotEnrolled,
     NotPublished,
@@ -50,6 +53,7 @@ TYPES = {
     "urn:ddns:not-empty": "Not empty",
     "urn:ddns:pending": "Kept, but not in DNS yet",
     "urn:ddns:name-server": "The name server does not confirm",
+    "urn:ddns:provider": "The identity provider does not answer",
     "urn:ddns:store": "The database cannot be used",
 }
 
@@ -94,7 +98,7 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
         case NotEnrolled():
             return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
-        case NoHost() | HostGone() | NoDomain():
+        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial():
             return not_found()
         case Taken():
             return Problem(409, str(error), kind="urn:ddns:taken", errors=_shown(error, called or {}))
@@ -113,6 +117,8 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(503, detail, kind="urn:ddns:pending")
         case NotPublished() | BindError() | NoBind():
             return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+        case ProviderDown():
+            return Problem(503, "Nothing was changed: the identity provider does not answer.", kind="urn:ddns:provider")
         case StoreDown():
             return Problem(503, "Nothing was changed: the database cannot be used.", kind="urn:ddns:store")
     return None

@@ -4,6 +4,8 @@
 The caller is known before the body is read. Handlers declare what a token needs by a parameter:
 
     caller: Reader | Changer | Administrator
+
+and who stands in a host's history by `by: By`.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -17,9 +19,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
+from ddnsd.faces.author import author
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problems import Problem, problem_of
 from ddnsd.identity.caller import Caller, Kind, NoCredentials
+from ddnsd.store.history import Author
 
 log = structlog.get_logger()
 
@@ -95,6 +99,10 @@ async def _source(request: Request) -> str | None:
     return source(request)
 
 
+async def _author(request: Request) -> Author:
+    return author(request.state.caller, source(request), request.headers.get("user-agent", ""))
+
+
 # ---- scopes
 
 
@@ -112,6 +120,7 @@ Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_needing("write"))]
 Administrator = Annotated[Caller, Depends(_needing("admin"))]
 Source = Annotated[str | None, Depends(_source)]
+By = Annotated[Author, Depends(_author)]
 
 
 # ---- bodies

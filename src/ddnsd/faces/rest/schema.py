@@ -9,7 +9,7 @@ from ddnsd.faces.rest import problem_docs
 
 TOKEN = {"type": "http", "scheme": "bearer", "description": "A token of a user: ddns_…"}
 ENROLMENT = {"type": "http", "scheme": "bearer", "description": "An enrolment token of a host: ddnse_…"}
-SECURITY: dict[str, list[dict[str, list[str]]]] = {"/api": [], "/api/enrol": [{"enrolment": []}]}
+SECURITY: dict[str, list[dict[str, list[str]]]] = {"/api": [], "/api/status": [], "/api/enrol": [{"enrolment": []}]}
 """Paths that need no token of a user."""
 
 

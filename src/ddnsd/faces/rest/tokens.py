@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/tokens`: the caller's own tokens."""
 
-import ipaddress
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -19,7 +18,7 @@ from ddnsd.identity import secrets
 from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.limits import Limits
+from ddnsd.registry.limits import Limits, network
 from ddnsd.store import listing, queries
 from ddnsd.store.rows import Token, User
 
@@ -144,9 +143,9 @@ def _wanted(body: TokenCreate) -> Limits:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        raise Invalid(networks=f"{text!r} is not a network such as 192.0.2.0/24") from None
+        return network(text)
+    except ValueError as error:
+        raise Invalid(networks=str(error)) from None
 
 
 def _expires(text: str | None) -> int | None:

@@ -28,6 +28,45 @@ def upgrade() -> None:
     op.create_index(op.f("ix_events_object"), "events", ["object"], unique=False)
     op.create_index("ix_events_owner_id", "events", ["owner_id", "id"], unique=False)
     op.create_table(
+        "history",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("host_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("before", sa.Text(), nullable=True),
+        sa.Column("after", sa.Text(), nullable=True),
+        sa.Column("note", sa.String(length=255), nullable=True),
+        sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column("via", sa.String(length=10), nullable=False),
+        sa.Column("via_name", sa.String(length=150), nullable=True),
+        sa.Column("source", sa.String(length=45), nullable=True),
+        sa.Column("agent", sa.String(length=120), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_history")),
+    )
+    op.create_index("ix_history_host_id", "history", ["host_id", "id"], unique=False)
+    op.create_table(
+        "contacts",
+        sa.Column("host_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(length=45), nullable=True),
+        sa.Column("agent", sa.String(length=120), nullable=True),
+        sa.Column("word", sa.String(length=20), nullable=False),
+        sa.Column("tls", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.PrimaryKeyConstraint("host_id", name=op.f("pk_contacts")),
+    )
+    op.create_table(
+        "denials",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("value", sa.String(length=255), nullable=False),
+        sa.Column("comment", sa.String(length=255), nullable=True),
+        sa.Column("created_by", sa.String(length=150), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_denials")),
+        sa.UniqueConstraint("kind", "value", name=op.f("uq_denials_kind")),
+    )
+    op.create_table(
         "answers",
         sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("body_hash", sa.LargeBinary(length=32), nullable=False),
@@ -42,10 +81,60 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=150), nullable=False),
         sa.Column("admin", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("active", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("admin_by", sa.BigInteger(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+        sqlite_autoincrement=True,  # what a user who is gone might read is never shown to another one
     )
+    op.create_table(
+        "identities",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("issuer", sa.String(length=255), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("label", sa.String(length=255), server_default="", nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("last_used", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_identities_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identities")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_identities_issuer")),
+    )
+    op.create_index(op.f("ix_identities_user_id"), "identities", ["user_id"], unique=False)
+    op.create_table(
+        "memberships",
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("identity_id", sa.BigInteger(), nullable=False),
+        sa.Column("group", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_memberships_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("user_id", "identity_id", "group", name=op.f("pk_memberships")),
+    )
+    op.create_index(op.f("ix_memberships_group"), "memberships", ["group"], unique=False)
+    op.create_table(
+        "passwords",
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("hash", sa.String(length=255), nullable=False),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_passwords_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_passwords")),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("method", sa.String(length=30), nullable=False),
+        sa.Column("source", sa.String(length=45), nullable=True),
+        sa.Column("agent", sa.String(length=200), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sessions_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
+        sa.UniqueConstraint("hash", name=op.f("uq_sessions_hash")),
+    )
+    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"], unique=False)
+    op.create_index(op.f("ix_sessions_created"), "sessions", ["created"], unique=False)
+    op.create_index(op.f("ix_sessions_last_seen"), "sessions", ["last_seen"], unique=False)
     op.create_table(
         "domains",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -71,6 +160,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_domains_name")),
     )
     op.create_index(op.f("ix_domains_owner_id"), "domains", ["owner_id"], unique=False)
+    op.create_table(
+        "domain_requests",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(length=253), nullable=False),
+        sa.Column("public", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("reason", sa.String(length=1000), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("answer", sa.String(length=1000), nullable=True),
+        sa.Column("decided_by", sa.String(length=150), nullable=True),
+        sa.Column("decided", sa.BigInteger(), nullable=True),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_domain_requests_user_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_domain_requests")),
+    )
+    op.create_index(op.f("ix_domain_requests_user_id"), "domain_requests", ["user_id"], unique=False)
+    op.create_index(op.f("ix_domain_requests_name"), "domain_requests", ["name"], unique=False)
     op.create_table(
         "keys",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -140,6 +246,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hosts")),
         sa.UniqueConstraint("fqdn", name=op.f("uq_hosts_fqdn")),
         postgresql_with={"fillfactor": 50},  # room for the next version of a row on its own page
+        sqlite_autoincrement=True,  # what is kept of a host that is gone is never taken for another one's
     )
     op.create_table(
         "pending",
@@ -150,7 +257,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_hosts_domain_id"), "hosts", ["domain_id"], unique=False)
     op.create_index(op.f("ix_hosts_name"), "hosts", ["name"], unique=False)
-    op.create_index(op.f("ix_hosts_owner_id"), "hosts", ["owner_id"], unique=False)
+    op.create_index("ix_hosts_owner_id", "hosts", ["owner_id", "fqdn"], unique=False)
     op.create_index(op.f("ix_hosts_stack"), "hosts", ["stack"], unique=False)
     op.create_index(op.f("ix_hosts_secret_hash"), "hosts", ["secret_hash"], unique=False)
     op.create_table(

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who makes a change, as a host's history tells it."""
+
+from ddnsd.identity.caller import Caller, Kind
+from ddnsd.store.history import Author
+
+
+def author(caller: Caller, source: str | None, agent: str) -> Author:
+    """The caller with the address and the user agent of their request."""
+    if caller.kind is Kind.USER:
+        via = "user" if caller.token_id is None else "token"
+        return Author(caller.user, source, via, caller.means, agent)
+    return Author(caller.name, source, caller.kind.value, caller.means, agent)

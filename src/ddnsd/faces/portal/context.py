@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pages work with; one object for each process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ddnsd.faces.rest.context import Context
+from ddnsd.identity.guard import Guard
+from ddnsd.identity.passwords import Passwords
+from ddnsd.identity.sessions import Sessions
+from ddnsd.registry.members import Members
+from ddnsd.zones.watch import Watch
+
+if TYPE_CHECKING:
+    from ddnsd.identity.oidc.flow import Flow
+
+
+@dataclass(frozen=True)
+class Portal(Context):
+    """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names.
+
+    `provider_guard` counts failures of those who show no name; nobody chooses the names in it.
+    """
+
+    watch: Watch
+    sessions: Sessions
+    passwords: Passwords
+    members: Members
+    flows: "Mapping[str, Flow]"
+    base_url: str
+    provider_guard: Guard

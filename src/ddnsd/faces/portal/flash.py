@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One sentence that the next page shows, once: in a cookie, signed so that nobody else puts words in our mouth."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+COOKIE = "ddns-said"
+LIFETIME_SECONDS = 60
+
+
+class Flash(NamedTuple):
+    """`kind` is `done` or `warning`."""
+
+    text: str
+    kind: str
+
+
+def write(response: Response, key: str, said: Flash) -> None:
+    """Have the next page of the session show it; `key` is what only the session knows."""
+    content = base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+    response.set_cookie(
+        COOKIE, f"{content}.{_mac(key, content)}", max_age=LIFETIME_SECONDS, httponly=True, samesite="lax"
+    )
+
+
+def read(request: Request, key: str) -> Flash | None:
+    """What is to be shown now."""
+    content, _, mac = request.cookies.get(COOKIE, "").partition(".")
+    if not content or not key or not hmac.compare_digest(mac.encode(), _mac(key, content).encode()):
+        return None
+    try:
+        text, kind = json.loads(base64.urlsafe_b64decode(content))
+    except (ValueError, binascii.Error):
+        return None
+    return Flash(text, kind)
+
+
+def forget(response: Response) -> None:
+    """It has been shown."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+
+
+def _mac(key: str, content: str) -> str:
+    return hmac.new(key.encode(), content.encode(), hashlib.sha256).hexdigest()

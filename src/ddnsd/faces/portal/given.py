@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people type into the fields of a form, as the registry takes it; "" leaves open. Each raises Invalid."""
+
+import re
+
+from ddnsd.registry import fields
+from ddnsd.registry.errors import Invalid
+from ddnsd.registry.hosts import COMMENT_LENGTH
+
+TTL_RANGE = range(1, 86_401)
+_DIGITS = re.compile(r"[0-9]{1,6}")
+
+
+def address(field: str, text: str) -> str | None:
+    """An address of the family `ipv4` or `ipv6`."""
+    return fields.address(field, text) if text else None
+
+
+def comment(text: str) -> str | None:
+    """One line for people."""
+    if len(text) > COMMENT_LENGTH:
+        raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
+    if not text.isprintable():
+        raise Invalid(comment="This has characters that cannot be shown.")
+    return text or None
+
+
+def ttl(text: str) -> int | None:
+    """Seconds."""
+    if not text:
+        return None
+    if not _DIGITS.fullmatch(text) or int(text) not in TTL_RANGE:
+        raise Invalid(ttl="Give seconds, from 1 to 86400.")
+    return int(text)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host: how it stands, and everything that its owner can do with it."""
+
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.faces.portal import given, reach
+from ddnsd.faces.portal.chart import chart
+from ddnsd.faces.portal.configurations import Target, configurations
+from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.standing import FLAGGED, standing
+from ddnsd.faces.portal.telling import told
+from ddnsd.faces.portal.visit import Visit, get, post
+from ddnsd.faces.rest.render import Seen, host_tag
+from ddnsd.identity import secrets
+from ddnsd.identity.access import Action
+from ddnsd.registry import fields, names
+from ddnsd.registry.edits import Edit
+from ddnsd.registry.errors import Invalid, Unconfirmed
+from ddnsd.store import contacts, history, queries
+from ddnsd.store.listing import OwnedHost
+
+RECENT, SIZE = 5, 50
+"""Entries of the history on the first page, and on each of its own."""
+
+DAYS = 30
+"""Days in the chart."""
+
+FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl")
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def show(visit: Visit) -> Response:
+        seen = Seen(portal.writer)
+        owned = await reach.host(visit)
+        host = owned.host
+        stands = standing(host, seen.dns(host))
+        entries, days, found = await portal.store.read(
+            lambda c: (
+                history.page(c, host.id, RECENT, reader_id=_reader(visit)),
+                history.per_day(c, host.id, DAYS, reader_id=_reader(visit)),
+                contacts.of(c, [host.id]),
+            )
+        )
+        return visit.render(
+            "host/show.html", owned=owned, host=host, stands=stands, flagged=stands is FLAGGED, chart=chart(days),
+            told=[told(visit.language, entry) for entry in entries],
+            contact=portal.contacts.last(host.id, found.get(host.id)),
+        )  # fmt: skip
+
+    async def show_history(visit: Visit) -> Response:
+        owned = await reach.host(visit)
+        text = visit.query.get("before", "")
+        before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        entries = await portal.store.read(
+            lambda c: history.page(c, owned.host.id, SIZE + 1, before=before, reader_id=_reader(visit))
+        )
+        return visit.render(
+            "host/history.html", owned=owned, host=owned.host, before=before, more=len(entries) > SIZE,
+            told=[told(visit.language, entry) for entry in entries[:SIZE]],
+        )  # fmt: skip
+
+    async def form(visit: Visit) -> Response:
+        return await _form(visit, await reach.host(visit, Action.EDIT))
+
+    async def edit(visit: Visit) -> Response:
+        owned = await reach.host(visit, Action.EDIT)
+        _, kind, said = visit.gettext, "done", visit.gettext("Saved.")
+        try:
+            fqdn = await _edit(visit, owned)
+        except Invalid as error:
+            return await _form(visit, owned, visit.reasons(error.fields))
+        except Unconfirmed:
+            fqdn, kind = names.fold(visit.text("fqdn")), "warning"
+            said = _("Saved. The name server did not confirm it yet; we keep trying.")
+        return visit.redirect(f"/hosts/{fqdn}", said, kind)
+
+    async def remove(visit: Visit) -> Response:
+        owned = await reach.host(visit, Action.DELETE)
+        said, kind = visit.gettext("%(name)s was removed.", name=owned.host.fqdn), "done"
+        try:
+            await portal.hosts.unregister(
+                owned.host, visit.caller.user, visit.source, reach.expecting(visit, Action.DELETE)
+            )
+        except Unconfirmed:
+            said, kind = visit.gettext("Removed. The name server did not confirm it yet; we keep trying."), "warning"
+        return visit.redirect("/", said, kind)
+
+    async def new_secret(visit: Visit) -> Response:
+        owned = await reach.host(visit, Action.ROTATE)
+        secret = secrets.new_secret()
+        await portal.hosts.new_secret(owned.host, secrets.digest(secret), visit.caller.user, visit.source, visit.author)
+        shown = configurations(Target(owned.host.fqdn, portal.base_url, secret))
+        return visit.render(
+            "host/secret.html", owned=owned, host=owned.host, secret=secret, configurations=shown, opened="curl"
+        )  # fmt: skip
+
+    async def lift(visit: Visit) -> Response:
+        owned = await reach.host(visit, Action.EDIT)
+        await portal.hosts.lift_flag(owned.host, visit.author, reach.expecting(visit, Action.EDIT))
+        return visit.redirect(
+            f"/hosts/{owned.host.fqdn}", visit.gettext("The flag is lifted: updates are taken again.")
+        )
+
+    return [
+        get("/hosts/{fqdn}", show),
+        get("/hosts/{fqdn}/history", show_history),
+        get("/hosts/{fqdn}/edit", form),
+        post("/hosts/{fqdn}/edit", edit),
+        post("/hosts/{fqdn}/remove", remove),
+        post("/hosts/{fqdn}/secret", new_secret),
+        post("/hosts/{fqdn}/lift", lift),
+    ]
+
+
+def _reader(visit: Visit) -> int | None:
+    """Whose part of a history it is: an administrator reads all of it."""
+    return None if visit.admin else visit.caller.user_id
+
+
+async def _form(visit: Visit, owned: OwnedHost, errors: dict[str, str] | None = None) -> Response:
+    host = owned.host
+    values: dict[str, Any] = {name: getattr(host, name) for name in (*FIELDS, "wildcard", "available", "abuse_blocked")}
+    values["owner"] = owned.owner
+    if errors:
+        boxes = {name: visit.checked(name) for name in ("wildcard", "available", "abuse_blocked")}
+        values |= {name: visit.text(name) for name in (*FIELDS, "owner")} | boxes
+    status = 422 if errors else 200
+    return visit.render(
+        "host/edit.html", status, owned=owned, host=host, values=values, errors=errors or {}, tag=host_tag(host)
+    )  # fmt: skip
+
+
+async def _edit(visit: Visit, owned: OwnedHost) -> str:
+    """Change the host as the form has it; answers its name. Raises what `Edits.apply` raises."""
+    host, fqdn = owned.host, names.fold(visit.text("fqdn"))
+    values: dict[str, Any] = {
+        "wildcard": visit.checked("wildcard"), "comment": given.comment(visit.text("comment")),
+        "ttl": given.ttl(visit.text("ttl")),
+    } | {family: given.address(family, visit.text(family)) for family in fields.FAMILIES}  # fmt: skip
+    if visit.admin:
+        values |= await _of_administrators(visit, owned)
+    try:
+        rename = None if fqdn == host.fqdn else (fqdn, await reach.domain_around(visit, fqdn))
+        edit = Edit(
+            values, visit.caller.user, visit.source, reach.expecting(visit, Action.EDIT),
+            rename=rename, tls=visit.tls, oversight=visit.admin, author=visit.author,
+        )  # fmt: skip
+        return (await visit.portal.edits.apply(host, edit)).fqdn
+    except Invalid as error:
+        named = error.fields.pop("name", None)
+        error.fields |= {"fqdn": named} if named else {}
+        raise
+
+
+async def _of_administrators(visit: Visit, owned: OwnedHost) -> dict[str, Any]:
+    values: dict[str, Any] = {"available": visit.checked("available"), "abuse_blocked": visit.checked("abuse_blocked")}
+    if values["abuse_blocked"] == owned.host.abuse_blocked:
+        del values["abuse_blocked"]  # setting it to False would lift a flag, too
+    if (name := visit.text("owner")) != owned.owner:
+        user = await visit.portal.store.read(lambda c: queries.user(c, name))
+        if user is None:
+            raise Invalid(owner=f"there is no user {name!r}")
+        values["owner_id"] = user.id
+    return values

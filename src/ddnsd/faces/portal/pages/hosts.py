@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adding a host: the form, the check of a name while it is typed, and the secret with what to do next."""
+
+from dataclasses import replace
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ddnsd.faces.portal import given, reach
+from ddnsd.faces.portal.configurations import Target, configurations
+from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.visit import Visit, get, post
+from ddnsd.identity import secrets
+from ddnsd.registry import addresses, fields, names
+from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.errors import Invalid, InvalidAddress, Taken
+from ddnsd.registry.hosts import TAKEN, NewHost
+from ddnsd.store import queries
+from ddnsd.store.rows import Domain
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def form(visit: Visit) -> Response:
+        return await _form(visit, {"domain": visit.query.get("domain", "")}, {})
+
+    async def add(visit: Visit) -> Response:
+        try:
+            fqdn, secret = await _add(visit)
+        except Invalid as error:
+            return await _form(visit, dict(visit.form), visit.reasons(error.fields), 422)
+        shown = configurations(Target(fqdn, portal.base_url, secret))
+        return visit.render("hosts/created.html", fqdn=fqdn, secret=secret, configurations=shown)
+
+    async def check(visit: Visit) -> Response:
+        fqdn = _full_name(visit.query.get("name", ""), visit.query.get("domain", ""))
+        try:
+            await _check(visit, fqdn)
+        except Invalid as error:
+            return JSONResponse({"free": False, "text": " ".join(visit.reasons(error.fields).values())})
+        return JSONResponse({"free": True, "text": visit.gettext("%(name)s is free.", name=fqdn)})
+
+    return [get("/hosts/new", form), post("/hosts/new", add), get("/hosts/check", check)]
+
+
+async def _form(visit: Visit, values: dict[str, str], errors: dict[str, str], status: int = 200) -> Response:
+    options = [(domain.name, f".{domain.name}") for domain in await reach.domains(visit)]
+    return visit.render(
+        "hosts/new.html", status, values=values, errors=errors, options=options, browser=_of_browser(visit)
+    )
+
+
+def _full_name(name: str, domain: str) -> str:
+    """The name in the domain; one that ends with the domain already is as it is."""
+    folded, domain = names.fold(name), names.fold(domain)
+    return folded if not domain or folded.endswith("." + domain) or not folded else f"{folded}.{domain}"
+
+
+async def _check(visit: Visit, fqdn: str) -> Domain:
+    """The domain of a name that is free. Raises Invalid, NotPublished, StoreDown."""
+    domain = await reach.domain_around(visit, fqdn)
+    await visit.portal.hosts.check_name(domain, fqdn)
+    if await visit.portal.store.read(lambda c: queries.taken(c, fqdn)):
+        raise Taken(name=TAKEN)
+    return domain
+
+
+async def _add(visit: Visit) -> tuple[str, str]:
+    """Register the host of the form; answers its full name and its secret. Raises Invalid, NotPublished, StoreDown."""
+    if not visit.text("name"):
+        raise Invalid(name="A name is needed.")
+    fqdn, secret = _full_name(visit.text("name"), visit.text("domain")), secrets.new_secret()
+    domain = await reach.domain_around(visit, fqdn)
+    new = NewHost(
+        fqdn, visit.caller.user_id, visit.caller.user, secrets.digest(secret), _wanted(visit, domain),
+        wildcard=visit.checked("wildcard"), comment=given.comment(visit.text("comment")),
+        ttl=given.ttl(visit.text("ttl")), tls=visit.tls, source=visit.source, author=visit.author,
+    )  # fmt: skip
+    try:
+        await visit.portal.hosts.register(domain, new)
+    except Invalid as error:
+        everywhere = error.fields.pop("__all__", None)
+        error.fields |= {"name": everywhere} if everywhere else {}
+        raise
+    return fqdn, secret
+
+
+def _wanted(visit: Visit, domain: Domain) -> Wanted:
+    if visit.text("address") == "browser":
+        wanted = _of_browser(visit) or Wanted()
+    elif visit.text("address") == "given":
+        ipv4, ipv6 = (given.address(family, visit.text(family)) for family in fields.FAMILIES)
+        wanted = Wanted(ipv4=ipv4, ipv6=ipv6)
+    else:
+        wanted = Wanted()
+    values = {"ipv4": wanted.ipv4, "ipv6": wanted.ipv6}
+    fields.check_policy(visit.portal.policy, values, domain_takes_private=domain.private_addresses)
+    return wanted
+
+
+def _of_browser(visit: Visit) -> Wanted | None:
+    """The visitor's address; None where a host cannot have it."""
+    try:
+        found = addresses.parse([], visit.source, loopback_peers=visit.portal.policy.loopback_peers)
+    except InvalidAddress:
+        return None
+    return replace(found, explicit=True)

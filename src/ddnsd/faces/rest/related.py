@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/api/hosts/{fqdn}/related`: names below a host whose AAAA follows the host's IPv6 prefix."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from ddnsd.faces.rest import render
+from ddnsd.faces.rest.context import Context
+from ddnsd.faces.rest.hosts import visible
+from ddnsd.faces.rest.models import Body, Ipv6, Shown
+from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, problems, success
+from ddnsd.faces.rest.route import By, Changer, Reader, route_class
+from ddnsd.identity.access import Action, can
+from ddnsd.identity.caller import Caller
+from ddnsd.registry.errors import NoHost
+from ddnsd.store.rows import Host, Related
+from ddnsd.zones.records import records
+
+
+class RelatedPut(Body):
+    """Where a related name points to."""
+
+    interface_id: Ipv6 = Field(description="Its low bits stay while the prefix changes, such as ::7.")
+
+
+class RelatedOut(Shown):
+    """A related name."""
+
+    label: str
+    fqdn: str
+    interface_id: str
+    ipv6: str | None = Field(description="The address; null while the host has no IPv6 address.")
+
+
+class RelatedList(Shown):
+    """The related names of a host."""
+
+    items: list[RelatedOut]
+
+
+def router(context: Context) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/hosts/{fqdn}/related", tags=["hosts"], route_class=route_class(context))
+
+    @routes.get("", responses=problems(404) | {200: success(RelatedList)})
+    async def list_related(caller: Reader, fqdn: str) -> Response:
+        """The host's related names, sorted."""
+        host = (await visible(context, caller, fqdn, Action.LIST)).host
+        return render.answer({"items": [_related(host, name) for name in await context.related.of(host)]})
+
+    @routes.put("/{label}", responses=changes(404, 409) | {200: success(RelatedOut)})
+    async def put_related(caller: Changer, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
+        """Have a label below the host follow the host's prefix."""
+        host = (await visible(context, caller, fqdn, Action.EDIT)).host
+        made = await context.related.put(host, label, body.interface_id, by, _expect(caller))
+        return render.answer(_related((await visible(context, caller, fqdn, Action.LIST)).host, made))
+
+    @routes.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
+    async def delete_related(caller: Changer, by: By, fqdn: str, label: str) -> Response:
+        """Remove a related name and its record."""
+        host = (await visible(context, caller, fqdn, Action.EDIT)).host
+        await context.related.remove(host, label, by, _expect(caller))
+        return Response(status_code=204)
+
+    return routes
+
+
+def _expect(caller: Caller) -> Callable[[Host], None]:
+    def expect(host: Host) -> None:
+        if not can(caller, Action.EDIT, host):
+            raise NoHost
+
+    return expect
+
+
+def _related(host: Host, name: Related) -> dict[str, Any]:
+    shown = next((n.ipv6 for n in records(host, [name]) if n.fqdn == name.fqdn), None)
+    label = name.fqdn.partition(".")[0]
+    return {"label": label, "fqdn": name.fqdn, "interface_id": name.interface_id, "ipv6": shown}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One sign-in of one browser, which keeps it in a cookie until it comes back from the provider.
+
+Everything that the provider must give back, or must not learn, follows from a random seed that only the browser has;
+so any process can take the browser back, and nothing is kept for those who never return.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import asdict, dataclass, fields
+
+COOKIE = "__Host-ddns-signin"
+SECONDS = 600
+"""A sign-in takes so long at most."""
+
+LONGEST = 2048
+HOME = "/"
+
+_LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+
+
+def local_path(text: str | None) -> str:
+    """`text` where it is a path of this site, and nothing that a browser could take for another; else `/`."""
+    return text if text and len(text) <= 1000 and _LOCAL.fullmatch(text) else HOME
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """`provider` is its name, "" for a password; `next` a path; `link` the session whose user gets a new identity."""
+
+    seed: str
+    began: int
+    provider: str = ""
+    next: str = HOME
+    link: int | None = None
+
+    @classmethod
+    def new(cls, provider: str = "", next_path: str | None = None, link: int | None = None) -> "Attempt":
+        """One that begins now."""
+        return cls(secrets.token_urlsafe(32), int(time.time()), provider, local_path(next_path), link)
+
+    @classmethod
+    def from_cookie(cls, value: str | None) -> "Attempt | None":
+        """The attempt in a cookie; None when there is none, it is over, or it is none of ours."""
+        try:
+            text = (value or "")[:LONGEST]
+            content = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            attempt = cls(**{field.name: content[field.name] for field in fields(cls)})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        given = (attempt.seed, str), (attempt.began, int), (attempt.provider, str), (attempt.next, str)
+        if not all(type(value) is kind for value, kind in given) or type(attempt.link) not in (int, type(None)):
+            return None
+        if len(attempt.seed) < 43 or not 0 <= time.time() - attempt.began <= SECONDS:
+            return None
+        return attempt if attempt.next == local_path(attempt.next) else None
+
+    def to_cookie(self) -> str:
+        """The cookie's value."""
+        return urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode().rstrip("=")
+
+    @property
+    def state(self) -> str:
+        """What the provider gives back with the browser."""
+        return self._derived("state")
+
+    @property
+    def nonce(self) -> str:
+        """What the ID token must hold."""
+        return self._derived("nonce")
+
+    @property
+    def verifier(self) -> str:
+        """What only we can tell with the code (RFC 7636)."""
+        return self._derived("verifier")
+
+    @property
+    def csrf(self) -> str:
+        """What proves that the sign-in form is from a page of this browser."""
+        return self._derived("form")
+
+    def _derived(self, purpose: str) -> str:
+        octets = hmac.new(self.seed.encode(), purpose.encode(), hashlib.sha256).digest()
+        return urlsafe_b64encode(octets).decode().rstrip("=")

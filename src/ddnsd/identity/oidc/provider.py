@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator says about a provider."""
+
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+
+def _trustworthy(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("an issuer is a URL of a host, without query and fragment")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ValueError("an issuer begins with https://; http:// is for this machine's own")
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Provider(BaseModel):
+    """One provider of OpenID Connect. Without `audience` its access tokens are not accepted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")
+    label: str = Field("", max_length=60)
+    issuer: Annotated[str, Field(max_length=255), AfterValidator(_trustworthy)]
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    name_claim: str = "preferred_username"
+    groups_claim: str = "eduperson_entitlement"
+    admin_group: str = ""
+    audience: tuple[str, ...] = ()
+    first_contact: Literal["create", "refuse"] = "create"
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+        return self.label or self.name
+
+    @property
+    def secret(self) -> str | None:
+        """The client's secret."""
+        return self.client_secret.get_secret_value() if self.client_secret else None
+
+    @property
+    def creates(self) -> bool:
+        """Whether somebody of whom nothing is known becomes a user."""
+        return self.first_contact == "create"
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.issuer}"

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deny lists that administrators keep in the store; each process takes changes over within seconds."""
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from ddnsd.registry.deny import DenyList
+from ddnsd.registry.errors import Invalid, NoDenial, Taken
+from ddnsd.store import denials, queries
+from ddnsd.store.database import Store
+from ddnsd.store.denials import Denial
+
+SECONDS = 2.0
+"""How often a process reads the lists."""
+
+KINDS = ("network", "agent", "name")
+
+WIDEST = {4: 8, 6: 16}
+"""Shortest prefixes: what is wider is a slip."""
+
+_NAME = re.compile(r"(?=.*[a-z0-9])[a-z0-9.*-]{1,253}")
+STARS = 4
+
+
+class Denials:
+    """The lists of the store, and what this process holds of them."""
+
+    def __init__(self, store: Store, current: DenyList) -> None:
+        self._store, self._current = store, current
+        self._held: list[Denial] | None = None
+        self._turn = asyncio.Lock()  # what was read first is not to replace what was read later
+
+    async def add(self, kind: str, value: str, comment: str | None, *, actor: str, source: str | None) -> Denial:
+        """Deny a network, a user agent or a name; in force here when this returns. Raises Invalid, Taken, StoreDown."""
+        canonical = _canonical(kind, value)
+
+        def work(connection: Connection) -> Denial:
+            if denials.has(connection, kind, canonical):
+                raise Taken(value=f"{canonical} is denied already")
+            made = denials.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
+            queries.add_event(connection, actor, "deny.add", canonical, source, f"{kind}: {comment or ''}".rstrip(": "))
+            return made
+
+        made = await self._store.transact(work)
+        await self.refresh()
+        return made
+
+    async def remove(self, denial_id: int, *, actor: str, source: str | None) -> None:
+        """Deny it no more. Raises NoDenial, StoreDown."""
+
+        def work(connection: Connection) -> None:
+            found = denials.find(connection, denial_id)
+            if found is None or not denials.remove(connection, denial_id):
+                raise NoDenial
+            queries.add_event(connection, actor, "deny.remove", found.value, source, found.kind)
+
+        await self._store.transact(work)
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Take over what the store has, if that is new. Raises StoreDown."""
+        async with self._turn:
+            found = await self._store.read(denials.everything)
+            if found != self._held:
+                await asyncio.to_thread(_use, self._current, found)  # thousands of networks take their time
+                self._held = found
+
+
+def _use(current: DenyList, found: Iterable[Denial]) -> None:
+    by_kind: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for denial in found:
+        by_kind[denial.kind].append(denial.value)
+    networks = [ipaddress.ip_network(text) for text in by_kind["network"]]
+    current.use(networks, by_kind["agent"], by_kind["name"])
+
+
+def _canonical(kind: str, value: str) -> str:
+    """The value as it is kept. Raises Invalid."""
+    text = value.strip()
+    if kind == "network":
+        return _network(text)
+    if kind == "agent":
+        if not (3 <= len(text) <= 120 and text.isprintable()):
+            raise Invalid(value="Enter 3 to 120 printable characters, with which the user agent begins.")
+        return text.lower()
+    folded = text.lower().removesuffix(".")
+    if not _NAME.fullmatch(folded) or folded.count("*") > STARS or ".." in folded:
+        raise Invalid(value=f"Enter a label or a full name, with {STARS} times * for any characters at most.")
+    return folded
+
+
+def _network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise Invalid(value=f"{text!r} is not an address or a network such as 192.0.2.0/24.") from None
+    if network.prefixlen < WIDEST[network.version]:
+        raise Invalid(value=f"{network} is too much: /{WIDEST[network.version]} at most.")
+    return str(network)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users as providers know them: who somebody is here, and what their claims give and take.
+
+A claim gives groups and an administrator's rights, and takes away what itself has given. Somebody of whom nothing is
+known becomes a new user under a name that nobody has; never do they become one who is there.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ddnsd.registry import accounts
+from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
+from ddnsd.store import edits, members, queries, sessions
+from ddnsd.store.database import Store
+from ddnsd.store.members import Known, Member, Presented
+from ddnsd.store.rows import User
+
+USE_MICROSECONDS = 3600 * 1_000_000
+"""`last_used` of an identity is that exact where access tokens are concerned."""
+
+NOT_AT_FIRST_CONTACT = ("admin", "administrator", "root")
+"""Names that a person of this machine gives, if anybody."""
+
+TRIES = 1000
+
+
+class Members:
+    """What a session, or a request with an access token, needs; `passwords` says whether they sign anybody in."""
+
+    def __init__(self, store: Store, *, passwords: bool = True) -> None:
+        self._store, self._passwords = store, passwords
+
+    async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
+        """The active user; None for nobody. Writes only what is new. Raises StoreDown."""
+        found = await self._store.read(lambda c: members.known(c, somebody.issuer, somebody.subject))
+        if found is None or _differs(found, somebody) or queries.now() - found.last_used > USE_MICROSECONDS:
+            try:
+                return await self.admit(somebody, create=create, source=source)
+            except NotAdmitted:
+                return None
+        return _member(found) if found.active else None
+
+    async def admit(self, somebody: Presented, *, create: bool, source: str | None) -> Member:
+        """The user who signs in. Raises NotAdmitted, StoreDown."""
+        try:
+            return await self._store.transact(lambda c: admit(c, somebody, create=create, source=source))
+        except Taken:  # another request was first
+            return await self._store.transact(lambda c: admit(c, somebody, create=create, source=source))
+
+    async def link(self, user_id: int, somebody: Presented, source: str | None) -> None:
+        """Give a user one more identity. Raises Taken, StoreDown."""
+        await self._store.transact(lambda c: link(c, user_id, somebody, source))
+
+    async def unlink(
+        self, user_id: int, identity_id: int, source: str | None, *, methods: Mapping[str, str], keep: int | None = None
+    ) -> None:
+        """Take an identity away, and end the sessions of its provider but the one to `keep`.
+
+        `methods` are those of sessions, by their providers' issuers. Raises Invalid, StoreDown.
+        """
+        await self._store.transact(
+            lambda c: unlink(c, user_id, identity_id, source, methods, passwords=self._passwords, keep=keep)
+        )
+
+
+def admit(connection: Connection, somebody: Presented, *, create: bool, source: str | None) -> Member:
+    """The user whom the provider knows, created when nobody is and `create` allows it. Raises NotAdmitted."""
+    found = members.known(connection, somebody.issuer, somebody.subject)
+    if found is None:
+        if not create:
+            raise NotAdmitted("there is no user with this identity, and an administrator makes new ones")
+        user = _new_user(connection, somebody.name, source)
+        _add(connection, user.id, user.name, somebody, source)
+        found = members.known(connection, somebody.issuer, somebody.subject)
+        assert found is not None
+    if not found.active:
+        raise NotAdmitted("the user is not active")
+    _apply(connection, found, somebody, source)
+    found = members.known(connection, somebody.issuer, somebody.subject)
+    assert found is not None
+    return _member(found)
+
+
+def link(connection: Connection, user_id: int, somebody: Presented, source: str | None) -> None:
+    """Give a user one more identity; nothing happens when it is theirs. Raises Taken."""
+    found = members.known(connection, somebody.issuer, somebody.subject)
+    if found is not None and found.user_id != user_id:
+        raise Taken(identity="Somebody else signs in with this identity.")
+    if found is None:
+        _add(connection, user_id, queries.user_name(connection, user_id), somebody, source)
+        found = members.known(connection, somebody.issuer, somebody.subject)
+        assert found is not None
+    _apply(connection, found, somebody, source)
+
+
+def unlink(
+    connection: Connection, user_id: int, identity_id: int, source: str | None, methods: Mapping[str, str], *,
+    passwords: bool, keep: int | None,
+) -> None:  # fmt: skip
+    """Take an identity away, with its groups and rights, unless it is the last way to sign in. Raises Invalid."""
+    name = queries.user_name(connection, user_id)
+    edits.locked_user(connection, name)
+    held = members.identities_of(connection, user_id)
+    gone = next((identity for identity in held if identity.id == identity_id), None)
+    if gone is None:
+        raise Invalid(identity="there is no such identity")
+    if len(held) == 1 and not (passwords and members.has_password(connection, user_id)):
+        raise Invalid(identity="It is the only way to sign in: add another one first.")
+    members.delete_identity(connection, user_id, identity_id)
+    if gone.issuer in methods:
+        sessions.end_all(connection, user_id, but=keep, method=methods[gone.issuer])
+    queries.add_event(
+        connection, name, "identity.delete", name, source, _shown(gone.issuer, gone.label), owner_id=user_id
+    )
+
+
+def set_groups(
+    connection: Connection, name: str, groups: frozenset[str], *, actor: str = accounts.ACTOR, source: str | None = None
+) -> None:
+    """Make these the groups that an administrator has given the user. Raises Invalid."""
+    user = accounts.user_named(connection, name)
+    if any(not 0 < len(group) <= 255 or not group.isprintable() for group in groups):
+        raise Invalid(groups="a group has 1 to 255 printable characters")
+    if set(members.groups_of(connection, user.id, given=True)) != groups:
+        members.set_groups(connection, user.id, members.LOCAL, groups)
+        detail = "groups " + (", ".join(sorted(groups)) or "none")
+        queries.add_event(connection, actor, "user.set", name, source, detail)
+
+
+def set_password(
+    connection: Connection, name: str, hashed: str | None, *, actor: str = accounts.ACTOR, source: str | None = None,
+    keep: int | None = None,
+) -> None:  # fmt: skip
+    """Keep the hash of a password, or none; ends the user's sessions, but the one to `keep`. Raises Invalid."""
+    user = accounts.user_named(connection, name)
+    if hashed is None:
+        members.delete_password(connection, user.id)
+    else:
+        members.set_password(connection, user.id, hashed)
+    sessions.end_all(connection, user.id, but=keep)
+    detail = "password" if hashed is not None else "no password"
+    queries.add_event(connection, actor, "user.set", name, source, detail, owner_id=user.id)
+
+
+def _new_user(connection: Connection, wanted: str, source: str | None) -> User:
+    wanted = wanted or "user"
+    for number in range(1, TRIES):
+        name = wanted if number == 1 else f"{wanted}-{number}"
+        if name.lower() in (*accounts.RESERVED, *NOT_AT_FIRST_CONTACT) or queries.user(connection, name) is not None:
+            continue
+        return accounts.new_user(connection, name, source=source)
+    raise NotAdmitted(f"there are too many users named {wanted}")
+
+
+def _add(connection: Connection, user_id: int, name: str, somebody: Presented, source: str | None) -> None:
+    try:
+        members.add_identity(connection, user_id, somebody)
+    except IntegrityError:
+        raise Taken(identity="Somebody else signs in with this identity.") from None
+    detail = _shown(somebody.issuer, somebody.label)
+    queries.add_event(connection, name, "identity.add", name, source, detail, owner_id=user_id)
+
+
+def _apply(connection: Connection, found: Known, somebody: Presented, source: str | None) -> None:
+    """Write what the claims say."""
+    members.mark_used(connection, found.id, somebody.label)
+    if somebody.groups is not None:
+        members.set_groups(connection, found.user_id, found.id, somebody.groups)
+    change = _change_of_rights(found, somebody)
+    if change is not None:
+        edits.set_user(connection, found.user_id, admin=change, admin_by=found.id if change else None)
+        detail = f"admin {'on' if change else 'off'}, by {somebody.issuer}"
+        queries.add_event(connection, accounts.ACTOR, "user.set", found.user, source, detail)
+
+
+def _change_of_rights(found: Known, somebody: Presented) -> bool | None:
+    """Whether an administrator's rights come or go; None where they stay."""
+    if somebody.admin and not found.admin:
+        return True
+    return False if somebody.admin is False and found.admin and found.admin_by == found.id else None
+
+
+def _differs(found: Known, somebody: Presented) -> bool:
+    groups = somebody.groups is not None and somebody.groups != _lines(found.own_groups)
+    return groups or _change_of_rights(found, somebody) is not None
+
+
+def _member(found: Known) -> Member:
+    return Member(found.user_id, found.user, bool(found.admin), _lines(found.groups))
+
+
+def _lines(text: str | None) -> frozenset[str]:
+    return frozenset(text.split("\n")) if text else frozenset()
+
+
+def _shown(issuer: str, label: str) -> str:
+    return f"{issuer} {label}".strip()

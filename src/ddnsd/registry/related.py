@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names below a host whose AAAA follows the host's IPv6 prefix, each with an interface id of its own."""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from ddnsd.registry import names
+from ddnsd.registry.edits import UNMANAGED
+from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
+from ddnsd.registry.hosts import Hosts
+from ddnsd.store import edits, history, queries
+from ddnsd.store.database import Store
+from ddnsd.store.history import Author
+from ddnsd.store.rows import Host, Related
+from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.records import records
+from ddnsd.zones.writer import Writer
+
+MOST = 32
+"""Related names of a host."""
+
+Expect = Callable[[Host], None]
+
+
+class NewRelated(NamedTuple):
+    """A related name that is well-formed: its full name, and the interface id as canonical text."""
+
+    label: str
+    fqdn: str
+    interface_id: str
+
+
+class RelatedNames:
+    """Whether the caller may is decided before, and by `expect`, which is called with the host just before."""
+
+    def __init__(self, store: Store, writer: Writer, hosts: Hosts) -> None:
+        self._store, self._writer, self._hosts = store, writer, hosts
+
+    async def of(self, host: Host) -> list[Related]:
+        """The host's related names, sorted. Raises StoreDown."""
+        return await self._store.read(lambda c: _of(c, host))
+
+    async def put(self, host: Host, label: str, interface_id: str, author: Author, expect: Expect) -> Related:
+        """Have LABEL below the host point to the interface id in the host's prefix; acknowledged when this returns.
+
+        Raises Invalid (fields label, interface_id), Taken, Blocked, NoHost, NoDomain (not available), NotPublished,
+        StoreDown (nothing is changed), Unconfirmed (kept, DNS follows).
+        """
+        new = parse(host, label, interface_id)
+        if all(name.fqdn != new.fqdn for name in await self.of(host)):
+            await self._check_name(host, new)
+        if not await self._store.read(lambda c: is_ours(c, host, new)):
+            await self._check_unused(host, new)
+        try:
+            changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
+        except IntegrityError:
+            raise Taken(label=f"{new.fqdn} is taken.") from None
+        if changed:
+            await self._follow(self._writer.publish(host.domain_id, [host.id]))
+        for name in await self.of(host):
+            if name.fqdn == new.fqdn:
+                return name
+        raise NoHost
+
+    async def _check_name(self, host: Host, new: NewRelated) -> None:
+        domain = await self._store.read(lambda c: queries.domain(c, host.domain))
+        if domain is None:
+            raise NoHost
+        try:
+            await self._hosts.check_name(domain, new.fqdn)
+        except Invalid as error:
+            raise Invalid(label=" ".join(error.fields["name"])) from None
+
+    async def _check_unused(self, host: Host, new: NewRelated) -> None:
+        try:
+            used = await self._writer.in_use(host.domain_id, [new.fqdn])
+        except (DnsError, HostGone) as error:
+            raise NotPublished(str(error)) from None
+        if used:
+            raise Taken(label=f"Not available: {UNMANAGED}.")
+
+    async def remove(self, host: Host, label: str, author: Author, expect: Expect) -> None:
+        """Remove the name. Raises NoHost where there is none of that label, Blocked, StoreDown, Unconfirmed."""
+        await self._store.transact(lambda c: remove(c, host, label, author, expect))
+        await self._follow(self._writer.withdraw(host.domain_id))
+
+    async def _follow(self, done: Awaitable[None]) -> None:
+        try:
+            await done
+        except (NameConflict, NotAcknowledged) as error:
+            raise Unconfirmed(str(error)) from None
+        except HostGone:
+            raise NoHost from None
+
+
+def parse(host: Host, label: str, interface_id: str) -> NewRelated:
+    """Raises Invalid, naming every field that is wrong."""
+    folded = names.fold(label)
+    fqdn = f"{folded}.{host.fqdn}"
+    wrong: dict[str, str] = {}
+    if "." in folded:
+        wrong["label"] = f"{label!r} is more than a label."
+    elif problem := names.problem(folded) or names.problem(fqdn):
+        wrong["label"] = problem
+    try:
+        low_bits = ipaddress.IPv6Address(interface_id.strip())
+    except ValueError:
+        low_bits = ipaddress.IPv6Address(0)
+    if low_bits.scope_id is not None or int(low_bits) == 0:
+        wrong["interface_id"] = f"{interface_id!r} is not an interface id such as ::7."
+    if wrong:
+        raise Invalid(**wrong)
+    return NewRelated(folded, fqdn, str(low_bits))
+
+
+def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
+    """Whether the name stands in the zone as ours, or is about to leave it."""
+    mine = any(name.fqdn == new.fqdn for name in _of(connection, host))
+    return mine or bool(edits.leaving(connection, [new.fqdn]))
+
+
+def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:
+    """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
+    current = _locked(connection, host, expect)
+    present = {name.fqdn: name for name in _of(connection, current)}
+    before = present.get(new.fqdn)
+    if before is not None and before.interface_id == new.interface_id:
+        return False
+    if current.conflict is not None:
+        raise Taken(label=f"Not available: {current.conflict}.")
+    if before is not None:
+        edits.set_related(connection, before.id, new.interface_id)
+    else:
+        _check_room(connection, current, new, len(present))
+        queries.reclaim(connection, new.fqdn)
+        edits.add_related(connection, current.id, new.fqdn, new.interface_id)
+    queries.wish_again(connection, [current.id])
+    _tell(connection, current, author, new.label, before and before.interface_id, new.interface_id)
+    return True
+
+
+def _check_room(connection: Connection, host: Host, new: NewRelated, present: int) -> None:
+    closest = queries.closest_domain(connection, new.fqdn)
+    if queries.taken(connection, new.fqdn) or closest is None or closest.id != host.domain_id:
+        raise Taken(label=f"{new.fqdn} is taken.")
+    if not closest.available:
+        raise NoDomain
+    if present >= MOST:
+        raise Invalid(label=f"A host has at most {MOST} related names.")
+
+
+def remove(connection: Connection, host: Host, label: str, author: Author, expect: Expect) -> None:
+    """Delete the name and have it leave the zone. Raises NoHost, Blocked."""
+    current = _locked(connection, host, expect)
+    fqdn = f"{names.fold(label)}.{current.fqdn}"
+    found = [name for name in _of(connection, current) if name.fqdn == fqdn]
+    if not found:
+        raise NoHost(f"{fqdn} is no related name")
+    standing = [name for name in records(current, found) if name.fqdn == fqdn]
+    edits.delete_related(connection, found[0].id)
+    if current.conflict is None or current.claimed:
+        queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
+    _tell(connection, current, author, names.fold(label), found[0].interface_id, None)
+
+
+def _locked(connection: Connection, host: Host, expect: Expect) -> Host:
+    current = edits.locked_host(connection, host.fqdn)
+    if current is None or current.id != host.id:
+        raise NoHost
+    expect(current)
+    if current.abuse or current.abuse_blocked:
+        raise Blocked
+    return current
+
+
+def _of(connection: Connection, host: Host) -> list[Related]:
+    return sorted(queries.related_of(connection, [host.id]).get(host.id, ()), key=lambda name: name.fqdn)
+
+
+def _tell(
+    connection: Connection, host: Host, author: Author, label: str, before: str | None, after: str | None
+) -> None:  # fmt: skip
+    detail = f"{label}: {after or 'removed'}"
+    queries.add_event(
+        connection, author.actor, "host.related", host.fqdn, author.source, detail, owner_id=host.owner_id
+    )
+    was, now = {"related": {label: before}}, {"related": {label: after}}
+    history.add(connection, [history.entry(host.id, host.owner_id, "edit", author, was, now)])

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users ask for domains, administrators approve or decline; an approved domain is made at once, with its zone.
+
+open ─► approved | declined | withdrawn
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ddnsd.registry import domains
+from ddnsd.registry.errors import Invalid, NoRequest, Stale, Taken
+from ddnsd.registry.zones import Zones
+from ddnsd.store import edits, queries, requests
+from ddnsd.store.database import Store
+from ddnsd.store.requests import OPEN, DomainRequest
+from ddnsd.store.rows import Domain
+from ddnsd.zones.tsig import TsigKey
+
+OPEN_REQUESTS = 5
+"""Requests of a user that may wait at the same time."""
+
+TEXT_LENGTH = 1000
+
+ACTIONS = {"approved": "approve", "declined": "decline", "withdrawn": "withdraw"}
+
+
+class Requests:
+    """The requests for domains; whether the caller may is decided before."""
+
+    def __init__(self, store: Store, zones: Zones) -> None:
+        self._store, self._zones = store, zones
+
+    async def ask(
+        self, name: str, user_id: int, reason: str, *, public: bool = False, actor: str, source: str | None
+    ) -> DomainRequest:
+        """Keep a request for the domain of that folded name. Raises Invalid, Taken, StoreDown."""
+        text = _text("reason", reason)
+
+        def work(connection: Connection) -> DomainRequest:
+            edits.locked_user(connection, actor)  # their requests are counted one after the other
+            _check_free(connection, name)
+            if requests.open_of(connection, user_id, name):
+                raise Taken(name=f"You have asked for {name} already.")
+            if requests.open_count(connection, user_id) >= OPEN_REQUESTS:
+                raise Invalid(name=f"{OPEN_REQUESTS} of your requests wait already: withdraw one first.")
+            made = requests.add(
+                connection, user_id=user_id, name=name, public=public, reason=text, created=queries.now()
+            )
+            queries.add_event(connection, actor, "domain.ask", name, source, text, owner_id=user_id)
+            return made
+
+        return await self._store.transact(work)
+
+    async def approve(
+        self, request_id: int, *, actor: str, source: str | None, primary: str | None = None,
+        key: TsigKey | None = None, answer: str | None = None, columns: dict[str, Any] | None = None,
+    ) -> Domain:  # fmt: skip
+        """Make the domain for whoever asked, as `Zones.add` does, and close the request.
+
+        `columns` are those of the domain; `public` is as it was asked for unless it is one of them. Where the domain
+        was made already, for the same user, the request is closed. To make one takes seconds: whoever withdraws or
+        declines meanwhile is too late, since the domain exists. Raises NoRequest, Stale where it is not open any more,
+        and as `Zones.add` does, with the request still open.
+        """
+        text = _text("answer", answer) if answer else None
+        found = _opened(await self._store.read(lambda c: requests.find(c, request_id)))
+        domain = await self._store.read(lambda c: queries.domain(c, found.name))
+        made = None
+        if domain is None or domain.owner_id != found.user_id:
+            given = {"public": bool(found.public)} | (columns or {})
+            domain = made = await self._zones.add(
+                found.name, found.user, primary=primary, key=key, columns=given, actor=actor, source=source
+            )
+        await self._close(request_id, "approved", text, actor, source, also_closed=made is not None)
+        return domain
+
+    async def decline(self, request_id: int, answer: str, *, actor: str, source: str | None) -> DomainRequest:
+        """Close the request with a reason. Raises NoRequest, Invalid, Stale, StoreDown."""
+        return await self._close(request_id, "declined", _text("answer", answer), actor, source)
+
+    async def withdraw(
+        self, request_id: int, *, actor: str, source: str | None, expect: Callable[[DomainRequest], None]
+    ) -> DomainRequest:
+        """Close the request because its user does not want it any more; `expect` may raise.
+
+        Raises NoRequest, Stale, StoreDown.
+        """
+        return await self._close(request_id, "withdrawn", None, actor, source, expect)
+
+    async def _close(
+        self, request_id: int, state: str, answer: str | None, actor: str, source: str | None,
+        expect: Callable[[DomainRequest], None] = lambda _: None, *, also_closed: bool = False,
+    ) -> DomainRequest:  # fmt: skip
+        def work(connection: Connection) -> DomainRequest:
+            found = requests.find(connection, request_id, lock=True)
+            if found is not None:
+                expect(found)
+            if found is None or not also_closed:
+                found = _opened(found)
+            if found.state == state:
+                return found  # another administrator found the domain that we have made, and was quicker
+            values = {"state": state, "answer": answer, "decided_by": actor, "decided": queries.now()}
+            requests.set_state(connection, request_id, **values)
+            action = f"domain.{ACTIONS[state]}"
+            queries.add_event(connection, actor, action, found.name, source, answer, owner_id=found.user_id)
+            closed = requests.find(connection, request_id)
+            assert closed is not None
+            return closed
+
+        return await self._store.transact(work)
+
+
+def _check_free(connection: Connection, name: str) -> None:
+    """As `domains.check_new`, without a word about what belongs to others."""
+    try:
+        domains.check_new(connection, name)
+    except Taken:
+        raise Taken(name=f"{name} is in use here already.") from None
+
+
+def _opened(found: DomainRequest | None) -> DomainRequest:
+    if found is None:
+        raise NoRequest
+    if found.state != OPEN:
+        raise Stale
+    return found
+
+
+def _text(field: str, text: str) -> str:
+    stripped = text.strip()
+    if not stripped or len(stripped) > TEXT_LENGTH:
+        raise Invalid(**{field: f"Enter a text of 1 to {TEXT_LENGTH} characters."})
+    if any(not (c.isprintable() or c == "\n") for c in stripped):
+        raise Invalid(**{field: "Enter printable characters."})
+    return stripped

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The system's Chromium, and what no page may have in it."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from parts.npm import installed
+from parts.service import Service
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+MODES = {
+    "wide-light": ({"width": 1280, "height": 800}, "light"),
+    "wide-dark": ({"width": 1280, "height": 800}, "dark"),
+    "narrow-light": ({"width": 360, "height": 740}, "light"),
+    "narrow-dark": ({"width": 360, "height": 740}, "dark"),
+}
+SHOTS = "PORTAL_SHOTS"
+"""Names the folder, in the environment, where pictures of pages go."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The browser, without a window."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "no Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def context(
+    browser: Browser, service: Service, cookies: dict[str, str] | None = None, mode: str = "wide-light", **more: Any
+) -> BrowserContext:
+    """A person's browser with these cookies."""
+    viewport, scheme = MODES[mode]
+    made = browser.new_context(base_url=service.url, viewport=viewport, color_scheme=scheme, locale="en-GB", **more)
+    made.set_default_timeout(15_000)
+    for name, value in (cookies or {}).items():
+        url = service.url.replace("http:", "https:")  # a secure cookie is set from there alone, and sent on loopback
+        made.add_cookies([{"name": name, "value": value, "url": url, "secure": True, "httpOnly": True}])
+    return made
+
+
+def shoot(page: Page, name: str, mode: str) -> None:
+    """A picture of the whole page, where somebody wants one."""
+    if folder := os.environ.get(SHOTS):
+        page.screenshot(path=Path(folder) / f"{name}-{mode}.png", full_page=True)
+
+
+def slug(path: str) -> str:
+    """A file's name for a page."""
+    return re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-") or "first"
+
+
+def too_wide(page: Page) -> int:
+    """By how many pixels the page is wider than the window."""
+    found: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return found
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds that is serious, as one line each."""
+    page.evaluate((installed("axe") / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{item['id']} ({item['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+        for item in found["violations"]
+        if item["impact"] in ("serious", "critical")
+        for node in item["nodes"]
+    ]

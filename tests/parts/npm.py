@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packages of npm that tests use: `tests/parts/NAME/package-lock.json` says which, `.cache/NAME` holds them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CACHE = HERE.parents[1] / ".cache"
+
+
+def installed(name: str) -> Path:
+    """The folder `node_modules`, with what is in the lock."""
+    lock, folder = HERE / name / "package-lock.json", CACHE / name
+    stamp = folder / "installed"
+    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name / file, folder)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
+        shutil.copy(lock, stamp)
+    return folder / "node_modules"

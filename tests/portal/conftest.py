@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One service for the tests of the portal, and people who have signed in."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+from parts.portal import Browser
+from parts.service import Service, dev
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("portal")) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def admin(service: Service) -> Browser:
+    """The administrator's browser."""
+    browser = Browser(service)
+    browser.enter("admin")
+    return browser
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return count(1)
+
+
+@pytest.fixture
+def new_user(service: Service, _numbers: Iterator[int]) -> Callable[[], tuple[str, Browser]]:
+    """Makes a user; answers their name and a browser in which they have signed in."""
+
+    def make() -> tuple[str, Browser]:
+        name = f"user{next(_numbers)}"
+        made = service.request("POST", "/api/users", service.admin_token, json={"name": name})
+        assert made.status_code == 201, made.text
+        browser = Browser(service)
+        browser.enter(name)
+        return name, browser
+
+    return make
+
+
+@pytest.fixture
+def alice(new_user: Callable[[], tuple[str, Browser]]) -> Browser:
+    """A new user's browser."""
+    return new_user()[1]

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every route and everybody: nobody, another user, the owner, an administrator, against this table."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from unittest.mock import MagicMock
+
+import pytest
+from parts.dyndns import new_label
+from parts.portal import Browser, Page
+from parts.service import Service
+
+from ddnsd.faces.portal.app import MODULES
+
+OPEN = "open to everybody"
+USERS = "for whoever has signed in"
+OWNERS = "for its owner, and administrators, who read whose it is"
+OWN = "for its owner alone"
+ADMINS = "for administrators"
+
+TABLE = {
+    "GET /": OPEN,
+    "GET /hosts": USERS,
+    "GET /hosts/new": USERS,
+    "POST /hosts/new": USERS,
+    "GET /hosts/check": USERS,
+    "GET /hosts/{fqdn}": OWNERS,
+    "GET /hosts/{fqdn}/history": OWNERS,
+    "GET /hosts/{fqdn}/related": OWNERS,
+    "POST /hosts/{fqdn}/related": OWNERS,
+    "POST /hosts/{fqdn}/related/{label}/remove": OWNERS,
+    "GET /hosts/{fqdn}/configuration": OWNERS,
+    "GET /hosts/{fqdn}/edit": OWNERS,
+    "POST /hosts/{fqdn}/edit": OWNERS,
+    "POST /hosts/{fqdn}/remove": OWNERS,
+    "POST /hosts/{fqdn}/secret": OWNERS,
+    "POST /hosts/{fqdn}/lift": OWNERS,
+    "GET /domains": USERS,
+    "GET /domains/new": ADMINS,
+    "POST /domains": ADMINS,
+    "POST /domains/key": ADMINS,
+    "GET /domains/ask": USERS,
+    "POST /domains/ask": USERS,
+    "POST /domains/requests/{request}/withdraw": OWN,
+    "GET /domains/{domain}": OWNERS,
+    "GET /domains/{domain}/edit": OWNERS,
+    "POST /domains/{domain}/edit": OWNERS,
+    "POST /domains/{domain}/remove": OWNERS,
+    "GET /tokens": USERS,
+    "GET /tokens/new": USERS,
+    "POST /tokens": USERS,
+    "POST /tokens/{token}/revoke": OWN,
+    "GET /keys": USERS,
+    "GET /keys/new": USERS,
+    "POST /keys": USERS,
+    "POST /keys/{key}/revoke": OWN,
+    "GET /account": USERS,
+    "POST /account/language": OPEN,
+    "POST /account/password": USERS,
+    "POST /account/sessions/end": USERS,
+    "POST /account/sessions/{session}/end": OWN,
+    "POST /account/identities/{identity}/remove": USERS,  # it removes none but their own
+    "GET /admin": ADMINS,
+    "GET /admin/hosts": ADMINS,
+    "GET /admin/domains": ADMINS,
+    "GET /admin/groups": ADMINS,
+    "GET /admin/requests": ADMINS,
+    "GET /admin/requests/{request}": ADMINS,
+    "POST /admin/requests/{request}/approve": ADMINS,
+    "POST /admin/requests/{request}/decline": ADMINS,
+    "GET /admin/users": ADMINS,
+    "GET /admin/users/new": ADMINS,
+    "POST /admin/users": ADMINS,
+    "GET /admin/user/{user}": ADMINS,
+    "POST /admin/user/save/{user}": ADMINS,
+    "POST /admin/user/sessions/{user}": ADMINS,
+    "POST /admin/user/tokens/{token}/{user}": ADMINS,
+    "POST /admin/user/remove/{user}": ADMINS,
+    "GET /admin/deny": ADMINS,
+    "POST /admin/deny": ADMINS,
+    "POST /admin/deny/{rule}/remove": ADMINS,
+    "GET /admin/events": ADMINS,
+    "GET /admin/events.csv": ADMINS,
+    "GET /status": OPEN,
+    "GET /help": OPEN,
+    "GET /help/clients": OPEN,
+    "GET /help/files/{file}": OPEN,
+    "GET /help/{topic}": OPEN,
+    "GET /login": OPEN,
+    "POST /login": OPEN,
+    "GET /login/{provider}": OPEN,
+    "GET /login/{provider}/callback": OPEN,
+    "POST /logout": USERS,
+}
+
+NAMES = {
+    "/hosts/{fqdn}": "{fqdn}",
+    "/domains/requests/": "{request}",
+    "/domains/{name}": "{domain}",
+    "/tokens/": "{token}",
+    "/keys/": "{key}",
+    "/account/sessions/": "{session}",
+    "/account/identities/": "{identity}",
+    "/admin/requests/": "{request}",
+    "/admin/deny/": "{rule}",
+    "/help/files/": "{file}",
+}
+"""What a parameter of the paths with this beginning stands for."""
+
+NOT_TRIED = {"POST /login", "POST /logout", "GET /login/{provider}", "GET /login/{provider}/callback"}
+"""They change who it is, and have tests of their own."""
+
+_numbers = count(1)
+
+
+def _in_the_table(path: str) -> str:
+    path = path.replace("{name:path}", "{user}").replace("/tokens/{id}/{user}", "/tokens/{token}/{user}")
+    for beginning, name in NAMES.items():
+        if path.startswith(beginning):
+            return re.sub(r"\{(fqdn|id|name|login)\}", name, path)
+    return path
+
+
+def test_the_table_has_every_route() -> None:
+    routes = [route for module in MODULES for route in module.routes(MagicMock())]
+    methods = [(method, route.path) for route in routes for method in route.methods or ()]
+    assert {f"{method} {_in_the_table(path)}" for method, path in methods if method != "HEAD"} == set(TABLE)
+
+
+@dataclass
+class Cast:
+    """Who tries; `owner` owns what is tried."""
+
+    service: Service
+    name: str
+    owner: Browser
+    other: Browser
+    admin: Browser
+
+    def who(self) -> dict[str, Browser]:
+        return {"nobody": Browser(self.service), "other": self.other, "owner": self.owner, "admin": self.admin}
+
+
+@pytest.fixture
+def cast(service: Service, admin: Browser, new_user: Callable[[], tuple[str, Browser]]) -> Cast:
+    name, owner = new_user()
+    return Cast(service, name, owner, new_user()[1], admin)
+
+
+def made(page: Page, pattern: str) -> str:
+    """The last of what the page's forms lead to."""
+    found = re.findall(pattern, page.html)
+    assert found, page.text
+    return str(found[-1])
+
+
+def filled_in(cast: Cast, path: str) -> str:
+    """The path with things of the owner's that were just made, so that nobody before has taken them away."""
+    owner, service = cast.owner, cast.service
+    values: dict[str, Callable[[], str]] = {
+        "fqdn": lambda: _host(owner, service),
+        "label": lambda: "behind",
+        "domain": lambda: _domain(service, cast.name),
+        "request": lambda: _request(owner),
+        "token": lambda: _token(owner),
+        "key": lambda: _key(owner, service),
+        "session": lambda: _session(owner, cast.name),
+        "identity": lambda: "1",
+        "rule": lambda: _rule(cast.admin),
+        "user": lambda: cast.name,
+        "file": lambda: "ddns-update",
+        "topic": lambda: "words",
+    }
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]](), path)
+
+
+def _host(owner: Browser, service: Service) -> str:
+    label = new_label()
+    assert owner.send(owner.open("/hosts/new"), "/hosts/new", name=label, domain=service.domain).status == 200
+    fqdn = f"{label}.{service.domain}"
+    page = owner.open(f"/hosts/{fqdn}/related")
+    assert owner.send(page, f"/hosts/{fqdn}/related", label="behind", interface_id="::7").status == 200
+    return fqdn
+
+
+def _domain(service: Service, owner: str) -> str:
+    name = f"access-{next(_numbers)}.example.org"
+    made = service.request("POST", "/api/domains", service.admin_token, json={"name": name, "owner": owner})
+    assert made.status_code == 201, made.text
+    return name
+
+
+def _request(owner: Browser) -> str:
+    name = f"request-{next(_numbers)}.example.org"
+    page = owner.send(owner.open("/domains/ask"), "/domains/ask", name=name, reason="To try it.")
+    return made(page, r"/domains/requests/(\d+)/withdraw")
+
+
+def _token(owner: Browser) -> str:
+    page = owner.send(owner.open("/tokens/new"), "/tokens", name=f"token-{next(_numbers)}")
+    assert page.status == 200, page.text
+    return made(owner.open("/tokens"), r"/tokens/(\d+)/revoke")
+
+
+def _key(owner: Browser, service: Service) -> str:
+    fqdn = _host(owner, service)
+    page = owner.send(owner.open("/keys/new"), "/keys", name=f"key-{next(_numbers)}", hosts=fqdn)
+    assert page.status == 200, page.text
+    return made(owner.open("/keys"), r"/keys/([^/]+)/revoke")
+
+
+def _session(owner: Browser, name: str) -> str:
+    Browser(owner.service).enter(name)
+    return made(owner.open("/account"), r"/account/sessions/(\d+)/end")
+
+
+def _rule(admin: Browser) -> str:
+    values = {"kind": "name", "value": f"denied-{next(_numbers)}", "comment": "", "csrf": _csrf(admin)}
+    admin.post("/admin/deny", values)
+    return made(admin.open("/admin/deny"), r"/admin/deny/(\d+)/remove")
+
+
+def _csrf(browser: Browser) -> str:
+    found = re.search(r'name="csrf" value="([^"]*)"', browser.open("/help").html)
+    assert found
+    return found[1]
+
+
+def outcome(browser: Browser, route: str, path: str) -> str:
+    """`sent away` to sign in, `refused`, `not there`, or `let in`, whatever then is said of an empty form."""
+    method = route.partition(" ")[0]
+    data = {"csrf": _csrf(browser)} if method == "POST" else None
+    answer = browser.request(method, path, data=data)
+    if answer.status_code == 303 and answer.headers["location"].startswith("/login"):
+        return "sent away"
+    if answer.status_code in (200, 303, 400, 409, 415, 422):
+        return "let in"
+    return {403: "refused", 404: "not there"}.get(answer.status_code, str(answer.status_code))
+
+
+EXPECTED = {
+    OPEN: {"nobody": "let in", "other": "let in", "owner": "let in", "admin": "let in"},
+    USERS: {"nobody": "sent away", "other": "let in", "owner": "let in", "admin": "let in"},
+    OWNERS: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "let in"},
+    OWN: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "not there"},
+    ADMINS: {"nobody": "sent away", "other": "refused", "owner": "refused", "admin": "let in"},
+}
+
+
+@pytest.mark.parametrize("route", [route for route in TABLE if route not in NOT_TRIED])
+def test_route(cast: Cast, route: str) -> None:
+    path = route.partition(" ")[2]
+    found = {}
+    for who, browser in cast.who().items():
+        found[who] = outcome(browser, route, filled_in(cast, path))
+    assert found == EXPECTED[TABLE[route]]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every page in a real browser: wide and narrow, light and dark, with nothing for axe-core to mind.
+
+With PORTAL_SHOTS=FOLDER in the environment each is also put there as a picture.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from parts import chromium
+from parts.portal import Browser
+from parts.service import DOMAIN, Service
+from playwright.sync_api import Browser as Chromium
+
+HOST = "www.dyn.example.org"
+PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domains/nothing/at/all"]
+SIGNED_IN = [
+    "/", "/?q=nothing-like-it", "/hosts/new", f"/hosts/{HOST}", "/hosts/blocked.dyn.example.org",
+    f"/hosts/{HOST}/edit", f"/hosts/{HOST}/history", f"/hosts/{HOST}/related", f"/hosts/{HOST}/configuration",
+    "/tokens", "/tokens/new", "/keys",
+    "/keys/new", "/account",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def furnished(service: Service, admin: Browser) -> Browser:
+    """The administrator, with hosts that stand in different ways."""
+    hosts = [
+        {"fqdn": HOST, "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "wildcard": True, "comment": "Front end"},
+        {"fqdn": "vm-7.dyn.example.org"},
+        {"fqdn": "blocked.dyn.example.org", "ipv4": "192.0.2.3", "stack": "web-prod"},
+        {"fqdn": f"a-rather-long-name-of-a-machine.building-7.{DOMAIN}", "ipv6": "2001:db8:1234:5678:9abc:def0:0:5678"},
+    ]
+    for body in hosts:
+        assert service.request("POST", "/api/hosts", service.admin_token, json=body).status_code == 201
+    for label in ("printer", "nas"):
+        path = f"/api/hosts/{HOST}/related/{label}"
+        service.request("PUT", path, service.admin_token, json={"interface_id": "::7"})
+    for number in range(8):
+        params = {"hostname": HOST, "myip": f"192.0.2.{100 + number // 2}"}
+        service.get("/nic/update", service.admin_token, params=params, headers={"User-Agent": "ddclient/3.10.0"})
+    block = {"abuse_blocked": True}
+    service.request("PATCH", "/api/hosts/blocked.dyn.example.org", service.admin_token, json=block)
+    return admin
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    if folder := os.environ.get(chromium.SHOTS):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    with chromium.chromium() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("mode", chromium.MODES)
+def test_public_pages(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
+    look(service, browser, PUBLIC, mode, {}, "public")
+
+
+@pytest.mark.parametrize("mode", chromium.MODES)
+def test_pages_of_who_has_signed_in(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
+    look(service, browser, SIGNED_IN, mode, furnished.cookies, "in")
+
+
+def test_long_german_words_fit(service: Service, browser: Chromium, furnished: Browser) -> None:
+    look(service, browser, SIGNED_IN, "narrow-light", furnished.cookies | {"ddns-language": "de"}, "german")
+
+
+@pytest.mark.parametrize("mode", ["wide-light", "narrow-dark"])
+def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
+    with chromium.context(browser, service, furnished.cookies, mode) as context:
+        page = context.new_page()
+        page.goto("/hosts/new")
+        page.fill("[name=name]", f"fresh-{mode}")
+        page.get_by_text(f"fresh-{mode}.dyn.example.org is free.").wait_for()
+        chromium.shoot(page, "in-hosts-new-filled", mode)
+        page.click("main form button")
+        page.get_by_role("heading", name="Its secret").wait_for()
+        chromium.shoot(page, "in-hosts-created", mode)
+        assert chromium.violations(page) == []
+        assert chromium.too_wide(page) <= 0
+
+
+def look(service: Service, browser: Chromium, paths: list[str], mode: str, cookies: dict[str, str], who: str) -> None:
+    wrong: list[str] = []
+    with chromium.context(browser, service, cookies, mode) as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
+        page.on("console", lambda message: _console(wrong, page.url, message.type, message.text))
+        for path in paths:
+            page.goto(path)
+            chromium.shoot(page, f"{who}-{chromium.slug(path)}", mode)
+            if (width := chromium.too_wide(page)) > 0:
+                wrong.append(f"{path}: {width} px too wide")
+            wrong += [f"{path}: {found}" for found in chromium.violations(page)]
+    assert not wrong, "\n".join(wrong)
+
+
+def _console(wrong: list[str], url: str, kind: str, text: str) -> None:
+    if kind in ("error", "warning") and "404 (Not Found)" not in text:
+        wrong.append(f"{url}: {text}")
+
+
+# ---- domains and administration
+
+GOVERNED = [
+    "/domains", "/domains/new", "/domains/ask", f"/domains/{DOMAIN}", "/domains/lab.example.org",
+    f"/domains/{DOMAIN}/edit", "/tokens", "/keys", "/status", "/admin", "/admin/users", "/admin/users/new",
+    "/admin/user/carol", "/admin/hosts", "/admin/domains", "/admin/groups", "/admin/requests", "/admin/requests/1",
+    "/admin/deny", "/admin/events", "/help/start", "/help/clients", "/help/nat", "/help/own-domain", "/help/ports",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def governing(service: Service, furnished: Browser) -> Browser:
+    """The administrator, where there is something of everything."""
+    carol = service.user("carol")
+    calls = [
+        (carol, "/api/domain-requests", {"name": "project.example.org", "reason": "For the machines of the project."}),
+        (None, "/api/domains", {"name": "lab.example.org", "owner": "carol", "group": "urn:example:vo:lab"}),
+        (None, "/api/deny", {"kind": "network", "value": "198.51.100.0/24", "comment": "A scanner"}),
+        (None, "/api/tokens", {"name": "pipeline", "hosts": ["web-*.dyn.example.org"]}),
+        (None, "/api/keys", {"name": "router", "hosts": [HOST, "vm-7.dyn.example.org"]}),
+    ]
+    for token, path, body in calls:
+        answer = service.request("POST", path, token or service.admin_token, json=body)
+        assert answer.status_code == 201, answer.text
+    return furnished
+
+
+@pytest.mark.parametrize("mode", chromium.MODES)
+def test_pages_of_domains_and_administration(
+    service: Service, browser: Chromium, governing: Browser, mode: str
+) -> None:
+    look(service, browser, GOVERNED, mode, governing.cookies, "admin")

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tokens and keys: made, shown once, limited, used, and made void."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from parts.portal import Browser, Page
+from parts.service import Service
+
+NewUser = Callable[[], tuple[str, Browser]]
+
+
+def shown_secret(page: Page) -> str:
+    """The secret in its box, which is nowhere else that it could be read later."""
+    (found,) = re.findall(r'<div class="secret">\s*<div class="copy">\s*<code[^>]*>([^<]+)</code>', page.html)
+    return str(found)
+
+
+def token_of(page: Page) -> str:
+    assert page.status == 200, page.text
+    assert page.answer.headers["cache-control"] == "no-store"
+    return shown_secret(page)
+
+
+def make(browser: Browser, **values: object) -> Page:
+    """Fill in the form; the reader of forms keeps one value of a name, and both boxes are ticked on the page."""
+    return browser.send(browser.open("/tokens/new"), "/tokens", **{"scopes": ["read", "write"], **values})
+
+
+def test_nobody_is_led_to_the_sign_in(service: Service) -> None:
+    for path in ("/tokens", "/tokens/new", "/keys", "/keys/new"):
+        page = Browser(service).open(path)
+        assert page.path.startswith("/login?next=")
+
+
+def test_an_empty_list_says_what_to_do(alice: Browser) -> None:
+    assert "No keys yet" in alice.open("/keys").text
+    page = alice.open("/keys/new")
+    assert 'href="/hosts/new"' in page.html
+    assert [form.action for form in page.forms if form.action == "/keys"] == []
+
+
+def test_a_token_is_made_used_and_revoked(service: Service, new_user: NewUser) -> None:
+    name, browser = new_user()
+    token = token_of(make(browser, name="pipeline"))
+    listed = browser.open("/tokens")
+    assert token not in listed.html
+    assert "pipeline" in listed.text
+    own = service.get("/api/tokens", token).json()["items"]
+    made = next(item for item in own if item["name"] == "pipeline")
+    assert set(made["scopes"]) == {"read", "write"}
+    assert made["expires"] is not None
+    assert service.get("/api/users/me", token).json()["name"] == name
+
+    gone = browser.send(listed, f"/tokens/{made['id']}/revoke")
+    assert "The token pipeline is void." in gone.text
+    assert service.get("/api/users/me", token).status_code == 401
+    assert browser.post(f"/tokens/{made['id']}/revoke", {"csrf": csrf(gone)}).status == 404
+
+
+def csrf(page: Page) -> str:
+    return page.form("/logout").values["csrf"]
+
+
+def test_limits_are_kept(service: Service, alice: Browser) -> None:
+    token = token_of(
+        make(alice, name="limited", scopes="read", hosts="web-*.dyn.example.org", networks="192.0.2.7/24", lifetime="")
+    )
+    assert "192.0.2.0/24" in alice.open("/tokens").text
+    assert service.get("/api/tokens", token).status_code == 401  # it is used from elsewhere
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": ""}, "A name has 1 to 100 printable characters."),
+        ({"scopes": None}, "Tick at least one."),
+        ({"scopes": "admin"}, "You have no such right yourself."),
+        ({"domains": "exa mple_.org"}, "mple_.org is no name, and no pattern such as *.example.org."),
+        ({"networks": "192.0.2.0/33"}, "192.0.2.0/33 is no network such as 192.0.2.0/24."),
+        ({"lifetime": "9999999"}, "Choose one of these."),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field(alice: Browser, wrong: dict[str, str], said: str) -> None:
+    page = make(alice, **{"name": "kept <b>", **wrong})
+    assert page.status == 422
+    assert said in page.text
+    assert "kept &lt;b&gt;" in page.html or wrong.get("name") == ""
+    assert "kept" not in alice.open("/tokens").text
+
+
+def test_a_name_is_given_once(alice: Browser) -> None:
+    token_of(make(alice, name="same"))
+    again = make(alice, name="same")
+    assert again.status == 422
+    assert "There is a token 'same' already." in again.text
+
+
+def test_nobody_revokes_or_sees_the_tokens_of_others(service: Service, new_user: NewUser, alice: Browser) -> None:
+    _, bob = new_user()
+    token = token_of(make(bob, name="of-bob"))
+    number = next(i["id"] for i in service.get("/api/tokens", token).json()["items"] if i["name"] == "of-bob")
+    assert "of-bob" not in alice.open("/tokens").text
+    assert alice.post(f"/tokens/{number}/revoke", {"csrf": csrf(alice.open("/tokens"))}).status == 404
+    assert service.get("/api/users/me", token).status_code == 200
+
+
+# ---- keys
+
+
+def test_a_key_updates_its_hosts_until_it_is_revoked(service: Service, new_user: NewUser) -> None:
+    name, browser = new_user()
+    api = service.cli("token", "add", name, "--name", "api").stdout.strip()
+    hosts = [f"{name}-k{n}.{service.domain}" for n in (1, 2)]
+    for host in hosts:
+        service.register(host, api)
+
+    form = browser.open(f"/keys/new?host={hosts[0]}")
+    assert form.form("/keys").values["hosts"] == hosts[0]
+    page = browser.send(form, "/keys", name="router", hosts=hosts)
+    assert page.status == 200, page.text
+    secret = shown_secret(page)
+    (login,) = re.findall(r'<code aria-label="the login">([^<]+)</code>', page.html)
+    assert f"{login}:{secret}" in page.html  # the configurations are filled in
+
+    answer = service.get("/nic/update", auth=(login, secret), params={"myip": "192.0.2.55"})
+    assert answer.text == "good 192.0.2.55\ngood 192.0.2.55"
+    listed = browser.open("/keys")
+    assert secret not in listed.html
+    assert all(host in listed.text for host in hosts)
+    assert "The key router is void." in browser.send(listed, f"/keys/{login}/revoke").text
+    assert service.get("/nic/update", auth=(login, secret)).text == "badauth"
+
+
+def test_a_key_is_for_own_hosts_alone(service: Service, new_user: NewUser, alice: Browser) -> None:
+    name, _ = new_user()
+    token = service.cli("token", "add", name, "--name", "api").stdout.strip()
+    service.register(f"{name}-theirs", token)
+    own_name, own = new_user()
+    service.register(f"{own_name}-own", service.cli("token", "add", own_name, "--name", "api").stdout.strip())
+    page = own.send(own.open("/keys/new"), "/keys", name="mine", hosts=f"{name}-theirs.{service.domain}")
+    assert page.status == 422
+    assert f"no such host of yours: {name}-theirs.{service.domain}." in page.text
+    assert own.send(own.open("/keys/new"), "/keys", name="mine", hosts=None).status == 422
+    assert "No keys yet" in own.open("/keys").text

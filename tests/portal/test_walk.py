@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people do here, in a real browser, from signing in at their provider to signing out."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from parts import chromium
+from parts.portal import Browser
+from parts.ports import free_port, wait_until
+from parts.provider import Provider
+from parts.service import DOMAIN, Service, dev
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import BrowserContext, Page, expect
+
+PERSON = "ada"
+
+
+@pytest.fixture(scope="module")
+def campus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    made = Provider(free_port(), tmp_path_factory.mktemp("campus") / "log")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def site(campus: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("site"), oidc_providers=json.dumps([campus.settings()])) as running:
+        campus.redirect_uris = [f"{running.url}/login/campus/callback"]
+        campus.post_logout_redirect_uris = [f"{running.url}/login"]
+        campus.start()
+        campus.will_be(PERSON, preferred_username=PERSON)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with chromium.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def window(site: Service, browser: Chromium) -> Iterator[BrowserContext]:
+    """Ada's browser; the tests here are what she does, one after the other."""
+    with chromium.context(browser, site, permissions=["clipboard-read", "clipboard-write"]) as window:
+        yield window
+
+
+@pytest.fixture
+def page(window: BrowserContext) -> Iterator[Page]:
+    page = window.new_page()
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, str]:
+    """What she has written down."""
+    return {}
+
+
+def update(site: Service, fqdn: str, secret: str, address: str) -> str:
+    return site.request("GET", "/nic/update", params={"myip": address}, auth=(fqdn, secret)).text
+
+
+def test_sign_in_at_the_provider(site: Service, page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Sign in").first.click()
+    page.get_by_role("link", name="Sign in with The Campus").or_(
+        page.get_by_role("button", name="Sign in with The Campus")
+    ).first.click()
+    expect(page.get_by_text("You have no hosts yet")).to_be_visible()
+    expect(page.get_by_role("link", name=PERSON)).to_be_visible()
+
+
+def test_the_first_host_and_its_line_for_curl(
+    site: Service, window: BrowserContext, page: Page, kept: dict[str, str]
+) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Add your first host").click()
+    page.get_by_label("Name", exact=True).fill("first")
+    expect(page.get_by_text(f"first.{DOMAIN} is free.")).to_be_visible()
+    page.get_by_role("button", name="Add host").click()
+    kept["secret"] = page.get_by_label("the secret", exact=True).inner_text()
+
+    watching = window.new_page()
+    watching.goto(f"/hosts/first.{DOMAIN}")
+    expect(watching.get_by_text("No client has asked yet.")).to_be_visible()
+
+    page.locator("#curl").get_by_role("button", name="Copy").click()
+    line = page.evaluate("navigator.clipboard.readText()")
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True, timeout=20).stdout
+    assert answer == "good 127.0.0.1"
+    assert site.dig(f"first.{DOMAIN}") == ["127.0.0.1"]
+    expect(watching.locator("#state")).to_contain_text("127.0.0.1", timeout=20_000)
+    assert update(site, f"first.{DOMAIN}", kept["secret"], "192.0.2.77") == "good 192.0.2.77"
+    expect(watching.locator("#state")).to_contain_text("192.0.2.77", timeout=20_000)
+    watching.close()
+
+
+def test_wildcard(site: Service, page: Page) -> None:
+    page.goto(f"/hosts/first.{DOMAIN}")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Wildcard").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    assert site.dig(f"anything.first.{DOMAIN}") == ["192.0.2.77"]
+
+
+def test_a_new_secret_kills_the_old(site: Service, page: Page, kept: dict[str, str]) -> None:
+    page.goto(f"/hosts/first.{DOMAIN}/edit")
+    page.get_by_text("Make a new secret …").click()
+    page.get_by_role("button", name="Make the old one void").click()
+    new = page.get_by_label("the secret", exact=True).inner_text()
+    assert update(site, f"first.{DOMAIN}", kept["secret"], "192.0.2.78") == "badauth"
+    assert update(site, f"first.{DOMAIN}", new, "192.0.2.78") == "good 192.0.2.78"
+
+
+def test_search_while_typing(site: Service, page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Search").press_sequentially("nothing-like-it")
+    expect(page.get_by_text("No host fits")).to_be_visible()
+    page.get_by_label("Search").fill("192.0.2.78")
+    expect(page.get_by_role("link", name=f"first.{DOMAIN}")).to_be_visible()
+    assert "q=192.0.2.78" in page.url
+
+
+def test_a_domain_is_asked_for_and_approved(site: Service, browser: Chromium, page: Page) -> None:
+    page.goto("/domains")
+    page.get_by_role("link", name="Ask for a domain").click()
+    page.locator("[name=name]").fill("ada.example.org")
+    page.locator("[name=reason]").fill("For the engine.")
+    page.get_by_role("button", name=re.compile("^Ask")).click()
+    expect(page.get_by_text("ada.example.org").first).to_be_visible()
+
+    operator = Browser(site)
+    operator.enter("admin")
+    with chromium.context(browser, site, operator.cookies) as theirs:
+        desk = theirs.new_page()
+        desk.goto("/admin/requests")
+        desk.get_by_role("link", name="ada.example.org").click()
+        desk.get_by_role("button", name="Approve and make the domain").click()
+        expect(desk.get_by_text("ada.example.org").first).to_be_visible()
+    page.goto("/hosts/new?domain=ada.example.org")
+    page.get_by_label("Name", exact=True).fill("difference")
+    page.get_by_role("button", name="Add host").click()
+    expect(page.get_by_role("heading", name="difference.ada.example.org is yours")).to_be_visible()
+
+
+def test_a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
+    page.goto("/tokens/new")
+    page.locator("[name=name]").fill("adas-pipeline")
+    page.get_by_role("button", name="Make the token").click()
+    token = page.get_by_label("the token", exact=True).inner_text()
+    declaration = tmp_path / "hosts.yml"
+    declaration.write_text(
+        f"version: 1\nserver: {site.url}\nstack: ada\nhosts:\n  declared.ada.example.org: {{ipv4: 192.0.2.9}}\n"
+    )
+    command = [sys.executable, "-m", "ddnsctl", "apply", str(declaration), "--yes"]
+    run = subprocess.run(command, env=site.env | {"DDNS_TOKEN": token}, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+    page.goto("/?stack=ada")
+    expect(page.get_by_role("link", name="declared.ada.example.org")).to_be_visible()
+    page.goto("/tokens")
+    page.get_by_text("Revoke", exact=False).first.click()
+    page.get_by_role("button", name=re.compile("^Revoke")).last.click()
+    wait_until(lambda: site.get("/api/hosts", token).status_code == 401, what="revoked token")
+
+
+def test_a_second_user_sees_nothing_of_it(site: Service, browser: Chromium) -> None:
+    site.request("POST", "/api/users", site.admin_token, json={"name": "mallory"})
+    stranger = Browser(site)
+    stranger.enter("mallory")
+    with chromium.context(browser, site, stranger.cookies) as theirs:
+        page = theirs.new_page()
+        page.goto("/")
+        assert "first" not in page.locator("main").inner_text().lower().replace("your first host", "")
+        for path in (f"/hosts/first.{DOMAIN}", f"/hosts/first.{DOMAIN}/edit", "/domains/ada.example.org"):
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == 404
+        assert "adas-pipeline" not in stranger.open("/tokens").text
+
+
+def test_without_scripts(site: Service, browser: Chromium) -> None:
+    plain = Browser(site)
+    plain.enter("mallory")
+    with chromium.context(browser, site, plain.cookies, java_script_enabled=False) as theirs:
+        page = theirs.new_page()
+        page.goto("/hosts/new")
+        page.get_by_label("Name", exact=True).fill("plain")
+        page.get_by_role("button", name="Add host").click()
+        expect(page.get_by_role("heading", name=f"plain.{DOMAIN} is yours")).to_be_visible()
+        page.goto("/")
+        page.get_by_label("Search").fill("plain")
+        page.get_by_role("button", name="Filter").click()
+        expect(page.get_by_role("link", name=f"plain.{DOMAIN}")).to_be_visible()
+
+
+def test_by_keyboard_alone(site: Service, browser: Chromium) -> None:
+    typist = Browser(site)
+    typist.enter("mallory")
+    with chromium.context(browser, site, typist.cookies) as theirs:
+        page = theirs.new_page()
+        page.goto("/hosts/new")
+        page.keyboard.type("typed")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name=f"typed.{DOMAIN} is yours")).to_be_visible()
+        page.goto("/")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_be_focused()
+
+
+def test_sign_out(site: Service, page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You have signed out here.")).to_be_visible()
+    page.goto("/hosts/new")
+    assert "/login" in page.url

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who signs in on `/nic` and `/api`: what is kept of those who fail."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ddnsd.identity.caller import BadCredentials
+from ddnsd.identity.guard import Guard
+from ddnsd.identity.signin import LONGEST, SignIn
+from ddnsd.store import migrate
+from ddnsd.store.lookup import Lookups
+from ddnsd.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    url = f"sqlite:///{tmp_path}/ddnsd.db"
+    await migrate.upgrade(url)
+    opened = SqliteStore(url)
+    yield opened
+    await opened.close()
+
+
+async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
+    guard = Guard(3)
+    signin = SignIn(Lookups(store), guard, [])
+    for name, kept in (("a.b", 1), ("x" * LONGEST, 2), ("x" * (LONGEST + 1), 2)):
+        with pytest.raises(BadCredentials):
+            await signin.by_secret("wrong", name, "192.0.2.1")
+        assert len(guard._records) == kept
+    with pytest.raises(BadCredentials):
+        await signin.by_password("a." + "x" * LONGEST, "wrong", "192.0.2.1")
+    assert len(guard._records) == 2

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Administrators who change users, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddnsd.registry import accounts
+from ddnsd.registry.errors import Stale
+from ddnsd.store import migrate, queries
+from ddnsd.store.database import open_store
+
+PAIRS = (("ann", "bob"), ("bob", "ann"))
+
+
+@pytest.fixture
+async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
+    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
+    await migrate.upgrade(url)
+    opened = open_store(url)
+    for name in ("ann", "bob"):
+        await opened.transact(lambda c, name=name: accounts.add_user(c, name, admin=True))
+    yield opened
+    await opened.close()
+
+
+async def administrators(store: Any) -> int:
+    found = [await store.read(lambda c, name=name: queries.user(c, name)) for name in ("ann", "bob")]
+    return sum(user is not None and user.admin and user.active for user in found)
+
+
+@pytest.mark.parametrize("values", [{"admin": False}, {"active": False}])
+async def test_one_of_two_who_take_each_others_rights_is_left(store: Any, values: dict[str, bool]) -> None:
+    tries = (
+        store.transact(lambda c, name=name, actor=actor: accounts.set_user(c, name, values, actor=actor))
+        for name, actor in PAIRS
+    )
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(answer) is Stale for answer in answers) == [False, True]
+    assert await administrators(store) == 1
+
+
+async def test_one_of_two_who_remove_each_other_is_left(store: Any) -> None:
+    def remove(connection: Any, name: str, actor: str) -> None:
+        accounts.delete_user(connection, name, actor=actor, source=None, expect=lambda _: None)
+
+    tries = (store.transact(lambda c, pair=pair: remove(c, *pair)) for pair in PAIRS)
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(answer) is Stale for answer in answers) == [False, True]
+    assert await administrators(store) == 1

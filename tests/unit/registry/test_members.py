@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users as providers know them, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from ddnsd.registry import accounts, members
+from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
+from ddnsd.registry.members import Members
+from ddnsd.store import members as stored
+from ddnsd.store import migrate, queries, sessions, tables
+from ddnsd.store.database import open_store
+from ddnsd.store.members import Presented
+
+ISSUER = "https://aai.example.org"
+
+
+@pytest.fixture
+async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
+    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
+    await migrate.upgrade(url)
+    opened = open_store(url)
+    yield opened
+    await opened.close()
+
+
+def somebody(subject: str = "1", name: str = "ann", **changed: Any) -> Presented:
+    return Presented(ISSUER, subject, f"{name}@example.org", name, frozenset(), False)._replace(**changed)
+
+
+async def test_whom_a_provider_knows(store: Any) -> None:
+    known = Members(store)
+    assert await known.recognise(somebody(), create=False, source=None) is None
+    with pytest.raises(NotAdmitted):
+        await known.admit(somebody(), create=False, source=None)
+    assert await store.read(queries.user_count) == 0
+    made = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, source="192.0.2.1")
+    assert (made.name, made.admin, made.groups) == ("ann", False, {"a", "b"})
+    for create in (True, False):
+        silent = somebody(groups=None, admin=None)
+        assert await known.recognise(silent, create=create, source=None) == made
+    left = await known.recognise(somebody(groups=frozenset({"b", "c"})), create=False, source=None)
+    assert left == made._replace(groups=frozenset({"b", "c"}))
+    await store.transact(lambda c: accounts.set_user(c, "ann", {"active": False}))
+    assert await known.recognise(somebody(), create=True, source=None) is None
+    with pytest.raises(NotAdmitted):
+        await known.admit(somebody(), create=True, source=None)
+    said = select(tables.events.c.action).order_by(tables.events.c.id)
+    assert await store.read(lambda c: list(c.scalars(said))) == ["user.add", "identity.add", "user.set"]
+
+
+async def test_many_at_once_are_one(store: Any) -> None:
+    known = Members(store)
+    found = await asyncio.gather(*(known.recognise(somebody(), create=True, source=None) for _ in range(8)))
+    assert {member.name for member in found if member} == {"ann"}
+    assert await store.read(queries.user_count) == 1
+
+
+async def test_rights_by_a_claim(store: Any) -> None:
+    known = Members(store)
+
+    async def comes(admin: bool | None, subject: str = "1") -> bool:
+        groups = None if admin is None else frozenset({"g"})
+        return (await known.admit(somebody(subject, admin=admin, groups=groups), create=True, source=None)).admin
+
+    assert [await comes(admin) for admin in (False, True, None, True, False)] == [False, True, True, True, False]
+    await store.transact(lambda c: accounts.set_user(c, "ann", {"admin": True}))
+    assert [await comes(admin) for admin in (False, True, False)] == [True, True, True]
+    await store.transact(lambda c: accounts.set_user(c, "ann", {"admin": False}))
+    assert await comes(True)
+    await store.transact(lambda c: accounts.set_user(c, "ann", {"admin": True, "active": True}))  # as she is
+    assert [await comes(admin) for admin in (False, True)] == [False, True]
+    await store.transact(lambda c: accounts.add_user(c, "ann", admin=True))  # from now on a person's word
+    assert await comes(False)
+    said = select(tables.events.c.detail).order_by(tables.events.c.id.desc()).limit(1)
+    assert await store.read(lambda c: c.scalar(said)) == "admin on"
+
+
+async def test_identities_come_and_go(store: Any) -> None:
+    known = Members(store)
+    ann = await known.admit(somebody(groups=frozenset({"a"})), create=True, source=None)
+    bob = await known.admit(somebody("2", "bob"), create=True, source=None)
+    with pytest.raises(Invalid, match="only way"):
+        await known.unlink(ann.user_id, 1, None, methods={})
+    for _ in range(2):
+        await known.link(ann.user_id, somebody("3", groups=frozenset({"b"}), admin=True), None)
+    with pytest.raises(Taken):
+        await known.link(bob.user_id, somebody("3"), None)
+    both = await known.recognise(somebody("3", groups=None, admin=None), create=False, source=None)
+    assert both == ann._replace(admin=True, groups=frozenset({"a", "b"}))
+    held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    assert [identity.subject for identity in held] == ["1", "3"]
+    for other in (held[1].id, 999):
+        with pytest.raises(Invalid, match="no such"):
+            await known.unlink(bob.user_id, other, None, methods={})
+    await known.unlink(ann.user_id, held[1].id, None, methods={})
+    assert await known.recognise(somebody("1", groups=None), create=False, source=None) == ann
+    assert await known.recognise(somebody("3"), create=False, source=None) is None
+    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    await known.unlink(ann.user_id, held[0].id, None, methods={})
+    assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == []
+
+
+async def test_the_last_way_in_stays(store: Any) -> None:
+    known, without = Members(store), Members(store, passwords=False)
+    ann = await known.admit(somebody(), create=True, source=None)
+    await known.link(ann.user_id, somebody("3"), None)
+    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    tries = (without.unlink(ann.user_id, identity.id, None, methods={}) for identity in held)
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["Invalid", "NoneType"]
+    (left,) = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    with pytest.raises(Invalid, match="only way"):
+        await without.unlink(ann.user_id, left.id, None, methods={})
+    await known.unlink(ann.user_id, left.id, None, methods={})
+
+
+async def test_an_identity_takes_its_sessions_along(store: Any) -> None:
+    known = Members(store)
+    ann = await known.admit(somebody(), create=True, source=None)
+    await known.link(ann.user_id, somebody("3"), None)
+    for number, method in enumerate(("aai", "aai", "other", "")):
+        hashed = bytes([number])
+        await store.transact(
+            lambda c, h=hashed, method=method: sessions.add(c, ann.user_id, h, method, None, "")
+        )  # fmt: skip
+    here = await store.read(lambda c: min(row.id for row in sessions.of_user(c, ann.user_id)))
+    held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
+    await known.unlink(ann.user_id, held[0].id, None, methods={ISSUER: "aai", "https://x": "other"}, keep=here)
+    left = await store.read(lambda c: sessions.of_user(c, ann.user_id))
+    assert sorted((row.id == here, row.method) for row in left) == [(False, ""), (False, "other"), (True, "aai")]
+
+
+async def test_groups_of_an_administrators_hand(store: Any) -> None:
+    known = Members(store)
+    ann = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, source=None)
+    for _ in range(2):
+        await store.transact(lambda c: members.set_groups(c, "ann", frozenset({"b", "z"})))
+    assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == ["a", "b", "z"]
+    assert await store.read(lambda c: stored.groups_of(c, ann.user_id, given=True)) == ["b", "z"]
+    await known.admit(somebody(), create=False, source=None)
+    assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == ["b", "z"]
+    assert await store.read(lambda c: stored.members_of(c, "z")) == ["ann"]
+    for wrong in ("", "a\nb", "x" * 256):
+        with pytest.raises(Invalid):
+            await store.transact(lambda c, wrong=wrong: members.set_groups(c, "ann", frozenset({wrong})))
+
+
+async def test_whoever_leaves_takes_all_along(store: Any) -> None:
+    ann = await Members(store).admit(somebody(groups=frozenset({"a"})), create=True, source=None)
+    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    await store.transact(
+        lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, source=None, expect=lambda _: None)
+    )  # fmt: skip
+    for table in (tables.identities, tables.memberships, tables.passwords):
+        assert await store.read(lambda c, table=table: c.execute(select(table)).all()) == []
+    again = await Members(store).admit(somebody(), create=True, source=None)
+    assert again.name == ann.name

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests for domains that are decided twice while the zone is being made."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddnsd.registry import accounts, domains
+from ddnsd.registry.errors import Stale
+from ddnsd.registry.requests import Requests
+from ddnsd.store import migrate, queries, requests, tables
+from ddnsd.store.database import open_store
+from ddnsd.store.rows import Domain
+from ddnsd.zones.tsig import TsigKey
+
+BY: dict[str, Any] = {"actor": "admin", "source": None}
+NAME = "lab.example.org"
+
+
+class SlowZones:
+    """Makes domains without a name server; `meanwhile` happens while BIND would make the zone, or just after."""
+
+    def __init__(self, store: Any) -> None:
+        self.store, self.meanwhile, self.after = store, _nothing, _nothing
+
+    async def add(self, name: str, owner: str, **_: Any) -> Domain:
+        await self.meanwhile()
+
+        def keep(connection: Any) -> Domain:
+            user = accounts.user_named(connection, owner)
+            key = TsigKey.generate(name)
+            return domains.add_domain(connection, name, user, key, "127.0.0.1:53", actor="admin")
+
+        made: Domain = await self.store.transact(keep)
+        await self.after()
+        return made
+
+
+async def _nothing() -> None:
+    pass
+
+
+@pytest.fixture
+async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
+    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
+    await migrate.upgrade(url)
+    opened = open_store(url)
+    yield opened
+    await opened.close()
+
+
+async def asked(store: Any) -> int:
+    """A user's open request."""
+    user = await store.transact(lambda c: accounts.add_user(c, "ann"))
+    made = await store.transact(
+        lambda c: requests.add(c, user_id=user.id, name=NAME, public=False, reason="For us.", created=queries.now())
+    )
+    return int(made.id)
+
+
+async def test_too_late_to_decline_or_withdraw(store: Any) -> None:
+    request_id = await asked(store)
+    zones = SlowZones(store)
+    kept = Requests(store, zones)  # type: ignore[arg-type]
+
+    async def withdraw() -> None:
+        await kept.withdraw(request_id, actor="ann", source=None, expect=lambda _: None)
+
+    zones.meanwhile = withdraw
+    made = await kept.approve(request_id, answer="Welcome.", **BY)
+    assert await store.read(lambda c: queries.domain(c, NAME)) == made
+    found = await store.read(lambda c: requests.find(c, request_id))
+    assert (found.state, found.answer, found.decided_by) == ("approved", "Welcome.", "admin")
+    with pytest.raises(Stale):
+        await kept.approve(request_id, **BY)
+
+
+async def test_two_who_approve(store: Any) -> None:
+    request_id = await asked(store)
+    zones = SlowZones(store)
+    kept = Requests(store, zones)  # type: ignore[arg-type]
+
+    async def approve_too() -> None:
+        await kept.approve(request_id, answer="Mine.", **BY)
+
+    zones.after = approve_too
+    made = await kept.approve(request_id, answer="Welcome.", **BY)
+    assert made.name == NAME
+    found = await store.read(lambda c: requests.find(c, request_id))
+    assert (found.state, found.answer) == ("approved", "Mine.")
+    said = tables.events.select().where(tables.events.c.action == "domain.approve")
+    assert len(await store.read(lambda c: c.execute(said).all())) == 1

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests for domains as both databases keep them."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from ddnsd.store import migrate, requests, tables
+from ddnsd.store.database import Store, open_store
+
+
+@pytest.fixture
+async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Store]:
+    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
+    await migrate.upgrade(url)
+    opened = open_store(url)
+    users = [{"id": number, "name": f"u{number}", "created": 0} for number in (1, 2)]
+    await opened.transact(lambda c: c.execute(insert(tables.users), users))
+    yield opened
+    await opened.close()
+
+
+async def test_the_newest_are_listed_and_so_is_what_waits(store: Store) -> None:
+    rows = [
+        {"user_id": 2 if n == 9 else 1, "name": f"n{n}.example.org", "reason": "", "created": n, "state": state}
+        for n, state in enumerate(["withdrawn", "open", *["withdrawn"] * 6, "open", "open", "declined"])
+    ]
+    await store.transact(lambda c: c.execute(insert(tables.domain_requests), rows))
+    found = await store.read(lambda c: requests.latest(c, 5, user_id=1))
+    assert [request.created for request in found] == [10, 8, 7, 6, 1]
+    assert [request.user for request in await store.read(lambda c: requests.latest(c, 5, user_id=2))] == ["u2"]

@@ -85,8 +85,6 @@ class Passwords:
         """The id of the active user of that name and password. Raises BadCredentials, Locked, StoreDown."""
         name, where = name.strip(), source or ""
         self._refuse_locked(name, where)
-        if self._waiting >= MOST_WAITING:
-            raise Locked
         found = await self._check(name, password, where) if self.enabled else None
         if found is None:
             if len(name) <= NAME_LENGTH:  # others are nobody's, and would fill the memory
@@ -116,6 +114,8 @@ class Passwords:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= MOST_WAITING:
+            raise Locked
         self._waiting += 1
         try:
             await self._turns.acquire()

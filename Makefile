@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 PYTEST ?= -n 3 --dist worksteal
 
+SCENARIOS = fleet server client restore upgrade acme nat cloud-init
+
 # Every test starts programs of ours: Python is to keep what it has compiled, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -38,7 +40,10 @@ machines: venv
 	scripts/machines server client
 
 test-machines: venv ## Prove the roles on real systemd machines: servers, a fleet, restore, upgrade, ACME, clients, NAT
-	scripts/machines server fleet restore upgrade acme client cloud-init nat
+	+@$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(SCENARIOS:%=machines-%)
+
+machines-%: venv
+	scripts/machines $*
 
 bench: venv ## Print the speed claims, as ratios measured on this machine
 	.venv/bin/python -m bench

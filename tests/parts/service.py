@@ -128,9 +128,21 @@ class Service:
 
     def add_record(self, name: str, rtype: str, text: str) -> None:
         """Somebody else writes a record into the zone."""
-        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
-        message = dns.update.UpdateMessage(self.domain, keyring=key)
+        message = self._foreign_update()
         message.add(name, 60, rtype, text)
+        self._send(message)
+
+    def remove_records(self, name: str, rtype: str) -> None:
+        """Somebody else removes records from the zone."""
+        message = self._foreign_update()
+        message.delete(name, rtype)
+        self._send(message)
+
+    def _foreign_update(self) -> dns.update.UpdateMessage:
+        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
+        return dns.update.UpdateMessage(self.domain, keyring=key)
+
+    def _send(self, message: dns.update.UpdateMessage) -> None:
         answer = dns.query.tcp(message, "127.0.0.1", port=self.dns_port, timeout=5)
         assert answer.rcode() == dns.rcode.NOERROR
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 PYTEST ?= -n 3 --dist worksteal
 
-SCENARIOS = fleet server client restore upgrade acme nat cloud-init
+SCENARIOS = fleet server client restore upgrade acme nat hooks cloud-init
 
 # Every test starts programs of ours: Python is to keep what it has compiled, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,7 +39,7 @@ collection: venv
 machines: venv
 	scripts/machines server client
 
-test-machines: venv ## Prove the roles on real systemd machines: servers, a fleet, restore, upgrade, ACME, clients, NAT
+test-machines: venv ## Prove the roles on real systemd machines: servers, a fleet, restore, upgrade, ACME, clients, NAT, hooks
 	+@$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(SCENARIOS:%=machines-%)
 
 machines-%: venv

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Change an address of this machine, `follow.sh NAME TYPE WANTED ip-address-arguments…`, and print the milliseconds until the name
+# Run what changes an address of this machine, `follow.sh NAME TYPE WANTED COMMAND…`, and print the milliseconds until the name
 # server `ddns` answers with the one that is wanted; the status is not 0 when that has not happened within 200 seconds.
 set -euo pipefail
 name=$1 rtype=$2 wanted=$3
@@ -9,7 +9,7 @@ now() { date +%s%3N; }
 begin=$(now)
 for change in "$@"; do
   # shellcheck disable=SC2086
-  ip address $change dev eth0
+  $change >/dev/null
 done
 until [ "$(dig +short +tries=1 +time=1 @ddns "$name" "$rtype")" = "$wanted" ]; do
   [ $(($(now) - begin)) -lt 200000 ] || exit 1

@@ -17,6 +17,8 @@ NOTHING: Content = {
     "public": False, "available": True, "comment": None, "ttl": None, "group": None, "stack": None,
     "dnssec_policy": None, "hosts": 0,
 }  # fmt: skip
+LONGEST = ".".join(("x" * 63, "x" * 63, "x" * 61))
+"""A domain, so that a host of one label of 63 characters has a name of 253."""
 
 
 @pytest.fixture
@@ -56,6 +58,13 @@ def test_a_domain_is_provisioned_and_its_hosts_are_in_dns(service: Service, admi
     assert admin.get(f"/domains/{name}") == made | {"hosts": 1, "created": admin.get(f"/domains/{name}")["created"]}
 
 
+def test_the_longest_names(service: Service, admin: Api) -> None:
+    admin.post("/domains", {"name": LONGEST})
+    host = admin.host(fqdn=f"{'y' * 63}.{LONGEST}", ipv4="192.0.2.1")
+    assert service.dig(host["fqdn"]) == ["192.0.2.1"]
+    problem(admin.call("POST", "/hosts", {"fqdn": f"y.{host['fqdn']}"}), 422, fields={"fqdn"})
+
+
 def test_a_domain_with_everything(service: Service, admin: Api, alice: str) -> None:
     fields = {"public": True, "comment": "Für alle", "ttl": 300, "group": "urn:mace:egi.eu:group:vo#x", "stack": "s"}
     made = admin.post("/domains", {"name": new_domain(), "owner": "alice", "available": True, **fields})
@@ -75,7 +84,7 @@ def test_domains_are_created_by_administrators_alone(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"name": "org"}, "name"), ({"name": "-x.org"}, "name"), ({"owner": "nobody"}, "owner"), ({"ttl": 0}, "ttl"),
+        ({"name": "org"}, "name"), ({"name": "-x.org"}, "name"), ({"name": f"x{LONGEST}"}, "name"), ({"owner": "nobody"}, "owner"), ({"ttl": 0}, "ttl"),
         ({"comment": "x" * 256}, "comment"), ({"group": ""}, "group"), ({"public": "yes"}, "public"),
         ({"key_secret": "x"}, "key_secret"), ({"primary": "192.0.2.1"}, "key"),
         ({"key": {"name": "k", "secret": "aGVsbG8="}}, "primary"), ({"provisioned": True}, "provisioned"),

@@ -91,7 +91,7 @@ def test_domain_add_makes_the_zone_answer(service: Service) -> None:
     service.register("vm.lab.example.org", bob, ip="192.0.2.33")
     assert service.dig("vm.lab.example.org") == ["192.0.2.33"]
     assert "exists already" in failing(service, "domain", "add", "lab.example.org", "--owner", "bob")
-    assert "not a domain name" in failing(service, "domain", "add", "lab", "--owner", "bob")
+    assert "at least one dot" in failing(service, "domain", "add", "lab", "--owner", "bob")
     assert "there is no user" in failing(service, "domain", "add", "x.example.org", "--owner", "nobody")
 
 

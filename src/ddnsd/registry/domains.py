@@ -61,8 +61,8 @@ def add_domain(
 
 def check_new(connection: Connection, name: str) -> None:
     """Whether a domain of that folded name can be added. Raises Invalid, Taken."""
-    if "." not in name or names.problem(name):
-        raise Invalid(name=f"{name!r} is not a domain name")
+    if problem := names.domain_problem(name):
+        raise Invalid(name=problem)
     if queries.domain(connection, name) is not None:
         raise Taken(name=f"the domain {name} exists already")
     if below := queries.hosts_below(connection, name):

@@ -29,6 +29,15 @@ def problem(name: str) -> str | None:
     return None
 
 
+def domain_problem(name: str) -> str | None:
+    """Why a folded name is not a domain's, or None: a host name of labels, with room for another label before it."""
+    if found := problem(name):
+        return found
+    if "." not in name:
+        return "A domain has at least one dot."
+    return "A domain has at most 189 characters: hosts lie below it." if len(name) > 189 else None
+
+
 def is_full(name: str) -> bool:
     """Whether a folded name is a well-formed host name of at least two labels."""
     return "." in name and problem(name) is None

@@ -18,7 +18,7 @@ from ddnsd.faces.portal.texts import translated
         ("the domain a.example.org exists already", "The domain a.example.org exists already."),
         ("the host a.b.example.org lies in b.example.org already",
          "The host a.b.example.org lies in b.example.org already."),
-        ("'nodot' is not a domain name", "nodot is not a domain name."),
+        ("A domain has at least one dot.", "A domain has at least one dot."),
         ("192.0.2.0/24 is denied already", "192.0.2.0/24 is denied already."),
         ("'x' is not an address or a network such as 192.0.2.0/24.", "x is no network such as 192.0.2.0/24."),
         ("0.0.0.0/0 is too much: /8 at most.", "0.0.0.0/0 is too much: /8 at most."),

@@ -23,6 +23,7 @@ _SAID = [
     N_("Somebody else signs in with this identity."),
     N_("It is the only way to sign in: add another one first."),
     N_("A domain has at least one dot."),
+    N_("A domain has at most 189 characters: hosts lie below it."),
     N_("Choose one of these."),
     N_("Enter 1 to 253 printable characters."),
     N_("Enter 3 to 120 printable characters, with which the user agent begins."),
@@ -59,7 +60,6 @@ _WITH_VALUES = {
     re.compile(r"the host (?P<value>\S+) lies in (?P<domain>\S+) already"): N_(
         "The host %(value)s lies in %(domain)s already."
     ),
-    re.compile(r"'(?P<value>.*)' is not a domain name"): N_("%(value)s is not a domain name."),
     re.compile(r"(?P<value>.*) is denied already"): N_("%(value)s is denied already."),
     re.compile(r"'(?P<value>.*)' is not an address or a network such as 192\.0\.2\.0/24\."): N_(
         "%(value)s is no network such as 192.0.2.0/24."

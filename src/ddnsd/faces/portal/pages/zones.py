@@ -28,7 +28,7 @@ def routes(portal: Portal) -> list[Route]:
     async def make_key(visit: Visit) -> Response:
         """A key for a zone of somebody's own; it is kept nowhere until the zone takes it."""
         name = names.fold(visit.text("name"))
-        if problem := names.problem(name) or (None if "." in name else "A domain has at least one dot."):
+        if problem := names.domain_problem(name):
             return form(visit, visit.form, visit.reasons({"name": [problem]}))
         algorithm = visit.text("algorithm") if visit.text("algorithm") in GENERATED else "hmac-sha256"
         key = TsigKey.generate(f"ddnsd.{name}", algorithm)

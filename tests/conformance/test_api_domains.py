@@ -84,7 +84,8 @@ def test_domains_are_created_by_administrators_alone(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"name": "org"}, "name"), ({"name": "-x.org"}, "name"), ({"name": f"x{LONGEST}"}, "name"), ({"owner": "nobody"}, "owner"), ({"ttl": 0}, "ttl"),
+        ({"name": "org"}, "name"), ({"name": "-x.org"}, "name"), ({"name": f"x{LONGEST}"}, "name"),
+        ({"owner": "nobody"}, "owner"), ({"ttl": 0}, "ttl"),
         ({"comment": "x" * 256}, "comment"), ({"group": ""}, "group"), ({"public": "yes"}, "public"),
         ({"key_secret": "x"}, "key_secret"), ({"primary": "192.0.2.1"}, "key"),
         ({"key": {"name": "k", "secret": "aGVsbG8="}}, "primary"), ({"provisioned": True}, "provisioned"),

@@ -53,6 +53,13 @@ def context(
     return made
 
 
+def become(page: Page, mode: str) -> None:
+    """Have the window's size and the scheme of the mode."""
+    viewport, scheme = MODES[mode]
+    page.set_viewport_size(viewport)
+    page.emulate_media(color_scheme=scheme)
+
+
 def shoot(page: Page, name: str, mode: str) -> None:
     """A picture of the whole page, where somebody wants one."""
     if folder := os.environ.get(SHOTS):

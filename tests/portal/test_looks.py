@@ -5,7 +5,7 @@ With PORTAL_SHOTS=FOLDER in the environment each is also put there as a picture.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ SIGNED_IN = [
     "/tokens", "/tokens/new", "/keys",
     "/keys/new", "/account",
 ]  # fmt: skip
+AXE = ("wide-light", "narrow-dark")
+"""Where axe-core looks: each layout once, and each scheme."""
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +56,16 @@ def browser() -> Iterator[Chromium]:
         yield browser
 
 
-@pytest.mark.parametrize("mode", chromium.MODES)
-def test_public_pages(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
-    look(service, browser, PUBLIC, mode, {}, "public")
+def test_public_pages(service: Service, browser: Chromium, furnished: Browser) -> None:
+    look(service, browser, PUBLIC, {}, "public")
 
 
-@pytest.mark.parametrize("mode", chromium.MODES)
-def test_pages_of_who_has_signed_in(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
-    look(service, browser, SIGNED_IN, mode, furnished.cookies, "in")
+def test_pages_of_who_has_signed_in(service: Service, browser: Chromium, furnished: Browser) -> None:
+    look(service, browser, SIGNED_IN, furnished.cookies, "in")
 
 
 def test_long_german_words_fit(service: Service, browser: Chromium, furnished: Browser) -> None:
-    look(service, browser, SIGNED_IN, "narrow-light", furnished.cookies | {"ddns-language": "de"}, "german")
+    look(service, browser, SIGNED_IN, furnished.cookies | {"ddns-language": "de"}, "german", ["narrow-light"])
 
 
 @pytest.mark.parametrize("mode", ["wide-light", "narrow-dark"])
@@ -83,18 +83,25 @@ def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: 
         assert chromium.too_wide(page) <= 0
 
 
-def look(service: Service, browser: Chromium, paths: list[str], mode: str, cookies: dict[str, str], who: str) -> None:
+def look(
+    service: Service, browser: Chromium, paths: list[str], cookies: dict[str, str], who: str,
+    modes: Iterable[str] = chromium.MODES,
+) -> None:  # fmt: skip
+    """Open each page once, and change the window and the scheme."""
     wrong: list[str] = []
-    with chromium.context(browser, service, cookies, mode) as context:
+    with chromium.context(browser, service, cookies) as context:
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
         page.on("console", lambda message: _console(wrong, page.url, message.type, message.text))
         for path in paths:
             page.goto(path)
-            chromium.shoot(page, f"{who}-{chromium.slug(path)}", mode)
-            if (width := chromium.too_wide(page)) > 0:
-                wrong.append(f"{path}: {width} px too wide")
-            wrong += [f"{path}: {found}" for found in chromium.violations(page)]
+            for mode in modes:
+                chromium.become(page, mode)
+                chromium.shoot(page, f"{who}-{chromium.slug(path)}", mode)
+                if (width := chromium.too_wide(page)) > 0:
+                    wrong.append(f"{path}, {mode}: {width} px too wide")
+                if mode in AXE:
+                    wrong += [f"{path}, {mode}: {found}" for found in chromium.violations(page)]
     assert not wrong, "\n".join(wrong)
 
 
@@ -130,8 +137,5 @@ def governing(service: Service, furnished: Browser) -> Browser:
     return furnished
 
 
-@pytest.mark.parametrize("mode", chromium.MODES)
-def test_pages_of_domains_and_administration(
-    service: Service, browser: Chromium, governing: Browser, mode: str
-) -> None:
-    look(service, browser, GOVERNED, mode, governing.cookies, "admin")
+def test_pages_of_domains_and_administration(service: Service, browser: Chromium, governing: Browser) -> None:
+    look(service, browser, GOVERNED, governing.cookies, "admin")

@@ -2,12 +2,10 @@
 """The EXAMPLES of every module, against a service: in check mode and without, twice, in both ways of running."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from parts.ansible import Ansible, Result, Task, examples, four
-from parts.service import Service
 
 HOSTS = """\
 version: 1
@@ -91,36 +89,3 @@ def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ans
     assert bool(made) is (module in ("ddns_host", "ddns_sync"))
     assert not [secret for secret in made if secret in json.dumps([result["diff"] for result in here + there])]
     assert without_chance(here) == without_chance(there)
-
-
-def test_the_infos_tell_what_is_registered_and_change_nothing(ansible: Ansible, ddnsd: Service) -> None:
-    prod, worker = {"stack": "web-prod"}, {"labels": {"role": "worker"}}
-    ansible.tasks(
-        "ddns_host", {"name": "w1.dyn.example.org", "ipv4": "192.0.2.7", **prod, **worker},
-        {"name": "w2.dyn.example.org", **prod}, {"name": "w3.dyn.example.org", "stack": "other", **worker},
-    )  # fmt: skip
-    for in_process in (True, False):
-        asked = [*examples("ddns_host_info"), *examples("ddns_domain_info")]
-        workers, shown, domains = ansible.play(asked, {"ddns_in_process": in_process})
-        assert [host["fqdn"] for host in workers["hosts"]] == ["w1.dyn.example.org"]
-        assert shown["msg"] == {"w1.dyn.example.org": "192.0.2.7"}
-        assert [domain["name"] for domain in domains["domains"]] == [ddnsd.domain]
-        assert not workers["changed"]
-        assert not domains["changed"]
-    ansible.task("ddns_sync", declaration={"stack": "web-prod"}, state="absent")
-
-
-def test_the_examples_of_the_inventory_are_sources(ansible: Ansible, ddnsd: Service) -> None:
-    ansible.task("ddns_host", name="source.dyn.example.org", stack="web-prod")
-    text = (Path(__file__).parents[2] / "plugins" / "inventory" / "ddns.py").read_text()
-    sources = text.split('EXAMPLES = r"""')[1].split('"""')[0].split("---\n")
-    assert len(sources) == 2
-    token = ansible.folder / ".config" / "ddns" / "token"
-    token.parent.mkdir(parents=True)
-    token.write_text(ddnsd.admin_token + "\n")
-    ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
-    for source in sources:
-        (ansible.folder / "ddns.yml").write_text(source.replace("https://ddns.example.org", ddnsd.url))
-        listed = json.loads(ansible.run("ansible-inventory", "-i", "ddns.yml", "--list").stdout)
-        assert "source.dyn.example.org" in listed["_meta"]["hostvars"]
-    ansible.task("ddns_host", name="source.dyn.example.org", state="absent")

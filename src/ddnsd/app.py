@@ -34,6 +34,7 @@ from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
+from ddnsd.registry.rrsets import RRsets
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
 from ddnsd.registry.updates import Updates
@@ -107,7 +108,7 @@ class Service:
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
             domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
-            self.denials, self.status, RelatedNames(self.store, self.writer, hosts),
+            self.denials, self.status, RelatedNames(self.store, self.writer, hosts), RRsets(self.store, self.writer),
         )  # fmt: skip
         routes = _routes(words, management, Probes(self.store, self.watch))
         portal = Portal(

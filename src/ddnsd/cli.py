@@ -339,7 +339,8 @@ def reconcile(check: bool) -> None:
     found, failures = asyncio.run(admin.reconcile(settings.load(), repair=not check))
     for difference in found:
         wanted, held = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
-        click.echo(f"{difference.fqdn}: store {wanted}; DNS {held}")
+        place = " ".join(filter(None, (difference.fqdn, difference.rtype)))
+        click.echo(f"{place}: store {wanted}; DNS {held}")
     if found and not check:
         click.echo(f"{len(found)} repaired")
     for zone, reason in failures.items():

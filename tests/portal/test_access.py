@@ -31,6 +31,9 @@ TABLE = {
     "GET /hosts/{fqdn}/related": OWNERS,
     "POST /hosts/{fqdn}/related": OWNERS,
     "POST /hosts/{fqdn}/related/{label}/remove": OWNERS,
+    "GET /hosts/{fqdn}/records": OWNERS,
+    "POST /hosts/{fqdn}/records": OWNERS,
+    "POST /hosts/{fqdn}/records/{prefix}/{rtype}/remove": OWNERS,
     "GET /hosts/{fqdn}/configuration": OWNERS,
     "GET /hosts/{fqdn}/edit": OWNERS,
     "POST /hosts/{fqdn}/edit": OWNERS,
@@ -162,6 +165,8 @@ def filled_in(cast: Cast, path: str) -> str:
     values: dict[str, Callable[[], str]] = {
         "fqdn": lambda: _host(owner, service),
         "label": lambda: "behind",
+        "prefix": lambda: "_x",
+        "rtype": lambda: "TXT",
         "domain": lambda: _domain(service, cast.name),
         "request": lambda: _request(owner),
         "token": lambda: _token(owner),
@@ -182,6 +187,8 @@ def _host(owner: Browser, service: Service) -> str:
     fqdn = f"{label}.{service.domain}"
     page = owner.open(f"/hosts/{fqdn}/related")
     assert owner.send(page, f"/hosts/{fqdn}/related", label="behind", interface_id="::7").status == 200
+    page = owner.open(f"/hosts/{fqdn}/records")
+    assert owner.send(page, f"/hosts/{fqdn}/records", name="_x", type="TXT", values="x").status == 200
     return fqdn
 
 

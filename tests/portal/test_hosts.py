@@ -316,3 +316,28 @@ def test_related_names(service: Service, alice: Browser) -> None:
     assert "2001:db8:1::7" in alice.open(path).text
     assert f"nas.{fqdn} was removed." in alice.send(alice.open(path), f"{path}/nas/remove").text
     assert service.dig(f"nas.{fqdn}", "AAAA") == []
+
+
+def test_records(service: Service, alice: Browser) -> None:
+    fqdn, _ = add(alice)
+    path = f"/hosts/{fqdn}/records"
+    assert "No records yet" in alice.open(path).text
+    good = {"name": "_x", "type": "TXT", "values": 'one\r\n\r\n"two words"\r\n', "ttl": "300"}
+    for field, value in (("name", "x"), ("type", "A"), ("values", "two words"), ("values", ""), ("ttl", "soon")):
+        page = alice.send(alice.open(path), path, **good | {field: value})
+        assert page.status == 422
+        assert f'id="e-{field}"' in page.html
+    assert service.dig(f"_x.{fqdn}", "TXT") == []
+    assert "Saved." in alice.send(alice.open(path), path, **good).text
+    assert sorted(service.dig(f"_x.{fqdn}", "TXT")) == ['"one"', '"two words"']
+    page = alice.open(f"{path}?name=_x&type=TXT")
+    assert "Change records" in page.text
+    assert "&#34;one&#34;\n&#34;two words&#34;</textarea>" in page.html
+    alice.send(page, path, **good | {"values": "<script>", "ttl": ""})
+    assert service.dig(f"_x.{fqdn}", "TXT") == ['"<script>"']
+    for shown in (alice.open(path), alice.open(f"/hosts/{fqdn}/history")):
+        assert '"<script>"' in shown.text
+    service.add_record(f"_y.{fqdn}.", "TXT", "foreign")
+    assert alice.send(alice.open(path), path, **good | {"name": "_y"}).status == 422
+    assert "_x TXT was removed." in alice.send(alice.open(path), f"{path}/_x/TXT/remove").text
+    assert service.dig(f"_x.{fqdn}", "TXT") == []

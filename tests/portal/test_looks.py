@@ -19,6 +19,7 @@ PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domai
 SIGNED_IN = [
     "/", "/?q=nothing-like-it", "/hosts/new", f"/hosts/{HOST}", "/hosts/blocked.dyn.example.org",
     f"/hosts/{HOST}/edit", f"/hosts/{HOST}/history", f"/hosts/{HOST}/related", f"/hosts/{HOST}/configuration",
+    f"/hosts/{HOST}/records", f"/hosts/{HOST}/records?name=_443._tcp&type=TLSA",
     "/tokens", "/tokens/new", "/keys",
     "/keys/new", "/account",
 ]  # fmt: skip
@@ -40,6 +41,11 @@ def furnished(service: Service, admin: Browser) -> Browser:
     for label in ("printer", "nas"):
         path = f"/api/hosts/{HOST}/related/{label}"
         service.request("PUT", path, service.admin_token, json={"interface_id": "::7"})
+    sets = {"@/MX": ["10 mail.example.org.", "20 mail.example.net."], "_443._tcp/TLSA": ["3 1 1 " + "ab" * 32],
+            "_dmarc/TXT": ['"v=DMARC1; p=none; rua=mailto:dmarc@example.org"']}  # fmt: skip
+    for place, values in sets.items():
+        path = f"/api/hosts/{HOST}/records/{place}"
+        service.request("PUT", path, service.admin_token, json={"values": values, "ttl": 300})
     for number in range(8):
         params = {"hostname": HOST, "myip": f"192.0.2.{100 + number // 2}"}
         service.get("/nic/update", service.admin_token, params=params, headers={"User-Agent": "ddclient/3.10.0"})

@@ -16,11 +16,11 @@ from ddnsd.registry import fields, record
 from ddnsd.registry.errors import Blocked, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
-from ddnsd.store import edits, queries
+from ddnsd.store import edits, queries, rrsets
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
 from ddnsd.store.queries import Wish
-from ddnsd.store.rows import Domain, Host, Related
+from ddnsd.store.rows import Domain, Host, Related, RRset
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -136,11 +136,17 @@ def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[s
     fqdn, domain = edit.rename or (host.fqdn, None)
     after = host._replace(fqdn=fqdn, wildcard=edit.values.get("wildcard", host.wildcard))
     names = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
+    if edit.rename is not None:
+        names |= {one.name(fqdn) for one in _rrsets(connection, host)}
     return domain.id if domain else host.domain_id, sorted(names - edits.leaving(connection, sorted(names)))
 
 
 def _related(connection: Connection, host: Host) -> list[Related]:
     return queries.related_of(connection, [host.id]).get(host.id, [])
+
+
+def _rrsets(connection: Connection, host: Host) -> list[RRset]:
+    return rrsets.of_hosts(connection, [host]).get(host.id, [])
 
 
 def moved(name: Related, before: str, after: str) -> Related:
@@ -189,6 +195,9 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> fro
     """Have the names leave at which the host stands no longer; answers the zones concerned."""
     if "fqdn" in values:
         leaving = records(host, _related(connection, host))
+        if host.conflict is None or host.claimed:
+            rrsets.leave(connection, host, _rrsets(connection, host))
+        rrsets.arrive(connection, [host._replace(fqdn=values["fqdn"])])
         edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
     elif host.wildcard and not values.get("wildcard", True):
         leaving = [n for n in records(host) if n.fqdn != host.fqdn]
@@ -229,6 +238,7 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
     queries.write_wishes(connection, [Wish(old.id, values)], [])
     edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
+    rrsets.arrive(connection, [current._replace(fqdn=old.fqdn)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     record.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)

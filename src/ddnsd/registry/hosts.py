@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registering and unregistering hosts."""
 
-from collections.abc import Callable, Set
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 
 import structlog
@@ -22,7 +22,7 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
-from ddnsd.store import edits, queries
+from ddnsd.store import edits, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.history import Author
 from ddnsd.store.rows import Domain, Host
@@ -35,6 +35,9 @@ log = structlog.get_logger()
 COMMENT_LENGTH = 255
 BELOW = "This name lies below a host of somebody else."
 TAKEN = "Host with this name and domain already exists."
+
+Expect = Callable[[Host], None]
+"""Called with a host just before it is changed; may raise."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,7 @@ class Hosts:
         await self._store.transact(work)
         self._writer.withdraw_later(host.domain_id)
 
-    async def unregister(
-        self, host: Host, actor: str, source: str | None, expect: Callable[[Host], None] | None = None
-    ) -> None:
+    async def unregister(self, host: Host, actor: str, source: str | None, expect: Expect | None = None) -> None:
         """Remove the host and its records; `expect` is called with the row just before, and may raise.
 
         Raises Blocked, NoHost, StoreDown, Unconfirmed (removed, DNS follows).
@@ -144,17 +145,14 @@ class Hosts:
 
         await self._store.transact(work)
 
-    async def lift_flag(self, host: Host, author: Author, expect: Callable[[Host], None]) -> None:
+    async def lift_flag(self, host: Host, author: Author, expect: Expect) -> None:
         """Take updates of a host again that was flagged for its rate of them; a block stays.
 
         `expect` is called with the row just before, and may raise. Raises NoHost, Blocked, StoreDown.
         """
 
         def work(connection: Connection) -> None:
-            current = edits.locked_host(connection, host.fqdn)
-            if current is None or current.id != host.id:
-                raise NoHost
-            expect(current)
+            current = _found(connection, host, expect)
             if current.abuse_blocked:
                 raise Blocked
             if current.abuse:
@@ -170,6 +168,32 @@ class Hosts:
     async def of_owner(self, owner_id: int, domain: Domain | None) -> list[Host]:
         """A user's hosts, sorted by domain and name. Raises StoreDown."""
         return await self._store.read(lambda c: queries.hosts_of_owner(c, owner_id, domain.id if domain else None))
+
+
+async def confirmed(done: Awaitable[None]) -> None:
+    """Wait for DNS to follow what is kept. Raises Unconfirmed, NoHost."""
+    try:
+        await done
+    except (NameConflict, NotAcknowledged) as error:
+        raise Unconfirmed(str(error)) from None
+    except HostGone:
+        raise NoHost from None
+
+
+def locked(connection: Connection, host: Host, expect: Expect) -> Host:
+    """The host as it is now, to be changed by its owner. Raises NoHost, Blocked, and what `expect` raises."""
+    current = _found(connection, host, expect)
+    if current.abuse or current.abuse_blocked:
+        raise Blocked
+    return current
+
+
+def _found(connection: Connection, host: Host, expect: Expect) -> Host:
+    current = edits.locked_host(connection, host.fqdn)
+    if current is None or current.id != host.id:
+        raise NoHost
+    expect(current)
+    return current
 
 
 def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
@@ -216,9 +240,7 @@ def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: in
         raise Invalid(name=BELOW)
 
 
-def _delete(
-    connection: Connection, host: Host, actor: str, source: str | None, expect: Callable[[Host], None] | None
-) -> bool:
+def _delete(connection: Connection, host: Host, actor: str, source: str | None, expect: Expect | None) -> bool:
     current = edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         return False
@@ -227,6 +249,7 @@ def _delete(
     if current.abuse_blocked or current.abuse:
         raise Blocked
     standing = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
+    rrsets.leave(connection, current, rrsets.of_hosts(connection, [current]).get(current.id, ()))
     queries.delete_host(connection, current.id)
     queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
     queries.add_event(connection, actor, "host.unregister", current.fqdn, source, None, owner_id=current.owner_id)

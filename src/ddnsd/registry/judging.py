@@ -16,7 +16,7 @@ from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Regist
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
 from ddnsd.store.bulk import Event
-from ddnsd.store.rows import Domain, Host, Related
+from ddnsd.store.rows import Domain, Host, Related, RRset
 from ddnsd.zones.records import records
 
 NO_DOMAIN = "The name lies in no domain that you may use."
@@ -113,7 +113,7 @@ class Rights(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """What was read: hosts and domains by name, related names by host id, ids of users by name.
+    """What was read: hosts and domains by name, related names and RRsets by host id, ids of users by name.
 
     `leaving` names stand in a zone as ours without a host. What name servers say: `servers` are the names of a zone's
     NS records by domain id, None where it does not answer; of the names that were `asked` for the
@@ -123,6 +123,7 @@ class Known:
     hosts: Mapping[str, Host] = field(default_factory=dict)
     domains: Mapping[str, Domain] = field(default_factory=dict)
     related: Mapping[int, Sequence[Related]] = field(default_factory=dict)
+    rrsets: Mapping[int, Sequence[RRset]] = field(default_factory=dict)
     related_names: Set[str] = frozenset()
     leaving: Set[str] = frozenset()
     users: Mapping[str, int] = field(default_factory=dict)
@@ -302,7 +303,8 @@ class Judge:
     def _names(self, row: Row, host: Host) -> set[str]:
         related = self.known.related.get(host.id, ())
         started = row.before.fqdn if row.before else host.fqdn
-        return {n.fqdn for n in records(host, [moved(r, started, host.fqdn) for r in related])}
+        below = {one.name(host.fqdn) for one in self.known.rrsets.get(host.id, ())}
+        return below | {n.fqdn for n in records(host, [moved(r, started, host.fqdn) for r in related])}
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))
@@ -326,6 +328,6 @@ BLANK = Host(
     id=0, domain_id=0, owner_id=0, fqdn="", name="", secret_hash=b"", comment=None, wildcard=False, ttl=None,
     available=True, abuse=False, abuse_blocked=False, client_faults=0, server_faults=0, ipv4=None, ipv6=None,
     prefix=None, interface_id=None, inferred=None, updated_ipv4=None, tls_ipv4=False, updated_ipv6=None, tls_ipv6=False,
-    version=1, claimed=False, conflict=None, stack=None, labels="{}", created=0, domain="",
+    version=1, claimed=False, conflict=None, has_rrsets=False, stack=None, labels="{}", created=0, domain="",
     domain_available=True, domain_ttl=None, query_credentials=False, private_addresses=True, pending_since=None,
 )  # fmt: skip

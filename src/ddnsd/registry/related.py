@@ -2,7 +2,6 @@
 """Names below a host whose AAAA follows the host's IPv6 prefix, each with an interface id of its own."""
 
 import ipaddress
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -10,20 +9,18 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
 from ddnsd.registry.edits import UNMANAGED
-from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
-from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
+from ddnsd.registry.hosts import Expect, Hosts, confirmed, locked
 from ddnsd.store import edits, history, queries
 from ddnsd.store.database import Store
 from ddnsd.store.history import Author
 from ddnsd.store.rows import Host, Related
-from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.errors import DnsError, HostGone
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
 
 MOST = 32
 """Related names of a host."""
-
-Expect = Callable[[Host], None]
 
 
 class NewRelated(NamedTuple):
@@ -60,7 +57,7 @@ class RelatedNames:
         except IntegrityError:
             raise Taken(label=f"{new.fqdn} is taken.") from None
         if changed:
-            await self._follow(self._writer.publish(host.domain_id, [host.id]))
+            await confirmed(self._writer.publish(host.domain_id, [host.id]))
         for name in await self.of(host):
             if name.fqdn == new.fqdn:
                 return name
@@ -86,15 +83,7 @@ class RelatedNames:
     async def remove(self, host: Host, label: str, author: Author, expect: Expect) -> None:
         """Remove the name. Raises NoHost where there is none of that label, Blocked, StoreDown, Unconfirmed."""
         await self._store.transact(lambda c: remove(c, host, label, author, expect))
-        await self._follow(self._writer.withdraw(host.domain_id))
-
-    async def _follow(self, done: Awaitable[None]) -> None:
-        try:
-            await done
-        except (NameConflict, NotAcknowledged) as error:
-            raise Unconfirmed(str(error)) from None
-        except HostGone:
-            raise NoHost from None
+        await confirmed(self._writer.withdraw(host.domain_id))
 
 
 def parse(host: Host, label: str, interface_id: str) -> NewRelated:
@@ -125,7 +114,7 @@ def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
 
 def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:
     """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
-    current = _locked(connection, host, expect)
+    current = locked(connection, host, expect)
     present = {name.fqdn: name for name in _of(connection, current)}
     before = present.get(new.fqdn)
     if before is not None and before.interface_id == new.interface_id:
@@ -155,7 +144,7 @@ def _check_room(connection: Connection, host: Host, new: NewRelated, present: in
 
 def remove(connection: Connection, host: Host, label: str, author: Author, expect: Expect) -> None:
     """Delete the name and have it leave the zone. Raises NoHost, Blocked."""
-    current = _locked(connection, host, expect)
+    current = locked(connection, host, expect)
     fqdn = f"{names.fold(label)}.{current.fqdn}"
     found = [name for name in _of(connection, current) if name.fqdn == fqdn]
     if not found:
@@ -165,16 +154,6 @@ def remove(connection: Connection, host: Host, label: str, author: Author, expec
     if current.conflict is None or current.claimed:
         queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
     _tell(connection, current, author, names.fold(label), found[0].interface_id, None)
-
-
-def _locked(connection: Connection, host: Host, expect: Expect) -> Host:
-    current = edits.locked_host(connection, host.fqdn)
-    if current is None or current.id != host.id:
-        raise NoHost
-    expect(current)
-    if current.abuse or current.abuse_blocked:
-        raise Blocked
-    return current
 
 
 def _of(connection: Connection, host: Host) -> list[Related]:

@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from ddnsd.registry import fields, names, record
 from ddnsd.registry.edits import moved
 from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb, endings
-from ddnsd.store import bulk, edits
+from ddnsd.store import bulk, edits, rrsets
 from ddnsd.store.bulk import Leaving
 from ddnsd.store.history import Author, Entry
-from ddnsd.store.rows import Domain, Host, Related
+from ddnsd.store.rows import Domain, Host, Related, RRset
 from ddnsd.zones.records import records
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
-KEPT = frozenset({"id", "version", "claimed", "conflict", "created", "pending_since", *OF_DOMAIN})
+KEPT = frozenset({"id", "version", "claimed", "conflict", "has_rrsets", "created", "pending_since", *OF_DOMAIN})
 COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
 
@@ -49,13 +49,15 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
     below = _moved(changes, hosts, related) - around
     hosts |= {host.fqdn: host for host in bulk.hosts_named(connection, below)}
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
-    claimed = new | below | {f"*.{fqdn}" for fqdn in wild}
+    sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
+    claimed = new | below | {f"*.{fqdn}" for fqdn in wild} | _sets_moved(changes, hosts, sets)
     users = any("owner" in c.values or "owner" in c.expected for c in changes)
     return replace(
         outside,
         hosts=hosts,
         domains={domain.name: domain for domain in bulk.domains_named(connection, around)},
         related=related,
+        rrsets=sets,
         related_names=bulk.related_named(connection, new | below),
         leaving=bulk.names_leaving(connection, claimed),
         users=bulk.user_names(connection) if users else {},
@@ -94,6 +96,16 @@ def _moved(changes: Iterable[Change], hosts: Mapping[str, Host], related: Mappin
     }
 
 
+def _sets_moved(changes: Iterable[Change], hosts: Mapping[str, Host], sets: Mapping[int, Sequence[RRset]]) -> set[str]:
+    """Where RRsets would stand when their hosts are renamed."""
+    return {
+        one.name(change.rename)
+        for change in changes
+        if change.rename is not None and change.fqdn in hosts
+        for one in sets.get(hosts[change.fqdn].id, ())
+    }
+
+
 # ---- writing
 
 
@@ -105,6 +117,7 @@ def write(
     leaving = bulk.aside(connection, lambda: [name for row in rows for name in _leaving(row, judge.known)])
     bulk.delete_hosts(connection, [row.before.id for row in rows if row.before and row.now is None])
     bulk.add_removals(connection, leaving)
+    rrsets.recall(connection, leaving)
     arrived = [row.now.fqdn for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
     ours = bulk.reclaim(connection, arrived + [f"*.{h.fqdn}" for h in _new_wildcards(rows)])
     _update(connection, rows, ours, judge.known)
@@ -144,6 +157,8 @@ def _leaving(row: Row, known: Known) -> Iterable[Leaving]:
     if row.now is not None and host.conflict is not None and not host.claimed:
         return  # it stands nowhere
     standing = records(host, known.related.get(host.id, ()))
+    if row.now is None or row.now.fqdn != host.fqdn:
+        yield from rrsets.departures(host, known.rrsets.get(host.id, ()))
     if row.now is not None and row.now.fqdn == host.fqdn:
         standing = [n for n in standing if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
     for name in standing:
@@ -170,6 +185,7 @@ def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: 
             edits.leave_keys_of_others(connection, before.id, now.owner_id)
         if "fqdn" in values and known.related.get(before.id):
             edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
+    rrsets.arrive(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])
     unclaimed = [row.before.id for row in rows if row.before and not row.before.claimed and row.before.id in shown]
     bulk.update_hosts(connection, shown, unclaimed)
     bulk.set_hosts(connection, {host_id: values for host_id, values in others.items() if values})

@@ -40,13 +40,18 @@ SLICE = 500
 
 
 class Leaving(NamedTuple):
-    """A name that is to leave a zone; `exact`: only these addresses, since the name may not be ours."""
+    """A name that is to leave a zone; `exact`: only these values, since the name may not be ours.
+
+    With an `rtype` the values are lines of `data`, else addresses.
+    """
 
     domain_id: int
     fqdn: str
     ipv4: str | None
     ipv6: str | None
     exact: bool
+    rtype: str | None = None
+    data: str | None = None
 
 
 class Event(NamedTuple):
@@ -73,7 +78,7 @@ def aside(connection: Connection, work: Callable[[], T]) -> T:
 def lock_hosts(connection: Connection, names: Collection[str]) -> None:
     """Nobody else changes the hosts of these names until the end of the transaction; in the order of their ids."""
     if connection.dialect.name == "postgresql":
-        query = select(hosts.c.id).where(_among(connection, hosts.c.fqdn, names)).order_by(hosts.c.id)
+        query = select(hosts.c.id).where(among(connection, hosts.c.fqdn, names)).order_by(hosts.c.id)
         connection.execute(query.with_for_update(key_share=True))
 
 
@@ -82,26 +87,26 @@ def hosts_named(connection: Connection, names: Collection[str]) -> list[rows.Hos
     return [
         rows.Host._make(row)
         for part in _slices(list(names))
-        for row in connection.execute(queries.HOST.where(_among(connection, hosts.c.fqdn, part)))
+        for row in connection.execute(queries.HOST.where(among(connection, hosts.c.fqdn, part)))
     ]
 
 
 def domains_named(connection: Connection, names: Collection[str]) -> list[rows.Domain]:
     """The domains of these names."""
-    found = connection.execute(queries.DOMAIN.where(_among(connection, domains.c.name, names)))
+    found = connection.execute(queries.DOMAIN.where(among(connection, domains.c.name, names)))
     return [rows.Domain._make(row) for row in found]
 
 
 def related_named(connection: Connection, names: Collection[str]) -> set[str]:
     """Which of the names are related names of hosts."""
-    return set(connection.scalars(select(related.c.fqdn).where(_among(connection, related.c.fqdn, names))))
+    return set(connection.scalars(select(related.c.fqdn).where(among(connection, related.c.fqdn, names))))
 
 
 def related_of(connection: Connection, host_ids: Collection[int]) -> dict[int, list[rows.Related]]:
     """Related names by their host's id."""
     found: dict[int, list[rows.Related]] = {}
     query = select(*(related.c[name] for name in rows.Related._fields))
-    for row in connection.execute(query.where(_among(connection, related.c.host_id, host_ids))):
+    for row in connection.execute(query.where(among(connection, related.c.host_id, host_ids))):
         found.setdefault(row.host_id, []).append(rows.Related._make(row))
     return found
 
@@ -109,7 +114,7 @@ def related_of(connection: Connection, host_ids: Collection[int]) -> dict[int, l
 def names_leaving(connection: Connection, names: Collection[str]) -> set[str]:
     """Those of the names that are about to leave a zone: they stand there as ours."""
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
-    return set(connection.scalars(select(removals.c.fqdn).where(_among(connection, removals.c.fqdn, names), *waiting)))
+    return set(connection.scalars(select(removals.c.fqdn).where(among(connection, removals.c.fqdn, names), *waiting)))
 
 
 def user_names(connection: Connection) -> dict[str, int]:
@@ -117,7 +122,7 @@ def user_names(connection: Connection) -> dict[str, int]:
     return {row.name: row.id for row in connection.execute(select(users.c.name, users.c.id))}
 
 
-def _among(connection: Connection, column: Column[Any], keys: Collection[Any]) -> ColumnElement[bool]:
+def among(connection: Connection, column: Column[Any], keys: Collection[Any]) -> ColumnElement[bool]:
     """Any number of keys as one parameter, read as a table: no plan compares every row with every key."""
     if connection.dialect.name == "postgresql":
         array: ColumnElement[Any] = bindparam(None, list(keys), type_=ARRAY(column.type), unique=True)
@@ -139,7 +144,7 @@ def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[
     _insert(connection, hosts, (*names, "created"), [(*row, moment) for row in new])
     ids: dict[str, int] = {}
     for part in _slices([row[0] for row in new]):
-        found = connection.execute(select(hosts.c.fqdn, hosts.c.id).where(_among(connection, hosts.c.fqdn, part)))
+        found = connection.execute(select(hosts.c.fqdn, hosts.c.id).where(among(connection, hosts.c.fqdn, part)))
         ids |= {row.fqdn: row.id for row in found}
     _mark_pending(connection, list(ids.values()))
     return ids
@@ -162,7 +167,7 @@ def update_hosts(
 def _mark_pending(connection: Connection, host_ids: Sequence[int]) -> None:
     moment = queries.now()
     for part in _slices(host_ids):
-        rows = select(hosts.c.id, hosts.c.version, literal(moment)).where(_among(connection, hosts.c.id, part))
+        rows = select(hosts.c.id, hosts.c.version, literal(moment)).where(among(connection, hosts.c.id, part))
         connection.execute(upsert(connection.dialect.name, pending, rows))
 
 
@@ -218,8 +223,8 @@ def reclaim(connection: Connection, names: Collection[str]) -> set[str]:
     """Take names that were about to leave their zones: those that still stand there as ours."""
     if not names:
         return set()
-    waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
-    query = delete(removals).where(_among(connection, removals.c.fqdn, names), *waiting)
+    waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
+    query = delete(removals).where(among(connection, removals.c.fqdn, names), *waiting)
     return set(connection.scalars(query.returning(removals.c.fqdn)))
 
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names that are to leave a zone, as its sender reads them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 
 from sqlalchemy import Connection, select
 
-from ddnsd.store.rows import Removal
-from ddnsd.store.tables import hosts, related, removals
+from ddnsd.store.rows import Removal, RRset
+from ddnsd.store.tables import hosts, related, removals, rrsets
+
+_PREFIX = re.compile(r"^(?:_[^.]*\.)+")
+"""The underscore labels with which a name of an RRset begins."""
 
 _REMOVAL = select(*(removals.c[name] for name in Removal._fields))
 
@@ -26,8 +30,10 @@ def dirty(connection: Connection, domain_id: int, after: int, limit: int, *, exa
     last = found[-1].id if len(found) == limit else 0
     if exact or not found:
         return found, last
-    standing = _standing(connection, [removal.fqdn for removal in found])
-    return [removal for removal in found if removal.fqdn not in standing], last
+    names = _standing(connection, [removal.fqdn for removal in found if removal.rtype is None])
+    sets = _standing_sets(connection, {removal.fqdn for removal in found if removal.rtype is not None})
+    standing = {(name, None) for name in names} | sets
+    return [removal for removal in found if (removal.fqdn, removal.rtype) not in standing], last
 
 
 def _standing(connection: Connection, names: Sequence[str]) -> set[str]:
@@ -40,7 +46,17 @@ def _standing(connection: Connection, names: Sequence[str]) -> set[str]:
     return found
 
 
-def former_addresses(connection: Connection, domain_id: int, names: Sequence[str]) -> list[Removal]:
+def _standing_sets(connection: Connection, names: Set[str]) -> Set[tuple[str, str | None]]:
+    """(name, type) of the RRsets that hosts have at the names."""
+    if not names:
+        return set()
+    around = {_PREFIX.sub("", name) for name in names}
+    query = select(hosts.c.fqdn, *(rrsets.c[name] for name in RRset._fields)).join_from(rrsets, hosts)
+    found = connection.execute(query.where(hosts.c.fqdn.in_(around), rrsets.c.conflict.is_(None)))
+    return {((rrset := RRset._make(row)).name(fqdn), rrset.rtype) for fqdn, *row in found}
+
+
+def former_values(connection: Connection, domain_id: int, names: Sequence[str]) -> list[Removal]:
     """What messages of ours that were given up may have left at the names."""
     query = _REMOVAL.where(removals.c.domain_id == domain_id, removals.c.exact, removals.c.fqdn.in_(names))
     return [Removal._make(row) for row in connection.execute(query)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
-from ddnsd.store import queries, rows, tables
+from ddnsd.store import queries, rows, rrsets, tables
 from ddnsd.store.database import StoreDown
 from ddnsd.store.sqlite import SqliteStore
 
@@ -104,6 +104,7 @@ class Lookups:
         self.host_by_name = Lookup(store, queries.HOST, tables.hosts.c.name, rows.Host._make)
         self.host_by_secret = Lookup(store, queries.HOST, tables.hosts.c.secret_hash, rows.Host._make)
         self.related = Lookup(store, queries.RELATED, tables.related.c.host_id, rows.Related._make)
+        self.rrsets = Lookup(store, rrsets.RRSET, tables.rrsets.c.host_id, rows.RRset._make)
         self.key = Lookup(store, queries.KEY, tables.keys.c.login, rows.Key._make)
         self.key_by_secret = Lookup(store, queries.KEY, tables.keys.c.secret_hash, rows.Key._make)
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, tables.key_hosts.c.key_id, rows.Host._make)

@@ -270,7 +270,7 @@ def _lock(connection: Connection, host_ids: set[int]) -> None:
 def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     """Keep the addresses of hosts that are about to change while a message that was given up may still claim them.
 
-    That message would leave them at a name which then seems to be somebody else's: see `departures.former_addresses`.
+    That message would leave them at a name which then seems to be somebody else's: see `departures.former_values`.
     """
     moment = now()
     for part in _parts(list(host_ids)):
@@ -383,8 +383,8 @@ def remove_again(connection: Connection, ids: Iterable[int]) -> None:
 
 def reclaim(connection: Connection, fqdn: str) -> bool:
     """Take a name that was about to leave the zone: whether it still stands there as ours."""
-    waiting = removals.c.fqdn == fqdn, removals.c.dirty_since.is_not(None), ~removals.c.exact
-    return connection.execute(delete(removals).where(*waiting)).rowcount > 0
+    waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
+    return connection.execute(delete(removals).where(removals.c.fqdn == fqdn, *waiting)).rowcount > 0
 
 
 def add_event(

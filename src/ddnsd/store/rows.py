@@ -33,6 +33,7 @@ class Host(NamedTuple):
     version: int
     claimed: bool
     conflict: str | None
+    has_rrsets: bool
     stack: str | None
     labels: str
     created: int
@@ -149,14 +150,38 @@ class Related(NamedTuple):
     interface_id: str
 
 
+def name_below(prefix: str, host: str) -> str:
+    """The full name of a prefix, which may be empty, below a host's."""
+    return f"{prefix}.{host}" if prefix else host
+
+
+class RRset(NamedTuple):
+    """An RRset beside a host's addresses; `data` has a line for each value, in presentation format."""
+
+    id: int
+    host_id: int
+    prefix: str
+    rtype: str
+    ttl: int | None
+    data: str
+    claimed: bool
+    conflict: str | None
+
+    def name(self, host: str) -> str:
+        """Its full name, below that of its host."""
+        return name_below(self.prefix, host)
+
+
 class Removal(NamedTuple):
-    """A name that leaves, or has left, the zone."""
+    """The addresses of a name, or its RRset of a type, that leave, or have left, the zone."""
 
     id: int
     domain_id: int
     fqdn: str
     ipv4: str | None
     ipv6: str | None
+    rtype: str | None
+    data: str | None
     exact: bool
     dirty_since: int | None
     created: int

@@ -195,6 +195,7 @@ hosts = Table(
     _count("version", 1),
     _flag("claimed", False),
     Column("conflict", String(255)),  # why DNS refuses the name
+    _flag("has_rrsets", False),  # so that nobody looks for what most hosts do not have
     Column("stack", String(63), index=True),  # who declared it
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
@@ -217,6 +218,21 @@ related = Table(
     _ref("host_id", "hosts.id"),
     Column("fqdn", String(253), nullable=False, unique=True),
     Column("interface_id", String(39), nullable=False),
+)
+
+# RRsets beside a host's addresses.
+rrsets = Table(
+    "rrsets",
+    metadata,
+    _id(),
+    _ref("host_id", "hosts.id", index=False),
+    Column("prefix", String(253), nullable=False),  # underscore labels below the host; "": at its name
+    Column("rtype", String(10), nullable=False),
+    Column("ttl", Integer),
+    Column("data", Text, nullable=False),  # values in presentation format, one a line
+    _flag("claimed", False),  # as of a host
+    Column("conflict", String(255)),
+    UniqueConstraint("host_id", "prefix", "rtype"),
 )
 
 keys = Table(
@@ -249,8 +265,8 @@ enrolments = Table(
     _flag("used", False),
 )
 
-# Names that are to leave the zone, and, once they have, a memory of what stood there: a name server restored from
-# an older journal brings them back.
+# Names and RRsets that are to leave the zone, and, once they have, a memory of what stood there: a name server restored
+# from an older journal brings them back.
 removals = Table(
     "removals",
     metadata,
@@ -259,7 +275,9 @@ removals = Table(
     Column("fqdn", String(253), nullable=False, index=True),
     Column("ipv4", String(15)),
     Column("ipv6", String(39)),
-    _flag("exact", False),  # remove these addresses alone: it is not certain that the name is ours
+    Column("rtype", String(10)),  # an RRset leaves, not addresses
+    Column("data", Text),  # its values
+    _flag("exact", False),  # remove these values alone: it is not certain that the name is ours
     Column("dirty_since", BigInteger),
     Column("created", BigInteger, nullable=False),
 )

@@ -2,13 +2,14 @@
 """Whether a primary will take our changes of a zone, and if not, precisely why."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ddnsd.store.rows import Domain
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed, Update
 from ddnsd.zones.primary import Primary
+from ddnsd.zones.rdata import BadValue
 from ddnsd.zones.tsig import TsigKey
 
 SECONDS = 5.0
@@ -16,9 +17,43 @@ SECONDS = 5.0
 
 async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
     """Add and remove an address in one message, so that nothing changes. Raises DnsError with what is wrong."""
-    name = f"ddnsd-check-{secrets.token_hex(8)}.{zone}"
-    probe = Update(zone).require_unused(name).replace(name, 60, "192.0.2.1", None).replace(name, 0, None, None)
-    await _ask(primary, probe.to_wire(key), zone)
+    await _ask(primary, _probe(zone).to_wire(key), zone)
+
+
+def _probe(zone: str) -> Update:
+    name = _new_name(zone)
+    return Update(zone).require_unused(name).replace(name, 60, "192.0.2.1", None).replace(name, 0, None, None)
+
+
+def _new_name(zone: str) -> str:
+    return f"ddnsd-check-{secrets.token_hex(8)}.{zone}"
+
+
+async def takes(
+    domain: Domain, fqdn: str, rtype: str, values: Sequence[str], connection: Primary, seconds: float, *, new: bool
+) -> bool:  # fmt: skip
+    """Whether the name has room for an RRset, which is tried below the zone and removed again in the same message.
+
+    `new`: the zone must hold none of the type there. Raises DnsError; BadValue where the name server takes updates of
+    the zone, but not these records.
+    """
+    name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # what may stand at a name depends on it
+    probe = (
+        Update(domain.name).require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
+    )
+    if new:
+        probe.require_free(fqdn, rtype)
+    else:
+        probe.require_no_alias(fqdn)
+    key = TsigKey.of(domain)
+    try:
+        await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
+    except errors.PrerequisiteFailed:
+        return False
+    except errors.Refusal as error:
+        await _ask(domain.primary, _probe(domain.name).to_wire(key), domain.name, connection, seconds)
+        raise BadValue(error.rcode) from None
+    return True
 
 
 async def in_use(

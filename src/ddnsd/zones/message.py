@@ -9,6 +9,7 @@ import random
 import socket
 import struct
 import time
+from collections.abc import Iterable
 from typing import Self
 
 import dns.exception
@@ -23,9 +24,10 @@ import dns.rdtypes.ANY.TSIG
 import dns.tsig
 
 from ddnsd.zones.errors import BadKey, BadSignature, BadTime, DnsError, NoAnswer, PrerequisiteFailed, Refusal
+from ddnsd.zones.rdata import wire
 from ddnsd.zones.tsig import TsigKey
 
-A, AAAA, DHCID, ANY_TYPE, SOA, TSIG = 1, 28, 49, 255, 6, 250
+A, AAAA, CNAME, DHCID, ANY_TYPE, SOA, TSIG = 1, 28, 5, 49, 255, 6, 250
 IN, NONE, ANY_CLASS = 1, 254, 255
 FUDGE_SECONDS = 300
 ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, which follows the header of 12 octets
@@ -71,6 +73,29 @@ class Update:
             self._updates.append(owner + _RECORD.pack(A, NONE, 0, 4) + socket.inet_pton(socket.AF_INET, ipv4))
         if ipv6:
             self._updates.append(owner + _RECORD.pack(AAAA, NONE, 0, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
+        return self
+
+    def require_free(self, fqdn: str, rtype: str) -> Self:
+        """The RRset must not exist, nor an alias (RFC 1034, 3.6.2), beside which the name server would ignore it."""
+        return self.require_no_alias(fqdn).require_absent(fqdn, dns.rdatatype.from_text(rtype))
+
+    def require_no_alias(self, fqdn: str) -> Self:
+        """The name must own no CNAME."""
+        return self.require_absent(fqdn, CNAME)
+
+    def replace_set(self, fqdn: str, rtype: str, ttl: int, values: Iterable[str]) -> Self:
+        """Make these the only records of the type; `values` are in presentation format."""
+        self._updates.append(self._record(fqdn, dns.rdatatype.from_text(rtype), ANY_CLASS))
+        return self._values(fqdn, rtype, IN, ttl, values)
+
+    def remove_values(self, fqdn: str, rtype: str, values: Iterable[str]) -> Self:
+        """Remove exactly these records of the type."""
+        return self._values(fqdn, rtype, NONE, 0, values)
+
+    def _values(self, fqdn: str, rtype: str, rclass: int, ttl: int, values: Iterable[str]) -> Self:
+        owner, number = self._owner(fqdn), dns.rdatatype.from_text(rtype)
+        for octets in (wire(rtype, value) for value in values):
+            self._updates.append(owner + _RECORD.pack(number, rclass, ttl, len(octets)) + octets)
         return self
 
     def to_wire(self, key: TsigKey) -> "Signed":

@@ -8,7 +8,7 @@ a difference: the zone may hold records of its operator.
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import dns.exception
@@ -17,30 +17,39 @@ import dns.rcode
 import dns.rdatatype
 from sqlalchemy import Connection
 
-from ddnsd.store import queries
+from ddnsd.store import queries, rrsets
 from ddnsd.store.database import Store
-from ddnsd.store.rows import Domain, Host, Removal
+from ddnsd.store.rows import Domain, Host, Related, Removal, RRset
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed
-from ddnsd.zones.records import Addresses, records
+from ddnsd.zones.rdata import EXAMPLES, text_of
+from ddnsd.zones.records import record_sets, records, values_of
 from ddnsd.zones.tsig import TsigKey
 
 TRANSFER_SECONDS = 30.0
 SECOND_LOOK_SECONDS = 0.5
 
+_TYPES: dict[int, str | None] = {
+    dns.rdatatype.A: None, dns.rdatatype.AAAA: None, **{dns.rdatatype.from_text(name): name for name in EXAMPLES}
+}  # fmt: skip
+
 
 class Difference(NamedTuple):
-    """A name where DNS differs: what the store wants, and what the zone holds."""
+    """Where DNS differs: what the store wants, and what the zone holds; `rtype` is None for addresses."""
 
     fqdn: str
+    rtype: str | None
     wanted: tuple[str, ...]
     found: tuple[str, ...]
     host_id: int | None
     removal_id: int | None
 
 
-Zone = dict[str, tuple[str, ...]]
+Place = tuple[str, str | None]
+"""A name and the type of an RRset there, or None for its addresses."""
+
+Zone = dict[Place, tuple[str, ...]]
 
 
 async def differences(store: Store, domain: Domain) -> list[Difference]:
@@ -76,48 +85,55 @@ async def _look(store: Store, domain: Domain) -> list[Difference]:
 def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Difference]:
     found: list[Difference] = []
     related = queries.related_of_domain(connection, domain.id)
-    ours: set[str] = set()
+    sets = rrsets.of_domain(connection, domain.id)
+    seen: set[Place] = set()
     for host in queries.hosts_of_domain(connection, domain.id):
-        names = records(host, related.get(host.id, ()))
-        ours.update(n.fqdn for n in names)
-        found += _differences_of(host, names, zone)
+        wanted = _wanted(host, related.get(host.id, ()), sets.get(host.id, ()))
+        seen.update(wanted)
+        if not host.claimed and host.conflict is not None:
+            continue  # the name is somebody else's
+        for place, values in wanted.items():
+            if (held := zone.get(place, ())) != values:
+                found.append(Difference(*place, values, held, host.id, None))
     for removal in queries.removed_names(connection, domain.id):
-        if removal.fqdn not in ours and (back := _came_back(removal, zone)):
-            found.append(Difference(removal.fqdn, (), back, None, removal.id))
+        place = removal.fqdn, removal.rtype
+        if place not in seen and (back := _came_back(removal, zone)):
+            seen.add(place)
+            found.append(Difference(*place, (), back, None, removal.id))
     return found
 
 
-def _differences_of(host: Host, names: list[Addresses], zone: Zone) -> Iterator[Difference]:
-    if not host.claimed and host.conflict is not None:
-        return  # the name is somebody else's
-    for fqdn, ipv4, ipv6 in names:
-        wanted = tuple(sorted(a for a in (ipv4, ipv6) if a))
-        held = zone.get(fqdn, ())
-        if held != wanted:
-            yield Difference(fqdn, wanted, held, host.id, None)
+def _wanted(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Zone:
+    wanted: Zone = {}
+    for fqdn, ipv4, ipv6 in records(host, related):
+        wanted[fqdn, None] = tuple(sorted(a for a in (ipv4, ipv6) if a))
+    for one in record_sets(host, sets):
+        wanted[one.fqdn, one.rtype] = tuple(sorted(one.values))
+    return wanted
 
 
 def _came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
-    """The addresses at a name that left, if they are those that left: otherwise somebody else has the name now."""
-    held = zone.get(removal.fqdn, ())
-    return held if held and set(held) <= {removal.ipv4, removal.ipv6} else ()
+    """What stands where something left, if it is that which left: otherwise somebody else has the place now."""
+    held = zone.get((removal.fqdn, removal.rtype), ())
+    left = {removal.ipv4, removal.ipv6} if removal.data is None else set(values_of(removal.data))
+    return held if held and left.issuperset(held) else ()
 
 
 def transfer(domain: Domain) -> Zone:
-    """The zone's A and AAAA records by name, sorted, as AXFR gives them; blocks. Raises DnsError."""
+    """What the zone holds of the types that may be ours, sorted, as AXFR gives it; blocks. Raises DnsError."""
     key = TsigKey.of(domain)
     endpoint = Endpoint.from_text(domain.primary, 53)
-    found: dict[str, list[str]] = {}
+    found: dict[Place, list[str]] = {}
     try:
         with socket.create_connection((endpoint.host, endpoint.port), timeout=TRANSFER_SECONDS) as connection:
             for message in _messages(connection, domain.name, key):
                 for rrset in message.answer:
-                    if rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
-                        name = rrset.name.to_text(omit_final_dot=True).lower()
-                        found.setdefault(name, []).extend(rdata.to_text() for rdata in rrset)
+                    if rrset.rdtype in _TYPES:
+                        place = rrset.name.to_text(omit_final_dot=True).lower(), _TYPES[rrset.rdtype]
+                        found.setdefault(place, []).extend(map(text_of, rrset) if place[1] else map(str, rrset))
     except OSError as error:
         raise errors.Unreachable(f"{endpoint}: {error}") from None
-    return {name: tuple(sorted(set(texts))) for name, texts in found.items()}
+    return {place: tuple(sorted(set(texts))) for place, texts in found.items()}
 
 
 def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:

@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ddnsd.store.rows import Host, Related
+from ddnsd.store.rows import Host, Related, RRset
 
 DEFAULT_TTL = 60
 
@@ -18,6 +18,33 @@ class Addresses(NamedTuple):
     ipv6: str | None
 
 
+class RecordSet(NamedTuple):
+    """An RRset beside the addresses: values in presentation format, and none where it shall not stand.
+
+    `ttl` is in seconds; None: the host's.
+    """
+
+    fqdn: str
+    rtype: str
+    ttl: int | None
+    values: tuple[str, ...]
+    claimed: bool
+    id: int
+
+
+class HostRecords(NamedTuple):
+    """A host, and everything that the zone shall hold of it."""
+
+    host: Host
+    names: list[Addresses]
+    sets: list[RecordSet]
+
+    @property
+    def claimed(self) -> bool:
+        """Whether all that stands there is known to be ours."""
+        return self.host.claimed and all(one.claimed for one in self.sets)
+
+
 def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
     """Every name of the host with its addresses; a blocked host has none."""
     ipv4, ipv6, prefix = (None, None, None) if host.abuse_blocked else (host.ipv4, host.ipv6, host.prefix)
@@ -26,6 +53,21 @@ def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
         names.append(Addresses(f"*.{host.fqdn}", ipv4, ipv6))
     names += [Addresses(r.fqdn, None, combine(prefix, r.interface_id) if prefix else None) for r in related]
     return names
+
+
+def record_sets(host: Host, rrsets: Iterable[RRset]) -> list[RecordSet]:
+    """The host's RRsets, but for those that the zone has of somebody else; those of a blocked host have no value."""
+    return [
+        RecordSet(one.name(host.fqdn), one.rtype, one.ttl, () if host.abuse_blocked else values_of(one.data),
+                  bool(one.claimed), one.id)
+        for one in rrsets
+        if one.conflict is None
+    ]  # fmt: skip
+
+
+def values_of(data: str) -> tuple[str, ...]:
+    """The values of an RRset's row, as presentation format has no line breaks."""
+    return tuple(data.split("\n"))
 
 
 def ttl(host: Host, default: int) -> int:

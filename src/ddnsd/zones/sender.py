@@ -14,19 +14,20 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
-from ddnsd.store import departures, queries
+from ddnsd.store import departures, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.queries import Settled
-from ddnsd.store.rows import Domain, Host, Related, Removal
+from ddnsd.store.rows import Domain, Host, Removal
 from ddnsd.zones import check, errors
+from ddnsd.zones.compose import departure, publication, require_room
 from ddnsd.zones.fit import parts
 from ddnsd.zones.leaving import Leaving
-from ddnsd.zones.message import DHCID, Update
+from ddnsd.zones.message import Update
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.questions import ask
 from ddnsd.zones.queue import Queue, Waiters, end
-from ddnsd.zones.records import Addresses, records, ttl
+from ddnsd.zones.records import HostRecords, RecordSet, record_sets, records
 from ddnsd.zones.tsig import TsigKey
 
 MESSAGE_HOSTS = 256
@@ -42,6 +43,8 @@ REFUSED_SECONDS = 30.0
 """How long a host that the name server refuses, and it alone, is left alone."""
 
 NS_SECONDS = 60.0
+
+UNMANAGED = "the name stands in the zone unmanaged"
 
 KEY_REFUSED = (errors.BadKey, errors.BadSignature)
 
@@ -153,6 +156,12 @@ class ZoneSender:
         """Whether one of the names owns a record. Raises DnsError."""
         return await self._by_current_key(lambda: check.in_use(self.domain, names, self.primary, self._deadline))
 
+    async def takes(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> bool:
+        """Whether the name has room for an RRset. Raises BadValue, DnsError."""
+        return await self._by_current_key(
+            lambda: check.takes(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
+        )
+
     async def _ask(self, name: str, rtype: str) -> list[str]:
         return await self._by_current_key(lambda: ask(self.primary, self._key, name, rtype, self._deadline))
 
@@ -231,73 +240,66 @@ class ZoneSender:
     # ---- hosts
 
     async def _publish(self, batch: Waiters) -> None:
-        hosts, related = await self._current(list(batch))
-        for gone in batch.keys() - {host.id for host in hosts}:
+        hosts = await self._current(list(batch))
+        for gone in batch.keys() - {item.host.id for item in hosts}:
             end(batch[gone], errors.HostGone())
         conflicts: list[Conflict] = []
-        for part in parts(hosts, related):
-            await self._send_part(part, related, batch, conflicts)
+        for part in parts(hosts):
+            await self._send_part(part, batch, conflicts)
         if conflicts:
             await self._mark(conflicts, batch)
 
-    async def _send_part(
-        self, part: Sequence[Host], related: dict[int, list[Related]], batch: Waiters, conflicts: list[Conflict]
-    ) -> None:
+    async def _send_part(self, part: Sequence[HostRecords], batch: Waiters, conflicts: list[Conflict]) -> None:
         """Where a host is not acceptable, it alone is to suffer: halves are sent until it stands alone."""
         try:
-            await self._send([(host, records(host, related[host.id])) for host in part])
+            await self._send(part)
         except errors.PrerequisiteFailed as error:
             if len(part) == 1:
-                await self._conflict(part[0], related[part[0].id], error, batch, conflicts)
+                await self._conflict(part[0], error, batch, conflicts)
                 return
             middle = len(part) // 2
             for half in (part[:middle], part[middle:]):
-                await self._send_part(half, related, batch, conflicts)
+                await self._send_part(half, batch, conflicts)
         except errors.Refusal as error:
             if len(part) == 1 or error.rcode not in ("REFUSED", "NOTZONE", "FORMERR"):
                 raise
-            await self._one_by_one(part, related, batch, conflicts)
+            await self._one_by_one(part, batch, conflicts)
         else:
             await self._acknowledge(part, batch)
 
-    async def _current(self, ids: list[int]) -> tuple[list[Host], dict[int, list[Related]]]:
-        hosts = await self._lookups.host_by_id.many(ids)
+    async def _current(self, ids: list[int]) -> list[HostRecords]:
+        rows = await self._lookups.host_by_id.many(ids)
         related = await self._lookups.related.many(ids)
-        found = [hosts[i][0] for i in ids if i in hosts]
-        here = [host for host in found if host.domain_id == self.domain.id]  # not renamed into another zone
-        return here, {i: related.get(i, []) for i in ids}
+        found = [rows[i][0] for i in ids if i in rows]
+        with_sets = [host.id for host in found if host.has_rrsets]
+        sets = await self._lookups.rrsets.many(with_sets) if with_sets else {}
+        return [
+            HostRecords(host, records(host, related.get(host.id, ())), record_sets(host, sets.get(host.id, ())))
+            for host in found
+            if host.domain_id == self.domain.id  # not renamed into another zone
+        ]
 
-    async def _one_by_one(
-        self, hosts: Sequence[Host], related: dict[int, list[Related]], batch: Waiters, conflicts: list[Conflict]
-    ) -> None:
+    async def _one_by_one(self, hosts: Sequence[HostRecords], batch: Waiters, conflicts: list[Conflict]) -> None:
         """The name server refuses the message because of a host. Raises the error if it seems to be all of them."""
         refused = 0
-        for host in hosts:
+        for item in hosts:
             try:
-                await self._send_part([host], related, batch, conflicts)
+                await self._send_part([item], batch, conflicts)
             except errors.Refusal as error:
                 refused += 1
                 if refused == min(3, len(hosts)):
                     raise
-                self._refused[host.id] = asyncio.get_running_loop().time() + REFUSED_SECONDS
-                end(batch[host.id], errors.NotAcknowledged(str(error)))
+                self._refused[item.host.id] = asyncio.get_running_loop().time() + REFUSED_SECONDS
+                end(batch[item.host.id], errors.NotAcknowledged(str(error)))
             else:
                 refused = 0
 
-    async def _send(self, hosts: list[tuple[Host, list[Addresses]]]) -> None:
-        update = Update(self.domain.name)
-        for host, names in hosts:
-            for fqdn, ipv4, ipv6 in names:
-                if host.claimed:
-                    update.require_absent(fqdn, DHCID)  # DHCP owns a name by this record (RFC 4701)
-                else:
-                    update.require_unused(fqdn)
-                update.replace(fqdn, ttl(host, self._default_ttl), ipv4, ipv6)
+    async def _send(self, hosts: Sequence[HostRecords]) -> None:
         try:
-            await self._exchange(update)
+            await self._exchange(publication(self.domain.name, hosts, self._default_ttl))
         except errors.NoAnswer:
-            self._lost.update(host.id for host, _ in hosts)
-            self._unknown_claims.update(host.id for host, _ in hosts if not host.claimed)
+            self._lost.update(item.host.id for item in hosts)
+            self._unknown_claims.update(item.host.id for item in hosts if not item.host.claimed)
             self._remove_again = True  # a name that this message claims may be given up meanwhile
             raise
         BATCH.observe(len(hosts))
@@ -309,12 +311,12 @@ class ZoneSender:
         self.acknowledged += 1
         MESSAGES.labels("acknowledged").inc()
 
-    async def _acknowledge(self, hosts: Sequence[Host], batch: Waiters) -> None:
-        if claims := [host.id for host in hosts if not host.claimed or host.conflict is not None]:
+    async def _acknowledge(self, hosts: Sequence[HostRecords], batch: Waiters) -> None:
+        if claims := [item for item in hosts if not item.claimed or item.host.conflict is not None]:
             # at once: whoever sends the host next must know that the name is ours
-            self._unknown_claims.update(claims)
-            await self._store.transact(lambda c: queries.mark_claimed(c, claims))
-        for host in hosts:
+            self._unknown_claims.update(item.host.id for item in claims)
+            await self._store.transact(lambda c: _mark_claimed(c, claims))
+        for host in (item.host for item in hosts):
             if self._lost_removals or host.id in self._lost:
                 # an older message may still run: this one counts once it was sent again
                 self._send_again.add(host.id)
@@ -325,16 +327,25 @@ class ZoneSender:
             end(batch[host.id])
 
     async def _conflict(
-        self, host: Host, related: list[Related], error: errors.PrerequisiteFailed, batch: Waiters,
-        conflicts: list[Conflict],
+        self, item: HostRecords, error: errors.PrerequisiteFailed, batch: Waiters, conflicts: list[Conflict]
     ) -> None:  # fmt: skip
-        """The name is used by somebody else, unless it was our own message, given up, that took it."""
-        names = records(host, related)
+        """A name is used by somebody else, unless it was our own message, given up, that took it.
+
+        Where an RRset alone is, the host is sent without it.
+        """
+        host = item.host
         doubtful = not host.claimed and host.id in self._unknown_claims
-        if doubtful and (await self._holds(names) or await self._claimed_anew(host, names)):
-            await self._acknowledge([host], batch)
+        if (doubtful and await self._holds(item)) or await self._claimed_anew(item, doubtful=doubtful):
+            await self._acknowledge([item], batch)
             return
-        reason = "the name belongs to DHCP (DHCID)" if host.claimed else "the name stands in the zone unmanaged"
+        if foreign := [one for one in item.sets if await self._is_foreign(one)]:
+            log.warning("records in conflict", host=host.fqdn, names=[f"{one.fqdn} {one.rtype}" for one in foreign])
+            ids = [one.id for one in foreign]
+            await self._store.transact(lambda c: rrsets.mark_conflict(c, ids, UNMANAGED))
+            rest = item._replace(sets=[one for one in item.sets if one not in foreign])
+            await self._send_part([rest], batch, conflicts)
+            return
+        reason = "the name belongs to DHCP (DHCID)" if host.claimed else UNMANAGED
         log.warning("name conflict", host=host.fqdn, reason=reason, rcode=error.rcode)
         conflicts.append((host, reason))
 
@@ -347,25 +358,41 @@ class ZoneSender:
         for host, reason in conflicts:
             end(batch[host.id], errors.NameConflict(reason))
 
-    async def _claimed_anew(self, host: Host, names: list[Addresses]) -> bool:
+    async def _is_foreign(self, one: RecordSet) -> bool:
+        try:
+            await self._exchange(require_room(Update(self.domain.name), one))
+        except errors.PrerequisiteFailed:
+            return True
+        return False
+
+    async def _claimed_anew(self, item: HostRecords, *, doubtful: bool) -> bool:
         """Whether the name was free for us once what our own messages may have left there was removed."""
-        fqdns = [name.fqdn for name in names]
-        former = await self._store.read(lambda c: departures.former_addresses(c, self.domain.id, fqdns))
+        places: set[tuple[str, str | None]] = {(one.fqdn, one.rtype) for one in item.sets if not one.claimed}
+        if doubtful:
+            places |= {(name.fqdn, None) for name in item.names}
+        if not places:
+            return False
+        fqdns = [fqdn for fqdn, _ in places]
+        found = await self._store.read(lambda c: departures.former_values(c, self.domain.id, fqdns))
+        former = [removal for removal in found if (removal.fqdn, removal.rtype) in places]
         if not former:
             return False
-        await self._send_removals(former)
         try:
-            await self._send([(host, names)])
+            await self._send_removals(former)
+            await self._send([item])
         except errors.PrerequisiteFailed:
             return False
         return True
 
-    async def _holds(self, names: list[Addresses]) -> bool:
-        """Whether DNS holds exactly these addresses at every one of the names."""
-        for fqdn, ipv4, ipv6 in names:
+    async def _holds(self, item: HostRecords) -> bool:
+        """Whether DNS holds exactly these addresses and values at every one of the names."""
+        for fqdn, ipv4, ipv6 in item.names:
             for rtype, address in (("A", ipv4), ("AAAA", ipv6)):
                 if await self._ask(fqdn, rtype) != ([address] if address else []):
                     return False
+        for one in item.sets:
+            if sorted(await self._ask(one.fqdn, one.rtype)) != sorted(one.values):
+                return False
         return True
 
     # ---- names that leave
@@ -388,15 +415,8 @@ class ZoneSender:
             log.warning("name left alone", name=removal.fqdn, reason="it belongs to DHCP (DHCID)")
 
     async def _send_removals(self, leaving: Iterable[Removal]) -> None:
-        update = Update(self.domain.name)
-        for removal in leaving:
-            update.require_absent(removal.fqdn, DHCID)
-            if removal.exact:
-                update.remove(removal.fqdn, removal.ipv4, removal.ipv6)
-            else:
-                update.replace(removal.fqdn, 0, None, None)
         try:
-            await self._exchange(update)
+            await self._exchange(departure(self.domain.name, leaving))
         except errors.NoAnswer:
             self._lost_removals = self._remove_again = True
             raise
@@ -417,3 +437,9 @@ class ZoneSender:
         if self._remove_again:
             self._remove_again = False
             self.withdraw()
+
+
+def _mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
+    queries.mark_claimed(connection, [i.host.id for i in hosts if not i.host.claimed or i.host.conflict is not None])
+    if sets := [one.id for item in hosts for one in item.sets if not one.claimed]:
+        rrsets.mark_claimed(connection, sets)

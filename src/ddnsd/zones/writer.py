@@ -182,6 +182,10 @@ class Writer:
         """Whether one of the names owns a record. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).in_use(names)
 
+    async def takes(self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> bool:
+        """Whether the name has room for an RRset; raises BadValue, DnsError, HostGone as `check.takes` does."""
+        return await (await self._sender(domain_id)).takes(fqdn, rtype, values, new=new)
+
     def count_later(self, fault: Fault) -> None:
         """Count a fault with the next transaction."""
         self._faults.append(fault)

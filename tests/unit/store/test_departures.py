@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, insert
 
-from ddnsd.store import bulk, departures, queries
+from ddnsd.store import bulk, departures, queries, rrsets
 from ddnsd.store.bulk import Leaving
 from ddnsd.store.tables import domains, hosts, metadata, related, users
 
@@ -71,6 +71,43 @@ def test_names_that_stand_anew_stay(connection: Connection) -> None:
     assert names(connection) == ["a.example.org", "*.a.example.org", "nas.a.example.org"]
 
 
+def test_rrsets_that_stand_anew_stay(connection: Connection) -> None:
+    number = add_host(connection, "a.example.org", has_rrsets=True)
+    host = queries.host(connection, "a.example.org")
+    assert host is not None
+    places = [("", "MX"), ("_443._tcp", "TLSA"), ("_x", "TXT")]
+    for prefix, rtype in places:
+        rrsets.add(connection, number, prefix=prefix, rtype=rtype, data="1\n2", claimed=rtype != "TXT")
+    sets = rrsets.of_host(connection, number)
+    rrsets.leave(connection, host, sets)
+    leave(connection, "a.example.org")
+    assert names(connection) == []
+    assert names(connection, exact=True) == ["_x.a.example.org"]
+    rrsets.remove(connection, sets[1])
+    assert names(connection) == ["_443._tcp.a.example.org"]
+    assert not queries.reclaim(connection, "_443._tcp.a.example.org")
+    assert rrsets.reclaim(connection, "_443._tcp.a.example.org", "TLSA")
+    assert not rrsets.reclaim(connection, "_x.a.example.org", "TXT")
+    assert names(connection) == names(connection, exact=True) == []
+    queries.delete_host(connection, number)
+    assert names(connection) == ["a.example.org", "a.example.org"]
+    assert queries.reclaim(connection, "a.example.org")
+    (mail,), _ = departures.dirty(connection, ZONE, 0, 100, exact=False)
+    assert (mail.fqdn, mail.rtype, mail.data) == ("a.example.org", "MX", "1\n2")
+
+
+def test_what_was_remembered_of_an_rrset_leaves_with_it(connection: Connection) -> None:
+    number = add_host(connection, "a.example.org", has_rrsets=True)
+    host = queries.host(connection, "a.example.org")
+    assert host is not None
+    assert not rrsets.claim(connection, host, "_x.a.example.org", "TXT", '"first"')
+    rrsets.add(connection, number, prefix="_x", rtype="TXT", data='"second"')
+    assert names(connection, exact=True) == []
+    rrsets.leave(connection, host, rrsets.of_host(connection, number))
+    found, _ = departures.dirty(connection, ZONE, 0, 100, exact=True)
+    assert sorted(str(removal.data) for removal in found) == ['"first"', '"second"']
+
+
 def test_addresses_of_a_name_that_is_not_known_to_be_ours(connection: Connection) -> None:
     values = {"ipv4": "192.0.2.1", "wildcard": True}
     unclaimed = add_host(connection, "a.example.org", **values)
@@ -80,10 +117,10 @@ def test_addresses_of_a_name_that_is_not_known_to_be_ours(connection: Connection
         add_host(connection, "d.example.org"),
     ]
     asked = [f"{below}{label}.example.org" for label in "abcd" for below in ("", "*.")]
-    assert departures.former_addresses(connection, ZONE, asked) == []
+    assert departures.former_values(connection, ZONE, asked) == []
     queries.remember_unclaimed(connection, [unclaimed, *others])
     connection.execute(hosts.update().values(ipv4="192.0.2.2"))
-    former = departures.former_addresses(connection, ZONE, asked)
+    former = departures.former_values(connection, ZONE, asked)
     assert [(r.fqdn, r.ipv4, r.exact, r.dirty_since) for r in former] == [
         ("a.example.org", "192.0.2.1", True, None),
         ("*.a.example.org", "192.0.2.1", True, None),

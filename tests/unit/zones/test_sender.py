@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts are divided into messages that fit."""
 
+from ddnsd.registry.related import MOST as MOST_RELATED
+from ddnsd.registry.rrsets import LONGEST, MOST, OCTETS
 from ddnsd.store.rows import Host, Related
-from ddnsd.zones.fit import parts
-from ddnsd.zones.message import DHCID, Update
-from ddnsd.zones.records import records
+from ddnsd.zones.compose import publication
+from ddnsd.zones.fit import parts, set_octets
+from ddnsd.zones.records import HostRecords, RecordSet, records
 from ddnsd.zones.tsig import TsigKey
 
 ZONE = "dyn.example.org"
@@ -17,15 +19,38 @@ def host(n: int, **values: object) -> Host:
     return Host(**{**fields, **named, **values})  # type: ignore[arg-type]
 
 
+def largest(n: int) -> HostRecords:
+    """A host with all that one may have, at the longest names."""
+    made = host(n, wildcard=True, prefix="2001:db8::/64")
+    below = ".".join(["b" * (len(LONGEST) - len(made.fqdn) - 1)])
+    related = [Related(i, n, f"{below}.{made.fqdn}", "::7") for i in range(MOST_RELATED)]
+    room = OCTETS
+    sets: list[RecordSet] = []
+    for i in range(MOST):
+        smallest = (MOST - i - 1) * set_octets(LONGEST, ["x"])
+        values = ["x"]
+        while len(values) < MOST and set_octets(LONGEST, [*values, '"xx"']) <= room - smallest:
+            values.append('"xx"')
+        room -= set_octets(LONGEST, values)
+        sets.append(RecordSet(f"{below}.{made.fqdn}", "TXT", None, tuple(values), False, i))
+    assert 0 <= room < set_octets(LONGEST, ["x"])
+    return HostRecords(made, records(made, related), sets)
+
+
+def octets(part: list[HostRecords]) -> int:
+    return len(publication(ZONE, part, 60).to_wire(TsigKey.generate("key", "hmac-sha512")).wire)
+
+
 def test_every_message_fits_and_every_host_is_sent_once() -> None:
     hosts = [host(n, wildcard=True, prefix="2001:db8::/64") for n in range(256)]
     related = {h.id: [Related(1, h.id, f"nas.{h.fqdn}", "::7")] for h in hosts}
-    found = list(parts(hosts, related))
-    assert [h.id for part in found for h in part] == list(range(256))
+    found = list(parts([HostRecords(h, records(h, related[h.id]), []) for h in hosts]))
+    assert [item.host.id for part in found for item in part] == list(range(256))
     assert len(found) > 1
-    for part in found:
-        update = Update(ZONE)
-        for h in part:
-            for name in records(h, related[h.id]):
-                update.require_absent(name.fqdn, DHCID).replace(name.fqdn, 60, name.ipv4, name.ipv6)
-        assert len(update.to_wire(TsigKey.generate("key", "hmac-sha512")).wire) < 65_535
+    assert all(octets(part) < 65_535 for part in found)
+
+
+def test_a_host_with_all_that_one_may_have_fits() -> None:
+    found = list(parts([largest(1), largest(2)]))
+    assert [[item.host.id for item in part] for part in found] == [[1], [2]]
+    assert all(octets(part) < 65_535 for part in found)

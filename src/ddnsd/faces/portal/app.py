@@ -25,6 +25,7 @@ from ddnsd.faces.portal.pages import (
     keys,
     language,
     overview,
+    records,
     related,
     signin,
     status,
@@ -43,8 +44,8 @@ PATHS = ("/", "/hosts", "/domains", "/tokens", "/keys", "/account", "/admin", "/
          "/static")  # fmt: skip
 """Beginnings of the paths that are the portal's."""
 
-MODULES = (overview, hosts, configurations, host, related, zones, asking, domains, tokens, keys, account, admin, users,
-           deny, events, status, help_pages, signin, language)  # fmt: skip
+MODULES = (overview, hosts, configurations, host, related, records, zones, asking, domains, tokens, keys, account,
+           admin, users, deny, events, status, help_pages, signin, language)  # fmt: skip
 
 
 def build(portal: Portal) -> Application:

@@ -28,6 +28,7 @@ FIELDS = {
     "stack": N_("Stack"),
     "labels": N_("Labels"),
     "related": N_("Related names"),
+    "records": N_("Records"),
     "available": N_("Updates are taken"),
     "owner": N_("Owner"),
     "abuse": N_("Flagged"),
@@ -81,6 +82,14 @@ def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
         case False:
             return language.gettext("no")
         case dict() as named:
-            return ", ".join(f"{key}={value}" for key, value in sorted(named.items()) if value is not None)
+            return ", ".join(f"{key}={_member(value)}" for key, value in sorted(named.items()) if value is not None)
         case value:
             return str(value)
+
+
+def _member(value: Any) -> str:
+    """A related name's interface id, a label's value, or an RRset."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    ttl = f" ({value['ttl']} s)" if value["ttl"] else ""
+    return " ".join(value["values"]) + ttl

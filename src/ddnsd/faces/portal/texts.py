@@ -17,6 +17,11 @@ _SAID = [
     N_("The name lies in no domain that you may use."),
     N_("The operator of this service does not allow this name."),
     N_("A host has at most 32 related names."),
+    N_("A host has at most 16 sets of records."),
+    N_("The host's records are too many or too long together."),
+    N_("Give 1 to 16 values."),
+    N_("A value has at most 4096 characters."),
+    N_('A string has at most 255 octets; a longer text is several strings: "first" "second".'),
     N_("Ensure this value has at most 255 characters."),
     N_("This has characters that cannot be shown."),
     N_("Give seconds, from 1 to 86400."),
@@ -48,6 +53,21 @@ _WITH_VALUES = {
     re.compile(r"'(?P<value>.*)' is more than a label\."): N_("%(value)s is more than a label."),
     re.compile(r"'(?P<value>.*)' is not an interface id such as ::7\."): N_(
         "%(value)s is not an interface id such as ::7."
+    ),
+    re.compile(r"['\"](?P<value>.*)['\"] is neither @ nor labels with an underscore each, such as _443\._tcp\."): N_(
+        "%(value)s is neither @ nor labels with an underscore each, such as _443._tcp."
+    ),
+    re.compile(r"(?P<value>\w+) records stand at the host's own name: @\."): N_(
+        "%(value)s records stand at the host's own name: @."
+    ),
+    re.compile(r"(?P<value>\S+) is not a full name: end it with a dot, as in .*"): N_(
+        "%(value)s is not a full name: end it with a dot, as in %(value)s."
+    ),
+    re.compile(r"['\"](?P<value>.*)['\"] is no (?P<type>\w+) value such as (?P<example>.*)"): N_(
+        "%(value)s is no %(type)s value such as %(example)s"
+    ),
+    re.compile(r"The name server does not take these values: (?P<value>\w+)\."): N_(
+        "The name server does not take these values: %(value)s."
     ),
     re.compile(r"(?P<value>\S+) is taken\."): N_("%(value)s is taken."),
     re.compile(r"there is no user '(?P<value>.*)'"): N_("There is no user %(value)s."),

@@ -31,16 +31,19 @@ from starlette.routing import Route
 from ddnsd.faces.author import author
 from ddnsd.faces.portal import flash, refusals, texts
 from ddnsd.faces.portal.context import Portal
-from ddnsd.faces.portal.i18n import Language, choose
+from ddnsd.faces.portal.i18n import N_, Language, choose
 from ddnsd.identity.caller import Caller
 from ddnsd.identity.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.identity.sessions import Session
+from ddnsd.registry.errors import Unconfirmed
 from ddnsd.store.database import StoreDown
 from ddnsd.store.history import Author
 
 LANGUAGE_COOKIE = "ddns-language"
 BODY_LIMIT = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
+
+UNCONFIRMED = N_("The name server did not confirm it yet; we keep trying.")
 
 Form = ImmutableMultiDict[str, str]
 
@@ -163,6 +166,14 @@ class Visit:
         if said:
             flash.write(response, self.csrf, flash.Flash(said, kind))
         return response
+
+    async def saved(self, change: Awaitable[object], path: str, said: str) -> Response:
+        """Carry out a change, and go on at a local path; a name server that did not confirm it is no failure."""
+        try:
+            await change
+        except Unconfirmed:
+            return self.redirect(path, f"{said} {self.gettext(UNCONFIRMED)}", "warning")
+        return self.redirect(path, said)
 
     def refuse(self, status: int, title: str, text: str) -> Response:
         """A page that says why not."""

@@ -18,6 +18,7 @@ from ddnsd.faces.rest import (
     history,
     hosts,
     keys,
+    records,
     related,
     render,
     requests,
@@ -45,7 +46,21 @@ class Root(Shown):
 
 def build(context: Context) -> FastAPI:
     """The application; its paths begin with `/api`."""
-    modules = (hosts, history, related, enrolments, changes, domains, requests, tokens, keys, users, events, deny)
+    modules = (
+        hosts,
+        history,
+        related,
+        records,
+        enrolments,
+        changes,
+        domains,
+        requests,
+        tokens,
+        keys,
+        users,
+        events,
+        deny,
+    )
     routers = [
         _root(),
         status.router(context),

@@ -15,6 +15,7 @@ from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
+from ddnsd.registry.rrsets import RRsets
 from ddnsd.registry.status import Status
 from ddnsd.registry.zones import Zones
 from ddnsd.store.lookup import Lookups
@@ -45,3 +46,4 @@ class Context:
     denials: Denials
     status: Status
     related: RelatedNames
+    rrsets: RRsets

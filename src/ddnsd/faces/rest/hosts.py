@@ -2,7 +2,6 @@
 """`/api/hosts`: the machines that have a name."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -21,7 +20,7 @@ from ddnsd.registry import fields, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, NoHost
-from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.hosts import Expect, NewHost
 from ddnsd.registry.judging import NO_DOMAIN
 from ddnsd.store import listing, queries
 from ddnsd.store.listing import HostFilter, OwnedHost
@@ -117,7 +116,7 @@ def router(context: Context) -> APIRouter:
         if (new := names.fold(given.pop("fqdn", owned.host.fqdn))) != owned.host.fqdn:
             rename = new, await _usable(context, caller, new)
         edit = Edit(
-            await _values(context, given), caller.user, source, _expect(caller, Action.EDIT, if_match),
+            await _values(context, given), caller.user, source, expecting(caller, Action.EDIT, if_match),
             rename=rename, tls=_tls(request), oversight=caller.admin, author=by,
         )  # fmt: skip
         host = await context.edits.apply(owned.host, edit)
@@ -127,7 +126,7 @@ def router(context: Context) -> APIRouter:
     async def delete_host(caller: Changer, source: Source, fqdn: str, if_match: IfMatch = None) -> Response:
         """Remove a host and its records."""
         owned = await visible(context, caller, fqdn, Action.DELETE)
-        await context.hosts.unregister(owned.host, caller.user, source, _expect(caller, Action.DELETE, if_match))
+        await context.hosts.unregister(owned.host, caller.user, source, expecting(caller, Action.DELETE, if_match))
         return Response(status_code=204)
 
     @routes.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
@@ -180,7 +179,7 @@ async def visible(context: Context, caller: Caller, fqdn: str, action: Action) -
     return owned
 
 
-def _expect(caller: Caller, action: Action, if_match: str | None) -> Callable[[Host], None]:
+def expecting(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
     """What must hold of the host just before it is changed."""
 
     def expect(host: Host) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/hosts/{fqdn}/related`: names below a host whose AAAA follows the host's IPv6 prefix."""
 
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -9,13 +8,11 @@ from pydantic import Field
 
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
-from ddnsd.faces.rest.hosts import visible
+from ddnsd.faces.rest.hosts import expecting, visible
 from ddnsd.faces.rest.models import Body, Ipv6, Shown
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, problems, success
 from ddnsd.faces.rest.route import By, Changer, Reader, route_class
-from ddnsd.identity.access import Action, can
-from ddnsd.identity.caller import Caller
-from ddnsd.registry.errors import NoHost
+from ddnsd.identity.access import Action
 from ddnsd.store.rows import Host, Related
 from ddnsd.zones.records import records
 
@@ -55,25 +52,17 @@ def router(context: Context) -> APIRouter:
     async def put_related(caller: Changer, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
         """Have a label below the host follow the host's prefix."""
         host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        made = await context.related.put(host, label, body.interface_id, by, _expect(caller))
+        made = await context.related.put(host, label, body.interface_id, by, expecting(caller, Action.EDIT))
         return render.answer(_related((await visible(context, caller, fqdn, Action.LIST)).host, made))
 
     @routes.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
     async def delete_related(caller: Changer, by: By, fqdn: str, label: str) -> Response:
         """Remove a related name and its record."""
         host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        await context.related.remove(host, label, by, _expect(caller))
+        await context.related.remove(host, label, by, expecting(caller, Action.EDIT))
         return Response(status_code=204)
 
     return routes
-
-
-def _expect(caller: Caller) -> Callable[[Host], None]:
-    def expect(host: Host) -> None:
-        if not can(caller, Action.EDIT, host):
-            raise NoHost
-
-    return expect
 
 
 def _related(host: Host, name: Related) -> dict[str, Any]:

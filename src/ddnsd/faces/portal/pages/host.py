@@ -12,7 +12,7 @@ from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.standing import FLAGGED, standing
 from ddnsd.faces.portal.telling import told
-from ddnsd.faces.portal.visit import Visit, get, post
+from ddnsd.faces.portal.visit import UNCONFIRMED, Visit, get, post
 from ddnsd.faces.rest.render import Seen, host_tag
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action
@@ -76,19 +76,15 @@ def routes(portal: Portal) -> list[Route]:
             return await _form(visit, owned, visit.reasons(error.fields))
         except Unconfirmed:
             fqdn, kind = names.fold(visit.text("fqdn")), "warning"
-            said = _("Saved. The name server did not confirm it yet; we keep trying.")
+            said = f"{said} {_(UNCONFIRMED)}"
         return visit.redirect(f"/hosts/{fqdn}", said, kind)
 
     async def remove(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.DELETE)
-        said, kind = visit.gettext("%(name)s was removed.", name=owned.host.fqdn), "done"
-        try:
-            await portal.hosts.unregister(
-                owned.host, visit.caller.user, visit.source, reach.expecting(visit, Action.DELETE)
-            )
-        except Unconfirmed:
-            said, kind = visit.gettext("Removed. The name server did not confirm it yet; we keep trying."), "warning"
-        return visit.redirect("/", said, kind)
+        gone = portal.hosts.unregister(
+            owned.host, visit.caller.user, visit.source, reach.expecting(visit, Action.DELETE)
+        )  # fmt: skip
+        return await visit.saved(gone, "/", visit.gettext("%(name)s was removed.", name=owned.host.fqdn))
 
     async def new_secret(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.ROTATE)

@@ -8,7 +8,7 @@ from ddnsd.faces.portal import reach
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.identity.access import Action
-from ddnsd.registry.errors import Invalid, Unconfirmed
+from ddnsd.registry.errors import Invalid
 from ddnsd.zones.records import records
 
 UNSET: dict[str, str] = {}
@@ -22,28 +22,21 @@ def routes(portal: Portal) -> list[Route]:
 
     async def add(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.EDIT)
-        said, kind = visit.gettext("Saved."), "done"
+        made = portal.related.put(
+            owned.host, visit.text("label"), visit.text("interface_id"), visit.author,
+            reach.expecting(visit, Action.EDIT),
+        )  # fmt: skip
         try:
-            await portal.related.put(
-                owned.host, visit.text("label"), visit.text("interface_id"), visit.author,
-                reach.expecting(visit, Action.EDIT),
-            )  # fmt: skip
+            return await visit.saved(made, f"/hosts/{owned.host.fqdn}/related", visit.gettext("Saved."))
         except Invalid as error:
             return await _page(visit, visit.reasons(error.fields))
-        except Unconfirmed:
-            said = visit.gettext("Saved. The name server did not confirm it yet; we keep trying.")
-            kind = "warning"
-        return visit.redirect(f"/hosts/{owned.host.fqdn}/related", said, kind)
 
     async def remove(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.EDIT)
         label = visit.param("label")
-        said, kind = visit.gettext("%(name)s was removed.", name=f"{label}.{owned.host.fqdn}"), "done"
-        try:
-            await portal.related.remove(owned.host, label, visit.author, reach.expecting(visit, Action.EDIT))
-        except Unconfirmed:
-            said, kind = visit.gettext("Removed. The name server did not confirm it yet; we keep trying."), "warning"
-        return visit.redirect(f"/hosts/{owned.host.fqdn}/related", said, kind)
+        gone = portal.related.remove(owned.host, label, visit.author, reach.expecting(visit, Action.EDIT))
+        said = visit.gettext("%(name)s was removed.", name=f"{label}.{owned.host.fqdn}")
+        return await visit.saved(gone, f"/hosts/{owned.host.fqdn}/related", said)
 
     async def _page(visit: Visit, errors: dict[str, str] = UNSET) -> Response:
         owned = await reach.host(visit)

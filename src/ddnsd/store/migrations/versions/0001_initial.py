@@ -238,6 +238,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("claimed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("conflict", sa.String(length=255), nullable=True),
+        sa.Column("has_rrsets", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("stack", sa.String(length=63), nullable=True),
         sa.Column("labels", sa.Text(), server_default="{}", nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
@@ -282,6 +283,8 @@ def upgrade() -> None:
         sa.Column("fqdn", sa.String(length=253), nullable=False),
         sa.Column("ipv4", sa.String(length=15), nullable=True),
         sa.Column("ipv6", sa.String(length=39), nullable=True),
+        sa.Column("rtype", sa.String(length=10), nullable=True),
+        sa.Column("data", sa.Text(), nullable=True),
         sa.Column("exact", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("dirty_since", sa.BigInteger(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
@@ -318,3 +321,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("fqdn", name=op.f("uq_related_fqdn")),
     )
     op.create_index(op.f("ix_related_host_id"), "related", ["host_id"], unique=False)
+    op.create_table(
+        "rrsets",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("host_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("prefix", sa.String(length=253), nullable=False),
+        sa.Column("rtype", sa.String(length=10), nullable=False),
+        sa.Column("ttl", sa.Integer(), nullable=True),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("claimed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("conflict", sa.String(length=255), nullable=True),
+        sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_rrsets_host_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rrsets")),
+        sa.UniqueConstraint("host_id", "prefix", "rtype", name=op.f("uq_rrsets_host_id")),
+    )

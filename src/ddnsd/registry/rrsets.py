@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""RRsets beside a host's addresses: at its name, or at names of underscore labels below it (RFC 8552)."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from ddnsd.registry.edits import UNMANAGED
+from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
+from ddnsd.registry.hosts import Expect, confirmed, locked
+from ddnsd.store import edits, history, queries, rrsets
+from ddnsd.store.database import Store
+from ddnsd.store.history import SERVICE, Author
+from ddnsd.store.queries import Wish
+from ddnsd.store.rows import Host, RRset, name_below
+from ddnsd.zones import rdata
+from ddnsd.zones.errors import DnsError, HostGone
+from ddnsd.zones.fit import set_octets
+from ddnsd.zones.records import values_of
+from ddnsd.zones.writer import Writer
+
+APEX = "@"
+"""What callers call the host's own name."""
+
+AT_HOST_ALONE = frozenset({"CAA", "MX", "SSHFP"})
+"""Types that mean nothing at a name of underscore labels."""
+
+MOST = 16
+"""RRsets of a host, and values of an RRset."""
+
+LENGTH = 4096
+"""Characters of a value."""
+
+OCTETS = 24_000
+"""What all RRsets of a host may take in a message, whatever name it is given: a host is never divided."""
+
+LONGEST = "a" * 253
+
+TRIES = 4
+"""How often the zone is asked: what stands there may be ours since a moment ago, or leave as ours in a moment."""
+
+_LABEL = re.compile(r"_[a-z0-9](?:[a-z0-9-]{0,60}[a-z0-9])?")
+
+
+class NewRRset(NamedTuple):
+    """An RRset that is well-formed: `data` is canonical, `ttl` in seconds or None for the host's."""
+
+    prefix: str
+    rtype: str
+    ttl: int | None
+    data: str
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """In presentation format, sorted."""
+        return values_of(self.data)
+
+    def is_of(self, other: RRset) -> bool:
+        """Whether both stand at one place."""
+        return (self.prefix, self.rtype) == (other.prefix, other.rtype)
+
+    def equals(self, other: RRset) -> bool:
+        """Whether the other one is in the zone, or will be, as this one wants it."""
+        return self.is_of(other) and other.conflict is None and (self.ttl, self.data) == (other.ttl, other.data)
+
+
+class RRsets:
+    """Whether the caller may is decided before, and by `expect`, which is called with the host just before."""
+
+    def __init__(self, store: Store, writer: Writer) -> None:
+        self._store, self._writer = store, writer
+
+    async def of(self, host: Host) -> list[RRset]:
+        """The host's RRsets, sorted by name and type. Raises StoreDown."""
+        return await self._store.read(lambda c: _of(c, host))
+
+    async def put(
+        self, host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None, author: Author, expect: Expect
+    ) -> RRset:
+        """Have these values, in presentation format, be the RRset; acknowledged when this returns.
+
+        `name` is @, or underscore labels below the host; `ttl` is in seconds. Raises Invalid (fields name, type,
+        values, ttl), Taken, Blocked, NoHost, NoDomain (not available), NotPublished, StoreDown (nothing is changed),
+        Unconfirmed (kept, DNS follows).
+        """
+        new = parse(host, name, rtype, values, ttl)
+        if not any(new.equals(present) for present in await self.of(host)):
+            await self._try(host, new)
+        current, changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
+        if changed or not self._writer.holds(current):
+            await confirmed(self._writer.publish(current.domain_id, [host.id]))
+        made = next((one for one in await self.of(host) if new.is_of(one)), None)
+        if made is None:
+            raise NoHost  # removed meanwhile
+        if made.conflict is not None:
+            await self._store.transact(lambda c: _take_back(c, host, made))
+            raise Taken(values=f"Not available: {UNMANAGED}.")
+        return made
+
+    async def _try(self, host: Host, new: NewRRset) -> None:
+        fqdn = name_below(new.prefix, host.fqdn)
+        for _ in range(TRIES):
+            ours = await self._store.read(lambda c: _is_ours(c, host, new))
+            try:
+                free = await self._writer.takes(host.domain_id, fqdn, new.rtype, new.values, new=not ours)
+            except rdata.BadValue as error:
+                raise Invalid(values=f"The name server does not take these values: {error}.") from None
+            except (DnsError, HostGone) as error:
+                raise NotPublished(str(error)) from None
+            if free:
+                return
+        raise Taken(values=f"Not available: {UNMANAGED}.")
+
+    async def remove(self, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
+        """Remove the RRset. Raises NoHost where there is none, Blocked, StoreDown, Unconfirmed."""
+        await self._store.transact(lambda c: remove(c, host, name, rtype, author, expect))
+        await confirmed(self._writer.withdraw(host.domain_id))
+
+
+def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
+    """Raises Invalid, naming every field that is wrong."""
+    prefix, rtype = _prefix(name), rtype.strip().upper()
+    wrong: dict[str, str] = {}
+    if prefix and not all(_LABEL.fullmatch(label) for label in prefix.split(".")):
+        wrong["name"] = f"{name!r} is neither @ nor labels with an underscore each, such as _443._tcp."
+    elif len(name_below(prefix, host.fqdn)) > len(LONGEST):
+        wrong["name"] = "A full name has at most 253 characters."
+    elif prefix and rtype in AT_HOST_ALONE:
+        wrong["name"] = f"{rtype} records stand at the host's own name: @."
+    data = ""
+    if rtype not in rdata.EXAMPLES:
+        wrong["type"] = f"Choose one of {', '.join(rdata.EXAMPLES)}."
+    else:
+        try:
+            data = "\n".join(_values(rtype, values))
+        except Invalid as error:
+            wrong["values"] = str(error)
+    if wrong:
+        raise Invalid(**wrong)
+    return NewRRset(prefix, rtype, ttl, data)
+
+
+def _prefix(name: str) -> str:
+    folded = name.strip().lower() if name.isascii() else name
+    return "" if folded == APEX else folded
+
+
+def _values(rtype: str, texts: Sequence[str]) -> list[str]:
+    """Canonical, sorted, each once. Raises Invalid for `values`."""
+    if not 1 <= len(texts) <= MOST:
+        raise Invalid(values=f"Give 1 to {MOST} values.")
+    found: set[str] = set()
+    for text in texts:
+        if len(text) > LENGTH:
+            raise Invalid(values=f"A value has at most {LENGTH} characters.")
+        try:
+            found.add(rdata.canonical(rtype, text))
+        except rdata.RelativeName as error:
+            said = f"{error} is not a full name: end it with a dot, as in {error}."
+            raise Invalid(values=said) from None
+        except rdata.LongString:
+            said = 'A string has at most 255 octets; a longer text is several strings: "first" "second".'
+            raise Invalid(values=said) from None
+        except rdata.BadValue:
+            raise Invalid(values=f"{text!r} is no {rtype} value such as {rdata.EXAMPLES[rtype]}") from None
+    return sorted(found)
+
+
+def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
+    """Whether the RRset stands in the zone as ours, or is about to leave it."""
+    mine = any(new.is_of(present) and present.conflict is None for present in _of(connection, host))
+    return mine or rrsets.is_leaving(connection, name_below(new.prefix, host.fqdn), new.rtype)
+
+
+def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expect: Expect) -> tuple[Host, bool]:
+    """Write the RRset; the host, and whether it changed. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
+    current = locked(connection, host, expect)
+    present = _of(connection, current)
+    before = next((one for one in present if new.is_of(one)), None)
+    if before is not None and new.equals(before):
+        return current, False
+    if current.conflict is not None:
+        raise Taken(values=f"Not available: {current.conflict}.")
+    _check_room(current, new, [one for one in present if one is not before])
+    fqdn = name_below(new.prefix, current.fqdn)
+    values: dict[str, Any] = {"ttl": new.ttl, "data": new.data}
+    if before is None:
+        claimed = rrsets.claim(connection, current, fqdn, new.rtype, new.data)
+        rrsets.add(connection, current.id, prefix=new.prefix, rtype=new.rtype, claimed=claimed, **values)
+    else:
+        if before.conflict is not None:
+            values["claimed"] = False
+        if before.conflict is not None or not before.claimed:
+            rrsets.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
+        rrsets.change(connection, before.id, conflict=None, **values)
+    # not `wish_again`: the message claims the RRset, and who finds it under way must know that it may do so
+    wish = Wish(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
+    queries.write_wishes(connection, [wish], [])
+    _tell(connection, current, author, new, before and _shown(before.ttl, before.data), _shown(new.ttl, new.data))
+    return current, True
+
+
+def _check_room(host: Host, new: NewRRset, others: Sequence[RRset]) -> None:
+    if not host.domain_available:
+        raise NoDomain
+    if len(others) >= MOST:
+        raise Invalid(type=f"A host has at most {MOST} sets of records.")
+    all_values = [values_of(one.data) for one in others] + [new.values]
+    if sum(set_octets(LONGEST, values) for values in all_values) > OCTETS:
+        raise Invalid(values="The host's records are too many or too long together.")
+
+
+def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
+    """Delete the RRset and have it leave the zone. Raises NoHost, Blocked."""
+    current = locked(connection, host, expect)
+    place = _prefix(name), rtype.strip().upper()
+    found = next((one for one in _of(connection, current) if (one.prefix, one.rtype) == place), None)
+    if found is None:
+        raise NoHost
+    rrsets.remove(connection, found)
+    if current.conflict is None or current.claimed:
+        rrsets.leave(connection, current, [found])
+    _tell(connection, current, author, found, _shown(found.ttl, found.data), None)
+
+
+def _take_back(connection: Connection, host: Host, refused: RRset) -> None:
+    """The zone has another RRset there since a moment ago: it is as if ours had never been wanted."""
+    current = edits.locked_host(connection, host.fqdn)
+    if current is not None and refused in _of(connection, current):
+        rrsets.remove(connection, refused)
+        _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, UNMANAGED)
+
+
+def _of(connection: Connection, host: Host) -> list[RRset]:
+    return rrsets.of_host(connection, host.id)
+
+
+def _shown(ttl: int | None, data: str) -> dict[str, Any]:
+    return {"ttl": ttl, "values": values_of(data)}
+
+
+def _tell(
+    connection: Connection, host: Host, author: Author, place: NewRRset | RRset,
+    before: dict[str, Any] | None, after: dict[str, Any] | None, note: str | None = None,
+) -> None:  # fmt: skip
+    what = f"{place.prefix or APEX} {place.rtype}"
+    detail = f"{what}: {', '.join(after['values']) if after else 'removed'}"
+    queries.add_event(
+        connection, author.actor, "host.records", host.fqdn, author.source, detail, owner_id=host.owner_id
+    )
+    was, now = {"records": {what: before}}, {"records": {what: after}}
+    history.add(connection, [history.entry(host.id, host.owner_id, "edit", author, was, now, note)])

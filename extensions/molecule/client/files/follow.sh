@@ -13,6 +13,6 @@ for change in "$@"; do
 done
 until [ "$(dig +short +tries=1 +time=1 @ddns "$name" "$rtype")" = "$wanted" ]; do
   [ $(($(now) - begin)) -lt 200000 ] || exit 1
-  sleep 0.05
+  sleep 0.1
 done
 echo $(($(now) - begin))

@@ -167,6 +167,7 @@ def test_hung_name_server_at_registration(manager: Manager, service: Service, to
     assert "Error registering DNS entry late.dyn.example.org" in unheard["log"]
     assert "Read timed out" not in unheard["log"]
     assert "late" not in hosts(service, token)
+    assert service.dig(service.domain, "SOA"), "it answers again"
     for _ in range(2):
         (done,) = manager(("add", "late", service.domain, "192.0.2.14"))
         assert done["result"] is True, done["log"]

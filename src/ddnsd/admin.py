@@ -16,9 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import record, related, updates
-from ddnsd.registry.errors import Invalid, NoHost
+from ddnsd.registry.denials import Denials
+from ddnsd.registry.errors import NoHost
+from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.related import RelatedNames
 from ddnsd.settings import Settings
-from ddnsd.store import contacts, edits, history, migrate, queries, tables
+from ddnsd.store import contacts, history, migrate, queries, tables
 from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
@@ -105,15 +108,19 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
 
 
 async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:
-    """Add a related name. Raises NoHost, NoDomain, Invalid, Taken, Blocked, DnsError."""
+    """Add a related name, or change its interface id.
+
+    Raises NoHost, NoDomain, Invalid, Taken, Blocked, NotPublished (the name server cannot be asked), StoreDown.
+    """
     async with opened(settings.store_url) as store:
         host = await store.read(lambda c: _host(c, fqdn))
         new = related.parse(host, label, interface_id)
-        domain = await store.read(lambda c: queries.domain(c, host.domain))
-        assert domain is not None
-        leaving = await store.read(lambda c: edits.leaving(c, [new.fqdn]))
-        if not leaving and await check.in_use(domain, [new.fqdn]):
-            raise Invalid(label=f"{new.fqdn} stands in the zone already")
+        policy, writer = settings.policy(), _writer(store, settings)
+        await Denials(store, policy.deny).refresh()
+        try:
+            await RelatedNames(store, writer, Hosts(store, writer, policy)).check(host, new)
+        finally:
+            await writer.stop()
         await store.transact(lambda c: related.keep(c, host, new, SERVICE, lambda _: None))
 
 
@@ -150,7 +157,7 @@ async def reconcile(settings: Settings, *, repair: bool) -> tuple[list[Differenc
 async def _repair(
     store: "SqliteStore | PostgresStore", settings: Settings, found: dict[int, list[Difference]]
 ) -> None:  # fmt: skip
-    writer = Writer(store, Lookups(store), deadline=30.0, default_ttl=settings.ttl)
+    writer = _writer(store, settings)
     for differences in found.values():
         await zone_reconcile.repair(store, differences)
     await writer.start()
@@ -162,6 +169,10 @@ async def _repair(
         raise errors.Unreachable(str(error)) from None
     finally:
         await writer.stop()
+
+
+def _writer(store: "SqliteStore | PostgresStore", settings: Settings) -> Writer:
+    return Writer(store, Lookups(store), deadline=30.0, default_ttl=settings.ttl)
 
 
 async def examine(settings: Settings) -> list[tuple[str, str | None]]:

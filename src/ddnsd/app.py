@@ -30,8 +30,6 @@ from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.members import Members
-from ddnsd.registry.names import fold
-from ddnsd.registry.policy import Policy
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
 from ddnsd.registry.rrsets import RRsets
@@ -74,13 +72,7 @@ class Service:
         passwords = Passwords(
             self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
         )
-        policy = Policy(
-            denied=settings.denied,
-            private_addresses=settings.private_addresses,
-            loopback_peers=settings.allow_loopback_peers,
-            nochg_per_hour=settings.nochg_per_hour if settings.rules else None,
-            reserved=frozenset({_host_of(settings.base_url)}),
-        )
+        policy = settings.policy()
         self.denials = Denials(self.store, policy.deny)
         guard, provider_guard = (Guard(settings.signin_failures, enabled=settings.rules) for _ in range(2))
         members = Members(self.store, passwords=settings.local_accounts)
@@ -206,11 +198,6 @@ def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[
         "/readyz": probes.ready,
         "/metrics": probes.metrics,
     }
-
-
-def _host_of(url: str) -> str:
-    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    return fold(authority.partition(":")[0])
 
 
 async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None]) -> None:

@@ -20,6 +20,8 @@ from ddnsd.faces.http import UNIX
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.identity.sessions import Lifetime
 from ddnsd.registry.addresses import Network
+from ddnsd.registry.names import fold
+from ddnsd.registry.policy import Policy
 from ddnsd.zones.bind import Bind, ZoneOptions
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.zonefile import NameServer, zone_name
@@ -243,6 +245,21 @@ class Settings(BaseSettings):
     @property
     def denied(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(n) for n in self.address_deny)
+
+    def policy(self) -> Policy:
+        """The operator's rules; what the store denies is still to be read."""
+        return Policy(
+            denied=self.denied,
+            private_addresses=self.private_addresses,
+            loopback_peers=self.allow_loopback_peers,
+            nochg_per_hour=self.nochg_per_hour if self.rules else None,
+            reserved=frozenset({_host_of(self.base_url)}),
+        )
+
+
+def _host_of(url: str) -> str:
+    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return fold(authority.partition(":")[0])
 
 
 def load(**overrides: Any) -> Settings:

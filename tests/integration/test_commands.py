@@ -166,10 +166,34 @@ def test_related_names_follow_the_prefix(service: Service) -> None:
     assert answer.text == "good 203.0.113.5,2001:db8:2::"
     assert service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:2::7"]
     assert service.dig(fqdn, "AAAA") == ["2001:db8:2::1"]
-    assert "stands in the zone already" in failing(service, "related", "add", fqdn, "nas", "::8")
+    for _ in range(2):  # the second time nothing changes
+        service.cli("related", "add", fqdn, "nas", "::8")
+        wait_until(lambda: service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:2::8"], 5, "the other interface id")
     assert "not an interface id" in failing(service, "related", "add", fqdn, "x", "zzz")
     assert service.get("/nic/unregister", service.admin_token, params={"fqdn": fqdn}).status_code == 200
     assert service.dig(f"nas.{fqdn}", "AAAA") == []
+
+
+def test_related_names_are_none_that_nobody_may_have(service: Service) -> None:
+    fqdn = f"gateway.{service.domain}"
+    service.register("gateway", ip="2001:db8:1::1")
+    service.settings["DDNSD_PUBLIC_URL"] = f"https://portal.{fqdn}:8443"
+    denied = {"kind": "name", "value": "bad-*"}
+    assert service.request("POST", "/api/deny", service.admin_token, json=denied).status_code == 201
+    service.add_record("theirs.gateway", "A", "192.0.2.1")
+    try:
+        for label, reason in (
+            ("portal", "This name is reserved."),
+            ("bad-nas", "The operator of this service does not allow this name."),
+            ("theirs", "Not available: the name stands in the zone and is not ours."),
+            ("-x", "begins and ends with a letter or a digit"),
+            ("a.b", "more than a label"),
+        ):
+            assert reason in failing(service, "related", "add", "--", fqdn, label, "::7")
+    finally:
+        del service.settings["DDNSD_PUBLIC_URL"]
+    service.cli("related", "add", fqdn, "portal", "::7")
+    wait_until(lambda: service.dig(f"portal.{fqdn}", "AAAA") == ["2001:db8:1::7"], 5, "a name that is not reserved")
 
 
 def test_reconcile_reports_and_repairs(service: Service) -> None:

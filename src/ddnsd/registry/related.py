@@ -48,10 +48,7 @@ class RelatedNames:
         StoreDown (nothing is changed), Unconfirmed (kept, DNS follows).
         """
         new = parse(host, label, interface_id)
-        if all(name.fqdn != new.fqdn for name in await self.of(host)):
-            await self._check_name(host, new)
-        if not await self._store.read(lambda c: is_ours(c, host, new)):
-            await self._check_unused(host, new)
+        await self.check(host, new)
         try:
             changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
         except IntegrityError:
@@ -62,6 +59,13 @@ class RelatedNames:
             if name.fqdn == new.fqdn:
                 return name
         raise NoHost
+
+    async def check(self, host: Host, new: NewRelated) -> None:
+        """Whether the host has the name, or may have it. Raises Invalid, Taken, NoHost, NotPublished, StoreDown."""
+        if all(name.fqdn != new.fqdn for name in await self.of(host)):
+            await self._check_name(host, new)
+        if not await self._store.read(lambda c: is_ours(c, host, new)):
+            await self._check_unused(host, new)
 
     async def _check_name(self, host: Host, new: NewRelated) -> None:
         domain = await self._store.read(lambda c: queries.domain(c, host.domain))

@@ -17,6 +17,7 @@ import click
 from sqlalchemy import Connection
 
 from ddnsd import admin, housekeeping, settings, systemd
+from ddnsd.cli_deny import deny
 from ddnsd.cli_domains import domain
 from ddnsd.identity import secrets
 from ddnsd.registry import accounts, members
@@ -276,10 +277,11 @@ def key_add(user_name: str, hosts: tuple[str, ...], name: str) -> None:
     click.echo(f"{login}:{secret}")
 
 
-# ---- domains and hosts
+# ---- domains, deny lists and hosts
 
 
 main.add_command(domain)
+main.add_command(deny)
 
 
 @main.group()

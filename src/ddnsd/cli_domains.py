@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -133,7 +133,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
     elif found:
-        click.echo(_table([_row(item) for item in found]))
+        click.echo(table([HEAD, *map(_row, found)]))
 
 
 HEAD = ("NAME", "OWNER", "ACCESS", "PRIMARY", "TTL", "DNSSEC", "HOSTS", "COMMENT")
@@ -146,7 +146,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
     return item["name"], item["owner"], access, primary, ttl, policy, str(item["hosts"]), comment
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
-    lines = [HEAD, *rows]
+def table(lines: Sequence[tuple[str, ...]]) -> str:
+    """Lines in columns, without blanks at their ends."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

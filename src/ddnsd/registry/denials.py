@@ -22,6 +22,7 @@ KINDS = ("network", "agent", "name")
 WIDEST = {4: 8, 6: 16}
 """Shortest prefixes: what is wider is a slip."""
 
+_COMMENT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,255}")
 _NAME = re.compile(r"(?=.*[a-z0-9])[a-z0-9.*-]{1,253}")
 STARS = 4
 
@@ -36,29 +37,13 @@ class Denials:
 
     async def add(self, kind: str, value: str, comment: str | None, *, actor: str, source: str | None) -> Denial:
         """Deny a network, a user agent or a name; in force here when this returns. Raises Invalid, Taken, StoreDown."""
-        canonical = _canonical(kind, value)
-
-        def work(connection: Connection) -> Denial:
-            if denials.has(connection, kind, canonical):
-                raise Taken(value=f"{canonical} is denied already")
-            made = denials.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
-            queries.add_event(connection, actor, "deny.add", canonical, source, f"{kind}: {comment or ''}".rstrip(": "))
-            return made
-
-        made = await self._store.transact(work)
+        made = await self._store.transact(lambda c: add(c, kind, value, comment, actor=actor, source=source))
         await self.refresh()
         return made
 
     async def remove(self, denial_id: int, *, actor: str, source: str | None) -> None:
         """Deny it no more. Raises NoDenial, StoreDown."""
-
-        def work(connection: Connection) -> None:
-            found = denials.find(connection, denial_id)
-            if found is None or not denials.remove(connection, denial_id):
-                raise NoDenial
-            queries.add_event(connection, actor, "deny.remove", found.value, source, found.kind)
-
-        await self._store.transact(work)
+        await self._store.transact(lambda c: remove(c, denials.find(c, denial_id), actor=actor, source=source))
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -68,6 +53,35 @@ class Denials:
             if found != self._held:
                 await asyncio.to_thread(_use, self._current, found)  # thousands of networks take their time
                 self._held = found
+
+
+def add(
+    connection: Connection, kind: str, value: str, comment: str | None, *, actor: str, source: str | None = None
+) -> Denial:  # fmt: skip
+    """Deny a network, a user agent or a name; processes follow. Raises Invalid, Taken."""
+    canonical = _canonical(kind, value)
+    if comment is not None and not _COMMENT.fullmatch(comment):
+        raise Invalid(comment="Enter at most 255 characters, on one line.")
+    if denials.named(connection, kind, canonical):
+        raise Taken(value=f"{canonical} is denied already")
+    made = denials.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
+    queries.add_event(connection, actor, "deny.add", canonical, source, f"{kind}: {comment or ''}".rstrip(": "))
+    return made
+
+
+def named(connection: Connection, kind: str, value: str) -> Denial:
+    """What is denied so. Raises Invalid, NoDenial."""
+    canonical = _canonical(kind, value)
+    if found := denials.named(connection, kind, canonical):
+        return found
+    raise NoDenial(f"{canonical} is not denied")
+
+
+def remove(connection: Connection, found: Denial | None, *, actor: str, source: str | None = None) -> None:
+    """Deny it no more; processes follow. Raises NoDenial."""
+    if found is None or not denials.remove(connection, found.id):
+        raise NoDenial
+    queries.add_event(connection, actor, "deny.remove", found.value, source, found.kind)
 
 
 def _use(current: DenyList, found: Iterable[Denial]) -> None:

@@ -5,7 +5,7 @@ RegistryError
   InvalidAddress      an address that does not parse or that no host may have
   DeniedAddress       an address on the operator's deny list
   NoRequest           unknown, or not the caller's
-  NoDenial            nothing of that id is denied
+  NoDenial            nothing of that id or value is denied
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
@@ -41,7 +41,7 @@ class NoRequest(RegistryError):
 
 
 class NoDenial(RegistryError):
-    """nothing of that id is denied"""
+    """nothing of that id or value is denied"""
 
 
 class NoDomain(RegistryError):

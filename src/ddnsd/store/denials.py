@@ -43,9 +43,10 @@ def find(connection: Connection, denial_id: int) -> Denial | None:
     return Denial._make(row) if row else None
 
 
-def has(connection: Connection, kind: str, value: str) -> bool:
-    """Whether that is denied."""
-    return connection.scalar(select(denials.c.id).where(denials.c.kind == kind, denials.c.value == value)) is not None
+def named(connection: Connection, kind: str, value: str) -> Denial | None:
+    """The one of that kind and value."""
+    row = connection.execute(_DENIAL.where(denials.c.kind == kind, denials.c.value == value)).first()
+    return Denial._make(row) if row else None
 
 
 def add(connection: Connection, **values: Any) -> Denial:

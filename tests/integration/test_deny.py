@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd deny …` beside a running service."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from parts.ports import wait_until
+from parts.service import Service, dev
+
+
+@pytest.fixture(scope="module")
+def service(
+    tmp_path_factory: pytest.TempPathFactory, store_settings: Callable[[], dict[str, str]]
+) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("deny") / "service", **store_settings()) as running:
+        yield running
+
+
+def said(service: Service, *args: str) -> str:
+    return service.cli("deny", *args).stdout
+
+
+def failing(service: Service, *args: str, code: int = 1) -> str:
+    """What a command says that must fail, on standard error and without a traceback."""
+    result = service.cli("deny", *args, check=False)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_running_service_follows(service: Service) -> None:
+    secret, fqdn = service.register("box", ip="192.0.2.1"), f"box.{service.domain}"
+
+    def update(agent: str = "test/1") -> str:
+        params, headers = {"myip": "192.0.2.1"}, {"User-Agent": agent}
+        return service.get("/nic/update", auth=(fqdn, secret), params=params, headers=headers).text
+
+    def register() -> int:
+        return service.get(
+            "/nic/register", service.admin_token, params={"fqdn": f"my-shop.{service.domain}"}
+        ).status_code
+
+    assert said(service, "add", "agent", "Wild-Box/") == "denied agent wild-box/\n"
+    assert said(service, "add", "name", "*Shop") == "denied name *shop\n"
+    wait_until(lambda: update("Wild-Box/7") == "badagent", 10, "the user agent denied")
+    assert register() == 400
+    assert said(service, "delete", "agent", "wild-box/") == "deleted agent wild-box/\n"
+    assert said(service, "delete", "name", "*shop") == "deleted name *shop\n"
+    wait_until(lambda: update("Wild-Box/7") == "nochg 192.0.2.1", 10, "the user agent accepted")
+    assert register() == 200
+    said(service, "add", "network", "192.0.2.1")
+    wait_until(lambda: update() == "abuse", 10, "the network denied")
+    said(service, "delete", "network", "192.0.2.1/32")
+    events = service.request("GET", "/api/events?object=192.0.2.1/32", service.admin_token).json()["items"]
+    assert [(event["action"], event["actor"]) for event in events] == [("deny.remove", "ddnsd"), ("deny.add", "ddnsd")]
+
+
+def test_again_and_again(service: Service) -> None:
+    add = ("add", "network", "203.0.113.77/25", "--comment", "abuse, ticket 7")
+    assert said(service, *add) == "denied network 203.0.113.0/25\n"
+    assert "203.0.113.0/25 is denied already" in failing(service, *add)
+    assert said(service, *add, "--exist-ok") == ""
+    delete = ("delete", "network", "203.0.113.0/25")
+    assert said(service, *delete) == "deleted network 203.0.113.0/25\n"
+    assert "203.0.113.0/25 is not denied" in failing(service, *delete)
+    assert said(service, *delete, "--exist-ok") == ""
+
+
+def test_list(service: Service) -> None:
+    assert (said(service, "list"), json.loads(said(service, "list", "--json"))) == ("", [])
+    said(service, "add", "network", "2001:db8:bad::/48")
+    said(service, "add", "agent", "evil", "--comment", "too fast")
+    assert said(service, "list").splitlines() == [
+        "KIND     VALUE              BY     COMMENT",
+        "agent    evil               ddnsd  too fast",
+        "network  2001:db8:bad::/48  ddnsd  -",
+    ]
+    agent, network = json.loads(said(service, "list", "--json"))
+    known = service.request("GET", "/api/deny?kind=agent", service.admin_token).json()["items"][0]
+    assert agent.items() < (known | {"created": agent["created"]}).items()
+    assert agent["created"][:19] == known["created"][:19]
+    assert (network["kind"], network["comment"]) == ("network", None)
+    for item in (agent, network):
+        said(service, "delete", item["kind"], item["value"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [("network", "0.0.0.0/0", "too much"), ("network", "here", "not an address or a network"),
+     ("network", "", "not an address or a network"), ("agent", "ab", "3 to 120"), ("agent", "a\tbc", "3 to 120"),
+     ("name", "*", "a label or a full name"), ("name", "[a-z]", "a label or a full name")],
+)  # fmt: skip
+def test_slips(service: Service, kind: str, value: str, reason: str) -> None:
+    for command in ("add", "delete"):
+        assert reason in failing(service, command, kind, value)
+    assert said(service, "list") == ""
+
+
+def test_more_slips(service: Service) -> None:
+    assert "'address' is not one of" in failing(service, "add", "address", "192.0.2.1", code=2)
+    for comment in ("x" * 256, "two\nlines", "\x1b[2J"):
+        assert "at most 255 characters" in failing(service, "add", "name", "x", "--comment", comment)
+    assert said(service, "list") == ""

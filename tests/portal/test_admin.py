@@ -104,6 +104,26 @@ def test_a_page_of_before_undoes_no_decision_of_since(service: Service, admin: B
     assert service.get(path, service.admin_token).json()["active"] is False
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_groups_that_somebody_else_gave_meanwhile_are_kept(
+    service: Service, admin: Browser, new_user: NewUser, own: bool
+) -> None:
+    name = "admin" if own else new_user()[0]
+    save = f"/admin/user/save/{name}"
+    mine, theirs = (admin.open(f"/admin/user/{name}") for _ in range(2))
+    assert "Saved." in admin.send(theirs, save, groups="vo.example.org").text
+    stale = admin.send(mine, save, groups="vo.example.com")
+    assert stale.status == 409
+    assert "It has been changed meanwhile." in stale.text
+    assert service.cli("user", "groups", name).stdout == "vo.example.org\n"
+    mine = admin.open(f"/admin/user/{name}")
+    service.cli("user", "groups", name, "--add", "vo.example.net")
+    assert admin.send(mine, save, groups="").status == 409
+    for _ in range(2):  # the second time nothing changes
+        assert "Saved." in admin.send(admin.open(f"/admin/user/{name}"), save, groups="").text
+    assert service.cli("user", "groups", name).stdout == ""
+
+
 def test_tokens_of_others_are_revoked_on_their_users_page_alone(
     service: Service, admin: Browser, new_user: NewUser
 ) -> None:

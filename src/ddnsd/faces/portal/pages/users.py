@@ -3,6 +3,7 @@
 
 from urllib.parse import quote
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -65,23 +66,25 @@ def routes(portal: Portal) -> list[Route]:
         return visit.render(
             "admin/user.html", 422 if errors else 200, user=user, values=values, errors=errors, tokens=tokens,
             identities=identities, claimed=[group for group in every if group not in given], password=account,
-            sessions=await portal.sessions.list(user.id), myself=user.id == visit.caller.user_id, tag=user_tag(user),
+            sessions=await portal.sessions.list(user.id), myself=user.id == visit.caller.user_id,
+            tag=user_tag(user, given),
         )  # fmt: skip
 
     async def save(visit: Visit) -> Response:
         user = await find(visit)
-        wanted = {name: visit.checked(name) for name in ("admin", "active")}
+        myself = user.id == visit.caller.user_id
+        wanted = {} if myself else {name: visit.checked(name) for name in ("admin", "active")}
         groups = frozenset(line.strip() for line in visit.text("groups").splitlines() if line.strip())
 
-        def expect(found: User) -> None:
-            if visit.form.get("tag") not in (None, user_tag(found)):
-                raise Stale
+        def work(connection: Connection) -> None:
+            def expect(found: User) -> None:
+                given = stored.groups_of(connection, found.id, given=True)
+                if visit.form.get("tag") not in (None, user_tag(found, given)):
+                    raise Stale
 
-        def work(connection):  # type: ignore[no-untyped-def]
-            if user.id != visit.caller.user_id:
-                accounts.set_user(
-                    connection, user.name, wanted, actor=visit.caller.user, source=visit.source, expect=expect
-                )
+            accounts.set_user(
+                connection, user.name, wanted, actor=visit.caller.user, source=visit.source, expect=expect
+            )
             members.set_groups(connection, user.name, groups, actor=visit.caller.user, source=visit.source)
 
         try:

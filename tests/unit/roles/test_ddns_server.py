@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role's variables: what is documented is what there is."""
+"""The role's variables: what is documented is what there is, and what the service is told."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from parts.ansible import Ansible
+
+from ddnsd import settings
 
 ROOT = Path(__file__).parents[3]
 ROLE = ROOT / "roles" / "ddns_server"
@@ -46,3 +51,36 @@ def test_the_page_is_what_the_generator_prints() -> None:
         [sys.executable, ROOT / "scripts" / "role-docs", "ddns_server"], capture_output=True, text=True, check=True
     ).stdout
     assert (ROOT / "docs" / "roles" / "ddns_server.md").read_text() == printed
+
+
+FOLLOWED = ["192.0.2.54:53", "198.51.100.54:53"]
+
+
+@pytest.mark.parametrize(
+    ("inventory", "machine", "variables", "followed"),
+    [
+        ("fleet.yml", "web1.example.org", {}, FOLLOWED),
+        ("fleet.yml", "hidden.example.org", {}, FOLLOWED),
+        ("fleet.yml", "web1.example.org", {"ddns_server_secondaries": ["2001:db8::54"]}, ["[2001:db8::54]:53"]),
+        (
+            "fleet.yml",
+            "web1.example.org",
+            {"ddns_server_settings": {"secondaries": ["192.0.2.99:5353"]}},
+            ["192.0.2.99:5353"],
+        ),
+        ("fleet.yml", "web1.example.org", {"ddns_server_settings": {"secondaries": []}}, []),
+        ("one-machine.yml", "ddns.example.org", {}, []),
+    ],
+)
+def test_the_service_is_told_of_the_secondaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str, machine: str, variables: dict[str, Any],
+    followed: list[str],
+) -> None:  # fmt: skip
+    file, hosts = tmp_path / "ddnsd.toml", ROOT / "examples" / "inventory" / inventory
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    known = [f"@{ROLE}/{part}/main.yml" for part in ("defaults", "vars")]
+    given = [argument for text in (*known, json.dumps(here | variables)) for argument in ("-e", text)]
+    template = f"src={ROLE}/templates/ddnsd.toml.j2 dest={file}"
+    Ansible(tmp_path).run("ansible", machine, "-i", str(hosts), "-m", "template", "-a", template, *given)
+    monkeypatch.setenv("DDNSD_CONFIG", str(file))
+    assert [str(endpoint) for endpoint in settings.load().followers] == followed

@@ -42,7 +42,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except EXPECTED as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(str(error) or error.__doc__ or type(error).__name__) from None
 
 
 @click.group(cls=_Group)

@@ -51,7 +51,7 @@ def add(kind: str, value: str, comment: str | None, exist_ok: bool) -> None:
 @KIND
 @click.argument("value")
 @click.option("--exist-ok", is_flag=True, help="Where it is not denied, that is fine.")
-def delete(kind: str, value: str, exist_ok: bool) -> None:
+def remove(kind: str, value: str, exist_ok: bool) -> None:
     """Deny it no more; a host that was blocked stays so."""
 
     def work(connection: Connection) -> Denial:
@@ -65,7 +65,7 @@ def delete(kind: str, value: str, exist_ok: bool) -> None:
         if not exist_ok:
             raise
     else:
-        click.echo(f"deleted {kind} {gone.value}")
+        click.echo(f"removed {kind} {gone.value}")
 
 
 @deny.command(name="list")

@@ -193,6 +193,9 @@ def test_related_names_are_none_that_nobody_may_have(service: Service) -> None:
     finally:
         del service.settings["DDNSD_PUBLIC_URL"]
     service.cli("related", "add", fqdn, "portal", "::7")
+    service.cli("domain", "set", service.domain, "--unavailable")
+    assert "Error: no such domain" in failing(service, "related", "add", "--", fqdn, "late", "::7")
+    service.cli("domain", "set", service.domain, "--available")
     wait_until(lambda: service.dig(f"portal.{fqdn}", "AAAA") == ["2001:db8:1::7"], 5, "a name that is not reserved")
 
 

@@ -45,13 +45,13 @@ def test_a_running_service_follows(service: Service) -> None:
     assert said(service, "add", "name", "*Shop") == "denied name *shop\n"
     wait_until(lambda: update("Wild-Box/7") == "badagent", 10, "the user agent denied")
     assert register() == 400
-    assert said(service, "delete", "agent", "wild-box/") == "deleted agent wild-box/\n"
-    assert said(service, "delete", "name", "*shop") == "deleted name *shop\n"
+    assert said(service, "remove", "agent", "wild-box/") == "removed agent wild-box/\n"
+    assert said(service, "remove", "name", "*shop") == "removed name *shop\n"
     wait_until(lambda: update("Wild-Box/7") == "nochg 192.0.2.1", 10, "the user agent accepted")
     assert register() == 200
     said(service, "add", "network", "192.0.2.1")
     wait_until(lambda: update() == "abuse", 10, "the network denied")
-    said(service, "delete", "network", "192.0.2.1/32")
+    said(service, "remove", "network", "192.0.2.1/32")
     events = service.request("GET", "/api/events?object=192.0.2.1/32", service.admin_token).json()["items"]
     assert [(event["action"], event["actor"]) for event in events] == [("deny.remove", "ddnsd"), ("deny.add", "ddnsd")]
 
@@ -61,10 +61,10 @@ def test_again_and_again(service: Service) -> None:
     assert said(service, *add) == "denied network 203.0.113.0/25\n"
     assert "203.0.113.0/25 is denied already" in failing(service, *add)
     assert said(service, *add, "--exist-ok") == ""
-    delete = ("delete", "network", "203.0.113.0/25")
-    assert said(service, *delete) == "deleted network 203.0.113.0/25\n"
-    assert "203.0.113.0/25 is not denied" in failing(service, *delete)
-    assert said(service, *delete, "--exist-ok") == ""
+    remove = ("remove", "network", "203.0.113.0/25")
+    assert said(service, *remove) == "removed network 203.0.113.0/25\n"
+    assert "203.0.113.0/25 is not denied" in failing(service, *remove)
+    assert said(service, *remove, "--exist-ok") == ""
 
 
 def test_list(service: Service) -> None:
@@ -82,7 +82,7 @@ def test_list(service: Service) -> None:
     assert agent["created"][:19] == known["created"][:19]
     assert (network["kind"], network["comment"]) == ("network", None)
     for item in (agent, network):
-        said(service, "delete", item["kind"], item["value"])
+        said(service, "remove", item["kind"], item["value"])
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_list(service: Service) -> None:
      ("name", "*", "a label or a full name"), ("name", "[a-z]", "a label or a full name")],
 )  # fmt: skip
 def test_slips(service: Service, kind: str, value: str, reason: str) -> None:
-    for command in ("add", "delete"):
+    for command in ("add", "remove"):
         assert reason in failing(service, command, kind, value)
     assert said(service, "list") == ""
 

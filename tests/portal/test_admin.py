@@ -152,6 +152,7 @@ def test_who_owns_something_is_not_removed(service: Service, admin: Browser, new
     page = admin.send(admin.open(f"/admin/user/{name}"), f"/admin/user/remove/{name}")
     assert page.status == 422
     assert "owns hosts or domains" in page.text
+    assert page.form(f"/admin/user/save/{name}").values["active"] == "on", "what the user is stays filled in"
 
 
 # ---- hosts, deny lists, events

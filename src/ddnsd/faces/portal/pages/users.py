@@ -51,7 +51,7 @@ def routes(portal: Portal) -> list[Route]:
     async def show(visit: Visit) -> Response:
         return await form(visit, await find(visit), {})
 
-    async def form(visit: Visit, user: User, errors: dict[str, str]) -> Response:
+    async def form(visit: Visit, user: User, errors: dict[str, str], *, typed: bool = False) -> Response:
         given, every, identities, tokens, account = await portal.store.read(
             lambda c: (
                 stored.groups_of(c, user.id, given=True), stored.groups_of(c, user.id),
@@ -60,7 +60,7 @@ def routes(portal: Portal) -> list[Route]:
             )
         )  # fmt: skip
         values = {"admin": user.admin, "active": user.active, "groups": "\n".join(given)}
-        if errors:
+        if typed:
             boxes = {name: visit.checked(name) for name in ("admin", "active")}
             values = boxes | {"groups": visit.form.get("groups", "")}
         return visit.render(
@@ -90,7 +90,7 @@ def routes(portal: Portal) -> list[Route]:
         try:
             await portal.store.transact(work)
         except Invalid as error:
-            return await form(visit, user, visit.reasons(error.fields))
+            return await form(visit, user, visit.reasons(error.fields), typed=True)
         return visit.redirect(_path(user.name), visit.gettext("Saved."))
 
     async def end_sessions(visit: Visit) -> Response:

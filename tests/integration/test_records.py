@@ -215,3 +215,15 @@ async def test_what_is_sent_to_another_zone_is_remembered_there(service: Service
     assert {name: [r.data for r in removals] for name, removals in found.items()} == {
         service.domain: [], "lab.example.org": ['"mine"']
     }  # fmt: skip
+
+
+async def test_more_was_tried_than_a_message_holds(service: Service) -> None:
+    for digit in "123456":
+        assert put(service, *(f'"{n} ' + '" "'.join([digit * 250] * 15) + '"' for n in range(4))).status_code == 200
+        assert delete(service).status_code == 204
+    await _put_without_an_answer(service, Mode.LOST_ANSWER, "one")
+    wait_until(lambda: put(service, "one").status_code == 200, 10, "accepted")
+    assert agrees(service)
+    secret = service.register("b", ip="192.0.2.1")
+    update = service.get("/nic/update", auth=("b.dyn.example.org", secret), params={"myip": "192.0.2.2"})
+    assert update.text == "good 192.0.2.2"

@@ -26,6 +26,12 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
+def held(server: NameServer, zone: str, key: TsigKey) -> set[str]:
+    """The names that the zone holds, relative to it."""
+    answers = dns.query.xfr(server.host, zone, port=server.port, keyring=key.to_dnspython(), timeout=3)
+    return {rrset.name.to_text() for message in answers for rrset in message.answer}
+
+
 def dig(server: NameServer, name: str, rtype: str = "A") -> list[str]:
     query = dns.message.make_query(name, rtype)
     answer = dns.query.udp(query, server.host, port=server.port, timeout=3)
@@ -72,3 +78,26 @@ def test_a_host_lives_there(service: Service, tmp_path: Path, start: Start) -> N
             assert service.get("/nic/unregister", service.admin_token, params=params).status_code == 200
         assert dig(server, f"a.{zone}") == dig(server, f"any.a.{zone}") == dig(server, f"h1.{zone}") == []
         wait_until(lambda: service.get("/readyz").json()["zones"].get(zone) == "ok", 10, "the zone is looked at")
+
+
+@pytest.mark.parametrize("start", [knot, powerdns], ids=lambda f: f.__name__)
+def test_records_live_there_and_no_trial_stays(service: Service, tmp_path: Path, start: Start) -> None:
+    zone = f"{start.__name__}.example.net"  # type: ignore[attr-defined]
+    key = TsigKey.generate(f"{zone}.key", ALGORITHMS[start.__name__])  # type: ignore[attr-defined]
+    (tmp_path / "key").write_text(key.to_text())
+    with start(tmp_path / "server", zone, key) as server:
+        where = ["--primary", f"{server.host}:{server.port}", "--key-file", str(tmp_path / "key")]
+        service.cli("domain", "add", zone, "--owner", "admin", *where)
+        service.register(f"a.{zone}", ip="192.0.2.1")
+
+        def put(place: str, *values: str) -> int:
+            path = f"/api/hosts/a.{zone}/records/{place}"
+            return service.request("PUT", path, service.admin_token, json={"values": values}).status_code
+
+        assert [put("_x/TXT", "one"), put("_x/TXT", "two", "one"), put("@/MX", "10 mail.")] == [200] * 3
+        assert dig(server, f"_x.a.{zone}", "TXT") == ['"one"', '"two"']
+        assert held(server, zone, key) == {"@", "a", "_x.a"}
+        path = f"/api/hosts/a.{zone}/records/_x/TXT"
+        assert service.request("DELETE", path, service.admin_token).status_code == 204
+        assert held(server, zone, key) == {"@", "a"}
+        assert service.cli("reconcile", "--check").returncode == 0

@@ -15,7 +15,7 @@ from parts.service import Service, dev
 
 from ddnsd.registry.errors import Taken, Unconfirmed
 from ddnsd.registry.rrsets import RRsets
-from ddnsd.store import queries
+from ddnsd.store import departures, queries
 from ddnsd.store.database import open_store
 from ddnsd.store.history import Author
 from ddnsd.store.lookup import Lookups
@@ -197,3 +197,33 @@ def test_nothing_is_left_of_a_host_that_goes_while_the_name_server_hangs(service
     wait_until(lambda: service.cli("reconcile", "--check", check=False).returncode == 0, 10, "agreement")
     service.register("a", ip="192.0.2.1")
     assert stored(service) == {}
+
+
+async def test_what_is_sent_to_another_zone_is_remembered_there(service: Service) -> None:
+    service.cli("domain", "add", "lab.example.org", "--owner", "admin")
+    assert put(service, "mine").status_code == 200
+    body = {"fqdn": "a.lab.example.org"}
+    assert service.request("PATCH", f"/api/hosts/{NAME}", service.admin_token, json=body).status_code == 200
+    assert service.dig("_x.a.lab.example.org", "TXT") == ['"mine"']
+    store = open_store(service.settings.get("DDNSD_DATABASE_URL", f"sqlite:///{service.dir}/ddnsd.db"))
+    domains = {domain.name: domain.id for domain in await store.read(queries.all_domains)}
+    found = {
+        name: await store.read(lambda c, i=number: departures.former_values(c, i, ["_x.a.lab.example.org"]))  # type: ignore[misc]
+        for name, number in domains.items()
+    }
+    await store.close()
+    assert {name: [r.data for r in removals] for name, removals in found.items()} == {
+        service.domain: [], "lab.example.org": ['"mine"']
+    }  # fmt: skip
+
+
+async def test_more_was_tried_than_a_message_holds(service: Service) -> None:
+    for digit in "123456":
+        assert put(service, *(f'"{n} ' + '" "'.join([digit * 250] * 15) + '"' for n in range(4))).status_code == 200
+        assert delete(service).status_code == 204
+    await _put_without_an_answer(service, Mode.LOST_ANSWER, "one")
+    wait_until(lambda: put(service, "one").status_code == 200, 10, "accepted")
+    assert agrees(service)
+    secret = service.register("b", ip="192.0.2.1")
+    update = service.get("/nic/update", auth=("b.dyn.example.org", secret), params={"myip": "192.0.2.2"})
+    assert update.text == "good 192.0.2.2"

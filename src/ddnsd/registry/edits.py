@@ -197,7 +197,7 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> fro
         leaving = records(host, _related(connection, host))
         if host.conflict is None or host.claimed:
             rrsets.leave(connection, host, _rrsets(connection, host))
-        rrsets.arrive(connection, [host._replace(fqdn=values["fqdn"])])
+        rrsets.arrive(connection, [host._replace(fqdn=values["fqdn"], domain_id=values["domain_id"])])
         edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
     elif host.wildcard and not values.get("wildcard", True):
         leaving = [n for n in records(host) if n.fqdn != host.fqdn]
@@ -238,7 +238,7 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
     queries.write_wishes(connection, [Wish(old.id, values)], [])
     edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
-    rrsets.arrive(connection, [current._replace(fqdn=old.fqdn)])
+    rrsets.arrive(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     record.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)

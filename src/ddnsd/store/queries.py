@@ -267,6 +267,13 @@ def _lock(connection: Connection, host_ids: set[int]) -> None:
         connection.execute(query.order_by(hosts.c.id).with_for_update(key_share=True), {"ids": sorted(host_ids)})
 
 
+def names_locked(connection: Connection, host_ids: set[int]) -> dict[int, str]:
+    """The names of hosts by id, which nobody changes until the transaction ends."""
+    _lock(connection, host_ids)
+    found = connection.execute(select(hosts.c.id, hosts.c.fqdn).where(hosts.c.id.in_(host_ids)))
+    return {row.id: row.fqdn for row in found}
+
+
 def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     """Keep the addresses of hosts that are about to change while a message that was given up may still claim them.
 

@@ -25,6 +25,13 @@ def of_host(connection: Connection, host_id: int) -> list[RRset]:
     return _by_host(connection, RRSET.where(rrsets.c.host_id == host_id)).get(host_id, [])
 
 
+def below(connection: Connection, host_ids: Iterable[int]) -> list[RRset]:
+    """The RRsets of all these hosts."""
+    return [
+        RRset._make(row) for row in connection.execute(RRSET.where(among(connection, rrsets.c.host_id, list(host_ids))))
+    ]
+
+
 def of_domain(connection: Connection, domain_id: int) -> dict[int, list[RRset]]:
     """Likewise, of a whole domain."""
     return _by_host(connection, RRSET.join(hosts).where(hosts.c.domain_id == domain_id))

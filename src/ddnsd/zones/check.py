@@ -16,13 +16,18 @@ SECONDS = 5.0
 
 
 async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
-    """Add and remove an address in one message, so that nothing changes. Raises DnsError with what is wrong."""
-    await _ask(primary, _probe(zone).to_wire(key), zone)
+    """Add and remove an address, so that nothing changes. Raises DnsError with what is wrong."""
+    await _try_address(zone, primary, key)
 
 
-def _probe(zone: str) -> Update:
+async def _try_address(
+    zone: str, primary: str, key: TsigKey, connection: Primary | None = None, seconds: float = SECONDS
+) -> None:  # fmt: skip
     name = _new_name(zone)
-    return Update(zone).require_unused(name).replace(name, 60, "192.0.2.1", None).replace(name, 0, None, None)
+    removal = Update(zone).replace(name, 0, None, None)
+    probe = Update(zone).require_unused(name).replace(name, 60, "192.0.2.1", None).replace(name, 0, None, None)
+    for update in (probe, removal):
+        await _ask(primary, update.to_wire(key), zone, connection, seconds)
 
 
 def _new_name(zone: str) -> str:
@@ -34,10 +39,13 @@ async def takes(
 ) -> bool:  # fmt: skip
     """Whether the name has room for an RRset, which is tried below the zone and removed again in the same message.
 
+    And once more in one of its own: PowerDNS carries out the removals of a message before its additions.
+
     `new`: the zone must hold none of the type there. Raises DnsError; BadValue where the name server takes updates of
     the zone, but not these records.
     """
     name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # what may stand at a name depends on it
+    removal = Update(domain.name).replace_set(name, rtype, 0, ())
     probe = (
         Update(domain.name).require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
     )
@@ -50,9 +58,12 @@ async def takes(
         await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
         return False
+    except (errors.BadKey, errors.BadSignature, errors.BadTime):
+        raise
     except errors.Refusal as error:
-        await _ask(domain.primary, _probe(domain.name).to_wire(key), domain.name, connection, seconds)
+        await _try_address(domain.name, domain.primary, key, connection, seconds)
         raise BadValue(error.rcode) from None
+    await _ask(domain.primary, removal.to_wire(key), domain.name, connection, seconds)
     return True
 
 
@@ -80,7 +91,7 @@ async def _ask(
     except errors.PrerequisiteFailed:
         raise
     except errors.Refusal as error:
-        raise errors.Refusal(error.rcode, f"{primary}: {_explain(error, zone)}") from None
+        raise type(error)(error.rcode, f"{primary}: {_explain(error, zone)}") from None
     finally:
         if kept is None:
             connection.close()

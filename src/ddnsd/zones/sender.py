@@ -21,7 +21,7 @@ from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Removal
 from ddnsd.zones import check, errors
 from ddnsd.zones.compose import departure, publication, require_room
-from ddnsd.zones.fit import parts
+from ddnsd.zones.fit import first_part, parts
 from ddnsd.zones.leaving import Leaving
 from ddnsd.zones.message import Update
 from ddnsd.zones.primary import Primary
@@ -340,8 +340,7 @@ class ZoneSender:
             return
         if foreign := [one for one in item.sets if await self._is_foreign(one)]:
             log.warning("records in conflict", host=host.fqdn, names=[f"{one.fqdn} {one.rtype}" for one in foreign])
-            ids = [one.id for one in foreign]
-            await self._store.transact(lambda c: rrsets.mark_conflict(c, ids, UNMANAGED))
+            await self._store.transact(lambda c: rrsets.mark_conflict(c, _standing(c, foreign, {host.id}), UNMANAGED))
             rest = item._replace(sets=[one for one in item.sets if one not in foreign])
             await self._send_part([rest], batch, conflicts)
             return
@@ -374,11 +373,15 @@ class ZoneSender:
             return False
         fqdns = [fqdn for fqdn, _ in places]
         found = await self._store.read(lambda c: departures.former_values(c, self.domain.id, fqdns))
-        former = [removal for removal in found if (removal.fqdn, removal.rtype) in places]
+        wanted = (removal for removal in found if (removal.fqdn, removal.rtype) in places)
+        former = list({removal[2:7]: removal for removal in wanted}.values())  # each once
         if not former:
             return False
         try:
-            await self._send_removals(former)
+            while former:  # years of trying may be more than one message holds
+                part = first_part(former)
+                await self._send_removals(part)
+                former = former[len(part) :]
             await self._send([item])
         except errors.PrerequisiteFailed:
             return False
@@ -440,6 +443,13 @@ class ZoneSender:
 
 
 def _mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
+    if sets := [one for item in hosts for one in item.sets if not one.claimed]:
+        rrsets.mark_claimed(connection, _standing(connection, sets, {item.host.id for item in hosts}))
     queries.mark_claimed(connection, [i.host.id for i in hosts if not i.host.claimed or i.host.conflict is not None])
-    if sets := [one.id for item in hosts for one in item.sets if not one.claimed]:
-        rrsets.mark_claimed(connection, sets)
+
+
+def _standing(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
+    """The ids of those that are still wanted where they were sent to: a host may be renamed, and an id given anew."""
+    names = queries.names_locked(connection, host_ids)
+    places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in rrsets.below(connection, names)}
+    return [one.id for one in sets if places.get(one.id) == (one.fqdn, one.rtype)]

@@ -326,10 +326,12 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
     _mark_pending(connection, ids, ASKED_FOR)
 
 
-def mark_claimed(connection: Connection, host_ids: Iterable[int]) -> None:
-    """The hosts' names in the zone are ours."""
-    for part in _parts(list(host_ids)):
-        connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(claimed=True, conflict=None))
+def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:
+    """The hosts' names in the zone are ours: those that they were sent with, should one be renamed meanwhile."""
+    names = {host.id: host.fqdn for host in sent}
+    for part in _parts(list(names)):
+        where = hosts.c.id.in_(part), hosts.c.fqdn.in_([names[host_id] for host_id in part])
+        connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))
 
 
 def mark_conflict(connection: Connection, host_id: int, version: int, reason: str) -> None:

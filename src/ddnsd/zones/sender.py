@@ -445,7 +445,7 @@ class ZoneSender:
 def _mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
     if sets := [one for item in hosts for one in item.sets if not one.claimed]:
         rrsets.mark_claimed(connection, _standing(connection, sets, {item.host.id for item in hosts}))
-    queries.mark_claimed(connection, [i.host.id for i in hosts if not i.host.claimed or i.host.conflict is not None])
+    queries.mark_claimed(connection, [i.host for i in hosts if not i.host.claimed or i.host.conflict is not None])
 
 
 def _standing(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:

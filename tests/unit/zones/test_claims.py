@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an acknowledgement says of an RRset holds where the message put it, and nowhere else."""
+"""What an acknowledgement says of a host or an RRset holds where the message put it, and nowhere else."""
 
 from collections.abc import Iterator
 
@@ -48,6 +48,7 @@ def claims(connection: Connection, host_id: int) -> list[bool]:
 def test_an_rrset_is_claimed_where_it_was_sent_to(connection: Connection) -> None:
     sent = under_way(connection)
     _mark_claimed(connection, [sent])
+    assert host(connection).claimed
     assert claims(connection, sent.host.id) == [True]
 
 
@@ -55,6 +56,9 @@ def test_a_host_that_was_renamed_meanwhile_has_not_claimed_its_new_names(connect
     sent = under_way(connection)
     connection.execute(update(hosts).values(fqdn="b.example.org"))
     _mark_claimed(connection, [sent])
+    renamed = queries.host(connection, "b.example.org")
+    assert renamed is not None
+    assert not renamed.claimed
     assert claims(connection, sent.host.id) == [False]
     assert _standing(connection, sent.sets, {sent.host.id}) == []
 

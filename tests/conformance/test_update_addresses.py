@@ -4,6 +4,7 @@
 import pytest
 import requests
 from parts.dyndns import GIVEN, Host, counts, one_message, refused, register, said
+from parts.ports import wait_until
 from parts.service import Service
 
 V4, V6 = "192.0.2.44", "2001:db8::44"
@@ -245,11 +246,13 @@ def test_a_prefix_after_an_address_as_the_fritzbox_sends_it(host: Host) -> None:
 def test_a_prefix_moves_related_hosts_in_the_same_update(service: Service, host: Host) -> None:
     said(host.update(myip="2001:db8:1::5"), 200, "good 2001:db8:1::5")
     service.cli("related", "add", host.fqdn, "nas", "::1234:5678")
+    nas = f"nas.{host.fqdn}"
+    wait_until(lambda: service.dig(nas, "AAAA") == ["2001:db8:1::1234:5678"], 10, "the service has sent it")
     with one_message(service):
         said(host.update(myip="2001:db8:2::/64"), 200, "good 2001:db8:2::")
     assert host.addresses() == [GIVEN, "2001:db8:2::5"]
-    assert service.dig(f"nas.{host.fqdn}", "AAAA") == ["2001:db8:2::1234:5678"]
-    assert service.dig(f"nas.{host.fqdn}") == []
+    assert service.dig(nas, "AAAA") == ["2001:db8:2::1234:5678"]
+    assert service.dig(nas) == []
     said(host.update(myip="2001:db8:2::/64"), 200, "nochg 2001:db8:2::")
 
 

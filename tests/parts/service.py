@@ -139,7 +139,7 @@ class Service:
         self._send(message)
 
     def _foreign_update(self) -> dns.update.UpdateMessage:
-        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
+        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).dnspython
         return dns.update.UpdateMessage(self.domain, keyring=key)
 
     def _send(self, message: dns.update.UpdateMessage) -> None:

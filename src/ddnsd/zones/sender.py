@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from ddnsd.store import departures, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
-from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Removal
+from ddnsd.store.waiting import Settled
 from ddnsd.zones import check, errors
 from ddnsd.zones.compose import departure, publication, require_room
 from ddnsd.zones.fit import first_part, parts

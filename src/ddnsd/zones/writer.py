@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 from ddnsd.store import queries
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
-from ddnsd.store.queries import Settled, Wish
 from ddnsd.store.rows import Domain, Host
+from ddnsd.store.waiting import ASKED_FOR, Settled, mark_settled
+from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
@@ -89,7 +90,7 @@ class Writer:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         if self._settled:
             settled = [Settled(*item) for item in self._settled.items()]
-            await self._store.transact(lambda c: queries.mark_settled(c, settled))
+            await self._store.transact(lambda c: mark_settled(c, settled))
         for primary in self._primaries.values():
             primary.close()
 
@@ -329,7 +330,7 @@ class Writer:
         by_zone: dict[int, dict[int, bool]] = {}
         for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
             if host_id not in self._settled:
-                by_zone.setdefault(domain_id, {})[host_id] = since != queries.ASKED_FOR
+                by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
         for domain_id, hosts in by_zone.items():
             self.senders[domain_id].sweep(hosts)
         for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
@@ -337,7 +338,7 @@ class Writer:
 
 
 def _write(connection: Connection, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
-    queries.write_wishes(connection, (wish for _, wish, _ in batch), settled)
+    write_wishes(connection, (wish for _, wish, _ in batch), settled)
     queries.count_faults(connection, faults)
 
 

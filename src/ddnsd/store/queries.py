@@ -62,6 +62,9 @@ HOST: Select[Any] = select(
     pending.c.since,
 ).select_from(hosts.join(domains).outerjoin(pending, pending.c.host_id == hosts.c.id))
 
+# with whether it has related names: most have none, and nobody looks for them
+HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id))
+
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
 _GROUPS = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id).scalar_subquery()

@@ -48,6 +48,11 @@ class Wish(NamedTuple):
     entry: history.Entry | None = None
 
 
+def is_single(wishes: Sequence[Wish]) -> bool:
+    """Whether `write_wishes` is a single statement on PostgreSQL."""
+    return len({tuple(wish.values) for wish in wishes}) == 1 and not any(wish.unclaimed for wish in wishes)
+
+
 def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
     """Mark what is settled, then write every wish; of several for the same columns of a host the last one counts."""
     wishes = list(wishes)
@@ -57,7 +62,7 @@ def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterab
     for wish in wishes:
         by_shape.setdefault(tuple(wish.values), []).append(wish)
     unclaimed = [wish.host_id for wish in wishes if wish.unclaimed]
-    if unclaimed or len(by_shape) != 1:
+    if not is_single(wishes):
         lock(connection, changed | {item.host_id for item in settled})
         mark_settled(connection, settled)
         queries.remember_unclaimed(connection, unclaimed)
@@ -96,10 +101,10 @@ def _write_at_once(
         "settled_ids": list(settled_ids),
         "settled_versions": list(versions),
     }
-    for_each(connection, _all, ("host_id", *names, *_ENTRY), rows, **others, since=queries.now())
+    for_each(connection, _write_all, ("host_id", *names, *_ENTRY), rows, **others, since=queries.now())
 
 
-def _all(given: Given) -> UpdateBase:
+def _write_all(given: Given) -> UpdateBase:
     """Everything for the `given` wishes of one shape; those without `host_id` leave an entry alone.
 
     Beside them: `since`, the arrays `settled_ids` and `settled_versions`, and `ids` of all hosts, to be locked.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts `ddnsd` and `ddnsctl` from a process that has loaded them: loading takes longer than most of what tests ask.
+"""Starts programs from a process that has loaded what they need: loading takes longer than most of what tests ask.
 
 Each program runs in a process of its own with the arguments, environment, folder and streams that it is given, as
 Python runs the installed script, and ends as Python ends. What tests the start itself starts the real one: that of
@@ -91,7 +91,7 @@ def start(
 
 
 def run(
-    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None
+    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with this on standard input; what it printed, as text. Raises TimeoutExpired."""
     with ExitStack() as stack:
@@ -100,7 +100,7 @@ def run(
         stdin.seek(0)
         process = start(command, env, out, err, stdin, cwd)
         try:
-            status = process.wait(60)
+            status = process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -16,6 +16,8 @@ from typing import Any
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
+import dns.tsig
 import dns.update
 import requests
 
@@ -132,6 +134,17 @@ class Service:
         answer = dns.query.udp(query, "127.0.0.1", port=self.dns_port, timeout=3)
         return sorted(rdata.to_text() for rrset in answer.answer for rdata in rrset)
 
+    def addresses(self) -> dict[str, list[str]]:
+        """The IPv4 addresses of all names in the zone, as a secondary gets them."""
+        found: dict[str, list[str]] = {}
+        for message in dns.query.xfr(
+            "127.0.0.1", self.domain, port=self.dns_port, keyring=self._key(), lifetime=10, relativize=False
+        ):
+            for rrset in message.answer:
+                if rrset.rdtype == dns.rdatatype.A:
+                    found.setdefault(rrset.name.to_text(omit_final_dot=True), []).extend(map(str, rrset))
+        return found
+
     def add_record(self, name: str, rtype: str, text: str) -> None:
         """Somebody else writes a record into the zone."""
         message = self._foreign_update()
@@ -145,8 +158,10 @@ class Service:
         self._send(message)
 
     def _foreign_update(self) -> dns.update.UpdateMessage:
-        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
-        return dns.update.UpdateMessage(self.domain, keyring=key)
+        return dns.update.UpdateMessage(self.domain, keyring=self._key())
+
+    def _key(self) -> dns.tsig.Key:
+        return TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
 
     def _send(self, message: dns.update.UpdateMessage) -> None:
         answer = dns.query.tcp(message, "127.0.0.1", port=self.dns_port, timeout=5)

@@ -172,6 +172,15 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
     return command
 
 
+def _leave(status: int) -> None:
+    """End as Python ends, but for taking apart all that was loaded: that takes ten times as long as a command."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
     for module in LOADED:
         importlib.import_module(module)
@@ -179,4 +188,9 @@ if __name__ == "__main__":
     program, *sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     sys.argv[0] = str(Path(sys.executable).with_name(program))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        if isinstance(ended.code, int | None):
+            _leave(ended.code or 0)
+        raise

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts `ddnsd` and `ddnsctl` from a process that has loaded them: loading takes longer than most of what tests ask.
+"""Starts `ddnsd`, `ddnsctl` and Python's clients from a process that has loaded them: loading takes longer than most
+of what tests ask.
 
 Each program runs in a process of its own with the arguments, environment, folder and streams that it is given, as
 Python runs the installed script, and ends as Python ends. What tests the start itself starts the real one: that of
@@ -36,6 +37,17 @@ LOADED = (
     "mako.template", "pydantic.v1", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite",
     "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl", "uvloop",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is loaded, and by which Python; a program's name stands for one beside it."""
+
+    modules: tuple[str, ...]
+    python: str = sys.executable
+
+
+OURS = Loaded(LOADED)
 
 
 @dataclass
@@ -79,14 +91,14 @@ class Process:
 
 def start(
     command: Sequence[str], env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes] | None = None,
-    stdin: IO[bytes] | None = None, cwd: Path | None = None,
+    stdin: IO[bytes] | None = None, cwd: Path | None = None, loaded: Loaded = OURS,
 ) -> Process:  # fmt: skip
-    """Start a program by its name; standard error goes where standard output does, unless it has its own."""
+    """Start a program by its name or path; standard error goes where standard output does, unless it has its own."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     request = {"command": command, "env": dict(env), "cwd": str(cwd or Path.cwd())}
     with theirs, Path(os.devnull).open("rb") as nothing, _lock:
         streams = [(stdin or nothing).fileno(), stdout.fileno(), (stderr or stdout).fileno()]
-        socket.send_fds(_server(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
+        socket.send_fds(_server(loaded), [json.dumps(request).encode()], [theirs.fileno(), *streams])
     return Process(command, ours, int(ours.recv(16)))
 
 
@@ -113,12 +125,12 @@ _lock = threading.Lock()
 
 
 @functools.cache
-def _server() -> socket.socket:
+def _server(loaded: Loaded) -> socket.socket:
     """Where requests are sent to; it ends with us."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+            [loaded.python, "-P", __file__, str(theirs.fileno()), *loaded.modules], pass_fds=[theirs.fileno()],
             env={name: value for name, value in os.environ.items() if not name.startswith("DDNSD_")},
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -182,15 +194,16 @@ def _leave(status: int) -> None:
 
 
 if __name__ == "__main__":
-    for module in LOADED:
+    for module in sys.argv[2:]:
         importlib.import_module(module)
     gc.freeze()
     program, *sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    sys.argv[0] = str(Path(sys.executable).with_name(program))
+    sys.argv[0] = str(Path(sys.executable).parent / program)
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as ended:
         if isinstance(ended.code, int | None):
             _leave(ended.code or 0)
         raise
+    _leave(0)

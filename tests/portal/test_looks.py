@@ -5,12 +5,12 @@ With PORTAL_SHOTS=FOLDER in the environment each is also put there as a picture.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 from parts import chromium
 from parts.portal import Browser
-from parts.service import DOMAIN, Service
+from parts.service import DOMAIN, Service, dev
 from playwright.sync_api import Browser as Chromium
 
 HOST = "www.dyn.example.org"
@@ -24,6 +24,20 @@ SIGNED_IN = [
 ]  # fmt: skip
 MODES = ("wide-light", "narrow-dark")
 """Each layout once, and each scheme: a scheme changes colours alone. Whoever wants pictures gets one in every mode."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with what is furnished here alone: axe-core takes long over what other tests leave in lists."""
+    with dev(tmp_path_factory.mktemp("looks")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def admin(service: Service) -> Browser:
+    browser = Browser(service)
+    browser.enter("admin")
+    return browser
 
 
 @pytest.fixture(scope="module")

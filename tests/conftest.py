@@ -4,10 +4,13 @@
 `pytest --hypothesis-profile=default` looks for new ones.
 """
 
+import fcntl
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +22,21 @@ settings.load_profile("repeatable")
 
 # programs under test are sent it; a run in the background of a shell would have them ignore it
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Workers collect in turn: the first compiles the tests, and the others read what it has written.
+
+    What is collected stays to the end: nobody need look for garbage in it.
+    """
+    gc.disable()
+    with Path(__file__).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.fixture(scope="session")

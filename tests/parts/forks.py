@@ -38,6 +38,17 @@ LOADED = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What is loaded, and by which Python; a program's name stands for one beside it."""
+
+    modules: tuple[str, ...]
+    python: str = sys.executable
+
+
+OURS = Loaded(LOADED)
+
+
 @dataclass
 class Process:
     """A program that was started: of `subprocess.Popen`, what tests ask of it."""
@@ -80,8 +91,9 @@ class Process:
 def start(
     command: Sequence[str], env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes] | None = None,
     stdin: IO[bytes] | None = None, cwd: Path | None = None, listener: socket.socket | None = None,
+    loaded: Loaded = OURS,
 ) -> Process:  # fmt: skip
-    """Start a program by its name; standard error goes where standard output does, unless it has its own.
+    """Start a program by its name or path; standard error goes where standard output does, unless it has its own.
 
     It is handed the listener as systemd does that.
     """
@@ -90,7 +102,7 @@ def start(
     with theirs, Path(os.devnull).open("rb") as nothing, _lock:
         streams = [(stdin or nothing).fileno(), stdout.fileno(), (stderr or stdout).fileno()]
         streams += [listener.fileno()] if listener else []
-        socket.send_fds(_server(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
+        socket.send_fds(_server(loaded), [json.dumps(request).encode()], [theirs.fileno(), *streams])
     return Process(command, ours, int(ours.recv(16)))
 
 
@@ -117,12 +129,12 @@ _lock = threading.Lock()
 
 
 @functools.cache
-def _server() -> socket.socket:
+def _server(loaded: Loaded) -> socket.socket:
     """Where requests are sent to; it ends with us."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+            [loaded.python, "-P", __file__, str(theirs.fileno()), *loaded.modules], pass_fds=[theirs.fileno()],
             env={name: value for name, value in os.environ.items() if not name.startswith("DDNSD_")},
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -179,10 +191,25 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
     return command
 
 
+def _leave(status: int) -> None:
+    """End as Python ends, but for taking apart all that was loaded: that takes ten times as long as a command."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    for module in LOADED:
+    for module in sys.argv[2:]:
         importlib.import_module(module)
     gc.freeze()
     program, *sys.argv[1:] = _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
-    sys.argv[0] = str(Path(sys.executable).with_name(program))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.argv[0] = str(Path(sys.executable).parent / program)
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        if isinstance(ended.code, int | None):
+            _leave(ended.code or 0)
+        raise
+    _leave(0)

@@ -63,7 +63,7 @@ def _ready(port: int) -> bool:
 
 
 def create_database(server: str, name: str, template: str = "template1") -> str:
-    """Create a database as a copy; answers the URL that `DDNSD_DATABASE_URL` takes."""
+    """Create a database as a copy of another; answers the URL that `DDNSD_DATABASE_URL` takes."""
     statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
     subprocess.run([programs() / "psql", f"{server}/postgres", "-Xqc", statement], check=True)
     return f"{server}/{name}"

@@ -69,7 +69,7 @@ class Service:
         """Start and wait for the line `ready: URL`."""
         self.dir.mkdir(parents=True, exist_ok=True)
         if "DDNSD_DATABASE_URL" not in self.settings and not (self.dir / FILE).exists():
-            shutil.copy(Path(_migrated().name, FILE), self.dir)
+            migrated_file(self.dir)
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = forks.start(["ddnsd", *self.command], self.env, log)
@@ -178,6 +178,11 @@ def _migrated() -> "tempfile.TemporaryDirectory[str]":
     folder = tempfile.TemporaryDirectory(prefix="migrated-")
     Service(Path(folder.name), 1, 1).cli("db", "upgrade")
     return folder
+
+
+def migrated_file(directory: Path) -> Path:
+    """A SQLite file there with the newest schema and nothing in it."""
+    return Path(shutil.copy(Path(_migrated().name, FILE), directory))
 
 
 @contextmanager

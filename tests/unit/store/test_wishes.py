@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A batch of wishes, as both databases write it."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from ddnsd.store import history, migrate, queries
-from ddnsd.store.database import Store, open_store
+from ddnsd.store import history, queries
+from ddnsd.store.database import Store
 from ddnsd.store.tables import domains, pending, users
 from ddnsd.store.waiting import Settled, mark_settled
 from ddnsd.store.wishes import Wish, is_single, write_wishes
@@ -27,15 +25,10 @@ def fill(connection: Connection) -> None:
         queries.add_host(connection, domain_id=1, owner_id=1, secret_hash=b"", claimed=True, **name)
 
 
-@pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Store]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
-    await opened.transact(fill)
-    await opened.transact(lambda c: mark_settled(c, [Settled(host_id, 1) for host_id in range(1, HOSTS + 1)]))
-    yield opened
-    await opened.close()
+@pytest.fixture(autouse=True)
+async def filled(store: Store) -> None:
+    await store.transact(fill)
+    await store.transact(lambda c: mark_settled(c, [Settled(host_id, 1) for host_id in range(1, HOSTS + 1)]))
 
 
 def wish(host_id: int, **values: Any) -> Wish:

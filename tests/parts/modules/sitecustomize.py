@@ -31,6 +31,7 @@ def _load(name, path, source):
             return marshal.loads(file.read())
     except OSError:
         code = _compile(path, source)
+        os.makedirs(os.path.dirname(name), exist_ok=True)  # noqa: PTH103, PTH120
         with open(f"{name}.{os.getpid()}", "wb") as file:  # noqa: PTH123
             file.write(marshal.dumps(code))
         os.replace(file.name, name)  # noqa: PTH105

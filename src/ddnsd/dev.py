@@ -115,7 +115,7 @@ def _populate(
         name = f"admin.token {queries.now()}"
         accounts.add_token(connection, admin, name, secrets.digest(token), scopes=accounts.SCOPES)
     if password is not None:
-        members.set_password(connection, ADMIN, passwords.hashed(password))
+        members.set_password(connection, ADMIN, passwords.hashed_secret(password))
 
 
 def _write_private(file: Path, text: str) -> None:

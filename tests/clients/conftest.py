@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from parts import clients
 from parts.clients import Host, Outcome
+from parts.forks import Loaded
 from parts.ports import wait_until
 from parts.service import Service, dev
 
@@ -91,3 +92,13 @@ def clients_venv() -> Path:
     """The programs of the environment that holds the clients of PyPI, made when it is missing."""
     subprocess.run([REPOSITORY / "scripts" / "clients-venv"], env=os.environ | {"PYTHON": sys.executable}, check=True)
     return REPOSITORY / ".cache" / "clients-venv" / "bin"
+
+
+@pytest.fixture
+def run_loaded(tmp_path: Path, clients_venv: Path) -> Callable[..., Outcome]:
+    """`run`, for Python's clients: `run_loaded(("noipy.main",), "noipy", …)`, and the modules to have loaded."""
+
+    def once(modules: tuple[str, ...], *argv: str | Path, **options: str) -> Outcome:
+        return clients.run_loaded(Loaded(modules, str(clients_venv / "python")), *argv, home=tmp_path, **options)
+
+    return once

@@ -2,7 +2,6 @@
 """The collection against a service: what the examples do not show. `in_process` is both ways in which a module runs."""
 
 import json
-import stat
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -74,9 +73,8 @@ class TestHost:
             assert name in failed["msg"]
             assert said in failed["msg"]
         assert host(ddnsd, name)["ipv4"] == "192.0.2.1"
-        assert ansible.task("ddns_host", name=name, stack="two", adopt=True)["changed"]
-        assert host(ddnsd, name)["stack"] == "two"
-        assert ansible.task("ddns_host", name=name, stack="two", state="absent")["changed"]
+        taken, gone = ansible.tasks("ddns_host", {**two, "adopt": True}, {**two, "state": "absent"})
+        assert (taken["changed"], taken["host"]["stack"], gone["changed"]) == (True, "two", True)
 
     def test_bad_options_are_named_and_change_nothing(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
@@ -189,15 +187,17 @@ class TestSecret:
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool], tmp_path: Path
     ) -> None:
         file = tmp_path / "secret"
-        ansible.task("ddns_host", way, name=name, ipv4="192.0.2.1")
-        found = []
+        ansible.task("ddns_host", name=name, ipv4="192.0.2.1")
+        asked = (f"'ansible.builtin.file', '{file}'", f"'ansible.builtin.pipe', 'stat -c %a {file}'")
+        look = {"name": "look", "ansible.builtin.debug": {"msg": [f"{{{{ lookup({what}) }}}}" for what in asked]}}
+        tasks = []
         for options in ({}, {}, {"state": "rotated"}):
-            result = ansible.task("ddns_secret", way, name=name, path=str(file), **options)
-            found.append((result["changed"], file.read_text().strip()))
-            assert found[-1][1] not in json.dumps(result)
-            assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        (first, a), (again, b), (rotated, c) = found
-        assert (first, again, rotated) == (True, False, True)
+            tasks += [{"name": "t", "fedcloud.ddns.ddns_secret": {"name": name, "path": str(file), **options}}, look]
+        results = ansible.play(tasks, way, "--diff")
+        (a, *modes), (b, *more), (c, *most) = (result["msg"] for result in results[1::2])
+        assert [str(mode) for mode in (*modes, *more, *most)] == ["600"] * 3
+        assert [result["changed"] for result in results[::2]] == [True, False, True]
+        assert not [secret for secret in (a, b, c) if secret in json.dumps(results[::2])]
         assert a == b != c
         assert ddnsd.get("/nic/update", auth=(name, c)).status_code == 200
 

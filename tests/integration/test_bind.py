@@ -41,7 +41,7 @@ async def add(named: Named, key: TsigKey | None, name: str = "www", zone: str = 
     """Add an A record; the answer's rcode."""
     update = dns.update.UpdateMessage(zone)
     if key is not None:
-        update.use_tsig(key.to_dnspython())
+        update.use_tsig(key.dnspython)
     update.replace(name, 60, "A", "192.0.2.1")
     try:
         answer = await dns.asyncquery.tcp(update, "127.0.0.1", port=named.endpoint.port, timeout=5)
@@ -86,7 +86,7 @@ async def test_only_the_key_transfers(named: Named, bind: Bind) -> None:
     query = dns.message.make_query(ZONE, "AXFR")
     answer = await dns.asyncquery.tcp(query, "127.0.0.1", port=named.endpoint.port, timeout=5)
     assert answer.rcode() == dns.rcode.REFUSED
-    query.use_tsig(key.to_dnspython())
+    query.use_tsig(key.dnspython)
     answer = await dns.asyncquery.tcp(query, "127.0.0.1", port=named.endpoint.port, timeout=5)
     assert [dns.rdatatype.to_text(rrset.rdtype) for rrset in answer.answer] == ["SOA", "NS"]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bulk calls through faults: what was answered is kept, and DNS comes to hold it with no client doing anything."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from parts.ports import wait_until
 from parts.service import Service, dev
 
 Settings = Callable[[], dict[str, str]]
-HOSTS = 700  # three messages
+HOSTS = 520  # three messages
 
 
 @pytest.fixture
@@ -47,9 +47,17 @@ def statuses(results: list[Content]) -> set[str]:
     return {result["status"] for result in results}
 
 
+def holds(service: Service, *addresses: str, names: Sequence[str]) -> bool:
+    """Whether DNS holds these addresses at every name."""
+    if service.dig(names[-1]) != list(addresses):  # that is quicker to see than all of them
+        return False
+    found = service.addresses()
+    return all(found.get(name, []) == list(addresses) for name in names)
+
+
 def follows(service: Service, api: Api, *addresses: str) -> None:
     """DNS comes to hold these addresses at every name, and the service to know it."""
-    wait_until(lambda: all(service.dig(name) == list(addresses) for name in names(service)), 30, "DNS follows")
+    wait_until(lambda: holds(service, *addresses, names=names(service)), 30, "DNS follows")
     wait_until(lambda: {host["dns"] for host in api.items("/hosts", limit=1000)} <= {"current"}, 30, "known")
 
 
@@ -114,7 +122,7 @@ def test_a_name_in_the_zone_shows_when_the_name_server_answers(service: Service,
     assert "unmanaged" in api.get(f"/hosts/{taken}")["conflict"]
     assert service.dig(taken) == []
     others = [name for name in names(service) if name != taken]
-    wait_until(lambda: all(service.dig(name) == ["192.0.2.1"] for name in others), 30, "the others")
+    wait_until(lambda: holds(service, "192.0.2.1", names=others), 30, "the others")
 
 
 def test_a_store_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:

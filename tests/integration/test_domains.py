@@ -56,7 +56,7 @@ def rndc(service: Service) -> Rndc:
 
 def is_member(service: Service, zone: str) -> bool:
     query = dns.message.make_query(f"{label(zone)}.zones.{CATALOG}", "PTR")
-    query.use_tsig(TsigKey.from_text(key_file(service, CATALOG).read_text()).to_dnspython())
+    query.use_tsig(TsigKey.from_text(key_file(service, CATALOG).read_text()).dnspython)
     return bool(dns.query.tcp(query, "127.0.0.1", port=service.dns_port, timeout=5).answer)
 
 

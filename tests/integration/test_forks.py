@@ -21,6 +21,7 @@ PROGRAMS = Path(sys.executable).parent
         ("ddnsd", "nonsense"),
         ("ddnsd", "user", "add", "alice"),
         ("ddnsctl", "fmt", "--check", "a.yml"),
+        ("ansible-playbook", "a.yml"),
     ],
 )
 def test_a_command_says_and_answers_the_same(tmp_path: Path, command: tuple[str, ...]) -> None:

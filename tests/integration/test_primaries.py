@@ -28,7 +28,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def held(server: NameServer, zone: str, key: TsigKey) -> set[str]:
     """The names that the zone holds, relative to it."""
-    answers = dns.query.xfr(server.host, zone, port=server.port, keyring=key.to_dnspython(), timeout=3)
+    answers = dns.query.xfr(server.host, zone, port=server.port, keyring=key.dnspython, timeout=3)
     return {rrset.name.to_text() for message in answers for rrset in message.answer}
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from parts import forks
+
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 GROUP = "group/fedcloud.ddns.ddns"
@@ -55,15 +57,13 @@ class Ansible:
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
             "ANSIBLE_STDOUT_CALLBACK": "lines",
             "ANSIBLE_LOCALHOST_WARNING": "false",
+            "PYTHONPATH": str(Path(__file__).parent / "modules"),
             **self.settings,
         }
 
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of Ansible's programs in the folder."""
-        done = subprocess.run(
-            [PROGRAMS / program, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True,
-            check=False, stdin=subprocess.DEVNULL, timeout=240,
-        )  # fmt: skip
+        done = forks.run([program, *arguments], self.env, cwd=self.folder, timeout=240)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 

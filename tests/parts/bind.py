@@ -43,7 +43,7 @@ class Server(Named):
         """The answer's records of that type, sorted; its rcode where that is an error."""
         query = dns.message.make_query(name, rtype, want_dnssec=rtype == "RRSIG")
         if key is not None:
-            query.use_tsig(key.to_dnspython())
+            query.use_tsig(key.dnspython)
         answer = await dns.asyncquery.tcp(query, "127.0.0.1", port=self.endpoint.port, timeout=5)
         if answer.rcode() != dns.rcode.NOERROR:
             return [dns.rcode.to_text(answer.rcode())]
@@ -52,7 +52,7 @@ class Server(Named):
 
     async def replace(self, zone: str, name: str, address: str, key: TsigKey) -> str:
         """Give the name this address; the rcode."""
-        change = dns.update.UpdateMessage(zone, keyring=key.to_dnspython())
+        change = dns.update.UpdateMessage(zone, keyring=key.dnspython)
         change.replace(name, 60, "A", address)
         answer = await dns.asyncquery.tcp(change, "127.0.0.1", port=self.endpoint.port, timeout=5)
         return dns.rcode.to_text(answer.rcode())

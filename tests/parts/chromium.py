@@ -23,6 +23,11 @@ MODES = {
     "narrow-light": ({"width": 360, "height": 740}, "light"),
     "narrow-dark": ({"width": 360, "height": 740}, "dark"),
 }
+SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"], selectors: false})).violations
+  .filter(found => ["serious", "critical"].includes(found.impact))
+  .flatMap(found => found.nodes.map(node => `${found.id} (${found.impact}): ${node.html.slice(0, 160)} `
+    + (node.failureSummary ?? "").slice(0, 200)))
+"""
 SHOTS = "PORTAL_SHOTS"
 """Names the folder, in the environment, where pictures of pages go."""
 
@@ -77,13 +82,14 @@ def too_wide(page: Page) -> int:
     return found
 
 
+def examined(context: BrowserContext) -> Page:
+    """A new page, with axe-core in whatever it opens: so it is sent to the browser and compiled there once."""
+    page = context.new_page()
+    page.add_init_script(path=installed("axe") / "axe-core" / "axe.min.js")
+    return page
+
+
 def violations(page: Page) -> list[str]:
-    """What axe-core finds that is serious, as one line each."""
-    page.evaluate((installed("axe") / "axe-core" / "axe.min.js").read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{item['id']} ({item['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
-        for item in found["violations"]
-        if item["impact"] in ("serious", "critical")
-        for node in item["nodes"]
-    ]
+    """What axe-core finds in an `examined` page that is serious, as one line each."""
+    found: list[str] = page.evaluate(SERIOUS)
+    return found

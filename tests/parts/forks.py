@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts `ddnsd` and `ddnsctl` from a process that has loaded them: loading takes longer than most of what tests ask.
+"""Starts programs from a process that has loaded what they need: loading takes longer than most of what tests ask.
 
 Each program runs in a process of its own with the arguments, environment, folder and streams that it is given, as
-Python runs the installed script, and ends as Python ends. What tests the start itself starts the real one: that of
-systemd's unit, of `make run`, on a terminal, and with bad settings.
+Python runs the installed script, and ends as Python ends. What tests the start itself starts the real one: that of a
+unit of systemd, of `make run`, on a terminal, and with bad settings.
 """
 
 import atexit
@@ -36,6 +36,17 @@ LOADED = (
     "mako.template", "pydantic.v1", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite",
     "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl", "uvloop",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is loaded, and by which Python; a program's name stands for one beside it."""
+
+    modules: tuple[str, ...]
+    python: str = sys.executable
+
+
+OURS = Loaded(LOADED)
 
 
 @dataclass
@@ -79,19 +90,24 @@ class Process:
 
 def start(
     command: Sequence[str], env: Mapping[str, str], stdout: IO[bytes], stderr: IO[bytes] | None = None,
-    stdin: IO[bytes] | None = None, cwd: Path | None = None,
+    stdin: IO[bytes] | None = None, cwd: Path | None = None, listener: socket.socket | None = None,
+    loaded: Loaded = OURS,
 ) -> Process:  # fmt: skip
-    """Start a program by its name; standard error goes where standard output does, unless it has its own."""
+    """Start a program by its name or path; standard error goes where standard output does, unless it has its own.
+
+    It is handed the listener as systemd does that.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     request = {"command": command, "env": dict(env), "cwd": str(cwd or Path.cwd())}
     with theirs, Path(os.devnull).open("rb") as nothing, _lock:
         streams = [(stdin or nothing).fileno(), stdout.fileno(), (stderr or stdout).fileno()]
-        socket.send_fds(_server(), [json.dumps(request).encode()], [theirs.fileno(), *streams])
+        streams += [listener.fileno()] if listener else []
+        socket.send_fds(_server(loaded), [json.dumps(request).encode()], [theirs.fileno(), *streams])
     return Process(command, ours, int(ours.recv(16)))
 
 
 def run(
-    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None
+    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with this on standard input; what it printed, as text. Raises TimeoutExpired."""
     with ExitStack() as stack:
@@ -100,7 +116,7 @@ def run(
         stdin.seek(0)
         process = start(command, env, out, err, stdin, cwd)
         try:
-            status = process.wait(60)
+            status = process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
@@ -113,12 +129,12 @@ _lock = threading.Lock()
 
 
 @functools.cache
-def _server() -> socket.socket:
+def _server(loaded: Loaded) -> socket.socket:
     """Where requests are sent to; it ends with us."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+            [loaded.python, "-P", __file__, str(theirs.fileno()), *loaded.modules], pass_fds=[theirs.fileno()],
             env={name: value for name, value in os.environ.items() if not name.startswith("DDNSD_")},
             stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
@@ -129,8 +145,8 @@ def _server() -> socket.socket:
 # ---- the process that has loaded it
 
 
-def _serve(requests: socket.socket) -> list[str]:
-    """Fork for every request, and tell how each ended; returns the command in a forked process alone."""
+def _serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Fork for every request, and tell how each ended; returns the request and its streams in a forked process."""
     with selectors.DefaultSelector() as selector:
         selector.register(requests, selectors.EVENT_READ)
         while True:
@@ -140,7 +156,7 @@ def _serve(requests: socket.socket) -> list[str]:
                     selector.unregister(key.fileobj)
                     os.close(key.fd)
                     continue
-                request, descriptors, _, _ = socket.recv_fds(requests, FEW, 4)
+                request, descriptors, _, _ = socket.recv_fds(requests, FEW, 5)
                 if not request:  # whoever asked has ended, and may have had no time to end these
                     for other in selector.get_map().values():
                         if other.data:
@@ -148,7 +164,7 @@ def _serve(requests: socket.socket) -> list[str]:
                     sys.exit()
                 channel = socket.socket(fileno=descriptors[0])
                 if (pid := os.fork()) == 0:
-                    return _become(json.loads(request), descriptors[1:])
+                    return json.loads(request), descriptors[1:]
                 channel.sendall(b"%d" % pid)
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, channel))
                 for descriptor in descriptors[1:]:
@@ -165,18 +181,35 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
     """Be the new process: with its own folder, streams and environment."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    os.closerange(len(streams), os.sysconf("SC_OPEN_MAX"))
     os.environ.clear()
     os.environ.update(request["env"])
+    if len(streams) > 3:
+        os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
     os.chdir(request["cwd"])
     command: list[str] = request["command"]
     return command
 
 
+def _leave(status: int) -> None:
+    """End as Python ends, but for taking apart all that was loaded: that takes ten times as long as a command."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    for module in LOADED:
+    for module in sys.argv[2:]:
         importlib.import_module(module)
     gc.freeze()
-    program, *sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    sys.argv[0] = str(Path(sys.executable).with_name(program))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    program, *sys.argv[1:] = _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
+    sys.argv[0] = str(Path(sys.executable).parent / program)
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        if isinstance(ended.code, int | None):
+            _leave(ended.code or 0)
+        raise
+    _leave(0)

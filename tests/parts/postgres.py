@@ -62,9 +62,10 @@ def _ready(port: int) -> bool:
     )
 
 
-def create_database(server: str, name: str) -> str:
-    """Create a database; answers the URL that `DDNSD_DATABASE_URL` takes."""
-    subprocess.run([programs() / "psql", f"{server}/postgres", "-qc", f'CREATE DATABASE "{name}"'], check=True)
+def create_database(server: str, name: str, template: str = "template1") -> str:
+    """Create a database as a copy of another; answers the URL that `DDNSD_DATABASE_URL` takes."""
+    statement = f'CREATE DATABASE "{name}" TEMPLATE "{template}"'
+    subprocess.run([programs() / "psql", f"{server}/postgres", "-Xqc", statement], check=True)
     return f"{server}/{name}"
 
 

@@ -2,17 +2,22 @@
 """A running `ddnsd dev`: the service with a BIND of its own, and what a test asks of it."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
+import dns.tsig
 import dns.update
 import requests
 
@@ -21,6 +26,7 @@ from parts import forks
 from parts.ports import free_port, wait_until
 
 DOMAIN = "dyn.example.org"
+FILE = "ddnsd.db"
 
 
 @dataclass
@@ -62,6 +68,8 @@ class Service:
     def start(self) -> None:
         """Start and wait for the line `ready: URL`."""
         self.dir.mkdir(parents=True, exist_ok=True)
+        if "DDNSD_DATABASE_URL" not in self.settings and not (self.dir / FILE).exists():
+            migrated_file(self.dir)
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = forks.start(["ddnsd", *self.command], self.env, log)
@@ -126,6 +134,17 @@ class Service:
         answer = dns.query.udp(query, "127.0.0.1", port=self.dns_port, timeout=3)
         return sorted(rdata.to_text() for rrset in answer.answer for rdata in rrset)
 
+    def addresses(self) -> dict[str, list[str]]:
+        """The IPv4 addresses of all names in the zone, as a secondary gets them."""
+        found: dict[str, list[str]] = {}
+        for message in dns.query.xfr(
+            "127.0.0.1", self.domain, port=self.dns_port, keyring=self._key(), lifetime=10, relativize=False
+        ):
+            for rrset in message.answer:
+                if rrset.rdtype == dns.rdatatype.A:
+                    found.setdefault(rrset.name.to_text(omit_final_dot=True), []).extend(map(str, rrset))
+        return found
+
     def add_record(self, name: str, rtype: str, text: str) -> None:
         """Somebody else writes a record into the zone."""
         message = self._foreign_update()
@@ -139,8 +158,10 @@ class Service:
         self._send(message)
 
     def _foreign_update(self) -> dns.update.UpdateMessage:
-        key = TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).to_dnspython()
-        return dns.update.UpdateMessage(self.domain, keyring=key)
+        return dns.update.UpdateMessage(self.domain, keyring=self._key())
+
+    def _key(self) -> dns.tsig.Key:
+        return TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).dnspython
 
     def _send(self, message: dns.update.UpdateMessage) -> None:
         answer = dns.query.tcp(message, "127.0.0.1", port=self.dns_port, timeout=5)
@@ -149,6 +170,19 @@ class Service:
     def named_pid(self) -> int:
         """The process id of the BIND that this service started."""
         return int((self.dir / "bind" / "named.pid").read_text())
+
+
+@cache
+def _migrated() -> "tempfile.TemporaryDirectory[str]":
+    """Holds a database with the newest schema and nothing in it: making one takes as long as all else of a start."""
+    folder = tempfile.TemporaryDirectory(prefix="migrated-")
+    Service(Path(folder.name), 1, 1).cli("db", "upgrade")
+    return folder
+
+
+def migrated_file(directory: Path) -> Path:
+    """A SQLite file there with the newest schema and nothing in it."""
+    return Path(shutil.copy(Path(_migrated().name, FILE), directory))
 
 
 @contextmanager

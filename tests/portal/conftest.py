@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One service for the tests of the portal, and people who have signed in."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
+from parts import chromium
 from parts.portal import Browser
 from parts.service import Service, dev
+from playwright.sync_api import Browser as Chromium
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +51,12 @@ def new_user(service: Service, _numbers: Iterator[int]) -> Callable[[], tuple[st
 def alice(new_user: Callable[[], tuple[str, Browser]]) -> Browser:
     """A new user's browser."""
     return new_user()[1]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Chromium]:
+    """The system's Chromium."""
+    if folder := os.environ.get(chromium.SHOTS):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    with chromium.chromium() as browser:
+        yield browser

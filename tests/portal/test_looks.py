@@ -6,12 +6,11 @@ With PORTAL_SHOTS=FOLDER in the environment each is also put there as a picture.
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pytest
 from parts import chromium
 from parts.portal import Browser
-from parts.service import DOMAIN, Service
+from parts.service import DOMAIN, Service, dev
 from playwright.sync_api import Browser as Chromium
 
 HOST = "www.dyn.example.org"
@@ -23,8 +22,22 @@ SIGNED_IN = [
     "/tokens", "/tokens/new", "/keys",
     "/keys/new", "/account",
 ]  # fmt: skip
-AXE = ("wide-light", "narrow-dark")
-"""Where axe-core looks: each layout once, and each scheme."""
+MODES = ("wide-light", "narrow-dark")
+"""Each layout once, and each scheme: a scheme changes colours alone. Whoever wants pictures gets one in every mode."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with what is furnished here alone: axe-core takes long over what other tests leave in lists."""
+    with dev(tmp_path_factory.mktemp("looks")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def admin(service: Service) -> Browser:
+    browser = Browser(service)
+    browser.enter("admin")
+    return browser
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +67,6 @@ def furnished(service: Service, admin: Browser) -> Browser:
     return admin
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    if folder := os.environ.get(chromium.SHOTS):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    with chromium.chromium() as browser:
-        yield browser
-
-
 def test_public_pages(service: Service, browser: Chromium, furnished: Browser) -> None:
     look(service, browser, PUBLIC, {}, "public")
 
@@ -74,10 +79,10 @@ def test_long_german_words_fit(service: Service, browser: Chromium, furnished: B
     look(service, browser, SIGNED_IN, furnished.cookies | {"ddns-language": "de"}, "german", ["narrow-light"])
 
 
-@pytest.mark.parametrize("mode", ["wide-light", "narrow-dark"])
+@pytest.mark.parametrize("mode", MODES)
 def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
     with chromium.context(browser, service, furnished.cookies, mode) as context:
-        page = context.new_page()
+        page = chromium.examined(context)
         page.goto("/hosts/new")
         page.fill("[name=name]", f"fresh-{mode}")
         page.get_by_text(f"fresh-{mode}.dyn.example.org is free.").wait_for()
@@ -91,12 +96,12 @@ def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: 
 
 def look(
     service: Service, browser: Chromium, paths: list[str], cookies: dict[str, str], who: str,
-    modes: Iterable[str] = chromium.MODES,
+    modes: Iterable[str] = chromium.MODES if chromium.SHOTS in os.environ else MODES,
 ) -> None:  # fmt: skip
     """Open each page once, and change the window and the scheme."""
     wrong: list[str] = []
     with chromium.context(browser, service, cookies) as context:
-        page = context.new_page()
+        page = chromium.examined(context)
         page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
         page.on("console", lambda message: _console(wrong, page.url, message.type, message.text))
         for path in paths:
@@ -106,7 +111,7 @@ def look(
                 chromium.shoot(page, f"{who}-{chromium.slug(path)}", mode)
                 if (width := chromium.too_wide(page)) > 0:
                     wrong.append(f"{path}, {mode}: {width} px too wide")
-                if mode in AXE:
+                if mode in MODES:
                     wrong += [f"{path}, {mode}: {found}" for found in chromium.violations(page)]
     assert not wrong, "\n".join(wrong)
 

@@ -4,12 +4,11 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts import chromium
+from parts import chromium, forks
 from parts.portal import Browser
 from parts.ports import free_port, wait_until
 from parts.provider import Provider
@@ -38,23 +37,29 @@ def site(campus: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    with chromium.chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def window(site: Service, browser: Chromium) -> Iterator[BrowserContext]:
     """Ada's browser; the tests here are what she does, one after the other."""
     with chromium.context(browser, site, permissions=["clipboard-read", "clipboard-write"]) as window:
         yield window
 
 
-@pytest.fixture
-def page(window: BrowserContext) -> Iterator[Page]:
-    page = window.new_page()
-    yield page
-    page.close()
+@pytest.fixture(scope="module")
+def page(window: BrowserContext) -> Page:
+    return window.new_page()
+
+
+@pytest.fixture(scope="module")
+def other(site: Service, browser: Chromium) -> Iterator[Page]:
+    """A page of mallory's, who has nothing to do with her."""
+    site.request("POST", "/api/users", site.admin_token, json={"name": "mallory"})
+    with chromium.context(browser, site, entered(site, "mallory").cookies) as theirs:
+        yield theirs.new_page()
+
+
+def entered(site: Service, name: str) -> Browser:
+    browser = Browser(site)
+    browser.enter(name)
+    return browser
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +142,7 @@ def test_a_domain_is_asked_for_and_approved(site: Service, browser: Chromium, pa
     page.get_by_role("button", name=re.compile("^Ask")).click()
     expect(page.get_by_text("ada.example.org").first).to_be_visible()
 
-    operator = Browser(site)
-    operator.enter("admin")
-    with chromium.context(browser, site, operator.cookies) as theirs:
+    with chromium.context(browser, site, entered(site, "admin").cookies) as theirs:
         desk = theirs.new_page()
         desk.goto("/admin/requests")
         desk.get_by_role("link", name="ada.example.org").click()
@@ -160,8 +163,7 @@ def test_a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     declaration.write_text(
         f"version: 1\nserver: {site.url}\nstack: ada\nhosts:\n  declared.ada.example.org: {{ipv4: 192.0.2.9}}\n"
     )
-    command = [sys.executable, "-m", "ddnsctl", "apply", str(declaration), "--yes"]
-    run = subprocess.run(command, env=site.env | {"DDNS_TOKEN": token}, capture_output=True, text=True, timeout=60)
+    run = forks.run(["ddnsctl", "apply", str(declaration), "--yes"], site.env | {"DDNS_TOKEN": token})
     assert run.returncode == 0, run.stdout + run.stderr
     page.goto("/?stack=ada")
     expect(page.get_by_role("link", name="declared.ada.example.org")).to_be_visible()
@@ -171,25 +173,31 @@ def test_a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     wait_until(lambda: site.get("/api/hosts", token).status_code == 401, what="revoked token")
 
 
-def test_a_second_user_sees_nothing_of_it(site: Service, browser: Chromium) -> None:
-    site.request("POST", "/api/users", site.admin_token, json={"name": "mallory"})
-    stranger = Browser(site)
-    stranger.enter("mallory")
-    with chromium.context(browser, site, stranger.cookies) as theirs:
-        page = theirs.new_page()
-        page.goto("/")
-        assert "first" not in page.locator("main").inner_text().lower().replace("your first host", "")
-        for path in (f"/hosts/first.{DOMAIN}", f"/hosts/first.{DOMAIN}/edit", "/domains/ada.example.org"):
-            answer = page.goto(path)
-            assert answer is not None
-            assert answer.status == 404
-        assert "adas-pipeline" not in stranger.open("/tokens").text
+def test_a_second_user_sees_nothing_of_it(site: Service, other: Page) -> None:
+    other.goto("/")
+    assert "first" not in other.locator("main").inner_text().lower().replace("your first host", "")
+    for path in (f"/hosts/first.{DOMAIN}", f"/hosts/first.{DOMAIN}/edit", "/domains/ada.example.org"):
+        answer = other.goto(path)
+        assert answer is not None
+        assert answer.status == 404
+    assert "adas-pipeline" not in entered(site, "mallory").open("/tokens").text
 
 
-def test_without_scripts(site: Service, browser: Chromium) -> None:
-    plain = Browser(site)
-    plain.enter("mallory")
-    with chromium.context(browser, site, plain.cookies, java_script_enabled=False) as theirs:
+def test_by_keyboard_alone(other: Page) -> None:
+    other.goto("/hosts/new")
+    other.keyboard.type("typed")
+    other.keyboard.press("Enter")
+    expect(other.get_by_role("heading", name=f"typed.{DOMAIN} is yours")).to_be_visible()
+    other.goto("/")
+    other.keyboard.press("Tab")
+    expect(other.get_by_role("link", name="Skip to content")).to_be_focused()
+    other.keyboard.press("Enter")
+    expect(other.locator("main")).to_be_focused()
+
+
+def test_without_scripts(site: Service, browser: Chromium, other: Page) -> None:
+    cookies = entered(site, "mallory").cookies
+    with chromium.context(browser, site, cookies, java_script_enabled=False) as theirs:
         page = theirs.new_page()
         page.goto("/hosts/new")
         page.get_by_label("Name", exact=True).fill("plain")
@@ -199,22 +207,6 @@ def test_without_scripts(site: Service, browser: Chromium) -> None:
         page.get_by_label("Search").fill("plain")
         page.get_by_role("button", name="Filter").click()
         expect(page.get_by_role("link", name=f"plain.{DOMAIN}")).to_be_visible()
-
-
-def test_by_keyboard_alone(site: Service, browser: Chromium) -> None:
-    typist = Browser(site)
-    typist.enter("mallory")
-    with chromium.context(browser, site, typist.cookies) as theirs:
-        page = theirs.new_page()
-        page.goto("/hosts/new")
-        page.keyboard.type("typed")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name=f"typed.{DOMAIN} is yours")).to_be_visible()
-        page.goto("/")
-        page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
-        page.keyboard.press("Enter")
-        expect(page.locator("main")).to_be_focused()
 
 
 def test_sign_out(site: Service, page: Page) -> None:

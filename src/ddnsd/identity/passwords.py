@@ -60,6 +60,11 @@ def hashed(password: str) -> str:
     return _hasher().hash(_normal(password))
 
 
+def hashed_secret(secret: str) -> str:
+    """What is kept of a password that we made, until its first use: nobody guesses it, however fast they may try."""
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(secret)
+
+
 def _matches(stored: str, password: str) -> bool:
     try:
         return _hasher().verify(stored, _normal(password))

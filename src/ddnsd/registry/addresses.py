@@ -5,6 +5,7 @@ The rules are the same for every door: what does not parse, has a zone id, or ca
 """
 
 import ipaddress
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -53,7 +54,7 @@ def parse_address(text: str) -> Address:
     """One address; a prefix length is dropped, IPv4-mapped IPv6 is IPv4. Raises InvalidAddress."""
     bare, slash, length = text.strip().partition("/")
     try:
-        address = ipaddress.ip_address(bare)
+        address = _ip_address(bare)
     except ValueError:
         raise InvalidAddress(text) from None
     if slash and not (length.isascii() and length.isdigit() and int(length) <= address.max_prefixlen):
@@ -65,6 +66,14 @@ def parse_address(text: str) -> Address:
     if _nobodys(address):
         raise InvalidAddress(text)
     return address
+
+
+def _ip_address(text: str) -> Address:
+    """As `ipaddress.ip_address`, whose own way through the text of an IPv4 address takes several times as long."""
+    try:
+        return ipaddress.IPv4Address(socket.inet_pton(socket.AF_INET, text))
+    except OSError:
+        return ipaddress.ip_address(text)
 
 
 def _nobodys(address: Address) -> bool:

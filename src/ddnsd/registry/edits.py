@@ -19,8 +19,8 @@ from ddnsd.registry.policy import Policy
 from ddnsd.store import edits, queries, rrsets
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.queries import Wish
 from ddnsd.store.rows import Domain, Host, Related, RRset
+from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -168,7 +168,7 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
         return _Done(current, current, follow=False)
     follow = bool(fields.SHOWN_BY_DNS & values.keys())
     if follow:
-        queries.write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
+        write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
     else:
         queries.set_host(connection, current.id, **values)
     if "owner_id" in values:
@@ -236,7 +236,7 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
         return False
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
-    queries.write_wishes(connection, [Wish(old.id, values)], [])
+    write_wishes(connection, [Wish(old.id, values)], [])
     edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     rrsets.arrive(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"

@@ -13,8 +13,8 @@ from ddnsd.registry.hosts import Expect, confirmed, locked
 from ddnsd.store import edits, history, queries, rrsets
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.queries import Wish
 from ddnsd.store.rows import Host, RRset, name_below
+from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones import rdata
 from ddnsd.zones.errors import DnsError, HostGone
 from ddnsd.zones.fit import set_octets
@@ -197,7 +197,7 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
         rrsets.change(connection, before.id, conflict=None, **values)
     # not `wish_again`: the message claims the RRset, and who finds it under way must know that it may do so
     wish = Wish(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
-    queries.write_wishes(connection, [wish], [])
+    write_wishes(connection, [wish], [])
     _tell(connection, current, author, new, before and _shown(before.ttl, before.data), _shown(new.ttl, new.data))
     return current, True
 

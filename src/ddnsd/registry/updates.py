@@ -15,8 +15,8 @@ from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.queries import Wish
 from ddnsd.store.rows import Host
+from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.writer import Writer
 
@@ -99,13 +99,13 @@ class Updates:
 
 def block(connection: Connection, host: Host, actor: str, detail: str | None, author: Author = SERVICE) -> None:
     """Set the block and have DNS follow; `author` is whose request led to it."""
-    queries.write_wishes(connection, [Wish(host.id, {"abuse_blocked": True})], [])
+    write_wishes(connection, [Wish(host.id, {"abuse_blocked": True})], [])
     record.edited(connection, host, {"abuse_blocked": True}, author, detail)
     queries.add_event(connection, actor, "host.block", host.fqdn, None, detail, owner_id=host.owner_id)
 
 
 def unblock(connection: Connection, host: Host, actor: str) -> None:
     """Lift block and flag, forget the faults, and have DNS follow."""
-    queries.write_wishes(connection, [Wish(host.id, UNBLOCKED)], [])
+    write_wishes(connection, [Wish(host.id, UNBLOCKED)], [])
     record.edited(connection, host, UNBLOCKED, SERVICE)
     queries.add_event(connection, actor, "host.unblock", host.fqdn, None, None, owner_id=host.owner_id)

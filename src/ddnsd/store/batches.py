@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One statement for many sets of values: SQLite executes it once for each, PostgreSQL once for all.
+"""One statement for many rows of values, which it reads as a table.
 
-On PostgreSQL the values come as one array for each name, and the statement reads them as a table.
+PostgreSQL gets an array for each column, SQLite gets VALUES: with a step for each row, the thread that writes would
+wait for Python's lock at every one of them, behind the requests that are being answered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
-    Executable,
     Select,
     Table,
+    UpdateBase,
     bindparam,
     column,
     func,
+    select,
+    values,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
@@ -28,26 +32,30 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 _TYPES: dict[str, TypeEngine[Any]] = {c.name: c.type for t in (hosts, pending, history, contacts) for c in t.c}
+_TYPES |= {f"entry_{c.name}": c.type for c in history.c}
+
+_SIZES = [1 << n for n in reversed(range(9))]
+"""Rows of a statement on SQLite: few sizes, so that each is prepared once."""
+
+Row = Sequence[Any]
 
 
 class Given(dict[str, ColumnElement[Any]]):
-    """The values by name, of one database's dialect; a name is that of a column of `_TYPES`."""
+    """The columns of the table of values by name; a name is a key of `_TYPES`. `rows` is for SQLite alone."""
 
-    def __init__(self, dialect: str, names: Sequence[str]) -> None:
+    def __init__(self, dialect: str, names: Sequence[str], rows: int = 1) -> None:
         self.dialect = dialect
+        columns = [column(name, _TYPES[name]) for name in names]
         if dialect == "postgresql":
             arrays = (bindparam(name, type_=ARRAY(_TYPES[name])) for name in names)
-            table = func.unnest(*arrays).table_valued(*(column(n, _TYPES[n]) for n in names), name="given")
-            super().__init__(table.render_derived().c.items())
+            table = func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
+            super().__init__(select(*table.c).cte("given").c.items())
         else:
-            super().__init__({name: bindparam(name, type_=_TYPES[name]) for name in names})
-
-    def upsert(self, table: Table, rows: Select[Any]) -> Executable:
-        """Insert rows of all columns, or update those with the same primary key."""
-        return upsert(self.dialect, table, rows)
+            row = tuple(bindparam(None, None, type_=_TYPES[name], unique=True) for name in names)
+            super().__init__(values(*columns).data([row] * rows).cte("given").c.items())
 
 
-def upsert(dialect: str, table: Table, rows: Select[Any]) -> Executable:
+def upsert(dialect: str, table: Table, rows: Select[Any]) -> "sqlite.Insert | postgresql.Insert":
     """Insert rows of all columns, or update those with the same primary key."""
     statement = insert_into(dialect, table).from_select(table.c.keys(), rows)
     new = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
@@ -63,18 +71,38 @@ def insert_into(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Inser
     return sqlite.insert(table)
 
 
-def for_each(connection: Connection, build: Callable[[Given], Executable], values: Sequence[dict[str, Any]]) -> None:
-    """Execute what `build` makes for each of `values`, which have the same names."""
-    if not values:
+def for_each(
+    connection: Connection, build: Callable[[Given], UpdateBase], names: Sequence[str], rows: Sequence[Row],
+    **others: Any,
+) -> None:  # fmt: skip
+    """Execute what `build` makes for `rows` of values of the columns `names`; PostgreSQL is given `others` as well."""
+    if not rows:
         return
-    names = tuple(values[0])
-    statement = _statement(build, connection.dialect.name, names)
     if connection.dialect.name == "postgresql":
-        connection.execute(statement, {name: [value[name] for value in values] for name in names})
-    else:
-        connection.execute(statement, list(values))
+        arrays = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+        connection.execute(_of_arrays(build, tuple(names)), arrays | others)
+        return
+    for part in _parts(rows):
+        sql, rest = _of_values(build, tuple(names), len(part))
+        connection.exec_driver_sql(sql, (*chain.from_iterable(part), *rest))
 
 
 @lru_cache(maxsize=64)
-def _statement(build: Callable[[Given], Executable], dialect: str, names: tuple[str, ...]) -> Executable:
-    return build(Given(dialect, names))
+def _of_arrays(build: Callable[[Given], UpdateBase], names: tuple[str, ...]) -> UpdateBase:
+    return build(Given("postgresql", names))
+
+
+@lru_cache(maxsize=256)
+def _of_values(build: Callable[[Given], UpdateBase], names: tuple[str, ...], rows: int) -> tuple[str, tuple[Any, ...]]:
+    """The statement's text, and what it is given after the rows."""
+    compiled = build(Given("sqlite", names, rows)).compile(dialect=sqlite.dialect())
+    assert compiled.positiontup is not None
+    return str(compiled), tuple(compiled.params[name] for name in compiled.positiontup[len(names) * rows :])
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    begin = 0
+    for size in _SIZES:
+        while len(rows) - begin >= size:
+            yield rows[begin : begin + size]
+            begin += size

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Delete,
     String,
     Table,
     Update,
@@ -157,9 +156,9 @@ def update_hosts(
 
     `unclaimed` are the hosts whose names were not known to be ours.
     """
-    renamed = [{"host_id": host_id} for host_id, values in sorted(wishes.items()) if "fqdn" in values]
+    renamed = [(host_id,) for host_id, values in sorted(wishes.items()) if "fqdn" in values]
     queries.remember_unclaimed(connection, list(unclaimed))
-    for_each(connection, _leave_name, renamed)  # hosts may exchange their names
+    for_each(connection, _leave_name, ["host_id"], renamed)  # hosts may exchange their names
     _write(connection, _write_version, wishes)
     _mark_pending(connection, sorted(wishes))
 
@@ -181,12 +180,12 @@ def set_hosts(connection: Connection, changes: Mapping[int, Mapping[str, Any]]) 
 
 
 def _write(connection: Connection, build: Callable[[Given], Update], wishes: Mapping[int, Mapping[str, Any]]) -> None:
-    by_shape: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    by_shape: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
     for host_id, values in sorted(wishes.items()):
-        by_shape.setdefault(tuple(values), []).append({"host_id": host_id, **values})
-    for same in by_shape.values():
+        by_shape.setdefault(tuple(values), []).append((host_id, *values.values()))
+    for names, same in by_shape.items():
         for part in _slices(same):
-            for_each(connection, build, part)
+            for_each(connection, build, ("host_id", *names), part)
 
 
 def _write_plain(given: Given) -> Update:
@@ -200,17 +199,9 @@ def _write_version(given: Given) -> Update:
 
 def delete_hosts(connection: Connection, host_ids: Collection[int]) -> None:
     """Delete the rows, their related names and their places in keys."""
-    for part in _slices([{"host_id": host_id} for host_id in sorted(host_ids)]):
-        for_each(connection, _delete_host, part)
-        for_each(connection, _delete_pending, part)
-
-
-def _delete_host(given: Given) -> Delete:
-    return delete(hosts).where(hosts.c.id == given["host_id"])
-
-
-def _delete_pending(given: Given) -> Delete:
-    return delete(pending).where(pending.c.host_id == given["host_id"])
+    for part in _slices(sorted(host_ids)):
+        connection.execute(delete(hosts).where(among(connection, hosts.c.id, part)))
+        connection.execute(delete(pending).where(among(connection, pending.c.host_id, part)))
 
 
 def add_removals(connection: Connection, leaving: Iterable[Leaving]) -> None:

@@ -4,7 +4,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Executable, delete, exists, select
+from sqlalchemy import Connection, UpdateBase, delete, exists, select
 
 from ddnsd.store.batches import Given, for_each, insert_into
 from ddnsd.store.history import agent_text
@@ -24,13 +24,13 @@ class Contact(NamedTuple):
 def write(connection: Connection, seen: Mapping[int, Contact]) -> None:
     """Keep what is newer than what is kept, by host id."""
     rows = [
-        {"host_id": host_id, **contact._asdict(), "agent": agent_text(contact.agent or "")}
+        (host_id, *contact._replace(agent=agent_text(contact.agent or "")))
         for host_id, contact in sorted(seen.items())  # two processes never wait for each other in a circle
     ]
-    for_each(connection, _write, rows)
+    for_each(connection, _write, ("host_id", *Contact._fields), rows)
 
 
-def _write(given: Given) -> Executable:
+def _write(given: Given) -> UpdateBase:
     row = select(*given.values()).where(given["host_id"].is_not(None))
     statement = insert_into(given.dialect, contacts).from_select(list(given), row)
     new = {name: statement.excluded[name] for name in Contact._fields}

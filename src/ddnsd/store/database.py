@@ -39,6 +39,9 @@ class Store(Protocol):
     async def transact(self, work: Work[T]) -> T:
         """Run `work` in one write transaction, durable when this returns. Raises StoreDown."""
 
+    async def execute(self, work: Work[T]) -> T:
+        """Run `work` of a single statement, durable when this returns. Raises StoreDown."""
+
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a consistent read. Raises StoreDown."""
 

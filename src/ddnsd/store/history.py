@@ -6,11 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Executable, delete, exists, func, insert, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, UpdateBase, delete, exists, func, insert, select
 
 from ddnsd.store.batches import Given, for_each
 from ddnsd.store.tables import history, hosts
@@ -108,21 +106,11 @@ def agent_text(agent: str) -> str | None:
 
 def add(connection: Connection, entries: Sequence[Entry]) -> None:
     """Append; one statement for all of them."""
-    if not entries:
-        return
-    if connection.dialect.name == "postgresql":
-        for_each(connection, _append, [e._asdict() for e in entries])
-    else:
-        connection.exec_driver_sql(_append_sql(), entries)
+    for_each(connection, _append, Entry._fields, entries)
 
 
-def _append(given: Given) -> Executable:
+def _append(given: Given) -> UpdateBase:
     return insert(history).from_select(list(given), select(*given.values()))
-
-
-@lru_cache(maxsize=1)
-def _append_sql() -> str:
-    return str(insert(history).compile(dialect=sqlite.dialect(), column_keys=Entry._fields))
 
 
 def trim(connection: Connection, host_id: int, limit: int, kept: int = KEPT) -> int:

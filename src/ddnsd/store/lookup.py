@@ -95,12 +95,17 @@ class Lookup(Generic[R]):
         self._drain = None
 
 
+def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool]:
+    *host, has_related = row
+    return rows.Host._make(host), bool(has_related)
+
+
 class Lookups:
     """Every lookup of the hot path."""
 
     def __init__(self, store: "SqliteStore | PostgresStore") -> None:
         self.host = Lookup(store, queries.HOST, tables.hosts.c.fqdn, rows.Host._make)
-        self.host_by_id = Lookup(store, queries.HOST, tables.hosts.c.id, rows.Host._make)
+        self.host_to_send = Lookup(store, queries.HOST_TO_SEND, tables.hosts.c.id, _host_to_send)
         self.host_by_name = Lookup(store, queries.HOST, tables.hosts.c.name, rows.Host._make)
         self.host_by_secret = Lookup(store, queries.HOST, tables.hosts.c.secret_hash, rows.Host._make)
         self.related = Lookup(store, queries.RELATED, tables.related.c.host_id, rows.Related._make)

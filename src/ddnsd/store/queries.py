@@ -2,22 +2,15 @@
 """One set of queries for both databases. `work` functions take a `Connection` and belong in a transaction."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
-    Delete,
-    Executable,
     Select,
     Table,
-    Update,
-    any_,
-    bindparam,
     delete,
     exists,
     func,
@@ -29,8 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from ddnsd.store import history, rows
-from ddnsd.store.batches import Given, for_each
+from ddnsd.store import rows
 from ddnsd.store.lines import Lines
 from ddnsd.store.tables import (
     domains,
@@ -46,6 +38,7 @@ from ddnsd.store.tables import (
     tokens,
     users,
 )
+from ddnsd.store.waiting import ASKED_FOR, Settled, lock, mark_pending, mark_settled
 
 
 def now() -> int:
@@ -68,6 +61,9 @@ HOST: Select[Any] = select(
     domains.c.private_addresses,
     pending.c.since,
 ).select_from(hosts.join(domains).outerjoin(pending, pending.c.host_id == hosts.c.id))
+
+# with whether it has related names: most have none, and nobody looks for them
+HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id))
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
@@ -191,10 +187,6 @@ def hosts_below(connection: Connection, name: str) -> list[str]:
     return list(connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.endswith("." + name)).limit(5)))
 
 
-ASKED_FOR = 0
-"""`since` of a row that somebody wants to be sent, without a message for it being under way."""
-
-
 def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
     """(domain id, host id, since when) of hosts of which DNS is not known to hold the row since before `before`."""
     query = select(hosts.c.domain_id, hosts.c.id, pending.c.since).join_from(
@@ -225,51 +217,9 @@ def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
 # ---- changing -------------------------------------------------------------------------------------------------------
 
 
-class Wish(NamedTuple):
-    """New values for some columns of a host; the change counts as a version and waits for DNS.
-
-    `unclaimed`: the host was seen before its name was known to be ours (see `remember_unclaimed`). `entry` is for
-    the host's history.
-    """
-
-    host_id: int
-    values: Mapping[str, Any]
-    unclaimed: bool = False
-    entry: history.Entry | None = None
-
-
-class Settled(NamedTuple):
-    """DNS holds this version of the host."""
-
-    host_id: int
-    version: int
-
-
-def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
-    """The store's half of group commit: what is settled is marked, then every wish is written."""
-    wishes, settled = list(wishes), list(settled)
-    _lock(connection, {wish.host_id for wish in wishes} | {s.host_id for s in settled})
-    mark_settled(connection, settled)
-    remember_unclaimed(connection, [wish.host_id for wish in wishes if wish.unclaimed])
-    by_shape: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
-    for host_id, values, _, _ in wishes:
-        by_shape.setdefault(tuple(values), {})[host_id] = {"host_id": host_id, **values}
-    for by_host in by_shape.values():
-        for_each(connection, _write_columns, list(by_host.values()))
-    _mark_pending(connection, {wish.host_id for wish in wishes}, now())
-    history.add(connection, [wish.entry for wish in wishes if wish.entry is not None])
-
-
-def _lock(connection: Connection, host_ids: set[int]) -> None:
-    """Lock rows in the order of their ids, so that two processes never wait for each other in a circle."""
-    if connection.dialect.name == "postgresql":
-        query = select(hosts.c.id).where(hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
-        connection.execute(query.order_by(hosts.c.id).with_for_update(key_share=True), {"ids": sorted(host_ids)})
-
-
 def names_locked(connection: Connection, host_ids: set[int]) -> dict[int, str]:
     """The names of hosts by id, which nobody changes until the transaction ends."""
-    _lock(connection, host_ids)
+    lock(connection, host_ids)
     found = connection.execute(select(hosts.c.id, hosts.c.fqdn).where(hosts.c.id.in_(host_ids)))
     return {row.id: row.fqdn for row in found}
 
@@ -290,29 +240,6 @@ def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
             connection.execute(insert(removals).from_select(into, former))
 
 
-def _write_columns(given: Given) -> Update:
-    values = {name: value for name, value in given.items() if name != "host_id"}
-    return update(hosts).where(hosts.c.id == given["host_id"]).values(version=hosts.c.version + 1, **values)
-
-
-def mark_settled(connection: Connection, settled: Iterable[Settled]) -> None:
-    """DNS holds what the store holds, unless the row has changed since."""
-    for_each(connection, _settle, [s._asdict() for s in settled])
-
-
-def _settle(given: Given) -> Delete:
-    return delete(pending).where(pending.c.host_id == given["host_id"], pending.c.version == given["version"])
-
-
-def _mark_pending(connection: Connection, host_ids: Iterable[int], since: int) -> None:
-    for_each(connection, _wait, [{"host_id": host_id, "since": since} for host_id in host_ids])
-
-
-def _wait(given: Given) -> Executable:
-    rows = select(hosts.c.id, hosts.c.version, given["since"]).where(hosts.c.id == given["host_id"])
-    return given.upsert(pending, rows)
-
-
 def set_host(connection: Connection, host_id: int, **values: Any) -> None:
     """Change columns that DNS does not show."""
     connection.execute(update(hosts).where(hosts.c.id == host_id).values(**values))
@@ -323,7 +250,7 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
     ids = list(host_ids)
     for part in _parts(ids):
         connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1))
-    _mark_pending(connection, ids, ASKED_FOR)
+    mark_pending(connection, ids, ASKED_FOR)
 
 
 def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:
@@ -353,7 +280,7 @@ def add_host(connection: Connection, **values: Any) -> int:
     result = connection.execute(insert(hosts).values(created=moment, **values))
     assert result.inserted_primary_key is not None
     host_id = int(result.inserted_primary_key[0])
-    _mark_pending(connection, [host_id], moment)
+    mark_pending(connection, [host_id], moment)
     return host_id
 
 

@@ -58,6 +58,8 @@ class SqliteStore:
         with faults(), self._engine.begin() as connection:
             return work(connection)
 
+    execute = transact
+
     async def read(self, work: Work[T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 

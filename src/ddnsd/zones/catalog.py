@@ -44,7 +44,7 @@ class Catalog:
         self._ask(change)
 
     def _ask(self, message: dns.message.Message) -> dns.message.Message:
-        message.use_tsig(self._key.to_dnspython())
+        message.use_tsig(self._key.dnspython)
         host, port = self._endpoint.host, self._endpoint.port
         try:
             with socket.create_connection((host, port), timeout=SECONDS) as connection:

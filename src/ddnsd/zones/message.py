@@ -124,7 +124,7 @@ class Signed:
     @classmethod
     def sign(cls, wire: bytes, key: TsigKey) -> Self:
         """Append a TSIG record to an unsigned message (its id is kept)."""
-        secret = key.to_dnspython()
+        secret = key.dnspython
         (message_id,) = struct.unpack_from("!H", wire)
         blank = dns.rdtypes.ANY.TSIG.TSIG(  # type: ignore[no-untyped-call]
             dns.rdataclass.ANY, dns.rdatatype.TSIG, secret.algorithm, 0, FUDGE_SECONDS, b"", message_id, 0, b""
@@ -146,7 +146,7 @@ class Signed:
         Raises NoAnswer for what is not a DNS message, and a Refusal for every other rcode or a bad signature.
         """
         try:
-            message = dns.message.from_wire(answer, keyring=self._key.to_dnspython(), request_mac=self.mac)
+            message = dns.message.from_wire(answer, keyring=self._key.dnspython, request_mac=self.mac)
         except (dns.tsig.PeerBadKey, dns.message.UnknownTSIGKey, dns.tsig.BadKey, dns.tsig.BadAlgorithm):
             raise BadKey("BADKEY", BadKey.__doc__ or "") from None
         except dns.tsig.PeerBadTime:

@@ -145,7 +145,7 @@ def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dn
         length = struct.unpack("!H", _receive(connection, 2))[0]
         try:
             message = dns.message.from_wire(
-                _receive(connection, length), keyring=key.to_dnspython(), request_mac=question.mac,
+                _receive(connection, length), keyring=key.dnspython, request_mac=question.mac,
                 xfr=True, tsig_ctx=context, multi=True, one_rr_per_rrset=True,
             )  # fmt: skip
         except dns.exception.DNSException as error:

@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from ddnsd.store import departures, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
-from ddnsd.store.queries import Settled
 from ddnsd.store.rows import Domain, Host, Removal
+from ddnsd.store.waiting import Settled
 from ddnsd.zones import check, errors
 from ddnsd.zones.compose import departure, publication, require_room
 from ddnsd.zones.fit import first_part, parts
@@ -268,9 +268,10 @@ class ZoneSender:
             await self._acknowledge(part, batch)
 
     async def _current(self, ids: list[int]) -> list[HostRecords]:
-        rows = await self._lookups.host_by_id.many(ids)
-        related = await self._lookups.related.many(ids)
-        found = [rows[i][0] for i in ids if i in rows]
+        rows = await self._lookups.host_to_send.many(ids)
+        found = [rows[i][0][0] for i in ids if i in rows]
+        with_related = [host.id for ((host, has_related),) in rows.values() if has_related]
+        related = await self._lookups.related.many(with_related) if with_related else {}
         with_sets = [host.id for host in found if host.has_rrsets]
         sets = await self._lookups.rrsets.many(with_sets) if with_sets else {}
         return [

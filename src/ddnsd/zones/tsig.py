@@ -6,6 +6,7 @@ import binascii
 import re
 import secrets
 from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 
 import dns.name
 import dns.tsig
@@ -88,7 +89,8 @@ class TsigKey:
         """The clause that `named.conf`, `rndc -k` and `nsupdate -k` read."""
         return f'key "{self.name}" {{\n\talgorithm {self.algorithm};\n\tsecret "{self.secret}";\n}};\n'
 
-    def to_dnspython(self) -> dns.tsig.Key:
+    @cached_property
+    def dnspython(self) -> dns.tsig.Key:
         """The key that `dns.message.Message.use_tsig` takes."""
         return dns.tsig.Key(dns.name.from_text(self.name), self.secret, ALGORITHMS[self.algorithm])
 

@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 from ddnsd.store import queries
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
-from ddnsd.store.queries import Settled, Wish
 from ddnsd.store.rows import Domain, Host
+from ddnsd.store.waiting import ASKED_FOR, Settled, mark_settled
+from ddnsd.store.wishes import Wish, is_single, write_wishes
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
@@ -44,6 +45,8 @@ PATIENCE = 4
 
 NAMES = 128
 """Names that one message asks for."""
+
+TOO_LATE = "the name server does not answer in time"
 
 log = structlog.get_logger()
 
@@ -89,7 +92,7 @@ class Writer:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         if self._settled:
             settled = [Settled(*item) for item in self._settled.items()]
-            await self._store.transact(lambda c: queries.mark_settled(c, settled))
+            await self._store.transact(lambda c: mark_settled(c, settled))
         for primary in self._primaries.values():
             primary.close()
 
@@ -108,7 +111,12 @@ class Writer:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((domain_id, wish, done))
         self._wake.set()
-        await self._within_deadline(done)
+        # once for every change: less than asyncio.timeout costs
+        timer = asyncio.get_running_loop().call_later(self._deadline, _too_late, done)
+        try:
+            await done
+        finally:
+            timer.cancel()
 
     async def publish(self, domain_id: int, host_ids: Iterable[int]) -> None:
         """Have DNS follow rows that the caller has committed. Raises as `update` does, for the first that fails."""
@@ -219,7 +227,7 @@ class Writer:
             async with asyncio.timeout(self._deadline):
                 await done
         except TimeoutError:
-            raise errors.NotAcknowledged("the name server does not answer in time") from None
+            raise errors.NotAcknowledged(TOO_LATE) from None
 
     # ---- the store's half
 
@@ -244,7 +252,9 @@ class Writer:
         settled = [Settled(*item) for item in self._settled.items()]
         try:
             with COMMIT_SECONDS.time():
-                await self._store.transact(lambda c: _write(c, batch, settled, faults))
+                single = not faults and is_single([wish for _, wish, _ in batch])
+                write = self._store.execute if single else self._store.transact
+                await write(lambda c: _write(c, batch, settled, faults))
         except Exception as error:
             if isinstance(error, StoreDown):
                 log.error("store down", reason=str(error))
@@ -329,15 +339,20 @@ class Writer:
         by_zone: dict[int, dict[int, bool]] = {}
         for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
             if host_id not in self._settled:
-                by_zone.setdefault(domain_id, {})[host_id] = since != queries.ASKED_FOR
+                by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
         for domain_id, hosts in by_zone.items():
             self.senders[domain_id].sweep(hosts)
         for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
             self.senders[domain_id].withdraw()
 
 
+def _too_late(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(errors.NotAcknowledged(TOO_LATE))
+
+
 def _write(connection: Connection, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
-    queries.write_wishes(connection, (wish for _, wish, _ in batch), settled)
+    write_wishes(connection, (wish for _, wish, _ in batch), settled)
     queries.count_faults(connection, faults)
 
 

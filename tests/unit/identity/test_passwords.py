@@ -19,6 +19,14 @@ from ddnsd.store import migrate, tables
 from ddnsd.store.sqlite import SqliteStore
 
 RIGHT = "correct horse battery"
+WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that take no time, where they are only to differ."""
+    monkeypatch.setattr(passwords, "_hasher", lambda: WEAK)
+    monkeypatch.setattr(passwords, "_nobodys", lambda: WEAK.hash("nobody's"))
 
 
 @pytest.fixture
@@ -26,10 +34,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     url = f"sqlite:///{tmp_path}/ddnsd.db"
     await migrate.upgrade(url)
     opened = SqliteStore(url)
-    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(RIGHT)
     for name in ("alice", "bob"):
         await opened.transact(lambda c, name=name: accounts.add_user(c, name))
-    await opened.transact(lambda c: registry_members.set_password(c, "alice", weak))
+    await opened.transact(lambda c: registry_members.set_password(c, "alice", WEAK.hash(RIGHT)))
     yield opened
     await opened.close()
 
@@ -45,6 +52,7 @@ async def test_the_right_one_lets_in(store: SqliteStore) -> None:
         await found.check("alice", RIGHT, None)
 
 
+@pytest.mark.usefixtures("cheap")
 @pytest.mark.parametrize("name", ["alice", "bob", "carol", "", "x" * 151, "a\0b", "Alice"])
 async def test_others_do_not(store: SqliteStore, name: str) -> None:
     found = Passwords(store, 3)
@@ -53,6 +61,7 @@ async def test_others_do_not(store: SqliteStore, name: str) -> None:
             await found.check(name, password, f"192.0.2.{len(password) % 250}")
 
 
+@pytest.mark.usefixtures("cheap")
 async def test_one_may_try_so_often(store: SqliteStore) -> None:
     found = Passwords(store, 3)
     for _ in range(3):
@@ -68,6 +77,7 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
         await found.check("alice", RIGHT, "192.0.2.2")
 
 
+@pytest.mark.usefixtures("cheap")
 async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
     found = Passwords(store, 1)
     for number in range(passwords.NAMES_PER_SOURCE):
@@ -94,6 +104,7 @@ async def test_trying_many_at_once_gains_nothing(store: SqliteStore, monkeypatch
     assert answers.count(Locked) == 30 - len(looked_at)
 
 
+@pytest.mark.usefixtures("cheap")
 async def test_a_long_queue_is_refused(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
     monkeypatch.setattr(passwords, "_matches", lambda stored, password: held.wait(10) and password == RIGHT)

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sessions: who they are of, when they end, and what is written about them; on both databases."""
 
-from collections.abc import AsyncIterator, Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +11,12 @@ from ddnsd.identity import secrets
 from ddnsd.identity.caller import Kind
 from ddnsd.identity.sessions import AGENT_LENGTH, MOST, Lifetime, Sessions
 from ddnsd.registry import accounts
-from ddnsd.store import migrate, queries, tables
+from ddnsd.store import queries, tables
 from ddnsd.store import sessions as stored
-from ddnsd.store.database import open_store
 from ddnsd.store.lookup import Lookups
 
 HOUR = 3600 * 1_000_000
 LIFETIME = Lifetime(idle=8 * HOUR, absolute=7 * 24 * HOUR)
-
-
-@pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -2,29 +2,22 @@
 """Administrators who change users, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Stale
-from ddnsd.store import migrate, queries
-from ddnsd.store.database import open_store
+from ddnsd.store import queries
 
 PAIRS = (("ann", "bob"), ("bob", "ann"))
 
 
 @pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
+async def store(store: Any) -> Any:
     for name in ("ann", "bob"):
-        await opened.transact(lambda c, name=name: accounts.add_user(c, name, admin=True))
-    yield opened
-    await opened.close()
+        await store.transact(lambda c, name=name: accounts.add_user(c, name, admin=True))
+    return store
 
 
 async def administrators(store: Any) -> int:

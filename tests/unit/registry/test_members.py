@@ -2,8 +2,6 @@
 """Users as providers know them, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,20 +11,10 @@ from ddnsd.registry import accounts, members
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
 from ddnsd.registry.members import Members
 from ddnsd.store import members as stored
-from ddnsd.store import migrate, queries, sessions, tables
-from ddnsd.store.database import open_store
+from ddnsd.store import queries, sessions, tables
 from ddnsd.store.members import Presented
 
 ISSUER = "https://aai.example.org"
-
-
-@pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
-    yield opened
-    await opened.close()
 
 
 def somebody(subject: str = "1", name: str = "ann", **changed: Any) -> Presented:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Requests for domains that are decided twice while the zone is being made."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +8,7 @@ import pytest
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Stale
 from ddnsd.registry.requests import Requests
-from ddnsd.store import migrate, queries, requests, tables
-from ddnsd.store.database import open_store
+from ddnsd.store import queries, requests, tables
 from ddnsd.store.rows import Domain
 from ddnsd.zones.tsig import TsigKey
 
@@ -40,15 +37,6 @@ class SlowZones:
 
 async def _nothing() -> None:
     pass
-
-
-@pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Any]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
-    yield opened
-    await opened.close()
 
 
 async def asked(store: Any) -> int:

@@ -54,33 +54,42 @@ def test_the_page_is_what_the_generator_prints() -> None:
 
 
 FOLLOWED = ["192.0.2.54:53", "198.51.100.54:53"]
+CASES: list[tuple[str, str, dict[str, Any], list[str]]] = [
+    ("fleet.yml", "web1.example.org", {}, FOLLOWED),
+    ("fleet.yml", "hidden.example.org", {}, FOLLOWED),
+    ("fleet.yml", "web1.example.org", {"ddns_server_secondaries": ["2001:db8::54"]}, ["[2001:db8::54]:53"]),
+    (
+        "fleet.yml",
+        "web1.example.org",
+        {"ddns_server_settings": {"secondaries": ["192.0.2.99:5353"]}},
+        ["192.0.2.99:5353"],
+    ),
+    ("fleet.yml", "web1.example.org", {"ddns_server_settings": {"secondaries": []}}, []),
+    ("one-machine.yml", "ddns.example.org", {}, []),
+]
 
 
-@pytest.mark.parametrize(
-    ("inventory", "machine", "variables", "followed"),
-    [
-        ("fleet.yml", "web1.example.org", {}, FOLLOWED),
-        ("fleet.yml", "hidden.example.org", {}, FOLLOWED),
-        ("fleet.yml", "web1.example.org", {"ddns_server_secondaries": ["2001:db8::54"]}, ["[2001:db8::54]:53"]),
-        (
-            "fleet.yml",
-            "web1.example.org",
-            {"ddns_server_settings": {"secondaries": ["192.0.2.99:5353"]}},
-            ["192.0.2.99:5353"],
-        ),
-        ("fleet.yml", "web1.example.org", {"ddns_server_settings": {"secondaries": []}}, []),
-        ("one-machine.yml", "ddns.example.org", {}, []),
-    ],
-)
+@pytest.mark.parametrize("inventory", ["fleet.yml", "one-machine.yml"])
 def test_the_service_is_told_of_the_secondaries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str, machine: str, variables: dict[str, Any],
-    followed: list[str],
-) -> None:  # fmt: skip
-    file, hosts = tmp_path / "ddnsd.toml", ROOT / "examples" / "inventory" / inventory
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inventory: str
+) -> None:
+    """One play for each case, all in one run."""
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    known = [f"@{ROLE}/{part}/main.yml" for part in ("defaults", "vars")]
-    given = [argument for text in (*known, json.dumps(here | variables)) for argument in ("-e", text)]
-    template = f"src={ROLE}/templates/ddnsd.toml.j2 dest={file}"
-    Ansible(tmp_path).run("ansible", machine, "-i", str(hosts), "-m", "template", "-a", template, *given)
-    monkeypatch.setenv("DDNSD_CONFIG", str(file))
-    assert [str(endpoint) for endpoint in settings.load().followers] == followed
+    cases = [case for case in CASES if case[0] == inventory]
+    plays = [
+        {
+            "hosts": machine, "gather_facts": False,
+            "vars_files": [f"{ROLE}/{part}/main.yml" for part in ("defaults", "vars")],
+            "tasks": [{
+                "ansible.builtin.template": {"src": f"{ROLE}/templates/ddnsd.toml.j2", "dest": f"{tmp_path}/{n}.toml"},
+                "vars": variables,
+            }],
+        }
+        for n, (_, machine, variables, _) in enumerate(cases)
+    ]  # fmt: skip
+    (tmp_path / "play.yml").write_text(json.dumps(plays))
+    hosts = ROOT / "examples" / "inventory" / inventory
+    Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", str(hosts), "-e", json.dumps(here))
+    for n, (_, _, _, followed) in enumerate(cases):
+        monkeypatch.setenv("DDNSD_CONFIG", f"{tmp_path}/{n}.toml")
+        assert [str(endpoint) for endpoint in settings.load().followers] == followed

@@ -2,29 +2,18 @@
 """Histories and contacts as both databases keep them."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import cast
 
 import pytest
 
 from ddnsd.registry.contacts import Contacts
-from ddnsd.store import contacts, history, migrate, queries
+from ddnsd.store import contacts, history, queries
 from ddnsd.store.contacts import Contact
-from ddnsd.store.database import Store, StoreDown, open_store
+from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.history import Author
 from ddnsd.store.trimming import PART, Trimmer
 
 DAY = history.DAY_MICROSECONDS
-
-
-@pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Store]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
-    yield opened
-    await opened.close()
 
 
 def entry(host_id: int, number: int = 0) -> history.Entry:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The migrations make the tables that the queries use, on both databases."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,12 @@ from ddnsd.store.database import open_store
 from ddnsd.store.tables import metadata
 
 
-@pytest.fixture
-def url(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> str:
-    return store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ddnsd.db"
+    empty: str = request.getfixturevalue("empty_database")
+    return empty
 
 
 async def test_they_lead_to_the_tables(url: str) -> None:

@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What administrators look at, as both databases answer it."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Connection
 
 from ddnsd.registry import accounts, domains, members
-from ddnsd.store import migrate, oversight, overview, queries
-from ddnsd.store.database import Store, open_store
+from ddnsd.store import oversight, overview, queries
+from ddnsd.store.database import Store
 from ddnsd.store.overview import View
 from ddnsd.zones.tsig import TsigKey
 
 
 @pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Store]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
-    await opened.transact(_furnish)
-    yield opened
-    await opened.close()
+async def store(store: Store) -> Store:
+    await store.transact(_furnish)
+    return store
 
 
 def _furnish(connection: Connection) -> None:

@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Requests for domains as both databases keep them."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-
 import pytest
 from sqlalchemy import insert
 
-from ddnsd.store import migrate, requests, tables
-from ddnsd.store.database import Store, open_store
+from ddnsd.store import requests, tables
+from ddnsd.store.database import Store
 
 
 @pytest.fixture
-async def store(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> AsyncIterator[Store]:
-    url = store_settings().get("database_url", f"sqlite:///{tmp_path}/ddnsd.db")
-    await migrate.upgrade(url)
-    opened = open_store(url)
+async def store(store: Store) -> Store:
     users = [{"id": number, "name": f"u{number}", "created": 0} for number in (1, 2)]
-    await opened.transact(lambda c: c.execute(insert(tables.users), users))
-    yield opened
-    await opened.close()
+    await store.transact(lambda c: c.execute(insert(tables.users), users))
+    return store
 
 
 async def test_the_newest_are_listed_and_so_is_what_waits(store: Store) -> None:

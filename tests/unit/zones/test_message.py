@@ -20,7 +20,7 @@ ZONE = "dyn.example.org"
 
 
 def read(update: Update) -> dns.update.UpdateMessage:
-    message = dns.message.from_wire(update.to_wire(KEY).wire, keyring=KEY.to_dnspython())
+    message = dns.message.from_wire(update.to_wire(KEY).wire, keyring=KEY.dnspython)
     assert isinstance(message, dns.update.UpdateMessage)
     assert message.had_tsig
     return message
@@ -60,10 +60,10 @@ def test_any_name_survives(labels: list[str]) -> None:
 
 
 def answer(signed: Signed, rcode: str = "NOERROR", error: int = 0, key: TsigKey = KEY) -> bytes:
-    query = dns.message.from_wire(signed.wire, keyring=KEY.to_dnspython())
+    query = dns.message.from_wire(signed.wire, keyring=KEY.dnspython)
     response = dns.message.make_response(query)
     response.set_rcode(dns.rcode.from_text(rcode))
-    response.use_tsig(key.to_dnspython(), tsig_error=error)
+    response.use_tsig(key.dnspython, tsig_error=error)
     response.request_mac = query.mac
     return response.to_wire()
 

@@ -76,7 +76,7 @@ def test_repr_hides_the_secret() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_dnspython_signs_with_it(algorithm: str) -> None:
-    key = TsigKey("up", algorithm=algorithm, secret=SECRET).to_dnspython()
+    key = TsigKey("up", algorithm=algorithm, secret=SECRET).dnspython
     query = dns.message.make_query("example.org", "SOA")
     query.use_tsig(key)
     signed = dns.message.from_wire(query.to_wire(), keyring={key.name: key})

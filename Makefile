@@ -14,8 +14,8 @@ help: ## This list
 run: ## Start the service on an embedded BIND, with example hosts, until Ctrl-C
 	@scripts/run
 
-test: lint types walls ## Everything that CI runs; what waits runs beside what computes, and is shown when it has ended
-	+@$(MAKE) --no-print-directory --jobs=3 --output-sync=target pytest collection machines
+test: lint ## Everything that CI runs; what waits runs beside what computes, and is shown when it has ended
+	+@$(MAKE) --no-print-directory --jobs=4 --output-sync=target types walls pytest machines collection
 
 venv:
 	@scripts/venv dev

@@ -64,6 +64,8 @@ class Machine:
             file = self.root / path
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file.write_text(content)
+            if content.startswith("#!"):
+                file.chmod(0o755)
         key = self.root / "etc/ssh/ssh_host_ed25519_key"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.host, "-f", key)
         self.network.join(self.host, self.place)

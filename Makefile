@@ -6,7 +6,7 @@ SCENARIOS = fleet server client restore upgrade acme nat hooks cloud-init
 # Every test starts programs of ours: Python is to keep what it has compiled, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-machines venv lint types walls collection machines pytest bench lock
+.PHONY: help run test test-machines venv lint types walls collection pytest bench lock
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ run: ## Start the service on an embedded BIND, with example hosts, until Ctrl-C
 	@scripts/run
 
 test: lint ## Everything that CI runs; what waits runs beside what computes, and is shown when it has ended
-	+@$(MAKE) --no-print-directory --jobs=4 --output-sync=target types walls pytest machines collection
+	+@$(MAKE) --no-print-directory --jobs=6 --output-sync=target machines-server machines-client pytest collection types walls
 
 venv:
 	@scripts/venv dev
@@ -35,9 +35,6 @@ pytest: venv
 
 collection: venv
 	scripts/collection
-
-machines: venv
-	scripts/machines server client
 
 test-machines: venv ## Prove the roles on real systemd machines: servers, a fleet, restore, upgrade, ACME, clients, NAT, hooks
 	+@$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(SCENARIOS:%=machines-%)

@@ -53,7 +53,7 @@ def alice(new_user: Callable[[], tuple[str, Browser]]) -> Browser:
     return new_user()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, Playwright has an event loop, beside which no other may run
 def browser() -> Iterator[Chromium]:
     """The system's Chromium."""
     if folder := os.environ.get(chromium.SHOTS):

@@ -30,10 +30,10 @@ class DenyList:
             shift = network.max_prefixlen - network.prefixlen
             by_length[network.version].setdefault(shift, set()).add(int(network.network_address) >> shift)
         self._networks = {v: {s: frozenset(found) for s, found in by.items()} for v, by in by_length.items()}
-        self.agents = tuple(sorted({agent.lower() for agent in agents}))
         patterns = sorted(set(names))
         self._labels = _any([p for p in patterns if "." not in p])
         self._names = _any([p for p in patterns if "." in p])
+        self.agents = tuple(sorted({agent.lower() for agent in agents}))
 
     def has_address(self, texts: Iterable[str]) -> bool:
         """Whether one of the addresses lies in a denied network."""

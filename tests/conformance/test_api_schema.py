@@ -9,11 +9,9 @@ from pathlib import Path
 from parts.service import Service, dev
 
 SEED = 20
-PHASES = {"sqlite": "coverage,stateful", "postgresql": "fuzzing"}
+PHASES = {"sqlite": "coverage,fuzzing,stateful", "postgresql": "fuzzing,stateful"}
 EXAMPLES = {"sqlite": 12, "postgresql": 4}
-"""What an answer looks like is the same with each store; that it is one is to be seen with both: each has every
-operation in requests of its own kind.
-"""
+"""What an answer looks like is the same with each store; that it is one is to be seen with both."""
 
 CONFIGURATION = """
 hooks = "{hooks}"

@@ -124,9 +124,11 @@ def test_a_name_server_restored_from_an_older_state_converges(service: Service) 
 
 
 @pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, DnsProxy]]:
-    """The domain's primary is a proxy that can misbehave; the store hears of no answer, whichever it is."""
-    with dev(tmp_path_factory.mktemp("proxied") / "service") as service:
+def proxied(
+    tmp_path_factory: pytest.TempPathFactory, store_settings: Settings
+) -> Iterator[tuple[Service, DnsProxy]]:  # fmt: skip
+    """The domain's primary is a proxy that can misbehave."""
+    with dev(tmp_path_factory.mktemp("proxied") / "service", **store_settings()) as service:
         proxy = DnsProxy(service.dns_port)
         service.cli("domain", "set", service.domain, "--primary", f"127.0.0.1:{proxy.port}")
         time.sleep(1.5)  # the running service takes it up within a second
@@ -238,7 +240,7 @@ def test_every_good_survives_kill_9(tmp_path: Path, store_settings: Settings) ->
 
             with ThreadPoolExecutor(8) as pool:
                 running = {host: pool.submit(hammer, host) for host in secrets}
-                time.sleep(0.15 + 0.07 * round_number)
+                time.sleep(0.3 + 0.13 * round_number)
                 service.kill()
                 stop.set()
             acknowledged = {host: future.result() for host, future in running.items()}
@@ -300,7 +302,7 @@ def test_two_processes_on_one_database_agree(tmp_path: Path, new_database: Calla
 
             def hammer(n: int) -> set[str]:
                 words = set()
-                for i in range(30):
+                for i in range(60):
                     host = f"h{(n + i) % 4}"
                     answer = update((one, two)[n % 2], host, secrets[host], f"10.0.{n}.{i + 1}")
                     words.add(answer.text.split()[0])

@@ -181,3 +181,10 @@ class _Reader(HTMLParser):
         self.texts.append(data)
         if self._area and self._form:
             self._form.values[self._area] += data
+
+
+def entered(service: Service, name: str) -> Browser:
+    """A browser in which that user has signed in."""
+    browser = Browser(service)
+    browser.enter(name)
+    return browser

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from parts import chromium
-from parts.portal import Browser
+from parts.portal import Browser, entered
 from parts.service import Service, dev
 from playwright.sync_api import Browser as Chromium
 
@@ -22,9 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def admin(service: Service) -> Browser:
     """The administrator's browser."""
-    browser = Browser(service)
-    browser.enter("admin")
-    return browser
+    return entered(service, "admin")
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +38,7 @@ def new_user(service: Service, _numbers: Iterator[int]) -> Callable[[], tuple[st
         name = f"user{next(_numbers)}"
         made = service.request("POST", "/api/users", service.admin_token, json={"name": name})
         assert made.status_code == 201, made.text
-        browser = Browser(service)
-        browser.enter(name)
-        return name, browser
+        return name, entered(service, name)
 
     return make
 

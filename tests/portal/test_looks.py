@@ -4,12 +4,11 @@
 With PORTAL_SHOTS=FOLDER in the environment each is also put there as a picture.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 
 import pytest
 from parts import chromium
-from parts.portal import Browser
+from parts.portal import Browser, entered
 from parts.service import DOMAIN, Service, dev
 from playwright.sync_api import Browser as Chromium
 
@@ -22,8 +21,8 @@ SIGNED_IN = [
     "/tokens", "/tokens/new", "/keys",
     "/keys/new", "/account",
 ]  # fmt: skip
-MODES = ("wide-light", "narrow-dark")
-"""Each layout once, and each scheme: a scheme changes colours alone. Whoever wants pictures gets one in every mode."""
+AXE = ("wide-light", "narrow-dark")
+"""Where axe-core looks: each layout once, and each scheme."""
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def admin(service: Service) -> Browser:
-    browser = Browser(service)
-    browser.enter("admin")
-    return browser
+    return entered(service, "admin")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +76,7 @@ def test_long_german_words_fit(service: Service, browser: Chromium, furnished: B
     look(service, browser, SIGNED_IN, furnished.cookies | {"ddns-language": "de"}, "german", ["narrow-light"])
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", AXE)
 def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: Browser, mode: str) -> None:
     with chromium.context(browser, service, furnished.cookies, mode) as context:
         page = chromium.examined(context)
@@ -96,7 +93,7 @@ def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: 
 
 def look(
     service: Service, browser: Chromium, paths: list[str], cookies: dict[str, str], who: str,
-    modes: Iterable[str] = chromium.MODES if chromium.SHOTS in os.environ else MODES,
+    modes: Iterable[str] = chromium.MODES,
 ) -> None:  # fmt: skip
     """Open each page once, and change the window and the scheme."""
     wrong: list[str] = []
@@ -111,7 +108,7 @@ def look(
                 chromium.shoot(page, f"{who}-{chromium.slug(path)}", mode)
                 if (width := chromium.too_wide(page)) > 0:
                     wrong.append(f"{path}, {mode}: {width} px too wide")
-                if mode in MODES:
+                if mode in AXE:
                     wrong += [f"{path}, {mode}: {found}" for found in chromium.violations(page)]
     assert not wrong, "\n".join(wrong)
 

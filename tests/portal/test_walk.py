@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from parts import chromium, forks
-from parts.portal import Browser
+from parts.portal import entered
 from parts.ports import free_port, wait_until
 from parts.provider import Provider
 from parts.service import DOMAIN, Service, dev
@@ -54,12 +54,6 @@ def other(site: Service, browser: Chromium) -> Iterator[Page]:
     site.request("POST", "/api/users", site.admin_token, json={"name": "mallory"})
     with chromium.context(browser, site, entered(site, "mallory").cookies) as theirs:
         yield theirs.new_page()
-
-
-def entered(site: Service, name: str) -> Browser:
-    browser = Browser(site)
-    browser.enter(name)
-    return browser
 
 
 @pytest.fixture(scope="module")

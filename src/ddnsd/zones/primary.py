@@ -69,11 +69,11 @@ class _Exchange(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by type
 
     async def ask(self, wire: bytes) -> bytes:
+        message_id = wire[:2]
+        while earlier := self._waiting.get(message_id):  # ids are random, so two may be equal
+            await asyncio.wait([earlier])
         if self.closed or self._transport is None:
             raise ConnectionResetError("connection lost")
-        message_id = wire[:2]
-        if message_id in self._waiting:
-            raise ConnectionError("message id in use")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[message_id] = answer
         self._transport.write(struct.pack("!H", len(wire)) + wire)

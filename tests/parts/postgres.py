@@ -3,6 +3,7 @@
 
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
@@ -70,7 +71,11 @@ def create_database(server: str, name: str, template: str = "template1") -> str:
 
 
 def stop(server: str) -> None:
-    """End a server at once, with its connections."""
+    """End a server at once, with its connections, and wait for that."""
     show = [programs() / "psql", f"{server}/postgres", "-Atqc", "SHOW data_directory"]
     data = Path(subprocess.check_output(show, text=True).strip())
-    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+    pid = int((data / "postmaster.pid").read_text().split()[0])
+    ended = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGQUIT)
+    assert select.select([ended], [], [], 20)[0]
+    os.close(ended)

@@ -32,15 +32,19 @@ FEW = 1 << 18
 COMMANDS = ("apply", "completion", "destroy", "fmt", "import_", "plan", "rotate", "show", "user_data", "validate")
 LOADED = (
     "alembic.command", "asyncpg", "ddnsctl.cli", *(f"ddnsctl.commands.{name}" for name in COMMANDS), "ddnsd.cli",
-    "ddnsd.dev", "ddnsd.faces.portal.app", "ddnsd.faces.rest.app", "ddnsd.store.postgres", "ddnsd.store.sqlite",
-    "mako.template", "pydantic.v1", "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite",
-    "uvicorn.lifespan.off", "uvicorn.protocols.http.httptools_impl", "uvloop",
+    "ddnsd.dev", "ddnsd.faces.portal.app", "ddnsd.faces.portal.i18n:languages", "ddnsd.faces.rest.app",
+    "ddnsd.store.postgres", "ddnsd.store.sqlite", "jinja2.ext", "mako.template", "pydantic.v1",
+    "sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.pysqlite", "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.httptools_impl", "uvloop",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is loaded, and by which Python; a program's name stands for one beside it."""
+    """What is loaded, and by which Python; a program's name stands for one beside it.
+
+    `MODULE:FUNCTION` is called as well: one that keeps what it has read.
+    """
 
     modules: tuple[str, ...]
     python: str = sys.executable
@@ -201,8 +205,10 @@ def _leave(status: int) -> None:
 
 
 if __name__ == "__main__":
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
+    for module, _, function in (name.partition(":") for name in sys.argv[2:]):
+        loaded = importlib.import_module(module)
+        if function:
+            getattr(loaded, function)()
     gc.freeze()
     program, *sys.argv[1:] = _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
     sys.argv[0] = str(Path(sys.executable).parent / program)

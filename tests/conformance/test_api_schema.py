@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The description of `/api` is complete and exact: requests made from it find no answer that it does not describe."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from parts.service import Service, dev
 
+REPOSITORY = Path(__file__).parents[2]
 SEED = 20
 PHASES = {"sqlite": "coverage,fuzzing,stateful", "postgresql": "fuzzing,stateful"}
 EXAMPLES = {"sqlite": 12, "postgresql": 4}
@@ -53,7 +55,7 @@ def test_requests_made_from_the_description(
 
 
 def _schemathesis(service: Service, folder: Path, store: str) -> subprocess.CompletedProcess[str]:
-    hooks = Path(__file__).parents[1] / "parts" / "openapi_hooks.py"
+    hooks = REPOSITORY / "tests" / "parts" / "openapi_hooks.py"
     file = folder / "schemathesis.toml"
     made = service.request("POST", f"/api/hosts/known.{service.domain}/enrolments", service.admin_token, json={})
     tokens = {"token": service.admin_token, "enrolment": made.json()["token"]}
@@ -61,4 +63,5 @@ def _schemathesis(service: Service, folder: Path, store: str) -> subprocess.Comp
     program = Path(sys.executable).parent / "schemathesis"
     command = [program, "--config-file", file, "run", f"{service.url}/api/schema/", "--no-color", "--checks", "all"]
     command += ["--phases", PHASES[store]]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    env = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": str(REPOSITORY / ".hypothesis")}  # keeps tables of Unicode
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)

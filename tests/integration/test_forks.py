@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What tests start from a process that has loaded it does what the program does that is started by its name."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from parts.ports import free_port, wait_until
 from parts.service import Service
 
 PROGRAMS = Path(sys.executable).parent
+PARTS = Path(forks.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,29 @@ def test_a_command_says_and_answers_the_same(tmp_path: Path, command: tuple[str,
         [PROGRAMS / command[0], *command[1:]], env=env, cwd=tmp_path,
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
+    assert (forked.returncode, forked.stdout, forked.stderr) == (real.returncode, real.stdout, real.stderr)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "options"),
+    [
+        ('[{debug: {msg: \'{{ lookup("env", "SAID") }}\'}}, {fail: {msg: no}}]', []),
+        ("[{nonsense: 1}]", ["--syntax-check", "-vv"]),
+    ],
+    ids=["run", "checked"],
+)
+def test_ansible_that_was_loaded_says_and_answers_the_same(tmp_path: Path, tasks: str, options: list[str]) -> None:
+    (tmp_path / "a.yml").write_text(f"[{{hosts: localhost, gather_facts: false, tasks: {tasks}}}]")
+    env = os.environ | {"ANSIBLE_HOME": str(tmp_path), "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "SAID": "here"}
+    command = ["ansible-playbook", *options, "a.yml"]
+    forked, real = (
+        subprocess.run(line, env=env, cwd=PARTS.parent, capture_output=True, text=True, check=False, timeout=60)
+        for line in (
+            [sys.executable, "-m", "parts.forked", tmp_path, *command],
+            ["env", "--chdir", tmp_path, *command],
+        )
+    )
+    assert forked.returncode != 0
     assert (forked.returncode, forked.stdout, forked.stderr) == (real.returncode, real.stdout, real.stderr)
 
 

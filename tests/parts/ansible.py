@@ -2,10 +2,14 @@
 """Ansible as a user runs it, with this checkout as the collection, and its results as values."""
 
 import ast
+import atexit
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +29,27 @@ Result = dict[str, Any]
 """What a task answers, with `task` and `status` added."""
 
 
+@functools.cache
+def surroundings() -> dict[str, str]:
+    """The environment that all share: this checkout is the collection."""
+    folder = Path(tempfile.mkdtemp(prefix="ansible-"))
+    atexit.register(shutil.rmtree, folder)
+    namespace = folder / "collections" / "ansible_collections" / "fedcloud"
+    namespace.mkdir(parents=True)
+    (namespace / "ddns").symlink_to(REPOSITORY)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "DDNS_"))}
+    return inherited | {
+        "HOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
+        "ANSIBLE_STDOUT_CALLBACK": "lines",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "PYTHONPATH": str(Path(__file__).parent / "modules"),
+    }
+
+
 @dataclass
 class Ansible:
     """A folder to run in, and where the service is."""
@@ -39,31 +64,17 @@ class Ansible:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.collections is None:
-            self.collections = self.folder / "collections"
-            namespace = self.collections / "ansible_collections" / "fedcloud"
-            namespace.mkdir(parents=True, exist_ok=True)
-            if not (namespace / "ddns").exists():
-                (namespace / "ddns").symlink_to(REPOSITORY)
 
     @property
     def env(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "DDNS_"))}
-        return inherited | {
-            "HOME": str(self.folder),
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_HOME": str(self.folder / "home"),
-            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
-            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
-            "ANSIBLE_STDOUT_CALLBACK": "lines",
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "PYTHONPATH": str(Path(__file__).parent / "modules"),
-            **self.settings,
-        }
+        where = {"ANSIBLE_COLLECTIONS_PATH": str(self.collections)} if self.collections else {}
+        return surroundings() | {"HOME": str(self.folder)} | where | self.settings
 
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of Ansible's programs in the folder."""
-        done = forks.run([program, *arguments], self.env, cwd=self.folder, timeout=240)
+        settings = {name: value for name, value in self.env.items() if name.startswith("ANSIBLE_")}
+        loaded = forks.ansible(surroundings()) if settings.items() <= surroundings().items() else forks.OURS
+        done = forks.run([program, *arguments], self.env, cwd=self.folder, timeout=240, loaded=loaded)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 

@@ -39,6 +39,22 @@ LOADED = (
 )  # fmt: skip
 
 
+PLUGINS = (
+    "action.normal", "become.su", "become.sudo", "cache.memory", "callback.default", "callback.junit",
+    "callback.minimal", "callback.oneline", "callback.tree", "connection.local", "connection.paramiko_ssh",
+    "connection.psrp", "connection.ssh", "connection.winrm", "inventory.auto", "inventory.host_list",
+    "inventory.ini", "inventory.script", "inventory.toml", "inventory.yaml", "shell.cmd", "shell.powershell",
+    "shell.sh", "strategy.linear", "vars.host_group_vars",
+)  # fmt: skip
+"""What Ansible looks into when it runs a playbook, whether it uses it or not."""
+ANSIBLE = (
+    *(f"ansible.cli.{name}" for name in ("doc", "galaxy", "inventory", "playbook", "vault")),
+    *(f"ansible.plugins.{name}" for name in PLUGINS),
+    "ansible._internal._ansiballz._builder", "ansible.executor.process.worker", "ansible.playbook.handler_task_include",
+    "cryptography.hazmat.primitives.ciphers.modes", "multiprocessing.popen_fork", "multiprocessing.synchronize",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Loaded:
     """What is loaded, and by which Python; a program's name stands for one beside it.
@@ -48,9 +64,16 @@ class Loaded:
 
     modules: tuple[str, ...]
     python: str = sys.executable
+    env: tuple[tuple[str, str], ...] = ()
+    """The environment, of what looks at it when it is loaded."""
 
 
 OURS = Loaded(LOADED)
+
+
+def ansible(env: Mapping[str, str]) -> Loaded:
+    """Ansible, which takes its own settings from the environment when it is loaded: programs are to have the same."""
+    return Loaded(ANSIBLE, env=tuple(sorted(env.items())))
 
 
 @dataclass
@@ -111,14 +134,15 @@ def start(
 
 
 def run(
-    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None, timeout: float = 60
-) -> subprocess.CompletedProcess[str]:
+    command: Sequence[str], env: Mapping[str, str], given: str = "", cwd: Path | None = None, timeout: float = 60,
+    loaded: Loaded = OURS,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """Run a program to its end, with this on standard input; what it printed, as text. Raises TimeoutExpired."""
     with ExitStack() as stack:
         stdin, out, err = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
         stdin.write(given.encode())
         stdin.seek(0)
-        process = start(command, env, out, err, stdin, cwd)
+        process = start(command, env, out, err, stdin, cwd, loaded=loaded)
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -136,11 +160,11 @@ _lock = threading.Lock()
 def _server(loaded: Loaded) -> socket.socket:
     """Where requests are sent to; it ends with us."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DDNSD_")}
     with theirs:
         server = subprocess.Popen(
             [loaded.python, "-P", __file__, str(theirs.fileno()), *loaded.modules], pass_fds=[theirs.fileno()],
-            env={name: value for name, value in os.environ.items() if not name.startswith("DDNSD_")},
-            stdin=subprocess.DEVNULL, start_new_session=True,
+            env=dict(loaded.env) or inherited, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     atexit.register(lambda: (ours.close(), server.wait()))
     return ours
@@ -191,6 +215,8 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> list[str]:
     if len(streams) > 3:
         os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
     os.chdir(request["cwd"])
+    if ansible := sys.modules.get("ansible.utils.path"):  # the others have the same folder for temporary files
+        atexit.unregister(ansible.cleanup_tmp_file)
     command: list[str] = request["command"]
     return command
 

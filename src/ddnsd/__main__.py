@@ -1,6 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m ddnsd`."""
+"""`ddnsd`, and `python -m ddnsd`."""
 
-from ddnsd.cli import main
+import gc
 
-main()
+
+def main() -> None:
+    """Load the commands, and run one. What is loaded stays: looking for garbage in it takes a fifth of the time."""
+    gc.disable()
+    from ddnsd import cli
+
+    gc.freeze()
+    gc.enable()
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

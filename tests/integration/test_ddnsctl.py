@@ -24,6 +24,7 @@ import pytest
 import requests
 from parts import forks
 from parts.egi import egi
+from parts.faults import hung
 from parts.ports import wait_until
 from parts.service import Service, dev
 
@@ -382,15 +383,12 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
     assert process_of_service is not None
     with terminal(tool, "apply", "web.yml") as (process, other):
         shown(other, b"Apply these changes?")
-        process_of_service.send_signal(signal.SIGSTOP)
-        try:
+        with hung(process_of_service.pid):
             os.write(other, b"y\n")
             wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
             process.send_signal(signal.SIGINT)
             assert "ddnsctl apply --resume" in shown(other, b"--resume")
             assert process.wait(10) == 4
-        finally:
-            process_of_service.send_signal(signal.SIGCONT)
     assert len(tool.journals()) == 1
     assert not (tool.folder / "a").exists()
     # the request was on its way: the service may carry it out by now

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from parts.dnsproxy import DnsProxy, Mode
-from parts.faults import hung
+from parts.faults import halt, hung
 from parts.ports import wait_until
 from parts.service import Service, dev
 
@@ -112,7 +112,7 @@ def test_a_name_server_restored_from_an_older_state_converges(service: Service) 
         == 200
     )
     pid = service.named_pid()
-    os.kill(pid, signal.SIGSTOP)  # so that the supervisor does not see it go before its files are old
+    halt(pid)  # so that the supervisor does not see it go before its files are old
     for file in (bind / "zones").iterdir():
         file.unlink()
     for file, content in zone_files.items():

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the status says of name servers that answer, and of those that do not."""
 
-import os
-import signal
 from pathlib import Path
 
+from parts.faults import hung
 from parts.ports import free_port, wait_until
 from parts.service import Service
 
@@ -34,12 +33,9 @@ def _look(service: Service) -> None:
     }  # fmt: skip
     wait_until(lambda: zone() == whole, 30, "serials")
     assert service.get("/api/status").json()["waiting"] == 0
-    os.kill(service.named_pid(), signal.SIGSTOP)
-    try:
+    with hung(service.named_pid()):
         wait_until(lambda: zone()["primary"] == {"reachable": False, "serial": int(serial)}, 30, "hung primary")
         assert (
             service.get("/nic/register", service.admin_token, params={"fqdn": "x." + service.domain}).status_code == 502
         )
-    finally:
-        os.kill(service.named_pid(), signal.SIGCONT)
     wait_until(lambda: zone()["primary"]["reachable"] is True, 30, "primary")  # type: ignore[index]

@@ -23,10 +23,22 @@ from parts.service import Service
 _KEY = re.compile(r'key "?([^"\s]+)"? \{\s*algorithm "?([^";]+)"?;\s*secret "([^"]+)";')
 
 
+def halt(process: int) -> None:
+    """Stop the process, and wait until each of its threads stands still: they go on until one has seen the signal."""
+    os.kill(process, signal.SIGSTOP)
+    threads = Path(f"/proc/{process}/task")
+
+    def still() -> bool:
+        states = [(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in threads.iterdir()]
+        return set(states) == {"T"}
+
+    wait_until(still, what=f"process {process} stands still")
+
+
 @contextmanager
 def hung(process: int) -> Iterator[None]:
     """The process stands still within the block: its sockets stay open and nothing is answered."""
-    os.kill(process, signal.SIGSTOP)
+    halt(process)
     try:
         yield
     finally:

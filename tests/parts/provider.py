@@ -15,6 +15,7 @@ from typing import Any
 import requests
 from joserfc.jwk import ECKey, Key, RSAKey
 
+from parts.faults import hung
 from parts.ports import free_port, wait_until
 
 HERE = Path(__file__).parent / "oidc"
@@ -94,11 +95,8 @@ class Provider:
     def hanging(self) -> Iterator[None]:
         """It takes connections and answers nothing."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-        try:
+        with hung(self.process.pid):
             yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
 
     def rotate(self, *, keep: bool = False) -> None:
         """Start anew with a new key, and the old ones behind it or not at all."""

@@ -179,6 +179,7 @@ def test_a_second_user_sees_nothing_of_it(site: Service, other: Page) -> None:
 
 def test_by_keyboard_alone(other: Page) -> None:
     other.goto("/hosts/new")
+    expect(other.get_by_label("Name", exact=True)).to_be_focused()
     other.keyboard.type("typed")
     other.keyboard.press("Enter")
     expect(other.get_by_role("heading", name=f"typed.{DOMAIN} is yours")).to_be_visible()

@@ -37,18 +37,6 @@ def site(campus: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def window(site: Service, browser: Chromium) -> Iterator[BrowserContext]:
-    """Ada's browser; the tests here are what she does, one after the other."""
-    with chromium.context(browser, site, permissions=["clipboard-read", "clipboard-write"]) as window:
-        yield window
-
-
-@pytest.fixture(scope="module")
-def page(window: BrowserContext) -> Page:
-    return window.new_page()
-
-
-@pytest.fixture(scope="module")
 def other(site: Service, browser: Chromium) -> Iterator[Page]:
     """A page of mallory's, who has nothing to do with her."""
     site.request("POST", "/api/users", site.admin_token, json={"name": "mallory"})
@@ -56,17 +44,26 @@ def other(site: Service, browser: Chromium) -> Iterator[Page]:
         yield theirs.new_page()
 
 
-@pytest.fixture(scope="module")
-def kept() -> dict[str, str]:
-    """What she has written down."""
-    return {}
-
-
 def update(site: Service, fqdn: str, secret: str, address: str) -> str:
     return site.request("GET", "/nic/update", params={"myip": address}, auth=(fqdn, secret)).text
 
 
-def test_sign_in_at_the_provider(site: Service, page: Page) -> None:
+def test_a_walk(site: Service, browser: Chromium, other: Page, tmp_path: Path) -> None:
+    """What Ada does, one thing after the other."""
+    with chromium.context(browser, site, permissions=["clipboard-read", "clipboard-write"]) as window:
+        page = window.new_page()
+        sign_in_at_the_provider(page)
+        secret = the_first_host_and_its_line_for_curl(site, window, page)
+        wildcard(site, page)
+        a_new_secret_kills_the_old(site, page, secret)
+        search_while_typing(page)
+        a_domain_is_asked_for_and_approved(site, browser, page)
+        a_token_for_ddnsctl(site, page, tmp_path)
+        a_second_user_sees_nothing_of_it(site, other)
+        sign_out(page)
+
+
+def sign_in_at_the_provider(page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name="Sign in").first.click()
     page.get_by_role("link", name="Sign in with The Campus").or_(
@@ -76,15 +73,13 @@ def test_sign_in_at_the_provider(site: Service, page: Page) -> None:
     expect(page.get_by_role("link", name=PERSON)).to_be_visible()
 
 
-def test_the_first_host_and_its_line_for_curl(
-    site: Service, window: BrowserContext, page: Page, kept: dict[str, str]
-) -> None:
+def the_first_host_and_its_line_for_curl(site: Service, window: BrowserContext, page: Page) -> str:
     page.goto("/")
     page.get_by_role("link", name="Add your first host").click()
     page.get_by_label("Name", exact=True).fill("first")
     expect(page.get_by_text(f"first.{DOMAIN} is free.")).to_be_visible()
     page.get_by_role("button", name="Add host").click()
-    kept["secret"] = page.get_by_label("the secret", exact=True).inner_text()
+    secret = page.get_by_label("the secret", exact=True).inner_text()
 
     watching = window.new_page()
     watching.goto(f"/hosts/first.{DOMAIN}")
@@ -96,12 +91,13 @@ def test_the_first_host_and_its_line_for_curl(
     assert answer == "good 127.0.0.1"
     assert site.dig(f"first.{DOMAIN}") == ["127.0.0.1"]
     expect(watching.locator("#state")).to_contain_text("127.0.0.1", timeout=20_000)
-    assert update(site, f"first.{DOMAIN}", kept["secret"], "192.0.2.77") == "good 192.0.2.77"
+    assert update(site, f"first.{DOMAIN}", secret, "192.0.2.77") == "good 192.0.2.77"
     expect(watching.locator("#state")).to_contain_text("192.0.2.77", timeout=20_000)
     watching.close()
+    return secret
 
 
-def test_wildcard(site: Service, page: Page) -> None:
+def wildcard(site: Service, page: Page) -> None:
     page.goto(f"/hosts/first.{DOMAIN}")
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Wildcard").check()
@@ -110,16 +106,16 @@ def test_wildcard(site: Service, page: Page) -> None:
     assert site.dig(f"anything.first.{DOMAIN}") == ["192.0.2.77"]
 
 
-def test_a_new_secret_kills_the_old(site: Service, page: Page, kept: dict[str, str]) -> None:
+def a_new_secret_kills_the_old(site: Service, page: Page, secret: str) -> None:
     page.goto(f"/hosts/first.{DOMAIN}/edit")
     page.get_by_text("Make a new secret …").click()
     page.get_by_role("button", name="Make the old one void").click()
     new = page.get_by_label("the secret", exact=True).inner_text()
-    assert update(site, f"first.{DOMAIN}", kept["secret"], "192.0.2.78") == "badauth"
+    assert update(site, f"first.{DOMAIN}", secret, "192.0.2.78") == "badauth"
     assert update(site, f"first.{DOMAIN}", new, "192.0.2.78") == "good 192.0.2.78"
 
 
-def test_search_while_typing(site: Service, page: Page) -> None:
+def search_while_typing(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Search").press_sequentially("nothing-like-it")
     expect(page.get_by_text("No host fits")).to_be_visible()
@@ -128,7 +124,7 @@ def test_search_while_typing(site: Service, page: Page) -> None:
     assert "q=192.0.2.78" in page.url
 
 
-def test_a_domain_is_asked_for_and_approved(site: Service, browser: Chromium, page: Page) -> None:
+def a_domain_is_asked_for_and_approved(site: Service, browser: Chromium, page: Page) -> None:
     page.goto("/domains")
     page.get_by_role("link", name="Ask for a domain").click()
     page.locator("[name=name]").fill("ada.example.org")
@@ -148,7 +144,7 @@ def test_a_domain_is_asked_for_and_approved(site: Service, browser: Chromium, pa
     expect(page.get_by_role("heading", name="difference.ada.example.org is yours")).to_be_visible()
 
 
-def test_a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
+def a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     page.goto("/tokens/new")
     page.locator("[name=name]").fill("adas-pipeline")
     page.get_by_role("button", name="Make the token").click()
@@ -167,7 +163,7 @@ def test_a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     wait_until(lambda: site.get("/api/hosts", token).status_code == 401, what="revoked token")
 
 
-def test_a_second_user_sees_nothing_of_it(site: Service, other: Page) -> None:
+def a_second_user_sees_nothing_of_it(site: Service, other: Page) -> None:
     other.goto("/")
     assert "first" not in other.locator("main").inner_text().lower().replace("your first host", "")
     for path in (f"/hosts/first.{DOMAIN}", f"/hosts/first.{DOMAIN}/edit", "/domains/ada.example.org"):
@@ -175,6 +171,14 @@ def test_a_second_user_sees_nothing_of_it(site: Service, other: Page) -> None:
         assert answer is not None
         assert answer.status == 404
     assert "adas-pipeline" not in entered(site, "mallory").open("/tokens").text
+
+
+def sign_out(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You have signed out here.")).to_be_visible()
+    page.goto("/hosts/new")
+    assert "/login" in page.url
 
 
 def test_by_keyboard_alone(other: Page) -> None:
@@ -202,11 +206,3 @@ def test_without_scripts(site: Service, browser: Chromium, other: Page) -> None:
         page.get_by_label("Search").fill("plain")
         page.get_by_role("button", name="Filter").click()
         expect(page.get_by_role("link", name=f"plain.{DOMAIN}")).to_be_visible()
-
-
-def test_sign_out(site: Service, page: Page) -> None:
-    page.goto("/")
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_text("You have signed out here.")).to_be_visible()
-    page.goto("/hosts/new")
-    assert "/login" in page.url

@@ -63,7 +63,7 @@ class Agents:
     def refused(self, agent: str) -> bool:
         """Whether the agent is denied, or missing where one is required."""
         missing = self._required and not agent.strip()
-        return missing or agent.lower().startswith(self._deny + self._also.agents)
+        return missing or agent.lower().startswith(self._deny) or agent.lower().startswith(self._also.agents)
 
     def sees_status(self, agent: str) -> bool:
         """Whether the agent reads the status rather than the body."""
@@ -109,7 +109,7 @@ class UpdateWords:
         try:
             caller = await self._caller(request)
         except NotFqdn:
-            return self._reply(["notfqdn"], self._agents.sees_status(request.header("user-agent")))
+            return self._reply(["notfqdn"], self._agents.sees_status(request.agent))
         except SignInError as error:
             if isinstance(error, BadCredentials) and error.host_id is not None:
                 self._note(request, error.host_id, "badauth")
@@ -117,7 +117,7 @@ class UpdateWords:
             return text_reply(401, "badauth", CHALLENGE)
         except (StoreDown, ProviderDown):
             return self._reply(["911"], True)
-        true_status = caller.kind is Kind.USER or self._agents.sees_status(request.header("user-agent"))
+        true_status = caller.kind is Kind.USER or self._agents.sees_status(request.agent)
         try:
             lines = await self._lines(request, caller, wish)
         except _Word as word:
@@ -142,7 +142,7 @@ class UpdateWords:
         return caller
 
     async def _lines(self, request: Request, caller: Caller, wish: Callable[[Request], Wanted]) -> list[str]:
-        if self._agents.refused(request.header("user-agent")):
+        if self._agents.refused(request.agent):
             raise _Word("badagent")
         wanted_names = [names.fold(n) for n in request.params.get("hostname", "").split(",") if n.strip()]
         if len(wanted_names) > NAMES:
@@ -175,7 +175,7 @@ class UpdateWords:
             self._updates.judge(host)
             if isinstance(wanted, InvalidAddress):
                 raise wanted
-            by = author(caller, request.peer, request.header("user-agent"))
+            by = author(caller, request.peer, request.agent)
             outcome = await self._updates.apply(host, wanted, tls=request.tls, author=by)
         except (InvalidAddress, DeniedAddress) as error:
             await self._writer.count(Fault(host.id, "client_faults"))
@@ -191,7 +191,7 @@ class UpdateWords:
         return _success(request.path, wanted, outcome.changed, outcome.addresses)
 
     def _note(self, request: Request, host_id: int, word: str) -> None:
-        self._contacts.note(host_id, request.peer, request.header("user-agent"), word, request.tls)
+        self._contacts.note(host_id, request.peer, request.agent, word, request.tls)
 
     async def _own(self, caller: Caller, name: str) -> Host | None:
         """The named host, if the caller may update it."""
@@ -249,7 +249,7 @@ class UpdateWords:
         if not given or len(given) > NAMES or not token or "txt" in request.params:
             return False  # with `txt` Duck DNS means the TXT record alone, which this door does not set
         caller = await self._signin.by_secret(token, given[0], request.peer)
-        if self._agents.refused(request.header("user-agent")):
+        if self._agents.refused(request.agent):
             return False
         hosts = [await self._labelled(caller, name) for name in given]
         wanted = self._duck_wish(request)
@@ -258,7 +258,7 @@ class UpdateWords:
             return False
         for host in own:
             self._updates.judge(host)
-        by = author(caller, request.peer, request.header("user-agent"))
+        by = author(caller, request.peer, request.agent)
         await asyncio.gather(*(self._updates.apply(host, wanted, tls=request.tls, author=by) for host in own))
         return True
 

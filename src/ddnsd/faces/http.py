@@ -32,11 +32,15 @@ _SLASHES = re.compile(r"[/\\]+")
 
 
 class Request(NamedTuple):
-    """`params` are those of query and form, the first of each name; `peer` is the caller's address as text."""
+    """`params` are those of query and form, the first of each name; `peer` is the caller's address as text.
+
+    `agent` is the User-Agent, "" when absent.
+    """
 
     path: str
     params: dict[str, str]
     headers: dict[bytes, bytes]
+    agent: str
     peer: str | None
     tls: bool
 
@@ -124,7 +128,8 @@ class Dispatcher:
 
     def _request(self, scope: Scope, path: str, params: dict[str, str]) -> Request:
         headers = _headers(scope)
-        return Request(path, params, headers, *self._origin(scope, headers))
+        agent = headers.get(b"user-agent", b"").decode("latin-1")
+        return Request(path, params, headers, agent, *self._origin(scope, headers))
 
     def _origin(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[str | None, bool]:
         """The caller's address, and whether the request came over TLS."""

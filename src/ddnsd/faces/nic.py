@@ -194,7 +194,7 @@ class Management:
 
 
 def _author(request: Request, caller: Caller) -> Author:
-    return author(caller, request.peer, request.header("user-agent"))
+    return author(caller, request.peer, request.agent)
 
 
 def _full_name(request: Request) -> tuple[str, str | None]:

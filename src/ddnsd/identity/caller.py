@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who is calling, however they have proved it."""
 
-from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from ddnsd.store.rows import Host
 
@@ -15,8 +15,7 @@ class Kind(Enum):
     USER = "user"
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
     `admin`: also other people's things, through doors that offer it. `token_id` is set for a token of the store.
@@ -31,7 +30,7 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     domains: tuple[str, ...] = ()
     host_patterns: tuple[str, ...] = ()
-    groups: frozenset[str] = field(default=frozenset())
+    groups: frozenset[str] = frozenset()
     admin: bool = False
     token_id: int | None = None
     means: str | None = None

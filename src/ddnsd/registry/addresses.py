@@ -7,8 +7,8 @@ The rules are the same for every door: what does not parse, has a zone id, or ca
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from ddnsd.registry.errors import InvalidAddress
 from ddnsd.store.rows import Host
@@ -22,8 +22,7 @@ RELATED_PREFIX = 64
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a request names: at most one address or prefix a family, or the removal of some families.
 
     `ipv4`, `ipv6` are canonical text, None where the family is not named. `prefix` is an IPv6 network in place of an
@@ -34,7 +33,7 @@ class Wanted:
     ipv4: str | None = None
     ipv6: str | None = None
     prefix: str | None = None
-    remove: frozenset[str] = field(default=frozenset())
+    remove: frozenset[str] = frozenset()
     explicit: bool = True
 
     @property

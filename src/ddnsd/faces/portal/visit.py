@@ -18,7 +18,7 @@ What the registry raises and a handler does not catch becomes a page that says s
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
 
@@ -86,7 +86,7 @@ class Visit:
     @property
     def overseer(self) -> Caller:
         """Likewise, an administrator acting on everybody's things: for pages that say whose these are."""
-        return replace(self.caller, admin=self.admin)
+        return self.caller._replace(admin=self.admin)
 
     @property
     def csrf(self) -> str:

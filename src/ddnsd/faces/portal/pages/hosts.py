@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adding a host: the form, the check of a name while it is typed, and the secret with what to do next."""
 
-from dataclasses import replace
-
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -105,4 +103,4 @@ def _of_browser(visit: Visit) -> Wanted | None:
         found = addresses.parse([], visit.source, loopback_peers=visit.portal.policy.loopback_peers)
     except InvalidAddress:
         return None
-    return replace(found, explicit=True)
+    return found._replace(explicit=True)

@@ -38,7 +38,9 @@ def main(root: str, archive: str) -> None:
     content, target = pack(Path(root)), Path(archive)
     if not target.exists() or target.read_bytes() != content:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+        unfinished.write_bytes(content)
+        unfinished.replace(target)  # another play may be reading it
     print(hashlib.sha256(content).hexdigest())  # noqa: T201
 
 

@@ -497,12 +497,14 @@ def test_ten_thousand(service: Service, api: Api) -> None:
     names = [f"n{n}-{new_name(service)}" for n in range(10_000)]
     with ThreadPoolExecutor(1) as pool:
         calling = pool.submit(call, api, *(create(name, ipv4="192.0.2.1", stack="many") for name in names))
-        answers = 0
+        words: list[str] = []
         while not calling.done():
-            address = f"192.0.2.{10 + answers % 200}"
-            assert word(service, secret["fqdn"], secret["secret"], address) == f"good {address}"
-            answers += 1
-        assert answers
+            address = f"192.0.2.{10 + len(words) % 200}"
+            words.append(word(service, secret["fqdn"], secret["secret"], address))
+            # a busy machine may miss the deadline: then the address follows
+            assert words[-1] in (f"good {address}", "911")
+        assert any(said != "911" for said in words)
+    wait_until(lambda: service.dig(secret["fqdn"]) == [address], 20, "the last address in DNS")
     assert set(statuses(results(calling.result()))) <= {"applied", "pending"}
     wait_until(lambda: all(service.dig(name) == ["192.0.2.1"] for name in names[::97]), 20, "all in DNS")
     assert set(statuses(results(call(api, *(delete(name) for name in names))))) <= {"applied", "pending"}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role's variables: what is documented is what there is, and what the service is told."""
 
+import base64
 import json
 import re
 import subprocess
@@ -44,6 +45,112 @@ def test_every_variable_is_read_by_a_task_or_a_template() -> None:
     text = "\n".join(file.read_text() for file in [*files, ROLE / "defaults" / "main.yml"])
     unread = [name for name in OPTIONS if len(re.findall(rf"\b{name}\b", text)) < 2]
     assert unread == []
+
+
+@pytest.mark.parametrize("kind", ["bool", "int"])
+def test_every_typed_variable_is_converted_where_it_is_read(kind: str) -> None:
+    """A value of `-e` or of an INI inventory is a string: "false" would be true, or an error with ansible-core 2.19."""
+    parts = ("tasks", "templates", "handlers", "vars", "defaults")
+    text = "\n".join(file.read_text() for part in parts for file in (ROLE / part).iterdir())
+    text = re.sub(r"^\w+:|msg: .*", "", text, flags=re.M)
+    names = [name for name, option in OPTIONS.items() if option.get("type") == kind]
+    assert names
+    assert [m[0] for m in re.finditer(rf"\b({'|'.join(names)})\b(?!=)(?! \| {kind}\b).*", text)] == []
+
+
+LOCAL = "postgresql://ddnsd@/ddnsd?host=/var/run/postgresql"
+THERE = "postgresql://ddnsd:one@db.example.org/ddnsd"
+STORES: list[tuple[str, dict[str, str], bool]] = [
+    ("", {"ddns_server_database": "postgresql"}, False),
+    ("sqlite:////var/lib/ddnsd/ddnsd.db", {}, False),
+    ("sqlite:////var/lib/ddnsd/ddnsd.db", {"ddns_server_database": "postgresql"}, True),
+    ("sqlite:////var/lib/ddnsd/ddnsd.db", {"ddns_server_database_url": THERE}, True),
+    ("sqlite:////var/lib/ddnsd/ddnsd.db", {"ddns_server_database_url": "sqlite:////srv/ddnsd.db"}, True),
+    (LOCAL, {"ddns_server_database": "postgresql"}, False),
+    (LOCAL, {}, True),
+    (LOCAL, {"ddns_server_database_url": THERE}, True),
+    (THERE, {"ddns_server_database_url": "postgresql://other:two@db.example.org/ddnsd?sslmode=require"}, False),
+    (THERE, {"ddns_server_database_url": "postgresql://ddnsd:one@db.example.org/other"}, True),
+    (THERE, {"ddns_server_database_url": "postgresql://ddnsd:one@db2.example.org/ddnsd"}, True),
+]
+
+
+def test_another_database_than_before_is_known_by_its_place(tmp_path: Path) -> None:
+    variables = [
+        {"ddns_server_former": {"content": base64.b64encode(former.encode()).decode()}, **given}
+        for former, given, _ in STORES
+    ]
+    play = {
+        "hosts": "localhost", "connection": "local", "gather_facts": False,
+        "vars_files": [f"{ROLE}/{part}/main.yml" for part in ("defaults", "vars")],
+        "tasks": [
+            {"ansible.builtin.debug": {"msg": "{{ ddns_server_store_changes | bool }}"}, "vars": given}
+            for given in variables
+        ],
+    }  # fmt: skip
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    done = Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", "localhost,")
+    results = [json.loads(line)["result"]["msg"] for line in done.stdout.splitlines() if line.startswith('{"task"')]
+    assert results == [changes for _, _, changes in STORES]
+
+
+def machines(**groups: list[str]) -> dict[str, Any]:
+    """An inventory with these groups below `ddns_server`."""
+    hosts = sorted({host for members in groups.values() for host in members})
+    addresses = {host: {"ansible_host": f"192.0.2.{n}"} for n, host in enumerate(hosts, 1)}
+    children = {group: {"hosts": dict.fromkeys(members)} for group, members in groups.items() if group != "rest"}
+    return {"ddns_server": {"hosts": addresses, "children": children}}
+
+
+@pytest.mark.parametrize(
+    ("inventory", "variables", "refused"),
+    [
+        ("one-machine.yml", {}, None),
+        ("fleet.yml", {}, None),
+        (machines(ddns_primaries=["a"], ddns_secondaries=["b", "c"]), {}, None),
+        (machines(rest=["a"], ddns_secondaries=["b"]), {}, "no machine in ddns_primaries"),
+        (machines(ddns_nodes=["a", "b"]), {"ddns_server_database": "postgresql"}, "no machine in ddns_primaries"),
+        (machines(ddns_primaries=["a", "b"]), {}, "an empty store of its own"),
+        (machines(ddns_primaries=["a"], ddns_secondaries=["a", "b"]), {}, "a is a secondary, and the primary as well"),
+        (
+            machines(ddns_primaries=["a"], ddns_secondaries=["b"], ddns_nodes=["a", "b"]),
+            {"ddns_server_database": "postgresql"},
+            "b is a secondary, and a node of the service as well",
+        ),
+        (
+            {"ddns_nodes": {"hosts": {"b": None, "c": None}}} | machines(ddns_primaries=["a"]),
+            {"ddns_server_database": "postgresql"},
+            "b, c: in ddns_nodes, but not in ddns_server",
+        ),
+    ],
+)
+def test_groups_that_would_make_a_second_primary_are_refused(
+    tmp_path: Path, inventory: str | dict[str, Any], variables: dict[str, str], refused: str | None
+) -> None:
+    """The tasks that come before all others, on every machine; `variables` are of the inventory."""
+    if isinstance(inventory, str):
+        hosts = ROOT / "examples" / "inventory" / inventory
+    else:
+        hosts = tmp_path / "hosts.yml"
+        hosts.write_text(yaml.safe_dump(inventory))
+    check = {"ansible.builtin.include_role": {"name": "fedcloud.ddns.ddns_server", "tasks_from": "check"}}
+    play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [check]}
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
+    here |= {"ddns_server_bind_dir": str(tmp_path), "ddns_server_sqlite_file": str(tmp_path / "none.db"), **variables}
+    done = Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", str(hosts), "-e", json.dumps(here), check=False)
+    told = done.stdout + done.stderr
+    if refused is None:
+        assert done.returncode == 0, told
+    else:
+        assert done.returncode != 0
+        assert refused in " ".join(told.split())
+
+
+def test_the_playbook_checks_all_machines_before_it_changes_the_first() -> None:
+    first = yaml.safe_load((ROOT / "playbooks" / "server.yml").read_text())[0]
+    assert first["any_errors_fatal"] is True
+    assert [task["ansible.builtin.include_role"]["tasks_from"] for task in first["tasks"]] == ["check"]
 
 
 def test_the_page_is_what_the_generator_prints() -> None:

@@ -140,6 +140,8 @@ def test_a_run_of_root_s_leaves_the_files_to_the_owner_of_the_folder(
     """As `ddns-update --force` beside a service with a user of its own, which could not read its state any more."""
     given: dict[str, tuple[int, int]] = {}
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    real = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda fd: os.stat_result([*real(fd)[:4], 12345, 12345, *real(fd)[6:]]))
     opened = Path("/proc/self/fd")
     monkeypatch.setattr(os, "fchown", lambda fd, *owner: given.update({str((opened / str(fd)).readlink()): owner}))
     machine.configure(server.url)
@@ -147,6 +149,18 @@ def test_a_run_of_root_s_leaves_the_files_to_the_owner_of_the_folder(
     assert machine.run("--force").status == 0
     owner = folder.stat().st_uid, folder.stat().st_gid
     assert given == {str(folder / "lock"): owner, str(folder / "state.json.new"): owner}
+
+
+def test_where_the_owner_is_right_nothing_is_asked_that_a_sandbox_forbids(
+    machine: Machine, server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", forbidden)
+    machine.configure(server.url)
+    assert machine.run().status == 0
 
 
 def test_a_link_in_the_folder_is_not_followed(machine: Machine, server: Web, tmp_path: Path) -> None:

@@ -21,7 +21,10 @@ FORMS = (UNIT, RUNCMD)
 
 CONFIGURATION, SECRETS = "/etc/ddns-update.conf", "/etc/ddns-update/secrets"
 UNITS = "/etc/systemd/system"
-TIMER, SERVICE, ENROL = "ddns-update.timer", "ddns-update.service", "ddns-update-enrol.service"
+TIMER, SERVICE = "ddns-update.timer", "ddns-update.service"
+ENROL, ENROL_TIMER = "ddns-update-enrol.service", "ddns-update-enrol.timer"
+REFRESH = "1d"
+"""How often the machine tells the service that it is there, though its addresses are the same."""
 HEADER = "#cloud-config\n# {fqdn}: {what}. Made by `ddnsctl user-data`.\n"
 
 
@@ -50,14 +53,16 @@ def with_token(fqdn: str, server: str, token: str, *, updater: bool = True) -> s
     waiting = f"{SECRETS}/{fqdn}.enrolment"
     files = [
         File(waiting, f"{token}\n".encode(), "0600"),
-        File(f"{UNITS}/{ENROL}", _shipped(ENROL)),
+        *(File(f"{UNITS}/{unit}", _shipped(unit)) for unit in (ENROL, ENROL_TIMER)),
         File(f"{UNITS}/{ENROL}.d/host.conf", f"[Service]\n{_environment(NAME=fqdn, SERVER=server)}\n".encode()),
-        # a secret that the service does not know yet would stop the updater
+        # a secret that the service does not know yet would make the updater pause
         _credential(fqdn, f"[Unit]\nAfter={ENROL}\nConditionPathExists=!{waiting}\n\n"),
     ]
     note = "an updater with a token that works once"
     return _render(
-        HEADER.format(fqdn=fqdn, what=note), [*_updater(fqdn, server, whole=updater), *files], [ENROL, SERVICE]
+        HEADER.format(fqdn=fqdn, what=note),
+        [*_updater(fqdn, server, whole=updater), *files],
+        [ENROL, ENROL_TIMER, SERVICE],
     )
 
 
@@ -71,7 +76,7 @@ def with_curl(fqdn: str, server: str, secret: str) -> str:
 
 def _updater(fqdn: str, server: str, *, whole: bool) -> list[File]:
     base = _update_url(server) if urlsplit(server).path else server
-    configuration = f"[DEFAULT]\nserver = {base}\n\n[{fqdn}]\nsecret = {fqdn}\n"
+    configuration = f"[DEFAULT]\nserver = {base}\n\n[{fqdn}]\nsecret = {fqdn}\nrefresh = {REFRESH}\n"
     program = File("/usr/local/sbin/ddns-update", _shipped("ddns-update"), "0755", packed=True)
     return [
         *([program] if whole else []),

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 from parts.clients import Host, Outcome, becomes, hung_name_server, private_file
+from parts.web import web
 
 RUNNER = Path(__file__).parents[2] / "roles" / "ddns_client" / "files" / "ddns-update-with"
 Backend = Callable[..., Outcome]
@@ -20,7 +21,9 @@ PROGRAMS = ("ddclient", "inadyn")
 def backend(tmp_path: Path, run: Callable[..., Outcome]) -> Backend:
     """`backend("ddclient", name, secret, "192.0.2.1 2001:db8::1", option="value")` runs it once."""
 
-    def once(program: str, name: str, secret: str, addresses: str, **options: object) -> Outcome:
+    def once(
+        program: str, name: str, secret: str, addresses: str, *arguments: str, **options: object
+    ) -> Outcome:  # fmt: skip
         lines = ["[DEFAULT]", "sources = command", f"command = echo {addresses}", f"[{name}]"]
         lines += [f"secret_file = {private_file(tmp_path / 'secret', secret)}"]
         lines += [f"{option} = {value}" for option, value in options.items()]
@@ -28,7 +31,7 @@ def backend(tmp_path: Path, run: Callable[..., Outcome]) -> Backend:
         (tmp_path / "run").mkdir(exist_ok=True)
         return run(
             sys.executable, RUNNER, program, "run", "--config", tmp_path / "client.conf", "--state", tmp_path / "state",
-            RUNTIME_DIRECTORY=str(tmp_path / "run"),
+            *arguments, RUNTIME_DIRECTORY=str(tmp_path / "run"),
         )  # fmt: skip
 
     return once
@@ -51,12 +54,12 @@ def test_both_families_once(backend: Backend, tmp_path: Path, host: Host, progra
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_wrong_secret_stops_the_name(backend: Backend, host: Host, program: str) -> None:
+def test_a_wrong_secret_pauses_the_name(backend: Backend, host: Host, program: str) -> None:
     server = f"http://{host.server}"
-    for _ in range(2):
-        stopped = backend(program, host.fqdn, "not-the-right-one", "192.0.2.3", server=server)
-        assert stopped.code == 3
-        assert f"{host.fqdn}: stopped: badauth: the login or the secret is wrong" in stopped
+    for arguments in ((), (), ("--force",)):
+        paused = backend(program, host.fqdn, "not-the-right-one", "192.0.2.3", *arguments, server=server)
+        assert paused.code == 3
+        assert f"{host.fqdn}: paused: badauth: the login or the secret is wrong; nothing is sent until " in paused
     assert host.a == ["192.0.2.250"]
 
     right = backend(program, host.fqdn, host.secret, "192.0.2.3", server=server)
@@ -65,11 +68,43 @@ def test_a_wrong_secret_stops_the_name(backend: Backend, host: Host, program: st
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_an_unknown_name_is_stopped(backend: Backend, host: Host, program: str) -> None:
+def test_an_unknown_name_pauses(backend: Backend, host: Host, program: str) -> None:
     server, unknown = f"http://{host.server}", f"zz-unknown.{host.service.domain}"
-    stopped = backend(program, unknown, host.secret, "192.0.2.4", server=server, login=host.fqdn)
-    assert stopped.code == 3
-    assert f"{unknown}: stopped: nohost: " in stopped
+    paused = backend(program, unknown, host.secret, "192.0.2.4", server=server, login=host.fqdn)
+    assert paused.code == 3
+    assert f"{unknown}: paused: nohost: " in paused
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ((401, "badauth"), "paused: badauth"),
+        ((401, "<html>\nbadauth: sign in\n</html>"), "failed"),
+        ((401, ""), "failed"),
+        ((403, "<html>Sign in</html>"), "failed"),
+    ],
+)
+def test_only_the_word_refuses(backend: Backend, program: str, answer: tuple[int, str], status: str) -> None:
+    """A proxy's or a hotel's 401 is an outage."""
+    with web(lambda _: answer) as server:
+        ran = backend(program, "vm.example.org", "a-secret", "192.0.2.5", server=server.url)
+    assert server.asked
+    assert f"vm.example.org: {status}: " in ran
+    assert ran.code == (3 if "paused" in status else 1)
+
+
+@pytest.mark.parametrize("word", ["good", "nochg"])
+def test_what_the_provider_said_of_its_record_is_known(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str
+) -> None:
+    """It tells a changed record from a resolver that is wrong."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    with web(lambda _: f"{word} 192.0.2.5") as server:
+        name = runner.updater.Name("vm.example.org", {"server": server.url})
+        name.secret_text = "a-secret"
+        assert runner.ddclient(name, {"ipv4": "192.0.2.5"}) == {"ipv4": "192.0.2.5"}
+    assert name.said == {word}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -95,7 +130,7 @@ def test_nsupdate_replaces_by_its_key(backend: Backend, host: Host) -> None:
 
     wrong = backend("nsupdate", name, "d3Jvbmc=", "192.0.2.8", **options)
     assert wrong.code == 3
-    assert f"{name}: stopped: the name server refuses the TSIG key" in wrong
+    assert f"{name}: paused: the name server refuses the TSIG key" in wrong
     assert service.dig(name) == ["192.0.2.7"]
 
 
@@ -148,5 +183,5 @@ def test_ddclient_of_each_version(
 def test_a_secret_that_a_configuration_cannot_hold(runner: ModuleType) -> None:
     name = runner.updater.Name("vm.example.org", {"server": "https://ddns.example.org"})
     name.secret_text = "it's"
-    with pytest.raises(runner.updater.Stopped, match="takes no secret with one of"):
+    with pytest.raises(runner.updater.Refused, match="takes no secret with one of"):
         runner.ddclient_config(name, {"ipv4": "192.0.2.1"}, (3, 10))

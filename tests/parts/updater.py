@@ -50,16 +50,20 @@ class Ran:
 
 @dataclass
 class Machine:
-    """Runs the updater in this process, with made-up addresses, on a clock that only a test moves."""
+    """Runs the updater in this process, with made-up addresses, on a clock that only a test moves, and no resolver."""
 
     folder: Path
     addresses: list[str] = field(default_factory=lambda: [IPV4, IPV6])
     now: float = 1_700_000_000.0
+    booted: float = 1_699_999_000.0
+    ahead: float = 0.0
+    """How far the clock on the wall is ahead of the time that passes."""
     gateway: str = "192.0.2.1"
 
     def __post_init__(self) -> None:
         self.updater = load()
         self.updater.SECRETS = str(self.folder / "secrets")
+        self.updater.RESOLV_CONF = str(self.folder / "resolv.conf")
         self.updater.machine_addresses = self._own
         self.updater.default_route = lambda _: self.updater.Route("eth0", self.gateway)
         self.updater.socket = _Socket(self.updater.socket)
@@ -84,6 +88,21 @@ class Machine:
         """What it keeps of each name."""
         names: dict[str, Any] = json.loads(self.state_file.read_text())["names"]
         return names
+
+    @property
+    def moment(self) -> Any:
+        """What the kernel and the clock say."""
+        return self.updater.Moment(f"boot-{self.booted}", self.now - self.booted, self.now + self.ahead)
+
+    def boot(self) -> None:
+        """Begin anew, half a minute later."""
+        self.now += 30
+        self.booted = self.now
+
+    def waits(self, name: str = HOST, family: str = "ipv4") -> float:
+        """How long a family of a name pauses from now on."""
+        left: float = self.updater.remaining(self.state[name]["pauses"][family], self.moment)
+        return left
 
     def _own(self) -> list[Any]:
         return [
@@ -113,7 +132,7 @@ class Machine:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             try:
-                status = self.updater.main([*verb, *rest], lambda: self.now)
+                status = self.updater.main([*verb, *rest], lambda: self.moment)
             except SystemExit as end:
                 status = end.code
         return Ran(status, out.getvalue(), err.getvalue())

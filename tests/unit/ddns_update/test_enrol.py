@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Enrolment: a one-time token becomes a secret that the machine has made, whatever is lost on the way."""
 
+import os
 import re
 from pathlib import Path
 
@@ -73,9 +74,35 @@ def test_a_server_that_is_down(machine: Machine, token: Path) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 def test_a_token_that_is_refused(machine: Machine, server: Web, token: Path, status: int) -> None:
-    server.says((status, f"no {TOKEN}"))
+    server.says((status, f'{{"title": "no {TOKEN}"}}'))
     ran = enrol(machine, server.url, token)
-    assert (ran.status, ran.out) == (3, f"{HOST}: refused: HTTP {status}: `no ***`; ask for a new token\n")
+    assert (ran.status, ran.out) == (
+        3,
+        f'{HOST}: refused: HTTP {status}: `{{"title": "no ***"}}`; ask for a new token\n',
+    )
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_sign_in_page_does_not_refuse_a_token(machine: Machine, server: Web, token: Path, status: int) -> None:
+    server.says((status, "<html>Sign in</html>"), (200, f'{{"fqdn": "{HOST}"}}'))
+    ran = enrol(machine, server.url, token)
+    assert (ran.status, ran.out) == (1, f"{HOST}: failed: HTTP {status}: `<html>Sign in</html>`\n")
+    assert enrol(machine, server.url, token).status == 0
+
+
+def test_a_full_disk_is_tried_again(
+    machine: Machine, server: Web, token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device", "secret")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        ran = enrol(machine, server.url, token)
+    assert (ran.status, ran.err) == (1, "ddns-update: secret: No space left on device\n")
+    assert server.asked == []
+    server.says((200, f'{{"fqdn": "{HOST}"}}'))
+    assert enrol(machine, server.url, token).status == 0
 
 
 def test_a_token_for_somebody_else(machine: Machine, server: Web, token: Path) -> None:

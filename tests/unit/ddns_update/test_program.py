@@ -118,7 +118,7 @@ def test_a_run_without_a_change_is_light(machine: Machine, server: Web, tmp_path
 def test_everything_is_documented(machine: Machine) -> None:
     text = (PROGRAM.parents[3] / "docs" / "ddns-update.md").read_text()
     updater = machine.updater
-    named = {*updater.OPTIONS, *updater.SOURCES, *updater.PROVIDERS, *(f"{word}: " for word in updater.STOPS)}
+    named = {*updater.OPTIONS, *updater.SOURCES, *updater.PROVIDERS, *(f"{word}: " for word in updater.REFUSALS)}
     assert {name for name in named if f"`{name}" not in text} == set()
     assert {verb for verb in updater.COMMANDS if f"`ddns-update {verb}" not in text} == {"run"}
     defaults = {option: default for option, (_, default) in updater.OPTIONS.items() if default}

@@ -176,7 +176,12 @@ def test_cloudflare_says_no(machine: Machine) -> None:
         assert "failed: there are 2 A records: leave one" in machine.run().out
         machine.secret(text="revoked")
         ran = machine.run()
-        assert (ran.status, "stopped: HTTP 403: the API refuses the token: `{" in ran.out) == (3, True)
+        assert (ran.status, "paused: HTTP 403: the API refuses the token: `{" in ran.out) == (3, True)
+        for status in (401, 403):
+            cloud.refused = status, "<html>Sign in</html>"
+            machine.secret(text=f"another-{status}")
+            ran = machine.run()
+            assert (ran.status, f"failed: GET was answered with HTTP {status}: `<html>" in ran.out) == (1, True)
         cloud.refused = 502, "<html>Bad gateway</html>"
         machine.secret()
         assert "failed: GET was answered with HTTP 502: `<html>Bad gateway</html>`" in machine.run().out
@@ -307,12 +312,12 @@ def test_route53(machine: Machine, zone: str) -> None:
         (
             (403, "InvalidClientTokenId", "The security token is invalid."),
             3,
-            "stopped: InvalidClientTokenId: HTTP 403: `",
+            "paused: InvalidClientTokenId: HTTP 403: `",
         ),
         (
             (403, "AccessDenied", "User is not authorized"),
             3,
-            "stopped: AccessDenied: HTTP 403: `User is not authorized`",
+            "paused: AccessDenied: HTTP 403: `User is not authorized`",
         ),
         ((403, "SignatureDoesNotMatch", "Signature expired: 2026"), 1, "failed: SignatureDoesNotMatch: HTTP 403: `Sig"),
         ((400, "Throttling", "Rate exceeded"), 1, "failed: Throttling: HTTP 400: `Rate exceeded`"),
@@ -331,7 +336,7 @@ def test_route53_with_another_secret_or_zone(machine: Machine) -> None:
         assert "failed: NoSuchHostedZone: " in machine.run().out
         machine.configure(provider="route53", endpoint=server.url, zone="example.org", login="AKIDEXAMPLE")
         machine.secret(text="wrong-key")
-        assert "stopped: SignatureDoesNotMatch: " in machine.run().out
+        assert "paused: SignatureDoesNotMatch: " in machine.run().out
 
 
 def test_the_signature_of_aws_own_example(machine: Machine) -> None:
@@ -386,8 +391,8 @@ def test_the_tsig_is_that_of_dnspython(machine: Machine, algorithm: str) -> None
 @pytest.mark.parametrize(
     ("secret", "endpoint", "said"),
     [
-        ("not base64!", "127.0.0.1:1", "stopped: the secret is not the base64 of a TSIG key"),
-        ("AAAA", "a:b:c", "stopped: endpoint: must be HOST, HOST:PORT or [IPv6]:PORT"),
+        ("not base64!", "127.0.0.1:1", "paused: the secret is not the base64 of a TSIG key"),
+        ("AAAA", "a:b:c", "paused: endpoint: must be HOST, HOST:PORT or [IPv6]:PORT"),
         ("AAAA", "127.0.0.1:1", "failed: cannot reach 127.0.0.1 port 1: Connection refused"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from parts.dyndns import Host, new_label, one_message, register
 from parts.ports import wait_until
+from parts.resolver import ask
 from parts.service import Service, dev
 from parts.updater import IPV4, IPV6, Machine
 
@@ -48,11 +49,11 @@ def test_nochg_is_success(vm: Machine, host: Host) -> None:
         assert vm.run("--force").out == f"{host.fqdn}: updated: {IPV4} {IPV6}\n"
 
 
-def test_a_wrong_secret_stops_until_it_is_right(vm: Machine, host: Host) -> None:
+def test_a_wrong_secret_pauses_until_it_is_right(vm: Machine, host: Host) -> None:
     vm.secret(host.fqdn, "not-its-secret")
     ran = vm.run()
     assert ran.status == 3
-    assert ran.out.startswith(f"{host.fqdn}: stopped: badauth: the login or the secret is wrong; ")
+    assert ran.out.startswith(f"{host.fqdn}: paused: badauth: the login or the secret is wrong; ")
     assert vm.run("--force").status == 3
     assert host.addresses() == ["192.0.2.1"]
     vm.secret(host.fqdn, host.secret)
@@ -60,10 +61,32 @@ def test_a_wrong_secret_stops_until_it_is_right(vm: Machine, host: Host) -> None
     assert host.addresses() == [IPV4, IPV6]
 
 
-def test_a_removed_host_stops(vm: Machine, host: Host) -> None:
+def test_what_another_machine_published_is_put_right_by_the_next_boot(vm: Machine, host: Host) -> None:
+    assert vm.run().status == 0
+    host.update(myip="198.51.100.66")
+    assert vm.run().out == f"{host.fqdn}: current: {IPV4} {IPV6}\n"
+    vm.boot()
+    assert vm.run().out == f"{host.fqdn}: updated: {IPV4} {IPV6}\n"
+    assert host.addresses() == [IPV4, IPV6]
+
+
+def test_what_another_machine_published_is_put_right_within_a_day(vm: Machine, host: Host) -> None:
+    ask(vm, host.service.dns_port)
+    assert vm.run().status == 0
+    host.update(myip="198.51.100.66")
+    host.service.get("/nic/delete", auth=(host.fqdn, host.secret), params={"myip": "::"})
+    assert host.addresses() == ["198.51.100.66"]
+    vm.now += 25 * 3600
+    assert vm.run().out == f"{host.fqdn}: updated: {IPV4} {IPV6}\n"
+    assert host.addresses() == [IPV4, IPV6]
+    vm.now += 25 * 3600
+    assert vm.run().out == f"{host.fqdn}: current: {IPV4} {IPV6}\n"
+
+
+def test_a_removed_host_pauses(vm: Machine, host: Host) -> None:
     host.service.get("/nic/unregister", host.token, params={"fqdn": host.fqdn})
     ran = vm.run()
-    assert (ran.status, ": stopped: badauth: " in ran.out) == (3, True)
+    assert (ran.status, ": paused: badauth: " in ran.out) == (3, True)
 
 
 def test_an_address_that_the_server_does_not_take(vm: Machine, host: Host) -> None:
@@ -120,7 +143,7 @@ def test_rfc2136_with_the_name_server_itself(machine: Machine, service: Service)
         machine.configure(section=name, **{**options, **changed})
         machine.secret(text="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
         ran = machine.run()
-        assert (ran.status, f"stopped: {word}: the name server refuses the TSIG key" in ran.out) == (3, True)
+        assert (ran.status, f"paused: {word}: the name server refuses the TSIG key" in ran.out) == (3, True)
 
 
 def test_the_server_is_down_and_back(tmp_path: Path, vm: Machine, host: Host) -> None:

@@ -21,6 +21,7 @@ NAME, SERVER, SECRET, TOKEN = "vm-7.dyn.example.org", "https://ddns.example.org"
 FOLDER = "/etc/ddns-update/secrets"
 UNITS = "/etc/systemd/system"
 PROGRAM, SERVICE, ENROL = "/usr/local/sbin/ddns-update", "ddns-update.service", "ddns-update-enrol.service"
+AGAIN = "ddns-update-enrol.timer"
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,10 @@ def test_the_unit_form_with_a_secret() -> None:
     assert content["bootcmd"] == [["install", "-d", "-m", "0700", FOLDER]]
     assert files(content) == {
         PROGRAM: ("0755", (FILES / "ddns-update").read_bytes()),
-        "/etc/ddns-update.conf": ("0644", f"[DEFAULT]\nserver = {SERVER}\n\n[{NAME}]\nsecret = {NAME}\n".encode()),
+        "/etc/ddns-update.conf": (
+            "0644",
+            f"[DEFAULT]\nserver = {SERVER}\n\n[{NAME}]\nsecret = {NAME}\nrefresh = 1d\n".encode(),
+        ),
         f"{UNITS}/{SERVICE}": ("0644", (FILES / SERVICE).read_bytes()),
         f"{UNITS}/ddns-update.timer": ("0644", (FILES / "ddns-update.timer").read_bytes()),
         f"{FOLDER}/{NAME}": ("0600", f"{SECRET}\n".encode()),
@@ -78,7 +82,8 @@ def test_the_unit_form_with_a_token() -> None:
     plain = files(read(userdata.with_secret(NAME, SERVER, SECRET)))
     waiting = f"{FOLDER}/{NAME}.enrolment"
     assert found[waiting] == ("0600", f"{TOKEN}\n".encode())
-    assert found[f"{UNITS}/{ENROL}"] == ("0644", (FILES / ENROL).read_bytes())
+    for unit in (ENROL, AGAIN):
+        assert found[f"{UNITS}/{unit}"] == ("0644", (FILES / unit).read_bytes())
     drop_in = f'[Service]\nEnvironment="NAME={NAME}" "SERVER={SERVER}"\n'
     assert found[f"{UNITS}/{ENROL}.d/host.conf"] == ("0644", drop_in.encode())
     _, secrets = found[f"{UNITS}/{SERVICE}.d/secrets.conf"]
@@ -88,8 +93,8 @@ def test_the_unit_form_with_a_token() -> None:
     same = {PROGRAM, "/etc/ddns-update.conf", f"{UNITS}/{SERVICE}", f"{UNITS}/ddns-update.timer"}
     assert {path: found[path] for path in same} == {path: plain[path] for path in same}
     assert content["runcmd"][1:] == [
-        ["systemctl", "enable", "--quiet", "ddns-update.timer", ENROL],
-        ["systemctl", "start", "--no-block", "ddns-update.timer", ENROL, SERVICE],
+        ["systemctl", "enable", "--quiet", "ddns-update.timer", ENROL, AGAIN],
+        ["systemctl", "start", "--no-block", "ddns-update.timer", ENROL, AGAIN, SERVICE],
     ]
 
 
@@ -156,12 +161,27 @@ def test_units_are_understood(tmp_path: Path) -> None:
     for file in [file for file in sorted(FILES.iterdir()) if file.suffix in (".service", ".timer")]:
         units.append(tmp_path / file.name)
         units[-1].write_text(file.read_text().replace(PROGRAM, str(program)))
-    assert len(units) == 4
+    assert len(units) == 5
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_no_exit_status_ends_a_unit_for_good() -> None:
+    """Only a wrong configuration keeps a service from being started again, unless a timer starts it."""
+    prevented = {
+        file.stem: setting
+        for file in FILES.glob("*.service")
+        for line in file.read_text().splitlines()
+        for name, _, setting in [line.partition("=")]
+        if name == "RestartPreventExitStatus"
+    }
+    watched_by_a_timer = {file.stem for file in FILES.glob("*.timer")}
+    assert prevented == {"ddns-update": "2 3", "ddns-update-enrol": "2 3", "ddns-update-watch": "2"}
+    assert watched_by_a_timer == {"ddns-update", "ddns-update-enrol"}
+    assert all("\nStartLimitIntervalSec=0\n" in (FILES / f"{name}.service").read_text() for name in prevented)
 
 
 # ---- the command

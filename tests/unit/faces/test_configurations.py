@@ -51,6 +51,13 @@ def test_every_text_has_the_host_and_nothing_left_open(server: str) -> None:
         assert all(part.text.endswith("\n") and "\n\n\n" not in part.text for part in found.parts), found.name
 
 
+@pytest.mark.parametrize(("name", "part"), [("cloud-init", "refresh = 1d\n"), ("systemd", "'refresh = 1d'")])
+def test_an_updater_that_the_portal_sets_up_reports_daily(name: str, part: str) -> None:
+    written = text(name)
+    assert part in written
+    assert written.index(f"[{FQDN}]") < written.index("refresh = 1d"), "for this name, and no other provider's"
+
+
 def test_without_a_secret_a_placeholder_stands_there() -> None:
     for found in configurations(Target(FQDN, SERVER)):
         assert PLACEHOLDER in "".join(part.text for part in found.parts), found.name

@@ -82,3 +82,15 @@ def test_the_page_is_what_the_generator_prints() -> None:
         [sys.executable, ROOT / "scripts" / "role-docs", "ddns_client"], capture_output=True, text=True, check=True
     ).stdout
     assert (ROOT / "docs" / "roles" / "ddns_client.md").read_text() == printed
+
+
+@pytest.mark.parametrize("kind", ["bool", "int"])
+def test_texts_of_the_command_line_are_converted_where_they_are_read(kind: str) -> None:
+    """`-e NAME=false` is a text, and a text is true, or an error as a condition."""
+    names = [name for name, option in OPTIONS.items() if option.get("type") == kind]
+    files = [file for part in ("tasks", "templates", "handlers", "vars") for file in (ROLE / part).iterdir()]
+    texts = {file: re.sub(r"fail_msg: ([>|]-\n( {6,}.*\n)+|.*\n)|quorum: .*", "", file.read_text()) for file in files}
+    assert names
+    for name in names:  # what is left out writes the text only
+        plain = rf"\b{name}\b(?!\s*\|\s*(?:{kind}|string)\b).*"
+        assert {file.name: found[0] for file, text in texts.items() if (found := re.search(plain, text))} == {}

@@ -70,8 +70,15 @@ options:
     description:
       - A folder on the host where the task runs, made if it is missing. The new secret of a host whose declaration
         names no file goes to the file of the host's full name there, mode 0600.
-      - Without it such secrets are in RV(secrets).
+      - Without it such secrets are kept only with O(return_secrets=true).
     type: path
+  return_secrets:
+    description:
+      - Whether new secrets of hosts that name no file, without O(secret_dir), are in RV(secrets). Set C(no_log) on the
+        task then, since Ansible prints results.
+      - Without it they are dropped, with a warning; a host whose secret nobody knows gets another by O(rotate).
+    type: bool
+    default: false
   rotate:
     description:
       - Full names of hosts that get a new secret, each time.
@@ -106,6 +113,7 @@ EXAMPLES = r"""
           ipv4: dynamic
           labels:
             role: worker
+    return_secrets: true
   register: sync
   no_log: true # sync.secrets
 
@@ -173,11 +181,10 @@ counts:
   returned: when the declaration is valid
 secrets:
   description:
-    - New secrets by the hosts' full names, of those that go to no file. They can be had only now. Set C(no_log) on
-      the task where results are shown or kept.
+    - New secrets by the hosts' full names, of those that go to no file. They can be had only now.
     - A task that fails returns none, since Ansible prints the results of such a task.
   type: dict
-  returned: success
+  returned: success and O(return_secrets=true)
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict

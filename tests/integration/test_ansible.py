@@ -255,8 +255,8 @@ class TestSync:
         everything = declaration(stack, **{name: {"ipv4": "192.0.2.1"} for name in names})
         less = declaration(stack, **{names[0]: {"ipv4": "192.0.2.1"}})
         first, kept, refused = ansible.tasks(
-            "ddns_sync", {"declaration": everything}, {"declaration": less}, {"declaration": less, "prune": True},
-            fails=[2],
+            "ddns_sync", {"declaration": everything, "return_secrets": True}, {"declaration": less},
+            {"declaration": less, "prune": True}, fails=[2],
         )  # fmt: skip
         assert first["counts"]["add"] == 4
         assert sorted(first["secrets"]) == [f"{name}.dyn.example.org" for name in names]
@@ -295,13 +295,28 @@ class TestSync:
         folder = tmp_path / "new" / "folder"
         result = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), secret_dir=str(folder))
         written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text()]
-        assert result["secrets"] == {}
+        assert "secrets" not in result
         assert not [secret for secret in written if secret.strip() in json.dumps(result)]
         rotated = ansible.task(
             "ddns_sync", declaration=declaration(stack, **hosts), rotate=[f"{stack}-own.dyn.example.org"]
         )
         assert rotated["counts"]["rotate"] == 1
         assert (tmp_path / "own").read_text() not in written
+
+    def test_secrets_are_in_the_result_only_when_asked_for(
+        self, ansible: Ansible, ddnsd: Service, way: dict[str, bool], name: str
+    ) -> None:
+        declared = declaration("unasked", **{name: {"ipv4": "192.0.2.1"}, f"b-{name}": {"ipv4": "192.0.2.2"}})
+        ask = {"rotate": [name], "return_secrets": True}
+        dropped, asked = ansible.tasks(
+            "ddns_sync", {"declaration": declared}, {"declaration": declared, **ask}, variables=way
+        )
+        assert "secrets" not in dropped
+        assert f"since nothing says where they go: {name}, b-{name}" in str(dropped["warnings"])
+        (secret,) = asked["secrets"].values()
+        assert ddnsd.get("/nic/update", params={"myip": "192.0.2.1"}, auth=(name, secret)).status_code == 200
+        assert secret not in json.dumps([asked["diff"], asked["invocation"], asked["changes"], asked.get("warnings")])
+        ansible.task("ddns_sync", way, declaration=declared, state="absent")
 
     def test_relative_files_start_from_the_file_that_names_them(self, ansible: Ansible) -> None:
         (ansible.folder / "files").mkdir()
@@ -324,6 +339,37 @@ class TestSync:
             changes.append(json.loads(next(x for x in done.stdout.splitlines() if x.startswith('{"task"')))["result"])
         assert [result["changed"] for result in changes] == [True, True, False, False]
         assert [path.name for path in (ansible.folder / "kept").iterdir()] == ["book.dyn.example.org"]
+
+    def test_the_collection_s_playbook_shows_differences_and_errors_and_no_secret(
+        self, ansible: Ansible, ddnsd: Service, tmp_path: Path, name: str
+    ) -> None:
+        """As a person sees it: with Ansible's own output, and all of it (`-vvv`)."""
+        file = tmp_path / "secret"
+        text = f"version: 1\nstack: shown\nhosts:\n  {name}: {{ipv4: 192.0.2.1, secret: {{file: {file}}}}}\n"
+        (ansible.folder / "shown.yml").write_text(f"{text}  b-{name}: {{ipv4: 192.0.2.2}}\n")
+        ansible.settings |= {"ANSIBLE_STDOUT_CALLBACK": "default", "ANSIBLE_NOCOLOR": "1"}
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+
+        def play(*options: str, fails: bool = False) -> str:
+            given = ("fedcloud.ddns.sync", "-e", "src=shown.yml", "--diff", "-vvv", *options)
+            done = ansible.run("ansible-playbook", *given, check=False)
+            assert (done.returncode != 0) is fails, done.stdout
+            assert "censored" not in done.stdout
+            return done.stdout + done.stderr
+
+        planned = play("--check")
+        assert f"+{name}:" in planned
+        assert "+  ipv4: 192.0.2.1" in planned
+        assert "new secrets are not kept" in " ".join(planned.split())
+        done = play()
+        assert f"+{name}:" in done
+        assert ddnsd.admin_token not in planned + done
+        assert file.read_text().strip() not in done
+        ddnsd.add_record(f"taken-{name}.", "A", "192.0.2.77")
+        (ansible.folder / "shown.yml").write_text(f"{text}  taken-{name}: {{ipv4: 192.0.2.3}}\n")
+        assert f"taken-{name}: " in play(fails=True)
+        (ansible.folder / "shown.yml").write_text(f"{text}  bad-{name}: {{ipv4: 192.0.2.300}}\n")
+        assert "'192.0.2.300' is not an IPv4 address" in play("--check", fails=True)
 
 
 class TestInventory:

@@ -32,6 +32,7 @@ SPEC = (
             "prune": {"type": "bool", "default": False},
             "max_deletes": {"type": "str"},
             "secret_dir": {"type": "path"},
+            "return_secrets": {"type": "bool", "default": False},
             "rotate": {"type": "list", "elements": "str", "default": []},
         },
         mutually_exclusive=[("declaration", "src")],
@@ -52,11 +53,12 @@ class Origin:
 
 
 def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
-    """Result keys: changed, diff, warnings, changes, counts, secrets (by host, of those that no file keeps)."""
+    """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
     declaration = _declaration(task.params, origin)
     server = task.server(declaration.server)
     plan = make(declaration, server.registered(), server.capabilities, _options(task.params))
-    sinks = Sinks(plan.changes, task.params["secret_dir"], origin.folder if origin else None)
+    returns = bool(task.params["return_secrets"])
+    sinks = Sinks(plan.changes, task.params["secret_dir"], origin.folder if origin else None, returns=returns)
     sinks.check()
     outcome = None
     if not task.check and plan.changes:
@@ -64,13 +66,22 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
         "diff": render.diff(plan),
-        "warnings": render.remarks(plan),
+        "warnings": [*render.remarks(plan), *_unkept(sinks.homeless() if outcome is None else sinks.dropped)],
         "changes": _changes(plan.changes, outcome),
         "counts": render.summary(plan),
     }
     if outcome is not None and outcome.failed:
-        raise Failed(_text(outcome, len(sinks.returned)), result)
-    return {**result, "secrets": sinks.returned}
+        raise Failed(_text(outcome, len(sinks.returned) + len(sinks.dropped)), result)
+    return {**result, "secrets": sinks.returned} if returns else result
+
+
+def _unkept(hosts: Sequence[str]) -> list[str]:
+    """A warning of new secrets that nobody keeps."""
+    if not hosts:
+        return []
+    named = ", ".join(hosts[:NAMED]) + (" …" if len(hosts) > NAMED else "")
+    hint = "set `secret_dir`, declare `secret: {file: …}`, or set `return_secrets` and `no_log`; `rotate` makes others"
+    return [f"new secrets are not kept, since nothing says where they go: {named} ({hint})"]
 
 
 def _declaration(params: Mapping[str, Any], origin: Origin | None) -> Declaration:

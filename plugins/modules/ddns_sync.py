@@ -25,8 +25,10 @@ options:
   api_url:
     description:
       - Base URL of the service, such as V(https://ddns.example.org).
-      - The environment variable E(DDNS_SERVER) counts where the option is not given, and then the declaration's
-        C(server).
+      - Without the option, it is the environment variable E(DDNS_SERVER) or the declaration's C(server). Where both
+        are there they must name the same service, or the task fails. The option overrules both.
+      - The token in the environment variable E(DDNS_TOKEN) goes only to a service that this option or E(DDNS_SERVER)
+        names, never to one that only the declaration names.
     required: false
   declaration:
     description:

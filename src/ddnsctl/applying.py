@@ -77,7 +77,7 @@ def declared(
 def saved(plan: planning.Saved, sources: Sources, settings: Settings, connection: Connection) -> int:
     """Apply a saved plan, wholly or, when it is stale, not at all."""
     planning.same_server(connection, plan.url, plan.file)
-    server = session.reach(connection, plan.url or None)
+    server = session.reach(connection, plan.url or None, plan.file)
     work = Work(plan.plan, plan.url, server, strict=True, vault=sources.vault)
     return _finish(work, settings, _decide(work, settings, "Apply these changes?"))
 
@@ -136,7 +136,7 @@ def resume(sources: Sources, settings: Settings, connection: Connection) -> int:
     planning.same_server(connection, url, str(path))
     left = len(plan.changes) - len(state.done)
     output.remark(f"Going on with {path}: {left} of {len(plan.changes)} changes are left.")
-    work = Work(plan, url, session.reach(connection, url or None))
+    work = Work(plan, url, session.reach(connection, url or None, str(path)))
     rest = replace(plan, changes=tuple(c for i, c in enumerate(plan.changes) if i not in state.done))
     sinks = secrets.Sinks(rest.changes, sources.vault, resumed=True)
     sinks.check()

@@ -16,15 +16,15 @@ from .._sync.policy import Limits
 from .carry_out import changed_anything
 from .sinks import Sinks
 from .spec import CONNECTION, Spec, state
-from .task import Failed, Task
+from .task import Failed, Task, named
 
 SPEC = (
     CONNECTION
     + state("present", "absent")
     + Spec(
         {
-            # the declaration may name the server
-            "api_url": {**CONNECTION.argument_spec["api_url"], "required": False},
+            # without a fallback: `Task.server` compares the environment with the declaration
+            "api_url": {"type": "str"},
             "declaration": {"type": "dict"},
             "src": {"type": "path"},
             "stack": {"type": "str"},
@@ -65,14 +65,24 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
         outcome = apply(plan, server, sinks)
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
-        "diff": render.diff(plan),
-        "warnings": [*render.remarks(plan), *_unkept(sinks.homeless() if outcome is None else sinks.dropped)],
+        "diff": render.diff(plan, server.url),
+        "warnings": [
+            *_overruled(task.params["api_url"], declaration.server),
+            *render.remarks(plan),
+            *_unkept(sinks.homeless() if outcome is None else sinks.dropped),
+        ],
         "changes": _changes(plan.changes, outcome),
         "counts": render.summary(plan),
     }
     if outcome is not None and outcome.failed:
         raise Failed(_text(outcome, len(sinks.returned) + len(sinks.dropped)), result)
     return {**result, "secrets": sinks.returned} if returns else result
+
+
+def _overruled(option: str | None, declared: str | None) -> list[str]:
+    """A warning where the option names another server than the declaration."""
+    text = named(option, declared).overruled()
+    return [text] if text else []
 
 
 def _unkept(hosts: Sequence[str]) -> list[str]:

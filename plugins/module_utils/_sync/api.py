@@ -61,6 +61,7 @@ class Done:
 class Server(Protocol):
     """What the engine asks of a server; `rest` and `egi` implement it. Everything raises ServerError."""
 
+    url: str
     capabilities: Capabilities
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:

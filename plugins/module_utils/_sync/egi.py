@@ -55,6 +55,7 @@ class EgiServer:
     )
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url = transport.url
         self._transport, self._clock = transport, clock
         self._lock = threading.Lock()
         self._seen: Registered = Registered()

@@ -45,6 +45,7 @@ class RestServer:
             verifies="verify-secret" in has,
             enrols="enrol" in has,
         )
+        self.url = transport.url
         self._transport, self._pause = transport, pause
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:

@@ -10,7 +10,7 @@ name: ddns
 short_description: Hosts that are registered at a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - An inventory of the caller's hosts, or with an administrator's token of everybody's, by full name.
+  - An inventory of the caller's hosts by full name; with O(others=true) and an administrator's token, of everybody's.
   - What the service tells of a host becomes the variables C(ddns_ipv4), C(ddns_domain) and so on; RV(ignore:hosts) of
     M(fedcloud.ddns.ddns_host_info) names them. Nothing of it is ever evaluated as a template.
   - The source is a file whose name ends in C(ddns.yml) or C(ddns.yaml).
@@ -72,6 +72,13 @@ options:
       - Only hosts that have all of these labels.
     type: dict
     default: {}
+  others:
+    description:
+      - Whether hosts of other users are listed as well, which an administrator's token sees.
+      - Their owners choose their stacks and labels, and so the groups in which they are. C(ddns_own) and C(ddns_owner)
+        tell them apart.
+    type: bool
+    default: false
   group_by:
     description:
       - The groups to make. V(domain) makes C(ddns_domain_dyn_example_org), V(stack) C(ddns_stack_web_prod), V(labels)
@@ -120,7 +127,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.connect import
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import SyncError
 
 CONNECTION = ("validate_certs", "ca_path", "timeout")
-FILTERS = ("domain", "stack", "labels")
+FILTERS = ("domain", "stack", "labels", "others")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]

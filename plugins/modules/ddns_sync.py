@@ -14,7 +14,8 @@ description:
   - Compares a declaration with what is registered, and makes the difference, in one call where the service can.
   - A host that is declared is declared in full. What it does not name has its default, but for addresses, which are
     kept where none is named. The declaration's form is that of C(ddnsctl).
-  - The declaration's stack owns the hosts that it creates, and only its own hosts are changed or removed.
+  - The declaration's stack owns the hosts that it creates, and only its own hosts are changed or removed. Hosts of
+    other users, which an administrator's token sees, are never changed, whatever stack they carry.
 author:
   - fedcloud.ddns maintainers (!UNKNOWN)
 extends_documentation_fragment:

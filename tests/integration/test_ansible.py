@@ -76,6 +76,31 @@ class TestHost:
         taken, gone = ansible.tasks("ddns_host", {**two, "adopt": True}, {**two, "state": "absent"})
         assert (taken["changed"], taken["host"]["stack"], gone["changed"]) == (True, "two", True)
 
+    def test_a_host_of_another_user_is_left_alone(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        """The token is an administrator's, and sees everybody's."""
+        user = name.partition(".")[0]
+        token = ddnsd.user(user)
+        body = {"fqdn": name, "ipv4": "192.0.2.66", "stack": "one"}
+        secret = ddnsd.request("POST", "/api/hosts", token, json=body).json()["secret"]
+        tries = ({"ipv4": "192.0.2.1"}, {"stack": "one"}, {"stack": "one", "adopt": True}, {"state": "absent"})
+        failed = ansible.tasks("ddns_host", *({"name": name, **t} for t in tries), variables=way, fails=range(4))
+        failed += ansible.tasks("ddns_secret", {"name": name, "state": "rotated"}, variables=way, fails=[0])
+        declared = {"stack": "one", "hosts": {name: {"adopt": True}}}
+        failed += ansible.tasks("ddns_sync", {"declaration": declared}, variables=way, fails=[0])
+        for result in failed:
+            assert name in result["msg"]
+            assert f"use a token of {user}, or have an administrator change the owner first" in result["msg"]
+        pruned = ansible.task("ddns_sync", way, declaration={"stack": "one"}, prune=True, max_deletes="all")
+        gone = ansible.task("ddns_sync", way, declaration={"stack": "one"}, state="absent")
+        assert (pruned["changed"], gone["changed"]) == (False, False)
+        assert f"{name} ({user})" in str(pruned["warnings"])
+        answer = ddnsd.get("/nic/update", params={"myip": "192.0.2.66"}, auth=(name, secret))
+        assert answer.text == "nochg 192.0.2.66"
+        ansible.api_token = token
+        assert ansible.task("ddns_host", way, name=name, stack="one", state="absent")["changed"]
+
     def test_bad_options_are_named_and_change_nothing(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
     ) -> None:
@@ -397,6 +422,23 @@ class TestInventory:
         only = self.listed(ansible, "labels: {role: db}\nstack: [inv-1]\ngroup_by: []\n")
         assert list(only["_meta"]["hostvars"]) == [names[0]]  # type: ignore[call-overload]
         assert "ddns_stack_inv_1" not in only
+
+    def test_hosts_of_other_users_are_listed_only_when_asked_for(
+        self, ansible: Ansible, ddnsd: Service, name: str
+    ) -> None:
+        mine, theirs = f"mine-{name}", f"theirs-{name}"
+        bob = ddnsd.user(f"bob-{name}")
+        for token, fqdn in ((ddnsd.admin_token, mine), (bob, theirs)):
+            body = {"fqdn": fqdn, "stack": "shared", "labels": {"role": "shared"}}
+            assert ddnsd.request("POST", "/api/hosts", token, json=body).status_code == 201
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        found = self.listed(ansible, "")
+        assert found["ddns_stack_shared"]["hosts"] == found["ddns_label_role_shared"]["hosts"] == [mine]
+        assert theirs not in json.dumps(found)
+        everybody = self.listed(ansible, "others: true\n")
+        assert everybody["ddns_stack_shared"]["hosts"] == [mine, theirs]
+        variables = everybody["_meta"]["hostvars"][theirs]  # type: ignore[index]
+        assert (variables["ddns_own"], variables["ddns_owner"]) == (False, f"bob-{name}")
 
     def test_nothing_that_users_wrote_is_a_template(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         evil = "{{ lookup('ansible.builtin.pipe', 'touch " + str(ansible.folder / "evil") + "') }}"

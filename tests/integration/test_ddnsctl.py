@@ -249,6 +249,56 @@ def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
     assert "Nothing to do" in tool.run("plan", "web.yml")
 
 
+def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Tool) -> None:
+    """The token is an administrator's, and sees everybody's."""
+    theirs, labelled = tool.name("theirs"), tool.name("labelled")
+    bob = tool.service.user(f"bob-{tool.stack}")
+    for name in (theirs, labelled):
+        body = {"fqdn": name, "ipv4": "192.0.2.66", "stack": tool.stack, "comment": "c"}
+        assert tool.service.request("POST", "/api/hosts", bob, json=body).status_code == 201
+    owned = {name: tool.service.get(f"/api/hosts/{name}", bob).json() for name in (theirs, labelled)}
+
+    for adopt in (False, True):
+        tool.declare(theirs={"ipv4": "192.0.2.1", "adopt": adopt}, mine={"ipv4": "192.0.2.2"})
+        for command in ("plan", "apply"):
+            told = tool.run(command, "web.yml", code=1)
+            assert f"{theirs} is registered already and belongs to the user bob-{tool.stack}" in told
+            assert f"use a token of bob-{tool.stack}, or have an administrator change the owner first" in told
+    tool.declare(moved={"ipv4": "192.0.2.1", "moved_from": theirs, "adopt": True})
+    assert f"the former name {theirs} is registered already and belongs to the user" in tool.run(
+        "plan", "web.yml", code=1
+    )
+
+    tool.declare(mine={"ipv4": "192.0.2.2"})
+    assert "1 added" in tool.run("apply", "web.yml", "-y")
+    pruned = tool.run("apply", "web.yml", "-y", "--prune", "--max-deletes", "all")
+    assert (
+        f"other users own it although it is labelled with stack {tool.stack}: {labelled} (bob-{tool.stack})" in pruned
+    )
+    assert "Nothing to do" in pruned
+    assert "belongs to the user" in tool.run("rotate", labelled, "--secret-dir", "s", "-y", code=1)
+    imported = tool.run("import", "--stack", tool.stack)
+    assert (f"mine-{tool.stack}" in imported, "labelled" in imported) == (True, False)
+    assert "1 deleted" in tool.run("destroy", "--stack", tool.stack, "-y")
+    content = {"version": 1, "hosts": {labelled: {}}}
+    assert "other users own them" in tool.run("destroy", "-", "-y", given=json.dumps(content))
+    for name, before in owned.items():
+        assert tool.service.get(f"/api/hosts/{name}", bob).json() == before
+
+
+def test_a_host_that_was_given_away_makes_a_saved_plan_stale(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y")
+    tool.declare(a={"ipv4": "192.0.2.2"})
+    tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    tool.service.user(f"bob-{tool.stack}")
+    given = {"owner": f"bob-{tool.stack}"}
+    path = f"/api/hosts/{tool.name('a')}"
+    assert tool.service.request("PATCH", path, tool.service.admin_token, json=given).status_code == 200
+    assert f"it belongs to the user bob-{tool.stack}" in tool.run("apply", "plan.json", "-y", code=5)
+    assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
+
+
 def test_an_inventory_with_a_vault(tool: Tool) -> None:
     (tool.folder / "password").write_text("open sesame\n")
     (tool.folder / "group_vars").mkdir()

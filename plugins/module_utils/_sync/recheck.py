@@ -53,8 +53,12 @@ def moved(change: Change, registered: Registered) -> list[Problem]:
         if old not in things:
             problems.append(f"{old}: it is gone")
         else:
-            problems += differences(old, change.before, things[old])
+            problems += _of_others(things[old]) + differences(old, change.before, things[old])
     return [Problem(text, hint="make the plan anew") for text in problems]
+
+
+def _of_others(thing: Host | Domain) -> list[str]:
+    return [f"{thing.fqdn}: it belongs to the user {thing.owner}"] if isinstance(thing, Host) and not thing.own else []
 
 
 def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> list[str]:
@@ -115,7 +119,7 @@ def _of_a_move(change: Change, host: Host | None, old: Host | None) -> tuple[Cha
 
 def _ours(change: Change, host: Host) -> bool:
     """Whether what stands there came from the change: its addresses may still be missing, all else has been set."""
-    return not set(_differing(change, host)) - (set(ADDRESSES) if "stack" in change.after else set())
+    return host.own and not set(_differing(change, host)) - (set(ADDRESSES) if "stack" in change.after else set())
 
 
 def _differing(change: Change, thing: Host | Domain) -> dict[str, Any]:

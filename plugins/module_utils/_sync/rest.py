@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from dataclasses import replace
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
@@ -23,8 +24,8 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each repetition of a call that may be repeated."""
 
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
-_HOST = frozenset(Host.__dataclass_fields__) - {"facts"}
-_DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts"}
+_HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
+_DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts", "own"}
 
 
 class RestServer:
@@ -47,6 +48,7 @@ class RestServer:
         )
         self.url = transport.url
         self._transport, self._pause = transport, pause
+        self._user: str | None = None
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         """The caller's hosts (an administrator's token: everybody's), or those of these names.
@@ -62,7 +64,23 @@ class RestServer:
             hosts = [_host(i) for i in self._items("/api/hosts", "") if asked is None or i["fqdn"] in asked]
         known = bool(wanted) and len(hosts) == len(wanted or ())
         domains = [] if known else [_domain(item) for item in self._items("/api/domains", "")]
-        return Registered({host.fqdn: host for host in hosts}, {domain.name: domain for domain in domains})
+        return self._judged(hosts, domains)
+
+    def _judged(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
+        """With a word on each of whether it is the caller's."""
+        user = self._caller() if hosts or domains else ""
+        own_hosts = (host if host.owner == user else replace(host, own=False) for host in hosts)
+        own_domains = (domain if domain.owner == user else replace(domain, own=False) for domain in domains)
+        return Registered({host.fqdn: host for host in own_hosts}, {domain.name: domain for domain in own_domains})
+
+    def _caller(self) -> str:
+        """The name of the user whose token it is; asked once."""
+        if self._user is None:
+            name = object_in(self._call("GET", "/api/users/me")).get("name")
+            if not isinstance(name, str):
+                raise ServerError(f"{self.url}/api/users/me did not answer a user's name")
+            self._user = name
+        return self._user
 
     def carry_out(self, change: Change) -> Done:
         """Carry out one change. Raises Stale, Refused, LostAnswer …"""

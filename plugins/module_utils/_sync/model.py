@@ -146,6 +146,8 @@ class Capabilities:
     """It removes a single address in place."""
     bulk: bool = True
     """It takes many changes in one call."""
+    replays: bool = True
+    """It answers a call that is made again with the same key as it answered the first one, secrets included."""
     domains: bool = True
     """It creates, edits and deletes domains."""
     verifies: bool = True

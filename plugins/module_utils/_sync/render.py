@@ -70,7 +70,8 @@ def _detail(change: Change, name: str) -> str:
 
 
 def _secret(change: Change) -> str:
-    return f"(new secret → {change.secret.kind} {change.secret.path})" if change.secret else "(new secret)"
+    text = "new secret, replaces the present one" if change.action is Action.ROTATE else "new secret"
+    return f"({text} → {change.secret.kind} {change.secret.path})" if change.secret else f"({text})"
 
 
 def _shown(value: Any) -> str:

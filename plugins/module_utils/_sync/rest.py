@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
-from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
+from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
 from .model import HOST_FIELDS, Capabilities, Domain, Host, Registered
 from .recheck import differences, plain
 
@@ -82,11 +82,11 @@ class RestServer:
             self._user = name
         return self._user
 
-    def carry_out(self, change: Change) -> Done:
-        """Carry out one change. Raises Stale, Refused, LostAnswer …"""
+    def carry_out(self, change: Change, key: str = "") -> Done:
+        """Carry out one change; a key as with `carry_out_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
-        answer = self.carry_out_many([change], uuid.uuid4().hex)[0]
+        answer = self.carry_out_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer
         return answer
@@ -149,9 +149,11 @@ class RestServer:
                 failure: ServerError = error
             except LostAnswer as error:
                 failure = sent = error
-            except Refused as error:
-                if error.status not in (502, 503, 504):
-                    raise
+            except (Refused, Unauthorized) as error:
+                if not isinstance(error, Refused) or error.status not in (502, 503, 504):
+                    if sent is None:
+                        raise
+                    raise LostAnswer(f"{sent}; asked again: {error}") from error
                 failure, sent = error, sent or error
             if pause is not None:
                 self._pause(pause)
@@ -281,7 +283,7 @@ def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
         return Done("unchanged")
     if status == 412:
         return Stale([Problem(f"{change.name}: {_text(error)}", hint="make the plan anew")])
-    return Refused(status, _text(error) or "the server gives no reason", _fields(error))
+    return Refused(status, _text(error) or "the server gives no reason", _fields(error), of_one_change=True)
 
 
 def _stands(change: Change, domain: Domain | None) -> bool:

@@ -73,7 +73,7 @@ TEXT = """\
       ipv6: unknown → 2001:db8::1
       comment: none → "none"
   ! c.example.org
-      (new secret → file secrets/vm-7)
+      (new secret, replaces the present one → file secrets/vm-7)
 
 dns drift: d.example.org: DNS does not answer with it yet
 note: hosts.yml:2: 1 of stack web are not declared: x (`--prune` would remove them)
@@ -224,7 +224,7 @@ www.example.org:
   ipv6: 2001:db8::1
   comment: "none"
 c.example.org:
-  secret: (new secret → file secrets/vm-7)
+  secret: (new secret, replaces the present one → file secrets/vm-7)
 """
 
 

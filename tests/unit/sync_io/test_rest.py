@@ -123,6 +123,16 @@ def test_every_page_is_read(script: Scripted, server: RestServer) -> None:
     assert sorted(server.registered().hosts) == ["b." + DOMAIN, NAME]
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 429])
+def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
+    script: Scripted, server: RestServer, status: int
+) -> None:
+    script.expect(CHANGES, LostAnswer("lost")).expect(CHANGES, {"detail": "no"}, status=status)
+    with pytest.raises(LostAnswer, match="lost; asked again: ") as raised:
+        server.carry_out_many([CREATE], "k")
+    assert raised.value.lost
+
+
 def test_few_names_are_asked_for_by_name(script: Scripted, server: RestServer) -> None:
     script.expect(f"GET /api/hosts?fqdn=a.{DOMAIN}&fqdn={NAME}&limit=10000", page(ROW)).expect(DOMAINS, page())
     script.expect(ME, ADMIN)

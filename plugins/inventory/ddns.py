@@ -10,7 +10,7 @@ name: ddns
 short_description: Hosts that are registered at a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - An inventory of the caller's hosts, or with an administrator's token of everybody's, by full name.
+  - An inventory of the caller's hosts by full name; with O(others=true) and an administrator's token, of everybody's.
   - What the service tells of a host becomes the variables C(ddns_ipv4), C(ddns_domain) and so on; RV(ignore:hosts) of
     M(fedcloud.ddns.ddns_host_info) names them. Nothing of it is ever evaluated as a template.
   - The source is a file whose name ends in C(ddns.yml) or C(ddns.yaml).
@@ -29,6 +29,7 @@ options:
   api_url:
     description:
       - Base URL of the service, such as V(https://ddns.example.org). It may be a template.
+      - Where E(DDNS_SERVER) is set as well, both must name the same service.
     type: str
     required: true
     env:
@@ -36,6 +37,8 @@ options:
   api_token:
     description:
       - The caller's token; the scope C(read) is enough. It may be encrypted with C(ansible-vault), or a template.
+      - The token in E(DDNS_TOKEN) goes only to a service that E(DDNS_SERVER) names, never to one that only the source
+        names.
     type: str
     required: true
     env:
@@ -69,6 +72,13 @@ options:
       - Only hosts that have all of these labels.
     type: dict
     default: {}
+  others:
+    description:
+      - Whether hosts of other users are listed as well, which an administrator's token sees.
+      - Their owners choose their stacks and labels, and so the groups in which they are. C(ddns_own) and C(ddns_owner)
+        tell them apart.
+    type: bool
+    default: false
   group_by:
     description:
       - The groups to make. V(domain) makes C(ddns_domain_dyn_example_org), V(stack) C(ddns_stack_web_prod), V(labels)
@@ -105,17 +115,19 @@ cache_connection: ~/.cache/ddns-inventory
 cache_timeout: 300
 """
 
+import os
 from typing import Any
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import info
-from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.task import Task
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.task import Task, variable_of
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.connect import VARIABLE, Named
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import SyncError
 
 CONNECTION = ("validate_certs", "ca_path", "timeout")
-FILTERS = ("domain", "stack", "labels")
+FILTERS = ("domain", "stack", "labels", "others")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
@@ -130,7 +142,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Fill the inventory."""
         super().parse(inventory, loader, path)
-        self._read_config_data(path)
+        self._source = self._read_config_data(path)
         for host in self._cached(path, cache):
             self._add(wrap_var(host))
 
@@ -149,8 +161,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _registered(self) -> list[dict[str, Any]]:
         params = {name: self.get_option(name) for name in (*CONNECTION, *FILTERS)}
-        params.update({name: self._templated(name) for name in ("api_url", "api_token")}, name=None)
+        url, token = self._templated("api_url"), self._templated("api_token")
+        declared = url if self._source.get("api_url") else None
+        servers = Named(None, os.environ.get(VARIABLE) or None, declared, "the inventory's source", flag="")
         try:
+            params.update(api_url=servers.url_for(variable_of(token)), api_token=token, name=None)
             hosts: list[dict[str, Any]] = info.hosts(Task(params))["hosts"]
         except SyncError as error:
             raise AnsibleParserError(str(error)) from error

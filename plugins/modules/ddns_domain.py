@@ -114,6 +114,10 @@ domain:
       description: Whose it is.
       type: str
       returned: always
+    own:
+      description: Whether it is the caller's.
+      type: bool
+      returned: always
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict

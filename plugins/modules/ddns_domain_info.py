@@ -73,6 +73,10 @@ domains:
       description: Whose it is.
       type: str
       returned: always
+    own:
+      description: Whether it is the caller's.
+      type: bool
+      returned: always
 """
 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import info

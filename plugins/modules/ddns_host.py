@@ -67,11 +67,12 @@ options:
     description:
       - The stack that the host belongs to. It is set when the host is registered.
       - A host of another stack, or of none, is neither changed nor removed unless O(adopt=true).
-      - Without this option nobody asks to whom the host belongs.
+      - Without this option nobody asks to which stack the host belongs.
+      - A host of another user, which an administrator's token sees, is never changed nor removed.
     type: str
   adopt:
     description:
-      - Takes a registered host over into O(stack).
+      - Takes a registered host of the caller over into O(stack).
     type: bool
     default: false
   moved_from:
@@ -166,6 +167,10 @@ host:
     owner:
       description: Whose it is.
       type: str
+      returned: always
+    own:
+      description: Whether it is the caller's.
+      type: bool
       returned: always
     available:
       description: Whether its address may be updated.

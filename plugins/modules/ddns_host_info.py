@@ -105,6 +105,10 @@ hosts:
       description: Whose it is.
       type: str
       returned: always
+    own:
+      description: Whether it is the caller's.
+      type: bool
+      returned: always
     available:
       description: Whether its address may be updated.
       type: bool

@@ -14,7 +14,8 @@ description:
   - Compares a declaration with what is registered, and makes the difference, in one call where the service can.
   - A host that is declared is declared in full. What it does not name has its default, but for addresses, which are
     kept where none is named. The declaration's form is that of C(ddnsctl).
-  - The declaration's stack owns the hosts that it creates, and only its own hosts are changed or removed.
+  - The declaration's stack owns the hosts that it creates, and only its own hosts are changed or removed. Hosts of
+    other users, which an administrator's token sees, are never changed, whatever stack they carry.
 author:
   - fedcloud.ddns maintainers (!UNKNOWN)
 extends_documentation_fragment:
@@ -25,8 +26,10 @@ options:
   api_url:
     description:
       - Base URL of the service, such as V(https://ddns.example.org).
-      - The environment variable E(DDNS_SERVER) counts where the option is not given, and then the declaration's
-        C(server).
+      - Without the option, it is the environment variable E(DDNS_SERVER) or the declaration's C(server). Where both
+        are there they must name the same service, or the task fails. The option overrules both.
+      - The token in the environment variable E(DDNS_TOKEN) goes only to a service that this option or E(DDNS_SERVER)
+        names, never to one that only the declaration names.
     required: false
   declaration:
     description:
@@ -70,8 +73,15 @@ options:
     description:
       - A folder on the host where the task runs, made if it is missing. The new secret of a host whose declaration
         names no file goes to the file of the host's full name there, mode 0600.
-      - Without it such secrets are in RV(secrets).
+      - Without it such secrets are kept only with O(return_secrets=true).
     type: path
+  return_secrets:
+    description:
+      - Whether new secrets of hosts that name no file, without O(secret_dir), are in RV(secrets). Set C(no_log) on the
+        task then, since Ansible prints results.
+      - Without it they are dropped, with a warning; a host whose secret nobody knows gets another by O(rotate).
+    type: bool
+    default: false
   rotate:
     description:
       - Full names of hosts that get a new secret, each time.
@@ -106,6 +116,7 @@ EXAMPLES = r"""
           ipv4: dynamic
           labels:
             role: worker
+    return_secrets: true
   register: sync
   no_log: true # sync.secrets
 
@@ -173,11 +184,10 @@ counts:
   returned: when the declaration is valid
 secrets:
   description:
-    - New secrets by the hosts' full names, of those that go to no file. They can be had only now. Set C(no_log) on
-      the task where results are shown or kept.
+    - New secrets by the hosts' full names, of those that go to no file. They can be had only now.
     - A task that fails returns none, since Ansible prints the results of such a task.
   type: dict
-  returned: success
+  returned: success and O(return_secrets=true)
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict

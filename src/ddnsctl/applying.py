@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from ddnsctl.loader import Sources
 from ddnsctl.options import Connection
 from ddnsctl.sync import apply as engine
 from ddnsctl.sync import journal as records
+from ddnsctl.sync import recheck
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.errors import PartlyApplied, Problem, SyncError
 from ddnsctl.sync.model import Declaration, HostSpec
@@ -77,7 +79,7 @@ def declared(
 def saved(plan: planning.Saved, sources: Sources, settings: Settings, connection: Connection) -> int:
     """Apply a saved plan, wholly or, when it is stale, not at all."""
     planning.same_server(connection, plan.url, plan.file)
-    server = session.reach(connection, plan.url or None)
+    server = session.reach(connection, plan.url or None, plan.file)
     work = Work(plan.plan, plan.url, server, strict=True, vault=sources.vault)
     return _finish(work, settings, _decide(work, settings, "Apply these changes?"))
 
@@ -131,20 +133,22 @@ def _refuse(changes: Sequence[Change]) -> None:
 def resume(sources: Sources, settings: Settings, connection: Connection) -> int:
     """Go on with a journal."""
     path = journals.unfinished(settings.journal)
-    state = records.load(str(path))
-    plan, url = planning.read(state.plan), str(state.plan.get("url", ""))
-    planning.same_server(connection, url, str(path))
-    left = len(plan.changes) - len(state.done)
-    output.remark(f"Going on with {path}: {left} of {len(plan.changes)} changes are left.")
-    work = Work(plan, url, session.reach(connection, url or None))
-    rest = replace(plan, changes=tuple(c for i, c in enumerate(plan.changes) if i not in state.done))
-    sinks = secrets.Sinks(rest.changes, sources.vault, resumed=True)
-    sinks.check()
-    if not _agreed(rest, work.url, settings, "Apply the rest?"):
-        return 1
-    journal = records.Journal.resume(str(path), plan.changes)
-    recorder = journals.Recorder(path, journal, sinks, len(plan.changes), len(state.done))
-    return _finish(work, settings, _carry_out(work, recorder, done=state.done, uncertain=state.uncertain))
+    journal, state = records.Journal.resume(str(path))
+    with contextlib.closing(journal):
+        plan, url = planning.read(state.plan), str(state.plan.get("url", ""))
+        journal.follow(plan.changes)
+        planning.same_server(connection, url, str(path))
+        work = Work(plan, url, session.reach(connection, url or None, str(path)))
+        rest = recheck.remaining(plan.changes, state, work.server)
+        left = len(plan.changes) - len(state.done)
+        output.remark(f"Going on with {path}: {left} of {len(plan.changes)} changes are left.")
+        shown = replace(plan, changes=rest.changes(plan.changes))
+        sinks = secrets.Sinks(shown.changes, sources.vault, resumed=True)
+        sinks.check()
+        if shown.changes and not _agreed(shown, work.url, settings, "Apply the rest?"):
+            return 1
+        recorder = journals.Recorder(path, journal, sinks, len(plan.changes), len(state.done), resumed=True)
+        return _finish(work, settings, _carry_out(work, recorder, rest, done=len(state.done)))
 
 
 def _decide(work: Work, settings: Settings, question: str, *, confirm: str | None = None) -> int | None:
@@ -159,7 +163,7 @@ def _decide(work: Work, settings: Settings, question: str, *, confirm: str | Non
     if not _agreed(work.plan, work.url, settings, question, confirm):
         return 1
     content = planning.content(work.plan, work.url)
-    return _carry_out(work, journals.Recorder.begin(settings.journal, content, work.plan, sinks))
+    return _carry_out(work, journals.Recorder.create(settings.journal, content, work.plan, sinks))
 
 
 def _agreed(plan: Plan, url: str, settings: Settings, question: str, confirm: str | None = None) -> bool:
@@ -181,41 +185,31 @@ def _agreed(plan: Plan, url: str, settings: Settings, question: str, confirm: st
     return agreed
 
 
-def _carry_out(
-    work: Work,
-    recorder: journals.Recorder,
-    *,
-    done: frozenset[int] = frozenset(),
-    uncertain: frozenset[int] = frozenset(),
-) -> int:
-    """Apply, and tell what became of it. Answers the exit code."""
+def _carry_out(work: Work, recorder: journals.Recorder, rest: recheck.Rest | None = None, *, done: int = 0) -> int:
+    """Apply, and tell what became of it; an earlier run has `done` so many changes. Answers the exit code."""
     # a pipeline that is cancelled leaves the same journal as Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     outcome = None
     try:
-        with recorder, progress.shown(len(work.plan.changes) - len(done)) as advance:
-
-            def note(event: str, change: Change, result: engine.Result | None) -> None:
-                recorder.note(event, change, result)
-                if event == "end":
-                    advance()
-
+        with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
             outcome = engine.apply(
-                work.plan, work.server, recorder.sinks, journal=note, flush=recorder.flush,
-                done=done, uncertain=uncertain, strict=work.strict,
-            )  # fmt: skip
+                work.plan, work.server, recorder.sinks, journal=recorder, rest=rest, strict=work.strict
+            )
     except KeyboardInterrupt:
         if not recorder.kept:
             raise
         output.error(f"interrupted; {recorder.left} changes are left. {_how_to_go_on(recorder)}")
         return PARTLY
-    _tell(outcome, recorder, len(done))
+    _tell(outcome, recorder, done)
     return PARTLY if outcome.failed else 0
 
 
 def _how_to_go_on(recorder: journals.Recorder) -> str:
-    chosen = "" if recorder.path.parent == journals.FOLDER else f" --journal {recorder.path}"
-    return f"Go on with: ddnsctl apply --resume{chosen}"
+    return f"Go on with: ddnsctl apply --resume{_chosen(recorder)}"
+
+
+def _chosen(recorder: journals.Recorder) -> str:
+    return "" if recorder.path.parent == journals.FOLDER else f" --journal {recorder.path}"
 
 
 def _tell(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -> None:
@@ -244,7 +238,13 @@ def _tell_failures(failed: Sequence[engine.Result], recorder: journals.Recorder)
     output.error(f"{len(failed)} {'change' if len(failed) == 1 else 'changes'} failed; the others are done", problems)
     if len(failed) > SHOWN:
         output.remark(f"  … and {len(failed) - SHOWN} more, in {recorder.path}")
-    output.remark(_how_to_go_on(recorder))
+    if all(result.refused for result in failed):
+        output.remark(
+            "The server refused them, so none of them was done. Remove the causes and go on (ddnsctl apply --resume"
+            f"{_chosen(recorder)}), or remove {recorder.path} and make the plan anew."
+        )
+    else:
+        output.remark(_how_to_go_on(recorder))
 
 
 def _finish(work: Work, settings: Settings, code: int | None) -> int:

@@ -33,7 +33,10 @@ class Choice:
 
 
 def declaration(registered: Registered, capabilities: Capabilities, choice: Choice) -> str:
-    """The declaration as YAML. Warns of what would still be changed by it. Raises SyncError when nothing is chosen."""
+    """The declaration of the caller's own hosts as YAML. Warns of what would still be changed by it.
+
+    Raises SyncError when nothing is chosen.
+    """
     hosts = sorted((h for h in registered.hosts.values() if _chosen(h, choice)), key=lambda h: h.fqdn)
     domains = sorted((d for d in registered.domains.values() if _of_stack(d, choice)), key=lambda d: d.name)
     if not hosts and not domains:
@@ -52,6 +55,8 @@ def write(text: str, file: str) -> None:
 
 
 def _chosen(host: Host, choice: Choice) -> bool:
+    if not host.own:
+        return False
     if choice.domain is not None and host.domain != choice.domain.lower().rstrip("."):
         return False
     return choice.stack is None or host.stack == choice.stack or (choice.adopt and host.stack is None)
@@ -59,7 +64,7 @@ def _chosen(host: Host, choice: Choice) -> bool:
 
 def _of_stack(domain: Domain, choice: Choice) -> bool:
     fits = choice.domain is None or domain.name == choice.domain.lower().rstrip(".")
-    return fits and choice.stack is not None and domain.stack == choice.stack
+    return fits and domain.own and choice.stack is not None and domain.stack == choice.stack
 
 
 def _lines(hosts: list[Host], domains: list[Domain], choice: Choice) -> Iterator[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,24 +13,29 @@ from typing import Any
 from ddnsctl import secrets
 from ddnsctl.sync.apply import GOOD, Result
 from ddnsctl.sync.errors import SyncError
-from ddnsctl.sync.journal import Journal
+from ddnsctl.sync.journal import Journal, Observer
 from ddnsctl.sync.plan import Change, Plan
 
 FOLDER = Path(".ddnsctl")
 
 
-class Recorder:
+class Recorder(Observer):
     """A journal and the secrets that it speaks of: a change that the journal has as done has its secret kept.
 
     As a context it closes the journal, and removes it when everything is done or nothing was begun.
     """
 
-    def __init__(self, path: Path, journal: Journal, sinks: secrets.Sinks, total: int, done: int = 0) -> None:
+    def __init__(
+        self, path: Path, journal: Journal, sinks: secrets.Sinks, total: int, done: int = 0, *, resumed: bool = False
+    ) -> None:
+        """Of `total` changes, an earlier run has `done` so many; `resumed`: it was begun by an earlier run."""
         self.path, self.journal, self.sinks = path, journal, sinks
-        self.left, self.begun = total - done, done > 0
+        self.left, self.begun = total - done, resumed
+        self.advance: Callable[[], None] = lambda: None
+        """Called after each change."""
 
     @classmethod
-    def begin(cls, chosen: str | None, content: dict[str, Any], plan: Plan, sinks: secrets.Sinks) -> Recorder:
+    def create(cls, chosen: str | None, content: dict[str, Any], plan: Plan, sinks: secrets.Sinks) -> Recorder:
         """A new journal in `chosen`, or in a file of its own in FOLDER. Raises OSError, SyncError."""
         path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl"
         secrets.make_folder(path.parent)
@@ -39,12 +45,16 @@ class Recorder:
             raise SyncError(f"the journal {path} exists: go on with it by --resume, or name another") from None
         return cls(path, journal, sinks, len(plan.changes))
 
-    def note(self, event: str, change: Change, result: Result | None) -> None:
-        """As `Journal.note`."""
+    def begin(self, change: Change, key: str) -> None:
+        """As `Journal.begin`."""
         self.begun = True
-        if result is not None and result.status in GOOD:
-            self.left -= 1
-        self.journal.note(event, change, result)
+        self.journal.begin(change, key)
+
+    def end(self, result: Result) -> None:
+        """As `Journal.end`."""
+        self.left -= result.status in GOOD
+        self.journal.end(result)
+        self.advance()
 
     def flush(self) -> None:
         """Make durable what was noted, secrets first."""

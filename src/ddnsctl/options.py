@@ -30,8 +30,7 @@ class Connection:
     """Which service, and how."""
 
     server: str | None
-    """Of the command line."""
-    server_of_environment: str | None
+    """Of the command line, as `token_file` is."""
     token_file: str | None
     ca: str | None
     timeout: float
@@ -40,13 +39,15 @@ class Connection:
 def connection(command: F) -> F:
     """`connection: Connection`, from --server, --token-file, --ca and --timeout."""
 
-    @click.option("--server", metavar="URL", help="The service. [env: DDNS_SERVER; or `server` in the declaration]")
+    @click.option(
+        "--server", metavar="URL", help="The service; overrules `server` in the declaration. [env: DDNS_SERVER]"
+    )
     @click.option(
         "--token-file",
         metavar="FILE",
-        envvar="DDNS_TOKEN_FILE",
         type=click.Path(),
-        help="A file that holds the token. [env: DDNS_TOKEN_FILE, or the token itself: DDNS_TOKEN]",
+        help="A file that holds the token. [env: DDNS_TOKEN_FILE, or the token itself: DDNS_TOKEN; both go only to "
+        "a server that --server or DDNS_SERVER names]",
     )
     @click.option(
         "--ca",
@@ -68,11 +69,7 @@ def connection(command: F) -> F:
     def wrapped(
         *args: Any, server: str | None, token_file: str | None, ca: str | None, timeout: float, **kwargs: Any
     ) -> Any:
-        import os
-
-        of_environment = os.environ.get("DDNS_SERVER") or None
-        chosen = Connection(server, of_environment, token_file, ca, timeout)
-        return command(*args, connection=chosen, **kwargs)
+        return command(*args, connection=Connection(server, token_file, ca, timeout), **kwargs)
 
     return wrapped  # type: ignore[return-value]
 

@@ -90,7 +90,7 @@ def plan(planned: Plan, form: str, *, url: str = "") -> None:
         for record in _records(render.as_dict(planned), url):
             click.echo(json.dumps(record))
     elif form == "markdown":
-        click.echo(render.markdown(planned), nl=False)
+        click.echo(render.markdown(planned, url), nl=False)
     else:
         click.echo("\n".join(_text(planned, url)), color=wants_colour())
 

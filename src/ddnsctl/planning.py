@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ddnsctl import loader, secrets, session
 from ddnsctl.loader import Sources
 from ddnsctl.options import Connection
-from ddnsctl.sync import saved
+from ddnsctl.sync import connect, saved
 from ddnsctl.sync.errors import SyncError
 from ddnsctl.sync.plan import Options, Plan
 from ddnsctl.sync.policy import Limits
@@ -76,5 +76,5 @@ def _json(path: str) -> Any:
 
 def same_server(connection: Connection, url: str, what: str) -> None:
     """Raises SyncError when the command line names another service than a plan was made for."""
-    if connection.server is not None and connection.server.rstrip("/") != url:
+    if connection.server is not None and url and not connect.same(connection.server, url):
         raise SyncError(f"{what} was made for {url}, --server names {connection.server}")

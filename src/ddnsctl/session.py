@@ -8,17 +8,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ddnsctl import output
 from ddnsctl.options import Connection
 from ddnsctl.sync.api import Server, connect
+from ddnsctl.sync.connect import VARIABLE, Named
 from ddnsctl.sync.errors import Problem, SyncError
 from ddnsctl.sync.model import Declaration, Registered
 from ddnsctl.sync.plan import Options, Plan, make
 
 NO_TOKEN = "no token is given: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
+DECLARATION = "the declaration"
 NOTHING = "nothing is declared: name a file, a folder or - (standard input), or an inventory with -i"
 
 
@@ -43,35 +45,57 @@ class Session:
         return make(declaration, self.registered, self.server.capabilities, options)
 
 
-def token(connection: Connection) -> str:
+class Token(NamedTuple):
+    """A token, and the environment variable that it came from; empty if an option gave it."""
+
+    value: str
+    variable: str = ""
+
+
+def token(connection: Connection) -> Token:
     """From --token-file, DDNS_TOKEN or DDNS_TOKEN_FILE, in this order. Raises SyncError, OSError."""
-    given = os.environ.get("DDNS_TOKEN", "")
-    if connection.token_file is not None and (not given or connection.token_file != os.environ.get("DDNS_TOKEN_FILE")):
-        given = Path(connection.token_file).read_text()
-        if not given.strip():
-            raise SyncError(f"{connection.token_file} is empty; it should hold the token")
-    given = given.strip()
-    if not given:
+    given, file = os.environ.get("DDNS_TOKEN", "").strip(), os.environ.get("DDNS_TOKEN_FILE")
+    if connection.token_file is not None:
+        found = Token(_content(connection.token_file))
+    elif given or not file:
+        found = Token(given, "DDNS_TOKEN")
+    else:
+        found = Token(_content(file), "DDNS_TOKEN_FILE")
+    if not found.value:
         raise SyncError(NO_TOKEN)
-    if not given.isascii() or not given.isprintable() or " " in given:
+    if not found.value.isascii() or not found.value.isprintable() or " " in found.value:
         raise SyncError("the token is not one word of ASCII characters; is it the right file?")
+    return found
+
+
+def _content(file: str) -> str:
+    given = Path(file).read_text().strip()
+    if not given:
+        raise SyncError(f"{file} is empty; it should hold the token")
     return given
 
 
-def address(connection: Connection, declared: str | None) -> str:
-    """The service's URL: of the command line, else of the declaration or plan, else of the environment."""
-    url = connection.server or declared or connection.server_of_environment
-    if not url:
-        raise SyncError("no server is named: use --server or DDNS_SERVER, or write `server:` into the declaration")
-    return url
+def named(connection: Connection, declared: str | None, what: str = DECLARATION) -> Named:
+    """The servers that are named; `what` is the file with `declared`."""
+    return Named(connection.server, os.environ.get(VARIABLE) or None, declared, what)
 
 
-def reach(connection: Connection, declared: str | None) -> Server:
+def address(connection: Connection, declared: str | None, what: str = DECLARATION) -> str:
+    """The service's URL. Raises SyncError."""
+    return named(connection, declared, what).url()
+
+
+def reach(connection: Connection, declared: str | None, what: str = DECLARATION) -> Server:
     """The server, which has answered. Raises SyncError, OSError."""
     from ddnsctl.transport import RequestsTransport
 
-    url = address(connection, declared)
-    transport = RequestsTransport(url, token(connection), ca=connection.ca, timeout=connection.timeout)
+    servers = named(connection, declared, what)
+    servers.url()
+    value, variable = token(connection)
+    url = servers.url_for(variable)
+    transport = RequestsTransport(url, value, ca=connection.ca, timeout=connection.timeout)
+    if remark := servers.overruled():
+        output.warning(remark)
     warn_unless_encrypted(url, "the token travels")
     return connect(transport)
 

@@ -76,6 +76,31 @@ class TestHost:
         taken, gone = ansible.tasks("ddns_host", {**two, "adopt": True}, {**two, "state": "absent"})
         assert (taken["changed"], taken["host"]["stack"], gone["changed"]) == (True, "two", True)
 
+    def test_a_host_of_another_user_is_left_alone(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        """The token is an administrator's, and sees everybody's."""
+        user = name.partition(".")[0]
+        token = ddnsd.user(user)
+        body = {"fqdn": name, "ipv4": "192.0.2.66", "stack": "one"}
+        secret = ddnsd.request("POST", "/api/hosts", token, json=body).json()["secret"]
+        tries = ({"ipv4": "192.0.2.1"}, {"stack": "one"}, {"stack": "one", "adopt": True}, {"state": "absent"})
+        failed = ansible.tasks("ddns_host", *({"name": name, **t} for t in tries), variables=way, fails=range(4))
+        failed += ansible.tasks("ddns_secret", {"name": name, "state": "rotated"}, variables=way, fails=[0])
+        declared = {"stack": "one", "hosts": {name: {"adopt": True}}}
+        failed += ansible.tasks("ddns_sync", {"declaration": declared}, variables=way, fails=[0])
+        for result in failed:
+            assert name in result["msg"]
+            assert f"use a token of {user}, or have an administrator change the owner first" in result["msg"]
+        pruned = ansible.task("ddns_sync", way, declaration={"stack": "one"}, prune=True, max_deletes="all")
+        gone = ansible.task("ddns_sync", way, declaration={"stack": "one"}, state="absent")
+        assert (pruned["changed"], gone["changed"]) == (False, False)
+        assert f"{name} ({user})" in str(pruned["warnings"])
+        answer = ddnsd.get("/nic/update", params={"myip": "192.0.2.66"}, auth=(name, secret))
+        assert answer.text == "nochg 192.0.2.66"
+        ansible.api_token = token
+        assert ansible.task("ddns_host", way, name=name, stack="one", state="absent")["changed"]
+
     def test_bad_options_are_named_and_change_nothing(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
     ) -> None:
@@ -255,8 +280,8 @@ class TestSync:
         everything = declaration(stack, **{name: {"ipv4": "192.0.2.1"} for name in names})
         less = declaration(stack, **{names[0]: {"ipv4": "192.0.2.1"}})
         first, kept, refused = ansible.tasks(
-            "ddns_sync", {"declaration": everything}, {"declaration": less}, {"declaration": less, "prune": True},
-            fails=[2],
+            "ddns_sync", {"declaration": everything, "return_secrets": True}, {"declaration": less},
+            {"declaration": less, "prune": True}, fails=[2],
         )  # fmt: skip
         assert first["counts"]["add"] == 4
         assert sorted(first["secrets"]) == [f"{name}.dyn.example.org" for name in names]
@@ -295,13 +320,28 @@ class TestSync:
         folder = tmp_path / "new" / "folder"
         result = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), secret_dir=str(folder))
         written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text()]
-        assert result["secrets"] == {}
+        assert "secrets" not in result
         assert not [secret for secret in written if secret.strip() in json.dumps(result)]
         rotated = ansible.task(
             "ddns_sync", declaration=declaration(stack, **hosts), rotate=[f"{stack}-own.dyn.example.org"]
         )
         assert rotated["counts"]["rotate"] == 1
         assert (tmp_path / "own").read_text() not in written
+
+    def test_secrets_are_in_the_result_only_when_asked_for(
+        self, ansible: Ansible, ddnsd: Service, way: dict[str, bool], name: str
+    ) -> None:
+        declared = declaration("unasked", **{name: {"ipv4": "192.0.2.1"}, f"b-{name}": {"ipv4": "192.0.2.2"}})
+        ask = {"rotate": [name], "return_secrets": True}
+        dropped, asked = ansible.tasks(
+            "ddns_sync", {"declaration": declared}, {"declaration": declared, **ask}, variables=way
+        )
+        assert "secrets" not in dropped
+        assert f"since nothing says where they go: {name}, b-{name}" in str(dropped["warnings"])
+        (secret,) = asked["secrets"].values()
+        assert ddnsd.get("/nic/update", params={"myip": "192.0.2.1"}, auth=(name, secret)).status_code == 200
+        assert secret not in json.dumps([asked["diff"], asked["invocation"], asked["changes"], asked.get("warnings")])
+        ansible.task("ddns_sync", way, declaration=declared, state="absent")
 
     def test_relative_files_start_from_the_file_that_names_them(self, ansible: Ansible) -> None:
         (ansible.folder / "files").mkdir()
@@ -324,6 +364,37 @@ class TestSync:
             changes.append(json.loads(next(x for x in done.stdout.splitlines() if x.startswith('{"task"')))["result"])
         assert [result["changed"] for result in changes] == [True, True, False, False]
         assert [path.name for path in (ansible.folder / "kept").iterdir()] == ["book.dyn.example.org"]
+
+    def test_the_collection_s_playbook_shows_differences_and_errors_and_no_secret(
+        self, ansible: Ansible, ddnsd: Service, tmp_path: Path, name: str
+    ) -> None:
+        """As a person sees it: with Ansible's own output, and all of it (`-vvv`)."""
+        file = tmp_path / "secret"
+        text = f"version: 1\nstack: shown\nhosts:\n  {name}: {{ipv4: 192.0.2.1, secret: {{file: {file}}}}}\n"
+        (ansible.folder / "shown.yml").write_text(f"{text}  b-{name}: {{ipv4: 192.0.2.2}}\n")
+        ansible.settings |= {"ANSIBLE_STDOUT_CALLBACK": "default", "ANSIBLE_NOCOLOR": "1"}
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+
+        def play(*options: str, fails: bool = False) -> str:
+            given = ("fedcloud.ddns.sync", "-e", "src=shown.yml", "--diff", "-vvv", *options)
+            done = ansible.run("ansible-playbook", *given, check=False)
+            assert (done.returncode != 0) is fails, done.stdout
+            assert "censored" not in done.stdout
+            return done.stdout + done.stderr
+
+        planned = play("--check")
+        assert f"+{name}:" in planned
+        assert "+  ipv4: 192.0.2.1" in planned
+        assert "new secrets are not kept" in " ".join(planned.split())
+        done = play()
+        assert f"+{name}:" in done
+        assert ddnsd.admin_token not in planned + done
+        assert file.read_text().strip() not in done
+        ddnsd.add_record(f"taken-{name}.", "A", "192.0.2.77")
+        (ansible.folder / "shown.yml").write_text(f"{text}  taken-{name}: {{ipv4: 192.0.2.3}}\n")
+        assert f"taken-{name}: " in play(fails=True)
+        (ansible.folder / "shown.yml").write_text(f"{text}  bad-{name}: {{ipv4: 192.0.2.300}}\n")
+        assert "'192.0.2.300' is not an IPv4 address" in play("--check", fails=True)
 
 
 class TestInventory:
@@ -351,6 +422,23 @@ class TestInventory:
         only = self.listed(ansible, "labels: {role: db}\nstack: [inv-1]\ngroup_by: []\n")
         assert list(only["_meta"]["hostvars"]) == [names[0]]  # type: ignore[call-overload]
         assert "ddns_stack_inv_1" not in only
+
+    def test_hosts_of_other_users_are_listed_only_when_asked_for(
+        self, ansible: Ansible, ddnsd: Service, name: str
+    ) -> None:
+        mine, theirs = f"mine-{name}", f"theirs-{name}"
+        bob = ddnsd.user(f"bob-{name}")
+        for token, fqdn in ((ddnsd.admin_token, mine), (bob, theirs)):
+            body = {"fqdn": fqdn, "stack": "shared", "labels": {"role": "shared"}}
+            assert ddnsd.request("POST", "/api/hosts", token, json=body).status_code == 201
+        ansible.settings |= {"DDNS_SERVER": ddnsd.url, "DDNS_TOKEN": ddnsd.admin_token}
+        found = self.listed(ansible, "")
+        assert found["ddns_stack_shared"]["hosts"] == found["ddns_label_role_shared"]["hosts"] == [mine]
+        assert theirs not in json.dumps(found)
+        everybody = self.listed(ansible, "others: true\n")
+        assert everybody["ddns_stack_shared"]["hosts"] == [mine, theirs]
+        variables = everybody["_meta"]["hostvars"][theirs]  # type: ignore[index]
+        assert (variables["ddns_own"], variables["ddns_owner"]) == (False, f"bob-{name}")
 
     def test_nothing_that_users_wrote_is_a_template(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         evil = "{{ lookup('ansible.builtin.pipe', 'touch " + str(ansible.folder / "evil") + "') }}"

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -232,7 +233,7 @@ def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
     )
     tool.run("apply", "web.yml", "-y")
     tool.run("import", "--stack", tool.stack, "-o", "imported.yml")
-    assert "3 things are as declared" in tool.run("plan", "imported.yml", DDNS_SERVER="http://127.0.0.1:1")
+    assert "3 things are as declared" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
     assert tool.run("fmt", "--check", "imported.yml") == ""
     everything = tool.run("import", "--domain", "dyn.example.org")
     assert "Nothing to do" in tool.run("plan", "-", given=everything)
@@ -247,6 +248,56 @@ def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
     assert "1 to adopt" in tool.run("plan", "web.yml", code=2)
     assert "1 adopted" in tool.run("apply", "web.yml", "-y")
     assert "Nothing to do" in tool.run("plan", "web.yml")
+
+
+def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Tool) -> None:
+    """The token is an administrator's, and sees everybody's."""
+    theirs, labelled = tool.name("theirs"), tool.name("labelled")
+    bob = tool.service.user(f"bob-{tool.stack}")
+    for name in (theirs, labelled):
+        body = {"fqdn": name, "ipv4": "192.0.2.66", "stack": tool.stack, "comment": "c"}
+        assert tool.service.request("POST", "/api/hosts", bob, json=body).status_code == 201
+    owned = {name: tool.service.get(f"/api/hosts/{name}", bob).json() for name in (theirs, labelled)}
+
+    for adopt in (False, True):
+        tool.declare(theirs={"ipv4": "192.0.2.1", "adopt": adopt}, mine={"ipv4": "192.0.2.2"})
+        for command in ("plan", "apply"):
+            told = tool.run(command, "web.yml", code=1)
+            assert f"{theirs} is registered already and belongs to the user bob-{tool.stack}" in told
+            assert f"use a token of bob-{tool.stack}, or have an administrator change the owner first" in told
+    tool.declare(moved={"ipv4": "192.0.2.1", "moved_from": theirs, "adopt": True})
+    assert f"the former name {theirs} is registered already and belongs to the user" in tool.run(
+        "plan", "web.yml", code=1
+    )
+
+    tool.declare(mine={"ipv4": "192.0.2.2"})
+    assert "1 added" in tool.run("apply", "web.yml", "-y")
+    pruned = tool.run("apply", "web.yml", "-y", "--prune", "--max-deletes", "all")
+    assert (
+        f"other users own it although it is labelled with stack {tool.stack}: {labelled} (bob-{tool.stack})" in pruned
+    )
+    assert "Nothing to do" in pruned
+    assert "belongs to the user" in tool.run("rotate", labelled, "--secret-dir", "s", "-y", code=1)
+    imported = tool.run("import", "--stack", tool.stack)
+    assert (f"mine-{tool.stack}" in imported, "labelled" in imported) == (True, False)
+    assert "1 deleted" in tool.run("destroy", "--stack", tool.stack, "-y")
+    content = {"version": 1, "hosts": {labelled: {}}}
+    assert "other users own them" in tool.run("destroy", "-", "-y", given=json.dumps(content))
+    for name, before in owned.items():
+        assert tool.service.get(f"/api/hosts/{name}", bob).json() == before
+
+
+def test_a_host_that_was_given_away_makes_a_saved_plan_stale(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y")
+    tool.declare(a={"ipv4": "192.0.2.2"})
+    tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    tool.service.user(f"bob-{tool.stack}")
+    given = {"owner": f"bob-{tool.stack}"}
+    path = f"/api/hosts/{tool.name('a')}"
+    assert tool.service.request("PATCH", path, tool.service.admin_token, json=given).status_code == 200
+    assert f"it belongs to the user bob-{tool.stack}" in tool.run("apply", "plan.json", "-y", code=5)
+    assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
 
 
 def test_an_inventory_with_a_vault(tool: Tool) -> None:
@@ -377,6 +428,36 @@ def test_on_a_terminal_it_asks_in_colour(tool: Tool) -> None:
         assert process.wait(10) == 0
 
 
+def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_path: Path) -> None:
+    """The second one's creation is refused for good; nothing that they do replaces the secret of the first."""
+    second = Tool(tool.service, tmp_path / "second", tool.stack)
+    second.folder.mkdir()
+    for person in (tool, second):
+        person.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    with terminal(second, "apply", "web.yml") as (process, other):
+        shown(other, b"Apply these changes?")
+        tool.run("apply", "web.yml", "-y")
+        os.write(other, b"y\n")
+        assert "The server refused them, so none of them was done." in shown(other, b"make the plan anew.")
+        assert process.wait(10) == 4
+    for _ in range(2):
+        told = second.run("apply", "--resume", "-y", code=4)
+        assert f"create {tool.name('a')}: {tool.name('a')}: it exists by now (make the plan anew)" in told
+    assert not (second.folder / "a").exists()
+    assert tool.works("a", tool.secret("a"))
+    assert made_secrets(tool) == []
+    (journal,) = second.journals()
+    assert tool.service.admin_token not in journal.read_text()
+    assert "Nothing to do" in second.run("plan", "web.yml")
+
+
+def made_secrets(tool: Tool) -> list[dict[str, Any]]:
+    """What the service noted of new secrets for the host `a`."""
+    found = tool.service.get(f"/api/events?object={tool.name('a')}", tool.service.admin_token).json()["items"]
+    assert found
+    return [event for event in found if "secret" in event["action"] or "rotate" in event["action"]]
+
+
 def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: Tool) -> None:
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
     process_of_service = tool.service.process
@@ -393,10 +474,34 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
     assert not (tool.folder / "a").exists()
     # the request was on its way: the service may carry it out by now
     wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
-    tool.run("apply", "--resume", "-y")
+    (journal,) = tool.journals()
+    begun = json.loads(journal.read_text().splitlines()[1])
+    assert (begun["event"], len(begun["call"])) == ("begin", 32)
+    told = tool.run("apply", "--resume", "-y")
+    assert "replaces the present one" not in told
     assert tool.works("a", tool.secret("a"))
+    assert made_secrets(tool) == []
+    assert tool.secret("a") not in tool.said
     assert tool.journals() == []
     tool.run("plan", "web.yml")
+
+
+def test_after_a_day_a_resumed_run_says_that_it_replaces_the_secret(tool: Tool) -> None:
+    """The service has forgotten the call by then."""
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    plan = json.loads((tool.folder / "plan.json").read_text())
+    begun = {"event": "begin", "index": 0, "at": int(time.time()) - 24 * 3600, "call": "0" * 32}
+    (tool.folder / ".ddnsctl").mkdir()
+    journal = tool.folder / ".ddnsctl" / "journal-1.jsonl"
+    journal.write_text("".join(json.dumps(line) + "\n" for line in ({"journal": 2, "plan": plan}, begun)))
+    tool.run("apply", "plan.json", "-y")
+    first = tool.secret("a")
+    assert "new secret, replaces the present one" in tool.run("apply", "--resume", code=1)
+    assert tool.works("a", first)
+    assert "1 added" in tool.run("apply", "--resume", "-y")
+    assert tool.works("a", tool.secret("a"))
+    assert not tool.works("a", first)
 
 
 def test_a_domain_and_its_hosts(tool: Tool) -> None:

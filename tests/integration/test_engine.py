@@ -23,6 +23,7 @@ from ddnsctl.sync.egi import EgiServer
 from ddnsctl.sync.errors import Conflicts, NotSupported, Stale
 from ddnsctl.sync.model import DYNAMIC, DomainSpec
 from ddnsctl.sync.plan import Plan
+from ddnsctl.sync.recheck import Rest, remaining
 from ddnsctl.sync.rest import RestServer
 
 
@@ -229,14 +230,14 @@ class Journalled:
         return self._apply(plan, file)
 
     def resume(self) -> Outcome:
-        state = journal.load(self.path)
+        file, state = journal.Journal.resume(self.path)
         plan = saved.from_dict(state.plan)
-        file = journal.Journal.resume(self.path, plan.changes)
-        return self._apply(plan, file, done=state.done, uncertain=state.uncertain)
+        file.follow(plan.changes)
+        return self._apply(plan, file, remaining(plan.changes, state, self.target.server))
 
-    def _apply(self, plan: Plan, file: journal.Journal, **state: frozenset[int]) -> Outcome:
+    def _apply(self, plan: Plan, file: journal.Journal, rest: Rest | None = None) -> Outcome:
         try:
-            return apply(plan, self.target.server, self.target.keep, journal=file.note, flush=file.flush, **state)
+            return apply(plan, self.target.server, self.target.keep, journal=file, rest=rest)
         finally:
             file.close()
 

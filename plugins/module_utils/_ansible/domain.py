@@ -41,7 +41,7 @@ def run(task: Task) -> dict[str, Any]:
     carry_out(task, plan, server)
     result = {
         "changed": bool(plan.changes),
-        "diff": render.diff(plan),
+        "diff": render.diff(plan, server.url),
         "warnings": [str(note) for note in plan.notes],
     }
     return {**result, "domain": _domain(task, spec.name, plan, registered, server)} if present else result

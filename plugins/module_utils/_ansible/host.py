@@ -51,7 +51,7 @@ def run(task: Task) -> dict[str, Any]:
     secret = carry_out(task, plan, server)
     result = {
         "changed": bool(plan.changes),
-        "diff": render.diff(plan),
+        "diff": render.diff(plan, server.url),
         "warnings": _warnings(plan),
     }
     if present:

@@ -24,13 +24,17 @@ DOMAINS = CONNECTION + Spec({"name": {"type": "list", "elements": "str"}})
 
 
 def hosts(task: Task) -> dict[str, Any]:
-    """Result keys: changed, hosts (those that every given filter lets through, by name)."""
+    """Result keys: changed, hosts (those that every given filter lets through, by name).
+
+    With the parameter `others` False, hosts of other users are left out.
+    """
     params = task.params
     wanted = _parsed("name", names.host_name, params["name"])
     domains = _parsed("domain", names.domain_name, params["domain"])
     found = task.server().registered(wanted).hosts.values()
     kept = filtered(found, domains, params["stack"], params["labels"])
-    return {"changed": False, "hosts": [facts(host) for host in kept]}
+    others = params.get("others", True)
+    return {"changed": False, "hosts": [facts(host) for host in kept if host.own or others]}
 
 
 def domains(task: Task) -> dict[str, Any]:

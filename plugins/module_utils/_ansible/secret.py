@@ -89,7 +89,7 @@ class _Secret:
         place = SecretSpec("file", str(self.path)) if self.path else None
         declaration = Declaration(hosts={self.fqdn: HostSpec(self.fqdn, secret=place)})
         plan = make(declaration, registered, server.capabilities, Options(rotate=(self.fqdn,)))
-        result = self.result(True, render.diff(plan))
+        result = self.result(True, render.diff(plan, server.url))
         if self.task.check:
             return result
         if self.path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the new secrets of a declaration go: to files, or into the task's result."""
+"""Where the new secrets of a declaration go: to files, or into the task's result if it asks for them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,23 @@ from .files import make_folder, unwritable, write_secret
 class Sinks:
     """Keeps the secrets of a plan's changes; call it with each change and its secret."""
 
-    def __init__(self, changes: Iterable[Change], folder: str | None, base: str | None) -> None:
-        """`folder` is for hosts that name no file of their own; relative files are relative to `base`."""
+    def __init__(
+        self, changes: Iterable[Change], folder: str | None, base: str | None, *, returns: bool = False
+    ) -> None:
+        """`folder` is for hosts that name no file of their own; relative files are relative to `base`.
+
+        `returns`: secrets without a file are returned; otherwise they are dropped.
+        """
         self.changes = [change for change in changes if change.makes_secret]
-        self.folder, self.base = folder, base
+        self.folder, self.base, self.returns = folder, base, returns
         self.returned: dict[str, str] = {}
         """Secrets by host, of those that go to no file."""
+        self.dropped: list[str] = []
+        """Hosts whose secrets were not kept anywhere."""
+
+    def homeless(self) -> list[str]:
+        """Hosts whose new secrets go neither to a file nor into the result."""
+        return [] if self.returns else [change.name for change in self.changes if self._path(change) is None]
 
     def check(self) -> None:
         """Raises DeclarationError unless every secret can be kept."""
@@ -53,7 +64,10 @@ class Sinks:
         """Keep one secret. Raises OSError."""
         path = self._path(change)
         if path is None:
-            self.returned[change.name] = secret
+            if self.returns:
+                self.returned[change.name] = secret
+            else:
+                self.dropped.append(change.name)
             return
         make_folder(path.parent)
         write_secret(path, lambda: secret)

@@ -16,15 +16,15 @@ from .._sync.policy import Limits
 from .carry_out import changed_anything
 from .sinks import Sinks
 from .spec import CONNECTION, Spec, state
-from .task import Failed, Task
+from .task import Failed, Task, named
 
 SPEC = (
     CONNECTION
     + state("present", "absent")
     + Spec(
         {
-            # the declaration may name the server
-            "api_url": {**CONNECTION.argument_spec["api_url"], "required": False},
+            # without a fallback: `Task.server` compares the environment with the declaration
+            "api_url": {"type": "str"},
             "declaration": {"type": "dict"},
             "src": {"type": "path"},
             "stack": {"type": "str"},
@@ -32,6 +32,7 @@ SPEC = (
             "prune": {"type": "bool", "default": False},
             "max_deletes": {"type": "str"},
             "secret_dir": {"type": "path"},
+            "return_secrets": {"type": "bool", "default": False},
             "rotate": {"type": "list", "elements": "str", "default": []},
         },
         mutually_exclusive=[("declaration", "src")],
@@ -52,25 +53,45 @@ class Origin:
 
 
 def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
-    """Result keys: changed, diff, warnings, changes, counts, secrets (by host, of those that no file keeps)."""
+    """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
     declaration = _declaration(task.params, origin)
     server = task.server(declaration.server)
     plan = make(declaration, server.registered(), server.capabilities, _options(task.params))
-    sinks = Sinks(plan.changes, task.params["secret_dir"], origin.folder if origin else None)
+    returns = bool(task.params["return_secrets"])
+    sinks = Sinks(plan.changes, task.params["secret_dir"], origin.folder if origin else None, returns=returns)
     sinks.check()
     outcome = None
     if not task.check and plan.changes:
         outcome = apply(plan, server, sinks)
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
-        "diff": render.diff(plan),
-        "warnings": render.remarks(plan),
+        "diff": render.diff(plan, server.url),
+        "warnings": [
+            *_overruled(task.params["api_url"], declaration.server),
+            *render.remarks(plan),
+            *_unkept(sinks.homeless() if outcome is None else sinks.dropped),
+        ],
         "changes": _changes(plan.changes, outcome),
         "counts": render.summary(plan),
     }
     if outcome is not None and outcome.failed:
-        raise Failed(_text(outcome, len(sinks.returned)), result)
-    return {**result, "secrets": sinks.returned}
+        raise Failed(_text(outcome, len(sinks.returned) + len(sinks.dropped)), result)
+    return {**result, "secrets": sinks.returned} if returns else result
+
+
+def _overruled(option: str | None, declared: str | None) -> list[str]:
+    """A warning where the option names another server than the declaration."""
+    text = named(option, declared).overruled()
+    return [text] if text else []
+
+
+def _unkept(hosts: Sequence[str]) -> list[str]:
+    """A warning of new secrets that nobody keeps."""
+    if not hosts:
+        return []
+    named = ", ".join(hosts[:NAMED]) + (" …" if len(hosts) > NAMED else "")
+    hint = "set `secret_dir`, declare `secret: {file: …}`, or set `return_secrets` and `no_log`; `rotate` makes others"
+    return [f"new secrets are not kept, since nothing says where they go: {named} ({hint})"]
 
 
 def _declaration(params: Mapping[str, Any], origin: Origin | None) -> Declaration:

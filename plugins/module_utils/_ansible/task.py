@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping
 
 from .._sync import api
+from .._sync.connect import VARIABLE, Named
 from .._sync.errors import Refused, SyncError, Unsafe
 from .http import Http
 
+TOKEN = "DDNS_TOKEN"  # noqa: S105
 _SERVERS: dict[tuple[Any, ...], api.Server] = {}
 
 
@@ -20,21 +23,29 @@ class Task:
     params: Mapping[str, Any]
     check: bool = False
 
-    def server(self, url: str | None = None) -> api.Server:
-        """The service of the connection options; `url` where they name none. Raises SyncError.
+    def server(self, declared: str | None = None) -> api.Server:
+        """The service of the connection options, or the one that a declaration names. Raises SyncError.
 
         What kind of service it is, is asked once for each process: a loop asks once.
         """
         names = ("api_token", "validate_certs", "ca_path", "timeout")
         options = tuple(self.params[name] for name in names)
-        where = self.params["api_url"] or url
-        if not where:
-            raise SyncError("api_url: is missing; DDNS_SERVER or the declaration's `server` would do too")
+        where = named(self.params["api_url"], declared).url_for(variable_of(self.params["api_token"]))
         if (where, options) not in _SERVERS:
             token, validate_certs, ca_path, timeout = options
             transport = Http(where, token, validate_certs=validate_certs, ca_path=ca_path, timeout=timeout)
             _SERVERS[where, options] = api.connect(transport)
         return _SERVERS[where, options]
+
+
+def named(option: str | None, declared: str | None) -> Named:
+    """The servers that the option, the environment and a declaration name."""
+    return Named(option, os.environ.get(VARIABLE) or None, declared, flag="api_url")
+
+
+def variable_of(token: str) -> str:
+    """The environment variable that holds this token; empty if none does."""
+    return TOKEN if token.strip() == os.environ.get(TOKEN, "").strip() else ""
 
 
 Operation = Callable[[Task], Dict[str, Any]]

@@ -61,16 +61,21 @@ class Done:
 class Server(Protocol):
     """What the engine asks of a server; `rest` and `egi` implement it. Everything raises ServerError."""
 
+    url: str
     capabilities: Capabilities
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         """What the caller may see: everything, or only the hosts of these names, with all domains."""
 
-    def carry_out(self, change: Change) -> Done:
-        """Carry out one change under its preconditions. Raises Stale, Refused …"""
+    def carry_out(self, change: Change, key: str = "") -> Done:
+        """Carry out one change under its preconditions; a key as with `carry_out_many`. Raises Stale, Refused …"""
 
     def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
-        """As `carry_out`, for many hosts at once, in order; `key` makes a repeated call harmless."""
+        """As `carry_out`, for many hosts at once, in order.
+
+        A call with the same changes and the same key as an earlier one does nothing again where the server `replays`:
+        it has the answers of the first one.
+        """
 
     def valid(self, fqdn: str, secret: str) -> bool:
         """Whether the host's secret is this one. Raises NotSupported."""

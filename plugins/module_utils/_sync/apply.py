@@ -11,18 +11,19 @@ from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, Tuple
 
 from .api import Done, Server
 from .changes import Action, Change
-from .errors import Stale, SyncError, Unauthorized, Unreachable
+from .errors import Refused, Stale, SyncError, Unauthorized, Unreachable
+from .journal import Call, Observer
 from .plan import Plan
-from .recheck import check, left_over, names_of
+from .recheck import Rest, Steps, check, names_of
 
 Sink = Callable[[Change, str], None]
 """Takes a new secret; raises OSError when it cannot keep it. Called as soon as the secret is known."""
 
 GOOD = ("applied", "pending", "unchanged")
+OTHER_BODY = "the server knows the call with another content; make the plan anew, and remove the journal"
 BULK = 10_000
 """The most changes that one bulk call carries."""
 
-Steps = Tuple[Change, ...]
 Item = Tuple[int, Steps]
 
 
@@ -33,6 +34,10 @@ class Result:
     change: Change
     status: str
     error: str = ""
+    refused: bool = False
+    """Of a failure: the change was certainly not carried out."""
+    kept: bool = False
+    """Its new secret was kept."""
 
 
 @dataclass(frozen=True)
@@ -52,83 +57,92 @@ def apply(
     server: Server,
     sink: Sink,
     *,
-    journal: Callable[[str, Change, Result | None], None] = lambda _event, _change, _result: None,
-    flush: Callable[[], None] = lambda: None,
-    done: frozenset[int] = frozenset(),
-    uncertain: frozenset[int] = frozenset(),
+    journal: Observer | None = None,
+    rest: Rest | None = None,
     strict: bool = False,
     concurrency: int = 8,
 ) -> Outcome:
     """Carry out the changes, past failures.
 
-    `journal` is told `begin` before a change (or a bulk call's changes) is sent and `end` after it; `flush` is called
-    after the begins, before anything is sent, and after a bulk call's ends. Both are called in the caller's thread, and
-    so is `sink`. `done` are the indexes in `plan.changes` that an earlier run has ended, `uncertain` those of which it
-    is not known: they are looked at before anything is sent (`recheck.left_over`). With `strict` every precondition is
-    looked at first: Stale is raised, and nothing is changed, when one does not hold any more. A server that does not
-    accept the token, or that cannot be reached time and again, is not asked any further; what was not tried has no
-    `begin`.
+    `journal` and `sink` are called in the caller's thread. `rest` is what an earlier run left (`recheck.remaining`).
+    With `strict` every precondition is looked at first: Stale is raised, and nothing is changed, when one does not hold
+    any more. A server that does not accept the token, or that cannot be reached time and again, is not asked any
+    further; what was not tried has no `begin`.
     Raises Stale, and ServerError of these looks; nothing of a single change.
     """
-    return _Run(plan, server, sink, journal, flush, concurrency).run(done, uncertain, strict)
+    return _Run(plan, server, sink, journal or Observer(), concurrency).run(rest, strict)
 
 
 class _Run:
-    def __init__(
-        self,
-        plan: Plan,
-        server: Server,
-        sink: Sink,
-        journal: Callable[[str, Change, Result | None], None],
-        flush: Callable[[], None],
-        concurrency: int,
-    ) -> None:
+    def __init__(self, plan: Plan, server: Server, sink: Sink, journal: Observer, concurrency: int) -> None:
         self._changes, self._plan, self._server, self._sink = plan.changes, plan, server, sink
-        self._journal, self._flush, self._concurrency = journal, flush, max(1, concurrency)
+        self._journal, self._concurrency = journal, max(1, concurrency)
         self._results: dict[int, Result] = {}
+        self._partly: frozenset[int] = frozenset()
+        """Changes of which an earlier run may have done something."""
         self._unreached = 0
         self._stopped = ""
 
-    def run(self, done: frozenset[int], uncertain: frozenset[int], strict: bool) -> Outcome:
-        work = self._work(done, uncertain, strict)
-        for index in range(len(self._changes)):
-            if index not in work:  # an earlier run has ended it
-                self._results[index] = Result(self._changes[index], "unchanged")
-        for group in _groups(list(work.items())):
+    def run(self, rest: Rest | None, strict: bool) -> Outcome:
+        todo = Rest({i: (change,) for i, change in enumerate(self._changes)}) if rest is None else rest
+        self._partly = frozenset(i for i, steps in todo.work.items() if steps != (self._changes[i],))
+        if strict:
+            self._check()
+        for index, change in enumerate(self._changes):
+            if index in todo.refused:
+                self._results[index] = Result(change, "stale", todo.refused[index], refused=True)
+            elif index not in todo.work and index not in todo.replayed:  # an earlier run has ended it
+                self._results[index] = Result(change, "unchanged")
+        for call in todo.replays:
+            if not self._stopped:
+                self._replay(call, todo.replayed)
+        for group in _groups(sorted(todo.work.items())):
             if self._stopped:
                 break
             if self._server.capabilities.bulk and group.kind == "host" and not group.several:
                 self._at_once(group.items)
             else:
                 self._each(group.items, self._concurrency if group.independent else 1)
-        for index in work.keys() - self._results.keys():
-            self._results[index] = Result(self._changes[index], "failed", f"not tried: {self._stopped}")
+        for index in (todo.work.keys() | todo.replayed) - self._results.keys():
+            text = f"not tried: {self._stopped}"
+            self._results[index] = Result(self._changes[index], "failed", text)
         return Outcome(tuple(self._results[index] for index in range(len(self._changes))))
 
-    def _work(self, done: frozenset[int], uncertain: frozenset[int], strict: bool) -> dict[int, Steps]:
-        """What is to be done for each change, by its index: mostly the change itself."""
-        work: dict[int, Steps] = {i: (c,) for i, c in enumerate(self._changes) if i not in done}
-        if not work or not (strict or uncertain):
-            return work
-        registered = self._server.registered(names_of(self._changes))
-        if strict and (problems := check([c for i, (c,) in work.items() if i not in uncertain], registered)):
+    def _check(self) -> None:
+        if not self._changes:
+            return
+        if problems := check(self._changes, self._server.registered(names_of(self._changes))):
             raise Stale(problems)
-        for index in uncertain & work.keys():
-            work[index] = left_over(self._changes[index], registered)
-        return {index: steps for index, steps in work.items() if steps}
+
+    def _replay(self, call: Call, awaited: frozenset[int]) -> None:
+        """Make a call again, for the changes that have no answer yet."""
+        answers: Sequence[Done | SyncError]
+        try:
+            answers = self._server.carry_out_many([self._changes[index] for index in call.indexes], call.key)
+        except SyncError as error:
+            other_body = isinstance(error, Refused) and error.status == 409
+            answers = [Refused(409, OTHER_BODY) if other_body else error] * len(call.indexes)
+        for index, answer in zip(call.indexes, answers):
+            if index in awaited:  # what refuses the whole call says nothing of the first one
+                of_one = isinstance(answer, Stale) or (isinstance(answer, Refused) and answer.of_one_change)
+                self._end(index, answer, judged=of_one)
+        self._journal.flush()
 
     def _at_once(self, items: Sequence[Item]) -> None:
         for start in range(0, len(items), BULK):
             part = items[start : start + BULK]
-            self._begin(index for index, _ in part)
+            key = uuid.uuid4().hex
+            # a call that holds something else than planned changes cannot be told from its indexes
+            planned = not any(index in self._partly for index, _ in part)
+            self._begin([(index, key if planned else "") for index, _ in part])
             answers: Sequence[Done | SyncError]
             try:
-                answers = self._server.carry_out_many([steps[0] for _, steps in part], uuid.uuid4().hex)
+                answers = self._server.carry_out_many([steps[0] for _, steps in part], key)
             except SyncError as error:
                 answers = [error] * len(part)
             for (index, _), answer in zip(part, answers):
                 self._end(index, answer)
-            self._flush()
+            self._journal.flush()
             if self._stopped:
                 return
 
@@ -149,34 +163,42 @@ class _Run:
     ) -> bool:
         """Start as many as there is room for; whether anything is under way."""
         new = [] if self._stopped else list(islice(waiting, workers - len(running)))
-        self._begin(index for index, _ in new)
+        keys = {index: self._key(index, steps) for index, steps in new}
+        self._begin(keys.items())
         for index, steps in new:
-            running[pool.submit(_carry_out, self._server, steps)] = index
+            running[pool.submit(_carry_out, self._server, steps, keys[index])] = index
         return bool(running)
 
-    def _begin(self, indexes: Iterable[int]) -> None:
-        for index in indexes:
-            self._journal("begin", self._changes[index], None)
-        self._flush()
+    def _key(self, index: int, steps: Steps) -> str:
+        """The key of a call for one change; nothing where it cannot be replayed."""
+        replays = self._server.capabilities.replays and steps[0].kind == "host" and index not in self._partly
+        return uuid.uuid4().hex if replays else ""
 
-    def _end(self, index: int, answer: Done | SyncError) -> None:
-        result = self._result(self._changes[index], answer)
+    def _begin(self, keys: Iterable[tuple[int, str]]) -> None:
+        for index, key in keys:
+            self._journal.begin(self._changes[index], key)
+        self._journal.flush()
+
+    def _end(self, index: int, answer: Done | SyncError, *, judged: bool = True) -> None:
+        """`judged`: an error says of the change itself that it was not carried out, unless it is `lost`."""
+        result = self._result(self._changes[index], answer, judged and index not in self._partly)
         self._results[index] = result
-        self._journal("end", result.change, result)
+        self._journal.end(result)
         self._unreached = self._unreached + 1 if isinstance(answer, Unreachable) else 0
         if isinstance(answer, Unauthorized) or self._unreached > self._concurrency:
             self._stopped = str(answer)
 
-    def _result(self, change: Change, answer: Done | SyncError) -> Result:
+    def _result(self, change: Change, answer: Done | SyncError, judged: bool) -> Result:
         if isinstance(answer, SyncError):
-            return Result(change, "stale" if isinstance(answer, Stale) else "failed", str(answer))
+            status = "stale" if isinstance(answer, Stale) else "failed"
+            return Result(change, status, str(answer), refused=judged and not answer.lost)
         if answer.secret is not None:
             try:
                 self._sink(change, answer.secret)
             except OSError as error:
                 lost = f"its new secret could not be kept ({error}) and is lost; `rotate` makes another"
                 return Result(change, "failed", f"{answer.error}; {lost}" if answer.error else lost)
-        return Result(change, answer.status, answer.error)
+        return Result(change, answer.status, answer.error, kept=answer.secret is not None)
 
 
 class _Group(NamedTuple):
@@ -210,12 +232,12 @@ def _rotates(item: Item) -> bool:
     return item[1][0].action is Action.ROTATE
 
 
-def _carry_out(server: Server, steps: Steps) -> Done:
-    """All steps of one change; the secret is that of the last step that made one."""
+def _carry_out(server: Server, steps: Steps, key: str) -> Done:
+    """All steps of one change; the secret is that of the last step that made one. A key is for a single step."""
     done = Done("unchanged")
     for step in steps:
         try:
-            following = server.carry_out(step)
+            following = server.carry_out(step, key)
         except SyncError as error:
             if done.secret is None:
                 raise

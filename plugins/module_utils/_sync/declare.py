@@ -102,7 +102,7 @@ def _agreed(key: str, declarations: Sequence[Declaration], problems: list[Proble
     naming = [d for d in declarations if getattr(d, key) is not None]
     for other in naming[1:]:
         first, value = getattr(naming[0], key), getattr(other, key)
-        if value != first:
+        if value != first and not (key == "server" and names.same_server(value, first)):
             place = f" (at {naming[0].where})" if naming[0].where else ""
             problems.append(Problem(f"{key} is {value} here and {first} elsewhere{place}", other.where, "keep one"))
     return getattr(naming[0], key) if naming else None

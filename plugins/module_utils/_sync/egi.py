@@ -49,12 +49,14 @@ class EgiServer:
         edits=frozenset(FAMILIES),
         clears=False,
         bulk=False,
+        replays=False,
         domains=False,
         verifies=False,
         enrols=False,
     )
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+        self.url = transport.url
         self._transport, self._clock = transport, clock
         self._lock = threading.Lock()
         self._seen: Registered = Registered()
@@ -70,8 +72,8 @@ class EgiServer:
             hosts = {name: hosts[name] for name in set(names) & hosts.keys()}
         return Registered(hosts, {domain.name: domain for domain in domains})
 
-    def carry_out(self, change: Change) -> Done:
-        """Carry out one change of a host. Raises Stale, Refused, LostAnswer, NotSupported …"""
+    def carry_out(self, change: Change, key: str = "") -> Done:  # noqa: ARG002
+        """Carry out one change of a host; the API knows no key. Raises Stale, Refused, LostAnswer, NotSupported …"""
         try:
             return self._carry_out(change)
         finally:
@@ -81,9 +83,11 @@ class EgiServer:
     def _carry_out(self, change: Change) -> Done:
         if change.kind != "host":
             raise NotSupported([Problem(f"{change.name}: {self.capabilities.server} does not let domains be changed")])
-        if change.action is Action.CREATE:
-            return self._create(change.name, change.after)
         seen = self._recent(change)
+        if change.action is Action.CREATE:
+            if change.name in seen.hosts:  # seen later, after a lost answer, it would look like ours
+                raise Refused(409, f"{change.name} exists by now")
+            return self._create(change.name, change.after)
         if change.action is Action.DELETE and change.name not in seen.hosts:
             return Done("unchanged")
         if problems := moved(change, seen):

@@ -47,6 +47,8 @@ class SyncError(Exception):
     """Every error of the engine."""
 
     exit_code = 1
+    lost = False
+    """Whether what was asked for may have been done all the same."""
 
 
 class _Problems(SyncError):
@@ -70,9 +72,13 @@ class NotSupported(_Problems):
 class ServerError(SyncError):
     """A request failed."""
 
+    lost = True
+
 
 class Unreachable(ServerError):
     """The request was certainly not carried out."""
+
+    lost = False
 
 
 class LostAnswer(ServerError):
@@ -82,13 +88,22 @@ class LostAnswer(ServerError):
 class Unauthorized(ServerError):
     """The server does not accept the token."""
 
+    lost = False
+
 
 class Refused(ServerError):
-    """The server answered with an error: its HTTP status, what it says, and what it says of single fields."""
+    """The server answered with an error: its HTTP status, what it says, and what it says of single fields.
 
-    def __init__(self, status: int, text: str, fields: dict[str, str] | None = None) -> None:
+    An error of the server's own, or of a proxy, leaves open whether anything was done. What the server says of one
+    change of a call does not.
+    """
+
+    def __init__(
+        self, status: int, text: str, fields: dict[str, str] | None = None, *, of_one_change: bool = False
+    ) -> None:
         super().__init__(text)
-        self.status, self.fields = status, fields or {}
+        self.status, self.fields, self.of_one_change = status, fields or {}, of_one_change
+        self.lost = not of_one_change and (status >= 500 or status == 408)
 
 
 class Unsafe(SyncError):

@@ -102,6 +102,8 @@ class Host:
     available: bool = True
     dns: str = "unknown"
     conflict: str | None = None
+    own: bool = True
+    """Whether the caller is its owner; an administrator's token sees everybody's."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Everything else that the server tells, for information only."""
 
@@ -118,6 +120,7 @@ class Domain:
     available: bool = True
     stack: str | None = None
     owner: str | None = None
+    own: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -143,6 +146,8 @@ class Capabilities:
     """It removes a single address in place."""
     bulk: bool = True
     """It takes many changes in one call."""
+    replays: bool = True
+    """It answers a call that is made again with the same key as it answered the first one, secrets included."""
     domains: bool = True
     """It creates, edits and deletes domains."""
     verifies: bool = True

@@ -8,7 +8,8 @@ the service refuses.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
@@ -261,3 +262,20 @@ def server_url(value: Any) -> str:
     if not whole or parts.query or parts.fragment:
         raise ValueError(f"{given!r} is not a URL such as https://ddns.example.org")
     return given.rstrip("/")
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two URLs mean one server: case, a default port, dots and slashes at the end do not count.
+
+    Raises ValueError.
+    """
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[str, str, int, str]:
+    parts = urlsplit(server_url(url))
+    host = (parts.hostname or "").rstrip(".")
+    with suppress(ValueError):
+        host = str(ip_address(host))
+    path = "/".join(part for part in parts.path.split("/") if part)
+    return parts.scheme, host, parts.port or {"http": 80, "https": 443}[parts.scheme], path

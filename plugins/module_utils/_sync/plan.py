@@ -2,8 +2,9 @@
 """Declared × registered → plan.
 
 The table of cases, which is also that of the tests. `own` is registered for the declaration's stack, `foreign` for
-another one or for none; a declaration without a stack judges no ownership, and takes every registered host for its
-own. `fixed` is a server that does not change this field in place.
+another one or for none; a declaration without a stack takes every registered host of the caller for its own, and every
+domain. What another user owns, which an administrator's token sees, is never changed, whatever its stack says.
+`fixed` is a server that does not change this field in place.
 
     declared                  registered           server   options   plan
     ------------------------  -------------------  -------  --------  ---------------------
@@ -32,9 +33,14 @@ own. `fixed` is a server that does not change this field in place.
     host, no stack declared   -                    any      -         create
     host, no stack declared   foreign, equal       any      -         -
     host, no stack declared   foreign, differs     edits    -         update
+    host                      another user's       any      -         Conflicts
+    host, adopt               another user's       any      -         Conflicts
+    host, no stack declared   another user's       any      -         Conflicts
     -                         own                  any      -         -, note
     -                         own                  any      prune     delete
     -                         foreign              any      prune     -
+    -                         another user's       any      prune     -, note
+    -                         another user's       any      -         -, note
     no stack declared         own                  any      prune     -, note
     host, moved               old own              edits    -         move
     host, moved               old own              fixed    -         move anew
@@ -46,35 +52,45 @@ own. `fixed` is a server that does not change this field in place.
     host, moved               old foreign          any      -         Conflicts
     host, moved, adopt        old foreign          edits    -         move
     host, moved               old foreign new own  any      -         -
+    host, moved               old another user's   any      -         Conflicts
+    host, moved, adopt        old another user's   any      -         Conflicts
     host                      own, equal           any      rotate    rotate
     host                      own, differs         edits    rotate    update, rotate
     host                      own, differs         fixed    rotate    replace
     host                      -                    any      rotate    create
     -                         own                  any      rotate    rotate, note
     -                         foreign              any      rotate    Conflicts
+    -                         another user's       any      rotate    Conflicts
     -                         -                    any      rotate    DeclarationError
     host                      own, differs         any      destroy   delete
     host                      foreign, equal       any      destroy   -, note
     -                         own                  any      destroy   delete
     no stack declared         foreign              any      destroy   -
     host, no stack declared   foreign, equal       any      destroy   delete
+    host                      another user's       any      destroy   -, note
+    -                         another user's       any      destroy   -, note
+    host, no stack declared   another user's       any      destroy   -, note
     domain                    -                    edits    -         create
     domain                    own, equal           edits    -         -
     domain                    own, differs         edits    -         update
     domain                    any                  fixed    -         NotSupported
     domain                    foreign, equal       edits    -         Conflicts
     domain, adopt             foreign, equal       edits    -         adopt
+    domain                    another's domain     edits    -         Conflicts
+    domain, adopt             another's domain     edits    -         Conflicts
+    domain, no stack declared another's domain     edits    -         update
     -                         own domain           edits    -         -, note
     -                         own domain           edits    prune     delete
     -                         own domain in use    edits    prune     -, note
     -                         foreign domain       edits    prune     -
+    -                         another's domain     edits    prune     -, note
     domain                    own, equal           edits    destroy   delete
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping
+from typing import AbstractSet, Any, Iterable, Mapping
 
 from .changes import Action as Action
 from .changes import Change as Change
@@ -166,11 +182,17 @@ class _Making:
 
     def owns(self, thing: Host | Domain) -> bool:
         """Whether the declaration may change it without adopting it."""
-        return self.stack is None or thing.stack == self.stack
+        if self.stack is None:  # what an administrator names is theirs to change where it is a domain
+            return thing.own or isinstance(thing, Domain)
+        return thing.own and thing.stack == self.stack
+
+    def may_change(self, spec: HostSpec | DomainSpec, thing: Host | Domain) -> bool:
+        """Whether the declaration may change it, by adopting it if need be: never what another user owns."""
+        return self.owns(thing) or (thing.own and spec.adopt)
 
     def in_stack(self, thing: Host | Domain) -> bool:
         """Whether the stack made it or took it over."""
-        return self.stack is not None and thing.stack == self.stack
+        return thing.own and self.stack is not None and thing.stack == self.stack
 
     def add(self, change: Change | None) -> None:
         """Keep a change, if there is one."""
@@ -183,7 +205,7 @@ class _Making:
             domain = self.registered.domains.get(name)
             if domain is None:
                 self.add(self.compare.create_domain(spec))
-            elif self.owns(domain) or spec.adopt:
+            elif self.may_change(spec, domain):
                 self.add(self.compare.change_domain(spec, domain))
             else:
                 self.conflict(spec, domain)
@@ -194,7 +216,7 @@ class _Making:
             host = self.registered.hosts.get(name)
             if host is None:
                 self.add(self.new(spec))
-            elif self.owns(host) or spec.adopt:
+            elif self.may_change(spec, host):
                 self.watch(host)
                 self.add(self.compare.change(spec, host))
                 self.remains(spec)
@@ -204,10 +226,12 @@ class _Making:
     def conflict(self, spec: HostSpec | DomainSpec, thing: Host | Domain, *, moved: bool = False) -> None:
         """Keep that a declared thing is somebody else's."""
         owner = f"belongs to stack {thing.stack}" if thing.stack else "belongs to no stack"
+        hint = "`adopt: true` takes it over"
+        if not thing.own:
+            owner, hint = f"belongs to the user {thing.owner}", _way_to(thing)
         name = thing.fqdn if isinstance(thing, Host) else thing.name
         role = "the former name " if moved else ""
-        text = f"{role}{name} is registered already and {owner}"
-        self.conflicts.append(Problem(text, spec.where, "`adopt: true` takes it over"))
+        self.conflicts.append(Problem(f"{role}{name} is registered already and {owner}", spec.where, hint))
 
     def new(self, spec: HostSpec) -> Change | None:
         """A host that is not registered under its name: moved, or created."""
@@ -215,7 +239,7 @@ class _Making:
         self.locate(spec)
         if source is None or source.fqdn in self.gone or source.fqdn in self.declared.hosts:
             return self.compare.create(spec)
-        if not (self.owns(source) or spec.adopt):
+        if not self.may_change(spec, source):
             self.conflict(spec, source, moved=True)
             return None
         self.gone.add(source.fqdn)
@@ -250,6 +274,7 @@ class _Making:
         domains = sorted(n for n, d in self.registered.domains.items() if self.in_stack(d))
         domains = [name for name in domains if name not in self.declared.domains]
         self.note_scope(hosts)
+        self.note_labelled(left | set(self.declared.domains))
         if self.options.prune:
             self.delete(hosts, domains)
             if self.stack is None:
@@ -272,6 +297,18 @@ class _Making:
             if not any(name.endswith("." + domain) for name in self.declared.hosts):
                 text = f"no host in {domain} is declared any more; stack {self.stack} has {count} there"
                 self.note(text, "is a file or a domain missing from the declaration?")
+
+    def note_labelled(self, judged: AbstractSet[str]) -> None:
+        """Note what carries the stack's label and belongs to other users, but for names that are judged elsewhere."""
+        things: dict[str, Host | Domain] = {**self.registered.domains, **self.registered.hosts}
+        labelled = [
+            f"{name} ({thing.owner})"
+            for name, thing in sorted(things.items())
+            if self.stack is not None and thing.stack == self.stack and not thing.own and name not in judged
+        ]
+        if labelled:
+            text = f"left alone, since other users own it although it is labelled with stack {self.stack}: "
+            self.note(text + _some(labelled))
 
     def delete(self, hosts: Iterable[str], domains: Iterable[str]) -> None:
         """Delete hosts, and those domains in which no host is left."""
@@ -304,7 +341,7 @@ class _Making:
                 problems.append(
                     Problem(f"{name} cannot get a new secret: it is not registered", None, "check the name")
                 )
-            elif self.owns(host) or (spec is not None and spec.adopt):
+            elif self.may_change(spec or HostSpec(name), host):
                 self.add(self.compare.rotate(name, spec))
             elif spec is None:
                 self.conflict(HostSpec(name), host)
@@ -313,15 +350,21 @@ class _Making:
 
     def destroy(self) -> None:
         """Everything of the stack; without a stack, everything declared."""
+        self.note_labelled({*self.declared.hosts, *self.declared.domains})
         hosts = self.doomed(self.registered.hosts, self.declared.hosts)
         domains = self.doomed(self.registered.domains, self.declared.domains)
         self.delete(hosts, domains)
 
     def doomed(self, registered: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
         """Names to delete; says which of the declared ones are somebody else's."""
+        there = {name: registered[name] for name in declared if name in registered}
+        others = {name: thing for name, thing in there.items() if not (thing.own or self.owns(thing))}
+        if others:
+            named = _some(f"{name} ({thing.owner})" for name, thing in sorted(others.items()))
+            self.note(f"not deleted, as other users own them: {named}", _way_to(next(iter(others.values()))))
         if self.stack is None:
-            return sorted(name for name in declared if name in registered)
-        foreign = sorted(name for name in declared if name in registered and not self.in_stack(registered[name]))
+            return sorted(there.keys() - others.keys())
+        foreign = sorted(name for name in there.keys() - others.keys() if not self.in_stack(there[name]))
         if foreign:
             self.note(f"not deleted, as they are not of stack {self.stack}: {_some(foreign)}")
         return sorted(name for name, thing in registered.items() if self.in_stack(thing))
@@ -364,6 +407,11 @@ _RANKS = {
 def _order(change: Change) -> tuple[int, str, bool]:
     rank = _RANKS.get((change.kind, change.action), 0 if change.kind == "domain" else 5)
     return rank, change.name, change.action is Action.ROTATE
+
+
+def _way_to(thing: Host | Domain) -> str:
+    """What to do about a thing that another user owns."""
+    return f"use a token of {thing.owner}, or have an administrator change the owner first"
 
 
 def _says_something(value: Any) -> bool:

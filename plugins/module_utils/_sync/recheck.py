@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking before acting: does a plan still hold, and what is left of a change that may have been carried out?
+"""Looking before acting: does a plan still hold, and what is left of a run that broke off?
 
-What is left of a change, by what is registered now:
+What is left of a change, by what the journal says of it:
 
-    create   absent: the change · ours: the fields that differ, then a new secret, since the first one was never seen
-             · somebody else's: the change, which the server refuses
+    done         nothing
+    refused      nothing, if it is in the way of what is registered now; otherwise the change, as it was
+    uncertain    if its call can be replayed: that call, whose answer has the secrets of the first one
+                 otherwise, by what is registered now:
+
+    create   absent: the change · ours: the fields that differ, then a new secret in the place of the first one, unless
+             that was kept · somebody else's: the change, which the server refuses
     update   its values stand: nothing · otherwise: the change, under its preconditions (adopt likewise)
     delete   absent: nothing · otherwise: the change
     rotate   the change
@@ -16,14 +21,59 @@ What is left of a change, by what is registered now:
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import Any, Iterable, Mapping, Sequence
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Iterable, Mapping, Sequence, Tuple
 
+from .api import Server
 from .changes import Action, Change
 from .errors import Problem
+from .journal import Call, State
 from .model import Domain, Host, Mark, Registered
 
 ADDRESSES = ("ipv4", "ipv6")
+REPLAYED = 23 * 3600
+"""Seconds for which a call is replayed. Services keep answers for a day; the rest is for clocks that differ."""
+
+Steps = Tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is left to do of a plan's changes, by their indexes."""
+
+    work: Mapping[int, Steps]
+    """The steps of those that are sent anew: mostly the change itself."""
+    replays: tuple[Call, ...] = ()
+    """Calls that are made again as they were."""
+    replayed: frozenset[int] = frozenset()
+    """The changes that await the answers of these calls."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Those that stay refused, and why."""
+
+    def changes(self, planned: Sequence[Change]) -> tuple[Change, ...]:
+        """What will be done, for people: the planned changes, or the steps that are left of them."""
+        shown = {index: (planned[index],) for index in self.replayed}
+        return tuple(change for _, steps in sorted({**shown, **self.work}.items()) for change in steps)
+
+
+def remaining(changes: Sequence[Change], state: State, server: Server) -> Rest:
+    """What a run that goes on has to do; looks at the server where that decides. Raises ServerError."""
+    fresh = time.time() - REPLAYED
+    replays = tuple(call for call in state.calls if server.capabilities.replays and call.at > fresh)
+    replayed = frozenset(index for call in replays for index in call.indexes) & state.uncertain
+    looked = (state.uncertain - replayed) | state.refused
+    work: dict[int, Steps] = {i: (c,) for i, c in enumerate(changes) if i not in state.done | replayed}
+    refused: dict[int, str] = {}
+    if looked:
+        registered = server.registered(names_of(changes[index] for index in looked))
+        for index in looked:
+            if index in state.uncertain:
+                work[index] = left_over(changes[index], registered, kept=index in state.kept)
+            elif problems := moved(changes[index], registered):
+                refused[index] = "; ".join(map(str, problems))
+    left = {index: steps for index, steps in work.items() if steps and index not in refused}
+    return Rest(left, replays, replayed, refused)
 
 
 def names_of(changes: Iterable[Change]) -> list[str]:
@@ -53,8 +103,12 @@ def moved(change: Change, registered: Registered) -> list[Problem]:
         if old not in things:
             problems.append(f"{old}: it is gone")
         else:
-            problems += differences(old, change.before, things[old])
+            problems += _of_others(things[old]) + differences(old, change.before, things[old])
     return [Problem(text, hint="make the plan anew") for text in problems]
+
+
+def _of_others(thing: Host | Domain) -> list[str]:
+    return [f"{thing.fqdn}: it belongs to the user {thing.owner}"] if isinstance(thing, Host) and not thing.own else []
 
 
 def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> list[str]:
@@ -78,8 +132,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
-def left_over(change: Change, registered: Registered) -> tuple[Change, ...]:
-    """What is left to do of a change of which it is not known whether it was carried out; see the module."""
+def left_over(change: Change, registered: Registered, *, kept: bool = False) -> tuple[Change, ...]:
+    """What is left to do of a change of which it is not known whether it was carried out; see the module.
+
+    `kept`: its new secret was kept.
+    """
     if change.kind == "domain":
         return _of_a_domain(change, registered.domains.get(change.name))
     host = registered.hosts.get(change.name)
@@ -90,10 +147,10 @@ def left_over(change: Change, registered: Registered) -> tuple[Change, ...]:
     if change.action is Action.ROTATE:
         return (change,)
     if change.action is Action.MOVE:
-        return _of_a_move(change, host, registered.hosts.get(change.source or ""))
+        return _of_a_move(change, host, registered.hosts.get(change.source or ""), kept=kept)
     if host is None:
         return (_create(change),)
-    return _finished(change, host) if _ours(change, host) else (change,)
+    return _finished(change, host, kept=kept) if _ours(change, host) else (change,)
 
 
 def _of_a_domain(change: Change, domain: Domain | None) -> tuple[Change, ...]:
@@ -102,7 +159,7 @@ def _of_a_domain(change: Change, domain: Domain | None) -> tuple[Change, ...]:
     return (change,) if domain is None or _differing(change, domain) else ()
 
 
-def _of_a_move(change: Change, host: Host | None, old: Host | None) -> tuple[Change, ...]:
+def _of_a_move(change: Change, host: Host | None, old: Host | None, *, kept: bool) -> tuple[Change, ...]:
     if not change.makes_secret:
         return () if host and not old else (change,)
     if host is None:
@@ -110,12 +167,12 @@ def _of_a_move(change: Change, host: Host | None, old: Host | None) -> tuple[Cha
     if not _ours(change, host):
         return (change,)
     deletion = Change(Action.DELETE, "host", change.source or "", before=change.before)
-    return _finished(change, host) + ((deletion,) if old else ())
+    return _finished(change, host, kept=kept) + ((deletion,) if old else ())
 
 
 def _ours(change: Change, host: Host) -> bool:
     """Whether what stands there came from the change: its addresses may still be missing, all else has been set."""
-    return not set(_differing(change, host)) - (set(ADDRESSES) if "stack" in change.after else set())
+    return host.own and not set(_differing(change, host)) - (set(ADDRESSES) if "stack" in change.after else set())
 
 
 def _differing(change: Change, thing: Host | Domain) -> dict[str, Any]:
@@ -128,10 +185,12 @@ def _create(change: Change) -> Change:
     return replace(change, action=Action.CREATE, before={}, after=after, source=None, reason="")
 
 
-def _finished(change: Change, host: Host) -> tuple[Change, ...]:
-    rotation = replace(change, action=Action.ROTATE, before={}, after={}, source=None, reason="")
+def _finished(change: Change, host: Host, *, kept: bool) -> tuple[Change, ...]:
+    before = {"stack": host.stack} if "stack" in change.after else {}
+    rotation = replace(change, action=Action.ROTATE, before=before, after={}, source=None, reason="")
+    secret = () if kept else (rotation,)
     missing = _differing(change, host)
     if not missing:
-        return (rotation,)
-    before = {field: plain(host, field) for field in missing}
-    return replace(rotation, action=Action.UPDATE, before=before, after=missing), rotation
+        return secret
+    observed = {field: plain(host, field) for field in missing}
+    return (replace(rotation, action=Action.UPDATE, before={**before, **observed}, after=missing), *secret)

@@ -70,7 +70,8 @@ def _detail(change: Change, name: str) -> str:
 
 
 def _secret(change: Change) -> str:
-    return f"(new secret → {change.secret.kind} {change.secret.path})" if change.secret else "(new secret)"
+    text = "new secret, replaces the present one" if change.action is Action.ROTATE else "new secret"
+    return f"({text} → {change.secret.kind} {change.secret.path})" if change.secret else f"({text})"
 
 
 def _shown(value: Any) -> str:
@@ -137,9 +138,11 @@ def as_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
-def markdown(plan: Plan) -> str:
-    """For a pull request: the summary, the changes as a diff (folded when long, cut when too long), remarks."""
-    heading = f"### {summary_line(plan)}"
+def markdown(plan: Plan, url: str) -> str:
+    """For a pull request: the summary, the server's URL, the changes as a diff (folded when long, cut when too long),
+    remarks.
+    """
+    heading = f"### {summary_line(plan)}\n\nServer: {_escaped(url)}"
     said = "\n".join(f"- {_escaped(remark)}" for remark in remarks(plan)[:_LONG])
     shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(said))
     if not shown:
@@ -175,8 +178,11 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_<>&#\[\]|~])", r"\\\1", text)
 
 
-def diff(plan: Plan) -> dict[str, str]:
-    """Ansible's diff: the fields that change, by host, before and after; equal in check mode and without it."""
+def diff(plan: Plan, url: str) -> dict[str, str]:
+    """Ansible's diff: the fields that change, by host, before and after; equal in check mode and without it.
+
+    `url` is the server's.
+    """
     before: list[str] = []
     after: list[str] = []
     for change in plan.changes:
@@ -185,7 +191,7 @@ def diff(plan: Plan) -> dict[str, str]:
     return {
         "before": "".join(f"{line}\n" for line in before),
         "after": "".join(f"{line}\n" for line in after),
-        "before_header": f"registered at {plan.server}",
+        "before_header": f"registered at {url}",
         "after_header": f"declared by stack {plan.stack}" if plan.stack else "declared",
     }
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from dataclasses import replace
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
-from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
+from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
 from .model import HOST_FIELDS, Capabilities, Domain, Host, Registered
 from .recheck import differences, plain
 
@@ -23,8 +24,8 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each repetition of a call that may be repeated."""
 
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
-_HOST = frozenset(Host.__dataclass_fields__) - {"facts"}
-_DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts"}
+_HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
+_DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts", "own"}
 
 
 class RestServer:
@@ -45,7 +46,9 @@ class RestServer:
             verifies="verify-secret" in has,
             enrols="enrol" in has,
         )
+        self.url = transport.url
         self._transport, self._pause = transport, pause
+        self._user: str | None = None
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         """The caller's hosts (an administrator's token: everybody's), or those of these names.
@@ -61,13 +64,29 @@ class RestServer:
             hosts = [_host(i) for i in self._items("/api/hosts", "") if asked is None or i["fqdn"] in asked]
         known = bool(wanted) and len(hosts) == len(wanted or ())
         domains = [] if known else [_domain(item) for item in self._items("/api/domains", "")]
-        return Registered({host.fqdn: host for host in hosts}, {domain.name: domain for domain in domains})
+        return self._judged(hosts, domains)
 
-    def carry_out(self, change: Change) -> Done:
-        """Carry out one change. Raises Stale, Refused, LostAnswer …"""
+    def _judged(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
+        """With a word on each of whether it is the caller's."""
+        user = self._caller() if hosts or domains else ""
+        own_hosts = (host if host.owner == user else replace(host, own=False) for host in hosts)
+        own_domains = (domain if domain.owner == user else replace(domain, own=False) for domain in domains)
+        return Registered({host.fqdn: host for host in own_hosts}, {domain.name: domain for domain in own_domains})
+
+    def _caller(self) -> str:
+        """The name of the user whose token it is; asked once."""
+        if self._user is None:
+            name = object_in(self._call("GET", "/api/users/me")).get("name")
+            if not isinstance(name, str):
+                raise ServerError(f"{self.url}/api/users/me did not answer a user's name")
+            self._user = name
+        return self._user
+
+    def carry_out(self, change: Change, key: str = "") -> Done:
+        """Carry out one change; a key as with `carry_out_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
-        answer = self.carry_out_many([change], uuid.uuid4().hex)[0]
+        answer = self.carry_out_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer
         return answer
@@ -130,9 +149,11 @@ class RestServer:
                 failure: ServerError = error
             except LostAnswer as error:
                 failure = sent = error
-            except Refused as error:
-                if error.status not in (502, 503, 504):
-                    raise
+            except (Refused, Unauthorized) as error:
+                if not isinstance(error, Refused) or error.status not in (502, 503, 504):
+                    if sent is None:
+                        raise
+                    raise LostAnswer(f"{sent}; asked again: {error}") from error
                 failure, sent = error, sent or error
             if pause is not None:
                 self._pause(pause)
@@ -262,7 +283,7 @@ def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
         return Done("unchanged")
     if status == 412:
         return Stale([Problem(f"{change.name}: {_text(error)}", hint="make the plan anew")])
-    return Refused(status, _text(error) or "the server gives no reason", _fields(error))
+    return Refused(status, _text(error) or "the server gives no reason", _fields(error), of_one_change=True)
 
 
 def _stands(change: Change, domain: Domain | None) -> bool:

@@ -23,7 +23,7 @@ def command(
     out: str | None,
     connection: options.Connection,
 ) -> int:
-    """Write a declaration of what is registered.
+    """Write a declaration of what is registered for you. Hosts of other users, which an administrator sees, stay out.
 
     A plan of it has nothing to do, unless --adopt is used: then it takes over the hosts that belong to no stack, and
     changes nothing else.

@@ -50,7 +50,11 @@ SPECS = {
     "host, moved": MOVED,
     "host, moved, adopt": replace(MOVED, adopt=True),
 }
-DOMAIN_SPECS = {"domain": LAB_SPEC, "domain, adopt": replace(LAB_SPEC, adopt=True)}
+DOMAIN_SPECS = {
+    "domain": LAB_SPEC,
+    "domain, no stack declared": LAB_SPEC,
+    "domain, adopt": replace(LAB_SPEC, adopt=True),
+}
 
 HOSTS = {
     "own": [HOST],
@@ -72,6 +76,8 @@ HOSTS = {
     "new own": [HOST],
     "both own": [HOST, FORMER],
     "old foreign": [replace(FORMER, stack="db")],
+    "another user's": [replace(HOST, owner="bob", own=False)],
+    "old another user's": [replace(FORMER, owner="bob", own=False)],
     "old foreign new own": [HOST, replace(FORMER, stack="db")],
 }
 DOMAINS = {
@@ -81,6 +87,7 @@ DOMAINS = {
     "own domain": LAB_DOMAIN,
     "own domain in use": LAB_DOMAIN,
     "foreign domain": replace(LAB_DOMAIN, stack="db"),
+    "another's domain": replace(LAB_DOMAIN, owner="bob", own=False, public=True),
 }
 SERVERS = {
     "edits": Capabilities("ddnsd"),

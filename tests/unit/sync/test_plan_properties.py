@@ -221,9 +221,9 @@ def test_every_rendering_names_every_change(situation: Any) -> None:
     if plan is None:
         return
     json.dumps(render.as_dict(plan))
-    difference = render.diff(plan)
+    difference = render.diff(plan, "https://ddns.example.org")
     for change in plan.changes:
         assert change.name in render.text(plan)
-        assert change.name in render.markdown(plan)
+        assert change.name in render.markdown(plan, "https://ddns.example.org")
         assert change.name in difference["before"] + difference["after"]
     assert (difference["before"] == difference["after"]) == (not plan.changes)

@@ -10,6 +10,7 @@ from ddnsctl.sync.errors import Location, Problem
 from ddnsctl.sync.model import SecretSpec
 from ddnsctl.sync.plan import Action, Change, Drift, Plan
 
+URL = "https://ddns.example.org"
 FILE = SecretSpec("file", "secrets/vm-7")
 CREATE = Change(
     Action.CREATE,
@@ -72,7 +73,7 @@ TEXT = """\
       ipv6: unknown → 2001:db8::1
       comment: none → "none"
   ! c.example.org
-      (new secret → file secrets/vm-7)
+      (new secret, replaces the present one → file secrets/vm-7)
 
 dns drift: d.example.org: DNS does not answer with it yet
 note: hosts.yml:2: 1 of stack web are not declared: x (`--prune` would remove them)
@@ -89,11 +90,11 @@ def test_nothing_to_do() -> None:
     plan = Plan(unchanged=9, server="ddnsd")
     line = "Plan: 0 to add, 0 to change, 0 to replace, 0 to delete, 9 unchanged."
     assert render.text(plan) == line + "\n"
-    assert render.markdown(plan) == f"### {line}\n"
-    assert render.diff(plan) == {
+    assert render.markdown(plan, URL) == f"### {line}\n\nServer: {URL}\n"
+    assert render.diff(plan, URL) == {
         "before": "",
         "after": "",
-        "before_header": "registered at ddnsd",
+        "before_header": f"registered at {URL}",
         "after_header": "declared",
     }
 
@@ -112,7 +113,7 @@ def test_lines_keep_their_change() -> None:
 def test_what_a_terminal_would_act_upon_is_escaped(text: str) -> None:
     hostile = Change(Action.UPDATE, "host", text, {"comment": text}, {"comment": "b"}, text, reason=text)
     plan = Plan((hostile,), (Drift("dns", text, text),), (Problem(text),))
-    for shown in (render.text(plan), render.markdown(plan), *render.diff(plan).values()):
+    for shown in (render.text(plan), render.markdown(plan, URL), *render.diff(plan, URL).values()):
         assert all(line.isprintable() for line in shown.splitlines())
         assert text not in shown
 
@@ -146,6 +147,8 @@ def test_json_values() -> None:
 MARKDOWN = """\
 ### Plan: 1 to add, 0 to change, 1 to replace, 1 to delete, 0 unchanged.
 
+Server: https://ddns.example.org
+
 ```diff
 - gone.example.org
 -     ipv4: 192.0.2.9
@@ -162,23 +165,23 @@ MARKDOWN = """\
 
 
 def test_markdown() -> None:
-    assert render.markdown(Plan((DELETE, REPLACE, DOMAIN), (Drift("dns", "a_b", "<b>"),))) == MARKDOWN
+    assert render.markdown(Plan((DELETE, REPLACE, DOMAIN), (Drift("dns", "a_b", "<b>"),)), URL) == MARKDOWN
 
 
 def test_long_markdown_is_folded() -> None:
-    shown = render.markdown(PLAN)
+    shown = render.markdown(PLAN, URL)
     assert "<details><summary>8 changes</summary>\n\n```diff\n" in shown
     assert "\n```\n\n</details>\n\n- dns drift" in shown
 
 
 def test_a_fence_outlasts_what_is_inside() -> None:
-    shown = render.markdown(Plan((replace(CREATE, after={"comment": "````"}),)))
+    shown = render.markdown(Plan((replace(CREATE, after={"comment": "````"}),)), URL)
     assert "\n`````diff\n" in shown
     assert "\n`````\n" in shown
 
 
 def test_markdown_that_is_too_long_is_cut() -> None:
-    shown = render.markdown(Plan(tuple(replace(DELETE, name=f"h{i}.example.org") for i in range(3000))))
+    shown = render.markdown(Plan(tuple(replace(DELETE, name=f"h{i}.example.org") for i in range(3000))), URL)
     assert render.MARKDOWN_LENGTH - 500 < len(shown) <= render.MARKDOWN_LENGTH
     kept = shown.count("\n-")
     assert f"\n{6000 - kept} more lines are left out.\n" in shown
@@ -221,14 +224,14 @@ www.example.org:
   ipv6: 2001:db8::1
   comment: "none"
 c.example.org:
-  secret: (new secret → file secrets/vm-7)
+  secret: (new secret, replaces the present one → file secrets/vm-7)
 """
 
 
 def test_ansibles_diff() -> None:
-    assert render.diff(PLAN) == {
+    assert render.diff(PLAN, URL) == {
         "before": BEFORE,
         "after": AFTER,
-        "before_header": "registered at ddnsd 0.1.0",
+        "before_header": f"registered at {URL}",
         "after_header": "declared by stack web",
     }

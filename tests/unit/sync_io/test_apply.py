@@ -2,18 +2,22 @@
 """Carrying out a plan: its order, what goes in one call, failures, secrets, and going on after a run that broke off."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from ddnsctl.sync import render
 from ddnsctl.sync.api import Done
-from ddnsctl.sync.apply import Result, apply
+from ddnsctl.sync.apply import Outcome, Result, apply
 from ddnsctl.sync.changes import Action, Change
-from ddnsctl.sync.errors import LostAnswer, Refused, Stale, SyncError, Unauthorized, Unreachable
+from ddnsctl.sync.errors import LostAnswer, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
+from ddnsctl.sync.journal import Call, Observer, State
 from ddnsctl.sync.model import Capabilities, Host, Registered
 from ddnsctl.sync.plan import Plan
+from ddnsctl.sync.recheck import REPLAYED, remaining
 
 D = "example.org"
 
@@ -30,20 +34,23 @@ class Fake:
     answers: dict[str, Done | SyncError] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
     calls: list[list[str]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     meet: threading.Barrier | None = None
     looks: int = 0
+    url: str = "https://fake.example.org"
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities("fake", bulk=self.bulk)
+        return Capabilities("fake", bulk=self.bulk, replays=self.bulk)
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         self.looks += 1
         return Registered({name: self.hosts[name] for name in names or () if name in self.hosts})
 
-    def carry_out(self, change: Change) -> Done:
+    def carry_out(self, change: Change, key: str = "") -> Done:
         if self.meet:
             self.meet.wait(10)
+        self.keys.append(key)
         self.calls.append([said(change)])
         answer = self.answer(change)
         if isinstance(answer, SyncError):
@@ -52,6 +59,7 @@ class Fake:
 
     def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
         assert key
+        self.keys.append(key)
         self.calls.append([said(change) for change in changes])
         if "whole call" in self.answers and isinstance(answer := self.answers["whole call"], SyncError):
             raise answer
@@ -69,12 +77,13 @@ def said(change: Change) -> str:
     return f"{change.action.value} {change.name.partition('.')[0]}"
 
 
-class Kept:
+class Kept(Observer):
     """A sink, and a journal that notes in which order things happen."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.secrets: dict[str, str] = {}
         self.events: list[str] = []
+        self.keys: dict[str, str] = {}
         self.broken = broken
 
     def sink(self, change: Change, secret: str) -> None:
@@ -83,12 +92,22 @@ class Kept:
             raise OSError(28, "No space left on device")
         self.secrets[change.name.partition(".")[0]] = secret
 
-    def note(self, event: str, change: Change, result: Result | None) -> None:
+    def begin(self, change: Change, key: str) -> None:
         assert threading.current_thread() is threading.main_thread()
-        self.events.append(f"{event} {said(change)}" + (f" {result.status}" if result else ""))
+        self.events.append(f"begin {said(change)}")
+        self.keys[said(change)] = key
+
+    def end(self, result: Result) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        self.events.append(f"end {said(result.change)} {result.status}")
 
     def flush(self) -> None:
         self.events.append("flush")
+
+    @property
+    def told(self) -> list[str]:
+        """The events without the flushes."""
+        return [event for event in self.events if event != "flush"]
 
 
 PLAN = Plan((
@@ -133,7 +152,7 @@ def test_without_bulk_calls_each_change_goes_by_itself(kept: Kept) -> None:
 def test_several_are_under_way_at_once_and_no_more_than_that(kept: Kept) -> None:
     server = Fake(bulk=False, meet=threading.Barrier(3))
     plan = Plan(tuple(change("create", f"c{n}") for n in range(9)))
-    apply(plan, server, kept.sink, journal=kept.note, concurrency=3)
+    apply(plan, server, kept.sink, journal=kept, concurrency=3)
     assert len(kept.secrets) == 9
     begun = most = 0
     for event in kept.events:
@@ -145,7 +164,7 @@ def test_several_are_under_way_at_once_and_no_more_than_that(kept: Kept) -> None
 @pytest.mark.parametrize(("action", "kind"), [("move", "host"), ("create", "domain")])
 def test_moves_and_domains_go_one_by_one(kept: Kept, action: str, kind: str) -> None:
     plan = Plan(tuple(change(action, f"m{n}", kind) for n in range(4)))
-    apply(plan, Fake(bulk=False), kept.sink, journal=kept.note, flush=kept.flush, concurrency=4)
+    apply(plan, Fake(bulk=False), kept.sink, journal=kept, concurrency=4)
     assert [event.partition(" ")[0] for event in kept.events[:-1]] == ["begin", "flush", "end"] * 4
 
 
@@ -153,7 +172,7 @@ def test_moves_and_domains_go_one_by_one(kept: Kept, action: str, kind: str) -> 
 def test_failures_do_not_stop_the_rest(kept: Kept, bulk: bool) -> None:
     server = Fake(bulk, {f"c1.{D}": Refused(409, "taken"), f"d1.{D}": Stale([]), f"u2.{D}": LostAnswer("lost")})
     for _ in range(2):
-        outcome = apply(PLAN, server, kept.sink, journal=kept.note)
+        outcome = apply(PLAN, server, kept.sink, journal=kept)
         statuses = {said(r.change): (r.status, r.error) for r in outcome.failed}
         assert statuses == {
             "create c1": ("failed", "taken"),
@@ -180,7 +199,7 @@ def test_pending_and_unchanged_are_no_failures(kept: Kept) -> None:
 @pytest.mark.parametrize("bulk", [True, False])
 def test_begin_is_durable_before_and_end_comes_after(kept: Kept, bulk: bool) -> None:
     plan = Plan((change("create", "c1"), change("create", "c2"), change("update", "u1")))
-    apply(plan, Fake(bulk), kept.sink, journal=kept.note, flush=kept.flush, concurrency=2)
+    apply(plan, Fake(bulk), kept.sink, journal=kept, concurrency=2)
     first = kept.events.index("flush")
     assert kept.events[:first] == ["begin create c1", "begin create c2"]
     assert sorted(e for e in kept.events if e.startswith("end")) == [
@@ -194,12 +213,12 @@ def test_begin_is_durable_before_and_end_comes_after(kept: Kept, bulk: bool) -> 
 @pytest.mark.parametrize("bulk", [True, False])
 def test_a_secret_that_cannot_be_kept_is_told_and_never_shown(bulk: bool) -> None:
     kept = Kept(broken=True)
-    outcome = apply(Plan((change("create", "c1"),)), Fake(bulk), kept.sink, journal=kept.note)
+    outcome = apply(Plan((change("create", "c1"),)), Fake(bulk), kept.sink, journal=kept)
     (result,) = outcome.failed
     assert "No space left on device" in result.error
     assert "`rotate` makes another" in result.error
     assert "secret of" not in result.error
-    assert kept.events == ["begin create c1", "end create c1 failed"]
+    assert kept.told == ["begin create c1", "end create c1 failed"]
 
 
 def test_a_change_that_failed_late_still_has_its_secret(kept: Kept) -> None:
@@ -213,7 +232,7 @@ def test_a_change_that_failed_late_still_has_its_secret(kept: Kept) -> None:
 def test_a_refused_token_ends_the_run(kept: Kept, bulk: bool) -> None:
     answers: dict[str, Done | SyncError] = {f"d1.{D}": Unauthorized("no token"), "whole call": Unauthorized("no token")}
     server = Fake(bulk, answers)
-    outcome = apply(PLAN, server, kept.sink, journal=kept.note, concurrency=1)
+    outcome = apply(PLAN, server, kept.sink, journal=kept, concurrency=1)
     assert [r.status for r in outcome.results] == ["applied"] + ["failed"] * 9
     assert outcome.results[-1].error == "not tried: no token"
     assert "begin create c1" not in kept.events
@@ -253,7 +272,7 @@ def test_a_strict_run_changes_nothing_when_something_has_moved(kept: Kept) -> No
     server = Fake(True, hosts=host("d1", ipv4="192.0.2.1") | host("u1", ipv4="192.0.2.7") | host("c1"))
     for _ in range(2):
         with pytest.raises(Stale) as raised:
-            apply(SAVED, server, kept.sink, journal=kept.note, strict=True)
+            apply(SAVED, server, kept.sink, journal=kept, strict=True)
         assert [problem.text for problem in raised.value.problems] == [
             f"c1.{D}: it exists by now",
             f"u1.{D}: ipv4 was 192.0.2.1 and is 192.0.2.7",
@@ -271,42 +290,137 @@ def test_a_strict_run_applies_what_still_holds(kept: Kept) -> None:
 
 # ---- going on
 
+NOW = int(time.time())
+
+
+def state(
+    *, done: Iterable[int] = (), refused: Iterable[int] = (), uncertain: Iterable[int] = (), calls: Sequence[Call] = (),
+    kept: Iterable[int] = (),
+) -> State:  # fmt: skip
+    return State({}, frozenset(done), frozenset(refused), frozenset(uncertain), tuple(calls), frozenset(kept))
+
+
+def go_on(plan: Plan, server: Fake, kept: Kept, said_before: State) -> Outcome:
+    return apply(plan, server, kept.sink, journal=kept, rest=remaining(plan.changes, said_before, server))
+
 
 @pytest.mark.parametrize("bulk", [True, False])
 def test_what_is_done_is_not_done_again(kept: Kept, bulk: bool) -> None:
     server = Fake(bulk)
-    outcome = apply(SAVED, server, kept.sink, journal=kept.note, done=frozenset({0, 1}))
+    outcome = go_on(SAVED, server, kept, state(done=[0, 1]))
     assert server.calls == [["update u1"]]
     assert [r.status for r in outcome.results] == ["unchanged", "unchanged", "applied"]
-    assert kept.events == ["begin update u1", "end update u1 applied"]
+    assert kept.told == ["begin update u1", "end update u1 applied"]
     assert server.looks == 0
 
 
 def test_all_done_asks_nothing(kept: Kept) -> None:
     server = Fake(True)
-    assert apply(SAVED, server, kept.sink, done=frozenset(range(3)), strict=True).failed == ()
+    assert go_on(SAVED, server, kept, state(done=range(3))).failed == ()
     assert (server.calls, server.looks) == ([], 0)
 
 
 @pytest.mark.parametrize("bulk", [True, False])
-def test_what_is_uncertain_is_looked_at_first(kept: Kept, bulk: bool) -> None:
+def test_without_a_call_to_replay_what_is_uncertain_is_looked_at_first(kept: Kept, bulk: bool) -> None:
     server = Fake(bulk, hosts=host("c1", ipv4="192.0.2.1") | host("u1", ipv4="192.0.2.2"))
-    outcome = apply(SAVED, server, kept.sink, journal=kept.note, uncertain=frozenset({0, 1, 2}), strict=True)
+    outcome = go_on(SAVED, server, kept, state(uncertain=range(3)))
     assert server.looks == 1
     assert server.calls == [["rotate c1"]]
     assert [r.status for r in outcome.results] == ["unchanged", "applied", "unchanged"]
     assert kept.secrets == {"c1": f"secret of c1.{D}"}
-    assert kept.events == ["begin create c1", "end create c1 applied"]
+    assert kept.told == ["begin create c1", "end create c1 applied"]
+    assert kept.keys == {"create c1": ""}
 
 
 @pytest.mark.parametrize("bulk", [True, False])
 def test_what_was_half_done_is_finished_in_steps(kept: Kept, bulk: bool) -> None:
     create = change("create", "c1", after={"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "stack": "web"})
     server = Fake(bulk, hosts=host("c1", ipv4="192.0.2.1", stack="web"))
-    outcome = apply(Plan((create,)), server, kept.sink, uncertain=frozenset({0}))
+    outcome = go_on(Plan((create,)), server, kept, state(uncertain=[0]))
     assert server.calls == [["update c1"], ["rotate c1"]]
     assert [(r.change, r.status) for r in outcome.results] == [(create, "applied")]
     assert list(kept.secrets) == ["c1"]
+
+
+def test_a_secret_that_was_kept_is_not_replaced(kept: Kept) -> None:
+    create = change("create", "c1", after={"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "stack": "web"})
+    server = Fake(False, hosts=host("c1", ipv4="192.0.2.1", stack="web"))
+    assert go_on(Plan((create,)), server, kept, state(uncertain=[0], kept=[0])).failed == ()
+    assert server.calls == [["update c1"]]
+
+
+THREE = Plan((change("create", "c1"), change("create", "c2"), change("create", "c3")))
+
+
+def test_a_call_whose_answer_was_lost_is_made_again_as_it_was(kept: Kept) -> None:
+    """Whatever is registered by now: the server knows the call, and nobody's secret is replaced."""
+    server = Fake(True, {f"c2.{D}": Refused(409, "taken", of_one_change=True)}, host("c1") | host("c2"))
+    call = Call("key-of-the-call", NOW, (0, 1, 2))
+    before = state(done=[2], uncertain=[0, 1], calls=[call])
+    rest = remaining(THREE.changes, before, server)
+    assert rest.changes(THREE.changes) == THREE.changes[:2]
+    outcome = apply(THREE, server, kept.sink, journal=kept, rest=rest)
+    assert (server.calls, server.keys, server.looks) == ([["create c1", "create c2", "create c3"]], [call.key], 0)
+    assert [(r.status, r.refused) for r in outcome.results] == [
+        ("applied", False),
+        ("failed", True),
+        ("unchanged", False),
+    ]
+    assert kept.secrets == {"c1": f"secret of c1.{D}"}
+    assert kept.events == ["end create c1 applied", "end create c2 failed", "flush"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LostAnswer("lost"), Unreachable("gone"), Unauthorized("no"), Refused(403, "no"), Refused(409, "other body")],
+)
+def test_what_refuses_a_replay_leaves_the_first_call_uncertain(kept: Kept, error: SyncError) -> None:
+    server = Fake(True, {"whole call": error})
+    outcome = go_on(THREE, server, kept, state(done=[0, 1], uncertain=[2], calls=[Call("k", NOW, (2,))]))
+    (failed,) = outcome.failed
+    assert (failed.refused, server.calls) == (False, [["create c3"]])
+
+
+def test_after_a_day_the_answer_cannot_be_had_again_and_the_plan_says_so(kept: Kept) -> None:
+    plan = Plan((change("create", "c1", after={"stack": "web"}),))
+    server = Fake(True, hosts=host("c1", stack="web"))
+    rest = remaining(plan.changes, state(uncertain=[0], calls=[Call("k", NOW - REPLAYED - 1, (0,))]), server)
+    (shown,) = rest.changes(plan.changes)
+    assert (shown.action, shown.before) == (Action.ROTATE, {"stack": "web"})
+    (line,) = render.lines(replace(plan, changes=(shown,)))
+    assert line.details == ("(new secret, replaces the present one)",)
+    assert apply(plan, server, kept.sink, rest=rest).failed == ()
+    assert server.calls == [["rotate c1"]]
+
+
+def test_a_refusal_is_final_where_what_refused_it_is_still_there(kept: Kept) -> None:
+    """Two people create one host: who was second never gets a secret of it."""
+    server = Fake(True, hosts=host("c1", stack="web"))
+    plan = Plan((change("create", "c1", after={"stack": "web"}), change("create", "c2", after={"stack": "web"})))
+    outcome = go_on(plan, server, kept, state(refused=[0, 1]))
+    assert server.calls == [["create c2"]]
+    assert [(r.status, r.refused) for r in outcome.results] == [("stale", True), ("applied", False)]
+    assert outcome.results[0].error == f"c1.{D}: it exists by now (make the plan anew)"
+
+
+def test_each_call_has_a_key_that_the_journal_knows_before(kept: Kept) -> None:
+    server = Fake(True)
+    apply(PLAN, server, kept.sink, journal=kept)
+    assert kept.keys["create c1"] == kept.keys["create c2"] != kept.keys["update u1"]
+    assert [key for key in server.keys if key] == list(dict.fromkeys(key for key in kept.keys.values() if key))
+    assert kept.keys["create zone"] == kept.keys["delete away"] == ""
+    assert kept.keys["move m1"]
+
+
+def test_only_what_certainly_was_not_done_counts_as_refused(kept: Kept) -> None:
+    answers: dict[str, Done | SyncError] = {
+        f"c1.{D}": Refused(409, "taken"), f"c2.{D}": Refused(503, "proxy"), f"u1.{D}": LostAnswer("lost"),
+        f"d1.{D}": Unreachable("refused"), f"d2.{D}": ServerError("odd"),
+        f"m1.{D}": Refused(500, "x", of_one_change=True), f"u2.{D}": Stale([]),
+    }  # fmt: skip
+    failed = apply(PLAN, Fake(True, answers), kept.sink).failed
+    assert {said(r.change) for r in failed if r.refused} == {"create c1", "delete d1", "move m1", "adopt u2"}
+    assert {said(r.change) for r in failed if not r.refused} == {"create c2", "update u1", "rotate u1", "delete d2"}
 
 
 ANEW = change("move", "new", source=f"old.{D}", after={"ipv4": "192.0.2.1", "stack": "web"}, reason="no renames")
@@ -325,10 +439,11 @@ def test_steps_end_at_the_first_that_fails_and_keep_the_secret(
     kept: Kept, answers: dict[str, Done | SyncError], calls: list[str], status: str, secrets: list[str]
 ) -> None:
     hosts = host("new", ipv4="192.0.2.7", stack="web") | host("old", stack="web")
-    server = Fake(False, {f"{label}.{D}": answer for label, answer in answers.items()}, hosts)
-    outcome = apply(Plan((ANEW,)), server, kept.sink, uncertain=frozenset({0}))
+    server = Fake(False, {f"{label}.{D}": answer for label, answer in answers.items()}, hosts=hosts)
+    outcome = go_on(Plan((ANEW,)), server, kept, state(uncertain=[0]))
     assert server.calls == [[call] for call in calls]
     assert [(r.status, r.error) for r in outcome.results] == [(status, "no" if status == "failed" else "")]
+    assert not any(result.refused for result in outcome.results)
     assert list(kept.secrets) == secrets
 
 
@@ -339,24 +454,24 @@ class _Interrupted(Kept):
         super().__init__()
         self._release = release
 
-    def note(self, event: str, change: Change, result: Result | None) -> None:
-        super().note(event, change, result)
-        if event == "end" and len(self.secrets) == 1:
+    def end(self, result: Result) -> None:
+        super().end(result)
+        if len(self.secrets) == 1:
             self._release()
             raise KeyboardInterrupt
 
 
 def test_an_interrupted_run_keeps_the_secrets_of_what_is_under_way() -> None:
     class Slow(Fake):
-        def carry_out(self, change: Change) -> Done:
+        def carry_out(self, change: Change, key: str = "") -> Done:
             if said(change) == "create c1":
                 assert released.wait(10)
-            return super().carry_out(change)
+            return super().carry_out(change, key)
 
     released = threading.Event()
     kept = _Interrupted(released.set)
     plan = Plan(tuple(change("create", f"c{n}") for n in range(5)))
     with pytest.raises(KeyboardInterrupt):
-        apply(plan, Slow(False), kept.sink, journal=kept.note, concurrency=2)
+        apply(plan, Slow(False), kept.sink, journal=kept, concurrency=2)
     assert sorted(kept.secrets) == ["c0", "c1"]
-    assert kept.events == ["begin create c0", "begin create c1", "end create c0 applied", "end create c1 applied"]
+    assert kept.told == ["begin create c0", "begin create c1", "end create c0 applied", "end create c1 applied"]

@@ -109,18 +109,33 @@ def test_a_host_is_registered_with_one_address_and_updated_with_the_other(rig: R
     assert (row.ipv4, row.ipv6, row.wildcard, row.comment) == (
         "192.0.2.1", "2001:db8::1", True, "Front end [ddns:web]",
     )  # fmt: skip
-    assert rig.asked() == ["register 1", "update 1"]
-    with pytest.raises(Refused, match=r"formerr: Host with this Name and Domain already exists\.") as raised:
-        rig.server.carry_out(CREATE)
-    assert list(raised.value.fields) == ["__all__"]
-    assert rig.asked() == ["register 1"]
-    assert rig.egi.hosts[A].secret == done.secret
+    assert rig.asked() == ["hosts 1", "register 1", "update 1"]
+
+
+def test_a_host_that_is_there_is_not_registered_again(rig: Rig) -> None:
+    """Nor may an error of the server's own make it look like the one that was to be registered."""
+    secret = create(rig)
+    for _ in range(2):
+        rig.egi.fail("register", Fault.ERROR)
+        with pytest.raises(Refused, match=f"{A} exists by now"):
+            EgiServer(rig.transport).carry_out(Change(Action.CREATE, "host", A, after=FULL))
+        assert rig.asked() == ["hosts 1"]
+    assert rig.egi.hosts[A].secret == secret
+
+
+def test_a_name_of_somebody_else_is_taken(rig: Rig) -> None:
+    script = Scripted().expect("GET /nic/hosts", {"status": "ok", "hosts": []})
+    taken = {"status": "error", "message": "formerr", "errors": {"__all__": ["Host with this Name already exists."]}}
+    script.expect(f"GET /nic/register?fqdn={A}&wildcard=false&ip=192.0.2.1", taken, status=400)
+    with pytest.raises(Refused, match=r"formerr: Host with this Name already exists\.") as raised:
+        EgiServer(script).carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.1"}))
+    assert (list(raised.value.fields), raised.value.lost) == (["__all__"], False)
 
 
 def test_a_host_without_an_address_gets_the_callers_own(rig: Rig) -> None:
     rig.server.carry_out(Change(Action.CREATE, "host", A, after={"stack": "web"}))
     assert (rig.egi.hosts[A].ipv4, rig.egi.hosts[A].comment) == ("127.0.0.1", "[ddns:web]")
-    assert rig.asked() == ["register 1"]
+    assert rig.asked() == ["hosts 1", "register 1"]
 
 
 def test_a_comment_that_does_not_fit_with_its_mark_is_refused_before_anything_is_sent(rig: Rig) -> None:
@@ -270,10 +285,10 @@ def test_pages_that_are_no_api() -> None:
 @pytest.mark.parametrize(
     ("faults", "asked"),
     [
-        ([Fault.LOSE_AFTER], ["generate_secret 1", "hosts 1", "register 1", "update 1"]),
-        ([Fault.LOSE_BEFORE], ["hosts 1", "register 2", "update 1"]),
-        ([Fault.ERROR_AFTER], ["generate_secret 1", "hosts 1", "register 1", "update 1"]),
-        ([Fault.LOSE_BEFORE, Fault.LOSE_AFTER], ["generate_secret 1", "hosts 2", "register 2", "update 1"]),
+        ([Fault.LOSE_AFTER], ["generate_secret 1", "hosts 2", "register 1", "update 1"]),
+        ([Fault.LOSE_BEFORE], ["hosts 2", "register 2", "update 1"]),
+        ([Fault.ERROR_AFTER], ["generate_secret 1", "hosts 2", "register 1", "update 1"]),
+        ([Fault.LOSE_BEFORE, Fault.LOSE_AFTER], ["generate_secret 1", "hosts 3", "register 2", "update 1"]),
     ],
 )
 def test_a_registration_whose_answer_is_lost(rig: Rig, faults: list[Fault], asked: list[str]) -> None:
@@ -286,11 +301,12 @@ def test_it_is_not_tried_forever(rig: Rig) -> None:
     rig.egi.fail("register", *[Fault.LOSE_BEFORE] * 5)
     with pytest.raises(ServerError, match="no answer"):
         rig.server.carry_out(CREATE)
-    assert rig.asked() == ["hosts 3", "register 3"]
+    assert rig.asked() == ["hosts 4", "register 3"]
 
 
 def test_a_look_that_fails_leaves_it_open_whether_it_was_done() -> None:
-    script = Scripted().expect(f"GET /nic/register?fqdn={A}&wildcard=false&ip=192.0.2.1", LostAnswer("lost"))
+    script = Scripted().expect("GET /nic/hosts", {"status": "ok", "hosts": []})
+    script.expect(f"GET /nic/register?fqdn={A}&wildcard=false&ip=192.0.2.1", LostAnswer("lost"))
     script.expect("GET /nic/hosts", Unreachable("refused"))
     with pytest.raises(LostAnswer, match="lost"):
         EgiServer(script).carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.1"}))
@@ -303,13 +319,17 @@ def test_an_error_of_the_servers_own_is_looked_at_and_not_tried_again(rig: Rig, 
     with pytest.raises(Refused) as raised:
         rig.server.carry_out(CREATE)
     assert raised.value.status in (500, 502)
-    assert rig.asked() == ["hosts 1", "register 1"]
+    assert rig.asked() == ["hosts 2", "register 1"]
     assert rig.egi.hosts == {}
 
 
 def test_somebody_else_was_faster_while_the_answer_was_lost(rig: Rig) -> None:
-    rig.server.carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.7"}))
+    def faster(number: int) -> None:
+        if number == 2:
+            EgiServer(rig.transport.inner).carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.7"}))
+
     rig.egi.fail("register", Fault.LOSE_BEFORE)
+    rig.transport.before = faster
     with pytest.raises(Refused, match=f"{A} exists by now, with other values"):
         rig.server.carry_out(CREATE)
     assert rig.egi.hosts[A].ipv4 == "192.0.2.7"

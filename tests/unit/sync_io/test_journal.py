@@ -14,7 +14,7 @@ from ddnsctl.sync.errors import SyncError
 
 PLAN = {"format": 1, "changes": ["…"]}
 CHANGES = [Change(Action.CREATE, "host", f"h{n}.example.org") for n in range(4)]
-CHANGES.append(Change(Action.ROTATE, "host", "h3.example.org"))
+CHANGES += [Change(Action.ROTATE, "host", "h3.example.org"), Change(Action.CREATE, "host", "h5.example.org")]
 
 
 @pytest.fixture
@@ -23,30 +23,60 @@ def path(tmp_path: Path) -> str:
 
 
 def write(path: str) -> None:
-    """0 done, 1 failed, 2 begun, 3 not begun, 4 done."""
+    """0 done, 1 refused, 2 begun, 3 failed with its secret kept, 4 done, 5 not begun."""
     file = journal.Journal.create(path, PLAN, CHANGES)
-    for index in (0, 1, 2, 4):
-        file.note("begin", CHANGES[index], None)
+    for index, key in ((0, "first"), (1, "first"), (2, "first"), (3, ""), (4, "second")):
+        file.begin(CHANGES[index], key)
     file.flush()
-    file.note("end", CHANGES[0], Result(CHANGES[0], "applied"))
-    file.note("end", CHANGES[1], Result(CHANGES[1], "failed", "the server said no"))
-    file.note("end", CHANGES[4], Result(CHANGES[4], "pending"))
+    file.end(Result(CHANGES[0], "applied", kept=True))
+    file.end(Result(CHANGES[1], "failed", "the server said no", refused=True))
+    file.end(Result(CHANGES[3], "failed", "the second address was refused", kept=True))
+    file.end(Result(CHANGES[4], "pending"))
     file.close()
 
 
-def test_what_is_done_and_what_is_uncertain(path: str) -> None:
+def load(path: str) -> journal.State:
+    file, state = journal.Journal.resume(path)
+    file.close()
+    return state
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal.time, "time", lambda: 1767225600.9)
+
+
+CALL = journal.Call("first", 1767225600, (0, 1, 2))
+
+
+def test_what_is_done_refused_and_uncertain(path: str) -> None:
     write(path)
     for _ in range(2):
-        assert journal.load(path) == journal.State(PLAN, frozenset({0, 4}), frozenset({1, 2}))
+        assert load(path) == journal.State(
+            PLAN, frozenset({0, 4}), frozenset({1}), frozenset({2, 3}), (CALL,), frozenset({3})
+        )
 
 
 def test_lines_are_json_and_nobody_else_reads_them(path: str) -> None:
     write(path)
     lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
-    assert lines[0] == {"journal": 1, "plan": PLAN}
-    assert lines[1] == {"event": "begin", "index": 0}
-    assert lines[6] == {"event": "end", "index": 1, "status": "failed", "error": "the server said no"}
+    assert lines[0] == {"journal": 2, "plan": PLAN}
+    assert lines[1] == {"event": "begin", "index": 0, "at": 1767225600, "call": "first"}
+    assert lines[4] == {"event": "begin", "index": 3, "at": 1767225600}
+    assert lines[6] == {"event": "end", "index": 0, "status": "applied"}
+    assert lines[7] == {
+        "event": "end", "index": 1, "status": "failed", "error": "the server said no", "refused": True,
+    }  # fmt: skip
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+
+
+def test_one_process_has_it_at_a_time(path: str) -> None:
+    file = journal.Journal.create(path, PLAN, CHANGES)
+    for _ in range(2):
+        with pytest.raises(SyncError, match=f"another run is using the journal {path}"):
+            journal.Journal.resume(path)
+    file.close()
+    assert load(path).plan == PLAN
 
 
 def test_a_journal_is_never_overwritten(path: str) -> None:
@@ -61,13 +91,14 @@ def test_it_goes_on_after_a_line_that_was_cut_off(path: str) -> None:
     write(path)
     with Path(path).open("ab") as file:
         file.write(b'{"event":"end","ind')
-    assert journal.load(path).uncertain == {1, 2}
-    for index in (1, 2):
-        again = journal.Journal.resume(path, CHANGES)
-        again.note("begin", CHANGES[index], None)
-        again.note("end", CHANGES[index], Result(CHANGES[index], "unchanged"))
+    for index in (1, 2, 3):
+        again, state = journal.Journal.resume(path)
+        assert state.uncertain == {2, 3} - set(range(index))
+        again.follow(CHANGES)
+        again.begin(CHANGES[index], f"again-{index}")
+        again.end(Result(CHANGES[index], "unchanged"))
         again.close()
-    assert journal.load(path) == journal.State(PLAN, frozenset({0, 1, 2, 4}), frozenset())
+    assert load(path) == journal.State(PLAN, frozenset(range(5)), frozenset(), frozenset(), (), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -77,13 +108,13 @@ def test_it_goes_on_after_a_line_that_was_cut_off(path: str) -> None:
         ('{"journal":1,"pl', "the journal is empty"),
         ("no json\n", "line 1 is no line"),
         ('{"event":"begin","index":0}\n', "line 1 is no line"),
-        ('{"journal":2,"plan":{}}\n', "format 2"),
-        ('{"journal":1,"plan":{}}\nno json\n{"event":"begin","index":0}\n', "line 2 is no line"),
-        ('{"journal":1,"plan":{}}\n[]\n', "line 2 is no line"),
+        ('{"journal":1,"plan":{}}\n', "format 1"),
+        ('{"journal":2,"plan":{}}\nno json\n{"event":"begin","index":0}\n', "line 2 is no line"),
+        ('{"journal":2,"plan":{}}\n[]\n', "line 2 is no line"),
     ],
 )
 def test_what_is_no_journal_is_refused_with_its_place(path: str, text: str, reason: str) -> None:
     Path(path).write_text(text)
     with pytest.raises(SyncError, match=reason) as raised:
-        journal.load(path)
+        load(path)
     assert path in str(raised.value)

@@ -47,6 +47,7 @@ def at(host: Host, **values: Any) -> Host:
         (DELETE, [at(HOST, wildcard=True, stack="other")],
          [f"{A}: wildcard was false and is true", f"{A}: stack was web and is other"]),
         (RENAME, [at(HOST, fqdn=B)], []),
+        (UPDATE, [at(HOST, ipv4="192.0.2.9", owner="bob", own=False)], [f"{A}: it belongs to the user bob"]),
         (RENAME, [], [f"{B}: it is gone"]),
         (RENAME, [at(HOST, fqdn=B), HOST], [f"{A}: it exists by now"]),
         (RENAME, [at(HOST, fqdn=B, stack="x")], [f"{B}: stack was web and is x"]),
@@ -80,9 +81,10 @@ def test_the_names_to_look_at() -> None:
     assert names_of([UPDATE, RENAME, ROTATE, Change(Action.DELETE, "domain", D)]) == [A, B]
 
 
-SECRET = replace(ROTATE, before={})
+SECRET = ROTATE
 NO_IPV6 = at(HOST, ipv6=None)
-SECOND = Change(Action.UPDATE, "host", A, {"ipv6": None}, {"ipv6": "2001:db8::1"}, secret=SINK)
+SECOND = Change(Action.UPDATE, "host", A, {"stack": "web", "ipv6": None}, {"ipv6": "2001:db8::1"}, secret=SINK)
+THEIRS = at(HOST, owner="bob", own=False)
 OLD_GONE = Change(Action.DELETE, "host", B, FULL)
 
 
@@ -93,6 +95,7 @@ OLD_GONE = Change(Action.DELETE, "host", B, FULL)
         (CREATE, [HOST], [SECRET]),
         (CREATE, [NO_IPV6], [SECOND, SECRET]),
         (CREATE, [at(HOST, stack="other")], [CREATE]),
+        (CREATE, [THEIRS], [CREATE]),
         (CREATE, [at(HOST, stack=None)], [CREATE]),
         (UPDATE, [HOST], []),
         (UPDATE, [at(HOST, ipv4="192.0.2.9")], [UPDATE]),
@@ -104,6 +107,7 @@ OLD_GONE = Change(Action.DELETE, "host", B, FULL)
         (ROTATE, [HOST], [ROTATE]),
         (REPLACE, [], [replace(REPLACE, action=Action.CREATE, before={}, after=CREATE.after, reason="")]),
         (REPLACE, [HOST], [SECRET]),
+        (REPLACE, [THEIRS], [REPLACE]),
         (REPLACE, [NO_IPV6], [SECOND, SECRET]),
         (REPLACE, [at(HOST, comment="old")], [REPLACE]),
         (RENAME, [at(HOST, fqdn=B)], [RENAME]),
@@ -128,6 +132,11 @@ def test_what_is_left_of_an_uncertain_change(
         assert list(left_over(change, registered(*things))) == left
 
 
+def test_a_secret_that_was_kept_stays() -> None:
+    assert left_over(CREATE, registered(NO_IPV6), kept=True) == (SECOND,)
+    assert left_over(ANEW, registered(HOST, at(HOST, fqdn=B)), kept=True) == (OLD_GONE,)
+
+
 @pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.DELETE])
 def test_a_domain_that_is_not_as_it_is_to_be(action: Action) -> None:
     change = Change(action, "domain", D, after={} if action is Action.DELETE else {"public": True})
@@ -137,5 +146,5 @@ def test_a_domain_that_is_not_as_it_is_to_be(action: Action) -> None:
 
 def test_without_a_stack_a_host_is_ours_when_all_of_it_fits() -> None:
     change = replace(CREATE, after={"ipv4": "192.0.2.1"})
-    assert left_over(change, registered(at(HOST, stack=None))) == (SECRET,)
+    assert left_over(change, registered(at(HOST, stack=None))) == (replace(SECRET, before={}),)
     assert left_over(change, registered(at(HOST, ipv4="192.0.2.7"))) == (change,)

@@ -26,6 +26,8 @@ NAME, DOMAIN = "www.dyn.example.org", "dyn.example.org"
 HOSTS = "GET /api/hosts?limit=10000"
 DOMAINS = "GET /api/domains?limit=10000"
 CHANGES = "POST /api/changes"
+ME = "GET /api/users/me"
+ADMIN = {"name": "admin", "admin": True}
 ROW = {
     "fqdn": NAME, "name": "www", "domain": DOMAIN, "owner": "admin", "ipv4": "192.0.2.1", "ipv6": None,
     "wildcard": True, "comment": None, "ttl": 300, "stack": "web", "labels": {"team": "a"}, "available": True,
@@ -66,8 +68,10 @@ def server(script: Scripted, pauses: list[float]) -> RestServer:
 
 
 def test_domains_are_asked_for_unless_every_name_is_a_host(script: Scripted, server: RestServer) -> None:
-    for _ in range(2):
+    for number in range(2):
         script.expect(f"GET /api/hosts?fqdn={NAME}&limit=10000", page(ROW))
+        if number == 0:
+            script.expect(ME, ADMIN)
         assert server.registered([NAME, NAME]).domains == {}
         script.expect(f"GET /api/hosts?fqdn={NAME}&limit=10000", page()).expect(DOMAINS, page({"name": DOMAIN}))
         assert set(server.registered([NAME]).domains) == {DOMAIN}
@@ -83,8 +87,10 @@ def test_hosts_and_domains_become_values(script: Scripted, server: RestServer) -
         "group": None,
         "owner": "admin",
     }
-    for _ in range(2):
+    for number in range(2):
         script.expect(HOSTS, page(ROW)).expect(DOMAINS, page(row | {"hosts": 3}))
+        if number == 0:
+            script.expect(ME, ADMIN)
         registered = server.registered()
         assert registered.hosts == {
             NAME: Host(NAME, DOMAIN, "192.0.2.1", None, True, None, 300, {"team": "a"}, "web", "admin", True,
@@ -95,19 +101,47 @@ def test_hosts_and_domains_become_values(script: Scripted, server: RestServer) -
         assert registered.domains[DOMAIN].facts == {"hosts": 3}
 
 
+def test_what_other_users_own_is_told_apart(script: Scripted, server: RestServer) -> None:
+    others = "x." + DOMAIN
+    script.expect(HOSTS, page(ROW, ROW | {"fqdn": others, "owner": "bob"}))
+    script.expect(DOMAINS, page({"name": DOMAIN, "owner": "bob"}, {"name": "lab.example.org", "owner": "admin"}))
+    script.expect(ME, ADMIN)
+    found = server.registered()
+    assert {name: host.own for name, host in found.hosts.items()} == {NAME: True, others: False}
+    assert {name: domain.own for name, domain in found.domains.items()} == {DOMAIN: False, "lab.example.org": True}
+
+
+def test_nobody_s_hosts_are_taken_for_the_caller_s(script: Scripted, server: RestServer) -> None:
+    script.expect(HOSTS, page(ROW)).expect(DOMAINS, page()).expect(ME, {"unexpected": 1})
+    with pytest.raises(ServerError, match="did not answer a user's name"):
+        server.registered()
+
+
 def test_every_page_is_read(script: Scripted, server: RestServer) -> None:
     script.expect(HOSTS, page(ROW, cursor="a b")).expect(HOSTS + "&cursor=a+b", page(ROW | {"fqdn": "b." + DOMAIN}))
-    script.expect(DOMAINS, page())
+    script.expect(DOMAINS, page()).expect(ME, ADMIN)
     assert sorted(server.registered().hosts) == ["b." + DOMAIN, NAME]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 429])
+def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
+    script: Scripted, server: RestServer, status: int
+) -> None:
+    script.expect(CHANGES, LostAnswer("lost")).expect(CHANGES, {"detail": "no"}, status=status)
+    with pytest.raises(LostAnswer, match="lost; asked again: ") as raised:
+        server.carry_out_many([CREATE], "k")
+    assert raised.value.lost
 
 
 def test_few_names_are_asked_for_by_name(script: Scripted, server: RestServer) -> None:
     script.expect(f"GET /api/hosts?fqdn=a.{DOMAIN}&fqdn={NAME}&limit=10000", page(ROW)).expect(DOMAINS, page())
+    script.expect(ME, ADMIN)
     assert list(server.registered([NAME, "a." + DOMAIN, NAME]).hosts) == [NAME]
 
 
 def test_many_names_are_picked_from_everything(script: Scripted, server: RestServer) -> None:
     script.expect(HOSTS, page(ROW, ROW | {"fqdn": "other." + DOMAIN})).expect(DOMAINS, page())
+    script.expect(ME, ADMIN)
     assert list(server.registered([NAME, *(f"h{n}.{DOMAIN}" for n in range(500))]).hosts) == [NAME]
 
 

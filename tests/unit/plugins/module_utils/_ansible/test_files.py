@@ -71,10 +71,13 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
     kept = tmp_path / "new" / "folder" / "b.example.org"
     assert (kept.read_text(), mode(kept), mode(kept.parent)) == ("s2\n", 0o600, 0o700)
     assert sinks.returned == {}
-    without = Sinks([other], None, None)
-    without.check()
-    without(other, "s3")
-    assert without.returned == {"b.example.org": "s3"}
+    asked = Sinks([other], None, None, returns=True)
+    asked(other, "s3")
+    assert (asked.returned, asked.homeless(), asked.dropped) == ({"b.example.org": "s3"}, [], [])
+    unasked = Sinks([other], None, None)
+    assert unasked.homeless() == ["b.example.org"]
+    unasked(other, "s3")
+    assert (unasked.returned, unasked.dropped) == ({}, ["b.example.org"])
 
 
 @pytest.mark.parametrize(

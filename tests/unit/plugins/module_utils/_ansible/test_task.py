@@ -37,9 +37,10 @@ def test_an_operation_gets_its_options_and_the_mode():
     assert perform(lambda task: {"changed": task.check, **task.params}, {"a": 1}, True) == {"changed": True, "a": 1}
 
 
-def test_a_service_must_be_named():
+def test_a_service_must_be_named(monkeypatch):
+    monkeypatch.delenv("DDNS_SERVER", raising=False)
     params = {"api_url": None, "api_token": "t", "validate_certs": True, "ca_path": None, "timeout": 1}
-    with pytest.raises(SyncError, match=r"^api_url: is missing"):
+    with pytest.raises(SyncError, match=r"^no server is named: use api_url, set DDNS_SERVER, or write it"):
         Task(params).server()
 
 

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
 
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import record, related, updates
@@ -64,14 +63,11 @@ async def with_store(url: str, work: Callable[[Connection], T]) -> T:
 
 
 async def check_schema(url: str) -> None:
-    """Raises AdminError unless the database has the newest schema."""
-    async with opened(url) as store:
-        try:
-            found = await store.read(migrate.revision)
-        except DBAPIError as error:
-            raise StoreDown(str(error.orig)) from None
-    if found != migrate.NEWEST:
-        raise AdminError("the database does not have this version's schema: run `ddnsd db upgrade`")
+    """Raises AdminError unless the database has the newest schema, and StoreDown."""
+    try:
+        await migrate.verify(url)
+    except (migrate.OldSchema, migrate.ForeignSchema) as error:
+        raise AdminError(str(error)) from None
 
 
 # ---- hosts

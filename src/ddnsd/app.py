@@ -16,6 +16,7 @@ from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
+from ddnsd.heartbeat import Heartbeat
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
@@ -39,7 +40,8 @@ from ddnsd.registry.updates import Updates
 from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
-from ddnsd.store.database import open_store
+from ddnsd.store import migrate
+from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.trimming import SECONDS as TRIM_SECONDS
 from ddnsd.store.trimming import Trimmer
@@ -57,6 +59,14 @@ if TYPE_CHECKING:
 USE_SECONDS = 60.0
 """How often it is written when tokens and sessions were last used."""
 
+STUCK_SECONDS = 1800.0
+"""A periodic task has ended long before: every wait in it has an end."""
+
+PAUSE_SECONDS = (0.5, 5.0)
+"""First and last pause before the database is tried again; it doubles in between."""
+
+log = structlog.get_logger()
+
 
 class Service:
     """The parts of one process, wired."""
@@ -64,7 +74,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = open_store(settings.store_url)
-        lookups = Lookups(self.store)
+        self.lookups = lookups = Lookups(self.store)
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
         self.watch = Watch(self.store, self.writer)
         self.tokens = LocalTokens(self.store, lookups)
@@ -109,10 +119,51 @@ class Service:
         )  # fmt: skip
         below = {"/api": _api(context)} | _portal(portal)
         self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._heartbeats: dict[str, Heartbeat] = {}
+        self._waiting: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to write and to watch. Raises StoreDown."""
+    async def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Begin to write and to watch: now, or as soon as the database can be used.
+
+        Until then whoever needs it gets StoreDown with the reason; `tell` hears the reason, and "" at the end of it.
+        Raises ForeignSchema, now or by `wait`.
+        """
+        try:
+            await self._begin()
+        except StoreDown as error:
+            self._hold(str(error), tell)
+            self._waiting = asyncio.create_task(self._begin_later(tell))
+
+    async def wait(self) -> None:
+        """Return once it writes and watches. Raises ForeignSchema."""
+        if self._waiting is not None:
+            await asyncio.shield(self._waiting)
+
+    async def _begin_later(self, tell: Callable[[str], None]) -> None:
+        pause = PAUSE_SECONDS[0]
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_SECONDS[1])
+            try:
+                await self._begin()
+            except StoreDown as error:
+                self._hold(str(error), tell)
+            else:
+                log.info("database found")
+                tell("")
+                return
+
+    def _hold(self, reason: str, tell: Callable[[str], None]) -> None:
+        if reason != self.store.held:
+            log.error("waiting for the database: updates are answered 911", reason=reason)
+            tell(reason)
+        self.store.hold(reason)
+
+    async def _begin(self) -> None:
+        """Raises StoreDown, and may be called again then; ForeignSchema."""
+        await migrate.verify(self.settings.store_url)
+        self.store.release()
         await self.denials.refresh()
         await self.writer.start()
         await self.watch.start()
@@ -125,11 +176,12 @@ class Service:
             (STATUS_SECONDS, self.status.look, "status"),
             (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
         ):
-            self._tasks.append(asyncio.create_task(_repeat(seconds, work, what)))
+            heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)
+            self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
 
     async def stop(self) -> None:
         """End what `start` began."""
-        for task in self._tasks:
+        for task in (*self._tasks.values(), *filter(None, [self._waiting])):
             task.cancel()
         await self.watch.stop()
         await survive(self.writer.stop, "last marks")
@@ -140,17 +192,28 @@ class Service:
             await self._http.close()
         await self.store.close()
 
-    @property
-    def alive(self) -> bool:
-        """Whether everything that `start` began, and that is to run until `stop`, still runs."""
-        return self.writer.alive and self.watch.alive and not any(task.done() for task in self._tasks)
+    def trouble(self) -> str | None:
+        """The part that has ended or hangs, of those that run until `stop`; None while all of them are well."""
+        if not self.lookups.alive:
+            return "lookups"
+        if not self._tasks:
+            return "wait for the database" if self._waiting is None or self._waiting.done() else None
+        if not self.writer.alive:
+            return "writer"
+        if not self.watch.alive:
+            return "watch"
+        parts = self._tasks.items()
+        return next((what for what, task in parts if task.done() or not self._heartbeats[what].alive), None)
 
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
 
 
-async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str) -> None:
+async def _repeat(
+    seconds: float, work: Callable[[], Awaitable[None]], what: str, heartbeat: Heartbeat
+) -> None:  # fmt: skip
     while True:
+        heartbeat.step()
         await asyncio.sleep(seconds)
         await survive(work, what)
 
@@ -203,12 +266,12 @@ def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[
 async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL once it answers.
 
-    Raises StoreDown, OSError.
+    Without its database it answers 911 until it is there. Raises OSError, ForeignSchema.
     """
     service = Service(settings)
     sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
-    await service.start()
+    await service.start(lambda reason: unit.notify(f"STATUS={reason}"))
     gc.collect()
     gc.freeze()  # what is loaded now stays: a full collection would stop every request for tens of milliseconds
 
@@ -217,12 +280,23 @@ async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None]) ->
         unit.notify("READY=1")
 
     server = Server(service.app, started, stopping=lambda: unit.notify("STOPPING=1"))
-    watchdog = asyncio.create_task(unit.keep_alive(lambda: service.alive))
+    watchdog = asyncio.create_task(unit.keep_alive(service.trouble))
+    waiting = asyncio.create_task(service.wait())
+    waiting.add_done_callback(lambda task: _stop_if_failed(server, task))
     try:
         await server.serve(sockets)
     finally:
-        watchdog.cancel()
+        failed = waiting.done()
+        for task in (watchdog, waiting):
+            task.cancel()
         await service.stop()
+    if failed:
+        waiting.result()
+
+
+def _stop_if_failed(server: Server, waiting: "asyncio.Task[None]") -> None:
+    if not waiting.cancelled() and waiting.exception() is not None:
+        server.should_exit = True
 
 
 def set_up_logging(level: str) -> None:

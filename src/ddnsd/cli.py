@@ -32,7 +32,9 @@ from ddnsd.zones.rndc import BindError
 
 T = TypeVar("T")
 
-EXPECTED = (SettingsError, RegistryError, StoreDown, DnsError, BindError, admin.AdminError, OSError)
+EXPECTED = (
+    SettingsError, RegistryError, StoreDown, DnsError, BindError, admin.AdminError, migrate.ForeignSchema, OSError,
+)  # fmt: skip
 
 
 class _Group(click.Group):
@@ -56,7 +58,10 @@ def main() -> None:
 
 @main.command()
 def serve() -> None:
-    """Serve the API, on systemd's sockets where it hands over some; the database must have the newest schema."""
+    """Serve the API, on systemd's sockets where it hands over some.
+
+    While the database cannot be used, or waits for `ddnsd db upgrade`, updates are answered 911.
+    """
     import uvloop  # here: the other commands start twice as fast without a server
 
     from ddnsd import app
@@ -64,7 +69,6 @@ def serve() -> None:
     unit = systemd.unit()
     loaded = settings.load()
     app.set_up_logging(loaded.log_level)
-    asyncio.run(admin.check_schema(loaded.store_url))
     uvloop.run(app.serve(loaded, unit, lambda url: click.echo(f"ready: {url}")))
 
 
@@ -127,9 +131,15 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> None:
-    """Create the schema, or bring it to the newest version."""
-    asyncio.run(migrate.upgrade(settings.load().store_url))
+@click.option(
+    "--wait", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
+    help="How long to try while the database cannot be used; 0: once.",
+)  # fmt: skip
+def upgrade(wait: float) -> None:
+    """Create the schema, or bring it to the newest version; prints a line when there was something to do."""
+    url = settings.load().store_url
+    if asyncio.run(migrate.upgrade_when_there(url, wait, lambda text: click.echo(text, err=True))):
+        click.echo(f"The database has the schema {migrate.NEWEST} now.")
 
 
 @main.command()

@@ -45,14 +45,19 @@ class Unit:
         except OSError as error:
             log.warning("systemd not told", state=state, reason=str(error))
 
-    async def keep_alive(self, alive: Callable[[], bool]) -> None:
-        """Tell the watchdog for as long as `alive()`, from the event loop, so that a loop that hangs is silent too."""
+    async def keep_alive(self, trouble: Callable[[], str | None]) -> None:
+        """Tell the watchdog until cancelled, except while `trouble()` names a part that has ended or hangs.
+
+        It runs in the event loop, so that a loop that hangs is silent too.
+        """
         if self.watchdog_seconds is None:
             return
-        while alive():
-            self.notify("WATCHDOG=1")
-            await asyncio.sleep(self.watchdog_seconds / 2)
-        log.error("a part of the service has ended: the watchdog is told no more")
+        while True:
+            if part := trouble():
+                log.error("a part of the service has ended or hangs: the watchdog is not told", part=part)
+            else:
+                self.notify("WATCHDOG=1")
+            await asyncio.sleep(self.watchdog_seconds / 4)
 
 
 def unit(environ: MutableMapping[str, str] = os.environ) -> Unit:

@@ -273,7 +273,30 @@ def test_a_folder_has_one_dev(service: Service) -> None:
     assert "another ddnsd dev runs" in failing(service, "dev")
 
 
-def test_serve_wants_the_schema(tmp_path: Path) -> None:
-    other = Service(tmp_path / "fresh", free_port(), 1)
+def test_serve_waits_for_the_schema(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/fresh.db"
+    other = Service(tmp_path / "fresh", free_port(), 1, ("serve",), {"DDNSD_DATABASE_URL": url})
+    other.start()
+    try:
+        ready = other.get("/readyz")
+        assert (ready.status_code, "ddnsd db upgrade" in ready.text) == (503, True)
+        assert other.get("/nic/update", auth=("a.example.org", "x")).text == "911"
+        assert "ddnsd db upgrade" in other.log.read_text()
+        other.cli("db", "upgrade")
+        wait_until(lambda: other.get("/readyz").status_code == 200, what="it serves")
+        assert other.get("/nic/update", auth=("a.example.org", "x")).text == "badauth"
+    finally:
+        other.stop()
+
+
+def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    other = Service(tmp_path / "newer", free_port(), 1)
     other.dir.mkdir()
-    assert "ddnsd db upgrade" in failing(other, "serve")
+    assert "schema" in other.cli("db", "upgrade").stdout
+    assert other.cli("db", "upgrade").stdout == ""
+    with sqlite3.connect(other.dir / "ddnsd.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    for command in (["serve"], ["db", "upgrade"], ["user", "add", "alice"]):
+        text = failing(other, *command)
+        assert "9999" in text
+        assert "install the version of ddnsd that made it" in text

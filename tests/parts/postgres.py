@@ -10,7 +10,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from parts.ports import free_port, listens, wait_until
 
@@ -22,38 +24,96 @@ def programs() -> Path:
     return versions[-1]
 
 
+@dataclass
+class Server:
+    """A PostgreSQL with a folder of its own, which may be stopped and started again on the same port."""
+
+    directory: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        """`postgresql://ddnsd@127.0.0.1:PORT` without a database name."""
+        return f"postgresql://ddnsd@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until it accepts connections."""
+        with (self.directory / "postgres.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [programs() / "postgres", "-D", self.directory / "data", "-p", str(self.port),
+                 "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}",
+                 "-c", "max_connections=300"],
+                stdout=log, stderr=subprocess.STDOUT, **_as_user(),
+            )  # fmt: skip
+        wait_until(lambda: listens(self.port), what="PostgreSQL")
+        wait_until(lambda: _ready(self.port), what="PostgreSQL accepts")
+
+    def stop(self, number: int = signal.SIGQUIT) -> None:
+        """End it, by default at once, whoever is still connected; with SIGKILL its children end by themselves."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        children = _children(self.process.pid)
+        self.process.send_signal(number)
+        self.process.wait(20)
+        wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), what="no child is left")
+
+    def restart(self, number: int = signal.SIGINT) -> None:
+        """Stop and start it; SIGINT is what `pg_ctl restart` and systemd do."""
+        self.stop(number)
+        self.start()
+
+    def psql(self, statement: str, database: str = "postgres") -> str:
+        """Run a statement as the superuser; answers its rows."""
+        command = [programs() / "psql", f"{self.url}/{database}", "-XAtqc", statement]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def terminate_all(self, database: str) -> None:
+        """End every connection to the database, and wait for that."""
+        of_database = f"FROM pg_stat_activity WHERE datname = '{database}'"
+        pids = ",".join(self.psql(f"SELECT pid {of_database}").split())
+        self.psql(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[{pids}]::int[]) pid")
+        gone = f"SELECT count(*) {of_database} AND pid = ANY (ARRAY[{pids}]::int[])"
+        wait_until(lambda: self.psql(gone) == "0", what="connections are ended")
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server with durable settings."""
+    # not in pytest's folder: each run of pytest closes that to other users, such as the one who owns the server
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        directory = Path(folder)
+        if owner := _as_user():
+            shutil.chown(directory, owner["user"], owner["group"])
+        subprocess.run(
+            [programs() / "initdb", "-D", directory / "data", "-U", "ddnsd", "-A", "trust", "-E", "UTF8",
+             "--locale=C", "--no-sync"],
+            check=True, capture_output=True, **_as_user(),
+        )  # fmt: skip
+        server = Server(directory, free_port())
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """A server with durable settings; yields `postgresql://ddnsd@127.0.0.1:PORT` without a database name."""
-    # not in pytest's folder: each run of pytest closes that to other users, such as the one who owns the server
-    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
-        yield from _server(Path(folder))
+    with running() as server:
+        yield server.url
 
 
-def _server(directory: Path) -> Iterator[str]:
-    data, port = directory / "data", free_port()
-    as_user: dict[str, object] = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        owner = pwd.getpwnam("postgres")
-        shutil.chown(directory, owner.pw_uid, owner.pw_gid)
-        as_user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [owner.pw_gid]}
-    subprocess.run(
-        [programs() / "initdb", "-D", data, "-U", "ddnsd", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-        check=True, capture_output=True, **as_user,
-    )  # fmt: skip
-    with (directory / "postgres.log").open("wb") as log:
-        server = subprocess.Popen(
-            [programs() / "postgres", "-D", data, "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={directory}", "-c", "max_connections=300"],
-            stdout=log, stderr=subprocess.STDOUT, **as_user,
-        )  # fmt: skip
-    try:
-        wait_until(lambda: listens(port), what="PostgreSQL")
-        wait_until(lambda: _ready(port), what="PostgreSQL accepts")
-        yield f"postgresql://ddnsd@127.0.0.1:{port}"
-    finally:
-        server.send_signal(signal.SIGQUIT)  # at once, whoever is still connected: what it holds is thrown away
-        server.wait(20)
+def _as_user() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    owner = pwd.getpwnam("postgres")  # PostgreSQL refuses to run as root
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": [owner.pw_gid]}
+
+
+def _children(process: int) -> list[str]:
+    return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
 def _ready(port: int) -> bool:

@@ -81,17 +81,30 @@ async def test_the_watchdog_hears_of_a_service_that_lives(tmp_path: Path) -> Non
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(tmp_path / "notify"))
         told.setblocking(False)
-        lives = [True, True, True]
-        await Unit((), str(tmp_path / "notify"), 0.01).keep_alive(lambda: bool(lives and lives.pop()))
+        steps: list[str | None] = [None, None, "writer", "writer", None]
+        done = asyncio.Event()
+
+        def trouble() -> str | None:
+            if len(steps) == 1:
+                done.set()
+            return steps.pop(0) if steps else "writer"
+
+        task = asyncio.create_task(Unit((), str(tmp_path / "notify"), 0.01).keep_alive(trouble))
+        await done.wait()
+        await asyncio.sleep(0.05)
+        task.cancel()
         assert [told.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
         with pytest.raises(BlockingIOError):
             told.recv(100)
-        await Unit((), str(tmp_path / "notify")).keep_alive(lambda: True)
+        await Unit((), str(tmp_path / "notify")).keep_alive(lambda: None)
         with pytest.raises(BlockingIOError):
             told.recv(100)
 
 
-@pytest.mark.parametrize("part", ["commit", "sweep", "watch"])
+PARTS = {"commit": "writer", "sweep": "writer", "watch": "watch", "contacts": "contacts"}
+
+
+@pytest.mark.parametrize("part", PARTS)
 async def test_a_service_whose_part_has_ended_does_not_live(tmp_path: Path, part: str) -> None:
     settings = Settings(dir=tmp_path)
     await migrate.upgrade(settings.store_url)
@@ -99,10 +112,31 @@ async def test_a_service_whose_part_has_ended_does_not_live(tmp_path: Path, part
     await service.start()
     try:
         await asyncio.sleep(0)
-        assert service.alive
-        tasks = {**service.writer._tasks, "watch": service.watch._tasks[""]}
+        assert service.trouble() is None
+        tasks = {**service._tasks, **service.writer._tasks, "watch": service.watch._tasks[""]}
         tasks[part].cancel()
         await asyncio.wait([tasks[part]])
-        assert not service.alive
+        assert service.trouble() == PARTS[part]
+    finally:
+        await service.stop()
+
+
+async def test_a_service_whose_part_hangs_does_not_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(dir=tmp_path)
+    await migrate.upgrade(settings.store_url)
+    service = Service(settings)
+    await service.start()
+    try:
+        await asyncio.sleep(0)
+        parts = {
+            "writer": service.writer._commits, "watch": service.watch._heartbeat,
+            "lookups": service.lookups.host.heartbeat, "contacts": service._heartbeats["contacts"],
+        }  # fmt: skip
+        for name, heartbeat in parts.items():
+            assert service.trouble() is None
+            heartbeat.step()
+            monkeypatch.setattr(heartbeat, "_seconds", 0.0)
+            assert service.trouble() == name
+            heartbeat.rest()
     finally:
         await service.stop()

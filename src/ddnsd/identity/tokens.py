@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, update
 from ddnsd.identity.caller import Caller, Kind, groups_of
 from ddnsd.identity.secrets import TOKEN_PREFIX, digest
 from ddnsd.store import queries, tables
-from ddnsd.store.database import Store
+from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Token
 
@@ -50,10 +50,15 @@ class LocalTokens:
         )  # fmt: skip
 
     async def record_use(self) -> None:
-        """Write when tokens were last used. Raises StoreDown."""
+        """Write when tokens were last used. Raises StoreDown, and remembers it on."""
         used, self._used = self._used, {}
-        if used:
+        if not used:
+            return
+        try:
             await self._store.transact(lambda c: _record(c, used))
+        except StoreDown:
+            self._used = used | self._used
+            raise
 
 
 def _usable(token: Token, source: str | None) -> bool:

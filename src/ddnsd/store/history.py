@@ -109,6 +109,13 @@ def add(connection: Connection, entries: Sequence[Entry]) -> None:
     for_each(connection, _append, Entry._fields, entries)
 
 
+def has(connection: Connection, entry: Entry) -> bool:
+    """Whether this entry was appended."""
+    same = (history.c[name].is_not_distinct_from(value) for name, value in entry._asdict().items())
+    query = select(history.c.id).where(*same)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def _append(given: Given) -> UpdateBase:
     return insert(history).from_select(list(given), select(*given.values()))
 

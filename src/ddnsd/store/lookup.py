@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import structlog
 from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
+from ddnsd.heartbeat import Heartbeat
 from ddnsd.store import queries, rows, rrsets, tables
 from ddnsd.store.database import StoreDown
 from ddnsd.store.sqlite import SqliteStore
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from ddnsd.store.postgres import PostgresStore
 
 R = TypeVar("R")
+
+STUCK_SECONDS = 20.0
+"""A group read has ended long before: the store gives up after two seconds."""
+
+log = structlog.get_logger()
 
 
 class Lookup(Generic[R]):
@@ -36,6 +43,7 @@ class Lookup(Generic[R]):
     ) -> None:
         self._row = row
         self._store = store
+        self.heartbeat = Heartbeat(STUCK_SECONDS)
         if isinstance(store, SqliteStore):
             one = query.where(column == bindparam("key"))
             self._sql = str(one.compile(dialect=sqlite.dialect()))
@@ -79,20 +87,44 @@ class Lookup(Generic[R]):
         return found
 
     async def _group_read(self) -> None:
-        await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
-        while self._waiting:
-            waiting, self._waiting = self._waiting, defaultdict(list)
-            try:
-                found = await self.many(list(waiting))
-            except StoreDown as error:
-                for future in (f for futures in waiting.values() for f in futures if not f.done()):
-                    future.set_exception(StoreDown(str(error)))
-                continue
-            for key, futures in waiting.items():
-                for future in futures:
-                    if not future.done():
-                        future.set_result(found.get(key, []))
-        self._drain = None
+        try:
+            await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
+            while self._waiting:
+                self.heartbeat.step()
+                await self._answer(*self._take())
+        finally:
+            self.heartbeat.rest()
+            self._drain = None
+            _refuse(self._take()[1], StoreDown("the read was given up"))  # only when it was cancelled
+
+    def _take(self) -> "tuple[list[Any], list[_Waiters[R]]]":
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        return list(waiting), list(waiting.values())
+
+    async def _answer(self, keys: list[Any], waiters: "list[_Waiters[R]]") -> None:
+        """Answer everyone of a group, whatever happens: nobody else would."""
+        try:
+            found = await self.many(keys)
+        except BaseException as error:
+            if not isinstance(error, StoreDown | asyncio.CancelledError):
+                log.exception("unexpected error", keys=len(keys))
+            waiters += self._take()[1]  # who came meanwhile need not wait as long again
+            _refuse(waiters, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for key, futures in zip(keys, waiters, strict=True):
+            for future in futures:
+                if not future.done():
+                    future.set_result(found.get(key, []))
+
+
+_Waiters = list["asyncio.Future[list[R]]"]
+
+
+def _refuse(waiters: "Iterable[_Waiters[R]]", error: BaseException) -> None:
+    for future in (future for futures in waiters for future in futures if not future.done()):
+        future.set_exception(StoreDown(str(error) or type(error).__name__))
 
 
 def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool]:
@@ -115,3 +147,8 @@ class Lookups:
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, tables.key_hosts.c.key_id, rows.Host._make)
         self.token = Lookup(store, queries.TOKEN, tables.tokens.c.hash, rows.Token._make)
         self.session = Lookup(store, queries.SESSION, tables.sessions.c.hash, rows.Session._make)
+
+    @property
+    def alive(self) -> bool:
+        """Whether none of them has callers that wait for ever."""
+        return all(lookup.heartbeat.alive for lookup in vars(self).values())

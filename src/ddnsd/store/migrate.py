@@ -1,50 +1,120 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bringing a database to the newest schema, with Alembic, which is imported only where there is something to do."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
+
+from ddnsd.store.database import BUSY_SECONDS, StoreDown, faults, open_store
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 NEWEST = "0001"
 """The newest revision that this version of the service knows."""
 
+PAUSE_SECONDS = 1.0
+"""Between two tries to reach a database."""
 
-async def upgrade(url: str) -> None:
-    """Create or upgrade the schema; does nothing when it is the newest."""
+
+class OldSchema(StoreDown):
+    """the database does not have this version's schema yet"""
+
+
+class ForeignSchema(Exception):
+    """the database has a schema that this version does not know"""
+
+
+async def verify(url: str) -> None:
+    """Check that the database has the newest schema. Raises StoreDown, OldSchema, ForeignSchema."""
+    store = open_store(url)
+    try:
+        found = await store.read(revision)
+    finally:
+        await store.close()
+    if found == NEWEST:
+        return
+    _check_known(found)
+    has = f"has the schema {found} of an older version" if found else "has no schema"
+    raise OldSchema(f"the database {has}, this version needs {NEWEST}: run `ddnsd db upgrade`")
+
+
+def _check_known(found: str | None) -> None:
+    """Raises ForeignSchema."""
+    known = {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py")}
+    if found is not None and found not in known:
+        raise ForeignSchema(
+            f"the database has the schema {found}, which this version does not know (its own is {NEWEST}): "
+            "install the version of ddnsd that made it, or restore a backup into an empty database"
+        )
+
+
+async def upgrade_when_there(url: str, wait: float, say: Callable[[str], None]) -> bool:
+    """`upgrade`, tried for `wait` seconds while the database cannot be used; `say` gets what is waited for.
+
+    Raises StoreDown, ForeignSchema.
+    """
+    end = time.monotonic() + wait
+    said = ""
+    while True:
+        try:
+            return await upgrade(url)
+        except StoreDown as error:
+            left = end - time.monotonic()
+            if left <= 0:
+                tried = f" (tried for {wait:.0f} s)" if wait else ""
+                raise StoreDown(f"{error}{tried}") from error
+            if str(error) != said:
+                said = str(error)
+                say(f"{said}; waiting for it, {left:.0f} s at most")
+            await asyncio.sleep(min(PAUSE_SECONDS, left))
+
+
+async def upgrade(url: str) -> bool:
+    """Create or upgrade the schema; answers whether there was something to do. Raises StoreDown, ForeignSchema."""
     if url.startswith("sqlite"):
-        _upgrade_file(Path(make_url(url).database or ""))
-    else:
-        await _upgrade_server(url)
+        return _upgrade_file(Path(make_url(url).database or ""))
+    return await _upgrade_server(url)
 
 
-def _upgrade_file(path: Path) -> None:
-    from ddnsd.store.sqlite import engine_of
+def _upgrade_file(path: Path) -> bool:
+    from ddnsd.store.sqlite import engine_of, place_of
 
-    engine = engine_of(path)
-    with engine.begin() as connection:
-        _upgrade(connection)
-    engine.dispose()
+    with faults(place_of(path)):
+        engine = engine_of(path)
+        try:
+            with engine.begin() as connection:
+                return _upgrade(connection)
+        finally:
+            engine.dispose()
 
 
-async def _upgrade_server(url: str) -> None:
+async def _upgrade_server(url: str) -> bool:
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from ddnsd.store.postgres import driver_url
+    from ddnsd.store.postgres import driver_url, place_of
 
-    engine = create_async_engine(driver_url(url))
-    async with engine.begin() as connection:
-        await connection.run_sync(_upgrade)
-    await engine.dispose()
+    engine = create_async_engine(driver_url(url), connect_args={"timeout": BUSY_SECONDS})
+    try:
+        with faults(place_of(url)):
+            async with engine.begin() as connection:
+                return await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":  # several nodes may start at once
+def _upgrade(connection: Connection) -> bool:
+    if connection.dialect.name == "postgresql":  # several nodes may start at once: one upgrades, the others try again
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
-    if revision(connection) == NEWEST:
-        return
+        connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
+    found = revision(connection)
+    if found == NEWEST:
+        return False
+    _check_known(found)
 
     from alembic import command
     from alembic.config import Config
@@ -54,6 +124,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    return True
 
 
 def revision(connection: Connection) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine, make_url
 
-from ddnsd.store.database import BUSY_SECONDS, T, Work, faults
+from ddnsd.store.database import BUSY_SECONDS, Gate, Place, T, Work, ZoneLock, faults
 
 
 def engine_of(path: Path) -> Engine:
@@ -37,7 +37,12 @@ def engine_of(path: Path) -> Engine:
     return engine
 
 
-class SqliteStore:
+def place_of(path: Path) -> Place:
+    """What messages call the file."""
+    return Place(f"SQLite at {path}", "cannot be used")
+
+
+class SqliteStore(Gate):
     """One file; one writing thread, two reading ones, and reads of single rows in the event loop itself.
 
     In WAL mode a reader waits for nobody, and a row by its key takes microseconds, less than a thread's hop.
@@ -45,26 +50,30 @@ class SqliteStore:
 
     def __init__(self, url: str) -> None:
         self.path = Path(make_url(url).database or "")
-        self._engine = engine_of(self.path)
+        self._place = place_of(self.path)
+        with faults(self._place):
+            self._engine = engine_of(self.path)
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(2, "store-reader")
         self._loop_reader: sqlite3.Connection | None = None
         self._locks: dict[int, int] = {}
 
     async def transact(self, work: Work[T]) -> T:
+        self.check_gate()
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
 
     def _transact(self, work: Work[T]) -> T:
-        with faults(), self._engine.begin() as connection:
+        with faults(self._place), self._engine.begin() as connection:
             return work(connection)
 
     execute = transact
 
     async def read(self, work: Work[T]) -> T:
+        self.check_gate()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
-        with faults(), self._engine.connect() as connection:
+        with faults(self._place), self._engine.connect() as connection:
             return work(connection.execution_options(reading=True))
 
     def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
@@ -73,7 +82,8 @@ class SqliteStore:
         The reads of one turn of the loop share a transaction. It begins after their requests have come in, so it sees
         all that was answered before them.
         """
-        with faults():
+        self.check_gate()
+        with faults(self._place):
             if self._loop_reader is None:
                 name = f"file:{self.path}?mode=ro"
                 self._loop_reader = sqlite3.connect(name, uri=True, timeout=0, isolation_level=None)
@@ -87,11 +97,13 @@ class SqliteStore:
             self._loop_reader.rollback()
 
     @asynccontextmanager
-    async def zone_lock(self, domain_id: int) -> AsyncIterator[None]:
+    async def zone_lock(self, domain_id: int) -> AsyncIterator[ZoneLock]:
         descriptor = self._locks.get(domain_id)
         if descriptor is None:
             name = f"{self.path}-zone{domain_id}.lock"
-            descriptor = self._locks[domain_id] = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            with faults(self._place):
+                descriptor = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._locks[domain_id] = descriptor
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -99,7 +111,7 @@ class SqliteStore:
             except BlockingIOError:
                 await asyncio.sleep(0.005)
         try:
-            yield
+            yield _FileLock()
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
@@ -107,7 +119,7 @@ class SqliteStore:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._tidy)
 
     def _tidy(self) -> None:
-        with faults(), closing(self._engine.raw_connection()) as connection:
+        with faults(self._place), closing(self._engine.raw_connection()) as connection:
             for pragma in ("optimize", "wal_checkpoint(TRUNCATE)"):
                 connection.cursor().execute(f"PRAGMA {pragma}").fetchall()
 
@@ -120,3 +132,10 @@ class SqliteStore:
             self._loop_reader = None
         for descriptor in self._locks.values():
             os.close(descriptor)
+
+
+class _FileLock:
+    """The kernel keeps a file's lock for as long as the process lives."""
+
+    def check(self) -> None:
+        """It is held."""

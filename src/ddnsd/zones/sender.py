@@ -14,8 +14,9 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
+from ddnsd.heartbeat import Heartbeat
 from ddnsd.store import departures, queries, rrsets
-from ddnsd.store.database import Store, StoreDown
+from ddnsd.store.database import Store, StoreDown, ZoneLock
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host, Removal
 from ddnsd.store.waiting import Settled
@@ -41,6 +42,9 @@ RETRY_SECONDS = (0.1, 5.0)
 
 REFUSED_SECONDS = 30.0
 """How long a host that the name server refuses, and it alone, is left alone."""
+
+STUCK_SECONDS = 300.0
+"""A round, or the message of one, has ended long before: every wait in it has an end."""
 
 NS_SECONDS = 60.0
 
@@ -81,6 +85,8 @@ class ZoneSender:
         self._settling: asyncio.TimerHandle | None = None
         self._unknown_claims: set[int] = set()
         self._refused: dict[int, float] = {}
+        self._lock: ZoneLock | None = None
+        self.heartbeat = Heartbeat(STUCK_SECONDS)
         self.acknowledged = 0
         """How many messages were acknowledged."""
         self.problem: str | None = None
@@ -185,6 +191,7 @@ class ZoneSender:
         """Send until cancelled."""
         pause = RETRY_SECONDS[0]
         while True:
+            self.heartbeat.rest()
             await self._wake.wait()
             self._wake.clear()
             self._urgent.clear()
@@ -211,7 +218,7 @@ class ZoneSender:
                 await self._urgent.wait()
 
     def _fail(self, error: Exception) -> None:
-        """Who waits for a refusal waits no longer; for a silent name server they wait until their own deadline."""
+        """Refuse everyone who waits. While name server or database are away they wait until their own deadline."""
         if self.problem != str(error):
             log.warning("zone behind", zone=self.domain.name, primary=str(self.primary.endpoint), reason=str(error))
         self.problem = str(error)
@@ -219,13 +226,14 @@ class ZoneSender:
             self._settling.cancel()
             self._settling = None
         MESSAGES.labels(type(error).__name__).inc()
-        if not isinstance(error, errors.Unreachable):
+        if not isinstance(error, errors.Unreachable | StoreDown):
             end([*self._queue.give_up(), *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
 
     async def _round(self) -> None:
         batch = self._queue.take(MESSAGE_HOSTS)
+        self.heartbeat.step()
         try:
-            async with self._store.zone_lock(self.domain.id):
+            async with self._store.zone_lock(self.domain.id) as self._lock:
                 if self._leaving:
                     await self._leaving.remove(self._remove_names)
                 if batch:
@@ -307,8 +315,12 @@ class ZoneSender:
 
     async def _exchange(self, update: Update) -> None:
         signed = update.to_wire(self._key)
+        assert self._lock is not None
+        self._lock.check()
+        self.heartbeat.step()
         with SECONDS.time():
             signed.read(await self.primary.exchange(signed.wire, self._deadline))
+        self._lock.check()  # what was sent without it is sent again: another process may have sent a newer row
         self.acknowledged += 1
         MESSAGES.labels("acknowledged").inc()
 

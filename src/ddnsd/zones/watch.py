@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import Counter, Gauge
 
+from ddnsd.heartbeat import Heartbeat
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.zones import errors, reconcile
 from ddnsd.zones.sender import ZoneSender
@@ -20,6 +21,9 @@ from ddnsd.zones.writer import Writer, survive
 
 PERIOD_SECONDS = 1.5
 RECONCILE_SECONDS = 3600.0
+
+STUCK_SECONDS = 300.0
+"""Each zone has been asked long before: every question has a deadline."""
 
 log = structlog.get_logger()
 
@@ -45,6 +49,7 @@ class Watch:
         self._store, self._writer = store, writer
         self.health: dict[str, Health] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._heartbeat = Heartbeat(STUCK_SECONDS)
 
     async def start(self) -> None:
         """Begin to watch."""
@@ -59,10 +64,11 @@ class Watch:
     @property
     def alive(self) -> bool:
         """Whether the zones are still looked at."""
-        return not self._tasks[""].done()
+        return "" in self._tasks and not self._tasks[""].done() and self._heartbeat.alive
 
     async def _run(self) -> None:
         while True:
+            self._heartbeat.step()
             senders = list(self._writer.senders.values())
             await asyncio.gather(*map(self._look, senders))
             for gone in self.health.keys() - {s.domain.name for s in senders}:

@@ -17,11 +17,12 @@ import structlog
 from prometheus_client import Histogram
 from sqlalchemy import Connection
 
-from ddnsd.store import queries
-from ddnsd.store.database import Store, StoreDown
+from ddnsd.heartbeat import Heartbeat
+from ddnsd.store import history, queries
+from ddnsd.store.database import OutcomeUnknown, Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
-from ddnsd.store.waiting import ASKED_FOR, Settled, mark_settled
+from ddnsd.store.waiting import ASKED_FOR, Settled, lock, mark_settled
 from ddnsd.store.wishes import Wish, is_single, write_wishes
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
@@ -42,6 +43,9 @@ GRACE_MICROSECONDS = 3_000_000
 
 PATIENCE = 4
 """Deadlines that a bulk call waits at most while the name server acknowledges message after message."""
+
+STUCK_SECONDS = 300.0
+"""A batch, or a sweep, has ended long before: every wait in it has an end."""
 
 NAMES = 128
 """Names that one message asks for."""
@@ -77,12 +81,13 @@ class Writer:
         self._fault_waiters: list[asyncio.Future[None]] = []
         self._settled: dict[int, int] = {}
         self._wake = asyncio.Event()
+        self._commits, self._sweeps = Heartbeat(STUCK_SECONDS), Heartbeat(STUCK_SECONDS)
 
     async def start(self) -> None:
-        """Begin to write, and take up what a former process left. Raises StoreDown."""
+        """Begin to write, and take up what a former process left. Raises StoreDown; then it may be called again."""
         await self.refresh()
-        self._tasks["commit"] = asyncio.create_task(self._commit_forever())
         await self._sweep(queries.now())
+        self._tasks["commit"] = asyncio.create_task(self._commit_forever())
         self._tasks["sweep"] = asyncio.create_task(self._sweep_forever())
 
     async def stop(self) -> None:
@@ -98,8 +103,10 @@ class Writer:
 
     @property
     def alive(self) -> bool:
-        """Whether none of the tasks has ended."""
-        return not any(task.done() for task in self._tasks.values())
+        """Whether none of the tasks has ended or hangs."""
+        if any(task.done() for task in self._tasks.values()):
+            return False
+        return all(h.alive for h in (self._commits, self._sweeps, *(s.heartbeat for s in self.senders.values())))
 
     # ---- what callers ask for
 
@@ -233,9 +240,11 @@ class Writer:
 
     async def _commit_forever(self) -> None:
         while True:
+            self._commits.rest()
             await self._wake.wait()
             self._wake.clear()
             while self._queue or self._faults or self._settled:
+                self._commits.step()
                 if not (self._queue or self._faults):
                     await self._pause()
                 await self._commit()
@@ -252,9 +261,7 @@ class Writer:
         settled = [Settled(*item) for item in self._settled.items()]
         try:
             with COMMIT_SECONDS.time():
-                single = not faults and is_single([wish for _, wish, _ in batch])
-                write = self._store.execute if single else self._store.transact
-                await write(lambda c: _write(c, batch, settled, faults))
+                await self._write(batch, settled, faults)
         except Exception as error:
             if isinstance(error, StoreDown):
                 log.error("store down", reason=str(error))
@@ -277,6 +284,19 @@ class Writer:
                 self.senders[domain_id].publish(wish.host_id, done)
             else:
                 await self._adopt(domain_id, wish, done)
+
+    async def _write(self, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
+        """Write the batch; once more where the connection was lost and none of it is there. Raises StoreDown."""
+        single = not faults and is_single([wish for _, wish, _ in batch])
+        write = self._store.execute if single else self._store.transact
+        try:
+            await write(lambda c: _write(c, batch, settled, faults))
+        except OutcomeUnknown as error:
+            entry = next((wish.entry for _, wish, _ in batch if wish.entry is not None), None)
+            if entry is None:
+                raise
+            log.warning("batch looked for", changes=len(batch), reason=str(error))
+            await self._store.transact(lambda c: _write_if_absent(c, entry, batch, settled, faults))
 
     async def _adopt(self, domain_id: int, wish: Wish, done: asyncio.Future[None]) -> None:
         """The first change of a domain that another process has added."""
@@ -328,6 +348,7 @@ class Writer:
 
     async def _sweep_forever(self) -> None:
         while True:
+            self._sweeps.step()
             await asyncio.sleep(SWEEP_SECONDS)
             await survive(self._sweep_once, "sweep")
 
@@ -354,6 +375,15 @@ def _too_late(done: asyncio.Future[None]) -> None:
 def _write(connection: Connection, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
     write_wishes(connection, (wish for _, wish, _ in batch), settled)
     queries.count_faults(connection, faults)
+
+
+def _write_if_absent(
+    connection: Connection, entry: history.Entry, batch: list[Entry], settled: list[Settled], faults: list[Fault]
+) -> None:  # fmt: skip
+    """Write a batch unless the one with this entry was kept; if a lost one still runs, this waits for its end."""
+    lock(connection, {wish.host_id for _, wish, _ in batch})
+    if not history.has(connection, entry):
+        _write(connection, batch, settled, faults)
 
 
 async def survive(work: Callable[[], Awaitable[None]], what: str) -> None:

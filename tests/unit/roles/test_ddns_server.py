@@ -200,3 +200,20 @@ def test_the_service_is_told_of_the_secondaries(
     for n, (_, _, _, followed) in enumerate(cases):
         monkeypatch.setenv("DDNSD_CONFIG", f"{tmp_path}/{n}.toml")
         assert [str(endpoint) for endpoint in settings.load().followers] == followed
+
+
+def test_systemd_never_gives_up_the_service_and_a_play_starts_it() -> None:
+    service, socket = ((ROLE / "templates" / f"ddnsd.{kind}.j2").read_text() for kind in ("service", "socket"))
+    head, _, body = service.partition("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in head  # in [Unit]; elsewhere systemd ignores it
+    assert "\nRestart=always\nRestartSec=5\n" in body
+    assert "\nExecStartPre=-" in body  # a database that is away must not stop the start
+    assert "\nTriggerLimitIntervalSec=0\n" in socket.partition("[Socket]")[2]
+    (block,) = (
+        task["block"] for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text()) if task["name"] == "Set up"
+    )
+    names = [task["name"] for task in block]
+    (start,) = (task for task in block if task["name"] == "Start the service where it is down")
+    assert start["ansible.builtin.systemd_service"]["state"] == "started"
+    assert start["loop"] == ["ddnsd.socket", "ddnsd.service"]
+    assert names.index("Bring everything into force") < names.index(start["name"]) < names.index("Health")

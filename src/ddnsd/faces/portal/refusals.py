@@ -21,7 +21,7 @@ from ddnsd.registry.errors import (
     Stale,
     Unconfirmed,
 )
-from ddnsd.store.database import StoreDown
+from ddnsd.store.database import OutcomeUnknown, StoreDown
 from ddnsd.zones.errors import HostGone, NotAcknowledged
 from ddnsd.zones.rndc import BindError
 
@@ -86,6 +86,9 @@ def _words(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
             return 503, nothing, ""
         case NotPublished() | BindError():
             return 503, nothing, _("The name server does not answer as it should. Try again in a minute.")
+        case OutcomeUnknown():
+            text = _("The connection to the database was lost while saving. Look before you try again.")
+            return 503, _("Perhaps it was saved"), text
         case StoreDown():
             return 503, nothing, _("The database cannot be used at the moment. Try again in a minute.")
     return 500, _("Something went wrong"), _("This is our fault, and it has been logged.")

@@ -34,7 +34,7 @@ from ddnsd.registry.errors import (
     Taken,
     Unconfirmed,
 )
-from ddnsd.store.database import StoreDown
+from ddnsd.store.database import OutcomeUnknown, StoreDown
 from ddnsd.zones.errors import HostGone, NotAcknowledged
 from ddnsd.zones.rndc import BindError
 
@@ -46,6 +46,8 @@ NO_ENROLMENT = (
     "A valid enrolment token is needed, which is neither expired nor used with another secret, and of a host that has "
     "got no new secret or token since"
 )
+
+MAYBE_KEPT = "The connection to the database was lost during the commit, so the change may be kept"
 
 TYPES = {
     "urn:ddns:rule": "Refused by a rule of the service",
@@ -119,6 +121,8 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
         case ProviderDown():
             return Problem(503, "Nothing was changed: the identity provider does not answer.", kind="urn:ddns:provider")
+        case OutcomeUnknown():
+            return Problem(503, f"{MAYBE_KEPT}: look before you repeat it.", kind="urn:ddns:store")
         case StoreDown():
             return Problem(503, "Nothing was changed: the database cannot be used.", kind="urn:ddns:store")
     return None

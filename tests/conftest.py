@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from parts import forks
+from parts import programs
 from parts.postgres import create_database, postgres
 
 settings.register_profile("repeatable", derandomize=True)
@@ -56,7 +56,7 @@ def empty_database(postgres_server: str) -> str:
 def new_database(postgres_server: str) -> Callable[[], str]:
     """Makes a PostgreSQL database with the newest schema, as a copy of one: that is quicker. Answers its URL."""
     migrated = create_database(postgres_server, "migrated")
-    forks.run(["ddnsd", "db", "upgrade"], {**os.environ, "DDNSD_DATABASE_URL": migrated}).check_returncode()
+    programs.invoke(["ddnsd", "db", "upgrade"], {**os.environ, "DDNSD_DATABASE_URL": migrated}).check_returncode()
     numbers = count(1)
     return lambda: create_database(postgres_server, f"test{next(numbers)}", "migrated")
 

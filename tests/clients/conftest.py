@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from parts import clients
 from parts.clients import Host, Outcome
-from parts.forks import Loaded
 from parts.ports import wait_until
 from parts.service import Service, dev
 
@@ -95,10 +94,11 @@ def clients_venv() -> Path:
 
 
 @pytest.fixture
-def run_loaded(tmp_path: Path, clients_venv: Path) -> Callable[..., Outcome]:
-    """`run`, for Python's clients: `run_loaded(("noipy.main",), "noipy", …)`, and the modules to have loaded."""
+def run_python_client(tmp_path: Path, clients_venv: Path) -> Callable[..., Outcome]:
+    """`run`, for clients from PyPI: a program of their environment by its name, or a driver by its path."""
 
-    def once(modules: tuple[str, ...], *argv: str | Path, **options: str) -> Outcome:
-        return clients.run_loaded(Loaded(modules, str(clients_venv / "python")), *argv, home=tmp_path, **options)
+    def once(program: str | Path, *argv: str | Path, **options: str) -> Outcome:
+        command = (clients_venv / "python", program) if isinstance(program, Path) else (clients_venv / program,)
+        return clients.run(*command, *argv, home=tmp_path, seconds=60, **options)
 
     return once

@@ -16,7 +16,7 @@ import pytest
 import requests
 import yaml
 from parts.ansible import Ansible
-from parts.clients import HOME_ASSISTANT, Host, Outcome, private_file
+from parts.clients import Host, Outcome, private_file
 from parts.service import Service, dev
 from parts.web import Asked, Said, Web, web
 
@@ -207,7 +207,7 @@ def home_assistant(run: Any, folder: Path, made: Configuration, request: pytest.
         kept(folder, made, part).rename(folder / made.parts[part].place)
     task = {"component": "rest_command", "file": str(folder / "configuration.yaml"), "service": "ddns", "data": {}}
     driver = Path(__file__).parent / "drivers" / "home_assistant.py"
-    done: Outcome = request.getfixturevalue("run_loaded")(HOME_ASSISTANT, driver, stdin=json.dumps(task))
+    done: Outcome = request.getfixturevalue("run_python_client")(driver, stdin=json.dumps(task))
     assert json.loads(done.text)["result"] is True, done.text
     (automation,) = yaml.load(made.parts[0].text, _Loader)["automation ddns"]
     assert automation["action"] == [{"service": "rest_command.ddns"}]

@@ -11,7 +11,7 @@ Dyndnsc = Callable[..., Outcome]
 
 
 @pytest.fixture
-def dyndnsc(tmp_path: Path, run_loaded: Callable[..., Outcome], host: Host) -> Dyndnsc:
+def dyndnsc(tmp_path: Path, run_python_client: Callable[..., Outcome], host: Host) -> Dyndnsc:
     """Runs dyndnsc once with the updater `dyndns2`, or with `duckdns`."""
 
     def once(address: str, updater: str = "dyndns2", secret: str = host.secret) -> Outcome:
@@ -28,7 +28,7 @@ def dyndnsc(tmp_path: Path, run_loaded: Callable[..., Outcome], host: Host) -> D
             options |= {"updater-userid": host.fqdn, "updater-password": secret}
         lines = ["[dyndnsc]", "configs = ours", "[ours]", *(f"{name} = {value}" for name, value in options.items())]
         conf = private_file(tmp_path / "dyndnsc.ini", "\n".join(lines) + "\n")
-        return run_loaded(("dyndnsc.cli",), "dyndnsc", "-vvv", "-c", conf)
+        return run_python_client("dyndnsc", "-vvv", "-c", conf)
 
     return once
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts.clients import DENIED, HOME_ASSISTANT, Host, Outcome, becomes, hung_name_server
+from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server
 
 DRIVER = Path(__file__).parent / "drivers" / "home_assistant.py"
 
@@ -15,13 +15,13 @@ HomeAssistant = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def home_assistant(run_loaded: Callable[..., Outcome], host: Host) -> HomeAssistant:
+def home_assistant(run_python_client: Callable[..., Outcome], host: Host) -> HomeAssistant:
     """Sets one integration up: `home_assistant("no_ip", "/nic/update", domain=…)`; `{"result", "log", "error"?}`."""
 
     def set_up(component: str, path: str | None, call: dict[str, Any] | None = None, **config: str) -> dict[str, Any]:
         address = {"url": f"http://{host.server}{path}"} if path else {}
         task = {"component": component, "config": config} | address | (call or {})
-        done = run_loaded(HOME_ASSISTANT, DRIVER, stdin=json.dumps(task))
+        done = run_python_client(DRIVER, stdin=json.dumps(task))
         assert done.code == 0, done.text
         answer: dict[str, Any] = json.loads(done.text)
         return answer

@@ -25,12 +25,12 @@ def token(service: Service, secrets: list[str]) -> str:
 
 
 @pytest.fixture
-def manager(run_loaded: Callable[..., Outcome], service: Service, token: str) -> Manager:
+def manager(run_python_client: Callable[..., Outcome], service: Service, token: str) -> Manager:
     """Runs calls one after the other: `manager(("add", name, domain, ip), …)`; `{"result", "log"}` of each."""
 
     def called(*calls: tuple[str, ...], token: str | None = token) -> list[dict[str, Any]]:
         task = {"url": service.url, "calls": calls} | ({"token": token} if token else {})
-        done = run_loaded(("IM.auth", "IM.connectors.EGI"), DRIVER, stdin=json.dumps(task))
+        done = run_python_client(DRIVER, stdin=json.dumps(task))
         assert done.code == 0, done.text
         return [json.loads(line) for line in done.text.splitlines()]
 

@@ -12,14 +12,14 @@ Noipy = Callable[..., Outcome]
 
 
 @pytest.fixture
-def noipy(tmp_path: Path, run_loaded: Callable[..., Outcome], host: Host) -> Noipy:
+def noipy(tmp_path: Path, run_python_client: Callable[..., Outcome], host: Host) -> Noipy:
     """Runs noipy once, with credentials that it has stored before."""
 
     def once(address: str, name: str = host.fqdn, secret: str = host.secret, path: str = "/nic/update") -> Outcome:
         stored = base64.b64encode(f"{host.fqdn}:{secret}".encode()).decode()
         private_file(tmp_path / ".noipy" / "generic", stored)
         update = ("--url", f"http://{host.server}{path}", "-n", name, address)
-        return run_loaded(("noipy.main",), "noipy", "-c", tmp_path, *update)
+        return run_python_client("noipy", "-c", tmp_path, *update)
 
     return once
 

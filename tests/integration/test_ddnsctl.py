@@ -23,7 +23,7 @@ import dns.message
 import dns.rrset
 import pytest
 import requests
-from parts import forks
+from parts import programs
 from parts.egi import egi
 from parts.faults import hung
 from parts.ports import wait_until
@@ -55,7 +55,7 @@ class Tool:
 
     def run(self, *arguments: str, code: int = 0, given: str = "", **env: str) -> str:
         """Run, judge the exit code, and answer what was printed on both streams."""
-        result = forks.run(["ddnsctl", *arguments], self.env | env, given, self.folder)
+        result = programs.invoke(["ddnsctl", *arguments], self.env | env, given, self.folder)
         text = result.stdout + result.stderr
         self.said += text
         assert result.returncode == code, text

@@ -65,7 +65,7 @@ def ask(listener: socket.socket, path: str, **headers: str) -> str:
 
 def test_it_serves_the_socket_that_it_is_handed(service: Service, tcp: socket.socket) -> None:
     port = tcp.getsockname()[1]
-    with unit(service, tcp, installed=True) as running:
+    with unit(service, tcp) as running:
         assert f"ready: http://127.0.0.1:{port}\n" in running.log
         assert ask(tcp, "/healthz") == "ok"
         running.restart()

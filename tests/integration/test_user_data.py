@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from parts import forks
+from parts import programs
 from parts.api import Api
 from parts.dyndns import GIVEN, Host, register
 from parts.egi import egi
@@ -107,7 +107,7 @@ def machine(service: Service, host: Host, tmp_path: Path) -> Machine:
 def user_data(folder: Path, host: Host, *arguments: str, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DDNS")}
     given = inherited | {"DDNS_SERVER": host.service.url, "DDNS_TOKEN": host.token} | env
-    result = forks.run(["ddnsctl", "user-data", host.fqdn, *arguments], given, cwd=folder)
+    result = programs.invoke(["ddnsctl", "user-data", host.fqdn, *arguments], given, cwd=folder)
     assert result.returncode == code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     return result

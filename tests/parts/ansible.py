@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from parts import forks
+from parts import programs
 
 REPOSITORY = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -46,7 +46,6 @@ def surroundings() -> dict[str, str]:
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
         "ANSIBLE_STDOUT_CALLBACK": "lines",
         "ANSIBLE_LOCALHOST_WARNING": "false",
-        "PYTHONPATH": str(Path(__file__).parent / "modules"),
     }
 
 
@@ -72,9 +71,7 @@ class Ansible:
 
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of Ansible's programs in the folder."""
-        settings = {name: value for name, value in self.env.items() if name.startswith("ANSIBLE_")}
-        loaded = forks.ansible(surroundings()) if settings.items() <= surroundings().items() else forks.OURS
-        done = forks.run([program, *arguments], self.env, cwd=self.folder, timeout=240, loaded=loaded)
+        done = programs.run([program, *arguments], self.env, cwd=self.folder, timeout=240)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 

@@ -3,22 +3,17 @@
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from parts import forks
 from parts.faults import hung
 from parts.ports import wait_until
 from parts.service import Service
 
 DENIED = "198.18.0.1"
 """Stands on the shared service's deny list: pointing a host to it blocks the host."""
-INTEGRATIONS = ("duckdns", "freedns", "no_ip", "rest_command")
-HOME_ASSISTANT = ("homeassistant.util.yaml", *(f"homeassistant.components.{name}" for name in INTEGRATIONS))
-"""What its driver loads."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +61,6 @@ def run(*argv: str | Path, home: Path, stdin: str = "", seconds: float = 20, **e
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     return Outcome(done.returncode, done.stdout)
-
-
-def run_loaded(
-    loaded: forks.Loaded, *argv: str | Path, home: Path, stdin: str = "", seconds: float = 20
-) -> Outcome:  # fmt: skip
-    """`run`, for a program in Python: in a process that has loaded what it needs."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
-        given.write(stdin.encode())
-        given.seek(0)
-        process = forks.start(
-            [str(a) for a in argv], _environment(home), output, stdin=given, cwd=home, loaded=loaded
-        )  # fmt: skip
-        try:
-            code = process.wait(seconds)
-        finally:
-            process.kill()
-        output.seek(0)
-        return Outcome(code, output.read().decode())
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import dns.update
 import requests
 
 from ddnsd.zones.tsig import TsigKey
-from parts import forks
+from parts import programs
 from parts.ports import free_port, wait_until
 
 DOMAIN = "dyn.example.org"
@@ -43,7 +43,7 @@ class Service:
     command: tuple[str, ...] = ("dev",)
     settings: dict[str, str] = field(default_factory=dict)
     domain: str = DOMAIN
-    process: forks.Process | None = None
+    process: subprocess.Popen[bytes] | None = None
     _http: requests.Session | None = field(default=None, init=False, repr=False, compare=False)
     _asked: float = field(default=0, init=False, repr=False, compare=False)
 
@@ -78,7 +78,7 @@ class Service:
             migrated_file(self.dir)
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self.process = forks.start(["ddnsd", *self.command], self.env, log)
+            self.process = programs.start(["ddnsd", *self.command], self.env, log)
 
         def ready() -> bool:
             assert self.process is not None
@@ -86,7 +86,7 @@ class Service:
             assert self.process.poll() is None, text
             return any(line.startswith("ready: ") for line in text.splitlines())
 
-        wait_until(ready, what="ready line")
+        wait_until(ready, 60, "ready line")
 
     def kill(self) -> None:
         """`kill -9`, as a crash would."""
@@ -108,7 +108,8 @@ class Service:
 
     def cli(self, *args: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run another `ddnsd` command with the same settings."""
-        done = forks.run(["ddnsd", *args], self.env, stdin)
+        run = programs.run if args[0] in ("dev", "serve") else programs.invoke
+        done = run(["ddnsd", *args], self.env, stdin)
         if check:
             done.check_returncode()
         return done
@@ -209,8 +210,8 @@ def dev(directory: Path, **settings: str) -> Iterator[Service]:
     service = Service(
         directory, free_port(), free_port(), settings={f"DDNSD_{k.upper()}": v for k, v in settings.items()}
     )
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         service.stop()

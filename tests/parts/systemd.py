@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from parts import forks
 from parts.service import Service
 
 # the socket is descriptor 3, and LISTEN_PID is the number of the process that takes it
@@ -30,22 +29,21 @@ class Unit:
     listener: socket.socket
     told: socket.socket
     settings: dict[str, str] = field(default_factory=dict)
-    installed: bool = False
-    """Whether the installed program is started, as systemd does it; otherwise a fork of one."""
-    process: subprocess.Popen[bytes] | forks.Process | None = None
+    process: subprocess.Popen[bytes] | None = None
     states: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         """Start a process, and wait until it says that it is ready."""
         env = self.beside.env | self.settings
         with (self.beside.dir / "unit.log").open("ab") as log:
-            if self.installed:
-                self.process = subprocess.Popen(
-                    [sys.executable, "-c", LAUNCHER, str(self.listener.fileno())], env=env,
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, pass_fds=[self.listener.fileno()],
-                )  # fmt: skip
-            else:
-                self.process = forks.start(["ddnsd", "serve"], env, log, listener=self.listener)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", LAUNCHER, str(self.listener.fileno())],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[self.listener.fileno()],
+            )
         self.hear("READY=1")
 
     def hear(self, state: str, seconds: float = 20.0) -> None:
@@ -77,12 +75,12 @@ class Unit:
 
 
 @contextmanager
-def unit(beside: Service, listener: socket.socket, *, installed: bool = False, **environment: str) -> Iterator[Unit]:
+def unit(beside: Service, listener: socket.socket, **environment: str) -> Iterator[Unit]:
     """A started unit; it is told of by a socket in the abstract namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind("")  # the kernel chooses an abstract name
         address = told.getsockname().decode()
-        running = Unit(beside, listener, told, {"NOTIFY_SOCKET": "@" + address[1:], **environment}, installed)
+        running = Unit(beside, listener, told, {"NOTIFY_SOCKET": "@" + address[1:], **environment})
         try:
             running.start()
             yield running

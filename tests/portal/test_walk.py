@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts import chromium, forks
+from parts import chromium, programs
 from parts.portal import entered
 from parts.ports import free_port, wait_until
 from parts.provider import Provider
@@ -153,7 +153,7 @@ def a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     declaration.write_text(
         f"version: 1\nserver: {site.url}\nstack: ada\nhosts:\n  declared.ada.example.org: {{ipv4: 192.0.2.9}}\n"
     )
-    run = forks.run(["ddnsctl", "apply", str(declaration), "--yes"], site.env | {"DDNS_TOKEN": token})
+    run = programs.run(["ddnsctl", "apply", str(declaration), "--yes"], site.env | {"DDNS_TOKEN": token})
     assert run.returncode == 0, run.stdout + run.stderr
     page.goto("/?stack=ada")
     expect(page.get_by_role("link", name="declared.ada.example.org")).to_be_visible()

@@ -9,8 +9,6 @@ from .machine import Machine
 from .network import HOST
 from .registry import sockets
 
-INTERPRETER = "usr/local/lib/ansible/python"
-"""Where a machine has what runs Ansible's modules."""
 ALL = """\
 Host {names}
   User root
@@ -70,7 +68,7 @@ def _inventory(folder: Path, machines: list[Machine]) -> dict[str, object]:
         "all": {
             "hosts": hosts,
             "vars": {
-                "ansible_python_interpreter": f"/{INTERPRETER}",
+                "ansible_python_interpreter": "/usr/bin/python3",
                 "ansible_ssh_args": f"-F {folder}/ssh_config",
                 "controller_ipv4": ipv4,
                 "controller_ipv6": ipv6,

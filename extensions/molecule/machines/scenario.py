@@ -92,7 +92,6 @@ class Scenario:
         files = {
             "etc/hosts": f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{known}",
             "root/.ssh/authorized_keys": access.make_key(self.folder),
-            access.INTERPRETER: f"#!/usr/bin/python3\n{Path(__file__).with_name('interpreter.py').read_text()}",
         }
         network = machines[0].network
         network.make()

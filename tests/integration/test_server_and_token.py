@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from parts import forks
+from parts import programs
 from parts.ansible import Ansible
 
 from ddnsctl.sync import journal
@@ -92,7 +92,7 @@ def ddnsctl(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
     """Exit code, and what was printed."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DDNS")}
     path = f"{BIN}:{os.environ['PATH']}"
-    result = forks.run(["ddnsctl", *arguments], inherited | {"PATH": path} | env, "", folder)
+    result = programs.invoke(["ddnsctl", *arguments], inherited | {"PATH": path} | env, "", folder)
     return result.returncode, result.stdout + result.stderr
 
 

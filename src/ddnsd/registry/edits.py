@@ -28,11 +28,15 @@ from ddnsd.zones.writer import Writer
 UNMANAGED = "the name stands in the zone and is not ours"
 
 RESTORED = (
-    "fqdn", "name", "domain_id", "owner_id", "ipv4", "ipv6", "prefix", "interface_id", "inferred", "wildcard",
-    "comment", "ttl", "stack", "labels", "available", "abuse", "abuse_blocked", "updated_ipv4", "tls_ipv4",
-    "updated_ipv6", "tls_ipv6",
+    "fqdn", "name", "domain_id", "owner_id", "wildcard", "comment", "ttl", "stack", "labels", "available", "abuse",
+    "abuse_blocked",
 )  # fmt: skip
-"""Columns that an edit changes."""
+"""Columns that an edit changes, each for itself."""
+
+ADDRESSES = (
+    "ipv4", "ipv6", "prefix", "interface_id", "inferred", "updated_ipv4", "tls_ipv4", "updated_ipv6", "tls_ipv6",
+)  # fmt: skip
+"""Columns that an edit changes together with an update."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,8 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     if current is None or current.id != old.id or queries.taken(connection, old.fqdn):
         return False
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
+    if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
+        values |= {name: getattr(old, name) for name in ADDRESSES}
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
     write_wishes(connection, [Wish(old.id, values)], [])
     edits.rename_related(connection, old.id, current.fqdn, old.fqdn)

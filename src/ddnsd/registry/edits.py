@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.registry import fields, record
-from ddnsd.registry.errors import Blocked, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
+from ddnsd.registry import fields, names, record
+from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
 from ddnsd.store import edits, queries, rrsets
@@ -22,7 +22,7 @@ from ddnsd.store.history import SERVICE, Author
 from ddnsd.store.rows import Domain, Host, Related, RRset
 from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.records import records
+from ddnsd.zones.records import owned_names, records
 from ddnsd.zones.writer import Writer
 
 UNMANAGED = "the name stands in the zone and is not ours"
@@ -139,10 +139,20 @@ def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[s
     before = {n.fqdn for n in records(host, related)}
     fqdn, domain = edit.rename or (host.fqdn, None)
     after = host._replace(fqdn=fqdn, wildcard=edit.values.get("wildcard", host.wildcard))
-    names = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
+    check_owned(connection, host, after)
+    new = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
     if edit.rename is not None:
-        names |= {one.name(fqdn) for one in _rrsets(connection, host)}
-    return domain.id if domain else host.domain_id, sorted(names - edits.leaving(connection, sorted(names)))
+        new |= {one.name(fqdn) for one in _rrsets(connection, host)}
+    return domain.id if domain else host.domain_id, sorted(new - edits.leaving(connection, sorted(new)))
+
+
+def check_owned(connection: Connection, before: Host, after: Host) -> None:
+    """Whether names can be so long as those that the change would give the host. Raises Invalid."""
+    if after.fqdn == before.fqdn and (before.wildcard or not after.wildcard):
+        return
+    below = [moved(name, before.fqdn, after.fqdn) for name in _related(connection, before)]
+    if problem := names.owned_problem(after.fqdn, owned_names(after, below, _rrsets(connection, before))):
+        raise Invalid(**{"wildcard" if after.fqdn == before.fqdn else "name": problem})
 
 
 def _related(connection: Connection, host: Host) -> list[Related]:
@@ -170,6 +180,7 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
         values |= _place(connection, current, *edit.rename)
     if not values:
         return _Done(current, current, follow=False)
+    check_owned(connection, current, current._replace(**{n: values[n] for n in ("fqdn", "wildcard") if n in values}))
     follow = bool(fields.SHOWN_BY_DNS & values.keys())
     if follow:
         write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
@@ -187,8 +198,8 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
 def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
     """The columns of the new name. Raises Invalid, Taken."""
     check_family(connection, domain, fqdn, host.owner_id)
-    names = [fqdn, *(moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
-    if any(queries.taken(connection, name) for name in names):
+    new = [fqdn, *(moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
+    if any(queries.taken(connection, name) for name in new):
         raise Taken(name=TAKEN)
     claimed = queries.reclaim(connection, fqdn)
     name = fqdn.removesuffix("." + domain.name)
@@ -236,7 +247,7 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
     current = edits.locked_host(connection, new.fqdn)
-    if current is None or current.id != old.id or queries.taken(connection, old.fqdn):
+    if current is None or current.id != old.id or not _may_return(connection, current, old):
         return False
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
     if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
@@ -248,4 +259,14 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     record.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
+    return True
+
+
+def _may_return(connection: Connection, host: Host, old: Host) -> bool:
+    if queries.taken(connection, old.fqdn):
+        return False
+    try:
+        check_owned(connection, host, host._replace(fqdn=old.fqdn))
+    except Invalid:
+        return False
     return True

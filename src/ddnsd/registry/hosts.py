@@ -94,6 +94,8 @@ class Hosts:
         if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
             raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
         await self.check_name(domain, new.fqdn)
+        if problem := names.owned_problem(new.fqdn, [f"*.{new.fqdn}"] if new.wildcard else ()):
+            raise Invalid(name=problem)
         try:
             self._policy.check(new.wanted, domain_takes_private=domain.private_addresses)
         except DeniedAddress:

@@ -17,7 +17,7 @@ from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
 from ddnsd.store.bulk import Event
 from ddnsd.store.rows import Domain, Host, Related, RRset
-from ddnsd.zones.records import records
+from ddnsd.zones.records import owned_names
 
 NO_DOMAIN = "The name lies in no domain that you may use."
 SILENT = "the name server does not answer"
@@ -191,6 +191,7 @@ class Judge:
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
         host = blank._replace(**fields.columns(blank, change.values, tls=self._tls))
         row = Row(None, host)
+        self._check_owned(row, host, "name")
         self.rows.append(row)
         self._at[host.fqdn] = row
         self._event(host, "host.register", host.fqdn)
@@ -209,6 +210,8 @@ class Judge:
         if rename and domain:
             after = _in_domain(after, rename, domain)._replace(conflict=None)
             values |= {"fqdn": rename}
+        if "fqdn" in values or values.get("wildcard"):
+            self._check_owned(row, after, "name" if "fqdn" in values else "wildcard")
         result.row = row
         if not values:
             result.status = Status.UNCHANGED
@@ -300,11 +303,15 @@ class Judge:
             self._freed |= before - now
         self._freed -= now
 
+    def _check_owned(self, row: Row, host: Host, field: str) -> None:
+        """Whether names can be so long as those of the host. Raises Invalid, naming the field."""
+        if problem := names.owned_problem(host.fqdn, self._names(row, host)):
+            raise Invalid(**{field: problem})
+
     def _names(self, row: Row, host: Host) -> set[str]:
         related = self.known.related.get(host.id, ())
         started = row.before.fqdn if row.before else host.fqdn
-        below = {one.name(host.fqdn) for one in self.known.rrsets.get(host.id, ())}
-        return below | {n.fqdn for n in records(host, [moved(r, started, host.fqdn) for r in related])}
+        return owned_names(host, [moved(r, started, host.fqdn) for r in related], self.known.rrsets.get(host.id, ()))
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))

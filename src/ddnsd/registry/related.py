@@ -97,7 +97,7 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
     wrong: dict[str, str] = {}
     if "." in folded:
         wrong["label"] = f"{label!r} is more than a label."
-    elif problem := names.problem(folded) or names.problem(fqdn):
+    elif problem := names.problem(folded) or names.owned_problem(host.fqdn, [fqdn]):
         wrong["label"] = problem
     try:
         low_bits = ipaddress.IPv6Address(interface_id.strip())

@@ -47,6 +47,9 @@ _WITH_VALUES = {
     re.compile(r"'(?P<value>.*)' is not one IPv(?P<version>[46]) address\."): N_(
         "%(value)s is not one IPv%(version)s address."
     ),
+    re.compile(
+        r"With (?P<value>\S+) before it, the name has (?P<count>\d+) characters: at most 253 are possible\."
+    ): N_("With %(value)s before it, the name has %(count)s characters: at most 253 are possible."),
     re.compile(r"(?P<value>\S+) is not accepted in this domain\."): N_("%(value)s is not accepted in this domain."),
     re.compile(r"This name lies in the domain (?P<value>\S*)\."): N_("This name lies in the domain %(value)s."),
     re.compile(r"Not available: (?P<value>.*)\."): N_("The name stands in the zone already: %(value)s."),

@@ -16,10 +16,10 @@ from ddnsd.registry import fields, names, record
 from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
-from ddnsd.store import edits, queries, rrsets
+from ddnsd.store import bulk, edits, queries, rrsets
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.rows import Domain, Host, Related, RRset
+from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import owned_names, records
@@ -169,6 +169,8 @@ def moved(name: Related, before: str, after: str) -> Related:
 
 
 def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
+    if edit.rename is not None:
+        bulk.hold_domains(connection, endings(edit.rename[0]))
     current = edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         raise NoHost
@@ -198,8 +200,8 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
 def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
     """The columns of the new name. Raises Invalid, Taken."""
     check_family(connection, domain, fqdn, host.owner_id)
-    new = [fqdn, *(moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
-    if any(queries.taken(connection, name) for name in new):
+    below = [moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host)]
+    if any(queries.taken(connection, name) for name in (fqdn, *below)) or queries.is_domain(connection, below):
         raise Taken(name=TAKEN)
     claimed = queries.reclaim(connection, fqdn)
     name = fqdn.removesuffix("." + domain.name)
@@ -246,6 +248,7 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
 
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
+    bulk.hold_domains(connection, endings(old.fqdn))
     current = edits.locked_host(connection, new.fqdn)
     if current is None or current.id != old.id or not _may_return(connection, current, old):
         return False
@@ -263,7 +266,8 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
 
 
 def _may_return(connection: Connection, host: Host, old: Host) -> bool:
-    if queries.taken(connection, old.fqdn):
+    closest = queries.closest_domain(connection, old.fqdn)
+    if queries.taken(connection, old.fqdn) or closest is None or closest.id != old.domain_id:
         return False
     try:
         check_owned(connection, host, host._replace(fqdn=old.fqdn))

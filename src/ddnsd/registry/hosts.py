@@ -22,10 +22,10 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
-from ddnsd.store import edits, queries, rrsets
+from ddnsd.store import bulk, edits, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.history import Author
-from ddnsd.store.rows import Domain, Host
+from ddnsd.store.rows import Domain, Host, endings
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -199,6 +199,7 @@ def _found(connection: Connection, host: Host, expect: Expect) -> Host:
 
 
 def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
+    bulk.hold_domains(connection, endings(new.fqdn))
     check_family(connection, domain, new.fqdn, new.owner_id)
     if queries.taken(connection, new.fqdn):
         raise Taken(__all__=TAKEN)

@@ -16,7 +16,7 @@ from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Regist
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
 from ddnsd.store.bulk import Event
-from ddnsd.store.rows import Domain, Host, Related, RRset
+from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.zones.records import owned_names
 
 NO_DOMAIN = "The name lies in no domain that you may use."
@@ -271,7 +271,7 @@ class Judge:
         """The domain in which the name may stand. Raises Invalid, NoDomain, Taken."""
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)
-        above = list(endings(fqdn))
+        above = endings(fqdn)
         domain = next((self.known.domains[e] for e in above if e in self.known.domains), None)
         if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
             raise Invalid(name=NO_DOMAIN)
@@ -283,8 +283,10 @@ class Judge:
             row = self._at.get(name)
             if row is not None and row.now is not None and row.now.owner_id != owner_id:
                 raise Invalid(name=BELOW)
-        below = (moved(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())) if host else ()
+        below = [moved(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())] if host else []
         if any(name in self._at or name in self.known.related_names for name in (fqdn, *below)):
+            raise Taken(name=TAKEN)
+        if any(name in self.known.domains for name in below):
             raise Taken(name=TAKEN)
         return domain
 
@@ -315,12 +317,6 @@ class Judge:
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))
-
-
-def endings(fqdn: str) -> Iterable[str]:
-    """The name, and what is left of it when labels go from the left."""
-    labels = fqdn.split(".")
-    return (".".join(labels[i:]) for i in range(len(labels)))
 
 
 def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from ddnsd.registry import accounts, domains
-from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty
+from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty, Taken
 from ddnsd.store import edits, queries
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain
@@ -60,8 +60,9 @@ class Zones:
         """
         where = endpoint(primary or self._primary)
         await self._store.read(lambda c: _check_new(c, name, owner))
-        provisioned, policy = key is None, _policy(columns, key)
+        provisioned, policy, made = key is None, _policy(columns, key), False
         if key is None:
+            made = not await asyncio.to_thread(self._controlled.serves, name)
             used = await asyncio.to_thread(self._controlled.provision, name, algorithm, policy)
         else:
             used = key
@@ -73,7 +74,13 @@ class Zones:
                 connection, name, user, used, where, actor=actor, source=source, provisioned=provisioned, **columns
             )
 
-        added = await self._store.transact(keep)
+        try:
+            added = await self._store.transact(keep)
+        except Taken:
+            if made and not await self._store.read(lambda c: queries.is_domain(c, [name])):
+                # a host came meanwhile, which the new zone hides from DNS
+                await asyncio.to_thread(self._controlled.withdraw, name)
+            raise
         await self._tell()
         return added
 

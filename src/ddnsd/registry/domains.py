@@ -67,11 +67,11 @@ def check_new(connection: Connection, name: str) -> None:
         raise Invalid(name=problem)
     if queries.domain(connection, name) is not None:
         raise Taken(name=f"the domain {name} exists already")
-    if reason := _hides(connection, name):
+    if reason := hides(connection, name):
         raise Taken(name=reason)
 
 
-def _hides(connection: Connection, name: str) -> str | None:
+def hides(connection: Connection, name: str) -> str | None:
     """What would vanish from DNS under a new zone, whose names the zone around it answers no more; None for nothing.
 
     Names that are still to leave the zone around it are no reason: they leave that zone as they would have.

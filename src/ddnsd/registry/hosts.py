@@ -224,7 +224,7 @@ def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str])
 
     Raises Invalid.
     """
-    if fqdn in policy.reserved or fqdn == domain.name or fqdn in servers:
+    if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
         raise Invalid(name="This name is reserved.")
     if policy.deny.has_name(fqdn, domain.name):
         raise Invalid(name="The operator of this service does not allow this name.")

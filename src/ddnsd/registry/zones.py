@@ -28,6 +28,15 @@ class Provisioned(NamedTuple):
     done: list[str]
 
 
+async def check_catalog(store: Store, bind: Bind) -> None:
+    """Whether the catalog zone may be made, where it is to be: no host vanishes from DNS. Raises Taken, StoreDown."""
+    if (catalog := bind.options.catalog) is None:
+        return
+    reason = await store.read(lambda c: domains.hides(c, catalog))
+    if reason is not None and not await asyncio.to_thread(bind.serves, catalog):
+        raise Taken(name=f"the catalog zone {catalog} cannot be made: {reason}")
+
+
 class Zones:
     """`bind` is the BIND that the service controls, None where it controls none; `primary` is where that answers.
 
@@ -46,6 +55,7 @@ class Zones:
         await self._store.read(lambda c: _check_new(c, name, owner))
         policy = _policy(columns, key)
         if key is None:
+            await check_catalog(self._store, self._controlled)
             await asyncio.to_thread(self._controlled.ensure, name, TsigKey.generate(name), policy, check=True)
         else:
             await check.accepts_updates(name, endpoint(primary or self._primary), key)
@@ -62,6 +72,7 @@ class Zones:
         await self._store.read(lambda c: _check_new(c, name, owner))
         provisioned, policy, made = key is None, _policy(columns, key), False
         if key is None:
+            await check_catalog(self._store, self._controlled)
             made = not await asyncio.to_thread(self._controlled.serves, name)
             used = await asyncio.to_thread(self._controlled.provision, name, algorithm, policy)
         else:
@@ -138,6 +149,7 @@ class Zones:
         if not made and self._bind is None:
             return
         bind = self._controlled
+        await check_catalog(self._store, bind)
         if not names and (done := await asyncio.to_thread(bind.ensure_catalog, check=check_only)):
             yield Provisioned(bind.options.catalog or "", done)
         for domain in made:

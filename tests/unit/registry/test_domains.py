@@ -19,6 +19,7 @@ from ddnsd.store import queries
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain, User
 from ddnsd.store.tables import domains, hosts, users
+from ddnsd.zones.bind import ZoneOptions
 from ddnsd.zones.tsig import TsigKey
 
 OWNER = User(1, "me", admin=True, active=True, created=0)
@@ -63,6 +64,8 @@ async def test_of_a_domain_and_a_host_below_it_one_is_refused(store: Store) -> N
 
 class SlowBind:
     """A BIND on which a zone takes so long that a host is registered meanwhile."""
+
+    options = ZoneOptions()
 
     def __init__(self, store: Store, domain: Domain, served: set[str]) -> None:
         self._store, self._domain, self.zones = store, domain, served

@@ -18,6 +18,7 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
 from ddnsd.heartbeat import Heartbeat
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.one_time_secrets import OneTimeSecrets
 from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
@@ -115,7 +116,7 @@ class Service:
         routes = _routes(words, management, Probes(self.store, self.watch))
         portal = Portal(
             **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
-            flows=flows, base_url=settings.base_url, provider_guard=provider_guard,
+            flows=flows, base_url=settings.base_url, one_time=OneTimeSecrets(self.store), provider_guard=provider_guard,
         )  # fmt: skip
         below = {"/api": _api(context)} | _portal(portal)
         self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)

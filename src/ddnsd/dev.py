@@ -12,7 +12,8 @@ from ddnsd import settings as settings_module
 from ddnsd.app import serve
 from ddnsd.identity import passwords, secrets
 from ddnsd.registry import accounts, members
-from ddnsd.registry.domains import add_domain
+from ddnsd.registry.domains import add_domain, check_new
+from ddnsd.registry.zones import check_catalog
 from ddnsd.settings import Settings
 from ddnsd.store import migrate, queries
 from ddnsd.store.database import open_store
@@ -71,6 +72,9 @@ async def _prepare(settings: Settings, bind: Bind) -> None:
     await migrate.upgrade(settings.store_url)
     store = open_store(settings.store_url)
     found = await store.read(lambda c: queries.domain(c, settings.domain))
+    await check_catalog(store, bind)
+    if found is None:
+        await store.read(lambda c: check_new(c, settings.domain))
     key = await asyncio.to_thread(_zone, bind, settings.domain, found)
     token_file = settings.dir / "admin.token"
     token = None if token_file.exists() else secrets.new_token()

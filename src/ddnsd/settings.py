@@ -254,6 +254,7 @@ class Settings(BaseSettings):
             loopback_peers=self.allow_loopback_peers,
             nochg_per_hour=self.nochg_per_hour if self.rules else None,
             reserved=frozenset({_host_of(self.base_url)}),
+            catalog=self.catalog_zone or None,
         )
 
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """§1, "Addresses": which address a request means, how it is written, and which are not accepted."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 import requests
 from parts.dyndns import GIVEN, Host, counts, one_message, refused, register, said
@@ -254,6 +257,69 @@ def test_a_prefix_moves_related_hosts_in_the_same_update(service: Service, host:
     assert service.dig(nas, "AAAA") == ["2001:db8:2::1234:5678"]
     assert service.dig(nas) == []
     said(host.update(myip="2001:db8:2::/64"), 200, "nochg 2001:db8:2::")
+
+
+# ---- two updates at once
+
+BASE = (GIVEN, "2001:db8::1")
+
+
+def at_once(service: Service, host: Host, *updates: str) -> None:
+    """Send these values of `myip`, each on a connection of its own."""
+    start = Barrier(len(updates))
+
+    def send(myip: str) -> str:
+        with requests.Session() as session:
+            session.get(f"{service.url}/myip", timeout=15)  # the connection is there
+            start.wait(15)
+            params = {"myip": myip}
+            return session.get(f"{service.url}/nic/update", auth=host.auth, params=params, timeout=15).text
+
+    with ThreadPoolExecutor(len(updates)) as pool:
+        assert all(word.startswith(("good ", "nochg ")) for word in pool.map(send, updates))
+
+
+@pytest.mark.parametrize(
+    ("updates", "ends"),
+    [
+        (["192.0.2.2,2001:db8::1", "192.0.2.1,2001:db8::2"], {("192.0.2.2", BASE[1]), (BASE[0], "2001:db8::2")}),
+        (
+            ["192.0.2.2,2001:db8::1", "192.0.2.1,2001:db8:2::/64"],
+            {("192.0.2.2", BASE[1]), (BASE[0], "2001:db8:2::1")},
+        ),
+        (["192.0.2.2", "2001:db8::2"], {("192.0.2.2", "2001:db8::2")}),
+    ],
+    ids=["addresses", "an address and a prefix", "one family each"],
+)
+def test_two_updates_at_once_never_end_as_a_mixture(
+    service: Service, host: Host, updates: list[str], ends: set[tuple[str, str]]
+) -> None:
+    for _ in range(30):
+        assert host.update(myip=",".join(BASE)).status_code == 200
+        at_once(service, host, *updates)
+        row = host.row()
+        assert (row["ipv4"], row["ipv6"]) in ends
+        assert host.addresses() == [row["ipv4"], row["ipv6"]]
+    history = service.get(f"/api/hosts/{host.fqdn}/history", host.token, params={"limit": "500"}).json()["items"]
+    shown = {"ipv4": GIVEN, "ipv6": None, "prefix": None}
+    for entry in reversed([entry for entry in history if entry["kind"] == "update"]):
+        assert {name: shown[name] for name in entry["before"]} == entry["before"] != entry["after"]
+        shown |= {"prefix": None} | entry["after"]
+
+
+def test_an_update_and_an_edit_at_once_never_end_as_a_mixture(service: Service, host: Host) -> None:
+    edit = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::2"}
+    path = f"{service.url}/api/hosts/{host.fqdn}"
+    bulk = {"changes": [{"action": "update", "fqdn": host.fqdn, "set": edit}]}
+    for method, url, body in (("PATCH", path, edit), ("POST", f"{service.url}/api/changes", bulk)) * 15:
+        assert host.update(myip=",".join(BASE)).status_code == 200
+        with ThreadPoolExecutor(1) as pool:
+            bearer = {"Authorization": f"Bearer {host.token}"}
+            edited = pool.submit(requests.request, method, url, json=body, headers=bearer, timeout=15)
+            assert host.update(myip="192.0.2.2,2001:db8::1").text.startswith("good ")
+            assert edited.result().status_code == 200
+        row = host.row()
+        assert (row["ipv4"], row["ipv6"]) in {("192.0.2.2", "2001:db8::1"), ("192.0.2.1", "2001:db8::2")}
 
 
 # ---- the peer's address

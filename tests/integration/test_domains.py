@@ -289,3 +289,30 @@ def test_usage(service: Service) -> None:
     result: subprocess.CompletedProcess[str] = service.cli("domain", "set", service.domain, check=False)
     assert result.returncode == 2
     assert "nothing to change" in result.stderr
+
+
+# ---- zones and names that meet
+
+
+def test_nobody_registers_in_the_catalog_zone_and_none_is_made_over_a_host(tmp_path: Path) -> None:
+    catalog = "catalog.dyn.example.org"
+    with dev(tmp_path / "service") as service:
+        service.register(f"in.{catalog}", ip="192.0.2.1")
+        service.settings["DDNSD_CATALOG_ZONE"] = catalog
+        for command in (("add", "lab.example.org", "--owner", "admin"), ("provision",)):
+            told = failing(service, *command)
+            assert catalog in told
+            assert f"in.{catalog}" in told
+        assert service.dig(f"in.{catalog}") == ["192.0.2.1"]
+        unregister = service.get("/nic/unregister", service.admin_token, params={"fqdn": f"in.{catalog}"})
+        assert unregister.status_code == 200
+        service.stop()
+        service.start()
+        assert is_served(service, catalog)
+        for name in (catalog, f"in.{catalog}"):
+            refused = service.get("/nic/register", service.admin_token, params={"fqdn": name, "ip": "192.0.2.1"})
+            assert (refused.status_code, "reserved" in refused.text) == (400, True)
+
+
+def is_served(service: Service, zone: str) -> bool:
+    return rndc(service).statement(zone) is not None

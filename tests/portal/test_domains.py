@@ -125,6 +125,16 @@ def test_a_zone_that_is_there_is_checked_and_brought(service: Service, admin: Br
     assert admin.open("/domains/not-there.example.org").status == 404
 
 
+def test_a_domain_over_a_host_is_refused_and_the_host_is_named(service: Service, admin: Browser) -> None:
+    fqdn = f"below.taken-zone.{service.domain}"
+    service.register(fqdn, ip="192.0.2.1")
+    for what in ("check", "add"):
+        page = admin.send(admin.open("/domains/new"), "/domains", name=f"taken-zone.{service.domain}", do=what)
+        assert page.status == 422
+        assert f"The host {fqdn} lies in taken-zone.{service.domain} already. Rename or remove it first." in page.text
+    assert service.dig(fqdn) == ["192.0.2.1"]
+
+
 def test_only_checking_changes_nothing(service: Service, admin: Browser) -> None:
     page = admin.send(admin.open("/domains/new"), "/domains", name="checked.example.org", do="check")
     assert "All is well" in page.text

@@ -307,6 +307,8 @@ class _Reader:
             fields["adopt"] = self.value((*path, "adopt"), names.flag, options["adopt"], False)
         if options.get("moved_from") is not None:
             fields["moved_from"] = self.former(path, name, options["moved_from"], domain)
+        if fields.get("wildcard") is True and len(name) > names.WILDCARD_NAME_LENGTH:
+            self.report(path, f"has a wildcard, and its name has {len(name)} characters", names.WILDCARD_ADVICE)
         return HostSpec(name, where=self.locate(path), **fields)
 
     def former(self, path: Path, name: str, value: Any, domain: str | None) -> str | None:

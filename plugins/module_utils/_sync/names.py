@@ -14,6 +14,9 @@ from typing import Any, Mapping
 from urllib.parse import urlsplit
 
 NAME_LENGTH, LABEL_LENGTH = 253, 63
+WILDCARD_NAME_LENGTH = NAME_LENGTH - len("*.")
+WILDCARD_ADVICE = f"a name below which everything is answered has at most {WILDCARD_NAME_LENGTH}"
+DOMAIN_LENGTH = 189
 COMMENT_LENGTH = 255
 TTL_MAX = 86400
 LABELS_MAX, LABEL_KEY_LENGTH, LABEL_VALUE_LENGTH = 16, 63, 255
@@ -73,6 +76,8 @@ def domain_name(value: Any) -> str:
     _check_labels(given, folded)
     if "." not in folded:
         raise ValueError(f"{given!r} is not a full domain name, such as dyn.example.org")
+    if len(folded) > DOMAIN_LENGTH:
+        raise ValueError(f"{given!r} has {len(folded)} characters; a domain has at most {DOMAIN_LENGTH}")
     return folded
 
 

@@ -4,7 +4,7 @@
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -46,7 +46,7 @@ class Lifetime:
 class Session:
     """Whose browser it is; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
 
-    `csrf` goes into every form of a page, and comes back with it.
+    `csrf` goes into every form of a page, and comes back with it. `sealing_key` can be made of the cookie alone.
     """
 
     id: int
@@ -55,6 +55,7 @@ class Session:
     method: str
     created: int
     last_seen: int
+    sealing_key: bytes = field(repr=False)
 
 
 class Sessions:
@@ -76,7 +77,9 @@ class Sessions:
             return None
         if moment - last_seen > SEEN_MICROSECONDS:
             self._seen[row.id] = last_seen = moment
-        return Session(row.id, _caller(row), csrf_of(cookie), row.method, row.created, last_seen)
+        return Session(
+            row.id, _caller(row), csrf_of(cookie), row.method, row.created, last_seen, sealing_key_of(cookie)
+        )
 
     async def begin(
         self, user_id: int, method: str, source: str | None, agent: str, *, replaces: int | None = None
@@ -125,6 +128,11 @@ class Sessions:
 def proof(csrf: str, purpose: str) -> str:
     """What a link of a page carries to show where it is from, and that lets it do nothing else."""
     return hmac.new(csrf.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def sealing_key_of(cookie: str) -> bytes:
+    """What seals that which only the cookie's browser is to read; 256 bits."""
+    return hmac.digest(cookie.encode(), b"seal", hashlib.sha256)
 
 
 def csrf_of(cookie: str) -> str:

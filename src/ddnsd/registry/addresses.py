@@ -6,7 +6,7 @@ The rules are the same for every door: what does not parse, has a zone id, or ca
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -156,8 +156,25 @@ def inferred(peer: str | None, *, loopback_peers: bool) -> Wanted:
     return Wanted(explicit=False, **({"ipv4": text} if address.version == 4 else {"ipv6": text}))  # type: ignore[arg-type]
 
 
-def columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
-    """The values of the host's address columns that the wish changes; {} when it changes nothing."""
+def columns(host: Host, wanted: Wanted, named: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The values of the host's address columns that the wish changes; {} when it changes nothing.
+
+    `named` is what `named_columns` answers.
+    """
+    values = dict(named)
+    if wanted.prefix and host.interface_id:
+        values["ipv6"] = combine(wanted.prefix, host.interface_id)
+    if guess := dropped_guess(host, wanted):
+        values |= {"ipv4": None} if guess == "ipv4" else {"ipv6": None, "prefix": None}
+    return {name: value for name, value in values.items() if getattr(host, name) != value}
+
+
+def named_columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
+    """The values of all columns of the families that the wish names, changed or not.
+
+    Two updates at once then end as the one or the other, never as a mixture. A prefix leaves out the host's own
+    address, which depends on the interface id that the row has when it is written.
+    """
     values: dict[str, str | None] = {}
     if wanted.ipv4:
         values["ipv4"] = wanted.ipv4
@@ -165,20 +182,23 @@ def columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
         values |= ipv6_columns(wanted.ipv6)
     if wanted.prefix:
         values["prefix"] = wanted.prefix
-        if host.interface_id:
-            values["ipv6"] = combine(wanted.prefix, host.interface_id)
     if "ipv4" in wanted.remove:
         values["ipv4"] = None
     if "ipv6" in wanted.remove:
         values |= {"ipv6": None, "prefix": None}
     if host.inferred and (host.inferred in wanted.families or (wanted.explicit and wanted.families)):
         values["inferred"] = None
-    # A registration guessed the other family from its caller: the first update that names addresses knows better.
+    return values
+
+
+def dropped_guess(host: Host, wanted: Wanted) -> str | None:
+    """The family that registration guessed from its caller, if the wish drops its address.
+
+    The first update that names addresses knows better.
+    """
     if host.inferred and wanted.explicit and wanted.families and host.inferred not in wanted.families:
-        values[host.inferred] = None
-        if host.inferred == "ipv6":
-            values["prefix"] = None
-    return {name: value for name, value in values.items() if getattr(host, name) != value}
+        return host.inferred
+    return None
 
 
 def ipv6_columns(text: str) -> dict[str, str | None]:

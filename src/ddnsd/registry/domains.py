@@ -45,6 +45,8 @@ def add_domain(
     actor: str = ACTOR, source: str | None = None, **columns: Any,
 ) -> Domain:  # fmt: skip
     """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
+    if around := queries.closest_domain(connection, name):
+        edits.locked_domain(connection, around.name)  # nobody registers below the name meanwhile
     check_new(connection, name)
     try:
         connection.execute(
@@ -65,8 +67,22 @@ def check_new(connection: Connection, name: str) -> None:
         raise Invalid(name=problem)
     if queries.domain(connection, name) is not None:
         raise Taken(name=f"the domain {name} exists already")
-    if below := queries.hosts_below(connection, name):
-        raise Taken(name=f"the host {below[0]} lies in {name} already")
+    if reason := hides(connection, name):
+        raise Taken(name=reason)
+
+
+def hides(connection: Connection, name: str) -> str | None:
+    """What would vanish from DNS under a new zone, whose names the zone around it answers no more; None for nothing.
+
+    Names that are still to leave the zone around it are no reason: they leave that zone as they would have.
+    """
+    if host := queries.host_within(connection, name):
+        return f"the host {host} lies in {name} already: rename or delete it first"
+    if found := queries.related_within(connection, name):
+        return f"{found[0]} is a related name of the host {found[1]}: remove it first"
+    if host := queries.wildcard_above(connection, name):
+        return f"the host {host} has a wildcard, which answers for {name}: take it off first"
+    return None
 
 
 def set_domain(

@@ -12,27 +12,31 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.registry import fields, record
-from ddnsd.registry.errors import Blocked, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
+from ddnsd.registry import fields, names, record
+from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
-from ddnsd.store import edits, queries, rrsets
+from ddnsd.store import bulk, edits, queries, rrsets
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.rows import Domain, Host, Related, RRset
+from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.records import records
+from ddnsd.zones.records import owned_names, records
 from ddnsd.zones.writer import Writer
 
 UNMANAGED = "the name stands in the zone and is not ours"
 
 RESTORED = (
-    "fqdn", "name", "domain_id", "owner_id", "ipv4", "ipv6", "prefix", "interface_id", "inferred", "wildcard",
-    "comment", "ttl", "stack", "labels", "available", "abuse", "abuse_blocked", "updated_ipv4", "tls_ipv4",
-    "updated_ipv6", "tls_ipv6",
+    "fqdn", "name", "domain_id", "owner_id", "wildcard", "comment", "ttl", "stack", "labels", "available", "abuse",
+    "abuse_blocked",
 )  # fmt: skip
-"""Columns that an edit changes."""
+"""Columns that an edit changes, each for itself."""
+
+ADDRESSES = (
+    "ipv4", "ipv6", "prefix", "interface_id", "inferred", "updated_ipv4", "tls_ipv4", "updated_ipv6", "tls_ipv6",
+)  # fmt: skip
+"""Columns that an edit changes together with an update."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +139,20 @@ def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[s
     before = {n.fqdn for n in records(host, related)}
     fqdn, domain = edit.rename or (host.fqdn, None)
     after = host._replace(fqdn=fqdn, wildcard=edit.values.get("wildcard", host.wildcard))
-    names = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
+    check_owned(connection, host, after)
+    new = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
     if edit.rename is not None:
-        names |= {one.name(fqdn) for one in _rrsets(connection, host)}
-    return domain.id if domain else host.domain_id, sorted(names - edits.leaving(connection, sorted(names)))
+        new |= {one.name(fqdn) for one in _rrsets(connection, host)}
+    return domain.id if domain else host.domain_id, sorted(new - edits.leaving(connection, sorted(new)))
+
+
+def check_owned(connection: Connection, before: Host, after: Host) -> None:
+    """Whether names can be so long as those that the change would give the host. Raises Invalid."""
+    if after.fqdn == before.fqdn and (before.wildcard or not after.wildcard):
+        return
+    below = [moved(name, before.fqdn, after.fqdn) for name in _related(connection, before)]
+    if problem := names.owned_problem(after.fqdn, owned_names(after, below, _rrsets(connection, before))):
+        raise Invalid(**{"wildcard" if after.fqdn == before.fqdn else "name": problem})
 
 
 def _related(connection: Connection, host: Host) -> list[Related]:
@@ -155,6 +169,8 @@ def moved(name: Related, before: str, after: str) -> Related:
 
 
 def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
+    if edit.rename is not None:
+        bulk.hold_domains(connection, endings(edit.rename[0]))
     current = edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         raise NoHost
@@ -166,6 +182,7 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
         values |= _place(connection, current, *edit.rename)
     if not values:
         return _Done(current, current, follow=False)
+    check_owned(connection, current, current._replace(**{n: values[n] for n in ("fqdn", "wildcard") if n in values}))
     follow = bool(fields.SHOWN_BY_DNS & values.keys())
     if follow:
         write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
@@ -183,8 +200,8 @@ def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
 def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
     """The columns of the new name. Raises Invalid, Taken."""
     check_family(connection, domain, fqdn, host.owner_id)
-    names = [fqdn, *(moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host))]
-    if any(queries.taken(connection, name) for name in names):
+    below = [moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host)]
+    if any(queries.taken(connection, name) for name in (fqdn, *below)) or queries.is_domain(connection, below):
         raise Taken(name=TAKEN)
     claimed = queries.reclaim(connection, fqdn)
     name = fqdn.removesuffix("." + domain.name)
@@ -231,10 +248,13 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
 
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
+    bulk.hold_domains(connection, endings(old.fqdn))
     current = edits.locked_host(connection, new.fqdn)
-    if current is None or current.id != old.id or queries.taken(connection, old.fqdn):
+    if current is None or current.id != old.id or not _may_return(connection, current, old):
         return False
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
+    if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
+        values |= {name: getattr(old, name) for name in ADDRESSES}
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
     write_wishes(connection, [Wish(old.id, values)], [])
     edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
@@ -242,4 +262,15 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     record.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
+    return True
+
+
+def _may_return(connection: Connection, host: Host, old: Host) -> bool:
+    closest = queries.closest_domain(connection, old.fqdn)
+    if queries.taken(connection, old.fqdn) or closest is None or closest.id != old.domain_id:
+        return False
+    try:
+        check_owned(connection, host, host._replace(fqdn=old.fqdn))
+    except Invalid:
+        return False
     return True

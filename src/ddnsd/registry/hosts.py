@@ -22,10 +22,10 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
-from ddnsd.store import edits, queries, rrsets
+from ddnsd.store import bulk, edits, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.history import Author
-from ddnsd.store.rows import Domain, Host
+from ddnsd.store.rows import Domain, Host, endings
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -94,6 +94,8 @@ class Hosts:
         if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
             raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
         await self.check_name(domain, new.fqdn)
+        if problem := names.owned_problem(new.fqdn, [f"*.{new.fqdn}"] if new.wildcard else ()):
+            raise Invalid(name=problem)
         try:
             self._policy.check(new.wanted, domain_takes_private=domain.private_addresses)
         except DeniedAddress:
@@ -197,6 +199,7 @@ def _found(connection: Connection, host: Host, expect: Expect) -> Host:
 
 
 def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
+    bulk.hold_domains(connection, endings(new.fqdn))
     check_family(connection, domain, new.fqdn, new.owner_id)
     if queries.taken(connection, new.fqdn):
         raise Taken(__all__=TAKEN)
@@ -221,7 +224,7 @@ def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str])
 
     Raises Invalid.
     """
-    if fqdn in policy.reserved or fqdn == domain.name or fqdn in servers:
+    if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
         raise Invalid(name="This name is reserved.")
     if policy.deny.has_name(fqdn, domain.name):
         raise Invalid(name="The operator of this service does not allow this name.")

@@ -16,8 +16,8 @@ from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Regist
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
 from ddnsd.store.bulk import Event
-from ddnsd.store.rows import Domain, Host, Related, RRset
-from ddnsd.zones.records import records
+from ddnsd.store.rows import Domain, Host, Related, RRset, endings
+from ddnsd.zones.records import owned_names
 
 NO_DOMAIN = "The name lies in no domain that you may use."
 SILENT = "the name server does not answer"
@@ -191,6 +191,7 @@ class Judge:
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
         host = blank._replace(**fields.columns(blank, change.values, tls=self._tls))
         row = Row(None, host)
+        self._check_owned(row, host, "name")
         self.rows.append(row)
         self._at[host.fqdn] = row
         self._event(host, "host.register", host.fqdn)
@@ -209,6 +210,8 @@ class Judge:
         if rename and domain:
             after = _in_domain(after, rename, domain)._replace(conflict=None)
             values |= {"fqdn": rename}
+        if "fqdn" in values or values.get("wildcard"):
+            self._check_owned(row, after, "name" if "fqdn" in values else "wildcard")
         result.row = row
         if not values:
             result.status = Status.UNCHANGED
@@ -268,7 +271,7 @@ class Judge:
         """The domain in which the name may stand. Raises Invalid, NoDomain, Taken."""
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)
-        above = list(endings(fqdn))
+        above = endings(fqdn)
         domain = next((self.known.domains[e] for e in above if e in self.known.domains), None)
         if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
             raise Invalid(name=NO_DOMAIN)
@@ -280,8 +283,10 @@ class Judge:
             row = self._at.get(name)
             if row is not None and row.now is not None and row.now.owner_id != owner_id:
                 raise Invalid(name=BELOW)
-        below = (moved(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())) if host else ()
+        below = [moved(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())] if host else []
         if any(name in self._at or name in self.known.related_names for name in (fqdn, *below)):
+            raise Taken(name=TAKEN)
+        if any(name in self.known.domains for name in below):
             raise Taken(name=TAKEN)
         return domain
 
@@ -300,20 +305,18 @@ class Judge:
             self._freed |= before - now
         self._freed -= now
 
+    def _check_owned(self, row: Row, host: Host, field: str) -> None:
+        """Whether names can be so long as those of the host. Raises Invalid, naming the field."""
+        if problem := names.owned_problem(host.fqdn, self._names(row, host)):
+            raise Invalid(**{field: problem})
+
     def _names(self, row: Row, host: Host) -> set[str]:
         related = self.known.related.get(host.id, ())
         started = row.before.fqdn if row.before else host.fqdn
-        below = {one.name(host.fqdn) for one in self.known.rrsets.get(host.id, ())}
-        return below | {n.fqdn for n in records(host, [moved(r, started, host.fqdn) for r in related])}
+        return owned_names(host, [moved(r, started, host.fqdn) for r in related], self.known.rrsets.get(host.id, ()))
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))
-
-
-def endings(fqdn: str) -> Iterable[str]:
-    """The name, and what is left of it when labels go from the left."""
-    labels = fqdn.split(".")
-    return (".".join(labels[i:]) for i in range(len(labels)))
 
 
 def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:

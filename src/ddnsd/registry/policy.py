@@ -12,6 +12,8 @@ from ddnsd.registry.errors import DeniedAddress, InvalidAddress
 class Policy:
     """`nochg_per_hour` None: no rate rule. `reserved` holds full names that nobody may register.
 
+    `catalog` is the catalog zone, which hides whatever a zone around it has at its name and below.
+
     `deny` is what administrators deny beside the settings.
     """
 
@@ -20,7 +22,12 @@ class Policy:
     loopback_peers: bool = False
     nochg_per_hour: int | None = None
     reserved: frozenset[str] = frozenset()
+    catalog: str | None = None
     deny: DenyList = field(default_factory=DenyList)
+
+    def is_reserved(self, fqdn: str) -> bool:
+        """Whether nobody may register the full name."""
+        return fqdn in self.reserved or (self.catalog is not None and f".{fqdn}".endswith(f".{self.catalog}"))
 
     def check(self, wanted: Wanted, *, domain_takes_private: bool) -> None:
         """Raises DeniedAddress, and InvalidAddress for addresses that this domain does not take."""

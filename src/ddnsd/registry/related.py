@@ -11,10 +11,10 @@ from ddnsd.registry import names
 from ddnsd.registry.edits import UNMANAGED
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, Hosts, confirmed, locked
-from ddnsd.store import edits, history, queries
+from ddnsd.store import bulk, edits, history, queries
 from ddnsd.store.database import Store
 from ddnsd.store.history import Author
-from ddnsd.store.rows import Host, Related
+from ddnsd.store.rows import Host, Related, endings
 from ddnsd.zones.errors import DnsError, HostGone
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -97,7 +97,7 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
     wrong: dict[str, str] = {}
     if "." in folded:
         wrong["label"] = f"{label!r} is more than a label."
-    elif problem := names.problem(folded) or names.problem(fqdn):
+    elif problem := names.problem(folded) or names.owned_problem(host.fqdn, [fqdn]):
         wrong["label"] = problem
     try:
         low_bits = ipaddress.IPv6Address(interface_id.strip())
@@ -118,6 +118,7 @@ def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
 
 def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:
     """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
+    bulk.hold_domains(connection, endings(new.fqdn))
     current = locked(connection, host, expect)
     present = {name.fqdn: name for name in _of(connection, current)}
     before = present.get(new.fqdn)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from ddnsd.registry import names
 from ddnsd.registry.edits import UNMANAGED
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, confirmed, locked
@@ -36,7 +37,7 @@ LENGTH = 4096
 OCTETS = 24_000
 """What all RRsets of a host may take in a message, whatever name it is given: a host is never divided."""
 
-LONGEST = "a" * 253
+LONGEST = "a" * names.LENGTH
 
 TRIES = 4
 """How often the zone is asked: what stands there may be ours since a moment ago, or leave as ours in a moment."""
@@ -125,8 +126,8 @@ def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | N
     wrong: dict[str, str] = {}
     if prefix and not all(_LABEL.fullmatch(label) for label in prefix.split(".")):
         wrong["name"] = f"{name!r} is neither @ nor labels with an underscore each, such as _443._tcp."
-    elif len(name_below(prefix, host.fqdn)) > len(LONGEST):
-        wrong["name"] = "A full name has at most 253 characters."
+    elif problem := names.owned_problem(host.fqdn, [name_below(prefix, host.fqdn)]):
+        wrong["name"] = problem
     elif prefix and rtype in AT_HOST_ALONE:
         wrong["name"] = f"{rtype} records stand at the host's own name: @."
     data = ""

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changing a host's addresses: what the update words say."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
 from ddnsd.registry import record
 from ddnsd.registry.abuse import NochgRate
-from ddnsd.registry.addresses import Wanted, columns
+from ddnsd.registry.addresses import Wanted, columns, dropped_guess, named_columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, NoHost
 from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
@@ -16,8 +18,9 @@ from ddnsd.store import queries
 from ddnsd.store.database import Store
 from ddnsd.store.history import SERVICE, Author
 from ddnsd.store.rows import Host
-from ddnsd.store.wishes import Wish, write_wishes
+from ddnsd.store.wishes import IF_INFERRED, Wish, write_wishes
 from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.records import combine
 from ddnsd.zones.writer import Writer
 
 DENIED = "address on the deny list"
@@ -58,20 +61,17 @@ class Updates:
         except DeniedAddress:
             await self.block(host, author)
             raise
-        values: dict[str, object] = dict(columns(host, wanted))
-        if not values and self._writer.holds(host):
+        named = named_columns(host, wanted)
+        changed = columns(host, wanted, named)
+        if not changed and self._writer.holds(host):
             await self._unchanged(host, wanted)
             return Outcome(False, wanted.addresses)
-        if values.keys() == {"inferred"} and self._writer.holds(host):
+        if changed.keys() == {"inferred"} and self._writer.holds(host):
             await self._store.transact(lambda c: queries.set_host(c, host.id, inferred=None))
             return Outcome(False, wanted.addresses)
         try:
-            if values:
-                entry = record.updated(host, values, author)
-                moment = queries.now()
-                for family in wanted.families:
-                    values |= {f"updated_{family}": moment, f"tls_{family}": tls}
-                await self._writer.update(host.domain_id, Wish(host.id, values, not host.claimed, entry))
+            if changed:
+                await self._writer.update(host.domain_id, _wish(host, wanted, named, tls, author))
             else:
                 await self._writer.publish(host.domain_id, [host.id])
         except (HostGone, NameConflict) as error:
@@ -95,6 +95,17 @@ class Updates:
             await self._writer.publish(host.domain_id, [host.id])
         except (NotAcknowledged, HostGone, NameConflict) as error:
             log.warning("blocked host still in DNS", host=host.fqdn, reason=str(error))
+
+
+def _wish(host: Host, wanted: Wanted, named: Mapping[str, object], tls: bool, author: Author) -> Wish:
+    values = dict(named)
+    moment = queries.now()
+    for family in wanted.families:
+        values |= {f"updated_{family}": moment, f"tls_{family}": tls}
+    if guess := dropped_guess(host, wanted):
+        values[IF_INFERRED] = guess
+    own = partial(combine, wanted.prefix) if wanted.prefix else None
+    return Wish(host.id, values, not host.claimed, record.updated(host, author), own)
 
 
 def block(connection: Connection, host: Host, actor: str, detail: str | None, author: Author = SERVICE) -> None:

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from ddnsd.registry import fields, names, record
 from ddnsd.registry.edits import moved
-from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb, endings
+from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb
 from ddnsd.store import bulk, edits, rrsets
 from ddnsd.store.bulk import Leaving
 from ddnsd.store.history import Author, Entry
-from ddnsd.store.rows import Domain, Host, Related, RRset
+from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.zones.records import records
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
@@ -41,9 +41,10 @@ class Written:
 def read(connection: Connection, changes: Sequence[Change], outside: Known, *, lock: bool = False) -> Known:
     """Everything that the changes name, beside what `outside` says already; with `lock` nobody changes it meanwhile."""
     named, new = bulk.aside(connection, lambda: _names(changes))
-    if lock:
-        bulk.lock_hosts(connection, named)
     around = bulk.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
+    if lock:
+        bulk.hold_domains(connection, around)
+        bulk.lock_hosts(connection, named)
     hosts = {host.fqdn: host for host in bulk.hosts_named(connection, around)}
     related = bulk.related_of(connection, [hosts[fqdn].id for fqdn in named if fqdn in hosts])
     below = _moved(changes, hosts, related) - around
@@ -55,7 +56,7 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
     return replace(
         outside,
         hosts=hosts,
-        domains={domain.name: domain for domain in bulk.domains_named(connection, around)},
+        domains={domain.name: domain for domain in bulk.domains_named(connection, around | below)},
         related=related,
         rrsets=sets,
         related_names=bulk.related_named(connection, new | below),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from ddnsd.registry import accounts, domains
-from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty
+from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty, Taken
 from ddnsd.store import edits, queries
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain
@@ -26,6 +26,15 @@ class Provisioned(NamedTuple):
 
     zone: str
     done: list[str]
+
+
+async def check_catalog(store: Store, bind: Bind) -> None:
+    """Whether the catalog zone may be made, where it is to be: no host vanishes from DNS. Raises Taken, StoreDown."""
+    if (catalog := bind.options.catalog) is None:
+        return
+    reason = await store.read(lambda c: domains.hides(c, catalog))
+    if reason is not None and not await asyncio.to_thread(bind.serves, catalog):
+        raise Taken(name=f"the catalog zone {catalog} cannot be made: {reason}")
 
 
 class Zones:
@@ -46,6 +55,7 @@ class Zones:
         await self._store.read(lambda c: _check_new(c, name, owner))
         policy = _policy(columns, key)
         if key is None:
+            await check_catalog(self._store, self._controlled)
             await asyncio.to_thread(self._controlled.ensure, name, TsigKey.generate(name), policy, check=True)
         else:
             await check.accepts_updates(name, endpoint(primary or self._primary), key)
@@ -60,8 +70,10 @@ class Zones:
         """
         where = endpoint(primary or self._primary)
         await self._store.read(lambda c: _check_new(c, name, owner))
-        provisioned, policy = key is None, _policy(columns, key)
+        provisioned, policy, made = key is None, _policy(columns, key), False
         if key is None:
+            await check_catalog(self._store, self._controlled)
+            made = not await asyncio.to_thread(self._controlled.serves, name)
             used = await asyncio.to_thread(self._controlled.provision, name, algorithm, policy)
         else:
             used = key
@@ -73,7 +85,13 @@ class Zones:
                 connection, name, user, used, where, actor=actor, source=source, provisioned=provisioned, **columns
             )
 
-        added = await self._store.transact(keep)
+        try:
+            added = await self._store.transact(keep)
+        except Taken:
+            if made and not await self._store.read(lambda c: queries.is_domain(c, [name])):
+                # a host came meanwhile, which the new zone hides from DNS
+                await asyncio.to_thread(self._controlled.withdraw, name)
+            raise
         await self._tell()
         return added
 
@@ -131,6 +149,7 @@ class Zones:
         if not made and self._bind is None:
             return
         bind = self._controlled
+        await check_catalog(self._store, bind)
         if not names and (done := await asyncio.to_thread(bind.ensure_catalog, check=check_only)):
             yield Provisioned(bind.options.catalog or "", done)
         for domain in made:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _TYPES: dict[str, TypeEngine[Any]] = {c.name: c.type for t in (hosts, pending, history, contacts) for c in t.c}
 _TYPES |= {f"entry_{c.name}": c.type for c in history.c}
+_TYPES["if_inferred"] = hosts.c.inferred.type
 
 _SIZES = [1 << n for n in reversed(range(9))]
 """Rows of a statement on SQLite: few sizes, so that each is prepared once."""

@@ -81,6 +81,13 @@ def lock_hosts(connection: Connection, names: Collection[str]) -> None:
         connection.execute(query.with_for_update(key_share=True))
 
 
+def hold_domains(connection: Connection, names: Collection[str]) -> None:
+    """No domain is added below those among the names until the transaction ends; call it before a host is locked."""
+    if connection.dialect.name == "postgresql":
+        query = select(domains.c.id).where(among(connection, domains.c.name, names)).order_by(domains.c.id)
+        connection.execute(query.with_for_update(read=True, key_share=True))
+
+
 def hosts_named(connection: Connection, names: Collection[str]) -> list[rows.Host]:
     """The hosts of full `names`."""
     return [

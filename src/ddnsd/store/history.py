@@ -19,6 +19,9 @@ KEPT = 1000
 DAY_MICROSECONDS = 86_400 * 1_000_000
 AGENT_LENGTH = 120
 
+ADDRESSES = ("ipv4", "ipv6", "prefix")
+"""Columns of a host that an entry of an update tells."""
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 

@@ -94,10 +94,13 @@ def domain(connection: Connection, name: str) -> rows.Domain | None:
 
 def closest_domain(connection: Connection, fqdn: str) -> rows.Domain | None:
     """The domain that is `fqdn` or the longest ending of it."""
-    labels = fqdn.split(".")
-    endings = [".".join(labels[i:]) for i in range(len(labels))]
-    found = [rows.Domain._make(row) for row in connection.execute(DOMAIN.where(domains.c.name.in_(endings)))]
+    found = [rows.Domain._make(row) for row in connection.execute(DOMAIN.where(domains.c.name.in_(rows.endings(fqdn))))]
     return max(found, key=lambda d: len(d.name), default=None)
+
+
+def is_domain(connection: Connection, names: Sequence[str]) -> bool:
+    """Whether one of the names is a domain's."""
+    return bool(connection.scalar(select(exists().where(domains.c.name.in_(names)))))
 
 
 def all_domains(connection: Connection) -> list[rows.Domain]:
@@ -182,9 +185,27 @@ def hosts_named(connection: Connection, names: Sequence[str]) -> list[rows.Host]
     return [rows.Host._make(row) for row in connection.execute(HOST.where(hosts.c.fqdn.in_(names)))]
 
 
-def hosts_below(connection: Connection, name: str) -> list[str]:
-    """A few of the full names that end with `.name`."""
-    return list(connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.endswith("." + name)).limit(5)))
+def host_within(connection: Connection, zone: str) -> str | None:
+    """A host at or below the name, whose records a new zone of that name would hide; the one with the shortest name."""
+    query = select(hosts.c.fqdn).where(_within(hosts.c.fqdn, zone))
+    return connection.scalar(query.order_by(func.length(hosts.c.fqdn), hosts.c.fqdn).limit(1))
+
+
+def related_within(connection: Connection, zone: str) -> tuple[str, str] | None:
+    """Likewise a related name, and its host."""
+    query = select(related.c.fqdn, hosts.c.fqdn).join_from(related, hosts).where(_within(related.c.fqdn, zone))
+    row = connection.execute(query.limit(1)).first()
+    return (row[0], row[1]) if row else None
+
+
+def wildcard_above(connection: Connection, name: str) -> str | None:
+    """A host whose wildcard answers for the name."""
+    above = hosts.c.fqdn.in_(rows.endings(name)[1:]), hosts.c.wildcard
+    return connection.scalar(select(hosts.c.fqdn).where(*above).order_by(func.length(hosts.c.fqdn).desc()).limit(1))
+
+
+def _within(column: Column[str], zone: str) -> ColumnElement[bool]:
+    return (column == zone) | column.endswith("." + zone)
 
 
 def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:

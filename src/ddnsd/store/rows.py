@@ -155,6 +155,12 @@ def name_below(prefix: str, host: str) -> str:
     return f"{prefix}.{host}" if prefix else host
 
 
+def endings(fqdn: str) -> list[str]:
+    """The name, and what is left of it when labels go from the left."""
+    labels = fqdn.split(".")
+    return [".".join(labels[i:]) for i in range(len(labels))]
+
+
 class RRset(NamedTuple):
     """An RRset beside a host's addresses; `data` has a line for each value, in presentation format."""
 

@@ -110,6 +110,17 @@ sessions = Table(
     Column("last_seen", BigInteger, nullable=False, index=True),
 )
 
+# New secrets that a page is to show once, sealed with a key that the browser alone has.
+one_time_secrets = Table(
+    "one_time_secrets",
+    metadata,
+    Column("session_id", Id, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("number", String(64), primary_key=True),  # of the form that was sent
+    Column("sealed", Text),  # NULL once it was shown
+    _flag("ready", False),  # the secret is in force
+    Column("created", BigInteger, nullable=False, index=True),
+)
+
 tokens = Table(
     "tokens",
     metadata,

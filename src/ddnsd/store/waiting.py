@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -39,10 +39,12 @@ def lock(connection: Connection, host_ids: Iterable[int]) -> None:
         connection.execute(locking(), {"ids": sorted(host_ids)})
 
 
-@lru_cache(maxsize=1)
-def locking() -> Select[tuple[int]]:
-    """The ids of the hosts of the array `ids`, which nobody changes until the transaction ends; on PostgreSQL."""
-    query = select(hosts.c.id).where(hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+@lru_cache(maxsize=2)
+def locking(*columns: str) -> Select[Any]:
+    """Ids and `columns` of the hosts of the array `ids`, which nobody else changes meanwhile; on PostgreSQL."""
+    query = select(hosts.c.id, *(hosts.c[name] for name in columns)).where(
+        hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    )
     return query.order_by(hosts.c.id).with_for_update(key_share=True)
 
 

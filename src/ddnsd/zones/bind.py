@@ -104,6 +104,10 @@ class Bind:
             if self._write_key_list():
                 self.rndc("reconfig")
 
+    def serves(self, zone: str) -> bool:
+        """Whether BIND serves the zone. BindError where it cannot be asked."""
+        return self.rndc.statement(zone_name(zone)) is not None
+
     def is_running(self) -> bool:
         """Whether BIND answers `rndc` and has loaded its zones."""
         return self.rndc.is_running()

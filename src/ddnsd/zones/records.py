@@ -55,6 +55,11 @@ def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
     return names
 
 
+def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RRset] = ()) -> set[str]:
+    """Every name at which records of the host stand, or may stand."""
+    return {name.fqdn for name in records(host, related)} | {one.name(host.fqdn) for one in rrsets}
+
+
 def record_sets(host: Host, rrsets: Iterable[RRset]) -> list[RecordSet]:
     """The host's RRsets, but for those that the zone has of somebody else; those of a blocked host have no value."""
     return [

@@ -255,7 +255,7 @@ class Writer:
                 await self._wake.wait()
 
     async def _commit(self) -> None:
-        batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+        batch, self._queue = _divided(self._queue)
         faults, self._faults = self._faults, []
         fault_waiters, self._fault_waiters = self._fault_waiters, []
         settled = [Settled(*item) for item in self._settled.items()]
@@ -365,6 +365,20 @@ class Writer:
             self.senders[domain_id].sweep(hosts)
         for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
             self.senders[domain_id].withdraw()
+
+
+def _divided(queue: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """The next batch, and what waits for another: a host is in a batch once, so that many wishes delay it alone."""
+    batch: list[Entry] = []
+    rest: list[Entry] = []
+    hosts: set[int] = set()
+    for n, entry in enumerate(queue):
+        if len(batch) == BATCH:
+            return batch, rest + queue[n:]
+        host_id = entry[1].host_id
+        (rest if host_id in hosts else batch).append(entry)
+        hosts.add(host_id)
+    return batch, rest
 
 
 def _too_late(done: asyncio.Future[None]) -> None:

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.registry.addresses import Wanted, columns, denied, initial_columns, is_internal, parse, parse_address
+from ddnsd.registry.addresses import (
+    Wanted,
+    columns,
+    denied,
+    initial_columns,
+    is_internal,
+    named_columns,
+    parse,
+    parse_address,
+)
 from ddnsd.registry.errors import InvalidAddress
 from ddnsd.store.rows import Host
 
@@ -138,8 +147,23 @@ CHANGES = [
 
 @pytest.mark.parametrize(("before", "wanted", "changed"), CHANGES)
 def test_only_what_is_named_changes(before: dict[str, str], wanted: Wanted, changed: dict[str, str]) -> None:
-    assert columns(host(**before), wanted) == changed
-    assert columns(host(**before)._replace(**changed), wanted) == {}
+    assert changes(host(**before), wanted) == changed
+    assert changes(host(**before)._replace(**changed), wanted) == {}
+
+
+def changes(row: Host, wanted: Wanted) -> dict[str, str | None]:
+    return columns(row, wanted, named_columns(row, wanted))
+
+
+def test_all_columns_of_a_family_are_named_though_they_are_as_wanted_already() -> None:
+    before = host(ipv4="192.0.2.1", ipv6="2001:db8::1", prefix="2001:db8::/64", interface_id="2001:db8::1")
+    v6 = {"ipv6": "2001:db8::1", "prefix": "2001:db8::/64", "interface_id": "2001:db8::1"}
+    assert named_columns(before, Wanted("192.0.2.2", "2001:db8::1")) == {"ipv4": "192.0.2.2", **v6}
+    assert named_columns(before, Wanted("192.0.2.2")) == {"ipv4": "192.0.2.2"}
+    assert named_columns(before, Wanted(prefix="2001:db8::/64")) == {"prefix": "2001:db8::/64"}
+    assert named_columns(before, Wanted(remove=frozenset({"ipv4", "ipv6"}))) == {
+        "ipv4": None, "ipv6": None, "prefix": None,
+    }  # fmt: skip
 
 
 def test_an_inferred_family_is_remembered() -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from ddnsd.registry.names import fold, is_full, problem
+from ddnsd.registry.names import fold, is_full, owned_problem, problem
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,13 @@ def test_folding_and_full_names() -> None:
     assert is_full("www.example.org")
     assert not is_full("www")
     assert not is_full("a..b")
+
+
+def test_names_made_of_a_name_count() -> None:
+    name = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 58])
+    assert len(name) == 250
+    assert owned_problem(name, []) is None
+    assert owned_problem(name, [f"a.{name}", f"_1.{name}"]) is None
+    found = owned_problem(name, [f"*.{name}", f"_443._tcp.{name}", name])
+    assert found == "With _443._tcp. before it, the name has 260 characters: at most 253 are possible."
+    assert owned_problem(name, [f"{'_a.' * 30}{name}"]) == "A full name has at most 253 characters."

@@ -266,3 +266,14 @@ def test_documents_that_contradict_each_other() -> None:
     ]
     with pytest.raises(DeclarationError, match="server is http://b here and http://a elsewhere"):
         merge([Declaration(server="http://a"), Declaration(server="http://b")])
+
+
+def test_a_name_with_a_wildcard_leaves_room_for_it() -> None:
+    longest = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 47, "dyn.example.org"])[-251:]
+    assert host(longest, wildcard=True).wildcard
+    assert host(f"xx{longest}", wildcard=False).fqdn == f"xx{longest}"
+    for options in ({"wildcard": True}, {}):
+        (found,) = complaints(hosts={f"x{longest}": options}, defaults={"wildcard": True})
+        assert "has a wildcard, and its name has 252 characters" in found
+        assert "at most 251" in found
+    assert "a domain has at most 189" in complaints(domains={f"{longest[-190:]}": None})[0]

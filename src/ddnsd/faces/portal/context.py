@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ddnsd.faces.rest.context import Context
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.one_time_secrets import OneTimeSecrets
 from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.registry.members import Members
@@ -29,4 +30,5 @@ class Portal(Context):
     members: Members
     flows: "Mapping[str, Flow]"
     base_url: str
+    one_time: OneTimeSecrets
     provider_guard: Guard

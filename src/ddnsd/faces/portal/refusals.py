@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.faces.portal import texts
+from ddnsd.identity.one_time_secrets import NotReady
 from ddnsd.registry.errors import (
     Blocked,
     Invalid,
@@ -67,6 +68,8 @@ def _words(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
             return 404, _("Not found"), _("There is nothing here that you may see; it may be gone or renamed.")
         case HTTPException(status_code=405):
             return 405, nothing, _("This address takes no such request.")
+        case NotReady():
+            return 503, _("Not ready yet"), _("The secret is still being made. Reload this page in a moment.")
         case TooLarge():
             return 413, nothing, _("That is more than a form here holds.")
         case NoForm():

@@ -47,6 +47,9 @@ _WITH_VALUES = {
     re.compile(r"'(?P<value>.*)' is not one IPv(?P<version>[46]) address\."): N_(
         "%(value)s is not one IPv%(version)s address."
     ),
+    re.compile(
+        r"With (?P<value>\S+) before it, the name has (?P<count>\d+) characters: at most 253 are possible\."
+    ): N_("With %(value)s before it, the name has %(count)s characters: at most 253 are possible."),
     re.compile(r"(?P<value>\S+) is not accepted in this domain\."): N_("%(value)s is not accepted in this domain."),
     re.compile(r"This name lies in the domain (?P<value>\S*)\."): N_("This name lies in the domain %(value)s."),
     re.compile(r"Not available: (?P<value>.*)\."): N_("The name stands in the zone already: %(value)s."),
@@ -77,8 +80,14 @@ _WITH_VALUES = {
     re.compile(r".* has a token named (?P<value>['\"].*['\"]) already"): N_("There is a token %(value)s already."),
     re.compile(r".* has no host (?P<value>.*)"): N_("There is no such host of yours: %(value)s."),
     re.compile(r"the domain (?P<value>\S+) exists already"): N_("The domain %(value)s exists already."),
-    re.compile(r"the host (?P<value>\S+) lies in (?P<domain>\S+) already"): N_(
-        "The host %(value)s lies in %(domain)s already."
+    re.compile(r"the host (?P<value>\S+) lies in (?P<domain>\S+) already: rename or delete it first"): N_(
+        "The host %(value)s lies in %(domain)s already. Rename or remove it first."
+    ),
+    re.compile(r"(?P<value>\S+) is a related name of the host (?P<host>\S+): remove it first"): N_(
+        "%(value)s is a related name of the host %(host)s. Remove it first."
+    ),
+    re.compile(r"the host (?P<value>\S+) has a wildcard, which answers for (?P<domain>\S+): take it off first"): N_(
+        "The host %(value)s has a wildcard, which answers for %(domain)s. Take it off first."
     ),
     re.compile(r"(?P<value>.*) is denied already"): N_("%(value)s is denied already."),
     re.compile(r"'(?P<value>.*)' is not an address or a network such as 192\.0\.2\.0/24\."): N_(

@@ -17,6 +17,7 @@ What the registry raises and a handler does not catch becomes a page that says s
 """
 
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -92,6 +93,10 @@ class Visit:
     def csrf(self) -> str:
         """What every form carries; "" for somebody who has not signed in."""
         return self.session.csrf if self.session else ""
+
+    def random(self) -> str:
+        """A number that no other form of ours has."""
+        return secrets.token_urlsafe(16)
 
     @property
     def author(self) -> Author:

@@ -10,6 +10,7 @@ from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.chart import chart
 from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.standing import FLAGGED, standing
 from ddnsd.faces.portal.telling import told
 from ddnsd.faces.portal.visit import UNCONFIRMED, Visit, get, post
@@ -89,10 +90,20 @@ def routes(portal: Portal) -> list[Route]:
     async def new_secret(visit: Visit) -> Response:
         owned = await reach.host(visit, Action.ROTATE)
         secret = secrets.new_secret()
-        await portal.hosts.new_secret(owned.host, secrets.digest(secret), visit.caller.user, visit.source, visit.author)
-        shown = configurations(Target(owned.host.fqdn, portal.base_url, secret))
+        return await hand_over(
+            visit, f"/hosts/{owned.host.fqdn}/secret", {"secret": secret},
+            lambda: portal.hosts.new_secret(
+                owned.host, secrets.digest(secret), visit.caller.user, visit.source, visit.author
+            ),
+        )  # fmt: skip
+
+    async def show_secret(visit: Visit) -> Response:
+        owned = await reach.host(visit, Action.ROTATE)
+        made = await handed_over(visit)
+        shown = configurations(Target(owned.host.fqdn, portal.base_url, made["secret"])) if made else []
         return visit.render(
-            "host/secret.html", owned=owned, host=owned.host, secret=secret, configurations=shown, opened="curl"
+            "host/secret.html", owned=owned, host=owned.host, fqdn=owned.host.fqdn, secret=made and made["secret"],
+            configurations=shown, opened="curl",
         )  # fmt: skip
 
     async def lift(visit: Visit) -> Response:
@@ -108,6 +119,7 @@ def routes(portal: Portal) -> list[Route]:
         get("/hosts/{fqdn}/edit", form),
         post("/hosts/{fqdn}/edit", edit),
         post("/hosts/{fqdn}/remove", remove),
+        get("/hosts/{fqdn}/secret", show_secret),
         post("/hosts/{fqdn}/secret", new_secret),
         post("/hosts/{fqdn}/lift", lift),
     ]

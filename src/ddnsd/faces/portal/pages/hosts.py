@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adding a host: the form, the check of a name while it is typed, and the secret with what to do next."""
 
+from urllib.parse import quote
+
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.identity import secrets
+from ddnsd.identity.access import Action
 from ddnsd.registry import addresses, fields, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.errors import Invalid, InvalidAddress, Taken
@@ -24,12 +28,23 @@ def routes(portal: Portal) -> list[Route]:
         return await _form(visit, {"domain": visit.query.get("domain", "")}, {})
 
     async def add(visit: Visit) -> Response:
+        fqdn, secret = _full_name(visit.text("name"), visit.text("domain")), secrets.new_secret()
         try:
-            fqdn, secret = await _add(visit)
+            if not visit.text("name"):
+                raise Invalid(name="A name is needed.")
+            return await hand_over(
+                visit, f"/hosts/{quote(fqdn, safe='')}/created", {"secret": secret}, lambda: _add(visit, fqdn, secret)
+            )
         except Invalid as error:
             return await _form(visit, dict(visit.form), visit.reasons(error.fields), 422)
-        shown = configurations(Target(fqdn, portal.base_url, secret))
-        return visit.render("hosts/created.html", fqdn=fqdn, secret=secret, configurations=shown)
+
+    async def created(visit: Visit) -> Response:
+        made = await handed_over(visit)  # first: this waits for the host, too
+        owned = await reach.host(visit, Action.ROTATE)
+        shown = configurations(Target(owned.host.fqdn, portal.base_url, made["secret"])) if made else []
+        return visit.render(
+            "hosts/created.html", fqdn=owned.host.fqdn, secret=made and made["secret"], configurations=shown
+        )
 
     async def check(visit: Visit) -> Response:
         fqdn = _full_name(visit.query.get("name", ""), visit.query.get("domain", ""))
@@ -39,7 +54,12 @@ def routes(portal: Portal) -> list[Route]:
             return JSONResponse({"free": False, "text": " ".join(visit.reasons(error.fields).values())})
         return JSONResponse({"free": True, "text": visit.gettext("%(name)s is free.", name=fqdn)})
 
-    return [get("/hosts/new", form), post("/hosts/new", add), get("/hosts/check", check)]
+    return [
+        get("/hosts/new", form),
+        post("/hosts/new", add),
+        get("/hosts/check", check),
+        get("/hosts/{fqdn}/created", created),
+    ]
 
 
 async def _form(visit: Visit, values: dict[str, str], errors: dict[str, str], status: int = 200) -> Response:
@@ -64,11 +84,8 @@ async def _check(visit: Visit, fqdn: str) -> Domain:
     return domain
 
 
-async def _add(visit: Visit) -> tuple[str, str]:
-    """Register the host of the form; answers its full name and its secret. Raises Invalid, NotPublished, StoreDown."""
-    if not visit.text("name"):
-        raise Invalid(name="A name is needed.")
-    fqdn, secret = _full_name(visit.text("name"), visit.text("domain")), secrets.new_secret()
+async def _add(visit: Visit, fqdn: str, secret: str) -> None:
+    """Register the host of the form. Raises Invalid, NotPublished, StoreDown."""
     domain = await reach.domain_around(visit, fqdn)
     new = NewHost(
         fqdn, visit.caller.user_id, visit.caller.user, secrets.digest(secret), _wanted(visit, domain),
@@ -81,7 +98,6 @@ async def _add(visit: Visit) -> tuple[str, str]:
         everywhere = error.fields.pop("__all__", None)
         error.fields |= {"name": everywhere} if everywhere else {}
         raise
-    return fqdn, secret
 
 
 def _wanted(visit: Visit, domain: Domain) -> Wanted:

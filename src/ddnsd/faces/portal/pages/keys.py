@@ -3,11 +3,13 @@
 
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
 from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.identity import secrets
@@ -52,31 +54,28 @@ def routes(portal: Portal) -> list[Route]:
         return await form(visit, {"chosen": [visit.query.get("host", "")]}, {})
 
     async def make(visit: Visit) -> Response:
-        _, caller = visit.gettext, visit.caller
+        _ = visit.gettext
         name, chosen = visit.text("name"), [*visit.form.getlist("hosts"), *visit.text("more").split()]
         errors = {}
         if not name or len(name) > 100 or not name.isprintable():
             errors["name"] = _("A name has 1 to 100 printable characters.")
         if not 1 <= len(chosen) <= MOST:
             errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=MOST)
-        login, secret = secrets.new_login(), secrets.new_secret()
-        user = User(caller.user_id, caller.user, visit.admin, True, 0)
         if not errors:
             try:
-                await portal.store.transact(
-                    lambda c: accounts.add_key(
-                        c, user, login, secrets.digest(secret), list(dict.fromkeys(chosen)), name,
-                        actor=caller.user, source=visit.source, usable=lambda host: can(caller, Action.UPDATE, host),
-                    )
-                )  # fmt: skip
+                return await _make(visit, name, list(dict.fromkeys(chosen)))
             except Invalid as error:
                 errors = visit.reasons(error.fields)
-        if errors:
-            values = {"name": name, "chosen": chosen, "more": visit.text("more")}
-            return await form(visit, values, errors, 422)
-        key, hosts = await own(visit, login)
-        made = configurations(Target(hosts[0].fqdn, portal.base_url, secret, login))
-        return visit.render("keys/made.html", key=key, hosts=hosts, secret=secret, configurations=made)
+        return await form(visit, {"name": name, "chosen": chosen, "more": visit.text("more")}, errors, 422)
+
+    async def show_made(visit: Visit) -> Response:
+        if (made := await handed_over(visit)) is None:
+            return visit.render("keys/made.html", secret=None)
+        key, hosts = await own(visit, made["login"])
+        target = Target(hosts[0].fqdn, portal.base_url, made["secret"], key.login)
+        return visit.render(
+            "keys/made.html", key=key, hosts=hosts, secret=made["secret"], configurations=configurations(target)
+        )
 
     async def own(visit: Visit, login: str) -> tuple[Key, list[Any]]:
         well_formed = login.isascii() and login.isprintable() and len(login) <= 40
@@ -91,4 +90,25 @@ def routes(portal: Portal) -> list[Route]:
         await portal.store.transact(lambda c: accounts.delete_key(c, key, visit.caller.user, visit.source))
         return visit.redirect("/keys", visit.gettext("The key %(name)s is void. Its hosts stay.", name=key.name))
 
-    return [get("/keys", show), get("/keys/new", new), post("/keys", make), post("/keys/{login}/revoke", revoke)]
+    return [
+        get("/keys", show),
+        get("/keys/new", new),
+        get("/keys/made", show_made),
+        post("/keys", make),
+        post("/keys/{login}/revoke", revoke),
+    ]
+
+
+async def _make(visit: Visit, name: str, hosts: list[str]) -> Response:
+    """Make the key, and lead to the page that shows it. Raises Invalid, StoreDown."""
+    caller, login, secret = visit.caller, secrets.new_login(), secrets.new_secret()
+    user = User(caller.user_id, caller.user, visit.admin, True, 0)
+
+    def add(connection: Connection) -> None:
+        accounts.add_key(
+            connection, user, login, secrets.digest(secret), hosts, name,
+            actor=caller.user, source=visit.source, usable=lambda host: can(caller, Action.UPDATE, host),
+        )  # fmt: skip
+
+    content = {"login": login, "secret": secret}
+    return await hand_over(visit, "/keys/made", content, lambda: visit.portal.store.transact(add))

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.i18n import N_
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Form, Visit, get, post
@@ -53,11 +54,15 @@ def routes(portal: Portal) -> list[Route]:
         if errors:
             return _form(visit, visit.form, errors, 422)
         secret = secrets.new_token()
+        add = _add(visit, name, wanted, secrets.digest(secret))
         try:
-            made = await portal.store.transact(_add(visit, name, wanted, secrets.digest(secret)))
+            content = {"name": name, "secret": secret}
+            return await hand_over(visit, "/tokens/made", content, lambda: portal.store.transact(add))
         except Invalid as error:
             return _form(visit, visit.form, visit.reasons(error.fields), 422)
-        return visit.render("tokens/made.html", token=made, secret=secret)
+
+    async def show_made(visit: Visit) -> Response:
+        return visit.render("tokens/made.html", made=await handed_over(visit))
 
     async def revoke(visit: Visit) -> Response:
         number = _number(visit.param("id"))
@@ -70,6 +75,7 @@ def routes(portal: Portal) -> list[Route]:
     return [
         get("/tokens", show),
         get("/tokens/new", new),
+        get("/tokens/made", show_made),
         post("/tokens", make),
         post("/tokens/{id}/revoke", revoke),
     ]

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ddnsd.faces.portal.context import Portal
+from ddnsd.faces.portal.handing_over import FIELD, PARAMETER, hand_over, handed_over
 from ddnsd.faces.portal.pages.domains import wanted
 from ddnsd.faces.portal.visit import Access, Form, Visit, get, post
 from ddnsd.registry import names
@@ -23,7 +24,12 @@ def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
     async def new(visit: Visit) -> Response:
-        return form(visit, USUAL, {})
+        filled = await handed_over(visit)
+        if filled is None:
+            return form(visit, USUAL, {}, gone=PARAMETER in visit.query)
+        values = Form(filled)
+        key = TsigKey(values["key_name"], algorithm=values["algorithm"], secret=values["secret"])
+        return form(visit, values, {}, made=key)
 
     async def make_key(visit: Visit) -> Response:
         """A key for a zone of somebody's own; it is kept nowhere until the zone takes it."""
@@ -35,7 +41,8 @@ def routes(portal: Portal) -> list[Route]:
         filled = dict(visit.form) | {
             "zone": BRING, "name": name, "key_name": key.name, "algorithm": key.algorithm, "secret": key.secret,
         }  # fmt: skip
-        return form(visit, Form(filled), {}, made=key)
+        filled = {name: value for name, value in filled.items() if name not in ("csrf", FIELD)}
+        return await hand_over(visit, "/domains/new", filled, nothing_else)
 
     async def add(visit: Visit) -> Response:
         check_only = visit.text("do") == "check"
@@ -52,11 +59,12 @@ def routes(portal: Portal) -> list[Route]:
         return visit.redirect(f"/domains/{name}", visit.gettext("%(name)s was added.", name=name))
 
     def form(
-        visit: Visit, values: Form, errors: dict[str, str], made: TsigKey | None = None, checked: bool = False
-    ) -> Response:
+        visit: Visit, values: Form, errors: dict[str, str], made: TsigKey | None = None, checked: bool = False,
+        gone: bool = False,
+    ) -> Response:  # fmt: skip
         return visit.render(
             "domains/new.html", 422 if errors else 200, values=values, errors=errors, made=made, checked=checked,
-            algorithms=[(name, name) for name in ALGORITHMS],
+            gone=gone, algorithms=[(name, name) for name in ALGORITHMS],
         )  # fmt: skip
 
     return [
@@ -64,6 +72,10 @@ def routes(portal: Portal) -> list[Route]:
         post("/domains/key", make_key, Access.ADMINISTRATOR),
         post("/domains", add, Access.ADMINISTRATOR),
     ]
+
+
+async def nothing_else() -> None:
+    """A key is kept nowhere before the domain is added."""
 
 
 def brought(visit: Visit) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A domain and a host whose names meet, at the same moment."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from ddnsd.registry import hosts as registered
+from ddnsd.registry import zones
+from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.domains import add_domain
+from ddnsd.registry.errors import Invalid, Taken
+from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.zones import Zones
+from ddnsd.store import queries
+from ddnsd.store.database import Store
+from ddnsd.store.rows import Domain, User
+from ddnsd.store.tables import domains, hosts, users
+from ddnsd.zones.bind import ZoneOptions
+from ddnsd.zones.tsig import TsigKey
+
+OWNER = User(1, "me", admin=True, active=True, created=0)
+KEY = TsigKey.generate("k")
+
+
+def fill(connection: Connection) -> None:
+    connection.execute(insert(users).values(id=1, name="me", created=0))
+    add_domain(connection, "example.org", OWNER, KEY, "127.0.0.1:53")
+
+
+def register(connection: Connection, domain: Domain, fqdn: str) -> None:
+    registered._insert(connection, domain, NewHost(fqdn, 1, "me", b"", Wanted("192.0.2.1")))
+
+
+async def domain_named(store: Store, name: str) -> Domain:
+    found = await store.read(lambda c: queries.domain(c, name))
+    assert found is not None
+    return found
+
+
+async def test_of_a_domain_and_a_host_below_it_one_is_refused(store: Store) -> None:
+    await store.transact(fill)
+    domain = await domain_named(store, "example.org")
+
+    async def attempt(work: Awaitable[Any]) -> bool:
+        try:
+            await work
+        except Invalid:
+            return False
+        return True
+
+    for n in range(25):
+        name = f"lab{n}.example.org"
+        made = store.transact(lambda c, m=name: add_domain(c, m, OWNER, KEY, "127.0.0.1:53"))  # type: ignore[misc]
+        host = store.transact(lambda c, m=name: register(c, domain, f"vm.{m}"))  # type: ignore[misc]
+        first, second = (made, host) if n % 2 else (host, made)
+        assert sorted(await asyncio.gather(attempt(first), attempt(second))) == [False, True]
+    misplaced = select(hosts.c.fqdn).join(domains, hosts.c.fqdn.endswith("." + domains.c.name))
+    assert await store.read(lambda c: c.execute(misplaced.where(hosts.c.domain_id != domains.c.id)).all()) == []
+
+
+class SlowBind:
+    """A BIND on which a zone takes so long that a host is registered meanwhile."""
+
+    options = ZoneOptions()
+
+    def __init__(self, store: Store, domain: Domain, served: set[str]) -> None:
+        self._store, self._domain, self.zones = store, domain, served
+        self._loop = asyncio.get_running_loop()
+
+    def serves(self, zone: str) -> bool:
+        return zone in self.zones
+
+    def provision(self, zone: str, _algorithm: str, _policy: str | None) -> TsigKey:
+        self.zones.add(zone)
+        work = self._store.transact(lambda c: register(c, self._domain, f"vm.{zone}"))
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return KEY
+
+    def withdraw(self, zone: str) -> None:
+        self.zones.remove(zone)
+
+
+@pytest.mark.parametrize("served", [set(), {"lab.example.org"}], ids=["a new zone", "a zone that was there"])
+async def test_a_new_zone_does_not_stay_over_a_host_that_came_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch, served: set[str]
+) -> None:
+    async def accepts_updates(*_: object) -> None:
+        """The zone does."""
+
+    monkeypatch.setattr(zones.check, "accepts_updates", accepts_updates)
+    await store.transact(fill)
+    before = set(served)
+    bind: Any = SlowBind(store, await domain_named(store, "example.org"), set(served))
+    with pytest.raises(Taken, match=r"vm\.lab\.example\.org"):
+        await Zones(store, bind, "127.0.0.1:53").add("lab.example.org", "me", columns={}, actor="me")
+    assert bind.zones == before

@@ -30,6 +30,7 @@ from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.members import Members
+from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
 from ddnsd.registry.rrsets import RRsets
@@ -61,7 +62,8 @@ USE_SECONDS = 60.0
 class Service:
     """The parts of one process, wired."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, embedded: str | None = None) -> None:
+        """`embedded` is the address of the one name server that belongs to this process, under `ddnsd dev`."""
         self.settings = settings
         self.store = open_store(settings.store_url)
         lookups = Lookups(self.store)
@@ -102,7 +104,9 @@ class Service:
             domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
             self.denials, self.status, RelatedNames(self.store, self.writer, hosts), RRsets(self.store, self.writer),
         )  # fmt: skip
-        routes = _routes(words, management, Probes(self.store, self.watch))
+        readiness = Readiness(self.store, lookups, self.ended, self.writer)
+        probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
+        routes = _routes(words, management, probes)
         portal = Portal(
             **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
             flows=flows, base_url=settings.base_url, provider_guard=provider_guard,
@@ -125,7 +129,7 @@ class Service:
             (STATUS_SECONDS, self.status.look, "status"),
             (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
         ):
-            self._tasks.append(asyncio.create_task(_repeat(seconds, work, what)))
+            self._tasks.append(asyncio.create_task(_repeat(seconds, work, what), name=what))
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -143,7 +147,14 @@ class Service:
     @property
     def alive(self) -> bool:
         """Whether everything that `start` began, and that is to run until `stop`, still runs."""
-        return self.writer.alive and self.watch.alive and not any(task.done() for task in self._tasks)
+        return not self.ended()
+
+    def ended(self) -> list[str]:
+        """The names of those that have ended."""
+        found = [f"writer: {name}" for name in self.writer.ended()]
+        if not self.watch.alive:
+            found.append("watch of the name servers")
+        return found + [task.get_name() for task in self._tasks if task.done()]
 
     async def _take_up_domains(self) -> None:
         await survive(self.writer.refresh, "domains")
@@ -196,16 +207,19 @@ def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[
         "/nic/generate_secret": management.generate_secret,
         "/healthz": probes.alive,
         "/readyz": probes.ready,
+        "/healthz/dns": probes.dns,
         "/metrics": probes.metrics,
     }
 
 
-async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings, unit: Unit, ready: Callable[[str], None], embedded: str | None = None
+) -> None:  # fmt: skip
     """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL once it answers.
 
-    Raises StoreDown, OSError.
+    `embedded` is as of `Service`. Raises StoreDown, OSError.
     """
-    service = Service(settings)
+    service = Service(settings, embedded)
     sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
     await service.start()

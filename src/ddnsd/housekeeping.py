@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ddnsd import admin
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
-from ddnsd.store import answers, contacts, history, queries, sessions, upkeep
+from ddnsd.store import answers, contacts, history, queries, sessions, upkeep, write_checks
 from ddnsd.store.database import Store
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -58,6 +58,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     life = settings.session_lifetime
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
     yield "ended sessions", _parts(lambda c: sessions.forget_ended(c, idle, begun, PART))
+    yield "write checks of processes that are gone", _parts(lambda c: write_checks.forget(c, ago(1), PART))
     yield "expired enrolments", _parts(lambda c: upkeep.forget_enrolments(c, moment, PART))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories

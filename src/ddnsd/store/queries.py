@@ -150,6 +150,14 @@ def hosts_of_domain(connection: Connection, domain_id: int) -> Iterable[rows.Hos
     return map(rows.Host._make, connection.execute(HOST.where(hosts.c.domain_id == domain_id)))
 
 
+def places(connection: Connection, domain_id: int, limit: int) -> list[tuple[str, str]]:
+    """The names of a few hosts that DNS holds, each with the type of its address."""
+    query = select(hosts.c.fqdn, hosts.c.ipv4).where(
+        hosts.c.domain_id == domain_id, hosts.c.claimed, or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None))
+    )
+    return [(row.fqdn, "A" if row.ipv4 else "AAAA") for row in connection.execute(query.limit(limit))]
+
+
 def related_of(connection: Connection, host_ids: Iterable[int]) -> dict[int, list[rows.Related]]:
     """Related names by their host's id."""
     found: dict[int, list[rows.Related]] = {}
@@ -199,6 +207,17 @@ def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> lis
 def pending_count(connection: Connection) -> int:
     """Of how many hosts DNS is not known to hold the row."""
     return connection.scalar(select(func.count()).select_from(pending)) or 0
+
+
+def late_count(connection: Connection, domain_id: int, before: int) -> int:
+    """How many hosts and removals of the domain have waited for DNS since before `before`."""
+    late = pending.c.since < before, pending.c.since > ASKED_FOR
+    of_hosts = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))
+    of_removals = select(func.count()).where(
+        removals.c.domain_id == domain_id, removals.c.dirty_since < before, removals.c.dirty_since > ASKED_FOR
+    )
+    found = connection.scalar(of_hosts.where(hosts.c.domain_id == domain_id, *late)) or 0
+    return found + (connection.scalar(of_removals) or 0)
 
 
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:

@@ -8,6 +8,7 @@ DnsError                the change is not known to be in DNS
     BadKey              it does not know our TSIG key
     BadSignature        the signature, its own or ours, does not fit the key
     BadTime             its clock and ours differ by more than the fudge
+    Frozen              it refuses every update of the zone
     PrerequisiteFailed  a name or RRset was not as the message required
 NotAcknowledged         a caller's change is kept, but DNS has not confirmed it in time
 NameConflict            the name stands in the zone, and it is not ours
@@ -45,6 +46,10 @@ class BadSignature(Refusal):
 
 class BadTime(Refusal):
     """the clocks of service and name server differ too much (BADTIME)"""
+
+
+class Frozen(Refusal):
+    """the name server refuses every update of the zone"""
 
 
 class PrerequisiteFailed(Refusal):

@@ -131,6 +131,15 @@ class ZoneSender:
             return int(soa[0].split()[2])
         raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
 
+    async def probe(self, hosts: check.Places) -> None:
+        """Have the primary judge an update that changes nothing. Raises DnsError as `check.probe` does."""
+        await self._by_current_key(lambda: check.probe(self.domain, hosts, self.primary, self._deadline))
+
+    @property
+    def refused(self) -> int:
+        """How many hosts the name server refuses, each of them alone."""
+        return len(self._refused)
+
     async def name_servers(self) -> frozenset[str]:
         """The names of the zone's NS records, asked for once a minute; those of last time while it is silent.
 

@@ -43,6 +43,8 @@ GRACE_MICROSECONDS = 3_000_000
 PATIENCE = 4
 """Deadlines that a bulk call waits at most while the name server acknowledges message after message."""
 
+STUCK_SECONDS = 4.0
+
 NAMES = 128
 """Names that one message asks for."""
 
@@ -77,6 +79,7 @@ class Writer:
         self._fault_waiters: list[asyncio.Future[None]] = []
         self._settled: dict[int, int] = {}
         self._wake = asyncio.Event()
+        self._committing: float | None = None
 
     async def start(self) -> None:
         """Begin to write, and take up what a former process left. Raises StoreDown."""
@@ -99,7 +102,17 @@ class Writer:
     @property
     def alive(self) -> bool:
         """Whether none of the tasks has ended."""
-        return not any(task.done() for task in self._tasks.values())
+        return not self.ended()
+
+    def ended(self) -> list[str]:
+        """The names of tasks that have ended although they should run: `commit`, `sweep`, `zone ID`."""
+        return [name for name, task in self._tasks.items() if task.done()]
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one transaction has been under way for longer than anybody waits for it."""
+        began = self._committing
+        return began is not None and asyncio.get_running_loop().time() - began > STUCK_SECONDS
 
     # ---- what callers ask for
 
@@ -254,7 +267,11 @@ class Writer:
             with COMMIT_SECONDS.time():
                 single = not faults and is_single([wish for _, wish, _ in batch])
                 write = self._store.execute if single else self._store.transact
-                await write(lambda c: _write(c, batch, settled, faults))
+                self._committing = asyncio.get_running_loop().time()
+                try:
+                    await write(lambda c: _write(c, batch, settled, faults))
+                finally:
+                    self._committing = None
         except Exception as error:
             if isinstance(error, StoreDown):
                 log.error("store down", reason=str(error))

@@ -32,9 +32,12 @@ class SecondBind:
     def pid(self) -> int:
         return int(self.server.pid_file.read_text())
 
-    def make_zone(self, name: str) -> Path:
-        """An empty zone; answers the file of its key."""
-        key = self.server.bind().provision(name)
+    def make_zone(self, name: str, key: TsigKey | None = None) -> Path:
+        """An empty zone, with a new key unless one is given; answers the file of its key."""
+        if key is None:
+            key = self.server.bind().provision(name)
+        else:
+            self.server.bind().ensure(name, key)
         file = self.server.folder / f"{name}.tsig"
         file.write_text(key.to_text())
         return file
@@ -51,6 +54,12 @@ class SecondBind:
         policy = " ".join(f"{grant.format(key=self.key(zone).name)};" for grant in grants)
         shown = self.rndc("showzone", zone)
         body = re.sub(r"update-policy \{[^}]*\}", f"update-policy {{ {policy} }}", shown[shown.index("{") :])
+        self.rndc("modzone", zone, body.strip())
+
+    def forbid_transfers(self, zone: str) -> None:
+        """Let nobody transfer the zone."""
+        shown = self.rndc("showzone", zone)
+        body = re.sub(r"allow-transfer\s*\{[^}]*\}", "allow-transfer { none; }", shown[shown.index("{") :])
         self.rndc("modzone", zone, body.strip())
 
     def rejected_updates(self) -> int:

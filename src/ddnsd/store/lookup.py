@@ -95,9 +95,10 @@ class Lookup(Generic[R]):
         self._drain = None
 
 
-def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool]:
-    *host, has_related = row
-    return rows.Host._make(host), bool(has_related)
+def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, int]:
+    """The host, whether it has related names, and its domain's generation: all of one moment."""
+    *host, has_related, generation = row
+    return rows.Host._make(host), bool(has_related), generation
 
 
 class Lookups:

@@ -2,7 +2,7 @@
 """One set of queries for both databases. `work` functions take a `Connection` and belong in a transaction."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -62,8 +62,8 @@ HOST: Select[Any] = select(
     pending.c.since,
 ).select_from(hosts.join(domains).outerjoin(pending, pending.c.host_id == hosts.c.id))
 
-# with whether it has related names: most have none, and nobody looks for them
-HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id))
+# with whether it has related names, since most have none and nobody looks for them, and its domain's generation
+HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id), domains.c.generation)
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
@@ -274,7 +274,11 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
 
 def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:
     """The hosts' names in the zone are ours: those that they were sent with, should one be renamed meanwhile."""
-    names = {host.id: host.fqdn for host in sent}
+    mark_claimed_names(connection, {host.id: host.fqdn for host in sent})
+
+
+def mark_claimed_names(connection: Connection, names: Mapping[int, str]) -> None:
+    """Likewise, of full names by host id."""
     for part in _parts(list(names)):
         where = hosts.c.id.in_(part), hosts.c.fqdn.in_([names[host_id] for host_id in part])
         connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))

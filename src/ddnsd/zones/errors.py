@@ -13,6 +13,7 @@ DnsError                the change is not known to be in DNS
 NotAcknowledged         a caller's change is kept, but DNS has not confirmed it in time
 NameConflict            the name stands in the zone, and it is not ours
 HostGone                the host was deleted meanwhile
+DomainChanged           the domain has another primary or key than was used
 """
 
 
@@ -66,3 +67,7 @@ class NameConflict(Exception):
 
 class HostGone(Exception):
     """the host does not exist any more"""
+
+
+class DomainChanged(Exception):
+    """the domain has another primary or key meanwhile"""

@@ -2,7 +2,7 @@
 """Adding, changing and removing domains together with their zones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -88,28 +88,30 @@ class Zones:
         """Change a domain; answers in words what changes, and with `check_only` does not do it.
 
         A new key or primary is tried first; then every host is sent there, and names at which it holds what is not ours
-        are in conflict. A DNSSEC policy is in force before the store has it.
+        are in conflict. Our own BIND need not serve the zone yet: `provision` then makes it. A DNSSEC policy is in
+        force before the store has it.
         Raises NoDomain, Invalid, NoBind, BindError, DnsError, StoreDown.
         """
         domain = await self._store.read(lambda c: queries.domain(c, name))
         if domain is None:
             raise NoDomain(f"there is no domain {name}")
         changed = domains.differing(domain, columns | _reached(domain, primary, key))
-        found = new_primary.NOTHING
+        found: Found | None = new_primary.NOTHING
         if reached := {column: value for column, value in changed.items() if column in domains.REACHED}:
-            found = await self._look(domain._replace(**reached), check_only=check_only)
+            found = await self._look(domain._replace(**reached))
         if "dnssec_policy" in changed:
             await self._sign(domain, changed["dnssec_policy"], check_only=check_only)
         if changed and not check_only:
-            await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, owned=found.owned, **changed))
-        return domains.in_words(changed) + _in_conflict(found.foreign)
+            owned = (found or new_primary.NOTHING).owned
+            await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, owned=owned, **changed))
+        return domains.in_words(changed) + _said(found)
 
-    async def _look(self, domain: Domain, *, check_only: bool) -> Found:
-        """Try the primary and key of the changed `domain`; our own BIND serves a zone first that was made on it."""
+    async def _look(self, domain: Domain) -> Found | None:
+        """Try the primary and key of the changed `domain`; None where our own BIND does not serve its zone yet."""
         if domain.provisioned and self._bind is not None and domain.primary == endpoint(self._primary):
             wanted = domain.name, TsigKey.of(domain), domain.dnssec_policy
-            if await asyncio.to_thread(self._bind.ensure, *wanted, check=check_only) and check_only:
-                return new_primary.NOTHING  # it does not serve the zone yet
+            if "zone" in await asyncio.to_thread(self._bind.ensure, *wanted, check=True):
+                return None
         return await new_primary.look(self._store, domain)
 
     async def _sign(self, domain: Domain, policy: str | None, *, check_only: bool) -> None:
@@ -167,8 +169,11 @@ class Zones:
             await self._changed()
 
 
-def _in_conflict(names: Sequence[str]) -> str:
-    if not names:
+def _said(found: Found | None) -> str:
+    """What an operator should know of the new primary."""
+    if found is None:
+        return "; BIND does not serve the zone yet: run `ddnsd domain provision`"
+    if not (names := found.foreign):
         return ""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"; in conflict with other records there: {', '.join(names[:SHOWN])}{more}"

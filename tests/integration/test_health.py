@@ -135,6 +135,24 @@ def test_a_policy_that_refuses_only_the_probe_is_no_fault(service: Service, bind
     assert bind.dig(ZONE, "SOA") == soa
 
 
+def test_a_journal_that_cannot_be_written_is_told(service: Service, bind: SecondBind) -> None:
+    """The name server takes what changes nothing, and fails at everything else."""
+    add_domain(service, bind)
+    secret = service.register(f"a.{ZONE}", ip="192.0.2.1")
+    bind.rndc("sync", "-clean", ZONE)
+    (journal,) = (Path(f"{file}.jnl") for file in bind.server.folder.rglob(f"{ZONE}.zone"))
+    wait_until(lambda: not journal.exists(), 10, "the journal is gone")
+    journal.mkdir()
+    auth = (f"a.{ZONE}", secret)
+    assert service.get("/nic/update", auth=auth, params={"myip": "192.0.2.2"}).text == "911"
+    assert not follows(service)
+    assert causes(service, ZONE).startswith("behind: ")
+    assert "SERVFAIL" in causes(service, ZONE)
+    journal.rmdir()
+    wait_until(lambda: follows(service), 10, "it can be written again")
+    assert bind.dig(f"a.{ZONE}") == ["192.0.2.2"]
+
+
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of three megabytes."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, LargeBinary, insert, select, text, update
+from sqlalchemy import Connection, LargeBinary, insert, select, update
 
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import record, related, updates
@@ -20,16 +20,17 @@ from ddnsd.registry.errors import NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
 from ddnsd.settings import Settings
-from ddnsd.store import contacts, history, migrate, queries, tables
+from ddnsd.store import contacts, history, migrate, queries, tables, write_checks
 from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
 from ddnsd.zones import reconcile as zone_reconcile
+from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.primary import Primary
 from ddnsd.zones.reconcile import Difference
 from ddnsd.zones.rndc import BindError
-from ddnsd.zones.tsig import TsigKey
 from ddnsd.zones.writer import Writer
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ACTOR = "ddnsd"
+
+LATE_MICROSECONDS = 60 * 1_000_000
+"""What has waited for so long is not on its way any more."""
 
 
 class AdminError(Exception):
@@ -177,14 +181,12 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
     try:
         await check_schema(settings.store_url)
         async with opened(settings.store_url) as store:
-            await store.transact(lambda c: c.execute(text("SELECT 1")))
+            findings.append(("database", await _examine_store(store)))
             all_domains = await store.read(queries.all_domains)
+            findings += [(f"domain {d.name} at {d.primary}", await _examine(store, d)) for d in all_domains]
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
-    findings.append(("database", None))
-    findings += [(f"domain {d.name} at {d.primary}", await _examine(d)) for d in all_domains]
-    for provider in settings.providers:
-        findings.append((f"identity provider {provider}", await _examine_provider(provider)))
+    findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
     if (bind := settings.bind) is not None:
         findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
     return findings
@@ -206,14 +208,31 @@ async def _examine_provider(provider: Provider) -> str | None:
     return None if keys else "it publishes no key that we understand"
 
 
-async def _examine(domain: Domain) -> str | None:
-    key = TsigKey.of(domain)
+async def _examine_store(store: "SqliteStore | PostgresStore") -> str | None:
+    """Why the database takes no writes: whether there is room is only known once something is written."""
     try:
-        await check.accepts_updates(domain.name, domain.primary, key)
+        await store.transact(write_checks.write)
+    except StoreDown as error:
+        return f"it takes no write: {error}"
+    return None
+
+
+async def _examine(store: "SqliteStore | PostgresStore", domain: Domain) -> str | None:
+    async def hosts() -> list[tuple[str, str]]:
+        return await store.read(lambda c: queries.places(c, domain.id, check.PROBED_HOSTS))
+
+    connection = Primary(Endpoint.from_text(domain.primary, 53))
+    try:
+        await check.probe(domain, hosts, connection, check.SECONDS)
         await asyncio.to_thread(zone_reconcile.transfer, domain)
     except (errors.DnsError, BindError) as error:
         return str(error)
-    return None
+    finally:
+        connection.close()
+    late = await store.read(lambda c: queries.late_count(c, domain.id, queries.now() - LATE_MICROSECONDS))
+    return (
+        f"{late} hosts and removals have waited for it for more than a minute: see the service's log" if late else None
+    )
 
 
 # ---- export, import
@@ -237,7 +256,7 @@ def _dump(connection: Connection) -> dict[str, list[dict[str, Any]]]:
             {key: base64.b64encode(value).decode() if isinstance(value, bytes) else value for key, value in row.items()}
             for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()
         ]
-        for table in tables.metadata.sorted_tables
+        for table in _ordered()
     }
 
 
@@ -254,7 +273,8 @@ async def import_(url: str, exported: str) -> None:
 
 
 def _ordered() -> list[Any]:
-    return tables.metadata.sorted_tables
+    """The tables with something to keep, each after those that it refers to."""
+    return [table for table in tables.metadata.sorted_tables if table is not tables.write_checks]
 
 
 def _restored(table: Any, row: dict[str, Any]) -> dict[str, Any]:

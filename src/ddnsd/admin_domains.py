@@ -50,10 +50,13 @@ async def add(
         return f"added {name}"
 
 
-async def change(settings: Settings, name: str, primary: str | None, columns: dict[str, Any]) -> None:
-    """Change a domain; with a new TTL all of its hosts are sent again. Raises as `add` does, and NoDomain."""
+async def change(
+    settings: Settings, name: str, *, primary: str | None, key: TsigKey | None, columns: dict[str, Any],
+    check_only: bool,
+) -> str:  # fmt: skip
+    """Change a domain as `Zones.set` does; answers what changes. Raises as `add` does, and NoDomain."""
     async with _zones(settings) as (_, zones):
-        await zones.set(name, primary=primary, columns=columns, actor=ACTOR)
+        return await zones.set(name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only)
 
 
 async def remove(settings: Settings, name: str, *, exist_ok: bool) -> bool:

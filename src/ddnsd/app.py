@@ -32,6 +32,7 @@ from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.members import Members
+from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.requests import Requests
 from ddnsd.registry.rrsets import RRsets
@@ -72,7 +73,8 @@ log = structlog.get_logger()
 class Service:
     """The parts of one process, wired."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, embedded: str | None = None) -> None:
+        """`embedded` is the address of the one name server that belongs to this process, under `ddnsd dev`."""
         self.settings = settings
         self.store = open_store(settings.store_url)
         self.lookups = lookups = Lookups(self.store)
@@ -113,7 +115,9 @@ class Service:
             domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
             self.denials, self.status, RelatedNames(self.store, self.writer, hosts), RRsets(self.store, self.writer),
         )  # fmt: skip
-        routes = _routes(words, management, Probes(self.store, self.watch))
+        readiness = Readiness(self.store, lookups, self.trouble, self.writer)
+        probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
+        routes = _routes(words, management, probes)
         portal = Portal(
             **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
             flows=flows, base_url=settings.base_url, one_time=OneTimeSecrets(self.store), provider_guard=provider_guard,
@@ -260,16 +264,19 @@ def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[
         "/nic/generate_secret": management.generate_secret,
         "/healthz": probes.alive,
         "/readyz": probes.ready,
+        "/healthz/dns": probes.dns,
         "/metrics": probes.metrics,
     }
 
 
-async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings, unit: Unit, ready: Callable[[str], None], embedded: str | None = None
+) -> None:  # fmt: skip
     """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL once it answers.
 
-    Without its database it answers 911 until it is there. Raises OSError, ForeignSchema.
+    `embedded` is as of `Service`. Without its database it answers 911 until it is there. Raises OSError, ForeignSchema.
     """
-    service = Service(settings)
+    service = Service(settings, embedded)
     sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
     await service.start(lambda reason: unit.notify(f"STATUS={reason}"))

@@ -84,12 +84,24 @@ def _key(file: Path) -> TsigKey:
 @click.option("--available/--unavailable", default=None, help="Whether hosts take updates and can be registered.")
 @_columns
 @click.option("--primary", help="ADDRESS[:PORT] of the name server that takes its updates from now on.")
-def change(name: str, primary: str | None, **columns: Any) -> None:
-    """Change a domain."""
-    given = _given(columns)
-    if primary is None and not given:
+@click.option(
+    "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of the zone there."
+)
+@click.option("--check", is_flag=True, help="Only say what would be done.")
+def change(name: str, primary: str | None, key_file: Path | None, check: bool, **columns: Any) -> None:
+    """Change a domain.
+
+    A new primary or key is tried first: it must answer for the zone, take updates and allow transfers. Then every
+    host is sent there. A host whose name has other records there is in conflict.
+    """
+    given, key = _given(columns), _key(key_file) if key_file else None
+    if primary is None and key is None and not given:
         raise click.UsageError("nothing to change: give an option")
-    asyncio.run(admin_domains.change(settings.load(), fold(name), primary, given))
+    done = asyncio.run(
+        admin_domains.change(settings.load(), fold(name), primary=primary, key=key, columns=given, check_only=check)
+    )
+    if done:
+        click.echo(f"changed {fold(name)}: {done}")
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ async def run(settings: Settings) -> None:
         own = {"rndc_key": named.rndc_key, "bind_dir": named.folder, "primary": settings.dns}
         ours = settings.model_copy(update=own)
         await _prepare(ours, Bind(named.folder, named.rndc_key, options=ours.zone_options))
-        await serve(ours, Unit(), lambda url: _say(ours, url))
+        await serve(ours, Unit(), lambda url: _say(ours, url), embedded=ours.dns)
     finally:
         supervision.cancel()
         await named.stop()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ddnsd import admin
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
-from ddnsd.store import answers, contacts, history, one_time_secrets, queries, sessions, upkeep
+from ddnsd.store import answers, contacts, history, one_time_secrets, queries, sessions, upkeep, write_checks
 from ddnsd.store.database import Store
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -60,6 +60,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "ended sessions", _parts(lambda c: sessions.forget_ended(c, idle, begun, PART))
     unseen = moment - one_time_secrets.LIFETIME
     yield "secrets that nobody looked at", _parts(lambda c: one_time_secrets.forget(c, unseen, PART))
+    yield "write checks of processes that are gone", _parts(lambda c: write_checks.forget(c, ago(1), PART))
     yield "expired enrolments", _parts(lambda c: upkeep.forget_enrolments(c, moment, PART))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     secondaries: Words = Field(
         (), description="ADDRESS[:PORT] of the name servers that follow by transfer, whose serials the status shows"
     )
+    metrics_zones: int = Field(
+        100, ge=0, description="zones with series of their own at /metrics, those with a problem first; 0: none"
+    )
     ttl: int = Field(60, ge=1, le=86400, description="TTL of records in seconds, unless domain or host says otherwise")
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
     trusted_proxies: Words = Field(

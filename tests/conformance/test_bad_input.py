@@ -30,8 +30,12 @@ ROUTES = {
     "/myip": ("x",),
     "/healthz": ("x",),
     "/readyz": ("x",),
+    "/healthz/dns": ("x",),
     "/metrics": ("name[]",),
 }
+OPEN = {"/myip", "/healthz", "/healthz/dns", "/readyz", "/metrics", "/update"}
+"""Paths that ask for no credentials, or take them otherwise."""
+
 STATUSES = {200, 400, 401, 403, 404, 405, 411, 413, 414, 431}
 
 bounded = settings(
@@ -140,7 +144,9 @@ def test_octets_as_basic_credentials(service: Service, pair: bytes, route: str) 
 @given(
     scheme=st.one_of(st.sampled_from([b"Basic", b"Bearer", b"bearer", b"Digest", b"", b"Basic Basic"]), VALUES),
     rest=VALUES,
-    route=st.sampled_from(sorted(set(ROUTES) - {"/myip", "/healthz", "/readyz", "/metrics", "/update"})),
+    route=st.sampled_from(
+        sorted(set(ROUTES) - {"/myip", "/healthz", "/healthz/dns", "/readyz", "/metrics", "/update"})
+    ),
 )
 def test_authorization_headers_of_every_kind(service: Service, scheme: bytes, rest: bytes, route: str) -> None:
     answer = ask(service, route, {"Authorization": scheme + b" " + rest})

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""§4: `/healthz`, `/readyz`, `/metrics`."""
+"""§4: `/healthz`, `/readyz`, `/healthz/dns`, `/metrics`."""
 
 import re
 import time
 
 import pytest
 from parts.dyndns import GIVEN, Host, said
-from parts.faults import hung
+from parts.faults import hung, locked
 from parts.ports import wait_until
 from parts.service import Service
 
 SAMPLE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*="[^\n]*"\})? [-+0-9.eEInfNa]+( \d+)?')
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+PATHS = ("/healthz", "/readyz", "/healthz/dns", "/metrics")
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_probes_answer_200_without_credentials(service: Service, path: str) -> None:
+    wait_until(lambda: service.get("/healthz/dns").status_code == 200, 20, "every zone follows")
     for _ in range(2):
         answer = service.get(path)
         assert answer.status_code == 200, answer.text
@@ -42,14 +46,35 @@ def test_metrics_count_answers(service: Service, host: Host) -> None:
     assert samples() != before
 
 
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("spelling", ["//{}", "/{}/", "/\\{}", "/%2f{}", "/%5c{}%2F"])
+def test_probes_are_found_in_every_spelling(service: Service, path: str, spelling: str) -> None:
+    """A front that hides them must know these too."""
+    assert service.get(spelling.format(path[1:].replace("/", "%2f"))).status_code == service.get(path).status_code
+
+
 def test_readyz_is_503_within_5_s_of_a_primary_hanging_and_says_what_fails(fragile: Service) -> None:
-    wait_until(lambda: fragile.get("/readyz").status_code == 200, 20, "ready")
+    """Under `ddnsd dev` the embedded name server is a part of the node."""
+    wait_until(lambda: fragile.get("/readyz").json()["status"] == "ok", 20, "ready")
     with hung(fragile.named_pid()):
         began = time.monotonic()
         wait_until(lambda: fragile.get("/readyz").status_code == 503, 7, "not ready")
         assert time.monotonic() - began < 7
-        text = fragile.get("/readyz").text
-        assert fragile.domain in text or f":{fragile.dns_port}" in text
+        answer = fragile.get("/readyz", fragile.admin_token).json()
+        assert (answer["status"], answer["primary"], answer["store"]) == ("error", "error", "ok")
+        assert answer["zones"][fragile.domain].startswith("unreachable: ")
+        assert fragile.domain not in fragile.get("/readyz").text
+        assert fragile.get("/healthz/dns").status_code == 503
         assert fragile.get("/healthz").status_code == 200
         assert fragile.get("/metrics").status_code == 200
     wait_until(lambda: fragile.get("/readyz").status_code == 200, 20, "ready again")
+    wait_until(lambda: fragile.get("/healthz/dns").status_code == 200, 20, "every zone follows again")
+
+
+def test_a_database_that_takes_no_write_makes_readyz_503(fragile: Service) -> None:
+    wait_until(lambda: fragile.get("/readyz").status_code == 200, 20, "ready")
+    with locked(fragile):
+        wait_until(lambda: fragile.get("/readyz").status_code == 503, 5, "not ready")
+        assert fragile.get("/readyz").json()["store"] == "error"
+        assert fragile.get("/healthz").status_code == 200
+    wait_until(lambda: fragile.get("/readyz").status_code == 200, 5, "ready again")

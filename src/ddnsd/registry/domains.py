@@ -9,13 +9,17 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NotEmpty, Taken
-from ddnsd.store import edits, queries
+from ddnsd.store import edits, primaries, queries
 from ddnsd.store.database import Store
+from ddnsd.store.primaries import NOTHING, Owned
 from ddnsd.store.rows import Domain, User
 from ddnsd.store.tables import domains
 from ddnsd.zones.tsig import TsigKey
 
 WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
+
+REACHED = frozenset({"primary", "key_name", "key_algorithm", "key_secret"})
+"""The columns that say where a domain's zone is: with another key it may be another zone, in another view."""
 
 ACTOR = "ddnsd"
 """Who it was when an administrator used a command."""
@@ -87,11 +91,12 @@ def hides(connection: Connection, name: str) -> str | None:
 
 def set_domain(
     connection: Connection, name: str, *, actor: str = ACTOR, source: str | None = None,
-    expect: Callable[[Domain], None] | None = None, **columns: Any,
+    expect: Callable[[Domain], None] | None = None, owned: Owned = NOTHING, **columns: Any,
 ) -> Domain:  # fmt: skip
-    """Change columns of a domain; with a new TTL all of its hosts are sent again.
+    """Change columns of a domain; with a new TTL, primary or key all of its hosts are sent again.
 
-    `expect` is called with the domain as it is just before, and may raise. Raises NoDomain.
+    `expect` is called with the domain as it is just before, and may raise. `owned` is what a new primary is known to
+    hold of ours. Raises NoDomain.
     """
     domain = edits.locked_domain(connection, name)
     if domain is None:
@@ -102,7 +107,9 @@ def set_domain(
     if not changed:
         return domain
     edits.set_domain(connection, domain.id, **changed)
-    if "ttl" in changed:
+    if changed.keys() & REACHED:
+        primaries.send_all_again(connection, domain.id, owned)
+    elif "ttl" in changed:
         queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
     queries.add_event(connection, actor, "domain.set", name, source, in_words(changed), owner_id=domain.owner_id)
     return _named(connection, name)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ddnsd.store import queries
 from ddnsd.store.database import Store, StoreDown
+from ddnsd.zones.causes import causes
 from ddnsd.zones.secondaries import Secondaries
 from ddnsd.zones.watch import Watch
 from ddnsd.zones.writer import Writer
@@ -26,7 +27,10 @@ class NameServer(NamedTuple):
 
 
 class ZoneStatus(NamedTuple):
-    """A zone; `waiting` hosts are to be sent by this process, `problem` is why the last message failed."""
+    """A zone; `waiting` hosts are to be sent by this process.
+
+    `problem` is what else keeps the zone from following, although its primary answers.
+    """
 
     name: str
     public: bool
@@ -88,9 +92,11 @@ class Status:
         sender = self._writer.senders[domain_id]
         domain, health = sender.domain, self._watch.health.get(sender.domain.name)
         problem = health.problem if health else "not asked yet"
+        others = [cause.text for cause in causes(health, sender) if cause.text != problem]
         primary = NameServer(str(sender.primary.endpoint), health.serial or None if health else None, problem)
         followed = zip(self._secondaries.endpoints, self._secondaries.found.get(domain.name, ()), strict=False)
         secondaries = tuple(NameServer(str(endpoint), found.serial, found.problem) for endpoint, found in followed)
         return ZoneStatus(
-            domain.name, bool(domain.public), domain.owner_id, primary, secondaries, sender.waiting, sender.problem
-        )
+            domain.name, bool(domain.public), domain.owner_id, primary, secondaries, sender.waiting,
+            "; ".join(others) or None,
+        )  # fmt: skip

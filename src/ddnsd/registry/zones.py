@@ -12,11 +12,15 @@ from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty, Taken
 from ddnsd.store import edits, queries
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain
-from ddnsd.zones import check
+from ddnsd.zones import check, new_primary
 from ddnsd.zones.bind import Bind
 from ddnsd.zones.endpoint import Endpoint
+from ddnsd.zones.new_primary import Found
 from ddnsd.zones.statement import check_policy
 from ddnsd.zones.tsig import TsigKey
+
+SHOWN = 5
+"""Names that are shown where there may be thousands."""
 
 Expect = Callable[[Domain], None]
 
@@ -101,20 +105,32 @@ class Zones:
     ) -> str:  # fmt: skip
         """Change a domain; answers in words what changes, and with `check_only` does not do it.
 
-        A new key or primary is tried first, and a DNSSEC policy is in force before the store has it.
+        A new key or primary is tried first; then every host is sent there, and names at which it holds what is not ours
+        are in conflict. Our own BIND need not serve the zone yet: `provision` then makes it. A DNSSEC policy is in
+        force before the store has it.
         Raises NoDomain, Invalid, NoBind, BindError, DnsError, StoreDown.
         """
         domain = await self._store.read(lambda c: queries.domain(c, name))
         if domain is None:
             raise NoDomain(f"there is no domain {name}")
         changed = domains.differing(domain, columns | _reached(domain, primary, key))
-        if key is not None and changed.keys() & {"primary", "key_name", "key_algorithm", "key_secret"}:
-            await check.accepts_updates(name, changed.get("primary", domain.primary), key)
+        found: Found | None = new_primary.NOTHING
+        if reached := {column: value for column, value in changed.items() if column in domains.REACHED}:
+            found = await self._look(domain._replace(**reached))
         if "dnssec_policy" in changed:
             await self._sign(domain, changed["dnssec_policy"], check_only=check_only)
         if changed and not check_only:
-            await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, **changed))
-        return domains.in_words(changed)
+            owned = (found or new_primary.NOTHING).owned
+            await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, owned=owned, **changed))
+        return domains.in_words(changed) + _said(found)
+
+    async def _look(self, domain: Domain) -> Found | None:
+        """Try the primary and key of the changed `domain`; None where our own BIND does not serve its zone yet."""
+        if domain.provisioned and self._bind is not None and domain.primary == endpoint(self._primary):
+            wanted = domain.name, TsigKey.of(domain), domain.dnssec_policy
+            if "zone" in await asyncio.to_thread(self._bind.ensure, *wanted, check=True):
+                return None
+        return await new_primary.look(self._store, domain)
 
     async def _sign(self, domain: Domain, policy: str | None, *, check_only: bool) -> None:
         if not domain.provisioned:
@@ -170,6 +186,16 @@ class Zones:
     async def _tell(self) -> None:
         if self._changed is not None:
             await self._changed()
+
+
+def _said(found: Found | None) -> str:
+    """What an operator should know of the new primary."""
+    if found is None:
+        return "; BIND does not serve the zone yet: run `ddnsd domain provision`"
+    if not (names := found.foreign):
+        return ""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; in conflict with other records there: {', '.join(names[:SHOWN])}{more}"
 
 
 def _check_new(connection: Connection, name: str, owner: str) -> None:

@@ -182,6 +182,18 @@ def page(
     return [Shown._make(row)._replace(before=_decoded(row.before), after=_decoded(row.after)) for row in found]
 
 
+def addresses(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[str]]:
+    """Every address that a host had, as far as its history goes back, by host id."""
+    found: dict[int, set[str]] = {}
+    for begin in range(0, len(host_ids), 500):
+        query = select(history.c.host_id, history.c.before, history.c.after)
+        for host_id, *fields in connection.execute(query.where(history.c.host_id.in_(host_ids[begin : begin + 500]))):
+            told = [_decoded(text) or {} for text in fields]
+            had = {values.get(family) for values in told for family in ("ipv4", "ipv6")}
+            found.setdefault(host_id, set()).update(address for address in had if isinstance(address, str))
+    return found
+
+
 def per_day(
     connection: Connection, host_id: int, days: int, *, reader_id: int | None = None, now: int | None = None
 ) -> list[tuple[str, int]]:

@@ -127,9 +127,10 @@ def _refuse(waiters: "Iterable[_Waiters[R]]", error: BaseException) -> None:
         future.set_exception(StoreDown(str(error) or type(error).__name__))
 
 
-def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool]:
-    *host, has_related = row
-    return rows.Host._make(host), bool(has_related)
+def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, int]:
+    """The host, whether it has related names, and its domain's generation: all of one moment."""
+    *host, has_related, generation = row
+    return rows.Host._make(host), bool(has_related), generation
 
 
 class Lookups:

@@ -2,7 +2,7 @@
 """One set of queries for both databases. `work` functions take a `Connection` and belong in a transaction."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -62,8 +62,8 @@ HOST: Select[Any] = select(
     pending.c.since,
 ).select_from(hosts.join(domains).outerjoin(pending, pending.c.host_id == hosts.c.id))
 
-# with whether it has related names: most have none, and nobody looks for them
-HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id))
+# with whether it has related names, since most have none and nobody looks for them, and its domain's generation
+HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id), domains.c.generation)
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
 
@@ -153,6 +153,14 @@ def hosts_of_domain(connection: Connection, domain_id: int) -> Iterable[rows.Hos
     return map(rows.Host._make, connection.execute(HOST.where(hosts.c.domain_id == domain_id)))
 
 
+def places(connection: Connection, domain_id: int, limit: int) -> list[tuple[str, str]]:
+    """The names of a few hosts that DNS holds, each with the type of its address."""
+    query = select(hosts.c.fqdn, hosts.c.ipv4).where(
+        hosts.c.domain_id == domain_id, hosts.c.claimed, or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None))
+    )
+    return [(row.fqdn, "A" if row.ipv4 else "AAAA") for row in connection.execute(query.limit(limit))]
+
+
 def related_of(connection: Connection, host_ids: Iterable[int]) -> dict[int, list[rows.Related]]:
     """Related names by their host's id."""
     found: dict[int, list[rows.Related]] = {}
@@ -222,6 +230,17 @@ def pending_count(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(pending)) or 0
 
 
+def late_count(connection: Connection, domain_id: int, before: int) -> int:
+    """How many hosts and removals of the domain have waited for DNS since before `before`."""
+    late = pending.c.since < before, pending.c.since > ASKED_FOR
+    of_hosts = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))
+    of_removals = select(func.count()).where(
+        removals.c.domain_id == domain_id, removals.c.dirty_since < before, removals.c.dirty_since > ASKED_FOR
+    )
+    found = connection.scalar(of_hosts.where(hosts.c.domain_id == domain_id, *late)) or 0
+    return found + (connection.scalar(of_removals) or 0)
+
+
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
     """Ids of the domains with names that are still to leave since before `before`."""
     return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
@@ -276,7 +295,11 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
 
 def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:
     """The hosts' names in the zone are ours: those that they were sent with, should one be renamed meanwhile."""
-    names = {host.id: host.fqdn for host in sent}
+    mark_claimed_names(connection, {host.id: host.fqdn for host in sent})
+
+
+def mark_claimed_names(connection: Connection, names: Mapping[int, str]) -> None:
+    """Likewise, of full names by host id."""
     for part in _parts(list(names)):
         where = hosts.c.id.in_(part), hosts.c.fqdn.in_([names[host_id] for host_id in part])
         connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))

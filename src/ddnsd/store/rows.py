@@ -46,7 +46,10 @@ class Host(NamedTuple):
 
 
 class Domain(NamedTuple):
-    """A domain, its owner's name, and how its primary is reached."""
+    """A domain, its owner's name, and how its primary is reached.
+
+    `generation` grows whenever the primary or the key changes.
+    """
 
     id: int
     owner_id: int
@@ -66,6 +69,7 @@ class Domain(NamedTuple):
     provisioned: bool
     dnssec_policy: str | None
     created: int
+    generation: int
     owner: str
 
     def __repr__(self) -> str:

@@ -159,6 +159,7 @@ domains = Table(
     _flag("provisioned", False),  # the zone is on the BIND that the service controls
     Column("dnssec_policy", String(63)),  # which signs it by this policy
     Column("created", BigInteger, nullable=False),
+    _count("generation", 1),  # grows when the primary or the key changes
 )
 
 # Domains that users ask for, and what became of it.
@@ -364,4 +365,13 @@ answers = Table(
     Column("body_hash", LargeBinary(32), nullable=False),
     Column("answer", Text, nullable=False),
     Column("created", BigInteger, nullable=False, index=True),
+)
+
+# One row for each process that was asked whether the database takes changes.
+write_checks = Table(
+    "write_checks",
+    metadata,
+    Column("node", String(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("filler", LargeBinary, nullable=False),
 )

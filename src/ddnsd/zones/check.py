@@ -2,7 +2,7 @@
 """Whether a primary will take our changes of a zone, and if not, precisely why."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from ddnsd.store.rows import Domain
 from ddnsd.zones import errors
@@ -13,6 +13,59 @@ from ddnsd.zones.rdata import BadValue
 from ddnsd.zones.tsig import TsigKey
 
 SECONDS = 5.0
+
+PROBE = "_ddnsd-probe"
+"""The label of a probe. No host can have it, and BIND accepts no address at such a name (check-names)."""
+
+PROBED_HOSTS = 3
+"""At so many hosts the name server is asked again where it refuses the probe's own name."""
+
+Places = Callable[[], Awaitable[Sequence[tuple[str, str]]]]
+"""Names of hosts in a zone, each with the type of its address, A or AAAA."""
+
+Ask = Callable[[Update], Awaitable[None]]
+
+_NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
+"""What no host's record can be."""
+
+
+async def probe(domain: Domain, hosts: Places, connection: Primary, seconds: float) -> None:
+    """Have the name server judge an update that changes nothing. Raises DnsError: why it takes no updates.
+
+    It deletes an RRset that does not exist, so no serial moves. A policy may refuse that name alone: then it deletes an
+    address that does not exist from a few `hosts`, and one that is accepted is enough.
+    """
+    key, zone = TsigKey.of(domain), domain.name
+
+    async def ask(update: Update) -> None:
+        await _ask(domain.primary, update.to_wire(key), zone, connection, seconds)
+
+    try:
+        await ask(Update(zone).replace_set(f"{PROBE}.{zone}", "A", 0, ()))
+    except errors.Refusal as error:
+        if error.rcode != "REFUSED":
+            raise
+        if not await _takes_one(zone, await hosts(), ask):
+            raise await _why_refused(domain, ask) from None
+
+
+async def _takes_one(zone: str, hosts: Sequence[tuple[str, str]], ask: Ask) -> bool:
+    for fqdn, rtype in hosts:
+        try:
+            await ask(Update(zone).remove_values(fqdn, rtype, [_NO_ADDRESS[rtype]]))
+        except errors.Refusal:
+            continue
+        return True
+    return False
+
+
+async def _why_refused(domain: Domain, ask: Ask) -> errors.Refusal:
+    """A policy says nothing about a message without updates; a frozen zone refuses that too."""
+    try:
+        await ask(Update(domain.name))
+    except errors.Refusal:
+        return errors.Frozen("REFUSED", f"{domain.primary}: {_FROZEN.format(zone=domain.name)}")
+    return errors.Refusal("REFUSED", f"{domain.primary}: {_POLICY.format(zone=domain.name)}")
 
 
 async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
@@ -97,9 +150,16 @@ async def _ask(
             connection.close()
 
 
+_FROZEN = (
+    "REFUSED: it takes no update of {zone} at all: the zone is frozen (`rndc thaw {zone}` ends that), "
+    "or this key may not update it (allow-update)"
+)
+_POLICY = "REFUSED: its policy lets this key change nothing that was tried in {zone} (update-policy)"
+
+
 def _explain(error: errors.Refusal, zone: str) -> str:
     known = {
-        "REFUSED": f"REFUSED: it does not let this key update {zone} (update-policy, allow-update)",
+        "REFUSED": f"REFUSED: it does not let this key update {zone} (update-policy, allow-update, frozen)",
         "NOTAUTH": f"NOTAUTH: it is not the primary of {zone}",
         "NOTIMP": "NOTIMP: it does not take dynamic updates",
         "SERVFAIL": f"SERVFAIL: it cannot update {zone}; its log says why (a folder it may not write?)",

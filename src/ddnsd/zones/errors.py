@@ -8,10 +8,12 @@ DnsError                the change is not known to be in DNS
     BadKey              it does not know our TSIG key
     BadSignature        the signature, its own or ours, does not fit the key
     BadTime             its clock and ours differ by more than the fudge
+    Frozen              it refuses every update of the zone
     PrerequisiteFailed  a name or RRset was not as the message required
 NotAcknowledged         a caller's change is kept, but DNS has not confirmed it in time
 NameConflict            the name stands in the zone, and it is not ours
 HostGone                the host was deleted meanwhile
+DomainChanged           the domain has another primary or key than was used
 """
 
 
@@ -47,6 +49,10 @@ class BadTime(Refusal):
     """the clocks of service and name server differ too much (BADTIME)"""
 
 
+class Frozen(Refusal):
+    """the name server refuses every update of the zone"""
+
+
 class PrerequisiteFailed(Refusal):
     """a name or RRset is not as required"""
 
@@ -61,3 +67,7 @@ class NameConflict(Exception):
 
 class HostGone(Exception):
     """the host does not exist any more"""
+
+
+class DomainChanged(Exception):
+    """the domain has another primary or key meanwhile"""

@@ -8,7 +8,7 @@ a difference: the zone may hold records of its operator.
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 import dns.exception
@@ -35,6 +35,10 @@ _TYPES: dict[int, str | None] = {
 }  # fmt: skip
 
 
+_OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
+"""What the name server adds by itself."""
+
+
 class Difference(NamedTuple):
     """Where DNS differs: what the store wants, and what the zone holds; `rtype` is None for addresses."""
 
@@ -50,6 +54,13 @@ Place = tuple[str, str | None]
 """A name and the type of an RRset there, or None for its addresses."""
 
 Zone = dict[Place, tuple[str, ...]]
+
+
+class Contents(NamedTuple):
+    """A zone: values by place, of the types that may be ours; and for every name the types of its records."""
+
+    places: Zone
+    types: Mapping[str, Set[str]]
 
 
 async def differences(store: Store, domain: Domain) -> list[Difference]:
@@ -88,7 +99,7 @@ def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Differe
     sets = rrsets.of_domain(connection, domain.id)
     seen: set[Place] = set()
     for host in queries.hosts_of_domain(connection, domain.id):
-        wanted = _wanted(host, related.get(host.id, ()), sets.get(host.id, ()))
+        wanted = wanted_of(host, related.get(host.id, ()), sets.get(host.id, ()))
         seen.update(wanted)
         if not host.claimed and host.conflict is not None:
             continue  # the name is somebody else's
@@ -97,13 +108,14 @@ def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Differe
                 found.append(Difference(*place, values, held, host.id, None))
     for removal in queries.removed_names(connection, domain.id):
         place = removal.fqdn, removal.rtype
-        if place not in seen and (back := _came_back(removal, zone)):
+        if place not in seen and (back := came_back(removal, zone)):
             seen.add(place)
             found.append(Difference(*place, (), back, None, removal.id))
     return found
 
 
-def _wanted(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Zone:
+def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Zone:
+    """What the zone should hold of the host, by place; an empty value where it should hold nothing."""
     wanted: Zone = {}
     for fqdn, ipv4, ipv6 in records(host, related):
         wanted[fqdn, None] = tuple(sorted(a for a in (ipv4, ipv6) if a))
@@ -112,7 +124,7 @@ def _wanted(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Zo
     return wanted
 
 
-def _came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
+def came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
     """What stands where something left, if it is that which left: otherwise somebody else has the place now."""
     held = zone.get((removal.fqdn, removal.rtype), ())
     left = {removal.ipv4, removal.ipv6} if removal.data is None else set(values_of(removal.data))
@@ -121,19 +133,28 @@ def _came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
 
 def transfer(domain: Domain) -> Zone:
     """What the zone holds of the types that may be ours, sorted, as AXFR gives it; blocks. Raises DnsError."""
+    return contents(domain).places
+
+
+def contents(domain: Domain) -> Contents:
+    """Likewise, with the types at every name; blocks. Raises DnsError."""
     key = TsigKey.of(domain)
     endpoint = Endpoint.from_text(domain.primary, 53)
     found: dict[Place, list[str]] = {}
+    types: dict[str, set[str]] = {}
     try:
         with socket.create_connection((endpoint.host, endpoint.port), timeout=TRANSFER_SECONDS) as connection:
             for message in _messages(connection, domain.name, key):
                 for rrset in message.answer:
+                    name = rrset.name.to_text(omit_final_dot=True).lower()
+                    if rrset.rdtype not in _OF_DNSSEC:
+                        types.setdefault(name, set()).add(dns.rdatatype.to_text(rrset.rdtype))
                     if rrset.rdtype in _TYPES:
-                        place = rrset.name.to_text(omit_final_dot=True).lower(), _TYPES[rrset.rdtype]
+                        place = name, _TYPES[rrset.rdtype]
                         found.setdefault(place, []).extend(map(text_of, rrset) if place[1] else map(str, rrset))
     except OSError as error:
         raise errors.Unreachable(f"{endpoint}: {error}") from None
-    return {place: tuple(sorted(set(texts))) for place, texts in found.items()}
+    return Contents({place: tuple(sorted(set(texts))) for place, texts in found.items()}, types)
 
 
 def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import departures, queries, rrsets
+from ddnsd.store import departures, primaries, queries, rrsets
 from ddnsd.store.database import Store, StoreDown, ZoneLock
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host, Removal
@@ -91,12 +91,26 @@ class ZoneSender:
         """How many messages were acknowledged."""
         self.problem: str | None = None
         """Why the last message failed; None when it succeeded."""
-        self.use(domain, primary)
+        self.domain, self.primary = self._latest = domain, primary
+        self._key = TsigKey.of(domain)
+        self._sending = False
 
     def use(self, domain: Domain, primary: Primary) -> None:
-        """Take a changed domain: its primary, its key, its TTL."""
-        self.domain, self.primary = domain, primary
-        self._key = TsigKey.of(domain)
+        """Take a changed domain: its primary, its key, its TTL.
+
+        A round ends with those that it began with: rows that it has read say nothing about another primary.
+        """
+        self._latest = domain, primary
+        if not self._sending:
+            self._take_latest()
+
+    def _take_latest(self) -> None:
+        before = self.domain.generation
+        self.domain, self.primary = self._latest
+        self._key = TsigKey.of(self.domain)
+        if before != self.domain.generation:  # what the former primary said
+            self._name_servers = None
+            self._refused = {}
 
     def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
         """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
@@ -136,6 +150,15 @@ class ZoneSender:
         if soa := await self._ask(self.domain.name, "SOA"):
             return int(soa[0].split()[2])
         raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
+
+    async def probe(self, hosts: check.Places) -> None:
+        """Have the primary judge an update that changes nothing. Raises DnsError as `check.probe` does."""
+        await self._by_current_key(lambda: check.probe(self.domain, hosts, self.primary, self._deadline))
+
+    @property
+    def refused(self) -> int:
+        """How many hosts the name server refuses, each of them alone."""
+        return len(self._refused)
 
     async def name_servers(self) -> frozenset[str]:
         """The names of the zone's NS records, asked for once a minute; those of last time while it is silent.
@@ -200,10 +223,10 @@ class ZoneSender:
                     await self._round()
                     pause = RETRY_SECONDS[0]
             except Exception as error:
-                if isinstance(error, KEY_REFUSED) and await self._changed():
+                if isinstance(error, (*KEY_REFUSED, errors.DomainChanged)) and await self._changed():
                     self._wake.set()
                     continue
-                if not isinstance(error, (errors.DnsError, StoreDown)):
+                if not isinstance(error, (errors.DnsError, errors.DomainChanged, StoreDown)):
                     log.exception("unexpected error", zone=self.domain.name)  # no bug may stop a zone for good
                 self._fail(error)
                 await self._rest(pause)
@@ -232,6 +255,8 @@ class ZoneSender:
     async def _round(self) -> None:
         batch = self._queue.take(MESSAGE_HOSTS)
         self.heartbeat.step()
+        self._take_latest()
+        self._sending = True
         try:
             async with self._store.zone_lock(self.domain.id) as self._lock:
                 if self._leaving:
@@ -241,6 +266,8 @@ class ZoneSender:
         except BaseException:
             self._queue.put_back(batch)
             raise
+        finally:
+            self._sending = False
         if self.problem is not None:
             log.info("zone follows again", zone=self.domain.name)
         self.problem = None
@@ -277,15 +304,18 @@ class ZoneSender:
 
     async def _current(self, ids: list[int]) -> list[HostRecords]:
         rows = await self._lookups.host_to_send.many(ids)
-        found = [rows[i][0][0] for i in ids if i in rows]
-        with_related = [host.id for ((host, has_related),) in rows.values() if has_related]
+        # not renamed into another zone
+        ours = [row for i in ids if i in rows for row in rows[i] if row[0].domain_id == self.domain.id]
+        if any(generation != self.domain.generation for _, _, generation in ours):
+            raise errors.DomainChanged
+        found = [host for host, _, _ in ours]
+        with_related = [host.id for host, has_related, _ in ours if has_related]
         related = await self._lookups.related.many(with_related) if with_related else {}
         with_sets = [host.id for host in found if host.has_rrsets]
         sets = await self._lookups.rrsets.many(with_sets) if with_sets else {}
         return [
             HostRecords(host, records(host, related.get(host.id, ())), record_sets(host, sets.get(host.id, ())))
             for host in found
-            if host.domain_id == self.domain.id  # not renamed into another zone
         ]
 
     async def _one_by_one(self, hosts: Sequence[HostRecords], batch: Waiters, conflicts: list[Conflict]) -> None:
@@ -328,7 +358,7 @@ class ZoneSender:
         if claims := [item for item in hosts if not item.claimed or item.host.conflict is not None]:
             # at once: whoever sends the host next must know that the name is ours
             self._unknown_claims.update(item.host.id for item in claims)
-            await self._store.transact(lambda c: _mark_claimed(c, claims))
+            await self._transact(lambda c: _mark_claimed(c, claims))
         for host in (item.host for item in hosts):
             if self._lost_removals or host.id in self._lost:
                 # an older message may still run: this one counts once it was sent again
@@ -353,7 +383,7 @@ class ZoneSender:
             return
         if foreign := [one for one in item.sets if await self._is_foreign(one)]:
             log.warning("records in conflict", host=host.fqdn, names=[f"{one.fqdn} {one.rtype}" for one in foreign])
-            await self._store.transact(lambda c: rrsets.mark_conflict(c, _standing(c, foreign, {host.id}), UNMANAGED))
+            await self._transact(lambda c: rrsets.mark_conflict(c, _standing(c, foreign, {host.id}), UNMANAGED))
             rest = item._replace(sets=[one for one in item.sets if one not in foreign])
             await self._send_part([rest], batch, conflicts)
             return
@@ -366,7 +396,7 @@ class ZoneSender:
             for host, reason in conflicts:
                 queries.mark_conflict(connection, host.id, host.version, reason)
 
-        await self._store.transact(work)
+        await self._transact(work)
         for host, reason in conflicts:
             end(batch[host.id], errors.NameConflict(reason))
 
@@ -411,6 +441,20 @@ class ZoneSender:
                 return False
         return True
 
+    async def _transact(self, work: Callable[[Connection], None]) -> None:
+        """Keep what an answer of the primary says, unless the domain has another one meanwhile.
+
+        Raises DomainChanged, StoreDown.
+        """
+        domain_id, generation = self.domain.id, self.domain.generation
+
+        def keep(connection: Connection) -> None:
+            if primaries.locked_generation(connection, domain_id) != generation:
+                raise errors.DomainChanged
+            work(connection)
+
+        await self._store.transact(keep)
+
     # ---- names that leave
 
     async def _remove_names(self, names: Sequence[Removal]) -> None:
@@ -422,7 +466,7 @@ class ZoneSender:
         if self._remove_again:
             self._settle_later()
         else:
-            await self._store.transact(lambda c: queries.settle_removals(c, [r.id for r in names]))
+            await self._transact(lambda c: queries.settle_removals(c, [r.id for r in names]))
 
     async def _remove_one(self, removal: Removal) -> None:
         try:

@@ -46,6 +46,7 @@ PATIENCE = 4
 
 STUCK_SECONDS = 300.0
 """A batch, or a sweep, has ended long before: every wait in it has an end."""
+TRANSACTION_SECONDS = 4.0
 
 NAMES = 128
 """Names that one message asks for."""
@@ -82,6 +83,7 @@ class Writer:
         self._settled: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._commits, self._sweeps = Heartbeat(STUCK_SECONDS), Heartbeat(STUCK_SECONDS)
+        self._committing: float | None = None
 
     async def start(self) -> None:
         """Begin to write, and take up what a former process left. Raises StoreDown; then it may be called again."""
@@ -107,6 +109,12 @@ class Writer:
         if any(task.done() for task in self._tasks.values()):
             return False
         return all(h.alive for h in (self._commits, self._sweeps, *(s.heartbeat for s in self.senders.values())))
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one transaction has been under way for longer than anybody waits for it."""
+        began = self._committing
+        return began is not None and asyncio.get_running_loop().time() - began > TRANSACTION_SECONDS
 
     # ---- what callers ask for
 
@@ -261,7 +269,11 @@ class Writer:
         settled = [Settled(*item) for item in self._settled.items()]
         try:
             with COMMIT_SECONDS.time():
-                await self._write(batch, settled, faults)
+                self._committing = asyncio.get_running_loop().time()
+                try:
+                    await self._write(batch, settled, faults)
+                finally:
+                    self._committing = None
         except Exception as error:
             if isinstance(error, StoreDown):
                 log.error("store down", reason=str(error))

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from parts.ansible import Ansible
 
 from ddnsd import settings
+from ddnsd.faces.http import Dispatcher, Message, Reply, Request, text_reply
 
 ROOT = Path(__file__).parents[3]
 ROLE = ROOT / "roles" / "ddns_server"
@@ -217,3 +220,45 @@ def test_systemd_never_gives_up_the_service_and_a_play_starts_it() -> None:
     assert start["ansible.builtin.systemd_service"]["state"] == "started"
     assert start["loop"] == ["ddnsd.socket", "ddnsd.service"]
     assert names.index("Bring everything into force") < names.index(start["name"]) < names.index("Health")
+
+
+INNER = ("/metrics", "/readyz", "/healthz/dns")
+PIECES = st.sampled_from(["/", "\\", "metrics", "readyz", "healthz", "dns", "x", ".", " ", "\n"])
+
+
+async def found(path: str) -> bool:
+    """Whether the service answers at that path, once it is decoded, with what it says of itself."""
+    sent: list[Message] = []
+
+    async def handle(_request: Request) -> Reply:
+        return text_reply(200, "inner")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {}
+
+    scope = {"type": "http", "path": path, "method": "GET", "query_string": b"", "headers": []}
+    await Dispatcher(dict.fromkeys(INNER, handle), ())(scope, receive, send)
+    return bool(sent[0]["status"] == 200)
+
+
+@given(path=st.lists(PIECES, max_size=8).map(lambda pieces: "/" + "".join(pieces)))
+async def test_the_front_knows_every_spelling_of_what_is_for_monitoring_alone(path: str) -> None:
+    hidden = re.search(load("vars/main.yml")["ddns_server_inner_paths"], path) is not None
+    assert hidden or not await found(path)
+    assert not hidden or path.endswith("\n") or await found(path)  # and nothing else is hidden
+
+
+@pytest.mark.parametrize("path", [*INNER, "//metrics", "/\\/healthz//\\dns/", "/readyz//"])
+async def test_spellings_that_clients_have(path: str) -> None:
+    assert await found(path)
+    assert re.search(load("vars/main.yml")["ddns_server_inner_paths"], path)
+
+
+@pytest.mark.parametrize("template", ["nginx.conf.j2", "ddnsd.caddy.j2"])
+def test_each_front_keeps_it_to_the_networks(template: str) -> None:
+    text = (ROLE / "templates" / template).read_text()
+    assert "ddns_server_inner_paths" in text
+    assert "ddns_server_inner_networks" in text

@@ -24,9 +24,9 @@ def routes(portal: Portal) -> list[Route]:
     async def first(visit: Visit) -> Response:
         now = portal.status.current()
         counts, waiting = await portal.store.read(lambda c: (oversight.counts(c), requests.open_count(c)))
-        silent = [zone for zone in now.zones if zone.primary.problem is not None]
+        behind = [zone for zone in now.zones if zone.primary.problem or zone.problem]
         return visit.render(
-            "admin/first.html", counts=counts, waiting=waiting, now=now, silent=silent, verdict=verdict(now)
+            "admin/first.html", counts=counts, waiting=waiting, now=now, behind=behind, verdict=verdict(now)
         )
 
     async def hosts(visit: Visit) -> Response:

@@ -34,8 +34,9 @@ def verdict(now: Snapshot) -> str:
     silent = [zone for zone in now.zones if zone.primary.problem is not None]
     if now.store is not None or (silent and len(silent) == len(now.zones)):
         return "down"
+    behind = any(zone.problem is not None for zone in now.zones)
     secondaries = any(server.problem is not None for zone in now.zones for server in zone.secondaries)
-    return "part" if silent or secondaries else "good"
+    return "part" if silent or behind or secondaries else "good"
 
 
 def _concerns(visit: Visit, zone: ZoneStatus) -> bool:

@@ -26,7 +26,7 @@ class Enrolment(NamedTuple):
     active: bool
 
 
-_ENROLMENT = (
+ENROLMENT = (
     select(
         enrolments.c.host_id, enrolments.c.replaces, enrolments.c.expires, enrolments.c.used,
         hosts.c.fqdn, hosts.c.owner_id, hosts.c.secret_hash, enrolments.c.user_id, users.c.admin, users.c.active,
@@ -38,7 +38,7 @@ _ENROLMENT = (
 
 def find(connection: Connection, token_hash: bytes) -> Enrolment | None:
     """What that token stands for."""
-    row = connection.execute(_ENROLMENT.where(enrolments.c.token_hash == token_hash)).first()
+    row = connection.execute(ENROLMENT.where(enrolments.c.token_hash == token_hash)).first()
     return Enrolment._make(row) if row else None
 
 

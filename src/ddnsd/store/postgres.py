@@ -30,11 +30,15 @@ class PostgresStore:
         self._lock_engine = create_async_engine(address, pool_size=4, max_overflow=28, connect_args=options)
         self._reader: AsyncConnection | None = None
         self._reading = asyncio.Lock()
+        self.changes = 0
+        """How many transactions of this process have changed something."""
 
     async def transact(self, work: Work[T]) -> T:
         with faults():
             async with self._engine.begin() as connection:
-                return await connection.run_sync(work)
+                answer = await connection.run_sync(work)
+        self.changes += 1
+        return answer
 
     async def execute(self, work: Work[T]) -> T:
         with faults():

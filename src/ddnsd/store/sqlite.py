@@ -50,13 +50,17 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(2, "store-reader")
         self._loop_reader: sqlite3.Connection | None = None
         self._locks: dict[int, int] = {}
+        self.changes = 0
+        """How many transactions of this process have changed something."""
 
     async def transact(self, work: Work[T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
 
     def _transact(self, work: Work[T]) -> T:
         with faults(), self._engine.begin() as connection:
-            return work(connection)
+            answer = work(connection)
+        self.changes += 1
+        return answer
 
     execute = transact
 

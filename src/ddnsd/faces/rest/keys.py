@@ -14,7 +14,7 @@ from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problem
 from ddnsd.faces.rest.problems import not_found
 from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
 from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can
+from ddnsd.identity.access import Action, can, is_limited
 from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.store import listing
@@ -116,8 +116,8 @@ def _well_formed(login: str) -> bool:
 
 
 def _within(caller: Caller, action: Action, hosts: list[Host]) -> bool:
-    """Whether the token's patterns leave the caller all of the key's hosts."""
-    return all(can(caller, action, host) for host in hosts)
+    """Whether the token's patterns leave the caller all of the key's hosts; they leave no key without hosts."""
+    return all(can(caller, action, host) for host in hosts) and not (is_limited(caller) and not hosts)
 
 
 def _key(key: Key, hosts: list[Host]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class SignIn:
         return await self._caller_of_key(key)
 
     async def _caller_of_key(self, key: Key) -> Caller:
-        hosts = await self._lookups.hosts_of_key.all(key.id)
+        hosts = await self._lookups.hosts_of_key.all(key.id) if key.active else []
         return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), means=key.name)
 
 

@@ -70,6 +70,7 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
     if found.used:
         return found.fqdn
     queries.set_host(connection, found.host_id, secret_hash=secret_hash)
+    edits.leave_keys_of_others(connection, [found.host_id])
     enrolments.mark_used(connection, found.host_id)
     queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
     author = Author(found.fqdn, source, "enrolment", None, agent)
@@ -79,7 +80,7 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
 
 def usable(found: Enrolment) -> bool:
     """Whether the token may be used now, with one secret at least."""
-    entitled = found.active and (found.admin or found.user_id == found.owner_id)
+    entitled = found.active and found.owner_active and (found.admin or found.user_id == found.owner_id)
     return entitled and queries.now() < found.expires and (found.used or found.secret_hash == found.replaces)
 
 

@@ -7,15 +7,16 @@ They change the store; the service notices rows that DNS does not hold yet withi
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, insert, select, update
 
 from ddnsd.identity.oidc.provider import Provider
-from ddnsd.registry import record, related, updates
+from ddnsd.registry import record, related, transfers, updates
 from ddnsd.registry.denials import Denials
+from ddnsd.registry.edits import Edit, write
 from ddnsd.registry.errors import NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
@@ -105,6 +106,35 @@ def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None
     record.edited(connection, host, columns, SERVICE)
     queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)), owner_id=host.owner_id)
     queries.wish_again(connection, [host.id])
+
+
+def machines(connection: Connection, fqdns: Sequence[str], owner: str) -> int:
+    """How many of the hosts machines keep up to date. Raises NoHost, Invalid where there is no such host or user."""
+    transfers.check_owner(queries.user(connection, owner), owner)
+    return transfers.machines(connection, [_host(connection, fqdn) for fqdn in fqdns])
+
+
+def what_stops(count: int, fqdns: Sequence[str], owner: str, *, keep: bool) -> str:
+    """The question before hosts are given away."""
+    given = fqdns[0] if len(fqdns) == 1 else f"{len(fqdns)} hosts"
+    if keep:
+        what = "Secrets and keys of the former owner go on to work, and the former owner may know them."
+    elif count == 0:
+        what = "No machine has kept them up to date so far, so none stops."
+    else:
+        stop = "1 machine stops" if count == 1 else f"{count} machines stop"
+        what = f"{stop} updating, until {owner} makes a new secret and puts it on each."
+    return f"Give {given} to {owner}? {what}"
+
+
+def give_hosts(connection: Connection, fqdns: Sequence[str], owner: str, *, keep: bool) -> None:
+    """Give hosts to another user, all or none. Raises NoHost, Invalid."""
+    user = transfers.check_owner(queries.user(connection, owner), owner)
+    for fqdn in fqdns:
+        edit = Edit(
+            {"owner_id": user.id}, ACTOR, None, lambda _: None, oversight=True, author=SERVICE, keep_secrets=keep
+        )
+        write(connection, _host(connection, fqdn), edit)
 
 
 async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:

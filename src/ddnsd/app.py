@@ -18,10 +18,12 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
 from ddnsd.heartbeat import Heartbeat
 from ddnsd.identity.guard import Guard
+from ddnsd.identity.oidc.callbacks import Callbacks
 from ddnsd.identity.one_time_secrets import OneTimeSecrets
 from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
 from ddnsd.identity.signin import SignIn
+from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.identity.tokens import LocalTokens, Verifier
 from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
 from ddnsd.registry.contacts import Contacts
@@ -80,17 +82,18 @@ class Service:
         self.lookups = lookups = Lookups(self.store)
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
         self.watch = Watch(self.store, self.writer)
-        self.tokens = LocalTokens(self.store, lookups)
+        throttle = LoginThrottle(self.store, lookups, settings.signin_failures, enabled=settings.rules)
+        self.tokens = LocalTokens(self.store, throttle)
         self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
         passwords = Passwords(
             self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
         )
         policy = settings.policy()
         self.denials = Denials(self.store, policy.deny)
-        guard, provider_guard = (Guard(settings.signin_failures, enabled=settings.rules) for _ in range(2))
+        provider_guard = Guard(settings.signin_failures, enabled=settings.rules)
         members = Members(self.store, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
-        signin = SignIn(lookups, guard, [self.tokens, *access_tokens])
+        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer = Contacts(self.store), Trimmer(self.store)
@@ -112,7 +115,7 @@ class Service:
         zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
         context = Context(
             self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
-            domains, zones, Enrolments(self.store), guard, self.contacts, Requests(self.store, zones),
+            domains, zones, Enrolments(self.store), throttle, self.contacts, Requests(self.store, zones),
             self.denials, self.status, RelatedNames(self.store, self.writer, hosts), RRsets(self.store, self.writer),
         )  # fmt: skip
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
@@ -120,7 +123,8 @@ class Service:
         routes = _routes(words, management, probes)
         portal = Portal(
             **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
-            flows=flows, base_url=settings.base_url, one_time=OneTimeSecrets(self.store), provider_guard=provider_guard,
+            flows=flows, base_url=settings.base_url, one_time=OneTimeSecrets(self.store),
+            callbacks=Callbacks(provider_guard),
         )  # fmt: skip
         below = {"/api": _api(context)} | _portal(portal)
         self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)

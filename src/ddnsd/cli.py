@@ -20,7 +20,7 @@ from ddnsd import admin, housekeeping, settings, systemd
 from ddnsd.cli_deny import deny
 from ddnsd.cli_domains import domain
 from ddnsd.identity import secrets
-from ddnsd.registry import accounts, members
+from ddnsd.registry import accounts, members, transfers
 from ddnsd.registry.errors import RegistryError
 from ddnsd.registry.names import fold
 from ddnsd.settings import Settings, SettingsError
@@ -215,6 +215,27 @@ def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
         click.echo(group)
 
 
+@user.command(name="disable")
+@click.argument("name")
+@click.option(
+    "--records", type=click.Choice(("keep", "remove")), default="keep", show_default=True,
+    help="What becomes of the records of their hosts in DNS.",
+)  # fmt: skip
+def user_disable(name: str, records: str) -> None:
+    """Switch a user off: their sessions end, and everything of theirs is refused, secrets of hosts and keys included.
+
+    Hosts, tokens and keys stay in the store, so that `user enable` brings all of it back.
+    """
+    _store(lambda c: accounts.set_user(c, name, {"active": False, "withdrawn": records == "remove"}))
+
+
+@user.command(name="enable")
+@click.argument("name")
+def user_enable(name: str) -> None:
+    """Switch a user on again; records that were removed come back."""
+    _store(lambda c: accounts.set_user(c, name, {"active": True}))
+
+
 @main.group()
 def token() -> None:
     """Tokens of people and pipelines."""
@@ -320,6 +341,25 @@ def host_unblock(fqdn: str) -> None:
 def host_set(fqdn: str, **columns: Any) -> None:
     """Change a host."""
     _store(lambda c: admin.set_host(c, fold(fqdn), _given(columns)))
+
+
+@host.command(name="give")
+@click.argument("fqdns", nargs=-1, required=True, metavar="FQDN...")
+@click.option("--to", "owner", required=True, metavar="USER", help="Whose the hosts are from now on.")
+@click.option(
+    "--secrets", "what", type=click.Choice(transfers.SECRETS), default=transfers.REPLACE, show_default=True,
+    help="replace: the hosts' secrets and the former owners' keys stop working. keep: they go on to work.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def host_give(fqdns: tuple[str, ...], owner: str, what: str, yes: bool) -> None:
+    """Give hosts to another user. Says first how many machines stop, and asks."""
+    names = list(dict.fromkeys(map(fold, fqdns)))
+    if not yes:
+        question = admin.what_stops(
+            _store(lambda c: admin.machines(c, names, owner)), names, owner, keep=what == "keep"
+        )
+        click.confirm(question, abort=True)
+    _store(lambda c: admin.give_hosts(c, names, owner, keep=what == transfers.KEEP))
 
 
 @main.group()

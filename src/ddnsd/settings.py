@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     )
     rules: Switch = Field(True, description="rate rules: nochg rate and sign-in locks")
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
-    signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute, per name and source, before a lock")
+    signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute per name and source before a slowdown")
     session_idle_minutes: int = Field(480, ge=1, description="minutes after which an unused session of a browser ends")
     session_days: int = Field(7, ge=1, le=365, description="days after which a session of a browser ends in any case")
     local_accounts: Switch = Field(True, description="let users sign in with a password kept here")

@@ -285,26 +285,6 @@ def test_one_of_two_machines_gets_it(service: Service, api: Api, host: Host) -> 
         assert [status(host, secret) for secret in machines] == answers
 
 
-def test_many_failures_lock_the_token_for_that_source(tmp_path: Any) -> None:
-    with dev(tmp_path / "service", rules="on", trusted_proxies="127.0.0.0/8", signin_failures="3") as service:
-        chief = Api(service, service.admin_token)
-        fqdn, secret = chief.host()["fqdn"], new_secret()
-        token = begin(chief, fqdn)
-
-        def attempt(token: str, secret: str, source: str) -> int:
-            headers = {"X-Forwarded-For": source}
-            code: int = Api(service, token).call("POST", "/enrol", {"secret": secret}, headers=headers).status_code
-            return code
-
-        assert attempt(token, secret, "198.51.100.1") == 200
-        assert [attempt(token, new_secret(), "198.51.100.1") for _ in range(3)] == [401] * 3
-        for _ in range(2):
-            assert attempt(token, secret, "198.51.100.1") == 401
-            assert attempt(token, secret, "198.51.100.2") == 200
-        other = chief.host()["fqdn"]
-        assert attempt(begin(chief, other), new_secret(), "198.51.100.1") == 200  # a neighbour is not concerned
-
-
 def test_it_is_in_the_audit_trail_once(service: Service, api: Api, host: Host) -> None:
     token, secret = begin(api, host.fqdn), new_secret()
     for _ in range(2):

@@ -249,57 +249,6 @@ def test_failed_sign_ins_do_not_touch_a_locked_database(proxied: Service) -> Non
         assert time.monotonic() - began < 5
 
 
-# ---- row: many failed sign-ins
-
-
-def test_ten_failed_sign_ins_lock_the_name_for_that_source(strict: Service) -> None:
-    host = register(strict, strict.admin_token, ip="1.1.1.1")
-    other = register(strict, strict.admin_token, ip="1.1.1.1")
-    for _ in range(10):
-        is_challenge(strict.get("/nic/update", auth=(host.fqdn, "wrong"), params={"myip": "1.1.1.2"}))
-    for _ in range(2):
-        is_challenge(host.update(myip="1.1.1.2"))
-        assert host.addresses() == ["1.1.1.1"]
-        refused(host.update(hostname="nodot"), 401, "badauth")
-    said(other.update(myip="1.1.1.2"), 200, "good 1.1.1.2")
-    elsewhere = wire.exchange(
-        wire.request("/nic/update?myip=1.1.1.3", headers={"Authorization": wire.basic(*host.auth)}),
-        strict.http_port, source="127.0.0.9",
-    )  # fmt: skip
-    said(elsewhere, 200, "good 1.1.1.3")
-
-
-def test_nine_failed_sign_ins_do_not_lock(strict: Service) -> None:
-    host = register(strict, strict.admin_token, ip="1.1.1.1")
-    for _ in range(9):
-        is_challenge(strict.get("/nic/update", auth=(host.fqdn, "wrong")))
-    for word in ("good", "nochg"):
-        said(host.update(myip="1.1.1.2"), 200, f"{word} 1.1.1.2")
-
-
-def test_an_unknown_name_is_locked_alike(strict: Service) -> None:
-    for _ in range(12):
-        is_challenge(strict.get("/nic/update", auth=("nobody.dyn.example.org", "wrong")))
-
-
-def test_a_lock_holds_for_duck_dns_and_deletion_too(strict: Service) -> None:
-    host = register(strict, strict.admin_token, ip="1.1.1.1")
-    for _ in range(10):
-        is_challenge(strict.get("/nic/delete", auth=(host.fqdn, "wrong")))
-    for _ in range(2):
-        is_challenge(host.delete(myip="0.0.0.0"))
-        answer = strict.get("/update", params={"domains": host.fqdn, "token": host.secret, "ip": "1.1.1.2"})
-        refused(answer, 200, "KO")
-        assert host.addresses() == ["1.1.1.1"]
-
-
-def test_no_lock_under_dev_unless_rules_are_on(proxied: Service) -> None:
-    host = register(proxied, proxied.admin_token)
-    for _ in range(12):
-        is_challenge(proxied.get("/nic/update", auth=(host.fqdn, "wrong")))
-    said(host.update(myip=NEW), 200, f"good {NEW}")
-
-
 # ---- row: user name without a dot
 
 

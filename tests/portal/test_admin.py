@@ -89,6 +89,28 @@ def test_who_is_switched_off_is_out_at_once(service: Service, admin: Browser, ne
     assert service.get("/api/users/me", token).status_code == 200
 
 
+def test_records_of_a_user_who_is_switched_off(service: Service, admin: Browser, new_user: NewUser) -> None:
+    name, _ = new_user()
+    token = service.cli("token", "add", name, "--name", "api").stdout.strip()
+    fqdn = f"{name}-off.{service.domain}"
+    secret, save = service.register(fqdn, token, ip="192.0.2.1"), f"/admin/user/save/{name}"
+
+    def word() -> str:
+        return service.get("/nic/update", auth=(fqdn, secret), params={"myip": "192.0.2.1"}).text
+
+    admin.send(admin.open(f"/admin/user/{name}"), save, active=None)
+    assert (word(), service.dig(fqdn)) == ("nohost", ["192.0.2.1"])
+    assert "The host's owner is switched off: updates are answered" in admin.open(f"/hosts/{fqdn}").text
+    admin.send(admin.open(f"/admin/user/{name}"), save, withdrawn="on")
+    wait_until(lambda: service.dig(fqdn) == [], 15, "records removed")
+    assert "its records are not in DNS" in admin.open(f"/hosts/{fqdn}").text
+    page = admin.open(f"/admin/user/{name}")
+    assert page.form(save).values["withdrawn"] == "on"
+    admin.send(page, save, active="on")  # whatever the other box says
+    wait_until(lambda: service.dig(fqdn) == ["192.0.2.1"], 15, "records back")
+    assert word() == "nochg 192.0.2.1"
+
+
 def test_a_page_of_before_undoes_no_decision_of_since(service: Service, admin: Browser, new_user: NewUser) -> None:
     name, _ = new_user()
     page, path = admin.open(f"/admin/user/{name}"), f"/api/users/{name}"

@@ -201,14 +201,39 @@ def test_what_is_an_administrators_stays_so(service: Service, alice: Browser) ->
 
 def test_an_administrator_hands_a_host_over(service: Service, admin: Browser, new_user: NewUser) -> None:
     name, theirs = new_user()
-    fqdn, _ = add(admin)
+    fqdn, secret = add(admin)
     page = admin.open(f"/hosts/{fqdn}/edit")
     refused = admin.send(page, f"/hosts/{fqdn}/edit", owner="nobody-at-all")
     assert refused.status == 422
     assert "There is no user nobody-at-all." in refused.text
-    assert admin.send(page, f"/hosts/{fqdn}/edit", owner=name).status == 200
+    asked = admin.send(page, f"/hosts/{fqdn}/edit", owner=name)
+    assert f"Give {fqdn} to {name}?" in asked.text
+    assert "No machine has kept this host up to date so far, so none stops." in asked.text
+    assert fqdn not in theirs.open("/").text
+    assert update(service, fqdn, secret, "192.0.2.7") == "good 192.0.2.7"
+    stale = admin.send(asked, f"/hosts/{fqdn}/edit", confirmed=f"{name} replace")
+    assert stale.status == 409  # the page does not show the address of now
+    asked = admin.send(admin.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/edit", owner=name)
+    assert "1 machine stops updating, until the new owner makes a new secret" in asked.text
+    asked = admin.send(asked, f"/hosts/{fqdn}/edit", secrets="keep", confirmed=f"{name} replace")
+    assert "go on to work" in asked.text  # what was confirmed was something else
+    admin.headers["Accept-Language"] = "de"
+    asked = admin.send(asked, f"/hosts/{fqdn}/edit", secrets="replace")
+    admin.headers.pop("Accept-Language")
+    assert "1 Maschine aktualisiert nicht mehr" in asked.text
+    given = admin.send(asked, f"/hosts/{fqdn}/edit", confirmed=f"{name} replace")
+    assert given.status == 200
     assert fqdn in theirs.open("/").text
     assert fqdn not in admin.open("/?q=" + fqdn).text
+    assert update(service, fqdn, secret, "192.0.2.7") == "badauth"
+
+
+def test_a_host_is_handed_over_with_its_secrets(service: Service, admin: Browser, new_user: NewUser) -> None:
+    name, _ = new_user()
+    fqdn, secret = add(admin)
+    asked = admin.send(admin.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/edit", owner=name, secrets="keep")
+    admin.send(asked, f"/hosts/{fqdn}/edit", confirmed=f"{name} keep")
+    assert update(service, fqdn, secret, "192.0.2.7") == "good 192.0.2.7"
 
 
 def test_another_user_sees_and_changes_nothing(service: Service, alice: Browser, new_user: NewUser) -> None:

@@ -142,9 +142,12 @@ class UpdateWords:
         return caller
 
     async def _lines(self, request: Request, caller: Caller, wish: Callable[[Request], Wanted]) -> list[str]:
+        wanted_names = [names.fold(n) for n in request.params.get("hostname", "").split(",") if n.strip()]
+        if caller.kind is Kind.HOST and not caller.hosts[0].owner_active:
+            self._note(request, caller.hosts[0].id, "nohost")
+            return ["nohost"] * min(max(len(wanted_names), 1), NAMES)
         if self._agents.refused(request.agent):
             raise _Word("badagent")
-        wanted_names = [names.fold(n) for n in request.params.get("hostname", "").split(",") if n.strip()]
         if len(wanted_names) > NAMES:
             raise _Word("numhost")
         if wanted_names in ([], ["yes"]):

@@ -4,8 +4,7 @@
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 60.0
@@ -34,14 +33,16 @@ class Guard:
 
     def locked(self, name: str, source: str) -> bool:
         """Whether the pair is locked now."""
-        record = self._records.get((name, _network(source)))
+        if not self._records:
+            return False
+        record = self._records.get((name, network(source)))
         return record is not None and self._clock() < record.locked_until
 
     def failed(self, name: str, source: str) -> None:
         """Count a failure."""
         if not self._enabled:
             return
-        key = name, _network(source)
+        key = name, network(source)
         record = self._records.setdefault(key, _Record())
         self._records.move_to_end(key)
         if len(self._records) > REMEMBERED:
@@ -56,21 +57,14 @@ class Guard:
             record.failures, record.locked_until = 0, moment + record.lock
             record.lock = min(2 * record.lock, LONGEST_LOCK_SECONDS)
 
-    @contextmanager
-    def counting(self, failure: type[Exception], name: str, source: str) -> Iterator[None]:
-        """Count the failure with which the block ends, if it does."""
-        try:
-            yield
-        except failure:
-            self.failed(name, source)
-            raise
-
     def succeeded(self, name: str, source: str) -> None:
         """Forget the failures."""
-        self._records.pop((name, _network(source)), None)
+        if self._records:
+            self._records.pop((name, network(source)), None)
 
 
-def _network(source: str) -> str:
+def network(source: str) -> str:
+    """What counts as one source: an IPv4 address, or the /64 of an IPv6 address."""
     if ":" not in source:
         return source
     address = ipaddress.IPv6Address(source)

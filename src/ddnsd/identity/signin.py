@@ -3,11 +3,11 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from ddnsd.identity import secrets
 from ddnsd.identity.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn
-from ddnsd.identity.guard import Guard
+from ddnsd.identity.throttle import Guess, LoginThrottle, SharedLookups
 from ddnsd.identity.tokens import Verifier
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Host, Key
@@ -16,12 +16,15 @@ _NOBODY = secrets.digest("")
 LONGEST = 512
 """Characters of a user name or secret that are looked at."""
 
+Rows = Lookups | SharedLookups
+"""Where a sign-in looks."""
+
 
 class SignIn:
     """Every way to sign in on `/nic` and `/api`. No cookie is ever one of them."""
 
-    def __init__(self, lookups: Lookups, guard: Guard, verifiers: Sequence[Verifier]) -> None:
-        self._lookups, self._guard, self._verifiers = lookups, guard, verifiers
+    def __init__(self, lookups: Lookups, throttle: LoginThrottle, verifiers: Sequence[Verifier]) -> None:
+        self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
 
     async def by_header(self, header: str, source: str | None) -> Caller:
         """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
@@ -42,56 +45,60 @@ class SignIn:
 
     async def by_password(self, name: str, password: str, source: str | None) -> Caller:
         """The host `FQDN:secret` or the key `login:secret`. Raises BadCredentials, NotFqdn, StoreDown."""
-        name, where = name.strip().lower().removesuffix("."), source or ""
-        if len(name) > LONGEST or len(password) > LONGEST or self._guard.locked(name, where):
+        name = name.strip().lower().removesuffix(".")
+        if len(name) > LONGEST or len(password) > LONGEST:
             raise BadCredentials
-        try:
-            if name.startswith(secrets.LOGIN_PREFIX) and "." not in name:
-                caller = await self._key(name, password)
-            elif "." in name:
-                caller = await self._host(name, password)
-            else:
-                raise NotFqdn
-        except BadCredentials:
-            self._guard.failed(name, where)
-            raise
-        self._guard.succeeded(name, where)
-        return caller
+        if "." not in name and not name.startswith(secrets.LOGIN_PREFIX):
+            raise NotFqdn
+        guess = self._throttle.begin(name, password, source or "")
+        find = self._host if "." in name else self._key
+        return await self._counted(guess, find(guess.rows, name, password))
 
     async def by_secret(self, secret: str, name: str, source: str | None) -> Caller:
         """Duck DNS's form: a secret alone, of a host or a key, or a token; `name` is what it is to update.
 
         Raises BadCredentials, StoreDown.
         """
-        where = source or ""
-        if len(name) > LONGEST or len(secret) > LONGEST or self._guard.locked(name, where):
+        if len(name) > LONGEST or len(secret) > LONGEST:
             raise BadCredentials
         if secret.startswith(secrets.TOKEN_PREFIX):
             return await self.by_token(secret, source)
+        guess = self._throttle.begin(name, secret, source or "")
+        return await self._counted(guess, self._by_secret_alone(guess.rows, secret))
+
+    async def _counted(self, guess: Guess, found: Awaitable[Caller]) -> Caller:
+        try:
+            caller = await found
+        except BadCredentials as error:
+            self._throttle.failed(guess, error.host_id)
+            raise
+        self._throttle.succeeded(guess)
+        return caller
+
+    async def _by_secret_alone(self, rows: Rows, secret: str) -> Caller:
         hashed = secrets.digest(secret)
-        if host := await self._lookups.host_by_secret.one(hashed):
+        if host := await rows.host_by_secret.one(hashed):
             return _caller_of_host(host)
-        if key := await self._lookups.key_by_secret.one(hashed):
+        if key := await rows.key_by_secret.one(hashed):
             return await self._caller_of_key(key)
-        self._guard.failed(name, where)
         raise BadCredentials
 
-    async def _host(self, name: str, password: str) -> Caller:
-        host = await self._lookups.host.one(name) if name.isascii() and "\0" not in name else None
+    async def _host(self, rows: Rows, name: str, password: str) -> Caller:
+        host = await rows.host.one(name) if name.isascii() and "\0" not in name else None
         right = secrets.matches(password, host.secret_hash if host else _NOBODY)
         if host is None or not right:
             raise BadCredentials(host.id if host else None)
         return _caller_of_host(host)
 
-    async def _key(self, login: str, password: str) -> Caller:
-        key = await self._lookups.key.one(login) if login.isascii() and "\0" not in login else None
+    async def _key(self, rows: Rows, name: str, password: str) -> Caller:
+        key = await rows.key.one(name) if name.isascii() and "\0" not in name else None
         right = secrets.matches(password, key.secret_hash if key else _NOBODY)
         if key is None or not right:
             raise BadCredentials
         return await self._caller_of_key(key)
 
     async def _caller_of_key(self, key: Key) -> Caller:
-        hosts = await self._lookups.hosts_of_key.all(key.id)
+        hosts = await self._lookups.hosts_of_key.all(key.id) if key.active else []
         return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), means=key.name)
 
 

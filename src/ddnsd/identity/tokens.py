@@ -8,10 +8,13 @@ from sqlalchemy import Connection, bindparam, update
 
 from ddnsd.identity.caller import Caller, Kind, groups_of
 from ddnsd.identity.secrets import TOKEN_PREFIX, digest
+from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.store import queries, tables
 from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Token
+
+NAME = "token"
+"""In place of a name, of which an unknown token tells none."""
 
 
 class Verifier(Protocol):
@@ -23,23 +26,25 @@ class Verifier(Protocol):
     async def verify(self, token: str, source: str | None) -> Caller | None:
         """The caller, or None for a token that is unknown, expired or used from elsewhere.
 
-        Raises StoreDown, and ProviderDown where it takes a provider to know.
+        Raises StoreDown, ProviderDown where a provider must be asked, and BadCredentials for what was refused just now.
         """
 
 
 class LocalTokens:
     """The tokens of the store."""
 
-    def __init__(self, store: Store, lookups: Lookups) -> None:
-        self._store, self._lookups = store, lookups
+    def __init__(self, store: Store, throttle: LoginThrottle) -> None:
+        self._store, self._throttle = store, throttle
         self._used: dict[int, int] = {}
 
     def recognises(self, token: str) -> bool:
         return token.startswith(TOKEN_PREFIX)
 
     async def verify(self, token: str, source: str | None) -> Caller | None:
-        row = await self._lookups.token.one(digest(token))
+        guess = self._throttle.begin(NAME, token, source or "")
+        row = await guess.rows.token.one(digest(token))
         if row is None or not row.active or not _usable(row, source):
+            self._throttle.failed(guess, wrong=row is None)
             return None
         self._used[row.id] = queries.now()
         scopes = frozenset(row.scopes.split())

@@ -17,6 +17,8 @@ ACTOR = "ddnsd"
 RESERVED = ("me", ACTOR)
 """Names that mean something else."""
 
+ONLY_OFF = "Records can be removed only while the user is switched off."
+
 
 def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
     """The user of that name, created when missing; with `admin` an administrator from now on. Raises Invalid."""
@@ -60,13 +62,19 @@ def set_user(
     connection: Connection, name: str, values: Mapping[str, bool], *, actor: str = ACTOR, source: str | None = None,
     expect: Callable[[User], None] | None = None,
 ) -> User:  # fmt: skip
-    """Change `admin` and `active`; `expect` is called with the user just before, and may raise. Raises Invalid, Stale.
+    """Change `admin`, `active` and `withdrawn`; `expect` is called with the user just before, and may raise.
 
-    Stale where the actor is an administrator no more. Who is inactive is signed out. What is changed here no claim of
-    a provider withdraws; what is not stays a claim's.
+    A user who is not active is signed out, and everything of theirs is refused; with `withdrawn` the records of their
+    hosts leave DNS until they are active again. What is changed here no claim of a provider takes back; what is not
+    stays a claim's. Raises Invalid, Stale where the actor is an administrator no more.
     """
     user = _locked(connection, name, actor, expect)
-    changed = {column: value for column, value in values.items() if getattr(user, column) != value}
+    wanted = dict(values)
+    if wanted.get("active", user.active):
+        if wanted.get("withdrawn"):
+            raise Invalid(records=ONLY_OFF)
+        wanted["withdrawn"] = False
+    changed = {column: value for column, value in wanted.items() if getattr(user, column) != value}
     if not changed:
         return user
     if name == actor:
@@ -74,9 +82,17 @@ def set_user(
     edits.set_user(connection, user.id, **changed, **({"admin_by": None} if "admin" in changed else {}))
     if changed.get("active") is False:
         sessions.end_all(connection, user.id)
-    detail = ", ".join(f"{column} {'on' if value else 'off'}" for column, value in sorted(changed.items()))
+    if "withdrawn" in changed:
+        edits.send_hosts_of(connection, user.id)
+    detail = ", ".join(_in_words(column, on=value) for column, value in sorted(changed.items()))
     queries.add_event(connection, actor, "user.set", name, source, detail)
     return user_named(connection, name)
+
+
+def _in_words(column: str, *, on: bool) -> str:
+    if column == "withdrawn":
+        return "records removed from DNS" if on else "records back in DNS"
+    return f"{column} {'on' if on else 'off'}"
 
 
 def delete_user(

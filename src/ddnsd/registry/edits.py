@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.registry import fields, names, record
+from ddnsd.registry import fields, names, record, transfers
 from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
@@ -29,7 +29,7 @@ UNMANAGED = "the name stands in the zone and is not ours"
 
 RESTORED = (
     "fqdn", "name", "domain_id", "owner_id", "wildcard", "comment", "ttl", "stack", "labels", "available", "abuse",
-    "abuse_blocked",
+    "abuse_blocked", "secret_hash",
 )  # fmt: skip
 """Columns that an edit changes, each for itself."""
 
@@ -45,7 +45,8 @@ class Edit:
 
     `values` are those that `fields.columns` takes, `rename` the new folded full name and the domain it lies in.
     `expect` is called with the host as it is just before the change, and may raise. `oversight`: an administrator,
-    who also changes blocked hosts. `author` is who stands in the host's history, `actor` unless given.
+    who also changes blocked hosts. `author` is who stands in the host's history, `actor` unless given. `keep_secrets`:
+    where `values` name a new owner, everything that updates the host goes on to do so.
     """
 
     values: Mapping[str, Any]
@@ -56,6 +57,7 @@ class Edit:
     tls: bool = False
     oversight: bool = False
     author: Author | None = None
+    keep_secrets: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Edits:
         fields.check_policy(self._policy, edit.values, domain_takes_private=_takes_private(host, edit))
         await self._check_names(host, edit)
         try:
-            done = await self._store.transact(lambda c: _write(c, host, edit))
+            done = await self._store.transact(lambda c: write(c, host, edit))
         except IntegrityError:
             raise Taken(name=TAKEN) from None
         await self._follow(done, edit)
@@ -168,28 +170,32 @@ def moved(name: Related, before: str, after: str) -> Related:
     return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
 
 
-def _write(connection: Connection, host: Host, edit: Edit) -> _Done:
+def write(connection: Connection, host: Host, edit: Edit) -> _Done:
+    """Change the host in the store; DNS follows later. Raises as `Edits.apply` does."""
     if edit.rename is not None:
         bulk.hold_domains(connection, endings(edit.rename[0]))
+    if "owner_id" in edit.values:
+        owner = edits.shared_user(connection, edit.values["owner_id"])
+        transfers.check_owner(owner, owner.name if owner else "of that name")
     current = edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         raise NoHost
     edit.expect(current)
     if (current.abuse or current.abuse_blocked) and not edit.oversight:
         raise Blocked
-    values = fields.columns(current, edit.values, tls=edit.tls)
+    values = transfers.with_secret(fields.columns(current, edit.values, tls=edit.tls), keep=edit.keep_secrets)
     if edit.rename is not None:
         values |= _place(connection, current, *edit.rename)
     if not values:
         return _Done(current, current, follow=False)
     check_owned(connection, current, current._replace(**{n: values[n] for n in ("fqdn", "wildcard") if n in values}))
-    follow = bool(fields.SHOWN_BY_DNS & values.keys())
+    follow = fields.is_shown(current, values)
     if follow:
         write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
     else:
         queries.set_host(connection, current.id, **values)
-    if "owner_id" in values:
-        edits.leave_keys_of_others(connection, current.id, values["owner_id"])
+    if "secret_hash" in values:
+        edits.leave_keys_of_others(connection, [current.id])
     left = _leave(connection, current, values)
     _audit(connection, current, values, edit)
     after = queries.host(connection, values.get("fqdn", current.fqdn))
@@ -231,7 +237,14 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> fro
 def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: Edit) -> None:
     for action, subject, detail in happened(host, values):
         queries.add_event(connection, edit.actor, action, subject, edit.source, detail, owner_id=host.owner_id)
-    record.edited(connection, host, values, edit.author or Author(edit.actor, edit.source))
+    author = edit.author or Author(edit.actor, edit.source)
+    record.edited(connection, host, values, author, transfers.note(values))
+    if "owner_id" in values:
+        owners = edits.user_names(connection, {host.owner_id, values["owner_id"]})
+        if given := transfers.told(host, values, owners):
+            queries.add_event(
+                connection, edit.actor, given.action, given.subject, edit.source, given.detail, owner_id=given.owner_id
+            )
 
 
 def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:

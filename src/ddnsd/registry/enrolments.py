@@ -54,12 +54,6 @@ class Enrolments:
 
         return await self._store.transact(work)
 
-    async def check(self, token_hash: bytes) -> None:
-        """Refuse a token that no secret could make good. Raises NotEnrolled, StoreDown."""
-        found = await self._store.read(lambda c: enrolments.find(c, token_hash))
-        if found is None or not _usable(found):
-            raise NotEnrolled
-
     async def finish(self, token_hash: bytes, secret_hash: bytes, source: str | None, agent: str = "") -> str:
         """Give the host this secret, once; answers its full name, also when the same call is repeated.
 
@@ -70,13 +64,13 @@ class Enrolments:
 
 def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, source: str | None, agent: str) -> str:
     found = enrolments.locked(connection, token_hash)
-    if found is None or not _usable(found):
+    if found is None or not usable(found):
         raise NotEnrolled
+    check_secret(found, secret_hash)
     if found.used:
-        if not hmac.compare_digest(found.secret_hash, secret_hash):
-            raise NotEnrolled
         return found.fqdn
     queries.set_host(connection, found.host_id, secret_hash=secret_hash)
+    edits.leave_keys_of_others(connection, [found.host_id])
     enrolments.mark_used(connection, found.host_id)
     queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
     author = Author(found.fqdn, source, "enrolment", None, agent)
@@ -84,6 +78,13 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
     return found.fqdn
 
 
-def _usable(found: Enrolment) -> bool:
-    entitled = found.active and (found.admin or found.user_id == found.owner_id)
+def usable(found: Enrolment) -> bool:
+    """Whether the token may be used now, with one secret at least."""
+    entitled = found.active and found.owner_active and (found.admin or found.user_id == found.owner_id)
     return entitled and queries.now() < found.expires and (found.used or found.secret_hash == found.replaces)
+
+
+def check_secret(found: Enrolment, secret_hash: bytes) -> None:
+    """Whether the token may be used with this secret: a used one with the same alone. Raises NotEnrolled."""
+    if found.used and not hmac.compare_digest(found.secret_hash, secret_hash):
+        raise NotEnrolled

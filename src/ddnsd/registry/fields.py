@@ -19,6 +19,11 @@ SHOWN_BY_DNS = frozenset({"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "
 """Columns whose change DNS has to follow."""
 
 
+def is_shown(host: Host, values: Mapping[str, Any]) -> bool:
+    """Whether DNS has to follow a change of these columns; a new owner brings back records that were removed."""
+    return bool(SHOWN_BY_DNS & values.keys()) or (host.withdrawn and "owner_id" in values)
+
+
 def address(field: str, text: str) -> str:
     """The canonical text of an address for the field `ipv4` or `ipv6`. Raises Invalid, naming it."""
     try:

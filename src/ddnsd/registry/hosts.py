@@ -138,10 +138,11 @@ class Hosts:
     async def new_secret(
         self, host: Host, secret_hash: bytes, actor: str, source: str | None, author: Author | None = None
     ) -> None:
-        """Replace the secret; the old one is void when this returns. Raises StoreDown."""
+        """Replace the secret; the old one, and keys of other users, are refused when this returns. Raises StoreDown."""
 
         def work(connection: Connection) -> None:
             queries.set_host(connection, host.id, secret_hash=secret_hash)
+            edits.leave_keys_of_others(connection, [host.id])
             queries.add_event(connection, actor, "host.secret", host.fqdn, source, None, owner_id=host.owner_id)
             record.rotated(connection, host.id, host.owner_id, author or Author(actor, source))
 

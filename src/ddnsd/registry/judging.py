@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from ddnsd.registry import fields, names
+from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.edits import UNMANAGED, happened, moved
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
@@ -113,7 +113,8 @@ class Rights(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """What was read: hosts and domains by name, related names and RRsets by host id, ids of users by name.
+    """What was read: hosts and domains by name, related names and RRsets by host id, ids of users by name,
+    and which of these users are switched off.
 
     `leaving` names stand in a zone as ours without a host. What name servers say: `servers` are the names of a zone's
     NS records by domain id, None where it does not answer; of the names that were `asked` for the
@@ -127,6 +128,7 @@ class Known:
     related_names: Set[str] = frozenset()
     leaving: Set[str] = frozenset()
     users: Mapping[str, int] = field(default_factory=dict)
+    inactive: Set[int] = frozenset()
     servers: Mapping[int, Set[str] | None] = field(default_factory=dict)
     asked: Set[str] = frozenset()
     used: Set[str] = frozenset()
@@ -205,8 +207,11 @@ class Judge:
         domain = self._place(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
         fields.check_policy(self._policy, change.values, domain_takes_private=private)
-        values = fields.columns(host, self._with_owner(change.values), tls=self._tls)
+        keep = change.values.get("secrets") == transfers.KEEP
+        values = transfers.with_secret(fields.columns(host, self._with_owner(change.values), tls=self._tls), keep=keep)
         after = host._replace(**values)
+        if "owner_id" in values:
+            after = after._replace(owner_active=True, withdrawn=False)
         if rename and domain:
             after = _in_domain(after, rename, domain)._replace(conflict=None)
             values |= {"fqdn": rename}
@@ -220,7 +225,9 @@ class Judge:
         self._claim(row, host, after)
         row.now = after
         self._at[after.fqdn] = self._at.pop(host.fqdn)
-        result.follow = bool(fields.SHOWN_BY_DNS & values.keys())
+        result.follow = fields.is_shown(host, values)
+        if given := transfers.told(host, values, self.owners):
+            self.events.append(Event(given.action, given.subject, given.owner_id, given.detail))
         for action, subject, detail in happened(host, values):
             self._event(host, action, subject, detail)
 
@@ -265,7 +272,11 @@ class Judge:
         owner = values["owner"]
         if owner not in self.known.users:
             raise Invalid(owner=f"there is no user {owner!r}")
-        return {n: v for n, v in values.items() if n != "owner"} | {"owner_id": self.known.users[owner]}
+        if self.known.users[owner] in self.known.inactive:
+            raise Invalid(owner=transfers.switched_off(owner))
+        return {n: v for n, v in values.items() if n not in ("owner", "secrets")} | {
+            "owner_id": self.known.users[owner]
+        }
 
     def _place(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
         """The domain in which the name may stand. Raises Invalid, NoDomain, Taken."""
@@ -332,5 +343,6 @@ BLANK = Host(
     available=True, abuse=False, abuse_blocked=False, client_faults=0, server_faults=0, ipv4=None, ipv6=None,
     prefix=None, interface_id=None, inferred=None, updated_ipv4=None, tls_ipv4=False, updated_ipv6=None, tls_ipv6=False,
     version=1, claimed=False, conflict=None, has_rrsets=False, stack=None, labels="{}", created=0, domain="",
-    domain_available=True, domain_ttl=None, query_credentials=False, private_addresses=True, pending_since=None,
+    domain_available=True, domain_ttl=None, query_credentials=False, private_addresses=True, owner_active=True,
+    withdrawn=False, pending_since=None,
 )  # fmt: skip

@@ -45,6 +45,8 @@ class Updates:
 
     def judge(self, host: Host) -> None:
         """Whether the host takes updates at all. Raises Blocked, NoHost."""
+        if not host.owner_active:
+            raise NoHost
         if host.abuse or host.abuse_blocked:
             raise Blocked
         if not (host.available and host.domain_available):

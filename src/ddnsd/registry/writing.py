@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ddnsd.registry import fields, names, record
+from ddnsd.registry import fields, names, record, transfers
 from ddnsd.registry.edits import moved
 from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb
 from ddnsd.store import bulk, edits, rrsets
@@ -18,7 +18,10 @@ from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.zones.records import records
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
-KEPT = frozenset({"id", "version", "claimed", "conflict", "has_rrsets", "created", "pending_since", *OF_DOMAIN})
+OF_OWNER = ("owner_active", "withdrawn")
+KEPT = frozenset(
+    {"id", "version", "claimed", "conflict", "has_rrsets", "created", "pending_since", *OF_DOMAIN, *OF_OWNER}
+)
 COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
 
@@ -43,6 +46,7 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
     named, new = bulk.aside(connection, lambda: _names(changes))
     around = bulk.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
     if lock:
+        bulk.lock_users(connection, {str(change.values["owner"]) for change in changes if "owner" in change.values})
         bulk.hold_domains(connection, around)
         bulk.lock_hosts(connection, named)
     hosts = {host.fqdn: host for host in bulk.hosts_named(connection, around)}
@@ -62,6 +66,7 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
         related_names=bulk.related_named(connection, new | below),
         leaving=bulk.names_leaving(connection, claimed),
         users=bulk.user_names(connection) if users else {},
+        inactive=bulk.inactive_users(connection) if users else frozenset(),
     )
 
 
@@ -144,9 +149,10 @@ def _entries(judge: Judge, author: Author) -> Iterable[Entry]:
         if before is None:
             yield record.beginning(now, author)
             continue
-        if entry := record.edit(before, now, author, judge.owners):
+        changed = {name for name in ("owner_id", "secret_hash") if getattr(now, name) != getattr(before, name)}
+        if entry := record.edit(before, now, author, judge.owners, transfers.note(changed)):
             yield entry
-        if before.secret_hash != now.secret_hash:
+        if changed == {"secret_hash"}:
             yield record.rotation(now, author)
 
 
@@ -181,15 +187,14 @@ def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: 
         values = {name: getattr(now, name) for name in COLUMNS if getattr(now, name) != getattr(before, name)}
         if "fqdn" in values:
             values |= {"claimed": now.fqdn in ours, "conflict": None}
-        (shown if fields.SHOWN_BY_DNS & values.keys() else others)[before.id] = values
-        if "owner_id" in values:
-            edits.leave_keys_of_others(connection, before.id, now.owner_id)
+        (shown if fields.is_shown(before, values) else others)[before.id] = values
         if "fqdn" in values and known.related.get(before.id):
             edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
     rrsets.arrive(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])
     unclaimed = [row.before.id for row in rows if row.before and not row.before.claimed and row.before.id in shown]
     bulk.update_hosts(connection, shown, unclaimed)
     bulk.set_hosts(connection, {host_id: values for host_id, values in others.items() if values})
+    bulk.leave_keys_of_others(connection, [i for i, values in (shown | others).items() if "secret_hash" in values])
 
 
 def _insert(connection: Connection, rows: Sequence[Row], ours: set[str]) -> None:

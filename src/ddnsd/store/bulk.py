@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from ddnsd.store import history, queries, rows
+from ddnsd.store import edits, history, queries, rows
 from ddnsd.store.batches import Given, for_each, upsert
 from ddnsd.store.tables import domains, events, hosts, pending, related, removals, users
 
@@ -128,6 +128,18 @@ def user_names(connection: Connection) -> dict[str, int]:
     return {row.name: row.id for row in connection.execute(select(users.c.name, users.c.id))}
 
 
+def inactive_users(connection: Connection) -> frozenset[int]:
+    """The ids of users who are switched off."""
+    return frozenset(connection.scalars(select(users.c.id).where(~users.c.active)))
+
+
+def lock_users(connection: Connection, names: Collection[str]) -> None:
+    """Nobody switches these users off until the end of the transaction."""
+    if names and connection.dialect.name == "postgresql":
+        query = select(users.c.id).where(among(connection, users.c.name, names)).order_by(users.c.id)
+        connection.execute(query.with_for_update(read=True))
+
+
 def among(connection: Connection, column: Column[Any], keys: Collection[Any]) -> ColumnElement[bool]:
     """Any number of keys as one parameter, read as a table: no plan compares every row with every key."""
     if connection.dialect.name == "postgresql":
@@ -202,6 +214,12 @@ def _write_plain(given: Given) -> Update:
 
 def _write_version(given: Given) -> Update:
     return _write_plain(given).values(version=hosts.c.version + 1)
+
+
+def leave_keys_of_others(connection: Connection, host_ids: Sequence[int]) -> None:
+    """Take hosts out of the keys of users who do not own them."""
+    for part in _slices(host_ids):
+        edits.leave_keys_of_others(connection, part)
 
 
 def delete_hosts(connection: Connection, host_ids: Collection[int]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from ddnsd.store import queries, rows
 from ddnsd.store.tables import domains, hosts, key_hosts, keys, related, removals, tokens, users
+from ddnsd.store.waiting import lock
 
 
 def locked_host(connection: Connection, fqdn: str) -> rows.Host | None:
@@ -32,6 +33,12 @@ def locked_users(connection: Connection, names: Collection[str]) -> dict[str, ro
     """Likewise all of these names, in the same order whoever asks."""
     found = connection.execute(queries.USER.where(users.c.name.in_(names)).order_by(users.c.id).with_for_update())
     return {user.name: user for user in map(rows.User._make, found)}
+
+
+def shared_user(connection: Connection, user_id: int) -> rows.User | None:
+    """The user of that id, whom nobody changes until the transaction ends."""
+    row = connection.execute(queries.USER.where(users.c.id == user_id).with_for_update(read=True)).first()
+    return rows.User._make(row) if row else None
 
 
 def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:
@@ -71,10 +78,19 @@ def delete_related(connection: Connection, related_id: int) -> None:
     connection.execute(delete(related).where(related.c.id == related_id))
 
 
-def leave_keys_of_others(connection: Connection, host_id: int, owner_id: int) -> None:
-    """Only its owner's keys update a host."""
-    others = select(keys.c.id).where(keys.c.owner_id != owner_id)
-    connection.execute(delete(key_hosts).where(key_hosts.c.host_id == host_id, key_hosts.c.key_id.in_(others)))
+def leave_keys_of_others(connection: Connection, host_ids: Sequence[int]) -> None:
+    """Take hosts out of the keys of users who do not own them; 500 at most."""
+    pairs = keys.c.id == key_hosts.c.key_id, hosts.c.id == key_hosts.c.host_id, keys.c.owner_id != hosts.c.owner_id
+    of_others = exists().where(*pairs).correlate(key_hosts)
+    connection.execute(delete(key_hosts).where(key_hosts.c.host_id.in_(host_ids), of_others))
+
+
+def send_hosts_of(connection: Connection, owner_id: int) -> None:
+    """Have all hosts of a user sent to DNS again."""
+    ids = list(connection.scalars(select(hosts.c.id).where(hosts.c.owner_id == owner_id).order_by(hosts.c.id)))
+    lock(connection, ids)
+    queries.remember_unclaimed(connection, ids)
+    queries.wish_again(connection, ids)
 
 
 # ---- domains

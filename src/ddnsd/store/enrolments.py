@@ -24,21 +24,26 @@ class Enrolment(NamedTuple):
     user_id: int
     admin: bool
     active: bool
+    owner_active: bool
 
 
-_ENROLMENT = (
+_OWNERS = users.alias("owners")
+
+ENROLMENT = (
     select(
         enrolments.c.host_id, enrolments.c.replaces, enrolments.c.expires, enrolments.c.used,
         hosts.c.fqdn, hosts.c.owner_id, hosts.c.secret_hash, enrolments.c.user_id, users.c.admin, users.c.active,
+        _OWNERS.c.active.label("owner_active"),
     )
     .join_from(enrolments, hosts)
     .join(users, users.c.id == enrolments.c.user_id)
+    .join(_OWNERS, _OWNERS.c.id == hosts.c.owner_id)
 )  # fmt: skip
 
 
 def find(connection: Connection, token_hash: bytes) -> Enrolment | None:
     """What that token stands for."""
-    row = connection.execute(_ENROLMENT.where(enrolments.c.token_hash == token_hash)).first()
+    row = connection.execute(ENROLMENT.where(enrolments.c.token_hash == token_hash)).first()
     return Enrolment._make(row) if row else None
 
 

@@ -27,7 +27,7 @@ class OwnedHost(NamedTuple):
     owner: str
 
 
-_HOST = queries.HOST.add_columns(users.c.name).join(users, users.c.id == hosts.c.owner_id)
+_HOST = queries.HOST.add_columns(users.c.name)
 
 
 def host(connection: Connection, fqdn: str) -> OwnedHost | None:

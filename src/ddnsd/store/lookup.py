@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import ARRAY, Column, ColumnElement, Select, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Column, ColumnElement, LargeBinary, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import queries, rows, rrsets, tables
+from ddnsd.store import enrolments, queries, rows, rrsets, tables
 from ddnsd.store.database import StoreDown
 from ddnsd.store.sqlite import SqliteStore
 
@@ -47,9 +47,10 @@ class Lookup(Generic[R]):
         if isinstance(store, SqliteStore):
             one = query.where(column == bindparam("key"))
             self._sql = str(one.compile(dialect=sqlite.dialect()))
+            self._binary = isinstance(column.type, LargeBinary)  # which JSON cannot hold
             given = select(func.json_each(bindparam("keys")).table_valued("value").c.value)
-            many = query.add_columns(column).where(column.in_(given))
-            self._sql_of_many = str(many.compile(dialect=sqlite.dialect()))
+            one_of = column.in_([bindparam("keys")]) if self._binary else column.in_(given)
+            self._sql_of_many = str(query.add_columns(column).where(one_of).compile(dialect=sqlite.dialect()))
         else:
             from sqlalchemy.dialects.postgresql import asyncpg
 
@@ -75,8 +76,10 @@ class Lookup(Generic[R]):
         return rows[0] if rows else None
 
     async def many(self, keys: list[Any]) -> dict[Any, list[R]]:
-        """The rows by key, of keys that JSON can hold; a key without rows is not there. Raises StoreDown."""
+        """The rows by key; a key without rows is not there. Raises StoreDown."""
         if isinstance(self._store, SqliteStore):
+            if self._binary:
+                return self._by_key(self._store.rows(_with_places(self._sql_of_many, len(keys)), tuple(keys)))
             return self._by_key(self._store.rows(self._sql_of_many, (json.dumps(keys),)))
         return self._by_key(await self._store.rows(self._sql_of_many, (keys,)))
 
@@ -127,6 +130,12 @@ def _refuse(waiters: "Iterable[_Waiters[R]]", error: BaseException) -> None:
         future.set_exception(StoreDown(str(error) or type(error).__name__))
 
 
+def _with_places(sql: str, count: int) -> str:
+    """The query with a place for each key instead of the one it has."""
+    before, _, after = sql.rpartition("?")
+    return f"{before}{','.join('?' * count)}{after}"
+
+
 def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, int]:
     """The host, whether it has related names, and its domain's generation: all of one moment."""
     *host, has_related, generation = row
@@ -147,6 +156,9 @@ class Lookups:
         self.key_by_secret = Lookup(store, queries.KEY, tables.keys.c.secret_hash, rows.Key._make)
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, tables.key_hosts.c.key_id, rows.Host._make)
         self.token = Lookup(store, queries.TOKEN, tables.tokens.c.hash, rows.Token._make)
+        self.enrolment = Lookup(
+            store, enrolments.ENROLMENT, tables.enrolments.c.token_hash, enrolments.Enrolment._make
+        )  # fmt: skip
         self.session = Lookup(store, queries.SESSION, tables.sessions.c.hash, rows.Session._make)
 
     @property

@@ -13,7 +13,7 @@ from ddnsd.store.database import BUSY_SECONDS, StoreDown, faults, open_store
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-NEWEST = "0004"
+NEWEST = "0005"
 """The newest revision that this version of the service knows."""
 
 PAUSE_SECONDS = 1.0

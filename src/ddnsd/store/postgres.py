@@ -90,11 +90,16 @@ class PostgresStore(Gate):
             _replace_lost(engine, self._silence)
         self._reader: _Kept | None = None
         self._reading = asyncio.Lock()
+        self.changes = 0
+        """How many transactions of this process have changed something."""
 
     async def transact(self, work: Work[T]) -> T:
         self.check_gate()
-        with faults(self._place):
-            return await _twice(lambda: self._transact(work))
+        try:
+            with faults(self._place):
+                return await _twice(lambda: self._transact(work))
+        finally:
+            self.changes += 1
 
     async def _transact(self, work: Work[T]) -> T:
         committing = False

@@ -53,19 +53,23 @@ def _columns(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
 # ---- what a lookup by key reads -------------------------------------------------------------------------------------
 
 HOST: Select[Any] = select(
-    *_columns(hosts, rows.Host._fields[:-6]),
+    *_columns(hosts, rows.Host._fields[:-8]),
     domains.c.name,
     domains.c.available,
     domains.c.ttl,
     domains.c.query_credentials,
     domains.c.private_addresses,
+    users.c.active,
+    users.c.withdrawn,
     pending.c.since,
-).select_from(hosts.join(domains).outerjoin(pending, pending.c.host_id == hosts.c.id))
+).select_from(
+    hosts.join(domains).join(users, users.c.id == hosts.c.owner_id).outerjoin(pending, pending.c.host_id == hosts.c.id)
+)
 
 # with whether it has related names, since most have none and nobody looks for them, and its domain's generation
 HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id), domains.c.generation)
 
-KEY: Select[Any] = select(*_columns(keys, rows.Key._fields))
+KEY: Select[Any] = select(*_columns(keys, rows.Key._fields[:-1]), users.c.active).join_from(keys, users)
 
 _GROUPS = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id).scalar_subquery()
 _USER = users.c.name, users.c.admin, users.c.active, _GROUPS

@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 
 class Host(NamedTuple):
-    """A host with what its domain says; addresses are canonical text, times microseconds since the epoch."""
+    """A host with what its domain and its owner say; addresses are canonical text, times microseconds since the epoch.
+
+    `withdrawn`: its records are out of DNS while its owner is switched off.
+    """
 
     id: int
     domain_id: int
@@ -42,6 +45,8 @@ class Host(NamedTuple):
     domain_ttl: int | None
     query_credentials: bool
     private_addresses: bool
+    owner_active: bool
+    withdrawn: bool
     pending_since: int | None
 
 
@@ -77,7 +82,10 @@ class Domain(NamedTuple):
 
 
 class User(NamedTuple):
-    """A user; `admin_by` is the identity by whose claim they are an administrator, if they are by one."""
+    """A user; `admin_by` is the identity by whose claim they are an administrator, if they are by one.
+
+    `withdrawn`: they are not active, and the records of their hosts are out of DNS.
+    """
 
     id: int
     name: str
@@ -85,6 +93,7 @@ class User(NamedTuple):
     active: bool
     created: int
     admin_by: int | None = None
+    withdrawn: bool = False
 
 
 class Session(NamedTuple):
@@ -135,7 +144,7 @@ class Token(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Basic credentials for a group of hosts."""
+    """Basic credentials for a group of hosts; `active` is the owner."""
 
     id: int
     owner_id: int
@@ -143,6 +152,7 @@ class Key(NamedTuple):
     name: str
     secret_hash: bytes
     created: int
+    active: bool
 
 
 class Related(NamedTuple):

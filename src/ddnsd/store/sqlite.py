@@ -57,6 +57,8 @@ class SqliteStore(Gate):
         self._readers = ThreadPoolExecutor(2, "store-reader")
         self._loop_reader: sqlite3.Connection | None = None
         self._locks: dict[int, int] = {}
+        self.changes = 0
+        """How many transactions of this process have changed something."""
 
     async def transact(self, work: Work[T]) -> T:
         self.check_gate()
@@ -64,7 +66,9 @@ class SqliteStore(Gate):
 
     def _transact(self, work: Work[T]) -> T:
         with faults(self._place), self._engine.begin() as connection:
-            return work(connection)
+            answer = work(connection)
+        self.changes += 1
+        return answer
 
     execute = transact
 

@@ -63,6 +63,7 @@ users = Table(
     _flag("admin", False),
     _flag("active", True),
     Column("admin_by", BigInteger),  # the identity by whose claim the user is an administrator
+    _flag("withdrawn", False),  # not active, and the records of their hosts are out of DNS meanwhile
     Column("created", BigInteger, nullable=False),
 )
 

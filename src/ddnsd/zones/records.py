@@ -46,8 +46,8 @@ class HostRecords(NamedTuple):
 
 
 def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
-    """Every name of the host with its addresses; a blocked host has none."""
-    ipv4, ipv6, prefix = (None, None, None) if host.abuse_blocked else (host.ipv4, host.ipv6, host.prefix)
+    """Every name of the host with its addresses; a hidden host has none."""
+    ipv4, ipv6, prefix = (None, None, None) if is_hidden(host) else (host.ipv4, host.ipv6, host.prefix)
     names = [Addresses(host.fqdn, ipv4, ipv6)]
     if host.wildcard:
         names.append(Addresses(f"*.{host.fqdn}", ipv4, ipv6))
@@ -60,10 +60,16 @@ def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RR
     return {name.fqdn for name in records(host, related)} | {one.name(host.fqdn) for one in rrsets}
 
 
+def is_hidden(host: Host) -> bool:
+    """Whether the host's records are out of DNS: it is blocked, or its owner is switched off, records removed."""
+    return host.abuse_blocked or host.withdrawn
+
+
 def record_sets(host: Host, rrsets: Iterable[RRset]) -> list[RecordSet]:
-    """The host's RRsets, but for those that the zone has of somebody else; those of a blocked host have no value."""
+    """The host's RRsets, but for those that the zone has of somebody else; those of a hidden host have no value."""
+    hidden = is_hidden(host)
     return [
-        RecordSet(one.name(host.fqdn), one.rtype, one.ttl, () if host.abuse_blocked else values_of(one.data),
+        RecordSet(one.name(host.fqdn), one.rtype, one.ttl, () if hidden else values_of(one.data),
                   bool(one.claimed), one.id)
         for one in rrsets
         if one.conflict is None

@@ -3,8 +3,9 @@
 
 import pytest
 
-from ddnsd.identity.access import Action, can, may_name
+from ddnsd.identity.access import SERVICE, Action, Subject, can, may_name
 from ddnsd.identity.caller import Caller, Kind
+from ddnsd.store.requests import DomainRequest
 from ddnsd.store.rows import Domain, Host
 
 
@@ -17,6 +18,11 @@ def host(**values: object) -> Host:
 def domain(*, public: bool = True, owner_id: int = 1, group: str | None = None) -> Domain:
     fields = dict.fromkeys(Domain._fields) | {"name": "dyn.example.org"}
     return Domain(**{**fields, "public": public, "owner_id": owner_id, "group": group})  # type: ignore[arg-type]
+
+
+def request(**values: object) -> DomainRequest:
+    fields = dict.fromkeys(DomainRequest._fields) | {"user_id": 7, "name": "new.example.org"}
+    return DomainRequest(**{**fields, **values})  # type: ignore[arg-type]
 
 
 def user(*scopes: str, **limits: object) -> Caller:
@@ -51,6 +57,23 @@ CASES = [
     (user("admin", admin=True), Action.DELETE, host(owner_id=8), True),
     (user("admin", admin=True, domains=("other.org",)), Action.DELETE, host(owner_id=8), False),
     (user("admin", admin=True, domains=("other.org",)), Action.EDIT, domain(), False),
+    (user("admin", admin=True), Action.ADMINISTER, SERVICE, True),
+    (user("read", "write"), Action.ADMINISTER, SERVICE, False),
+    (user("admin", admin=True, domains=("*",)), Action.ADMINISTER, SERVICE, False),
+    (user("admin", admin=True, host_patterns=("*",)), Action.ADMINISTER, SERVICE, False),
+    (Caller(Kind.KEY, "k", 7), Action.ADMINISTER, SERVICE, False),
+    (user("admin", admin=True, host_patterns=("*",)), Action.EDIT, domain(), False),
+    (user("write", host_patterns=("*.dyn.example.org",)), Action.REGISTER, domain(), True),
+    (user("write", host_patterns=("a?.*",)), Action.REGISTER, domain(), True),
+    (user("write", host_patterns=("*.sub.dyn.example.org",)), Action.REGISTER, domain(), True),
+    (user("read", host_patterns=("*.example.net",)), Action.LIST, domain(), False),
+    (user("read"), Action.LIST, request(), True),
+    (user("read"), Action.LIST, request(user_id=8), False),
+    (user("admin", admin=True), Action.LIST, request(user_id=8), True),
+    (user("admin", admin=True), Action.DELETE, request(user_id=8), False),
+    (user("admin", admin=True, domains=("*.org",)), Action.LIST, request(user_id=8), True),
+    (user("admin", admin=True, domains=("*.net",)), Action.LIST, request(), False),
+    (user("admin", admin=True, host_patterns=("*",)), Action.LIST, request(), False),
     (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.UPDATE, host(), True),
     (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.UPDATE, host(id=2), False),
     (Caller(Kind.HOST, "a", 7, hosts=(host(),)), Action.DELETE, host(), False),
@@ -60,7 +83,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("caller", "action", "subject", "allowed"), CASES)
-def test_cases(caller: Caller, action: Action, subject: Host | Domain, allowed: bool) -> None:
+def test_cases(caller: Caller, action: Action, subject: Subject, allowed: bool) -> None:
     assert can(caller, action, subject) is allowed
 
 

@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many failed sign-ins lock a name for a source, longer each time."""
 
-from contextlib import nullcontext
-
-import pytest
-
 from ddnsd.identity.guard import Guard
 
 
@@ -83,20 +79,3 @@ def test_a_source_of_ipv6_is_its_64() -> None:
         guard.failed("h", source)
     assert guard.locked("h", "192.0.2.1")
     assert not guard.locked("h", "192.0.2.2")
-
-
-def test_failures_of_a_block_are_counted() -> None:
-    guard = Guard(2, clock=Clock())
-
-    def attempt(error: type[Exception] | None) -> None:
-        with guard.counting(ValueError, "h", "s"):
-            if error is not None:
-                raise error
-
-    for error in (ValueError, KeyError, None):
-        with pytest.raises(error) if error else nullcontext():
-            attempt(error)
-        assert not guard.locked("h", "s")
-    with pytest.raises(ValueError):  # noqa: PT011
-        attempt(ValueError)
-    assert guard.locked("h", "s")

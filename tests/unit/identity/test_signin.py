@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ddnsd.identity.caller import BadCredentials
-from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import LONGEST, SignIn
+from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.store import migrate
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.sqlite import SqliteStore
@@ -24,12 +24,13 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
-    guard = Guard(3)
-    signin = SignIn(Lookups(store), guard, [])
+    lookups = Lookups(store)
+    throttle = LoginThrottle(store, lookups, 3)
+    signin, kept_of = SignIn(lookups, throttle, []), throttle._by_name._records
     for name, kept in (("a.b", 1), ("x" * LONGEST, 2), ("x" * (LONGEST + 1), 2)):
         with pytest.raises(BadCredentials):
             await signin.by_secret("wrong", name, "192.0.2.1")
-        assert len(guard._records) == kept
+        assert len(kept_of) == kept
     with pytest.raises(BadCredentials):
         await signin.by_password("a." + "x" * LONGEST, "wrong", "192.0.2.1")
-    assert len(guard._records) == 2
+    assert len(kept_of) == 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ddnsd.faces.rest.context import Context
-from ddnsd.identity.guard import Guard
+from ddnsd.identity.oidc.callbacks import Callbacks
 from ddnsd.identity.one_time_secrets import OneTimeSecrets
 from ddnsd.identity.passwords import Passwords
 from ddnsd.identity.sessions import Sessions
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Portal(Context):
-    """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names.
-
-    `provider_guard` counts failures of those who show no name; nobody chooses the names in it.
-    """
+    """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names."""
 
     watch: Watch
     sessions: Sessions
@@ -31,4 +28,4 @@ class Portal(Context):
     flows: "Mapping[str, Flow]"
     base_url: str
     one_time: OneTimeSecrets
-    provider_guard: Guard
+    callbacks: Callbacks

@@ -29,6 +29,14 @@ OFF = Standing(
     "off", N_("switched off"),
     N_("An administrator has switched this host off: updates are answered “nohost”. Ask the operator of the service."),
 )  # fmt: skip
+OWNER_OFF = Standing(
+    "off", N_("owner off"),
+    N_("The host's owner is switched off: updates are answered “nohost”."),
+)  # fmt: skip
+OWNER_OFF_HIDDEN = Standing(
+    "off", N_("owner off"),
+    N_("The host's owner is switched off: its records are not in DNS, and updates are answered “nohost”."),
+)  # fmt: skip
 DOMAIN_OFF = Standing(
     "off", N_("domain off"),
     N_("The host's domain is switched off: updates are answered “nohost”. Ask the owner of the domain."),
@@ -48,6 +56,8 @@ CURRENT = Standing("good", N_("in DNS"), N_("DNS answers with these addresses.")
 def standing(host: Host, dns: str) -> Standing:
     """The most pressing of what is to be said; `dns` is that of `Seen.dns`."""
     cases = (
+        (host.withdrawn, OWNER_OFF_HIDDEN),
+        (not host.owner_active, OWNER_OFF),
         (host.abuse_blocked, BLOCKED),
         (host.abuse, FLAGGED),
         (not host.available, OFF),

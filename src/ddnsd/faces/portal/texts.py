@@ -36,6 +36,7 @@ _SAID = [
     N_("Enter the address of the zone's primary name server."),
     N_("a group has 1 to 255 printable characters"),
     N_("a user name has 1 to 150 printable characters and no blanks"),
+    N_("Records can be removed only while the user is switched off."),
     N_("nobody removes themselves"),
     N_("nobody takes their own rights away"),
 ]
@@ -74,6 +75,9 @@ _WITH_VALUES = {
     ),
     re.compile(r"(?P<value>\S+) is taken\."): N_("%(value)s is taken."),
     re.compile(r"there is no user '(?P<value>.*)'"): N_("There is no user %(value)s."),
+    re.compile(r"(?P<value>.*) is switched off: switch the user on first"): N_(
+        "%(value)s is switched off. Switch the user on first."
+    ),
     re.compile(r"(?P<value>\S+) has hosts: delete them first"): N_("%(value)s has hosts: remove them first."),
     re.compile(r"there is a user (?P<value>.*) already"): N_("There is a user %(value)s already."),
     re.compile(r"the name (?P<value>.*) is reserved"): N_("The name %(value)s is reserved."),

@@ -11,7 +11,7 @@ from ddnsd.faces.rest.change_models import MOST, Expected
 from ddnsd.faces.rest.host_models import HostCreate, HostPatch
 from ddnsd.faces.rest.hosts import ADMIN_FIELDS
 from ddnsd.faces.rest.problems import Problem
-from ddnsd.registry import fields, names
+from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.judging import Change, Verb
 
@@ -118,6 +118,8 @@ def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dic
         values = _given(HostPatch, given)
         if not admin and (refused := ADMIN_FIELDS & values.keys()):
             raise Invalid(**dict.fromkeys(sorted(refused), "Only an administrator changes this."))
+        if "secrets" in values and "owner" not in values:
+            raise Invalid(secrets=transfers.NO_OWNER)
     elif given:
         raise Invalid(set=f"There is nothing to set for {verb.value}.")
     else:

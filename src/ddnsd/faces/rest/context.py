@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ddnsd.identity.guard import Guard
 from ddnsd.identity.signin import SignIn
+from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.registry.contacts import Contacts
 from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains
@@ -40,7 +40,7 @@ class Context:
     domains: Domains
     zones: Zones
     enrolments: Enrolments
-    guard: Guard
+    throttle: LoginThrottle
     contacts: Contacts
     requests: Requests
     denials: Denials

@@ -13,11 +13,15 @@ from ddnsd.faces.rest.problem_docs import changes, described, success
 from ddnsd.faces.rest.route import Changer, Source, route_class, source
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can
-from ddnsd.identity.caller import NoCredentials
+from ddnsd.identity.caller import BadCredentials, NoCredentials
+from ddnsd.identity.throttle import Guess
 from ddnsd.registry import names
-from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_SECONDS
+from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_SECONDS, check_secret, usable
 from ddnsd.registry.errors import NoHost, NotEnrolled
 from ddnsd.store.rows import Host
+
+NAME = "enrolment"
+"""In place of a name, of which an unknown enrolment token tells none."""
 
 
 class EnrolmentCreate(Body):
@@ -79,14 +83,19 @@ def router(context: Context) -> APIRouter:
 def machines(context: Context) -> APIRouter:
     """The route that machines call: with an enrolment token, which no other route takes."""
 
-    async def identify(request: Request) -> bytes:
-        """The hash of a token that may be used. Raises SignInError, NotEnrolled, StoreDown."""
-        hashed, where = _token(request), source(request) or ""
-        if context.guard.locked(_guarded(hashed), where):
+    async def identify(request: Request) -> Guess:
+        """The token, where it may be used. Raises NoCredentials, NotEnrolled, StoreDown."""
+        token = _token(request)
+        try:
+            guess = context.throttle.begin(NAME, token, source(request) or "")
+        except BadCredentials:
+            raise NotEnrolled from None
+        found = await guess.rows.enrolment.one(secrets.digest(token))
+        if found is None or not usable(found):
+            context.throttle.failed(guess, wrong=found is None)
             raise NotEnrolled
-        with context.guard.counting(NotEnrolled, _guarded(hashed), where):
-            await context.enrolments.check(hashed)
-        return hashed
+        request.state.enrolment = found
+        return guess
 
     routes = APIRouter(tags=["hosts"], route_class=route_class(context, identify=identify))
 
@@ -96,26 +105,25 @@ def machines(context: Context) -> APIRouter:
 
         The same call again is answered alike. The token is good for no other secret.
         """
-        hashed: bytes = request.state.caller
-        with context.guard.counting(NotEnrolled, _guarded(hashed), where or ""):
-            agent = request.headers.get("user-agent", "")
-            fqdn = await context.enrolments.finish(hashed, secrets.digest(body.secret), where, agent)
+        guess: Guess = request.state.caller
+        agent, secret = request.headers.get("user-agent", ""), secrets.digest(body.secret)
+        try:
+            check_secret(request.state.enrolment, secret)
+            fqdn = await context.enrolments.finish(secrets.digest(guess.secret), secret, where, agent)
+        except NotEnrolled:
+            context.throttle.failed(guess, wrong=False)
+            raise
         return render.answer({"fqdn": fqdn})
 
     return routes
 
 
-def _token(request: Request) -> bytes:
-    """The hash of the token that the request bears. Raises NoCredentials, NotEnrolled."""
+def _token(request: Request) -> str:
+    """The token that the request bears. Raises NoCredentials, NotEnrolled."""
     scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
     token = value.strip()
     if scheme.lower() != "bearer" or not token:
         raise NoCredentials
     if not token.startswith(secrets.ENROLMENT_PREFIX):
         raise NotEnrolled
-    return secrets.digest(token)
-
-
-def _guarded(token_hash: bytes) -> str:
-    """What is locked after many failures: this token alone, since many machines may share an address."""
-    return f"enrolment {token_hash.hex()}"
+    return token

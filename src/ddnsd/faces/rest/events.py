@@ -2,6 +2,7 @@
 """`/api/events`: who changed what, and when."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,8 +13,11 @@ from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Moment, Next, Page, Shown, Text
 from ddnsd.faces.rest.problem_docs import problems, success
 from ddnsd.faces.rest.route import Reader, route_class
-from ddnsd.store import listing
+from ddnsd.identity.access import covers_domain, covers_host, is_limited
+from ddnsd.identity.caller import Caller
+from ddnsd.store import bulk, listing
 from ddnsd.store.listing import Happened
+from ddnsd.store.rows import endings
 
 
 class EventQuery(Page):
@@ -51,17 +55,36 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("", responses=problems() | {200: success(EventPage)})
     async def list_events(caller: Reader, query: Annotated[EventQuery, Query()]) -> Response:
-        """What happened to your own things, newest first; with an administrator's token to all."""
+        """What happened to your own things, newest first; with an administrator's token to all.
+
+        With a limited token only what happened to hosts and domains within its patterns.
+        """
         wanted = {name: value for name in ("object", "actor", "action") if (value := getattr(query, name)) is not None}
         reader = None if caller.admin else caller.user_id
         before = None if query.cursor is None else query.after
         found = await context.store.read(
             lambda c: listing.page_of_events(c, reader_id=reader, wanted=wanted, before=before, limit=query.limit + 1)
         )
-        shown = found[: query.limit]
-        return render.page((json.dumps(_event(e)) for e in shown), shown[-1].id if len(found) > query.limit else None)
+        page = found[: query.limit]
+        shown = await _within_limits(context, caller, page) if is_limited(caller) else page
+        return render.page(map(json.dumps, map(_event, shown)), page[-1].id if len(found) > query.limit else None)
 
     return routes
+
+
+async def _within_limits(context: Context, caller: Caller, events: Sequence[Happened]) -> list[Happened]:
+    """The events of hosts and domains that the token's patterns leave; a host that is gone lies where it would lie."""
+    of_hosts = {event.object for event in events if event.action.startswith("host.")}
+    names = {ending for fqdn in of_hosts for ending in endings(fqdn)}
+    domains = {domain.name for domain in await context.store.read(lambda c: bulk.domains_named(c, names))}
+
+    def visible(event: Happened) -> bool:
+        if event.action.startswith("host."):
+            domain = next((ending for ending in endings(event.object) if ending in domains), None)
+            return domain is not None and covers_host(caller, event.object, domain)
+        return event.action.startswith("domain.") and covers_domain(caller, event.object)
+
+    return [event for event in events if visible(event)]
 
 
 def _event(event: Happened) -> dict[str, Any]:

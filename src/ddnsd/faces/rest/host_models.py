@@ -52,6 +52,10 @@ class HostPatch(Body):
     available: bool = unset(description="Whether updates are accepted.")
     abuse_blocked: bool = unset(description="A block takes the records out of DNS; lifting it lifts the flag as well.")
     owner: Username = unset(description="Whose it is from now on.")
+    secrets: Literal["keep", "replace"] = unset(
+        description="With a new owner. replace (unless given): the host's secret and the former owner's keys stop "
+        "working, and the new owner makes a new secret. keep: they go on to work."
+    )
 
 
 class HostOut(Shown):

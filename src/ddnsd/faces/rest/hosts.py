@@ -16,7 +16,7 @@ from ddnsd.faces.rest.route import By, Changer, Reader, Source, route_class
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import Caller
-from ddnsd.registry import fields, names
+from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, NoHost
@@ -34,7 +34,7 @@ OF_ONE = ("read_host", "change_host", "delete_host", "rotate_secret", "verify_se
 CALLED = {"name": "fqdn"}
 """The registry's word for a host's name is `name`."""
 
-ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "owner"})
+ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "owner", "secrets"})
 
 IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
 
@@ -106,18 +106,21 @@ def router(context: Context) -> APIRouter:
         """Change the fields that are given; null clears.
 
         A new `fqdn` renames: the secret stays, the records move. A rename that cannot be made changes nothing.
-        `available`, `abuse_blocked` and `owner` are an administrator's.
+        `available`, `abuse_blocked`, `owner` and `secrets` are an administrator's.
         """
         owned = await visible(context, caller, fqdn, Action.EDIT)
         given = {name: getattr(body, name) for name in body.model_fields_set}
         if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
             raise Problem(403, f"Only an administrator changes {', '.join(sorted(refused))}.")
+        if "secrets" in given and "owner" not in given:
+            raise Invalid(secrets=transfers.NO_OWNER)
         rename = None
         if (new := names.fold(given.pop("fqdn", owned.host.fqdn))) != owned.host.fqdn:
             rename = new, await _usable(context, caller, new)
+        keep = given.pop("secrets", None) == transfers.KEEP
         edit = Edit(
             await _values(context, given), caller.user, source, expecting(caller, Action.EDIT, if_match),
-            rename=rename, tls=_tls(request), oversight=caller.admin, author=by,
+            rename=rename, tls=_tls(request), oversight=caller.admin, author=by, keep_secrets=keep,
         )  # fmt: skip
         host = await context.edits.apply(owned.host, edit)
         return await _shown(context, caller, host.fqdn)
@@ -219,9 +222,7 @@ async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
     if "owner" in values:
         owner = values.pop("owner")
         user = await context.store.read(lambda c: queries.user(c, owner))
-        if user is None:
-            raise Invalid(owner=f"there is no user {owner!r}")
-        values["owner_id"] = user.id
+        values["owner_id"] = transfers.check_owner(user, owner).id
     return values
 
 

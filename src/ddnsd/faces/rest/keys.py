@@ -14,7 +14,7 @@ from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problem
 from ddnsd.faces.rest.problems import not_found
 from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
 from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can
+from ddnsd.identity.access import Action, can, covers_host, is_limited
 from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.store import listing
@@ -63,9 +63,7 @@ def router(context: Context) -> APIRouter:
         shown = found[: query.limit]
         hosts = await context.store.read(lambda c: listing.hosts_of_keys(c, [key.id for key in shown]))
         items = [
-            json.dumps(_key(key, hosts.get(key.id, [])))
-            for key in shown
-            if _within(caller, Action.LIST, hosts.get(key.id, []))
+            json.dumps(_key(key, hosts.get(key.id, []))) for key in shown if _within(caller, hosts.get(key.id, []))
         ]
         return render.page(items, shown[-1].id if len(found) > query.limit else None)
 
@@ -82,31 +80,31 @@ def router(context: Context) -> APIRouter:
                 actor=caller.user, source=source, usable=lambda host: can(caller, Action.UPDATE, host),
             )
         )  # fmt: skip
-        key, hosts = await _own(context, caller, login, Action.UPDATE)
+        key, hosts = await _own(context, caller, login)
         return render.answer(_key(key, hosts) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
 
     @routes.get("/{login}", responses=problems(404) | {200: success(KeyOut)})
     async def read_key(caller: Reader, login: str) -> Response:
         """One of your keys, without the secret."""
-        return render.answer(_key(*await _own(context, caller, login, Action.LIST)))
+        return render.answer(_key(*await _own(context, caller, login)))
 
     @routes.delete("/{login}", status_code=204, responses=problems(404) | NO_CONTENT)
     async def delete_key(caller: Changer, source: Source, login: str) -> Response:
         """Make a key void at once; its hosts stay."""
-        key, _ = await _own(context, caller, login, Action.UPDATE)
+        key, _ = await _own(context, caller, login)
         await context.store.transact(lambda c: accounts.delete_key(c, key, caller.user, source))
         return Response(status_code=204)
 
     return routes
 
 
-async def _own(context: Context, caller: Caller, login: str, action: Action) -> tuple[Key, list[Host]]:
+async def _own(context: Context, caller: Caller, login: str) -> tuple[Key, list[Host]]:
     key = await context.store.read(lambda c: listing.key(c, login)) if _well_formed(login) else None
     if key is None or key.owner_id != caller.user_id:
         raise not_found()
     hosts = await context.store.read(lambda c: listing.hosts_of_keys(c, [key.id]))
     own = hosts.get(key.id, [])
-    if not _within(caller, action, own):
+    if not _within(caller, own):
         raise not_found()
     return key, own
 
@@ -115,9 +113,10 @@ def _well_formed(login: str) -> bool:
     return login.isascii() and login.isprintable() and len(login) <= 40
 
 
-def _within(caller: Caller, action: Action, hosts: list[Host]) -> bool:
-    """Whether the token's patterns leave the caller all of the key's hosts."""
-    return all(can(caller, action, host) for host in hosts)
+def _within(caller: Caller, hosts: list[Host]) -> bool:
+    """Whether the token's patterns leave the caller all of the key's hosts; they leave no key without hosts."""
+    within = all(covers_host(caller, host.fqdn, host.domain) for host in hosts)
+    return within and not (is_limited(caller) and not hosts)
 
 
 def _key(key: Key, hosts: list[Host]) -> dict[str, Any]:

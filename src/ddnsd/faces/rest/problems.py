@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.identity.caller import SignInError
-from ddnsd.identity.oidc import ProviderDown
+from ddnsd.identity.oidc import NotAsked, ProviderDown
 from ddnsd.registry.errors import (
     Blocked,
     Invalid,
@@ -119,6 +119,9 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(503, detail, kind="urn:ddns:pending")
         case NotPublished() | BindError() | NoBind():
             return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+        case NotAsked():
+            detail = f"Nothing was changed: {error}."
+            return Problem(503, detail, kind="urn:ddns:provider", headers={"Retry-After": "60"})
         case ProviderDown():
             return Problem(503, "Nothing was changed: the identity provider does not answer.", kind="urn:ddns:provider")
         case OutcomeUnknown():

@@ -104,7 +104,7 @@ def domain_tag(domain: Domain) -> str:
 
 def user_tag(user: User, groups: Iterable[str] = ()) -> str:
     """The ETag of a user, with the groups that are shown and set beside."""
-    return _tag(user.id, user.name, bool(user.admin), bool(user.active), *groups)
+    return _tag(user.id, user.name, bool(user.admin), bool(user.active), bool(user.withdrawn), *groups)
 
 
 def _tag(*values: object) -> str:

@@ -12,8 +12,9 @@ from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.domains import DomainOut, Group, KeyIn, Primary
 from ddnsd.faces.rest.models import PRINTABLE, Body, Comment, FullName, Moment, Next, Page, Shown, Ttl, unset
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.faces.rest.problems import Problem
 from ddnsd.faces.rest.route import Administrator, Changer, Reader, Source, route_class
-from ddnsd.identity.caller import Caller
+from ddnsd.identity.access import Action, can, covers_domain
 from ddnsd.registry import names
 from ddnsd.registry.errors import NoRequest
 from ddnsd.store import requests
@@ -91,14 +92,17 @@ def router(context: Context) -> APIRouter:
         found = await context.store.read(
             lambda c: requests.page(c, query.after, query.limit + 1, user_id=user_id, state=query.state)
         )
-        shown = found[: query.limit]
-        return render.page((json.dumps(_request(r)) for r in shown), shown[-1].id if len(found) > query.limit else None)
+        page = found[: query.limit]
+        items = [json.dumps(_request(r)) for r in page if can(caller, Action.LIST, r)]
+        return render.page(items, page[-1].id if len(found) > query.limit else None)
 
     created = success(RequestOut, "Location") | leads_to("id", "read_domain_request", "withdraw_domain_request")
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
     async def create_domain_request(caller: Changer, source: Source, body: RequestCreate) -> Response:
-        """Ask for a domain."""
+        """Ask for a domain; with a limited token only for one within its patterns of domains."""
+        if not covers_domain(caller, names.fold(body.name)):
+            raise Problem(403, "Your token is limited to other domains, or to hosts.")
         made = await context.requests.ask(
             names.fold(body.name), caller.user_id, body.reason, public=body.public, actor=caller.user, source=source
         )
@@ -108,7 +112,7 @@ def router(context: Context) -> APIRouter:
     async def read_domain_request(caller: Reader, id: str) -> Response:  # noqa: A002
         """One request."""
         found = await context.store.read(lambda c: requests.find(c, _number(id)))
-        if found is None or not _may_see(caller, found):
+        if found is None or not can(caller, Action.LIST, found):
             raise NoRequest
         return render.answer(_request(found))
 
@@ -117,7 +121,7 @@ def router(context: Context) -> APIRouter:
         """Take a request of yours back; it stays in the list as withdrawn."""
 
         def expect(found: DomainRequest) -> None:
-            if found.user_id != caller.user_id:
+            if not can(caller, Action.DELETE, found):
                 raise NoRequest
 
         await context.requests.withdraw(_number(id), actor=caller.user, source=source, expect=expect)
@@ -152,10 +156,6 @@ def router(context: Context) -> APIRouter:
 
 def _number(given: str) -> int:
     return int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
-
-
-def _may_see(caller: Caller, found: DomainRequest) -> bool:
-    return caller.admin or found.user_id == caller.user_id
 
 
 def _request(found: DomainRequest) -> dict[str, Any]:

@@ -5,7 +5,10 @@ The caller is known before the body is read. Handlers declare what a token needs
 
     caller: Reader | Changer | Administrator
 
-and who stands in a host's history by `by: By`.
+`Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
+`identity.access` decides for each subject.
+
+Who stands in a host's history by `by: By`.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -21,6 +24,7 @@ from starlette.types import Message, Receive
 from ddnsd.faces.author import author
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problems import Problem, problem_of
+from ddnsd.identity.access import SERVICE, Action, can
 from ddnsd.identity.caller import Caller, Kind, NoCredentials
 from ddnsd.store.history import Author
 
@@ -104,6 +108,11 @@ async def _author(request: Request) -> Author:
 
 # ---- scopes
 
+LIMITED = (
+    "This concerns the whole service, and your token is limited to some domains or hosts. Use a token of an "
+    "administrator without such limits."
+)
+
 
 def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     async def caller(request: Request) -> Caller:
@@ -115,9 +124,17 @@ def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     return caller
 
 
+async def _administrator(request: Request) -> Caller:
+    """The caller of a route that concerns the whole service. Raises Problem."""
+    found: Caller = await _needing("admin")(request)
+    if not can(found, Action.ADMINISTER, SERVICE):
+        raise Problem(403, LIMITED)
+    return found
+
+
 Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_needing("write"))]
-Administrator = Annotated[Caller, Depends(_needing("admin"))]
+Administrator = Annotated[Caller, Depends(_administrator)]
 Source = Annotated[str | None, Depends(_source)]
 By = Annotated[Author, Depends(_author)]
 

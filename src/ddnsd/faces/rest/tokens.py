@@ -15,6 +15,7 @@ from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problem
 from ddnsd.faces.rest.problems import Problem, not_found
 from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
 from ddnsd.identity import secrets
+from ddnsd.identity.access import is_limited
 from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
@@ -73,12 +74,14 @@ def router(context: Context) -> APIRouter:
 
     @routes.get("", responses=problems() | {200: success(TokenPage)})
     async def list_tokens(caller: Reader, query: Paging) -> Response:
-        """Your own tokens."""
+        """Your own tokens; with a limited token those that can do no more than it."""
+        limits = await _limits(context, caller)
         found = await context.store.read(
             lambda c: listing.page_of_tokens(c, caller.user_id, query.after, query.limit + 1)
         )
-        shown = found[: query.limit]
-        return render.page((json.dumps(_token(t)) for t in shown), shown[-1].id if len(found) > query.limit else None)
+        page = found[: query.limit]
+        items = [json.dumps(_token(t)) for t in page if _sees(caller, limits, t)]
+        return render.page(items, page[-1].id if len(found) > query.limit else None)
 
     created = success(NewTokenOut, "Location") | leads_to("id", "read_token", "delete_token")
 
@@ -100,7 +103,10 @@ def router(context: Context) -> APIRouter:
     @routes.get("/{id}", responses=problems(404) | {200: success(TokenOut)})
     async def read_token(caller: Reader, id: str) -> Response:  # noqa: A002
         """One of your tokens, without the secret."""
-        return render.answer(_token(await _own(context, caller, id)))
+        token = await _own(context, caller, id)
+        if not _sees(caller, await _limits(context, caller), token):
+            raise not_found()
+        return render.answer(_token(token))
 
     @routes.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
     async def delete_token(caller: Changer, source: Source, id: str) -> Response:  # noqa: A002
@@ -132,6 +138,11 @@ async def _own(context: Context, caller: Caller, given: str) -> Token:
     if token is None or token.user_id != caller.user_id:
         raise not_found()
     return token
+
+
+def _sees(caller: Caller, limits: Limits, token: Token) -> bool:
+    """Whether the caller may know of a token of theirs: a limited one shows itself and those that it could make."""
+    return not is_limited(caller) or token.id == caller.token_id or limits.covers(Limits.of(token))
 
 
 def _wanted(body: TokenCreate) -> Limits:

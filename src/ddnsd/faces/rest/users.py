@@ -2,7 +2,7 @@
 """`/api/users`: local accounts, as an administrator."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Response
 from pydantic import Field
@@ -20,6 +20,9 @@ from ddnsd.store.rows import User
 IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
 
 
+Records = Literal["keep", "remove"]
+
+
 class UserCreate(Body):
     """A new user."""
 
@@ -31,7 +34,12 @@ class UserPatch(Body):
     """What is to change; an absent field stays as it is."""
 
     admin: bool = unset(description="Whether their tokens with the scope `admin` count.")
-    active: bool = unset(description="Whether their tokens are accepted.")
+    active: bool = unset(
+        description="Without it everything of theirs is refused: sessions, tokens, secrets of hosts and keys."
+    )
+    records: Records = unset(
+        description="What becomes of the records of their hosts while they are not active; `keep` unless given."
+    )
 
 
 class UserOut(Shown):
@@ -40,6 +48,7 @@ class UserOut(Shown):
     name: str
     admin: bool
     active: bool
+    records: Records = Field(description="remove: they are not active, and the records of their hosts are out of DNS.")
     created: Moment
 
 
@@ -87,7 +96,9 @@ def router(context: Context) -> APIRouter:
     ) -> Response:
         """Change the fields that are given. Nobody takes their own rights away."""
         await _named(context, name)
-        given = {field: getattr(body, field) for field in body.model_fields_set}
+        given = {field: getattr(body, field) for field in body.model_fields_set - {"records"}}
+        if body.records is not None:
+            given["withdrawn"] = body.records == "remove"
         changed = await context.store.transact(
             lambda c: accounts.set_user(
                 c, name, given, actor=caller.user, source=source,
@@ -131,5 +142,6 @@ def _user(user: User) -> dict[str, Any]:
         "name": user.name,
         "admin": bool(user.admin),
         "active": bool(user.active),
+        "records": "remove" if user.withdrawn else "keep",
         "created": render.moment(user.created),
     }

@@ -12,6 +12,7 @@ flow        the code flow (OpenID Connect Core 3.1, RFC 7636, RFC 9207)
 bearer      access tokens: JWTs (RFC 9068) by the provider's keys, others by introspection (RFC 7662)
 
     ProviderDown    the provider does not answer as it should: nothing is known, and nobody's fault
+      NotAsked      likewise: the provider was not asked, since too much from that address was refused
     NotSignedIn     the browser comes back from the provider with nothing that lets anybody in
       NotBegun      likewise, and without a code of a sign-in that this browser began: any page can send it so
 """
@@ -19,6 +20,13 @@ bearer      access tokens: JWTs (RFC 9068) by the provider's keys, others by int
 
 class ProviderDown(Exception):
     """the identity provider does not answer"""
+
+
+class NotAsked(ProviderDown):
+    """the identity provider was not asked: too many unknown tokens came from this address; try again in a minute"""
+
+    def __init__(self) -> None:
+        super().__init__(NotAsked.__doc__)
 
 
 class NotSignedIn(Exception):

@@ -52,7 +52,9 @@ class Flow:
         NotBegun where no code was redeemed.
         """
         metadata = await self._client.metadata()
-        self._check(attempt, params, metadata)
+        self.check(attempt, params)
+        if metadata.get("authorization_response_iss_parameter_supported") is True and "iss" not in params:
+            raise NotBegun("the answer does not say of which provider it is")
         tokens = await self._client.exchange(params["code"], attempt.verifier, self.redirect_uri)
         id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
         if not isinstance(id_token, str) or not isinstance(access_token, str):
@@ -66,14 +68,14 @@ class Flow:
         except jwt.Invalid as error:
             raise NotSignedIn(f"the ID token is not accepted: {error}") from None
 
-    def _check(self, attempt: Attempt, params: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
+    def check(self, attempt: Attempt, params: Mapping[str, str]) -> None:
+        """Whether it is a code of the sign-in that this browser began. Raises NotBegun."""
         if attempt.provider != self.provider.name or not hmac.compare_digest(
             params.get("state", "").encode(), attempt.state.encode()
         ):
             raise NotBegun("it is not the sign-in that this browser began")
         # a provider that could be taken for another one says who it is (RFC 9207)
-        says_who = metadata.get("authorization_response_iss_parameter_supported") is True
-        if params.get("iss", None if says_who else self.provider.issuer) != self.provider.issuer:
+        if params.get("iss", self.provider.issuer) != self.provider.issuer:
             raise NotBegun("the answer is of another provider")
         if "code" not in params:
             raise NotBegun(f"the provider says {params.get('error', 'nothing')!r}")

@@ -4,17 +4,19 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from ddnsd.identity.guard import Guard
-from ddnsd.identity.oidc import ProviderDown
-from ddnsd.identity.oidc.bearer import CACHE_SECONDS, PAUSE_SECONDS, AccessTokens
+from ddnsd.identity.oidc import NotAsked, ProviderDown
+from ddnsd.identity.oidc.bearer import CACHE_SECONDS, PAUSE_SECONDS, REFUSED_SECONDS, AccessTokens
 from ddnsd.identity.oidc.client import Client
 from ddnsd.identity.oidc.http import Http
 from ddnsd.identity.oidc.provider import Provider
+from ddnsd.identity.throttle import Turns
 from ddnsd.store.members import Member, Presented
 
 
@@ -44,7 +46,8 @@ async def tokens(liar: Any, clock: Clock) -> AsyncIterator[AccessTokens]:
         name="liar", issuer=liar.issuer, client_id="ddns", client_secret=SecretStr("s"), audience=("us",)
     )  # fmt: skip
     says(liar)
-    yield AccessTokens([Client(provider, http)], Everybody(), Guard(3), clock=clock)
+    turns = Turns(1.0, 0.0, clock=clock)
+    yield AccessTokens([Client(provider, http)], Everybody(), Guard(3), clock=clock, turns=turns)
     await http.close()
 
 
@@ -104,14 +107,53 @@ async def test_answers_that_say_nothing(liar: Any, clock: Clock, tokens: AccessT
     assert await tokens.verify("opaque0", "192.0.2.1") is not None
 
 
-async def test_who_guesses_is_not_asked_about_for_long(liar: Any, tokens: AccessTokens) -> None:
+async def test_junk_is_asked_about_now_and_then(liar: Any, clock: Clock, tokens: AccessTokens) -> None:
     liar.answers["/introspect"] = 400, {"error": "invalid_request"}
-    for number in range(10):
+    for number in range(3):
         assert await tokens.verify(f"guess{number}", "192.0.2.1") is None
-    assert liar.asked("/introspect") == 3
+    assert await tokens.verify("guess3", "192.0.2.1") is None
+    for number in range(4, 10):
+        with pytest.raises(NotAsked):  # nothing is known of it, so nobody is told that it is wrong
+            await tokens.verify(f"guess{number}", "192.0.2.1")
+    assert liar.asked("/introspect") == 4
+    assert await tokens.verify("guess3", "192.0.2.1") is None  # known by now, and not asked about again
+    assert liar.asked("/introspect") == 4
     says(liar)
-    assert await tokens.verify("right", "192.0.2.1") is None
+    with pytest.raises(NotAsked):
+        await tokens.verify("right", "192.0.2.1")
     assert await tokens.verify("right", "192.0.2.2") is not None
+    clock.now += 1.0
+    assert await tokens.verify("also right", "192.0.2.1") is not None
+
+
+async def test_a_token_that_was_accepted_is_accepted_whoever_fails(
+    liar: Any, clock: Clock, tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddnsd.identity.oidc.bearer.REMEMBERED", 5)
+    assert await tokens.verify("right", "192.0.2.1") is not None
+    liar.answers["/introspect"] = 400, {"error": "invalid_request"}
+    for number in range(20):  # more than are remembered
+        clock.now += 0.5
+        with suppress(NotAsked):
+            assert await tokens.verify(f"guess{number}", "192.0.2.1") is None
+    before = liar.asked("/introspect")
+    assert await tokens.verify("right", "192.0.2.1") is not None
+    assert liar.asked("/introspect") == before
+    says(liar)
+    clock.now += CACHE_SECONDS
+    for number in range(5):  # nobody's turn
+        with suppress(NotAsked):
+            await tokens.verify(f"more{number}", "192.0.2.1")
+    assert await tokens.verify("right", "192.0.2.1") is not None
+
+
+async def test_a_token_that_the_provider_does_not_know_yet(liar: Any, clock: Clock, tokens: AccessTokens) -> None:
+    says(liar, active=False)
+    assert await tokens.verify("new", None) is None
+    says(liar)
+    clock.now += REFUSED_SECONDS
+    assert await tokens.verify("new", None) is not None
+    assert REFUSED_SECONDS <= 5
 
 
 async def test_tokens_of_our_own_are_no_providers(liar: Any, tokens: AccessTokens) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One host: how it stands, and everything that its owner can do with it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,7 +17,7 @@ from ddnsd.faces.portal.visit import UNCONFIRMED, Visit, get, post
 from ddnsd.faces.rest.render import Seen, host_tag
 from ddnsd.identity import secrets
 from ddnsd.identity.access import Action
-from ddnsd.registry import fields, names
+from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, Unconfirmed
 from ddnsd.store import contacts, history, queries
@@ -72,6 +72,8 @@ def routes(portal: Portal) -> list[Route]:
         owned = await reach.host(visit, Action.EDIT)
         _, kind, said = visit.gettext, "done", visit.gettext("Saved.")
         try:
+            if (transfer := await _unconfirmed(visit, owned)) is not None:
+                return await _form(visit, owned, transfer=transfer)
             fqdn = await _edit(visit, owned)
         except Invalid as error:
             return await _form(visit, owned, visit.reasons(error.fields))
@@ -130,16 +132,43 @@ def _reader(visit: Visit) -> int | None:
     return None if visit.admin else visit.caller.user_id
 
 
-async def _form(visit: Visit, owned: OwnedHost, errors: dict[str, str] | None = None) -> Response:
+class _Transfer(NamedTuple):
+    """A host that is about to be given away: how many machines stop unless secrets are kept; `given` confirms it."""
+
+    keep: bool
+    machines: int
+    given: str
+
+
+async def _unconfirmed(visit: Visit, owned: OwnedHost) -> _Transfer | None:
+    """What an administrator must confirm before the host is changed; None for nothing. Raises Invalid."""
+    if not visit.admin or (name := visit.text("owner")) == owned.owner:
+        return None
+    keep = visit.text("secrets") == transfers.KEEP
+    given = f"{name} {transfers.KEEP if keep else transfers.REPLACE}"
+    if visit.form.get("confirmed") == given:
+        return None
+    user = await visit.portal.store.read(lambda c: queries.user(c, name))
+    transfers.check_owner(user, name)
+    await visit.portal.contacts.write()
+    machines = await visit.portal.store.read(lambda c: transfers.machines(c, [owned.host]))
+    return _Transfer(keep, machines, given)
+
+
+async def _form(
+    visit: Visit, owned: OwnedHost, errors: dict[str, str] | None = None, transfer: _Transfer | None = None
+) -> Response:
     host = owned.host
     values: dict[str, Any] = {name: getattr(host, name) for name in (*FIELDS, "wildcard", "available", "abuse_blocked")}
-    values["owner"] = owned.owner
-    if errors:
+    values |= {"owner": owned.owner, "secrets": transfers.REPLACE}
+    if errors or transfer:
         boxes = {name: visit.checked(name) for name in ("wildcard", "available", "abuse_blocked")}
-        values |= {name: visit.text(name) for name in (*FIELDS, "owner")} | boxes
+        values |= {name: visit.text(name) for name in (*FIELDS, "owner", "secrets")} | boxes
     status = 422 if errors else 200
     return visit.render(
-        "host/edit.html", status, owned=owned, host=host, values=values, errors=errors or {}, tag=host_tag(host)
+        "host/edit.html", status, owned=owned, host=host, values=values, errors=errors or {},
+        tag=visit.text("tag") if transfer else host_tag(host),
+        transfer=transfer,
     )  # fmt: skip
 
 
@@ -157,6 +186,7 @@ async def _edit(visit: Visit, owned: OwnedHost) -> str:
         edit = Edit(
             values, visit.caller.user, visit.source, reach.expecting(visit, Action.EDIT),
             rename=rename, tls=visit.tls, oversight=visit.admin, author=visit.author,
+            keep_secrets=visit.text("secrets") == transfers.KEEP,
         )  # fmt: skip
         return (await visit.portal.edits.apply(host, edit)).fqdn
     except Invalid as error:
@@ -171,7 +201,5 @@ async def _of_administrators(visit: Visit, owned: OwnedHost) -> dict[str, Any]:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too
     if (name := visit.text("owner")) != owned.owner:
         user = await visit.portal.store.read(lambda c: queries.user(c, name))
-        if user is None:
-            raise Invalid(owner=f"there is no user {name!r}")
-        values["owner_id"] = user.id
+        values["owner_id"] = transfers.check_owner(user, name).id
     return values

@@ -22,9 +22,6 @@ from ddnsd.registry.errors import Invalid, NotAdmitted
 
 log = structlog.get_logger()
 
-CALLBACK = "sign-in"
-"""In place of a name, of which who comes back from a provider tells none."""
-
 LINK = "link "
 """Begins what the proof of a link to a provider is about."""
 
@@ -74,11 +71,13 @@ def routes(portal: Portal) -> list[Route]:
         if (flow := portal.flows.get(visit.param("provider"))) is None:
             raise NotFound
         title, where = flow.provider.title, visit.source or ""
-        if portal.provider_guard.locked(CALLBACK, where):
-            return _forget(visit.render("signin/failed.html", 429, provider=title, why="too often"))
+        attempt = _attempt(visit)
         try:
-            if (attempt := _attempt(visit)) is None:
+            if attempt is None or portal.callbacks.is_spent(attempt.state):
                 raise NotBegun("this browser has begun no sign-in, or too long ago")
+            flow.check(attempt, visit.query)
+            if not await portal.callbacks.may_ask(where):
+                return _forget(visit.render("signin/failed.html", 429, provider=title, why="too often"))
             somebody = await flow.complete(attempt, visit.query)
             if attempt.link is None:
                 member = await portal.members.admit(somebody, create=flow.provider.creates, source=visit.source)
@@ -89,8 +88,8 @@ def routes(portal: Portal) -> list[Route]:
         except ProviderDown:
             return _forget(_provider_down(visit, title))
         except NotSignedIn as error:
-            if not isinstance(error, NotBegun):  # a code was refused; the rest any page makes a visitor's browser do
-                portal.provider_guard.failed(CALLBACK, where)
+            if attempt is not None and not isinstance(error, NotBegun):  # the rest any page makes a browser do
+                portal.callbacks.refused(attempt.state, where)
             log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
             return _forget(visit.render("signin/failed.html", 403, provider=title, why="not completed"))
         except NotAdmitted as error:

@@ -20,6 +20,7 @@ from ddnsd.store.rows import User
 PAGE = 100
 TOKENS = 100
 NAME_LENGTH = 150
+BOXES = ("admin", "active", "withdrawn")
 
 
 def routes(portal: Portal) -> list[Route]:
@@ -59,9 +60,9 @@ def routes(portal: Portal) -> list[Route]:
                 stored.has_password(c, user.id),
             )
         )  # fmt: skip
-        values = {"admin": user.admin, "active": user.active, "groups": "\n".join(given)}
+        values = {name: getattr(user, name) for name in BOXES} | {"groups": "\n".join(given)}
         if typed:
-            boxes = {name: visit.checked(name) for name in ("admin", "active")}
+            boxes = {name: visit.checked(name) for name in BOXES}
             values = boxes | {"groups": visit.form.get("groups", "")}
         return visit.render(
             "admin/user.html", 422 if errors else 200, user=user, values=values, errors=errors, tokens=tokens,
@@ -73,7 +74,9 @@ def routes(portal: Portal) -> list[Route]:
     async def save(visit: Visit) -> Response:
         user = await find(visit)
         myself = user.id == visit.caller.user_id
-        wanted = {} if myself else {name: visit.checked(name) for name in ("admin", "active")}
+        wanted = {} if myself else {name: visit.checked(name) for name in BOXES}
+        if wanted.get("active"):
+            wanted["withdrawn"] = False  # their records are in DNS again
         groups = frozenset(line.strip() for line in visit.text("groups").splitlines() if line.strip())
 
         def work(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from ddnsd.registry import record
 from ddnsd.registry.abuse import NochgRate
 from ddnsd.registry.addresses import Wanted, columns
-from ddnsd.registry.errors import Blocked, DeniedAddress, NoHost
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
 from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
@@ -50,7 +50,8 @@ class Updates:
     async def apply(self, host: Host, wanted: Wanted, *, tls: bool, author: Author) -> Outcome:
         """Make the host's addresses as wanted; durable and acknowledged by the name server when this returns.
 
-        Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged.
+        Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged,
+        Held (kept, but a foreign record has the name).
         """
         self.judge(host)
         try:
@@ -74,8 +75,10 @@ class Updates:
                 await self._writer.update(host.domain_id, Wish(host.id, values, not host.claimed, entry))
             else:
                 await self._writer.publish(host.domain_id, [host.id])
-        except (HostGone, NameConflict) as error:
+        except HostGone as error:
             raise NoHost from error
+        except NameConflict as error:
+            raise Held(str(error)) from None
         return Outcome(True, wanted.addresses)
 
     async def _unchanged(self, host: Host, wanted: Wanted) -> None:

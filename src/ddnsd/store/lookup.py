@@ -95,9 +95,9 @@ class Lookup(Generic[R]):
         self._drain = None
 
 
-def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool]:
-    *host, has_related = row
-    return rows.Host._make(host), bool(has_related)
+def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, bool]:
+    *host, has_related, is_set_aside = row
+    return rows.Host._make(host), bool(has_related), bool(is_set_aside)
 
 
 class Lookups:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The newest revision that this version of the service knows."""
 
 

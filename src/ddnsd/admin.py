@@ -9,7 +9,8 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, insert, select, update
 
@@ -21,7 +22,7 @@ from ddnsd.registry.errors import NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
 from ddnsd.settings import Settings
-from ddnsd.store import contacts, history, migrate, queries, tables, write_checks
+from ddnsd.store import contacts, history, migrate, queries, set_aside, tables, write_checks
 from ddnsd.store.database import StoreDown, open_store
 from ddnsd.store.history import SERVICE
 from ddnsd.store.lookup import Lookups
@@ -162,13 +163,18 @@ def remove_related(connection: Connection, fqdn: str, label: str) -> None:
 # ---- reconcile, doctor
 
 
-async def reconcile(settings: Settings, *, repair: bool) -> tuple[list[Difference], dict[str, str]]:
-    """Every difference between store and zones, and why a zone could not be compared, by its name.
+class Reconciled(NamedTuple):
+    """Every difference between store and zones, those that are `left` after the repair, and why zones failed."""
 
-    With `repair` DNS follows when this returns. Raises DnsError, StoreDown, AdminError.
-    """
+    found: list[Difference]
+    left: list[Difference]
+    failures: dict[str, str]
+
+
+async def reconcile(settings: Settings, *, repair: bool) -> Reconciled:
+    """Compare store and zones; with `repair` have DNS follow, and compare again. Raises StoreDown, AdminError."""
     await check_schema(settings.store_url)
-    found: dict[int, list[Difference]] = {}
+    found: dict[Domain, list[Difference]] = {}
     failures: dict[str, str] = {}
     async with opened(settings.store_url) as store:
         for domain in await store.read(queries.all_domains):
@@ -178,27 +184,32 @@ async def reconcile(settings: Settings, *, repair: bool) -> tuple[list[Differenc
                 failures[domain.name] = str(error)
                 continue
             if differences:
-                found[domain.id] = differences
-        if repair and found:
-            await _repair(store, settings, found)
-    return [difference for differences in found.values() for difference in differences], failures
+                found[domain] = differences
+        every = [difference for differences in found.values() for difference in differences]
+        left = await _repair(store, settings, found, failures) if repair and found else every
+    return Reconciled(every, left, failures)
 
 
 async def _repair(
-    store: "SqliteStore | PostgresStore", settings: Settings, found: dict[int, list[Difference]]
-) -> None:  # fmt: skip
+    store: "SqliteStore | PostgresStore",
+    settings: Settings,
+    found: dict[Domain, list[Difference]],
+    failures: dict[str, str],
+) -> list[Difference]:
+    """What is left; `failures` gets the zones whose name server does not answer."""
+    left: list[Difference] = []
     writer = _writer(store, settings)
-    for differences in found.values():
-        await zone_reconcile.repair(store, differences)
     await writer.start()
     try:
-        for domain_id, differences in found.items():
-            await writer.publish(domain_id, {d.host_id for d in differences if d.host_id is not None})
-            await writer.withdraw(domain_id)
-    except errors.NotAcknowledged as error:
-        raise errors.Unreachable(str(error)) from None
+        for domain, differences in found.items():
+            try:
+                left += await zone_reconcile.restore(store, domain, differences, writer.follow)
+            except errors.DnsError as error:
+                failures[domain.name] = str(error)
+                left += differences
     finally:
         await writer.stop()
+    return left
 
 
 def _writer(store: "SqliteStore | PostgresStore", settings: Settings) -> Writer:
@@ -214,12 +225,23 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
             findings.append(("database", await _examine_store(store)))
             all_domains = await store.read(queries.all_domains)
             findings += [(f"domain {d.name} at {d.primary}", await _examine(store, d)) for d in all_domains]
+            refused = await store.read(set_aside.refused)
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
+    findings += [(f"records of {one.zone}", _refused(one)) for one in refused]
     findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
     if (bind := settings.bind) is not None:
         findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
     return findings
+
+
+def _refused(one: set_aside.Refused) -> str:
+    since = datetime.fromtimestamp(one.since // 1_000_000, UTC).isoformat()
+    names = ", ".join(one.names) + (", …" if one.total > len(one.names) else "")
+    return (
+        f"{one.total} refused since {since}: {one.reason} ({names}). "
+        "Let the name server take them (update-policy, its log says why); we try again by ourselves"
+    )
 
 
 async def _examine_provider(provider: Provider) -> str | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsd`: run the service, and administer what it keeps. Commands parse, call one function, and print.
 
-Exit codes: 0 done · 1 error · 2 `reconcile --check` found a difference (and wrong usage, as every Click program).
+Exit codes: 0 done · 1 error · 2 `reconcile` leaves a difference (and wrong usage, as every Click program).
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from ddnsd.store import members as stored_members
 from ddnsd.store import migrate, queries
 from ddnsd.store.database import StoreDown
 from ddnsd.zones.errors import DnsError
+from ddnsd.zones.reconcile import Difference
 from ddnsd.zones.rndc import BindError
 
 T = TypeVar("T")
@@ -387,17 +388,26 @@ def related_remove(fqdn: str, label: str) -> None:
 @main.command()
 @click.option("--check", is_flag=True, help="Only report; exit 2 when DNS and store differ.")
 def reconcile(check: bool) -> None:
-    """Compare store and zones, and send again what differs."""
-    found, failures = asyncio.run(admin.reconcile(settings.load(), repair=not check))
-    for difference in found:
-        wanted, held = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
-        place = " ".join(filter(None, (difference.fqdn, difference.rtype)))
-        click.echo(f"{place}: store {wanted}; DNS {held}")
-    if found and not check:
-        click.echo(f"{len(found)} repaired")
-    for zone, reason in failures.items():
+    """Compare store and zones, send again what differs, and compare once more."""
+    done = asyncio.run(admin.reconcile(settings.load(), repair=not check))
+    for difference in done.found:
+        wanted, there = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
+        click.echo(f"{_place(difference)}: store {wanted}; DNS {there}{_why(difference)}")
+    if done.found and not check:
+        click.echo(f"{len(done.found) - len(done.left)} repaired")
+        for difference in done.left:
+            click.echo(f"{_place(difference)}: not repaired{_why(difference)}")
+    for zone, reason in done.failures.items():
         click.echo(f"Error: {zone}: {reason}", err=True)
-    sys.exit(1 if failures else 2 if found and check else 0)
+    sys.exit(1 if done.failures else 2 if done.left else 0)
+
+
+def _place(difference: Difference) -> str:
+    return " ".join(filter(None, (difference.fqdn, difference.rtype)))
+
+
+def _why(difference: Difference) -> str:
+    return f"; {difference.reason}" if difference.reason else ""
 
 
 def _given(columns: dict[str, Any]) -> dict[str, Any]:

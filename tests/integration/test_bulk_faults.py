@@ -119,7 +119,7 @@ def test_a_name_in_the_zone_shows_when_the_name_server_answers(service: Service,
     with hung(service.named_pid()):
         assert statuses(call(api, changes(service, "create", ipv4="192.0.2.1"))) == {"pending"}
     wait_until(lambda: api.get(f"/hosts/{taken}")["dns"] == "conflict", 20, "conflict")
-    assert "unmanaged" in api.get(f"/hosts/{taken}")["conflict"]
+    assert "is not ours" in api.get(f"/hosts/{taken}")["conflict"]
     assert service.dig(taken) == []
     others = [name for name in names(service) if name != taken]
     wait_until(lambda: holds(service, "192.0.2.1", names=others), 30, "the others")

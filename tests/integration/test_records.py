@@ -60,8 +60,8 @@ def agrees(service: Service) -> bool:
 class Hasty(Writer):
     """Finds room for everything, as one does who looks a moment too early."""
 
-    async def takes(self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> bool:
-        return True
+    async def obstacle_of(self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> None:
+        return None
 
 
 @asynccontextmanager

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults of the parts behind a service, and doing things behind its back."""
 
+import asyncio
 import os
 import re
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import dns.name
 import dns.query
@@ -16,9 +18,14 @@ import dns.rcode
 import dns.tsig
 import dns.update
 import dns.zone
+from sqlalchemy import Connection, update
 
+from ddnsd import admin
+from ddnsd.store.tables import set_aside
 from parts.ports import wait_until
 from parts.service import Service
+
+T = TypeVar("T")
 
 _KEY = re.compile(r'key "?([^"\s]+)"? \{\s*algorithm "?([^";]+)"?;\s*secret "([^"]+)";')
 
@@ -102,6 +109,32 @@ def _soa(file: Path, zone: str) -> list[str]:
     return [rdata.to_text() for rdata in records.get_rdataset(origin, "SOA") or ()]
 
 
-def _rndc(service: Service, *command: str) -> None:
+def _rndc(service: Service, *command: str) -> str:
     rndc = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
-    subprocess.run([*rndc, *command], check=True, capture_output=True)
+    return subprocess.run([*rndc, *command], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def granting(service: Service, zone: str, *rules: str) -> Iterator[None]:
+    """BIND lets our key do what these rules of `update-policy` say within the block; {key} is the key's name."""
+    shown = _rndc(service, "showzone", zone)
+    before = shown[shown.index("{") :].strip()
+    policy = re.search(r'update-policy \{ grant "?([^\s"]+)"?[^}]*\};', before)
+    assert policy is not None, before
+    text = " ".join(f"{rule};" for rule in rules).format(key=f'"{policy[1]}"')
+    _rndc(service, "modzone", zone, before.replace(policy[0], f"update-policy {{ {text} }};"))
+    try:
+        yield
+    finally:
+        _rndc(service, "modzone", zone, before)
+
+
+def in_store(service: Service, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction of the service's store."""
+    url = service.settings.get("DDNSD_DATABASE_URL", f"sqlite:///{service.dir}/ddnsd.db")
+    return asyncio.run(admin.with_store(url, work))
+
+
+def make_due(service: Service) -> None:
+    """What was set aside is tried again now."""
+    in_store(service, lambda c: c.execute(update(set_aside).values(retry_at=0)))

@@ -100,7 +100,7 @@ def test_a_taken_name_says_so(service: Service, alice: Browser) -> None:
     service.add_record("unmanaged", "A", "192.0.2.99")
     page = alice.send(alice.open("/hosts/new"), "/hosts/new", name="unmanaged", address="given", ipv4="192.0.2.3")
     assert page.status == 422
-    assert "stands in the zone already" in page.text
+    assert "The name cannot be used" in page.text
 
 
 def test_a_name_is_checked_before_it_is_sent(service: Service, alice: Browser) -> None:

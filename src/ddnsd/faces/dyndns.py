@@ -23,7 +23,7 @@ from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.contacts import Contacts
 from ddnsd.registry.deny import DenyList
-from ddnsd.registry.errors import Blocked, DeniedAddress, InvalidAddress, NoHost
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError
 from ddnsd.registry.updates import Updates
 from ddnsd.store.database import StoreDown
 from ddnsd.store.lookup import Lookups
@@ -187,6 +187,9 @@ class UpdateWords:
             return "abuse"
         except NoHost:
             return "nohost"
+        except Held as error:  # nobody's fault here: nothing is counted
+            log.info("host held", host=host.fqdn, reason=str(error))
+            return "911"
         except (NotAcknowledged, StoreDown) as error:
             log.warning("update not acknowledged", host=host.fqdn, reason=str(error))
             self._writer.count_later(Fault(host.id, "server_faults"))
@@ -241,7 +244,7 @@ class UpdateWords:
         """`/update?domains=&token=&ip=&ipv6=&clear=`: all of it is done and `OK`, or `KO`."""
         try:
             done = await self._duck(request)
-        except (SignInError, ProviderDown, InvalidAddress, Blocked, DeniedAddress, NoHost, NotAcknowledged, StoreDown):
+        except (SignInError, ProviderDown, RegistryError, NotAcknowledged, StoreDown):
             done = False
         _counter("OK" if done else "KO").inc()
         return text_reply(200, "OK" if done else "KO")

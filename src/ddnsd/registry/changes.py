@@ -22,13 +22,14 @@ from ddnsd.registry.errors import NoHost, RegistryError, Taken
 from ddnsd.registry.hosts import TAKEN
 from ddnsd.registry.judging import Change, Judge, Known, Result, Rights, Secrets, Status
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.writing import Written, domains_around, read, write
+from ddnsd.registry.writing import Written, domains_around, places, read, write
 from ddnsd.store import answers, bulk, queries
 from ddnsd.store.answers import Answer
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.history import Author
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.writer import Outcomes, Writer
+from ddnsd.zones.records import records
+from ddnsd.zones.writer import Outcomes, Place, Writer
 
 TRIES = 4
 """How often a call is judged anew because somebody else was quicker."""
@@ -136,17 +137,17 @@ class Changes:
         return await asyncio.to_thread(self._judge, call, asked)
 
     async def _ask(self, known: Known, claims: Iterable[tuple[int, str]]) -> Known:
-        """Which of the names (domain id, name) stand in their zones unmanaged."""
+        """Which of the names (domain id, name) cannot be a host's, and why."""
         by_domain: dict[int, list[str]] = {}
         for domain_id, name in sorted(claims):
             by_domain.setdefault(domain_id, []).append(name)
         asked: set[str] = set()
-        used: set[str] = set()
+        used: dict[str, str] = {}
         silent: set[int] = set()
         for domain_id, names in by_domain.items():
             asked.update(names)
             try:
-                used |= await self._writer.used(domain_id, names)
+                used |= await self._writer.obstacles(domain_id, names)
             except (DnsError, HostGone) as error:
                 log.warning("names not asked for", domain_id=domain_id, reason=str(error))
                 silent.add(domain_id)
@@ -203,6 +204,10 @@ class Changes:
         created = {i: r for i, r in refused.items() if r.row and r.row.before is None}
 
         def work(connection: Connection) -> None:
+            # names that were about to leave when these hosts took them leave now
+            for host in queries.hosts_by_id(connection, created):
+                if host.claimed:
+                    queries.add_removals(connection, records(host), domain_id=host.domain_id)
             bulk.delete_hosts(connection, created)
             if call.kept is not None:
                 text = bulk.aside(connection, lambda: _text(call, results))
@@ -221,7 +226,7 @@ class Changes:
         if row and row.before and row.now and row.before.fqdn != row.now.fqdn:
             before, after = row.before, row.now
             if await self._store.transact(lambda c: edits.undo_rename(c, before, after)):
-                await self._writer.follow({before.domain_id: [before.id]}, [])
+                await self._writer.follow({before.domain_id: [before.id]}, {})
 
 
 def _text(call: Call, results: Sequence[Result]) -> str:
@@ -238,9 +243,11 @@ def _take_outcomes(results: Sequence[Result], outcomes: Outcomes) -> dict[int, R
         if not result.follow or row is None:
             continue
         host_id = row.now.id if row.now else 0
-        keys = [("host", host_id)] if row.now else []
-        ends = [outcomes.get(key, late) for key in (*keys, *(("left", domain_id) for domain_id in row.left))]
-        if conflict := next((e for e in ends if isinstance(e, NameConflict)), None):
+        keys: list[tuple[str, int | Place]] = [("host", host_id)] if row.now else []
+        keys += [("left", place) for place in places(row)]
+        ends = [outcomes.get(key, late) for key in keys]
+        conflict = next((e for e in ends if isinstance(e, NameConflict)), None)
+        if conflict and (row.before is None or row.now is None or row.before.fqdn != row.now.fqdn):
             _fail(result, Taken(name=f"Not available: {conflict}."))
             refused[host_id] = result
         elif any(isinstance(e, HostGone) for e in ends):

@@ -5,7 +5,7 @@ A new name is claimed in the zone as at registration; the old one leaves. Secret
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import fields, names, record, transfers
-from ddnsd.registry.errors import Blocked, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
+from ddnsd.registry.errors import Blocked, Held, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
 from ddnsd.store import bulk, edits, queries, rrsets
@@ -22,10 +22,9 @@ from ddnsd.store.history import SERVICE, Author
 from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.obstacles import UNMANAGED
 from ddnsd.zones.records import owned_names, records
 from ddnsd.zones.writer import Writer
-
-UNMANAGED = "the name stands in the zone and is not ours"
 
 RESTORED = (
     "fqdn", "name", "domain_id", "owner_id", "wildcard", "comment", "ttl", "stack", "labels", "available", "abuse",
@@ -62,12 +61,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class _Done:
-    """What was written: the rows before and after, and the zones that names are to leave."""
+    """What was written: the rows before and after, and the names that are to leave zones, by domain id."""
 
     before: Host
     after: Host
     follow: bool
-    left: frozenset[int] = field(default=frozenset())
+    left: Mapping[int, Collection[str]] = field(default_factory=dict)
 
 
 class Edits:
@@ -101,17 +100,18 @@ class Edits:
         if not claims:
             return
         try:
-            used = await self._writer.in_use(domain_id, claims)
+            obstacles = await self._writer.obstacles(domain_id, claims)
         except (DnsError, HostGone, NotAcknowledged) as error:
             raise NotPublished(str(error)) from None
-        if used:
-            raise Taken(**{"name" if edit.rename else "wildcard": f"Not available: {UNMANAGED}."})
+        if obstacles:
+            reason = next(iter(obstacles.values()))
+            raise Taken(**{"name" if edit.rename else "wildcard": f"Not available: {reason}."})
 
     async def _follow(self, done: _Done, edit: Edit) -> None:
         """Have DNS follow; somebody who waits for an unchanged row waits for what is still under way."""
         named = bool(fields.SHOWN_BY_DNS & edit.values.keys())
         publish = done.follow or (named and done.after.conflict is None and not self._writer.holds(done.after))
-        waits = [self._writer.withdraw(domain_id) for domain_id in done.left]
+        waits = [self._writer.withdraw(domain_id, names) for domain_id, names in done.left.items()]
         if publish:
             waits.append(self._writer.publish(done.after.domain_id, [done.after.id]))
         try:
@@ -124,9 +124,11 @@ class Edits:
             raise NoHost from None
 
     async def _conflict(self, done: _Done, error: NameConflict) -> None:
-        """Somebody took the name in the zone just now: a rename is undone, everything else is kept for its owner."""
+        """A foreign record has the name: a rename is undone, everything else is kept until that record has gone."""
         before, after = done.before, done.after
-        if before.fqdn != after.fqdn and await self._store.transact(lambda c: undo_rename(c, before, after)):
+        if before.fqdn == after.fqdn:
+            raise Held(str(error)) from None
+        if await self._store.transact(lambda c: undo_rename(c, before, after)):
             await self._writer.publish(before.domain_id, [before.id])
         raise Taken(name=f"Not available: {error}.") from None
 
@@ -214,12 +216,15 @@ def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dic
     return {"fqdn": fqdn, "name": name, "domain_id": domain.id, "claimed": claimed, "conflict": None}
 
 
-def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> frozenset[int]:
-    """Have the names leave at which the host stands no longer; answers the zones concerned."""
+def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> Mapping[int, Collection[str]]:
+    """Have the names leave at which the host is no longer; answers them by domain id."""
+    names: set[str] = set()
     if "fqdn" in values:
         leaving = records(host, _related(connection, host))
         if host.conflict is None or host.claimed:
-            rrsets.leave(connection, host, _rrsets(connection, host))
+            sets = _rrsets(connection, host)
+            rrsets.leave(connection, host, sets)
+            names |= {one.name(host.fqdn) for one in sets}
         rrsets.arrive(connection, [host._replace(fqdn=values["fqdn"], domain_id=values["domain_id"])])
         edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
     elif host.wildcard and not values.get("wildcard", True):
@@ -227,11 +232,11 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> fro
     else:
         if values.get("wildcard"):
             queries.reclaim(connection, f"*.{host.fqdn}")
-        return frozenset()
+        return {}
     if host.conflict is None or host.claimed:
         queries.add_removals(connection, leaving, domain_id=host.domain_id, exact=not host.claimed)
-        return frozenset({host.domain_id})
-    return frozenset()
+        return {host.domain_id: names | {name.fqdn for name in leaving}}
+    return {}
 
 
 def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: Edit) -> None:

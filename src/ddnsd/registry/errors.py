@@ -18,6 +18,7 @@ RegistryError
   NoBind              a zone is wanted, and the service controls no BIND
   NotPublished        the name server did not answer
     Unconfirmed       likewise, but the change is kept and will be carried out
+      Held            a foreign record in the zone has the name; carried out once that has gone
 """
 
 
@@ -97,3 +98,7 @@ class NotPublished(RegistryError):
 
 class Unconfirmed(NotPublished):
     """the change is kept; the name server did not confirm it in time"""
+
+
+class Held(Unconfirmed):
+    """the change is kept; a foreign record in the zone has the name"""

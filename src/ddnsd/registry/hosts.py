@@ -13,6 +13,7 @@ from ddnsd.registry.addresses import Wanted, initial_columns
 from ddnsd.registry.errors import (
     Blocked,
     DeniedAddress,
+    Held,
     Invalid,
     InvalidAddress,
     NoDomain,
@@ -26,7 +27,7 @@ from ddnsd.store import bulk, edits, queries, rrsets
 from ddnsd.store.database import Store, StoreDown
 from ddnsd.store.history import Author
 from ddnsd.store.rows import Domain, Host, endings
-from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.zones.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
 
@@ -83,10 +84,13 @@ class Hosts:
         try:
             await self._writer.publish(domain.id, [host.id])
         except NameConflict as error:
-            await self._store.transact(lambda c: queries.delete_host(c, host.id))
+            await self._take_back(host, sent=False)
             raise Taken(name=f"Not available: {error}.") from None
+        except ChangeRefused as error:
+            await self._take_back(host, sent=False)
+            raise NotPublished(f"the name server does not take this host: {error}") from None
         except (NotAcknowledged, HostGone, StoreDown) as error:
-            await self._take_back(host)
+            await self._take_back(host, sent=True)
             raise NotPublished(str(error)) from None
         return host
 
@@ -113,25 +117,32 @@ class Hosts:
         except (DnsError, HostGone) as error:
             raise NotPublished(str(error)) from None
 
-    async def _take_back(self, host: Host) -> None:
-        """Nothing is to be left, although a message that was given up may still put it into DNS."""
+    async def _take_back(self, host: Host, *, sent: bool) -> None:
+        """Delete the host; nothing of it is left in DNS.
+
+        Where it was `sent`, a message that was given up may still put it there. A name that was about to leave the zone
+        when the host took it leaves now.
+        """
 
         def work(connection: Connection) -> None:
             queries.delete_host(connection, host.id)
-            queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=True)
+            if sent or host.claimed:
+                queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=not host.claimed)
 
         await self._store.transact(work)
-        self._writer.withdraw_later(host.domain_id)
+        if sent or host.claimed:
+            self._writer.withdraw_later(host.domain_id)
 
     async def unregister(self, host: Host, actor: str, source: str | None, expect: Expect | None = None) -> None:
         """Remove the host and its records; `expect` is called with the row just before, and may raise.
 
         Raises Blocked, NoHost, StoreDown, Unconfirmed (removed, DNS follows).
         """
-        if not await self._store.transact(lambda c: _delete(c, host, actor, source, expect)):
+        left = await self._store.transact(lambda c: _delete(c, host, actor, source, expect))
+        if left is None:
             raise NoHost
         try:
-            await self._writer.withdraw(host.domain_id)
+            await self._writer.withdraw(host.domain_id, left)
         except NotAcknowledged as error:
             raise Unconfirmed(str(error)) from None
 
@@ -177,7 +188,9 @@ async def confirmed(done: Awaitable[None]) -> None:
     """Wait for DNS to follow what is kept. Raises Unconfirmed, NoHost."""
     try:
         await done
-    except (NameConflict, NotAcknowledged) as error:
+    except NameConflict as error:
+        raise Held(str(error)) from None
+    except NotAcknowledged as error:
         raise Unconfirmed(str(error)) from None
     except HostGone:
         raise NoHost from None
@@ -244,17 +257,21 @@ def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: in
         raise Invalid(name=BELOW)
 
 
-def _delete(connection: Connection, host: Host, actor: str, source: str | None, expect: Expect | None) -> bool:
+def _delete(
+    connection: Connection, host: Host, actor: str, source: str | None, expect: Expect | None
+) -> set[str] | None:
+    """The names that are to leave the zone; None where there is no such host any more."""
     current = edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
-        return False
+        return None
     if expect is not None:
         expect(current)
     if current.abuse_blocked or current.abuse:
         raise Blocked
     standing = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
-    rrsets.leave(connection, current, rrsets.of_hosts(connection, [current]).get(current.id, ()))
+    sets = rrsets.of_hosts(connection, [current]).get(current.id, ())
+    rrsets.leave(connection, current, sets)
     queries.delete_host(connection, current.id)
     queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
     queries.add_event(connection, actor, "host.unregister", current.fqdn, source, None, owner_id=current.owner_id)
-    return True
+    return {name.fqdn for name in standing} | {one.name(current.fqdn) for one in sets}

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ddnsd.registry import fields, names, transfers
-from ddnsd.registry.edits import UNMANAGED, happened, moved
+from ddnsd.registry.edits import happened, moved
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
@@ -77,12 +77,12 @@ class Change:
 class Row:
     """A host before and after the call; None before it was created, and after it was deleted.
 
-    `left` holds the ids of domains whose zones names of the host leave.
+    `left` holds the names of the host that leave zones, by domain id.
     """
 
     before: Host | None
     now: Host | None
-    left: set[int] = field(default_factory=set)
+    left: dict[int, set[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -117,8 +117,8 @@ class Known:
     and which of these users are switched off.
 
     `leaving` names stand in a zone as ours without a host. What name servers say: `servers` are the names of a zone's
-    NS records by domain id, None where it does not answer; of the names that were `asked` for the
-    `used` ones stand in their zone unmanaged; `silent` domains could not be asked.
+    NS records by domain id, None where it does not answer; of the names that were `asked` for `used` says
+    why some cannot be a host's; `silent` domains could not be asked.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Known:
     inactive: Set[int] = frozenset()
     servers: Mapping[int, Set[str] | None] = field(default_factory=dict)
     asked: Set[str] = frozenset()
-    used: Set[str] = frozenset()
+    used: Mapping[str, str] = field(default_factory=dict)
     silent: Set[int] = frozenset()
 
 
@@ -306,8 +306,9 @@ class Judge:
         before, now = self._names(row, host), self._names(row, after)
         if row.before is not None:
             wanted = now - before - self._freed
-            if wanted & self.known.used:
-                raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": f"Not available: {UNMANAGED}."})
+            if used := sorted(wanted & self.known.used.keys()):
+                reason = f"Not available: {self.known.used[used[0]]}."
+                raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": reason})
             if wanted and after.domain_id in self.known.silent:
                 raise NotPublished(SILENT)
             self.claims |= {(after.domain_id, name) for name in wanted}

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.registry import names
-from ddnsd.registry.edits import UNMANAGED
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, Hosts, confirmed, locked
 from ddnsd.store import bulk, edits, history, queries
@@ -78,16 +77,16 @@ class RelatedNames:
 
     async def _check_unused(self, host: Host, new: NewRelated) -> None:
         try:
-            used = await self._writer.in_use(host.domain_id, [new.fqdn])
+            obstacles = await self._writer.obstacles(host.domain_id, [new.fqdn])
         except (DnsError, HostGone) as error:
             raise NotPublished(str(error)) from None
-        if used:
-            raise Taken(label=f"Not available: {UNMANAGED}.")
+        if obstacles:
+            raise Taken(label=f"Not available: {obstacles[new.fqdn]}.")
 
     async def remove(self, host: Host, label: str, author: Author, expect: Expect) -> None:
         """Remove the name. Raises NoHost where there is none of that label, Blocked, StoreDown, Unconfirmed."""
-        await self._store.transact(lambda c: remove(c, host, label, author, expect))
-        await confirmed(self._writer.withdraw(host.domain_id))
+        fqdn = await self._store.transact(lambda c: remove(c, host, label, author, expect))
+        await confirmed(self._writer.withdraw(host.domain_id, [fqdn]))
 
 
 def parse(host: Host, label: str, interface_id: str) -> NewRelated:
@@ -147,8 +146,8 @@ def _check_room(connection: Connection, host: Host, new: NewRelated, present: in
         raise Invalid(label=f"A host has at most {MOST} related names.")
 
 
-def remove(connection: Connection, host: Host, label: str, author: Author, expect: Expect) -> None:
-    """Delete the name and have it leave the zone. Raises NoHost, Blocked."""
+def remove(connection: Connection, host: Host, label: str, author: Author, expect: Expect) -> str:
+    """Delete the name and have it leave the zone; answers it. Raises NoHost, Blocked."""
     current = locked(connection, host, expect)
     fqdn = f"{names.fold(label)}.{current.fqdn}"
     found = [name for name in _of(connection, current) if name.fqdn == fqdn]
@@ -159,6 +158,7 @@ def remove(connection: Connection, host: Host, label: str, author: Author, expec
     if current.conflict is None or current.claimed:
         queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
     _tell(connection, current, author, names.fold(label), found[0].interface_id, None)
+    return fqdn
 
 
 def _of(connection: Connection, host: Host) -> list[Related]:

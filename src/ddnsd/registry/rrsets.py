@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from ddnsd.registry import names
-from ddnsd.registry.edits import UNMANAGED
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, confirmed, locked
 from ddnsd.store import edits, history, queries, rrsets
@@ -97,7 +96,7 @@ class RRsets:
             raise NoHost  # removed meanwhile
         if made.conflict is not None:
             await self._store.transact(lambda c: _take_back(c, host, made))
-            raise Taken(values=f"Not available: {UNMANAGED}.")
+            raise Taken(values=f"Not available: {made.conflict}.")
         return made
 
     async def _try(self, host: Host, new: NewRRset) -> None:
@@ -105,19 +104,19 @@ class RRsets:
         for _ in range(TRIES):
             ours = await self._store.read(lambda c: _is_ours(c, host, new))
             try:
-                free = await self._writer.takes(host.domain_id, fqdn, new.rtype, new.values, new=not ours)
+                obstacle = await self._writer.obstacle_of(host.domain_id, fqdn, new.rtype, new.values, new=not ours)
             except rdata.BadValue as error:
                 raise Invalid(values=f"The name server does not take these values: {error}.") from None
             except (DnsError, HostGone) as error:
                 raise NotPublished(str(error)) from None
-            if free:
+            if obstacle is None:
                 return
-        raise Taken(values=f"Not available: {UNMANAGED}.")
+        raise Taken(values=f"Not available: {obstacle}.")
 
     async def remove(self, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
         """Remove the RRset. Raises NoHost where there is none, Blocked, StoreDown, Unconfirmed."""
-        await self._store.transact(lambda c: remove(c, host, name, rtype, author, expect))
-        await confirmed(self._writer.withdraw(host.domain_id))
+        fqdn = await self._store.transact(lambda c: remove(c, host, name, rtype, author, expect))
+        await confirmed(self._writer.withdraw(host.domain_id, [fqdn]))
 
 
 def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
@@ -171,7 +170,9 @@ def _values(rtype: str, texts: Sequence[str]) -> list[str]:
 
 def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
     """Whether the RRset stands in the zone as ours, or is about to leave it."""
-    mine = any(new.is_of(present) and present.conflict is None for present in _of(connection, host))
+    mine = any(
+        new.is_of(present) and (present.conflict is None or present.claimed) for present in _of(connection, host)
+    )
     return mine or rrsets.is_leaving(connection, name_below(new.prefix, host.fqdn), new.rtype)
 
 
@@ -191,9 +192,7 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
         claimed = rrsets.claim(connection, current, fqdn, new.rtype, new.data)
         rrsets.add(connection, current.id, prefix=new.prefix, rtype=new.rtype, claimed=claimed, **values)
     else:
-        if before.conflict is not None:
-            values["claimed"] = False
-        if before.conflict is not None or not before.claimed:
+        if not before.claimed:
             rrsets.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
         rrsets.change(connection, before.id, conflict=None, **values)
     # not `wish_again`: the message claims the RRset, and who finds it under way must know that it may do so
@@ -213,8 +212,8 @@ def _check_room(host: Host, new: NewRRset, others: Sequence[RRset]) -> None:
         raise Invalid(values="The host's records are too many or too long together.")
 
 
-def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
-    """Delete the RRset and have it leave the zone. Raises NoHost, Blocked."""
+def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> str:
+    """Delete the RRset and have it leave the zone; answers its full name. Raises NoHost, Blocked."""
     current = locked(connection, host, expect)
     place = _prefix(name), rtype.strip().upper()
     found = next((one for one in _of(connection, current) if (one.prefix, one.rtype) == place), None)
@@ -224,6 +223,7 @@ def remove(connection: Connection, host: Host, name: str, rtype: str, author: Au
     if current.conflict is None or current.claimed:
         rrsets.leave(connection, current, [found])
     _tell(connection, current, author, found, _shown(found.ttl, found.data), None)
+    return found.name(current.fqdn)
 
 
 def _take_back(connection: Connection, host: Host, refused: RRset) -> None:
@@ -231,7 +231,7 @@ def _take_back(connection: Connection, host: Host, refused: RRset) -> None:
     current = edits.locked_host(connection, host.fqdn)
     if current is not None and refused in _of(connection, current):
         rrsets.remove(connection, refused)
-        _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, UNMANAGED)
+        _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, refused.conflict)
 
 
 def _of(connection: Connection, host: Host) -> list[RRset]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ddnsd.registry import record
 from ddnsd.registry.abuse import NochgRate
 from ddnsd.registry.addresses import Wanted, columns, dropped_guess, named_columns
-from ddnsd.registry.errors import Blocked, DeniedAddress, NoHost
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
 from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
 from ddnsd.store import queries
@@ -55,7 +55,8 @@ class Updates:
     async def apply(self, host: Host, wanted: Wanted, *, tls: bool, author: Author) -> Outcome:
         """Make the host's addresses as wanted; durable and acknowledged by the name server when this returns.
 
-        Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged.
+        Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged,
+        Held (kept, but a foreign record has the name).
         """
         self.judge(host)
         try:
@@ -76,8 +77,10 @@ class Updates:
                 await self._writer.update(host.domain_id, _wish(host, wanted, named, tls, author))
             else:
                 await self._writer.publish(host.domain_id, [host.id])
-        except (HostGone, NameConflict) as error:
+        except HostGone as error:
             raise NoHost from error
+        except NameConflict as error:
+            raise Held(str(error)) from None
         return Outcome(True, wanted.addresses)
 
     async def _unchanged(self, host: Host, wanted: Wanted) -> None:

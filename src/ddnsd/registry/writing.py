@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The store's side of a bulk call: everything that it names is read at once, and what was judged is written at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -16,6 +16,7 @@ from ddnsd.store.bulk import Leaving
 from ddnsd.store.history import Author, Entry
 from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.zones.records import records
+from ddnsd.zones.writer import Place
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
 OF_OWNER = ("owner_active", "withdrawn")
@@ -31,11 +32,16 @@ NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", "avail
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: results, the hosts that DNS has to follow by domain id, and the domains that names leave."""
+    """What was written: results, the hosts that DNS has to follow by domain id, and the names that leave."""
 
     results: list[Result]
     follow: Mapping[int, Sequence[int]]
-    left: frozenset[int]
+    left: Mapping[Place, Collection[str]]
+
+
+def places(row: Row) -> dict[Place, Collection[str]]:
+    """The names of the host that leave zones."""
+    return {(domain_id, row.before.fqdn): names for domain_id, names in row.left.items() if names} if row.before else {}
 
 
 # ---- reading
@@ -133,11 +139,12 @@ def write(
     for result in results:
         if result.follow and result.status is Status.APPLIED:
             result.status = Status.PENDING
+    left = {place: names for row in rows for place, names in places(row).items()}
     follow: dict[int, dict[int, None]] = {}
     for result in results:
         if result.follow and result.row and (host := result.row.now):
             follow.setdefault(host.domain_id, {})[host.id] = None
-    return Written(results, {d: list(ids) for d, ids in follow.items()}, frozenset(name.domain_id for name in leaving))
+    return Written(results, {d: list(ids) for d, ids in follow.items()}, left)
 
 
 def _entries(judge: Judge, author: Author) -> Iterable[Entry]:
@@ -164,12 +171,15 @@ def _leaving(row: Row, known: Known) -> Iterable[Leaving]:
     if row.now is not None and host.conflict is not None and not host.claimed:
         return  # it stands nowhere
     standing = records(host, known.related.get(host.id, ()))
+    left = row.left.setdefault(host.domain_id, set())
     if row.now is None or row.now.fqdn != host.fqdn:
-        yield from rrsets.departures(host, known.rrsets.get(host.id, ()))
+        sets = list(rrsets.departures(host, known.rrsets.get(host.id, ())))
+        left.update(one.fqdn for one in sets)
+        yield from sets
     if row.now is not None and row.now.fqdn == host.fqdn:
         standing = [n for n in standing if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
     for name in standing:
-        row.left.add(host.domain_id)
+        left.add(name.fqdn)
         yield Leaving(host.domain_id, *name, exact=not host.claimed)
 
 

@@ -136,10 +136,10 @@ def _with_places(sql: str, count: int) -> str:
     return f"{before}{','.join('?' * count)}{after}"
 
 
-def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, int]:
-    """The host, whether it has related names, and its domain's generation: all of one moment."""
-    *host, has_related, generation = row
-    return rows.Host._make(host), bool(has_related), generation
+def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, bool, int]:
+    """The host, whether it has related names and is set aside, and its domain's generation: all of one moment."""
+    *host, has_related, is_set_aside, generation = row
+    return rows.Host._make(host), bool(has_related), bool(is_set_aside), generation
 
 
 class Lookups:

@@ -4,13 +4,13 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, literal, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from ddnsd.store import queries
 from ddnsd.store.batches import upsert
 from ddnsd.store.bulk import among
 from ddnsd.store.rows import RRset
-from ddnsd.store.tables import domains, hosts, pending, removals, rrsets
+from ddnsd.store.tables import domains, hosts, pending, removals, rrsets, set_aside
 from ddnsd.store.waiting import ASKED_FOR
 
 
@@ -41,6 +41,7 @@ def send_all_again(connection: Connection, domain_id: int, owned: Owned) -> None
     of an older generation marks nothing. The caller has locked the domain.
     """
     _lock_hosts(connection, domain_id)
+    connection.execute(delete(set_aside).where(set_aside.c.domain_id == domain_id))  # by the former primary
     of_domain = select(hosts.c.id).where(hosts.c.domain_id == domain_id)
     anew = update(hosts).where(hosts.c.domain_id == domain_id)
     connection.execute(anew.values(version=hosts.c.version + 1, claimed=False, conflict=None))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One set of queries for both databases. `work` functions take a `Connection` and belong in a transaction."""
 
+import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -35,10 +36,11 @@ from ddnsd.store.tables import (
     related,
     removals,
     sessions,
+    set_aside,
     tokens,
     users,
 )
-from ddnsd.store.waiting import ASKED_FOR, Settled, lock, mark_pending, mark_settled
+from ddnsd.store.waiting import ASKED_FOR, lock, mark_pending
 
 
 def now() -> int:
@@ -66,8 +68,13 @@ HOST: Select[Any] = select(
     hosts.join(domains).join(users, users.c.id == hosts.c.owner_id).outerjoin(pending, pending.c.host_id == hosts.c.id)
 )
 
-# with whether it has related names, since most have none and nobody looks for them, and its domain's generation
-HOST_TO_SEND: Select[Any] = HOST.add_columns(exists().where(related.c.host_id == hosts.c.id), domains.c.generation)
+# with whether it has related names (most have none, and nobody looks for them), whether it was set aside, and its
+# domain's generation
+HOST_TO_SEND: Select[Any] = HOST.add_columns(
+    exists().where(related.c.host_id == hosts.c.id),
+    exists().where(set_aside.c.host_id == hosts.c.id),
+    domains.c.generation,
+)
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields[:-1]), users.c.active).join_from(keys, users)
 
@@ -221,17 +228,39 @@ def _within(column: Column[str], zone: str) -> ColumnElement[bool]:
 
 
 def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
-    """(domain id, host id, since when) of hosts of which DNS is not known to hold the row since before `before`."""
+    """(domain id, host id, since when) of hosts of which DNS is not known to hold the row since before `before`.
+
+    Without those that were set aside, until they are due.
+    """
     query = select(hosts.c.domain_id, hosts.c.id, pending.c.since).join_from(
         pending, hosts, pending.c.host_id == hosts.c.id
     )
-    found = connection.execute(query.where(pending.c.since < before).order_by(pending.c.since).limit(limit))
+    later = exists().where(set_aside.c.host_id == pending.c.host_id, set_aside.c.retry_at > now())
+    query = query.where(pending.c.since < before, ~later).order_by(pending.c.since)
+    found = connection.execute(query.limit(limit))
     return [(row.domain_id, row.id, row.since) for row in found]
 
 
+def some_published(connection: Connection, domain_id: int, number: int) -> list[int]:
+    """Ids of some hosts, others each time, that DNS holds."""
+    mine = hosts.c.domain_id == domain_id
+    first, last = connection.execute(select(func.min(hosts.c.id), func.max(hosts.c.id)).where(mine)).one()
+    if first is None:
+        return []
+    held = mine, hosts.c.claimed, hosts.c.conflict.is_(None), hosts.c.id.not_in(select(pending.c.host_id))
+    begin = random.randint(first, last)
+    beyond, rest = (
+        select(hosts.c.id).where(*held, part).order_by(hosts.c.id).limit(number)
+        for part in (hosts.c.id >= begin, hosts.c.id < begin)
+    )
+    found = [*connection.scalars(beyond)]
+    return (found if len(found) == number else [*found, *connection.scalars(rest)])[:number]
+
+
 def pending_count(connection: Connection) -> int:
-    """Of how many hosts DNS is not known to hold the row."""
-    return connection.scalar(select(func.count()).select_from(pending)) or 0
+    """Of how many hosts DNS is not known to hold the row, without those whose names foreign records have."""
+    waiting = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))
+    return connection.scalar(waiting.where(hosts.c.conflict.is_(None))) or 0
 
 
 def late_count(connection: Connection, domain_id: int, before: int) -> int:
@@ -246,8 +275,13 @@ def late_count(connection: Connection, domain_id: int, before: int) -> int:
 
 
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
-    """Ids of the domains with names that are still to leave since before `before`."""
-    return list(connection.scalars(select(removals.c.domain_id).where(removals.c.dirty_since < before).distinct()))
+    """Ids of the domains with names that are still to leave since before `before`.
+
+    Without those that were set aside, until they are due.
+    """
+    later = exists().where(set_aside.c.removal_id == removals.c.id, set_aside.c.retry_at > now())
+    query = select(removals.c.domain_id).where(removals.c.dirty_since < before, ~later)
+    return list(connection.scalars(query.distinct()))
 
 
 def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
@@ -307,12 +341,6 @@ def mark_claimed_names(connection: Connection, names: Mapping[int, str]) -> None
     for part in _parts(list(names)):
         where = hosts.c.id.in_(part), hosts.c.fqdn.in_([names[host_id] for host_id in part])
         connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))
-
-
-def mark_conflict(connection: Connection, host_id: int, version: int, reason: str) -> None:
-    """DNS refuses the name for good; it is not tried again until somebody wishes anew."""
-    connection.execute(update(hosts).where(hosts.c.id == host_id, hosts.c.version == version).values(conflict=reason))
-    mark_settled(connection, [Settled(host_id, version)])
 
 
 def count_faults(connection: Connection, faults: Iterable[tuple[int, str]]) -> None:

@@ -63,11 +63,11 @@ def remove(connection: Connection, rrset: RRset) -> None:
 
 def mark_claimed(connection: Connection, ids: Collection[int]) -> None:
     """The RRsets in the zone are ours."""
-    connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(claimed=True))
+    connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(claimed=True, conflict=None))
 
 
 def mark_conflict(connection: Connection, ids: Collection[int], reason: str) -> None:
-    """The zone has others there; they are not tried again until somebody wishes anew."""
+    """The zone does not have them: their hosts are sent without them."""
     connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(conflict=reason))
 
 
@@ -77,7 +77,7 @@ def mark_conflict(connection: Connection, ids: Collection[int], reason: str) -> 
 def departures(host: Host, sets: Iterable[RRset]) -> Iterator[Leaving]:
     """The host's RRsets as what leaves its zone, under the name that it has."""
     for one in sets:
-        if one.conflict is None:
+        if one.conflict is None or one.claimed:  # of a claimed one older values may be there
             yield Leaving(host.domain_id, one.name(host.fqdn), None, None, not one.claimed, one.rtype, one.data)
 
 

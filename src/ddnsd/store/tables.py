@@ -207,7 +207,7 @@ hosts = Table(
     _flag("tls_ipv6", False),
     _count("version", 1),
     _flag("claimed", False),
-    Column("conflict", String(255)),  # why DNS refuses the name
+    Column("conflict", String(255)),  # the foreign record that has the name or hides it
     _flag("has_rrsets", False),  # so that nobody looks for what most hosts do not have
     Column("stack", String(63), index=True),  # who declared it
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
@@ -297,6 +297,23 @@ removals = Table(
 Index(
     "ix_removals_dirty",
     removals.c.dirty_since,
+)
+
+# What a name server does not take of a zone: exactly one of a host, an RRset and a removal. It is tried again later.
+set_aside = Table(
+    "set_aside",
+    metadata,
+    _id(),
+    _ref("domain_id", "domains.id"),
+    Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), unique=True),
+    Column("rrset_id", Id, ForeignKey("rrsets.id", ondelete="CASCADE"), unique=True),
+    Column("removal_id", Id, ForeignKey("removals.id", ondelete="CASCADE"), unique=True),
+    Column("name", String(300), nullable=False),  # as operators read it: a full name, and an RRset's type
+    Column("reason", Text, nullable=False),
+    _flag("held", False),  # a foreign record has the name: this is between its owner and that record
+    Column("since", BigInteger, nullable=False),
+    _count("tries"),
+    Column("retry_at", BigInteger, nullable=False, index=True),
 )
 
 events = Table(

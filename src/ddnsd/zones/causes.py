@@ -88,7 +88,6 @@ def causes(health: Health | None, sender: ZoneSender) -> list[Cause]:
     found = [cause for cause in (health.answer, health.updates) if cause is not None]
     if sender.problem is not None and not found:
         found.append(Cause(BEHIND, sender.problem))
-    # every count of what a name server refuses alone, hosts and removals, joins here
     if refused := sender.refused:
-        found.append(Cause(HELD_BACK, f"the name server refuses {refused} of its hosts, each of them alone"))
+        found.append(Cause(HELD_BACK, f"the name server refuses {refused} hosts, records or removals, each alone"))
     return found

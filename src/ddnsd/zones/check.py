@@ -2,17 +2,22 @@
 """Whether a primary will take our changes of a zone, and if not, precisely why."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from ddnsd.store.rows import Domain
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed, Update
+from ddnsd.zones.obstacles import UNMANAGED, obstacle, require_path
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.rdata import BadValue
 from ddnsd.zones.tsig import TsigKey
 
 SECONDS = 5.0
+
+NAMES = 64
+"""Names that one message asks for."""
 
 PROBE = "_ddnsd-probe"
 """The label of a probe. No host can have it, and BIND accepts no address at such a name (check-names)."""
@@ -87,15 +92,15 @@ def _new_name(zone: str) -> str:
     return f"ddnsd-check-{secrets.token_hex(8)}.{zone}"
 
 
-async def takes(
+async def obstacle_of(
     domain: Domain, fqdn: str, rtype: str, values: Sequence[str], connection: Primary, seconds: float, *, new: bool
-) -> bool:  # fmt: skip
-    """Whether the name has room for an RRset, which is tried below the zone and removed again in the same message.
+) -> str | None:
+    """Why the name has no room for an RRset, which is tried below the zone and removed again in the same message.
 
     And once more in one of its own: PowerDNS carries out the removals of a message before its additions.
 
-    `new`: the zone must hold none of the type there. Raises DnsError; BadValue where the name server takes updates of
-    the zone, but not these records.
+    None: it has. `new`: the zone must hold none of the type there. Raises DnsError; BadValue where the name server
+    takes updates of the zone, but not these records.
     """
     name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # what may stand at a name depends on it
     removal = Update(domain.name).replace_set(name, rtype, 0, ())
@@ -105,34 +110,51 @@ async def takes(
     if new:
         probe.require_free(fqdn, rtype)
     else:
-        probe.require_no_alias(fqdn)
+        probe.require_visible(fqdn)
+    require_path(probe, fqdn, domain.name)
     key = TsigKey.of(domain)
     try:
         await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
-        return False
+        met = partial(_is_met, domain, connection, seconds)
+        return await obstacle(domain.name, fqdn, met, ours=True) or UNMANAGED
     except (errors.BadKey, errors.BadSignature, errors.BadTime):
         raise
     except errors.Refusal as error:
         await _try_address(domain.name, domain.primary, key, connection, seconds)
         raise BadValue(error.rcode) from None
     await _ask(domain.primary, removal.to_wire(key), domain.name, connection, seconds)
-    return True
+    return None
 
 
-async def in_use(
-    domain: Domain, names: Iterable[str], connection: Primary | None = None, seconds: float = SECONDS
-) -> bool:
-    """Whether one of the names owns any record; asks on `connection` where one is given. Raises DnsError."""
-    key = TsigKey.of(domain)
-    probe = Update(domain.name)
-    for name in names:
-        probe.require_unused(name)
+async def obstacles(domain: Domain, names: Sequence[str], connection: Primary, seconds: float) -> dict[str, str]:
+    """Why names cannot be a new host's, of those that cannot; halves are asked for until a name is alone.
+
+    Raises DnsError.
+    """
+    met = partial(_is_met, domain, connection, seconds)
+    found: dict[str, str] = {}
+    parts = [names[i : i + NAMES] for i in range(0, len(names), NAMES)]
+    while parts:
+        part = parts.pop()
+        probe = Update(domain.name)
+        for name in part:
+            require_path(probe.require_unused(name), name, domain.name)
+        if await met(probe):
+            continue
+        if len(part) > 1:
+            parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+        elif reason := await obstacle(domain.name, part[0], met, ours=False):
+            found[part[0]] = reason
+    return found
+
+
+async def _is_met(domain: Domain, connection: Primary, seconds: float, prerequisites: Update) -> bool:
     try:
-        await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
+        await _ask(domain.primary, prerequisites.to_wire(TsigKey.of(domain)), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
-        return True
-    return False
+        return False
+    return True
 
 
 async def _ask(

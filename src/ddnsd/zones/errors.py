@@ -10,7 +10,10 @@ DnsError                the change is not known to be in DNS
     BadTime             its clock and ours differ by more than the fudge
     Frozen              it refuses every update of the zone
     PrerequisiteFailed  a name or RRset was not as the message required
+    Unsendable          no message can say it; nothing was sent
+    ZoneRefused         it takes no update of the zone, whatever the message holds
 NotAcknowledged         a caller's change is kept, but DNS has not confirmed it in time
+  ChangeRefused         likewise: the name server refuses this very change
 NameConflict            the name stands in the zone, and it is not ours
 HostGone                the host was deleted meanwhile
 DomainChanged           the domain has another primary or key than was used
@@ -57,8 +60,34 @@ class PrerequisiteFailed(Refusal):
     """a name or RRset is not as required"""
 
 
+class Unsendable(Refusal):
+    """no message can say it"""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", text)
+
+
+class ZoneRefused(Refusal):
+    """the name server refuses every update of the zone"""
+
+
+ABOUT_ITEMS = frozenset({"REFUSED", "FORMERR", "NOTZONE"})
+"""Answers that may be about a single record of the message."""
+
+
+def may_be_about_items(error: Refusal) -> bool:
+    """Whether a part of the message may be at fault, so that the other parts may do without it."""
+    if isinstance(error, ZoneRefused):
+        return False
+    return isinstance(error, (PrerequisiteFailed, Unsendable)) or error.rcode in ABOUT_ITEMS
+
+
 class NotAcknowledged(Exception):
     """the change is kept; the name server has not confirmed it"""
+
+
+class ChangeRefused(NotAcknowledged):
+    """the change is kept; the name server refuses it"""
 
 
 class NameConflict(Exception):

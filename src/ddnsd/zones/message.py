@@ -23,17 +23,34 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TSIG
 import dns.tsig
 
-from ddnsd.zones.errors import BadKey, BadSignature, BadTime, DnsError, NoAnswer, PrerequisiteFailed, Refusal
+from ddnsd.zones.errors import (
+    BadKey,
+    BadSignature,
+    BadTime,
+    DnsError,
+    NoAnswer,
+    PrerequisiteFailed,
+    Refusal,
+    Unsendable,
+)
 from ddnsd.zones.rdata import wire
 from ddnsd.zones.tsig import TsigKey
 
-A, AAAA, CNAME, DHCID, ANY_TYPE, SOA, TSIG = 1, 28, 5, 49, 255, 6, 250
+A, NS, CNAME, SOA, AAAA, DNAME, DHCID, TSIG, ANY_TYPE = 1, 2, 5, 6, 28, 39, 49, 250, 255
 IN, NONE, ANY_CLASS = 1, 254, 255
 FUDGE_SECONDS = 300
 ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, which follows the header of 12 octets
+POINTER = 0xC0  # with what its first octet begins
+POINTERS = 0x4000  # where a pointer cannot lead to any more (RFC 1035, 4.1.4)
+NAME_LENGTH = 253
 
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
+_NO_A, _NO_AAAA = (_RECORD.pack(rtype, ANY_CLASS, 0, 0) for rtype in (A, AAAA))
+_UNUSED = _RECORD.pack(ANY_TYPE, NONE, 0, 0)
+_NOT_OURS = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME, DHCID))
+_HIDING = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME))
+_NOT_SERVED = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (NS, DNAME))
 _PREREQUISITES = (dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN)
 
 
@@ -42,24 +59,57 @@ class Update:
 
     def __init__(self, zone: str) -> None:
         self._zone = zone
+        self._question = _wire(zone) + struct.pack("!HH", SOA, IN)
         self._prerequisites: list[bytes] = []
         self._updates: list[bytes] = []
         self._tail = "." + zone
+        self._required = 0
+        self._end = _HEADER.size + len(self._question)  # of the prerequisites
+        self._pointers = {zone: ZONE_NAME}
 
     def require_unused(self, fqdn: str) -> Self:
         """The name must own no record (RFC 2136, 2.4.5)."""
-        self._prerequisites.append(self._record(fqdn, ANY_TYPE, NONE))
+        return self._require(fqdn, _UNUSED)
+
+    def require_absent(self, fqdn: str, *rtypes: int) -> Self:
+        """The RRsets must not exist (RFC 2136, 2.4.3)."""
+        return self._require(fqdn, *(_RECORD.pack(rtype, NONE, 0, 0) for rtype in rtypes))
+
+    def require_ours(self, fqdn: str) -> Self:
+        """Nothing may be there that makes addresses of the name somebody else's affair, or that hides them.
+
+        DHCP owns a name by DHCID (RFC 4701); additions beside a CNAME are ignored silently (RFC 2136, 3.4.2.2).
+        """
+        return self._require(fqdn, *_NOT_OURS)
+
+    def require_served(self, fqdn: str) -> Self:
+        """Names below must be answered from this zone: neither delegated nor redirected."""
+        return self._require(fqdn, *_NOT_SERVED)
+
+    def _require(self, fqdn: str, *records: bytes) -> Self:
+        """The name once, then pointers to it: most of a message is names."""
+        owner = later = self._owner(fqdn)
+        if owner[0] < POINTER:
+            self._remember(fqdn)
+            later = self._pointers.get(fqdn, owner)
+        octets = owner + later.join(records)
+        self._end += len(octets)
+        self._prerequisites.append(octets)
+        self._required += len(records)
         return self
 
-    def require_absent(self, fqdn: str, rtype: int) -> Self:
-        """The RRset must not exist (RFC 2136, 2.4.3)."""
-        self._prerequisites.append(self._record(fqdn, rtype, NONE))
-        return self
+    def _remember(self, fqdn: str) -> None:
+        """The name is to be written where the prerequisites end now, and with it the names above it."""
+        at = self._end
+        while at < POINTERS and fqdn not in self._pointers:
+            self._pointers[fqdn] = struct.pack("!H", 0xC000 | at)
+            label, _, fqdn = fqdn.partition(".")
+            at += len(label) + 1
 
     def replace(self, fqdn: str, ttl: int, ipv4: str | None, ipv6: str | None) -> Self:
         """Make these the only addresses of the name; other types stay."""
         owner = self._owner(fqdn)
-        self._updates += (owner + _RECORD.pack(t, ANY_CLASS, 0, 0) for t in (A, AAAA))
+        self._updates += (owner + _NO_A, owner + _NO_AAAA)
         if ipv4:
             self._updates.append(owner + _RECORD.pack(A, IN, ttl, 4) + socket.inet_pton(socket.AF_INET, ipv4))
         if ipv6:
@@ -76,12 +126,12 @@ class Update:
         return self
 
     def require_free(self, fqdn: str, rtype: str) -> Self:
-        """The RRset must not exist, nor an alias (RFC 1034, 3.6.2), beside which the name server would ignore it."""
-        return self.require_no_alias(fqdn).require_absent(fqdn, dns.rdatatype.from_text(rtype))
+        """The RRset must not exist, nor what would hide it."""
+        return self.require_visible(fqdn).require_absent(fqdn, dns.rdatatype.from_text(rtype))
 
-    def require_no_alias(self, fqdn: str) -> Self:
-        """The name must own no CNAME."""
-        return self.require_absent(fqdn, CNAME)
+    def require_visible(self, fqdn: str) -> Self:
+        """The name must own no alias (RFC 1034, 3.6.2), beside which the RRset would be ignored, and no delegation."""
+        return self._require(fqdn, *_HIDING)
 
     def replace_set(self, fqdn: str, rtype: str, ttl: int, values: Iterable[str]) -> Self:
         """Make these the only records of the type; `values` are in presentation format."""
@@ -100,17 +150,18 @@ class Update:
 
     def to_wire(self, key: TsigKey) -> "Signed":
         """The signed message with a random id."""
-        question = _wire(self._zone) + struct.pack("!HH", SOA, IN)
         flags = dns.opcode.to_flags(dns.opcode.UPDATE)
-        header = _HEADER.pack(random.getrandbits(16), flags, 1, len(self._prerequisites), len(self._updates), 0)
-        return Signed.sign(b"".join((header, question, *self._prerequisites, *self._updates)), key)
+        header = _HEADER.pack(random.getrandbits(16), flags, 1, self._required, len(self._updates), 0)
+        return Signed.sign(b"".join((header, self._question, *self._prerequisites, *self._updates)), key)
 
     def _record(self, fqdn: str, rtype: int, rclass: int) -> bytes:
         return self._owner(fqdn) + _RECORD.pack(rtype, rclass, 0, 0)
 
     def _owner(self, fqdn: str) -> bytes:
-        if fqdn == self._zone:
-            return ZONE_NAME
+        if (known := self._pointers.get(fqdn)) is not None:
+            return known
+        if len(fqdn) > NAME_LENGTH:
+            raise Unsendable(f"a full name has at most {NAME_LENGTH} characters: {fqdn[:60]}…")
         labels = fqdn.removesuffix(self._tail).encode("ascii").split(b".")
         return b"".join(bytes((len(label),)) + label for label in labels) + ZONE_NAME
 

@@ -19,7 +19,7 @@ from ddnsd.zones import check, errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.questions import ask
-from ddnsd.zones.reconcile import Contents, came_back, contents, wanted_of
+from ddnsd.zones.reconcile import Zone, came_back, transfer, wanted_of
 from ddnsd.zones.records import records, values_of
 from ddnsd.zones.tsig import TsigKey
 
@@ -43,7 +43,7 @@ async def look(store: Store, domain: Domain) -> Found:
     await _answers(domain)
     await check.accepts_updates(domain.name, domain.primary, TsigKey.of(domain))
     try:
-        held = await asyncio.to_thread(contents, domain)
+        held = await asyncio.to_thread(transfer, domain)
     except errors.Refusal as error:
         why = f"{domain.primary}: {error}; let the key transfer it (allow-transfer), since hosts are compared with it"
         raise type(error)(error.rcode, why) from None
@@ -62,7 +62,7 @@ async def _answers(domain: Domain) -> None:
     raise errors.Refusal("NOTAUTH", f"{domain.primary}: the name server holds no zone {domain.name}")
 
 
-def _compare(connection: Connection, domain: Domain, held: Contents) -> Found:
+def _compare(connection: Connection, domain: Domain, held: Zone) -> Found:
     related = queries.related_of_domain(connection, domain.id)
     sets = rrsets.of_domain(connection, domain.id)
     ours: dict[int, str] = {}
@@ -91,22 +91,22 @@ def _compare(connection: Connection, domain: Domain, held: Contents) -> Found:
     back = [
         removal.id
         for removal in queries.removed_names(connection, domain.id)
-        if (removal.fqdn, removal.rtype) not in places and came_back(removal, held.places)
+        if (removal.fqdn, removal.rtype) not in places and came_back(removal, held)
     ]
     return Found(Owned(ours, owned_sets, back), sorted(foreign))
 
 
-def _holds_set(host: Host, one: RRset, held: Contents) -> bool:
-    return held.places.get((one.name(host.fqdn), one.rtype), ()) == tuple(sorted(values_of(one.data)))
+def _holds_set(host: Host, one: RRset, held: Zone) -> bool:
+    return held.sets.get((one.name(host.fqdn), one.rtype), ()) == tuple(sorted(values_of(one.data)))
 
 
 def _are_ours(
-    host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Contents
+    host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Zone
 ) -> bool:  # fmt: skip
     """Whether what is at the host's names is ours: addresses that are wanted or that it `had`, or only its RRsets."""
     own = {(one.name(host.fqdn), one.rtype) for one in sets if _holds_set(host, one, held)}
     for fqdn, *wanted in records(host, related):
-        values = held.places.get((fqdn, None), ())
+        values = held.sets.get((fqdn, None), ())
         if values and not had.union(a for a in wanted if a).issuperset(values):
             return False
         if not values and any((fqdn, rtype) not in own for rtype in held.types.get(fqdn, ())):

@@ -7,25 +7,34 @@ from itertools import islice
 
 Waiters = dict[int, list[asyncio.Future[None]]]
 
+SLOW = 16
+"""Hosts of the slow lane that are taken at once: each is sent in a message of its own."""
+
 
 class Queue:
-    """Two lanes that take turns: hosts of single changes, and those of bulk calls, which come in thousands."""
+    """Lanes that take turns: hosts of single changes, those of bulk calls, which come in thousands, and slow ones.
+
+    Slow hosts are those that the name server did not take the last time.
+    """
 
     def __init__(self) -> None:
         self._single: Waiters = {}
         self._bulk: Waiters = {}
-        self._took_bulk = False
+        self._slow: Waiters = {}
+        self._took: Waiters = self._single
 
     def __bool__(self) -> bool:
-        return bool(self._single or self._bulk)
+        return bool(self._single or self._bulk or self._slow)
 
     def ids(self) -> set[int]:
         """The hosts that wait."""
-        return self._single.keys() | self._bulk.keys()
+        return self._single.keys() | self._bulk.keys() | self._slow.keys()
 
     def add(self, host_id: int, done: asyncio.Future[None] | None, *, bulk: bool) -> None:
         """Have the host sent; `done` hears of it. A host of both lanes waits in that of single changes."""
-        if bulk and host_id not in self._single:
+        if host_id in self._slow:
+            waiters = self._slow[host_id]
+        elif bulk and host_id not in self._single:
             waiters = self._bulk.setdefault(host_id, [])
         else:
             waiters = self._single.setdefault(host_id, self._bulk.pop(host_id, []))
@@ -34,26 +43,37 @@ class Queue:
 
     def take(self, limit: int) -> Waiters:
         """The next hosts to be sent, of the lane whose turn it is."""
-        self._took_bulk = bool(self._bulk) and not (self._took_bulk and self._single)
-        lane = self._bulk if self._took_bulk else self._single
-        batch = dict(islice(lane.items(), limit))
+        lanes = [self._single, self._bulk, self._slow]
+        at = next(n for n, lane in enumerate(lanes) if lane is self._took)
+        turns = (lanes[(at + n) % len(lanes)] for n in range(1, len(lanes) + 1))
+        self._took = next((lane for lane in turns if lane), self._took)
+        batch = dict(islice(self._took.items(), min(limit, SLOW) if self._took is self._slow else limit))
         for host_id in batch:
-            del lane[host_id]
+            del self._took[host_id]
         return batch
+
+    def slow_down(self, batch: Waiters) -> None:
+        """These were taken, and are to be sent each in a message of its own."""
+        for host_id, waiters in batch.items():
+            again = self._single.pop(host_id, []) + self._bulk.pop(host_id, [])
+            self._slow.setdefault(host_id, []).extend(waiters + again)
 
     def put_back(self, batch: Waiters) -> None:
         """What was taken last could not be sent: the hosts go to the front, with whoever still waits for them."""
-        single: Waiters = {}
-        bulk: Waiters = {}
+        lanes = [self._slow, self._single, self._took]
+        fronts: list[Waiters] = [{}, {}, {}]
         for host_id, waiters in batch.items():
-            lane = bulk if self._took_bulk and host_id not in self._single else single
-            again = self._single.pop(host_id, []) + self._bulk.pop(host_id, [])
-            lane[host_id] = [w for w in waiters if not w.done()] + again
-        self._single, self._bulk = single | self._single, bulk | self._bulk
+            home = next((n for n, lane in enumerate(lanes) if host_id in lane), 2)
+            again = [w for lane in (self._single, self._bulk, self._slow) for w in lane.pop(host_id, [])]
+            fronts[home][host_id] = [w for w in waiters if not w.done()] + again
+        for lane, front in zip(lanes, fronts, strict=True):
+            behind = dict(lane)
+            lane.clear()
+            lane.update(front | behind)
 
     def give_up(self) -> Iterator[asyncio.Future[None]]:
         """Everyone who waits; the hosts stay."""
-        for waiters in (*self._single.values(), *self._bulk.values()):
+        for waiters in (*self._single.values(), *self._bulk.values(), *self._slow.values()):
             yield from waiters
             waiters.clear()
 

@@ -8,7 +8,7 @@ a difference: the zone may hold records of its operator.
 import asyncio
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 import dns.exception
@@ -17,18 +17,23 @@ import dns.rcode
 import dns.rdatatype
 from sqlalchemy import Connection
 
-from ddnsd.store import queries, rrsets
+from ddnsd.store import queries, rrsets, set_aside
 from ddnsd.store.database import Store
 from ddnsd.store.rows import Domain, Host, Related, Removal, RRset
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed
+from ddnsd.zones.obstacles import DELEGATED, OWN, REDIRECTED, between
 from ddnsd.zones.rdata import EXAMPLES, text_of
 from ddnsd.zones.records import record_sets, records, values_of
 from ddnsd.zones.tsig import TsigKey
+from ddnsd.zones.writer import Outcomes
+from ddnsd.zones.writer import Place as LeavingPlace
 
 TRANSFER_SECONDS = 30.0
 SECOND_LOOK_SECONDS = 0.5
+
+STILL_DIFFERS = "DNS differs again"
 
 _TYPES: dict[int, str | None] = {
     dns.rdatatype.A: None, dns.rdatatype.AAAA: None, **{dns.rdatatype.from_text(name): name for name in EXAMPLES}
@@ -39,8 +44,15 @@ _OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.N
 """What the name server adds by itself."""
 
 
+Follow = Callable[[Mapping[int, Iterable[int]], Mapping[LeavingPlace, Collection[str]]], Awaitable[Outcomes]]
+"""`Writer.follow`."""
+
+
 class Difference(NamedTuple):
-    """Where DNS differs: what the store wants, and what the zone holds; `rtype` is None for addresses."""
+    """Where DNS differs: what the store wants, and what the zone holds; `rtype` is None for addresses.
+
+    `reason` is the foreign record that keeps ours from being there, or why it is not there although it was sent again.
+    """
 
     fqdn: str
     rtype: str | None
@@ -48,32 +60,71 @@ class Difference(NamedTuple):
     found: tuple[str, ...]
     host_id: int | None
     removal_id: int | None
+    reason: str | None = None
+
+    @property
+    def place(self) -> "Place":
+        """Where it differs."""
+        return self.fqdn, self.rtype
 
 
 Place = tuple[str, str | None]
 """A name and the type of an RRset there, or None for its addresses."""
 
-Zone = dict[Place, tuple[str, ...]]
+Sets = dict[Place, tuple[str, ...]]
 
 
-class Contents(NamedTuple):
-    """A zone: values by place, of the types that may be ours; and for every name the types of its records."""
+class Zone(NamedTuple):
+    """What a zone holds: `sets` of the types that may be ours, and `foreign` types by name that may be in their way.
 
-    places: Zone
+    `types` has all types of records by name, without what the name server adds for DNSSEC.
+    """
+
+    sets: Sets
+    foreign: Mapping[str, Set[int]]
     types: Mapping[str, Set[str]]
 
 
-async def differences(store: Store, domain: Domain) -> list[Difference]:
+async def differences(store: Store, domain: Domain, *, held: bool = True) -> list[Difference]:
     """Where the zone differs from the store, in both of two looks: a change under way is no difference.
 
-    Raises DnsError, StoreDown.
+    Without hosts that are known to be `held` by a foreign record where that is False. Raises DnsError, StoreDown.
     """
-    first = await _look(store, domain)
+    first = await _look(store, domain, held)
     if not first:
         return []
     await asyncio.sleep(SECOND_LOOK_SECONDS)
     before = set(first)
-    return [d for d in await _look(store, domain) if d in before]
+    return [d for d in await _look(store, domain, held) if d in before]
+
+
+async def restore(store: Store, domain: Domain, found: list[Difference], follow: Follow) -> list[Difference]:
+    """Have what differs sent again; answers what differs still, with the reasons.
+
+    Raises DnsError where the name server does not answer in time, and StoreDown.
+    """
+    await repair(store, found)
+    hosts = {d.host_id: None for d in found if d.host_id is not None}
+    names = {d.fqdn for d in found if d.removal_id is not None}
+    outcomes = await follow({domain.id: list(hosts)}, {(domain.id, ""): names} if names else {})
+    if len(outcomes) < len(hosts) + bool(names) or any(map(_is_late, outcomes.values())):
+        raise errors.Unreachable(f"the name server of {domain.name} does not answer in time")
+    places = {d.place for d in found}
+    left = [d for d in await differences(store, domain) if d.place in places]
+    return await store.read(lambda c: _with_reasons(c, left)) if left else []
+
+
+def _is_late(outcome: BaseException | None) -> bool:
+    return isinstance(outcome, errors.NotAcknowledged) and not isinstance(outcome, errors.ChangeRefused)
+
+
+def _with_reasons(connection: Connection, left: list[Difference]) -> list[Difference]:
+    hosts = set_aside.reasons(connection, "host_id", [d.host_id for d in left if d.host_id is not None])
+    removals = set_aside.reasons(connection, "removal_id", [d.removal_id for d in left if d.removal_id is not None])
+    return [
+        d._replace(reason=d.reason or hosts.get(d.host_id or 0) or removals.get(d.removal_id or 0) or STILL_DIFFERS)
+        for d in left
+    ]
 
 
 async def repair(store: Store, found: list[Difference]) -> None:
@@ -88,12 +139,12 @@ async def repair(store: Store, found: list[Difference]) -> None:
     await store.transact(mark)
 
 
-async def _look(store: Store, domain: Domain) -> list[Difference]:
+async def _look(store: Store, domain: Domain, held: bool) -> list[Difference]:
     zone = await asyncio.to_thread(transfer, domain)
-    return await store.read(lambda c: _compare(c, domain, zone))
+    return await store.read(lambda c: _compare(c, domain, zone, held))
 
 
-def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Difference]:
+def _compare(connection: Connection, domain: Domain, zone: Zone, held: bool) -> list[Difference]:
     found: list[Difference] = []
     related = queries.related_of_domain(connection, domain.id)
     sets = rrsets.of_domain(connection, domain.id)
@@ -103,20 +154,47 @@ def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Differe
         seen.update(wanted)
         if not host.claimed and host.conflict is not None:
             continue  # the name is somebody else's
+        if obstacle := zone.foreign and _obstacle(zone, domain.name, wanted):
+            if held or host.conflict is None:
+                found += [Difference(*p, v, (), host.id, None, f"held: {obstacle}") for p, v in wanted.items() if v]
+            continue
         for place, values in wanted.items():
-            if (held := zone.get(place, ())) != values:
-                found.append(Difference(*place, values, held, host.id, None))
+            if (there := zone.sets.get(place, ())) != values:
+                found.append(Difference(*place, values, there, host.id, None))
     for removal in queries.removed_names(connection, domain.id):
         place = removal.fqdn, removal.rtype
-        if place not in seen and (back := came_back(removal, zone)):
+        if place not in seen and not _hidden(zone, domain.name, removal.fqdn) and (back := came_back(removal, zone)):
             seen.add(place)
             found.append(Difference(*place, (), back, None, removal.id))
     return found
 
 
-def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Zone:
+def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> str | None:
+    """The foreign record that has one of a host's names, or hides it."""
+    for fqdn, rtype in wanted:
+        if reason := _hidden(zone, apex, fqdn):
+            return reason
+        for number, text in OWN.items():
+            if rtype is None and number in zone.foreign.get(fqdn, ()):
+                return text.format(fqdn)
+    return None
+
+
+def _hidden(zone: Zone, apex: str, fqdn: str) -> str | None:
+    """The record above because of which the name is not answered from this zone."""
+    if dns.rdatatype.DNAME in zone.foreign.get(apex, ()):
+        return REDIRECTED.format(apex)
+    for parent in reversed(list(between(fqdn, apex))):
+        found = zone.foreign.get(parent, set())
+        for number, text in ((dns.rdatatype.NS, DELEGATED), (dns.rdatatype.DNAME, REDIRECTED)):
+            if number in found:
+                return text.format(parent)
+    return None
+
+
+def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Sets:
     """What the zone should hold of the host, by place; an empty value where it should hold nothing."""
-    wanted: Zone = {}
+    wanted: Sets = {}
     for fqdn, ipv4, ipv6 in records(host, related):
         wanted[fqdn, None] = tuple(sorted(a for a in (ipv4, ipv6) if a))
     for one in record_sets(host, sets):
@@ -126,22 +204,18 @@ def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> 
 
 def came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
     """What stands where something left, if it is that which left: otherwise somebody else has the place now."""
-    held = zone.get((removal.fqdn, removal.rtype), ())
+    held = zone.sets.get((removal.fqdn, removal.rtype), ())
     left = {removal.ipv4, removal.ipv6} if removal.data is None else set(values_of(removal.data))
     return held if held and left.issuperset(held) else ()
 
 
 def transfer(domain: Domain) -> Zone:
-    """What the zone holds of the types that may be ours, sorted, as AXFR gives it; blocks. Raises DnsError."""
-    return contents(domain).places
-
-
-def contents(domain: Domain) -> Contents:
-    """Likewise, with the types at every name; blocks. Raises DnsError."""
+    """What the zone holds that concerns us, as AXFR gives it; values are sorted. Blocks. Raises DnsError."""
     key = TsigKey.of(domain)
     endpoint = Endpoint.from_text(domain.primary, 53)
     found: dict[Place, list[str]] = {}
     types: dict[str, set[str]] = {}
+    foreign: dict[str, set[int]] = {}
     try:
         with socket.create_connection((endpoint.host, endpoint.port), timeout=TRANSFER_SECONDS) as connection:
             for message in _messages(connection, domain.name, key):
@@ -152,9 +226,12 @@ def contents(domain: Domain) -> Contents:
                     if rrset.rdtype in _TYPES:
                         place = name, _TYPES[rrset.rdtype]
                         found.setdefault(place, []).extend(map(text_of, rrset) if place[1] else map(str, rrset))
+                    elif rrset.rdtype in OWN:
+                        foreign.setdefault(name, set()).add(int(rrset.rdtype))
     except OSError as error:
         raise errors.Unreachable(f"{endpoint}: {error}") from None
-    return Contents({place: tuple(sorted(set(texts))) for place, texts in found.items()}, types)
+    foreign.get(domain.name, set()).discard(dns.rdatatype.NS)  # its own
+    return Zone({place: tuple(sorted(set(texts))) for place, texts in found.items()}, foreign, types)
 
 
 def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:

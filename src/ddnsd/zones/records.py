@@ -2,7 +2,7 @@
 """A host's row as the records that the zone shall hold: a pure function of the current row."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from ddnsd.store.rows import Host, Related, RRset
@@ -30,6 +30,8 @@ class RecordSet(NamedTuple):
     values: tuple[str, ...]
     claimed: bool
     id: int
+    again: bool = False
+    """The zone did not have it the last time, and it is tried once more."""
 
 
 class HostRecords(NamedTuple):
@@ -38,11 +40,18 @@ class HostRecords(NamedTuple):
     host: Host
     names: list[Addresses]
     sets: list[RecordSet]
+    is_set_aside: bool = False
 
     @property
     def claimed(self) -> bool:
         """Whether all that stands there is known to be ours."""
         return self.host.claimed and all(one.claimed for one in self.sets)
+
+    @property
+    def to_mark(self) -> bool:
+        """Whether the store has to learn that the name server has taken it."""
+        told = self.claimed and self.host.conflict is None and not self.is_set_aside
+        return not told or any(one.again for one in self.sets)
 
 
 def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
@@ -65,14 +74,14 @@ def is_hidden(host: Host) -> bool:
     return host.abuse_blocked or host.withdrawn
 
 
-def record_sets(host: Host, rrsets: Iterable[RRset]) -> list[RecordSet]:
-    """The host's RRsets, but for those that the zone has of somebody else; those of a hidden host have no value."""
+def record_sets(host: Host, rrsets: Iterable[RRset], again: Container[int] = ()) -> list[RecordSet]:
+    """The host's RRsets, without those in conflict unless they are tried `again`; a hidden host's have no value."""
     hidden = is_hidden(host)
     return [
         RecordSet(one.name(host.fqdn), one.rtype, one.ttl, () if hidden else values_of(one.data),
-                  bool(one.claimed), one.id)
+                  bool(one.claimed), one.id, one.conflict is not None)
         for one in rrsets
-        if one.conflict is None
+        if one.conflict is None or one.id in again
     ]  # fmt: skip
 
 

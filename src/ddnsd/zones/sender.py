@@ -7,7 +7,8 @@ makes DNS hold those, so that the last change that the store accepted wins whate
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -15,24 +16,35 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import departures, primaries, queries, rrsets
+from ddnsd.store import departures, primaries, queries
 from ddnsd.store.database import Store, StoreDown, ZoneLock
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host, Removal
 from ddnsd.store.waiting import Settled
 from ddnsd.zones import check, errors
-from ddnsd.zones.compose import departure, publication, require_room
+from ddnsd.zones.compose import departure, probe, publication, require_room_below
 from ddnsd.zones.fit import first_part, parts
 from ddnsd.zones.leaving import Leaving
 from ddnsd.zones.message import Update
+from ddnsd.zones.obstacles import UNMANAGED, obstacle
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.questions import ask
-from ddnsd.zones.queue import Queue, Waiters, end
+from ddnsd.zones.queue import SLOW, Queue, Waiters, end
 from ddnsd.zones.records import HostRecords, RecordSet, record_sets, records
 from ddnsd.zones.tsig import TsigKey
+from ddnsd.zones.verdicts import (
+    Verdicts,
+    mark_claimed,
+    settle_removals,
+    tell,
+    write_removals,
+    write_sets,
+)
 
 MESSAGE_HOSTS = 256
 """Hosts in one round at most."""
+
+LONGEST_MESSAGE = 65_535
 
 SETTLE_SECONDS = 1.0
 """After an outage a message that was given up may still run; what was sent since is sent once more after this."""
@@ -40,23 +52,19 @@ SETTLE_SECONDS = 1.0
 RETRY_SECONDS = (0.1, 5.0)
 """First and last pause after a failure; it doubles in between."""
 
-REFUSED_SECONDS = 30.0
-"""How long a host that the name server refuses, and it alone, is left alone."""
+WITNESSES = 4
+"""Hosts that DNS holds, which are sent to see whether the name server takes updates of the zone at all."""
 
 STUCK_SECONDS = 300.0
 """A round, or the message of one, has ended long before: every wait in it has an end."""
 
 NS_SECONDS = 60.0
 
-UNMANAGED = "the name stands in the zone unmanaged"
-
 KEY_REFUSED = (errors.BadKey, errors.BadSignature)
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-Conflict = tuple[Host, str]
 
 MESSAGES = Counter("ddnsd_dns_updates_total", "UPDATE messages by outcome", ["outcome"])
 BATCH = Histogram("ddnsd_dns_update_hosts", "Hosts in an UPDATE message", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
@@ -84,9 +92,12 @@ class ZoneSender:
         self._name_servers: tuple[float, frozenset[str]] | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._unknown_claims: set[int] = set()
-        self._refused: dict[int, float] = {}
         self._lock: ZoneLock | None = None
         self.heartbeat = Heartbeat(STUCK_SECONDS)
+        self._again: set[int] = set()  # RRsets that were set aside, and are due
+        self._accepted: int | None = None  # the host that was acknowledged last
+        self.refused = 0
+        """How many hosts, RRsets and removals of the zone are set aside because the name server refuses them."""
         self.acknowledged = 0
         """How many messages were acknowledged."""
         self.problem: str | None = None
@@ -110,7 +121,8 @@ class ZoneSender:
         self._key = TsigKey.of(self.domain)
         if before != self.domain.generation:  # what the former primary said
             self._name_servers = None
-            self._refused = {}
+            self._again.clear()
+            self._accepted = None
 
     def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
         """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
@@ -127,23 +139,29 @@ class ZoneSender:
         """How many hosts are to be sent."""
         return len(self._queue.ids())
 
-    def withdraw(self, done: asyncio.Future[None] | None = None) -> None:
-        """Have the names that are to leave this zone leave it."""
-        self._leaving.add(done)
+    def withdraw(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
+        """Have what is to leave this zone leave it; `done` ends once nothing of ours is at these `names`, or why not.
+
+        Whoever waits goes first.
+        """
+        self._leaving.add(done, names)
         if done is not None:
             self._urgent.set()
         self._wake.set()
 
     def sweep(self, hosts: Mapping[int, bool]) -> None:
         """Publish hosts that nobody waits for; True where another process may have left a message under way."""
-        moment = asyncio.get_running_loop().time()
-        self._refused = {h: t for h, t in self._refused.items() if t > moment}
-        known = self._refused.keys() | self._send_again | self._queue.ids()
+        known = self._send_again | self._queue.ids()
         for host_id in hosts.keys() - known:
             if hosts[host_id]:
                 self._lost.add(host_id)
                 self._unknown_claims.add(host_id)
             self.publish(host_id, bulk=True)
+
+    def try_again(self, host_id: int, rrset_id: int) -> None:
+        """Send the host once more with an RRset that was set aside."""
+        self._again.add(rrset_id)
+        self.publish(host_id, bulk=True)
 
     async def serial(self) -> int:
         """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
@@ -154,11 +172,6 @@ class ZoneSender:
     async def probe(self, hosts: check.Places) -> None:
         """Have the primary judge an update that changes nothing. Raises DnsError as `check.probe` does."""
         await self._by_current_key(lambda: check.probe(self.domain, hosts, self.primary, self._deadline))
-
-    @property
-    def refused(self) -> int:
-        """How many hosts the name server refuses, each of them alone."""
-        return len(self._refused)
 
     async def name_servers(self) -> frozenset[str]:
         """The names of the zone's NS records, asked for once a minute; those of last time while it is silent.
@@ -181,14 +194,14 @@ class ZoneSender:
         if self._name_servers is None:
             self._name_servers = float("-inf"), await self.name_servers()
 
-    async def in_use(self, names: Iterable[str]) -> bool:
-        """Whether one of the names owns a record. Raises DnsError."""
-        return await self._by_current_key(lambda: check.in_use(self.domain, names, self.primary, self._deadline))
+    async def obstacles(self, names: Sequence[str]) -> dict[str, str]:
+        """Why names cannot be a new host's, of those that cannot. Raises DnsError."""
+        return await self._by_current_key(lambda: check.obstacles(self.domain, names, self.primary, self._deadline))
 
-    async def takes(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> bool:
-        """Whether the name has room for an RRset. Raises BadValue, DnsError."""
+    async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> str | None:
+        """Why the name has no room for an RRset; None where it has. Raises BadValue, DnsError."""
         return await self._by_current_key(
-            lambda: check.takes(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
+            lambda: check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
         )
 
     async def _ask(self, name: str, rtype: str) -> list[str]:
@@ -253,16 +266,18 @@ class ZoneSender:
             end([*self._queue.give_up(), *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
 
     async def _round(self) -> None:
+        """One batch of hosts, then what leaves: neither waits for all of the other."""
         batch = self._queue.take(MESSAGE_HOSTS)
         self.heartbeat.step()
         self._take_latest()
         self._sending = True
         try:
             async with self._store.zone_lock(self.domain.id) as self._lock:
-                if self._leaving:
-                    await self._leaving.remove(self._remove_names)
                 if batch:
                     await self._publish(batch)
+                    batch = {}
+                if self._leaving:
+                    await self._leaving.remove(self)
         except BaseException:
             self._queue.put_back(batch)
             raise
@@ -278,64 +293,92 @@ class ZoneSender:
         hosts = await self._current(list(batch))
         for gone in batch.keys() - {item.host.id for item in hosts}:
             end(batch[gone], errors.HostGone())
-        conflicts: list[Conflict] = []
-        for part in parts(hosts):
-            await self._send_part(part, batch, conflicts)
-        if conflicts:
-            await self._mark(conflicts, batch)
+        hosts = self._without_slow(hosts, batch)
+        await self._make_room(hosts)
+        verdicts = Verdicts()
+        slow = [[item] for item in hosts if _is_slow(item)]
+        for part in (*parts((item for item in hosts if not _is_slow(item)), self.domain.name), *slow):
+            await self._send_part(part, batch, verdicts)
+        self._again -= {one.id for item in hosts for one in item.sets}
+        if verdicts.number:
+            await self._write(verdicts, batch)
 
-    async def _send_part(self, part: Sequence[HostRecords], batch: Waiters, conflicts: list[Conflict]) -> None:
-        """Where a host is not acceptable, it alone is to suffer: halves are sent until it stands alone."""
-        try:
-            await self._send(part)
-        except errors.PrerequisiteFailed as error:
-            if len(part) == 1:
-                await self._conflict(part[0], error, batch, conflicts)
-                return
-            middle = len(part) // 2
-            for half in (part[:middle], part[middle:]):
-                await self._send_part(half, batch, conflicts)
-        except errors.Refusal as error:
-            if len(part) == 1 or error.rcode not in ("REFUSED", "NOTZONE", "FORMERR"):
-                raise
-            await self._one_by_one(part, batch, conflicts)
-        else:
-            await self._acknowledge(part, batch)
+    def _without_slow(self, hosts: list[HostRecords], batch: Waiters) -> list[HostRecords]:
+        """What the name server did not take the last time goes alone, so that it spoils no message of others.
+
+        It waits until these have been sent.
+        """
+        slow = [item.host.id for item in hosts if _is_slow(item)]
+        if len(slow) < len(hosts) or len(slow) > SLOW:
+            later = set(slow if len(slow) < len(hosts) else slow[SLOW:])
+            self._queue.slow_down({host_id: batch.pop(host_id) for host_id in slow if host_id in later})
+            hosts = [item for item in hosts if item.host.id not in later]
+        return hosts
 
     async def _current(self, ids: list[int]) -> list[HostRecords]:
         rows = await self._lookups.host_to_send.many(ids)
         # not renamed into another zone
-        ours = [row for i in ids if i in rows for row in rows[i] if row[0].domain_id == self.domain.id]
-        if any(generation != self.domain.generation for _, _, generation in ours):
+        found = [row for i in ids if i in rows for row in rows[i] if row[0].domain_id == self.domain.id]
+        if any(generation != self.domain.generation for *_, generation in found):
             raise errors.DomainChanged
-        found = [host for host, _, _ in ours]
-        with_related = [host.id for host, has_related, _ in ours if has_related]
+        with_related = [host.id for host, has_related, *_ in found if has_related]
         related = await self._lookups.related.many(with_related) if with_related else {}
-        with_sets = [host.id for host in found if host.has_rrsets]
+        with_sets = [host.id for host, *_ in found if host.has_rrsets]
         sets = await self._lookups.rrsets.many(with_sets) if with_sets else {}
         return [
-            HostRecords(host, records(host, related.get(host.id, ())), record_sets(host, sets.get(host.id, ())))
-            for host in found
+            HostRecords(
+                host,
+                records(host, related.get(host.id, ())),
+                record_sets(host, sets.get(host.id, ()), self._again),
+                is_set_aside,
+            )
+            for host, _, is_set_aside, _ in found
         ]
 
-    async def _one_by_one(self, hosts: Sequence[HostRecords], batch: Waiters, conflicts: list[Conflict]) -> None:
-        """The name server refuses the message because of a host. Raises the error if it seems to be all of them."""
-        refused = 0
-        for item in hosts:
-            try:
-                await self._send_part([item], batch, conflicts)
-            except errors.Refusal as error:
-                refused += 1
-                if refused == min(3, len(hosts)):
-                    raise
-                self._refused[item.host.id] = asyncio.get_running_loop().time() + REFUSED_SECONDS
-                end(batch[item.host.id], errors.NotAcknowledged(str(error)))
+    async def _make_room(self, hosts: Sequence[HostRecords]) -> None:
+        """What lost messages of ours may have left at names that are to be claimed leaves first."""
+        new = [item for item in hosts if not item.claimed]
+        names = {one.fqdn for item in new for one in item.names} | {one.fqdn for item in new for one in item.sets}
+        if not names:
+            return
+        found = await self._store.read(lambda c: departures.dirty_at(c, self.domain.id, sorted(names), exact=True))
+        while found:
+            part = first_part(found)
+            found = found[len(part) :]
+            if await self.send(part) is not None:
+                answers = [(removal, await self.send([removal])) for removal in part]
+                await self.set_aside([(removal, error) for removal, error in answers if error is not None])
+
+    async def _send_part(self, part: Sequence[HostRecords], batch: Waiters, verdicts: Verdicts) -> None:
+        """Send the hosts; where one is not acceptable, halves are sent until it is alone.
+
+        Once a round has found many of these, the other hosts wait for their turn in the slow lane.
+        """
+        if verdicts.number >= SLOW:
+            self._queue.slow_down({item.host.id: batch.pop(item.host.id) for item in part})
+            return
+        try:
+            await self._send(part)
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            if not verdicts.zone_is_open and not isinstance(error, errors.PrerequisiteFailed):
+                part = await self._without_witness(part, error, batch)
+                verdicts.zone_is_open = True
+            if len(part) > 1:
+                middle = len(part) // 2
+                for half in (part[:middle], part[middle:]):
+                    await self._send_part(half, batch, verdicts)
+            elif isinstance(error, errors.PrerequisiteFailed):
+                await self._conflict(part[0], batch, verdicts)
             else:
-                refused = 0
+                await self._refuse(part[0], error, batch, verdicts)
+        else:
+            await self._acknowledge(part, batch)
 
     async def _send(self, hosts: Sequence[HostRecords]) -> None:
         try:
-            await self._exchange(publication(self.domain.name, hosts, self._default_ttl))
+            await self._exchange(lambda: publication(self.domain.name, hosts, self._default_ttl))
         except errors.NoAnswer:
             self._lost.update(item.host.id for item in hosts)
             self._unknown_claims.update(item.host.id for item in hosts if not item.host.claimed)
@@ -343,8 +386,15 @@ class ZoneSender:
             raise
         BATCH.observe(len(hosts))
 
-    async def _exchange(self, update: Update) -> None:
-        signed = update.to_wire(self._key)
+    async def _exchange(self, compose: Callable[[], Update]) -> None:
+        try:
+            signed = compose().to_wire(self._key)
+        except errors.Unsendable:
+            raise
+        except Exception as error:  # whatever is wrong with a row, only that row is to suffer
+            raise errors.Unsendable(f"no message can hold it: {error!r}") from error
+        if len(signed.wire) > LONGEST_MESSAGE:
+            raise errors.Unsendable(f"it does not fit into a message of {LONGEST_MESSAGE} octets")
         assert self._lock is not None
         self._lock.check()
         self.heartbeat.step()
@@ -354,11 +404,18 @@ class ZoneSender:
         self.acknowledged += 1
         MESSAGES.labels("acknowledged").inc()
 
+    async def _is_met(self, prerequisites: Update) -> bool:
+        try:
+            await self._exchange(lambda: prerequisites)
+        except errors.PrerequisiteFailed:
+            return False
+        return True
+
     async def _acknowledge(self, hosts: Sequence[HostRecords], batch: Waiters) -> None:
-        if claims := [item for item in hosts if not item.claimed or item.host.conflict is not None]:
+        if news := [item for item in hosts if item.to_mark]:
             # at once: whoever sends the host next must know that the name is ours
-            self._unknown_claims.update(item.host.id for item in claims)
-            await self._transact(lambda c: _mark_claimed(c, claims))
+            self._unknown_claims.update(item.host.id for item in news if not item.host.claimed)
+            await self._transact(lambda c: mark_claimed(c, news))
         for host in (item.host for item in hosts):
             if self._lost_removals or host.id in self._lost:
                 # an older message may still run: this one counts once it was sent again
@@ -368,10 +425,92 @@ class ZoneSender:
                 self._settled(Settled(host.id, host.version))
             self._unknown_claims.discard(host.id)
             end(batch[host.id])
+            self._accepted = host.id
 
-    async def _conflict(
-        self, item: HostRecords, error: errors.PrerequisiteFailed, batch: Waiters, conflicts: list[Conflict]
+    # ---- hosts that the name server does not take
+
+    async def _check_zone(self, error: errors.Refusal) -> None:
+        """Raises ZoneRefused where the name server takes no update of the zone at all.
+
+        It may take updates of certain names only, so some that it has taken before are sent as well.
+        """
+        if isinstance(error, errors.Unsendable) or await self._takes_updates():
+            return
+        found = await self._store.read(lambda c: queries.some_published(c, self.domain.id, WITNESSES))
+        if self._accepted is not None:
+            found = [self._accepted, *found]
+        for item in await self._current(found):
+            if item.claimed and not _is_slow(item) and await self._is_sent(item):
+                return
+        raise errors.ZoneRefused(error.rcode, f"the name server answers {error.rcode} to every update of the zone")
+
+    async def _without_witness(
+        self, part: Sequence[HostRecords], error: errors.Refusal, batch: Waiters
+    ) -> Sequence[HostRecords]:
+        """What is left of the hosts to be sent, of which some are refused.
+
+        Where no other host can tell whether the zone is open, one of them may. Raises ZoneRefused.
+        """
+        try:
+            await self._check_zone(error)
+        except errors.ZoneRefused:
+            if len(part) < 3:
+                raise  # too few to tell
+            for item in random.sample(part, min(len(part), WITNESSES)):
+                if await self._is_sent(item):
+                    await self._acknowledge([item], batch)
+                    return [one for one in part if one is not item]
+            raise
+        return part
+
+    async def _takes_updates(self) -> bool:
+        try:
+            await self._exchange(lambda: probe(self.domain.name))
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return False
+        return True
+
+    async def _refuse(
+        self, item: HostRecords, error: errors.Refusal, batch: Waiters, verdicts: Verdicts
     ) -> None:  # fmt: skip
+        """A host is refused; where it has RRsets, it may be one of those alone."""
+        bare = item._replace(sets=[])
+        if not item.sets or not await self._is_sent(bare):
+            verdicts.refused.append((item.host, error))
+            return
+        if bare.to_mark:
+            await self._transact(lambda c: mark_claimed(c, [bare]))
+        host = item.host._replace(claimed=True, conflict=None)
+        taken = [one for one in item.sets if await self._is_sent(HostRecords(host, item.names, [one]))]
+        refused = [(one, str(error)) for one in item.sets if one not in taken]
+        await self._check_zone(error)
+        news = await self._transact(lambda c: write_sets(c, host, refused, held=False))
+        tell(self.domain.name, news)
+        await self._acknowledge([HostRecords(host, item.names, taken)], batch)
+
+    async def _is_sent(self, item: HostRecords) -> bool:
+        try:
+            await self._send([item])
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return False
+        return True
+
+    async def _write(self, verdicts: Verdicts, batch: Waiters) -> None:
+        if verdicts.refused:
+            await self._check_zone(verdicts.refused[0][1])
+        tell(self.domain.name, await self._transact(verdicts.write))
+        for host, error in verdicts.refused:
+            # a message that was lost may have put it there all the same
+            kind = errors.NotAcknowledged if host.id in self._lost else errors.ChangeRefused
+            end(batch[host.id], kind(str(error)))
+        for host, reason, _ in verdicts.held:
+            end(batch[host.id], errors.NameConflict(reason))
+
+    async def _conflict(self, item: HostRecords, batch: Waiters, verdicts: Verdicts) -> None:
         """A name is used by somebody else, unless it was our own message, given up, that took it.
 
         Where an RRset alone is, the host is sent without it.
@@ -381,31 +520,29 @@ class ZoneSender:
         if (doubtful and await self._holds(item)) or await self._claimed_anew(item, doubtful=doubtful):
             await self._acknowledge([item], batch)
             return
-        if foreign := [one for one in item.sets if await self._is_foreign(one)]:
-            log.warning("records in conflict", host=host.fqdn, names=[f"{one.fqdn} {one.rtype}" for one in foreign])
-            await self._transact(lambda c: rrsets.mark_conflict(c, _standing(c, foreign, {host.id}), UNMANAGED))
-            rest = item._replace(sets=[one for one in item.sets if one not in foreign])
-            await self._send_part([rest], batch, conflicts)
+        reason = await self._obstacle(item)
+        foreign = [] if reason else [(one, await self._obstacle_of(host, one)) for one in item.sets]
+        if held := [(one, why) for one, why in foreign if why is not None]:
+            tell(self.domain.name, await self._transact(lambda c: write_sets(c, host, held, held=True)))
+            rest = item._replace(sets=[one for one, why in foreign if why is None])
+            await self._send_part([rest], batch, verdicts)
             return
-        reason = "the name belongs to DHCP (DHCID)" if host.claimed else UNMANAGED
-        log.warning("name conflict", host=host.fqdn, reason=reason, rcode=error.rcode)
-        conflicts.append((host, reason))
+        waited_for = any(not done.done() for done in batch[host.id])
+        verdicts.held.append((host, reason or UNMANAGED, bool(host.claimed) or not waited_for))
 
-    async def _mark(self, conflicts: list[Conflict], batch: Waiters) -> None:
-        def work(connection: Connection) -> None:
-            for host, reason in conflicts:
-                queries.mark_conflict(connection, host.id, host.version, reason)
+    async def _obstacle(self, item: HostRecords) -> str | None:
+        """The foreign record that has one of the names."""
+        for name in item.names:
+            ours = bool(item.host.claimed)
+            if reason := await obstacle(self.domain.name, name.fqdn, self._is_met, ours=ours):
+                return reason
+        return None
 
-        await self._transact(work)
-        for host, reason in conflicts:
-            end(batch[host.id], errors.NameConflict(reason))
-
-    async def _is_foreign(self, one: RecordSet) -> bool:
-        try:
-            await self._exchange(require_room(Update(self.domain.name), one))
-        except errors.PrerequisiteFailed:
-            return True
-        return False
+    async def _obstacle_of(self, host: Host, one: RecordSet) -> str | None:
+        """Likewise of an RRset."""
+        if await self._is_met(require_room_below(self.domain.name, host.fqdn, one)):
+            return None
+        return await obstacle(self.domain.name, one.fqdn, self._is_met, ours=True) or UNMANAGED
 
     async def _claimed_anew(self, item: HostRecords, *, doubtful: bool) -> bool:
         """Whether the name was free for us once what our own messages may have left there was removed."""
@@ -426,12 +563,19 @@ class ZoneSender:
                 await self._send_removals(part)
                 former = former[len(part) :]
             await self._send([item])
-        except errors.PrerequisiteFailed:
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
             return False
         return True
 
     async def _holds(self, item: HostRecords) -> bool:
-        """Whether DNS holds exactly these addresses and values at every one of the names."""
+        """Whether DNS is seen to hold exactly these addresses and values at every one of the names."""
+        with contextlib.suppress(errors.Refusal):
+            return await self._is_held(item)
+        return False
+
+    async def _is_held(self, item: HostRecords) -> bool:
         for fqdn, ipv4, ipv6 in item.names:
             for rtype, address in (("A", ipv4), ("AAAA", ipv6)):
                 if await self._ask(fqdn, rtype) != ([address] if address else []):
@@ -441,42 +585,49 @@ class ZoneSender:
                 return False
         return True
 
-    async def _transact(self, work: Callable[[Connection], None]) -> None:
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
         """Keep what an answer of the primary says, unless the domain has another one meanwhile.
 
         Raises DomainChanged, StoreDown.
         """
         domain_id, generation = self.domain.id, self.domain.generation
 
-        def keep(connection: Connection) -> None:
+        def keep(connection: Connection) -> T:
             if primaries.locked_generation(connection, domain_id) != generation:
                 raise errors.DomainChanged
-            work(connection)
+            return work(connection)
 
-        await self._store.transact(keep)
+        return await self._store.transact(keep)
 
     # ---- names that leave
 
-    async def _remove_names(self, names: Sequence[Removal]) -> None:
+    async def send(self, names: Sequence[Removal]) -> errors.Refusal | None:
+        """Have them leave; answers why the name server does not take the message. Raises what is not about it."""
         try:
             await self._send_removals(names)
-        except errors.PrerequisiteFailed:
-            for removal in names:
-                await self._remove_one(removal)
+        except errors.PrerequisiteFailed as error:
+            if len(names) > 1:
+                return error
+            log.warning("name left alone", name=names[0].fqdn, reason="it is delegated (NS) or belongs to DHCP (DHCID)")
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return error
         if self._remove_again:
             self._settle_later()
         else:
-            await self._transact(lambda c: queries.settle_removals(c, [r.id for r in names]))
+            await self._transact(lambda c: settle_removals(c, names))
+        return None
 
-    async def _remove_one(self, removal: Removal) -> None:
-        try:
-            await self._send_removals([removal])
-        except errors.PrerequisiteFailed:
-            log.warning("name left alone", name=removal.fqdn, reason="it belongs to DHCP (DHCID)")
+    async def set_aside(self, refused: Sequence[tuple[Removal, errors.Refusal]]) -> None:
+        """Set aside what was refused alone. Raises ZoneRefused where it is the zone that is refused."""
+        if refused:
+            await self._check_zone(refused[0][1])
+            tell(self.domain.name, await self._transact(lambda c: write_removals(c, refused)))
 
-    async def _send_removals(self, leaving: Iterable[Removal]) -> None:
+    async def _send_removals(self, leaving: Sequence[Removal]) -> None:
         try:
-            await self._exchange(departure(self.domain.name, leaving))
+            await self._exchange(lambda: departure(self.domain.name, leaving))
         except errors.NoAnswer:
             self._lost_removals = self._remove_again = True
             raise
@@ -499,14 +650,6 @@ class ZoneSender:
             self.withdraw()
 
 
-def _mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
-    if sets := [one for item in hosts for one in item.sets if not one.claimed]:
-        rrsets.mark_claimed(connection, _standing(connection, sets, {item.host.id for item in hosts}))
-    queries.mark_claimed(connection, [i.host for i in hosts if not i.host.claimed or i.host.conflict is not None])
-
-
-def _standing(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
-    """The ids of those that are still wanted where they were sent to: a host may be renamed, and an id given anew."""
-    names = queries.names_locked(connection, host_ids)
-    places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in rrsets.below(connection, names)}
-    return [one.id for one in sets if places.get(one.id) == (one.fqdn, one.rtype)]
+def _is_slow(item: HostRecords) -> bool:
+    """Whether the name server did not take it, or one of its RRsets, the last time."""
+    return item.is_set_aside or any(one.again for one in item.sets)

@@ -154,22 +154,23 @@ class Watch:
     async def _compare(self, sender: ZoneSender, health: Health) -> None:
         zone = sender.domain.name
         try:
-            found = await reconcile.differences(self._store, sender.domain)
+            found = await reconcile.differences(self._store, sender.domain, held=False)
+            if found:
+                await self._restore(sender, health, found)
         except errors.Refusal as error:
             log.warning("zone cannot be compared", zone=zone, reason=str(error))
             return
         except (errors.DnsError, StoreDown):
             health.connections = 0
             raise
-        if not found:
-            return
+
+    async def _restore(self, sender: ZoneSender, health: Health, found: list[reconcile.Difference]) -> None:
+        zone = sender.domain.name
         log.warning("zone differs from the store", zone=zone, names=len(found), first=found[0].fqdn)
-        health.repaired += len(found)
-        await reconcile.repair(self._store, found)
-        for host_id in {d.host_id for d in found if d.host_id is not None}:
-            sender.publish(host_id)
-        if any(d.removal_id is not None for d in found):
-            sender.withdraw()
+        left = await reconcile.restore(self._store, sender.domain, found, self._writer.follow)
+        health.repaired += len(found) - len(left)
+        if left:
+            log.warning("zone still differs", zone=zone, names=len(left), first=left[0].fqdn, reason=left[0].reason)
 
 
 def _went_back(before: int, after: int) -> bool:

@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import NamedTuple
 
 import structlog
-from prometheus_client import Histogram
+from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import history, queries
+from ddnsd.store import history, queries, set_aside
 from ddnsd.store.database import OutcomeUnknown, Store, StoreDown
 from ddnsd.store.lookup import Lookups
 from ddnsd.store.rows import Domain, Host
@@ -48,8 +48,8 @@ STUCK_SECONDS = 300.0
 """A batch, or a sweep, has ended long before: every wait in it has an end."""
 TRANSACTION_SECONDS = 4.0
 
-NAMES = 128
-"""Names that one message asks for."""
+RRSETS = 64
+"""RRsets that are tried again with one sweep."""
 
 TOO_LATE = "the name server does not answer in time"
 
@@ -57,8 +57,13 @@ log = structlog.get_logger()
 
 COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of changes was durable", buckets=FINE)
 
+SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name servers refuse, in the whole store")
+
 Entry = tuple[int, Wish, asyncio.Future[None]]
-Outcomes = Mapping[tuple[str, int], BaseException | None]
+Place = tuple[int, str]
+"""A domain's id, and the name of a host that leaves it."""
+
+Outcomes = Mapping[tuple[str, int | Place], BaseException | None]
 
 
 class Fault(NamedTuple):
@@ -141,27 +146,33 @@ class Writer:
             sender.publish(host_id, done)
         await self._within_deadline(asyncio.gather(*waiters))
 
-    async def withdraw(self, domain_id: int) -> None:
-        """Have DNS follow the removals that the caller has committed. Raises NotAcknowledged."""
+    async def withdraw(self, domain_id: int, names: Collection[str]) -> None:
+        """Have DNS follow the removals at these names, which the caller has committed.
+
+        Raises NotAcknowledged: ChangeRefused where the name server refuses one of them.
+        """
         sender = await self._sender(domain_id)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        sender.withdraw(done)
+        sender.withdraw(done, names)
         await self._within_deadline(done)
 
-    async def follow(self, hosts: Mapping[int, Iterable[int]], left: Collection[int]) -> Outcomes:
-        """Have DNS follow what a bulk call has committed: hosts' rows, as ids by domain id, and removals of domains.
+    async def follow(self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]]) -> Outcomes:
+        """Have DNS follow what a bulk call has committed: hosts' rows, as ids by domain id, and names that leave.
 
         Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines. Answers what became of
-        each, ("host", id) or ("left", domain id): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
+        each, ("host", id) or ("left", place): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
         """
-        tally: Tally[tuple[str, int]] = Tally()
+        tally: Tally[tuple[str, int | Place]] = Tally()
         senders: list[ZoneSender] = []
-        for domain_id in {*left, *hosts}:
+        by_domain: dict[int, list[Place]] = {}
+        for place in left:
+            by_domain.setdefault(place[0], []).append(place)
+        for domain_id in {*by_domain, *hosts}:
             if (sender := await self._followed(domain_id)) is None:
                 continue
             senders.append(sender)
-            if domain_id in left:
-                sender.withdraw(tally.future(("left", domain_id)))
+            for place in by_domain.get(domain_id, ()):
+                sender.withdraw(tally.future(("left", place)), left[place])
             for n, host_id in enumerate(hosts.get(domain_id, ())):
                 sender.publish(host_id, tally.future(("host", host_id)), bulk=True)
                 if n % 1000 == 999:
@@ -178,20 +189,6 @@ class Writer:
             log.warning("zone not followed yet", domain_id=domain_id, reason=str(error))
             return None  # what is marked in the store is found by the next sweep
 
-    async def used(self, domain_id: int, names: Sequence[str]) -> set[str]:
-        """Those of many names that own a record, whose ever. Raises DnsError, HostGone."""
-        found: set[str] = set()
-        parts = [names[i : i + NAMES] for i in range(0, len(names), NAMES)]
-        while parts:
-            part = parts.pop()
-            if not await self.in_use(domain_id, part):
-                continue
-            if len(part) == 1:
-                found.add(part[0])
-            else:
-                parts += [part[: len(part) // 2], part[len(part) // 2 :]]
-        return found
-
     def withdraw_later(self, domain_id: int) -> None:
         """Have DNS follow committed removals; nobody waits."""
         if sender := self.senders.get(domain_id):
@@ -201,13 +198,18 @@ class Writer:
         """The names of the zone's NS records. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).name_servers()
 
-    async def in_use(self, domain_id: int, names: Iterable[str]) -> bool:
-        """Whether one of the names owns a record. Raises DnsError, HostGone."""
-        return await (await self._sender(domain_id)).in_use(names)
+    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, str]:
+        """Why names cannot be a new host's, of those that cannot: they own a record, or lie below a delegation.
 
-    async def takes(self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> bool:
-        """Whether the name has room for an RRset; raises BadValue, DnsError, HostGone as `check.takes` does."""
-        return await (await self._sender(domain_id)).takes(fqdn, rtype, values, new=new)
+        Raises DnsError, HostGone.
+        """
+        return await (await self._sender(domain_id)).obstacles(names)
+
+    async def obstacle_of(
+        self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool
+    ) -> str | None:
+        """Why the name has no room for an RRset; raises BadValue, DnsError, HostGone as `check.obstacle_of` does."""
+        return await (await self._sender(domain_id)).obstacle_of(fqdn, rtype, values, new=new)
 
     def count_later(self, fault: Fault) -> None:
         """Count a fault with the next transaction."""
@@ -367,6 +369,7 @@ class Writer:
     async def _sweep_once(self) -> None:
         await self.refresh()
         await self._sweep(queries.now() - GRACE_MICROSECONDS)
+        await self._look_at_set_aside()
 
     async def _sweep(self, before: int) -> None:
         by_zone: dict[int, dict[int, bool]] = {}
@@ -377,6 +380,22 @@ class Writer:
             self.senders[domain_id].sweep(hosts)
         for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
             self.senders[domain_id].withdraw()
+
+    async def _look_at_set_aside(self) -> None:
+        due, counts, settled = await self._store.read(_set_aside)
+        for domain_id, one in self.senders.items():
+            one.refused = counts.get(domain_id, 0)
+        SET_ASIDE.set(sum(counts.values()))
+        for domain_id, host_id, rrset_id in due:
+            if sender := self.senders.get(domain_id):
+                sender.try_again(host_id, rrset_id)
+        if settled:
+            await self._store.transact(lambda c: set_aside.forget(c, settled))
+
+
+def _set_aside(connection: Connection) -> tuple[list[set_aside.Due], dict[int, int], list[int]]:
+    due = set_aside.due_rrsets(connection, RRSETS)
+    return due, set_aside.counts(connection), set_aside.settled(connection)
 
 
 def _divided(queue: list[Entry]) -> tuple[list[Entry], list[Entry]]:

@@ -165,7 +165,7 @@ def test_names_to_ask_for() -> None:
     ]  # fmt: skip
     claims = {(1, f"{name}.{ZONE}") for name in ("*.a", "c", "*.c")}
     assert (one.claims, one.unasked) == (claims, True)
-    two = judge(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}"})
+    two = judge(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}": "it is in use"})
     assert judged(two, update("a", wildcard=True), update("b", rename="c")) == [Taken, "applied"]
     assert not two.unasked
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, create_engine, insert
 
 from ddnsd.store import bulk, departures, queries, rrsets
 from ddnsd.store.bulk import Leaving
+from ddnsd.store.rows import Removal
 from ddnsd.store.tables import domains, hosts, metadata, related, users
 
 ZONE = 1
@@ -36,14 +37,19 @@ def add_host(connection: Connection, fqdn: str, **values: Any) -> int:
     return queries.add_host(connection, fqdn=fqdn, name=fqdn.partition(".")[0], **HOST | values)
 
 
-def names(connection: Connection, *, exact: bool = False, limit: int = 100) -> list[str]:
+def dirty(connection: Connection, limit: int = 100) -> list[Removal]:
     """Everything that is found, by pages."""
-    found, after = [], 0
+    found: list[Removal] = []
+    after = 0
     while True:
-        page, after = departures.dirty(connection, ZONE, after, limit, exact=exact)
-        found += [removal.fqdn for removal in page]
+        page, after = departures.dirty(connection, ZONE, after, limit)
+        found += page
         if not after:
             return found
+
+
+def names(connection: Connection, *, exact: bool = False, limit: int = 100) -> list[str]:
+    return [removal.fqdn for removal in dirty(connection, limit) if removal.exact == exact]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
@@ -54,7 +60,7 @@ def test_every_name_is_found_once(connection: Connection, limit: int) -> None:
     add_host(connection, "b.example.org")
     assert names(connection, limit=limit) == ["a.example.org", "*.b.example.org", "c.example.org"]
     assert names(connection, exact=True, limit=limit) == ["exact.example.org"]
-    settled, _ = departures.dirty(connection, ZONE, 0, 1, exact=False)
+    settled, _ = departures.dirty(connection, ZONE, 0, 1)
     queries.settle_removals(connection, [removal.id for removal in settled])
     assert names(connection, limit=limit) == ["*.b.example.org", "c.example.org"]
 
@@ -92,7 +98,7 @@ def test_rrsets_that_stand_anew_stay(connection: Connection) -> None:
     queries.delete_host(connection, number)
     assert names(connection) == ["a.example.org", "a.example.org"]
     assert queries.reclaim(connection, "a.example.org")
-    (mail,), _ = departures.dirty(connection, ZONE, 0, 100, exact=False)
+    (mail,) = dirty(connection)
     assert (mail.fqdn, mail.rtype, mail.data) == ("a.example.org", "MX", "1\n2")
 
 
@@ -104,7 +110,7 @@ def test_what_was_remembered_of_an_rrset_leaves_with_it(connection: Connection) 
     rrsets.add(connection, number, prefix="_x", rtype="TXT", data='"second"')
     assert names(connection, exact=True) == []
     rrsets.leave(connection, host, rrsets.of_host(connection, number))
-    found, _ = departures.dirty(connection, ZONE, 0, 100, exact=True)
+    found = dirty(connection)
     assert sorted(str(removal.data) for removal in found) == ['"first"', '"second"']
 
 

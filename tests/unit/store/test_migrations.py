@@ -11,11 +11,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from parts.postgres import create_database
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from ddnsd.store import migrate, queries
 from ddnsd.store.database import open_store
-from ddnsd.store.tables import metadata
+from ddnsd.store.postgres import driver_url
+from ddnsd.store.tables import metadata, pending, set_aside
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,7 +57,7 @@ async def test_a_database_with_something_in_it_is_upgraded(first: str, monkeypat
         await migrate.upgrade(first)
     store = open_store(first)
     try:
-        await store.transact(_fill)
+        await store.transact(_one_domain)
         await migrate.upgrade(first)
         assert await store.read(_differences) == []
         (domain,) = await store.read(queries.all_domains)
@@ -68,7 +70,55 @@ def _upgrade_to(upgrade: Callable[[Config, str], None], revision: str, config: C
     upgrade(config, revision)
 
 
-def _fill(connection: Connection) -> None:
+def _one_domain(connection: Connection) -> None:
     connection.exec_driver_sql("INSERT INTO users (id, name, created) VALUES (1, 'me', 0)")
     columns = 'owner_id, name, "primary", key_name, key_algorithm, key_secret, created'
     connection.exec_driver_sql(f"INSERT INTO domains ({columns}) VALUES (1, 'example.org', '', '', '', '', 0)")
+
+
+def _former(connection: Connection, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+_CONFLICTS = """
+INSERT INTO users (id, name, created) VALUES (1, 'me', 0);
+INSERT INTO domains (id, owner_id, name, "primary", key_name, key_algorithm, key_secret, created)
+ VALUES (1, 1, 'example.org', '', '', '', '', 0);
+INSERT INTO hosts (id, domain_id, owner_id, fqdn, name, secret_hash, version, conflict, created)
+ VALUES (1, 1, 1, 'a.example.org', 'a', 'x', 3, 'foreign', 0), (2, 1, 1, 'b.example.org', 'b', 'y', 4, NULL, 0);
+INSERT INTO rrsets (id, host_id, prefix, rtype, data, conflict)
+ VALUES (1, 2, '_x', 'TXT', '"x"', 'foreign'), (2, 2, '_y', 'TXT', '"y"', NULL)
+"""
+
+
+async def test_what_was_in_conflict_is_tried_again(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> None:
+    if url.startswith("postgresql"):
+        url = create_database(request.getfixturevalue("postgres_server"), "former")
+        engine = create_async_engine(driver_url(url))
+        async with engine.begin() as connection:
+            await connection.run_sync(_fill)
+        await engine.dispose()
+    else:
+        file = create_engine(url)
+        with file.begin() as connection:
+            _fill(connection)
+        file.dispose()
+    await migrate.upgrade(url)
+    store = open_store(url)
+    try:
+        waiting = await store.read(lambda c: c.execute(select(pending)).all())
+        aside = await store.read(lambda c: c.execute(select(set_aside.c.rrset_id, set_aside.c.name)).all())
+    finally:
+        await store.close()
+    assert [tuple(row) for row in waiting] == [(1, 3, 0)]
+    assert [tuple(row) for row in aside] == [(1, "b.example.org")]
+
+
+def _fill(connection: Connection) -> None:
+    _former(connection, "0001")
+    for statement in _CONFLICTS.split(";"):
+        connection.execute(text(statement))

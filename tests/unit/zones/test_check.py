@@ -35,7 +35,7 @@ async def test_what_is_wrong_with_the_key_is_told_as_it_is(error: errors.Refusal
     refusing = Refusing(error)
     connection = cast(Primary, refusing)
     with pytest.raises(type(error)):
-        await check.takes(domain(), "_x.a.example.org", "TXT", ['"x"'], connection, 1.0, new=True)
+        await check.obstacle_of(domain(), "_x.a.example.org", "TXT", ['"x"'], connection, 1.0, new=True)
     assert refusing.asked == 1
     with pytest.raises(type(error)):
-        await check.in_use(domain(), ["a.example.org"], connection, 1.0)
+        await check.obstacles(domain(), ["a.example.org"], connection, 1.0)

@@ -10,7 +10,7 @@ from ddnsd.store import queries, rrsets
 from ddnsd.store.rows import Host
 from ddnsd.store.tables import domains, hosts, metadata, users
 from ddnsd.zones.records import HostRecords, record_sets
-from ddnsd.zones.sender import _mark_claimed, _standing
+from ddnsd.zones.verdicts import mark_claimed, standing
 
 FQDN = "a.example.org"
 
@@ -47,7 +47,7 @@ def claims(connection: Connection, host_id: int) -> list[bool]:
 
 def test_an_rrset_is_claimed_where_it_was_sent_to(connection: Connection) -> None:
     sent = under_way(connection)
-    _mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent])
     assert host(connection).claimed
     assert claims(connection, sent.host.id) == [True]
 
@@ -55,12 +55,12 @@ def test_an_rrset_is_claimed_where_it_was_sent_to(connection: Connection) -> Non
 def test_a_host_that_was_renamed_meanwhile_has_not_claimed_its_new_names(connection: Connection) -> None:
     sent = under_way(connection)
     connection.execute(update(hosts).values(fqdn="b.example.org"))
-    _mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent])
     renamed = queries.host(connection, "b.example.org")
     assert renamed is not None
     assert not renamed.claimed
     assert claims(connection, sent.host.id) == [False]
-    assert _standing(connection, sent.sets, {sent.host.id}) == []
+    assert standing(connection, sent.sets, {sent.host.id}) == []
 
 
 def test_an_rrset_that_was_given_the_id_of_a_removed_one_is_not_claimed(connection: Connection) -> None:
@@ -68,11 +68,11 @@ def test_an_rrset_that_was_given_the_id_of_a_removed_one_is_not_claimed(connecti
     (old,) = rrsets.of_host(connection, sent.host.id)
     rrsets.remove(connection, old)
     rrsets.add(connection, sent.host.id, id=old.id, prefix="_y", rtype="TXT", data='"x"')
-    _mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent])
     assert claims(connection, sent.host.id) == [False]
 
 
 def test_a_host_that_is_gone(connection: Connection) -> None:
     sent = under_way(connection)
     queries.delete_host(connection, sent.host.id)
-    _mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent])

@@ -44,13 +44,13 @@ def octets(part: list[HostRecords]) -> int:
 def test_every_message_fits_and_every_host_is_sent_once() -> None:
     hosts = [host(n, wildcard=True, prefix="2001:db8::/64") for n in range(256)]
     related = {h.id: [Related(1, h.id, f"nas.{h.fqdn}", "::7")] for h in hosts}
-    found = list(parts([HostRecords(h, records(h, related[h.id]), []) for h in hosts]))
+    found = list(parts([HostRecords(h, records(h, related[h.id]), []) for h in hosts], ZONE))
     assert [item.host.id for part in found for item in part] == list(range(256))
     assert len(found) > 1
     assert all(octets(part) < 65_535 for part in found)
 
 
 def test_a_host_with_all_that_one_may_have_fits() -> None:
-    found = list(parts([largest(1), largest(2)]))
+    found = list(parts([largest(1), largest(2)], ZONE))
     assert [[item.host.id for item in part] for part in found] == [[1], [2]]
     assert all(octets(part) < 65_535 for part in found)

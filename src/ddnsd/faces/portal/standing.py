@@ -43,8 +43,8 @@ DOMAIN_OFF = Standing(
 )  # fmt: skip
 CONFLICT = Standing(
     "bad", N_("name in use"),
-    N_("The name server refuses the name: somebody else put it into the zone. Remove that record there, or give this "
-       "host another name."),
+    N_("A record of somebody else has this name in the zone, or hides it. Updates are kept and answered “911”. Remove "
+       "that record, and the host is back in DNS by itself; or give this host another name."),
 )  # fmt: skip
 PENDING = Standing(
     "wait", N_("pending"), N_("DNS does not hold the latest addresses yet. We keep sending them until it does.")

@@ -15,6 +15,8 @@ KINDS = {
     "block": N_("blocked"),
     "unblock": N_("block lifted"),
     "flag": N_("flagged"),
+    "held": N_("name in use"),
+    "resumed": N_("name free again"),
 }
 
 FIELDS = {

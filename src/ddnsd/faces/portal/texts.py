@@ -53,7 +53,7 @@ _WITH_VALUES = {
     ): N_("With %(value)s before it, the name has %(count)s characters: at most 253 are possible."),
     re.compile(r"(?P<value>\S+) is not accepted in this domain\."): N_("%(value)s is not accepted in this domain."),
     re.compile(r"This name lies in the domain (?P<value>\S*)\."): N_("This name lies in the domain %(value)s."),
-    re.compile(r"Not available: (?P<value>.*)\."): N_("The name stands in the zone already: %(value)s."),
+    re.compile(r"Not available: (?P<value>.*)\."): N_("The name cannot be used: %(value)s."),
     re.compile(r"'(?P<value>.*)' is more than a label\."): N_("%(value)s is more than a label."),
     re.compile(r"'(?P<value>.*)' is not an interface id such as ::7\."): N_(
         "%(value)s is not an interface id such as ::7."

@@ -25,7 +25,7 @@ class EntryOut(Shown):
 
     id: str
     at: Moment
-    kind: Literal["register", "update", "edit", "secret", "block", "unblock", "flag"]
+    kind: Literal["register", "update", "edit", "secret", "block", "unblock", "flag", "held", "resumed"]
     before: Fields
     after: Fields
     note: str | None = Field(description="Why the service did it.")

@@ -83,9 +83,9 @@ class HostOut(Shown):
     tls_ipv6: bool
     created: Moment
     dns: Literal["current", "pending", "conflict"] = Field(
-        description="current: DNS is known to hold this; pending: it follows; conflict: it refuses the name."
+        description="current: DNS is known to hold this; pending: it follows; conflict: a foreign record has the name."
     )
-    conflict: str | None = Field(description="Why the name server refuses the name.")
+    conflict: str | None = Field(description="The foreign record that has the name or hides it.")
 
 
 class NewHostOut(HostOut):

@@ -52,7 +52,7 @@ class Seen:
         self._writer, self._before = writer, writer.acknowledged()
 
     def dns(self, host: Host) -> str:
-        """`current`: it holds this row; `pending`: it follows; `conflict`: the name server refuses the name."""
+        """`current`: it holds this row; `pending`: it follows; `conflict`: a foreign record has the name."""
         if host.conflict is not None:
             return "conflict"
         held = self._before.get(host.id) == host.version or self._writer.holds(host)

@@ -113,7 +113,7 @@ async def test_a_service_whose_part_has_ended_does_not_live(tmp_path: Path, part
     try:
         await asyncio.sleep(0)
         assert service.trouble() is None
-        tasks = {**service._tasks, **service.writer._tasks, "watch": service.watch._tasks[""]}
+        tasks = {**service._tasks, **service.writer._tasks, "watch": service.watch._task}
         tasks[part].cancel()
         await asyncio.wait([tasks[part]])
         assert service.trouble() == PARTS[part]

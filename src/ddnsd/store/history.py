@@ -112,11 +112,13 @@ def add(connection: Connection, entries: Sequence[Entry]) -> None:
     for_each(connection, _append, Entry._fields, entries)
 
 
-def has(connection: Connection, entry: Entry) -> bool:
-    """Whether this entry was appended."""
-    same = (history.c[name].is_not_distinct_from(value) for name, value in entry._asdict().items())
-    query = select(history.c.id).where(*same)
-    return connection.execute(query.limit(1)).first() is not None
+def has_any(connection: Connection, entries: Sequence[Entry]) -> bool:
+    """Whether one of the entries was appended; the fields before and after a change do not count."""
+    keys = [history.c[name] for name in Entry._fields if name not in ("before", "after")]
+    moments = {entry.at for entry in entries}
+    query = select(*keys).where(history.c.host_id.in_({entry.host_id for entry in entries}), history.c.at.in_(moments))
+    wanted = {tuple(getattr(entry, key.name) for key in keys) for entry in entries}
+    return not wanted.isdisjoint(tuple(row) for row in connection.execute(query))
 
 
 def _append(given: Given) -> UpdateBase:

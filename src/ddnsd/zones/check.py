@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from ddnsd.store.rows import Domain
-from ddnsd.zones import errors
+from ddnsd.zones import compose, errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed, Update
 from ddnsd.zones.obstacles import UNMANAGED, obstacle, require_path
@@ -18,9 +18,6 @@ SECONDS = 5.0
 
 NAMES = 64
 """Names that one message asks for."""
-
-PROBE = "_ddnsd-probe"
-"""The label of a probe. No host can have it, and BIND accepts no address at such a name (check-names)."""
 
 PROBED_HOSTS = 3
 """At so many hosts the name server is asked again where it refuses the probe's own name."""
@@ -46,7 +43,7 @@ async def probe(domain: Domain, hosts: Places, connection: Primary, seconds: flo
         await _ask(domain.primary, update.to_wire(key), zone, connection, seconds)
 
     try:
-        await ask(Update(zone).replace_set(f"{PROBE}.{zone}", "A", 0, ()))
+        await ask(compose.probe(zone))
     except errors.Refusal as error:
         if error.rcode != "REFUSED":
             raise

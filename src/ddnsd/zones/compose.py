@@ -55,8 +55,11 @@ def require_room_below(zone: str, fqdn: str, one: RecordSet) -> Update:
 
 
 def probe(zone: str) -> Update:
-    """A change that changes nothing, such as a host's: only who takes no update of the zone refuses it."""
-    return Update(zone).replace(f"_ddnsd-probe.{zone}", 0, None, None)
+    """Delete an RRset that cannot exist: no host can have the name, and BIND takes no address there. No serial moves.
+
+    A name server that takes updates of the zone accepts it, unless a policy grants other names alone.
+    """
+    return Update(zone).replace_set(f"_ddnsd-probe.{zone}", "A", 0, ())
 
 
 def departure(zone: str, leaving: Iterable[Removal]) -> Update:

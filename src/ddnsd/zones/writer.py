@@ -306,11 +306,11 @@ class Writer:
         try:
             await write(lambda c: _write(c, batch, settled, faults))
         except OutcomeUnknown as error:
-            entry = next((wish.entry for _, wish, _ in batch if wish.entry is not None), None)
-            if entry is None:
+            entries = [wish.entry for _, wish, _ in batch if wish.entry is not None]
+            if not entries:
                 raise
             log.warning("batch looked for", changes=len(batch), reason=str(error))
-            await self._store.transact(lambda c: _write_if_absent(c, entry, batch, settled, faults))
+            await self._store.transact(lambda c: _write_if_absent(c, entries, batch, settled, faults))
 
     async def _adopt(self, domain_id: int, wish: Wish, done: asyncio.Future[None]) -> None:
         """The first change of a domain that another process has added."""
@@ -423,11 +423,15 @@ def _write(connection: Connection, batch: list[Entry], settled: list[Settled], f
 
 
 def _write_if_absent(
-    connection: Connection, entry: history.Entry, batch: list[Entry], settled: list[Settled], faults: list[Fault]
-) -> None:  # fmt: skip
-    """Write a batch unless the one with this entry was kept; if a lost one still runs, this waits for its end."""
+    connection: Connection,
+    entries: list[history.Entry],
+    batch: list[Entry],
+    settled: list[Settled],
+    faults: list[Fault],
+) -> None:
+    """Write a batch unless one of its entries was kept; if a lost one still runs, this waits for its end."""
     lock(connection, {wish.host_id for _, wish, _ in batch})
-    if not history.has(connection, entry):
+    if not history.has_any(connection, entries):
         _write(connection, batch, settled, faults)
 
 

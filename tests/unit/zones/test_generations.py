@@ -174,7 +174,7 @@ async def test_a_removal_that_the_former_primary_carried_out_waits_for_the_new_o
         return bool(await scene.store.read(lambda c: c.scalar(select(tables.removals.c.dirty_since.is_not(None)))))
 
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    scene.sender.withdraw(done)
+    scene.sender.withdraw(done, [f"gone.{ZONE}"])
     await until(scene.old.asked)
     await scene.move()
     scene.old.answering.set()

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, LargeBinary, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from ddnsd.identity.oidc.provider import Provider
-from ddnsd.registry import record, related, updates
+from ddnsd.registry import fronts, record, related, updates
 from ddnsd.registry.denials import Denials
 from ddnsd.registry.errors import NoHost
 from ddnsd.registry.hosts import Hosts
@@ -183,9 +183,11 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
         async with opened(settings.store_url) as store:
             await store.transact(lambda c: c.execute(text("SELECT 1")))
             all_domains = await store.read(queries.all_domains)
+            seen = await store.read(fronts.seen)
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
     findings.append(("database", None))
+    findings += [(f"front {front.front}", fronts.advice(front)) for front in seen]
     findings += [(f"domain {d.name} at {d.primary}", await _examine(d)) for d in all_domains]
     for provider in settings.providers:
         findings.append((f"identity provider {provider}", await _examine_provider(provider)))

@@ -16,9 +16,11 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from ddnsd.faces.author import author
+from ddnsd.faces.http import signed_in
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problems import Problem, problem_of
 from ddnsd.identity.caller import Caller, Kind, NoCredentials
@@ -28,6 +30,9 @@ log = structlog.get_logger()
 
 BODY_LIMIT = 64 * 1024
 """Octets of a body, unless a route says otherwise."""
+
+REPORTED = 50
+"""Errors of fields of which an answer speaks at most."""
 
 Identify = Callable[[Request], Awaitable[object]]
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -62,8 +67,11 @@ async def _run(
 ) -> Response:
     try:
         request.state.caller = await identify(request)
+        signed_in(request.scope)
         _check_body(request, body_limit)
         return await handle(Request(request.scope, _limited(request.receive, body_limit)))
+    except ClientDisconnect:
+        return Response(status_code=408)  # which nobody gets
     except RequestValidationError as error:
         return _invalid(error.errors()).response()
     except Exception as error:
@@ -171,7 +179,7 @@ def _invalid(errors: Sequence[Any]) -> Problem:
     ):
         return Problem(400, "The body is not JSON.")
     fields: dict[str, list[str]] = {}
-    for error in errors:
+    for error in errors[:REPORTED]:
         # the first part says where: body, query, path, header
         field = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
         fields.setdefault(_printable(field), []).append(_printable(TEXTS.get(error["type"], error["msg"])))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads the body of a bulk call: what is no call is refused as a whole, a bad value with its item."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -34,8 +34,10 @@ _VERBS = {verb.value: verb for verb in Verb}
 _MEMBERS = frozenset({"action", "fqdn", "set", "if"})
 
 
-def read(body: bytes, *, admin: bool) -> tuple[list[Change], bool]:
-    """The changes, and whether they are atomic. Raises Problem with status 400, 413 or 422.
+def read(body: Sequence[bytes], *, admin: bool) -> tuple[list[Change], bool]:
+    """The changes in a body, which came in parts, and whether they are atomic.
+
+    Raises Problem with status 400, 413 or 422.
 
     The call is read item by item, so that a body costs what its first items cost, whatever it holds.
     """

@@ -100,8 +100,15 @@ def _is_small(request: Request) -> bool:
 
 
 async def _read(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
-    body = b"".join([chunk async for chunk in request.stream()])
-    return await asyncio.to_thread(lambda: (change_items.read(body, admin=caller.admin), hashlib.sha256(body).digest()))
+    body = [part async for part in request.stream()]
+    return await asyncio.to_thread(lambda: (change_items.read(body, admin=caller.admin), _digest(body)))
+
+
+def _digest(body: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for part in body:
+        digest.update(part)
+    return digest.digest()
 
 
 class _Rights:

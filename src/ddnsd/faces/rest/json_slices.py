@@ -8,7 +8,8 @@ no other thread runs meanwhile. Here a slice of the text is decoded at a time, a
 import codecs
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 SLICE = 16 * 1024
@@ -34,10 +35,11 @@ class TooLong(ValueError):
 
 
 class Reader:
-    """A position in the text, which moves on with each call. Each call raises NotJson, TooLong."""
+    """A position in the text, which comes in parts, and moves on with each call. Each call raises NotJson, TooLong."""
 
-    def __init__(self, octets: bytes) -> None:
-        self._octets, self._next = octets, 0
+    def __init__(self, body: Sequence[bytes]) -> None:
+        self._slices = _slices(body)
+        self._next = next(self._slices, None)
         self._text, self._at = "", 0
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._json = json.JSONDecoder(object_pairs_hook=members)
@@ -68,8 +70,8 @@ class Reader:
                 raise
             except (ValueError, RecursionError):
                 end = -1
-            # what ends where the slice ends may go on in the next one, as numbers do
-            if 0 <= end < len(self._text) or (end >= 0 and self._is_last()):
+            # what ends with the text so far may go on in the next slice, as 1 and 1. do in 1.5
+            if end >= 0 and (self._is_last() or self._text[end : end + 1] not in ("", ".", "e", "E")):
                 self._at = end
                 return value
             if self._is_last():
@@ -112,17 +114,24 @@ class Reader:
             self._more()
 
     def _is_last(self) -> bool:
-        return self._next >= len(self._octets)
+        return self._next is None
 
     def _more(self) -> None:
-        octets = max(SLICE, len(self._text) - self._at)  # doubled: a long value is not tried at each slice's end
-        part = self._octets[self._next : self._next + octets]
-        self._next += len(part)
-        try:
-            decoded = self._utf8.decode(part, final=self._is_last())
-        except UnicodeDecodeError:
-            raise NotJson from None
-        self._text, self._at = self._text[self._at :] + decoded, 0
+        time.sleep(0)  # other threads have their turn at once, not when they have waited for it
+        parts = [self._text[self._at :]]
+        octets, enough = 0, max(SLICE, len(parts[0]))  # doubled: a long value is not tried at each slice's end
+        while self._next is not None and octets < enough:
+            part, self._next = self._next, next(self._slices, None)
+            octets += len(part)
+            try:
+                parts.append(self._utf8.decode(part, final=self._next is None))
+            except UnicodeDecodeError:
+                raise NotJson from None
+        self._text, self._at = "".join(parts), 0
+
+
+def _slices(body: Sequence[bytes]) -> Iterator[bytes]:
+    return (part[start : start + SLICE] for part in body for start in range(0, len(part), SLICE))
 
 
 def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import requests
 from parts import wire
 from parts.api import Api
 from parts.dyndns import GIVEN, Host, is_listed, new_label, refused, register, said
+from parts.portal import entered
 from parts.ports import wait_until
 from parts.service import Service, dev
 
@@ -150,8 +151,21 @@ def test_the_fronts_own_clients_are_not_locked_out(fronted: Service, host: Host)
     said(host.update(headers=by(CLIENT), myip=GIVEN), 200, f"nochg {GIVEN}")
 
 
-def test_the_portal_and_the_api_go_on(fronted: Service, host: Host) -> None:
-    assert fronted.get("/login", headers=by("unknown")).status_code == 200
+def test_the_portal_goes_on_and_gives_no_host_the_address_of_the_front(fronted: Service) -> None:
+    browser = entered(fronted, "admin")
+    browser.headers = by("unknown")
+    assert browser.open("/account").status == 200
+    page, label = browser.open("/hosts/new"), new_label()
+    assert "This browser's:" not in page.text
+    refusal = browser.send(page, "/hosts/new", name=label, address="browser")
+    assert (refusal.status, fronted.dig(f"{label}.{fronted.domain}")) == (422, [])
+    assert not is_listed(fronted, fronted.admin_token, f"{label}.{fronted.domain}")
+    browser.headers = by(f"{CLIENT}:4711")
+    assert browser.send(browser.open("/hosts/new"), "/hosts/new", name=label, address="browser").status == 200
+    assert fronted.dig(f"{label}.{fronted.domain}") == [CLIENT]
+
+
+def test_the_api_goes_on(fronted: Service, host: Host) -> None:
     answer = fronted.request(
         "PATCH", f"/api/hosts/{host.fqdn}", host.token, json={"comment": "seen"}, headers=by("unknown")
     )

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -390,6 +391,8 @@ def test_connections_of_one_address(open_port: Service) -> None:
         for connection in held:
             connection.sendall(wire.request("/healthz"))
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        metrics = wire.exchange(wire.request("/metrics"), open_port.http_port, source="127.0.2.2").text
+        assert re.search(r"^ddnsd_refused_connections_total [1-9]", metrics, re.MULTILINE)
         held[0].close()
         octets = wire.request("/healthz")
 
@@ -415,9 +418,17 @@ def test_hundreds_of_silent_connections(open_port: Service, machine: Host) -> No
     said(machine.update(myip="192.0.2.30"), 200, "nochg 192.0.2.30")
 
 
-def test_no_secret_and_no_noise_in_the_log(open_port: Service, machine: Host) -> None:
+def test_no_secret_and_no_noise_in_the_log_but_counters(open_port: Service, machine: Host) -> None:
     """Stands last: what was refused above is not told line by line, and nothing of it is."""
     text = open_port.log.read_text(errors="replace")
+    for status, octets in (
+        (400, b"GET\r\n\r\n"),
+        (414, wire.request(f"/?{'&' * 1500}")),
+        (431, wire.request("/", headers={"X": "x" * 17_000})),
+    ):
+        refused_by(open_port, octets, status)
+        counted = rf'^ddnsd_refused_requests_total{{status="{status}"}} [1-9]'
+        assert re.search(counted, open_port.get("/metrics").text, re.MULTILINE)
     assert "Traceback" not in text
     assert "Invalid HTTP request" not in text
     assert machine.secret not in text

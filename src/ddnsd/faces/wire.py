@@ -8,6 +8,7 @@ asks for another protocol (`Upgrade: h2c`, which curl --http2 sends), and it lim
 head      16 KiB, 128 headers, 1000 parameters in the query        else 431, 414
 time      10 s for the head; for the body 10 s without progress, 10 s in all, or 120 s once the caller has signed in
           else 408; a connection on which nothing came is closed, and so is one that is idle for 5 s
+chunks    2000 in 16 KiB, and 16 KiB of what is no body: trailers, which are ignored        else 400, 431
 framing   one Host, one Content-Length, no Transfer-Encoding beside it or in HTTP/1.0        else 400
 answers   60 s in which the client takes nothing of what we have to send        else the connection is cut
 """
@@ -18,6 +19,7 @@ import socket
 from typing import Any, Self
 
 import httptools
+from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -31,6 +33,9 @@ PARAMETERS = 1000
 PIPELINED = 16
 """Requests of one connection that wait for the answer to an earlier one; nobody sends so many but to do harm."""
 
+CHUNKS = 2000
+"""Chunks of a body in `HEAD_OCTETS`: each costs as much as a kibibyte."""
+
 HEAD_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 PROGRESS_SECONDS = 10.0
@@ -41,6 +46,9 @@ TAKE_SECONDS = 60.0
 LINGER_SECONDS = 2.0
 LINGER_OCTETS = 1024 * 1024
 """After a refusal we read on for so long, or so much: a reset would take the answer from the client."""
+
+REQUESTS = Counter("ddnsd_refused_requests_total", "Requests that were refused unseen, by status", ["status"])
+CONNECTIONS = Counter("ddnsd_refused_connections_total", "Connections beyond CONNECTIONS_PER_ADDRESS")
 
 BAD_REQUEST = 400, "Invalid HTTP request received."
 
@@ -122,11 +130,12 @@ class OneSendProtocol(HttpToolsProtocol):
     _head = 0  # octets that came of a head which is not whole, as far as they are known
     _in_pieces = False  # the head did not come at once
     _has_host = _is_chunked = False
-    _since = _moved = _checked = (
-        0.0  # when head, body or idleness began; when its last octets came; when we last looked
-    )
+    _since = 0.0  # when head, body or idleness began
+    _moved = 0.0  # when the last octets came
+    _checked = 0.0  # when we last looked
     _ending: float | None = None  # nothing is read any more, and then the connection is closed
     _discarded = 0
+    _chunks = _framing = 0  # chunks, and octets since the last chunk, of the body that is coming
     _unsent, _sent = 0, 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -137,6 +146,7 @@ class OneSendProtocol(HttpToolsProtocol):
         elif self.client is not None:
             self._counted = self.server_state.sources.enter(self.client[0])
             if not self._counted:
+                CONNECTIONS.inc()
                 self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -176,7 +186,9 @@ class OneSendProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(_Refused.of(error))
             return
-        if self._reading:
+        if self._receiving:
+            self._check_framing(len(data))
+        elif self._reading:
             # what lies before the head in the same piece is not counted as part of it
             self._head += 0 if follows or self.cycle is not cycle else len(data)
             self._in_pieces = True
@@ -200,6 +212,8 @@ class OneSendProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._reading:
+            return  # a trailer, which must not become a header of a request that is being answered
         name = name.lower()
         if name == b"host":
             if self._has_host:
@@ -221,6 +235,7 @@ class OneSendProtocol(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self._receiving = True
+        self._chunks = self._framing = 0
         self._since = self._moved
         if self.server_state.stopping:
             self.shutdown()
@@ -239,10 +254,26 @@ class OneSendProtocol(HttpToolsProtocol):
     def _head_octets(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
+    def on_body(self, body: bytes) -> None:
+        self._chunks, self._framing = self._chunks + 1, 0
+        super().on_body(body)
+
+    def _check_framing(self, octets: int) -> None:
+        """Refuse a body that is mostly no body, after a piece of so many octets."""
+        self._framing += octets
+        if self._chunks > CHUNKS:
+            self._refuse(_Refused(400, "The chunks of the body are too small."))
+        elif self._framing > 2 * HEAD_OCTETS:  # the last piece that had a part of the body counts as a whole
+            self._refuse(_too_large())
+        self._chunks = 0
+
     def on_message_complete(self) -> None:
-        if not self._upgrade:
-            self._receiving = False
-            super().on_message_complete()
+        if self._upgrade:
+            return
+        self._receiving = False
+        if self.cycle.response_complete:
+            self._since = self._moved  # an early answer: only now the connection is idle
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, without a timer for each answer: `expire` looks after idle connections."""
@@ -262,6 +293,7 @@ class OneSendProtocol(HttpToolsProtocol):
 
     def _refuse(self, refused: _Refused) -> None:
         """Answer what is no request, or came too slowly, and end the connection. Earlier answers are not mixed up."""
+        REQUESTS.labels(refused.status).inc()
         if self._receiving:
             if self.pipeline or self.cycle.response_started:
                 self.transport.close()

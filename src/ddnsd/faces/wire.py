@@ -244,7 +244,7 @@ class OneSendProtocol(HttpToolsProtocol):
         """Raises _Refused."""
         if len(self.headers) > HEADERS or (self._in_pieces and self._head_octets() > HEAD_OCTETS):
             raise _too_large()
-        if self.url.count(b"&") >= PARAMETERS:
+        if len(self.url) > PARAMETERS and self.url.count(b"&") >= PARAMETERS:
             raise _Refused(414, f"A query has at most {PARAMETERS} parameters.")
         if self._is_chunked and self.parser.get_http_version() == "1.0":
             raise _Refused(*BAD_REQUEST)

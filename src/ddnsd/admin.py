@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, LargeBinary, insert, select, update
 
 from ddnsd.identity.oidc.provider import Provider
-from ddnsd.registry import record, related, transfers, updates
+from ddnsd.registry import fronts, record, related, transfers, updates
 from ddnsd.registry.denials import Denials
 from ddnsd.registry.edits import Edit, write
 from ddnsd.registry.errors import NoHost
@@ -226,8 +226,10 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
             all_domains = await store.read(queries.all_domains)
             findings += [(f"domain {d.name} at {d.primary}", await _examine(store, d)) for d in all_domains]
             refused = await store.read(set_aside.refused)
+            seen = await store.read(fronts.seen)
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
+    findings += [(f"front {front.front}", fronts.advice(front)) for front in seen]
     findings += [(f"records of {one.zone}", _refused(one)) for one in refused]
     findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
     if (bind := settings.bind) is not None:

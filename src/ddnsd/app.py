@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ddnsd.faces.dyndns import Agents, UpdateWords, answered
+from ddnsd.faces.forwarded import Origins
 from ddnsd.faces.health import Probes
 from ddnsd.faces.http import Application, Dispatcher, Handler
 from ddnsd.faces.nic import Management
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
+from ddnsd.faces.sources import Sources
 from ddnsd.heartbeat import Heartbeat
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.oidc.callbacks import Callbacks
@@ -32,6 +34,8 @@ from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
+from ddnsd.registry.fronts import SECONDS as FRONT_SECONDS
+from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.members import Members
 from ddnsd.registry.readiness import Readiness
@@ -96,19 +100,19 @@ class Service:
         signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
-        self.contacts, self.trimmer = Contacts(self.store), Trimmer(self.store)
+        self.contacts, self.trimmer, self.fronts = Contacts(self.store), Trimmer(self.store), Fronts(self.store)
         words = UpdateWords(
             signin, lookups, Updates(self.store, self.writer, policy), self.writer,
             Agents(
                 settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status,
                 also=policy.deny,
             ),
-            self.contacts, offline=settings.offline, query_credentials=settings.query_credentials,
+            self.contacts, self.fronts, offline=settings.offline, query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
         hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
         management = Management(
-            signin, lookups, hosts, domains,
+            signin, lookups, hosts, domains, self.fronts,
             base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
         )  # fmt: skip
@@ -127,7 +131,10 @@ class Service:
             callbacks=Callbacks(provider_guard),
         )  # fmt: skip
         below = {"/api": _api(context)} | _portal(portal)
-        self.app = Dispatcher(routes, settings.proxies, below, unix_proxy=settings.unix_proxy)
+        origins = Origins(
+            settings.proxies, unix_proxy=settings.unix_proxy, unreadable=lambda fault: self.fronts.note(*fault)
+        )
+        self.app = Dispatcher(routes, origins, below)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
         self._waiting: asyncio.Task[None] | None = None
@@ -180,6 +187,7 @@ class Service:
             (USE_SECONDS, self.tokens.record_use, "use of tokens"),
             (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
             (CONTACT_SECONDS, self.contacts.write, "contacts"),
+            (FRONT_SECONDS, self.fronts.write, "fronts"),
             (TRIM_SECONDS, self.trimmer.run, "trimming of histories"),
             (DENY_SECONDS, self.denials.refresh, "deny lists"),
             (STATUS_SECONDS, self.status.look, "status"),
@@ -197,6 +205,7 @@ class Service:
         await survive(self.tokens.record_use, "use of tokens")
         await survive(self.sessions.record_seen, "use of sessions")
         await survive(self.contacts.write, "contacts")
+        await survive(self.fronts.write, "fronts")
         if self._http is not None:
             await self._http.close()
         await self.store.close()
@@ -291,7 +300,12 @@ async def serve(
         ready(where)
         unit.notify("READY=1")
 
-    server = Server(service.app, started, stopping=lambda: unit.notify("STOPPING=1"))
+    server = Server(
+        service.app,
+        Sources(settings.connections_per_address, settings.proxies),
+        started,
+        stopping=lambda: unit.notify("STOPPING=1"),
+    )
     watchdog = asyncio.create_task(unit.keep_alive(service.trouble))
     waiting = asyncio.create_task(service.wait())
     waiting.add_done_callback(lambda task: _stop_if_failed(server, task))

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from ddnsd.faces.http import Application
+from ddnsd.faces.sources import Sources
 from ddnsd.faces.wire import OneSendProtocol, State
 from ddnsd.zones.endpoint import Endpoint
 
@@ -33,6 +34,9 @@ STOP_SECONDS = 12.0
 
 TURN_SECONDS = 0.01
 
+EXPIRE_TICKS = 5
+"""Ticks of a tenth of a second between two looks for clients that have used up their time."""
+
 # since Python 3.13 a server removes its Unix socket when it closes; those that systemd made are systemd's
 _LEAVE_SOCKET: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
@@ -45,18 +49,21 @@ class Server(uvicorn.Server):
 
     server_state: State
 
-    def __init__(self, app: Application, started: Callable[[], None], stopping: Callable[[], None]) -> None:
+    def __init__(
+        self, app: Application, sources: Sources, started: Callable[[], None], stopping: Callable[[], None]
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app, http=OneSendProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
                 proxy_headers=False, server_header=False,
             )
         )  # fmt: skip
-        self.server_state = State()
+        self.server_state = State(sources)
         self._on_started, self._on_stopping = started, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
+        self.server_state.tick(loop.time())
         self.servers = []
         for listener in sockets or ():
             if listener.family == socket.AF_UNIX:
@@ -68,6 +75,12 @@ class Server(uvicorn.Server):
             self.servers.append(server)
         self.started = True
         self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        self.server_state.tick(asyncio.get_running_loop().time())
+        if counter % EXPIRE_TICKS == 0:
+            self.server_state.expire()
+        return await super().on_tick(counter)
 
     def _protocol(self) -> OneSendProtocol:
         return OneSendProtocol(self.config, self.server_state, {})

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ddnsd.faces.http import UNIX
+from ddnsd.faces.forwarded import UNIX
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.identity.sessions import Lifetime
 from ddnsd.registry.addresses import Network
@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
     trusted_proxies: Words = Field(
         (), description="networks, and `unix` for Unix sockets, whose X-Forwarded-For and X-Forwarded-Proto count"
+    )
+    connections_per_address: int = Field(
+        256,
+        ge=0,
+        description="connections at a time from an IPv4 address or an IPv6 /64, those proxies excepted; 0: no limit",
     )
     allow_loopback_peers: Switch = Field(False, description="take a caller's own loopback address as it is")
     private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")

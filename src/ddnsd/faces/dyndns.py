@@ -23,7 +23,8 @@ from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.contacts import Contacts
 from ddnsd.registry.deny import DenyList
-from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError, UnknownPeer
+from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.updates import Updates
 from ddnsd.store.database import StoreDown
 from ddnsd.store.lookup import Lookups
@@ -78,11 +79,11 @@ class UpdateWords:
     """The handlers of `/nic/update`, `/nic/delete`, `/update` and `/myip`."""
 
     def __init__(
-        self, signin: SignIn, lookups: Lookups, updates: Updates, writer: Writer, agents: Agents, contacts: Contacts, *,
-        offline: bool, query_credentials: bool, loopback_peers: bool,
+        self, signin: SignIn, lookups: Lookups, updates: Updates, writer: Writer, agents: Agents, contacts: Contacts,
+        fronts: Fronts, *, offline: bool, query_credentials: bool, loopback_peers: bool,
     ) -> None:  # fmt: skip
         self._signin, self._lookups, self._updates, self._writer = signin, lookups, updates, writer
-        self._agents, self._offline, self._contacts = agents, offline, contacts
+        self._agents, self._offline, self._contacts, self._fronts = agents, offline, contacts, fronts
         self._query_credentials, self._loopback_peers = query_credentials, loopback_peers
 
     async def update(self, request: Request) -> Reply:
@@ -101,7 +102,10 @@ class UpdateWords:
 
     async def myip(self, request: Request) -> Reply:
         """`GET /myip`: the caller's bare address."""
-        return text_reply(200, str(_bare(request.peer)) if request.peer else "")
+        if request.peer is None:
+            self._blame_front(request)
+            return text_reply(503, "911")
+        return text_reply(200, str(_bare(request.peer)))
 
     # ---- dyndns2
 
@@ -152,16 +156,21 @@ class UpdateWords:
             raise _Word("numhost")
         if wanted_names in ([], ["yes"]):
             wanted_names = [host.fqdn for host in caller.hosts] or [""]
-        wanted: Wanted | InvalidAddress
+        wanted: Wanted | InvalidAddress | UnknownPeer
         try:
             wanted = wish(request)
         except InvalidAddress as error:
+            wanted = error
+        except UnknownPeer as error:
+            self._blame_front(request)
             wanted = error
         if len(wanted_names) == 1:
             return [await self._line(request, caller, wanted_names[0], wanted)]
         return await asyncio.gather(*(self._line(request, caller, name, wanted) for name in wanted_names))
 
-    async def _line(self, request: Request, caller: Caller, name: str, wanted: Wanted | InvalidAddress) -> str:
+    async def _line(
+        self, request: Request, caller: Caller, name: str, wanted: Wanted | InvalidAddress | UnknownPeer
+    ) -> str:
         if name and "." not in name:
             await self._client_fault(caller)
             return "notfqdn"
@@ -169,6 +178,8 @@ class UpdateWords:
         if host is None:
             await self._client_fault(caller)
             return "nohost"
+        if isinstance(wanted, UnknownPeer):
+            return self._judged(host, "911")
         line = await self._answer(request, caller, host, wanted)
         self._note(request, host.id, line.partition(" ")[0])
         return line
@@ -195,6 +206,21 @@ class UpdateWords:
             self._writer.count_later(Fault(host.id, "server_faults"))
             return "911"
         return _success(request.path, wanted, outcome.changed, outcome.addresses)
+
+    def _judged(self, host: Host, word: str) -> str:
+        """The word, or the one for what is wrong with the host in any case."""
+        try:
+            self._updates.judge(host)
+        except Blocked:
+            return "abuse"
+        except NoHost:
+            return "nohost"
+        return word
+
+    def _blame_front(self, request: Request) -> None:
+        """The caller's address is asked for and not known. A hop that cannot be read was noted as it came."""
+        if request.fault is not None and request.fault.hop is None:
+            self._fronts.note(*request.fault)
 
     def _note(self, request: Request, host_id: int, word: str) -> None:
         self._contacts.note(host_id, request.peer, request.agent, word, request.tls)
@@ -224,10 +250,12 @@ class UpdateWords:
     def _unwanted(self, request: Request) -> Wanted:
         values = [request.params[name] for name in ADDRESS_PARAMETERS if name in request.params]
         items = [item for value in values for item in (p.strip() for p in value.split(",")) if item]
-        if not items and request.peer is None:
-            raise InvalidAddress("")
+        if not items:
+            if request.peer is None:
+                raise UnknownPeer
+            items = [request.peer]
         try:
-            families = {f"ipv{_bare(item).version}" for item in items or [request.peer or ""]}
+            families = {f"ipv{_bare(item).version}" for item in items}
         except ValueError:
             raise InvalidAddress(",".join(items)) from None
         return Wanted(remove=frozenset(families), explicit=False)
@@ -244,6 +272,9 @@ class UpdateWords:
         """`/update?domains=&token=&ip=&ipv6=&clear=`: all of it is done and `OK`, or `KO`."""
         try:
             done = await self._duck(request)
+        except UnknownPeer:
+            self._blame_front(request)
+            done = False
         except (SignInError, ProviderDown, RegistryError, NotAcknowledged, StoreDown):
             done = False
         _counter("OK" if done else "KO").inc()

@@ -5,26 +5,29 @@ Paths are few and the clients particular: repeated slashes and `/\\/` collapse, 
 and is never a redirect, and whatever goes wrong is one of the words that a client understands.
 """
 
-import ipaddress
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import structlog
+
+from ddnsd.faces.forwarded import Fault, Origins
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BODY_LIMIT = 64 * 1024
+FIELDS = 2000
+"""Fields of a form at most."""
+
 METHODS = ("GET", "POST")
-UNIX = "unix"
-"""Stands for the peer of a Unix socket, which has no address."""
+
+SIGNED_IN = "signed_in"
 
 log = structlog.get_logger()
 
@@ -32,9 +35,9 @@ _SLASHES = re.compile(r"[/\\]+")
 
 
 class Request(NamedTuple):
-    """`params` are those of query and form, the first of each name; `peer` is the caller's address as text.
+    """`params` are those of query and form, the first of each name; `agent` is the User-Agent, "" when absent.
 
-    `agent` is the User-Agent, "" when absent.
+    `peer` is the caller's address as text, None where it is not known, which `fault` explains.
     """
 
     path: str
@@ -43,6 +46,7 @@ class Request(NamedTuple):
     agent: str
     peer: str | None
     tls: bool
+    fault: Fault | None = None
 
     def header(self, name: str) -> str:
         """A header's value, "" when absent."""
@@ -61,6 +65,20 @@ class Reply(NamedTuple):
 Handler = Callable[[Request], Awaitable[Reply]]
 
 
+class Disconnected(Exception):
+    """the client has gone before its request was whole"""
+
+
+def signed_in(scope: Scope) -> None:
+    """Tell the connection that it knows who calls, and that the body may take longer than a stranger's."""
+    scope.setdefault("state", {})[SIGNED_IN] = True
+
+
+def has_signed_in(scope: Mapping[str, Any]) -> bool:
+    """Whether it was told so of this request."""
+    return SIGNED_IN in scope.get("state", ())
+
+
 def text_reply(status: int, text: str, *headers: tuple[bytes, bytes]) -> Reply:
     """`text/plain` without a newline at the end."""
     return Reply(status, text.encode(), headers=headers)
@@ -75,15 +93,12 @@ class Dispatcher:
     """An ASGI application: a handler for each path, `below` for all paths under a prefix, a reply for everything else.
 
     The applications of `below` see the caller's own address and scheme, and paths without a slash at the end.
-    `unix_proxy` says that what comes over a Unix socket comes from a proxy of ours.
     """
 
     def __init__(
-        self, routes: dict[str, Handler], proxies: Sequence[Network], below: Mapping[str, Application] | None = None, *,
-        unix_proxy: bool = False,
-    ) -> None:  # fmt: skip
-        self._routes, self._proxies, self._below = routes, proxies, below or {}
-        self._unix_proxy = unix_proxy
+        self, routes: dict[str, Handler], origins: Origins, below: Mapping[str, Application] | None = None
+    ) -> None:
+        self._routes, self._origins, self._below = routes, origins, below or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,14 +106,18 @@ class Dispatcher:
         if scope["path"] not in self._routes and (application := self._application(scope["path"])):
             await application(self._seen(scope), receive, send)
             return
-        await _send(send, await self._answer(scope, receive))
+        try:
+            reply = await self._answer(scope, receive)
+        except Disconnected:
+            return
+        await _send(send, reply)
 
     def _application(self, path: str) -> Application | None:
         first = path[1:].partition("/")[0]
         return self._below.get("/" + first) if first or path == "/" else None  # old clients send //update
 
     def _seen(self, scope: Scope) -> Scope:
-        peer, tls = self._origin(scope, _headers(scope))
+        peer, tls, _ = self._origins.of(scope, _headers(scope))
         client = (peer, 0) if peer else None
         path = scope["path"].rstrip("/")
         return {**scope, "path": path, "client": client, "scheme": "https" if tls else "http"}
@@ -117,10 +136,12 @@ class Dispatcher:
             params = _params(scope["query_string"])
             if scope["method"] == "POST":
                 body = await _body(receive)
-                if body is None:
+                if body is None or body.count(b"&") >= FIELDS:
                     return text_reply(413, "too much")
                 params = params | _form(scope, body)
             return await handler(self._request(scope, path, params))
+        except Disconnected:
+            raise
         except Exception:
             # Not the request: it may hold a secret. A bug of ours counts as a fault of ours.
             log.exception("unexpected error", path=path)
@@ -129,34 +150,7 @@ class Dispatcher:
     def _request(self, scope: Scope, path: str, params: dict[str, str]) -> Request:
         headers = _headers(scope)
         agent = headers.get(b"user-agent", b"").decode("latin-1")
-        return Request(path, params, headers, agent, *self._origin(scope, headers))
-
-    def _origin(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[str | None, bool]:
-        """The caller's address, and whether the request came over TLS."""
-        client = scope.get("client")
-        peer, tls = client[0] if client else None, scope.get("scheme") == "https"
-        if peer and self._trusted(peer):
-            peer = self._forwarded(headers.get(b"x-forwarded-for", b"").decode("latin-1"), peer)
-            tls = headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https" or tls
-        # a zone id says nothing outside the machine
-        return peer.partition("%")[0] if peer and peer != UNIX else None, tls
-
-    def _trusted(self, text: str) -> bool:
-        if text == UNIX or not self._proxies:
-            return text == UNIX and self._unix_proxy
-        address = ipaddress.ip_address(text)
-        return any(address in network for network in self._proxies)
-
-    def _forwarded(self, header: str, peer: str) -> str:
-        """The right-most hop that is no proxy of ours; what is left of a hop that does not parse is not believed."""
-        for hop in reversed([part.strip() for part in header.split(",") if part.strip()]):
-            try:
-                peer = str(ipaddress.ip_address(hop.strip("[]")))
-            except ValueError:
-                return peer
-            if not self._trusted(peer):
-                return peer
-        return peer
+        return Request(path, params, headers, agent, *self._origins.of(scope, headers))
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
@@ -180,9 +174,12 @@ def _form(scope: Scope, body: bytes) -> dict[str, str]:
 
 
 async def _body(receive: Receive) -> bytes | None:
+    """The body, None where it is too large. Raises Disconnected: half a form means something else than all of it."""
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
         body += message.get("body", b"")
         if len(body) > BODY_LIMIT:
             return None

@@ -22,7 +22,8 @@ from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.domains import Domains
-from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished
+from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished, UnknownPeer
+from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.hosts import Hosts, NewHost
 from ddnsd.store.database import StoreDown
 from ddnsd.store.history import Author
@@ -46,10 +47,11 @@ class Management:
     """The handlers of `/nic/domains`, `hosts`, `register`, `unregister` and `generate_secret`."""
 
     def __init__(
-        self, signin: SignIn, lookups: Lookups, hosts: Hosts, domains: Domains, *,
+        self, signin: SignIn, lookups: Lookups, hosts: Hosts, domains: Domains, fronts: Fronts, *,
         base_url: str, ipv6_url: str, loopback_peers: bool,
     ) -> None:  # fmt: skip
         self._signin, self._lookups, self._hosts, self._domains = signin, lookups, hosts, domains
+        self._fronts = fronts
         self._urls = {"IPv4": base_url} | ({"IPv6": ipv6_url} if ipv6_url else {})
         self._loopback_peers = loopback_peers
 
@@ -94,6 +96,10 @@ class Management:
             log.error("store down", reason=str(error))
             return _error(503, "911")
         except ProviderDown:
+            return _error(503, "911")
+        except UnknownPeer:
+            if request.fault is not None and request.fault.hop is None:
+                self._fronts.note(*request.fault)
             return _error(503, "911")
         # a list of 10 000 hosts takes a while to encode
         body = await asyncio.to_thread(json.dumps, content) if "hosts" in content else json.dumps(content)

@@ -87,14 +87,18 @@ class Passwords:
         self._turns, self._waiting = asyncio.Semaphore(AT_ONCE), 0
 
     async def check(self, name: str, password: str, source: str | None) -> int:
-        """The id of the active user of that name and password. Raises BadCredentials, Locked, StoreDown."""
+        """The id of the active user of that name and password; `source` is None where it is not known.
+
+        Raises BadCredentials, Locked, StoreDown.
+        """
         name, where = name.strip(), source or ""
         self._refuse_locked(name, where)
         found = await self._check(name, password, where) if self.enabled else None
         if found is None:
             if len(name) <= NAME_LENGTH:  # others are nobody's, and would fill the memory
                 self._by_name.failed(name, where)
-            self._by_source.failed("", where)
+            if where:  # clients of a front that does not tell their addresses are many, and not one source
+                self._by_source.failed("", where)
             raise BadCredentials
         self._by_name.succeeded(name, where)
         return found

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ddnsd.registry.errors import InvalidAddress
+from ddnsd.registry.errors import InvalidAddress, UnknownPeer
 from ddnsd.store.rows import Host
 from ddnsd.zones.records import combine
 
@@ -102,7 +102,7 @@ def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = Fal
     """The wish of a request: `values` are its address parameters, each a comma list; `peer` is the caller's address.
 
     An IPv6 network (host bits zero, length below 128) is a prefix. `no` and `preserve` leave families alone. Without
-    an address the caller's own counts. Raises InvalidAddress.
+    an address the caller's own counts. Raises InvalidAddress, UnknownPeer.
     """
     items = [item for value in values for item in (part.strip() for part in value.split(",")) if item]
     if not items:
@@ -144,9 +144,9 @@ def _prefix(text: str) -> str | None:
 
 
 def inferred(peer: str | None, *, loopback_peers: bool) -> Wanted:
-    """The caller's own address. Raises InvalidAddress where it can be nobody's."""
+    """The caller's own address. Raises UnknownPeer, InvalidAddress where it can be nobody's."""
     if peer is None:
-        raise InvalidAddress("the caller has no address")
+        raise UnknownPeer
     address = ipaddress.ip_address(peer)
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address

@@ -3,6 +3,7 @@
 
 RegistryError
   InvalidAddress      an address that does not parse or that no host may have
+  UnknownPeer         the caller's own address is asked for, and is not known: the front's fault, not the caller's
   DeniedAddress       an address on the operator's deny list
   NoRequest           unknown, or not the caller's
   NoDenial            nothing of that id or value is denied
@@ -31,6 +32,10 @@ class InvalidAddress(RegistryError, ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"Invalid IP address: {text}")
+
+
+class UnknownPeer(RegistryError):
+    """the caller's address is not known: the front in between does not tell it"""
 
 
 class DeniedAddress(RegistryError):

@@ -78,6 +78,20 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
 
 
 @pytest.mark.usefixtures("cheap")
+async def test_clients_whose_address_is_not_known_are_not_one_source(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    for number in range(3 * passwords.NAMES_PER_SOURCE):
+        with pytest.raises(BadCredentials):
+            await found.check(f"nobody{number}", "wrong", None)
+    assert await found.check("alice", RIGHT, None) == 1
+    for _ in range(3):
+        with pytest.raises(BadCredentials):
+            await found.check("alice", "wrong", None)
+    with pytest.raises(Locked):
+        await found.check("alice", RIGHT, None)
+
+
+@pytest.mark.usefixtures("cheap")
 async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
     found = Passwords(store, 1)
     for number in range(passwords.NAMES_PER_SOURCE):

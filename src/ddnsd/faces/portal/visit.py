@@ -25,11 +25,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment
 from starlette.datastructures import ImmutableMultiDict
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ddnsd.faces.author import author
+from ddnsd.faces.http import FIELDS, signed_in
 from ddnsd.faces.portal import flash, refusals, texts
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.i18n import N_, Language, choose
@@ -232,11 +233,15 @@ async def _answer(request: Request, handler: Handler, access: Access) -> Respons
     try:
         if refused := _not_for(visit, access):
             return refused
+        if visit.signed_in:
+            signed_in(request.scope)
         if request.method == "POST":
             visit.form = await _form(request)
             if not (_of_this_site(request, visit.portal) and _carries(visit)):
                 return _foreign(visit)
         return await handler(visit)
+    except ClientDisconnect:
+        return Response(status_code=408)  # which nobody gets
     except Exception as error:
         return refusals.answer(visit, error)
 
@@ -265,7 +270,9 @@ async def _form(request: Request) -> Form:
         return Form()
     if kind != FORM:
         raise refusals.NoForm
-    return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="utf-8", max_num_fields=2000))
+    if body.count(b"&") >= FIELDS:
+        raise refusals.TooLarge
+    return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="utf-8"))
 
 
 def _carries(visit: Visit) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads the body of a bulk call: what is no call is refused as a whole, a bad value with its item."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from ddnsd.faces.rest.change_models import MOST, Expected
 from ddnsd.faces.rest.host_models import HostCreate, HostPatch
 from ddnsd.faces.rest.hosts import ADMIN_FIELDS
+from ddnsd.faces.rest.json_slices import NotJson, Reader, Repeated, TooLong
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.errors import Invalid
@@ -21,51 +22,97 @@ LONGEST = 254
 REPORTED = 50
 """Items of which a refusal of the whole call speaks at most."""
 
+MEMBERS = 64
+"""Members of `set`, of `if`, and of what is in them: a model would have an error for each, and it has fewer fields."""
+
+FIELDS = 10
+"""Fields of which the failure of one item speaks at most."""
+
+TOO_MANY = f"It has more than {MEMBERS} members."
+
 _VERBS = {verb.value: verb for verb in Verb}
 _MEMBERS = frozenset({"action", "fqdn", "set", "if"})
 
 
-def read(body: bytes, *, admin: bool) -> tuple[list[Change], bool]:
-    """The changes, and whether they are atomic. Raises Problem with status 400, 413 or 422."""
+def read(body: Sequence[bytes], *, admin: bool) -> tuple[list[Change], bool]:
+    """The changes in a body, which came in parts, and whether they are atomic.
+
+    Raises Problem with status 400, 413 or 422.
+
+    The call is read item by item, so that a body costs what its first items cost, whatever it holds.
+    """
+    call = _Call(admin)
     try:
-        # a function for each object gives other threads their turn, which json.loads alone does not
-        content = json.loads(body.decode(), object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        detail = str(error) if isinstance(error, _Twice) else "The body is not JSON."
-        raise Problem(400, detail) from None
-    if errors := _errors_of_call(content):
-        raise _problem(errors)
-    items = content["changes"]
-    if len(items) > MOST:
-        raise Problem(413, f"A call has at most {MOST} changes: divide it.")
-    if errors := [error for n, item in enumerate(items) for error in _errors_of_item(n, item)]:
-        raise _problem(errors)
-    return [_change(item, admin) for item in items], content.get("atomic", False)
+        call.read(Reader(body))
+    except Repeated:
+        raise Problem(400, "A member stands twice in an object.") from None
+    except NotJson:
+        raise Problem(400, "The body is not JSON.") from None
+    except TooLong:
+        raise Problem(413, "A change of this call is too large.") from None
+    if call.errors:
+        raise _problem(call.errors, call.more)
+    return call.changes, call.atomic
 
 
-class _Twice(ValueError):
-    """a member stands twice in an object"""
+class _Call:
+    """What has been read of a call: its changes, or the first of its errors and how many more there are."""
 
+    def __init__(self, admin: bool) -> None:
+        self._admin = admin
+        self.changes: list[Change] = []
+        self.atomic = False
+        self.errors: list[tuple[str, str]] = []
+        self.more = 0
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Twice("A member stands twice in an object.")
-    return found
+    def read(self, reader: Reader) -> None:
+        """Read all of it. Raises NotJson, TooLong, Problem."""
+        if not reader.begins("{"):
+            reader.value()
+            self._fail("body", "Send an object with `changes`.")
+        else:
+            self._members(reader)
+        reader.end()
 
+    def _members(self, reader: Reader) -> None:
+        seen: set[str] = set()
+        for name in reader.names():
+            if name in seen:
+                raise Repeated
+            if len(seen) > REPORTED:
+                raise _problem(self.errors, self.more)
+            seen.add(name)
+            if name == "changes" and reader.begins("["):
+                self._items(reader)
+            else:
+                self._member(name, reader.value())
+        if "changes" not in seen:
+            self._fail("changes", "Send a list.")
 
-# ---- the shape of a call
+    def _member(self, name: str, value: Any) -> None:
+        if name == "changes":
+            self._fail(name, "Send a list.")
+        elif name != "atomic":
+            self._fail(name, "There is no such field.")
+        elif isinstance(value, bool):
+            self.atomic = value
+        else:
+            self._fail(name, "Send true or false.")
 
+    def _items(self, reader: Reader) -> None:
+        for n, item in enumerate(reader.items()):
+            if n >= MOST:
+                raise Problem(413, f"A call has at most {MOST} changes: divide it.")
+            for name, text in islice(_errors_of_item(n, item), REPORTED):
+                self._fail(name, text)
+            if not self.errors:
+                self.changes.append(_change(item, self._admin))
 
-def _errors_of_call(content: Any) -> list[tuple[str, str]]:
-    if not isinstance(content, dict):
-        return [("body", "Send an object with `changes`.")]
-    errors = [(name, "There is no such field.") for name in content.keys() - {"atomic", "changes"}]
-    if not isinstance(content.get("changes"), list):
-        errors.append(("changes", "Send a list."))
-    if not isinstance(content.get("atomic", False), bool):
-        errors.append(("atomic", "Send true or false."))
-    return errors
+    def _fail(self, name: str, text: str) -> None:
+        if len(self.errors) < REPORTED:
+            self.errors.append((name, text))
+        else:
+            self.more += 1
 
 
 def _errors_of_item(n: int, item: Any) -> Iterable[tuple[str, str]]:
@@ -85,9 +132,9 @@ def _errors_of_item(n: int, item: Any) -> Iterable[tuple[str, str]]:
             yield f"{where}.{name}", "Send an object."
 
 
-def _problem(errors: list[tuple[str, str]]) -> Problem:
-    shown = {_printable(name): [text] for name, text in errors[:REPORTED]}
-    more = f", and {len(errors) - REPORTED} more" if len(errors) > REPORTED else ""
+def _problem(errors: list[tuple[str, str]], number: int) -> Problem:
+    shown = {_printable(name): [text] for name, text in errors}
+    more = f", and {number} more" if number else ""
     return Problem(422, f"Nothing was changed: {', '.join(shown)}{more} cannot be read.", errors=shown)
 
 
@@ -102,7 +149,7 @@ def _change(item: Mapping[str, Any], admin: bool) -> Change:
     except ValidationError as error:
         return Change(verb, fqdn, problem=_invalid(error))
     except Invalid as error:
-        return Change(verb, fqdn, problem=error)
+        return Change(verb, fqdn, problem=error.with_traceback(None))  # which would keep all that was sent
     rename = values.pop("fqdn", None)
     return Change(verb, fqdn, values, names.fold(rename) if rename is not None else None, expected)
 
@@ -135,6 +182,11 @@ def _expected(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _given(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises Invalid, ValidationError."""
+    if len(given) > MEMBERS:
+        raise Invalid(set=TOO_MANY)
+    if crowded := [name for name, value in given.items() if isinstance(value, dict | list) and len(value) > MEMBERS]:
+        raise Invalid(**{_printable(crowded[0]): TOO_MANY})
     read = model.model_validate(given)
     return {name: getattr(read, name) for name in read.model_fields_set}
 
@@ -150,7 +202,7 @@ def _canonical(values: dict[str, Any]) -> dict[str, Any]:
 
 def _invalid(error: ValidationError) -> Invalid:
     found: dict[str, str] = {}
-    for part in error.errors(include_url=False, include_input=False, include_context=False):
+    for part in error.errors(include_url=False, include_input=False, include_context=False)[:FIELDS]:
         found.setdefault(_printable(".".join(map(str, part["loc"]))), _printable(part["msg"]))
     return Invalid(**found)
 

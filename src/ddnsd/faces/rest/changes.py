@@ -9,6 +9,7 @@ import json
 import secrets as random
 from collections.abc import Sequence
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -22,10 +23,13 @@ from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import Caller
 from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
-from ddnsd.registry.judging import Differs, OtherFailed, Result, Secrets, Verb
+from ddnsd.registry.judging import Change, Differs, OtherFailed, Result, Secrets, Verb
 from ddnsd.store.rows import Domain, Host
 
 BODY_LIMIT = 16 * 1024 * 1024
+LARGE = 1024 * 1024
+LARGE_AT_ONCE = 2
+"""Bodies of more than `LARGE` octets that are read at once for one user; the others wait, and who sends them too."""
 
 ACTIONS = {Verb.UPDATE: Action.EDIT, Verb.DELETE: Action.DELETE, Verb.ROTATE: Action.ROTATE}
 
@@ -41,7 +45,7 @@ Key = Annotated[
 def router(context: Context) -> APIRouter:
     """The route."""
     routes = APIRouter(prefix="/api", tags=["changes"], route_class=route_class(context, body_limit=BODY_LIMIT))
-    service = Changes(context.store, context.writer, context.policy)
+    service, reading = Changes(context.store, context.writer, context.policy), _Reading()
 
     @routes.post(
         "/changes",
@@ -57,13 +61,12 @@ def router(context: Context) -> APIRouter:
         change that fails leaves the others alone, unless the call is `atomic`. Changes are carried out in order: a name
         that one gives up, the next may take.
         """
-        body = await request.body()
-        items, atomic = await asyncio.to_thread(change_items.read, body, admin=caller.admin)
+        (items, atomic), digest = await reading.read(request, caller)
         token = request.headers["authorization"].strip().partition(" ")[2].strip()
-        secret = _secrets(token.encode(), idempotency_key, body)
+        secret = _secrets(token.encode(), idempotency_key, digest)
         call = Call(
             items, atomic, _Rights(caller), caller.user, source, request.url.scheme == "https", secret,
-            _kept(token, idempotency_key, body) if idempotency_key is not None else None,
+            _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
             author=by,
         )  # fmt: skip
         try:
@@ -75,6 +78,37 @@ def router(context: Context) -> APIRouter:
         return render.json_response(await asyncio.to_thread(_text, results))
 
     return routes
+
+
+class _Reading:
+    """Reads bodies beside the event loop; a user's large ones a few at a time, since each is in memory as a whole."""
+
+    def __init__(self) -> None:
+        self._turns: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def read(self, request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
+        """The changes and whether they are atomic; the SHA-256 of the body. Raises Problem, ClientDisconnect."""
+        if _is_small(request):
+            return await _read(request, caller)
+        async with self._turns.setdefault(caller.user_id, asyncio.Semaphore(LARGE_AT_ONCE)):
+            return await _read(request, caller)
+
+
+def _is_small(request: Request) -> bool:
+    length = request.headers.get("content-length", "")
+    return length.isdigit() and int(length) <= LARGE
+
+
+async def _read(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
+    body = [part async for part in request.stream()]
+    return await asyncio.to_thread(lambda: (change_items.read(body, admin=caller.admin), _digest(body)))
+
+
+def _digest(body: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for part in body:
+        digest.update(part)
+    return digest.digest()
 
 
 class _Rights:
@@ -93,11 +127,11 @@ class _Rights:
 # ---- secrets and Idempotency-Key
 
 
-def _secrets(token: bytes, key: str | None, body: bytes) -> Secrets:
+def _secrets(token: bytes, key: str | None, digest: bytes) -> Secrets:
     """Secrets of 256 bits; with an Idempotency-Key such that the same call has the same ones again, kept nowhere."""
     if key is None:
         token, key = random.token_bytes(32), ""
-    prefix = b"ddns-secret|" + key.encode() + b"|" + hashlib.sha256(body).hexdigest().encode()
+    prefix = b"ddns-secret|" + key.encode() + b"|" + digest.hex().encode()
 
     def secret(index: int, fqdn: str) -> tuple[str, bytes]:
         mac = hmac.digest(token, prefix + f"|{index}|{fqdn}".encode(), "sha256")
@@ -107,9 +141,9 @@ def _secrets(token: bytes, key: str | None, body: bytes) -> Secrets:
     return secret
 
 
-def _kept(token: str, key: str, body: bytes) -> Kept:
+def _kept(token: str, key: str, digest: bytes) -> Kept:
     key_hash = hashlib.sha256(secrets.digest(token) + key.encode()).digest()
-    return Kept(key_hash, hashlib.sha256(body).digest(), lambda results: _text(results, secret=False))
+    return Kept(key_hash, digest, lambda results: _text(results, secret=False))
 
 
 def _again(text: str, secret: Secrets) -> str:

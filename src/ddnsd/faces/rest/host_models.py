@@ -110,5 +110,5 @@ class HostQuery(Page):
     stack: Text | None = None
     owner: Text | None = Field(None, description="A user's name.")
     fqdn: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,254}$")]] | None = Field(
-        None, description="One of these; repeatable, within 64 KiB for the whole request line."
+        None, description="One of these; repeatable, within 16 KiB for the whole head of the request."
     )

@@ -11,6 +11,7 @@ The caller is known before the body is read. Handlers declare what a token needs
 Who stands in a host's history by `by: By`.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -19,9 +20,11 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from ddnsd.faces.author import author
+from ddnsd.faces.http import signed_in
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problems import Problem, problem_of
 from ddnsd.identity.access import SERVICE, Action, can
@@ -32,6 +35,15 @@ log = structlog.get_logger()
 
 BODY_LIMIT = 64 * 1024
 """Octets of a body, unless a route says otherwise."""
+
+SMALL = 4 * 1024
+MEMBERS = 500
+"""Members of all objects of a body at most, where it is no small one; a host with all its labels has thirty."""
+
+_MEMBER = re.compile(rb'"[ \t\n\r]*:')
+
+REPORTED = 50
+"""Errors of fields of which an answer speaks at most."""
 
 Identify = Callable[[Request], Awaitable[object]]
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -66,8 +78,14 @@ async def _run(
 ) -> Response:
     try:
         request.state.caller = await identify(request)
+        signed_in(request.scope)
         _check_body(request, body_limit)
-        return await handle(Request(request.scope, _limited(request.receive, body_limit)))
+        limited = Request(request.scope, _limited(request.receive, body_limit))
+        if body_limit <= BODY_LIMIT and _has_body(request):
+            _check_members(await limited.body())
+        return await handle(limited)
+    except ClientDisconnect:
+        return Response(status_code=408)  # which nobody gets
     except RequestValidationError as error:
         return _invalid(error.errors()).response()
     except Exception as error:
@@ -142,15 +160,25 @@ By = Annotated[Author, Depends(_author)]
 # ---- bodies
 
 
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
 def _check_body(request: Request, limit: int) -> None:
-    length = request.headers.get("content-length", "0")
-    if length == "0" and "transfer-encoding" not in request.headers:
+    if not _has_body(request):
         return
+    length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > limit:
         raise _too_large(limit)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "Send the body as Content-Type: application/json.")
+
+
+def _check_members(body: bytes) -> None:
+    """A model would have an error for each member that it does not know, tens of milliseconds for all of them."""
+    if len(body) > SMALL and len(_MEMBER.findall(body)) > MEMBERS:
+        raise Problem(413, f"A body has at most {MEMBERS} members of objects here.")
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
@@ -188,7 +216,7 @@ def _invalid(errors: Sequence[Any]) -> Problem:
     ):
         return Problem(400, "The body is not JSON.")
     fields: dict[str, list[str]] = {}
-    for error in errors:
+    for error in errors[:REPORTED]:
         # the first part says where: body, query, path, header
         field = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
         fields.setdefault(_printable(field), []).append(_printable(TEXTS.get(error["type"], error["msg"])))

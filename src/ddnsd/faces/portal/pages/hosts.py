@@ -15,7 +15,7 @@ from ddnsd.identity import secrets
 from ddnsd.identity.access import Action
 from ddnsd.registry import addresses, fields, names
 from ddnsd.registry.addresses import Wanted
-from ddnsd.registry.errors import Invalid, InvalidAddress, Taken
+from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer
 from ddnsd.registry.hosts import TAKEN, NewHost
 from ddnsd.store import queries
 from ddnsd.store.rows import Domain
@@ -102,7 +102,10 @@ async def _add(visit: Visit, fqdn: str, secret: str) -> None:
 
 def _wanted(visit: Visit, domain: Domain) -> Wanted:
     if visit.text("address") == "browser":
-        wanted = _of_browser(visit) or Wanted()
+        found = _of_browser(visit)
+        if found is None:
+            raise InvalidAddress(visit.source or "")
+        wanted = found
     elif visit.text("address") == "given":
         ipv4, ipv6 = (given.address(family, visit.text(family)) for family in fields.FAMILIES)
         wanted = Wanted(ipv4=ipv4, ipv6=ipv6)
@@ -114,9 +117,9 @@ def _wanted(visit: Visit, domain: Domain) -> Wanted:
 
 
 def _of_browser(visit: Visit) -> Wanted | None:
-    """The visitor's address; None where a host cannot have it."""
+    """The visitor's address; None where it is not known, or a host cannot have it."""
     try:
         found = addresses.parse([], visit.source, loopback_peers=visit.portal.policy.loopback_peers)
-    except InvalidAddress:
+    except (InvalidAddress, UnknownPeer):
         return None
     return found._replace(explicit=True)

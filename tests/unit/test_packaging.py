@@ -108,7 +108,7 @@ def test_a_release_has_addresses(script: ModuleType, copy: Path) -> None:
     "address", ["http://git.example.org/x", "git.example.org/x", "https://", 'https://x.example/"']
 )
 def test_what_is_no_address_changes_nothing(copy: Path, address: str) -> None:
-    command = [sys.executable, REPOSITORY / "scripts" / "release-metadata", "--root", copy, address]
+    command = [sys.executable, str(REPOSITORY / "scripts" / "release-metadata"), "--root", str(copy), address]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, "is not an https address" in result.stderr) == (2, True)
     assert "example" not in (copy / "pyproject.toml").read_text().replace("examples", "")
@@ -119,7 +119,7 @@ def test_what_is_no_address_changes_nothing(copy: Path, address: str) -> None:
 
 def strings(module: Path) -> dict[str, Any]:
     """DOCUMENTATION and RETURN of a module, read as YAML."""
-    found = {}
+    found: dict[str, Any] = {}
     for node in ast.parse(module.read_text()).body:
         match node:
             case ast.Assign([ast.Name("DOCUMENTATION" | "RETURN" as name)], ast.Constant(str(text))):

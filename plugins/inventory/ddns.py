@@ -15,7 +15,7 @@ description:
     M(fedcloud.ddns.ddns_host_info) names them. Nothing of it is ever evaluated as a template.
   - The source is a file whose name ends in C(ddns.yml) or C(ddns.yaml).
 author:
-  - fedcloud.ddns maintainers (!UNKNOWN)
+  - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache

@@ -16,7 +16,7 @@ description:
   - Options that are not given are left alone. To create a domain takes a token of the scope C(admin).
   - EGI's service cannot create domains by its interface; the module fails there.
 author:
-  - fedcloud.ddns maintainers (!UNKNOWN)
+  - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
   - fedcloud.ddns.connection
   - fedcloud.ddns.attributes
@@ -81,47 +81,72 @@ domain:
   description: The domain as it is registered; in check mode, as it would be.
   type: dict
   returned: success and O(state=present)
+  sample:
+    name: dyn.example.org
+    public: false
+    comment: Machines of the lab
+    ttl: 60
+    group: lab
+    available: true
+    stack: web-prod
+    owner: alice
   contains:
     name:
       description: Full name.
       type: str
       returned: always
+      sample: dyn.example.org
     public:
       description: Whether everybody may register hosts in it.
       type: bool
       returned: always
+      sample: false
     comment:
       description: A remark.
       type: str
       returned: always
+      sample: Machines of the lab
     ttl:
       description: Time to live of its records in seconds; V(null) for the service's.
       type: int
       returned: always
+      sample: 60
     group:
       description: The group whose members may register hosts in it.
       type: str
       returned: always
+      sample: lab
     available:
       description: Whether hosts can be registered and updated in it.
       type: bool
       returned: always
+      sample: true
     stack:
       description: The stack that owns it.
       type: str
       returned: always
+      sample: web-prod
     owner:
       description: Whose it is.
       type: str
       returned: always
+      sample: alice
     own:
       description: Whether it is the caller's.
       type: bool
       returned: always
+      sample: true
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict
   returned: success
+  sample:
+    before: |
+      dyn.example.org:
+        ttl: 60
+    after: |
+      dyn.example.org:
+        ttl: 300
 """
 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import domain

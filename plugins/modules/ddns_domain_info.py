@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Lists the domains in which the caller may register hosts, or with an administrator's token all.
 author:
-  - fedcloud.ddns maintainers (!UNKNOWN)
+  - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
   - fedcloud.ddns.connection
   - fedcloud.ddns.attributes.info
@@ -40,43 +40,61 @@ domains:
   type: list
   elements: dict
   returned: success
+  sample:
+    - name: dyn.example.org
+      public: false
+      comment: Machines of the lab
+      ttl: 60
+      group: lab
+      available: true
+      stack: web-prod
+      owner: alice
   contains:
     name:
       description: Full name.
       type: str
       returned: always
+      sample: dyn.example.org
     public:
       description: Whether everybody may register hosts in it.
       type: bool
       returned: always
+      sample: false
     comment:
       description: A remark.
       type: str
       returned: always
+      sample: Machines of the lab
     ttl:
       description: Time to live of its records in seconds; V(null) for the service's.
       type: int
       returned: always
+      sample: 60
     group:
       description: The group whose members may register hosts in it.
       type: str
       returned: always
+      sample: lab
     available:
       description: Whether hosts can be registered and updated in it.
       type: bool
       returned: always
+      sample: true
     stack:
       description: The stack that owns it.
       type: str
       returned: always
+      sample: web-prod
     owner:
       description: Whose it is.
       type: str
       returned: always
+      sample: alice
     own:
       description: Whether it is the caller's.
       type: bool
       returned: always
+      sample: true
 """
 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import info

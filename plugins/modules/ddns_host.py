@@ -15,7 +15,7 @@ description:
   - Options that are not given are left alone. For many hosts at once, M(fedcloud.ddns.ddns_sync) asks the service
     once.
 author:
-  - fedcloud.ddns maintainers (!UNKNOWN)
+  - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
   - fedcloud.ddns.connection
   - fedcloud.ddns.attributes
@@ -127,75 +127,111 @@ host:
   description: The host as it is registered; in check mode, as it would be.
   type: dict
   returned: success and O(state=present)
+  sample:
+    fqdn: www.dyn.example.org
+    domain: dyn.example.org
+    ipv4: 192.0.2.10
+    ipv6: "2001:db8::10"
+    wildcard: true
+    comment: Front end
+    ttl: 60
+    labels: {role: web}
+    stack: web-prod
+    owner: alice
+    available: true
+    dns: current
+    conflict: null
   contains:
     fqdn:
       description: Full name.
       type: str
       returned: always
+      sample: www.dyn.example.org
     domain:
       description: The domain that it lies in.
       type: str
       returned: always
+      sample: dyn.example.org
     ipv4:
       description: Its IPv4 address; V(null) when it has none, V(unknown) when the service could not say.
       type: str
       returned: always
+      sample: 192.0.2.10
     ipv6:
       description: Its IPv6 address, likewise.
       type: str
       returned: always
+      sample: "2001:db8::10"
     wildcard:
       description: Whether every name below it leads to it.
       type: bool
       returned: always
+      sample: true
     comment:
       description: A remark.
       type: str
       returned: always
+      sample: Front end
     ttl:
       description: Time to live of its records in seconds; V(null) for the domain's.
       type: int
       returned: always
+      sample: 60
     labels:
       description: Names with texts.
       type: dict
       returned: always
+      sample: {role: web}
     stack:
       description: The stack that owns it.
       type: str
       returned: always
+      sample: web-prod
     owner:
       description: Whose it is.
       type: str
       returned: always
+      sample: alice
     own:
       description: Whether it is the caller's.
       type: bool
       returned: always
+      sample: true
     available:
       description: Whether its address may be updated.
       type: bool
       returned: always
+      sample: true
     dns:
       description:
         - Whether DNS has it, V(current), follows, V(pending), or refuses it, V(conflict); V(unknown) when the service
           does not tell.
       type: str
       returned: always
+      sample: current
     conflict:
       description: Why the name server refuses it.
       type: str
       returned: always
+      sample: something else already has this name in DNS
 secret:
   description:
     - The host's new secret. It can be had only now; keep it, and set C(no_log) on the task where results are shown or
       kept.
   type: str
   returned: when one was made
+  sample: the-new-secret
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict
   returned: success
+  sample:
+    before: |
+      www.dyn.example.org:
+        ipv4: 192.0.2.10
+    after: |
+      www.dyn.example.org:
+        ipv4: 192.0.2.11
 """
 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import host

@@ -16,7 +16,7 @@ description:
   - Whether a secret works is asked of the service, which changes nothing. EGI's service cannot say; there a secret
     that is given is taken to work, with a warning.
 author:
-  - fedcloud.ddns maintainers (!UNKNOWN)
+  - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
   - fedcloud.ddns.connection
   - fedcloud.ddns.attributes
@@ -75,15 +75,22 @@ fqdn:
   description: The host's full name.
   type: str
   returned: success
+  sample: www.dyn.example.org
 secret:
   description:
     - The new secret. It can be had only now; keep it, and set C(no_log) on the task where results are shown or kept.
   type: str
   returned: when one was made and O(path) is not given
+  sample: the-new-secret
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict
   returned: success
+  sample:
+    before: ""
+    after: |
+      www.dyn.example.org:
+        secret: (new secret)
 """
 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import secret

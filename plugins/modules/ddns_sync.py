@@ -17,7 +17,7 @@ description:
   - The declaration's stack owns the hosts that it creates, and only its own hosts are changed or removed. Hosts of
     other users, which an administrator's token sees, are never changed, whatever stack they carry.
 author:
-  - fedcloud.ddns maintainers (!UNKNOWN)
+  - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
   - fedcloud.ddns.connection
   - fedcloud.ddns.attributes
@@ -133,65 +133,91 @@ changes:
   type: list
   elements: dict
   returned: when the declaration is valid
+  sample:
+    - action: update
+      kind: host
+      name: www.dyn.example.org
+      before: {ipv4: 192.0.2.10}
+      after: {ipv4: 192.0.2.11}
+      status: applied
   contains:
     action:
       description: V(create), V(update), V(replace), V(delete), V(adopt), V(move) or V(rotate).
       type: str
       returned: always
+      sample: update
     kind:
       description: V(host) or V(domain).
       type: str
       returned: always
+      sample: host
     name:
       description: The full name.
       type: str
       returned: always
+      sample: www.dyn.example.org
     before:
       description: The observed values that the change rests on.
       type: dict
       returned: always
+      sample: {ipv4: 192.0.2.10}
     after:
       description: The new values.
       type: dict
       returned: always
+      sample: {ipv4: 192.0.2.11}
     source:
       description: The host's former name.
       type: str
       returned: of a move
+      sample: old.dyn.example.org
     secret:
       description: Where the new secret goes, if the declaration says so.
       type: dict
       returned: sometimes
+      sample: {file: /etc/ddns/secrets/www}
     reason:
       description: Why the host is registered anew.
       type: str
       returned: of a replacement
+      sample: the name is in another domain
     status:
       description:
         - V(applied), V(pending) when it is kept and DNS follows, V(unchanged) when it was so already, V(failed), or
           V(stale) when the host has changed meanwhile.
       type: str
       returned: not in check mode
+      sample: applied
     error:
       description: What went wrong.
       type: str
       returned: when it failed
+      sample: the service refused the address
 counts:
   description:
     - How many things there are to C(add), C(change), C(replace), C(delete), C(move), C(adopt), C(rotate), and
       C(unchanged) ones.
   type: dict
   returned: when the declaration is valid
+  sample: {add: 1, change: 1, replace: 0, delete: 0, move: 0, adopt: 0, rotate: 0, unchanged: 12}
 secrets:
   description:
     - New secrets by the hosts' full names, of those that go to no file. They can be had only now.
     - A task that fails returns none, since Ansible prints the results of such a task.
   type: dict
   returned: success and O(return_secrets=true)
+  sample: {vm-7.dyn.example.org: the-new-secret}
 diff:
   description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
   type: dict
   returned: success
+  sample:
+    before: |
+      www.dyn.example.org:
+        ipv4: 192.0.2.10
+    after: |
+      www.dyn.example.org:
+        ipv4: 192.0.2.11
 """
 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible import sync

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, insert, select, update
 
+from ddnsd.db import history, last_seen, migrate, queries, schema, set_aside, write_checks
+from ddnsd.db.base import StoreDown, open_store
+from ddnsd.db.history import SERVICE
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import Domain, Host
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import fronts, record, related, transfers, updates
 from ddnsd.registry.denials import Denials
@@ -22,11 +27,6 @@ from ddnsd.registry.errors import NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
 from ddnsd.settings import Settings
-from ddnsd.store import contacts, history, migrate, queries, set_aside, tables, write_checks
-from ddnsd.store.database import StoreDown, open_store
-from ddnsd.store.history import SERVICE
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Domain, Host
 from ddnsd.zones import check, errors
 from ddnsd.zones import reconcile as zone_reconcile
 from ddnsd.zones.endpoint import Endpoint
@@ -36,8 +36,8 @@ from ddnsd.zones.rndc import BindError
 from ddnsd.zones.writer import Writer
 
 if TYPE_CHECKING:
-    from ddnsd.store.postgres import PostgresStore
-    from ddnsd.store.sqlite import SqliteStore
+    from ddnsd.db.postgres import PostgresStore
+    from ddnsd.db.sqlite import SqliteStore
 
 T = TypeVar("T")
 
@@ -328,7 +328,7 @@ async def import_(url: str, exported: str) -> None:
 
 def _ordered() -> list[Any]:
     """The tables with something to keep, each after those that it refers to."""
-    return [table for table in tables.metadata.sorted_tables if table is not tables.write_checks]
+    return [table for table in schema.metadata.sorted_tables if table is not schema.write_checks]
 
 
 def _restored(table: Any, row: dict[str, Any]) -> dict[str, Any]:
@@ -350,9 +350,9 @@ def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None
     # ids of hosts and users that were gone before the export may be given to new ones
     for host_id in history.strangers(connection):
         history.trim(connection, host_id, EVERY, kept=0)
-    for host_id in contacts.strangers(connection):
-        contacts.forget(connection, [host_id])
-    users = select(tables.users.c.id)
-    for table, nobody in ((tables.events, None), (tables.history, 0)):
+    for host_id in last_seen.strangers(connection):
+        last_seen.forget(connection, [host_id])
+    users = select(schema.users.c.id)
+    for table, nobody in ((schema.events, None), (schema.history, 0)):
         connection.execute(update(table).where(table.c.owner_id.not_in(users)).values(owner_id=nobody))
     queries.wish_again(connection, [row["id"] for row in rows["hosts"]])

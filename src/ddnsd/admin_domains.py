@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ddnsd.admin import ACTOR, check_schema, opened
+from ddnsd.db import paging, queries
+from ddnsd.db.base import Store
 from ddnsd.registry.errors import Invalid, NoDomain
 from ddnsd.registry.zones import Provisioned, Zones
 from ddnsd.settings import Settings
-from ddnsd.store import listing, queries
-from ddnsd.store.database import Store
 from ddnsd.zones.tsig import TsigKey
 
 NEW = {"public": True}
@@ -85,7 +85,7 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
     """Every domain by name: what is set of it, and how many hosts it has. Raises StoreDown, AdminError."""
     async with _zones(settings) as (store, _):
         found = await store.read(queries.all_domains)
-        counts = await store.read(listing.host_counts)
+        counts = await store.read(paging.host_counts)
     return [
         {
             "name": domain.name, "owner": domain.owner, "public": bool(domain.public), "primary": domain.primary,

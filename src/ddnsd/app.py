@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ddnsd.db import migrate
+from ddnsd.db.base import StoreDown, open_store
+from ddnsd.db.history_retention import SECONDS as TRIM_SECONDS
+from ddnsd.db.history_retention import Trimmer
+from ddnsd.db.lookups import Lookups
 from ddnsd.faces.dyndns import Agents, UpdateWords, answered
 from ddnsd.faces.forwarded import Origins
 from ddnsd.faces.health import Probes
@@ -48,11 +53,6 @@ from ddnsd.registry.updates import Updates
 from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
-from ddnsd.store import migrate
-from ddnsd.store.database import StoreDown, open_store
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.trimming import SECONDS as TRIM_SECONDS
-from ddnsd.store.trimming import Trimmer
 from ddnsd.systemd import Unit
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.secondaries import SECONDS as SECONDARY_SECONDS

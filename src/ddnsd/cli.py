@@ -19,14 +19,14 @@ from sqlalchemy import Connection
 from ddnsd import admin, housekeeping, settings, systemd
 from ddnsd.cli_deny import deny
 from ddnsd.cli_domains import domain
+from ddnsd.db import identities as stored_members
+from ddnsd.db import migrate, queries
+from ddnsd.db.base import StoreDown
 from ddnsd.identity import secrets
 from ddnsd.registry import accounts, members, transfers
 from ddnsd.registry.errors import RegistryError
 from ddnsd.registry.names import fold
 from ddnsd.settings import Settings, SettingsError
-from ddnsd.store import members as stored_members
-from ddnsd.store import migrate, queries
-from ddnsd.store.database import StoreDown
 from ddnsd.zones.errors import DnsError
 from ddnsd.zones.reconcile import Difference
 from ddnsd.zones.rndc import BindError

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from ddnsd import admin, settings
 from ddnsd.cli_domains import table
+from ddnsd.db.denylist import Denial, everything
 from ddnsd.registry import denials
 from ddnsd.registry.errors import NoDenial, Taken
-from ddnsd.store.denials import Denial, everything
 
 T = TypeVar("T")
 

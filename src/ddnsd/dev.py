@@ -10,15 +10,15 @@ from sqlalchemy import Connection, update
 
 from ddnsd import settings as settings_module
 from ddnsd.app import serve
+from ddnsd.db import migrate, queries
+from ddnsd.db.base import open_store
+from ddnsd.db.rows import Domain
+from ddnsd.db.schema import domains
 from ddnsd.identity import passwords, secrets
 from ddnsd.registry import accounts, members
 from ddnsd.registry.domains import add_domain, check_new
 from ddnsd.registry.zones import check_catalog
 from ddnsd.settings import Settings
-from ddnsd.store import migrate, queries
-from ddnsd.store.database import open_store
-from ddnsd.store.rows import Domain
-from ddnsd.store.tables import domains
 from ddnsd.systemd import Unit
 from ddnsd.zones.bind import Bind
 from ddnsd.zones.endpoint import Endpoint

@@ -8,10 +8,10 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ddnsd import admin
+from ddnsd.db import history, idempotency, last_seen, one_time_secrets, queries, retention, sessions, write_checks
+from ddnsd.db.base import Store
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
-from ddnsd.store import answers, contacts, history, one_time_secrets, queries, sessions, upkeep, write_checks
-from ddnsd.store.database import Store
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
 
@@ -52,8 +52,8 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     def ago(days: int) -> int:
         return moment - days * DAY_MICROSECONDS
 
-    yield "remembered removals", _parts(lambda c: upkeep.forget_removals(c, ago(REMOVAL_DAYS), PART))
-    yield "answers to repeated calls", _parts(answers.forget_expired)
+    yield "remembered removals", _parts(lambda c: retention.forget_removals(c, ago(REMOVAL_DAYS), PART))
+    yield "answers to repeated calls", _parts(idempotency.forget_expired)
     yield "expired tokens", _parts(lambda c: accounts.delete_expired_tokens(c, ago(TOKEN_DAYS), PART))
     life = settings.session_lifetime
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
@@ -61,13 +61,16 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     unseen = moment - one_time_secrets.LIFETIME
     yield "secrets that nobody looked at", _parts(lambda c: one_time_secrets.forget(c, unseen, PART))
     yield "write checks of processes that are gone", _parts(lambda c: write_checks.forget(c, ago(1), PART))
-    yield "expired enrolments", _parts(lambda c: upkeep.forget_enrolments(c, moment, PART))
+    yield "expired enrolments", _parts(lambda c: retention.forget_enrolments(c, moment, PART))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
     if settings.event_days:
-        yield "closed requests for domains", _parts(lambda c: upkeep.forget_requests(c, ago(settings.event_days), PART))
-        yield "events", _parts(lambda c: upkeep.forget_events(c, ago(settings.event_days), PART))
+        yield (
+            "closed requests for domains",
+            _parts(lambda c: retention.forget_requests(c, ago(settings.event_days), PART)),
+        )
+        yield "events", _parts(lambda c: retention.forget_events(c, ago(settings.event_days), PART))
         yield "old entries of histories", _parts(lambda c: history.forget(c, ago(settings.event_days), PART))
 
 
@@ -83,10 +86,10 @@ async def _forget_histories(store: Store) -> int:
 
 
 async def _forget_contacts(store: Store) -> int:
-    gone = await store.read(contacts.strangers)
+    gone = await store.read(last_seen.strangers)
     total = 0
     for start in range(0, len(gone), PART):
-        total += await store.transact(lambda c, part=gone[start : start + PART]: contacts.forget(c, part))  # type: ignore[misc]
+        total += await store.transact(lambda c, part=gone[start : start + PART]: last_seen.forget(c, part))  # type: ignore[misc]
         await asyncio.sleep(PAUSE_SECONDS)
     return total
 

@@ -98,7 +98,7 @@ def test_other_processes_follow(service: Service, admin: Api, alice: str) -> Non
     """What another process writes is in force within seconds: here the row is written beside the service."""
     host = register(service, alice)
     code = (
-        "import asyncio; from ddnsd import admin, settings; from ddnsd.store import denials;"
+        "import asyncio; from ddnsd import admin, settings; from ddnsd.db import denials;"
         "asyncio.run(admin.with_store(settings.load().store_url, lambda c: denials.add("
         "c, kind='agent', value='other-node/', created_by='admin', comment=None)))"
     )

@@ -15,7 +15,7 @@ from parts.service import Service, dev
 from sqlalchemy import Connection, select, update
 
 from ddnsd import admin
-from ddnsd.store import tables
+from ddnsd.db import schema
 
 WEEK = 7 * 86_400
 JSON = {"Content-Type": "application/json"}
@@ -67,10 +67,10 @@ def status(host: Host, secret: str) -> int:
 def let_expire(service: Service, fqdn: str) -> None:
     """Its time has come: what else takes a minute at least."""
     url = service.settings.get("DDNSD_DATABASE_URL") or f"sqlite:///{service.dir}/ddnsd.db"
-    of_host = select(tables.hosts.c.id).where(tables.hosts.c.fqdn == fqdn).scalar_subquery()
+    of_host = select(schema.hosts.c.id).where(schema.hosts.c.fqdn == fqdn).scalar_subquery()
 
     def work(connection: Connection) -> int:
-        past = update(tables.enrolments).where(tables.enrolments.c.host_id == of_host).values(expires=1)
+        past = update(schema.enrolments).where(schema.enrolments.c.host_id == of_host).values(expires=1)
         return connection.execute(past).rowcount
 
     assert asyncio.run(admin.with_store(url, work)) == 1

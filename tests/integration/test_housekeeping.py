@@ -12,8 +12,8 @@ from parts.service import Service, dev
 from sqlalchemy import Connection, Engine, event, insert, select
 
 from ddnsd import admin, housekeeping
+from ddnsd.db import history, migrate, queries, schema
 from ddnsd.settings import Settings
-from ddnsd.store import history, migrate, queries, tables
 
 DAY = 86_400 * 1_000_000
 
@@ -60,48 +60,48 @@ def aged(connection: Connection, days: float, number: int) -> None:
     entry = {"owner_id": 1, "kind": "update", "actor": f"n{number}", "via": "host"}
     rows["history"] = entry | {"host_id": number, "at": then}
     for table, values in rows.items():
-        connection.execute(insert(tables.metadata.tables[table]).values(**values))
+        connection.execute(insert(schema.metadata.tables[table]).values(**values))
 
 
 def prepare(connection: Connection) -> None:
     key = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": ""}
-    connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
+    connection.execute(insert(schema.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
     values = {"user_id": 1, "name": "lasting", "hash": b"l" * 32, "scopes": "read", "created": 0}
-    connection.execute(insert(tables.tokens).values(**values))
+    connection.execute(insert(schema.tokens).values(**values))
     asked = {"user_id": 1, "name": "old.example.org", "reason": "r", "state": "open", "created": 1}
-    connection.execute(insert(tables.domain_requests).values(**asked))
+    connection.execute(insert(schema.domain_requests).values(**asked))
     waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
-    connection.execute(insert(tables.removals).values(**waiting))
+    connection.execute(insert(schema.removals).values(**waiting))
     moment = queries.now()
     for agent, began, seen in (("used", 6.9, 0), ("idle", 1, 0.4), ("long", 7.1, 0)):
         times = {"created": moment - int(began * DAY), "last_seen": moment - int(seen * DAY)}
         session = {"user_id": 1, "hash": agent.encode() * 8, "method": "", "agent": agent, **times}
-        connection.execute(insert(tables.sessions).values(**session))
+        connection.execute(insert(schema.sessions).values(**session))
     for number, days in enumerate((0.9, 29, 31, 399, 401)):
         aged(connection, days, number)
     stranger = {"host_id": 99, "owner_id": 1, "kind": "update", "actor": "gone", "via": "host", "at": queries.now()}
-    connection.execute(insert(tables.history), [stranger] * 2)
+    connection.execute(insert(schema.history), [stranger] * 2)
     for number in (0, 99):
-        connection.execute(insert(tables.contacts).values(host_id=number, at=1, word="good"))
+        connection.execute(insert(schema.contacts).values(host_id=number, at=1, word="good"))
 
 
 def left(connection: Connection) -> dict[str, list[Any]]:
     numbers = [n for n in range(5) if connection.scalar(_has(n))]
     return {
-        "removals": sorted(connection.scalars(select(tables.removals.c.fqdn))),
+        "removals": sorted(connection.scalars(select(schema.removals.c.fqdn))),
         "answers": [str(n) for n in numbers],
-        "enrolments": sorted(connection.scalars(select(tables.enrolments.c.host_id))),
-        "sessions": sorted(connection.scalars(select(tables.sessions.c.agent))),
-        "tokens": sorted(connection.scalars(select(tables.tokens.c.name))),
-        "history": sorted(connection.scalars(select(tables.history.c.actor))),
-        "contacts": sorted(connection.scalars(select(tables.contacts.c.host_id))),
-        "requests": sorted(connection.scalars(select(tables.domain_requests.c.name))),
-        "events": sorted(connection.scalars(select(tables.events.c.actor).where(tables.events.c.action == "host.add"))),
+        "enrolments": sorted(connection.scalars(select(schema.enrolments.c.host_id))),
+        "sessions": sorted(connection.scalars(select(schema.sessions.c.agent))),
+        "tokens": sorted(connection.scalars(select(schema.tokens.c.name))),
+        "history": sorted(connection.scalars(select(schema.history.c.actor))),
+        "contacts": sorted(connection.scalars(select(schema.contacts.c.host_id))),
+        "requests": sorted(connection.scalars(select(schema.domain_requests.c.name))),
+        "events": sorted(connection.scalars(select(schema.events.c.actor).where(schema.events.c.action == "host.add"))),
     }
 
 
 def _has(number: int) -> Any:
-    return select(tables.answers.c.created).where(tables.answers.c.key_hash == number.to_bytes(32, "big"))
+    return select(schema.answers.c.created).where(schema.answers.c.key_hash == number.to_bytes(32, "big"))
 
 
 async def test_what_is_too_old_leaves(service: Service) -> None:
@@ -133,7 +133,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
     assert await admin.with_store(url(service), left) == remaining
     assert service.cli("housekeeping").stdout == ""
     assert await admin.with_store(url(service), left) == remaining
-    deleted = select(tables.events.c.detail).where(tables.events.c.action == "token.delete")
+    deleted = select(schema.events.c.detail).where(schema.events.c.action == "token.delete")
     assert await admin.with_store(url(service), lambda c: sorted(c.scalars(deleted))) == ["t2", "t3", "t4"]
 
 
@@ -150,7 +150,7 @@ async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
 async def test_many_rows(service: Service) -> None:
     def fill(connection: Connection) -> None:
         old = {"at": 1, "actor": "a", "action": "host.add", "object": "n.example.org"}
-        connection.execute(insert(tables.events), [old] * 1203)
+        connection.execute(insert(schema.events), [old] * 1203)
 
     await admin.with_store(url(service), fill)
     assert service.cli("housekeeping").stdout == "events: 1203 removed\n"
@@ -161,7 +161,7 @@ async def test_long_histories(service: Service) -> None:
         prepare(connection)
         entry = {"owner_id": 1, "kind": "update", "actor": "alice", "via": "host", "at": queries.now()}
         connection.execute(
-            insert(tables.history), [entry | {"host_id": n} for n in (0, 1) for _ in range(2100 // (n + 1))]
+            insert(schema.history), [entry | {"host_id": n} for n in (0, 1) for _ in range(2100 // (n + 1))]
         )
 
     def counts(connection: Connection) -> list[int]:
@@ -178,14 +178,14 @@ async def test_the_service_writes_while_something_is_looked_for(tmp_path: Path) 
 
     def fill(connection: Connection) -> None:
         entry = {"owner_id": 1, "kind": "update", "actor": "alice", "via": "host", "at": queries.now()}
-        connection.execute(insert(tables.history), [entry | {"host_id": n} for n in (0, 1, 99) for _ in range(1001)])
-        connection.execute(insert(tables.contacts), [{"host_id": n, "at": 1, "word": "good"} for n in range(1001)])
-        connection.execute(insert(tables.users).values(id=1, name="alice", created=0))
+        connection.execute(insert(schema.history), [entry | {"host_id": n} for n in (0, 1, 99) for _ in range(1001)])
+        connection.execute(insert(schema.contacts), [{"host_id": n, "at": 1, "word": "good"} for n in range(1001)])
+        connection.execute(insert(schema.users).values(id=1, name="alice", created=0))
         key = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": ""}
-        connection.execute(insert(tables.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
+        connection.execute(insert(schema.domains).values(id=1, owner_id=1, name="example.org", created=0, **key))
         for n in (0, 1):
             host = {"id": n, "domain_id": 1, "owner_id": 1, "fqdn": f"h{n}.example.org", "name": f"h{n}", "created": 0}
-            connection.execute(insert(tables.hosts).values(**host, secret_hash=b"s"))
+            connection.execute(insert(schema.hosts).values(**host, secret_hash=b"s"))
 
     searches = []
 

@@ -13,13 +13,14 @@ from parts.faults import hung
 from parts.ports import wait_until
 from parts.service import Service, dev
 
+from ddnsd.db import queries
+from ddnsd.db import removals as departures
+from ddnsd.db.base import open_store
+from ddnsd.db.history import Author
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import Host
 from ddnsd.registry.errors import Taken, Unconfirmed
 from ddnsd.registry.rrsets import RRsets
-from ddnsd.store import departures, queries
-from ddnsd.store.database import open_store
-from ddnsd.store.history import Author
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Host
 from ddnsd.zones.writer import Writer
 
 NAME = "a.dyn.example.org"

@@ -8,13 +8,13 @@ import pytest
 from parts.ports import wait_until
 from parts.service import Service, dev
 
+from ddnsd.db import queries
+from ddnsd.db.base import open_store
+from ddnsd.db.lookups import Lookups
 from ddnsd.registry.edits import Edit, Edits
 from ddnsd.registry.errors import Taken
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
-from ddnsd.store import queries
-from ddnsd.store.database import open_store
-from ddnsd.store.lookup import Lookups
 from ddnsd.zones.writer import Writer
 
 

@@ -13,8 +13,8 @@ from parts.ports import wait_until
 from parts.service import DOMAIN, Service, dev
 from sqlalchemy import select
 
-from ddnsd.store import set_aside
-from ddnsd.store.tables import set_aside as rows
+from ddnsd.db import set_aside
+from ddnsd.db.schema import set_aside as rows
 
 Settings = Callable[[], dict[str, str]]
 ALL = "grant {key} zonesub ANY"

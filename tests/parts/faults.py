@@ -21,7 +21,7 @@ import dns.zone
 from sqlalchemy import Connection, update
 
 from ddnsd import admin
-from ddnsd.store.tables import set_aside
+from ddnsd.db.schema import set_aside
 from parts.ports import wait_until
 from parts.service import Service
 

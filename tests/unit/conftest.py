@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from parts.service import migrated_file
 
-from ddnsd.store.database import Store, open_store
+from ddnsd.db.base import Store, open_store
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ddnsd.app import Service
+from ddnsd.db import migrate
 from ddnsd.settings import Settings
-from ddnsd.store import migrate
 from ddnsd.systemd import Unit, unit
 
 READ = (

@@ -13,6 +13,9 @@ from functools import cache
 import structlog
 from prometheus_client import Counter
 
+from ddnsd.db.base import StoreDown
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import Host
 from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, text_reply
 from ddnsd.identity.access import Action, can
@@ -26,9 +29,6 @@ from ddnsd.registry.deny import DenyList
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError, UnknownPeer
 from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.updates import Updates
-from ddnsd.store.database import StoreDown
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Host
 from ddnsd.zones.errors import NotAcknowledged
 from ddnsd.zones.writer import Fault, Writer
 

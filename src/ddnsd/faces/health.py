@@ -16,13 +16,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ddnsd.db.base import StoreDown
 from ddnsd.faces.http import Reply, Request, json_reply, text_reply
 from ddnsd.identity.access import Action, can
 from ddnsd.identity.caller import Caller, SignInError
 from ddnsd.identity.oidc import ProviderDown
 from ddnsd.identity.signin import SignIn
 from ddnsd.registry.readiness import Readiness
-from ddnsd.store.database import StoreDown
 from ddnsd.zones.causes import KINDS, UNREACHABLE
 from ddnsd.zones.watch import Watch, ZoneHealth
 

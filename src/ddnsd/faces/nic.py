@@ -12,6 +12,10 @@ from typing import Any
 
 import structlog
 
+from ddnsd.db.base import StoreDown
+from ddnsd.db.history import Author
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import Domain, Host
 from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, json_reply
 from ddnsd.identity import secrets
@@ -25,10 +29,6 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished, UnknownPeer
 from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.hosts import Hosts, NewHost
-from ddnsd.store.database import StoreDown
-from ddnsd.store.history import Author
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Domain, Host
 from ddnsd.zones.errors import NotAcknowledged
 
 log = structlog.get_logger()

@@ -5,9 +5,9 @@ import re
 from enum import Enum
 from fnmatch import fnmatchcase
 
+from ddnsd.db.domain_requests import DomainRequest
+from ddnsd.db.rows import Domain, Host
 from ddnsd.identity.caller import Caller, Kind
-from ddnsd.store.requests import DomainRequest
-from ddnsd.store.rows import Domain, Host
 
 
 class Action(Enum):

@@ -4,7 +4,7 @@
 from enum import Enum
 from typing import NamedTuple
 
-from ddnsd.store.rows import Host
+from ddnsd.db.rows import Host
 
 
 class Kind(Enum):

@@ -10,9 +10,9 @@ import asyncio
 import json
 from collections.abc import Mapping
 
+from ddnsd.db import one_time_secrets as stored
+from ddnsd.db.base import Store
 from ddnsd.identity.sessions import Session
-from ddnsd.store import one_time_secrets as stored
-from ddnsd.store.database import Store
 
 WAIT_SECONDS = 5.0
 """How long a page waits for a secret that is being made: a registration waits for the name server."""

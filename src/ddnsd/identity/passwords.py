@@ -11,10 +11,10 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from ddnsd.db import identities
+from ddnsd.db.base import Store
 from ddnsd.identity.caller import BadCredentials
 from ddnsd.identity.guard import Guard
-from ddnsd.store import members
-from ddnsd.store.database import Store
 
 SHORTEST, LONGEST = 12, 256
 AT_ONCE = 2
@@ -110,7 +110,7 @@ class Passwords:
     async def _check(self, name: str, password: str, where: str) -> int | None:
         if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or len(password) > LONGEST:
             return None
-        row = await self._store.read(lambda c: members.password_of(c, name))
+        row = await self._store.read(lambda c: identities.password_of(c, name))
         async with self._turn():
             self._refuse_locked(name, where)  # those whose turn came first may have failed
             right = await asyncio.to_thread(_matches, row[1] if row else _nobodys(), password)
@@ -118,7 +118,7 @@ class Passwords:
                 return None
             if _hasher().check_needs_rehash(row[1]):
                 renewed = await asyncio.to_thread(hashed, password)
-                await self._store.transact(lambda c: members.renew_password(c, row[0], row[1], renewed))
+                await self._store.transact(lambda c: identities.renew_password(c, row[0], row[1], renewed))
         return row[0]
 
     @asynccontextmanager

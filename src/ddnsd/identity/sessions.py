@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from ddnsd.db import queries, rows
+from ddnsd.db import sessions as stored
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.lookups import Lookups
 from ddnsd.identity.caller import Caller, Kind, groups_of
 from ddnsd.identity.secrets import digest
-from ddnsd.store import queries, rows
-from ddnsd.store import sessions as stored
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.lookup import Lookups
 
 COOKIE = "__Host-ddns"
 """Secure; HttpOnly; SameSite=Lax; Path=/ and no Domain, which its prefix demands."""

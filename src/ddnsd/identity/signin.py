@@ -5,12 +5,12 @@ import base64
 import binascii
 from collections.abc import Awaitable, Sequence
 
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import Host, Key
 from ddnsd.identity import secrets
 from ddnsd.identity.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn
 from ddnsd.identity.throttle import Guess, LoginThrottle, SharedLookups
 from ddnsd.identity.tokens import Verifier
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Host, Key
 
 _NOBODY = secrets.digest("")
 LONGEST = 512

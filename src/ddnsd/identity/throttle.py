@@ -13,13 +13,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from ddnsd.db.lookups import Lookup, Lookups
 from ddnsd.identity.caller import BadCredentials
 from ddnsd.identity.guard import Guard, network
-from ddnsd.store.lookup import Lookup, Lookups
 
 if TYPE_CHECKING:
-    from ddnsd.store.postgres import PostgresStore
-    from ddnsd.store.sqlite import SqliteStore
+    from ddnsd.db.postgres import PostgresStore
+    from ddnsd.db.sqlite import SqliteStore
 
 PAUSE_SECONDS = 0.1
 """Between two shared reads; the right secret waits so long at most."""

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, update
 
+from ddnsd.db import queries, schema
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.rows import Token
 from ddnsd.identity.caller import Caller, Kind, groups_of
 from ddnsd.identity.secrets import TOKEN_PREFIX, digest
 from ddnsd.identity.throttle import LoginThrottle
-from ddnsd.store import queries, tables
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.rows import Token
 
 NAME = "token"
 """In place of a name, of which an unknown token tells none."""
@@ -77,5 +77,5 @@ def _usable(token: Token, source: str | None) -> bool:
 
 
 def _record(connection: Connection, used: dict[int, int]) -> None:
-    statement = update(tables.tokens).where(tables.tokens.c.id == bindparam("token")).values(last_used=bindparam("at"))
+    statement = update(schema.tokens).where(schema.tokens.c.id == bindparam("token")).values(last_used=bindparam("at"))
     connection.execute(statement, [{"token": token, "at": at} for token, at in used.items()])

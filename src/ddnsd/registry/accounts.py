@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from sqlalchemy import Connection, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import host_edits, paging, queries, sessions
+from ddnsd.db.rows import Host, Key, Token, User
+from ddnsd.db.schema import key_hosts, keys, tokens, users
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale, Taken
-from ddnsd.store import edits, listing, queries, sessions
-from ddnsd.store.rows import Host, Key, Token, User
-from ddnsd.store.tables import key_hosts, keys, tokens, users
 
 SCOPES = ("read", "write", "admin")
 ACTOR = "ddnsd"
@@ -26,7 +26,7 @@ def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
     if user is None:
         return new_user(connection, name, admin=admin)
     if admin and user.admin_by is not None:
-        edits.set_user(connection, user.id, admin_by=None)
+        host_edits.set_user(connection, user.id, admin_by=None)
         queries.add_event(connection, ACTOR, "user.set", name, None, "admin on")
         return user_named(connection, name)
     return set_user(connection, name, {"admin": True}) if admin else user
@@ -79,11 +79,11 @@ def set_user(
         return user
     if name == actor:
         raise Invalid(**dict.fromkeys(changed, "nobody takes their own rights away"))
-    edits.set_user(connection, user.id, **changed, **({"admin_by": None} if "admin" in changed else {}))
+    host_edits.set_user(connection, user.id, **changed, **({"admin_by": None} if "admin" in changed else {}))
     if changed.get("active") is False:
         sessions.end_all(connection, user.id)
     if "withdrawn" in changed:
-        edits.send_hosts_of(connection, user.id)
+        host_edits.send_hosts_of(connection, user.id)
     detail = ", ".join(_in_words(column, on=value) for column, value in sorted(changed.items()))
     queries.add_event(connection, actor, "user.set", name, source, detail)
     return user_named(connection, name)
@@ -102,15 +102,15 @@ def delete_user(
     user = _locked(connection, name, actor, expect)
     if name == actor:
         raise NotEmpty("nobody removes themselves")
-    if edits.owns_something(connection, user.id):
+    if host_edits.owns_something(connection, user.id):
         raise NotEmpty(f"{name} owns hosts or domains: delete them, or give them to somebody else, first")
-    edits.delete_user(connection, user.id)
+    host_edits.delete_user(connection, user.id)
     queries.add_event(connection, actor, "user.delete", name, source, None)
 
 
 def _locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
     """The user, with the actor: of two administrators who remove each other at once the second is one no more."""
-    found = edits.locked_users(connection, {name, actor})
+    found = host_edits.locked_users(connection, {name, actor})
     user, by = found.get(name), found.get(actor)
     if actor != ACTOR and (by is None or not by.admin or not by.active):
         raise Stale
@@ -145,14 +145,14 @@ def add_token(
         raise Taken(name=f"{user.name} has a token named {name!r} already") from None
     queries.add_event(connection, actor, "token.add", user.name, source, name, owner_id=user.id)
     assert result.inserted_primary_key is not None
-    token = listing.token(connection, result.inserted_primary_key[0])
+    token = paging.token(connection, result.inserted_primary_key[0])
     assert token is not None
     return token
 
 
 def delete_token(connection: Connection, token: Token, actor: str, source: str | None) -> None:
     """Make a token void."""
-    edits.delete_token(connection, token.id)
+    host_edits.delete_token(connection, token.id)
     queries.add_event(connection, actor, "token.delete", token.user, source, token.name, owner_id=token.user_id)
 
 
@@ -160,7 +160,7 @@ def delete_expired_tokens(connection: Connection, before: int, limit: int) -> in
     """Remove at most `limit` tokens that expired before `before`; answers how many."""
     ids = connection.scalars(select(tokens.c.id).where(tokens.c.expires < before).limit(limit)).all()
     for token_id in ids:
-        token = listing.token(connection, token_id)
+        token = paging.token(connection, token_id)
         assert token is not None
         delete_token(connection, token, ACTOR, None)
     return len(ids)
@@ -189,5 +189,5 @@ def add_key(
 
 def delete_key(connection: Connection, key: Key, actor: str, source: str | None) -> None:
     """Make a key void; its hosts stay."""
-    edits.delete_key(connection, key.id)
+    host_edits.delete_key(connection, key.id)
     queries.add_event(connection, actor, "key.delete", key.login, source, key.name, owner_id=key.owner_id)

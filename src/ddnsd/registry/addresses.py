@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from ddnsd.db.rows import Host
 from ddnsd.registry.errors import InvalidAddress, UnknownPeer
-from ddnsd.store.rows import Host
 from ddnsd.zones.records import combine
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -17,16 +17,16 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import bulk_hosts, idempotency, queries
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.history import Author
+from ddnsd.db.idempotency import Answer
 from ddnsd.registry import edits
 from ddnsd.registry.errors import NoHost, RegistryError, Taken
 from ddnsd.registry.hosts import TAKEN
 from ddnsd.registry.judging import Change, Judge, Known, Result, Rights, Secrets, Status
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.writing import Written, domains_around, places, read, write
-from ddnsd.store import answers, bulk, queries
-from ddnsd.store.answers import Answer
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.history import Author
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Outcomes, Place, Writer
@@ -165,12 +165,12 @@ class Changes:
 
     def _write(self, connection: Connection, call: Call, judged: _Judged) -> Written:
         if call.kept is not None:
-            earlier = answers.reserve(connection, call.kept.key_hash, call.kept.body_hash)
+            earlier = idempotency.reserve(connection, call.kept.key_hash, call.kept.body_hash)
             if earlier is not None:
                 raise _Earlier(earlier)
         known = read(connection, call.changes, judged.judge.known, lock=True)
         if known != judged.judge.known:  # something has changed since
-            judged = bulk.aside(connection, lambda: self._judge(call, known))
+            judged = bulk_hosts.aside(connection, lambda: self._judge(call, known))
             if judged.judge.unasked:
                 raise _AskFirst
         judge, results = judged
@@ -180,8 +180,8 @@ class Changes:
         author = call.author or Author(call.actor, call.source)
         written = write(connection, judge, results, call.actor, call.source, author)
         if call.kept is not None:
-            text = bulk.aside(connection, lambda: _text(call, results))
-            answers.write(connection, call.kept.key_hash, text, final=not any(r.follow for r in results))
+            text = bulk_hosts.aside(connection, lambda: _text(call, results))
+            idempotency.write(connection, call.kept.key_hash, text, final=not any(r.follow for r in results))
         return written
 
     # ---- a repeated call
@@ -195,7 +195,7 @@ class Changes:
         found: Answer | None = answer
         while found is not None and not found.final and queries.now() < found.created + REPEAT_MICROSECONDS:
             await asyncio.sleep(0.1)
-            found = await self._store.read(lambda c: answers.find(c, kept.key_hash))
+            found = await self._store.read(lambda c: idempotency.find(c, kept.key_hash))
         return (found or answer).text
 
     # ---- after DNS
@@ -208,10 +208,10 @@ class Changes:
             for host in queries.hosts_by_id(connection, created):
                 if host.claimed:
                     queries.add_removals(connection, records(host), domain_id=host.domain_id)
-            bulk.delete_hosts(connection, created)
+            bulk_hosts.delete_hosts(connection, created)
             if call.kept is not None:
-                text = bulk.aside(connection, lambda: _text(call, results))
-                answers.write(connection, call.kept.key_hash, text, final=True)
+                text = bulk_hosts.aside(connection, lambda: _text(call, results))
+                idempotency.write(connection, call.kept.key_hash, text, final=True)
 
         try:
             if created or (call.kept is not None and any(r.follow for r in results)):

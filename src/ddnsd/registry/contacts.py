@@ -6,10 +6,10 @@ What repeats is written now and then, and a wrong secret never: neither must mak
 
 from typing import TypeVar
 
-from ddnsd.store import contacts, queries
-from ddnsd.store.contacts import Contact
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.history import agent_text
+from ddnsd.db import last_seen, queries
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.history import agent_text
+from ddnsd.db.last_seen import Contact
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Contacts:
         try:
             while left:
                 part = {host_id: seen[host_id] for host_id in left[:PART]}
-                await self._store.transact(lambda c, p=part: contacts.write(c, p))  # type: ignore[misc]
+                await self._store.transact(lambda c, p=part: last_seen.write(c, p))  # type: ignore[misc]
                 left = left[PART:]
         except StoreDown:
             self._due = {host_id: seen[host_id] for host_id in left} | self._due

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from ddnsd.db import denylist, queries
+from ddnsd.db.base import Store
+from ddnsd.db.denylist import Denial
 from ddnsd.registry.deny import DenyList
 from ddnsd.registry.errors import Invalid, NoDenial, Taken
-from ddnsd.store import denials, queries
-from ddnsd.store.database import Store
-from ddnsd.store.denials import Denial
 
 SECONDS = 2.0
 """How often a process reads the lists."""
@@ -43,13 +43,13 @@ class Denials:
 
     async def remove(self, denial_id: int, *, actor: str, source: str | None) -> None:
         """Deny it no more. Raises NoDenial, StoreDown."""
-        await self._store.transact(lambda c: remove(c, denials.find(c, denial_id), actor=actor, source=source))
+        await self._store.transact(lambda c: remove(c, denylist.find(c, denial_id), actor=actor, source=source))
         await self.refresh()
 
     async def refresh(self) -> None:
         """Take over what the store has, if that is new. Raises StoreDown."""
         async with self._turn:
-            found = await self._store.read(denials.everything)
+            found = await self._store.read(denylist.everything)
             if found != self._held:
                 await asyncio.to_thread(_use, self._current, found)  # thousands of networks take their time
                 self._held = found
@@ -62,9 +62,9 @@ def add(
     canonical = _canonical(kind, value)
     if comment is not None and not _COMMENT.fullmatch(comment):
         raise Invalid(comment="Enter at most 255 characters, on one line.")
-    if denials.named(connection, kind, canonical):
+    if denylist.named(connection, kind, canonical):
         raise Taken(value=f"{canonical} is denied already")
-    made = denials.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
+    made = denylist.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
     queries.add_event(connection, actor, "deny.add", canonical, source, f"{kind}: {comment or ''}".rstrip(": "))
     return made
 
@@ -72,14 +72,14 @@ def add(
 def named(connection: Connection, kind: str, value: str) -> Denial:
     """What is denied so. Raises Invalid, NoDenial."""
     canonical = _canonical(kind, value)
-    if found := denials.named(connection, kind, canonical):
+    if found := denylist.named(connection, kind, canonical):
         return found
     raise NoDenial(f"{canonical} is not denied")
 
 
 def remove(connection: Connection, found: Denial | None, *, actor: str, source: str | None = None) -> None:
     """Deny it no more; processes follow. Raises NoDenial."""
-    if found is None or not denials.remove(connection, found.id):
+    if found is None or not denylist.remove(connection, found.id):
         raise NoDenial
     queries.add_event(connection, actor, "deny.remove", found.value, source, found.kind)
 

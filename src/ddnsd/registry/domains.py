@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import host_edits, primaries, queries
+from ddnsd.db.base import Store
+from ddnsd.db.primaries import NOTHING, Owned
+from ddnsd.db.rows import Domain, User
+from ddnsd.db.schema import domains
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NotEmpty, Taken
-from ddnsd.store import edits, primaries, queries
-from ddnsd.store.database import Store
-from ddnsd.store.primaries import NOTHING, Owned
-from ddnsd.store.rows import Domain, User
-from ddnsd.store.tables import domains
 from ddnsd.zones.tsig import TsigKey
 
 WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
@@ -50,7 +50,7 @@ def add_domain(
 ) -> Domain:  # fmt: skip
     """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
     if around := queries.closest_domain(connection, name):
-        edits.locked_domain(connection, around.name)  # nobody registers below the name meanwhile
+        host_edits.locked_domain(connection, around.name)  # nobody registers below the name meanwhile
     check_new(connection, name)
     try:
         connection.execute(
@@ -98,7 +98,7 @@ def set_domain(
     `expect` is called with the domain as it is just before, and may raise. `owned` is what a new primary is known to
     hold of ours. Raises NoDomain.
     """
-    domain = edits.locked_domain(connection, name)
+    domain = host_edits.locked_domain(connection, name)
     if domain is None:
         raise NoDomain(f"there is no domain {name}")
     if expect is not None:
@@ -106,7 +106,7 @@ def set_domain(
     changed = differing(domain, columns)
     if not changed:
         return domain
-    edits.set_domain(connection, domain.id, **changed)
+    host_edits.set_domain(connection, domain.id, **changed)
     if changed.keys() & REACHED:
         primaries.send_all_again(connection, domain.id, owned)
     elif "ttl" in changed:
@@ -127,9 +127,9 @@ def in_words(columns: Iterable[str]) -> str:
 
 def delete_domain(connection: Connection, domain: Domain, actor: str, source: str | None) -> None:
     """Forget a domain; its zone is not touched. Raises NotEmpty while it has hosts."""
-    if edits.has_hosts(connection, domain.id):
+    if host_edits.has_hosts(connection, domain.id):
         raise NotEmpty(f"{domain.name} has hosts: delete them first")
-    edits.delete_domain(connection, domain.id)
+    host_edits.delete_domain(connection, domain.id)
     queries.add_event(connection, actor, "domain.delete", domain.name, source, None, owner_id=domain.owner_id)
 
 

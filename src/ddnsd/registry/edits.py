@@ -12,15 +12,16 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import bulk_hosts, host_edits, queries
+from ddnsd.db import records as rrsets
+from ddnsd.db.base import Store
+from ddnsd.db.history import SERVICE, Author
+from ddnsd.db.host_updates import Wish, write_wishes
+from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.registry import fields, names, record, transfers
 from ddnsd.registry.errors import Blocked, Held, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
-from ddnsd.store import bulk, edits, queries, rrsets
-from ddnsd.store.database import Store
-from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.rows import Domain, Host, Related, RRset, endings
-from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.obstacles import UNMANAGED
 from ddnsd.zones.records import owned_names, records
@@ -147,7 +148,7 @@ def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[s
     new = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
     if edit.rename is not None:
         new |= {one.name(fqdn) for one in _rrsets(connection, host)}
-    return domain.id if domain else host.domain_id, sorted(new - edits.leaving(connection, sorted(new)))
+    return domain.id if domain else host.domain_id, sorted(new - host_edits.leaving(connection, sorted(new)))
 
 
 def check_owned(connection: Connection, before: Host, after: Host) -> None:
@@ -175,11 +176,11 @@ def moved(name: Related, before: str, after: str) -> Related:
 def write(connection: Connection, host: Host, edit: Edit) -> _Done:
     """Change the host in the store; DNS follows later. Raises as `Edits.apply` does."""
     if edit.rename is not None:
-        bulk.hold_domains(connection, endings(edit.rename[0]))
+        bulk_hosts.hold_domains(connection, endings(edit.rename[0]))
     if "owner_id" in edit.values:
-        owner = edits.shared_user(connection, edit.values["owner_id"])
+        owner = host_edits.shared_user(connection, edit.values["owner_id"])
         transfers.check_owner(owner, owner.name if owner else "of that name")
-    current = edits.locked_host(connection, host.fqdn)
+    current = host_edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         raise NoHost
     edit.expect(current)
@@ -197,7 +198,7 @@ def write(connection: Connection, host: Host, edit: Edit) -> _Done:
     else:
         queries.set_host(connection, current.id, **values)
     if "secret_hash" in values:
-        edits.leave_keys_of_others(connection, [current.id])
+        host_edits.leave_keys_of_others(connection, [current.id])
     left = _leave(connection, current, values)
     _audit(connection, current, values, edit)
     after = queries.host(connection, values.get("fqdn", current.fqdn))
@@ -226,7 +227,7 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> Map
             rrsets.leave(connection, host, sets)
             names |= {one.name(host.fqdn) for one in sets}
         rrsets.arrive(connection, [host._replace(fqdn=values["fqdn"], domain_id=values["domain_id"])])
-        edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
+        host_edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
     elif host.wildcard and not values.get("wildcard", True):
         leaving = [n for n in records(host) if n.fqdn != host.fqdn]
     else:
@@ -245,7 +246,7 @@ def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: 
     author = edit.author or Author(edit.actor, edit.source)
     record.edited(connection, host, values, author, transfers.note(values))
     if "owner_id" in values:
-        owners = edits.user_names(connection, {host.owner_id, values["owner_id"]})
+        owners = host_edits.user_names(connection, {host.owner_id, values["owner_id"]})
         if given := transfers.told(host, values, owners):
             queries.add_event(
                 connection, edit.actor, given.action, given.subject, edit.source, given.detail, owner_id=given.owner_id
@@ -266,8 +267,8 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
 
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
-    bulk.hold_domains(connection, endings(old.fqdn))
-    current = edits.locked_host(connection, new.fqdn)
+    bulk_hosts.hold_domains(connection, endings(old.fqdn))
+    current = host_edits.locked_host(connection, new.fqdn)
     if current is None or current.id != old.id or not _may_return(connection, current, old):
         return False
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
@@ -275,7 +276,7 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
         values |= {name: getattr(old, name) for name in ADDRESSES}
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
     write_wishes(connection, [Wish(old.id, values)], [])
-    edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
+    host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     rrsets.arrive(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     record.edited(connection, current, values, SERVICE, UNMANAGED)

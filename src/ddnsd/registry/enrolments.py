@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from ddnsd.db import enrolments, host_edits, queries
+from ddnsd.db.base import Store
+from ddnsd.db.enrolments import Enrolment
+from ddnsd.db.history import Author
+from ddnsd.db.rows import Host
 from ddnsd.registry import record
 from ddnsd.registry.errors import NoHost, NotEnrolled
-from ddnsd.store import edits, enrolments, queries
-from ddnsd.store.database import Store
-from ddnsd.store.enrolments import Enrolment
-from ddnsd.store.history import Author
-from ddnsd.store.rows import Host
 
 SHORTEST_SECONDS = 60
 USUAL_SECONDS = 3600
@@ -40,7 +40,7 @@ class Enrolments:
         """
 
         def work(connection: Connection) -> int:
-            host = edits.locked_host(connection, fqdn)
+            host = host_edits.locked_host(connection, fqdn)
             if host is None:
                 raise NoHost
             expect(host)
@@ -70,7 +70,7 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
     if found.used:
         return found.fqdn
     queries.set_host(connection, found.host_id, secret_hash=secret_hash)
-    edits.leave_keys_of_others(connection, [found.host_id])
+    host_edits.leave_keys_of_others(connection, [found.host_id])
     enrolments.mark_used(connection, found.host_id)
     queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
     author = Author(found.fqdn, source, "enrolment", None, agent)

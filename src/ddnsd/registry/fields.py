@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ddnsd.db import queries
+from ddnsd.db.rows import Host
 from ddnsd.registry.addresses import Wanted, ipv6_columns, parse_address
 from ddnsd.registry.errors import DeniedAddress, Invalid, InvalidAddress
 from ddnsd.registry.policy import Policy
-from ddnsd.store import queries
-from ddnsd.store.rows import Host
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")

@@ -15,9 +15,9 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy import Connection, func, select
 
-from ddnsd.store import queries
-from ddnsd.store.database import Store
-from ddnsd.store.tables import events
+from ddnsd.db import queries
+from ddnsd.db.base import Store
+from ddnsd.db.schema import events
 
 log = structlog.get_logger()
 

@@ -8,6 +8,11 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import bulk_hosts, host_edits, queries
+from ddnsd.db import records as rrsets
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.history import Author
+from ddnsd.db.rows import Domain, Host, endings
 from ddnsd.registry import names, record
 from ddnsd.registry.addresses import Wanted, initial_columns
 from ddnsd.registry.errors import (
@@ -23,10 +28,6 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
-from ddnsd.store import bulk, edits, queries, rrsets
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.history import Author
-from ddnsd.store.rows import Domain, Host, endings
 from ddnsd.zones.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -153,7 +154,7 @@ class Hosts:
 
         def work(connection: Connection) -> None:
             queries.set_host(connection, host.id, secret_hash=secret_hash)
-            edits.leave_keys_of_others(connection, [host.id])
+            host_edits.leave_keys_of_others(connection, [host.id])
             queries.add_event(connection, actor, "host.secret", host.fqdn, source, None, owner_id=host.owner_id)
             record.rotated(connection, host.id, host.owner_id, author or Author(actor, source))
 
@@ -205,7 +206,7 @@ def locked(connection: Connection, host: Host, expect: Expect) -> Host:
 
 
 def _found(connection: Connection, host: Host, expect: Expect) -> Host:
-    current = edits.locked_host(connection, host.fqdn)
+    current = host_edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         raise NoHost
     expect(current)
@@ -213,7 +214,7 @@ def _found(connection: Connection, host: Host, expect: Expect) -> Host:
 
 
 def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
-    bulk.hold_domains(connection, endings(new.fqdn))
+    bulk_hosts.hold_domains(connection, endings(new.fqdn))
     check_family(connection, domain, new.fqdn, new.owner_id)
     if queries.taken(connection, new.fqdn):
         raise Taken(__all__=TAKEN)
@@ -261,7 +262,7 @@ def _delete(
     connection: Connection, host: Host, actor: str, source: str | None, expect: Expect | None
 ) -> set[str] | None:
     """The names that are to leave the zone; None where there is no such host any more."""
-    current = edits.locked_host(connection, host.fqdn)
+    current = host_edits.locked_host(connection, host.fqdn)
     if current is None or current.id != host.id:
         return None
     if expect is not None:

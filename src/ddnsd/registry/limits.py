@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ddnsd.db.rows import Token
 from ddnsd.registry.errors import Invalid
-from ddnsd.store.rows import Token
 
 PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
 _NO_WILDCARD = re.compile(r"[^?\[]*")

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import host_edits, identities, queries, sessions
+from ddnsd.db.base import Store
+from ddnsd.db.identities import Known, Member, Presented
+from ddnsd.db.rows import User
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
-from ddnsd.store import edits, members, queries, sessions
-from ddnsd.store.database import Store
-from ddnsd.store.members import Known, Member, Presented
-from ddnsd.store.rows import User
 
 USE_MICROSECONDS = 3600 * 1_000_000
 """`last_used` of an identity is that exact where access tokens are concerned."""
@@ -34,7 +34,7 @@ class Members:
 
     async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
         """The active user; None for nobody. Writes only what is new. Raises StoreDown."""
-        found = await self._store.read(lambda c: members.known(c, somebody.issuer, somebody.subject))
+        found = await self._store.read(lambda c: identities.known(c, somebody.issuer, somebody.subject))
         if found is None or _differs(found, somebody) or queries.now() - found.last_used > USE_MICROSECONDS:
             try:
                 return await self.admit(somebody, create=create, source=source)
@@ -67,30 +67,30 @@ class Members:
 
 def admit(connection: Connection, somebody: Presented, *, create: bool, source: str | None) -> Member:
     """The user whom the provider knows, created when nobody is and `create` allows it. Raises NotAdmitted."""
-    found = members.known(connection, somebody.issuer, somebody.subject)
+    found = identities.known(connection, somebody.issuer, somebody.subject)
     if found is None:
         if not create:
             raise NotAdmitted("there is no user with this identity, and an administrator makes new ones")
         user = _new_user(connection, somebody.name, source)
         _add(connection, user.id, user.name, somebody, source)
-        found = members.known(connection, somebody.issuer, somebody.subject)
+        found = identities.known(connection, somebody.issuer, somebody.subject)
         assert found is not None
     if not found.active:
         raise NotAdmitted("the user is not active")
     _apply(connection, found, somebody, source)
-    found = members.known(connection, somebody.issuer, somebody.subject)
+    found = identities.known(connection, somebody.issuer, somebody.subject)
     assert found is not None
     return _member(found)
 
 
 def link(connection: Connection, user_id: int, somebody: Presented, source: str | None) -> None:
     """Give a user one more identity; nothing happens when it is theirs. Raises Taken."""
-    found = members.known(connection, somebody.issuer, somebody.subject)
+    found = identities.known(connection, somebody.issuer, somebody.subject)
     if found is not None and found.user_id != user_id:
         raise Taken(identity="Somebody else signs in with this identity.")
     if found is None:
         _add(connection, user_id, queries.user_name(connection, user_id), somebody, source)
-        found = members.known(connection, somebody.issuer, somebody.subject)
+        found = identities.known(connection, somebody.issuer, somebody.subject)
         assert found is not None
     _apply(connection, found, somebody, source)
 
@@ -101,14 +101,14 @@ def unlink(
 ) -> None:  # fmt: skip
     """Take an identity away, with its groups and rights, unless it is the last way to sign in. Raises Invalid."""
     name = queries.user_name(connection, user_id)
-    edits.locked_user(connection, name)
-    held = members.identities_of(connection, user_id)
+    host_edits.locked_user(connection, name)
+    held = identities.identities_of(connection, user_id)
     gone = next((identity for identity in held if identity.id == identity_id), None)
     if gone is None:
         raise Invalid(identity="there is no such identity")
-    if len(held) == 1 and not (passwords and members.has_password(connection, user_id)):
+    if len(held) == 1 and not (passwords and identities.has_password(connection, user_id)):
         raise Invalid(identity="It is the only way to sign in: add another one first.")
-    members.delete_identity(connection, user_id, identity_id)
+    identities.delete_identity(connection, user_id, identity_id)
     if gone.issuer in methods:
         sessions.end_all(connection, user_id, but=keep, method=methods[gone.issuer])
     queries.add_event(
@@ -123,8 +123,8 @@ def set_groups(
     user = accounts.user_named(connection, name)
     if any(not 0 < len(group) <= 255 or not group.isprintable() for group in groups):
         raise Invalid(groups="a group has 1 to 255 printable characters")
-    if set(members.groups_of(connection, user.id, given=True)) != groups:
-        members.set_groups(connection, user.id, members.LOCAL, groups)
+    if set(identities.groups_of(connection, user.id, given=True)) != groups:
+        identities.set_groups(connection, user.id, identities.LOCAL, groups)
         detail = "groups " + (", ".join(sorted(groups)) or "none")
         queries.add_event(connection, actor, "user.set", name, source, detail)
 
@@ -136,9 +136,9 @@ def set_password(
     """Keep the hash of a password, or none; ends the user's sessions, but the one to `keep`. Raises Invalid."""
     user = accounts.user_named(connection, name)
     if hashed is None:
-        members.delete_password(connection, user.id)
+        identities.delete_password(connection, user.id)
     else:
-        members.set_password(connection, user.id, hashed)
+        identities.set_password(connection, user.id, hashed)
     sessions.end_all(connection, user.id, but=keep)
     detail = "password" if hashed is not None else "no password"
     queries.add_event(connection, actor, "user.set", name, source, detail, owner_id=user.id)
@@ -156,7 +156,7 @@ def _new_user(connection: Connection, wanted: str, source: str | None) -> User:
 
 def _add(connection: Connection, user_id: int, name: str, somebody: Presented, source: str | None) -> None:
     try:
-        members.add_identity(connection, user_id, somebody)
+        identities.add_identity(connection, user_id, somebody)
     except IntegrityError:
         raise Taken(identity="Somebody else signs in with this identity.") from None
     detail = _shown(somebody.issuer, somebody.label)
@@ -165,12 +165,12 @@ def _add(connection: Connection, user_id: int, name: str, somebody: Presented, s
 
 def _apply(connection: Connection, found: Known, somebody: Presented, source: str | None) -> None:
     """Write what the claims say."""
-    members.mark_used(connection, found.id, somebody.label)
+    identities.mark_used(connection, found.id, somebody.label)
     if somebody.groups is not None:
-        members.set_groups(connection, found.user_id, found.id, somebody.groups)
+        identities.set_groups(connection, found.user_id, found.id, somebody.groups)
     change = _change_of_rights(found, somebody)
     if change is not None:
-        edits.set_user(connection, found.user_id, admin=change, admin_by=found.id if change else None)
+        host_edits.set_user(connection, found.user_id, admin=change, admin_by=found.id if change else None)
         detail = f"admin {'on' if change else 'off'}, by {somebody.issuer}"
         queries.add_event(connection, accounts.ACTOR, "user.set", found.user, source, detail)
 

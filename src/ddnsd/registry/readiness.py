@@ -5,9 +5,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ddnsd.store import write_checks
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.lookup import Lookups
+from ddnsd.db import write_checks
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.lookups import Lookups
 from ddnsd.zones.writer import Writer
 
 FRESH_SECONDS = 1.0

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ddnsd.store import edits, history
-from ddnsd.store.history import Author, Entry
-from ddnsd.store.rows import Host
+from ddnsd.db import history, host_edits
+from ddnsd.db.history import Author, Entry
+from ddnsd.db.rows import Host
 
 FIELDS = ("fqdn", "ipv4", "ipv6", "wildcard", "comment", "ttl", "stack", "labels", "available", "owner_id", "abuse",
           "abuse_blocked")  # fmt: skip
@@ -26,7 +26,7 @@ def edited(
 ) -> None:
     """Remember an edit of the host, as it was before, that sets these columns."""
     after = host._replace(**{name: value for name, value in values.items() if name in FIELDS})
-    owners = edits.user_names(connection, {host.owner_id, after.owner_id}) if "owner_id" in values else {}
+    owners = host_edits.user_names(connection, {host.owner_id, after.owner_id}) if "owner_id" in values else {}
     if entry := edit(host, after, author, owners, note):
         history.add(connection, [entry])
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.db import bulk_hosts, history, host_edits, queries
+from ddnsd.db.base import Store
+from ddnsd.db.history import Author
+from ddnsd.db.rows import Host, Related, endings
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, Hosts, confirmed, locked
-from ddnsd.store import bulk, edits, history, queries
-from ddnsd.store.database import Store
-from ddnsd.store.history import Author
-from ddnsd.store.rows import Host, Related, endings
 from ddnsd.zones.errors import DnsError, HostGone
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Writer
@@ -112,12 +112,12 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
 def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
     """Whether the name stands in the zone as ours, or is about to leave it."""
     mine = any(name.fqdn == new.fqdn for name in _of(connection, host))
-    return mine or bool(edits.leaving(connection, [new.fqdn]))
+    return mine or bool(host_edits.leaving(connection, [new.fqdn]))
 
 
 def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:
     """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
-    bulk.hold_domains(connection, endings(new.fqdn))
+    bulk_hosts.hold_domains(connection, endings(new.fqdn))
     current = locked(connection, host, expect)
     present = {name.fqdn: name for name in _of(connection, current)}
     before = present.get(new.fqdn)
@@ -126,11 +126,11 @@ def keep(connection: Connection, host: Host, new: NewRelated, author: Author, ex
     if current.conflict is not None:
         raise Taken(label=f"Not available: {current.conflict}.")
     if before is not None:
-        edits.set_related(connection, before.id, new.interface_id)
+        host_edits.set_related(connection, before.id, new.interface_id)
     else:
         _check_room(connection, current, new, len(present))
         queries.reclaim(connection, new.fqdn)
-        edits.add_related(connection, current.id, new.fqdn, new.interface_id)
+        host_edits.add_related(connection, current.id, new.fqdn, new.interface_id)
     queries.wish_again(connection, [current.id])
     _tell(connection, current, author, new.label, before and before.interface_id, new.interface_id)
     return True
@@ -154,7 +154,7 @@ def remove(connection: Connection, host: Host, label: str, author: Author, expec
     if not found:
         raise NoHost(f"{fqdn} is no related name")
     standing = [name for name in records(current, found) if name.fqdn == fqdn]
-    edits.delete_related(connection, found[0].id)
+    host_edits.delete_related(connection, found[0].id)
     if current.conflict is None or current.claimed:
         queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
     _tell(connection, current, author, names.fold(label), found[0].interface_id, None)

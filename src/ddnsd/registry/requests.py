@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ddnsd.db import domain_requests, host_edits, queries
+from ddnsd.db.base import Store
+from ddnsd.db.domain_requests import OPEN, DomainRequest
+from ddnsd.db.rows import Domain
 from ddnsd.registry import domains
 from ddnsd.registry.errors import Invalid, NoRequest, Stale, Taken
 from ddnsd.registry.zones import Zones
-from ddnsd.store import edits, queries, requests
-from ddnsd.store.database import Store
-from ddnsd.store.requests import OPEN, DomainRequest
-from ddnsd.store.rows import Domain
 from ddnsd.zones.tsig import TsigKey
 
 OPEN_REQUESTS = 5
@@ -39,13 +39,13 @@ class Requests:
         text = _text("reason", reason)
 
         def work(connection: Connection) -> DomainRequest:
-            edits.locked_user(connection, actor)  # their requests are counted one after the other
+            host_edits.locked_user(connection, actor)  # their requests are counted one after the other
             _check_free(connection, name)
-            if requests.open_of(connection, user_id, name):
+            if domain_requests.open_of(connection, user_id, name):
                 raise Taken(name=f"You have asked for {name} already.")
-            if requests.open_count(connection, user_id) >= OPEN_REQUESTS:
+            if domain_requests.open_count(connection, user_id) >= OPEN_REQUESTS:
                 raise Invalid(name=f"{OPEN_REQUESTS} of your requests wait already: withdraw one first.")
-            made = requests.add(
+            made = domain_requests.add(
                 connection, user_id=user_id, name=name, public=public, reason=text, created=queries.now()
             )
             queries.add_event(connection, actor, "domain.ask", name, source, text, owner_id=user_id)
@@ -65,7 +65,7 @@ class Requests:
         and as `Zones.add` does, with the request still open.
         """
         text = _text("answer", answer) if answer else None
-        found = _opened(await self._store.read(lambda c: requests.find(c, request_id)))
+        found = _opened(await self._store.read(lambda c: domain_requests.find(c, request_id)))
         domain = await self._store.read(lambda c: queries.domain(c, found.name))
         made = None
         if domain is None or domain.owner_id != found.user_id:
@@ -94,7 +94,7 @@ class Requests:
         expect: Callable[[DomainRequest], None] = lambda _: None, *, also_closed: bool = False,
     ) -> DomainRequest:  # fmt: skip
         def work(connection: Connection) -> DomainRequest:
-            found = requests.find(connection, request_id, lock=True)
+            found = domain_requests.find(connection, request_id, lock=True)
             if found is not None:
                 expect(found)
             if found is None or not also_closed:
@@ -102,10 +102,10 @@ class Requests:
             if found.state == state:
                 return found  # another administrator found the domain that we have made, and was quicker
             values = {"state": state, "answer": answer, "decided_by": actor, "decided": queries.now()}
-            requests.set_state(connection, request_id, **values)
+            domain_requests.set_state(connection, request_id, **values)
             action = f"domain.{ACTIONS[state]}"
             queries.add_event(connection, actor, action, found.name, source, answer, owner_id=found.user_id)
-            closed = requests.find(connection, request_id)
+            closed = domain_requests.find(connection, request_id)
             assert closed is not None
             return closed
 

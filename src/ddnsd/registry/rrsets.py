@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from ddnsd.db import history, host_edits, queries, records
+from ddnsd.db.base import Store
+from ddnsd.db.history import SERVICE, Author
+from ddnsd.db.host_updates import Wish, write_wishes
+from ddnsd.db.rows import Host, RRset, name_below
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, confirmed, locked
-from ddnsd.store import edits, history, queries, rrsets
-from ddnsd.store.database import Store
-from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.rows import Host, RRset, name_below
-from ddnsd.store.wishes import Wish, write_wishes
 from ddnsd.zones import rdata
 from ddnsd.zones.errors import DnsError, HostGone
 from ddnsd.zones.fit import set_octets
@@ -173,7 +173,7 @@ def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
     mine = any(
         new.is_of(present) and (present.conflict is None or present.claimed) for present in _of(connection, host)
     )
-    return mine or rrsets.is_leaving(connection, name_below(new.prefix, host.fqdn), new.rtype)
+    return mine or records.is_leaving(connection, name_below(new.prefix, host.fqdn), new.rtype)
 
 
 def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expect: Expect) -> tuple[Host, bool]:
@@ -189,12 +189,12 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
     fqdn = name_below(new.prefix, current.fqdn)
     values: dict[str, Any] = {"ttl": new.ttl, "data": new.data}
     if before is None:
-        claimed = rrsets.claim(connection, current, fqdn, new.rtype, new.data)
-        rrsets.add(connection, current.id, prefix=new.prefix, rtype=new.rtype, claimed=claimed, **values)
+        claimed = records.claim(connection, current, fqdn, new.rtype, new.data)
+        records.add(connection, current.id, prefix=new.prefix, rtype=new.rtype, claimed=claimed, **values)
     else:
         if not before.claimed:
-            rrsets.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
-        rrsets.change(connection, before.id, conflict=None, **values)
+            records.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
+        records.change(connection, before.id, conflict=None, **values)
     # not `wish_again`: the message claims the RRset, and who finds it under way must know that it may do so
     wish = Wish(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
     write_wishes(connection, [wish], [])
@@ -219,23 +219,23 @@ def remove(connection: Connection, host: Host, name: str, rtype: str, author: Au
     found = next((one for one in _of(connection, current) if (one.prefix, one.rtype) == place), None)
     if found is None:
         raise NoHost
-    rrsets.remove(connection, found)
+    records.remove(connection, found)
     if current.conflict is None or current.claimed:
-        rrsets.leave(connection, current, [found])
+        records.leave(connection, current, [found])
     _tell(connection, current, author, found, _shown(found.ttl, found.data), None)
     return found.name(current.fqdn)
 
 
 def _take_back(connection: Connection, host: Host, refused: RRset) -> None:
     """The zone has another RRset there since a moment ago: it is as if ours had never been wanted."""
-    current = edits.locked_host(connection, host.fqdn)
+    current = host_edits.locked_host(connection, host.fqdn)
     if current is not None and refused in _of(connection, current):
-        rrsets.remove(connection, refused)
+        records.remove(connection, refused)
         _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, refused.conflict)
 
 
 def _of(connection: Connection, host: Host) -> list[RRset]:
-    return rrsets.of_host(connection, host.id)
+    return records.of_host(connection, host.id)
 
 
 def _shown(ttl: int | None, data: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from ddnsd.store import queries
-from ddnsd.store.database import Store, StoreDown
+from ddnsd.db import queries
+from ddnsd.db.base import Store, StoreDown
 from ddnsd.zones.causes import causes
 from ddnsd.zones.secondaries import Secondaries
 from ddnsd.zones.watch import Watch

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from ddnsd.db import last_seen
+from ddnsd.db.rows import Host, User
 from ddnsd.registry.errors import Invalid
-from ddnsd.store import contacts
-from ddnsd.store.rows import Host, User
 
 KEEP, REPLACE = "keep", "replace"
 SECRETS = (KEEP, REPLACE)
@@ -76,4 +76,4 @@ def machines(connection: Connection, hosts: Sequence[Host]) -> int:
     """
     ids = [host.id for host in hosts]
     parts = (ids[i : i + PART] for i in range(0, len(ids), PART))
-    return sum(len(contacts.of(connection, part)) for part in parts)
+    return sum(len(last_seen.of(connection, part)) for part in parts)

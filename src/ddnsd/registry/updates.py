@@ -8,17 +8,17 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
+from ddnsd.db import queries
+from ddnsd.db.base import Store
+from ddnsd.db.history import SERVICE, Author
+from ddnsd.db.host_updates import IF_INFERRED, Wish, write_wishes
+from ddnsd.db.rows import Host
 from ddnsd.registry import record
 from ddnsd.registry.abuse import NochgRate
 from ddnsd.registry.addresses import Wanted, columns, dropped_guess, named_columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
 from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
-from ddnsd.store import queries
-from ddnsd.store.database import Store
-from ddnsd.store.history import SERVICE, Author
-from ddnsd.store.rows import Host
-from ddnsd.store.wishes import IF_INFERRED, Wish, write_wishes
 from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.zones.records import combine
 from ddnsd.zones.writer import Writer

@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ddnsd.db import bulk_hosts, host_edits
+from ddnsd.db import records as rrsets
+from ddnsd.db.bulk_hosts import Leaving
+from ddnsd.db.history import Author, Entry
+from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.registry import fields, names, record, transfers
 from ddnsd.registry.edits import moved
 from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb
-from ddnsd.store import bulk, edits, rrsets
-from ddnsd.store.bulk import Leaving
-from ddnsd.store.history import Author, Entry
-from ddnsd.store.rows import Domain, Host, Related, RRset, endings
 from ddnsd.zones.records import records
 from ddnsd.zones.writer import Place
 
@@ -49,16 +50,18 @@ def places(row: Row) -> dict[Place, Collection[str]]:
 
 def read(connection: Connection, changes: Sequence[Change], outside: Known, *, lock: bool = False) -> Known:
     """Everything that the changes name, beside what `outside` says already; with `lock` nobody changes it meanwhile."""
-    named, new = bulk.aside(connection, lambda: _names(changes))
-    around = bulk.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
+    named, new = bulk_hosts.aside(connection, lambda: _names(changes))
+    around = bulk_hosts.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
     if lock:
-        bulk.lock_users(connection, {str(change.values["owner"]) for change in changes if "owner" in change.values})
-        bulk.hold_domains(connection, around)
-        bulk.lock_hosts(connection, named)
-    hosts = {host.fqdn: host for host in bulk.hosts_named(connection, around)}
-    related = bulk.related_of(connection, [hosts[fqdn].id for fqdn in named if fqdn in hosts])
+        bulk_hosts.lock_users(
+            connection, {str(change.values["owner"]) for change in changes if "owner" in change.values}
+        )
+        bulk_hosts.hold_domains(connection, around)
+        bulk_hosts.lock_hosts(connection, named)
+    hosts = {host.fqdn: host for host in bulk_hosts.hosts_named(connection, around)}
+    related = bulk_hosts.related_of(connection, [hosts[fqdn].id for fqdn in named if fqdn in hosts])
     below = _moved(changes, hosts, related) - around
-    hosts |= {host.fqdn: host for host in bulk.hosts_named(connection, below)}
+    hosts |= {host.fqdn: host for host in bulk_hosts.hosts_named(connection, below)}
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
     claimed = new | below | {f"*.{fqdn}" for fqdn in wild} | _sets_moved(changes, hosts, sets)
@@ -66,20 +69,20 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
     return replace(
         outside,
         hosts=hosts,
-        domains={domain.name: domain for domain in bulk.domains_named(connection, around | below)},
+        domains={domain.name: domain for domain in bulk_hosts.domains_named(connection, around | below)},
         related=related,
         rrsets=sets,
-        related_names=bulk.related_named(connection, new | below),
-        leaving=bulk.names_leaving(connection, claimed),
-        users=bulk.user_names(connection) if users else {},
-        inactive=bulk.inactive_users(connection) if users else frozenset(),
+        related_names=bulk_hosts.related_named(connection, new | below),
+        leaving=bulk_hosts.names_leaving(connection, claimed),
+        users=bulk_hosts.user_names(connection) if users else {},
+        inactive=bulk_hosts.inactive_users(connection) if users else frozenset(),
     )
 
 
 def domains_around(connection: Connection, changes: Sequence[Change]) -> list[Domain]:
     """The domains in which names may be taken."""
-    _, new = bulk.aside(connection, lambda: _names(changes))
-    return bulk.domains_named(connection, {ending for fqdn in new for ending in endings(fqdn)})
+    _, new = bulk_hosts.aside(connection, lambda: _names(changes))
+    return bulk_hosts.domains_named(connection, {ending for fqdn in new for ending in endings(fqdn)})
 
 
 def _names(changes: Iterable[Change]) -> tuple[set[str], set[str]]:
@@ -126,16 +129,16 @@ def write(
 ) -> Written:
     """Write what was judged; results that wait for DNS are pending. IntegrityError when a name was taken meanwhile."""
     rows = judge.rows
-    leaving = bulk.aside(connection, lambda: [name for row in rows for name in _leaving(row, judge.known)])
-    bulk.delete_hosts(connection, [row.before.id for row in rows if row.before and row.now is None])
-    bulk.add_removals(connection, leaving)
+    leaving = bulk_hosts.aside(connection, lambda: [name for row in rows for name in _leaving(row, judge.known)])
+    bulk_hosts.delete_hosts(connection, [row.before.id for row in rows if row.before and row.now is None])
+    bulk_hosts.add_removals(connection, leaving)
     rrsets.recall(connection, leaving)
     arrived = [row.now.fqdn for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
-    ours = bulk.reclaim(connection, arrived + [f"*.{h.fqdn}" for h in _new_wildcards(rows)])
+    ours = bulk_hosts.reclaim(connection, arrived + [f"*.{h.fqdn}" for h in _new_wildcards(rows)])
     _update(connection, rows, ours, judge.known)
     _insert(connection, [row for row in rows if row.before is None and row.now], ours)
-    bulk.add_events(connection, actor, source, judge.events)
-    bulk.add_history(connection, bulk.aside(connection, lambda: list(_entries(judge, author))))
+    bulk_hosts.add_events(connection, actor, source, judge.events)
+    bulk_hosts.add_history(connection, bulk_hosts.aside(connection, lambda: list(_entries(judge, author))))
     for result in results:
         if result.follow and result.status is Status.APPLIED:
             result.status = Status.PENDING
@@ -199,18 +202,20 @@ def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: 
             values |= {"claimed": now.fqdn in ours, "conflict": None}
         (shown if fields.is_shown(before, values) else others)[before.id] = values
         if "fqdn" in values and known.related.get(before.id):
-            edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
+            host_edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
     rrsets.arrive(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])
     unclaimed = [row.before.id for row in rows if row.before and not row.before.claimed and row.before.id in shown]
-    bulk.update_hosts(connection, shown, unclaimed)
-    bulk.set_hosts(connection, {host_id: values for host_id, values in others.items() if values})
-    bulk.leave_keys_of_others(connection, [i for i, values in (shown | others).items() if "secret_hash" in values])
+    bulk_hosts.update_hosts(connection, shown, unclaimed)
+    bulk_hosts.set_hosts(connection, {host_id: values for host_id, values in others.items() if values})
+    bulk_hosts.leave_keys_of_others(
+        connection, [i for i, values in (shown | others).items() if "secret_hash" in values]
+    )
 
 
 def _insert(connection: Connection, rows: Sequence[Row], ours: set[str]) -> None:
     new = [row.now for row in rows if row.now]
-    values = bulk.aside(connection, lambda: [(*_new_values(host), host.fqdn in ours) for host in new])
-    ids = bulk.insert_hosts(connection, (*NEW_COLUMNS, "claimed"), values)
+    values = bulk_hosts.aside(connection, lambda: [(*_new_values(host), host.fqdn in ours) for host in new])
+    ids = bulk_hosts.insert_hosts(connection, (*NEW_COLUMNS, "claimed"), values)
     for row in rows:
         if row.now is not None:
             row.now = row.now._replace(id=ids[row.now.fqdn])

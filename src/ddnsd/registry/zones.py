@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from ddnsd.db import host_edits, queries
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Domain
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty, Taken
-from ddnsd.store import edits, queries
-from ddnsd.store.database import Store
-from ddnsd.store.rows import Domain
 from ddnsd.zones import check, new_primary
 from ddnsd.zones.bind import Bind
 from ddnsd.zones.endpoint import Endpoint
@@ -148,7 +148,7 @@ class Zones:
             try:
                 await asyncio.to_thread(self._controlled.withdraw, name)
             except BaseException:
-                await self._store.transact(lambda c: edits.set_domain(c, found.id, available=found.available))
+                await self._store.transact(lambda c: host_edits.set_domain(c, found.id, available=found.available))
                 raise
         await self._store.transact(lambda c: domains.delete_domain(c, found, actor, source))
         await self._tell()
@@ -247,15 +247,15 @@ def _note(connection: Connection, domain: Domain, done: list[str], actor: str) -
 
 def _close(connection: Connection, name: str, expect: Expect) -> Domain:
     """Nobody registers in the domain from here on."""
-    domain = edits.locked_domain(connection, name)
+    domain = host_edits.locked_domain(connection, name)
     if domain is None:
         raise NoDomain(f"there is no domain {name}")
     expect(domain)
-    if edits.has_hosts(connection, domain.id):
+    if host_edits.has_hosts(connection, domain.id):
         raise NotEmpty(f"{name} has hosts: delete them first")
-    if not domain.provisioned and edits.is_being_left(connection, domain.id):
+    if not domain.provisioned and host_edits.is_being_left(connection, domain.id):
         raise NotEmpty(f"records of deleted hosts are still to leave {name}: try again once its name server answers")
-    edits.set_domain(connection, domain.id, available=False)
+    host_edits.set_domain(connection, domain.id, available=False)
     return domain
 
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from ddnsd.store.rows import Domain
+from ddnsd.db.rows import Domain
 from ddnsd.zones import compose, errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed, Update

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from ddnsd.store.rows import Removal
+from ddnsd.db.rows import Removal
 from ddnsd.zones.message import DHCID, DNAME, NS, Update
 from ddnsd.zones.obstacles import between
 from ddnsd.zones.records import HostRecords, RecordSet, ttl, values_of

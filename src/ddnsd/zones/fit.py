@@ -7,7 +7,7 @@ pointer to the first, as long as that is near enough to the beginning of the mes
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ddnsd.store.rows import Removal
+from ddnsd.db.rows import Removal
 from ddnsd.zones.obstacles import between
 from ddnsd.zones.records import HostRecords, values_of
 

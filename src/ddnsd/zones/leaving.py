@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
-from ddnsd.store import departures, queries
-from ddnsd.store.database import Store
-from ddnsd.store.rows import Removal
+from ddnsd.db import queries, removals
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Removal
 from ddnsd.zones.errors import ChangeRefused, Refusal
 from ddnsd.zones.fit import first_part
 from ddnsd.zones.queue import end
@@ -93,7 +93,7 @@ class Leaving:
 
     async def _send_asked(self, sender: Sends) -> None:
         names = list(islice(self._asked, NAMES))
-        found = await self._store.read(lambda c: departures.dirty_at(c, self._domain_id, names))
+        found = await self._store.read(lambda c: removals.dirty_at(c, self._domain_id, names))
         found = [removal for removal in found if removal.id not in self._sent]
         settled = set(names) - {removal.fqdn for removal in found}
         number, refused = await self._send(found, sender)
@@ -143,7 +143,7 @@ class Leaving:
         if self._after is None:
             self._after, self._due = 0, False
         after = self._after
-        found, last = await self._store.read(lambda c: departures.dirty(c, self._domain_id, after, NAMES))
+        found, last = await self._store.read(lambda c: removals.dirty(c, self._domain_id, after, NAMES))
         number, _ = await self._send(found, sender)
         if number < len(found):
             self._after = found[number - 1].id if number else after
@@ -155,7 +155,7 @@ class Leaving:
     async def _try_again(self, sender: Sends) -> bool:
         """Try what was set aside and is due; whether there may be more of it."""
         moment = queries.now()
-        due = await self._store.read(lambda c: departures.due(c, self._domain_id, moment, DUE))
+        due = await self._store.read(lambda c: removals.due(c, self._domain_id, moment, DUE))
         answers = [(removal, await sender.send([removal])) for removal in due]
         await sender.set_aside([(removal, error) for removal, error in answers if error is not None])
         return len(due) == DUE

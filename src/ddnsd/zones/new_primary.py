@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ddnsd.store import history, primaries, queries, rrsets
-from ddnsd.store.database import Store
-from ddnsd.store.primaries import Owned
-from ddnsd.store.rows import Domain, Host, Related, RRset
+from ddnsd.db import history, primaries, queries
+from ddnsd.db import records as rrsets
+from ddnsd.db.base import Store
+from ddnsd.db.primaries import Owned
+from ddnsd.db.rows import Domain, Host, Related, RRset
 from ddnsd.zones import check, errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary

@@ -17,9 +17,10 @@ import dns.rcode
 import dns.rdatatype
 from sqlalchemy import Connection
 
-from ddnsd.store import queries, rrsets, set_aside
-from ddnsd.store.database import Store
-from ddnsd.store.rows import Domain, Host, Related, Removal, RRset
+from ddnsd.db import queries, set_aside
+from ddnsd.db import records as rrsets
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Domain, Host, Related, Removal, RRset
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.message import Signed

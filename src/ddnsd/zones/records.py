@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from ddnsd.store.rows import Host, Related, RRset
+from ddnsd.db.rows import Host, Related, RRset
 
 DEFAULT_TTL = 60
 

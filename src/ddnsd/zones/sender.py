@@ -15,12 +15,12 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
+from ddnsd.db import primaries, queries, removals
+from ddnsd.db.base import Store, StoreDown, ZoneLock
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.pending import Settled
+from ddnsd.db.rows import Domain, Host, Removal
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import departures, primaries, queries
-from ddnsd.store.database import Store, StoreDown, ZoneLock
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Domain, Host, Removal
-from ddnsd.store.waiting import Settled
 from ddnsd.zones import check, errors
 from ddnsd.zones.compose import departure, probe, publication, require_room_below
 from ddnsd.zones.fit import first_part, parts
@@ -341,7 +341,7 @@ class ZoneSender:
         names = {one.fqdn for item in new for one in item.names} | {one.fqdn for item in new for one in item.sets}
         if not names:
             return
-        found = await self._store.read(lambda c: departures.dirty_at(c, self.domain.id, sorted(names), exact=True))
+        found = await self._store.read(lambda c: removals.dirty_at(c, self.domain.id, sorted(names), exact=True))
         while found:
             part = first_part(found)
             found = found[len(part) :]
@@ -552,7 +552,7 @@ class ZoneSender:
         if not places:
             return False
         fqdns = [fqdn for fqdn, _ in places]
-        found = await self._store.read(lambda c: departures.former_values(c, self.domain.id, fqdns))
+        found = await self._store.read(lambda c: removals.former_values(c, self.domain.id, fqdns))
         wanted = (removal for removal in found if (removal.fqdn, removal.rtype) in places)
         former = list({removal[2:7]: removal for removal in wanted}.values())  # each once
         if not former:

@@ -11,7 +11,7 @@ from functools import cached_property
 import dns.name
 import dns.tsig
 
-from ddnsd.store.rows import Domain
+from ddnsd.db.rows import Domain
 
 # What a new key may use, and the length of its secret in octets: that of the hash (RFC 8945, section 8).
 GENERATED = {"hmac-sha256": 32, "hmac-sha384": 48, "hmac-sha512": 64}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy import Connection
 
-from ddnsd.store import queries, rrsets, set_aside
-from ddnsd.store.rows import Host, Removal
-from ddnsd.store.set_aside import CONFLICT_LENGTH, Aside
+from ddnsd.db import queries, records, set_aside
+from ddnsd.db.rows import Host, Removal
+from ddnsd.db.set_aside import CONFLICT_LENGTH, Aside
 from ddnsd.zones import errors
 from ddnsd.zones.records import HostRecords, RecordSet
 
@@ -48,7 +48,7 @@ def write_sets(connection: Connection, host: Host, sets: Sequence[tuple[RecordSe
     ids = set(standing(connection, [one for one, _ in sets], {host.id}))
     there = [(one, reason) for one, reason in sets if one.id in ids]
     for one, reason in there:
-        rrsets.mark_conflict(connection, [one.id], reason[:CONFLICT_LENGTH])
+        records.mark_conflict(connection, [one.id], reason[:CONFLICT_LENGTH])
     return set_aside.put(
         connection,
         [Aside(host.domain_id, "rrset_id", one.id, f"{one.fqdn} {one.rtype}", why, held) for one, why in there],
@@ -83,7 +83,7 @@ def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
     ids = {item.host.id for item in hosts}
     if sets := [one for item in hosts for one in item.sets if not one.claimed or one.again]:
         taken = standing(connection, sets, ids)
-        rrsets.mark_claimed(connection, taken)
+        records.mark_claimed(connection, taken)
         set_aside.take_back(connection, "rrset_id", taken)
     queries.mark_claimed(connection, [i.host for i in hosts if not i.host.claimed or i.host.conflict is not None])
     if aside := [item.host.id for item in hosts if item.is_set_aside]:
@@ -96,5 +96,5 @@ def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
 def standing(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
     """The ids of those that are still wanted where they were sent to: a host may be renamed, and an id given anew."""
     names = queries.names_locked(connection, host_ids)
-    places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in rrsets.below(connection, names)}
+    places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in records.below(connection, names)}
     return [one.id for one in sets if places.get(one.id) == (one.fqdn, one.rtype)]

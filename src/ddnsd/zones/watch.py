@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import structlog
 
+from ddnsd.db import queries
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.rows import Domain
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import queries
-from ddnsd.store.database import Store, StoreDown
-from ddnsd.store.rows import Domain
 from ddnsd.zones import check, errors, reconcile
 from ddnsd.zones.causes import UNREACHABLE, Cause, Health, cause_of, causes
 from ddnsd.zones.sender import ZoneSender

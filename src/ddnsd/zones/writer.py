@@ -17,13 +17,13 @@ import structlog
 from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
+from ddnsd.db import history, queries, set_aside
+from ddnsd.db.base import OutcomeUnknown, Store, StoreDown
+from ddnsd.db.host_updates import Wish, is_single, write_wishes
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.pending import ASKED_FOR, Settled, lock, mark_settled
+from ddnsd.db.rows import Domain, Host
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.store import history, queries, set_aside
-from ddnsd.store.database import OutcomeUnknown, Store, StoreDown
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Domain, Host
-from ddnsd.store.waiting import ASKED_FOR, Settled, lock, mark_settled
-from ddnsd.store.wishes import Wish, is_single, write_wishes
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary

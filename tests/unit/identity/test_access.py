@@ -3,10 +3,10 @@
 
 import pytest
 
+from ddnsd.db.domain_requests import DomainRequest
+from ddnsd.db.rows import Domain, Host
 from ddnsd.identity.access import SERVICE, Action, Subject, can, may_name
 from ddnsd.identity.caller import Caller, Kind
-from ddnsd.store.requests import DomainRequest
-from ddnsd.store.rows import Domain, Host
 
 
 def host(**values: object) -> Host:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from ddnsd.db import one_time_secrets as stored
+from ddnsd.db import queries, schema
+from ddnsd.db.lookups import Lookups
 from ddnsd.identity import one_time_secrets
 from ddnsd.identity.one_time_secrets import NotReady, OneTimeSecrets
 from ddnsd.identity.sessions import Lifetime, Session, Sessions
 from ddnsd.registry import accounts
-from ddnsd.store import one_time_secrets as stored
-from ddnsd.store import queries, tables
-from ddnsd.store.lookup import Lookups
 
 HOUR = 3600 * 1_000_000
 CONTENT = {"secret": "open sesame", "name": "ü"}
@@ -35,7 +35,7 @@ def one_time(store: Any) -> OneTimeSecrets:
 
 
 async def sealed(store: Any) -> list[str | None]:
-    found: list[str | None] = await store.read(lambda c: list(c.scalars(select(tables.one_time_secrets.c.sealed))))
+    found: list[str | None] = await store.read(lambda c: list(c.scalars(select(schema.one_time_secrets.c.sealed))))
     return found
 
 
@@ -74,7 +74,7 @@ async def test_it_waits_for_ten_minutes(store: Any, one_time: OneTimeSecrets, se
     await one_time.begin(session, N, CONTENT)
     await one_time.finish(session, N)
     old = queries.now() - stored.LIFETIME - 1
-    await store.transact(lambda c: c.execute(update(tables.one_time_secrets).values(created=old)))
+    await store.transact(lambda c: c.execute(update(schema.one_time_secrets).values(created=old)))
     assert await one_time.take(session, N) is None
     await one_time.begin(session, "b", CONTENT)
     assert len(await sealed(store)) == 1
@@ -83,7 +83,7 @@ async def test_it_waits_for_ten_minutes(store: Any, one_time: OneTimeSecrets, se
 
 async def test_it_ends_with_its_session(store: Any, one_time: OneTimeSecrets, session: Session) -> None:
     await one_time.begin(session, N, CONTENT)
-    await store.transact(lambda c: c.execute(tables.sessions.delete()))
+    await store.transact(lambda c: c.execute(schema.sessions.delete()))
     assert await sealed(store) == []
 
 

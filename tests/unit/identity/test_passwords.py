@@ -10,13 +10,13 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
 
+from ddnsd.db import migrate, schema
+from ddnsd.db.sqlite import SqliteStore
 from ddnsd.identity import passwords
 from ddnsd.identity.caller import BadCredentials
 from ddnsd.identity.passwords import Locked, Passwords
 from ddnsd.registry import accounts
 from ddnsd.registry import members as registry_members
-from ddnsd.store import migrate, tables
-from ddnsd.store.sqlite import SqliteStore
 
 RIGHT = "correct horse battery"
 WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -45,7 +45,7 @@ async def test_the_right_one_lets_in(store: SqliteStore) -> None:
     found = Passwords(store, 3)
     for _ in range(2):
         assert await found.check(" alice ", RIGHT, "192.0.2.1") == 1
-    kept = await store.read(lambda c: c.scalar(select(tables.passwords.c.hash)))
+    kept = await store.read(lambda c: c.scalar(select(schema.passwords.c.hash)))
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # renewed as strong as new ones
     await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False}))
     with pytest.raises(BadCredentials):

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
+from ddnsd.db import queries, schema
+from ddnsd.db import sessions as stored
+from ddnsd.db.lookups import Lookups
 from ddnsd.identity import secrets
 from ddnsd.identity.caller import Kind
 from ddnsd.identity.sessions import AGENT_LENGTH, MOST, Lifetime, Sessions
 from ddnsd.registry import accounts
-from ddnsd.store import queries, tables
-from ddnsd.store import sessions as stored
-from ddnsd.store.lookup import Lookups
 
 HOUR = 3600 * 1_000_000
 LIFETIME = Lifetime(idle=8 * HOUR, absolute=7 * 24 * HOUR)
@@ -30,7 +30,7 @@ async def alice(store: Any) -> int:
 
 
 async def set_columns(store: Any, **values: Any) -> None:
-    await store.transact(lambda c: c.execute(update(tables.sessions).values(**values)))
+    await store.transact(lambda c: c.execute(update(schema.sessions).values(**values)))
 
 
 async def test_a_cookie_is_its_users(store: Any, sessions: Sessions, alice: int) -> None:
@@ -46,7 +46,7 @@ async def test_a_cookie_is_its_users(store: Any, sessions: Sessions, alice: int)
     assert (row.id, row.source, row.method) == (found.id, "192.0.2.1", "egi")
     assert row.agent.startswith("Firefox /1xx")
     assert len(row.agent) == AGENT_LENGTH
-    hashes = await store.read(lambda c: list(c.scalars(select(tables.sessions.c.hash))))
+    hashes = await store.read(lambda c: list(c.scalars(select(schema.sessions.c.hash))))
     assert [bytes(h) for h in hashes] == [secrets.digest(cookie)]
 
 
@@ -92,7 +92,7 @@ async def test_use_is_written_now_and_then(store: Any, sessions: Sessions, alice
     await set_columns(store, last_seen=before)
     for _ in range(3):
         await sessions.find(cookie, None)
-    seen = select(tables.sessions.c.last_seen)
+    seen = select(schema.sessions.c.last_seen)
     assert await store.read(lambda c: c.scalar(seen)) == before
     for _ in range(2):
         await sessions.record_seen()
@@ -127,7 +127,7 @@ async def test_rights_are_those_of_the_moment(store: Any, sessions: Sessions, al
     rows = [
         {"user_id": alice, "identity_id": number, "group": group} for number, group in ((0, "a"), (0, "b"), (7, "a"))
     ]
-    await store.transact(lambda c: c.execute(insert(tables.memberships), rows))
+    await store.transact(lambda c: c.execute(insert(schema.memberships), rows))
     found = await sessions.find(cookie, None)
     assert found is not None
     assert (found.user.scopes, found.user.groups) == ({"read", "write", "admin"}, {"a", "b"})
@@ -156,7 +156,7 @@ async def test_what_has_ended_is_forgotten(store: Any, sessions: Sessions, alice
     for created, seen in ((1, 1), (1, 9), (9, 9)):
         cookie = await sessions.begin(alice, "", None, "")
         hashed = secrets.digest(cookie)
-        aged = update(tables.sessions).where(tables.sessions.c.hash == hashed).values(created=created, last_seen=seen)
+        aged = update(schema.sessions).where(schema.sessions.c.hash == hashed).values(created=created, last_seen=seen)
         await store.transact(partial(Connection.execute, statement=aged))
     assert await store.transact(lambda c: stored.forget_ended(c, 5, 0, 1)) == 1
     assert await store.transact(lambda c: stored.forget_ended(c, 5, 0, 1)) == 0

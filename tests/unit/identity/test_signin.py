@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from ddnsd.db import migrate
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.sqlite import SqliteStore
 from ddnsd.identity.caller import BadCredentials
 from ddnsd.identity.signin import LONGEST, SignIn
 from ddnsd.identity.throttle import LoginThrottle
-from ddnsd.store import migrate
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.sqlite import SqliteStore
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert
 
+from ddnsd.db import queries, schema
+from ddnsd.db.lookups import Lookups
 from ddnsd.identity import secrets
 from ddnsd.identity.caller import BadCredentials, Caller, Kind
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.throttle import MEMORY_SECONDS, LoginThrottle, Turns
 from ddnsd.identity.tokens import LocalTokens
 from ddnsd.registry import accounts
-from ddnsd.store import queries, tables
-from ddnsd.store.lookup import Lookups
 
 FQDN, SECRET, TOKEN = "a.example.org", "right", "ddns_right"
 SOURCE = "192.0.2.1"
@@ -45,7 +45,7 @@ def _fill(connection: Connection) -> None:
     user = accounts.new_user(connection, "ann")
     values = {"name": "example.org", "owner_id": user.id, "primary": "[::1]:53", "created": 0}
     key = {"key_name": "k", "key_algorithm": "hmac-sha256", "key_secret": "c2VjcmV0"}
-    connection.execute(insert(tables.domains).values(**values, **key))
+    connection.execute(insert(schema.domains).values(**values, **key))
     hashed = secrets.digest(SECRET)
     queries.add_host(connection, domain_id=1, owner_id=user.id, fqdn=FQDN, name="a", secret_hash=hashed)
     accounts.add_token(connection, user, "t", secrets.digest(TOKEN), scopes=("read",))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from ddnsd.db import queries
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Stale
-from ddnsd.store import queries
 
 PAIRS = (("ann", "bob"), ("bob", "ann"))
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddnsd.db.rows import Host
 from ddnsd.registry.addresses import (
     Wanted,
     columns,
@@ -18,7 +19,6 @@ from ddnsd.registry.addresses import (
     parse_address,
 )
 from ddnsd.registry.errors import InvalidAddress
-from ddnsd.store.rows import Host
 
 PEER = "198.51.100.9"
 

@@ -5,10 +5,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ddnsd.db import migrate
+from ddnsd.db.base import open_store
 from ddnsd.registry.denials import Denials
 from ddnsd.registry.deny import DenyList
-from ddnsd.store import migrate
-from ddnsd.store.database import open_store
 
 
 class Watched(DenyList):

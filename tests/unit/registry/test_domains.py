@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
+from ddnsd.db import queries
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Domain, User
+from ddnsd.db.schema import domains, hosts, users
 from ddnsd.registry import hosts as registered
 from ddnsd.registry import zones
 from ddnsd.registry.addresses import Wanted
@@ -15,10 +19,6 @@ from ddnsd.registry.domains import add_domain
 from ddnsd.registry.errors import Invalid, Taken
 from ddnsd.registry.hosts import NewHost
 from ddnsd.registry.zones import Zones
-from ddnsd.store import queries
-from ddnsd.store.database import Store
-from ddnsd.store.rows import Domain, User
-from ddnsd.store.tables import domains, hosts, users
 from ddnsd.zones.bind import ZoneOptions
 from ddnsd.zones.tsig import TsigKey
 

@@ -4,11 +4,11 @@
 import pytest
 from sqlalchemy import Connection, insert
 
+from ddnsd.db import queries
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Host
+from ddnsd.db.schema import domains, users
 from ddnsd.registry.edits import undo_rename
-from ddnsd.store import queries
-from ddnsd.store.database import Store
-from ddnsd.store.rows import Host
-from ddnsd.store.tables import domains, users
 
 
 def fill(connection: Connection) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from ddnsd.db.rows import Host
 from ddnsd.registry import fields
 from ddnsd.registry.errors import Invalid
-from ddnsd.store.rows import Host
 
 BLANK: dict[str, Any] = dict.fromkeys(Host._fields) | {
     "wildcard": 0, "available": 1, "abuse": 0, "abuse_blocked": 0, "client_faults": 3, "server_faults": 0,

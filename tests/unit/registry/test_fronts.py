@@ -3,10 +3,10 @@
 
 import pytest
 
+from ddnsd.db import queries
+from ddnsd.db.base import Store
 from ddnsd.registry import fronts
 from ddnsd.registry.fronts import FRONTS, REPEAT_SECONDS, SHOWN_MICROSECONDS, Fronts
-from ddnsd.store import queries
-from ddnsd.store.database import Store
 
 
 class Clock:

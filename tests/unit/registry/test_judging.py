@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from ddnsd.db.rows import Domain, Host, Related
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken
 from ddnsd.registry.judging import BLANK, Change, Differs, Judge, Known, OtherFailed, Result, Status, Verb
 from ddnsd.registry.policy import Policy
-from ddnsd.store.rows import Domain, Host, Related
 
 ZONE, OTHER_ZONE = "dyn.example.org", "lab.example.org"
 ME, SOMEBODY = 1, 2

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from ddnsd.db import identities as stored
+from ddnsd.db import queries, schema, sessions
+from ddnsd.db.identities import Presented
 from ddnsd.registry import accounts, members
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
 from ddnsd.registry.members import Members
-from ddnsd.store import members as stored
-from ddnsd.store import queries, sessions, tables
-from ddnsd.store.members import Presented
 
 ISSUER = "https://aai.example.org"
 
@@ -38,7 +38,7 @@ async def test_whom_a_provider_knows(store: Any) -> None:
     assert await known.recognise(somebody(), create=True, source=None) is None
     with pytest.raises(NotAdmitted):
         await known.admit(somebody(), create=True, source=None)
-    said = select(tables.events.c.action).order_by(tables.events.c.id)
+    said = select(schema.events.c.action).order_by(schema.events.c.id)
     assert await store.read(lambda c: list(c.scalars(said))) == ["user.add", "identity.add", "user.set"]
 
 
@@ -65,7 +65,7 @@ async def test_rights_by_a_claim(store: Any) -> None:
     assert [await comes(admin) for admin in (False, True)] == [False, True]
     await store.transact(lambda c: accounts.add_user(c, "ann", admin=True))  # from now on a person's word
     assert await comes(False)
-    said = select(tables.events.c.detail).order_by(tables.events.c.id.desc()).limit(1)
+    said = select(schema.events.c.detail).order_by(schema.events.c.id.desc()).limit(1)
     assert await store.read(lambda c: c.scalar(said)) == "admin on"
 
 
@@ -146,7 +146,7 @@ async def test_whoever_leaves_takes_all_along(store: Any) -> None:
     await store.transact(
         lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, source=None, expect=lambda _: None)
     )  # fmt: skip
-    for table in (tables.identities, tables.memberships, tables.passwords):
+    for table in (schema.identities, schema.memberships, schema.passwords):
         assert await store.read(lambda c, table=table: c.execute(select(table)).all()) == []
     again = await Members(store).admit(somebody(), create=True, source=None)
     assert again.name == ann.name

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from ddnsd.db.base import StoreDown
 from ddnsd.registry import readiness
 from ddnsd.registry.readiness import Readiness
-from ddnsd.store.database import StoreDown
 
 
 class Store:

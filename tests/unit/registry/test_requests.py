@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from ddnsd.db import domain_requests, queries, schema
+from ddnsd.db.rows import Domain
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Stale
 from ddnsd.registry.requests import Requests
-from ddnsd.store import queries, requests, tables
-from ddnsd.store.rows import Domain
 from ddnsd.zones.tsig import TsigKey
 
 BY: dict[str, Any] = {"actor": "admin", "source": None}
@@ -43,7 +43,9 @@ async def asked(store: Any) -> int:
     """A user's open request."""
     user = await store.transact(lambda c: accounts.add_user(c, "ann"))
     made = await store.transact(
-        lambda c: requests.add(c, user_id=user.id, name=NAME, public=False, reason="For us.", created=queries.now())
+        lambda c: domain_requests.add(
+            c, user_id=user.id, name=NAME, public=False, reason="For us.", created=queries.now()
+        )
     )
     return int(made.id)
 
@@ -59,7 +61,7 @@ async def test_too_late_to_decline_or_withdraw(store: Any) -> None:
     zones.meanwhile = withdraw
     made = await kept.approve(request_id, answer="Welcome.", **BY)
     assert await store.read(lambda c: queries.domain(c, NAME)) == made
-    found = await store.read(lambda c: requests.find(c, request_id))
+    found = await store.read(lambda c: domain_requests.find(c, request_id))
     assert (found.state, found.answer, found.decided_by) == ("approved", "Welcome.", "admin")
     with pytest.raises(Stale):
         await kept.approve(request_id, **BY)
@@ -76,7 +78,7 @@ async def test_two_who_approve(store: Any) -> None:
     zones.after = approve_too
     made = await kept.approve(request_id, answer="Welcome.", **BY)
     assert made.name == NAME
-    found = await store.read(lambda c: requests.find(c, request_id))
+    found = await store.read(lambda c: domain_requests.find(c, request_id))
     assert (found.state, found.answer) == ("approved", "Mine.")
-    said = tables.events.select().where(tables.events.c.action == "domain.approve")
+    said = schema.events.select().where(schema.events.c.action == "domain.approve")
     assert len(await store.read(lambda c: c.execute(said).all())) == 1

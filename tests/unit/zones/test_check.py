@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from ddnsd.store.rows import Domain
+from ddnsd.db.rows import Domain
 from ddnsd.zones import check, errors
 from ddnsd.zones.primary import Primary
 from ddnsd.zones.tsig import TsigKey

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, create_engine, insert, update
 
-from ddnsd.store import queries, rrsets
-from ddnsd.store.rows import Host
-from ddnsd.store.tables import domains, hosts, metadata, users
+from ddnsd.db import queries, records
+from ddnsd.db.rows import Host
+from ddnsd.db.schema import domains, hosts, metadata, users
 from ddnsd.zones.records import HostRecords, record_sets
 from ddnsd.zones.verdicts import mark_claimed, standing
 
@@ -37,12 +37,12 @@ def host(connection: Connection) -> Host:
 def under_way(connection: Connection) -> HostRecords:
     """A message that has the host's RRset `_x` TXT."""
     sent = host(connection)
-    rrsets.add(connection, sent.id, prefix="_x", rtype="TXT", data='"x"')
-    return HostRecords(sent, [], record_sets(sent, rrsets.of_host(connection, sent.id)))
+    records.add(connection, sent.id, prefix="_x", rtype="TXT", data='"x"')
+    return HostRecords(sent, [], record_sets(sent, records.of_host(connection, sent.id)))
 
 
 def claims(connection: Connection, host_id: int) -> list[bool]:
-    return [one.claimed for one in rrsets.of_host(connection, host_id)]
+    return [one.claimed for one in records.of_host(connection, host_id)]
 
 
 def test_an_rrset_is_claimed_where_it_was_sent_to(connection: Connection) -> None:
@@ -65,9 +65,9 @@ def test_a_host_that_was_renamed_meanwhile_has_not_claimed_its_new_names(connect
 
 def test_an_rrset_that_was_given_the_id_of_a_removed_one_is_not_claimed(connection: Connection) -> None:
     sent = under_way(connection)
-    (old,) = rrsets.of_host(connection, sent.host.id)
-    rrsets.remove(connection, old)
-    rrsets.add(connection, sent.host.id, id=old.id, prefix="_y", rtype="TXT", data='"x"')
+    (old,) = records.of_host(connection, sent.host.id)
+    records.remove(connection, old)
+    records.add(connection, sent.host.id, id=old.id, prefix="_y", rtype="TXT", data='"x"')
     mark_claimed(connection, [sent])
     assert claims(connection, sent.host.id) == [False]
 

@@ -12,11 +12,11 @@ import dns.update
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from ddnsd.store import primaries, queries, rrsets, tables
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.rows import Domain, Host
-from ddnsd.store.sqlite import SqliteStore
-from ddnsd.store.waiting import Settled
+from ddnsd.db import primaries, queries, records, schema
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.pending import Settled
+from ddnsd.db.rows import Domain, Host
+from ddnsd.db.sqlite import SqliteStore
 from ddnsd.zones.sender import ZoneSender
 from ddnsd.zones.tsig import TsigKey
 
@@ -88,10 +88,10 @@ class Scene:
 
 
 def fill(connection: Connection) -> None:
-    tables.metadata.create_all(connection)
-    connection.execute(insert(tables.users).values(id=1, name="me", created=0))
+    schema.metadata.create_all(connection)
+    connection.execute(insert(schema.users).values(id=1, name="me", created=0))
     key = {"primary": "", "key_name": KEY.name, "key_algorithm": KEY.algorithm, "key_secret": KEY.secret}
-    connection.execute(insert(tables.domains).values(id=1, owner_id=1, name=ZONE, created=0, **key))
+    connection.execute(insert(schema.domains).values(id=1, owner_id=1, name=ZONE, created=0, **key))
     host = {"fqdn": FQDN, "name": "a", "secret_hash": b"", "ipv4": "192.0.2.1"}
     assert queries.add_host(connection, domain_id=1, owner_id=1, **host) == 1
 
@@ -171,7 +171,7 @@ async def test_a_removal_that_the_former_primary_carried_out_waits_for_the_new_o
     await scene.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
 
     async def waits() -> bool:
-        return bool(await scene.store.read(lambda c: c.scalar(select(tables.removals.c.dirty_since.is_not(None)))))
+        return bool(await scene.store.read(lambda c: c.scalar(select(schema.removals.c.dirty_since.is_not(None)))))
 
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     scene.sender.withdraw(done, [f"gone.{ZONE}"])
@@ -189,18 +189,18 @@ async def test_a_removal_that_the_former_primary_carried_out_waits_for_the_new_o
 
 async def test_records_are_tried_again_at_the_new_primary(scene: Scene) -> None:
     def prepare(connection: Connection) -> None:
-        rrsets.add(connection, 1, prefix="_x", rtype="TXT", data='"x"', claimed=True)
-        rrsets.add(connection, 1, prefix="_y", rtype="TXT", data='"y"', conflict="somebody else's")
+        records.add(connection, 1, prefix="_x", rtype="TXT", data='"x"', claimed=True)
+        records.add(connection, 1, prefix="_y", rtype="TXT", data='"y"', conflict="somebody else's")
 
     await scene.store.transact(prepare)
     await scene.move()
-    found = await scene.store.read(lambda c: rrsets.of_host(c, 1))
+    found = await scene.store.read(lambda c: records.of_host(c, 1))
     assert [(one.claimed, one.conflict) for one in found] == [(False, None)] * 2
 
 
 async def test_what_the_new_primary_holds_of_ours_stays_ours(scene: Scene) -> None:
     def prepare(connection: Connection) -> None:
-        rrsets.add(connection, 1, id=5, prefix="_x", rtype="TXT", data='"x"')
+        records.add(connection, 1, id=5, prefix="_x", rtype="TXT", data='"x"')
         owned = primaries.Owned({1: FQDN}, [5], [])
         primaries.send_all_again(connection, 1, owned)
 
@@ -208,4 +208,4 @@ async def test_what_the_new_primary_holds_of_ours_stays_ours(scene: Scene) -> No
     host = await scene.host()
     assert host.claimed
     assert host.pending_since is not None
-    assert [one.claimed for one in await scene.store.read(lambda c: rrsets.of_host(c, 1))] == [True]
+    assert [one.claimed for one in await scene.store.read(lambda c: records.of_host(c, 1))] == [True]

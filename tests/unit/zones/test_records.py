@@ -3,7 +3,7 @@
 
 import pytest
 
-from ddnsd.store.rows import Host, Related
+from ddnsd.db.rows import Host, Related
 from ddnsd.zones.records import combine, records, ttl
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts are divided into messages that fit."""
 
+from ddnsd.db.rows import Host, Related
 from ddnsd.registry.related import MOST as MOST_RELATED
 from ddnsd.registry.rrsets import LONGEST, MOST, OCTETS
-from ddnsd.store.rows import Host, Related
 from ddnsd.zones.compose import publication
 from ddnsd.zones.fit import parts, set_octets
 from ddnsd.zones.records import HostRecords, RecordSet, records

@@ -15,12 +15,12 @@ import dns.update
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from ddnsd.store import queries, rrsets
-from ddnsd.store.database import Store
-from ddnsd.store.lookup import Lookups
-from ddnsd.store.set_aside import Aside, due_rrsets, put
-from ddnsd.store.tables import domains, hosts, removals, set_aside, users
-from ddnsd.store.waiting import Settled
+from ddnsd.db import queries, records
+from ddnsd.db.base import Store
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.pending import Settled
+from ddnsd.db.schema import domains, hosts, removals, set_aside, users
+from ddnsd.db.set_aside import Aside, due_rrsets, put
 from ddnsd.zones import errors
 from ddnsd.zones.endpoint import Endpoint
 from ddnsd.zones.primary import Primary
@@ -294,7 +294,7 @@ async def test_the_pause_grows(store: Store) -> None:
 async def test_an_rrset_waits_for_its_host(store: Store) -> None:
     await store.transact(_fill)
     (host,) = await store.transact(lambda c: add(c, "a", has_rrsets=True))
-    await store.transact(lambda c: rrsets.add(c, host, id=7, prefix="_x", rtype="TXT", data='"x"', conflict="why"))
+    await store.transact(lambda c: records.add(c, host, id=7, prefix="_x", rtype="TXT", data='"x"', conflict="why"))
     await store.transact(lambda c: put(c, [Aside(1, "rrset_id", 7, f"_x.a.{ZONE} TXT", "why")]))
     assert await store.read(lambda c: due_rrsets(c, 9)) == []
     await store.transact(lambda c: c.execute(update(set_aside).values(retry_at=0)))

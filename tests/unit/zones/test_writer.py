@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddnsd.store.waiting import Settled
+from ddnsd.db.pending import Settled
 from ddnsd.zones.writer import Writer
 
 

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ddnsd.db.base import StoreDown
 from ddnsd.faces.http import Application, Message, Receive, Scope, Send
 from ddnsd.faces.portal import refusals, render
 from ddnsd.faces.portal.context import Portal
@@ -36,7 +37,6 @@ from ddnsd.faces.portal.pages import (
 from ddnsd.faces.portal.pages import help as help_pages
 from ddnsd.faces.portal.static import Static
 from ddnsd.faces.portal.visit import arrive, stranger
-from ddnsd.store.database import StoreDown
 
 VERSION = importlib.metadata.version("fedcloud-ddns")
 

@@ -3,21 +3,21 @@
 
 from collections.abc import Callable
 
+from ddnsd.db import paging
+from ddnsd.db.paging import OwnedHost
+from ddnsd.db.rows import Domain, Host
 from ddnsd.faces.portal.visit import Visit
 from ddnsd.faces.rest.render import host_tag
 from ddnsd.identity.access import Action, can
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoHost, Stale
 from ddnsd.registry.judging import NO_DOMAIN
-from ddnsd.store import listing
-from ddnsd.store.listing import OwnedHost
-from ddnsd.store.rows import Domain, Host
 
 
 async def host(visit: Visit, action: Action = Action.LIST) -> OwnedHost:
     """The host of the path's `fqdn`; an administrator finds everybody's. Raises NoHost, StoreDown."""
     name = names.fold(visit.param("fqdn"))
-    owned = await visit.portal.store.read(lambda c: listing.host(c, name)) if names.is_full(name) else None
+    owned = await visit.portal.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
     if owned is None or not can(visit.overseer, action, owned.host):
         raise NoHost
     return owned

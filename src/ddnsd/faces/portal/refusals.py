@@ -8,6 +8,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.faces.portal import texts
 from ddnsd.identity.one_time_secrets import NotReady
 from ddnsd.registry.errors import (
@@ -22,7 +23,6 @@ from ddnsd.registry.errors import (
     Stale,
     Unconfirmed,
 )
-from ddnsd.store.database import OutcomeUnknown, StoreDown
 from ddnsd.zones.errors import HostGone, NotAcknowledged
 from ddnsd.zones.rndc import BindError
 

@@ -3,8 +3,8 @@
 
 from typing import NamedTuple
 
+from ddnsd.db.rows import Host
 from ddnsd.faces.portal.i18n import N_
-from ddnsd.store.rows import Host
 
 
 class Standing(NamedTuple):

@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ddnsd.db.history import Shown
 from ddnsd.faces.portal.i18n import N_, Language
-from ddnsd.store.history import Shown
 
 KINDS = {
     "register": N_("added"),

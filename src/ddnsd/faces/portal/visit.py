@@ -29,6 +29,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ddnsd.db.base import StoreDown
+from ddnsd.db.history import Author
 from ddnsd.faces.author import author
 from ddnsd.faces.http import FIELDS, signed_in
 from ddnsd.faces.portal import flash, refusals, texts
@@ -38,8 +40,6 @@ from ddnsd.identity.caller import Caller
 from ddnsd.identity.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.identity.sessions import Session
 from ddnsd.registry.errors import Unconfirmed
-from ddnsd.store.database import StoreDown
-from ddnsd.store.history import Author
 
 LANGUAGE_COOKIE = "ddns-language"
 BODY_LIMIT = 64 * 1024

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Header, Request, Response
 
+from ddnsd.db.rows import Domain, Host
 from ddnsd.faces.rest import change_items, render
 from ddnsd.faces.rest.change_models import REQUEST, Results
 from ddnsd.faces.rest.context import Context
@@ -24,7 +25,6 @@ from ddnsd.identity.access import Action, can, may_name
 from ddnsd.identity.caller import Caller
 from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
 from ddnsd.registry.judging import Change, Differs, OtherFailed, Result, Secrets, Verb
-from ddnsd.store.rows import Domain, Host
 
 BODY_LIMIT = 16 * 1024 * 1024
 LARGE = 1024 * 1024

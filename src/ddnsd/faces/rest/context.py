@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ddnsd.db.lookups import Lookups
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.registry.contacts import Contacts
@@ -18,12 +19,11 @@ from ddnsd.registry.requests import Requests
 from ddnsd.registry.rrsets import RRsets
 from ddnsd.registry.status import Status
 from ddnsd.registry.zones import Zones
-from ddnsd.store.lookup import Lookups
 from ddnsd.zones.writer import Writer
 
 if TYPE_CHECKING:
-    from ddnsd.store.postgres import PostgresStore
-    from ddnsd.store.sqlite import SqliteStore
+    from ddnsd.db.postgres import PostgresStore
+    from ddnsd.db.sqlite import SqliteStore
 
 
 @dataclass(frozen=True)

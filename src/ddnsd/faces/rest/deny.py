@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
+from ddnsd.db import denylist
+from ddnsd.db.denylist import Denial
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import PRINTABLE, Body, Comment, Moment, Next, Page, Shown
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import not_found
 from ddnsd.faces.rest.route import Administrator, Source, route_class
-from ddnsd.store import denials
-from ddnsd.store.denials import Denial
 
 Word = Literal["network", "agent", "name"]
 
@@ -63,7 +63,7 @@ def router(context: Context) -> APIRouter:
     @routes.get("", responses=problems() | {200: success(DenialPage)})
     async def list_denials(_caller: Administrator, query: Annotated[DenialQuery, Query()]) -> Response:
         """What is denied, by age; what the settings deny is not in the list."""
-        found = await context.store.read(lambda c: denials.page(c, query.after, query.limit + 1, query.kind))
+        found = await context.store.read(lambda c: denylist.page(c, query.after, query.limit + 1, query.kind))
         shown = found[: query.limit]
         return render.page((json.dumps(_denial(d)) for d in shown), shown[-1].id if len(found) > query.limit else None)
 
@@ -78,7 +78,7 @@ def router(context: Context) -> APIRouter:
     @routes.get("/{id}", responses=problems(404) | {200: success(DenialOut)})
     async def read_denial(_caller: Administrator, id: str) -> Response:  # noqa: A002
         """One of them."""
-        found = await context.store.read(lambda c: denials.find(c, _number(id)))
+        found = await context.store.read(lambda c: denylist.find(c, _number(id)))
         if found is None:
             raise not_found()
         return render.answer(_denial(found))

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from pydantic import Field
 
+from ddnsd.db import paging, queries
+from ddnsd.db.rows import Domain
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import (
@@ -32,8 +34,6 @@ from ddnsd.identity.caller import Caller
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain
-from ddnsd.store import listing, queries
-from ddnsd.store.rows import Domain
 from ddnsd.zones.errors import DnsError
 from ddnsd.zones.tsig import TsigKey
 
@@ -114,8 +114,8 @@ def router(context: Context) -> APIRouter:
     @routes.get("", responses=problems() | {200: success(DomainPage)})
     async def list_domains(caller: Reader, query: Paging) -> Response:
         """Your own domains, those of your groups and public ones; with an administrator's token all."""
-        found = await context.store.read(lambda c: listing.page_of_domains(c, query.after, query.limit + 1))
-        counts = await context.store.read(listing.host_counts)
+        found = await context.store.read(lambda c: paging.page_of_domains(c, query.after, query.limit + 1))
+        counts = await context.store.read(paging.host_counts)
         shown = found[: query.limit]
         items = [json.dumps(_domain(d, counts.get(d.id, 0))) for d in shown if can(caller, Action.LIST, d)]
         return render.page(items, shown[-1].id if len(found) > query.limit else None)
@@ -145,7 +145,7 @@ def router(context: Context) -> APIRouter:
     async def read_domain(caller: Reader, name: str) -> Response:
         """One domain."""
         domain = await _visible(context, caller, name, Action.LIST)
-        return shown(domain, await context.store.read(lambda c: listing.host_count(c, domain.id)))
+        return shown(domain, await context.store.read(lambda c: paging.host_count(c, domain.id)))
 
     @routes.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
     async def change_domain(
@@ -159,7 +159,7 @@ def router(context: Context) -> APIRouter:
                 c, domain.name, actor=caller.user, source=source, expect=_expect(caller, Action.EDIT, if_match), **given
             )
         )
-        return shown(changed, await context.store.read(lambda c: listing.host_count(c, changed.id)))
+        return shown(changed, await context.store.read(lambda c: paging.host_count(c, changed.id)))
 
     @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
     async def delete_domain(caller: Changer, source: Source, name: str, if_match: IfMatch = None) -> Response:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BeforeValidator, Field
 
+from ddnsd.db.rows import Host
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Body, Moment, Secret, Shown, whole
@@ -18,7 +19,6 @@ from ddnsd.identity.throttle import Guess
 from ddnsd.registry import names
 from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_SECONDS, check_secret, usable
 from ddnsd.registry.errors import NoHost, NotEnrolled
-from ddnsd.store.rows import Host
 
 NAME = "enrolment"
 """In place of a name, of which an unknown enrolment token tells none."""

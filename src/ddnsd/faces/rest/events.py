@@ -8,6 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
+from ddnsd.db import bulk_hosts, paging
+from ddnsd.db.paging import Happened
+from ddnsd.db.rows import endings
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Moment, Next, Page, Shown, Text
@@ -15,9 +18,6 @@ from ddnsd.faces.rest.problem_docs import problems, success
 from ddnsd.faces.rest.route import Reader, route_class
 from ddnsd.identity.access import covers_domain, covers_host, is_limited
 from ddnsd.identity.caller import Caller
-from ddnsd.store import bulk, listing
-from ddnsd.store.listing import Happened
-from ddnsd.store.rows import endings
 
 
 class EventQuery(Page):
@@ -63,7 +63,7 @@ def router(context: Context) -> APIRouter:
         reader = None if caller.admin else caller.user_id
         before = None if query.cursor is None else query.after
         found = await context.store.read(
-            lambda c: listing.page_of_events(c, reader_id=reader, wanted=wanted, before=before, limit=query.limit + 1)
+            lambda c: paging.page_of_events(c, reader_id=reader, wanted=wanted, before=before, limit=query.limit + 1)
         )
         page = found[: query.limit]
         shown = await _within_limits(context, caller, page) if is_limited(caller) else page
@@ -76,7 +76,7 @@ async def _within_limits(context: Context, caller: Caller, events: Sequence[Happ
     """The events of hosts and domains that the token's patterns leave; a host that is gone lies where it would lie."""
     of_hosts = {event.object for event in events if event.action.startswith("host.")}
     names = {ending for fqdn in of_hosts for ending in endings(fqdn)}
-    domains = {domain.name for domain in await context.store.read(lambda c: bulk.domains_named(c, names))}
+    domains = {domain.name for domain in await context.store.read(lambda c: bulk_hosts.domains_named(c, names))}
 
     def visible(event: Happened) -> bool:
         if event.action.startswith("host."):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddnsd.db import history, last_seen
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.hosts import visible
@@ -15,7 +16,6 @@ from ddnsd.faces.rest.problem_docs import problems, success
 from ddnsd.faces.rest.route import Reader, route_class
 from ddnsd.identity.access import Action
 from ddnsd.identity.caller import Caller
-from ddnsd.store import contacts, history
 
 Fields = Annotated[dict[str, Any] | None, Field(description="The fields that changed; null where there are none.")]
 
@@ -100,9 +100,9 @@ def router(context: Context) -> APIRouter:
     async def read_contact(caller: Reader, fqdn: str) -> Response:
         """The last update request for the host, also one that was refused."""
         host = (await visible(context, caller, fqdn, Action.LIST)).host
-        found = await context.store.read(lambda c: contacts.of(c, [host.id]))
+        found = await context.store.read(lambda c: last_seen.of(c, [host.id]))
         contact = context.contacts.last(host.id, found.get(host.id))
-        shown: dict[str, Any] = contact._asdict() if contact else dict.fromkeys(contacts.Contact._fields)
+        shown: dict[str, Any] = contact._asdict() if contact else dict.fromkeys(last_seen.Contact._fields)
         return render.answer(shown | {"at": render.moment(shown["at"]), "tls": contact and bool(contact.tls)})
 
     return routes

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from ddnsd.db import paging, queries
+from ddnsd.db.paging import HostFilter, OwnedHost
+from ddnsd.db.rows import Domain, Host
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.host_models import HostCreate, HostOut, HostPage, HostPatch, HostQuery, NewHostOut
@@ -22,9 +25,6 @@ from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.hosts import Expect, NewHost
 from ddnsd.registry.judging import NO_DOMAIN
-from ddnsd.store import listing, queries
-from ddnsd.store.listing import HostFilter, OwnedHost
-from ddnsd.store.rows import Domain, Host
 
 SLICE = 1000
 """Hosts that are read and rendered at once, so that nobody waits for more than that."""
@@ -176,7 +176,7 @@ async def _shown(
 async def visible(context: Context, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
     """The host, if the caller may do this to it. Raises NoHost."""
     name = names.fold(fqdn)
-    owned = await context.store.read(lambda c: listing.host(c, name)) if names.is_full(name) else None
+    owned = await context.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
     if owned is None or not can(caller, action, owned.host):
         raise NoHost
     return owned
@@ -242,7 +242,7 @@ async def _page(context: Context, caller: Caller, query: HostQuery) -> Response:
     after, left = query.after, query.limit
     while True:
         size, seen = min(left, SLICE), render.Seen(context.writer)
-        part = await context.store.read(lambda c, a=after, s=size: listing.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
+        part = await context.store.read(lambda c, a=after, s=size: paging.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
         more, part = len(part) > size, part[:size]
         items += await asyncio.to_thread(rendered, part, seen)
         left -= len(part)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from ddnsd.db import paging
+from ddnsd.db.rows import Host, Key, User
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Body, FullName, Moment, Name, Next, Paging, Secret, Shown
@@ -17,8 +19,6 @@ from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can, covers_host, is_limited
 from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
-from ddnsd.store import listing
-from ddnsd.store.rows import Host, Key, User
 
 
 class KeyCreate(Body):
@@ -57,11 +57,9 @@ def router(context: Context) -> APIRouter:
     @routes.get("", responses=problems() | {200: success(KeyPage)})
     async def list_keys(caller: Reader, query: Paging) -> Response:
         """Your own keys."""
-        found = await context.store.read(
-            lambda c: listing.page_of_keys(c, caller.user_id, query.after, query.limit + 1)
-        )
+        found = await context.store.read(lambda c: paging.page_of_keys(c, caller.user_id, query.after, query.limit + 1))
         shown = found[: query.limit]
-        hosts = await context.store.read(lambda c: listing.hosts_of_keys(c, [key.id for key in shown]))
+        hosts = await context.store.read(lambda c: paging.hosts_of_keys(c, [key.id for key in shown]))
         items = [
             json.dumps(_key(key, hosts.get(key.id, []))) for key in shown if _within(caller, hosts.get(key.id, []))
         ]
@@ -99,10 +97,10 @@ def router(context: Context) -> APIRouter:
 
 
 async def _own(context: Context, caller: Caller, login: str) -> tuple[Key, list[Host]]:
-    key = await context.store.read(lambda c: listing.key(c, login)) if _well_formed(login) else None
+    key = await context.store.read(lambda c: paging.key(c, login)) if _well_formed(login) else None
     if key is None or key.owner_id != caller.user_id:
         raise not_found()
-    hosts = await context.store.read(lambda c: listing.hosts_of_keys(c, [key.id]))
+    hosts = await context.store.read(lambda c: paging.hosts_of_keys(c, [key.id]))
     own = hosts.get(key.id, [])
     if not _within(caller, own):
         raise not_found()

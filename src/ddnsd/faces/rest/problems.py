@@ -16,6 +16,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.identity.caller import SignInError
 from ddnsd.identity.oidc import NotAsked, ProviderDown
 from ddnsd.registry.errors import (
@@ -34,7 +35,6 @@ from ddnsd.registry.errors import (
     Taken,
     Unconfirmed,
 )
-from ddnsd.store.database import OutcomeUnknown, StoreDown
 from ddnsd.zones.errors import HostGone, NotAcknowledged
 from ddnsd.zones.rndc import BindError
 

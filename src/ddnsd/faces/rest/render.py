@@ -11,10 +11,10 @@ from typing import Any
 
 from fastapi import Response
 
+from ddnsd.db.paging import OwnedHost
+from ddnsd.db.rows import Domain, Host, User
 from ddnsd.faces.rest.problems import NOT_KEPT
 from ddnsd.registry.errors import Stale
-from ddnsd.store.listing import OwnedHost
-from ddnsd.store.rows import Domain, Host, User
 from ddnsd.zones.writer import Writer
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
+from ddnsd.db import domain_requests
+from ddnsd.db.domain_requests import DomainRequest
 from ddnsd.faces.rest import domains, render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.domains import DomainOut, Group, KeyIn, Primary
@@ -17,8 +19,6 @@ from ddnsd.faces.rest.route import Administrator, Changer, Reader, Source, route
 from ddnsd.identity.access import Action, can, covers_domain
 from ddnsd.registry import names
 from ddnsd.registry.errors import NoRequest
-from ddnsd.store import requests
-from ddnsd.store.requests import DomainRequest
 from ddnsd.zones.errors import DnsError
 
 Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=PRINTABLE)]
@@ -90,7 +90,7 @@ def router(context: Context) -> APIRouter:
         """Your own requests, by age; with an administrator's token everybody's."""
         user_id = None if caller.admin else caller.user_id
         found = await context.store.read(
-            lambda c: requests.page(c, query.after, query.limit + 1, user_id=user_id, state=query.state)
+            lambda c: domain_requests.page(c, query.after, query.limit + 1, user_id=user_id, state=query.state)
         )
         page = found[: query.limit]
         items = [json.dumps(_request(r)) for r in page if can(caller, Action.LIST, r)]
@@ -111,7 +111,7 @@ def router(context: Context) -> APIRouter:
     @routes.get("/{id}", responses=problems(404) | {200: success(RequestOut)})
     async def read_domain_request(caller: Reader, id: str) -> Response:  # noqa: A002
         """One request."""
-        found = await context.store.read(lambda c: requests.find(c, _number(id)))
+        found = await context.store.read(lambda c: domain_requests.find(c, _number(id)))
         if found is None or not can(caller, Action.LIST, found):
             raise NoRequest
         return render.answer(_request(found))

@@ -23,13 +23,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from ddnsd.db.history import Author
 from ddnsd.faces.author import author
 from ddnsd.faces.http import signed_in
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problems import Problem, problem_of
 from ddnsd.identity.access import SERVICE, Action, can
 from ddnsd.identity.caller import Caller, Kind, NoCredentials
-from ddnsd.store.history import Author
 
 log = structlog.get_logger()
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from ddnsd.db import paging, queries
+from ddnsd.db.rows import Token, User
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Body, Moment, Name, Next, Paging, Secret, Shown
@@ -20,8 +22,6 @@ from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.limits import Limits, network
-from ddnsd.store import listing, queries
-from ddnsd.store.rows import Token, User
 
 Scope = Literal["read", "write", "admin"]
 Pattern = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9.*?-]+$")]
@@ -77,7 +77,7 @@ def router(context: Context) -> APIRouter:
         """Your own tokens; with a limited token those that can do no more than it."""
         limits = await _limits(context, caller)
         found = await context.store.read(
-            lambda c: listing.page_of_tokens(c, caller.user_id, query.after, query.limit + 1)
+            lambda c: paging.page_of_tokens(c, caller.user_id, query.after, query.limit + 1)
         )
         page = found[: query.limit]
         items = [json.dumps(_token(t)) for t in page if _sees(caller, limits, t)]
@@ -124,7 +124,7 @@ async def _limits(context: Context, caller: Caller) -> Limits:
     """Those of the token that asks."""
     if caller.token_id is not None:
         token_id = caller.token_id
-        token = await context.store.read(lambda c: listing.token(c, token_id))
+        token = await context.store.read(lambda c: paging.token(c, token_id))
         if token is None:
             raise not_found()
         limits = Limits.of(token)
@@ -134,7 +134,7 @@ async def _limits(context: Context, caller: Caller) -> Limits:
 
 async def _own(context: Context, caller: Caller, given: str) -> Token:
     number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
-    token = await context.store.read(lambda c: listing.token(c, number))
+    token = await context.store.read(lambda c: paging.token(c, number))
     if token is None or token.user_id != caller.user_id:
         raise not_found()
     return token

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Response
 from pydantic import Field
 
+from ddnsd.db import paging, queries
+from ddnsd.db.rows import User
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Body, Moment, Next, Paging, Shown, unset
@@ -14,8 +16,6 @@ from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problem
 from ddnsd.faces.rest.problems import not_found
 from ddnsd.faces.rest.route import Administrator, Reader, Source, route_class
 from ddnsd.registry import accounts
-from ddnsd.store import listing, queries
-from ddnsd.store.rows import User
 
 IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
 
@@ -66,7 +66,7 @@ def router(context: Context) -> APIRouter:
     @routes.get("", responses=problems() | {200: success(UserPage)})
     async def list_users(_caller: Administrator, query: Paging) -> Response:
         """Every user."""
-        found = await context.store.read(lambda c: listing.page_of_users(c, query.after, query.limit + 1))
+        found = await context.store.read(lambda c: paging.page_of_users(c, query.after, query.limit + 1))
         shown = found[: query.limit]
         return render.page((json.dumps(_user(u)) for u in shown), shown[-1].id if len(found) > query.limit else None)
 

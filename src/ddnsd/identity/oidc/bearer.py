@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from ddnsd.db.identities import Member, Presented
 from ddnsd.identity.caller import Caller, Kind
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.oidc import NotAsked, ProviderDown, jwt
@@ -16,7 +17,6 @@ from ddnsd.identity.oidc.client import Client
 from ddnsd.identity.oidc.person import presented
 from ddnsd.identity.secrets import ENROLMENT_PREFIX, TOKEN_PREFIX, digest
 from ddnsd.identity.throttle import Turns
-from ddnsd.store.members import Member, Presented
 
 log = structlog.get_logger()
 

@@ -10,12 +10,12 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
+from ddnsd.db.identities import Presented
 from ddnsd.identity.oidc import NotBegun, NotSignedIn, jwt
 from ddnsd.identity.oidc.attempt import Attempt
 from ddnsd.identity.oidc.client import Client
 from ddnsd.identity.oidc.person import presented
 from ddnsd.identity.oidc.provider import Provider
-from ddnsd.store.members import Presented
 
 
 class Flow:

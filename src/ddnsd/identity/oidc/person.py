@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from ddnsd.db.identities import Presented
 from ddnsd.identity.oidc.jwt import subject_of
 from ddnsd.identity.oidc.provider import Provider
-from ddnsd.store.members import Presented
 
 LONGEST = 255
 MOST_GROUPS = 1000

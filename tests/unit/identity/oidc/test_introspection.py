@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from ddnsd.db.identities import Member, Presented
 from ddnsd.identity.guard import Guard
 from ddnsd.identity.oidc import NotAsked, ProviderDown
 from ddnsd.identity.oidc.bearer import CACHE_SECONDS, PAUSE_SECONDS, REFUSED_SECONDS, AccessTokens
@@ -17,7 +18,6 @@ from ddnsd.identity.oidc.client import Client
 from ddnsd.identity.oidc.http import Http
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.identity.throttle import Turns
-from ddnsd.store.members import Member, Presented
 
 
 class Everybody:

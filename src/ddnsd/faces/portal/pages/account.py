@@ -4,6 +4,7 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import identities
 from ddnsd.faces.portal import flash
 from ddnsd.faces.portal.agents import Agent
 from ddnsd.faces.portal.context import Portal
@@ -16,7 +17,6 @@ from ddnsd.identity.caller import BadCredentials
 from ddnsd.identity.passwords import Locked
 from ddnsd.identity.sessions import PASSWORD, csrf_of
 from ddnsd.registry import members as registry_members
-from ddnsd.store import members
 
 _SAID = {
     passwords.TOO_SHORT: N_("A password has at least %(number)s characters."),
@@ -31,7 +31,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def page(visit: Visit, status: int = 200, errors: dict[str, str] | None = None) -> Response:
         user_id = visit.caller.user_id
-        held = await portal.store.read(lambda c: members.identities_of(c, user_id))
+        held = await portal.store.read(lambda c: identities.identities_of(c, user_id))
         titles = {flow.provider.issuer: flow.provider.title for flow in portal.flows.values()}
         methods = {name: flow.provider.title for name, flow in portal.flows.items()}
         return visit.render(
@@ -39,7 +39,7 @@ def routes(portal: Portal) -> list[Route]:
             identities=[(identity, titles.get(identity.issuer, identity.issuer)) for identity in held],
             links=[(link_path(visit, name), title) for name, title in methods.items()],
             passwords=portal.passwords.enabled, shortest=passwords.SHORTEST,
-            has_password=await portal.store.read(lambda c: members.has_password(c, user_id)),
+            has_password=await portal.store.read(lambda c: identities.has_password(c, user_id)),
             sessions=[
                 (row, _browser(visit, row.agent), _method(visit, methods, row.method))
                 for row in await portal.sessions.list(user_id)
@@ -83,7 +83,7 @@ def routes(portal: Portal) -> list[Route]:
     async def _refused(visit: Visit) -> dict[str, str]:
         """What is wrong with the password that somebody says they have."""
         _, caller = visit.gettext, visit.caller
-        if not await portal.store.read(lambda c: members.has_password(c, caller.user_id)):
+        if not await portal.store.read(lambda c: identities.has_password(c, caller.user_id)):
             return {}
         try:
             await portal.passwords.check(caller.user, visit.form.get("current", ""), visit.source)

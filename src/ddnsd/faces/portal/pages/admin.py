@@ -4,13 +4,13 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import admin_stats, domain_requests, host_search, paging, queries
+from ddnsd.db.host_search import View
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.pages.status import verdict
 from ddnsd.faces.portal.standing import STATES, standing
 from ddnsd.faces.portal.visit import Access, Visit, get
 from ddnsd.faces.rest.render import Seen
-from ddnsd.store import listing, oversight, overview, queries, requests
-from ddnsd.store.overview import View
 
 SIZE = 50
 TEXT_LENGTH = 253
@@ -23,7 +23,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def first(visit: Visit) -> Response:
         now = portal.status.current()
-        counts, waiting = await portal.store.read(lambda c: (oversight.counts(c), requests.open_count(c)))
+        counts, waiting = await portal.store.read(lambda c: (admin_stats.counts(c), domain_requests.open_count(c)))
         behind = [zone for zone in now.zones if zone.primary.problem or zone.problem]
         return visit.render(
             "admin/first.html", counts=counts, waiting=waiting, now=now, behind=behind, verdict=verdict(now)
@@ -32,14 +32,14 @@ def routes(portal: Portal) -> list[Route]:
     async def hosts(visit: Visit) -> Response:
         query, number, owner = visit.query, _page(visit), _text(visit, "owner")
         user = await portal.store.read(lambda c: queries.user(c, owner)) if owner else None
-        state = query.get("state", "") if query.get("state", "") in overview.STATES else ""
+        state = query.get("state", "") if query.get("state", "") in host_search.STATES else ""
         view = View(
             (user.id if user else NOBODY) if owner else None, _text(visit, "q"), _text(visit, "domain"), "", state,
             "updated" if query.get("sort") == "updated" else "name", query.get("sort") == "updated",
         )  # fmt: skip
         seen = Seen(portal.writer)
-        part = await portal.store.read(lambda c: overview.page(c, view, SIZE, (number - 1) * SIZE))
-        owners = await portal.store.read(lambda c: oversight.user_names(c, {host.owner_id for host in part.hosts}))
+        part = await portal.store.read(lambda c: host_search.page(c, view, SIZE, (number - 1) * SIZE))
+        owners = await portal.store.read(lambda c: admin_stats.user_names(c, {host.owner_id for host in part.hosts}))
         rows = [(host, owners.get(host.owner_id, ""), standing(host, seen.dns(host))) for host in part.hosts]
         return visit.render(
             "admin/hosts.html", rows=rows, total=part.total, view=view, owner=owner, number=number, size=SIZE,
@@ -47,14 +47,14 @@ def routes(portal: Portal) -> list[Route]:
         )  # fmt: skip
 
     async def domains(visit: Visit) -> Response:
-        counts = await portal.store.read(listing.host_counts)
+        counts = await portal.store.read(paging.host_counts)
         return visit.render(
             "admin/domains.html", domains=await portal.domains.all(), counts=counts,
             zones={zone.name: zone for zone in portal.status.current().zones},
         )  # fmt: skip
 
     async def groups(visit: Visit) -> Response:
-        found = await portal.store.read(lambda c: oversight.groups(c, GROUPS))
+        found = await portal.store.read(lambda c: admin_stats.groups(c, GROUPS))
         return visit.render("admin/groups.html", groups=found)
 
     return [

@@ -4,6 +4,8 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import domain_requests
+from ddnsd.db.domain_requests import OPEN, DomainRequest
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.pages.domains import wanted
 from ddnsd.faces.portal.pages.zones import USUAL, brought, reasons
@@ -11,8 +13,6 @@ from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Form, Visit, get, post
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoBind, NoRequest
-from ddnsd.store import requests
-from ddnsd.store.requests import OPEN, DomainRequest
 from ddnsd.zones.errors import DnsError
 from ddnsd.zones.rndc import BindError
 from ddnsd.zones.tsig import ALGORITHMS
@@ -56,7 +56,9 @@ def routes(portal: Portal) -> list[Route]:
     async def show_all(visit: Visit) -> Response:
         after = _number(visit.query.get("after", ""))
         every = visit.query.get("state") == "all"
-        found = await portal.store.read(lambda c: requests.page(c, after, PAGE + 1, state=None if every else OPEN))
+        found = await portal.store.read(
+            lambda c: domain_requests.page(c, after, PAGE + 1, state=None if every else OPEN)
+        )
         return visit.render(
             "admin/requests.html", requests=found[:PAGE], every=every,
             first=visit.url(after=None) if after else None,
@@ -100,7 +102,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def find(visit: Visit) -> DomainRequest:
         number = _number(visit.param("id"))
-        found = await portal.store.read(lambda c: requests.find(c, number))
+        found = await portal.store.read(lambda c: domain_requests.find(c, number))
         if found is None:
             raise NotFound
         return found

@@ -4,13 +4,13 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import denylist
 from ddnsd.faces.portal import given
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
 from ddnsd.registry.denials import KINDS
 from ddnsd.registry.errors import Invalid, NoDenial
-from ddnsd.store import denials
 
 PAGE = 200
 VALUE_LENGTH = 253
@@ -24,7 +24,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def page(visit: Visit, values: dict[str, str], errors: dict[str, str]) -> Response:
         after = _number(visit.query.get("after", ""))
-        found = await portal.store.read(lambda c: denials.page(c, after, PAGE + 1))
+        found = await portal.store.read(lambda c: denylist.page(c, after, PAGE + 1))
         return visit.render(
             "admin/deny.html", 422 if errors else 200, denials=found[:PAGE], values=values, errors=errors,
             settings=[str(network) for network in portal.policy.denied],

@@ -7,6 +7,8 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import domain_requests, paging, queries
+from ddnsd.db.rows import Domain
 from ddnsd.faces.portal import given
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
@@ -16,8 +18,6 @@ from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, Stale
 from ddnsd.registry.status import ZoneStatus
-from ddnsd.store import listing, queries, requests
-from ddnsd.store.rows import Domain
 
 GROUP_LENGTH = 255
 REQUESTS = 100
@@ -31,16 +31,16 @@ def routes(portal: Portal) -> list[Route]:
     async def show_all(visit: Visit) -> Response:
         user_id = visit.caller.user_id
         seen = [domain for domain in await portal.domains.all() if can(visit.caller, Action.LIST, domain)]
-        asked = await portal.store.read(lambda c: requests.latest(c, REQUESTS, user_id=user_id))
+        asked = await portal.store.read(lambda c: domain_requests.latest(c, REQUESTS, user_id=user_id))
         return visit.render(
             "domains/list.html", own=[d for d in seen if d.owner_id == user_id],
-            others=[d for d in seen if d.owner_id != user_id], counts=await portal.store.read(listing.host_counts),
+            others=[d for d in seen if d.owner_id != user_id], counts=await portal.store.read(paging.host_counts),
             zones=zones(portal), requests=asked,
         )  # fmt: skip
 
     async def show(visit: Visit) -> Response:
         domain = await find(visit, Action.LIST)
-        count = await portal.store.read(lambda c: listing.host_count(c, domain.id))
+        count = await portal.store.read(lambda c: paging.host_count(c, domain.id))
         return visit.render(
             "domains/show.html", domain=domain, count=count, zone=zones(portal).get(domain.name),
             mine=can(visit.overseer, Action.EDIT, domain),

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import paging
+from ddnsd.db.paging import Happened
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Access, Visit, get
-from ddnsd.store import listing
-from ddnsd.store.listing import Happened
 
 PAGE = 50
 EXPORTED = 10_000
@@ -26,7 +26,7 @@ def routes(portal: Portal) -> list[Route]:
     async def show(visit: Visit) -> Response:
         before, wanted = _number(visit.query.get("before", "")), _wanted(visit)
         found = await portal.store.read(
-            lambda c: listing.page_of_events(c, reader_id=None, wanted=wanted, before=before, limit=PAGE + 1)
+            lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=before, limit=PAGE + 1)
         )
         return visit.render(
             "admin/events.html", events=found[:PAGE], wanted=wanted, exported=EXPORTED,
@@ -37,7 +37,7 @@ def routes(portal: Portal) -> list[Route]:
     async def export(visit: Visit) -> Response:
         wanted = _wanted(visit)
         found = await portal.store.read(
-            lambda c: listing.page_of_events(c, reader_id=None, wanted=wanted, before=None, limit=EXPORTED)
+            lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=None, limit=EXPORTED)
         )
         headers = {"Content-Disposition": 'attachment; filename="events.csv"'}
         return Response(_csv(found), media_type="text/csv", headers=headers)

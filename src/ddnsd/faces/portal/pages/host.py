@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import history, last_seen, queries
+from ddnsd.db.paging import OwnedHost
 from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.chart import chart
 from ddnsd.faces.portal.configurations import Target, configurations
@@ -20,8 +22,6 @@ from ddnsd.identity.access import Action
 from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, Unconfirmed
-from ddnsd.store import contacts, history, queries
-from ddnsd.store.listing import OwnedHost
 
 RECENT, SIZE = 5, 50
 """Entries of the history on the first page, and on each of its own."""
@@ -44,7 +44,7 @@ def routes(portal: Portal) -> list[Route]:
             lambda c: (
                 history.page(c, host.id, RECENT, reader_id=_reader(visit)),
                 history.per_day(c, host.id, DAYS, reader_id=_reader(visit)),
-                contacts.of(c, [host.id]),
+                last_seen.of(c, [host.id]),
             )
         )
         return visit.render(

@@ -6,6 +6,8 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ddnsd.db import queries
+from ddnsd.db.rows import Domain
 from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
@@ -17,8 +19,6 @@ from ddnsd.registry import addresses, fields, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer
 from ddnsd.registry.hosts import TAKEN, NewHost
-from ddnsd.store import queries
-from ddnsd.store.rows import Domain
 
 
 def routes(portal: Portal) -> list[Route]:

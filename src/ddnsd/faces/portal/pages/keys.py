@@ -7,6 +7,9 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import paging
+from ddnsd.db.paging import HostFilter
+from ddnsd.db.rows import Key, User
 from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.handing_over import hand_over, handed_over
@@ -16,9 +19,6 @@ from ddnsd.identity import secrets
 from ddnsd.identity.access import Action, can
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
-from ddnsd.store import listing
-from ddnsd.store.listing import HostFilter
-from ddnsd.store.rows import Key, User
 
 PAGE = 100
 TICKED = 60
@@ -32,9 +32,9 @@ def routes(portal: Portal) -> list[Route]:
     async def show(visit: Visit) -> Response:
         after = visit.query.get("after", "")
         cursor = int(after) if after.isascii() and after.isdigit() and len(after) <= 18 else 0
-        found = await portal.store.read(lambda c: listing.page_of_keys(c, visit.caller.user_id, cursor, PAGE + 1))
+        found = await portal.store.read(lambda c: paging.page_of_keys(c, visit.caller.user_id, cursor, PAGE + 1))
         shown = found[:PAGE]
-        hosts = await portal.store.read(lambda c: listing.hosts_of_keys(c, [key.id for key in shown]))
+        hosts = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id for key in shown]))
         return visit.render(
             "keys/list.html", keys=[(key, hosts.get(key.id, [])) for key in shown],
             first=visit.url(after=None) if cursor else None,
@@ -43,7 +43,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def form(visit: Visit, values: dict[str, Any], errors: dict[str, str], status: int = 200) -> Response:
         own = HostFilter(owner_id=visit.caller.user_id)
-        found = await portal.store.read(lambda c: listing.page_of_hosts(c, own, 0, TICKED + 1))
+        found = await portal.store.read(lambda c: paging.page_of_hosts(c, own, 0, TICKED + 1))
         names = sorted(owned.host.fqdn for owned in found)
         return visit.render(
             "keys/new.html", status, values=values, errors=errors, names=names if len(names) <= TICKED else [],
@@ -79,10 +79,10 @@ def routes(portal: Portal) -> list[Route]:
 
     async def own(visit: Visit, login: str) -> tuple[Key, list[Any]]:
         well_formed = login.isascii() and login.isprintable() and len(login) <= 40
-        key = await portal.store.read(lambda c: listing.key(c, login)) if well_formed else None
+        key = await portal.store.read(lambda c: paging.key(c, login)) if well_formed else None
         if key is None or key.owner_id != visit.caller.user_id:
             raise NotFound
-        found = await portal.store.read(lambda c: listing.hosts_of_keys(c, [key.id]))
+        found = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id]))
         return key, found.get(key.id, [])
 
     async def revoke(visit: Visit) -> Response:

@@ -5,14 +5,14 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import host_search, last_seen
+from ddnsd.db.host_search import Facets, Part, View
+from ddnsd.db.last_seen import Contact
 from ddnsd.faces.portal import reach
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.standing import STATES, standing
 from ddnsd.faces.portal.visit import Access, Visit, get
 from ddnsd.faces.rest.render import Seen
-from ddnsd.store import contacts, overview
-from ddnsd.store.contacts import Contact
-from ddnsd.store.overview import Facets, Part, View
 
 SIZE = 50
 """Hosts in a page."""
@@ -47,9 +47,9 @@ def routes(portal: Portal) -> list[Route]:
 
 
 def _read(connection: Connection, view: View, number: int, owner_id: int) -> tuple[Part, Facets, dict[int, Contact]]:
-    part = overview.page(connection, view, SIZE, (number - 1) * SIZE)
-    asked = contacts.of(connection, [host.id for host in part.hosts])
-    return part, overview.facets(connection, owner_id), asked
+    part = host_search.page(connection, view, SIZE, (number - 1) * SIZE)
+    asked = last_seen.of(connection, [host.id for host in part.hosts])
+    return part, host_search.facets(connection, owner_id), asked
 
 
 def _view(visit: Visit) -> View:
@@ -61,8 +61,8 @@ def _view(visit: Visit) -> View:
         query.get("q", "").strip()[:TEXT_LENGTH].replace("\0", ""),
         query.get("domain", "").replace("\0", ""),
         query.get("stack", "").replace("\0", ""),
-        query.get("state", "") if query.get("state", "") in overview.STATES else "",
-        order if order in overview.ORDERS else "name",
+        query.get("state", "") if query.get("state", "") in host_search.STATES else "",
+        order if order in host_search.ORDERS else "name",
         descending,
     )
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import paging
+from ddnsd.db.rows import Token, User
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.i18n import N_
@@ -17,8 +19,6 @@ from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.limits import PATTERN, Limits, network
-from ddnsd.store import listing
-from ddnsd.store.rows import Token, User
 
 PAGE = 100
 MOST = 100
@@ -35,7 +35,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def show(visit: Visit) -> Response:
         after = _number(visit.query.get("after", ""))
-        found = await portal.store.read(lambda c: listing.page_of_tokens(c, visit.caller.user_id, after, PAGE + 1))
+        found = await portal.store.read(lambda c: paging.page_of_tokens(c, visit.caller.user_id, after, PAGE + 1))
         following = visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None
         return visit.render(
             "tokens/list.html", tokens=found[:PAGE], now=time.time() * 1e6,
@@ -66,7 +66,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def revoke(visit: Visit) -> Response:
         number = _number(visit.param("id"))
-        token = await portal.store.read(lambda c: listing.token(c, number))
+        token = await portal.store.read(lambda c: paging.token(c, number))
         if token is None or token.user_id != visit.caller.user_id:
             raise NotFound
         await portal.store.transact(lambda c: accounts.delete_token(c, token, visit.caller.user, visit.source))

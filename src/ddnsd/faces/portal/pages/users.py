@@ -7,15 +7,15 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.db import admin_stats, paging, queries
+from ddnsd.db import identities as stored
+from ddnsd.db.rows import User
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
 from ddnsd.faces.rest.render import user_tag
 from ddnsd.registry import accounts, members
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale
-from ddnsd.store import listing, oversight, queries
-from ddnsd.store import members as stored
-from ddnsd.store.rows import User
 
 PAGE = 100
 TOKENS = 100
@@ -28,7 +28,7 @@ def routes(portal: Portal) -> list[Route]:
 
     async def show_all(visit: Visit) -> Response:
         text, after = (_clean(visit.query.get(name, "")) for name in ("q", "after"))
-        found = await portal.store.read(lambda c: oversight.accounts(c, text, after, PAGE + 1))
+        found = await portal.store.read(lambda c: admin_stats.accounts(c, text, after, PAGE + 1))
         following = visit.url(after=found[PAGE - 1].user.name) if len(found) > PAGE else None
         return visit.render(
             "admin/users.html", accounts=found[:PAGE], text=text, following=following,
@@ -56,7 +56,7 @@ def routes(portal: Portal) -> list[Route]:
         given, every, identities, tokens, account = await portal.store.read(
             lambda c: (
                 stored.groups_of(c, user.id, given=True), stored.groups_of(c, user.id),
-                stored.identities_of(c, user.id), listing.page_of_tokens(c, user.id, 0, TOKENS),
+                stored.identities_of(c, user.id), paging.page_of_tokens(c, user.id, 0, TOKENS),
                 stored.has_password(c, user.id),
             )
         )  # fmt: skip
@@ -106,7 +106,7 @@ def routes(portal: Portal) -> list[Route]:
     async def revoke(visit: Visit) -> Response:
         user, given = await find(visit), visit.param("id")
         number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
-        token = await portal.store.read(lambda c: listing.token(c, number))
+        token = await portal.store.read(lambda c: paging.token(c, number))
         if token is None or token.user_id != user.id:
             raise NotFound
         await portal.store.transact(lambda c: accounts.delete_token(c, token, visit.caller.user, visit.source))

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Statements for thousands of rows at once.
+
+On PostgreSQL a transaction runs in the event loop, so nothing here takes longer than the others can wait: rows come and
+go in slices, and `aside` is for what takes the processor.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from ddnsd.db import history, host_edits, queries, rows
+from ddnsd.db.bulk_sql import Given, for_each, upsert
+from ddnsd.db.schema import domains, events, hosts, pending, related, removals, users
+
+T = TypeVar("T")
+
+SLICE = 500
+
+
+class Leaving(NamedTuple):
+    """A name that is to leave a zone; `exact`: only these values, since the name may not be ours.
+
+    With an `rtype` the values are lines of `data`, else addresses.
+    """
+
+    domain_id: int
+    fqdn: str
+    ipv4: str | None
+    ipv6: str | None
+    exact: bool
+    rtype: str | None = None
+    data: str | None = None
+
+
+class Event(NamedTuple):
+    """What the audit trail says of one change."""
+
+    action: str
+    object: str
+    owner_id: int
+    detail: str | None
+
+
+def aside(connection: Connection, work: Callable[[], T]) -> T:
+    """Compute for long without a query, and without stopping the event loop."""
+    if connection.dialect.name != "postgresql":
+        return work()  # SQLite's transactions have a thread of their own
+    adapted: Any = connection.connection.dbapi_connection
+    answer: T = adapted.run_async(lambda _driver: asyncio.to_thread(work))
+    return answer
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def lock_hosts(connection: Connection, names: Collection[str]) -> None:
+    """Nobody else changes the hosts of these names until the end of the transaction; in the order of their ids."""
+    if connection.dialect.name == "postgresql":
+        query = select(hosts.c.id).where(among(connection, hosts.c.fqdn, names)).order_by(hosts.c.id)
+        connection.execute(query.with_for_update(key_share=True))
+
+
+def hold_domains(connection: Connection, names: Collection[str]) -> None:
+    """No domain is added below those among the names until the transaction ends; call it before a host is locked."""
+    if connection.dialect.name == "postgresql":
+        query = select(domains.c.id).where(among(connection, domains.c.name, names)).order_by(domains.c.id)
+        connection.execute(query.with_for_update(read=True, key_share=True))
+
+
+def hosts_named(connection: Connection, names: Collection[str]) -> list[rows.Host]:
+    """The hosts of full `names`."""
+    return [
+        rows.Host._make(row)
+        for part in _slices(list(names))
+        for row in connection.execute(queries.HOST.where(among(connection, hosts.c.fqdn, part)))
+    ]
+
+
+def domains_named(connection: Connection, names: Collection[str]) -> list[rows.Domain]:
+    """The domains of these names."""
+    found = connection.execute(queries.DOMAIN.where(among(connection, domains.c.name, names)))
+    return [rows.Domain._make(row) for row in found]
+
+
+def related_named(connection: Connection, names: Collection[str]) -> set[str]:
+    """Which of the names are related names of hosts."""
+    return set(connection.scalars(select(related.c.fqdn).where(among(connection, related.c.fqdn, names))))
+
+
+def related_of(connection: Connection, host_ids: Collection[int]) -> dict[int, list[rows.Related]]:
+    """Related names by their host's id."""
+    found: dict[int, list[rows.Related]] = {}
+    query = select(*(related.c[name] for name in rows.Related._fields))
+    for row in connection.execute(query.where(among(connection, related.c.host_id, host_ids))):
+        found.setdefault(row.host_id, []).append(rows.Related._make(row))
+    return found
+
+
+def names_leaving(connection: Connection, names: Collection[str]) -> set[str]:
+    """Those of the names that are about to leave a zone: they stand there as ours."""
+    waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
+    return set(connection.scalars(select(removals.c.fqdn).where(among(connection, removals.c.fqdn, names), *waiting)))
+
+
+def user_names(connection: Connection) -> dict[str, int]:
+    """Every user's id by name."""
+    return {row.name: row.id for row in connection.execute(select(users.c.name, users.c.id))}
+
+
+def inactive_users(connection: Connection) -> frozenset[int]:
+    """The ids of users who are switched off."""
+    return frozenset(connection.scalars(select(users.c.id).where(~users.c.active)))
+
+
+def lock_users(connection: Connection, names: Collection[str]) -> None:
+    """Nobody switches these users off until the end of the transaction."""
+    if names and connection.dialect.name == "postgresql":
+        query = select(users.c.id).where(among(connection, users.c.name, names)).order_by(users.c.id)
+        connection.execute(query.with_for_update(read=True))
+
+
+def among(connection: Connection, column: Column[Any], keys: Collection[Any]) -> ColumnElement[bool]:
+    """Any number of keys as one parameter, read as a table: no plan compares every row with every key."""
+    if connection.dialect.name == "postgresql":
+        array: ColumnElement[Any] = bindparam(None, list(keys), type_=ARRAY(column.type), unique=True)
+        return column.in_(select(func.unnest(array)))
+    return column.in_(select(func.json_each(literal(json.dumps(list(keys)))).table_valued("value").c.value))
+
+
+# ---- changing -------------------------------------------------------------------------------------------------------
+
+
+def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    """Insert hosts that wait for DNS, as values of the columns `names`, which begin with `fqdn`; answers ids by name.
+
+    IntegrityError when a name is taken.
+    """
+    moment = queries.now()
+    # in the order of full names: two transactions that insert the same ones wait, but not for each other
+    new = sorted(values, key=itemgetter(0))
+    _insert(connection, hosts, (*names, "created"), [(*row, moment) for row in new])
+    ids: dict[str, int] = {}
+    for part in _slices([row[0] for row in new]):
+        found = connection.execute(select(hosts.c.fqdn, hosts.c.id).where(among(connection, hosts.c.fqdn, part)))
+        ids |= {row.fqdn: row.id for row in found}
+    _mark_pending(connection, list(ids.values()))
+    return ids
+
+
+def update_hosts(
+    connection: Connection, wishes: Mapping[int, Mapping[str, Any]], unclaimed: Collection[int]
+) -> None:  # fmt: skip
+    """New values by host id; each counts as a version and waits for DNS. IntegrityError when a name is taken.
+
+    `unclaimed` are the hosts whose names were not known to be ours.
+    """
+    renamed = [(host_id,) for host_id, values in sorted(wishes.items()) if "fqdn" in values]
+    queries.remember_unclaimed(connection, list(unclaimed))
+    for_each(connection, _leave_name, ["host_id"], renamed)  # hosts may exchange their names
+    _write(connection, _write_version, wishes)
+    _mark_pending(connection, sorted(wishes))
+
+
+def _mark_pending(connection: Connection, host_ids: Sequence[int]) -> None:
+    moment = queries.now()
+    for part in _slices(host_ids):
+        rows = select(hosts.c.id, hosts.c.version, literal(moment)).where(among(connection, hosts.c.id, part))
+        connection.execute(upsert(connection.dialect.name, pending, rows))
+
+
+def _leave_name(given: Given) -> Update:
+    return update(hosts).where(hosts.c.id == given["host_id"]).values(fqdn=literal("#") + cast(hosts.c.id, String))
+
+
+def set_hosts(connection: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """New values by host id, of columns that DNS does not show."""
+    _write(connection, _write_plain, changes)
+
+
+def _write(connection: Connection, build: Callable[[Given], Update], wishes: Mapping[int, Mapping[str, Any]]) -> None:
+    by_shape: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    for host_id, values in sorted(wishes.items()):
+        by_shape.setdefault(tuple(values), []).append((host_id, *values.values()))
+    for names, same in by_shape.items():
+        for part in _slices(same):
+            for_each(connection, build, ("host_id", *names), part)
+
+
+def _write_plain(given: Given) -> Update:
+    values = {name: value for name, value in given.items() if name != "host_id"}
+    return update(hosts).where(hosts.c.id == given["host_id"]).values(**values)
+
+
+def _write_version(given: Given) -> Update:
+    return _write_plain(given).values(version=hosts.c.version + 1)
+
+
+def leave_keys_of_others(connection: Connection, host_ids: Sequence[int]) -> None:
+    """Take hosts out of the keys of users who do not own them."""
+    for part in _slices(host_ids):
+        host_edits.leave_keys_of_others(connection, part)
+
+
+def delete_hosts(connection: Connection, host_ids: Collection[int]) -> None:
+    """Delete the rows, their related names and their places in keys."""
+    for part in _slices(sorted(host_ids)):
+        connection.execute(delete(hosts).where(among(connection, hosts.c.id, part)))
+        connection.execute(delete(pending).where(among(connection, pending.c.host_id, part)))
+
+
+def add_removals(connection: Connection, leaving: Iterable[Leaving]) -> None:
+    """Have names leave their zones."""
+    moment = queries.now()
+    _insert(connection, removals, (*Leaving._fields, "dirty_since", "created"), [(*n, moment, moment) for n in leaving])
+
+
+def reclaim(connection: Connection, names: Collection[str]) -> set[str]:
+    """Take names that were about to leave their zones: those that still stand there as ours."""
+    if not names:
+        return set()
+    waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
+    query = delete(removals).where(among(connection, removals.c.fqdn, names), *waiting)
+    return set(connection.scalars(query.returning(removals.c.fqdn)))
+
+
+def add_events(connection: Connection, actor: str, source: str | None, happened: Iterable[Event]) -> None:
+    """Append to the audit trail."""
+    same = queries.now(), actor, source
+    _insert(connection, events, ("at", "actor", "source", *Event._fields), [(*same, *event) for event in happened])
+
+
+def add_history(connection: Connection, entries: Sequence[history.Entry]) -> None:
+    """Append to the hosts' histories."""
+    for part in _slices(entries):
+        history.add(connection, part)
+
+
+def _insert(connection: Connection, table: Table, names: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> None:
+    """Rows as the driver takes them: what stands between costs more than the database."""
+    compiled = insert(table).compile(dialect=connection.dialect, column_keys=names)
+    assert compiled.positiontup is not None
+    order = itemgetter(*(names.index(name) for name in compiled.positiontup))
+    for part in _slices(values):
+        connection.exec_driver_sql(str(compiled), [order(row) for row in part])
+
+
+def _slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[i : i + SLICE] for i in range(0, len(items), SLICE))

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One statement for many rows of values, which it reads as a table.
+
+PostgreSQL gets an array for each column, SQLite gets VALUES: with a step for each row, the thread that writes would
+wait for Python's lock at every one of them, behind the requests that are being answered.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    UpdateBase,
+    bindparam,
+    column,
+    func,
+    select,
+    values,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
+
+from ddnsd.db.schema import contacts, history, hosts, pending
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
+_TYPES: dict[str, TypeEngine[Any]] = {c.name: c.type for t in (hosts, pending, history, contacts) for c in t.c}
+_TYPES |= {f"entry_{c.name}": c.type for c in history.c}
+_TYPES["if_inferred"] = hosts.c.inferred.type
+
+_SIZES = [1 << n for n in reversed(range(9))]
+"""Rows of a statement on SQLite: few sizes, so that each is prepared once."""
+
+Row = Sequence[Any]
+
+
+class Given(dict[str, ColumnElement[Any]]):
+    """The columns of the table of values by name; a name is a key of `_TYPES`. `rows` is for SQLite alone."""
+
+    def __init__(self, dialect: str, names: Sequence[str], rows: int = 1) -> None:
+        self.dialect = dialect
+        columns = [column(name, _TYPES[name]) for name in names]
+        if dialect == "postgresql":
+            arrays = (bindparam(name, type_=ARRAY(_TYPES[name])) for name in names)
+            table = func.unnest(*arrays).table_valued(*columns, name="rows").render_derived()
+            super().__init__(select(*table.c).cte("given").c.items())
+        else:
+            row = tuple(bindparam(None, None, type_=_TYPES[name], unique=True) for name in names)
+            super().__init__(values(*columns).data([row] * rows).cte("given").c.items())
+
+
+def upsert(dialect: str, table: Table, rows: Select[Any]) -> "sqlite.Insert | postgresql.Insert":
+    """Insert rows of all columns, or update those with the same primary key."""
+    statement = insert_into(dialect, table).from_select(table.c.keys(), rows)
+    new = {c.name: statement.excluded[c.name] for c in table.c if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=new)
+
+
+def insert_into(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
+    """An INSERT that takes ON CONFLICT."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # here: commands start faster without it
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def for_each(
+    connection: Connection, build: Callable[[Given], UpdateBase], names: Sequence[str], rows: Sequence[Row],
+    **others: Any,
+) -> None:  # fmt: skip
+    """Execute what `build` makes for `rows` of values of the columns `names`; PostgreSQL is given `others` as well."""
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        arrays = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+        connection.execute(_of_arrays(build, tuple(names)), arrays | others)
+        return
+    for part in _parts(rows):
+        sql, rest = _of_values(build, tuple(names), len(part))
+        connection.exec_driver_sql(sql, (*chain.from_iterable(part), *rest))
+
+
+@lru_cache(maxsize=64)
+def _of_arrays(build: Callable[[Given], UpdateBase], names: tuple[str, ...]) -> UpdateBase:
+    return build(Given("postgresql", names))
+
+
+@lru_cache(maxsize=256)
+def _of_values(build: Callable[[Given], UpdateBase], names: tuple[str, ...], rows: int) -> tuple[str, tuple[Any, ...]]:
+    """The statement's text, and what it is given after the rows."""
+    compiled = build(Given("sqlite", names, rows)).compile(dialect=sqlite.dialect())
+    assert compiled.positiontup is not None
+    return str(compiled), tuple(compiled.params[name] for name in compiled.positiontup[len(names) * rows :])
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    begin = 0
+    for size in _SIZES:
+        while len(rows) - begin >= size:
+            yield rows[begin : begin + size]
+            begin += size

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What became of hosts: one row for each change, with before and after, who made it, and from where."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, UpdateBase, delete, exists, func, insert, select
+
+from ddnsd.db.bulk_sql import Given, for_each
+from ddnsd.db.schema import history, hosts
+
+KEPT = 1000
+"""Entries of a host that are left when it is trimmed."""
+
+DAY_MICROSECONDS = 86_400 * 1_000_000
+AGENT_LENGTH = 120
+
+ADDRESSES = ("ipv4", "ipv6", "prefix")
+"""Columns of a host that an entry of an update tells."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Author(NamedTuple):
+    """Who makes a change, and how.
+
+    `actor` is a user, a host or the login of a key; `ddnsd` is the service. `via` says with which credentials: host,
+    key, token, user (signed in) or service; `name` is that of the key or token. `agent` is what the client calls
+    itself, as it came.
+    """
+
+    actor: str
+    source: str | None = None
+    via: str = "user"
+    name: str | None = None
+    agent: str = ""
+
+
+SERVICE = Author("ddnsd", via="service")
+
+
+class Entry(NamedTuple):
+    """A row; `before` and `after` are JSON objects of the fields that changed, `at` is in microseconds."""
+
+    host_id: int
+    owner_id: int
+    at: int
+    kind: str
+    before: str | None
+    after: str | None
+    note: str | None
+    actor: str
+    via: str
+    via_name: str | None
+    source: str | None
+    agent: str | None
+
+
+class Shown(NamedTuple):
+    """An entry as it is read."""
+
+    id: int
+    at: int
+    kind: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    note: str | None
+    actor: str
+    via: str
+    via_name: str | None
+    source: str | None
+    agent: str | None
+
+
+def entry(
+    host_id: int, owner_id: int, kind: str, author: Author, before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None, note: str | None = None,
+) -> Entry:  # fmt: skip
+    """An entry of this moment."""
+    was, now = (None if fields is None else _encode(fields) for fields in (before, after))
+    return encoded(host_id, owner_id, kind, author, was, now, note)
+
+
+def encoded(
+    host_id: int, owner_id: int, kind: str, author: Author, before: str | None, after: str | None,
+    note: str | None = None,
+) -> Entry:  # fmt: skip
+    """An entry of this moment, whose fields are JSON already."""
+    actor, source, via, name, agent = author
+    return Entry(
+        host_id, owner_id, time.time_ns() // 1000, kind, before, after, note, actor, via, name, source,
+        agent_text(agent),
+    )  # fmt: skip
+
+
+def agent_text(agent: str) -> str | None:
+    """What is kept of a user agent: 120 printable characters at most."""
+    if not agent.isprintable():
+        agent = "".join(c for c in agent if c.isprintable())
+    return agent[:AGENT_LENGTH] or None
+
+
+# ---- writing
+
+
+def add(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Append; one statement for all of them."""
+    for_each(connection, _append, Entry._fields, entries)
+
+
+def has_any(connection: Connection, entries: Sequence[Entry]) -> bool:
+    """Whether one of the entries was appended; the fields before and after a change do not count."""
+    keys = [history.c[name] for name in Entry._fields if name not in ("before", "after")]
+    moments = {entry.at for entry in entries}
+    query = select(*keys).where(history.c.host_id.in_({entry.host_id for entry in entries}), history.c.at.in_(moments))
+    wanted = {tuple(getattr(entry, key.name) for key in keys) for entry in entries}
+    return not wanted.isdisjoint(tuple(row) for row in connection.execute(query))
+
+
+def _append(given: Given) -> UpdateBase:
+    return insert(history).from_select(list(given), select(*given.values()))
+
+
+def trim(connection: Connection, host_id: int, limit: int, kept: int = KEPT) -> int:
+    """Remove at most `limit` of the host's oldest entries, so that the `kept` newest stay; answers how many."""
+    of_host = select(history.c.id).where(history.c.host_id == host_id)
+    last = connection.scalar(of_host.order_by(history.c.id.desc()).offset(kept).limit(1))
+    if last is None:
+        return 0
+    oldest = of_host.where(history.c.id <= last).order_by(history.c.id).limit(limit)
+    return connection.execute(delete(history).where(history.c.id.in_(oldest))).rowcount
+
+
+def crowded(connection: Connection, kept: int = KEPT) -> list[int]:
+    """Hosts with more entries than are kept."""
+    counted = select(history.c.host_id).group_by(history.c.host_id).having(func.count() > kept)
+    return list(connection.scalars(counted))
+
+
+def added_since(connection: Connection, after: int) -> tuple[int, dict[int, int]]:
+    """The last id, and how many entries each host got with an id above `after`."""
+    query = select(history.c.host_id, func.count(), func.max(history.c.id)).where(history.c.id > after)
+    found = connection.execute(query.group_by(history.c.host_id)).all()
+    return max((row[2] for row in found), default=after), {row[0]: row[1] for row in found}
+
+
+def last_id(connection: Connection) -> int:
+    """The id of the newest entry, 0 where there is none."""
+    return connection.scalar(select(func.max(history.c.id))) or 0
+
+
+def forget(connection: Connection, before: int, limit: int) -> int:
+    """Remove entries from before `before` among the `limit` oldest ones; answers how many."""
+    oldest = select(history.c.id, history.c.at).order_by(history.c.id).limit(limit).subquery()
+    old = select(oldest.c.id).where(oldest.c.at < before)
+    return connection.execute(delete(history).where(history.c.id.in_(old))).rowcount
+
+
+def strangers(connection: Connection) -> list[int]:
+    """Hosts that are gone and still have entries."""
+    host = select(hosts.c.id).where(hosts.c.id == history.c.host_id)
+    return list(connection.scalars(select(history.c.host_id).distinct().where(~exists(host))))
+
+
+# ---- reading
+
+
+def page(
+    connection: Connection, host_id: int, limit: int, *, before: int | None = None, reader_id: int | None = None
+) -> list[Shown]:
+    """At most `limit` entries of a host with an id below `before`, newest first.
+
+    With `reader_id` those alone that this user may read: of the time when the host was theirs.
+    """
+    names = [name for name in Shown._fields if name != "id"]
+    query = select(history.c.id, *(history.c[name] for name in names)).where(*_of(host_id, reader_id))
+    if before is not None:
+        query = query.where(history.c.id < before)
+    found = connection.execute(query.order_by(history.c.id.desc()).limit(limit))
+    return [Shown._make(row)._replace(before=_decoded(row.before), after=_decoded(row.after)) for row in found]
+
+
+def addresses(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[str]]:
+    """Every address that a host had, as far as its history goes back, by host id."""
+    found: dict[int, set[str]] = {}
+    for begin in range(0, len(host_ids), 500):
+        query = select(history.c.host_id, history.c.before, history.c.after)
+        for host_id, *fields in connection.execute(query.where(history.c.host_id.in_(host_ids[begin : begin + 500]))):
+            told = [_decoded(text) or {} for text in fields]
+            had = {values.get(family) for values in told for family in ("ipv4", "ipv6")}
+            found.setdefault(host_id, set()).update(address for address in had if isinstance(address, str))
+    return found
+
+
+def per_day(
+    connection: Connection, host_id: int, days: int, *, reader_id: int | None = None, now: int | None = None
+) -> list[tuple[str, int]]:
+    """How many entries each of the last `days` days has, as (ISO date, count), oldest first; UTC."""
+    today = (time.time_ns() // 1000 if now is None else now) // DAY_MICROSECONDS
+    first = today - days + 1
+    query = select(history.c.at).where(*_of(host_id, reader_id), history.c.at >= first * DAY_MICROSECONDS)
+    counts = Counter(at // DAY_MICROSECONDS for at in connection.scalars(query))
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    return [((epoch + timedelta(days=day)).date().isoformat(), counts[day]) for day in range(first, today + 1)]
+
+
+def _of(host_id: int, reader_id: int | None) -> list[Any]:
+    mine = [] if reader_id is None else [history.c.owner_id == reader_id]
+    return [history.c.host_id == host_id, *mine]
+
+
+def _decoded(text: str | None) -> Mapping[str, Any] | None:
+    return None if text is None else json.loads(text)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps the history of a host short while the service runs: a client that flaps must not fill the disk."""
+
+import asyncio
+from collections import Counter
+
+from ddnsd.db import history
+from ddnsd.db.base import Store
+
+SECONDS = 60.0
+
+PART = 200
+"""Rows of one transaction: changes wait for it."""
+
+PAUSE_SECONDS = 0.02
+
+
+class Trimmer:
+    """Trims hosts that got many entries, by whichever process, since it last looked at them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: int | None = None
+        self._added: Counter[int] = Counter()
+
+    async def run(self) -> None:
+        """Look at what was added since the last time. Raises StoreDown."""
+        if self._last is None:
+            self._last = await self._store.read(history.last_id)
+        last = self._last
+        self._last, added = await self._store.read(lambda c: history.added_since(c, last))
+        self._added.update(added)
+        for host_id in [host_id for host_id, count in self._added.items() if count >= history.KEPT // 4]:
+            await self._trim(host_id)
+            del self._added[host_id]
+
+    async def _trim(self, host_id: int) -> None:
+        while True:
+            removed = await self._store.transact(lambda c: history.trim(c, host_id, PART))
+            if removed < PART:
+                return
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A user's hosts as an overview lists them: searched, filtered, sorted, by pages."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, not_, or_, select
+
+from ddnsd.db import queries, rows
+from ddnsd.db.schema import domains, hosts, pending
+
+
+class View(NamedTuple):
+    """Which hosts and in which order; `text` is part of a name, of a comment, or the beginning of an address.
+
+    `state` is one of `STATES`, `order` one of `ORDERS`; "" does not limit, nor does an owner of None.
+    """
+
+    owner_id: int | None
+    text: str = ""
+    domain: str = ""
+    stack: str = ""
+    state: str = ""
+    order: str = "name"
+    descending: bool = False
+
+
+class Part(NamedTuple):
+    """A page of them, and how many fit the view."""
+
+    hosts: list[rows.Host]
+    total: int
+
+
+class Facets(NamedTuple):
+    """How many hosts a user has in each domain, with each stack, and in each state."""
+
+    domains: dict[str, int]
+    stacks: dict[str, int]
+    states: dict[str, int]
+
+
+_BLOCKED = or_(hosts.c.abuse, hosts.c.abuse_blocked)
+_ADDRESS = or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None))
+_PENDING = hosts.c.id.in_(select(pending.c.host_id))
+
+STATES: dict[str, ColumnElement[bool]] = {
+    "blocked": _BLOCKED,
+    "conflict": hosts.c.conflict.is_not(None),
+    "pending": and_(_PENDING, hosts.c.conflict.is_(None)),
+    "off": not_(hosts.c.available),
+    "faults": hosts.c.client_faults > 0,
+    "empty": not_(_ADDRESS),
+    "current": and_(_ADDRESS, not_(_BLOCKED), hosts.c.conflict.is_(None), hosts.c.available, not_(_PENDING)),
+}
+
+_V4, _V6 = func.coalesce(hosts.c.updated_ipv4, 0), func.coalesce(hosts.c.updated_ipv6, 0)
+
+ORDERS: dict[str, ColumnElement[Any]] = {
+    "name": hosts.c.fqdn,
+    "updated": case((_V4 > _V6, _V4), else_=_V6),
+    "created": hosts.c.created,
+}
+
+
+def page(connection: Connection, view: View, limit: int, offset: int) -> Part:
+    """At most `limit` of the hosts, after `offset` of them."""
+    order = ORDERS[view.order]
+    ordered = (order.desc(), hosts.c.id.desc()) if view.descending else (order, hosts.c.id)
+    fitting = _of(select(hosts.c.id), view).order_by(*ordered)
+    if view.text:  # few fit, and looking twice takes twice as long
+        every = connection.scalars(fitting).all()
+        ids, total = every[offset : offset + limit], len(every)
+    else:
+        ids = connection.scalars(fitting.limit(limit).offset(offset)).all()
+        total = connection.scalar(_of(select(func.count()), view)) or 0
+    found = {row[0]: rows.Host._make(row) for row in connection.execute(queries.HOST.where(hosts.c.id.in_(ids)))}
+    return Part([found[host_id] for host_id in ids], total)
+
+
+def facets(connection: Connection, owner_id: int) -> Facets:
+    """What the user's hosts can be filtered by."""
+    counts = (
+        select(hosts.c.domain_id, func.count().label("count"))
+        .where(hosts.c.owner_id == owner_id)
+        .group_by(hosts.c.domain_id)
+        .subquery()
+    )
+    of_domains = select(domains.c.name, counts.c.count).join(counts, counts.c.domain_id == domains.c.id)
+    of_stacks = (
+        select(hosts.c.stack, func.count())
+        .where(hosts.c.owner_id == owner_id, hosts.c.stack.is_not(None))
+        .group_by(hosts.c.stack)
+        .order_by(hosts.c.stack)
+    )
+    sums = (func.count().filter(fits) for fits in STATES.values())
+    counted = connection.execute(select(*sums).select_from(hosts).where(hosts.c.owner_id == owner_id)).one()
+    return Facets(
+        {row[0]: row[1] for row in connection.execute(of_domains.order_by(domains.c.name))},
+        {row[0]: row[1] for row in connection.execute(of_stacks)},
+        dict(zip(STATES, counted, strict=True)),
+    )
+
+
+def _of(query: Select[Any], view: View) -> Select[Any]:
+    """The hosts of the view; what it does not ask for is not joined."""
+    fits: list[ColumnElement[bool]] = [] if view.owner_id is None else [hosts.c.owner_id == view.owner_id]
+    if view.text:
+        fits.append(_holding(view.text))
+    if view.domain:
+        fits.append(domains.c.name == view.domain)
+    if view.stack:
+        fits.append(hosts.c.stack == view.stack)
+    if view.state:
+        fits.append(STATES.get(view.state, false()))
+    return query.select_from(hosts.join(domains) if view.domain else hosts).where(*fits)
+
+
+def _holding(text: str) -> ColumnElement[bool]:
+    folded = text.lower()
+    return or_(
+        hosts.c.fqdn.contains(folded, autoescape=True),
+        hosts.c.comment.icontains(text, autoescape=True),
+        hosts.c.ipv4.startswith(folded, autoescape=True),
+        hosts.c.ipv6.startswith(folded, autoescape=True),
+    )

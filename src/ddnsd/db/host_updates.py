@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store's half of group commit: new values of hosts, their histories, and which rows DNS has come to hold.
+
+A wish names the values that it sets, and nobody reads the row before. What the row was is learnt as it is written: an
+entry of the history tells from which addresses to which, and is left out where none changes.
+
+On PostgreSQL every statement costs a turn of the event loop beside its own time, so that one does all of it. On SQLite
+there is a statement for each table.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    Update,
+    UpdateBase,
+    and_,
+    bindparam,
+    case,
+    column,
+    delete,
+    false,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from ddnsd.db import history, queries
+from ddnsd.db.bulk_sql import Given, for_each, upsert
+from ddnsd.db.pending import Settled, lock, locking, mark_pending, mark_settled
+from ddnsd.db.schema import history as history_table
+from ddnsd.db.schema import hosts, pending
+
+_ENTRY = tuple(f"entry_{name}" for name in history.Entry._fields if name not in ("before", "after"))
+_NO_ENTRY = (None,) * len(_ENTRY)
+_KIND = history.Entry._fields.index("kind")
+
+IF_INFERRED = "if_inferred"
+"""Beside the columns in a wish's values: the family whose address goes if it is still the guess of registration."""
+
+_OLD = ("ipv4", "ipv6", "prefix", "inferred")
+"""Columns whose former values count."""
+
+
+class Wish(NamedTuple):
+    """New values for some columns of a host; the change counts as a version and waits for DNS.
+
+    `unclaimed`: the host was seen before its name was known to be ours (see `queries.remember_unclaimed`). `entry` is
+    for the host's history, which tells the addresses that change. `own` makes the host's own IPv6 address of the
+    interface id that the row has.
+    """
+
+    host_id: int
+    values: Mapping[str, Any]
+    unclaimed: bool = False
+    entry: history.Entry | None = None
+    own: Callable[[str], str] | None = None
+
+
+def is_single(wishes: Sequence[Wish]) -> bool:
+    """Whether `write_wishes` is a single statement on PostgreSQL."""
+    if any(wish.unclaimed or wish.own for wish in wishes):
+        return False
+    return len({tuple(wish.values) for wish in wishes}) == 1 and len({wish.host_id for wish in wishes}) == len(wishes)
+
+
+def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
+    """Mark what is settled, then write every wish; those of one host in their order."""
+    wishes = list(wishes)
+    changed = {wish.host_id for wish in wishes}
+    settled = [item for item in settled if item.host_id not in changed]  # of those newer rows wait
+    if not is_single(wishes):
+        lock(connection, changed | {item.host_id for item in settled})
+        mark_settled(connection, settled)
+        queries.remember_unclaimed(connection, [wish.host_id for wish in wishes if wish.unclaimed])
+        settled = []
+    elif connection.dialect.name != "postgresql":
+        mark_settled(connection, settled)
+    for turn in [wishes] if len(changed) == len(wishes) else _in_turn(wishes):
+        for names, same in _by_shape(_with_own_addresses(connection, turn)).items():
+            if connection.dialect.name == "postgresql":
+                _write_at_once(connection, names, same, settled)
+            else:
+                _add_entries(connection, names, same)
+                rows = [(wish.host_id, *wish.values.values()) for wish in same]
+                for_each(connection, _write, ("host_id", *names), rows)
+                mark_pending(connection, [wish.host_id for wish in same], queries.now())
+
+
+def _in_turn(wishes: Sequence[Wish]) -> Iterable[Sequence[Wish]]:
+    """The wishes in parts, each of which names a host once."""
+    turns: list[list[Wish]] = []
+    seen: Counter[int] = Counter()
+    for wish in wishes:
+        if (turn := seen[wish.host_id]) == len(turns):
+            turns.append([])
+        turns[turn].append(wish)
+        seen[wish.host_id] += 1
+    return turns
+
+
+def _by_shape(wishes: Iterable[Wish]) -> Mapping[tuple[str, ...], Sequence[Wish]]:
+    shapes: dict[tuple[str, ...], list[Wish]] = {}
+    for wish in wishes:
+        shapes.setdefault(tuple(wish.values), []).append(wish)
+    return shapes
+
+
+def _with_own_addresses(connection: Connection, wishes: Sequence[Wish]) -> Iterable[Wish]:
+    """The wishes; those of a prefix with the host's address in it, by the interface id that the row has now."""
+    asking = [wish.host_id for wish in wishes if wish.own]
+    if not asking:
+        return wishes
+    query = select(hosts.c.id, hosts.c.interface_id).where(hosts.c.id.in_(asking), hosts.c.interface_id.is_not(None))
+    ids: dict[int, str] = {row.id: row.interface_id for row in connection.execute(query)}
+    return [
+        wish._replace(values={**wish.values, "ipv6": wish.own(ids[wish.host_id])})
+        if wish.own and wish.host_id in ids
+        else wish
+        for wish in wishes
+    ]
+
+
+def _write(given: Given) -> Update:
+    new = _new_values(given, hosts.c)
+    return update(hosts).where(hosts.c.id == given["host_id"]).values(version=hosts.c.version + 1, **new)
+
+
+def _new_values(given: Given, old: Any) -> dict[str, ColumnElement[Any]]:
+    """What the columns of a row become that was `old`."""
+    new: dict[str, ColumnElement[Any]] = {name: value for name, value in given.items() if name in hosts.c}
+    if IF_INFERRED in given:
+        still = old["inferred"] == given[IF_INFERRED]
+        dropped = ("ipv6", "prefix") if "ipv4" in given else ("ipv4",)
+        new |= {name: case((still, None), else_=old[name]) for name in dropped}
+    return new
+
+
+# ---- histories
+
+
+def _add_entries(connection: Connection, names: tuple[str, ...], wishes: Sequence[Wish]) -> None:
+    rows = [(wish.host_id, *wish.values.values(), *_of_entry(wish.entry)) for wish in wishes if wish.entry is not None]
+    for_each(connection, _tell, ("host_id", *names, *_ENTRY), rows)
+
+
+def _of_entry(entry: history.Entry | None) -> tuple[Any, ...]:
+    return _NO_ENTRY if entry is None else (*entry[: _KIND + 1], *entry[_KIND + 3 :])
+
+
+def _tell(given: Given) -> UpdateBase:
+    return insert(history_table).from_select(_INTO, _entries(given, hosts.c).where(hosts.c.id == given["host_id"]))
+
+
+_INTO = [*(name.removeprefix("entry_") for name in _ENTRY), "before", "after"]
+
+
+def _entries(given: Given, old: Any) -> Select[Any]:
+    """The entries of the wishes by which an address of the `old` rows changes."""
+    new = _new_values(given, old)
+    changes = {name: old[name].is_distinct_from(new[name]) for name in history.ADDRESSES if name in new}
+    if "prefix" in changes and "ipv6" in changes:  # a prefix is told where the host itself has no new address in it
+        changes["prefix"] = and_(changes["prefix"], ~changes["ipv6"])
+    before, after = (_json(changes, values) for values in (old, new))
+    told = given["entry_kind"].is_not(None), or_(false(), *changes.values())
+    return select(*(given[name] for name in _ENTRY), before, after).where(*told)
+
+
+def _json(changes: Mapping[str, ColumnElement[bool]], values: Any) -> ColumnElement[str]:
+    """An object of the addresses that change; none has a character that JSON would escape."""
+    members = _text("")
+    for name, changed in changes.items():
+        value = func.coalesce(_text('"').concat(values[name]).concat(_text('"')), _text("null"))
+        members = members.concat(case((changed, _text(f',"{name}":').concat(value)), else_=_text("")))
+    return _text("{").concat(func.substr(members, 2)).concat(_text("}"))
+
+
+def _text(constant: str) -> ColumnElement[str]:
+    return literal_column(f"'{constant}'", Text)
+
+
+# ---- PostgreSQL
+
+
+def _write_at_once(
+    connection: Connection, names: tuple[str, ...], wishes: Sequence[Wish], settled: Sequence[Settled]
+) -> None:  # fmt: skip
+    rows = [(wish.host_id, *wish.values.values(), *_of_entry(wish.entry)) for wish in wishes]
+    settled_ids, versions = zip(*settled, strict=True) if settled else ((), ())
+    others = {
+        "ids": sorted({*(wish.host_id for wish in wishes), *settled_ids}),
+        "settled_ids": list(settled_ids),
+        "settled_versions": list(versions),
+    }
+    for_each(connection, _write_all, ("host_id", *names, *_ENTRY), rows, **others, since=queries.now())
+
+
+def _write_all(given: Given) -> UpdateBase:
+    """Everything for the `given` wishes of one shape, each of a host of its own.
+
+    Beside them: `since`, the arrays `settled_ids` and `settled_versions`, and `ids` of all hosts, to be locked.
+    """
+    locked = locking(*_OLD).cte("locked")
+    arrays = bindparam("settled_ids", type_=ARRAY(BigInteger)), bindparam("settled_versions", type_=ARRAY(Integer))
+    settled = func.unnest(*arrays).table_valued(column("host_id"), column("version"), name="settled").render_derived()
+    left = delete(pending).where(
+        tuple_(pending.c.host_id, pending.c.version).in_(select(*settled.c)), pending.c.host_id.in_(select(locked.c.id))
+    )
+    written = _write(given).where(hosts.c.id == locked.c.id).returning(hosts.c.id, hosts.c.version).cte("written")
+    since = bindparam("since", type_=BigInteger)
+    waiting = upsert(given.dialect, pending, select(written.c.id, written.c.version, since))
+    entries = _entries(given, locked.c).where(locked.c.id == given["host_id"])
+    statement = insert(history_table).from_select(_INTO, entries)
+    return statement.add_cte(left.cte("left"), waiting.cte("waiting"))

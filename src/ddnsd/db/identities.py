@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who users are at providers of OpenID Connect, their groups, and their passwords."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Select, delete, exists, insert, select, update
+
+from ddnsd.db import queries, rows
+from ddnsd.db.schema import identities, memberships, passwords, users
+from ddnsd.db.string_agg import Lines
+
+LOCAL = 0
+"""Stands for the identity of groups that an administrator has given."""
+
+
+class Presented(NamedTuple):
+    """What a provider says of somebody; `label` and `name` are what it calls them.
+
+    Where `groups` or `admin` is None it says nothing of them.
+    """
+
+    issuer: str
+    subject: str
+    label: str
+    name: str
+    groups: frozenset[str] | None
+    admin: bool | None
+
+
+class Member(NamedTuple):
+    """A user whom a provider knows."""
+
+    user_id: int
+    name: str
+    admin: bool
+    groups: frozenset[str]
+
+
+class Known(NamedTuple):
+    """An identity with its user; `own_groups` are those of its claim, `groups` all of the user's, lines of text."""
+
+    id: int
+    user_id: int
+    label: str
+    last_used: int
+    user: str
+    admin: bool
+    active: bool
+    admin_by: int | None
+    own_groups: str | None
+    groups: str | None
+
+
+def known(connection: Connection, issuer: str, subject: str) -> Known | None:
+    """The identity of that subject."""
+    c = identities.c
+    all_groups = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id)
+    own = all_groups.where(memberships.c.identity_id == c.id).scalar_subquery()
+    query = select(
+        c.id, c.user_id, c.label, c.last_used, users.c.name, users.c.admin, users.c.active, users.c.admin_by, own,
+        all_groups.scalar_subquery(),
+    ).join_from(identities, users)  # fmt: skip
+    row = connection.execute(query.where(c.issuer == issuer, c.subject == subject)).first()
+    return Known._make(row) if row else None
+
+
+def add_identity(connection: Connection, user_id: int, somebody: Presented) -> int:
+    """Keep an identity; answers its id. Raises IntegrityError when somebody has it."""
+    moment = queries.now()
+    result = connection.execute(
+        insert(identities).values(
+            user_id=user_id, issuer=somebody.issuer, subject=somebody.subject, label=somebody.label, created=moment,
+            last_used=moment,
+        )
+    )  # fmt: skip
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0])
+
+
+def mark_used(connection: Connection, identity_id: int, label: str) -> None:
+    """Somebody has come by this identity."""
+    values = {"last_used": queries.now()} | ({"label": label} if label else {})
+    connection.execute(update(identities).where(identities.c.id == identity_id).values(**values))
+
+
+def identities_of(connection: Connection, user_id: int) -> list[rows.Identity]:
+    """A user's identities, the oldest first."""
+    query = select(*(identities.c[name] for name in rows.Identity._fields)).where(identities.c.user_id == user_id)
+    return [rows.Identity._make(row) for row in connection.execute(query.order_by(identities.c.id))]
+
+
+def delete_identity(connection: Connection, user_id: int, identity_id: int) -> None:
+    """Forget an identity, and what its claims have given."""
+    set_groups(connection, user_id, identity_id, ())
+    given = users.c.id == user_id, users.c.admin_by == identity_id
+    connection.execute(update(users).where(*given).values(admin=False, admin_by=None))
+    connection.execute(delete(identities).where(identities.c.id == identity_id, identities.c.user_id == user_id))
+
+
+# ---- groups
+
+
+def set_groups(connection: Connection, user_id: int, identity_id: int, groups: Iterable[str]) -> None:
+    """Make these the groups that the user has by an identity, or by an administrator (LOCAL)."""
+    of_it = memberships.c.user_id == user_id, memberships.c.identity_id == identity_id
+    held = set(connection.scalars(select(memberships.c.group).where(*of_it)))
+    wanted = set(groups)
+    if gone := held - wanted:
+        connection.execute(delete(memberships).where(*of_it, memberships.c.group.in_(gone)))
+    if new := sorted(wanted - held):
+        connection.execute(
+            insert(memberships), [{"user_id": user_id, "identity_id": identity_id, "group": group} for group in new]
+        )
+
+
+def groups_of(connection: Connection, user_id: int, *, given: bool = False) -> list[str]:
+    """A user's groups by name; with `given` those alone that an administrator has given."""
+    query = select(memberships.c.group).where(memberships.c.user_id == user_id).distinct()
+    if given:
+        query = query.where(memberships.c.identity_id == LOCAL)
+    return list(connection.scalars(query.order_by(memberships.c.group)))
+
+
+def members_of(connection: Connection, group: str) -> list[str]:
+    """The names of a group's users."""
+    query: Select[tuple[str]] = select(users.c.name).join(memberships).where(memberships.c.group == group)
+    return list(connection.scalars(query.distinct().order_by(users.c.name)))
+
+
+# ---- passwords
+
+
+def password_of(connection: Connection, name: str) -> tuple[int, str] | None:
+    """Id and password hash of an active user of that name who has a password."""
+    query = select(users.c.id, passwords.c.hash).join_from(users, passwords).where(users.c.name == name, users.c.active)
+    row = connection.execute(query).first()
+    return (row[0], row[1]) if row else None
+
+
+def set_password(connection: Connection, user_id: int, hashed: str) -> None:
+    """Keep the hash of a password, in place of any other."""
+    values = {"hash": hashed, "changed": queries.now()}
+    if not connection.execute(update(passwords).where(passwords.c.user_id == user_id).values(**values)).rowcount:
+        connection.execute(insert(passwords).values(user_id=user_id, **values))
+
+
+def renew_password(connection: Connection, user_id: int, before: str, after: str) -> None:
+    """Keep a stronger hash of the same password, unless it was changed meanwhile."""
+    same = passwords.c.user_id == user_id, passwords.c.hash == before
+    connection.execute(update(passwords).where(*same).values(hash=after))
+
+
+def delete_password(connection: Connection, user_id: int) -> bool:
+    """Forget a password: whether there was one."""
+    return connection.execute(delete(passwords).where(passwords.c.user_id == user_id)).rowcount > 0
+
+
+def has_password(connection: Connection, user_id: int) -> bool:
+    """Whether the user has one."""
+    return bool(connection.scalar(select(exists().where(passwords.c.user_id == user_id))))

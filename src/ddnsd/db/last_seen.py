@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last request for each host: when, from where, by which client, and what it was told."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection, UpdateBase, delete, exists, select
+
+from ddnsd.db.bulk_sql import Given, for_each, insert_into
+from ddnsd.db.history import agent_text
+from ddnsd.db.schema import contacts, hosts
+
+
+class Contact(NamedTuple):
+    """A request; `at` in microseconds, `agent` as it came until it is written, `word` what it was told."""
+
+    at: int
+    source: str | None
+    agent: str | None
+    word: str
+    tls: bool
+
+
+def write(connection: Connection, seen: Mapping[int, Contact]) -> None:
+    """Keep what is newer than what is kept, by host id."""
+    rows = [
+        (host_id, *contact._replace(agent=agent_text(contact.agent or "")))
+        for host_id, contact in sorted(seen.items())  # two processes never wait for each other in a circle
+    ]
+    for_each(connection, _write, ("host_id", *Contact._fields), rows)
+
+
+def _write(given: Given) -> UpdateBase:
+    row = select(*given.values()).where(given["host_id"].is_not(None))
+    statement = insert_into(given.dialect, contacts).from_select(list(given), row)
+    new = {name: statement.excluded[name] for name in Contact._fields}
+    newer = statement.excluded.at >= contacts.c.at
+    return statement.on_conflict_do_update(index_elements=[contacts.c.host_id], set_=new, where=newer)
+
+
+def of(connection: Connection, host_ids: Collection[int]) -> dict[int, Contact]:
+    """The last request for each of these hosts (500 at most); a host that nobody asked for is not there."""
+    columns = [contacts.c[name] for name in Contact._fields]
+    query = select(contacts.c.host_id, *columns).where(contacts.c.host_id.in_(list(host_ids)))
+    return {row[0]: Contact._make(row[1:]) for row in connection.execute(query)}
+
+
+def strangers(connection: Connection) -> list[int]:
+    """Hosts that are gone and still have a contact."""
+    host = select(hosts.c.id).where(hosts.c.id == contacts.c.host_id)
+    return list(connection.scalars(select(contacts.c.host_id).where(~exists(host))))
+
+
+def forget(connection: Connection, host_ids: Collection[int]) -> int:
+    """Remove the contacts of these hosts (500 at most); answers how many."""
+    return connection.execute(delete(contacts).where(contacts.c.host_id.in_(list(host_ids)))).rowcount

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows by key for the hot path: always fresh from the database, never a cache.
+
+On SQLite a key is one read in the event loop. On PostgreSQL the callers of one moment share a query (group read): a
+key that is asked for while a query runs is answered by the next one, never by one that began before.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy import ARRAY, Column, ColumnElement, LargeBinary, Select, any_, bindparam, func, select
+from sqlalchemy.dialects import sqlite
+
+from ddnsd.db import enrolments, queries, records, rows, schema
+from ddnsd.db.base import StoreDown
+from ddnsd.db.sqlite import SqliteStore
+from ddnsd.heartbeat import Heartbeat
+
+if TYPE_CHECKING:
+    from ddnsd.db.postgres import PostgresStore
+
+R = TypeVar("R")
+
+STUCK_SECONDS = 20.0
+"""A group read has ended long before: the store gives up after two seconds."""
+
+log = structlog.get_logger()
+
+
+class Lookup(Generic[R]):
+    """Answers the rows of `query` whose `column` equals a key, as `row` objects."""
+
+    def __init__(
+        self,
+        store: "SqliteStore | PostgresStore",
+        query: Select[Any],
+        column: Column[Any],
+        row: Callable[[Iterable[Any]], R],
+    ) -> None:
+        self._row = row
+        self._store = store
+        self.heartbeat = Heartbeat(STUCK_SECONDS)
+        if isinstance(store, SqliteStore):
+            one = query.where(column == bindparam("key"))
+            self._sql = str(one.compile(dialect=sqlite.dialect()))
+            self._binary = isinstance(column.type, LargeBinary)  # which JSON cannot hold
+            given = select(func.json_each(bindparam("keys")).table_valued("value").c.value)
+            one_of = column.in_([bindparam("keys")]) if self._binary else column.in_(given)
+            self._sql_of_many = str(query.add_columns(column).where(one_of).compile(dialect=sqlite.dialect()))
+        else:
+            from sqlalchemy.dialects.postgresql import asyncpg
+
+            keys: ColumnElement[Any] = bindparam("keys", type_=ARRAY(column.type))
+            many = query.add_columns(column).where(column == any_(keys))
+            self._sql_of_many = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
+            self._waiting: defaultdict[Any, list[asyncio.Future[list[R]]]] = defaultdict(list)
+            self._drain: asyncio.Task[None] | None = None
+
+    async def all(self, key: Any) -> list[R]:
+        """Every row with that key. Raises StoreDown."""
+        if isinstance(self._store, SqliteStore):
+            return [self._row(row) for row in self._store.rows(self._sql, (key,))]
+        future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
+        self._waiting[key].append(future)
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._group_read())
+        return await future
+
+    async def one(self, key: Any) -> R | None:
+        """The only row with that key, or None. Raises StoreDown."""
+        rows = await self.all(key)
+        return rows[0] if rows else None
+
+    async def many(self, keys: list[Any]) -> dict[Any, list[R]]:
+        """The rows by key; a key without rows is not there. Raises StoreDown."""
+        if isinstance(self._store, SqliteStore):
+            if self._binary:
+                return self._by_key(self._store.rows(_with_places(self._sql_of_many, len(keys)), tuple(keys)))
+            return self._by_key(self._store.rows(self._sql_of_many, (json.dumps(keys),)))
+        return self._by_key(await self._store.rows(self._sql_of_many, (keys,)))
+
+    def _by_key(self, rows: Iterable[Any]) -> dict[Any, list[R]]:
+        found: dict[Any, list[R]] = {}
+        for *row, key in rows:
+            found.setdefault(key, []).append(self._row(row))
+        return found
+
+    async def _group_read(self) -> None:
+        try:
+            await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
+            while self._waiting:
+                self.heartbeat.step()
+                await self._answer(*self._take())
+        finally:
+            self.heartbeat.rest()
+            self._drain = None
+            _refuse(self._take()[1], StoreDown("the read was given up"))  # only when it was cancelled
+
+    def _take(self) -> "tuple[list[Any], list[_Waiters[R]]]":
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        return list(waiting), list(waiting.values())
+
+    async def _answer(self, keys: list[Any], waiters: "list[_Waiters[R]]") -> None:
+        """Answer everyone of a group, whatever happens: nobody else would."""
+        try:
+            found = await self.many(keys)
+        except BaseException as error:
+            if not isinstance(error, StoreDown | asyncio.CancelledError):
+                log.exception("unexpected error", keys=len(keys))
+            waiters += self._take()[1]  # who came meanwhile need not wait as long again
+            _refuse(waiters, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for key, futures in zip(keys, waiters, strict=True):
+            for future in futures:
+                if not future.done():
+                    future.set_result(found.get(key, []))
+
+
+_Waiters = list["asyncio.Future[list[R]]"]
+
+
+def _refuse(waiters: "Iterable[_Waiters[R]]", error: BaseException) -> None:
+    for future in (future for futures in waiters for future in futures if not future.done()):
+        future.set_exception(StoreDown(str(error) or type(error).__name__))
+
+
+def _with_places(sql: str, count: int) -> str:
+    """The query with a place for each key instead of the one it has."""
+    before, _, after = sql.rpartition("?")
+    return f"{before}{','.join('?' * count)}{after}"
+
+
+def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, bool, int]:
+    """The host, whether it has related names and is set aside, and its domain's generation: all of one moment."""
+    *host, has_related, is_set_aside, generation = row
+    return rows.Host._make(host), bool(has_related), bool(is_set_aside), generation
+
+
+class Lookups:
+    """Every lookup of the hot path."""
+
+    def __init__(self, store: "SqliteStore | PostgresStore") -> None:
+        self.host = Lookup(store, queries.HOST, schema.hosts.c.fqdn, rows.Host._make)
+        self.host_to_send = Lookup(store, queries.HOST_TO_SEND, schema.hosts.c.id, _host_to_send)
+        self.host_by_name = Lookup(store, queries.HOST, schema.hosts.c.name, rows.Host._make)
+        self.host_by_secret = Lookup(store, queries.HOST, schema.hosts.c.secret_hash, rows.Host._make)
+        self.related = Lookup(store, queries.RELATED, schema.related.c.host_id, rows.Related._make)
+        self.rrsets = Lookup(store, records.RRSET, schema.rrsets.c.host_id, rows.RRset._make)
+        self.key = Lookup(store, queries.KEY, schema.keys.c.login, rows.Key._make)
+        self.key_by_secret = Lookup(store, queries.KEY, schema.keys.c.secret_hash, rows.Key._make)
+        self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, schema.key_hosts.c.key_id, rows.Host._make)
+        self.token = Lookup(store, queries.TOKEN, schema.tokens.c.hash, rows.Token._make)
+        self.enrolment = Lookup(
+            store, enrolments.ENROLMENT, schema.enrolments.c.token_hash, enrolments.Enrolment._make
+        )  # fmt: skip
+        self.session = Lookup(store, queries.SESSION, schema.sessions.c.hash, rows.Session._make)
+
+    @property
+    def alive(self) -> bool:
+        """Whether none of them has callers that wait for ever."""
+        return all(lookup.heartbeat.alive for lookup in vars(self).values())

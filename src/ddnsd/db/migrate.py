@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bringing a database to the newest schema, with Alembic, which is imported only where there is something to do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.engine import make_url
+
+from ddnsd.db.base import BUSY_SECONDS, StoreDown, faults, open_store
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+NEWEST = "0005"
+"""The newest revision that this version of the service knows."""
+
+PAUSE_SECONDS = 1.0
+"""Between two tries to reach a database."""
+
+
+class OldSchema(StoreDown):
+    """the database does not have this version's schema yet"""
+
+
+class ForeignSchema(Exception):
+    """the database has a schema that this version does not know"""
+
+
+async def verify(url: str) -> None:
+    """Check that the database has the newest schema. Raises StoreDown, OldSchema, ForeignSchema."""
+    store = open_store(url)
+    try:
+        found = await store.read(revision)
+    finally:
+        await store.close()
+    if found == NEWEST:
+        return
+    _check_known(found)
+    has = f"has the schema {found} of an older version" if found else "has no schema"
+    raise OldSchema(f"the database {has}, this version needs {NEWEST}: run `ddnsd db upgrade`")
+
+
+def _check_known(found: str | None) -> None:
+    """Raises ForeignSchema."""
+    known = {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py")}
+    if found is not None and found not in known:
+        raise ForeignSchema(
+            f"the database has the schema {found}, which this version does not know (its own is {NEWEST}): "
+            "install the version of ddnsd that made it, or restore a backup into an empty database"
+        )
+
+
+async def upgrade_when_there(url: str, wait: float, say: Callable[[str], None]) -> bool:
+    """`upgrade`, tried for `wait` seconds while the database cannot be used; `say` gets what is waited for.
+
+    Raises StoreDown, ForeignSchema.
+    """
+    end = time.monotonic() + wait
+    said = ""
+    while True:
+        try:
+            return await upgrade(url)
+        except StoreDown as error:
+            left = end - time.monotonic()
+            if left <= 0:
+                tried = f" (tried for {wait:.0f} s)" if wait else ""
+                raise StoreDown(f"{error}{tried}") from error
+            if str(error) != said:
+                said = str(error)
+                say(f"{said}; waiting for it, {left:.0f} s at most")
+            await asyncio.sleep(min(PAUSE_SECONDS, left))
+
+
+async def upgrade(url: str) -> bool:
+    """Create or upgrade the schema; answers whether there was something to do. Raises StoreDown, ForeignSchema."""
+    if url.startswith("sqlite"):
+        return _upgrade_file(Path(make_url(url).database or ""))
+    return await _upgrade_server(url)
+
+
+def _upgrade_file(path: Path) -> bool:
+    from ddnsd.db.sqlite import engine_of, place_of
+
+    with faults(place_of(path)):
+        engine = engine_of(path)
+        try:
+            with engine.begin() as connection:
+                return _upgrade(connection)
+        finally:
+            engine.dispose()
+
+
+async def _upgrade_server(url: str) -> bool:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from ddnsd.db.postgres import driver_url, place_of
+
+    engine = create_async_engine(driver_url(url), connect_args={"timeout": BUSY_SECONDS})
+    try:
+        with faults(place_of(url)):
+            async with engine.begin() as connection:
+                return await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> bool:
+    if connection.dialect.name == "postgresql":  # several nodes may start at once: one upgrades, the others try again
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
+    found = revision(connection)
+    if found == NEWEST:
+        return False
+    _check_known(found)
+
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return True
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision of the database; None without a schema."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return found

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts of which DNS is not known to hold the row."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Delete,
+    Select,
+    UpdateBase,
+    any_,
+    bindparam,
+    delete,
+    select,
+    tuple_,
+)
+
+from ddnsd.db.bulk_sql import Given, for_each, upsert
+from ddnsd.db.schema import hosts, pending
+
+ASKED_FOR = 0
+"""`since` of a row that somebody wants to be sent, without a message for it being under way."""
+
+
+class Settled(NamedTuple):
+    """DNS holds this version of the host."""
+
+    host_id: int
+    version: int
+
+
+def lock(connection: Connection, host_ids: Iterable[int]) -> None:
+    """Lock rows in the order of their ids, so that two processes never wait for each other in a circle."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(locking(), {"ids": sorted(host_ids)})
+
+
+@lru_cache(maxsize=2)
+def locking(*columns: str) -> Select[Any]:
+    """Ids and `columns` of the hosts of the array `ids`, which nobody else changes meanwhile; on PostgreSQL."""
+    query = select(hosts.c.id, *(hosts.c[name] for name in columns)).where(
+        hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    )
+    return query.order_by(hosts.c.id).with_for_update(key_share=True)
+
+
+def mark_pending(connection: Connection, host_ids: Iterable[int], since: int) -> None:
+    """The hosts' current rows wait for DNS since then."""
+    for_each(connection, _wait, ("host_id", "since"), [(host_id, since) for host_id in host_ids])
+
+
+def _wait(given: Given) -> UpdateBase:
+    rows = select(hosts.c.id, hosts.c.version, given["since"]).where(hosts.c.id == given["host_id"])
+    return upsert(given.dialect, pending, rows)
+
+
+def mark_settled(connection: Connection, settled: Sequence[Settled]) -> None:
+    """DNS holds what the store holds, unless the row has changed since."""
+    for_each(connection, _settle, Settled._fields, settled)
+
+
+def _settle(given: Given) -> Delete:
+    return delete(pending).where(tuple_(pending.c.host_id, pending.c.version).in_(select(*given.values())))

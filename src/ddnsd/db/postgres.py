@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store in a PostgreSQL database, which may restart at any time.
+
+A connection that was lost while nobody used it is replaced before it is used: asyncpg knows that it is closed, and one
+that was idle for a while is tried first. What fails on a connection that is lost meanwhile is done once more where
+nothing of it can be kept: a read, a lock, and a transaction whose COMMIT was not sent. A lost COMMIT is OutcomeUnknown.
+
+No wait is without an end: for a free connection, for a new one, and for each statement.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ddnsd.db.base import BUSY_SECONDS, Gate, OutcomeUnknown, Place, StoreDown, T, Work, ZoneLock, faults
+
+COMMAND_SECONDS = 30.0
+"""A statement takes no longer."""
+
+LOCK_POOL_SECONDS = 30.0
+"""How long a zone waits until one of the connections for locks is free."""
+
+IDLE_SECONDS = 5.0
+"""A connection that was idle for longer is tried before it is used: a firewall or a failover ends it silently."""
+
+TRY_SECONDS = 1.0
+"""How long such a connection may take to answer."""
+
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    BrokenPipeError,
+)
+
+
+def driver_url(url: str) -> URL:
+    """The same database, by the driver that we use."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def place_of(url: str) -> Place:
+    """What messages call the database: its address, never its password."""
+    address = make_url(url)
+    host = address.host or address.query.get("host") or "localhost"
+    hosts = host if isinstance(host, str) else ", ".join(host)
+    port = f":{address.port}" if address.port else ""
+    return Place(f"PostgreSQL at {hosts}{port}", "does not answer", DRIVER_ERRORS)
+
+
+class PostgresStore(Gate):
+    """A PostgreSQL database shared by any number of service processes."""
+
+    def __init__(self, url: str) -> None:
+        address = driver_url(url)
+        options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS}
+        self._place = place_of(url)
+        self._engine = create_async_engine(address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=options)
+        # A statement by itself needs no other two around it, each of which costs a turn of the event loop.
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Locks are held while a name server is slow; they must not use up the connections of the others.
+        self._lock_engine = create_async_engine(
+            address, pool_size=4, max_overflow=28, pool_timeout=LOCK_POOL_SECONDS, connect_args=options
+        )
+        self._silence = _Silence()
+        for engine in (self._engine, self._lock_engine):
+            _replace_lost(engine, self._silence)
+        self._reader: _Kept | None = None
+        self._reading = asyncio.Lock()
+        self.changes = 0
+        """How many transactions of this process have changed something."""
+
+    async def transact(self, work: Work[T]) -> T:
+        self.check_gate()
+        try:
+            with faults(self._place):
+                return await _twice(lambda: self._transact(work))
+        finally:
+            self.changes += 1
+
+    async def _transact(self, work: Work[T]) -> T:
+        committing = False
+        try:
+            async with self._engine.connect() as connection:
+                answer = await connection.run_sync(work)
+                committing = True
+                await connection.commit()
+                return answer
+        except (DBAPIError, OSError) as error:
+            if committing:
+                self._check_outcome(error)
+            raise
+
+    async def execute(self, work: Work[T]) -> T:
+        self.check_gate()
+        with faults(self._place):
+            async with self._single.connect() as connection:
+                try:
+                    return await connection.run_sync(work)
+                except (DBAPIError, OSError) as error:
+                    self._check_outcome(error)
+                    raise
+
+    def _check_outcome(self, error: Exception) -> None:
+        if _is_lost(error) or isinstance(error, TimeoutError):
+            text = f"{self._place.name}: the connection was lost during the commit, so the change may be kept"
+            raise OutcomeUnknown(text) from error
+
+    async def read(self, work: Work[T]) -> T:
+        self.check_gate()
+        with faults(self._place):
+            return await _twice(lambda: self._read(work))
+
+    async def _read(self, work: Work[T]) -> T:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """Run a compiled query on a connection kept for it. Raises StoreDown after BUSY_SECONDS at the latest."""
+        self.check_gate()
+        with faults(self._place):
+            async with asyncio.timeout(BUSY_SECONDS), self._reading:
+                return await _twice(lambda: self._rows(sql, parameters))
+
+    async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        kept = self._reader
+        if kept is None or not await self._silence.over(kept.driver, kept.used):
+            if kept is not None:
+                self._reader = None
+                await kept.drop()
+            kept = self._reader = await _kept(self._engine)
+        return await kept.fetch(sql, *parameters)
+
+    @asynccontextmanager
+    async def zone_lock(self, domain_id: int) -> AsyncIterator[ZoneLock]:
+        self.check_gate()
+        with faults(self._place):
+            kept = await _twice(lambda: self._lock(domain_id))
+        lock = _SessionLock(kept, self._place)
+        try:
+            yield lock
+        finally:
+            with faults(self._place):
+                await lock.release()
+
+    async def _lock(self, domain_id: int) -> "_Kept":
+        kept = await _kept(self._lock_engine)
+        await kept.fetch("SELECT pg_advisory_lock(7233, $1)", domain_id)
+        return kept
+
+    async def tidy(self) -> None:
+        """It vacuums by itself."""
+
+    async def close(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BUSY_SECONDS):
+                if self._reader is not None:
+                    await self._reader.connection.close()
+                for engine in (self._engine, self._lock_engine):
+                    await engine.dispose()
+
+
+class _Kept:
+    """A connection of a pool, and asyncpg's own: the queries of the hot path need nothing that stands between."""
+
+    def __init__(self, connection: AsyncConnection, driver: Any) -> None:
+        self.connection, self.driver = connection, driver
+        self.used = time.monotonic()
+
+    async def fetch(self, sql: str, *parameters: Any) -> list[Any]:
+        """Run a query. A failure closes the connection, and ends what it has locked."""
+        try:
+            found: list[Any] = await self.driver.fetch(sql, *parameters)
+        except BaseException:
+            await self.drop()
+            raise
+        self.used = time.monotonic()
+        return found
+
+    async def drop(self) -> None:
+        """Close the connection at once: a polite end waits for a server that may be gone."""
+        self.driver.terminate()
+        if self.connection.closed:
+            return
+        await self.connection.invalidate()
+        await self.connection.close()
+
+
+async def _kept(engine: AsyncEngine) -> _Kept:
+    connection = await engine.connect()
+    return _Kept(connection, (await connection.get_raw_connection()).driver_connection)
+
+
+class _SessionLock:
+    """An advisory lock: PostgreSQL gives it to the next one when the connection is lost."""
+
+    def __init__(self, kept: _Kept, place: Place) -> None:
+        self._kept, self._place = kept, place
+
+    def check(self) -> None:
+        """Raises StoreDown when the connection is closed."""
+        if self._kept.driver.is_closed():
+            raise StoreDown(f"{self._place.name} closed the connection that held the zone's lock")
+
+    async def release(self) -> None:
+        """Give the lock back. Raises StoreDown when it was lost, however long ago."""
+        if self._kept.driver.is_closed():
+            await self._kept.drop()
+        self.check()
+        await self._kept.fetch("SELECT pg_advisory_unlock_all()")
+        await self._kept.connection.close()
+
+
+class _Silence:
+    """Connections that were lost without a sign: where one is found, those last used before it are lost too."""
+
+    def __init__(self) -> None:
+        self._heard = 0.0
+
+    async def over(self, driver: Any, used: float) -> bool:
+        """Whether a connection that was last used then can be used again; it is tried where it was idle for long."""
+        if driver.is_closed() or used < self._heard:
+            return False
+        if time.monotonic() - used < IDLE_SECONDS:
+            return True
+        try:
+            await driver.fetchval("SELECT 1", timeout=TRY_SECONDS)
+        except (*DRIVER_ERRORS, OSError):
+            self._heard = time.monotonic()
+            return False
+        return True
+
+    def may_be_lost(self, driver: Any, used: float) -> bool:
+        """Whether `over` has to be asked."""
+        return driver.is_closed() or used < self._heard or time.monotonic() - used >= IDLE_SECONDS
+
+
+def _replace_lost(engine: AsyncEngine, silence: _Silence) -> None:
+    """Have the pool replace connections that were lost while nobody used them. It costs no roundtrip."""
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _left(_connection: object, record: Any) -> None:
+        record.info["left"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _taken(connection: Any, record: Any, _fairy: object) -> None:
+        left = record.info.get("left")
+        if left is None:
+            return  # a new one
+        driver = connection.driver_connection
+        if silence.may_be_lost(driver, left) and not connection.run_async(lambda d: silence.over(d, left)):
+            driver.terminate()
+            raise DisconnectionError
+
+
+async def _twice(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Once more where the connection was lost; for what leaves nothing behind then."""
+    try:
+        return await attempt()
+    except (DBAPIError, OSError, *DRIVER_ERRORS) as error:
+        if not _is_lost(error):
+            raise
+    return await attempt()
+
+
+def _is_lost(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated
+    return isinstance(error, _LOST) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error))

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""RRsets beside hosts' addresses. They lie below their host, whatever its name: those that leave a zone are named."""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, exists, insert, select, update
+
+from ddnsd.db import bulk_hosts, queries
+from ddnsd.db.bulk_hosts import Leaving, among
+from ddnsd.db.rows import Host, RRset
+from ddnsd.db.schema import hosts, removals, rrsets
+
+RRSET: Select[Any] = select(*(rrsets.c[name] for name in RRset._fields))
+
+
+def of_hosts(connection: Connection, found: Iterable[Host]) -> dict[int, list[RRset]]:
+    """By their host's id, sorted by name and type; no query where no host has one."""
+    ids = [host.id for host in found if host.has_rrsets]
+    return _by_host(connection, RRSET.where(among(connection, rrsets.c.host_id, ids))) if ids else {}
+
+
+def of_host(connection: Connection, host_id: int) -> list[RRset]:
+    """Likewise, of one."""
+    return _by_host(connection, RRSET.where(rrsets.c.host_id == host_id)).get(host_id, [])
+
+
+def below(connection: Connection, host_ids: Iterable[int]) -> list[RRset]:
+    """The RRsets of all these hosts."""
+    return [
+        RRset._make(row) for row in connection.execute(RRSET.where(among(connection, rrsets.c.host_id, list(host_ids))))
+    ]
+
+
+def of_domain(connection: Connection, domain_id: int) -> dict[int, list[RRset]]:
+    """Likewise, of a whole domain."""
+    return _by_host(connection, RRSET.join(hosts).where(hosts.c.domain_id == domain_id))
+
+
+def _by_host(connection: Connection, query: Select[Any]) -> dict[int, list[RRset]]:
+    sets: dict[int, list[RRset]] = {}
+    for row in connection.execute(query.order_by(rrsets.c.prefix, rrsets.c.rtype)):
+        sets.setdefault(row.host_id, []).append(RRset._make(row))
+    return sets
+
+
+def add(connection: Connection, host_id: int, **values: Any) -> None:
+    """Insert an RRset; `values` are of its other columns."""
+    connection.execute(insert(rrsets).values(host_id=host_id, **values))
+
+
+def change(connection: Connection, rrset_id: int, **values: Any) -> None:
+    """Change columns of an RRset."""
+    connection.execute(update(rrsets).where(rrsets.c.id == rrset_id).values(**values))
+
+
+def remove(connection: Connection, rrset: RRset) -> None:
+    """Delete the row; the zone is not concerned."""
+    connection.execute(delete(rrsets).where(rrsets.c.id == rrset.id))
+    others = bool(connection.scalar(select(exists().where(rrsets.c.host_id == rrset.host_id))))
+    queries.set_host(connection, rrset.host_id, has_rrsets=others)
+
+
+def mark_claimed(connection: Connection, ids: Collection[int]) -> None:
+    """The RRsets in the zone are ours."""
+    connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(claimed=True, conflict=None))
+
+
+def mark_conflict(connection: Connection, ids: Collection[int], reason: str) -> None:
+    """The zone does not have them: their hosts are sent without them."""
+    connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(conflict=reason))
+
+
+# ---- what leaves a zone
+
+
+def departures(host: Host, sets: Iterable[RRset]) -> Iterator[Leaving]:
+    """The host's RRsets as what leaves its zone, under the name that it has."""
+    for one in sets:
+        if one.conflict is None or one.claimed:  # of a claimed one older values may be there
+            yield Leaving(host.domain_id, one.name(host.fqdn), None, None, not one.claimed, one.rtype, one.data)
+
+
+def leave(connection: Connection, host: Host, sets: Iterable[RRset]) -> None:
+    """Have RRsets of the host leave its zone: told before its addresses, no name is free before they have left."""
+    leaving = list(departures(host, sets))
+    bulk_hosts.add_removals(connection, leaving)
+    recall(connection, leaving)
+
+
+def recall(connection: Connection, leaving: Iterable[Leaving]) -> None:
+    """What was remembered of RRsets that are not known to be ours leaves with them."""
+    moment = queries.now()
+    for one in leaving:
+        if one.exact and one.rtype is not None:
+            at = removals.c.domain_id == one.domain_id, removals.c.fqdn == one.fqdn, removals.c.rtype == one.rtype
+            connection.execute(update(removals).where(*at, removals.c.exact).values(dirty_since=moment))
+
+
+def arrive(connection: Connection, renamed: Collection[Host]) -> None:
+    """Hosts have new names: their RRsets are ours there only where they were about to leave them."""
+    sets = of_hosts(connection, renamed)
+    for host in renamed:
+        for one in sets.get(host.id, ()):
+            claimed = claim(connection, host, one.name(host.fqdn), one.rtype, one.data)
+            change(connection, one.id, claimed=claimed, conflict=None)
+
+
+def claim(connection: Connection, host: Host, fqdn: str, rtype: str, data: str) -> bool:
+    """Whether the new RRset stands there as ours already, about to leave; its values are remembered where not."""
+    claimed = reclaim(connection, fqdn, rtype)
+    if not claimed:
+        remember_unclaimed(connection, host, fqdn, rtype, data)
+    return claimed
+
+
+def reclaim(connection: Connection, fqdn: str, rtype: str) -> bool:
+    """Take an RRset that was about to leave the zone: whether it still stands there as ours."""
+    at = removals.c.fqdn == fqdn, removals.c.rtype == rtype, removals.c.dirty_since.is_not(None)
+    connection.execute(update(removals).where(*at, removals.c.exact).values(dirty_since=None))
+    return connection.execute(delete(removals).where(*at, ~removals.c.exact)).rowcount > 0
+
+
+def is_leaving(connection: Connection, fqdn: str, rtype: str) -> bool:
+    """Whether the RRset is about to leave the zone: it stands there as ours, or a part of it may."""
+    at = removals.c.fqdn == fqdn, removals.c.rtype == rtype, removals.c.dirty_since.is_not(None)
+    return bool(connection.scalar(select(exists().where(*at))))
+
+
+def remember_unclaimed(connection: Connection, host: Host, fqdn: str, rtype: str, data: str) -> None:
+    """Keep the values of an RRset that is not known to be ours: a message with them may run and nobody learn of it."""
+    values = {"rtype": rtype, "data": data, "exact": True, "created": queries.now()}
+    connection.execute(insert(removals).values(domain_id=host.domain_id, fqdn=fqdn, **values))

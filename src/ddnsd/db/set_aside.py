@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What name servers do not take: hosts, RRsets and removals, each with the reason, and when it is tried again.
+
+A row goes with the thing that it is about, or once the name server has taken it. Foreign records that hold a name
+(`held`) are the affair of the host's owner; everything else is the operator's.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Connection, Table, and_, case, delete, func, literal, or_, select, update
+
+from ddnsd.db import history, queries
+from ddnsd.db.bulk_hosts import among
+from ddnsd.db.bulk_sql import insert_into
+from ddnsd.db.history import SERVICE
+from ddnsd.db.pending import ASKED_FOR
+from ddnsd.db.rows import Host
+from ddnsd.db.schema import domains, hosts, pending, removals, rrsets, set_aside
+
+SECOND = 1_000_000
+
+FIRST_PAUSE, LONGEST_PAUSE = 30 * SECOND, 3600 * SECOND
+"""Between two tries of something refused: it doubles."""
+
+HELD_FIRST_PAUSE, HELD_LONGEST_PAUSE = 5 * SECOND, 300 * SECOND
+"""Likewise where a foreign record has the name: its owner expects the host back soon after it has gone."""
+
+EXAMPLES = 3
+"""Names that a summary gives for a reason."""
+
+CONFLICT_LENGTH = 255
+
+OF: dict[str, Table] = {"host_id": hosts, "rrset_id": rrsets, "removal_id": removals}
+"""What a row may be about."""
+
+
+class Aside(NamedTuple):
+    """Something that the name server does not take: `column` is a key of `OF`, `name` what operators read."""
+
+    domain_id: int
+    column: str
+    item_id: int
+    name: str
+    reason: str
+    held: bool = False
+
+
+class Due(NamedTuple):
+    """An RRset to be tried again with its host."""
+
+    domain_id: int
+    host_id: int
+    rrset_id: int
+
+
+class Refused(NamedTuple):
+    """What a zone's name server refuses for one reason: how many, since when (microseconds), and some names."""
+
+    zone: str
+    reason: str
+    total: int
+    since: int
+    names: tuple[str, ...]
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def refused(connection: Connection, zones: Collection[str] | None = None) -> list[Refused]:
+    """What name servers refuse, by zone and reason, oldest first; of all zones unless some are named.
+
+    Foreign records that hold a name are not among it.
+    """
+    count, since = func.count(), func.min(set_aside.c.since)
+    query = select(domains.c.id, domains.c.name, set_aside.c.reason, count, since).join_from(set_aside, domains)
+    query = query.where(~set_aside.c.held)
+    if zones is not None:
+        query = query.where(among(connection, domains.c.name, zones))
+    found = connection.execute(query.group_by(domains.c.id, domains.c.name, set_aside.c.reason).order_by(since)).all()
+    return [
+        Refused(zone, reason, number, oldest, _examples(connection, domain_id, reason))
+        for domain_id, zone, reason, number, oldest in found
+    ]
+
+
+def _examples(connection: Connection, domain_id: int, reason: str) -> tuple[str, ...]:
+    which = set_aside.c.domain_id == domain_id, set_aside.c.reason == reason, ~set_aside.c.held
+    query = select(set_aside.c.name).where(*which).order_by(set_aside.c.since, set_aside.c.id).limit(EXAMPLES)
+    return tuple(connection.scalars(query))
+
+
+def counts(connection: Connection) -> dict[int, int]:
+    """How much the name servers refuse, by domain id."""
+    query = select(set_aside.c.domain_id, func.count()).where(~set_aside.c.held).group_by(set_aside.c.domain_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def due_rrsets(connection: Connection, limit: int) -> list[Due]:
+    """RRsets whose time has come, of hosts that are not set aside themselves: those have to be taken first."""
+    query = select(hosts.c.domain_id, hosts.c.id, rrsets.c.id).join_from(rrsets, hosts)
+    query = query.join(set_aside, set_aside.c.rrset_id == rrsets.c.id).where(set_aside.c.retry_at <= queries.now())
+    query = query.where(hosts.c.id.not_in(select(set_aside.c.host_id).where(set_aside.c.host_id.is_not(None))))
+    return [Due._make(row) for row in connection.execute(query.order_by(set_aside.c.retry_at).limit(limit))]
+
+
+def settled(connection: Connection) -> list[int]:
+    """Rows about what another process has settled, which did not know that it was set aside."""
+    done = (
+        and_(set_aside.c.host_id.is_not(None), set_aside.c.host_id.not_in(select(pending.c.host_id))),
+        set_aside.c.rrset_id.in_(select(rrsets.c.id).where(rrsets.c.conflict.is_(None))),
+        set_aside.c.removal_id.in_(select(removals.c.id).where(removals.c.dirty_since.is_(None))),
+    )
+    return list(connection.scalars(select(set_aside.c.id).where(or_(*done))))
+
+
+def reasons(connection: Connection, column: str, ids: Collection[int]) -> dict[int, str]:
+    """Why each of them was set aside, of those that were."""
+    item = set_aside.c[column]
+    query = select(item, set_aside.c.reason).where(among(connection, item, ids))
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+# ---- changing -------------------------------------------------------------------------------------------------------
+
+
+def put(connection: Connection, items: Sequence[Aside]) -> list[Aside]:
+    """Set aside, or once more; answers those that are new, or have another reason than before."""
+    ids: dict[str, list[int]] = {}
+    for item in items:
+        ids.setdefault(item.column, []).append(item.item_id)
+    before = {(column, n): why for column, some in ids.items() for n, why in reasons(connection, column, some).items()}
+    there = [item for item in items if _upsert(connection, item)]
+    return [item for item in there if before.get((item.column, item.item_id)) != item.reason]
+
+
+def _upsert(connection: Connection, item: Aside) -> bool:
+    moment, table = queries.now(), OF[item.column]
+    values = {
+        "domain_id": item.domain_id,
+        item.column: table.c.id,
+        "name": item.name,
+        "reason": item.reason,
+        "held": item.held,
+        "since": moment,
+        "tries": 0,
+        "retry_at": moment + _pause(item.held, 0),
+    }
+    rows = select(*(v if v is table.c.id else literal(v, set_aside.c[n].type) for n, v in values.items()))
+    statement = insert_into(connection.dialect.name, set_aside).from_select(
+        list(values), rows.where(table.c.id == item.item_id)
+    )
+    again = _next_try(item, moment)
+    # a client that asks again and again does not make the pause longer
+    was_due = set_aside.c.retry_at <= moment
+    new = {
+        "reason": item.reason,
+        "held": item.held,
+        "name": item.name,
+        "tries": set_aside.c.tries + case((was_due, 1), else_=0),
+        "retry_at": case((was_due, again), else_=set_aside.c.retry_at),
+    }
+    return connection.execute(statement.on_conflict_do_update(index_elements=[item.column], set_=new)).rowcount > 0
+
+
+def _next_try(item: Aside, moment: int) -> Any:
+    times = [literal(moment + _pause(item.held, tries), BigInteger) for tries in range(1, 8)]
+    return case(*((set_aside.c.tries + 1 == tries, time) for tries, time in enumerate(times, 1)), else_=times[-1])
+
+
+def _pause(held: bool, tries: int) -> int:
+    first, longest = (HELD_FIRST_PAUSE, HELD_LONGEST_PAUSE) if held else (FIRST_PAUSE, LONGEST_PAUSE)
+    return min(first << tries, longest)
+
+
+def take_back(connection: Connection, column: str, ids: Collection[int]) -> None:
+    """The name server has taken them."""
+    connection.execute(delete(set_aside).where(among(connection, set_aside.c[column], ids)))
+
+
+def forget(connection: Connection, ids: Collection[int]) -> None:
+    """Delete the rows of `settled`."""
+    connection.execute(delete(set_aside).where(among(connection, set_aside.c.id, ids)))
+
+
+# ---- hosts ----------------------------------------------------------------------------------------------------------
+
+
+def put_host(connection: Connection, host: Host, reason: str, *, held: bool, tell: bool = False) -> list[Aside]:
+    """Set the host aside; answers what is new. It goes on to wait for DNS.
+
+    `held`: a foreign record has the name, which the host shows as its conflict; with `tell` its history as well.
+    """
+    _wait(connection, host)
+    if held:
+        _hold(connection, host, reason[:CONFLICT_LENGTH], tell=tell)
+    return put(connection, [Aside(host.domain_id, "host_id", host.id, host.fqdn, reason, held)])
+
+
+def _wait(connection: Connection, host: Host) -> None:
+    """The version waits for DNS, without a message for it being under way."""
+    row = pending.c.host_id == host.id, pending.c.version == host.version
+    connection.execute(update(pending).where(*row).values(since=ASKED_FOR))
+    current = select(hosts.c.id, hosts.c.version, literal(ASKED_FOR))
+    missing = current.where(hosts.c.id == host.id, hosts.c.version == host.version)
+    statement = insert_into(connection.dialect.name, pending).from_select(pending.c.keys(), missing)
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def _hold(connection: Connection, host: Host, reason: str, *, tell: bool) -> None:
+    same = hosts.c.id == host.id, hosts.c.fqdn == host.fqdn
+    connection.execute(update(hosts).where(*same).values(conflict=reason))
+    if tell and host.conflict != reason:
+        queries.add_event(connection, SERVICE.actor, "host.held", host.fqdn, None, reason, owner_id=host.owner_id)
+        history.add(connection, [history.entry(host.id, host.owner_id, "held", SERVICE, note=reason)])
+
+
+def tell_taken_back(connection: Connection, host: Host) -> None:
+    """The foreign record that had the host's name has gone."""
+    queries.add_event(connection, SERVICE.actor, "host.resumed", host.fqdn, None, host.conflict, owner_id=host.owner_id)
+    history.add(connection, [history.entry(host.id, host.owner_id, "resumed", SERVICE, note=host.conflict)])

@@ -19,6 +19,13 @@ from ddnsd.db.base import StoreDown, open_store
 from ddnsd.db.history import SERVICE
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Domain, Host
+from ddnsd.dns import errors, primary_check
+from ddnsd.dns import reconcile as zone_reconcile
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.connection import Primary
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.reconcile import Difference
+from ddnsd.dns.writer import Writer
 from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import fronts, record, related, transfers, updates
 from ddnsd.registry.denials import Denials
@@ -27,13 +34,6 @@ from ddnsd.registry.errors import NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
 from ddnsd.settings import Settings
-from ddnsd.zones import check, errors
-from ddnsd.zones import reconcile as zone_reconcile
-from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.primary import Primary
-from ddnsd.zones.reconcile import Difference
-from ddnsd.zones.rndc import BindError
-from ddnsd.zones.writer import Writer
 
 if TYPE_CHECKING:
     from ddnsd.db.postgres import PostgresStore
@@ -273,11 +273,11 @@ async def _examine_store(store: "SqliteStore | PostgresStore") -> str | None:
 
 async def _examine(store: "SqliteStore | PostgresStore", domain: Domain) -> str | None:
     async def hosts() -> list[tuple[str, str]]:
-        return await store.read(lambda c: queries.places(c, domain.id, check.PROBED_HOSTS))
+        return await store.read(lambda c: queries.places(c, domain.id, primary_check.PROBED_HOSTS))
 
     connection = Primary(Endpoint.from_text(domain.primary, 53))
     try:
-        await check.probe(domain, hosts, connection, check.SECONDS)
+        await primary_check.probe(domain, hosts, connection, primary_check.SECONDS)
         await asyncio.to_thread(zone_reconcile.transfer, domain)
     except (errors.DnsError, BindError) as error:
         return str(error)

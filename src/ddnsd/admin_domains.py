@@ -8,10 +8,10 @@ from typing import Any
 from ddnsd.admin import ACTOR, check_schema, opened
 from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry.errors import Invalid, NoDomain
 from ddnsd.registry.zones import Provisioned, Zones
 from ddnsd.settings import Settings
-from ddnsd.zones.tsig import TsigKey
 
 NEW = {"public": True}
 """Columns of a new domain that are otherwise than in the API."""

@@ -15,6 +15,11 @@ from ddnsd.db.base import StoreDown, open_store
 from ddnsd.db.history_retention import SECONDS as TRIM_SECONDS
 from ddnsd.db.history_retention import Trimmer
 from ddnsd.db.lookups import Lookups
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.monitor import Watch
+from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
+from ddnsd.dns.secondaries import Secondaries
+from ddnsd.dns.writer import Writer, survive
 from ddnsd.faces.dyndns import Agents, UpdateWords, answered
 from ddnsd.faces.forwarded import Origins
 from ddnsd.faces.health import Probes
@@ -54,11 +59,6 @@ from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
-from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.secondaries import SECONDS as SECONDARY_SECONDS
-from ddnsd.zones.secondaries import Secondaries
-from ddnsd.zones.watch import Watch
-from ddnsd.zones.writer import Writer, survive
 
 if TYPE_CHECKING:
     from ddnsd.identity.oidc.flow import Flow

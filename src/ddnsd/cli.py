@@ -22,14 +22,14 @@ from ddnsd.cli_domains import domain
 from ddnsd.db import identities as stored_members
 from ddnsd.db import migrate, queries
 from ddnsd.db.base import StoreDown
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.reconcile import Difference
 from ddnsd.identity import secrets
 from ddnsd.registry import accounts, members, transfers
 from ddnsd.registry.errors import RegistryError
 from ddnsd.registry.names import fold
 from ddnsd.settings import Settings, SettingsError
-from ddnsd.zones.errors import DnsError
-from ddnsd.zones.reconcile import Difference
-from ddnsd.zones.rndc import BindError
 
 T = TypeVar("T")
 

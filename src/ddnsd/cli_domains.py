@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from ddnsd import admin_domains, settings
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry.names import fold
-from ddnsd.zones.tsig import TsigKey
 
 ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
 """How options say that there is to be none."""

@@ -14,16 +14,16 @@ from ddnsd.db import migrate, queries
 from ddnsd.db.base import open_store
 from ddnsd.db.rows import Domain
 from ddnsd.db.schema import domains
+from ddnsd.dns.bind.control import Bind
+from ddnsd.dns.bind.process import Named
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.identity import passwords, secrets
 from ddnsd.registry import accounts, members
 from ddnsd.registry.domains import add_domain, check_new
 from ddnsd.registry.zones import check_catalog
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
-from ddnsd.zones.bind import Bind
-from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.named import Named
-from ddnsd.zones.tsig import TsigKey
 
 ADMIN = "admin"
 PASSWORD_FILE = "admin.password"  # noqa: S105

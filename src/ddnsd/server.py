@@ -15,10 +15,10 @@ from typing import Any
 
 import uvicorn
 
+from ddnsd.dns.endpoint import Endpoint
 from ddnsd.faces.http import Application
 from ddnsd.faces.sources import Sources
 from ddnsd.faces.wire import OneSendProtocol, State
-from ddnsd.zones.endpoint import Endpoint
 
 BACKLOG = 65535
 """As many as the kernel grants (net.core.somaxconn): they wait while one process follows another."""

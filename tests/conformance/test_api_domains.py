@@ -10,7 +10,7 @@ from parts.dyndns import new_label
 from parts.ports import free_port, wait_until
 from parts.service import Service
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 
 RULE, TAKEN, NOT_EMPTY = "urn:ddns:rule", "urn:ddns:taken", "urn:ddns:not-empty"
 NOTHING: Content = {

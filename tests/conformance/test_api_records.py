@@ -11,7 +11,7 @@ from parts.api import Api, Content, new_name, problem
 from parts.dyndns import Host, counts, one_message, ttl
 from parts.service import Service
 
-from ddnsd.zones.rdata import EXAMPLES
+from ddnsd.dns.rdata import EXAMPLES
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsd.zones.bind` on a running BIND: zones and keys come, stay and go."""
+"""`ddnsd.dns.bind.control` on a running BIND: zones and keys come, stay and go."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,12 +14,12 @@ import dns.update
 import pytest
 from parts.ports import free_port
 
-from ddnsd.zones.bind import Bind, ZoneOptions
-from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.named import Named
-from ddnsd.zones.rndc import BindError
-from ddnsd.zones.tsig import TsigKey
-from ddnsd.zones.zonefile import NameServer
+from ddnsd.dns.bind.control import Bind, ZoneOptions
+from ddnsd.dns.bind.process import Named
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.bind.zonefile import NameServer
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.tsig import TsigKey
 
 ZONE = "dyn.example.org"
 

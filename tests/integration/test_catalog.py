@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from parts.bind import CATALOG, Server, pair, transfer_key
 
-from ddnsd.zones.bind import Bind
-from ddnsd.zones.catalog import label
-from ddnsd.zones.rndc import BindError
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.bind.catalog import label
+from ddnsd.dns.bind.control import Bind
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.tsig import TsigKey
 
 ZONE = "dyn.example.org"
 

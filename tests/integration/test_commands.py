@@ -11,9 +11,9 @@ import pytest
 from parts.ports import free_port, wait_until
 from parts.service import Service, dev
 
-from ddnsd.zones.check import accepts_updates
-from ddnsd.zones.errors import DnsError
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.primary_check import accepts_updates
+from ddnsd.dns.tsig import TsigKey
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import pytest
 from parts.ports import wait_until
 from parts.service import Service, dev
 
-from ddnsd.zones.bind import Bind
-from ddnsd.zones.catalog import label
-from ddnsd.zones.rndc import Rndc
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.bind.catalog import label
+from ddnsd.dns.bind.control import Bind
+from ddnsd.dns.bind.rndc import Rndc
+from ddnsd.dns.tsig import TsigKey
 
 CATALOG = "catalog.invalid"
 SERVERS = "ns1.inside.example.org=192.0.2.53=2001:db8::53,ns2.example.net"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsd.zones.named`: the child `named` starts, comes back, is taken over, and leaves nothing behind."""
+"""`ddnsd.dns.bind.process`: the child `named` starts, comes back, is taken over, and leaves nothing behind."""
 
 import asyncio
 import os
@@ -17,17 +17,17 @@ import dns.query
 import pytest
 from parts.ports import free_port, wait_until
 
-from ddnsd.zones import named as module
-from ddnsd.zones.bind import Bind
-from ddnsd.zones.named import Named
-from ddnsd.zones.rndc import BindError
+from ddnsd.dns.bind import process as module
+from ddnsd.dns.bind.control import Bind
+from ddnsd.dns.bind.process import Named
+from ddnsd.dns.bind.rndc import BindError
 
 ZONE = "dyn.example.org"
 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from ddnsd.zones.named import Named
+from ddnsd.dns.bind.process import Named
 
 async def main():
     await Named(Path(sys.argv[1]), "127.0.0.1", int(sys.argv[2])).start()
@@ -232,7 +232,7 @@ async def test_a_copy_runs_where_apparmor_confines_the_original(
 
 
 async def test_without_bind_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddnsd.zones.rndc.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("ddnsd.dns.bind.rndc.shutil.which", lambda *_, **__: None)
     with pytest.raises(BindError, match="named-checkconf is not installed: apt-get install bind9"):
         await Named(tmp_path, "127.0.0.1", free_port()).start()
 

@@ -12,7 +12,7 @@ from parts.ports import free_port, wait_until
 from parts.second import SecondBind, second_bind
 from parts.service import Service, dev
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 
 Settings = Callable[[], dict[str, str]]
 ZONE = "moving.example.net"

@@ -14,7 +14,7 @@ from parts.ports import wait_until
 from parts.powerdns import powerdns
 from parts.service import Service, dev
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 
 Start = Callable[[Path, str, TsigKey], AbstractContextManager[NameServer]]
 ALGORITHMS = {"knot": "hmac-sha384", "powerdns": "hmac-sha512"}

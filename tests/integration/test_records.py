@@ -19,9 +19,9 @@ from ddnsd.db.base import open_store
 from ddnsd.db.history import Author
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host
+from ddnsd.dns.writer import Writer
 from ddnsd.registry.errors import Taken, Unconfirmed
 from ddnsd.registry.rrsets import RRsets
-from ddnsd.zones.writer import Writer
 
 NAME = "a.dyn.example.org"
 AT = f"_x.{NAME}"

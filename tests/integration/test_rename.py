@@ -11,11 +11,11 @@ from parts.service import Service, dev
 from ddnsd.db import queries
 from ddnsd.db.base import open_store
 from ddnsd.db.lookups import Lookups
+from ddnsd.dns.writer import Writer
 from ddnsd.registry.edits import Edit, Edits
 from ddnsd.registry.errors import Taken
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
-from ddnsd.zones.writer import Writer
 
 
 class Hasty(Writer):

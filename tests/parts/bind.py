@@ -10,9 +10,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.update
 
-from ddnsd.zones.bind import Bind, ZoneOptions
-from ddnsd.zones.named import Named
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.bind.control import Bind, ZoneOptions
+from ddnsd.dns.bind.process import Named
+from ddnsd.dns.tsig import TsigKey
 from parts.ports import free_port
 
 CATALOG = "catalog.invalid"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 from parts.ports import free_port, listens, wait_until
 
 _CONFIG = """\

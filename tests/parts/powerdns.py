@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 from parts.knot import NameServer
 from parts.ports import free_port, listens, wait_until
 

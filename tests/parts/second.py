@@ -14,7 +14,7 @@ import dns.query
 import dns.rcode
 import dns.update
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 from parts.bind import Server
 
 

@@ -23,7 +23,7 @@ import dns.tsig
 import dns.update
 import requests
 
-from ddnsd.zones.tsig import TsigKey
+from ddnsd.dns.tsig import TsigKey
 from parts import programs
 from parts.ports import free_port, wait_until
 

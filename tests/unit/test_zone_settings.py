@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ddnsd import settings
-from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.zonefile import NameServer
+from ddnsd.dns.bind.zonefile import NameServer
+from ddnsd.dns.endpoint import Endpoint
 
 
 @pytest.fixture(autouse=True)

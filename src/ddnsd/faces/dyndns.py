@@ -16,6 +16,8 @@ from prometheus_client import Counter
 from ddnsd.db.base import StoreDown
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host
+from ddnsd.dns.errors import NotAcknowledged
+from ddnsd.dns.writer import Fault, Writer
 from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, text_reply
 from ddnsd.identity.access import Action, can
@@ -29,8 +31,6 @@ from ddnsd.registry.deny import DenyList
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError, UnknownPeer
 from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.updates import Updates
-from ddnsd.zones.errors import NotAcknowledged
-from ddnsd.zones.writer import Fault, Writer
 
 log = structlog.get_logger()
 

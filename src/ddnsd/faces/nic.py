@@ -16,6 +16,7 @@ from ddnsd.db.base import StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Domain, Host
+from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, json_reply
 from ddnsd.identity import secrets
@@ -29,7 +30,6 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished, UnknownPeer
 from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.hosts import Hosts, NewHost
-from ddnsd.zones.errors import NotAcknowledged
 
 log = structlog.get_logger()
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ddnsd.db.rows import Host
+from ddnsd.dns.records import combine
 from ddnsd.registry.errors import InvalidAddress, UnknownPeer
-from ddnsd.zones.records import combine
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -21,15 +21,15 @@ from ddnsd.db import bulk_hosts, idempotency, queries
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.idempotency import Answer
+from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.dns.records import records
+from ddnsd.dns.writer import Outcomes, Place, Writer
 from ddnsd.registry import edits
 from ddnsd.registry.errors import NoHost, RegistryError, Taken
 from ddnsd.registry.hosts import TAKEN
 from ddnsd.registry.judging import Change, Judge, Known, Result, Rights, Secrets, Status
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.writing import Written, domains_around, places, read, write
-from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.records import records
-from ddnsd.zones.writer import Outcomes, Place, Writer
 
 TRIES = 4
 """How often a call is judged anew because somebody else was quicker."""

@@ -12,9 +12,9 @@ from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
 from ddnsd.db.rows import Domain, User
 from ddnsd.db.schema import domains
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NotEmpty, Taken
-from ddnsd.zones.tsig import TsigKey
 
 WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
 

@@ -18,14 +18,14 @@ from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
 from ddnsd.db.host_updates import Wish, write_wishes
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
+from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.dns.obstacles import UNMANAGED
+from ddnsd.dns.records import owned_names, records
+from ddnsd.dns.writer import Writer
 from ddnsd.registry import fields, names, record, transfers
 from ddnsd.registry.errors import Blocked, Held, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
-from ddnsd.zones.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.obstacles import UNMANAGED
-from ddnsd.zones.records import owned_names, records
-from ddnsd.zones.writer import Writer
 
 RESTORED = (
     "fqdn", "name", "domain_id", "owner_id", "wildcard", "comment", "ttl", "stack", "labels", "available", "abuse",

@@ -13,6 +13,9 @@ from ddnsd.db import records as rrsets
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.rows import Domain, Host, endings
+from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.dns.records import records
+from ddnsd.dns.writer import Writer
 from ddnsd.registry import names, record
 from ddnsd.registry.addresses import Wanted, initial_columns
 from ddnsd.registry.errors import (
@@ -28,9 +31,6 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
-from ddnsd.zones.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.records import records
-from ddnsd.zones.writer import Writer
 
 log = structlog.get_logger()
 

@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 from ddnsd.db.bulk_hosts import Event
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
+from ddnsd.dns.records import owned_names
 from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.edits import happened, moved
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
-from ddnsd.zones.records import owned_names
 
 NO_DOMAIN = "The name lies in no domain that you may use."
 SILENT = "the name server does not answer"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ddnsd.db import write_checks
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.lookups import Lookups
-from ddnsd.zones.writer import Writer
+from ddnsd.dns.writer import Writer
 
 FRESH_SECONDS = 1.0
 """Everybody who asks within so long shares one write: probes may come often, and disks wear."""

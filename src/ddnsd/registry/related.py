@@ -11,12 +11,12 @@ from ddnsd.db import bulk_hosts, history, host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.history import Author
 from ddnsd.db.rows import Host, Related, endings
+from ddnsd.dns.errors import DnsError, HostGone
+from ddnsd.dns.records import records
+from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, Hosts, confirmed, locked
-from ddnsd.zones.errors import DnsError, HostGone
-from ddnsd.zones.records import records
-from ddnsd.zones.writer import Writer
 
 MOST = 32
 """Related names of a host."""

@@ -13,10 +13,10 @@ from ddnsd.db import domain_requests, host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.domain_requests import OPEN, DomainRequest
 from ddnsd.db.rows import Domain
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains
 from ddnsd.registry.errors import Invalid, NoRequest, Stale, Taken
 from ddnsd.registry.zones import Zones
-from ddnsd.zones.tsig import TsigKey
 
 OPEN_REQUESTS = 5
 """Requests of a user that may wait at the same time."""

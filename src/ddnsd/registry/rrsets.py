@@ -12,14 +12,14 @@ from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
 from ddnsd.db.host_updates import Wish, write_wishes
 from ddnsd.db.rows import Host, RRset, name_below
+from ddnsd.dns import rdata
+from ddnsd.dns.errors import DnsError, HostGone
+from ddnsd.dns.packing import set_octets
+from ddnsd.dns.records import values_of
+from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
 from ddnsd.registry.hosts import Expect, confirmed, locked
-from ddnsd.zones import rdata
-from ddnsd.zones.errors import DnsError, HostGone
-from ddnsd.zones.fit import set_octets
-from ddnsd.zones.records import values_of
-from ddnsd.zones.writer import Writer
 
 APEX = "@"
 """What callers call the host's own name."""

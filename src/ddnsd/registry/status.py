@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from ddnsd.db import queries
 from ddnsd.db.base import Store, StoreDown
-from ddnsd.zones.causes import causes
-from ddnsd.zones.secondaries import Secondaries
-from ddnsd.zones.watch import Watch
-from ddnsd.zones.writer import Writer
+from ddnsd.dns.causes import causes
+from ddnsd.dns.monitor import Watch
+from ddnsd.dns.secondaries import Secondaries
+from ddnsd.dns.writer import Writer
 
 SECONDS = 5.0
 STORE_SECONDS = 2.0

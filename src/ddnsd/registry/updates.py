@@ -13,15 +13,15 @@ from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
 from ddnsd.db.host_updates import IF_INFERRED, Wish, write_wishes
 from ddnsd.db.rows import Host
+from ddnsd.dns.errors import HostGone, NameConflict, NotAcknowledged
+from ddnsd.dns.records import combine
+from ddnsd.dns.writer import Writer
 from ddnsd.registry import record
 from ddnsd.registry.abuse import NochgRate
 from ddnsd.registry.addresses import Wanted, columns, dropped_guess, named_columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
 from ddnsd.registry.fields import UNBLOCKED
 from ddnsd.registry.policy import Policy
-from ddnsd.zones.errors import HostGone, NameConflict, NotAcknowledged
-from ddnsd.zones.records import combine
-from ddnsd.zones.writer import Writer
 
 DENIED = "address on the deny list"
 

@@ -13,11 +13,11 @@ from ddnsd.db import records as rrsets
 from ddnsd.db.bulk_hosts import Leaving
 from ddnsd.db.history import Author, Entry
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
+from ddnsd.dns.records import records
+from ddnsd.dns.writer import Place
 from ddnsd.registry import fields, names, record, transfers
 from ddnsd.registry.edits import moved
 from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb
-from ddnsd.zones.records import records
-from ddnsd.zones.writer import Place
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
 OF_OWNER = ("owner_active", "withdrawn")

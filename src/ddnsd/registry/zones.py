@@ -10,14 +10,14 @@ from sqlalchemy import Connection
 from ddnsd.db import host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
+from ddnsd.dns import new_primary, primary_check
+from ddnsd.dns.bind.control import Bind
+from ddnsd.dns.bind.zone_config import check_policy
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.new_primary import Found
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty, Taken
-from ddnsd.zones import check, new_primary
-from ddnsd.zones.bind import Bind
-from ddnsd.zones.endpoint import Endpoint
-from ddnsd.zones.new_primary import Found
-from ddnsd.zones.statement import check_policy
-from ddnsd.zones.tsig import TsigKey
 
 SHOWN = 5
 """Names that are shown where there may be thousands."""
@@ -62,7 +62,7 @@ class Zones:
             await check_catalog(self._store, self._controlled)
             await asyncio.to_thread(self._controlled.ensure, name, TsigKey.generate(name), policy, check=True)
         else:
-            await check.accepts_updates(name, endpoint(primary or self._primary), key)
+            await primary_check.accepts_updates(name, endpoint(primary or self._primary), key)
 
     async def add(
         self, name: str, owner: str, *, primary: str | None = None, key: TsigKey | None = None,
@@ -81,7 +81,7 @@ class Zones:
             used = await asyncio.to_thread(self._controlled.provision, name, algorithm, policy)
         else:
             used = key
-        await check.accepts_updates(name, where, used)
+        await primary_check.accepts_updates(name, where, used)
 
         def keep(connection: Connection) -> Domain:
             user = accounts.user_named(connection, owner)

@@ -14,7 +14,7 @@ from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.db.host_updates import Wish
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.postgres import PostgresStore
-from ddnsd.zones.writer import Writer
+from ddnsd.dns.writer import Writer
 
 
 @pytest.fixture

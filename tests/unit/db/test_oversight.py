@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from ddnsd.db import admin_stats, host_search, queries
 from ddnsd.db.base import Store
 from ddnsd.db.host_search import View
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, domains, members
-from ddnsd.zones.tsig import TsigKey
 
 
 @pytest.fixture

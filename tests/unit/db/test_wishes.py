@@ -14,7 +14,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.host_updates import IF_INFERRED, Wish, is_single, write_wishes
 from ddnsd.db.pending import Settled, mark_settled
 from ddnsd.db.schema import domains, pending, users
-from ddnsd.zones.records import combine
+from ddnsd.dns.records import combine
 
 HOSTS = 27
 AUTHOR = history.Author("h", "192.0.2.1", "host")

@@ -12,6 +12,8 @@ from ddnsd.db import queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain, User
 from ddnsd.db.schema import domains, hosts, users
+from ddnsd.dns.bind.control import ZoneOptions
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import hosts as registered
 from ddnsd.registry import zones
 from ddnsd.registry.addresses import Wanted
@@ -19,8 +21,6 @@ from ddnsd.registry.domains import add_domain
 from ddnsd.registry.errors import Invalid, Taken
 from ddnsd.registry.hosts import NewHost
 from ddnsd.registry.zones import Zones
-from ddnsd.zones.bind import ZoneOptions
-from ddnsd.zones.tsig import TsigKey
 
 OWNER = User(1, "me", admin=True, active=True, created=0)
 KEY = TsigKey.generate("k")

@@ -7,10 +7,10 @@ import pytest
 
 from ddnsd.db import domain_requests, queries, schema
 from ddnsd.db.rows import Domain
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Stale
 from ddnsd.registry.requests import Requests
-from ddnsd.zones.tsig import TsigKey
 
 BY: dict[str, Any] = {"actor": "admin", "source": None}
 NAME = "lab.example.org"

@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.db.base import OutcomeUnknown, StoreDown
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.faces.portal import texts
 from ddnsd.identity.one_time_secrets import NotReady
 from ddnsd.registry.errors import (
@@ -23,8 +25,6 @@ from ddnsd.registry.errors import (
     Stale,
     Unconfirmed,
 )
-from ddnsd.zones.errors import HostGone, NotAcknowledged
-from ddnsd.zones.rndc import BindError
 
 if TYPE_CHECKING:
     from ddnsd.faces.portal.visit import Visit

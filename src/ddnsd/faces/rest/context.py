@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ddnsd.db.lookups import Lookups
+from ddnsd.dns.writer import Writer
 from ddnsd.identity.signin import SignIn
 from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.registry.contacts import Contacts
@@ -19,7 +20,6 @@ from ddnsd.registry.requests import Requests
 from ddnsd.registry.rrsets import RRsets
 from ddnsd.registry.status import Status
 from ddnsd.registry.zones import Zones
-from ddnsd.zones.writer import Writer
 
 if TYPE_CHECKING:
     from ddnsd.db.postgres import PostgresStore

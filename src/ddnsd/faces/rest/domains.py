@@ -10,6 +10,8 @@ from pydantic import Field
 
 from ddnsd.db import paging, queries
 from ddnsd.db.rows import Domain
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import (
@@ -34,8 +36,6 @@ from ddnsd.identity.caller import Caller
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain
-from ddnsd.zones.errors import DnsError
-from ddnsd.zones.tsig import TsigKey
 
 Group = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE, description="Whose members may use it.")]
 Primary = Annotated[

@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.db.base import OutcomeUnknown, StoreDown
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.identity.caller import SignInError
 from ddnsd.identity.oidc import NotAsked, ProviderDown
 from ddnsd.registry.errors import (
@@ -35,8 +37,6 @@ from ddnsd.registry.errors import (
     Taken,
     Unconfirmed,
 )
-from ddnsd.zones.errors import HostGone, NotAcknowledged
-from ddnsd.zones.rndc import BindError
 
 MEDIA_TYPE = "application/problem+json"
 NOT_KEPT = {"Cache-Control": "no-store"}

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from ddnsd.db.rows import Host, RRset
+from ddnsd.dns.records import values_of
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.hosts import expecting, visible
@@ -15,7 +16,6 @@ from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, problems, success
 from ddnsd.faces.rest.route import By, Changer, Reader, route_class
 from ddnsd.identity.access import Action
 from ddnsd.registry.rrsets import APEX, LENGTH, MOST
-from ddnsd.zones.records import values_of
 
 Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
 

@@ -13,9 +13,9 @@ from fastapi import Response
 
 from ddnsd.db.paging import OwnedHost
 from ddnsd.db.rows import Domain, Host, User
+from ddnsd.dns.writer import Writer
 from ddnsd.faces.rest.problems import NOT_KEPT
 from ddnsd.registry.errors import Stale
-from ddnsd.zones.writer import Writer
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 

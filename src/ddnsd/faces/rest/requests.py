@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from ddnsd.db import domain_requests
 from ddnsd.db.domain_requests import DomainRequest
+from ddnsd.dns.errors import DnsError
 from ddnsd.faces.rest import domains, render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.domains import DomainOut, Group, KeyIn, Primary
@@ -19,7 +20,6 @@ from ddnsd.faces.rest.route import Administrator, Changer, Reader, Source, route
 from ddnsd.identity.access import Action, can, covers_domain
 from ddnsd.registry import names
 from ddnsd.registry.errors import NoRequest
-from ddnsd.zones.errors import DnsError
 
 Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=PRINTABLE)]
 State = Literal["open", "approved", "declined", "withdrawn"]

@@ -6,6 +6,9 @@ from starlette.routing import Route
 
 from ddnsd.db import domain_requests
 from ddnsd.db.domain_requests import OPEN, DomainRequest
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.tsig import ALGORITHMS
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.pages.domains import wanted
 from ddnsd.faces.portal.pages.zones import USUAL, brought, reasons
@@ -13,9 +16,6 @@ from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Form, Visit, get, post
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoBind, NoRequest
-from ddnsd.zones.errors import DnsError
-from ddnsd.zones.rndc import BindError
-from ddnsd.zones.tsig import ALGORITHMS
 
 PAGE = 100
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.dns.rdata import EXAMPLES
+from ddnsd.dns.records import values_of
 from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.identity.access import Action
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.rrsets import APEX
-from ddnsd.zones.rdata import EXAMPLES
-from ddnsd.zones.records import values_of
 
 UNSET: dict[str, str] = {}
 

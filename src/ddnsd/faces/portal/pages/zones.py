@@ -6,15 +6,15 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.tsig import ALGORITHMS, GENERATED, TsigKey
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.handing_over import FIELD, PARAMETER, hand_over, handed_over
 from ddnsd.faces.portal.pages.domains import wanted
 from ddnsd.faces.portal.visit import Access, Form, Visit, get, post
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoBind
-from ddnsd.zones.errors import DnsError
-from ddnsd.zones.rndc import BindError
-from ddnsd.zones.tsig import ALGORITHMS, GENERATED, TsigKey
 
 BRING, PROVISION = "bring", "provision"
 USUAL = Form([("zone", PROVISION), ("use", "private"), ("available", "on"), ("algorithm", "hmac-sha256")])

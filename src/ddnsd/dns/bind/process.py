@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The BIND that `ddnsd dev` runs as its child; everything that it reads and writes lies in one folder.
+
+It runs as the user that we are. A killed service leaves it running; the next start finds it and ends it.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import ipaddress
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from ddnsd.dns.bind.control import Bind, replace_file
+from ddnsd.dns.bind.rndc import BindError, program
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.tsig import TsigKey
+
+START_SECONDS = 60.0
+STOP_SECONDS = 5.0
+BACKOFF_SECONDS = (0.1, 5.0)
+
+_CONFIG = """\
+options {{
+    directory "{folder}";
+    pid-file "{folder}/named.pid";
+    session-keyfile "{folder}/session.key";
+    listen-on port {port} {{ {v4}; }};
+    listen-on-v6 port {port} {{ {v6}; }};
+    recursion no;
+    dnssec-validation no;
+    empty-zones-enable no;
+    notify no;
+    minimal-responses yes;
+    allow-new-zones yes;
+    max-journal-size 8m;
+    tcp-clients 1000;
+    {optional}
+}};
+controls {{ inet 127.0.0.1 port {control_port} allow {{ localhost; }} keys {{ "rndc"; }}; }};
+logging {{
+    channel file {{
+        file "{folder}/named.log" versions 2 size 8m;
+        severity info; print-time iso8601; print-category yes; print-severity yes;
+    }};
+    category default {{ file; }};
+    category update {{ null; }};
+}};
+include "{folder}/rndc.key";
+include "{folder}/keys.conf";
+"""
+
+_RNDC_CONFIG = """\
+include "{folder}/rndc.key";
+options {{ default-server 127.0.0.1; default-port {control_port}; default-key "rndc"; }};
+"""
+
+# Not every version knows these: without the first, those before 9.20 lock a file in /run; the second lets more
+# UPDATEs wait.
+_OPTIONAL = {"lock-file": "none", "update-quota": "500"}
+
+_APPARMOR = (Path("/sys/module/apparmor/parameters/enabled"), Path("/etc/apparmor.d/usr.sbin.named"))
+
+log = structlog.get_logger()
+
+
+class Named:
+    """`named` on `host` (an address without brackets) and `port`, with all its files in `folder`.
+
+    `start` it, `supervise` it in a task, `stop` it; `Bind(named.folder, named.rndc_key)` gives it zones.
+    """
+
+    def __init__(self, folder: Path, host: str, port: int) -> None:
+        self.folder = folder.resolve()
+        self.endpoint = Endpoint(host, port)
+        self.rndc_key = self.folder / "rndc.conf"
+        self.pid_file = self.folder / "named.pid"
+        self._config = self.folder / "named.conf"
+        self._log = self.folder / "named.log"
+        self._owner: IO[str] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._changing = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Configure and start `named`; it answers, with its zones loaded, when this returns.
+
+        BindError when it is not installed, when the address cannot be had, when another process holds the folder,
+        or when `named` refuses its configuration or ends: with what it says.
+        """
+        self._stopping = False
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._own_folder()
+        try:
+            await self._launch()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def supervise(self) -> None:
+        """Start `named` again whenever it died, until `stop`."""
+        shortest, longest = BACKOFF_SECONDS
+        pause = shortest
+        while self._process is not None:
+            began = time.monotonic()
+            status = await self._process.wait()
+            if self._stopping:
+                return
+            if time.monotonic() - began > longest:
+                pause = shortest
+            log.warning("named ended, it is started again", status=status, seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+            try:
+                await self._launch()
+            except BindError as error:
+                log.error("named does not start", error=str(error))
+
+    async def stop(self) -> None:
+        """End `named`, within seconds also when it hangs, and release the folder."""
+        self._stopping = True
+        async with self._changing:
+            if self._process is not None:
+                await _end(self._process.pid, self._config)
+                await self._process.wait()
+                self._process = None
+            if self._owner is not None:
+                self._owner.close()
+                self._owner = None
+
+    def _own_folder(self) -> None:
+        """Hold a lock that dies with us: a `named` that is found while we have it is a leftover."""
+        self._owner = (self.folder / "owner").open("w")
+        try:
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._owner.close()
+            self._owner = None
+            raise BindError(f"another process runs a BIND in {self.folder}: stop it, or use another folder") from None
+
+    async def _launch(self) -> None:
+        async with self._changing:
+            if self._stopping:
+                return
+            for pid in _leftovers(self._config):
+                log.warning("a named of an earlier run is ended", pid=pid)
+                await _end(pid, self._config)
+            _check_free(self.endpoint)
+            await self._configure()
+            with self._log.open("ab") as output:
+                self._process = await asyncio.create_subprocess_exec(
+                    _binary(self.folder), "-f", "-L", str(self._log), "-c", str(self._config),
+                    stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder,
+                    start_new_session=True,  # a Ctrl-C at the terminal is ours to handle
+                )  # fmt: skip
+            try:
+                await self._wait_until_it_answers(self._process)
+            except BindError:
+                await _end(self._process.pid, self._config)
+                raise
+
+    async def _configure(self) -> None:
+        """Write the configuration; the control port and its key stay what they were where they can."""
+        key_file, keys = self.folder / "rndc.key", self.folder / "keys.conf"
+        if not key_file.exists():
+            replace_file(key_file, TsigKey.generate("rndc").to_text())
+        if not keys.exists():
+            replace_file(keys, "")
+        control_port = self._control_port()
+        replace_file(self.rndc_key, _RNDC_CONFIG.format(folder=self.folder, control_port=control_port))
+        optional = dict(_OPTIONAL)
+        while True:
+            lines = " ".join(f"{option} {value};" for option, value in optional.items())
+            replace_file(self._config, self._text(control_port, lines))
+            problems = await self._problems()
+            unknown = [option for option in optional if f"option '{option}'" in problems]
+            if not unknown:
+                break
+            for option in unknown:
+                del optional[option]
+        if problems:
+            raise BindError(f"named-checkconf: {problems}")
+
+    def _text(self, control_port: int, optional: str) -> str:
+        address = ipaddress.ip_address(self.endpoint.host)
+        mine = "any" if address.is_unspecified else str(address)
+        v4, v6 = (mine, "none") if address.version == 4 else ("none", mine)
+        return _CONFIG.format(
+            folder=self.folder, port=self.endpoint.port, v4=v4, v6=v6, optional=optional, control_port=control_port
+        )
+
+    async def _problems(self) -> str:
+        """What `named-checkconf` has against the configuration; empty when it is fine."""
+        check = await asyncio.create_subprocess_exec(
+            program("named-checkconf"), str(self._config),
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await check.communicate()
+        return said.decode(errors="replace").strip() if check.returncode else ""
+
+    def _control_port(self) -> int:
+        with contextlib.suppress(OSError):
+            if found := re.search(r"default-port (\d+)", self.rndc_key.read_text()):
+                with contextlib.suppress(BindError):
+                    _check_free(Endpoint("127.0.0.1", int(found[1])))
+                    return int(found[1])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+            return port
+
+    async def _wait_until_it_answers(self, process: asyncio.subprocess.Process) -> None:
+        bind, end = Bind(self.folder, self.rndc_key), time.monotonic() + START_SECONDS
+        while not await asyncio.to_thread(bind.is_running):
+            if process.returncode is not None or time.monotonic() > end:
+                raise BindError(f"named does not start: {self._last_words()}")
+            if self._stopping:
+                return
+            await asyncio.sleep(0.05)
+        if not await self._listens():  # it goes on without an address that it cannot have
+            raise BindError(f"named does not listen on {self.endpoint}: is that an address of a network interface?")
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self.endpoint.host, self.endpoint.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-3:]
+        return " | ".join(lines) + f" (see {self._log})"
+
+
+def _binary(folder: Path) -> str:
+    """The `named` to run: where AppArmor confines it by its path, and so to /etc/bind, a copy in `folder`."""
+    binary, (enabled, profile) = program("named"), _APPARMOR
+    if not (profile.exists() and enabled.exists() and enabled.read_text().startswith("Y")):
+        return binary
+    copy = folder / "named"
+    if not copy.exists() or copy.stat().st_mtime != Path(binary).stat().st_mtime:
+        copy.unlink(missing_ok=True)
+        shutil.copy2(binary, copy)
+    return str(copy)
+
+
+def _check_free(endpoint: Endpoint) -> None:
+    """BindError when we cannot listen there."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:  # connections that a predecessor had do not count
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind((endpoint.host, endpoint.port))
+            except OSError as error:
+                raise BindError(f"named cannot listen on {endpoint}: {error.strerror}") from None
+
+
+def _leftovers(config: Path) -> list[int]:
+    """Processes of `named` with this very configuration file."""
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if _runs(int(p.name), config)]
+
+
+def _runs(pid: int, config: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return Path(os.fsdecode(words[0])).name == "named" and os.fsencode(config) in words
+
+
+async def _end(pid: int, config: Path) -> None:
+    """End that `named`, by force after a while; SIGCONT, since a stopped process hears nothing else."""
+    for request, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, request)
+            os.kill(pid, signal.SIGCONT)
+        for _ in range(int(seconds / 0.02)):
+            if not _runs(pid, config):
+                return
+            await asyncio.sleep(0.02)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DNS UPDATE messages (RFC 2136), signed with TSIG (RFC 8945), and what their answers mean.
+
+The records of a message are written straight into its wire form: a message carries hundreds of hosts, and this is the
+hot path. Signatures and answers are dnspython's.
+"""
+
+import random
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from typing import Self
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY.TSIG
+import dns.tsig
+
+from ddnsd.dns.errors import BadKey, BadSignature, BadTime, DnsError, NoAnswer, PrerequisiteFailed, Refusal, Unsendable
+from ddnsd.dns.rdata import wire
+from ddnsd.dns.tsig import TsigKey
+
+A, NS, CNAME, SOA, AAAA, DNAME, DHCID, TSIG, ANY_TYPE = 1, 2, 5, 6, 28, 39, 49, 250, 255
+IN, NONE, ANY_CLASS = 1, 254, 255
+FUDGE_SECONDS = 300
+ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, which follows the header of 12 octets
+POINTER = 0xC0  # with what its first octet begins
+POINTERS = 0x4000  # where a pointer cannot lead to any more (RFC 1035, 4.1.4)
+NAME_LENGTH = 253
+
+_HEADER = struct.Struct("!HHHHHH")
+_RECORD = struct.Struct("!HHIH")
+_NO_A, _NO_AAAA = (_RECORD.pack(rtype, ANY_CLASS, 0, 0) for rtype in (A, AAAA))
+_UNUSED = _RECORD.pack(ANY_TYPE, NONE, 0, 0)
+_NOT_OURS = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME, DHCID))
+_HIDING = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME))
+_NOT_SERVED = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (NS, DNAME))
+_PREREQUISITES = (dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN)
+
+
+class Update:
+    """One UPDATE message under construction; names are lower-case text within the zone, without a trailing dot."""
+
+    def __init__(self, zone: str) -> None:
+        self._zone = zone
+        self._question = _wire(zone) + struct.pack("!HH", SOA, IN)
+        self._prerequisites: list[bytes] = []
+        self._updates: list[bytes] = []
+        self._tail = "." + zone
+        self._required = 0
+        self._end = _HEADER.size + len(self._question)  # of the prerequisites
+        self._pointers = {zone: ZONE_NAME}
+
+    def require_unused(self, fqdn: str) -> Self:
+        """The name must own no record (RFC 2136, 2.4.5)."""
+        return self._require(fqdn, _UNUSED)
+
+    def require_absent(self, fqdn: str, *rtypes: int) -> Self:
+        """The RRsets must not exist (RFC 2136, 2.4.3)."""
+        return self._require(fqdn, *(_RECORD.pack(rtype, NONE, 0, 0) for rtype in rtypes))
+
+    def require_ours(self, fqdn: str) -> Self:
+        """Nothing may be there that makes addresses of the name somebody else's affair, or that hides them.
+
+        DHCP owns a name by DHCID (RFC 4701); additions beside a CNAME are ignored silently (RFC 2136, 3.4.2.2).
+        """
+        return self._require(fqdn, *_NOT_OURS)
+
+    def require_served(self, fqdn: str) -> Self:
+        """Names below must be answered from this zone: neither delegated nor redirected."""
+        return self._require(fqdn, *_NOT_SERVED)
+
+    def _require(self, fqdn: str, *records: bytes) -> Self:
+        """The name once, then pointers to it: most of a message is names."""
+        owner = later = self._owner(fqdn)
+        if owner[0] < POINTER:
+            self._remember(fqdn)
+            later = self._pointers.get(fqdn, owner)
+        octets = owner + later.join(records)
+        self._end += len(octets)
+        self._prerequisites.append(octets)
+        self._required += len(records)
+        return self
+
+    def _remember(self, fqdn: str) -> None:
+        """The name is to be written where the prerequisites end now, and with it the names above it."""
+        at = self._end
+        while at < POINTERS and fqdn not in self._pointers:
+            self._pointers[fqdn] = struct.pack("!H", 0xC000 | at)
+            label, _, fqdn = fqdn.partition(".")
+            at += len(label) + 1
+
+    def replace(self, fqdn: str, ttl: int, ipv4: str | None, ipv6: str | None) -> Self:
+        """Make these the only addresses of the name; other types stay."""
+        owner = self._owner(fqdn)
+        self._updates += (owner + _NO_A, owner + _NO_AAAA)
+        if ipv4:
+            self._updates.append(owner + _RECORD.pack(A, IN, ttl, 4) + socket.inet_pton(socket.AF_INET, ipv4))
+        if ipv6:
+            self._updates.append(owner + _RECORD.pack(AAAA, IN, ttl, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
+        return self
+
+    def remove(self, fqdn: str, ipv4: str | None, ipv6: str | None) -> Self:
+        """Remove exactly these addresses."""
+        owner = self._owner(fqdn)
+        if ipv4:
+            self._updates.append(owner + _RECORD.pack(A, NONE, 0, 4) + socket.inet_pton(socket.AF_INET, ipv4))
+        if ipv6:
+            self._updates.append(owner + _RECORD.pack(AAAA, NONE, 0, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
+        return self
+
+    def require_free(self, fqdn: str, rtype: str) -> Self:
+        """The RRset must not exist, nor what would hide it."""
+        return self.require_visible(fqdn).require_absent(fqdn, dns.rdatatype.from_text(rtype))
+
+    def require_visible(self, fqdn: str) -> Self:
+        """The name must own no alias (RFC 1034, 3.6.2), beside which the RRset would be ignored, and no delegation."""
+        return self._require(fqdn, *_HIDING)
+
+    def replace_set(self, fqdn: str, rtype: str, ttl: int, values: Iterable[str]) -> Self:
+        """Make these the only records of the type; `values` are in presentation format."""
+        self._updates.append(self._record(fqdn, dns.rdatatype.from_text(rtype), ANY_CLASS))
+        return self._values(fqdn, rtype, IN, ttl, values)
+
+    def remove_values(self, fqdn: str, rtype: str, values: Iterable[str]) -> Self:
+        """Remove exactly these records of the type."""
+        return self._values(fqdn, rtype, NONE, 0, values)
+
+    def _values(self, fqdn: str, rtype: str, rclass: int, ttl: int, values: Iterable[str]) -> Self:
+        owner, number = self._owner(fqdn), dns.rdatatype.from_text(rtype)
+        for octets in (wire(rtype, value) for value in values):
+            self._updates.append(owner + _RECORD.pack(number, rclass, ttl, len(octets)) + octets)
+        return self
+
+    def to_wire(self, key: TsigKey) -> "Signed":
+        """The signed message with a random id."""
+        flags = dns.opcode.to_flags(dns.opcode.UPDATE)
+        header = _HEADER.pack(random.getrandbits(16), flags, 1, self._required, len(self._updates), 0)
+        return Signed.sign(b"".join((header, self._question, *self._prerequisites, *self._updates)), key)
+
+    def _record(self, fqdn: str, rtype: int, rclass: int) -> bytes:
+        return self._owner(fqdn) + _RECORD.pack(rtype, rclass, 0, 0)
+
+    def _owner(self, fqdn: str) -> bytes:
+        if (known := self._pointers.get(fqdn)) is not None:
+            return known
+        if len(fqdn) > NAME_LENGTH:
+            raise Unsendable(f"a full name has at most {NAME_LENGTH} characters: {fqdn[:60]}…")
+        labels = fqdn.removesuffix(self._tail).encode("ascii").split(b".")
+        return b"".join(bytes((len(label),)) + label for label in labels) + ZONE_NAME
+
+
+class Signed:
+    """A signed message, ready to send, and the signature that its answer must fit."""
+
+    def __init__(self, wire: bytes, key: TsigKey, mac: bytes) -> None:
+        self.wire, self.mac, self._key = wire, mac, key
+
+    @classmethod
+    def sign(cls, wire: bytes, key: TsigKey) -> Self:
+        """Append a TSIG record to an unsigned message (its id is kept)."""
+        secret = key.dnspython
+        (message_id,) = struct.unpack_from("!H", wire)
+        blank = dns.rdtypes.ANY.TSIG.TSIG(  # type: ignore[no-untyped-call]
+            dns.rdataclass.ANY, dns.rdatatype.TSIG, secret.algorithm, 0, FUDGE_SECONDS, b"", message_id, 0, b""
+        )
+        rdata, _ = dns.tsig.sign(wire, secret, blank, int(time.time()), None)  # type: ignore[no-untyped-call]
+        body = rdata.to_wire()
+        record = _wire(key.name) + _RECORD.pack(TSIG, ANY_CLASS, 0, len(body)) + body
+        (additional,) = struct.unpack_from("!H", wire, 10)
+        return cls(wire[:10] + struct.pack("!H", additional + 1) + wire[12:] + record, key, rdata.mac)
+
+    @classmethod
+    def query(cls, name: str, rtype: str, key: TsigKey) -> Self:
+        """A signed question."""
+        return cls.sign(dns.message.make_query(name, rtype, use_edns=False).to_wire(), key)
+
+    def read(self, answer: bytes) -> dns.message.Message:
+        """The verified answer with rcode NOERROR.
+
+        Raises NoAnswer for what is not a DNS message, and a Refusal for every other rcode or a bad signature.
+        """
+        try:
+            message = dns.message.from_wire(answer, keyring=self._key.dnspython, request_mac=self.mac)
+        except (dns.tsig.PeerBadKey, dns.message.UnknownTSIGKey, dns.tsig.BadKey, dns.tsig.BadAlgorithm):
+            raise BadKey("BADKEY", BadKey.__doc__ or "") from None
+        except dns.tsig.PeerBadTime:
+            raise BadTime("BADTIME", BadTime.__doc__ or "") from None
+        except (dns.tsig.PeerError, dns.tsig.BadSignature, dns.tsig.BadTime):
+            raise BadSignature("BADSIG", BadSignature.__doc__ or "") from None
+        except (dns.exception.DNSException, ValueError):
+            raise _failure(answer) from None
+        rcode = message.rcode()
+        if rcode in _PREREQUISITES:
+            raise PrerequisiteFailed(dns.rcode.to_text(rcode))
+        if rcode != dns.rcode.NOERROR:
+            raise Refusal(dns.rcode.to_text(rcode))
+        if not message.flags & dns.flags.QR:
+            raise NoAnswer("what the name server sends is not an answer")
+        if not message.had_tsig:
+            raise BadSignature("BADSIG", "the name server's answer is not signed")
+        return message
+
+
+def _failure(answer: bytes) -> DnsError:
+    """What an answer means that cannot be read whole: some servers refuse with a bare header."""
+    if len(answer) >= _HEADER.size and answer[2] & 0x80 and answer[3] & 0xF:
+        return Refusal(dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0xF)))
+    return NoAnswer("what the name server sends is not a DNS message")
+
+
+def _wire(name: str) -> bytes:
+    """A name uncompressed, as wire octets."""
+    wire = dns.name.from_text(name).to_wire()
+    assert wire is not None
+    return wire

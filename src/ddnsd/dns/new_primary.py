@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Another primary or key for a domain: whether it will do, and what of ours it holds already.
+
+It may be empty, hold a copy of the zone, or hold records of somebody else under the names of our hosts. A copy was
+made some time ago: what a host had then, and what has left the zone since, is still ours.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ddnsd.db import history, primaries, queries
+from ddnsd.db import records as rrsets
+from ddnsd.db.base import Store
+from ddnsd.db.primaries import Owned
+from ddnsd.db.rows import Domain, Host, Related, RRset
+from ddnsd.dns import errors, primary_check
+from ddnsd.dns.connection import Primary
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.query import ask
+from ddnsd.dns.reconcile import Zone, came_back, transfer, wanted_of
+from ddnsd.dns.records import records, values_of
+from ddnsd.dns.tsig import TsigKey
+
+
+class Found(NamedTuple):
+    """What a primary holds of ours, and the names of hosts at which it holds something else."""
+
+    owned: Owned
+    foreign: list[str]
+
+
+NOTHING = Found(primaries.NOTHING, [])
+
+
+async def look(store: Store, domain: Domain) -> Found:
+    """Try the primary and the key of `domain`, a row as it shall become, and compare its zone with the store.
+
+    It must answer a signed question for the zone's SOA record, take an update and let the key transfer the zone.
+    Nothing is changed. Raises DnsError with what is wrong, StoreDown.
+    """
+    await _answers(domain)
+    await primary_check.accepts_updates(domain.name, domain.primary, TsigKey.of(domain))
+    try:
+        held = await asyncio.to_thread(transfer, domain)
+    except errors.Refusal as error:
+        why = f"{domain.primary}: {error}; let the key transfer it (allow-transfer), since hosts are compared with it"
+        raise type(error)(error.rcode, why) from None
+    return await store.read(lambda c: _compare(c, domain, held))
+
+
+async def _answers(domain: Domain) -> None:
+    connection = Primary(Endpoint.from_text(domain.primary, 53))
+    try:
+        if await ask(connection, TsigKey.of(domain), domain.name, "SOA", primary_check.SECONDS):
+            return
+    except errors.Refusal as error:
+        raise type(error)(error.rcode, f"{domain.primary}: {error}") from None
+    finally:
+        connection.close()
+    raise errors.Refusal("NOTAUTH", f"{domain.primary}: the name server holds no zone {domain.name}")
+
+
+def _compare(connection: Connection, domain: Domain, held: Zone) -> Found:
+    related = queries.related_of_domain(connection, domain.id)
+    sets = rrsets.of_domain(connection, domain.id)
+    ours: dict[int, str] = {}
+    others: list[Host] = []
+    places: set[tuple[str, str | None]] = set()
+    owned_sets: list[int] = []
+    for host in queries.hosts_of_domain(connection, domain.id):
+        below, mine = related.get(host.id, ()), sets.get(host.id, ())
+        wanted = wanted_of(host, below, mine)
+        places.update(wanted)
+        owned_sets += (one.id for one in mine if _holds_set(host, one, held))
+        if not any(fqdn in held.types for fqdn, *_ in records(host, below)):
+            continue  # the names are free
+        if _are_ours(host, below, mine, set(), held):
+            ours[host.id] = host.fqdn
+        else:
+            others.append(host)
+    former = history.addresses(connection, [host.id for host in others if host.claimed])
+    foreign = []
+    for host in others:
+        had = former.get(host.id, set()) | {a for a in (host.ipv4, host.ipv6) if a}
+        if host.claimed and _are_ours(host, related.get(host.id, ()), sets.get(host.id, ()), had, held):
+            ours[host.id] = host.fqdn
+        else:
+            foreign.append(host.fqdn)
+    back = [
+        removal.id
+        for removal in queries.removed_names(connection, domain.id)
+        if (removal.fqdn, removal.rtype) not in places and came_back(removal, held)
+    ]
+    return Found(Owned(ours, owned_sets, back), sorted(foreign))
+
+
+def _holds_set(host: Host, one: RRset, held: Zone) -> bool:
+    return held.sets.get((one.name(host.fqdn), one.rtype), ()) == tuple(sorted(values_of(one.data)))
+
+
+def _are_ours(
+    host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Zone
+) -> bool:  # fmt: skip
+    """Whether what is at the host's names is ours: addresses that are wanted or that it `had`, or only its RRsets."""
+    own = {(one.name(host.fqdn), one.rtype) for one in sets if _holds_set(host, one, held)}
+    for fqdn, *wanted in records(host, related):
+        values = held.sets.get((fqdn, None), ())
+        if values and not had.union(a for a in wanted if a).issuperset(values):
+            return False
+        if not values and any((fqdn, rtype) not in own for rtype in held.types.get(fqdn, ())):
+            return False
+    return True

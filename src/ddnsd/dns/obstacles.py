@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Foreign records because of which a name cannot be ours, or is not answered from our zone.
+
+NS below the apex delegates a name and all names below it; DNAME redirects all names below it. A name server takes
+updates there and answers without them.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+
+from ddnsd.dns.message import CNAME, DHCID, DNAME, NS, Update
+
+UNMANAGED = "the name stands in the zone and is not ours"
+
+DELEGATED = "{0} is delegated to other name servers (NS record)"
+REDIRECTED = "names below {0} are redirected (DNAME record)"
+
+OWN = {
+    CNAME: "{0} is an alias that is not ours (CNAME record)",
+    NS: DELEGATED,
+    DNAME: "{0} has a DNAME record that is not ours",
+    DHCID: "the name belongs to DHCP (DHCID)",
+}
+"""What may be at the name itself."""
+
+Holds = Callable[[Update], Awaitable[bool]]
+"""Whether the prerequisites of the message are met."""
+
+
+def between(fqdn: str, zone: str) -> Iterator[str]:
+    """The names above a name, below the apex of its zone, from the closest one."""
+    end = max(len(fqdn) - len(zone) - 1, 0)
+    at = fqdn.find(".", 0, end)
+    while at != -1:
+        yield fqdn[at + 1 :]
+        at = fqdn.find(".", at + 1, end)
+
+
+def require_path(update: Update, fqdn: str, zone: str) -> Update:
+    """The name must be answered from this zone, as far as the names above it go."""
+    update.require_absent(zone, DNAME)
+    for parent in between(fqdn, zone):
+        update.require_served(parent)
+    return update
+
+
+async def obstacle(zone: str, fqdn: str, holds: Holds, *, ours: bool) -> str | None:
+    """What keeps the name from being ours; None for nothing. `ours`: addresses and RRsets there are not in the way."""
+    whole = require_path(Update(zone), fqdn, zone)
+    if await holds(whole.require_ours(fqdn) if ours else whole.require_unused(fqdn)):
+        return None
+    if not await holds(Update(zone).require_absent(zone, DNAME)):
+        return REDIRECTED.format(zone)
+    for parent in reversed(list(between(fqdn, zone))):
+        for rtype, text in ((NS, DELEGATED), (DNAME, REDIRECTED)):
+            if not await holds(Update(zone).require_absent(parent, rtype)):
+                return text.format(parent)
+    for rtype, text in OWN.items():
+        if not await holds(Update(zone).require_absent(fqdn, rtype)):
+            return text.format(fqdn)
+    return None if ours else UNMANAGED

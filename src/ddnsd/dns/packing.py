@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much fits into one UPDATE message: over TCP it has at most 65 535 octets.
+
+A name has eight records at most: four prerequisites, two removals and two addresses. From the second one on it is a
+pointer to the first, as long as that is near enough to the beginning of the message.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from ddnsd.db.rows import Removal
+from ddnsd.dns.obstacles import between
+from ddnsd.dns.records import HostRecords, values_of
+
+MESSAGE_OCTETS = 60_000
+
+RECORDS = 8
+
+RECORD_OCTETS = RECORDS * 10 + 20
+"""What the records of a name take beside the name."""
+
+POINTER_OCTETS = 2
+
+NEAR_OCTETS = 16_000
+"""So far a pointer leads, from the beginning of the prerequisites."""
+
+VALUE_OCTETS = 16
+"""What a record of an RRset takes at most beside its name and its value as text."""
+
+
+def parts(hosts: Iterable[HostRecords], zone: str) -> Iterable[list[HostRecords]]:
+    """Hosts that fit into one message each time; a host is never divided."""
+    part: list[HostRecords] = []
+    octets = required = 0
+    for host in hosts:
+        size, more = _size(host, zone, required)
+        if part and octets + size > MESSAGE_OCTETS:
+            yield part
+            part, octets = [], 0
+            size, more = _size(host, zone, 0)
+            required = 0
+        part.append(host)
+        octets += size
+        required += more
+    if part:
+        yield part
+
+
+def _size(host: HostRecords, zone: str, required: int) -> tuple[int, int]:
+    """(octets of the host, those of its prerequisites) in a message with `required` octets of prerequisites so far."""
+    size, begin = 0, required
+    for fqdn, _, _ in host.names:
+        octets = len(fqdn) - len(zone) + POINTER_OCTETS
+        later = POINTER_OCTETS if required < NEAR_OCTETS else octets
+        above = sum(1 for _ in between(fqdn, zone)) * 2 * (10 + later)
+        size += octets + (RECORDS - 1) * later + RECORD_OCTETS + above
+        required += octets + 3 * later + 4 * 10 + above
+    for one in host.sets:
+        octets = set_octets(one.fqdn, one.values)
+        above = (2 + 2 * one.fqdn.count(".")) * (len(one.fqdn) if required >= NEAR_OCTETS else VALUE_OCTETS)
+        size += octets + above
+        required += 4 * (len(one.fqdn) + VALUE_OCTETS) + above
+    return size, required - begin
+
+
+def set_octets(fqdn: str, values: Collection[str]) -> int:
+    """What an RRset takes at most, but for two prerequisites: two, its removal, and its values, each with the name."""
+    return (3 + len(values)) * (len(fqdn) + VALUE_OCTETS) + sum(map(len, values))
+
+
+def first_part(leaving: Sequence[Removal]) -> Sequence[Removal]:
+    """The first names and RRsets that fit into one message: a name has at most three records."""
+    octets = 0
+    for n, removal in enumerate(leaving):
+        octets += 3 * len(removal.fqdn) + RECORD_OCTETS
+        if removal.data is not None:
+            octets += set_octets(removal.fqdn, values_of(removal.data))
+        if octets > MESSAGE_OCTETS and n:
+            return leaving[:n]
+    return leaving

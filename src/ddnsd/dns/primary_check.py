@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a primary will take our changes of a zone, and if not, precisely why."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from ddnsd.db.rows import Domain
+from ddnsd.dns import errors, update_builder
+from ddnsd.dns.connection import Primary
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.message import Signed, Update
+from ddnsd.dns.obstacles import UNMANAGED, obstacle, require_path
+from ddnsd.dns.rdata import BadValue
+from ddnsd.dns.tsig import TsigKey
+
+SECONDS = 5.0
+
+NAMES = 64
+"""Names that one message asks for."""
+
+PROBED_HOSTS = 3
+"""At so many hosts the name server is asked again where it refuses the probe's own name."""
+
+Places = Callable[[], Awaitable[Sequence[tuple[str, str]]]]
+"""Names of hosts in a zone, each with the type of its address, A or AAAA."""
+
+Ask = Callable[[Update], Awaitable[None]]
+
+_NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
+"""What no host's record can be."""
+
+
+async def probe(domain: Domain, hosts: Places, connection: Primary, seconds: float) -> None:
+    """Have the name server judge an update that changes nothing. Raises DnsError: why it takes no updates.
+
+    It deletes an RRset that does not exist, so no serial moves. A policy may refuse that name alone: then it deletes an
+    address that does not exist from a few `hosts`, and one that is accepted is enough.
+    """
+    key, zone = TsigKey.of(domain), domain.name
+
+    async def ask(update: Update) -> None:
+        await _ask(domain.primary, update.to_wire(key), zone, connection, seconds)
+
+    try:
+        await ask(update_builder.probe(zone))
+    except errors.Refusal as error:
+        if error.rcode != "REFUSED":
+            raise
+        if not await _takes_one(zone, await hosts(), ask):
+            raise await _why_refused(domain, ask) from None
+
+
+async def _takes_one(zone: str, hosts: Sequence[tuple[str, str]], ask: Ask) -> bool:
+    for fqdn, rtype in hosts:
+        try:
+            await ask(Update(zone).remove_values(fqdn, rtype, [_NO_ADDRESS[rtype]]))
+        except errors.Refusal:
+            continue
+        return True
+    return False
+
+
+async def _why_refused(domain: Domain, ask: Ask) -> errors.Refusal:
+    """A policy says nothing about a message without updates; a frozen zone refuses that too."""
+    try:
+        await ask(Update(domain.name))
+    except errors.Refusal:
+        return errors.Frozen("REFUSED", f"{domain.primary}: {_FROZEN.format(zone=domain.name)}")
+    return errors.Refusal("REFUSED", f"{domain.primary}: {_POLICY.format(zone=domain.name)}")
+
+
+async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
+    """Add and remove an address, so that nothing changes. Raises DnsError with what is wrong."""
+    await _try_address(zone, primary, key)
+
+
+async def _try_address(
+    zone: str, primary: str, key: TsigKey, connection: Primary | None = None, seconds: float = SECONDS
+) -> None:  # fmt: skip
+    name = _new_name(zone)
+    removal = Update(zone).replace(name, 0, None, None)
+    probe = Update(zone).require_unused(name).replace(name, 60, "192.0.2.1", None).replace(name, 0, None, None)
+    for update in (probe, removal):
+        await _ask(primary, update.to_wire(key), zone, connection, seconds)
+
+
+def _new_name(zone: str) -> str:
+    return f"ddnsd-check-{secrets.token_hex(8)}.{zone}"
+
+
+async def obstacle_of(
+    domain: Domain, fqdn: str, rtype: str, values: Sequence[str], connection: Primary, seconds: float, *, new: bool
+) -> str | None:
+    """Why the name has no room for an RRset, which is tried below the zone and removed again in the same message.
+
+    And once more in one of its own: PowerDNS carries out the removals of a message before its additions.
+
+    None: it has. `new`: the zone must hold none of the type there. Raises DnsError; BadValue where the name server
+    takes updates of the zone, but not these records.
+    """
+    name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # what may stand at a name depends on it
+    removal = Update(domain.name).replace_set(name, rtype, 0, ())
+    probe = (
+        Update(domain.name).require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
+    )
+    if new:
+        probe.require_free(fqdn, rtype)
+    else:
+        probe.require_visible(fqdn)
+    require_path(probe, fqdn, domain.name)
+    key = TsigKey.of(domain)
+    try:
+        await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
+    except errors.PrerequisiteFailed:
+        met = partial(_is_met, domain, connection, seconds)
+        return await obstacle(domain.name, fqdn, met, ours=True) or UNMANAGED
+    except (errors.BadKey, errors.BadSignature, errors.BadTime):
+        raise
+    except errors.Refusal as error:
+        await _try_address(domain.name, domain.primary, key, connection, seconds)
+        raise BadValue(error.rcode) from None
+    await _ask(domain.primary, removal.to_wire(key), domain.name, connection, seconds)
+    return None
+
+
+async def obstacles(domain: Domain, names: Sequence[str], connection: Primary, seconds: float) -> dict[str, str]:
+    """Why names cannot be a new host's, of those that cannot; halves are asked for until a name is alone.
+
+    Raises DnsError.
+    """
+    met = partial(_is_met, domain, connection, seconds)
+    found: dict[str, str] = {}
+    parts = [names[i : i + NAMES] for i in range(0, len(names), NAMES)]
+    while parts:
+        part = parts.pop()
+        probe = Update(domain.name)
+        for name in part:
+            require_path(probe.require_unused(name), name, domain.name)
+        if await met(probe):
+            continue
+        if len(part) > 1:
+            parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+        elif reason := await obstacle(domain.name, part[0], met, ours=False):
+            found[part[0]] = reason
+    return found
+
+
+async def _is_met(domain: Domain, connection: Primary, seconds: float, prerequisites: Update) -> bool:
+    try:
+        await _ask(domain.primary, prerequisites.to_wire(TsigKey.of(domain)), domain.name, connection, seconds)
+    except errors.PrerequisiteFailed:
+        return False
+    return True
+
+
+async def _ask(
+    primary: str, message: Signed, zone: str, kept: Primary | None = None, seconds: float = SECONDS
+) -> None:  # fmt: skip
+    connection = kept or Primary(Endpoint.from_text(primary, 53))
+    try:
+        message.read(await connection.exchange(message.wire, seconds))
+    except errors.PrerequisiteFailed:
+        raise
+    except errors.Refusal as error:
+        raise type(error)(error.rcode, f"{primary}: {_explain(error, zone)}") from None
+    finally:
+        if kept is None:
+            connection.close()
+
+
+_FROZEN = (
+    "REFUSED: it takes no update of {zone} at all: the zone is frozen (`rndc thaw {zone}` ends that), "
+    "or this key may not update it (allow-update)"
+)
+_POLICY = "REFUSED: its policy lets this key change nothing that was tried in {zone} (update-policy)"
+
+
+def _explain(error: errors.Refusal, zone: str) -> str:
+    known = {
+        "REFUSED": f"REFUSED: it does not let this key update {zone} (update-policy, allow-update, frozen)",
+        "NOTAUTH": f"NOTAUTH: it is not the primary of {zone}",
+        "NOTIMP": "NOTIMP: it does not take dynamic updates",
+        "SERVFAIL": f"SERVFAIL: it cannot update {zone}; its log says why (a folder it may not write?)",
+    }
+    return known.get(error.rcode, f"{error.rcode}: {error}")

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Store against zone: what differs, and having it sent again.
+
+The zone is read by AXFR (RFC 5936), so the name server must let our key transfer it. Names that we never had are not
+a difference: the zone may hold records of its operator.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Set
+from typing import NamedTuple
+
+import dns.exception
+import dns.message
+import dns.rcode
+import dns.rdatatype
+from sqlalchemy import Connection
+
+from ddnsd.db import queries, set_aside
+from ddnsd.db import records as rrsets
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Domain, Host, Related, Removal, RRset
+from ddnsd.dns import errors
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.message import Signed
+from ddnsd.dns.obstacles import DELEGATED, OWN, REDIRECTED, between
+from ddnsd.dns.rdata import EXAMPLES, text_of
+from ddnsd.dns.records import record_sets, records, values_of
+from ddnsd.dns.tsig import TsigKey
+from ddnsd.dns.writer import Outcomes
+from ddnsd.dns.writer import Place as LeavingPlace
+
+TRANSFER_SECONDS = 30.0
+SECOND_LOOK_SECONDS = 0.5
+
+STILL_DIFFERS = "DNS differs again"
+
+_TYPES: dict[int, str | None] = {
+    dns.rdatatype.A: None, dns.rdatatype.AAAA: None, **{dns.rdatatype.from_text(name): name for name in EXAMPLES}
+}  # fmt: skip
+
+
+_OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
+"""What the name server adds by itself."""
+
+
+Follow = Callable[[Mapping[int, Iterable[int]], Mapping[LeavingPlace, Collection[str]]], Awaitable[Outcomes]]
+"""`Writer.follow`."""
+
+
+class Difference(NamedTuple):
+    """Where DNS differs: what the store wants, and what the zone holds; `rtype` is None for addresses.
+
+    `reason` is the foreign record that keeps ours from being there, or why it is not there although it was sent again.
+    """
+
+    fqdn: str
+    rtype: str | None
+    wanted: tuple[str, ...]
+    found: tuple[str, ...]
+    host_id: int | None
+    removal_id: int | None
+    reason: str | None = None
+
+    @property
+    def place(self) -> "Place":
+        """Where it differs."""
+        return self.fqdn, self.rtype
+
+
+Place = tuple[str, str | None]
+"""A name and the type of an RRset there, or None for its addresses."""
+
+Sets = dict[Place, tuple[str, ...]]
+
+
+class Zone(NamedTuple):
+    """What a zone holds: `sets` of the types that may be ours, and `foreign` types by name that may be in their way.
+
+    `types` has all types of records by name, without what the name server adds for DNSSEC.
+    """
+
+    sets: Sets
+    foreign: Mapping[str, Set[int]]
+    types: Mapping[str, Set[str]]
+
+
+async def differences(store: Store, domain: Domain, *, held: bool = True) -> list[Difference]:
+    """Where the zone differs from the store, in both of two looks: a change under way is no difference.
+
+    Without hosts that are known to be `held` by a foreign record where that is False. Raises DnsError, StoreDown.
+    """
+    first = await _look(store, domain, held)
+    if not first:
+        return []
+    await asyncio.sleep(SECOND_LOOK_SECONDS)
+    before = set(first)
+    return [d for d in await _look(store, domain, held) if d in before]
+
+
+async def restore(store: Store, domain: Domain, found: list[Difference], follow: Follow) -> list[Difference]:
+    """Have what differs sent again; answers what differs still, with the reasons.
+
+    Raises DnsError where the name server does not answer in time, and StoreDown.
+    """
+    await repair(store, found)
+    hosts = {d.host_id: None for d in found if d.host_id is not None}
+    names = {d.fqdn for d in found if d.removal_id is not None}
+    outcomes = await follow({domain.id: list(hosts)}, {(domain.id, ""): names} if names else {})
+    if len(outcomes) < len(hosts) + bool(names) or any(map(_is_late, outcomes.values())):
+        raise errors.Unreachable(f"the name server of {domain.name} does not answer in time")
+    places = {d.place for d in found}
+    left = [d for d in await differences(store, domain) if d.place in places]
+    return await store.read(lambda c: _with_reasons(c, left)) if left else []
+
+
+def _is_late(outcome: BaseException | None) -> bool:
+    return isinstance(outcome, errors.NotAcknowledged) and not isinstance(outcome, errors.ChangeRefused)
+
+
+def _with_reasons(connection: Connection, left: list[Difference]) -> list[Difference]:
+    hosts = set_aside.reasons(connection, "host_id", [d.host_id for d in left if d.host_id is not None])
+    removals = set_aside.reasons(connection, "removal_id", [d.removal_id for d in left if d.removal_id is not None])
+    return [
+        d._replace(reason=d.reason or hosts.get(d.host_id or 0) or removals.get(d.removal_id or 0) or STILL_DIFFERS)
+        for d in left
+    ]
+
+
+async def repair(store: Store, found: list[Difference]) -> None:
+    """Mark what differs, so that it is sent again. Raises StoreDown."""
+    hosts = {d.host_id for d in found if d.host_id is not None}
+    removals = [d.removal_id for d in found if d.removal_id is not None]
+
+    def mark(connection: Connection) -> None:
+        queries.wish_again(connection, hosts)
+        queries.remove_again(connection, removals)
+
+    await store.transact(mark)
+
+
+async def _look(store: Store, domain: Domain, held: bool) -> list[Difference]:
+    zone = await asyncio.to_thread(transfer, domain)
+    return await store.read(lambda c: _compare(c, domain, zone, held))
+
+
+def _compare(connection: Connection, domain: Domain, zone: Zone, held: bool) -> list[Difference]:
+    found: list[Difference] = []
+    related = queries.related_of_domain(connection, domain.id)
+    sets = rrsets.of_domain(connection, domain.id)
+    seen: set[Place] = set()
+    for host in queries.hosts_of_domain(connection, domain.id):
+        wanted = wanted_of(host, related.get(host.id, ()), sets.get(host.id, ()))
+        seen.update(wanted)
+        if not host.claimed and host.conflict is not None:
+            continue  # the name is somebody else's
+        if obstacle := zone.foreign and _obstacle(zone, domain.name, wanted):
+            if held or host.conflict is None:
+                found += [Difference(*p, v, (), host.id, None, f"held: {obstacle}") for p, v in wanted.items() if v]
+            continue
+        for place, values in wanted.items():
+            if (there := zone.sets.get(place, ())) != values:
+                found.append(Difference(*place, values, there, host.id, None))
+    for removal in queries.removed_names(connection, domain.id):
+        place = removal.fqdn, removal.rtype
+        if place not in seen and not _hidden(zone, domain.name, removal.fqdn) and (back := came_back(removal, zone)):
+            seen.add(place)
+            found.append(Difference(*place, (), back, None, removal.id))
+    return found
+
+
+def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> str | None:
+    """The foreign record that has one of a host's names, or hides it."""
+    for fqdn, rtype in wanted:
+        if reason := _hidden(zone, apex, fqdn):
+            return reason
+        for number, text in OWN.items():
+            if rtype is None and number in zone.foreign.get(fqdn, ()):
+                return text.format(fqdn)
+    return None
+
+
+def _hidden(zone: Zone, apex: str, fqdn: str) -> str | None:
+    """The record above because of which the name is not answered from this zone."""
+    if dns.rdatatype.DNAME in zone.foreign.get(apex, ()):
+        return REDIRECTED.format(apex)
+    for parent in reversed(list(between(fqdn, apex))):
+        found = zone.foreign.get(parent, set())
+        for number, text in ((dns.rdatatype.NS, DELEGATED), (dns.rdatatype.DNAME, REDIRECTED)):
+            if number in found:
+                return text.format(parent)
+    return None
+
+
+def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Sets:
+    """What the zone should hold of the host, by place; an empty value where it should hold nothing."""
+    wanted: Sets = {}
+    for fqdn, ipv4, ipv6 in records(host, related):
+        wanted[fqdn, None] = tuple(sorted(a for a in (ipv4, ipv6) if a))
+    for one in record_sets(host, sets):
+        wanted[one.fqdn, one.rtype] = tuple(sorted(one.values))
+    return wanted
+
+
+def came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
+    """What stands where something left, if it is that which left: otherwise somebody else has the place now."""
+    held = zone.sets.get((removal.fqdn, removal.rtype), ())
+    left = {removal.ipv4, removal.ipv6} if removal.data is None else set(values_of(removal.data))
+    return held if held and left.issuperset(held) else ()
+
+
+def transfer(domain: Domain) -> Zone:
+    """What the zone holds that concerns us, as AXFR gives it; values are sorted. Blocks. Raises DnsError."""
+    key = TsigKey.of(domain)
+    endpoint = Endpoint.from_text(domain.primary, 53)
+    found: dict[Place, list[str]] = {}
+    types: dict[str, set[str]] = {}
+    foreign: dict[str, set[int]] = {}
+    try:
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=TRANSFER_SECONDS) as connection:
+            for message in _messages(connection, domain.name, key):
+                for rrset in message.answer:
+                    name = rrset.name.to_text(omit_final_dot=True).lower()
+                    if rrset.rdtype not in _OF_DNSSEC:
+                        types.setdefault(name, set()).add(dns.rdatatype.to_text(rrset.rdtype))
+                    if rrset.rdtype in _TYPES:
+                        place = name, _TYPES[rrset.rdtype]
+                        found.setdefault(place, []).extend(map(text_of, rrset) if place[1] else map(str, rrset))
+                    elif rrset.rdtype in OWN:
+                        foreign.setdefault(name, set()).add(int(rrset.rdtype))
+    except OSError as error:
+        raise errors.Unreachable(f"{endpoint}: {error}") from None
+    foreign.get(domain.name, set()).discard(dns.rdatatype.NS)  # its own
+    return Zone({place: tuple(sorted(set(texts))) for place, texts in found.items()}, foreign, types)
+
+
+def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:
+    """The messages of a transfer, until the SOA record stands a second time."""
+    question = Signed.query(zone, "AXFR", key)
+    connection.sendall(struct.pack("!H", len(question.wire)) + question.wire)
+    marks, context = 0, None
+    while marks < 2:
+        length = struct.unpack("!H", _receive(connection, 2))[0]
+        try:
+            message = dns.message.from_wire(
+                _receive(connection, length), keyring=key.dnspython, request_mac=question.mac,
+                xfr=True, tsig_ctx=context, multi=True, one_rr_per_rrset=True,
+            )  # fmt: skip
+        except dns.exception.DNSException as error:
+            raise errors.Refusal("BADSIG", f"the transfer of {zone} fails: {type(error).__name__}") from None
+        if message.rcode() != dns.rcode.NOERROR:
+            rcode = dns.rcode.to_text(message.rcode())
+            raise errors.Refusal(rcode, f"the name server answers {rcode} to a transfer of {zone}")
+        context = message.tsig_ctx
+        marks += sum(len(rrset) for rrset in message.answer if rrset.rdtype == dns.rdatatype.SOA)
+        if not message.answer:
+            raise errors.Unreachable(f"the transfer of {zone} ends early")
+        yield message
+
+
+def _receive(connection: socket.socket, octets: int) -> bytes:
+    data = bytearray()
+    while len(data) < octets:
+        part = connection.recv(octets - len(data))
+        if not part:
+            raise errors.Unreachable("the name server closed the transfer")
+        data += part
+    return bytes(data)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names that are to leave a zone: who waits for it, and how far the service has come.
+
+A round sends one message of each kind, so that hosts have their turn: of names that somebody waits for, and of all
+others by id. After a refusal messages have a quarter of the names, down to single ones. Those that are refused alone
+are set aside, and once one is taken the messages grow again.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
+from typing import Protocol
+
+from ddnsd.db import queries, removals
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Removal
+from ddnsd.dns.errors import ChangeRefused, Refusal
+from ddnsd.dns.packing import first_part
+from ddnsd.dns.queue import end
+
+NAMES = 256
+"""Names that are read at once."""
+
+DUE = 16
+"""Names that were set aside, and are tried again in one round, each in a message of its own."""
+
+SINGLE = 16
+"""Names that are sent in one round, each in a message of its own, while the name server refuses them."""
+
+
+class Sends(Protocol):
+    """What sends the messages; it raises what is wrong with more than the names of one."""
+
+    async def send(self, names: Sequence[Removal]) -> Refusal | None:
+        """Send one message; answers why the name server does not take it. None: it has, and the store knows."""
+
+    async def set_aside(self, refused: Sequence[tuple[Removal, Refusal]]) -> None:
+        """The name server refuses each of these alone."""
+
+
+class _Waiter:
+    """Somebody who waits for names to leave."""
+
+    def __init__(self, done: asyncio.Future[None], names: Iterable[str]) -> None:
+        self.done, self._open = done, set(names)
+
+    def left(self, name: str, error: Exception | None) -> None:
+        """The name has left, or will not: the first error ends the waiting."""
+        self._open.discard(name)
+        if error is not None or not self._open:
+            end([self.done], error)
+
+
+class Leaving:
+    """The names of one zone; true while there is something to send."""
+
+    def __init__(self, store: Store, domain_id: int) -> None:
+        self._store, self._domain_id = store, domain_id
+        self._due = False
+        self._after: int | None = None  # the last id of the pass under way
+        self._asked: dict[str, list[_Waiter]] = {}
+        self._sent: set[int] = set()  # while names are asked for: they may have to be sent again later
+        self._most = NAMES
+
+    def __bool__(self) -> bool:
+        return self._due or self._after is not None or bool(self._asked)
+
+    def add(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
+        """The store has names that leave; `done` hears when these `names` have left, or why one does not."""
+        if done is None:
+            self._due = True
+            return
+        if not names:
+            end([done])
+            return
+        waiter = _Waiter(done, names)
+        for name in names:
+            self._asked.setdefault(name, []).append(waiter)
+
+    def give_up(self) -> list[asyncio.Future[None]]:
+        """Everyone who waits; the names stay."""
+        waiters = [waiter.done for waiting in self._asked.values() for waiter in waiting]
+        self._due = self._due or bool(self._asked)
+        self._asked.clear()
+        return waiters
+
+    async def remove(self, sender: Sends) -> None:
+        """Send what has its turn."""
+        if self._asked:
+            await self._send_asked(sender)
+        if self._due or self._after is not None:
+            await self._send_next(sender)
+
+    async def _send_asked(self, sender: Sends) -> None:
+        names = list(islice(self._asked, NAMES))
+        found = await self._store.read(lambda c: removals.dirty_at(c, self._domain_id, names))
+        found = [removal for removal in found if removal.id not in self._sent]
+        settled = set(names) - {removal.fqdn for removal in found}
+        number, refused = await self._send(found, sender)
+        self._sent.update(removal.id for removal in found[:number])
+        settled |= {removal.fqdn for removal in found[:number]} - {removal.fqdn for removal in found[number:]}
+        for removal, error in refused:
+            self._tell(removal.fqdn, ChangeRefused(str(error)))
+            self._due = True  # whatever else is to leave there
+        for name in settled:
+            self._tell(name)
+        if not self._asked:
+            self._sent.clear()
+
+    def _tell(self, name: str, error: Exception | None = None) -> None:
+        for waiter in self._asked.pop(name, ()):
+            waiter.left(name, error)
+
+    async def _send(self, found: Sequence[Removal], sender: Sends) -> tuple[int, Sequence[tuple[Removal, Refusal]]]:
+        """Send the first of them; (how many are done with, those of them that were refused)."""
+        if not found:
+            return 0, ()
+        if self._most == 1:
+            return await self._send_single(found[:SINGLE], sender)
+        part = first_part(found)[: self._most]
+        error = await sender.send(part)
+        if error is None:
+            self._most = min(NAMES, 2 * self._most)
+            return len(part), ()
+        self._most = max(1, len(part) // 4)
+        return 0, ()
+
+    async def _send_single(
+        self, found: Sequence[Removal], sender: Sends
+    ) -> tuple[int, Sequence[tuple[Removal, Refusal]]]:
+        """One after the other, until one is taken."""
+        refused: list[tuple[Removal, Refusal]] = []
+        for removal in found:
+            error = await sender.send([removal])
+            if error is None:
+                self._most = 2
+                break
+            refused.append((removal, error))
+        await sender.set_aside(refused)
+        return min(len(refused) + 1, len(found)), refused
+
+    async def _send_next(self, sender: Sends) -> None:
+        if self._after is None:
+            self._after, self._due = 0, False
+        after = self._after
+        found, last = await self._store.read(lambda c: removals.dirty(c, self._domain_id, after, NAMES))
+        number, _ = await self._send(found, sender)
+        if number < len(found):
+            self._after = found[number - 1].id if number else after
+            return
+        self._after = last or None
+        if self._after is None and await self._try_again(sender):
+            self._due = True
+
+    async def _try_again(self, sender: Sends) -> bool:
+        """Try what was set aside and is due; whether there may be more of it."""
+        moment = queries.now()
+        due = await self._store.read(lambda c: removals.due(c, self._domain_id, moment, DUE))
+        answers = [(removal, await sender.send([removal])) for removal in due]
+        await sender.set_aside([(removal, error) for removal, error in answers if error is not None])
+        return len(due) == DUE

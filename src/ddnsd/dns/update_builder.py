@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What UPDATE messages say: hosts as they shall stand, and names and RRsets that leave."""
+
+from collections.abc import Iterable
+
+from ddnsd.db.rows import Removal
+from ddnsd.dns.message import DHCID, DNAME, NS, Update
+from ddnsd.dns.obstacles import between
+from ddnsd.dns.records import HostRecords, RecordSet, ttl, values_of
+
+
+def publication(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Update:
+    """The hosts as they shall stand; what is not known to be ours must be free.
+
+    Nothing above may delegate or redirect the names: the name server would answer without them.
+    """
+    update = Update(zone).require_absent(zone, DNAME)
+    checked: set[str] = set()
+    for host, names, sets, _ in hosts:
+        seconds = ttl(host, default_ttl)
+        for fqdn, ipv4, ipv6 in names:
+            if host.claimed:
+                update.require_ours(fqdn)
+            else:
+                update.require_unused(fqdn)
+            checked.add(fqdn)
+            _require_path(update, fqdn, zone, checked)
+            update.replace(fqdn, seconds, ipv4, ipv6)
+        for one in sets:
+            require_room(update, one)
+            _require_path(update, one.fqdn, zone, checked)
+            update.replace_set(one.fqdn, one.rtype, one.ttl or seconds, one.values)
+    return update
+
+
+def _require_path(update: Update, fqdn: str, zone: str, checked: set[str]) -> None:
+    for parent in between(fqdn, zone):
+        if parent in checked:
+            return
+        checked.add(parent)
+        update.require_served(parent)
+
+
+def require_room(update: Update, one: RecordSet) -> Update:
+    """Nothing may be where the RRset shall be but itself, once it is known to be ours."""
+    return update.require_visible(one.fqdn) if one.claimed else update.require_free(one.fqdn, one.rtype)
+
+
+def require_room_below(zone: str, fqdn: str, one: RecordSet) -> Update:
+    """Likewise, as far as it is not the affair of its host `fqdn`."""
+    update = require_room(Update(zone), one)
+    for parent in between(one.fqdn, fqdn):
+        update.require_served(parent)
+    return update
+
+
+def probe(zone: str) -> Update:
+    """Delete an RRset that cannot exist: no host can have the name, and BIND takes no address there. No serial moves.
+
+    A name server that takes updates of the zone accepts it, unless a policy grants other names alone.
+    """
+    return Update(zone).replace_set(f"_ddnsd-probe.{zone}", "A", 0, ())
+
+
+def departure(zone: str, leaving: Iterable[Removal]) -> Update:
+    """Names and RRsets leave the zone: all of them, or exactly the values of the removal."""
+    update = Update(zone)
+    for removal in leaving:
+        if removal.rtype is not None:
+            if removal.exact:
+                assert removal.data is not None
+                update.remove_values(removal.fqdn, removal.rtype, values_of(removal.data))
+            else:
+                update.replace_set(removal.fqdn, removal.rtype, 0, ())
+            continue
+        update.require_absent(removal.fqdn, NS, DHCID)  # addresses beside NS are those of other name servers
+        if removal.exact:
+            update.remove(removal.fqdn, removal.ipv4, removal.ipv6)
+        else:
+            update.replace(removal.fqdn, 0, None, None)
+    return update

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a name server said of single hosts, RRsets and removals, and how the store learns of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Connection
+
+from ddnsd.db import queries, records, set_aside
+from ddnsd.db.rows import Host, Removal
+from ddnsd.db.set_aside import CONFLICT_LENGTH, Aside
+from ddnsd.dns import errors
+from ddnsd.dns.records import HostRecords, RecordSet
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Verdicts:
+    """The hosts of a round that the name server does not take.
+
+    `refused` with the refusal; `held` with the foreign record that has the name, and whether their owner is to be told.
+    """
+
+    refused: list[tuple[Host, errors.Refusal]] = field(default_factory=list)
+    held: list[tuple[Host, str, bool]] = field(default_factory=list)
+    zone_is_open: bool = False
+    """Whether it takes other updates of the zone."""
+
+    @property
+    def number(self) -> int:
+        """How many hosts they are."""
+        return len(self.refused) + len(self.held)
+
+    def write(self, connection: Connection) -> list[Aside]:
+        """Set them aside; answers what is new."""
+        news: list[Aside] = []
+        for host, error in self.refused:
+            news += set_aside.put_host(connection, host, str(error), held=False)
+        for host, reason, tell in self.held:
+            news += set_aside.put_host(connection, host, reason, held=True, tell=tell)
+        return news
+
+
+def write_sets(connection: Connection, host: Host, sets: Sequence[tuple[RecordSet, str]], *, held: bool) -> list[Aside]:
+    """Set aside RRsets of the host with their reasons; answers what is new."""
+    ids = set(standing(connection, [one for one, _ in sets], {host.id}))
+    there = [(one, reason) for one, reason in sets if one.id in ids]
+    for one, reason in there:
+        records.mark_conflict(connection, [one.id], reason[:CONFLICT_LENGTH])
+    return set_aside.put(
+        connection,
+        [Aside(host.domain_id, "rrset_id", one.id, f"{one.fqdn} {one.rtype}", why, held) for one, why in there],
+    )
+
+
+def write_removals(connection: Connection, refused: Iterable[tuple[Removal, errors.Refusal]]) -> list[Aside]:
+    """Set aside removals; answers those that are new."""
+    items = [
+        Aside(one.domain_id, "removal_id", one.id, " ".join(filter(None, (one.fqdn, one.rtype, "(removal)"))), str(why))
+        for one, why in refused
+    ]
+    return set_aside.put(connection, items)
+
+
+def settle_removals(connection: Connection, names: Iterable[Removal]) -> None:
+    """They have left."""
+    ids = [removal.id for removal in names]
+    queries.settle_removals(connection, ids)
+    set_aside.take_back(connection, "removal_id", ids)
+
+
+def tell(zone: str, news: Iterable[Aside]) -> None:
+    """Log what is new."""
+    for one in news:
+        what = "name held by a foreign record" if one.held else "refused and set aside"
+        log.warning(what, zone=zone, name=one.name, reason=one.reason)
+
+
+def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
+    """The name server has taken the hosts: names and RRsets are ours, and nothing is set aside any more."""
+    ids = {item.host.id for item in hosts}
+    if sets := [one for item in hosts for one in item.sets if not one.claimed or one.again]:
+        taken = standing(connection, sets, ids)
+        records.mark_claimed(connection, taken)
+        set_aside.take_back(connection, "rrset_id", taken)
+    queries.mark_claimed(connection, [i.host for i in hosts if not i.host.claimed or i.host.conflict is not None])
+    if aside := [item.host.id for item in hosts if item.is_set_aside]:
+        set_aside.take_back(connection, "host_id", aside)
+    for item in hosts:
+        if item.host.conflict is not None:
+            set_aside.tell_taken_back(connection, item.host)
+
+
+def standing(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
+    """The ids of those that are still wanted where they were sent to: a host may be renamed, and an id given anew."""
+    names = queries.names_locked(connection, host_ids)
+    places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in records.below(connection, names)}
+    return [one.id for one in sets if places.get(one.id) == (one.fqdn, one.rtype)]

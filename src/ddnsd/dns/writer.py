@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The write path: group commit into the store, then into DNS.
+
+    update()    a wish joins the queue ─► one transaction for all that wait ─► their zones' senders ─► acknowledged
+    publish()   the caller has committed rows of its own ─► their zone's sender ─► acknowledged
+
+While one batch is with the name server the next one is being committed. That DNS holds a row is marked with the next
+transaction, so that it costs none of its own; until then this process remembers it (`settled`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+from prometheus_client import Gauge, Histogram
+from sqlalchemy import Connection
+
+from ddnsd.db import history, queries, set_aside
+from ddnsd.db.base import OutcomeUnknown, Store, StoreDown
+from ddnsd.db.host_updates import Wish, is_single, write_wishes
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.pending import ASKED_FOR, Settled, lock, mark_settled
+from ddnsd.db.rows import Domain, Host
+from ddnsd.dns import errors
+from ddnsd.dns.connection import Primary
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.future_group import Tally
+from ddnsd.dns.zone_sender import FINE, ZoneSender
+from ddnsd.heartbeat import Heartbeat
+
+BATCH = 512
+"""Changes in one transaction at most."""
+
+MARK_SECONDS = 0.02
+"""When nothing else is written, acknowledgements are marked this much later."""
+
+SWEEP_SECONDS = 1.0
+"""How often rows that DNS may not hold are looked for; other processes' only when older than GRACE."""
+
+GRACE_MICROSECONDS = 3_000_000
+
+PATIENCE = 4
+"""Deadlines that a bulk call waits at most while the name server acknowledges message after message."""
+
+STUCK_SECONDS = 300.0
+"""A batch, or a sweep, has ended long before: every wait in it has an end."""
+TRANSACTION_SECONDS = 4.0
+
+RRSETS = 64
+"""RRsets that are tried again with one sweep."""
+
+TOO_LATE = "the name server does not answer in time"
+
+log = structlog.get_logger()
+
+COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of changes was durable", buckets=FINE)
+
+SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name servers refuse, in the whole store")
+
+Entry = tuple[int, Wish, asyncio.Future[None]]
+Place = tuple[int, str]
+"""A domain's id, and the name of a host that leaves it."""
+
+Outcomes = Mapping[tuple[str, int | Place], BaseException | None]
+
+
+class Fault(NamedTuple):
+    """One more fault of a host: `client_faults` or `server_faults`."""
+
+    host_id: int
+    column: str
+
+
+class Writer:
+    """Takes changes, answers when they are durable and acknowledged. One per process."""
+
+    def __init__(self, store: Store, lookups: Lookups, *, deadline: float, default_ttl: int) -> None:
+        self._store, self._deadline, self._default_ttl = store, deadline, default_ttl
+        self._lookups = lookups
+        self.senders: dict[int, ZoneSender] = {}
+        self._primaries: dict[str, Primary] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._queue: list[Entry] = []
+        self._faults: list[Fault] = []
+        self._fault_waiters: list[asyncio.Future[None]] = []
+        self._settled: dict[int, int] = {}
+        self._wake = asyncio.Event()
+        self._commits, self._sweeps = Heartbeat(STUCK_SECONDS), Heartbeat(STUCK_SECONDS)
+        self._committing: float | None = None
+
+    async def start(self) -> None:
+        """Begin to write, and take up what a former process left. Raises StoreDown; then it may be called again."""
+        await self.refresh()
+        await self._sweep(queries.now())
+        self._tasks["commit"] = asyncio.create_task(self._commit_forever())
+        self._tasks["sweep"] = asyncio.create_task(self._sweep_forever())
+
+    async def stop(self) -> None:
+        """End the tasks; what DNS does not hold yet stays marked in the store."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._settled:
+            settled = [Settled(*item) for item in self._settled.items()]
+            await self._store.transact(lambda c: mark_settled(c, settled))
+        for primary in self._primaries.values():
+            primary.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether none of the tasks has ended or hangs."""
+        if any(task.done() for task in self._tasks.values()):
+            return False
+        return all(h.alive for h in (self._commits, self._sweeps, *(s.heartbeat for s in self.senders.values())))
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one transaction has been under way for longer than anybody waits for it."""
+        began = self._committing
+        return began is not None and asyncio.get_running_loop().time() - began > TRANSACTION_SECONDS
+
+    # ---- what callers ask for
+
+    async def update(self, domain_id: int, wish: Wish) -> None:
+        """Write the wish and have DNS follow.
+
+        Raises StoreDown (nothing is kept), NotAcknowledged (kept, DNS follows later), NameConflict, HostGone.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((domain_id, wish, done))
+        self._wake.set()
+        # once for every change: less than asyncio.timeout costs
+        timer = asyncio.get_running_loop().call_later(self._deadline, _too_late, done)
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    async def publish(self, domain_id: int, host_ids: Iterable[int]) -> None:
+        """Have DNS follow rows that the caller has committed. Raises as `update` does, for the first that fails."""
+        sender = await self._sender(domain_id)
+        waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
+        for host_id, done in zip(host_ids, waiters, strict=True):
+            sender.publish(host_id, done)
+        await self._within_deadline(asyncio.gather(*waiters))
+
+    async def withdraw(self, domain_id: int, names: Collection[str]) -> None:
+        """Have DNS follow the removals at these names, which the caller has committed.
+
+        Raises NotAcknowledged: ChangeRefused where the name server refuses one of them.
+        """
+        sender = await self._sender(domain_id)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sender.withdraw(done, names)
+        await self._within_deadline(done)
+
+    async def follow(self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]]) -> Outcomes:
+        """Have DNS follow what a bulk call has committed: hosts' rows, as ids by domain id, and names that leave.
+
+        Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines. Answers what became of
+        each, ("host", id) or ("left", place): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
+        """
+        tally: Tally[tuple[str, int | Place]] = Tally()
+        senders: list[ZoneSender] = []
+        by_domain: dict[int, list[Place]] = {}
+        for place in left:
+            by_domain.setdefault(place[0], []).append(place)
+        for domain_id in {*by_domain, *hosts}:
+            if (sender := await self._followed(domain_id)) is None:
+                continue
+            senders.append(sender)
+            for place in by_domain.get(domain_id, ()):
+                sender.withdraw(tally.future(("left", place)), left[place])
+            for n, host_id in enumerate(hosts.get(domain_id, ())):
+                sender.publish(host_id, tally.future(("host", host_id)), bulk=True)
+                if n % 1000 == 999:
+                    await asyncio.sleep(0)  # others have their turn
+        await tally.wait(
+            self._deadline, PATIENCE * self._deadline, progress=lambda: sum(s.acknowledged for s in senders)
+        )
+        return tally.outcomes
+
+    async def _followed(self, domain_id: int) -> ZoneSender | None:
+        try:
+            return await self._sender(domain_id)
+        except (errors.HostGone, StoreDown) as error:
+            log.warning("zone not followed yet", domain_id=domain_id, reason=str(error))
+            return None  # what is marked in the store is found by the next sweep
+
+    def withdraw_later(self, domain_id: int) -> None:
+        """Have DNS follow committed removals; nobody waits."""
+        if sender := self.senders.get(domain_id):
+            sender.withdraw()
+
+    async def name_servers(self, domain_id: int) -> frozenset[str]:
+        """The names of the zone's NS records. Raises DnsError, HostGone."""
+        return await (await self._sender(domain_id)).name_servers()
+
+    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, str]:
+        """Why names cannot be a new host's, of those that cannot: they own a record, or lie below a delegation.
+
+        Raises DnsError, HostGone.
+        """
+        return await (await self._sender(domain_id)).obstacles(names)
+
+    async def obstacle_of(
+        self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool
+    ) -> str | None:
+        """Why the name has no room for an RRset; raises BadValue, DnsError, HostGone as `check.obstacle_of` does."""
+        return await (await self._sender(domain_id)).obstacle_of(fqdn, rtype, values, new=new)
+
+    def count_later(self, fault: Fault) -> None:
+        """Count a fault with the next transaction."""
+        self._faults.append(fault)
+        self._wake.set()
+
+    async def count(self, fault: Fault) -> None:
+        """Count a fault; returns when it is written, or cannot be."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fault_waiters.append(done)
+        self.count_later(fault)
+        try:
+            await self._within_deadline(done)
+        except (StoreDown, errors.NotAcknowledged):
+            log.warning("fault not counted", host_id=fault.host_id)
+
+    def holds(self, host: Host) -> bool:
+        """Whether DNS is known to hold this very row."""
+        if host.conflict is not None:
+            return False
+        return host.pending_since is None or self._settled.get(host.id) == host.version
+
+    def acknowledged(self) -> dict[int, int]:
+        """Versions by host id that DNS holds although their rows say that they wait.
+
+        Ask before rows are read: what is marked in the store meanwhile is forgotten here.
+        """
+        return dict(self._settled)
+
+    async def _within_deadline(self, done: Awaitable[object]) -> None:
+        try:
+            async with asyncio.timeout(self._deadline):
+                await done
+        except TimeoutError:
+            raise errors.NotAcknowledged(TOO_LATE) from None
+
+    # ---- the store's half
+
+    async def _commit_forever(self) -> None:
+        while True:
+            self._commits.rest()
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue or self._faults or self._settled:
+                self._commits.step()
+                if not (self._queue or self._faults):
+                    await self._pause()
+                await self._commit()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MARK_SECONDS):
+                await self._wake.wait()
+
+    async def _commit(self) -> None:
+        batch, self._queue = _divided(self._queue)
+        faults, self._faults = self._faults, []
+        fault_waiters, self._fault_waiters = self._fault_waiters, []
+        settled = [Settled(*item) for item in self._settled.items()]
+        try:
+            with COMMIT_SECONDS.time():
+                self._committing = asyncio.get_running_loop().time()
+                try:
+                    await self._write(batch, settled, faults)
+                finally:
+                    self._committing = None
+        except Exception as error:
+            if isinstance(error, StoreDown):
+                log.error("store down", reason=str(error))
+            else:
+                log.exception("unexpected error", changes=len(batch))  # no bug may stop the writer for good
+            for done in [*fault_waiters, *(done for _, _, done in batch)]:
+                if not done.done():
+                    done.set_exception(StoreDown(str(error)))
+            if not batch:
+                await asyncio.sleep(SWEEP_SECONDS)
+            return
+        for host_id, version in settled:
+            if self._settled.get(host_id) == version:
+                del self._settled[host_id]
+        for done in fault_waiters:
+            if not done.done():
+                done.set_result(None)
+        for domain_id, wish, done in batch:
+            if domain_id in self.senders:
+                self.senders[domain_id].publish(wish.host_id, done)
+            else:
+                await self._adopt(domain_id, wish, done)
+
+    async def _write(self, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
+        """Write the batch; once more where the connection was lost and none of it is there. Raises StoreDown."""
+        single = not faults and is_single([wish for _, wish, _ in batch])
+        write = self._store.execute if single else self._store.transact
+        try:
+            await write(lambda c: _write(c, batch, settled, faults))
+        except OutcomeUnknown as error:
+            entries = [wish.entry for _, wish, _ in batch if wish.entry is not None]
+            if not entries:
+                raise
+            log.warning("batch looked for", changes=len(batch), reason=str(error))
+            await self._store.transact(lambda c: _write_if_absent(c, entries, batch, settled, faults))
+
+    async def _adopt(self, domain_id: int, wish: Wish, done: asyncio.Future[None]) -> None:
+        """The first change of a domain that another process has added."""
+        try:
+            (await self._sender(domain_id)).publish(wish.host_id, done)
+        except (StoreDown, errors.HostGone) as error:
+            if not done.done():
+                done.set_exception(error)
+
+    def _acknowledged(self, settled: Settled) -> None:
+        """DNS holds this version. The store is told with the next transaction; until then we remember it."""
+        self._settled[settled.host_id] = settled.version
+        self._wake.set()
+
+    # ---- the zones
+
+    async def _sender(self, domain_id: int) -> ZoneSender:
+        if domain_id not in self.senders:
+            await self.refresh()
+        if domain_id not in self.senders:
+            raise errors.HostGone
+        return self.senders[domain_id]
+
+    async def refresh(self) -> None:
+        """Take up domains that were added, changed or removed. Raises StoreDown."""
+        domains = await self._store.read(queries.all_domains)
+        for domain in domains:
+            sender = self.senders.get(domain.id)
+            if sender is None:
+                self._add(domain)
+            elif sender.domain != domain:
+                sender.use(domain, self._primary(domain))
+        for gone in self.senders.keys() - {d.id for d in domains}:
+            del self.senders[gone]
+            self._tasks.pop(f"zone {gone}").cancel()
+
+    def _add(self, domain: Domain) -> None:
+        sender = ZoneSender(
+            self._store, self._lookups, domain, self._primary(domain),
+            settled=self._acknowledged, refresh=self.refresh, deadline=self._deadline, default_ttl=self._default_ttl,
+        )  # fmt: skip
+        self.senders[domain.id] = sender
+        self._tasks[f"zone {domain.id}"] = asyncio.create_task(sender.run())
+
+    def _primary(self, domain: Domain) -> Primary:
+        if domain.primary not in self._primaries:
+            self._primaries[domain.primary] = Primary(Endpoint.from_text(domain.primary, 53))
+        return self._primaries[domain.primary]
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            self._sweeps.step()
+            await asyncio.sleep(SWEEP_SECONDS)
+            await survive(self._sweep_once, "sweep")
+
+    async def _sweep_once(self) -> None:
+        await self.refresh()
+        await self._sweep(queries.now() - GRACE_MICROSECONDS)
+        await self._look_at_set_aside()
+
+    async def _sweep(self, before: int) -> None:
+        by_zone: dict[int, dict[int, bool]] = {}
+        for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
+            if host_id not in self._settled:
+                by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
+        for domain_id, hosts in by_zone.items():
+            self.senders[domain_id].sweep(hosts)
+        for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
+            self.senders[domain_id].withdraw()
+
+    async def _look_at_set_aside(self) -> None:
+        due, counts, settled = await self._store.read(_set_aside)
+        for domain_id, one in self.senders.items():
+            one.refused = counts.get(domain_id, 0)
+        SET_ASIDE.set(sum(counts.values()))
+        for domain_id, host_id, rrset_id in due:
+            if sender := self.senders.get(domain_id):
+                sender.try_again(host_id, rrset_id)
+        if settled:
+            await self._store.transact(lambda c: set_aside.forget(c, settled))
+
+
+def _set_aside(connection: Connection) -> tuple[list[set_aside.Due], dict[int, int], list[int]]:
+    due = set_aside.due_rrsets(connection, RRSETS)
+    return due, set_aside.counts(connection), set_aside.settled(connection)
+
+
+def _divided(queue: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """The next batch, and what waits for another: a host is in a batch once, so that many wishes delay it alone."""
+    batch: list[Entry] = []
+    rest: list[Entry] = []
+    hosts: set[int] = set()
+    for n, entry in enumerate(queue):
+        if len(batch) == BATCH:
+            return batch, rest + queue[n:]
+        host_id = entry[1].host_id
+        (rest if host_id in hosts else batch).append(entry)
+        hosts.add(host_id)
+    return batch, rest
+
+
+def _too_late(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_exception(errors.NotAcknowledged(TOO_LATE))
+
+
+def _write(connection: Connection, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
+    write_wishes(connection, (wish for _, wish, _ in batch), settled)
+    queries.count_faults(connection, faults)
+
+
+def _write_if_absent(
+    connection: Connection,
+    entries: list[history.Entry],
+    batch: list[Entry],
+    settled: list[Settled],
+    faults: list[Fault],
+) -> None:
+    """Write a batch unless one of its entries was kept; if a lost one still runs, this waits for its end."""
+    lock(connection, {wish.host_id for _, wish, _ in batch})
+    if not history.has_any(connection, entries):
+        _write(connection, batch, settled, faults)
+
+
+async def survive(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run a periodic task once; neither a fault nor a bug ends it for good."""
+    try:
+        await work()
+    except (StoreDown, errors.DnsError) as error:
+        log.warning(f"{what} put off", reason=str(error))
+    except Exception:
+        log.exception(f"{what} failed")

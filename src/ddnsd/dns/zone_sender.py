@@ -1,0 +1,650 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DNS half of the write path: one zone's hosts as UPDATE messages, one message under way at a time.
+
+The sender never remembers what to send. Under the zone's lock it reads the *current* rows of the hosts that wait and
+makes DNS hold those, so that the last change that the store accepted wins whatever happened in between.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+from prometheus_client import Counter, Histogram
+from sqlalchemy import Connection
+
+from ddnsd.db import primaries, queries, removals
+from ddnsd.db.base import Store, StoreDown, ZoneLock
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.pending import Settled
+from ddnsd.db.rows import Domain, Host, Removal
+from ddnsd.dns import errors, primary_check
+from ddnsd.dns.connection import Primary
+from ddnsd.dns.message import Update
+from ddnsd.dns.obstacles import UNMANAGED, obstacle
+from ddnsd.dns.packing import first_part, parts
+from ddnsd.dns.query import ask
+from ddnsd.dns.queue import SLOW, Queue, Waiters, end
+from ddnsd.dns.records import HostRecords, RecordSet, record_sets, records
+from ddnsd.dns.removals import Leaving
+from ddnsd.dns.tsig import TsigKey
+from ddnsd.dns.update_builder import departure, probe, publication, require_room_below
+from ddnsd.dns.verdicts import Verdicts, mark_claimed, settle_removals, tell, write_removals, write_sets
+from ddnsd.heartbeat import Heartbeat
+
+MESSAGE_HOSTS = 256
+"""Hosts in one round at most."""
+
+LONGEST_MESSAGE = 65_535
+
+SETTLE_SECONDS = 1.0
+"""After an outage a message that was given up may still run; what was sent since is sent once more after this."""
+
+RETRY_SECONDS = (0.1, 5.0)
+"""First and last pause after a failure; it doubles in between."""
+
+WITNESSES = 4
+"""Hosts that DNS holds, which are sent to see whether the name server takes updates of the zone at all."""
+
+STUCK_SECONDS = 300.0
+"""A round, or the message of one, has ended long before: every wait in it has an end."""
+
+NS_SECONDS = 60.0
+
+KEY_REFUSED = (errors.BadKey, errors.BadSignature)
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+MESSAGES = Counter("ddnsd_dns_updates_total", "UPDATE messages by outcome", ["outcome"])
+BATCH = Histogram("ddnsd_dns_update_hosts", "Hosts in an UPDATE message", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+FINE = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.5)
+SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server acknowledged an UPDATE", buckets=FINE)
+
+
+class ZoneSender:
+    """Sends one zone's hosts; `publish` and `withdraw` may be called from the event loop at any time."""
+
+    def __init__(
+        self, store: Store, lookups: Lookups, domain: Domain, primary: Primary, *,
+        settled: Callable[[Settled], None], refresh: Callable[[], Awaitable[None]], deadline: float, default_ttl: int,
+    ) -> None:  # fmt: skip
+        self._store, self._lookups, self._settled, self._refresh = store, lookups, settled, refresh
+        self._deadline, self._default_ttl = deadline, default_ttl
+        self._queue = Queue()
+        self._leaving = Leaving(store, domain.id)
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._lost: set[int] = set()  # hosts of messages without an answer, which may still run
+        self._lost_removals = False
+        self._send_again: set[int] = set()
+        self._remove_again = False
+        self._name_servers: tuple[float, frozenset[str]] | None = None
+        self._settling: asyncio.TimerHandle | None = None
+        self._unknown_claims: set[int] = set()
+        self._lock: ZoneLock | None = None
+        self.heartbeat = Heartbeat(STUCK_SECONDS)
+        self._again: set[int] = set()  # RRsets that were set aside, and are due
+        self._accepted: int | None = None  # the host that was acknowledged last
+        self.refused = 0
+        """How many hosts, RRsets and removals of the zone are set aside because the name server refuses them."""
+        self.acknowledged = 0
+        """How many messages were acknowledged."""
+        self.problem: str | None = None
+        """Why the last message failed; None when it succeeded."""
+        self.domain, self.primary = self._latest = domain, primary
+        self._key = TsigKey.of(domain)
+        self._sending = False
+
+    def use(self, domain: Domain, primary: Primary) -> None:
+        """Take a changed domain: its primary, its key, its TTL.
+
+        A round ends with those that it began with: rows that it has read say nothing about another primary.
+        """
+        self._latest = domain, primary
+        if not self._sending:
+            self._take_latest()
+
+    def _take_latest(self) -> None:
+        before = self.domain.generation
+        self.domain, self.primary = self._latest
+        self._key = TsigKey.of(self.domain)
+        if before != self.domain.generation:  # what the former primary said
+            self._name_servers = None
+            self._again.clear()
+            self._accepted = None
+
+    def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
+        """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
+
+        A host of a `bulk` call gives way to others.
+        """
+        self._queue.add(host_id, done, bulk=bulk)
+        if done is not None:
+            self._urgent.set()
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many hosts are to be sent."""
+        return len(self._queue.ids())
+
+    def withdraw(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
+        """Have what is to leave this zone leave it; `done` ends once nothing of ours is at these `names`, or why not.
+
+        Whoever waits goes first.
+        """
+        self._leaving.add(done, names)
+        if done is not None:
+            self._urgent.set()
+        self._wake.set()
+
+    def sweep(self, hosts: Mapping[int, bool]) -> None:
+        """Publish hosts that nobody waits for; True where another process may have left a message under way."""
+        known = self._send_again | self._queue.ids()
+        for host_id in hosts.keys() - known:
+            if hosts[host_id]:
+                self._lost.add(host_id)
+                self._unknown_claims.add(host_id)
+            self.publish(host_id, bulk=True)
+
+    def try_again(self, host_id: int, rrset_id: int) -> None:
+        """Send the host once more with an RRset that was set aside."""
+        self._again.add(rrset_id)
+        self.publish(host_id, bulk=True)
+
+    async def serial(self) -> int:
+        """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
+        if soa := await self._ask(self.domain.name, "SOA"):
+            return int(soa[0].split()[2])
+        raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
+
+    async def probe(self, hosts: primary_check.Places) -> None:
+        """Have the primary judge an update that changes nothing. Raises DnsError as `check.probe` does."""
+        await self._by_current_key(lambda: primary_check.probe(self.domain, hosts, self.primary, self._deadline))
+
+    async def name_servers(self) -> frozenset[str]:
+        """The names of the zone's NS records, asked for once a minute; those of last time while it is silent.
+
+        Raises DnsError.
+        """
+        moment = asyncio.get_running_loop().time()
+        if self._name_servers is None or moment - self._name_servers[0] > NS_SECONDS:
+            try:
+                found = await self._ask(self.domain.name, "NS")
+            except errors.Unreachable:
+                if self._name_servers is None:
+                    raise
+                return self._name_servers[1]
+            self._name_servers = moment, frozenset(name.lower().rstrip(".") for name in found)
+        return self._name_servers[1]
+
+    async def learn(self) -> None:
+        """Ask for the names of the NS records if none are known, for the time when nobody answers. Raises DnsError."""
+        if self._name_servers is None:
+            self._name_servers = float("-inf"), await self.name_servers()
+
+    async def obstacles(self, names: Sequence[str]) -> dict[str, str]:
+        """Why names cannot be a new host's, of those that cannot. Raises DnsError."""
+        return await self._by_current_key(
+            lambda: primary_check.obstacles(self.domain, names, self.primary, self._deadline)
+        )
+
+    async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> str | None:
+        """Why the name has no room for an RRset; None where it has. Raises BadValue, DnsError."""
+        return await self._by_current_key(
+            lambda: primary_check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
+        )
+
+    async def _ask(self, name: str, rtype: str) -> list[str]:
+        return await self._by_current_key(lambda: ask(self.primary, self._key, name, rtype, self._deadline))
+
+    async def _by_current_key(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What is answered, asked once more where the key that was refused is not the domain's any more."""
+        try:
+            return await call()
+        except KEY_REFUSED:
+            if not await self._changed():
+                raise
+            return await call()
+
+    async def _changed(self) -> bool:
+        """Whether somebody has changed the domain since it was last read."""
+        before = self.domain
+        with contextlib.suppress(StoreDown):
+            await self._refresh()
+        return self.domain != before
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        pause = RETRY_SECONDS[0]
+        while True:
+            self.heartbeat.rest()
+            await self._wake.wait()
+            self._wake.clear()
+            self._urgent.clear()
+            try:
+                while self._queue or self._leaving:
+                    await self._round()
+                    pause = RETRY_SECONDS[0]
+            except Exception as error:
+                if isinstance(error, (*KEY_REFUSED, errors.DomainChanged)) and await self._changed():
+                    self._wake.set()
+                    continue
+                if not isinstance(error, (errors.DnsError, errors.DomainChanged, StoreDown)):
+                    log.exception("unexpected error", zone=self.domain.name)  # no bug may stop a zone for good
+                self._fail(error)
+                await self._rest(pause)
+                pause = min(2 * pause, RETRY_SECONDS[1])
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait before the next try; somebody who waits for an answer shortens it to the first pause."""
+        self._wake.set()
+        await asyncio.sleep(RETRY_SECONDS[0])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
+
+    def _fail(self, error: Exception) -> None:
+        """Refuse everyone who waits. While name server or database are away they wait until their own deadline."""
+        if self.problem != str(error):
+            log.warning("zone behind", zone=self.domain.name, primary=str(self.primary.endpoint), reason=str(error))
+        self.problem = str(error)
+        if isinstance(error, errors.NoAnswer) and self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        MESSAGES.labels(type(error).__name__).inc()
+        if not isinstance(error, errors.Unreachable | StoreDown):
+            end([*self._queue.give_up(), *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
+
+    async def _round(self) -> None:
+        """One batch of hosts, then what leaves: neither waits for all of the other."""
+        batch = self._queue.take(MESSAGE_HOSTS)
+        self.heartbeat.step()
+        self._take_latest()
+        self._sending = True
+        try:
+            async with self._store.zone_lock(self.domain.id) as self._lock:
+                if batch:
+                    await self._publish(batch)
+                    batch = {}
+                if self._leaving:
+                    await self._leaving.remove(self)
+        except BaseException:
+            self._queue.put_back(batch)
+            raise
+        finally:
+            self._sending = False
+        if self.problem is not None:
+            log.info("zone follows again", zone=self.domain.name)
+        self.problem = None
+
+    # ---- hosts
+
+    async def _publish(self, batch: Waiters) -> None:
+        hosts = await self._current(list(batch))
+        for gone in batch.keys() - {item.host.id for item in hosts}:
+            end(batch[gone], errors.HostGone())
+        hosts = self._without_slow(hosts, batch)
+        await self._make_room(hosts)
+        verdicts = Verdicts()
+        slow = [[item] for item in hosts if _is_slow(item)]
+        for part in (*parts((item for item in hosts if not _is_slow(item)), self.domain.name), *slow):
+            await self._send_part(part, batch, verdicts)
+        self._again -= {one.id for item in hosts for one in item.sets}
+        if verdicts.number:
+            await self._write(verdicts, batch)
+
+    def _without_slow(self, hosts: list[HostRecords], batch: Waiters) -> list[HostRecords]:
+        """What the name server did not take the last time goes alone, so that it spoils no message of others.
+
+        It waits until these have been sent.
+        """
+        slow = [item.host.id for item in hosts if _is_slow(item)]
+        if len(slow) < len(hosts) or len(slow) > SLOW:
+            later = set(slow if len(slow) < len(hosts) else slow[SLOW:])
+            self._queue.slow_down({host_id: batch.pop(host_id) for host_id in slow if host_id in later})
+            hosts = [item for item in hosts if item.host.id not in later]
+        return hosts
+
+    async def _current(self, ids: list[int]) -> list[HostRecords]:
+        rows = await self._lookups.host_to_send.many(ids)
+        # not renamed into another zone
+        found = [row for i in ids if i in rows for row in rows[i] if row[0].domain_id == self.domain.id]
+        if any(generation != self.domain.generation for *_, generation in found):
+            raise errors.DomainChanged
+        with_related = [host.id for host, has_related, *_ in found if has_related]
+        related = await self._lookups.related.many(with_related) if with_related else {}
+        with_sets = [host.id for host, *_ in found if host.has_rrsets]
+        sets = await self._lookups.rrsets.many(with_sets) if with_sets else {}
+        return [
+            HostRecords(
+                host,
+                records(host, related.get(host.id, ())),
+                record_sets(host, sets.get(host.id, ()), self._again),
+                is_set_aside,
+            )
+            for host, _, is_set_aside, _ in found
+        ]
+
+    async def _make_room(self, hosts: Sequence[HostRecords]) -> None:
+        """What lost messages of ours may have left at names that are to be claimed leaves first."""
+        new = [item for item in hosts if not item.claimed]
+        names = {one.fqdn for item in new for one in item.names} | {one.fqdn for item in new for one in item.sets}
+        if not names:
+            return
+        found = await self._store.read(lambda c: removals.dirty_at(c, self.domain.id, sorted(names), exact=True))
+        while found:
+            part = first_part(found)
+            found = found[len(part) :]
+            if await self.send(part) is not None:
+                answers = [(removal, await self.send([removal])) for removal in part]
+                await self.set_aside([(removal, error) for removal, error in answers if error is not None])
+
+    async def _send_part(self, part: Sequence[HostRecords], batch: Waiters, verdicts: Verdicts) -> None:
+        """Send the hosts; where one is not acceptable, halves are sent until it is alone.
+
+        Once a round has found many of these, the other hosts wait for their turn in the slow lane.
+        """
+        if verdicts.number >= SLOW:
+            self._queue.slow_down({item.host.id: batch.pop(item.host.id) for item in part})
+            return
+        try:
+            await self._send(part)
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            if not verdicts.zone_is_open and not isinstance(error, errors.PrerequisiteFailed):
+                part = await self._without_witness(part, error, batch)
+                verdicts.zone_is_open = True
+            if len(part) > 1:
+                middle = len(part) // 2
+                for half in (part[:middle], part[middle:]):
+                    await self._send_part(half, batch, verdicts)
+            elif isinstance(error, errors.PrerequisiteFailed):
+                await self._conflict(part[0], batch, verdicts)
+            else:
+                await self._refuse(part[0], error, batch, verdicts)
+        else:
+            await self._acknowledge(part, batch)
+
+    async def _send(self, hosts: Sequence[HostRecords]) -> None:
+        try:
+            await self._exchange(lambda: publication(self.domain.name, hosts, self._default_ttl))
+        except errors.NoAnswer:
+            self._lost.update(item.host.id for item in hosts)
+            self._unknown_claims.update(item.host.id for item in hosts if not item.host.claimed)
+            self._remove_again = True  # a name that this message claims may be given up meanwhile
+            raise
+        BATCH.observe(len(hosts))
+
+    async def _exchange(self, compose: Callable[[], Update]) -> None:
+        try:
+            signed = compose().to_wire(self._key)
+        except errors.Unsendable:
+            raise
+        except Exception as error:  # whatever is wrong with a row, only that row is to suffer
+            raise errors.Unsendable(f"no message can hold it: {error!r}") from error
+        if len(signed.wire) > LONGEST_MESSAGE:
+            raise errors.Unsendable(f"it does not fit into a message of {LONGEST_MESSAGE} octets")
+        assert self._lock is not None
+        self._lock.check()
+        self.heartbeat.step()
+        with SECONDS.time():
+            signed.read(await self.primary.exchange(signed.wire, self._deadline))
+        self._lock.check()  # what was sent without it is sent again: another process may have sent a newer row
+        self.acknowledged += 1
+        MESSAGES.labels("acknowledged").inc()
+
+    async def _is_met(self, prerequisites: Update) -> bool:
+        try:
+            await self._exchange(lambda: prerequisites)
+        except errors.PrerequisiteFailed:
+            return False
+        return True
+
+    async def _acknowledge(self, hosts: Sequence[HostRecords], batch: Waiters) -> None:
+        if news := [item for item in hosts if item.to_mark]:
+            # at once: whoever sends the host next must know that the name is ours
+            self._unknown_claims.update(item.host.id for item in news if not item.host.claimed)
+            await self._transact(lambda c: mark_claimed(c, news))
+        for host in (item.host for item in hosts):
+            if self._lost_removals or host.id in self._lost:
+                # an older message may still run: this one counts once it was sent again
+                self._send_again.add(host.id)
+                self._settle_later()
+            else:
+                self._settled(Settled(host.id, host.version))
+            self._unknown_claims.discard(host.id)
+            end(batch[host.id])
+            self._accepted = host.id
+
+    # ---- hosts that the name server does not take
+
+    async def _check_zone(self, error: errors.Refusal) -> None:
+        """Raises ZoneRefused where the name server takes no update of the zone at all.
+
+        It may take updates of certain names only, so some that it has taken before are sent as well.
+        """
+        if isinstance(error, errors.Unsendable) or await self._takes_updates():
+            return
+        found = await self._store.read(lambda c: queries.some_published(c, self.domain.id, WITNESSES))
+        if self._accepted is not None:
+            found = [self._accepted, *found]
+        for item in await self._current(found):
+            if item.claimed and not _is_slow(item) and await self._is_sent(item):
+                return
+        raise errors.ZoneRefused(error.rcode, f"the name server answers {error.rcode} to every update of the zone")
+
+    async def _without_witness(
+        self, part: Sequence[HostRecords], error: errors.Refusal, batch: Waiters
+    ) -> Sequence[HostRecords]:
+        """What is left of the hosts to be sent, of which some are refused.
+
+        Where no other host can tell whether the zone is open, one of them may. Raises ZoneRefused.
+        """
+        try:
+            await self._check_zone(error)
+        except errors.ZoneRefused:
+            if len(part) < 3:
+                raise  # too few to tell
+            for item in random.sample(part, min(len(part), WITNESSES)):
+                if await self._is_sent(item):
+                    await self._acknowledge([item], batch)
+                    return [one for one in part if one is not item]
+            raise
+        return part
+
+    async def _takes_updates(self) -> bool:
+        try:
+            await self._exchange(lambda: probe(self.domain.name))
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return False
+        return True
+
+    async def _refuse(
+        self, item: HostRecords, error: errors.Refusal, batch: Waiters, verdicts: Verdicts
+    ) -> None:  # fmt: skip
+        """A host is refused; where it has RRsets, it may be one of those alone."""
+        bare = item._replace(sets=[])
+        if not item.sets or not await self._is_sent(bare):
+            verdicts.refused.append((item.host, error))
+            return
+        if bare.to_mark:
+            await self._transact(lambda c: mark_claimed(c, [bare]))
+        host = item.host._replace(claimed=True, conflict=None)
+        taken = [one for one in item.sets if await self._is_sent(HostRecords(host, item.names, [one]))]
+        refused = [(one, str(error)) for one in item.sets if one not in taken]
+        await self._check_zone(error)
+        news = await self._transact(lambda c: write_sets(c, host, refused, held=False))
+        tell(self.domain.name, news)
+        await self._acknowledge([HostRecords(host, item.names, taken)], batch)
+
+    async def _is_sent(self, item: HostRecords) -> bool:
+        try:
+            await self._send([item])
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return False
+        return True
+
+    async def _write(self, verdicts: Verdicts, batch: Waiters) -> None:
+        if verdicts.refused:
+            await self._check_zone(verdicts.refused[0][1])
+        tell(self.domain.name, await self._transact(verdicts.write))
+        for host, error in verdicts.refused:
+            # a message that was lost may have put it there all the same
+            kind = errors.NotAcknowledged if host.id in self._lost else errors.ChangeRefused
+            end(batch[host.id], kind(str(error)))
+        for host, reason, _ in verdicts.held:
+            end(batch[host.id], errors.NameConflict(reason))
+
+    async def _conflict(self, item: HostRecords, batch: Waiters, verdicts: Verdicts) -> None:
+        """A name is used by somebody else, unless it was our own message, given up, that took it.
+
+        Where an RRset alone is, the host is sent without it.
+        """
+        host = item.host
+        doubtful = not host.claimed and host.id in self._unknown_claims
+        if (doubtful and await self._holds(item)) or await self._claimed_anew(item, doubtful=doubtful):
+            await self._acknowledge([item], batch)
+            return
+        reason = await self._obstacle(item)
+        foreign = [] if reason else [(one, await self._obstacle_of(host, one)) for one in item.sets]
+        if held := [(one, why) for one, why in foreign if why is not None]:
+            tell(self.domain.name, await self._transact(lambda c: write_sets(c, host, held, held=True)))
+            rest = item._replace(sets=[one for one, why in foreign if why is None])
+            await self._send_part([rest], batch, verdicts)
+            return
+        waited_for = any(not done.done() for done in batch[host.id])
+        verdicts.held.append((host, reason or UNMANAGED, bool(host.claimed) or not waited_for))
+
+    async def _obstacle(self, item: HostRecords) -> str | None:
+        """The foreign record that has one of the names."""
+        for name in item.names:
+            ours = bool(item.host.claimed)
+            if reason := await obstacle(self.domain.name, name.fqdn, self._is_met, ours=ours):
+                return reason
+        return None
+
+    async def _obstacle_of(self, host: Host, one: RecordSet) -> str | None:
+        """Likewise of an RRset."""
+        if await self._is_met(require_room_below(self.domain.name, host.fqdn, one)):
+            return None
+        return await obstacle(self.domain.name, one.fqdn, self._is_met, ours=True) or UNMANAGED
+
+    async def _claimed_anew(self, item: HostRecords, *, doubtful: bool) -> bool:
+        """Whether the name was free for us once what our own messages may have left there was removed."""
+        places: set[tuple[str, str | None]] = {(one.fqdn, one.rtype) for one in item.sets if not one.claimed}
+        if doubtful:
+            places |= {(name.fqdn, None) for name in item.names}
+        if not places:
+            return False
+        fqdns = [fqdn for fqdn, _ in places]
+        found = await self._store.read(lambda c: removals.former_values(c, self.domain.id, fqdns))
+        wanted = (removal for removal in found if (removal.fqdn, removal.rtype) in places)
+        former = list({removal[2:7]: removal for removal in wanted}.values())  # each once
+        if not former:
+            return False
+        try:
+            while former:  # years of trying may be more than one message holds
+                part = first_part(former)
+                await self._send_removals(part)
+                former = former[len(part) :]
+            await self._send([item])
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return False
+        return True
+
+    async def _holds(self, item: HostRecords) -> bool:
+        """Whether DNS is seen to hold exactly these addresses and values at every one of the names."""
+        with contextlib.suppress(errors.Refusal):
+            return await self._is_held(item)
+        return False
+
+    async def _is_held(self, item: HostRecords) -> bool:
+        for fqdn, ipv4, ipv6 in item.names:
+            for rtype, address in (("A", ipv4), ("AAAA", ipv6)):
+                if await self._ask(fqdn, rtype) != ([address] if address else []):
+                    return False
+        for one in item.sets:
+            if sorted(await self._ask(one.fqdn, one.rtype)) != sorted(one.values):
+                return False
+        return True
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        """Keep what an answer of the primary says, unless the domain has another one meanwhile.
+
+        Raises DomainChanged, StoreDown.
+        """
+        domain_id, generation = self.domain.id, self.domain.generation
+
+        def keep(connection: Connection) -> T:
+            if primaries.locked_generation(connection, domain_id) != generation:
+                raise errors.DomainChanged
+            return work(connection)
+
+        return await self._store.transact(keep)
+
+    # ---- names that leave
+
+    async def send(self, names: Sequence[Removal]) -> errors.Refusal | None:
+        """Have them leave; answers why the name server does not take the message. Raises what is not about it."""
+        try:
+            await self._send_removals(names)
+        except errors.PrerequisiteFailed as error:
+            if len(names) > 1:
+                return error
+            log.warning("name left alone", name=names[0].fqdn, reason="it is delegated (NS) or belongs to DHCP (DHCID)")
+        except errors.Refusal as error:
+            if not errors.may_be_about_items(error):
+                raise
+            return error
+        if self._remove_again:
+            self._settle_later()
+        else:
+            await self._transact(lambda c: settle_removals(c, names))
+        return None
+
+    async def set_aside(self, refused: Sequence[tuple[Removal, errors.Refusal]]) -> None:
+        """Set aside what was refused alone. Raises ZoneRefused where it is the zone that is refused."""
+        if refused:
+            await self._check_zone(refused[0][1])
+            tell(self.domain.name, await self._transact(lambda c: write_removals(c, refused)))
+
+    async def _send_removals(self, leaving: Sequence[Removal]) -> None:
+        try:
+            await self._exchange(lambda: departure(self.domain.name, leaving))
+        except errors.NoAnswer:
+            self._lost_removals = self._remove_again = True
+            raise
+
+    # ---- after an outage
+
+    def _settle_later(self) -> None:
+        """The name server answers again; what was lost has run when the timer ends."""
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._resend)
+
+    def _resend(self) -> None:
+        self._settling, self._lost_removals = None, False
+        again, self._send_again = self._send_again, set()
+        self._lost -= again
+        for host_id in again:
+            self.publish(host_id, bulk=True)
+        if self._remove_again:
+            self._remove_again = False
+            self.withdraw()
+
+
+def _is_slow(item: HostRecords) -> bool:
+    """Whether the name server did not take it, or one of its RRsets, the last time."""
+    return item.is_set_aside or any(one.again for one in item.sets)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts are divided into messages that fit."""
+
+from ddnsd.db.rows import Host, Related
+from ddnsd.dns.packing import parts, set_octets
+from ddnsd.dns.records import HostRecords, RecordSet, records
+from ddnsd.dns.tsig import TsigKey
+from ddnsd.dns.update_builder import publication
+from ddnsd.registry.related import MOST as MOST_RELATED
+from ddnsd.registry.rrsets import LONGEST, MOST, OCTETS
+
+ZONE = "dyn.example.org"
+LONG = ".".join(["a" * 60] * 3)
+
+
+def host(n: int, **values: object) -> Host:
+    fields = dict.fromkeys(Host._fields)
+    named = {"id": n, "fqdn": f"h{n}.{LONG}.{ZONE}", "ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
+    return Host(**{**fields, **named, **values})  # type: ignore[arg-type]
+
+
+def largest(n: int) -> HostRecords:
+    """A host with all that one may have, at the longest names."""
+    made = host(n, wildcard=True, prefix="2001:db8::/64")
+    below = ".".join(["b" * (len(LONGEST) - len(made.fqdn) - 1)])
+    related = [Related(i, n, f"{below}.{made.fqdn}", "::7") for i in range(MOST_RELATED)]
+    room = OCTETS
+    sets: list[RecordSet] = []
+    for i in range(MOST):
+        smallest = (MOST - i - 1) * set_octets(LONGEST, ["x"])
+        values = ["x"]
+        while len(values) < MOST and set_octets(LONGEST, [*values, '"xx"']) <= room - smallest:
+            values.append('"xx"')
+        room -= set_octets(LONGEST, values)
+        sets.append(RecordSet(f"{below}.{made.fqdn}", "TXT", None, tuple(values), False, i))
+    assert 0 <= room < set_octets(LONGEST, ["x"])
+    return HostRecords(made, records(made, related), sets)
+
+
+def octets(part: list[HostRecords]) -> int:
+    return len(publication(ZONE, part, 60).to_wire(TsigKey.generate("key", "hmac-sha512")).wire)
+
+
+def test_every_message_fits_and_every_host_is_sent_once() -> None:
+    hosts = [host(n, wildcard=True, prefix="2001:db8::/64") for n in range(256)]
+    related = {h.id: [Related(1, h.id, f"nas.{h.fqdn}", "::7")] for h in hosts}
+    found = list(parts([HostRecords(h, records(h, related[h.id]), []) for h in hosts], ZONE))
+    assert [item.host.id for part in found for item in part] == list(range(256))
+    assert len(found) > 1
+    assert all(octets(part) < 65_535 for part in found)
+
+
+def test_a_host_with_all_that_one_may_have_fits() -> None:
+    found = list(parts([largest(1), largest(2)], ZONE))
+    assert [[item.host.id for item in part] for part in found] == [[1], [2]]
+    assert all(octets(part) < 65_535 for part in found)

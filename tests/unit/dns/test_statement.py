@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`zone` statements: what we write, and what BIND makes of it when it shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from ddnsd.dns.bind.zone_config import grants, parts, serves_file, statement
+from ddnsd.dns.tsig import TsigKey
+
+KEY = TsigKey("ddnsd.a.example", secret="aGVsbG8=")
+FILE = Path("/var/lib/bind/a folder/a.example.zone")
+SHOWN = (
+    'zone "a.example" { type primary; file "/var/lib/bind/a folder/a.example.zone"; inline-signing no; '
+    'update-policy { grant "ddnsd.a.example" zonesub "ANY"; }; allow-transfer  { key "ddnsd.a.example"; key "t"; }; '
+    'dnssec-policy "default"; key-directory "/keys"; };\n'
+)
+
+
+def test_what_bind_shows_equals_what_it_was_given() -> None:
+    given = statement(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"))
+    assert parts(given) == parts(SHOWN)
+    assert len(parts(given)) == 7
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        statement(FILE, KEY, ["t"]),
+        statement(FILE, KEY, ["t"], dnssec_policy="insecure", key_directory=Path("/keys")),
+        statement(FILE, KEY, [], dnssec_policy="default", key_directory=Path("/keys")),
+        statement(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"), hidden=True),
+        statement(FILE, TsigKey("x", secret="aGVsbG8="), ["t"], dnssec_policy="default", key_directory=Path("/keys")),
+    ],
+)
+def test_what_differs_differs(other: str) -> None:
+    assert parts(other) != parts(SHOWN)
+
+
+def test_no_secret_is_in_it() -> None:
+    assert KEY.secret not in statement(FILE, KEY, ["t"], hidden=True)
+
+
+def test_whose_zone_it_is() -> None:
+    assert serves_file(SHOWN, FILE)
+    assert not serves_file(SHOWN, FILE.with_name("b.zone"))
+    assert grants(SHOWN, KEY)
+    assert not grants(SHOWN, TsigKey("ddnsd.a", secret="aGVsbG8="))
+
+
+@pytest.mark.parametrize("name", ["", "a b", 'a"; }', "a;b", "x" * 64])
+def test_a_policy_has_a_simple_name(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a dnssec-policy"):
+        statement(FILE, KEY, dnssec_policy=name, key_directory=Path("/keys"))

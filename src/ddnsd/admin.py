@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, LargeBinary, insert, select, update
 
+from ddnsd.auth.oidc.provider import Provider
 from ddnsd.db import history, last_seen, migrate, queries, schema, set_aside, write_checks
 from ddnsd.db.base import StoreDown, open_store
 from ddnsd.db.history import SERVICE
@@ -26,7 +27,6 @@ from ddnsd.dns.connection import Primary
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.reconcile import Difference
 from ddnsd.dns.writer import Writer
-from ddnsd.identity.oidc.provider import Provider
 from ddnsd.registry import fronts, record, related, transfers, updates
 from ddnsd.registry.denials import Denials
 from ddnsd.registry.edits import Edit, write
@@ -247,9 +247,9 @@ def _refused(one: set_aside.Refused) -> str:
 
 
 async def _examine_provider(provider: Provider) -> str | None:
-    from ddnsd.identity.oidc import ProviderDown  # here: the other commands ask no provider
-    from ddnsd.identity.oidc.client import Client
-    from ddnsd.identity.oidc.http import Http
+    from ddnsd.auth.oidc import ProviderDown  # here: the other commands ask no provider
+    from ddnsd.auth.oidc.client import Client
+    from ddnsd.auth.oidc.http_client import Http
 
     http = Http()
     client = Client(provider, http)

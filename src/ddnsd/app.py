@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.failure_counter import FailureCounter
+from ddnsd.auth.oidc.callbacks import Callbacks
+from ddnsd.auth.one_time_secrets import OneTimeSecrets
+from ddnsd.auth.passwords import Passwords
+from ddnsd.auth.sessions import Sessions
+from ddnsd.auth.throttle import LoginThrottle
+from ddnsd.auth.tokens import LocalTokens, Verifier
 from ddnsd.db import migrate
 from ddnsd.db.base import StoreDown, open_store
 from ddnsd.db.history_retention import SECONDS as TRIM_SECONDS
@@ -29,14 +37,6 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.sources import Sources
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.identity.guard import Guard
-from ddnsd.identity.oidc.callbacks import Callbacks
-from ddnsd.identity.one_time_secrets import OneTimeSecrets
-from ddnsd.identity.passwords import Passwords
-from ddnsd.identity.sessions import Sessions
-from ddnsd.identity.signin import SignIn
-from ddnsd.identity.throttle import LoginThrottle
-from ddnsd.identity.tokens import LocalTokens, Verifier
 from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
 from ddnsd.registry.contacts import Contacts
 from ddnsd.registry.denials import SECONDS as DENY_SECONDS
@@ -61,8 +61,8 @@ from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
 
 if TYPE_CHECKING:
-    from ddnsd.identity.oidc.flow import Flow
-    from ddnsd.identity.oidc.http import Http
+    from ddnsd.auth.oidc.http_client import Http
+    from ddnsd.auth.oidc.login import Flow
 
 USE_SECONDS = 60.0
 """How often it is written when tokens and sessions were last used."""
@@ -94,7 +94,7 @@ class Service:
         )
         policy = settings.policy()
         self.denials = Denials(self.store, policy.deny)
-        provider_guard = Guard(settings.signin_failures, enabled=settings.rules)
+        provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
         members = Members(self.store, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
@@ -237,14 +237,14 @@ async def _repeat(
 
 
 def _openid(
-    settings: Settings, members: Members, guard: Guard
+    settings: Settings, members: Members, guard: FailureCounter
 ) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
     if not settings.providers:
         return None, {}, []
-    from ddnsd.identity.oidc.bearer import AccessTokens  # here: most services start without
-    from ddnsd.identity.oidc.client import Client
-    from ddnsd.identity.oidc.flow import Flow
-    from ddnsd.identity.oidc.http import Http
+    from ddnsd.auth.oidc.bearer import AccessTokens  # here: most services start without
+    from ddnsd.auth.oidc.client import Client
+    from ddnsd.auth.oidc.http_client import Http
+    from ddnsd.auth.oidc.login import Flow
 
     http = Http()
     clients = [Client(provider, http) for provider in settings.providers]

@@ -17,6 +17,7 @@ import click
 from sqlalchemy import Connection
 
 from ddnsd import admin, housekeeping, settings, systemd
+from ddnsd.auth import secrets
 from ddnsd.cli_deny import deny
 from ddnsd.cli_domains import domain
 from ddnsd.db import identities as stored_members
@@ -25,7 +26,6 @@ from ddnsd.db.base import StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.reconcile import Difference
-from ddnsd.identity import secrets
 from ddnsd.registry import accounts, members, transfers
 from ddnsd.registry.errors import RegistryError
 from ddnsd.registry.names import fold
@@ -181,7 +181,7 @@ def user_password(name: str, remove: bool) -> None:
 
     Their sessions end.
     """
-    from ddnsd.identity import passwords  # here: the other commands need no Argon2
+    from ddnsd.auth import passwords  # here: the other commands need no Argon2
 
     new = None
     if not remove:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, update
 
 from ddnsd import settings as settings_module
 from ddnsd.app import serve
+from ddnsd.auth import passwords, secrets
 from ddnsd.db import migrate, queries
 from ddnsd.db.base import open_store
 from ddnsd.db.rows import Domain
@@ -18,7 +19,6 @@ from ddnsd.dns.bind.control import Bind
 from ddnsd.dns.bind.process import Named
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.identity import passwords, secrets
 from ddnsd.registry import accounts, members
 from ddnsd.registry.domains import add_domain, check_new
 from ddnsd.registry.zones import check_catalog

@@ -16,12 +16,12 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ddnsd.auth.oidc.provider import Provider
+from ddnsd.auth.sessions import Lifetime
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.faces.forwarded import UNIX
-from ddnsd.identity.oidc.provider import Provider
-from ddnsd.identity.sessions import Lifetime
 from ddnsd.registry.addresses import Network
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy

@@ -17,7 +17,7 @@ from parts.ports import wait_until
 from parts.provider import AUDIENCE, Provider, new_key, provider
 from parts.service import Service, dev
 
-from ddnsd.identity.oidc.fetched import PAUSE_SECONDS
+from ddnsd.auth.oidc.cached_fetch import PAUSE_SECONDS
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from argon2 import PasswordHasher
 
+from ddnsd.auth.secrets import digest
+from ddnsd.auth.sessions import PASSWORD
 from ddnsd.db import queries, sessions
 from ddnsd.db.sqlite import engine_of
-from ddnsd.identity.secrets import digest
-from ddnsd.identity.sessions import PASSWORD
 from parts.service import Service
 
 

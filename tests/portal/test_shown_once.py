@@ -17,7 +17,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
-from ddnsd.identity.secrets import digest
+from ddnsd.auth.secrets import digest
 
 AGAIN = "It was shown once, when it was made, and cannot be shown again."
 SECRET = re.compile(r'<code aria-label="(?:the secret|the token)">([^<]+)</code>')

@@ -13,7 +13,7 @@ from parts.ports import free_port, wait_until
 from parts.provider import Provider
 from parts.service import Service, dev
 
-from ddnsd.identity.oidc.fetched import PAUSE_SECONDS
+from ddnsd.auth.oidc.cached_fetch import PAUSE_SECONDS
 
 SESSION, ATTEMPT = "__Host-ddns", "__Host-ddns-signin"
 _numbers = count(1)

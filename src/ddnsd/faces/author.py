@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who makes a change, as a host's history tells it."""
 
+from ddnsd.auth.caller import Caller, Kind
 from ddnsd.db.history import Author
-from ddnsd.identity.caller import Caller, Kind
 
 
 def author(caller: Caller, source: str | None, agent: str) -> Author:

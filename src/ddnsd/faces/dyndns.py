@@ -13,6 +13,10 @@ from functools import cache
 import structlog
 from prometheus_client import Counter
 
+from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn, SignInError
+from ddnsd.auth.oidc import ProviderDown
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db.base import StoreDown
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host
@@ -20,10 +24,6 @@ from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.dns.writer import Fault, Writer
 from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, text_reply
-from ddnsd.identity.access import Action, can
-from ddnsd.identity.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn, SignInError
-from ddnsd.identity.oidc import ProviderDown
-from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.contacts import Contacts

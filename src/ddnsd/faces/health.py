@@ -16,14 +16,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.caller import Caller, SignInError
+from ddnsd.auth.oidc import ProviderDown
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db.base import StoreDown
 from ddnsd.dns.causes import KINDS, UNREACHABLE
 from ddnsd.dns.monitor import Watch, ZoneHealth
 from ddnsd.faces.http import Reply, Request, json_reply, text_reply
-from ddnsd.identity.access import Action, can
-from ddnsd.identity.caller import Caller, SignInError
-from ddnsd.identity.oidc import ProviderDown
-from ddnsd.identity.signin import SignIn
 from ddnsd.registry.readiness import Readiness
 
 SIGN_IN_SECONDS = 1.5

@@ -12,6 +12,11 @@ from typing import Any
 
 import structlog
 
+from ddnsd.auth import secrets
+from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.caller import BadCredentials, Caller, Kind, SignInError
+from ddnsd.auth.oidc import ProviderDown
+from ddnsd.auth.permissions import Action, can, may_name
 from ddnsd.db.base import StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.lookups import Lookups
@@ -19,11 +24,6 @@ from ddnsd.db.rows import Domain, Host
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, json_reply
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can, may_name
-from ddnsd.identity.caller import BadCredentials, Caller, Kind, SignInError
-from ddnsd.identity.oidc import ProviderDown
-from ddnsd.identity.signin import SignIn
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.domains import Domains

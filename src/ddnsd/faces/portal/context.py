@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ddnsd.auth.oidc.callbacks import Callbacks
+from ddnsd.auth.one_time_secrets import OneTimeSecrets
+from ddnsd.auth.passwords import Passwords
+from ddnsd.auth.sessions import Sessions
 from ddnsd.dns.monitor import Watch
 from ddnsd.faces.rest.context import Context
-from ddnsd.identity.oidc.callbacks import Callbacks
-from ddnsd.identity.one_time_secrets import OneTimeSecrets
-from ddnsd.identity.passwords import Passwords
-from ddnsd.identity.sessions import Sessions
 from ddnsd.registry.members import Members
 
 if TYPE_CHECKING:
-    from ddnsd.identity.oidc.flow import Flow
+    from ddnsd.auth.oidc.login import Flow
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 
 from collections.abc import Callable
 
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db import paging
 from ddnsd.db.paging import OwnedHost
 from ddnsd.db.rows import Domain, Host
 from ddnsd.faces.portal.visit import Visit
 from ddnsd.faces.rest.render import host_tag
-from ddnsd.identity.access import Action, can
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoHost, Stale
 from ddnsd.registry.judging import NO_DOMAIN

@@ -8,11 +8,11 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ddnsd.auth.one_time_secrets import NotReady
 from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.faces.portal import texts
-from ddnsd.identity.one_time_secrets import NotReady
 from ddnsd.registry.errors import (
     Blocked,
     Invalid,

@@ -29,6 +29,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.sessions import COOKIE as SESSION_COOKIE
+from ddnsd.auth.sessions import Session
 from ddnsd.db.base import StoreDown
 from ddnsd.db.history import Author
 from ddnsd.faces.author import author
@@ -36,9 +39,6 @@ from ddnsd.faces.http import FIELDS, signed_in
 from ddnsd.faces.portal import flash, refusals, texts
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.i18n import N_, Language, choose
-from ddnsd.identity.caller import Caller
-from ddnsd.identity.sessions import COOKIE as SESSION_COOKIE
-from ddnsd.identity.sessions import Session
 from ddnsd.registry.errors import Unconfirmed
 
 LANGUAGE_COOKIE = "ddns-language"
@@ -51,7 +51,7 @@ Form = ImmutableMultiDict[str, str]
 
 
 class Access(Enum):
-    """Who may open a page at all; what they may do there is `identity.access`'s to say."""
+    """Who may open a page at all; what they may do there is `auth.permissions`'s to say."""
 
     EVERYBODY = "everybody"
     SIGNED_IN = "whoever has signed in"

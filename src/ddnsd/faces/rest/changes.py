@@ -13,6 +13,9 @@ from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Header, Request, Response
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can, may_name
 from ddnsd.db.rows import Domain, Host
 from ddnsd.faces.rest import change_items, render
 from ddnsd.faces.rest.change_models import REQUEST, Results
@@ -20,9 +23,6 @@ from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problem_docs import changes, success
 from ddnsd.faces.rest.problems import Problem, problem_of
 from ddnsd.faces.rest.route import By, Changer, Source, route_class
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can, may_name
-from ddnsd.identity.caller import Caller
 from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
 from ddnsd.registry.judging import Change, Differs, OtherFailed, Result, Secrets, Verb
 

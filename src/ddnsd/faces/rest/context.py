@@ -4,10 +4,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
-from ddnsd.identity.signin import SignIn
-from ddnsd.identity.throttle import LoginThrottle
 from ddnsd.registry.contacts import Contacts
 from ddnsd.registry.denials import Denials
 from ddnsd.registry.domains import Domains

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from pydantic import Field
 
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db import paging, queries
 from ddnsd.db.rows import Domain
 from ddnsd.dns.errors import DnsError
@@ -31,8 +33,6 @@ from ddnsd.faces.rest.models import (
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.faces.rest.route import Administrator, Changer, Reader, Source, route_class
-from ddnsd.identity.access import Action, can
-from ddnsd.identity.caller import Caller
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain

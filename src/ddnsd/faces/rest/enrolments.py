@@ -6,16 +6,16 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BeforeValidator, Field
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import BadCredentials, NoCredentials
+from ddnsd.auth.permissions import Action, can
+from ddnsd.auth.throttle import Guess
 from ddnsd.db.rows import Host
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Body, Moment, Secret, Shown, whole
 from ddnsd.faces.rest.problem_docs import changes, described, success
 from ddnsd.faces.rest.route import Changer, Source, route_class, source
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can
-from ddnsd.identity.caller import BadCredentials, NoCredentials
-from ddnsd.identity.throttle import Guess
 from ddnsd.registry import names
 from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_SECONDS, check_secret, usable
 from ddnsd.registry.errors import NoHost, NotEnrolled

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import covers_domain, covers_host, is_limited
 from ddnsd.db import bulk_hosts, paging
 from ddnsd.db.paging import Happened
 from ddnsd.db.rows import endings
@@ -16,8 +18,6 @@ from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.models import Moment, Next, Page, Shown, Text
 from ddnsd.faces.rest.problem_docs import problems, success
 from ddnsd.faces.rest.route import Reader, route_class
-from ddnsd.identity.access import covers_domain, covers_host, is_limited
-from ddnsd.identity.caller import Caller
 
 
 class EventQuery(Page):

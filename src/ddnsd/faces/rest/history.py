@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action
 from ddnsd.db import history, last_seen
 from ddnsd.faces.rest import render
 from ddnsd.faces.rest.context import Context
@@ -14,8 +16,6 @@ from ddnsd.faces.rest.hosts import visible
 from ddnsd.faces.rest.models import Moment, Next, Paging, Shown
 from ddnsd.faces.rest.problem_docs import problems, success
 from ddnsd.faces.rest.route import Reader, route_class
-from ddnsd.identity.access import Action
-from ddnsd.identity.caller import Caller
 
 Fields = Annotated[dict[str, Any] | None, Field(description="The fields that changed; null where there are none.")]
 

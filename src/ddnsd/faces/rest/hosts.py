@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can, may_name
 from ddnsd.db import paging, queries
 from ddnsd.db.paging import HostFilter, OwnedHost
 from ddnsd.db.rows import Domain, Host
@@ -16,9 +19,6 @@ from ddnsd.faces.rest.models import Body, Secret, Shown
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.faces.rest.route import By, Changer, Reader, Source, route_class
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can, may_name
-from ddnsd.identity.caller import Caller
 from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.edits import Edit

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can, covers_host, is_limited
 from ddnsd.db import paging
 from ddnsd.db.rows import Host, Key, User
 from ddnsd.faces.rest import render
@@ -15,9 +18,6 @@ from ddnsd.faces.rest.models import Body, FullName, Moment, Name, Next, Paging, 
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import not_found
 from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can, covers_host, is_limited
-from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 
 

@@ -16,11 +16,11 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ddnsd.auth.caller import SignInError
+from ddnsd.auth.oidc import NotAsked, ProviderDown
 from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
-from ddnsd.identity.caller import SignInError
-from ddnsd.identity.oidc import NotAsked, ProviderDown
 from ddnsd.registry.errors import (
     Blocked,
     Invalid,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from ddnsd.auth.permissions import Action
 from ddnsd.db.rows import Host, RRset
 from ddnsd.dns.records import values_of
 from ddnsd.faces.rest import render
@@ -14,7 +15,6 @@ from ddnsd.faces.rest.hosts import expecting, visible
 from ddnsd.faces.rest.models import PRINTABLE, Body, Shown, Ttl
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, problems, success
 from ddnsd.faces.rest.route import By, Changer, Reader, route_class
-from ddnsd.identity.access import Action
 from ddnsd.registry.rrsets import APEX, LENGTH, MOST
 
 Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
+from ddnsd.auth.permissions import Action, can, covers_domain
 from ddnsd.db import domain_requests
 from ddnsd.db.domain_requests import DomainRequest
 from ddnsd.dns.errors import DnsError
@@ -17,7 +18,6 @@ from ddnsd.faces.rest.models import PRINTABLE, Body, Comment, FullName, Moment, 
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.faces.rest.route import Administrator, Changer, Reader, Source, route_class
-from ddnsd.identity.access import Action, can, covers_domain
 from ddnsd.registry import names
 from ddnsd.registry.errors import NoRequest
 

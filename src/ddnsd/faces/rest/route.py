@@ -6,7 +6,7 @@ The caller is known before the body is read. Handlers declare what a token needs
     caller: Reader | Changer | Administrator
 
 `Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
-`identity.access` decides for each subject.
+`auth.permissions` decides for each subject.
 
 Who stands in a host's history by `by: By`.
 """
@@ -23,13 +23,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from ddnsd.auth.caller import Caller, Kind, NoCredentials
+from ddnsd.auth.permissions import SERVICE, Action, can
 from ddnsd.db.history import Author
 from ddnsd.faces.author import author
 from ddnsd.faces.http import signed_in
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.rest.problems import Problem, problem_of
-from ddnsd.identity.access import SERVICE, Action, can
-from ddnsd.identity.caller import Caller, Kind, NoCredentials
 
 log = structlog.get_logger()
 

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import is_limited
 from ddnsd.db import paging, queries
 from ddnsd.db.rows import Token, User
 from ddnsd.faces.rest import render
@@ -16,9 +19,6 @@ from ddnsd.faces.rest.models import Body, Moment, Name, Next, Paging, Secret, Sh
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import Problem, not_found
 from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
-from ddnsd.identity import secrets
-from ddnsd.identity.access import is_limited
-from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.limits import Limits, network

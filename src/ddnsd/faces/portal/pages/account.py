@@ -4,6 +4,10 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth import passwords, sessions
+from ddnsd.auth.caller import BadCredentials
+from ddnsd.auth.passwords import Locked
+from ddnsd.auth.sessions import PASSWORD, csrf_of
 from ddnsd.db import identities
 from ddnsd.faces.portal import flash
 from ddnsd.faces.portal.agents import Agent
@@ -12,10 +16,6 @@ from ddnsd.faces.portal.i18n import N_
 from ddnsd.faces.portal.pages.signin import link_path
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.identity import passwords, sessions
-from ddnsd.identity.caller import BadCredentials
-from ddnsd.identity.passwords import Locked
-from ddnsd.identity.sessions import PASSWORD, csrf_of
 from ddnsd.registry import members as registry_members
 
 _SAID = {

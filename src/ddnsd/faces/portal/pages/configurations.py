@@ -4,11 +4,11 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth.permissions import Action
 from ddnsd.faces.portal import reach
 from ddnsd.faces.portal.configurations import PLACEHOLDER, Target, configurations
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get
-from ddnsd.identity.access import Action
 
 
 def routes(portal: Portal) -> list[Route]:

@@ -7,13 +7,13 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db import domain_requests, paging, queries
 from ddnsd.db.rows import Domain
 from ddnsd.faces.portal import given
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.faces.rest.render import domain_tag
-from ddnsd.identity.access import Action, can
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, Stale

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth import secrets
+from ddnsd.auth.permissions import Action
 from ddnsd.db import history, last_seen, queries
 from ddnsd.db.paging import OwnedHost
 from ddnsd.faces.portal import given, reach
@@ -17,8 +19,6 @@ from ddnsd.faces.portal.standing import FLAGGED, standing
 from ddnsd.faces.portal.telling import told
 from ddnsd.faces.portal.visit import UNCONFIRMED, Visit, get, post
 from ddnsd.faces.rest.render import Seen, host_tag
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action
 from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, Unconfirmed

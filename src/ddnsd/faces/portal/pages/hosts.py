@@ -6,6 +6,8 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ddnsd.auth import secrets
+from ddnsd.auth.permissions import Action
 from ddnsd.db import queries
 from ddnsd.db.rows import Domain
 from ddnsd.faces.portal import given, reach
@@ -13,8 +15,6 @@ from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action
 from ddnsd.registry import addresses, fields, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer

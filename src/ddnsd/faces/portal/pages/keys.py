@@ -7,6 +7,8 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth import secrets
+from ddnsd.auth.permissions import Action, can
 from ddnsd.db import paging
 from ddnsd.db.paging import HostFilter
 from ddnsd.db.rows import Key, User
@@ -15,8 +17,6 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth.permissions import Action
 from ddnsd.dns.rdata import EXAMPLES
 from ddnsd.dns.records import values_of
 from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.identity.access import Action
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.rrsets import APEX
 

@@ -4,11 +4,11 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth.permissions import Action
 from ddnsd.dns.records import records
 from ddnsd.faces.portal import reach
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.identity.access import Action
 from ddnsd.registry.errors import Invalid
 
 UNSET: dict[str, str] = {}

@@ -8,16 +8,16 @@ import structlog
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth import sessions
+from ddnsd.auth.caller import BadCredentials
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
+from ddnsd.auth.oidc.login_state import COOKIE, HOME, SECONDS, Attempt, local_path
+from ddnsd.auth.oidc.provider import is_loopback
+from ddnsd.auth.passwords import Locked
+from ddnsd.auth.sessions import PASSWORD, proof
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
-from ddnsd.identity import sessions
-from ddnsd.identity.caller import BadCredentials
-from ddnsd.identity.oidc import NotBegun, NotSignedIn, ProviderDown
-from ddnsd.identity.oidc.attempt import COOKIE, HOME, SECONDS, Attempt, local_path
-from ddnsd.identity.oidc.provider import is_loopback
-from ddnsd.identity.passwords import Locked
-from ddnsd.identity.sessions import PASSWORD, proof
 from ddnsd.registry.errors import Invalid, NotAdmitted
 
 log = structlog.get_logger()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import Caller
 from ddnsd.db import paging
 from ddnsd.db.rows import Token, User
 from ddnsd.faces.portal.context import Portal
@@ -14,8 +16,6 @@ from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.i18n import N_
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Form, Visit, get, post
-from ddnsd.identity import secrets
-from ddnsd.identity.caller import Caller
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.limits import PATTERN, Limits, network

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From credentials to a caller."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Sequence
+
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn
+from ddnsd.auth.throttle import Guess, LoginThrottle, SharedLookups
+from ddnsd.auth.tokens import Verifier
+from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import Host, Key
+
+_NOBODY = secrets.digest("")
+LONGEST = 512
+"""Characters of a user name or secret that are looked at."""
+
+Rows = Lookups | SharedLookups
+"""Where a sign-in looks."""
+
+
+class SignIn:
+    """Every way to sign in on `/nic` and `/api`. No cookie is ever one of them."""
+
+    def __init__(self, lookups: Lookups, throttle: LoginThrottle, verifiers: Sequence[Verifier]) -> None:
+        self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
+
+    async def by_header(self, header: str, source: str | None) -> Caller:
+        """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
+        scheme, _, value = header.strip().partition(" ")
+        if scheme.lower() == "basic":
+            name, password = _decode_basic(value.strip())
+            return await self.by_password(name, password, source)
+        if scheme.lower() == "bearer" and value.strip():
+            return await self.by_token(value.strip(), source)
+        raise NoCredentials
+
+    async def by_token(self, token: str, source: str | None) -> Caller:
+        """The user of a Bearer token. Raises BadCredentials, StoreDown, ProviderDown."""
+        for verifier in self._verifiers:
+            if verifier.recognises(token) and (caller := await verifier.verify(token, source)):
+                return caller
+        raise BadCredentials
+
+    async def by_password(self, name: str, password: str, source: str | None) -> Caller:
+        """The host `FQDN:secret` or the key `login:secret`. Raises BadCredentials, NotFqdn, StoreDown."""
+        name = name.strip().lower().removesuffix(".")
+        if len(name) > LONGEST or len(password) > LONGEST:
+            raise BadCredentials
+        if "." not in name and not name.startswith(secrets.LOGIN_PREFIX):
+            raise NotFqdn
+        guess = self._throttle.begin(name, password, source or "")
+        find = self._host if "." in name else self._key
+        return await self._counted(guess, find(guess.rows, name, password))
+
+    async def by_secret(self, secret: str, name: str, source: str | None) -> Caller:
+        """Duck DNS's form: a secret alone, of a host or a key, or a token; `name` is what it is to update.
+
+        Raises BadCredentials, StoreDown.
+        """
+        if len(name) > LONGEST or len(secret) > LONGEST:
+            raise BadCredentials
+        if secret.startswith(secrets.TOKEN_PREFIX):
+            return await self.by_token(secret, source)
+        guess = self._throttle.begin(name, secret, source or "")
+        return await self._counted(guess, self._by_secret_alone(guess.rows, secret))
+
+    async def _counted(self, guess: Guess, found: Awaitable[Caller]) -> Caller:
+        try:
+            caller = await found
+        except BadCredentials as error:
+            self._throttle.failed(guess, error.host_id)
+            raise
+        self._throttle.succeeded(guess)
+        return caller
+
+    async def _by_secret_alone(self, rows: Rows, secret: str) -> Caller:
+        hashed = secrets.digest(secret)
+        if host := await rows.host_by_secret.one(hashed):
+            return _caller_of_host(host)
+        if key := await rows.key_by_secret.one(hashed):
+            return await self._caller_of_key(key)
+        raise BadCredentials
+
+    async def _host(self, rows: Rows, name: str, password: str) -> Caller:
+        host = await rows.host.one(name) if name.isascii() and "\0" not in name else None
+        right = secrets.matches(password, host.secret_hash if host else _NOBODY)
+        if host is None or not right:
+            raise BadCredentials(host.id if host else None)
+        return _caller_of_host(host)
+
+    async def _key(self, rows: Rows, name: str, password: str) -> Caller:
+        key = await rows.key.one(name) if name.isascii() and "\0" not in name else None
+        right = secrets.matches(password, key.secret_hash if key else _NOBODY)
+        if key is None or not right:
+            raise BadCredentials
+        return await self._caller_of_key(key)
+
+    async def _caller_of_key(self, key: Key) -> Caller:
+        hosts = await self._lookups.hosts_of_key.all(key.id) if key.active else []
+        return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), means=key.name)
+
+
+def _caller_of_host(host: Host) -> Caller:
+    return Caller(Kind.HOST, host.fqdn, host.owner_id, hosts=(host,))
+
+
+def _decode_basic(value: str) -> tuple[str, str]:
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise NoCredentials from None
+    name, colon, password = text.partition(":")
+    if not colon or not name.strip():
+        raise NoCredentials
+    return name, password

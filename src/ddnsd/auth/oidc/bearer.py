@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Access tokens of providers on `/nic` and `/api`."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from ddnsd.auth.caller import Caller, Kind
+from ddnsd.auth.failure_counter import FailureCounter
+from ddnsd.auth.oidc import NotAsked, ProviderDown, jwt
+from ddnsd.auth.oidc.claims import presented
+from ddnsd.auth.oidc.client import Client
+from ddnsd.auth.secrets import ENROLMENT_PREFIX, TOKEN_PREFIX, digest
+from ddnsd.auth.throttle import Turns
+from ddnsd.db.identities import Member, Presented
+
+log = structlog.get_logger()
+
+CACHE_SECONDS = 60.0
+"""So long may a token be used after the provider has withdrawn it."""
+
+REFUSED_SECONDS = 5.0
+"""So long is a token refused without asking again; a provider may know a new token a little later."""
+
+PAUSE_SECONDS = 3.0
+"""So long a provider that has failed is not asked again."""
+
+REMEMBERED = 10_000
+AT_ONCE = 8
+"""Questions that a provider is asked at the same time; the next ones wait."""
+
+TURN_SECONDS, LONGEST_TURN = 0.5, 2.0
+"""From an address with many refused tokens a new one is asked about so often; others wait so long at most."""
+
+GUARDED = "access token"
+"""In place of a name, of which an unknown token tells none."""
+
+
+class Members(Protocol):
+    """Who of those whom a provider knows is a user."""
+
+    async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
+        """The user, created where that is allowed; None for nobody. Raises StoreDown."""
+
+
+class AccessTokens:
+    """Those of every provider that names an audience."""
+
+    def __init__(
+        self, clients: Sequence[Client], members: Members, guard: FailureCounter, *,
+        clock: Callable[[], float] = time.monotonic, turns: Turns | None = None,
+    ) -> None:  # fmt: skip
+        accepted = [client for client in clients if client.provider.audience]
+        self._by_issuer = {client.provider.issuer: client for client in accepted}
+        self._introspectors = [Introspector(client, clock) for client in accepted if client.provider.secret]
+        self._members, self._guard = members, guard
+        self._turns = turns or Turns(TURN_SECONDS, LONGEST_TURN)
+
+    def recognises(self, token: str) -> bool:
+        return bool(self._by_issuer) and not token.startswith((TOKEN_PREFIX, ENROLMENT_PREFIX))
+
+    async def verify(self, token: str, source: str | None) -> Caller | None:
+        """The caller, or None. Raises ProviderDown, StoreDown."""
+        if len(token) > jwt.LONGEST or not token.isascii():
+            return None
+        seen = jwt.peek(token)
+        found = await (self._by_signature(token, seen[1]) if seen else self._by_question(token, source))
+        if found is None:
+            return None
+        client, claims = found
+        try:
+            somebody = presented(client.provider, claims, whole=False)
+        except jwt.Invalid:
+            return None
+        member = await self._members.recognise(somebody, create=client.provider.creates, source=source)
+        return _caller(member) if member is not None else None
+
+    async def _by_signature(self, token: str, stated: dict[str, Any]) -> tuple[Client, dict[str, Any]] | None:
+        issuer = stated.get("iss")
+        client = self._by_issuer.get(issuer) if isinstance(issuer, str) else None
+        if client is None:
+            return None
+        try:
+            header, claims = await jwt.verified(client, token)
+            jwt.check_access(client.provider, header, claims)
+        except jwt.Invalid as error:
+            log.info("access token refused", provider=client.provider.name, reason=str(error))
+            return None
+        return client, claims
+
+    async def _by_question(self, token: str, source: str | None) -> tuple[Client, dict[str, Any]] | None:
+        where, key, down = source or "", digest(token), None
+        known = any(introspector.knows(key) for introspector in self._introspectors)
+        if not known and self._guard.locked(GUARDED, where):
+            unknown = [one for one in self._introspectors if not one.refuses(key)]
+            if unknown and not await self._turns.take(where):
+                raise NotAsked
+        for introspector in sorted(self._introspectors, key=lambda one: not one.knows(key)):
+            try:
+                claims = await introspector.claims(token)
+            except ProviderDown as error:
+                down = error
+                continue
+            if claims is not None:
+                return introspector.client, claims
+        if down is not None:
+            raise down
+        self._guard.failed(GUARDED, where)
+        return None
+
+
+class _Answers:
+    """The newest of what was answered, by token."""
+
+    def __init__(self, clock: Callable[[], float], seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+        self._kept: OrderedDict[bytes, tuple[float, dict[str, Any]]] = OrderedDict()
+
+    def fresh(self, key: bytes) -> dict[str, Any] | None:
+        """The answer, while it may be used."""
+        until, answer = self._kept.get(key, (float("-inf"), None))
+        return answer if self._clock() < until else None
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._kept
+
+    def keep(self, key: bytes, answer: dict[str, Any]) -> None:
+        self._kept[key] = self._clock() + self._seconds, answer
+        self._kept.move_to_end(key)
+        if len(self._kept) > REMEMBERED:
+            self._kept.popitem(last=False)
+
+    def forget(self, key: bytes) -> None:
+        self._kept.pop(key, None)
+
+
+class Introspector:
+    """Asks one provider about opaque tokens, and remembers the answers for a while.
+
+    Tokens that the provider has accepted are kept apart from refused ones, and have questions of their own, so that a
+    flood of junk neither displaces nor delays them.
+    """
+
+    def __init__(self, client: Client, clock: Callable[[], float]) -> None:
+        self.client, self._clock = client, clock
+        self._accepted, self._refused = _Answers(clock, CACHE_SECONDS), _Answers(clock, REFUSED_SECONDS)
+        self._asking: dict[bytes, asyncio.Task[dict[str, Any] | None]] = {}
+        self._turns, self._turns_of_known = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+        self._down_until, self._failure = float("-inf"), ""
+
+    def knows(self, key: bytes) -> bool:
+        """Whether the provider accepted the token of this hash when it was last asked."""
+        return key in self._accepted
+
+    def refuses(self, key: bytes) -> bool:
+        """Whether the provider refused it a moment ago."""
+        return self._refused.fresh(key) is not None
+
+    async def claims(self, token: str) -> dict[str, Any] | None:
+        """What the provider says of a token that may be used here; None for any other. Raises ProviderDown."""
+        if "introspection_endpoint" not in await self.client.metadata():
+            return None
+        key = digest(token)
+        if self.refuses(key):
+            return None
+        found = self._accepted.fresh(key)
+        if found is None:
+            if key not in self._asking:
+                task = self._asking[key] = asyncio.create_task(self._ask(token, key))
+                task.add_done_callback(lambda done: self._asked(key, done))
+            found = await asyncio.shield(self._asking[key])
+        return found if found is not None and _usable(self.client, found) else None
+
+    def _asked(self, key: bytes, task: asyncio.Task[dict[str, Any] | None]) -> None:
+        del self._asking[key]
+        if not task.cancelled():
+            task.exception()
+
+    async def _ask(self, token: str, key: bytes) -> dict[str, Any] | None:
+        async with self._turns_of_known if self.knows(key) else self._turns:
+            if self._clock() < self._down_until:
+                raise ProviderDown(self._failure)
+            try:
+                told = await self.client.introspect(token)
+            except ProviderDown as error:
+                self._down_until, self._failure = self._clock() + PAUSE_SECONDS, str(error)
+                log.warning("identity provider does not answer", reason=str(error))
+                raise
+        if told.get("active") is not True or not _usable(self.client, told):
+            self._accepted.forget(key)
+            self._refused.keep(key, told)
+            return None
+        self._accepted.keep(key, told)
+        return told
+
+
+def _usable(client: Client, claims: dict[str, Any]) -> bool:
+    try:
+        if claims.get("iss", client.provider.issuer) != client.provider.issuer:
+            raise jwt.Invalid("it is of another issuer")
+        jwt.check_use(client.provider, claims, ends=False)
+    except jwt.Invalid as error:
+        log.info("access token refused", provider=client.provider.name, reason=str(error))
+        return False
+    return True
+
+
+def _caller(member: Member) -> Caller:
+    scopes = frozenset({"read", "write", "admin"} if member.admin else {"read", "write"})
+    return Caller(Kind.USER, member.name, member.user_id, member.name, scopes=scopes, groups=member.groups)

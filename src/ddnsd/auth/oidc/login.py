@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The code flow: to the provider, and back with a code that only we can redeem."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from authlib.oauth2.client import OAuth2Client
+from authlib.oidc.core import CodeIDToken
+from joserfc.errors import JoseError
+
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, jwt
+from ddnsd.auth.oidc.claims import presented
+from ddnsd.auth.oidc.client import Client
+from ddnsd.auth.oidc.login_state import Attempt
+from ddnsd.auth.oidc.provider import Provider
+from ddnsd.db.identities import Presented
+
+
+class Flow:
+    """Sign-in at one provider; `base_url` is our own, without a slash at the end. Raises ProviderDown."""
+
+    def __init__(self, client: Client, base_url: str) -> None:
+        self._client, self._base_url = client, base_url
+
+    @property
+    def provider(self) -> Provider:
+        """What the operator says about it."""
+        return self._client.provider
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the provider sends browsers back to."""
+        return f"{self._base_url}/login/{self.provider.name}/callback"
+
+    async def begin(self, attempt: Attempt) -> str:
+        """The URL at the provider to which the browser goes."""
+        metadata = await self._client.metadata()
+        oauth = OAuth2Client(
+            None, self.provider.client_id, scope=" ".join(self.provider.scopes), redirect_uri=self.redirect_uri,
+            code_challenge_method="S256",
+        )  # fmt: skip
+        url, _ = oauth.create_authorization_url(
+            metadata["authorization_endpoint"], state=attempt.state, code_verifier=attempt.verifier, nonce=attempt.nonce
+        )
+        return str(url)
+
+    async def complete(self, attempt: Attempt, params: Mapping[str, str]) -> Presented:
+        """Who comes back with these parameters of the redirection. Raises NotSignedIn, saying why.
+
+        NotBegun where no code was redeemed.
+        """
+        metadata = await self._client.metadata()
+        self.check(attempt, params)
+        if metadata.get("authorization_response_iss_parameter_supported") is True and "iss" not in params:
+            raise NotBegun("the answer does not say of which provider it is")
+        tokens = await self._client.exchange(params["code"], attempt.verifier, self.redirect_uri)
+        id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
+        if not isinstance(id_token, str) or not isinstance(access_token, str):
+            raise NotSignedIn("the provider gives no token for the code")
+        try:
+            claims = await self._id_token(attempt, id_token, access_token)
+            told = await self._client.userinfo(access_token)
+            if told and told.get("sub") != claims["sub"]:
+                raise NotSignedIn("the provider tells of somebody else")
+            return presented(self.provider, claims | told, whole=True)
+        except jwt.Invalid as error:
+            raise NotSignedIn(f"the ID token is not accepted: {error}") from None
+
+    def check(self, attempt: Attempt, params: Mapping[str, str]) -> None:
+        """Whether it is a code of the sign-in that this browser began. Raises NotBegun."""
+        if attempt.provider != self.provider.name or not hmac.compare_digest(
+            params.get("state", "").encode(), attempt.state.encode()
+        ):
+            raise NotBegun("it is not the sign-in that this browser began")
+        # a provider that could be taken for another one says who it is (RFC 9207)
+        if params.get("iss", self.provider.issuer) != self.provider.issuer:
+            raise NotBegun("the answer is of another provider")
+        if "code" not in params:
+            raise NotBegun(f"the provider says {params.get('error', 'nothing')!r}")
+
+    async def _id_token(self, attempt: Attempt, token: str, access_token: str) -> dict[str, Any]:
+        header, claims = await jwt.verified(self._client, token)
+        client_id = self.provider.client_id
+        expected = {
+            "iss": {"essential": True, "value": self.provider.issuer},
+            "aud": {"essential": True, "value": client_id},
+        }
+        given = {"client_id": client_id, "nonce": attempt.nonce, "access_token": access_token}
+        try:
+            CodeIDToken(claims, header, expected, given).validate(leeway=jwt.LEEWAY_SECONDS)
+        except (JoseError, ValueError, TypeError) as error:
+            raise jwt.Invalid(str(error)) from None
+        jwt.subject_of(claims)
+        return claims
+
+    async def sign_out_url(self) -> str | None:
+        """Where a browser signs out at the provider as well, and comes back from; None where that is not offered."""
+        endpoint = (await self._client.metadata()).get("end_session_endpoint")
+        if endpoint is None:
+            return None
+        back = {"client_id": self.provider.client_id, "post_logout_redirect_uri": f"{self._base_url}/login"}
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(back)}"

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Passwords of people: kept as Argon2id, checked in threads, a few at a time, since each takes its 64 MiB."""
+
+import asyncio
+import hmac
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from ddnsd.auth.caller import BadCredentials
+from ddnsd.auth.failure_counter import FailureCounter
+from ddnsd.db import identities
+from ddnsd.db.base import Store
+
+SHORTEST, LONGEST = 12, 256
+AT_ONCE = 2
+MOST_WAITING = 40
+"""Passwords that wait for their turn, a few seconds' work; further ones are refused unseen."""
+
+NAME_LENGTH = 150
+
+NAMES_PER_SOURCE = 5
+"""An address may fail for this many times as often with different names as with one."""
+
+TOO_SHORT = f"A password has at least {SHORTEST} characters."
+TOO_LONG = f"A password has at most {LONGEST} characters."
+TOO_SIMPLE = "A password is not the user's name, and not one character again and again."
+
+
+class Locked(BadCredentials):
+    """too many failures; try again in some minutes"""
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    return PasswordHasher()  # RFC 9106, second recommended option
+
+
+@cache
+def _nobodys() -> str:
+    return _hasher().hash("nobody's")
+
+
+def problem(password: str, name: str) -> str | None:
+    """Why this may not be the user's password."""
+    if len(password) < SHORTEST:
+        return TOO_SHORT
+    if len(password) > LONGEST:
+        return TOO_LONG
+    folded = password.casefold()
+    return TOO_SIMPLE if len(set(folded)) < 3 or not folded.replace(name.casefold(), "").strip() else None
+
+
+def hashed(password: str) -> str:
+    """What is kept of a password; takes a tenth of a second."""
+    return _hasher().hash(_normal(password))
+
+
+def hashed_secret(secret: str) -> str:
+    """What is kept of a password that we made, until its first use: nobody guesses it, however fast they may try."""
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(secret)
+
+
+def _matches(stored: str, password: str) -> bool:
+    try:
+        return _hasher().verify(stored, _normal(password))
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+def _normal(password: str) -> str:
+    """However a keyboard composes its characters, it is the same password."""
+    return unicodedata.normalize("NFKC", password)
+
+
+class Passwords:
+    """Sign-in with a password; `enabled` is the operator's switch."""
+
+    def __init__(self, store: Store, failures: int, *, rules: bool = True, enabled: bool = True) -> None:
+        self._store, self.enabled = store, enabled
+        self._by_name = FailureCounter(failures, enabled=rules)
+        self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=rules)
+        self._turns, self._waiting = asyncio.Semaphore(AT_ONCE), 0
+
+    async def check(self, name: str, password: str, source: str | None) -> int:
+        """The id of the active user of that name and password; `source` is None where it is not known.
+
+        Raises BadCredentials, Locked, StoreDown.
+        """
+        name, where = name.strip(), source or ""
+        self._refuse_locked(name, where)
+        found = await self._check(name, password, where) if self.enabled else None
+        if found is None:
+            if len(name) <= NAME_LENGTH:  # others are nobody's, and would fill the memory
+                self._by_name.failed(name, where)
+            if where:  # clients of a front that does not tell their addresses are many, and not one source
+                self._by_source.failed("", where)
+            raise BadCredentials
+        self._by_name.succeeded(name, where)
+        return found
+
+    def _refuse_locked(self, name: str, where: str) -> None:
+        if self._by_name.locked(name, where) or self._by_source.locked("", where):
+            raise Locked
+
+    async def _check(self, name: str, password: str, where: str) -> int | None:
+        if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or len(password) > LONGEST:
+            return None
+        row = await self._store.read(lambda c: identities.password_of(c, name))
+        async with self._turn():
+            self._refuse_locked(name, where)  # those whose turn came first may have failed
+            right = await asyncio.to_thread(_matches, row[1] if row else _nobodys(), password)
+            if row is None or not right:
+                return None
+            if _hasher().check_needs_rehash(row[1]):
+                renewed = await asyncio.to_thread(hashed, password)
+                await self._store.transact(lambda c: identities.renew_password(c, row[0], row[1], renewed))
+        return row[0]
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= MOST_WAITING:
+            raise Locked
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def hashed(self, password: str) -> str:
+        """As the function of that name, beside the event loop."""
+        async with self._turns:
+            return await asyncio.to_thread(hashed, password)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether a password was typed the same way twice."""
+    return hmac.compare_digest(_normal(one).encode(), _normal(other).encode())

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a caller may do: one function decides for every door."""
+
+import re
+from enum import Enum
+from fnmatch import fnmatchcase
+
+from ddnsd.auth.caller import Caller, Kind
+from ddnsd.db.domain_requests import DomainRequest
+from ddnsd.db.rows import Domain, Host
+
+
+class Action(Enum):
+    """An action and the scope that a token needs for it."""
+
+    UPDATE = "write", "change a host's addresses"
+    EDIT = "write", "change a host's, a domain's or a request's other fields"
+    DELETE = "write", "unregister a host, remove a domain"
+    ROTATE = "write", "make a new secret for a host"
+    REGISTER = "write", "register a host in a domain"
+    LIST = "read", "see a host, a domain or a request"
+    ADMINISTER = "admin", "change users, add domains, decide on requests, deny: what no pattern limits"
+
+    @property
+    def scope(self) -> str:
+        return self.value[0]
+
+
+class Whole(Enum):
+    """The service as a whole, of which a token with patterns has no part."""
+
+    SERVICE = "the service"
+
+
+SERVICE = Whole.SERVICE
+
+Subject = Host | Domain | DomainRequest | Whole
+
+_LITERAL_END = re.compile(r"[^*?\]]*$")
+
+
+def can(caller: Caller, action: Action, subject: Subject) -> bool:
+    """Whether the caller may do this to the subject.
+
+    Credentials of a host or a key change the addresses of their own hosts and do nothing else. A user acts on their own
+    hosts and domains, sees and registers in those that are public or their group's, within the scopes and patterns of
+    their token. An administrator acts on everybody's, within the patterns, and without patterns on the whole service.
+    """
+    if caller.kind is not Kind.USER:
+        return action is Action.UPDATE and any(h.id == subject.id for h in caller.hosts if isinstance(subject, Host))
+    if action.scope not in caller.scopes and "admin" not in caller.scopes:
+        return False
+    match subject:
+        case Whole():
+            return action is Action.ADMINISTER and not is_limited(caller)
+        case Host():
+            mine = caller.admin or subject.owner_id == caller.user_id
+            return mine and _within(caller.domains, subject.domain) and _within(caller.host_patterns, subject.fqdn)
+        case DomainRequest():
+            overseen = caller.admin and action is Action.LIST
+            return (overseen or subject.user_id == caller.user_id) and covers_domain(caller, subject.name)
+    mine = caller.admin or subject.owner_id == caller.user_id
+    if action in (Action.EDIT, Action.DELETE):
+        return mine and covers_domain(caller, subject.name)
+    usable = mine or subject.public or subject.group in caller.groups
+    return usable and _within(caller.domains, subject.name) and _may_hold(subject.name, caller.host_patterns)
+
+
+def is_limited(caller: Caller) -> bool:
+    """Whether patterns of domains or hosts limit the caller's token."""
+    return bool(caller.domains or caller.host_patterns)
+
+
+def may_name(caller: Caller, fqdn: str) -> bool:
+    """Whether the token's host patterns let the caller register this name."""
+    return _within(caller.host_patterns, fqdn)
+
+
+def covers_domain(caller: Caller, name: str) -> bool:
+    """Whether the token's patterns leave the caller a whole domain of that name."""
+    return not caller.host_patterns and _within(caller.domains, name)
+
+
+def covers_host(caller: Caller, fqdn: str, domain: str) -> bool:
+    """Whether the token's patterns leave the caller a host of that name and domain, whoever owns it."""
+    return _within(caller.domains, domain) and _within(caller.host_patterns, fqdn)
+
+
+def _within(patterns: tuple[str, ...], name: str) -> bool:
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _may_hold(domain: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a host that fits a pattern may lie in the domain, as far as the literal end of the pattern tells."""
+    ends = (_literal_end(pattern) for pattern in patterns)
+    return not patterns or any(f".{domain}".endswith(end) or end.endswith(f".{domain}") for end in ends)
+
+
+def _literal_end(pattern: str) -> str:
+    found = _LITERAL_END.search(pattern)
+    return found[0] if found else ""

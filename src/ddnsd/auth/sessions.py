@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sessions of browsers: a random cookie, its hash in the store, an end when idle and an end in any case."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from ddnsd.auth.caller import Caller, Kind, groups_of
+from ddnsd.auth.secrets import digest
+from ddnsd.db import queries, rows
+from ddnsd.db import sessions as stored
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.lookups import Lookups
+
+COOKIE = "__Host-ddns"
+"""Secure; HttpOnly; SameSite=Lax; Path=/ and no Domain, which its prefix demands."""
+
+PASSWORD = ""
+"""The method of a session that began with a password; otherwise it is a provider's name."""
+
+LENGTH = 43  # 256 bits in base64url
+MOST = 50
+"""Sessions of one user; a further one ends the one that was seen longest ago."""
+
+AGENT_LENGTH = 120
+SEEN_MICROSECONDS = 60 * 1_000_000
+"""`last_seen` is that exact."""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """Microseconds: `idle` since it was last seen, `absolute` since it began."""
+
+    idle: int
+    absolute: int
+
+    def over(self, session: rows.Session, last_seen: int, moment: int) -> bool:
+        """Whether the session has ended by itself."""
+        return moment - last_seen > self.idle or moment - session.created > self.absolute
+
+
+@dataclass(frozen=True)
+class Session:
+    """Whose browser it is; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
+
+    `csrf` goes into every form of a page, and comes back with it. `sealing_key` can be made of the cookie alone.
+    """
+
+    id: int
+    user: Caller
+    csrf: str
+    method: str
+    created: int
+    last_seen: int
+    sealing_key: bytes = field(repr=False)
+
+
+class Sessions:
+    """The sessions of the store; `passwords` says whether those that began with a password count."""
+
+    def __init__(self, store: Store, lookups: Lookups, lifetime: Lifetime, *, passwords: bool = True) -> None:
+        self._store, self._lookups, self._lifetime, self._passwords = store, lookups, lifetime, passwords
+        self._seen: dict[int, int] = {}
+
+    async def find(self, cookie: str | None, source: str | None) -> Session | None:  # noqa: ARG002
+        """The session of a cookie's value; None when it has ended or its user is inactive. Raises StoreDown."""
+        if cookie is None or len(cookie) != LENGTH:
+            return None
+        row = await self._lookups.session.one(digest(cookie))
+        if row is None or not row.active or (row.method == PASSWORD and not self._passwords):
+            return None
+        moment, last_seen = queries.now(), max(row.last_seen, self._seen.get(row.id, 0))
+        if self._lifetime.over(row, last_seen, moment):
+            return None
+        if moment - last_seen > SEEN_MICROSECONDS:
+            self._seen[row.id] = last_seen = moment
+        return Session(
+            row.id, _caller(row), csrf_of(cookie), row.method, row.created, last_seen, sealing_key_of(cookie)
+        )
+
+    async def begin(
+        self, user_id: int, method: str, source: str | None, agent: str, *, replaces: int | None = None
+    ) -> str:
+        """Begin a session; answers the cookie's value. `replaces` is the session that the browser had.
+
+        Raises StoreDown.
+        """
+        cookie = secrets.token_urlsafe(32)
+        await self._store.transact(
+            lambda c: _begin(c, user_id, digest(cookie), method, source, _printable(agent), replaces)
+        )
+        return cookie
+
+    async def end(self, session_id: int) -> None:
+        """End a session. Raises StoreDown."""
+        await self._store.transact(lambda c: stored.end(c, session_id))
+
+    async def end_all(self, user_id: int, *, but: int | None = None) -> int:
+        """End a user's sessions, but one; answers how many. Raises StoreDown."""
+        return await self._store.transact(lambda c: stored.end_all(c, user_id, but=but))
+
+    async def list(self, user_id: int) -> list[rows.Session]:
+        """A user's sessions that have not ended, the last one seen first. Raises StoreDown."""
+        await self.record_seen()
+        moment = queries.now()
+        found = await self._store.read(lambda c: stored.of_user(c, user_id))
+        return [
+            row
+            for row in found
+            if not self._lifetime.over(row, row.last_seen, moment) and (self._passwords or row.method != PASSWORD)
+        ]
+
+    async def record_seen(self) -> None:
+        """Write when sessions were last seen. Raises StoreDown."""
+        seen, self._seen = self._seen, {}
+        if not seen:
+            return
+        try:
+            await self._store.transact(lambda c: stored.mark_seen(c, seen))
+        except StoreDown:
+            self._seen = seen | self._seen
+            raise
+
+
+def proof(csrf: str, purpose: str) -> str:
+    """What a link of a page carries to show where it is from, and that lets it do nothing else."""
+    return hmac.new(csrf.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def sealing_key_of(cookie: str) -> bytes:
+    """What seals that which only the cookie's browser is to read; 256 bits."""
+    return hmac.digest(cookie.encode(), b"seal", hashlib.sha256)
+
+
+def csrf_of(cookie: str) -> str:
+    """What proves that a form is from a page of the cookie's browser."""
+    return hmac.new(cookie.encode(), b"form", hashlib.sha256).hexdigest()
+
+
+def _begin(
+    connection: Connection, user_id: int, hashed: bytes, method: str, source: str | None, agent: str,
+    replaces: int | None,
+) -> None:  # fmt: skip
+    if replaces is not None:
+        stored.end(connection, replaces)
+    stored.add(connection, user_id, hashed, method, source, agent)
+    stored.keep_newest(connection, user_id, MOST)
+    name = queries.user_name(connection, user_id)
+    queries.add_event(connection, name, "session.begin", name, source, method or "password", owner_id=user_id)
+
+
+def _caller(row: rows.Session) -> Caller:
+    scopes = frozenset({"read", "write", "admin"} if row.admin else {"read", "write"})
+    return Caller(Kind.USER, row.user, row.user_id, row.user, scopes=scopes, groups=groups_of(row.groups))
+
+
+def _printable(agent: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in agent)[:AGENT_LENGTH]

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Local tokens (`ddns_…`): one lookup on a hash, limits checked, last use written lazily."""
+
+import ipaddress
+from typing import Protocol
+
+from sqlalchemy import Connection, bindparam, update
+
+from ddnsd.auth.caller import Caller, Kind, groups_of
+from ddnsd.auth.secrets import TOKEN_PREFIX, digest
+from ddnsd.auth.throttle import LoginThrottle
+from ddnsd.db import queries, schema
+from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.rows import Token
+
+NAME = "token"
+"""In place of a name, of which an unknown token tells none."""
+
+
+class Verifier(Protocol):
+    """Something that knows a kind of Bearer token."""
+
+    def recognises(self, token: str) -> bool:
+        """Whether the token looks like one of this kind."""
+
+    async def verify(self, token: str, source: str | None) -> Caller | None:
+        """The caller, or None for a token that is unknown, expired or used from elsewhere.
+
+        Raises StoreDown, ProviderDown where a provider must be asked, and BadCredentials for what was refused just now.
+        """
+
+
+class LocalTokens:
+    """The tokens of the store."""
+
+    def __init__(self, store: Store, throttle: LoginThrottle) -> None:
+        self._store, self._throttle = store, throttle
+        self._used: dict[int, int] = {}
+
+    def recognises(self, token: str) -> bool:
+        return token.startswith(TOKEN_PREFIX)
+
+    async def verify(self, token: str, source: str | None) -> Caller | None:
+        guess = self._throttle.begin(NAME, token, source or "")
+        row = await guess.rows.token.one(digest(token))
+        if row is None or not row.active or not _usable(row, source):
+            self._throttle.failed(guess, wrong=row is None)
+            return None
+        self._used[row.id] = queries.now()
+        scopes = frozenset(row.scopes.split())
+        return Caller(
+            Kind.USER, row.user, row.user_id, row.user, scopes=scopes if row.admin else scopes - {"admin"},
+            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), groups=groups_of(row.groups),
+            token_id=row.id, means=row.name,
+        )  # fmt: skip
+
+    async def record_use(self) -> None:
+        """Write when tokens were last used. Raises StoreDown, and remembers it on."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            await self._store.transact(lambda c: _record(c, used))
+        except StoreDown:
+            self._used = used | self._used
+            raise
+
+
+def _usable(token: Token, source: str | None) -> bool:
+    if token.expires is not None and token.expires <= queries.now():
+        return False
+    if not token.networks:
+        return True
+    return source is not None and any(
+        ipaddress.ip_address(source) in ipaddress.ip_network(n) for n in token.networks.split()
+    )
+
+
+def _record(connection: Connection, used: dict[int, int]) -> None:
+    statement = update(schema.tokens).where(schema.tokens.c.id == bindparam("token")).values(last_used=bindparam("at"))
+    connection.execute(statement, [{"token": token, "at": at} for token, at in used.items()])

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a provider answers to a code, and whether it signs anybody in."""
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlsplit
+
+import pytest
+from joserfc.jwk import RSAKey
+from pydantic import SecretStr
+
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
+from ddnsd.auth.oidc.client import Client
+from ddnsd.auth.oidc.http_client import Http
+from ddnsd.auth.oidc.login import Flow
+from ddnsd.auth.oidc.login_state import Attempt
+from ddnsd.auth.oidc.provider import Provider
+
+SECRET = "s:e cret/+ü"
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    opened = Http()
+    yield opened
+    await opened.close()
+
+
+def flow(liar: Any, http: Http, **changed: Any) -> Flow:
+    provider = Provider(name="liar", issuer=liar.issuer, client_id="ddns", client_secret=SecretStr(SECRET))
+    return Flow(Client(provider.model_copy(update=changed), http), "https://ddns.example.org")
+
+
+async def complete(liar: Any, http: Http, id_token: str | None = None, **changed: Any) -> Any:
+    """Who comes back, where the ID token has these claims otherwise."""
+    attempt = Attempt.new("liar")
+    liar.gives(liar.signed(liar.claims(**{"nonce": attempt.nonce} | changed)) if id_token is None else id_token)
+    return await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
+
+
+async def test_the_truth_signs_in(liar: Any, http: Http) -> None:
+    somebody = await complete(liar, http)
+    assert (somebody.issuer, somebody.subject, somebody.name) == (liar.issuer, "1", "ann")
+    for changed in ({"aud": ["ddns"]}, {"aud": ["ddns", "x"], "azp": "ddns"}, {"azp": "ddns"}):
+        assert (await complete(liar, http, **changed)).subject == "1"
+    path, authorization, body = next(r for r in liar.requests if r[0] == "/token")
+    name, _, secret = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
+    sent = dict(parse_qsl(body))
+    assert (sent["grant_type"], sent["redirect_uri"]) == (
+        "authorization_code", "https://ddns.example.org/login/liar/callback"
+    )  # fmt: skip
+    assert len(sent["code_verifier"]) == 43
+    assert SECRET not in path + body
+    assert (name, unquote_plus(secret)) == ("ddns", SECRET)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"nonce": None}, {"nonce": "other"}, {"nonce": 7}, {"iss": "https://other.example.org"}, {"iss": None},
+        {"aud": "other"}, {"aud": None}, {"aud": []}, {"aud": ["ddns", "x"]}, {"aud": ["ddns", "x"], "azp": "x"},
+        {"azp": "other"}, {"exp": 1}, {"exp": None}, {"exp": "soon"}, {"nbf": 9999999999}, {"iat": None}, {"sub": None},
+        {"sub": ""}, {"sub": "2"}, {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, {"at_hash": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_claims_that_do_not_fit(liar: Any, http: Http, changed: dict[str, Any]) -> None:
+    with pytest.raises(NotSignedIn):
+        await complete(liar, http, **changed)
+
+
+async def test_signatures_that_do_not_fit(liar: Any, http: Http) -> None:
+    attempt, other = Attempt.new("liar"), RSAKey.generate_key(2048, {"kid": "one"})
+    claims = liar.claims(nonce=attempt.nonce)
+    header, payload, signature = liar.signed(claims).split(".")
+    none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+    for token in (
+        liar.signed(claims, other),
+        f"{none}.{payload}.",
+        f"{header}.{payload}.",
+        "",
+        "x",
+        f"{header}..{signature}",
+    ):
+        liar.gives(token)
+        with pytest.raises(NotSignedIn):
+            await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(400, {"error": "invalid_grant"}), (401, {}), (200, {}), (200, {"id_token": 7}), (200, {"access_token": "x"})],
+)
+async def test_codes_that_are_refused(liar: Any, http: Http, answer: Any) -> None:
+    liar.answers["/token"] = answer
+    attempt = Attempt.new("liar")
+    with pytest.raises(NotSignedIn):
+        await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
+
+
+async def test_what_comes_back_with_the_browser(liar: Any, http: Http) -> None:
+    attempt = Attempt.new("liar")
+    for params in (
+        {},
+        {"code": "c"},
+        {"code": "c", "state": "x"},
+        {"state": attempt.state},
+        {"code": "c", "state": "ü"},
+    ):
+        with pytest.raises(NotBegun):
+            await flow(liar, http).complete(attempt, params)
+    with pytest.raises(NotBegun):
+        await flow(liar, http).complete(Attempt.new("other"), {"code": "c", "state": attempt.state})
+    with pytest.raises(NotBegun):
+        await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state, "iss": "https://x.example.org"})
+    assert liar.asked("/token") == 0
+
+
+@pytest.mark.parametrize("told", [{"sub": "2"}, {"sub": None}, {"name": "x"}])
+async def test_userinfo_of_somebody_else(liar: Any, http: Http, told: dict[str, Any]) -> None:
+    liar.answers["/me"] = 200, told
+    with pytest.raises(NotSignedIn):
+        await complete(liar, http)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/token", (500, {})), ("/token", (200, b"<html>")), ("/token", (200, [])), ("/token", (302, {})),
+        ("/keys", (500, {})), ("/keys", (200, {})), ("/keys", (302, {})), ("/me", (401, {})),
+        ("/me", (200, b"x" * 2**21)),
+        ("/.well-known/openid-configuration", (404, {})),
+        ("/.well-known/openid-configuration", (200, {"issuer": "https://other.example.org"})),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_answers_that_say_nothing(liar: Any, http: Http, path: str, answer: Any) -> None:
+    attempt = Attempt.new("liar")
+    liar.gives(liar.signed(liar.claims(nonce=attempt.nonce)))
+    liar.answers[path] = answer
+    with pytest.raises(ProviderDown if answer[0] != 302 or path != "/token" else (ProviderDown, NotSignedIn)):
+        await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://evil.example.org/x", "javascript:x", "", None, 7, "//evil", "file:///etc/passwd"]
+)
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"])
+async def test_endpoints_that_are_not_to_be_trusted(liar: Any, http: Http, name: str, url: object) -> None:
+    liar.answers["/.well-known/openid-configuration"] = 200, liar.metadata | {name: url}
+    with pytest.raises(ProviderDown, match=name):
+        await flow(liar, http).begin(Attempt.new("liar"))
+
+
+async def test_the_way_there_and_out(liar: Any, http: Http) -> None:
+    attempt = Attempt.new("liar", "/hosts")
+    url = await flow(liar, http).begin(attempt)
+    sent = parse_qs(urlsplit(url).query)
+    assert url.startswith(f"{liar.issuer}/auth?x=y&")
+    assert (sent["state"], sent["nonce"], sent["scope"]) == ([attempt.state], [attempt.nonce], ["openid profile email"])
+    assert attempt.verifier not in url
+    assert attempt.seed not in url
+    assert await flow(liar, http).sign_out_url() is None
+    more = liar.metadata | {"end_session_endpoint": f"{liar.issuer}/out?a=b"}
+    liar.answers["/.well-known/openid-configuration"] = 200, more
+    out = await flow(liar, http).sign_out_url()
+    assert out is not None
+    query = dict(parse_qsl(urlsplit(out).query))
+    assert query == {"a": "b", "client_id": "ddns", "post_logout_redirect_uri": "https://ddns.example.org/login"}
+
+
+async def test_a_public_client_and_one_that_posts(liar: Any, http: Http) -> None:
+    attempt = Attempt.new("liar")
+    liar.gives(liar.signed(liar.claims(nonce=attempt.nonce)))
+    back = {"code": "c", "state": attempt.state}
+    await flow(liar, http, client_secret=None).complete(attempt, back)
+    posting = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
+    liar.answers["/.well-known/openid-configuration"] = 200, liar.metadata | posting
+    await flow(liar, http).complete(attempt, back)
+    public, posted = [(header, dict(parse_qsl(body))) for path, header, body in liar.requests if path == "/token"]
+    assert (public[0], public[1].get("client_id"), "client_secret" in public[1]) == ("", "ddns", False)
+    assert (posted[0], posted[1]["client_secret"]) == ("", SECRET)

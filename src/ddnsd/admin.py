@@ -27,12 +27,13 @@ from ddnsd.dns.connection import Primary
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.reconcile import Difference
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import fronts, record, related, transfers, updates
-from ddnsd.registry.denials import Denials
-from ddnsd.registry.edits import Edit, write
+from ddnsd.registry import history as record
+from ddnsd.registry import related, transfers, unknown_fronts, updates
 from ddnsd.registry.errors import NoHost
+from ddnsd.registry.host_edits import Edit, write
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
+from ddnsd.registry.stored_denylist import Denials
 from ddnsd.settings import Settings
 
 if TYPE_CHECKING:
@@ -226,10 +227,10 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
             all_domains = await store.read(queries.all_domains)
             findings += [(f"domain {d.name} at {d.primary}", await _examine(store, d)) for d in all_domains]
             refused = await store.read(set_aside.refused)
-            seen = await store.read(fronts.seen)
+            seen = await store.read(unknown_fronts.seen)
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
-    findings += [(f"front {front.front}", fronts.advice(front)) for front in seen]
+    findings += [(f"front {front.front}", unknown_fronts.advice(front)) for front in seen]
     findings += [(f"records of {one.zone}", _refused(one)) for one in refused]
     findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
     if (bind := settings.bind) is not None:

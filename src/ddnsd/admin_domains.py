@@ -9,8 +9,8 @@ from ddnsd.admin import ACTOR, check_schema, opened
 from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.registry.domain_zones import Provisioned, Zones
 from ddnsd.registry.errors import Invalid, NoDomain
-from ddnsd.registry.zones import Provisioned, Zones
 from ddnsd.settings import Settings
 
 NEW = {"public": True}

@@ -37,25 +37,25 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.rest.context import Context
 from ddnsd.faces.sources import Sources
 from ddnsd.heartbeat import Heartbeat
-from ddnsd.registry.contacts import SECONDS as CONTACT_SECONDS
-from ddnsd.registry.contacts import Contacts
-from ddnsd.registry.denials import SECONDS as DENY_SECONDS
-from ddnsd.registry.denials import Denials
+from ddnsd.registry.domain_requests import Requests
+from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
-from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
-from ddnsd.registry.fronts import SECONDS as FRONT_SECONDS
-from ddnsd.registry.fronts import Fronts
+from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.hosts import Hosts
-from ddnsd.registry.members import Members
+from ddnsd.registry.identities import Members
+from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
+from ddnsd.registry.last_seen import Contacts
 from ddnsd.registry.readiness import Readiness
+from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
-from ddnsd.registry.requests import Requests
-from ddnsd.registry.rrsets import RRsets
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
+from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
+from ddnsd.registry.stored_denylist import Denials
+from ddnsd.registry.unknown_fronts import SECONDS as FRONT_SECONDS
+from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
-from ddnsd.registry.zones import Zones
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit

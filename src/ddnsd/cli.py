@@ -26,7 +26,7 @@ from ddnsd.db.base import StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.reconcile import Difference
-from ddnsd.registry import accounts, members, transfers
+from ddnsd.registry import accounts, identities, transfers
 from ddnsd.registry.errors import RegistryError
 from ddnsd.registry.names import fold
 from ddnsd.settings import Settings, SettingsError
@@ -188,7 +188,7 @@ def user_password(name: str, remove: bool) -> None:
         new = _typed_password()
         if reason := passwords.problem(new, name):
             raise click.ClickException(reason)
-    _store(lambda c: members.set_password(c, name, passwords.hashed(new) if new is not None else None))
+    _store(lambda c: identities.set_password(c, name, passwords.hashed(new) if new is not None else None))
 
 
 def _typed_password() -> str:
@@ -209,7 +209,7 @@ def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
         owner = accounts.user_named(connection, name)
         if new or gone:
             given = set(stored_members.groups_of(connection, owner.id, given=True))
-            members.set_groups(connection, name, frozenset(given | set(new)) - set(gone))
+            identities.set_groups(connection, name, frozenset(given | set(new)) - set(gone))
         return stored_members.groups_of(connection, owner.id)
 
     for group in _store(work):

@@ -13,14 +13,14 @@ from sqlalchemy import Connection
 from ddnsd import admin, settings
 from ddnsd.cli_domains import table
 from ddnsd.db.denylist import Denial, everything
-from ddnsd.registry import denials
+from ddnsd.registry import stored_denylist
 from ddnsd.registry.errors import NoDenial, Taken
 
 T = TypeVar("T")
 
 HEAD = ("KIND", "VALUE", "BY", "COMMENT")
 
-KIND = click.argument("kind", type=click.Choice(denials.KINDS))
+KIND = click.argument("kind", type=click.Choice(stored_denylist.KINDS))
 
 
 @click.group()
@@ -39,7 +39,7 @@ def add(kind: str, value: str, comment: str | None, exist_ok: bool) -> None:
     A name is a label or a full name, with * for any characters.
     """
     try:
-        made = _store(lambda c: denials.add(c, kind, value, comment or None, actor=admin.ACTOR))
+        made = _store(lambda c: stored_denylist.add(c, kind, value, comment or None, actor=admin.ACTOR))
     except Taken:
         if not exist_ok:
             raise
@@ -55,8 +55,8 @@ def remove(kind: str, value: str, exist_ok: bool) -> None:
     """Deny it no more; a host that was blocked stays so."""
 
     def work(connection: Connection) -> Denial:
-        found = denials.named(connection, kind, value)
-        denials.remove(connection, found, actor=admin.ACTOR)
+        found = stored_denylist.named(connection, kind, value)
+        stored_denylist.remove(connection, found, actor=admin.ACTOR)
         return found
 
     try:

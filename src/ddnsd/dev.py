@@ -19,9 +19,9 @@ from ddnsd.dns.bind.control import Bind
 from ddnsd.dns.bind.process import Named
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry import accounts, members
+from ddnsd.registry import accounts, identities
+from ddnsd.registry.domain_zones import check_catalog
 from ddnsd.registry.domains import add_domain, check_new
-from ddnsd.registry.zones import check_catalog
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
 
@@ -119,7 +119,7 @@ def _populate(
         name = f"admin.token {queries.now()}"
         accounts.add_token(connection, admin, name, secrets.digest(token), scopes=accounts.SCOPES)
     if password is not None:
-        members.set_password(connection, ADMIN, passwords.hashed_secret(password))
+        identities.set_password(connection, ADMIN, passwords.hashed_secret(password))
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -21,7 +21,7 @@ from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host
 from ddnsd.dns.writer import Writer
 from ddnsd.registry.errors import Taken, Unconfirmed
-from ddnsd.registry.rrsets import RRsets
+from ddnsd.registry.records import RRsets
 
 NAME = "a.dyn.example.org"
 AT = f"_x.{NAME}"

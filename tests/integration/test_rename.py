@@ -12,8 +12,8 @@ from ddnsd.db import queries
 from ddnsd.db.base import open_store
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
-from ddnsd.registry.edits import Edit, Edits
 from ddnsd.registry.errors import Taken
+from ddnsd.registry.host_edits import Edit, Edits
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
 

@@ -26,10 +26,10 @@ from ddnsd.faces.author import author
 from ddnsd.faces.http import Reply, Request, text_reply
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
-from ddnsd.registry.contacts import Contacts
-from ddnsd.registry.deny import DenyList
+from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError, UnknownPeer
-from ddnsd.registry.fronts import Fronts
+from ddnsd.registry.last_seen import Contacts
+from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
 
 log = structlog.get_logger()

@@ -28,8 +28,8 @@ from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished, UnknownPeer
-from ddnsd.registry.fronts import Fronts
 from ddnsd.registry.hosts import Hosts, NewHost
+from ddnsd.registry.unknown_fronts import Fronts
 
 log = structlog.get_logger()
 

@@ -24,12 +24,12 @@ from ddnsd.db.idempotency import Answer
 from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Outcomes, Place, Writer
-from ddnsd.registry import edits
+from ddnsd.registry import host_edits
+from ddnsd.registry.change_store import Written, domains_around, places, read, write
 from ddnsd.registry.errors import NoHost, RegistryError, Taken
 from ddnsd.registry.hosts import TAKEN
-from ddnsd.registry.judging import Change, Judge, Known, Result, Rights, Secrets, Status
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.writing import Written, domains_around, places, read, write
+from ddnsd.registry.validation import Change, Judge, Known, Result, Rights, Secrets, Status
 
 TRIES = 4
 """How often a call is judged anew because somebody else was quicker."""
@@ -225,7 +225,7 @@ class Changes:
         row = result.row
         if row and row.before and row.now and row.before.fqdn != row.now.fqdn:
             before, after = row.before, row.now
-            if await self._store.transact(lambda c: edits.undo_rename(c, before, after)):
+            if await self._store.transact(lambda c: host_edits.undo_rename(c, before, after)):
                 await self._writer.follow({before.domain_id: [before.id]}, {})
 
 

@@ -15,7 +15,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.enrolments import Enrolment
 from ddnsd.db.history import Author
 from ddnsd.db.rows import Host
-from ddnsd.registry import record
+from ddnsd.registry import history
 from ddnsd.registry.errors import NoHost, NotEnrolled
 
 SHORTEST_SECONDS = 60
@@ -74,7 +74,7 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
     enrolments.mark_used(connection, found.host_id)
     queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
     author = Author(found.fqdn, source, "enrolment", None, agent)
-    record.rotated(connection, found.host_id, found.owner_id, author)
+    history.rotated(connection, found.host_id, found.owner_id, author)
     return found.fqdn
 
 

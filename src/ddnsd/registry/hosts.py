@@ -16,7 +16,7 @@ from ddnsd.db.rows import Domain, Host, endings
 from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import names, record
+from ddnsd.registry import history, names
 from ddnsd.registry.addresses import Wanted, initial_columns
 from ddnsd.registry.errors import (
     Blocked,
@@ -156,7 +156,7 @@ class Hosts:
             queries.set_host(connection, host.id, secret_hash=secret_hash)
             host_edits.leave_keys_of_others(connection, [host.id])
             queries.add_event(connection, actor, "host.secret", host.fqdn, source, None, owner_id=host.owner_id)
-            record.rotated(connection, host.id, host.owner_id, author or Author(actor, source))
+            history.rotated(connection, host.id, host.owner_id, author or Author(actor, source))
 
         await self._store.transact(work)
 
@@ -176,7 +176,7 @@ class Hosts:
                 queries.add_event(
                     connection, author.actor, "host.unflag", host.fqdn, author.source, None, owner_id=host.owner_id
                 )  # fmt: skip
-                record.edited(connection, current, values, author)
+                history.edited(connection, current, values, author)
 
         await self._store.transact(work)
 
@@ -230,7 +230,7 @@ def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
     queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None, owner_id=new.owner_id)
     host = queries.host(connection, new.fqdn)
     assert host is not None
-    record.registered(connection, host, new.author or Author(new.owner, new.source))
+    history.registered(connection, host, new.author or Author(new.owner, new.source))
     return host
 
 

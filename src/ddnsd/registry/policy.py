@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field
 
 from ddnsd.registry.addresses import Network, Wanted, denied, is_internal
-from ddnsd.registry.deny import DenyList
+from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import DeniedAddress, InvalidAddress
 
 

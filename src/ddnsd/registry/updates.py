@@ -16,11 +16,11 @@ from ddnsd.db.rows import Host
 from ddnsd.dns.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.records import combine
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import record
-from ddnsd.registry.abuse import NochgRate
+from ddnsd.registry import history
 from ddnsd.registry.addresses import Wanted, columns, dropped_guess, named_columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
-from ddnsd.registry.fields import UNBLOCKED
+from ddnsd.registry.host_columns import UNBLOCKED
+from ddnsd.registry.nochg_rate import NochgRate
 from ddnsd.registry.policy import Policy
 
 DENIED = "address on the deny list"
@@ -91,7 +91,7 @@ class Updates:
         queries.set_host(connection, host.id, abuse=True)
         detail = f"more than {self._policy.nochg_per_hour} unchanged updates in an hour"
         queries.add_event(connection, "ddnsd", "host.flag", host.fqdn, None, detail, owner_id=host.owner_id)
-        record.edited(connection, host, {"abuse": True}, SERVICE, detail)
+        history.edited(connection, host, {"abuse": True}, SERVICE, detail)
 
     async def block(self, host: Host, author: Author) -> None:
         """Block the host and have its records leave DNS, now or as soon as the name server answers."""
@@ -110,18 +110,18 @@ def _wish(host: Host, wanted: Wanted, named: Mapping[str, object], tls: bool, au
     if guess := dropped_guess(host, wanted):
         values[IF_INFERRED] = guess
     own = partial(combine, wanted.prefix) if wanted.prefix else None
-    return Wish(host.id, values, not host.claimed, record.updated(host, author), own)
+    return Wish(host.id, values, not host.claimed, history.updated(host, author), own)
 
 
 def block(connection: Connection, host: Host, actor: str, detail: str | None, author: Author = SERVICE) -> None:
     """Set the block and have DNS follow; `author` is whose request led to it."""
     write_wishes(connection, [Wish(host.id, {"abuse_blocked": True})], [])
-    record.edited(connection, host, {"abuse_blocked": True}, author, detail)
+    history.edited(connection, host, {"abuse_blocked": True}, author, detail)
     queries.add_event(connection, actor, "host.block", host.fqdn, None, detail, owner_id=host.owner_id)
 
 
 def unblock(connection: Connection, host: Host, actor: str) -> None:
     """Lift block and flag, forget the faults, and have DNS follow."""
     write_wishes(connection, [Wish(host.id, UNBLOCKED)], [])
-    record.edited(connection, host, UNBLOCKED, SERVICE)
+    history.edited(connection, host, UNBLOCKED, SERVICE)
     queries.add_event(connection, actor, "host.unblock", host.fqdn, None, None, owner_id=host.owner_id)

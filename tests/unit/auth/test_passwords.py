@@ -16,7 +16,7 @@ from ddnsd.auth.passwords import Locked, Passwords
 from ddnsd.db import migrate, schema
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.registry import accounts
-from ddnsd.registry import members as registry_members
+from ddnsd.registry import identities as registry_members
 
 RIGHT = "correct horse battery"
 WEAK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -11,7 +11,7 @@ from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.history_retention import PART, Trimmer
 from ddnsd.db.last_seen import Contact
-from ddnsd.registry.contacts import Contacts
+from ddnsd.registry.last_seen import Contacts
 
 DAY = history.DAY_MICROSECONDS
 
@@ -130,7 +130,7 @@ async def test_what_repeats_is_written_now_and_then_and_a_wrong_secret_never(
 
 
 def test_what_is_remembered_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddnsd.registry.contacts.REMEMBERED", 2)
+    monkeypatch.setattr("ddnsd.registry.last_seen.REMEMBERED", 2)
     seen = Contacts(cast("Store", None))
     for host_id in (1, 2, 1, 3):
         seen.note(host_id, None, "x" * 70_000, "badauth", tls=True)

@@ -14,13 +14,13 @@ from ddnsd.db.rows import Domain, User
 from ddnsd.db.schema import domains, hosts, users
 from ddnsd.dns.bind.control import ZoneOptions
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.registry import domain_zones
 from ddnsd.registry import hosts as registered
-from ddnsd.registry import zones
 from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import add_domain
 from ddnsd.registry.errors import Invalid, Taken
 from ddnsd.registry.hosts import NewHost
-from ddnsd.registry.zones import Zones
 
 OWNER = User(1, "me", admin=True, active=True, created=0)
 KEY = TsigKey.generate("k")
@@ -91,7 +91,7 @@ async def test_a_new_zone_does_not_stay_over_a_host_that_came_meanwhile(
     async def accepts_updates(*_: object) -> None:
         """The zone does."""
 
-    monkeypatch.setattr(zones.check, "accepts_updates", accepts_updates)
+    monkeypatch.setattr(domain_zones.primary_check, "accepts_updates", accepts_updates)
     await store.transact(fill)
     before = set(served)
     bind: Any = SlowBind(store, await domain_named(store, "example.org"), set(served))

@@ -11,7 +11,7 @@ from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.sessions import Sessions
 from ddnsd.dns.monitor import Watch
 from ddnsd.faces.rest.context import Context
-from ddnsd.registry.members import Members
+from ddnsd.registry.identities import Members
 
 if TYPE_CHECKING:
     from ddnsd.auth.oidc.login import Flow

@@ -3,7 +3,7 @@
 
 import re
 
-from ddnsd.registry import fields
+from ddnsd.registry import host_columns
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.hosts import COMMENT_LENGTH
 
@@ -13,7 +13,7 @@ _DIGITS = re.compile(r"[0-9]{1,6}")
 
 def address(field: str, text: str) -> str | None:
     """An address of the family `ipv4` or `ipv6`."""
-    return fields.address(field, text) if text else None
+    return host_columns.address(field, text) if text else None
 
 
 def comment(text: str) -> str | None:

@@ -11,7 +11,7 @@ from ddnsd.faces.portal.visit import Visit
 from ddnsd.faces.rest.render import host_tag
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoHost, Stale
-from ddnsd.registry.judging import NO_DOMAIN
+from ddnsd.registry.validation import NO_DOMAIN
 
 
 async def host(visit: Visit, action: Action = Action.LIST) -> OwnedHost:

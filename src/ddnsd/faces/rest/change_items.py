@@ -12,9 +12,9 @@ from ddnsd.faces.rest.host_models import HostCreate, HostPatch
 from ddnsd.faces.rest.hosts import ADMIN_FIELDS
 from ddnsd.faces.rest.json_slices import NotJson, Reader, Repeated, TooLong
 from ddnsd.faces.rest.problems import Problem
-from ddnsd.registry import fields, names, transfers
+from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.judging import Change, Verb
+from ddnsd.registry.validation import Change, Verb
 
 LONGEST = 254
 """Characters of a full name."""
@@ -192,9 +192,9 @@ def _given(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(values: dict[str, Any]) -> dict[str, Any]:
-    for family in fields.FAMILIES:
+    for family in host_columns.FAMILIES:
         if values.get(family) is not None:
-            values[family] = fields.address(family, values[family])
+            values[family] = host_columns.address(family, values[family])
     if "labels" in values:
         values["labels"] = values["labels"] or {}
     return values

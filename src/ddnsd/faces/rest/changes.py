@@ -24,7 +24,7 @@ from ddnsd.faces.rest.problem_docs import changes, success
 from ddnsd.faces.rest.problems import Problem, problem_of
 from ddnsd.faces.rest.route import By, Changer, Source, route_class
 from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
-from ddnsd.registry.judging import Change, Differs, OtherFailed, Result, Secrets, Verb
+from ddnsd.registry.validation import Change, Differs, OtherFailed, Result, Secrets, Verb
 
 BODY_LIMIT = 16 * 1024 * 1024
 LARGE = 1024 * 1024

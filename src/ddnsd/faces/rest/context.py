@@ -8,18 +8,18 @@ from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
-from ddnsd.registry.contacts import Contacts
-from ddnsd.registry.denials import Denials
+from ddnsd.registry.domain_requests import Requests
+from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
-from ddnsd.registry.edits import Edits
 from ddnsd.registry.enrolments import Enrolments
+from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.last_seen import Contacts
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
-from ddnsd.registry.requests import Requests
-from ddnsd.registry.rrsets import RRsets
 from ddnsd.registry.status import Status
-from ddnsd.registry.zones import Zones
+from ddnsd.registry.stored_denylist import Denials
 
 if TYPE_CHECKING:
     from ddnsd.db.postgres import PostgresStore

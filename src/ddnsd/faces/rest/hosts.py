@@ -19,12 +19,12 @@ from ddnsd.faces.rest.models import Body, Secret, Shown
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.faces.rest.route import By, Changer, Reader, Source, route_class
-from ddnsd.registry import fields, names, transfers
+from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.addresses import Wanted
-from ddnsd.registry.edits import Edit
 from ddnsd.registry.errors import Invalid, NoHost
+from ddnsd.registry.host_edits import Edit
 from ddnsd.registry.hosts import Expect, NewHost
-from ddnsd.registry.judging import NO_DOMAIN
+from ddnsd.registry.validation import NO_DOMAIN
 
 SLICE = 1000
 """Hosts that are read and rendered at once, so that nobody waits for more than that."""
@@ -89,7 +89,7 @@ def router(context: Context) -> APIRouter:
         new = NewHost(
             fqdn, caller.user_id, caller.user, secrets.digest(secret), _wanted(context, body, domain),
             wildcard=body.wildcard, comment=body.comment, ttl=body.ttl, stack=body.stack,
-            labels=fields.labels_text(body.labels or {}), tls=_tls(request), source=source, author=by,
+            labels=host_columns.labels_text(body.labels or {}), tls=_tls(request), source=source, author=by,
         )  # fmt: skip
         await context.hosts.register(domain, new)
         return await _shown(context, caller, fqdn, secret, status=201, Location=f"/api/hosts/{fqdn}")
@@ -206,17 +206,17 @@ async def _usable(context: Context, caller: Caller, fqdn: str) -> Domain:
 
 def _wanted(context: Context, body: HostCreate, domain: Domain) -> Wanted:
     given = {"ipv4": body.ipv4, "ipv6": body.ipv6}
-    values = {family: fields.address(family, text) for family, text in given.items() if text is not None}
-    fields.check_policy(context.policy, values, domain_takes_private=domain.private_addresses)
+    values = {family: host_columns.address(family, text) for family, text in given.items() if text is not None}
+    host_columns.check_policy(context.policy, values, domain_takes_private=domain.private_addresses)
     return Wanted(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
 
 
 async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
     """The fields of a PATCH as the registry takes them. Raises Invalid."""
     values = dict(given)
-    for family in fields.FAMILIES:
+    for family in host_columns.FAMILIES:
         if values.get(family) is not None:
-            values[family] = fields.address(family, values[family])
+            values[family] = host_columns.address(family, values[family])
     if "labels" in values:
         values["labels"] = values["labels"] or {}
     if "owner" in values:

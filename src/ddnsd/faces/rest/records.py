@@ -15,7 +15,7 @@ from ddnsd.faces.rest.hosts import expecting, visible
 from ddnsd.faces.rest.models import PRINTABLE, Body, Shown, Ttl
 from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, problems, success
 from ddnsd.faces.rest.route import By, Changer, Reader, route_class
-from ddnsd.registry.rrsets import APEX, LENGTH, MOST
+from ddnsd.registry.records import APEX, LENGTH, MOST
 
 Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
 

@@ -21,7 +21,7 @@ from ddnsd.faces.rest.problems import Problem, not_found
 from ddnsd.faces.rest.route import Changer, Reader, Source, route_class
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.limits import Limits, network
+from ddnsd.registry.token_scope import Limits, network
 
 Scope = Literal["read", "write", "admin"]
 Pattern = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9.*?-]+$")]

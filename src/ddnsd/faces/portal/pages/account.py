@@ -16,7 +16,7 @@ from ddnsd.faces.portal.i18n import N_
 from ddnsd.faces.portal.pages.signin import link_path
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.registry import members as registry_members
+from ddnsd.registry import identities as registry_members
 
 _SAID = {
     passwords.TOO_SHORT: N_("A password has at least %(number)s characters."),

@@ -9,8 +9,8 @@ from ddnsd.faces.portal import given
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
-from ddnsd.registry.denials import KINDS
 from ddnsd.registry.errors import Invalid, NoDenial
+from ddnsd.registry.stored_denylist import KINDS
 
 PAGE = 200
 VALUE_LENGTH = 253

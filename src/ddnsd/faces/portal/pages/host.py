@@ -19,9 +19,9 @@ from ddnsd.faces.portal.standing import FLAGGED, standing
 from ddnsd.faces.portal.telling import told
 from ddnsd.faces.portal.visit import UNCONFIRMED, Visit, get, post
 from ddnsd.faces.rest.render import Seen, host_tag
-from ddnsd.registry import fields, names, transfers
-from ddnsd.registry.edits import Edit
+from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.errors import Invalid, Unconfirmed
+from ddnsd.registry.host_edits import Edit
 
 RECENT, SIZE = 5, 50
 """Entries of the history on the first page, and on each of its own."""
@@ -178,7 +178,7 @@ async def _edit(visit: Visit, owned: OwnedHost) -> str:
     values: dict[str, Any] = {
         "wildcard": visit.checked("wildcard"), "comment": given.comment(visit.text("comment")),
         "ttl": given.ttl(visit.text("ttl")),
-    } | {family: given.address(family, visit.text(family)) for family in fields.FAMILIES}  # fmt: skip
+    } | {family: given.address(family, visit.text(family)) for family in host_columns.FAMILIES}  # fmt: skip
     if visit.admin:
         values |= await _of_administrators(visit, owned)
     try:

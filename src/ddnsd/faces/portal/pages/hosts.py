@@ -15,7 +15,7 @@ from ddnsd.faces.portal.configurations import Target, configurations
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.handing_over import hand_over, handed_over
 from ddnsd.faces.portal.visit import Visit, get, post
-from ddnsd.registry import addresses, fields, names
+from ddnsd.registry import addresses, host_columns, names
 from ddnsd.registry.addresses import Wanted
 from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer
 from ddnsd.registry.hosts import TAKEN, NewHost
@@ -107,12 +107,12 @@ def _wanted(visit: Visit, domain: Domain) -> Wanted:
             raise InvalidAddress(visit.source or "")
         wanted = found
     elif visit.text("address") == "given":
-        ipv4, ipv6 = (given.address(family, visit.text(family)) for family in fields.FAMILIES)
+        ipv4, ipv6 = (given.address(family, visit.text(family)) for family in host_columns.FAMILIES)
         wanted = Wanted(ipv4=ipv4, ipv6=ipv6)
     else:
         wanted = Wanted()
     values = {"ipv4": wanted.ipv4, "ipv6": wanted.ipv6}
-    fields.check_policy(visit.portal.policy, values, domain_takes_private=domain.private_addresses)
+    host_columns.check_policy(visit.portal.policy, values, domain_takes_private=domain.private_addresses)
     return wanted
 
 

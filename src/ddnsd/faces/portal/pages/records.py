@@ -13,7 +13,7 @@ from ddnsd.faces.portal import given, reach
 from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.visit import Visit, get, post
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.rrsets import APEX
+from ddnsd.registry.records import APEX
 
 UNSET: dict[str, str] = {}
 

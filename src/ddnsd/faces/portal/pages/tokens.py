@@ -18,7 +18,7 @@ from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Form, Visit, get, post
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.limits import PATTERN, Limits, network
+from ddnsd.registry.token_scope import PATTERN, Limits, network
 
 PAGE = 100
 MOST = 100

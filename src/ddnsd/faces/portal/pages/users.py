@@ -14,7 +14,8 @@ from ddnsd.faces.portal.context import Portal
 from ddnsd.faces.portal.refusals import NotFound
 from ddnsd.faces.portal.visit import Access, Visit, get, post
 from ddnsd.faces.rest.render import user_tag
-from ddnsd.registry import accounts, members
+from ddnsd.registry import accounts
+from ddnsd.registry import identities as members
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale
 
 PAGE = 100

@@ -22,7 +22,7 @@ from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.obstacles import UNMANAGED
 from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import fields, names, record, transfers
+from ddnsd.registry import history, host_columns, names, transfers
 from ddnsd.registry.errors import Blocked, Held, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
 from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
@@ -82,7 +82,7 @@ class Edits:
         Raises Invalid, Taken, Blocked, NoHost, NoDomain, NotPublished, StoreDown (nothing is changed), Unconfirmed (the
         change is kept, DNS follows), and what `edit.expect` raises.
         """
-        fields.check_policy(self._policy, edit.values, domain_takes_private=_takes_private(host, edit))
+        host_columns.check_policy(self._policy, edit.values, domain_takes_private=_takes_private(host, edit))
         await self._check_names(host, edit)
         try:
             done = await self._store.transact(lambda c: write(c, host, edit))
@@ -110,7 +110,7 @@ class Edits:
 
     async def _follow(self, done: _Done, edit: Edit) -> None:
         """Have DNS follow; somebody who waits for an unchanged row waits for what is still under way."""
-        named = bool(fields.SHOWN_BY_DNS & edit.values.keys())
+        named = bool(host_columns.SHOWN_BY_DNS & edit.values.keys())
         publish = done.follow or (named and done.after.conflict is None and not self._writer.holds(done.after))
         waits = [self._writer.withdraw(domain_id, names) for domain_id, names in done.left.items()]
         if publish:
@@ -186,13 +186,13 @@ def write(connection: Connection, host: Host, edit: Edit) -> _Done:
     edit.expect(current)
     if (current.abuse or current.abuse_blocked) and not edit.oversight:
         raise Blocked
-    values = transfers.with_secret(fields.columns(current, edit.values, tls=edit.tls), keep=edit.keep_secrets)
+    values = transfers.with_secret(host_columns.columns(current, edit.values, tls=edit.tls), keep=edit.keep_secrets)
     if edit.rename is not None:
         values |= _place(connection, current, *edit.rename)
     if not values:
         return _Done(current, current, follow=False)
     check_owned(connection, current, current._replace(**{n: values[n] for n in ("fqdn", "wildcard") if n in values}))
-    follow = fields.is_shown(current, values)
+    follow = host_columns.is_shown(current, values)
     if follow:
         write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
     else:
@@ -244,7 +244,7 @@ def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: 
     for action, subject, detail in happened(host, values):
         queries.add_event(connection, edit.actor, action, subject, edit.source, detail, owner_id=host.owner_id)
     author = edit.author or Author(edit.actor, edit.source)
-    record.edited(connection, host, values, author, transfers.note(values))
+    history.edited(connection, host, values, author, transfers.note(values))
     if "owner_id" in values:
         owners = host_edits.user_names(connection, {host.owner_id, values["owner_id"]})
         if given := transfers.told(host, values, owners):
@@ -261,7 +261,7 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
         yield "host.rename", now, f"from {host.fqdn}"
     if "abuse_blocked" in values or "abuse" in values:
         yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
-    if shown := {"labels", *fields.FAMILIES, *fields.PLAIN} & values.keys():
+    if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys():
         yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
 
 
@@ -279,7 +279,7 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     rrsets.arrive(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
-    record.edited(connection, current, values, SERVICE, UNMANAGED)
+    history.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
     return True
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ddnsd.db import denylist, queries
 from ddnsd.db.base import Store
 from ddnsd.db.denylist import Denial
-from ddnsd.registry.deny import DenyList
+from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import Invalid, NoDenial, Taken
 
 SECONDS = 2.0

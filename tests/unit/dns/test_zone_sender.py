@@ -6,8 +6,8 @@ from ddnsd.dns.packing import parts, set_octets
 from ddnsd.dns.records import HostRecords, RecordSet, records
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.update_builder import publication
+from ddnsd.registry.records import LONGEST, MOST, OCTETS
 from ddnsd.registry.related import MOST as MOST_RELATED
-from ddnsd.registry.rrsets import LONGEST, MOST, OCTETS
 
 ZONE = "dyn.example.org"
 LONG = ".".join(["a" * 60] * 3)

@@ -7,8 +7,8 @@ import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken
-from ddnsd.registry.judging import BLANK, Change, Differs, Judge, Known, OtherFailed, Result, Status, Verb
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.validation import BLANK, Change, Differs, Judge, Known, OtherFailed, Result, Status, Verb
 
 ZONE, OTHER_ZONE = "dyn.example.org", "lab.example.org"
 ME, SOMEBODY = 1, 2

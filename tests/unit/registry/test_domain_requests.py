@@ -9,8 +9,8 @@ from ddnsd.db import domain_requests, queries, schema
 from ddnsd.db.rows import Domain
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, domains
+from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.errors import Stale
-from ddnsd.registry.requests import Requests
 
 BY: dict[str, Any] = {"actor": "admin", "source": None}
 NAME = "lab.example.org"

@@ -15,8 +15,8 @@ from ddnsd.db.domain_requests import OPEN, DomainRequest
 from ddnsd.db.rows import Domain
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains
+from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.errors import Invalid, NoRequest, Stale, Taken
-from ddnsd.registry.zones import Zones
 
 OPEN_REQUESTS = 5
 """Requests of a user that may wait at the same time."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.limits import Limits
+from ddnsd.registry.token_scope import Limits
 
 ALL = Limits(("read", "write"))
 

@@ -5,8 +5,8 @@ import pytest
 
 from ddnsd.db import queries
 from ddnsd.db.base import Store
-from ddnsd.registry import fronts
-from ddnsd.registry.fronts import FRONTS, REPEAT_SECONDS, SHOWN_MICROSECONDS, Fronts
+from ddnsd.registry import unknown_fronts
+from ddnsd.registry.unknown_fronts import FRONTS, REPEAT_SECONDS, SHOWN_MICROSECONDS, Fronts
 
 
 class Clock:
@@ -20,25 +20,25 @@ async def test_one_entry_for_each_front_in_some_minutes(store: Store) -> None:
     clock = Clock()
     found = Fronts(store, clock=clock)
     await found.write()
-    assert await store.read(fronts.seen) == []
+    assert await store.read(unknown_fronts.seen) == []
     for _ in range(3):
         found.note("unix", None)
         found.note("192.0.2.1", "unknown")
     await found.write()
-    first = await store.read(fronts.seen)
+    first = await store.read(unknown_fronts.seen)
     assert [front.front for front in first] == ["192.0.2.1", "unix"]
     assert first[0].text.endswith("'unknown'; 3 requests")
     found.note("192.0.2.1", "later")
     clock.now += REPEAT_SECONDS - 1
     await found.write()
-    assert await store.read(fronts.seen) == first
+    assert await store.read(unknown_fronts.seen) == first
     clock.now += 1
     await found.write()
-    second = await store.read(fronts.seen)
+    second = await store.read(unknown_fronts.seen)
     assert [front.text.endswith("'later'; 1 requests") for front in second] == [True, False]
     clock.now += REPEAT_SECONDS
     await found.write()
-    assert await store.read(fronts.seen) == second
+    assert await store.read(unknown_fronts.seen) == second
 
 
 async def test_what_is_long_ago_is_not_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ async def test_what_is_long_ago_is_not_shown(store: Store, monkeypatch: pytest.M
     await found.write()
     now = queries.now()
     monkeypatch.setattr(queries, "now", lambda: now + SHOWN_MICROSECONDS + 1_000_000)
-    assert await store.read(fronts.seen) == []
+    assert await store.read(unknown_fronts.seen) == []
 
 
 async def test_a_long_hop_and_many_fronts_are_kept_short(store: Store) -> None:
@@ -55,6 +55,8 @@ async def test_a_long_hop_and_many_fronts_are_kept_short(store: Store) -> None:
     for number in range(2 * FRONTS):
         found.note(f"front {number}", "\n" + "x" * 10_000)
     await found.write()
-    shown = await store.read(fronts.seen)
+    shown = await store.read(unknown_fronts.seen)
     assert len(shown) == FRONTS
-    assert all(len(fronts.advice(front)) < 400 and fronts.advice(front).isprintable() for front in shown)
+    assert all(
+        len(unknown_fronts.advice(front)) < 400 and unknown_fronts.advice(front).isprintable() for front in shown
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Host
-from ddnsd.registry import fields
+from ddnsd.registry import host_columns
 from ddnsd.registry.errors import Invalid
 
 BLANK: dict[str, Any] = dict.fromkeys(Host._fields) | {
@@ -44,16 +44,16 @@ CASES: list[tuple[Host, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("before", "values", "expected"), CASES)
 def test_cases(before: Host, values: dict[str, Any], expected: dict[str, Any]) -> None:
-    changed = fields.columns(before, values, tls=True)
+    changed = host_columns.columns(before, values, tls=True)
     stamps = {name for name in changed if name.startswith(("updated_", "tls_"))}
     assert {name: value for name, value in changed.items() if name not in stamps} == expected
     families = [family for family in ("ipv4", "ipv6") if family in expected]
     assert stamps == {f"{prefix}_{family}" for prefix in ("updated", "tls") for family in families}
-    assert fields.columns(before._replace(**changed), values, tls=True) == {}
+    assert host_columns.columns(before._replace(**changed), values, tls=True) == {}
 
 
 def test_labels_are_stored_as_ascii_json_in_order() -> None:
-    text = fields.labels_text({"z": "☃", "a": '"'})
+    text = host_columns.labels_text({"z": "☃", "a": '"'})
     assert text.isascii()
     assert list(json.loads(text).items()) == [("a", '"'), ("z", "☃")]
 
@@ -69,7 +69,7 @@ def test_labels_are_stored_as_ascii_json_in_order() -> None:
 def test_addresses(field: str, text: str, canonical: str | None) -> None:
     if canonical is None:
         with pytest.raises(Invalid) as refused:
-            fields.address(field, text)
+            host_columns.address(field, text)
         assert set(refused.value.fields) == {field}
     else:
-        assert fields.address(field, text) == canonical
+        assert host_columns.address(field, text) == canonical

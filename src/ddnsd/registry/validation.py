@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from ddnsd.db.bulk_hosts import Event
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.records import owned_names
-from ddnsd.registry import fields, names, transfers
-from ddnsd.registry.edits import happened, moved
+from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
+from ddnsd.registry.host_edits import happened, moved
 from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
 from ddnsd.registry.policy import Policy
 
@@ -188,10 +188,10 @@ class Judge:
 
     def _create(self, index: int, change: Change, result: Result) -> None:
         domain = self._place(change.fqdn, self._rights.user_id)
-        fields.check_policy(self._policy, change.values, domain_takes_private=domain.private_addresses)
+        host_columns.check_policy(self._policy, change.values, domain_takes_private=domain.private_addresses)
         secret, hashed = self._secret(index, change.fqdn)
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
-        host = blank._replace(**fields.columns(blank, change.values, tls=self._tls))
+        host = blank._replace(**host_columns.columns(blank, change.values, tls=self._tls))
         row = Row(None, host)
         self._check_owned(row, host, "name")
         self.rows.append(row)
@@ -206,9 +206,11 @@ class Judge:
         rename = change.rename if change.rename != host.fqdn else None
         domain = self._place(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
-        fields.check_policy(self._policy, change.values, domain_takes_private=private)
+        host_columns.check_policy(self._policy, change.values, domain_takes_private=private)
         keep = change.values.get("secrets") == transfers.KEEP
-        values = transfers.with_secret(fields.columns(host, self._with_owner(change.values), tls=self._tls), keep=keep)
+        values = transfers.with_secret(
+            host_columns.columns(host, self._with_owner(change.values), tls=self._tls), keep=keep
+        )
         after = host._replace(**values)
         if "owner_id" in values:
             after = after._replace(owner_active=True, withdrawn=False)
@@ -220,12 +222,12 @@ class Judge:
         result.row = row
         if not values:
             result.status = Status.UNCHANGED
-            result.follow = bool(fields.SHOWN_BY_DNS & change.values.keys())
+            result.follow = bool(host_columns.SHOWN_BY_DNS & change.values.keys())
             return
         self._claim(row, host, after)
         row.now = after
         self._at[after.fqdn] = self._at.pop(host.fqdn)
-        result.follow = fields.is_shown(host, values)
+        result.follow = host_columns.is_shown(host, values)
         if given := transfers.told(host, values, self.owners):
             self.events.append(Event(given.action, given.subject, given.owner_id, given.detail))
         for action, subject, detail in happened(host, values):

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from ddnsd.db import identities as stored
 from ddnsd.db import queries, schema, sessions
 from ddnsd.db.identities import Presented
-from ddnsd.registry import accounts, members
+from ddnsd.registry import accounts, identities
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
-from ddnsd.registry.members import Members
+from ddnsd.registry.identities import Members
 
 ISSUER = "https://aai.example.org"
 
@@ -89,7 +89,7 @@ async def test_identities_come_and_go(store: Any) -> None:
     await known.unlink(ann.user_id, held[1].id, None, methods={})
     assert await known.recognise(somebody("1", groups=None), create=False, source=None) == ann
     assert await known.recognise(somebody("3"), create=False, source=None) is None
-    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     await known.unlink(ann.user_id, held[0].id, None, methods={})
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == []
 
@@ -98,7 +98,7 @@ async def test_the_last_way_in_stays(store: Any) -> None:
     known, without = Members(store), Members(store, passwords=False)
     ann = await known.admit(somebody(), create=True, source=None)
     await known.link(ann.user_id, somebody("3"), None)
-    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
     tries = (without.unlink(ann.user_id, identity.id, None, methods={}) for identity in held)
     answers = await asyncio.gather(*tries, return_exceptions=True)
@@ -129,7 +129,7 @@ async def test_groups_of_an_administrators_hand(store: Any) -> None:
     known = Members(store)
     ann = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, source=None)
     for _ in range(2):
-        await store.transact(lambda c: members.set_groups(c, "ann", frozenset({"b", "z"})))
+        await store.transact(lambda c: identities.set_groups(c, "ann", frozenset({"b", "z"})))
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == ["a", "b", "z"]
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id, given=True)) == ["b", "z"]
     await known.admit(somebody(), create=False, source=None)
@@ -137,12 +137,12 @@ async def test_groups_of_an_administrators_hand(store: Any) -> None:
     assert await store.read(lambda c: stored.members_of(c, "z")) == ["ann"]
     for wrong in ("", "a\nb", "x" * 256):
         with pytest.raises(Invalid):
-            await store.transact(lambda c, wrong=wrong: members.set_groups(c, "ann", frozenset({wrong})))
+            await store.transact(lambda c, wrong=wrong: identities.set_groups(c, "ann", frozenset({wrong})))
 
 
 async def test_whoever_leaves_takes_all_along(store: Any) -> None:
     ann = await Members(store).admit(somebody(groups=frozenset({"a"})), create=True, source=None)
-    await store.transact(lambda c: members.set_password(c, "ann", "hash"))
+    await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     await store.transact(
         lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, source=None, expect=lambda _: None)
     )  # fmt: skip

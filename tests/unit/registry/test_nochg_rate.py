@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Unchanged updates are judged by their rate, a burst of both families as one."""
 
-from ddnsd.registry.abuse import NochgRate
+from ddnsd.registry.nochg_rate import NochgRate
 
 
 class Clock:

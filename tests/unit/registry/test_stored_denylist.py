@@ -7,8 +7,8 @@ from typing import Any
 
 from ddnsd.db import migrate
 from ddnsd.db.base import open_store
-from ddnsd.registry.denials import Denials
-from ddnsd.registry.deny import DenyList
+from ddnsd.registry.denylist import DenyList
+from ddnsd.registry.stored_denylist import Denials
 
 
 class Watched(DenyList):

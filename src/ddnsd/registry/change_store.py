@@ -15,9 +15,9 @@ from ddnsd.db.history import Author, Entry
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Place
-from ddnsd.registry import fields, names, record, transfers
-from ddnsd.registry.edits import moved
-from ddnsd.registry.judging import Change, Judge, Known, Result, Row, Status, Verb
+from ddnsd.registry import history, host_columns, names, transfers
+from ddnsd.registry.host_edits import moved
+from ddnsd.registry.validation import Change, Judge, Known, Result, Row, Status, Verb
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
 OF_OWNER = ("owner_active", "withdrawn")
@@ -157,13 +157,13 @@ def _entries(judge: Judge, author: Author) -> Iterable[Entry]:
         if now is None or now is before:
             continue
         if before is None:
-            yield record.beginning(now, author)
+            yield history.beginning(now, author)
             continue
         changed = {name for name in ("owner_id", "secret_hash") if getattr(now, name) != getattr(before, name)}
-        if entry := record.edit(before, now, author, judge.owners, transfers.note(changed)):
+        if entry := history.edit(before, now, author, judge.owners, transfers.note(changed)):
             yield entry
         if changed == {"secret_hash"}:
-            yield record.rotation(now, author)
+            yield history.rotation(now, author)
 
 
 def _leaving(row: Row, known: Known) -> Iterable[Leaving]:
@@ -200,7 +200,7 @@ def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: 
         values = {name: getattr(now, name) for name in COLUMNS if getattr(now, name) != getattr(before, name)}
         if "fqdn" in values:
             values |= {"claimed": now.fqdn in ours, "conflict": None}
-        (shown if fields.is_shown(before, values) else others)[before.id] = values
+        (shown if host_columns.is_shown(before, values) else others)[before.id] = values
         if "fqdn" in values and known.related.get(before.id):
             host_edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
     rrsets.arrive(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.registry.deny import DenyList
+from ddnsd.registry.denylist import DenyList
 
 V4 = st.tuples(st.integers(0, 2**32 - 1), st.integers(8, 32)).map(lambda t: ipaddress.ip_network(t, strict=False))
 V6 = st.tuples(st.integers(0, 2**128 - 1), st.integers(16, 128)).map(lambda t: ipaddress.ip_network(t, strict=False))

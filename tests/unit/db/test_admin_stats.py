@@ -8,7 +8,7 @@ from ddnsd.db import admin_stats, host_search, queries
 from ddnsd.db.base import Store
 from ddnsd.db.host_search import View
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry import accounts, domains, members
+from ddnsd.registry import accounts, domains, identities
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def _furnish(connection: Connection) -> None:
     key = TsigKey.generate("key")
     made = domains.add_domain(connection, "dyn.example.org", alice, key, "192.0.2.53:53", public=True)
     domains.add_domain(connection, "lab.example.org", alice, key, "192.0.2.53:53", public=False, group="vo.b")
-    members.set_groups(connection, "bob", frozenset({"vo.a", "vo.b"}))
-    members.set_groups(connection, "carol", frozenset({"vo.b"}))
+    identities.set_groups(connection, "bob", frozenset({"vo.a", "vo.b"}))
+    identities.set_groups(connection, "carol", frozenset({"vo.b"}))
     states = (
         ("one", alice, {"ipv4": "192.0.2.1"}), ("two", alice, {"abuse": True, "client_faults": 3}),
         ("three", alice, {"conflict": "it is there"}), ("four", bob, {"abuse_blocked": True}),

@@ -1,3 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The update service: a request enters `faces`, is someone in `identity`, is ruled on in `registry`,
-becomes records in `zones` and is kept in `store`."""
+"""The update service.
+
+`web` takes a request, `auth` says who calls, `registry` applies the rules, `db` keeps the result, and `dns` sends it to
+the name server.
+"""

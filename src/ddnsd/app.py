@@ -28,14 +28,6 @@ from ddnsd.dns.monitor import Watch
 from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, survive
-from ddnsd.faces.dyndns import Agents, UpdateWords, answered
-from ddnsd.faces.forwarded import Origins
-from ddnsd.faces.health import Probes
-from ddnsd.faces.http import Application, Dispatcher, Handler
-from ddnsd.faces.nic import Management
-from ddnsd.faces.portal.context import Portal
-from ddnsd.faces.rest.context import Context
-from ddnsd.faces.sources import Sources
 from ddnsd.heartbeat import Heartbeat
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -59,6 +51,14 @@ from ddnsd.registry.updates import Updates
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
+from ddnsd.web.api.context import Context
+from ddnsd.web.asgi import Application, Dispatcher, Handler
+from ddnsd.web.client_address import Origins
+from ddnsd.web.connection_limits import Sources
+from ddnsd.web.dyndns.dyndns2 import Agents, UpdateWords, answered
+from ddnsd.web.dyndns.egi import Management
+from ddnsd.web.health import Probes
+from ddnsd.web.portal.context import Portal
 
 if TYPE_CHECKING:
     from ddnsd.auth.oidc.http_client import Http
@@ -253,13 +253,13 @@ def _openid(
 
 
 def _api(context: Context) -> Application:
-    from ddnsd.faces.rest import app  # here: it takes long to import, and the commands do not need it
+    from ddnsd.web.api import app  # here: it takes long to import, and the commands do not need it
 
     return app.build(context)
 
 
 def _portal(portal: Portal) -> dict[str, Application]:
-    from ddnsd.faces.portal import app  # here: as above
+    from ddnsd.web.portal import app  # here: as above
 
     return dict.fromkeys(app.PATHS, app.build(portal))
 

@@ -16,9 +16,9 @@ from typing import Any
 import uvicorn
 
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.faces.http import Application
-from ddnsd.faces.sources import Sources
-from ddnsd.faces.wire import OneSendProtocol, State
+from ddnsd.web.asgi import Application
+from ddnsd.web.connection_limits import Sources
+from ddnsd.web.http_protocol import OneSendProtocol, State
 
 BACKLOG = 65535
 """As many as the kernel grants (net.core.somaxconn): they wait while one process follows another."""

@@ -21,10 +21,10 @@ from ddnsd.auth.sessions import Lifetime
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.faces.forwarded import UNIX
 from ddnsd.registry.addresses import Network
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
+from ddnsd.web.client_address import UNIX
 
 PREFIX = "DDNSD_"
 

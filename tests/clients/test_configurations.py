@@ -20,7 +20,7 @@ from parts.clients import Host, Outcome, private_file
 from parts.service import Service, dev
 from parts.web import Asked, Said, Web, web
 
-from ddnsd.faces.portal.configurations import SHIPPED, Configuration, Target, configuration, shipped
+from ddnsd.web.portal.client_configs import SHIPPED, Configuration, Target, configuration, shipped
 
 REPOSITORY = Path(__file__).parents[2]
 ADDRESS = "192.0.2.77"

@@ -151,7 +151,7 @@ def test_a_database_that_hangs(rig: Rig) -> None:
     rig.recovers()
 
 
-def test_what_the_faces_say_while_it_is_away(rig: Rig) -> None:
+def test_what_each_part_of_the_web_says_while_it_is_away(rig: Rig) -> None:
     rig.server.stop()
     try:
         answer = rig.bearer("/api/hosts")

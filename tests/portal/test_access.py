@@ -12,7 +12,7 @@ from parts.dyndns import new_label
 from parts.portal import Browser, Page
 from parts.service import Service
 
-from ddnsd.faces.portal.app import MODULES
+from ddnsd.web.portal.app import MODULES
 
 OPEN = "open to everybody"
 USERS = "for whoever has signed in"

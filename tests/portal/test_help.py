@@ -7,9 +7,9 @@ import pytest
 from parts.portal import Browser
 from parts.service import Service
 
-from ddnsd.faces.portal.catalogue import CATALOGUE
-from ddnsd.faces.portal.configurations import SHIPPED, shipped
-from ddnsd.faces.portal.pages.help import TOPICS
+from ddnsd.web.portal.client_configs import SHIPPED, shipped
+from ddnsd.web.portal.client_programs import CATALOGUE
+from ddnsd.web.portal.views.help import TOPICS
 
 WORDS = ("good", "nochg", "deleted", "badauth", "nohost", "notfqdn", "numhost", "dnserr", "badagent", "abuse",
          "!donator", "911")  # fmt: skip

@@ -12,10 +12,10 @@ from babel.messages.pofile import read_po
 from parts.portal import Browser
 from parts.service import Service
 
-import ddnsd.faces.portal
-from ddnsd.faces.portal.i18n import FOLDER, choose, languages
+import ddnsd.web.portal
+from ddnsd.web.portal.i18n import FOLDER, choose, languages
 
-SOURCE = Path(ddnsd.faces.portal.__file__).parent
+SOURCE = Path(ddnsd.web.portal.__file__).parent
 CATALOGUES = sorted(FOLDER.glob("*/LC_MESSAGES/ddnsd.po"))
 KEYWORDS = {"_": None, "gettext": None, "N_": None, "ngettext": (1, 2)}
 PLACEHOLDER = re.compile(r"%\(\w+\)s")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from parts.ansible import Ansible
 
 from ddnsd import settings
-from ddnsd.faces.http import Dispatcher, Message, Reply, Request, text_reply
+from ddnsd.web.asgi import Dispatcher, Message, Reply, Request, text_reply
 
 ROOT = Path(__file__).parents[3]
 ROLE = ROOT / "roles" / "ddns_server"

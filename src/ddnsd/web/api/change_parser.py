@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the body of a bulk call: what is no call is refused as a whole, a bad value with its item."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ddnsd.registry import host_columns, names, transfers
+from ddnsd.registry.errors import Invalid
+from ddnsd.registry.validation import Change, Verb
+from ddnsd.web.api.change_schemas import MOST, Expected
+from ddnsd.web.api.errors import Problem
+from ddnsd.web.api.host_schemas import HostCreate, HostPatch
+from ddnsd.web.api.hosts import ADMIN_FIELDS
+from ddnsd.web.api.json_slices import NotJson, Reader, Repeated, TooLong
+
+LONGEST = 254
+"""Characters of a full name."""
+
+REPORTED = 50
+"""Items of which a refusal of the whole call speaks at most."""
+
+MEMBERS = 64
+"""Members of `set`, of `if`, and of what is in them: a model would have an error for each, and it has fewer fields."""
+
+FIELDS = 10
+"""Fields of which the failure of one item speaks at most."""
+
+TOO_MANY = f"It has more than {MEMBERS} members."
+
+_VERBS = {verb.value: verb for verb in Verb}
+_MEMBERS = frozenset({"action", "fqdn", "set", "if"})
+
+
+def read(body: Sequence[bytes], *, admin: bool) -> tuple[list[Change], bool]:
+    """The changes in a body, which came in parts, and whether they are atomic.
+
+    Raises Problem with status 400, 413 or 422.
+
+    The call is read item by item, so that a body costs what its first items cost, whatever it holds.
+    """
+    call = _Call(admin)
+    try:
+        call.read(Reader(body))
+    except Repeated:
+        raise Problem(400, "A member stands twice in an object.") from None
+    except NotJson:
+        raise Problem(400, "The body is not JSON.") from None
+    except TooLong:
+        raise Problem(413, "A change of this call is too large.") from None
+    if call.errors:
+        raise _problem(call.errors, call.more)
+    return call.changes, call.atomic
+
+
+class _Call:
+    """What has been read of a call: its changes, or the first of its errors and how many more there are."""
+
+    def __init__(self, admin: bool) -> None:
+        self._admin = admin
+        self.changes: list[Change] = []
+        self.atomic = False
+        self.errors: list[tuple[str, str]] = []
+        self.more = 0
+
+    def read(self, reader: Reader) -> None:
+        """Read all of it. Raises NotJson, TooLong, Problem."""
+        if not reader.begins("{"):
+            reader.value()
+            self._fail("body", "Send an object with `changes`.")
+        else:
+            self._members(reader)
+        reader.end()
+
+    def _members(self, reader: Reader) -> None:
+        seen: set[str] = set()
+        for name in reader.names():
+            if name in seen:
+                raise Repeated
+            if len(seen) > REPORTED:
+                raise _problem(self.errors, self.more)
+            seen.add(name)
+            if name == "changes" and reader.begins("["):
+                self._items(reader)
+            else:
+                self._member(name, reader.value())
+        if "changes" not in seen:
+            self._fail("changes", "Send a list.")
+
+    def _member(self, name: str, value: Any) -> None:
+        if name == "changes":
+            self._fail(name, "Send a list.")
+        elif name != "atomic":
+            self._fail(name, "There is no such field.")
+        elif isinstance(value, bool):
+            self.atomic = value
+        else:
+            self._fail(name, "Send true or false.")
+
+    def _items(self, reader: Reader) -> None:
+        for n, item in enumerate(reader.items()):
+            if n >= MOST:
+                raise Problem(413, f"A call has at most {MOST} changes: divide it.")
+            for name, text in islice(_errors_of_item(n, item), REPORTED):
+                self._fail(name, text)
+            if not self.errors:
+                self.changes.append(_change(item, self._admin))
+
+    def _fail(self, name: str, text: str) -> None:
+        if len(self.errors) < REPORTED:
+            self.errors.append((name, text))
+        else:
+            self.more += 1
+
+
+def _errors_of_item(n: int, item: Any) -> Iterable[tuple[str, str]]:
+    where = f"changes.{n}"
+    if not isinstance(item, dict):
+        yield where, "Send an object."
+        return
+    for name in item.keys() - _MEMBERS:
+        yield f"{where}.{name}", "There is no such field."
+    action, fqdn = item.get("action"), item.get("fqdn")
+    if not isinstance(action, str) or action not in _VERBS:
+        yield f"{where}.action", f"Send one of {', '.join(_VERBS)}."
+    if not isinstance(fqdn, str) or not 0 < len(fqdn) <= LONGEST:
+        yield f"{where}.fqdn", f"Send a full name of 1 to {LONGEST} characters."
+    for name in ("set", "if"):
+        if not isinstance(item.get(name, {}), dict):
+            yield f"{where}.{name}", "Send an object."
+
+
+def _problem(errors: list[tuple[str, str]], number: int) -> Problem:
+    shown = {_printable(name): [text] for name, text in errors}
+    more = f", and {number} more" if number else ""
+    return Problem(422, f"Nothing was changed: {', '.join(shown)}{more} cannot be read.", errors=shown)
+
+
+# ---- the values of an item
+
+
+def _change(item: Mapping[str, Any], admin: bool) -> Change:
+    verb, fqdn = _VERBS[item["action"]], names.fold(item["fqdn"])
+    try:
+        values = _values(verb, fqdn, item.get("set", {}), admin)
+        expected = _expected(verb, item.get("if", {}))
+    except ValidationError as error:
+        return Change(verb, fqdn, problem=_invalid(error))
+    except Invalid as error:
+        return Change(verb, fqdn, problem=error.with_traceback(None))  # which would keep all that was sent
+    rename = values.pop("fqdn", None)
+    return Change(verb, fqdn, values, names.fold(rename) if rename is not None else None, expected)
+
+
+def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dict[str, Any]:
+    """Raises Invalid, ValidationError."""
+    if verb is Verb.CREATE:
+        if "fqdn" in given:
+            raise Invalid(fqdn="Send the name of a new host beside `set`, not in it.")
+        values = _given(HostCreate, {"fqdn": fqdn, **given})
+        del values["fqdn"]
+    elif verb is Verb.UPDATE:
+        values = _given(HostPatch, given)
+        if not admin and (refused := ADMIN_FIELDS & values.keys()):
+            raise Invalid(**dict.fromkeys(sorted(refused), "Only an administrator changes this."))
+        if "secrets" in values and "owner" not in values:
+            raise Invalid(secrets=transfers.NO_OWNER)
+    elif given:
+        raise Invalid(set=f"There is nothing to set for {verb.value}.")
+    else:
+        return {}
+    return _canonical(values)
+
+
+def _expected(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises Invalid, ValidationError."""
+    if given and verb is Verb.CREATE:
+        raise Invalid(**{"if": "A host that is to be created has no values yet."})
+    return _canonical(_given(Expected, given)) if given else {}
+
+
+def _given(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises Invalid, ValidationError."""
+    if len(given) > MEMBERS:
+        raise Invalid(set=TOO_MANY)
+    if crowded := [name for name, value in given.items() if isinstance(value, dict | list) and len(value) > MEMBERS]:
+        raise Invalid(**{_printable(crowded[0]): TOO_MANY})
+    read = model.model_validate(given)
+    return {name: getattr(read, name) for name in read.model_fields_set}
+
+
+def _canonical(values: dict[str, Any]) -> dict[str, Any]:
+    for family in host_columns.FAMILIES:
+        if values.get(family) is not None:
+            values[family] = host_columns.address(family, values[family])
+    if "labels" in values:
+        values["labels"] = values["labels"] or {}
+    return values
+
+
+def _invalid(error: ValidationError) -> Invalid:
+    found: dict[str, str] = {}
+    for part in error.errors(include_url=False, include_input=False, include_context=False)[:FIELDS]:
+        found.setdefault(_printable(".".join(map(str, part["loc"]))), _printable(part["msg"]))
+    return Invalid(**found)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()[:200]

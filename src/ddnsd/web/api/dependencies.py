@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every call of `/api` goes through: who calls, how much is sent and as what, and what errors look like.
+
+The caller is known before the body is read. Handlers declare what a token needs by a parameter:
+
+    caller: Reader | Changer | Administrator
+
+`Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
+`auth.permissions` decides for each subject.
+
+Who stands in a host's history by `by: By`.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from ddnsd.auth.caller import Caller, Kind, NoCredentials
+from ddnsd.auth.permissions import SERVICE, Action, can
+from ddnsd.db.history import Author
+from ddnsd.web.api.context import Context
+from ddnsd.web.api.errors import Problem, problem_of
+from ddnsd.web.asgi import signed_in
+from ddnsd.web.author import author
+
+log = structlog.get_logger()
+
+BODY_LIMIT = 64 * 1024
+"""Octets of a body, unless a route says otherwise."""
+
+SMALL = 4 * 1024
+MEMBERS = 500
+"""Members of all objects of a body at most, where it is no small one; a host with all its labels has thirty."""
+
+_MEMBER = re.compile(rb'"[ \t\n\r]*:')
+
+REPORTED = 50
+"""Errors of fields of which an answer speaks at most."""
+
+Identify = Callable[[Request], Awaitable[object]]
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def route_class(
+    context: Context, *, body_limit: int = BODY_LIMIT, called: Mapping[str, str] | None = None,
+    identify: Identify | None = None,
+) -> type[APIRoute]:  # fmt: skip
+    """The class of a router's routes: `APIRouter(route_class=route_class(context))`; `called` as in `problem_of`.
+
+    What `identify` makes of a request is its `state.caller`: by default the user of the token.
+    """
+
+    async def user(request: Request) -> Caller:
+        return await _caller(context, request)
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Handle:
+            handle = super().get_route_handler()
+
+            async def run(request: Request) -> Response:
+                return await _run(identify or user, body_limit, called or {}, handle, request)
+
+            return run
+
+    return Route
+
+
+async def _run(
+    identify: Identify, body_limit: int, called: Mapping[str, str], handle: Handle, request: Request
+) -> Response:
+    try:
+        request.state.caller = await identify(request)
+        signed_in(request.scope)
+        _check_body(request, body_limit)
+        limited = Request(request.scope, _limited(request.receive, body_limit))
+        if body_limit <= BODY_LIMIT and _has_body(request):
+            _check_members(await limited.body())
+        return await handle(limited)
+    except ClientDisconnect:
+        return Response(status_code=408)  # which nobody gets
+    except RequestValidationError as error:
+        return _invalid(error.errors()).response()
+    except Exception as error:
+        problem = problem_of(error, called)
+        if problem is None and isinstance(error, HTTPException):
+            problem = Problem(error.status_code, "The body is not JSON in UTF-8.")
+        if problem is None:
+            log.exception("unexpected error", path=request.url.path)
+            problem = Problem(500, "An unexpected error: the operator's log says more.")
+        elif problem.status_code >= 500:
+            log.warning("call not carried out", path=request.url.path, reason=problem.detail)
+        return problem.response()
+
+
+async def _caller(context: Context, request: Request) -> Caller:
+    """The user of the Bearer token. Raises SignInError, StoreDown."""
+    header = request.headers.get("authorization", "")
+    if header.strip().partition(" ")[0].lower() != "bearer":
+        raise NoCredentials
+    caller = await context.signin.by_header(header, source(request))
+    if caller.kind is not Kind.USER:
+        raise NoCredentials
+    return caller._replace(admin="admin" in caller.scopes)
+
+
+def source(request: Request) -> str | None:
+    """The caller's address."""
+    return request.client.host if request.client else None
+
+
+async def _source(request: Request) -> str | None:
+    return source(request)
+
+
+async def _author(request: Request) -> Author:
+    return author(request.state.caller, source(request), request.headers.get("user-agent", ""))
+
+
+# ---- scopes
+
+LIMITED = (
+    "This concerns the whole service, and your token is limited to some domains or hosts. Use a token of an "
+    "administrator without such limits."
+)
+
+
+def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+    async def caller(request: Request) -> Caller:
+        found: Caller = request.state.caller
+        if scope not in found.scopes and not found.admin:
+            raise Problem(403, f"This needs a token with the scope {scope!r}.")
+        return found
+
+    return caller
+
+
+async def _administrator(request: Request) -> Caller:
+    """The caller of a route that concerns the whole service. Raises Problem."""
+    found: Caller = await _needing("admin")(request)
+    if not can(found, Action.ADMINISTER, SERVICE):
+        raise Problem(403, LIMITED)
+    return found
+
+
+Reader = Annotated[Caller, Depends(_needing("read"))]
+Changer = Annotated[Caller, Depends(_needing("write"))]
+Administrator = Annotated[Caller, Depends(_administrator)]
+Source = Annotated[str | None, Depends(_source)]
+By = Annotated[Author, Depends(_author)]
+
+
+# ---- bodies
+
+
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _check_body(request: Request, limit: int) -> None:
+    if not _has_body(request):
+        return
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > limit:
+        raise _too_large(limit)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "Send the body as Content-Type: application/json.")
+
+
+def _check_members(body: bytes) -> None:
+    """A model would have an error for each member that it does not know, tens of milliseconds for all of them."""
+    if len(body) > SMALL and len(_MEMBER.findall(body)) > MEMBERS:
+        raise Problem(413, f"A body has at most {MEMBERS} members of objects here.")
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    octets = 0
+
+    async def limited() -> Message:
+        nonlocal octets
+        message = await receive()
+        octets += len(message.get("body", b""))
+        if octets > limit:
+            raise _too_large(limit)
+        return message
+
+    return limited
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"A body has at most {limit} octets here.")
+
+
+# ---- what does not fit the schema
+
+
+TEXTS = {
+    "extra_forbidden": "There is no such field.",
+    "missing": "This field is needed.",
+    "model_attributes_type": "Send an object.",
+    "string_unicode": "This is not Unicode text.",
+}
+
+
+def _invalid(errors: Sequence[Any]) -> Problem:
+    if any(
+        error["type"] == "json_invalid" or (error["type"], error["loc"]) == ("missing", ("body",)) for error in errors
+    ):
+        return Problem(400, "The body is not JSON.")
+    fields: dict[str, list[str]] = {}
+    for error in errors[:REPORTED]:
+        # the first part says where: body, query, path, header
+        field = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
+        fields.setdefault(_printable(field), []).append(_printable(TEXTS.get(error["type"], error["msg"])))
+    detail = "; ".join(f"{field}: {texts[0]}" for field, texts in fields.items())
+    return Problem(422, detail, errors=fields)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()[:200]

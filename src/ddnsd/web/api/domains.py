@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/api/domains`: where hosts are registered."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from pydantic import Field
+
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can
+from ddnsd.db import paging, queries
+from ddnsd.db.rows import Domain
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.tsig import TsigKey
+from ddnsd.registry import domains as registry
+from ddnsd.registry import names
+from ddnsd.registry.errors import Invalid, NoDomain
+from ddnsd.web.api import serializers
+from ddnsd.web.api.context import Context
+from ddnsd.web.api.dependencies import Administrator, Changer, Reader, Source, route_class
+from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.errors import Problem
+from ddnsd.web.api.schemas import (
+    PRINTABLE,
+    Body,
+    Comment,
+    FullName,
+    Moment,
+    Next,
+    Paging,
+    Shown,
+    Stack,
+    Ttl,
+    Username,
+    unset,
+)
+
+Group = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE, description="Whose members may use it.")]
+Primary = Annotated[
+    str,
+    Field(
+        max_length=260,
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*)(:[0-9]{1,5})?$",
+        description="ADDRESS[:PORT] of the name server that takes its updates.",
+    ),
+]
+IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
+
+
+class KeyIn(Body):
+    """The TSIG key of an existing zone, which may update and transfer it."""
+
+    name: str = Field(max_length=253)
+    algorithm: str = "hmac-sha256"
+    secret: str = Field(description="In base64. It is never shown.")
+
+
+class DomainCreate(Body):
+    """A new domain. Without `primary` and `key` its zone is made on the BIND that the service controls."""
+
+    name: FullName
+    public: bool = False
+    available: bool = True
+    comment: Comment | None = None
+    ttl: Ttl | None = None
+    group: Group | None = None
+    stack: Stack | None = None
+    owner: Username | None = Field(None, description="A user's name; your own unless given.")
+    primary: Primary | None = None
+    key: KeyIn | None = None
+
+
+class DomainPatch(Body):
+    """What is to change; an absent field stays as it is."""
+
+    public: bool = unset()
+    available: bool = unset(description="Whether hosts take updates and can be registered.")
+    comment: Comment | None = None
+    ttl: Ttl | None = None
+    group: Group | None = None
+    stack: Stack | None = None
+
+
+class DomainOut(Shown):
+    """A domain."""
+
+    name: str
+    owner: str
+    public: bool = Field(description="Whether everybody registers hosts in it.")
+    available: bool
+    comment: str | None
+    ttl: int | None = Field(description="Seconds; null: the service's default.")
+    group: str | None
+    stack: str | None
+    primary: str
+    dnssec_policy: str | None = Field(description="By which the service's own BIND signs it; null: by none.")
+    created: Moment
+    hosts: int
+
+
+class DomainPage(Shown):
+    """A page of domains."""
+
+    items: list[DomainOut]
+    next: Next
+
+
+def router(context: Context) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/domains", tags=["domains"], route_class=route_class(context))
+
+    @routes.get("", responses=problems() | {200: success(DomainPage)})
+    async def list_domains(caller: Reader, query: Paging) -> Response:
+        """Your own domains, those of your groups and public ones; with an administrator's token all."""
+        found = await context.store.read(lambda c: paging.page_of_domains(c, query.after, query.limit + 1))
+        counts = await context.store.read(paging.host_counts)
+        shown = found[: query.limit]
+        items = [json.dumps(_domain(d, counts.get(d.id, 0))) for d in shown if can(caller, Action.LIST, d)]
+        return serializers.page(items, shown[-1].id if len(found) > query.limit else None)
+
+    created = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
+
+    @routes.post("", status_code=201, responses=changes(409) | {201: created})
+    async def create_domain(caller: Administrator, source: Source, body: DomainCreate) -> Response:
+        """Add a domain once its zone takes our updates."""
+        name = names.fold(body.name)
+        check_pair(body.primary, body.key)
+        columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
+        try:
+            domain = await context.zones.add(
+                name, body.owner or caller.user, primary=body.primary, key=tsig_key(body.key), columns=columns,
+                actor=caller.user, source=source,
+            )  # fmt: skip
+        except Invalid as error:
+            if "user" in error.fields:
+                raise Invalid(owner=error.fields["user"][0]) from None
+            raise
+        except DnsError as error:
+            raise unusable(error, body.primary) from None
+        return shown(domain, 0, status=201, Location=f"/api/domains/{name}")
+
+    @routes.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
+    async def read_domain(caller: Reader, name: str) -> Response:
+        """One domain."""
+        domain = await _visible(context, caller, name, Action.LIST)
+        return shown(domain, await context.store.read(lambda c: paging.host_count(c, domain.id)))
+
+    @routes.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
+    async def change_domain(
+        caller: Changer, source: Source, name: str, body: DomainPatch, if_match: IfMatch = None
+    ) -> Response:
+        """Change the fields that are given; null clears. A new TTL reaches all records."""
+        domain = await _visible(context, caller, name, Action.EDIT)
+        given = {field: getattr(body, field) for field in body.model_fields_set}
+        changed = await context.store.transact(
+            lambda c: registry.set_domain(
+                c, domain.name, actor=caller.user, source=source, expect=_expect(caller, Action.EDIT, if_match), **given
+            )
+        )
+        return shown(changed, await context.store.read(lambda c: paging.host_count(c, changed.id)))
+
+    @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
+    async def delete_domain(caller: Changer, source: Source, name: str, if_match: IfMatch = None) -> Response:
+        """Remove a domain that has no hosts; a zone that was made for it leaves BIND."""
+        domain = await _visible(context, caller, name, Action.DELETE)
+        expect = _expect(caller, Action.DELETE, if_match)
+        await context.zones.remove(domain.name, actor=caller.user, source=source, expect=expect)
+        return Response(status_code=204)
+
+    return routes
+
+
+def unusable(error: DnsError, primary: str | None) -> Exception:
+    """What is answered when a zone does not take our updates."""
+    if primary is None:
+        return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+    return Invalid(primary=str(error))
+
+
+def check_pair(primary: str | None, key: KeyIn | None) -> None:
+    """Whether it says of an existing zone all that is needed, or nothing. Raises Invalid."""
+    if (primary is None) != (key is None):
+        missing = "key" if key is None else "primary"
+        raise Invalid(**{missing: "primary and key belong together: those of a zone that exists already"})
+
+
+def tsig_key(given: KeyIn | None) -> TsigKey | None:
+    """The key as the registry takes it. Raises Invalid."""
+    if given is None:
+        return None
+    try:
+        return TsigKey(given.name, algorithm=given.algorithm, secret=given.secret)
+    except ValueError as error:
+        raise Invalid(key=str(error)) from None
+
+
+async def _visible(context: Context, caller: Caller, given: str, action: Action) -> Domain:
+    """The domain, if the caller may do this to it. Raises NoDomain, and 403 for one that the caller merely sees."""
+    name = names.fold(given)
+    domain = await context.store.read(lambda c: queries.domain(c, name)) if names.is_full(name) else None
+    if domain is None:
+        raise NoDomain
+    _expect(caller, action, None)(domain)
+    return domain
+
+
+def _expect(caller: Caller, action: Action, if_match: str | None) -> Callable[[Domain], None]:
+    """What must hold of the domain just before it is changed."""
+
+    def expect(domain: Domain) -> None:
+        if not can(caller, action, domain):
+            if can(caller, Action.REGISTER, domain):
+                raise Problem(403, "Only its owner or an administrator changes a domain.")
+            raise NoDomain
+        serializers.check_match(if_match, serializers.domain_tag(domain))
+
+    return expect
+
+
+def shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:
+    """An answer with a domain."""
+    return serializers.answer(_domain(domain, hosts), status, ETag=serializers.domain_tag(domain), **headers)
+
+
+def _domain(domain: Domain, hosts: int) -> dict[str, Any]:
+    return {
+        "name": domain.name,
+        "owner": domain.owner,
+        "public": bool(domain.public),
+        "available": bool(domain.available),
+        "comment": domain.comment,
+        "ttl": domain.ttl,
+        "group": domain.group,
+        "stack": domain.stack,
+        "primary": domain.primary,
+        "dnssec_policy": domain.dnssec_policy,
+        "created": serializers.moment(domain.created),
+        "hosts": hosts,
+    }

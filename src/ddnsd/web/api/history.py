@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/api/hosts/{fqdn}/history` and `…/contact`: what became of a host, and who asked for it last."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action
+from ddnsd.db import history, last_seen
+from ddnsd.web.api import serializers
+from ddnsd.web.api.context import Context
+from ddnsd.web.api.dependencies import Reader, route_class
+from ddnsd.web.api.error_responses import problems, success
+from ddnsd.web.api.hosts import visible
+from ddnsd.web.api.schemas import Moment, Next, Paging, Shown
+
+Fields = Annotated[dict[str, Any] | None, Field(description="The fields that changed; null where there are none.")]
+
+
+class EntryOut(Shown):
+    """A change of a host."""
+
+    id: str
+    at: Moment
+    kind: Literal["register", "update", "edit", "secret", "block", "unblock", "flag", "held", "resumed"]
+    before: Fields
+    after: Fields
+    note: str | None = Field(description="Why the service did it.")
+    actor: str = Field(description="A user, a host, the login of a key, or `ddnsd`.")
+    via: Literal["host", "key", "token", "user", "enrolment", "service"] = Field(description="With which credentials.")
+    via_name: str | None = Field(description="What the key or token is called.")
+    source: str | None = Field(description="The address from which it was asked for.")
+    agent: str | None = Field(description="What the client calls itself.")
+
+
+class EntryPage(Shown):
+    """A page of changes."""
+
+    items: list[EntryOut]
+    next: Next
+
+
+class DayOut(Shown):
+    """A day, UTC."""
+
+    day: str = Field(json_schema_extra={"format": "date"})
+    changes: int
+
+
+class DaysOut(Shown):
+    """Days, the oldest first; those without a change as well."""
+
+    days: list[DayOut]
+
+
+class DaysQuery(BaseModel):
+    """How far back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: int = Field(30, ge=1, le=400)
+
+
+class ContactOut(Shown):
+    """The last request for a host, whoever sent it; all null before the first one."""
+
+    at: Moment | None
+    source: str | None
+    agent: str | None
+    word: str | None = Field(description="What it was told: good, nochg, badauth, …")
+    tls: bool | None
+
+
+def router(context: Context) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=route_class(context))
+
+    @routes.get("/{fqdn}/history", responses=problems(404) | {200: success(EntryPage)})
+    async def list_history(caller: Reader, fqdn: str, query: Paging) -> Response:
+        """What became of the host while it was yours, newest first; the last thousand changes are kept."""
+        host = (await visible(context, caller, fqdn, Action.LIST)).host
+        before = None if query.cursor is None else query.after
+        found = await context.store.read(
+            lambda c: history.page(c, host.id, query.limit + 1, before=before, reader_id=_reader(caller))
+        )
+        shown = found[: query.limit]
+        return serializers.page(
+            (json.dumps(_entry(e)) for e in shown), shown[-1].id if len(found) > query.limit else None
+        )
+
+    @routes.get("/{fqdn}/history/days", responses=problems(404) | {200: success(DaysOut)})
+    async def count_history(caller: Reader, fqdn: str, query: Annotated[DaysQuery, Query()]) -> Response:
+        """How many changes of its history each of the last days had."""
+        host = (await visible(context, caller, fqdn, Action.LIST)).host
+        found = await context.store.read(lambda c: history.per_day(c, host.id, query.days, reader_id=_reader(caller)))
+        return serializers.answer({"days": [{"day": day, "changes": count} for day, count in found]})
+
+    @routes.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
+    async def read_contact(caller: Reader, fqdn: str) -> Response:
+        """The last update request for the host, also one that was refused."""
+        host = (await visible(context, caller, fqdn, Action.LIST)).host
+        found = await context.store.read(lambda c: last_seen.of(c, [host.id]))
+        contact = context.contacts.last(host.id, found.get(host.id))
+        shown: dict[str, Any] = contact._asdict() if contact else dict.fromkeys(last_seen.Contact._fields)
+        return serializers.answer(shown | {"at": serializers.moment(shown["at"]), "tls": contact and bool(contact.tls)})
+
+    return routes
+
+
+def _reader(caller: Caller) -> int | None:
+    return None if caller.admin else caller.user_id
+
+
+def _entry(entry: history.Shown) -> dict[str, Any]:
+    return entry._asdict() | {"id": str(entry.id), "at": serializers.moment(entry.at)}

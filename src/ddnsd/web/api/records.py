@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/api/hosts/{fqdn}/records`: RRsets beside the host's addresses."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from ddnsd.auth.permissions import Action
+from ddnsd.db.rows import Host, RRset
+from ddnsd.dns.records import values_of
+from ddnsd.registry.records import APEX, LENGTH, MOST
+from ddnsd.web.api import serializers
+from ddnsd.web.api.context import Context
+from ddnsd.web.api.dependencies import By, Changer, Reader, route_class
+from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
+from ddnsd.web.api.hosts import expecting, visible
+from ddnsd.web.api.schemas import PRINTABLE, Body, Shown, Ttl
+
+Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
+
+
+class RecordsPut(Body):
+    """What the RRset is to be."""
+
+    values: Annotated[list[Value], Field(min_length=1, max_length=MOST, description="In presentation format.")]
+    ttl: Ttl | None = Field(None, description="Seconds; the host's where it is null or absent.")
+
+
+class RecordsOut(Shown):
+    """An RRset."""
+
+    name: str = Field(description="@ for the host's own name, else underscore labels below it.")
+    type: str
+    fqdn: str
+    values: list[str] = Field(description="In presentation format, canonical and sorted.")
+    ttl: int | None
+    conflict: str | None = Field(description="Why it does not stand in DNS, although the host does.")
+
+
+class RecordsList(Shown):
+    """The RRsets of a host."""
+
+    items: list[RecordsOut]
+
+
+def router(context: Context) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/hosts/{fqdn}/records", tags=["hosts"], route_class=route_class(context))
+
+    @routes.get("", responses=problems(404) | {200: success(RecordsList)})
+    async def list_records(caller: Reader, fqdn: str) -> Response:
+        """The host's RRsets beside its addresses, sorted by name and type."""
+        host = (await visible(context, caller, fqdn, Action.LIST)).host
+        return serializers.answer({"items": [_shown(host, one) for one in await context.rrsets.of(host)]})
+
+    @routes.put("/{name}/{rtype}", responses=changes(404, 409) | {200: success(RecordsOut)})
+    async def put_records(caller: Changer, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut) -> Response:
+        """Have these values be the RRset, and no others."""
+        host = (await visible(context, caller, fqdn, Action.EDIT)).host
+        made = await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, expecting(caller, Action.EDIT))
+        return serializers.answer(_shown(host, made))
+
+    @routes.delete("/{name}/{rtype}", status_code=204, responses=problems(404) | NO_CONTENT)
+    async def delete_records(caller: Changer, by: By, fqdn: str, name: str, rtype: str) -> Response:
+        """Remove an RRset."""
+        host = (await visible(context, caller, fqdn, Action.EDIT)).host
+        await context.rrsets.remove(host, name, rtype, by, expecting(caller, Action.EDIT))
+        return Response(status_code=204)
+
+    return routes
+
+
+def _shown(host: Host, one: RRset) -> dict[str, Any]:
+    return {
+        "name": one.prefix or APEX, "type": one.rtype, "fqdn": one.name(host.fqdn), "values": values_of(one.data),
+        "ttl": one.ttl, "conflict": one.conflict,
+    }  # fmt: skip

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`/api/hosts/{fqdn}/related`: names below a host whose AAAA follows the host's IPv6 prefix."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from ddnsd.auth.permissions import Action
+from ddnsd.db.rows import Host, Related
+from ddnsd.dns.records import records
+from ddnsd.web.api import serializers
+from ddnsd.web.api.context import Context
+from ddnsd.web.api.dependencies import By, Changer, Reader, route_class
+from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
+from ddnsd.web.api.hosts import expecting, visible
+from ddnsd.web.api.schemas import Body, Ipv6, Shown
+
+
+class RelatedPut(Body):
+    """Where a related name points to."""
+
+    interface_id: Ipv6 = Field(description="Its low bits stay while the prefix changes, such as ::7.")
+
+
+class RelatedOut(Shown):
+    """A related name."""
+
+    label: str
+    fqdn: str
+    interface_id: str
+    ipv6: str | None = Field(description="The address; null while the host has no IPv6 address.")
+
+
+class RelatedList(Shown):
+    """The related names of a host."""
+
+    items: list[RelatedOut]
+
+
+def router(context: Context) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/hosts/{fqdn}/related", tags=["hosts"], route_class=route_class(context))
+
+    @routes.get("", responses=problems(404) | {200: success(RelatedList)})
+    async def list_related(caller: Reader, fqdn: str) -> Response:
+        """The host's related names, sorted."""
+        host = (await visible(context, caller, fqdn, Action.LIST)).host
+        return serializers.answer({"items": [_related(host, name) for name in await context.related.of(host)]})
+
+    @routes.put("/{label}", responses=changes(404, 409) | {200: success(RelatedOut)})
+    async def put_related(caller: Changer, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
+        """Have a label below the host follow the host's prefix."""
+        host = (await visible(context, caller, fqdn, Action.EDIT)).host
+        made = await context.related.put(host, label, body.interface_id, by, expecting(caller, Action.EDIT))
+        return serializers.answer(_related((await visible(context, caller, fqdn, Action.LIST)).host, made))
+
+    @routes.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
+    async def delete_related(caller: Changer, by: By, fqdn: str, label: str) -> Response:
+        """Remove a related name and its record."""
+        host = (await visible(context, caller, fqdn, Action.EDIT)).host
+        await context.related.remove(host, label, by, expecting(caller, Action.EDIT))
+        return Response(status_code=204)
+
+    return routes
+
+
+def _related(host: Host, name: Related) -> dict[str, Any]:
+    shown = next((n.ipv6 for n in records(host, [name]) if n.fqdn == name.fqdn), None)
+    label = name.fqdn.partition(".")[0]
+    return {"label": label, "fqdn": name.fqdn, "interface_id": name.interface_id, "ipv6": shown}

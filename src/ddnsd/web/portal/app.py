@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ASGI application of the portal."""
+
+import importlib.metadata
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ddnsd.db.base import StoreDown
+from ddnsd.web.asgi import Application, Message, Receive, Scope, Send
+from ddnsd.web.portal import error_pages, templating
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.request import arrive, stranger
+from ddnsd.web.portal.static_files import Static
+from ddnsd.web.portal.views import (
+    account,
+    admin,
+    client_configs,
+    denylist,
+    domain_new,
+    domain_requests,
+    domains,
+    events,
+    host,
+    host_new,
+    keys,
+    language,
+    overview,
+    records,
+    related_names,
+    sign_in,
+    status,
+    tokens,
+    users,
+)
+from ddnsd.web.portal.views import help as help_pages
+
+VERSION = importlib.metadata.version("fedcloud-ddns")
+
+PATHS = ("/", "/hosts", "/domains", "/tokens", "/keys", "/account", "/admin", "/status", "/help", "/login", "/logout",
+         "/static")  # fmt: skip
+"""Beginnings of the paths that are the portal's."""
+
+MODULES = (
+    overview,
+    host_new,
+    client_configs,
+    host,
+    related_names,
+    records,
+    domain_new,
+    domain_requests,
+    domains,
+    tokens,
+    keys,
+    account,
+    admin,
+    users,
+    denylist,
+    events,
+    status,
+    help_pages,
+    sign_in,
+    language,
+)
+
+
+def build(portal: Portal) -> Application:
+    """The application; it answers whatever lies below `PATHS`."""
+    static = Static()
+    routes = [route for module in MODULES for route in module.routes(portal)]
+    app = Starlette(routes=routes + static.routes(), exception_handlers={HTTPException: _refuse})
+    app.router.redirect_slashes = False
+    app.state.portal = portal
+    app.state.environments = templating.environments(static, version=VERSION, base_url=portal.base_url)
+    return Hardened(app, POLICY)
+
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'", "style-src 'self'", "script-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+        "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
+    )
+)  # fmt: skip
+
+
+class Hardened:
+    """Puts the headers on every answer that keep a page from being framed, mixed with foreign content, or stored."""
+
+    def __init__(self, app: Application, policy: str) -> None:
+        self._app = app
+        self._headers = {
+            "Content-Security-Policy": policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",  # with no-referrer a browser would not say either where a form comes from
+            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app({**scope, "path": scope["path"] or "/"}, receive, hardened)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Where no route fits."""
+    try:
+        visit = await arrive(request)
+    except StoreDown:
+        visit = stranger(request)
+    return error_pages.answer(visit, error)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ready-made configurations of the programs and routers that keep a host's addresses fresh, filled in for a host.
+
+A text is `templates/configurations/FILE.j2`; the filters of `quoting` write a value so that it ends where it should.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ddnsd.web.portal import escaping
+from ddnsd.web.portal.client_programs import CATALOGUE, Entry
+
+PLACEHOLDER = "SECRET"
+"""Stands where the secret goes, when only its owner knows it."""
+
+SHIPPED = ("ddns-update", "ddns-update.service", "ddns-update.timer", "ddns-update-watch.service")
+"""The updater's files, which the portal hands out."""
+
+_LOGIN = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_SECRET = re.compile(r"[ -~]{1,200}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The host `fqdn` at the service `server`, its base URL; `login` is a key's, the host's name unless given.
+
+    Raises ValueError for what cannot be: names, logins and URLs have no characters that need quoting.
+    """
+
+    fqdn: str
+    server: str
+    secret: str = PLACEHOLDER
+    login: str = ""
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.server)
+        fits = {
+            "fqdn": _LOGIN.fullmatch(self.fqdn),
+            "login": _LOGIN.fullmatch(self.login or self.fqdn),
+            "secret": _SECRET.fullmatch(self.secret),
+            "server": url.scheme in ("http", "https") and _AUTHORITY.fullmatch(url.netloc)
+            and _PATH.fullmatch(url.path.rstrip("/")) and not url.query and not url.fragment,
+        }  # fmt: skip
+        if wrong := [name for name, match in fits.items() if not match]:
+            raise ValueError(f"not usable in a configuration: {', '.join(wrong)}")
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What templates know."""
+        url, server = urlsplit(self.server), self.server.rstrip("/")
+        update = f"{server}/nic/update"
+        path = url.path.rstrip("/")
+        return {
+            "fqdn": self.fqdn, "login": self.login or self.fqdn, "secret": self.secret,
+            "server": server, "url": update, "update_server": update if path else server,
+            "scheme": url.scheme, "tls": url.scheme == "https",
+            "authority": url.netloc, "path": path, "place": f"{url.netloc}{path}",
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """One text: what to do with it, in which language it is written, and under which name to keep it."""
+
+    file: str
+    place: str
+    language: str
+    text: str
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """(label, value) of a text in the language `fields`."""
+        pairs = (line.partition(": ") for line in self.text.splitlines())
+        return [(label, value) for label, _, value in pairs]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What one program or router needs; `name` is its place in a URL."""
+
+    name: str
+    title: str
+    note: str
+    parts: tuple[Part, ...]
+
+
+def configurations(target: Target) -> list[Configuration]:
+    """All of them, filled in. Titles, notes and places are English: translate them where they are shown."""
+    return [_filled_in(entry, target.names) for entry in CATALOGUE]
+
+
+def configuration(target: Target, name: str) -> Configuration | None:
+    """The one of that name."""
+    return next((_filled_in(entry, target.names) for entry in CATALOGUE if entry.name == name), None)
+
+
+def _filled_in(entry: Entry, names: dict[str, Any]) -> Configuration:
+    texts = (_environment().get_template(f"{file}.j2").render(names) for file, _, _ in entry.parts)
+    parts = (Part(*about, text) for about, text in zip(entry.parts, texts, strict=True))
+    return Configuration(entry.name, entry.title, entry.note, tuple(parts))
+
+
+@cache
+def shipped(name: str) -> bytes:
+    """A file of `SHIPPED`."""
+    if name not in SHIPPED:
+        raise ValueError(name)
+    return (resources.files("ddnsd.web.portal") / "updater" / name).read_bytes()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(  # noqa: S701 - plain text, each value quoted by a filter
+        loader=PackageLoader("ddnsd.web.portal", "templates/configurations"),
+        undefined=StrictUndefined, keep_trailing_newline=True, auto_reload=False,
+    )  # fmt: skip
+    environment.filters |= escaping.FILTERS
+    environment.globals["shipped"] = shipped
+    return environment

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host's history for people: what happened, each field before and after, who it was and from where."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ddnsd.db.history import Shown
+from ddnsd.web.portal.i18n import N_, Language
+
+KINDS = {
+    "register": N_("added"),
+    "update": N_("address"),
+    "edit": N_("edited"),
+    "secret": N_("new secret"),
+    "block": N_("blocked"),
+    "unblock": N_("block lifted"),
+    "flag": N_("flagged"),
+    "held": N_("name in use"),
+    "resumed": N_("name free again"),
+}
+
+FIELDS = {
+    "fqdn": N_("Name"),
+    "ipv4": N_("IPv4"),
+    "ipv6": N_("IPv6"),
+    "prefix": N_("IPv6 prefix"),
+    "wildcard": N_("Wildcard"),
+    "comment": N_("Comment"),
+    "ttl": N_("TTL"),
+    "stack": N_("Stack"),
+    "labels": N_("Labels"),
+    "related": N_("Related names"),
+    "records": N_("Records"),
+    "available": N_("Updates are taken"),
+    "owner": N_("Owner"),
+    "abuse": N_("Flagged"),
+    "abuse_blocked": N_("Blocked for abuse"),
+}
+
+VIA = {
+    "host": N_("with its secret"),
+    "key": N_("with a key"),
+    "token": N_("with a token"),
+    "user": N_("in the portal"),
+    "enrolment": N_("at its first boot"),
+    "service": N_("by a rule of the service"),
+}
+
+
+class Change(NamedTuple):
+    """A field, and its values as text; "" stands for none."""
+
+    field: str
+    before: str
+    after: str
+
+
+class Told(NamedTuple):
+    """An entry, with words in the reader's language."""
+
+    entry: Shown
+    kind: str
+    changes: list[Change]
+    via: str
+
+
+def told(language: Language, entry: Shown) -> Told:
+    """The entry in that language."""
+    before, after = entry.before or {}, entry.after or {}
+    names = [name for name in FIELDS if name in before or name in after]
+    changes = [
+        Change(language.gettext(FIELDS[n]), _text(language, before, n), _text(language, after, n)) for n in names
+    ]
+    kind, via = KINDS.get(entry.kind, entry.kind), VIA.get(entry.via, entry.via)
+    return Told(entry, language.gettext(kind), changes, language.gettext(via))
+
+
+def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
+    match values.get(name):
+        case None:
+            return ""
+        case True:
+            return language.gettext("yes")
+        case False:
+            return language.gettext("no")
+        case dict() as named:
+            return ", ".join(f"{key}={_member(value)}" for key, value in sorted(named.items()) if value is not None)
+        case value:
+            return str(value)
+
+
+def _member(value: Any) -> str:
+    """A related name's interface id, a label's value, or an RRset."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    ttl = f" ({value['ttl']} s)" if value["ttl"] else ""
+    return " ".join(value["values"]) + ttl

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps a host fresh, ready to be copied, with a placeholder for the secret."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.auth.permissions import Action
+from ddnsd.web.portal import access
+from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.request import Visit, get
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def show(visit: Visit) -> Response:
+        owned = await access.host(visit, Action.EDIT)
+        shown = configurations(Target(owned.host.fqdn, portal.base_url))
+        return visit.render(
+            "host/configuration.html", owned=owned, host=owned.host, configurations=shown, placeholder=PLACEHOLDER,
+            opened=visit.query.get("client", "curl"),
+        )  # fmt: skip
+
+    return [get("/hosts/{fqdn}/configuration", show)]

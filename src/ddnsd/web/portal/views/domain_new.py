@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adding a domain with its zone: made on our own BIND, or one that somebody brings, with its key."""
+
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import DnsError
+from ddnsd.dns.tsig import ALGORITHMS, GENERATED, TsigKey
+from ddnsd.registry import names
+from ddnsd.registry.errors import Invalid, NoBind
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.handing_over import FIELD, PARAMETER, hand_over, handed_over
+from ddnsd.web.portal.request import Access, Form, Visit, get, post
+from ddnsd.web.portal.views.domains import wanted
+
+BRING, PROVISION = "bring", "provision"
+USUAL = Form([("zone", PROVISION), ("use", "private"), ("available", "on"), ("algorithm", "hmac-sha256")])
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def new(visit: Visit) -> Response:
+        filled = await handed_over(visit)
+        if filled is None:
+            return form(visit, USUAL, {}, gone=PARAMETER in visit.query)
+        values = Form(filled)
+        key = TsigKey(values["key_name"], algorithm=values["algorithm"], secret=values["secret"])
+        return form(visit, values, {}, made=key)
+
+    async def make_key(visit: Visit) -> Response:
+        """A key for a zone of somebody's own; it is kept nowhere until the zone takes it."""
+        name = names.fold(visit.text("name"))
+        if problem := names.domain_problem(name):
+            return form(visit, visit.form, visit.reasons({"name": [problem]}))
+        algorithm = visit.text("algorithm") if visit.text("algorithm") in GENERATED else "hmac-sha256"
+        key = TsigKey.generate(f"ddnsd.{name}", algorithm)
+        filled = dict(visit.form) | {
+            "zone": BRING, "name": name, "key_name": key.name, "algorithm": key.algorithm, "secret": key.secret,
+        }  # fmt: skip
+        filled = {name: value for name, value in filled.items() if name not in ("csrf", FIELD)}
+        return await hand_over(visit, "/domains/new", filled, nothing_else)
+
+    async def add(visit: Visit) -> Response:
+        check_only = visit.text("do") == "check"
+        try:
+            name, zone = names.fold(visit.text("name")), brought(visit)
+            asked = {"columns": wanted(visit), **zone}
+            owner = visit.text("owner") or visit.caller.user
+            if check_only:
+                await portal.zones.check_new(name, owner, **asked)
+                return form(visit, visit.form, {}, checked=True)
+            await portal.zones.add(name, owner, actor=visit.caller.user, source=visit.source, **asked)
+        except (Invalid, DnsError, NoBind, BindError) as error:
+            return form(visit, visit.form, reasons(visit, error))
+        return visit.redirect(f"/domains/{name}", visit.gettext("%(name)s was added.", name=name))
+
+    def form(
+        visit: Visit, values: Form, errors: dict[str, str], made: TsigKey | None = None, checked: bool = False,
+        gone: bool = False,
+    ) -> Response:  # fmt: skip
+        return visit.render(
+            "domains/new.html", 422 if errors else 200, values=values, errors=errors, made=made, checked=checked,
+            gone=gone, algorithms=[(name, name) for name in ALGORITHMS],
+        )  # fmt: skip
+
+    return [
+        get("/domains/new", new, Access.ADMINISTRATOR),
+        post("/domains/key", make_key, Access.ADMINISTRATOR),
+        post("/domains", add, Access.ADMINISTRATOR),
+    ]
+
+
+async def nothing_else() -> None:
+    """A key is kept nowhere before the domain is added."""
+
+
+def brought(visit: Visit) -> dict[str, Any]:
+    """Primary and key of a zone that somebody brings; nothing where it is to be made. Raises Invalid."""
+    if visit.text("zone") != BRING:
+        return {}
+    if not visit.text("primary"):
+        raise Invalid(primary="Enter the address of the zone's primary name server.")
+    try:
+        key = TsigKey(visit.text("key_name"), algorithm=visit.text("algorithm"), secret=visit.text("secret"))
+    except ValueError as error:
+        raise Invalid(secret=str(error)) from None
+    return {"primary": visit.text("primary"), "key": key}
+
+
+def reasons(visit: Visit, error: Exception) -> dict[str, str]:
+    """What is wrong, by field; of a name server its own words."""
+    if isinstance(error, Invalid):
+        return {{"user": "owner"}.get(n, n): text for n, text in visit.reasons(error.fields).items()}
+    if isinstance(error, DnsError) and visit.text("zone") == BRING:
+        return {"primary": str(error)}
+    return {"__all__": visit.gettext("Nothing was changed: %(reason)s", reason=str(error))}

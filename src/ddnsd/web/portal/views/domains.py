@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Domains: those in which the visitor registers hosts, and what their owners do with them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.auth.permissions import Action, can
+from ddnsd.db import domain_requests, paging, queries
+from ddnsd.db.rows import Domain
+from ddnsd.registry import domains as registry
+from ddnsd.registry import names
+from ddnsd.registry.errors import Invalid, NoDomain, Stale
+from ddnsd.registry.status import ZoneStatus
+from ddnsd.web.api.serializers import domain_tag
+from ddnsd.web.portal import forms
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.request import Visit, get, post
+
+GROUP_LENGTH = 255
+REQUESTS = 100
+SWITCHES = ("private_addresses", "query_credentials")
+"""Columns that administrators set."""
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def show_all(visit: Visit) -> Response:
+        user_id = visit.caller.user_id
+        seen = [domain for domain in await portal.domains.all() if can(visit.caller, Action.LIST, domain)]
+        asked = await portal.store.read(lambda c: domain_requests.latest(c, REQUESTS, user_id=user_id))
+        return visit.render(
+            "domains/list.html", own=[d for d in seen if d.owner_id == user_id],
+            others=[d for d in seen if d.owner_id != user_id], counts=await portal.store.read(paging.host_counts),
+            zones=zones(portal), requests=asked,
+        )  # fmt: skip
+
+    async def show(visit: Visit) -> Response:
+        domain = await find(visit, Action.LIST)
+        count = await portal.store.read(lambda c: paging.host_count(c, domain.id))
+        return visit.render(
+            "domains/show.html", domain=domain, count=count, zone=zones(portal).get(domain.name),
+            mine=can(visit.overseer, Action.EDIT, domain),
+            usable=domain.available and can(visit.caller, Action.REGISTER, domain),
+        )  # fmt: skip
+
+    async def edit(visit: Visit) -> Response:
+        return _form(visit, await find(visit, Action.EDIT), {})
+
+    async def save(visit: Visit) -> Response:
+        domain = await find(visit, Action.EDIT)
+        try:
+            columns = wanted(visit) | ({name: visit.checked(name) for name in SWITCHES} if visit.admin else {})
+            await portal.store.transact(
+                lambda c: registry.set_domain(
+                    c, domain.name, actor=visit.caller.user, source=visit.source,
+                    expect=_expecting(visit, Action.EDIT), **columns,
+                )
+            )  # fmt: skip
+        except Invalid as error:
+            return _form(visit, domain, visit.reasons(error.fields))
+        return visit.redirect(f"/domains/{domain.name}", visit.gettext("Saved."))
+
+    async def remove(visit: Visit) -> Response:
+        domain = await find(visit, Action.DELETE)
+        await portal.zones.remove(
+            domain.name, actor=visit.caller.user, source=visit.source, expect=_expecting(visit, Action.DELETE)
+        )
+        return visit.redirect("/domains", visit.gettext("%(name)s was removed.", name=domain.name))
+
+    return [
+        get("/domains", show_all),
+        get("/domains/{name}", show),
+        get("/domains/{name}/edit", edit),
+        post("/domains/{name}/edit", save),
+        post("/domains/{name}/remove", remove),
+    ]
+
+
+def zones(portal: Portal) -> dict[str, ZoneStatus]:
+    """How each domain's name servers are, by the domain's name."""
+    return {zone.name: zone for zone in portal.status.current().zones}
+
+
+async def find(visit: Visit, action: Action) -> Domain:
+    """The domain of the path, if the visitor may do this to it. Raises NoDomain, StoreDown."""
+    name = names.fold(visit.param("name"))
+    domain = await visit.portal.store.read(lambda c: queries.domain(c, name)) if names.is_full(name) else None
+    if domain is None or not can(visit.overseer, action, domain):
+        raise NoDomain
+    return domain
+
+
+def wanted(visit: Visit) -> dict[str, Any]:
+    """The columns of a domain that a form sets, beside its name. Raises Invalid."""
+    group = visit.text("group")
+    if len(group) > GROUP_LENGTH or not group.isprintable():
+        raise Invalid(group=f"Ensure this value has at most {GROUP_LENGTH} characters.")
+    return {
+        "public": visit.text("use") == "public", "group": group or None if visit.text("use") == "group" else None,
+        "available": visit.checked("available"), "comment": forms.comment(visit.text("comment")),
+        "ttl": forms.ttl(visit.text("ttl")),
+    }  # fmt: skip
+
+
+def use_of(domain: Domain) -> str:
+    """Who registers hosts in it: `public`, `group` or `private`."""
+    return "public" if domain.public else "group" if domain.group else "private"
+
+
+def _form(visit: Visit, domain: Domain, errors: dict[str, str]) -> Response:
+    values: dict[str, Any] = {
+        "use": use_of(domain), "group": domain.group, "available": domain.available, "comment": domain.comment,
+        "ttl": domain.ttl,
+    } | {name: getattr(domain, name) for name in SWITCHES}  # fmt: skip
+    if errors:
+        boxes = {name: visit.checked(name) for name in ("available", *SWITCHES)}
+        values = {name: visit.text(name) for name in values} | boxes
+    return visit.render(
+        "domains/edit.html", 422 if errors else 200, domain=domain, values=values, errors=errors,
+        tag=domain_tag(domain),
+    )  # fmt: skip
+
+
+def _expecting(visit: Visit, action: Action) -> Callable[[Domain], None]:
+    """What must hold of the domain just before it changes: it is theirs, and as the form's page has shown it."""
+    tag = visit.form.get("tag")
+
+    def expect(domain: Domain) -> None:
+        if not can(visit.overseer, action, domain):
+            raise NoDomain
+        if tag is not None and tag != domain_tag(domain):
+            raise Stale
+
+    return expect

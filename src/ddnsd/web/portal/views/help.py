@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Help: what names and addresses do in practice, and what each answer to an update means."""
+
+from typing import NamedTuple
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.web.portal.client_configs import SHIPPED, Target, configurations, shipped
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.error_pages import NotFound
+from ddnsd.web.portal.i18n import N_
+from ddnsd.web.portal.request import Access, Visit, get
+
+EXAMPLE = "my-host.example.org"
+"""Stands for a host's name where nobody has one yet."""
+
+
+class Topic(NamedTuple):
+    """A page of help; its text is `templates/help/NAME.html`."""
+
+    name: str
+    title: str
+    about: str
+
+
+TOPICS = (
+    Topic("start", N_("First steps"), N_("A name, a secret, and one request.")),
+    Topic("clients", N_("Configurations"), N_("Ready-made for routers, programs and machines.")),
+    Topic("words", N_("Answers to an update"), N_("What good, nochg, badauth and the others mean, and what to do.")),
+    Topic("ttl", N_("When others see the new address"), N_("Time to live, and the cache of Windows.")),
+    Topic("own-domain", N_("A name in your own domain"), N_("A CNAME from your domain to a host here.")),
+    Topic("nat", N_("CGNAT and private addresses"), N_("When a host has a name and cannot be reached.")),
+    Topic("ports", N_("Ports and firewalls"), N_("What a client needs to reach this service, and others your host.")),
+)
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+    known = {topic.name: topic for topic in TOPICS}
+
+    async def index(visit: Visit) -> Response:
+        return visit.render("help/index.html", topics=TOPICS)
+
+    async def show(visit: Visit) -> Response:
+        topic = known.get(visit.param("topic"))
+        if topic is None:
+            raise NotFound
+        return visit.render(f"help/{topic.name}.html", topics=TOPICS, topic=topic)
+
+    async def clients(visit: Visit) -> Response:
+        made = configurations(Target(EXAMPLE, portal.base_url))
+        return visit.render("help/clients.html", topics=TOPICS, topic=known["clients"], configurations=made)
+
+    async def file(visit: Visit) -> Response:
+        name = visit.param("name")
+        if name not in SHIPPED:
+            raise NotFound
+        return Response(shipped(name), media_type="text/plain", headers={"Cache-Control": "public, max-age=300"})
+
+    return [
+        get("/help", index, Access.EVERYBODY),
+        get("/help/clients", clients, Access.EVERYBODY),
+        get("/help/files/{name}", file, Access.EVERYBODY),
+        get("/help/{topic}", show, Access.EVERYBODY),
+    ]

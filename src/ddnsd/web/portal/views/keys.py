@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys: one login and secret with which a router updates a group of hosts."""
+
+from typing import Any
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.auth import secrets
+from ddnsd.auth.permissions import Action, can
+from ddnsd.db import paging
+from ddnsd.db.paging import HostFilter
+from ddnsd.db.rows import Key, User
+from ddnsd.registry import accounts
+from ddnsd.registry.errors import Invalid
+from ddnsd.web.portal.client_configs import Target, configurations
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.error_pages import NotFound
+from ddnsd.web.portal.handing_over import hand_over, handed_over
+from ddnsd.web.portal.request import Visit, get, post
+
+PAGE = 100
+TICKED = 60
+"""So many hosts can be ticked; who has more writes names."""
+MOST = 1000
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def show(visit: Visit) -> Response:
+        after = visit.query.get("after", "")
+        cursor = int(after) if after.isascii() and after.isdigit() and len(after) <= 18 else 0
+        found = await portal.store.read(lambda c: paging.page_of_keys(c, visit.caller.user_id, cursor, PAGE + 1))
+        shown = found[:PAGE]
+        hosts = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id for key in shown]))
+        return visit.render(
+            "keys/list.html", keys=[(key, hosts.get(key.id, [])) for key in shown],
+            first=visit.url(after=None) if cursor else None,
+            following=visit.url(after=shown[-1].id) if len(found) > PAGE else None,
+        )  # fmt: skip
+
+    async def form(visit: Visit, values: dict[str, Any], errors: dict[str, str], status: int = 200) -> Response:
+        own = HostFilter(owner_id=visit.caller.user_id)
+        found = await portal.store.read(lambda c: paging.page_of_hosts(c, own, 0, TICKED + 1))
+        names = sorted(owned.host.fqdn for owned in found)
+        return visit.render(
+            "keys/new.html", status, values=values, errors=errors, names=names if len(names) <= TICKED else [],
+            any=bool(names),
+        )  # fmt: skip
+
+    async def new(visit: Visit) -> Response:
+        return await form(visit, {"chosen": [visit.query.get("host", "")]}, {})
+
+    async def make(visit: Visit) -> Response:
+        _ = visit.gettext
+        name, chosen = visit.text("name"), [*visit.form.getlist("hosts"), *visit.text("more").split()]
+        errors = {}
+        if not name or len(name) > 100 or not name.isprintable():
+            errors["name"] = _("A name has 1 to 100 printable characters.")
+        if not 1 <= len(chosen) <= MOST:
+            errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=MOST)
+        if not errors:
+            try:
+                return await _make(visit, name, list(dict.fromkeys(chosen)))
+            except Invalid as error:
+                errors = visit.reasons(error.fields)
+        return await form(visit, {"name": name, "chosen": chosen, "more": visit.text("more")}, errors, 422)
+
+    async def show_made(visit: Visit) -> Response:
+        if (made := await handed_over(visit)) is None:
+            return visit.render("keys/made.html", secret=None)
+        key, hosts = await own(visit, made["login"])
+        target = Target(hosts[0].fqdn, portal.base_url, made["secret"], key.login)
+        return visit.render(
+            "keys/made.html", key=key, hosts=hosts, secret=made["secret"], configurations=configurations(target)
+        )
+
+    async def own(visit: Visit, login: str) -> tuple[Key, list[Any]]:
+        well_formed = login.isascii() and login.isprintable() and len(login) <= 40
+        key = await portal.store.read(lambda c: paging.key(c, login)) if well_formed else None
+        if key is None or key.owner_id != visit.caller.user_id:
+            raise NotFound
+        found = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id]))
+        return key, found.get(key.id, [])
+
+    async def revoke(visit: Visit) -> Response:
+        key, _hosts = await own(visit, visit.param("login"))
+        await portal.store.transact(lambda c: accounts.delete_key(c, key, visit.caller.user, visit.source))
+        return visit.redirect("/keys", visit.gettext("The key %(name)s is void. Its hosts stay.", name=key.name))
+
+    return [
+        get("/keys", show),
+        get("/keys/new", new),
+        get("/keys/made", show_made),
+        post("/keys", make),
+        post("/keys/{login}/revoke", revoke),
+    ]
+
+
+async def _make(visit: Visit, name: str, hosts: list[str]) -> Response:
+    """Make the key, and lead to the page that shows it. Raises Invalid, StoreDown."""
+    caller, login, secret = visit.caller, secrets.new_login(), secrets.new_secret()
+    user = User(caller.user_id, caller.user, visit.admin, True, 0)
+
+    def add(connection: Connection) -> None:
+        accounts.add_key(
+            connection, user, login, secrets.digest(secret), hosts, name,
+            actor=caller.user, source=visit.source, usable=lambda host: can(caller, Action.UPDATE, host),
+        )  # fmt: skip
+
+    content = {"login": login, "secret": secret}
+    return await hand_over(visit, "/keys/made", content, lambda: visit.portal.store.transact(add))

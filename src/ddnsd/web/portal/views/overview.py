@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first page: what this is, or, to who has signed in, their hosts."""
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.db import host_search, last_seen
+from ddnsd.db.host_search import Facets, Part, View
+from ddnsd.db.last_seen import Contact
+from ddnsd.web.api.serializers import Seen
+from ddnsd.web.portal import access
+from ddnsd.web.portal.context import Portal
+from ddnsd.web.portal.presenters.host_status import STATES, standing
+from ddnsd.web.portal.request import Access, Visit, get
+
+SIZE = 50
+"""Hosts in a page."""
+
+TEXT_LENGTH = 253
+
+
+def routes(portal: Portal) -> list[Route]:
+    """The routes."""
+
+    async def first(visit: Visit) -> Response:
+        if visit.signed_in:
+            return await show(visit)
+        public = [domain.name for domain in await portal.domains.all() if domain.public and domain.available]
+        return visit.render("overview/landing.html", domain=public[0] if public else "example.org")
+
+    async def show(visit: Visit) -> Response:
+        view, number = _view(visit), _page(visit)
+        seen = Seen(portal.writer)
+        part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, visit.caller.user_id))
+        rows = [
+            (host, standing(host, seen.dns(host)), portal.contacts.last(host.id, asked.get(host.id)))
+            for host in part.hosts
+        ]
+        has_any = any(facets.domains.values())
+        return visit.render(
+            "overview/hosts.html", rows=rows, total=part.total, view=view, number=number, size=SIZE, facets=facets,
+            states=STATES, has_any=has_any, usable=bool(has_any or await access.domains(visit)),
+        )  # fmt: skip
+
+    return [get("/", first, Access.EVERYBODY), get("/hosts", show)]
+
+
+def _read(connection: Connection, view: View, number: int, owner_id: int) -> tuple[Part, Facets, dict[int, Contact]]:
+    part = host_search.page(connection, view, SIZE, (number - 1) * SIZE)
+    asked = last_seen.of(connection, [host.id for host in part.hosts])
+    return part, host_search.facets(connection, owner_id), asked
+
+
+def _view(visit: Visit) -> View:
+    """What the URL asks for; what it asks for in vain does not limit."""
+    query = visit.query
+    order, descending = query.get("sort", "name").removeprefix("-"), query.get("sort", "").startswith("-")
+    return View(
+        visit.caller.user_id,
+        query.get("q", "").strip()[:TEXT_LENGTH].replace("\0", ""),
+        query.get("domain", "").replace("\0", ""),
+        query.get("stack", "").replace("\0", ""),
+        query.get("state", "") if query.get("state", "") in host_search.STATES else "",
+        order if order in host_search.ORDERS else "name",
+        descending,
+    )
+
+
+def _page(visit: Visit) -> int:
+    text = visit.query.get("page", "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else 1

@@ -7,11 +7,11 @@ import gc
 def main() -> None:
     """Load the commands, and run one. What is loaded stays: looking for garbage in it takes a fifth of the time."""
     gc.disable()
-    from ddnsd import cli
+    from ddnsd.cli import app
 
     gc.freeze()
     gc.enable()
-    cli.main()
+    app.main()
 
 
 if __name__ == "__main__":

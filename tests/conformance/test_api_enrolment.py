@@ -14,8 +14,8 @@ from parts.dyndns import GIVEN, Host, new_label, register
 from parts.service import Service, dev
 from sqlalchemy import Connection, select, update
 
-from ddnsd import admin
 from ddnsd.db import schema
+from ddnsd.operations import store_access
 
 WEEK = 7 * 86_400
 JSON = {"Content-Type": "application/json"}
@@ -73,7 +73,7 @@ def let_expire(service: Service, fqdn: str) -> None:
         past = update(schema.enrolments).where(schema.enrolments.c.host_id == of_host).values(expires=1)
         return connection.execute(past).rowcount
 
-    assert asyncio.run(admin.with_store(url, work)) == 1
+    assert asyncio.run(store_access.with_store(url, work)) == 1
 
 
 # ---- what works

@@ -11,8 +11,8 @@ import pytest
 from parts.service import Service, dev
 from sqlalchemy import Connection, Engine, event, insert, select
 
-from ddnsd import admin, housekeeping
 from ddnsd.db import history, migrate, queries, schema
+from ddnsd.operations import retention, store_access
 from ddnsd.settings import Settings
 
 DAY = 86_400 * 1_000_000
@@ -105,7 +105,7 @@ def _has(number: int) -> Any:
 
 
 async def test_what_is_too_old_leaves(service: Service) -> None:
-    await admin.with_store(url(service), prepare)
+    await store_access.with_store(url(service), prepare)
     said = service.cli("housekeeping").stdout
     assert said.splitlines() == [
         "remembered removals: 3 removed",
@@ -130,15 +130,15 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "requests": [*(f"n{n}.example.org" for n in range(4)), "old.example.org"],
         "events": ["n0", "n1", "n2", "n3"],
     }
-    assert await admin.with_store(url(service), left) == remaining
+    assert await store_access.with_store(url(service), left) == remaining
     assert service.cli("housekeeping").stdout == ""
-    assert await admin.with_store(url(service), left) == remaining
+    assert await store_access.with_store(url(service), left) == remaining
     deleted = select(schema.events.c.detail).where(schema.events.c.action == "token.delete")
-    assert await admin.with_store(url(service), lambda c: sorted(c.scalars(deleted))) == ["t2", "t3", "t4"]
+    assert await store_access.with_store(url(service), lambda c: sorted(c.scalars(deleted))) == ["t2", "t3", "t4"]
 
 
 async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
-    await admin.with_store(url(service), prepare)
+    await store_access.with_store(url(service), prepare)
     service.settings["DDNSD_EVENT_DAYS"] = "0"
     assert "events" not in service.cli("housekeeping").stdout
     service.settings["DDNSD_EVENT_DAYS"] = "30"
@@ -152,7 +152,7 @@ async def test_many_rows(service: Service) -> None:
         old = {"at": 1, "actor": "a", "action": "host.add", "object": "n.example.org"}
         connection.execute(insert(schema.events), [old] * 1203)
 
-    await admin.with_store(url(service), fill)
+    await store_access.with_store(url(service), fill)
     assert service.cli("housekeeping").stdout == "events: 1203 removed\n"
 
 
@@ -167,9 +167,9 @@ async def test_long_histories(service: Service) -> None:
     def counts(connection: Connection) -> list[int]:
         return [len(history.page(connection, host_id, 5000)) for host_id in (0, 1)]
 
-    await admin.with_store(url(service), fill)
+    await store_access.with_store(url(service), fill)
     assert "entries of long histories: 1152 removed\n" in service.cli("housekeeping").stdout
-    assert await admin.with_store(url(service), counts) == [1000, 1000]
+    assert await store_access.with_store(url(service), counts) == [1000, 1000]
 
 
 async def test_the_service_writes_while_something_is_looked_for(tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ async def test_the_service_writes_while_something_is_looked_for(tmp_path: Path) 
                 other.execute("ROLLBACK")
 
     await migrate.upgrade(settings.store_url)
-    await admin.with_store(settings.store_url, fill)
+    await store_access.with_store(settings.store_url, fill)
     event.listen(Engine, "before_cursor_execute", search)
     try:
-        removed = await housekeeping.run(settings)
+        removed = await retention.run(settings)
     finally:
         event.remove(Engine, "before_cursor_execute", search)
     assert removed == {

@@ -20,8 +20,8 @@ import dns.update
 import dns.zone
 from sqlalchemy import Connection, update
 
-from ddnsd import admin
 from ddnsd.db.schema import set_aside
+from ddnsd.operations import store_access
 from parts.ports import wait_until
 from parts.service import Service
 
@@ -132,7 +132,7 @@ def granting(service: Service, zone: str, *rules: str) -> Iterator[None]:
 def in_store(service: Service, work: Callable[[Connection], T]) -> T:
     """Run `work` in a transaction of the service's store."""
     url = service.settings.get("DDNSD_DATABASE_URL", f"sqlite:///{service.dir}/ddnsd.db")
-    return asyncio.run(admin.with_store(url, work))
+    return asyncio.run(store_access.with_store(url, work))
 
 
 def make_due(service: Service) -> None:

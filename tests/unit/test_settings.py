@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ddnsd import cli, settings
+from ddnsd import settings
+from ddnsd.cli.app import main
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,7 @@ def test_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, credential
     assert (loaded.offline, len(loaded.denied)) == (True, 2)
     sources = [settings.source(name) for name in ("database_url", "rndc_key", "ttl", "nochg_per_hour", "offline")]
     assert sources == ["credential", "credential", "credential", "file", "environment"]
-    printed = CliRunner().invoke(cli.main, ["settings"]).output
+    printed = CliRunner().invoke(main, ["settings"]).output
     assert "DDNSD_DATABASE_URL = **********  (credential)" in printed
     assert "canary-password" not in printed
 
@@ -138,7 +139,7 @@ def test_identity_providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cre
     assert (provider.issuer, provider.secret, provider.groups_claim) == (
         "https://aai.egi.eu", "canary-secret", "eduperson_entitlement"
     )  # fmt: skip
-    shown = CliRunner().invoke(cli.main, ["settings"]).output
+    shown = CliRunner().invoke(main, ["settings"]).output
     assert "DDNSD_OIDC_PROVIDERS = egi=https://aai.egi.eu  (file)" in shown
     assert "DDNSD_OIDC_SECRETS = egi  (credential)" in shown
     assert "canary-secret" not in shown + repr(settings.load())

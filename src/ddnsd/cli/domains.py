@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ddnsd import admin_domains, settings
+from ddnsd import settings
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.operations import domains
 from ddnsd.registry.names import fold
 
 ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
@@ -57,13 +58,15 @@ def add(
     name: str, owner: str, primary: str | None, key_file: Path | None, algorithm: str, exist_ok: bool, check: bool,
     **columns: Any,
 ) -> None:  # fmt: skip
-    """Add a domain and make sure that its zone takes our updates; a new one is public unless it is --private.
+    """Add a domain, after a trial update of its zone.
+
+    A new domain is public unless it is --private.
 
     With --key-file the zone exists already and is tried; without, it is created on the BIND that RNDC_KEY controls.
     """
     existing = _key(key_file) if key_file else None
     done = asyncio.run(
-        admin_domains.add(
+        domains.add(
             settings.load(), fold(name), owner, primary=primary, key=existing, algorithm=algorithm,
             columns=_given(columns), exist_ok=exist_ok, check_only=check,
         )
@@ -98,7 +101,7 @@ def change(name: str, primary: str | None, key_file: Path | None, check: bool, *
     if primary is None and key is None and not given:
         raise click.UsageError("nothing to change: give an option")
     done = asyncio.run(
-        admin_domains.change(settings.load(), fold(name), primary=primary, key=key, columns=given, check_only=check)
+        domains.change(settings.load(), fold(name), primary=primary, key=key, columns=given, check_only=check)
     )
     if done:
         click.echo(f"changed {fold(name)}: {done}")
@@ -114,8 +117,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 @click.argument("name")
 @click.option("--exist-ok", is_flag=True, help="Where there is no such domain, that is fine.")
 def remove(name: str, exist_ok: bool) -> None:
-    """Remove a domain without hosts, and its zone where that was made for it."""
-    if asyncio.run(admin_domains.remove(settings.load(), fold(name), exist_ok=exist_ok)):
+    """Remove a domain without hosts, with the zone that we made."""
+    if asyncio.run(domains.remove(settings.load(), fold(name), exist_ok=exist_ok)):
         click.echo(f"removed {fold(name)}")
 
 
@@ -123,7 +126,9 @@ def remove(name: str, exist_ok: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--check", is_flag=True, help="Only say what would be done.")
 def provision(names: tuple[str, ...], check: bool) -> None:
-    """Have the BIND that RNDC_KEY controls serve the zones that were made on it, as the store says.
+    """Make the controlled BIND serve its zones again.
+
+    RNDC_KEY names that BIND. Its zones are those that the service made.
 
     For a machine that was restored, and after changes of settings. Zones that are lost are made anew with their
     keys, and the service, or `ddnsd reconcile`, fills them.
@@ -131,7 +136,7 @@ def provision(names: tuple[str, ...], check: bool) -> None:
 
     async def work() -> None:
         folded = [fold(name) for name in names]
-        async for zone, done in admin_domains.provision(settings.load(), folded, check_only=check):
+        async for zone, done in domains.provision(settings.load(), folded, check_only=check):
             click.echo(f"provisioned {zone}: {', '.join(done)}")
 
     asyncio.run(work())
@@ -141,7 +146,7 @@ def provision(names: tuple[str, ...], check: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Everything that is set, as JSON.")
 def list_(as_json: bool) -> None:
     """List the domains."""
-    found = asyncio.run(admin_domains.listed(settings.load()))
+    found = asyncio.run(domains.listed(settings.load()))
     if as_json:
         click.echo(json.dumps(found, indent=1))
     elif found:

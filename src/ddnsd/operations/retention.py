@@ -7,9 +7,9 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from ddnsd import admin
 from ddnsd.db import history, idempotency, last_seen, one_time_secrets, queries, retention, sessions, write_checks
 from ddnsd.db.base import Store
+from ddnsd.operations import store_access
 from ddnsd.registry import accounts
 from ddnsd.settings import Settings
 
@@ -38,9 +38,9 @@ async def run(settings: Settings) -> dict[str, int]:
 
     Raises StoreDown, AdminError.
     """
-    await admin.check_schema(settings.store_url)
+    await store_access.check_schema(settings.store_url)
     removed = {}
-    async with admin.opened(settings.store_url) as store:
+    async with store_access.opened(settings.store_url) as store:
         for kind, task in _tasks(settings, queries.now()):
             if count := await task(store):
                 removed[kind] = count

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ddnsd.admin import ACTOR, check_schema, opened
 from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.operations.hosts import ACTOR
+from ddnsd.operations.store_access import check_schema, opened
 from ddnsd.registry.domain_zones import Provisioned, Zones
 from ddnsd.registry.errors import Invalid, NoDomain
 from ddnsd.settings import Settings

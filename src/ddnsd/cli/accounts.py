@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd user …`, `ddnsd token …` and `ddnsd key …`."""
+
+import ipaddress
+import re
+import sys
+from datetime import timedelta
+
+import click
+from sqlalchemy import Connection
+
+from ddnsd.auth import secrets
+from ddnsd.cli.group import in_transaction
+from ddnsd.db import identities as stored_members
+from ddnsd.db import queries
+from ddnsd.registry import accounts, identities
+from ddnsd.registry.names import fold
+
+
+@click.group()
+def user() -> None:
+    """Local users."""
+
+
+@user.command(name="add")
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="An administrator, also when there is a user of that name.")
+def user_add(name: str, admin: bool) -> None:
+    """Add a user. Does nothing if the user exists."""
+    in_transaction(lambda c: accounts.add_user(c, name, admin=admin))
+
+
+@user.command(name="password")
+@click.argument("name")
+@click.option("--remove", is_flag=True, help="Let the user sign in by an identity provider alone.")
+def user_password(name: str, remove: bool) -> None:
+    """Set a user's password for the portal.
+
+    It is asked for, or read from the first line of standard input.
+
+    Their sessions end.
+    """
+    from ddnsd.auth import passwords  # here: the other commands need no Argon2
+
+    new = None
+    if not remove:
+        new = _typed_password()
+        if reason := passwords.problem(new, name):
+            raise click.ClickException(reason)
+    in_transaction(lambda c: identities.set_password(c, name, passwords.hashed(new) if new is not None else None))
+
+
+def _typed_password() -> str:
+    if sys.stdin.isatty():
+        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return typed
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+@user.command(name="groups")
+@click.argument("name")
+@click.option("--add", "new", multiple=True, metavar="GROUP", help="A group that the user is in from now on.")
+@click.option("--remove", "gone", multiple=True, metavar="GROUP", help="A group that was given here.")
+def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
+    """Print a user's groups, and add or remove some.
+
+    One per line. Groups of an identity provider follow its claims.
+    """
+
+    def work(connection: Connection) -> list[str]:
+        owner = accounts.user_named(connection, name)
+        if new or gone:
+            given = set(stored_members.groups_of(connection, owner.id, given=True))
+            identities.set_groups(connection, name, frozenset(given | set(new)) - set(gone))
+        return stored_members.groups_of(connection, owner.id)
+
+    for group in in_transaction(work):
+        click.echo(group)
+
+
+@user.command(name="disable")
+@click.argument("name")
+@click.option(
+    "--records", type=click.Choice(("keep", "remove")), default="keep", show_default=True,
+    help="What becomes of the records of their hosts in DNS.",
+)  # fmt: skip
+def user_disable(name: str, records: str) -> None:
+    """Switch a user off.
+
+    Sessions end. Tokens, keys and secrets of hosts are refused.
+
+    Hosts, tokens and keys stay in the store, so that `user enable` brings all of it back.
+    """
+    in_transaction(lambda c: accounts.set_user(c, name, {"active": False, "withdrawn": records == "remove"}))
+
+
+@user.command(name="enable")
+@click.argument("name")
+def user_enable(name: str) -> None:
+    """Switch a user on. Removed records come back."""
+    in_transaction(lambda c: accounts.set_user(c, name, {"active": True}))
+
+
+@click.group()
+def token() -> None:
+    """Tokens of people and pipelines."""
+
+
+@token.command(name="add")
+@click.argument("user_name", metavar="USER")
+@click.option("--name", required=True, help="What the token is for.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(accounts.SCOPES), help="Default: read and write.")
+@click.option("--domain", "domains", multiple=True, help="Only domains that match, e.g. '*.example.org'.")
+@click.option("--host", "hosts", multiple=True, help="Only hosts that match, e.g. 'web-*.dyn.example.org'.")
+@click.option("--network", "networks", multiple=True, help="Only callers from there, e.g. 192.0.2.0/24.")
+@click.option("--expires", help="Lifetime, e.g. 12h, 30d.")
+def token_add(
+    user_name: str, name: str, scopes: tuple[str, ...], domains: tuple[str, ...], hosts: tuple[str, ...],
+    networks: tuple[str, ...], expires: str | None,
+) -> None:  # fmt: skip
+    """Print a new token. It is shown only once."""
+    secret = secrets.new_token()
+    patterns = [fold(d) for d in domains], [fold(h) for h in hosts]
+    checked = [str(_network(n)) for n in networks]
+    until = queries.now() + _microseconds(expires) if expires else None
+
+    def work(connection: Connection) -> None:
+        owner = accounts.user_named(connection, user_name)
+        hashed = secrets.digest(secret)
+        allowed = scopes or ("read", "write")
+        accounts.add_token(
+            connection, owner, name, hashed, scopes=allowed, domains=patterns[0], hosts=patterns[1],
+            networks=checked, expires=until,
+        )  # fmt: skip
+
+    in_transaction(work)
+    click.echo(secret)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--network") from None
+
+
+def _microseconds(text: str) -> int:
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhdw])", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time such as 12h or 30d", param_hint="--expires")
+    return int(timedelta(**{units[match[2]]: int(match[1])}).total_seconds() * 1_000_000)
+
+
+@click.group()
+def key() -> None:
+    """Keys: Basic credentials for a group of hosts."""
+
+
+@key.command(name="add")
+@click.argument("user_name", metavar="USER")
+@click.option("--host", "hosts", multiple=True, required=True, help="A host of the user.")
+@click.option("--name", default="", help="What the key is for.")
+def key_add(user_name: str, hosts: tuple[str, ...], name: str) -> None:
+    """Print LOGIN:SECRET of a new key. Shown only once."""
+    login, secret = secrets.new_login(), secrets.new_secret()
+
+    def work(connection: Connection) -> None:
+        owner = accounts.user_named(connection, user_name)
+        accounts.add_key(connection, owner, login, secrets.digest(secret), hosts, name)
+
+    in_transaction(work)
+    click.echo(f"{login}:{secret}")

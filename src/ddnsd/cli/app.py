@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `ddnsd`, with all of its commands."""
+
+import click
+
+from ddnsd.cli import accounts, database, denylist, domains, hosts, service
+from ddnsd.cli.group import CommandGroup
+
+
+@click.group(cls=CommandGroup)
+@click.version_option(package_name="fedcloud-ddns")
+def main() -> None:
+    """Dynamic DNS service on BIND."""
+
+
+COMMANDS = (
+    service.serve,
+    service.dev_command,
+    service.settings_command,
+    service.doctor_command,
+    service.housekeeping_command,
+    service.reconcile,
+    database.db,
+    database.export_command,
+    database.import_command,
+    accounts.user,
+    accounts.token,
+    accounts.key,
+    domains.domain,
+    denylist.deny,
+    hosts.host,
+    hosts.related,
+)
+for command in COMMANDS:
+    main.add_command(command)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd host …` and `ddnsd related …`, as an administrator."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from ddnsd import settings
+from ddnsd.cli.group import given_options, in_transaction
+from ddnsd.operations import hosts
+from ddnsd.registry import transfers
+from ddnsd.registry.names import fold
+
+
+@click.group()
+def host() -> None:
+    """Administer hosts."""
+
+
+@host.command(name="block")
+@click.argument("fqdn")
+def host_block(fqdn: str) -> None:
+    """Block a host for abuse and remove its records."""
+    in_transaction(lambda c: hosts.block(c, fold(fqdn)))
+
+
+@host.command(name="unblock")
+@click.argument("fqdn")
+def host_unblock(fqdn: str) -> None:
+    """Remove a block or a flag. The records come back."""
+    in_transaction(lambda c: hosts.unblock(c, fold(fqdn)))
+
+
+@host.command(name="set")
+@click.argument("fqdn")
+@click.option("--available/--unavailable", default=None, help="Whether it takes updates.")
+@click.option("--ttl", type=click.IntRange(1, 86400), help="Seconds.")
+def host_set(fqdn: str, **columns: Any) -> None:
+    """Change a host."""
+    in_transaction(lambda c: hosts.set_host(c, fold(fqdn), given_options(columns)))
+
+
+@host.command(name="give")
+@click.argument("fqdns", nargs=-1, required=True, metavar="FQDN...")
+@click.option("--to", "owner", required=True, metavar="USER", help="Whose the hosts are from now on.")
+@click.option(
+    "--secrets", "what", type=click.Choice(transfers.SECRETS), default=transfers.REPLACE, show_default=True,
+    help="replace: the hosts' secrets and the former owners' keys stop working. keep: they go on to work.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def host_give(fqdns: tuple[str, ...], owner: str, what: str, yes: bool) -> None:
+    """Give hosts to another user.
+
+    It first says how many machines stop, and asks.
+    """
+    names = list(dict.fromkeys(map(fold, fqdns)))
+    if not yes:
+        question = hosts.what_stops(
+            in_transaction(lambda c: hosts.machines(c, names, owner)), names, owner, keep=what == "keep"
+        )
+        click.confirm(question, abort=True)
+    in_transaction(lambda c: hosts.give_hosts(c, names, owner, keep=what == transfers.KEEP))
+
+
+@click.group()
+def related() -> None:
+    """Names below a host that follow its IPv6 prefix."""
+
+
+@related.command(name="add")
+@click.argument("fqdn")
+@click.argument("label")
+@click.argument("interface_id")
+def related_add(fqdn: str, label: str, interface_id: str) -> None:
+    """Add LABEL.FQDN, which follows the host's prefix.
+
+    INTERFACE_ID is the last part of its address, such as ::7.
+    """
+    asyncio.run(hosts.add_related(settings.load(), fold(fqdn), label, interface_id))
+
+
+@related.command(name="remove")
+@click.argument("fqdn")
+@click.argument("label")
+def related_remove(fqdn: str, label: str) -> None:
+    """Remove LABEL.FQDN and its record."""
+    in_transaction(lambda c: hosts.remove_related(c, fold(fqdn), label))

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ddnsd serve|dev|settings|doctor|housekeeping|reconcile`: run the service and look after it."""
+
+import asyncio
+import signal
+import sys
+
+import click
+
+from ddnsd import settings, systemd
+from ddnsd.dns.reconcile import Difference
+from ddnsd.operations import doctor, repair, retention
+from ddnsd.settings import Settings
+
+
+@click.command()
+def serve() -> None:
+    """Run the service.
+
+    It listens on the sockets that systemd hands over, else on the configured addresses.
+
+    While the database cannot be used, or waits for `ddnsd db upgrade`, updates are answered 911.
+    """
+    import uvloop  # here: the other commands start twice as fast without a server
+
+    from ddnsd import app
+
+    unit = systemd.unit()
+    loaded = settings.load()
+    app.set_up_logging(loaded.log_level)
+    uvloop.run(app.serve(loaded, unit, lambda url: click.echo(f"ready: {url}")))
+
+
+@click.command(name="dev")
+def dev_command() -> None:
+    """Run service and BIND in one folder, to try and develop."""
+    import uvloop
+
+    from ddnsd import app, dev
+
+    # also in the background of a script, and before requests are answered: the name server must not be left behind
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    loaded = settings.load(**dev.defaults())
+    app.set_up_logging(loaded.log_level)
+    uvloop.run(dev.run(loaded))
+
+
+@click.command(name="settings")
+def settings_command() -> None:
+    """Print every setting: value, source and meaning."""
+    loaded = settings.load()
+    for name, field in Settings.model_fields.items():
+        value = getattr(loaded, name)
+        click.echo(f"{settings.PREFIX}{name.upper()} = {_shown(value)}  ({settings.source(name)})")
+        click.echo(f"    {field.description}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple | dict):
+        return ",".join(map(str, value)) or "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "-" if value is None or str(value) == "" else str(value)
+
+
+@click.command(name="doctor")
+def doctor_command() -> None:
+    """Check settings, database, name servers and providers.
+
+    The exit status is 1 when something is wrong.
+    """
+    problems = 0
+    for subject, problem in asyncio.run(doctor.examine(settings.load())):
+        click.echo(f"{'ok' if problem is None else 'FAIL':<4} {subject}{'' if problem is None else ': ' + problem}")
+        problems += problem is not None
+    sys.exit(1 if problems else 0)
+
+
+@click.command(name="housekeeping")
+def housekeeping_command() -> None:
+    """Remove old rows from the database. A timer runs this daily."""
+    for kind, count in asyncio.run(retention.run(settings.load())).items():
+        click.echo(f"{kind}: {count} removed")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only report; exit 2 when DNS and store differ.")
+def reconcile(check: bool) -> None:
+    """Compare database and zones, and repair what differs.
+
+    The zones are compared once more afterwards.
+    """
+    done = asyncio.run(repair.reconcile(settings.load(), repair=not check))
+    for difference in done.found:
+        wanted, there = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
+        click.echo(f"{_place(difference)}: store {wanted}; DNS {there}{_why(difference)}")
+    if done.found and not check:
+        click.echo(f"{len(done.found) - len(done.left)} repaired")
+        for difference in done.left:
+            click.echo(f"{_place(difference)}: not repaired{_why(difference)}")
+    for zone, reason in done.failures.items():
+        click.echo(f"Error: {zone}: {reason}", err=True)
+    sys.exit(1 if done.failures else 2 if done.left else 0)
+
+
+def _place(difference: Difference) -> str:
+    return " ".join(filter(None, (difference.fqdn, difference.rtype)))
+
+
+def _why(difference: Difference) -> str:
+    return f"; {difference.reason}" if difference.reason else ""

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with settings, database, name servers and identity providers."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ddnsd.auth.oidc.provider import Provider
+from ddnsd.db import queries, set_aside, write_checks
+from ddnsd.db.base import StoreDown
+from ddnsd.db.rows import Domain
+from ddnsd.dns import errors, primary_check
+from ddnsd.dns import reconcile as zone_reconcile
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.connection import Primary
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.registry import unknown_fronts
+from ddnsd.settings import Settings
+
+if TYPE_CHECKING:
+    from ddnsd.db.postgres import PostgresStore
+    from ddnsd.db.sqlite import SqliteStore
+from ddnsd.operations.store_access import AdminError, check_schema, opened
+
+LATE_MICROSECONDS = 60 * 1_000_000
+"""What has waited for so long is not on its way any more."""
+
+
+async def examine(settings: Settings) -> list[tuple[str, str | None]]:
+    """(subject, what is wrong with it or None) for the database and every domain."""
+    findings: list[tuple[str, str | None]] = [("settings", None)]
+    try:
+        await check_schema(settings.store_url)
+        async with opened(settings.store_url) as store:
+            findings.append(("database", await _examine_store(store)))
+            all_domains = await store.read(queries.all_domains)
+            findings += [(f"domain {d.name} at {d.primary}", await _examine(store, d)) for d in all_domains]
+            refused = await store.read(set_aside.refused)
+            seen = await store.read(unknown_fronts.seen)
+    except (StoreDown, AdminError) as error:
+        return [*findings, ("database", str(error))]
+    findings += [(f"front {front.front}", unknown_fronts.advice(front)) for front in seen]
+    findings += [(f"records of {one.zone}", _refused(one)) for one in refused]
+    findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
+    if (bind := settings.bind) is not None:
+        findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
+    return findings
+
+
+def _refused(one: set_aside.Refused) -> str:
+    since = datetime.fromtimestamp(one.since // 1_000_000, UTC).isoformat()
+    names = ", ".join(one.names) + (", …" if one.total > len(one.names) else "")
+    return (
+        f"{one.total} refused since {since}: {one.reason} ({names}). "
+        "Let the name server take them (update-policy, its log says why); we try again by ourselves"
+    )
+
+
+async def _examine_provider(provider: Provider) -> str | None:
+    from ddnsd.auth.oidc import ProviderDown  # here: the other commands ask no provider
+    from ddnsd.auth.oidc.client import Client
+    from ddnsd.auth.oidc.http_client import Http
+
+    http = Http()
+    client = Client(provider, http)
+    try:
+        keys = await client.keys(None)
+    except ProviderDown as error:
+        return str(error)
+    finally:
+        await http.close()
+    return None if keys else "it publishes no key that we understand"
+
+
+async def _examine_store(store: "SqliteStore | PostgresStore") -> str | None:
+    """Why the database takes no writes: whether there is room is only known once something is written."""
+    try:
+        await store.transact(write_checks.write)
+    except StoreDown as error:
+        return f"it takes no write: {error}"
+    return None
+
+
+async def _examine(store: "SqliteStore | PostgresStore", domain: Domain) -> str | None:
+    async def hosts() -> list[tuple[str, str]]:
+        return await store.read(lambda c: queries.places(c, domain.id, primary_check.PROBED_HOSTS))
+
+    connection = Primary(Endpoint.from_text(domain.primary, 53))
+    try:
+        await primary_check.probe(domain, hosts, connection, primary_check.SECONDS)
+        await asyncio.to_thread(zone_reconcile.transfer, domain)
+    except (errors.DnsError, BindError) as error:
+        return str(error)
+    finally:
+        connection.close()
+    late = await store.read(lambda c: queries.late_count(c, domain.id, queries.now() - LATE_MICROSECONDS))
+    return (
+        f"{late} hosts and removals have waited for it for more than a minute: see the service's log" if late else None
+    )

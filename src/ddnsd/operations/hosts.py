@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts and related names, as administrators change them.
+
+Commands change the database. The service notices rows that DNS does not hold yet within about a second.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from ddnsd.db import queries
+from ddnsd.db.history import SERVICE
+from ddnsd.db.rows import Host
+from ddnsd.registry import history as record
+from ddnsd.registry import related, transfers, updates
+from ddnsd.registry.errors import NoHost
+from ddnsd.registry.host_edits import Edit, write
+from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.related import RelatedNames
+from ddnsd.registry.stored_denylist import Denials
+from ddnsd.settings import Settings
+
+if TYPE_CHECKING:
+    pass
+from ddnsd.operations.store_access import new_writer, opened
+
+ACTOR = "ddnsd"
+
+
+def _host(connection: Connection, fqdn: str) -> Host:
+    host = queries.host(connection, fqdn)
+    if host is None:
+        raise NoHost(f"there is no host {fqdn}")
+    return host
+
+
+def block(connection: Connection, fqdn: str) -> None:
+    """Block a host. Raises NoHost."""
+    host = _host(connection, fqdn)
+    updates.block(connection, host, ACTOR, None)
+    queries.wish_again(connection, [host.id])
+
+
+def unblock(connection: Connection, fqdn: str) -> None:
+    """Lift a block or a flag. Raises NoHost."""
+    host = _host(connection, fqdn)
+    updates.unblock(connection, host, ACTOR)
+    queries.wish_again(connection, [host.id])
+
+
+def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None:
+    """Change columns of a host. Raises NoHost."""
+    host = _host(connection, fqdn)
+    queries.set_host(connection, host.id, **columns)
+    record.edited(connection, host, columns, SERVICE)
+    queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)), owner_id=host.owner_id)
+    queries.wish_again(connection, [host.id])
+
+
+def machines(connection: Connection, fqdns: Sequence[str], owner: str) -> int:
+    """How many of the hosts machines keep up to date. Raises NoHost, Invalid where there is no such host or user."""
+    transfers.check_owner(queries.user(connection, owner), owner)
+    return transfers.machines(connection, [_host(connection, fqdn) for fqdn in fqdns])
+
+
+def what_stops(count: int, fqdns: Sequence[str], owner: str, *, keep: bool) -> str:
+    """The question before hosts are given away."""
+    given = fqdns[0] if len(fqdns) == 1 else f"{len(fqdns)} hosts"
+    if keep:
+        what = "Secrets and keys of the former owner go on to work, and the former owner may know them."
+    elif count == 0:
+        what = "No machine has kept them up to date so far, so none stops."
+    else:
+        stop = "1 machine stops" if count == 1 else f"{count} machines stop"
+        what = f"{stop} updating, until {owner} makes a new secret and puts it on each."
+    return f"Give {given} to {owner}? {what}"
+
+
+def give_hosts(connection: Connection, fqdns: Sequence[str], owner: str, *, keep: bool) -> None:
+    """Give hosts to another user, all or none. Raises NoHost, Invalid."""
+    user = transfers.check_owner(queries.user(connection, owner), owner)
+    for fqdn in fqdns:
+        edit = Edit(
+            {"owner_id": user.id}, ACTOR, None, lambda _: None, oversight=True, author=SERVICE, keep_secrets=keep
+        )
+        write(connection, _host(connection, fqdn), edit)
+
+
+async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:
+    """Add a related name, or change its interface id.
+
+    Raises NoHost, NoDomain, Invalid, Taken, Blocked, NotPublished (the name server cannot be asked), StoreDown.
+    """
+    async with opened(settings.store_url) as store:
+        host = await store.read(lambda c: _host(c, fqdn))
+        new = related.parse(host, label, interface_id)
+        policy, writer = settings.policy(), new_writer(store, settings)
+        await Denials(store, policy.deny).refresh()
+        try:
+            await RelatedNames(store, writer, Hosts(store, writer, policy)).check(host, new)
+        finally:
+            await writer.stop()
+        await store.transact(lambda c: related.keep(c, host, new, SERVICE, lambda _: None))
+
+
+def remove_related(connection: Connection, fqdn: str, label: str) -> None:
+    """Remove a related name. Raises NoHost, Blocked."""
+    related.remove(connection, _host(connection, fqdn), label, SERVICE, lambda _: None)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # for tests/parts, the servers that the tests start as well
+sys.path.insert(0, str(ROOT / "tests"))  # for tests/support, the servers that the tests start as well
 
 from bench import against, ceiling, declared, machine, many, portal, updates  # noqa: E402
 from bench.figure import Section, missed  # noqa: E402

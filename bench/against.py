@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from parts.service import dev
+from support.servers.service import dev
 
 from bench import httpwire, upstream
 from bench.address import fresh

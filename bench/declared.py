@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from parts.service import Service, dev
+from support.servers.service import Service, dev
 
 from bench import octodns
 from bench.address import fresh

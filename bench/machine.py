@@ -11,7 +11,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from parts.postgres import programs
+from support.servers.postgres import programs
 
 LIBRARIES = ("uvicorn", "uvloop", "httptools", "dnspython", "SQLAlchemy", "asyncpg")
 

@@ -5,7 +5,7 @@ import multiprocessing
 import time
 from pathlib import Path
 
-from parts.service import Service, dev
+from support.servers.service import Service, dev
 
 from bench.figure import Figure, Section, number
 from bench.plan import Plan, say

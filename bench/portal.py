@@ -4,8 +4,8 @@
 import time
 from statistics import median
 
-from parts.portal import Browser
-from parts.service import dev
+from support.browser.portal import Browser
+from support.servers.service import dev
 
 from bench.figure import Figure, Section
 from bench.plan import Plan, say

@@ -12,8 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from parts.ports import wait_until
-from parts.service import Service
+from support.ports import wait_until
+from support.servers.service import Service
 
 from bench import httpwire
 from bench.address import fresh

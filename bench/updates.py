@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from parts.postgres import create_database, postgres, programs
-from parts.service import dev
+from support.servers.postgres import create_database, postgres, programs
+from support.servers.service import dev
 
 from bench.bind import WAYS
 from bench.figure import Figure, Section

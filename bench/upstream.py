@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from parts.ports import free_port, listens, wait_until
+from support.ports import free_port, listens, wait_until
 
 from bench.bind import Bind
 

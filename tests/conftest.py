@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from parts import programs
-from parts.postgres import create_database, postgres
+from support import programs
+from support.servers.postgres import create_database, postgres
 
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from parts import clients
-from parts.clients import Host, Outcome
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.clients import programs
+from support.clients.programs import Host, Outcome
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -83,7 +83,7 @@ def key(service: Service, secrets: list[str]) -> Callable[..., tuple[str, str]]:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Outcome]:
     """Runs a program with the test's folder as its home."""
-    return functools.partial(clients.run, home=tmp_path)
+    return functools.partial(programs.run, home=tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +99,6 @@ def run_python_client(tmp_path: Path, clients_venv: Path) -> Callable[..., Outco
 
     def once(program: str | Path, *argv: str | Path, **options: str) -> Outcome:
         command = (clients_venv / "python", program) if isinstance(program, Path) else (clients_venv / program,)
-        return clients.run(*command, *argv, home=tmp_path, seconds=60, **options)
+        return programs.run(*command, *argv, home=tmp_path, seconds=60, **options)
 
     return once

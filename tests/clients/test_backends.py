@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from parts.clients import Host, Outcome, becomes, hung_name_server, private_file
-from parts.web import web
+from support.clients.programs import Host, Outcome, becomes, hung_name_server, private_file
+from support.servers.http_stub import web
 
 RUNNER = Path(__file__).parents[2] / "roles" / "ddns_client" / "files" / "ddns-update-with"
 Backend = Callable[..., Outcome]

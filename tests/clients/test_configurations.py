@@ -15,10 +15,10 @@ from urllib.parse import quote
 import pytest
 import requests
 import yaml
-from parts.ansible import Ansible
-from parts.clients import Host, Outcome, private_file
-from parts.service import Service, dev
-from parts.web import Asked, Said, Web, web
+from support.ansible.playbooks import Ansible
+from support.clients.programs import Host, Outcome, private_file
+from support.servers.http_stub import Asked, Said, Web, web
+from support.servers.service import Service, dev
 
 from ddnsd.web.portal.client_configs import SHIPPED, Configuration, Target, configuration, shipped
 

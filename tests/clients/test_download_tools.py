@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server
+from support.clients.programs import DENIED, Host, Outcome, becomes, hung_name_server
 
 Run = Callable[..., Outcome]
 

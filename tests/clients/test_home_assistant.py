@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server
+from support.clients.programs import DENIED, Host, Outcome, becomes, hung_name_server
 
 DRIVER = Path(__file__).parent / "drivers" / "home_assistant.py"
 

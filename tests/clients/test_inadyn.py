@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server, private_file, running
-from parts.ports import wait_until
+from support.clients.programs import DENIED, Host, Outcome, becomes, hung_name_server, private_file, running
+from support.ports import wait_until
 
 Inadyn = Callable[..., Outcome]
 Command = Callable[..., list[str | Path]]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server
-from parts.service import Service
+from support.clients.programs import DENIED, Host, Outcome, becomes, hung_name_server
+from support.servers.service import Service
 
 DRIVER = Path(__file__).parent / "drivers" / "infrastructure_manager.py"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from parts.clients import DENIED, Host, Outcome, becomes, hung_name_server, private_file
+from support.clients.programs import DENIED, Host, Outcome, becomes, hung_name_server, private_file
 
 Noipy = Callable[..., Outcome]
 

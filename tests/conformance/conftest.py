@@ -9,9 +9,9 @@ public name, `fragile` is there to lose its name server, and waits for it for a 
 from collections.abc import Callable, Iterator
 
 import pytest
-from parts.dyndns import GIVEN, Host, register
-from parts.ports import free_port, wait_until
-from parts.service import Service, dev
+from support.clients.dyndns import GIVEN, Host, register
+from support.ports import free_port, wait_until
+from support.servers.service import Service, dev
 
 PUBLIC_NAME = "ddns.dyn.example.org"
 NOCHG_PER_HOUR = 20

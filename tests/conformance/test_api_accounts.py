@@ -4,9 +4,9 @@
 from typing import Any
 
 import pytest
-from parts.api import Api, Content, new_name, problem
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, Content, new_name, problem
+from support.servers.service import Service
 
 RULE, TAKEN, NOT_EMPTY = "urn:ddns:rule", "urn:ddns:taken", "urn:ddns:not-empty"
 LATER = "2999-01-31T12:00:00Z"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import requests
-from parts.api import Api, Content, new_name, problem
-from parts.dyndns import serial
-from parts.faults import insert
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import serial
+from support.clients.rest_api import Api, Content, new_name, problem
+from support.ports import wait_until
+from support.servers.faults import insert
+from support.servers.service import Service
 
 JSON = {"Content-Type": "application/json"}
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from parts.api import Api, Content, problem
-from parts.dyndns import Host, new_label, register
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import Host, new_label, register
+from support.clients.rest_api import Api, Content, problem
+from support.ports import wait_until
+from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 

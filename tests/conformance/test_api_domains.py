@@ -4,11 +4,11 @@
 from typing import Any
 
 import pytest
-from parts import dyndns
-from parts.api import Api, Content, problem
-from parts.dyndns import new_label
-from parts.ports import free_port, wait_until
-from parts.service import Service
+from support.clients import dyndns
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, Content, problem
+from support.ports import free_port, wait_until
+from support.servers.service import Service
 
 from ddnsd.dns.tsig import TsigKey
 

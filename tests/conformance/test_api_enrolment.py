@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import requests
-from parts.api import Api, new_name, problem
-from parts.dyndns import GIVEN, Host, new_label, register
-from parts.service import Service, dev
 from sqlalchemy import Connection, select, update
+from support.clients.dyndns import GIVEN, Host, new_label, register
+from support.clients.rest_api import Api, new_name, problem
+from support.servers.service import Service, dev
 
 from ddnsd.db import schema
 from ddnsd.operations import store_access

@@ -2,9 +2,9 @@
 """§3, events: every change has one, with who made it from where, and its owner reads it."""
 
 import pytest
-from parts.api import Api, Content, new_name, problem
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, Content, new_name, problem
+from support.servers.service import Service
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from parts.api import Api, new_name, problem
-from parts.faults import hung, locked, refusing
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.rest_api import Api, new_name, problem
+from support.ports import wait_until
+from support.servers.faults import hung, locked, refusing
+from support.servers.service import Service
 
 PENDING, NAME_SERVER, STORE = "urn:ddns:pending", "urn:ddns:name-server", "urn:ddns:store"
 

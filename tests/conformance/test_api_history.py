@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from parts.api import Api, Content, new_name, problem
-from parts.dyndns import Host, register
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import Host, register
+from support.clients.rest_api import Api, Content, new_name, problem
+from support.ports import wait_until
+from support.servers.service import Service
 
 HERE = "127.0.0.1"
 AGENT = {"User-Agent": "Camera/1.0"}

@@ -4,10 +4,10 @@
 from typing import Any
 
 import pytest
-from parts import dyndns
-from parts.api import Api, new_name, problem
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients import dyndns
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, new_name, problem
+from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 NOTHING = {

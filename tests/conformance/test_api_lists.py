@@ -5,9 +5,9 @@ import uuid
 from typing import Any
 
 import pytest
-from parts.api import Api, problem
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, problem
+from support.servers.service import Service
 
 
 @pytest.fixture

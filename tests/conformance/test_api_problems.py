@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 import requests
-from parts import wire
-from parts.api import Api, problem
-from parts.dyndns import Host
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import Host
+from support.clients.rest_api import Api, problem
+from support.servers.service import Service
 
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
@@ -75,8 +75,8 @@ def test_other_methods_are_named_and_do_nothing(service: Service, api: Api) -> N
         assert head.headers["allow"] == ", ".join(sorted(methods))
 
 
-def _head(service: Service, path: str) -> wire.Answer:
-    return wire.exchange(wire.request(path, method="HEAD"), service.http_port, method="HEAD")
+def _head(service: Service, path: str) -> raw_http.Answer:
+    return raw_http.exchange(raw_http.request(path, method="HEAD"), service.http_port, method="HEAD")
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/hosts/a.b/c/d", "//hosts", "/hosts/%2e%2e/x/y", "/Hosts", "/v1/hosts"])

@@ -7,9 +7,9 @@ from typing import Any
 
 import dns.rdata
 import pytest
-from parts.api import Api, Content, new_name, problem
-from parts.dyndns import Host, counts, one_message, ttl
-from parts.service import Service
+from support.clients.dyndns import Host, counts, one_message, ttl
+from support.clients.rest_api import Api, Content, new_name, problem
+from support.servers.service import Service
 
 from ddnsd.dns.rdata import EXAMPLES
 

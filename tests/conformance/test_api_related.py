@@ -4,11 +4,11 @@
 from itertools import pairwise
 
 import pytest
-from parts.api import Api, problem
-from parts.dyndns import Host, counts, new_label, one_message, register
-from parts.faults import write_to_zone_file
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import Host, counts, new_label, one_message, register
+from support.clients.rest_api import Api, problem
+from support.ports import wait_until
+from support.servers.faults import write_to_zone_file
+from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 

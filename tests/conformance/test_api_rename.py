@@ -2,9 +2,9 @@
 """§3, a new name for a host: the secret stays, the records move, and a name that cannot be had changes nothing."""
 
 import pytest
-from parts.api import Api, Content, new_name, problem
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, Content, new_name, problem
+from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 

@@ -4,9 +4,9 @@
 from typing import Any
 
 import pytest
-from parts.api import Api, Content, problem
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients.dyndns import new_label
+from support.clients.rest_api import Api, Content, problem
+from support.servers.service import Service
 
 PATH = "/domain-requests"
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"

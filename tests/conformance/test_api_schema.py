@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from parts.service import Service, dev
+from support.servers.service import Service, dev
 
 REPOSITORY = Path(__file__).parents[2]
 SEED = 20
@@ -55,7 +55,7 @@ def test_requests_made_from_the_description(
 
 
 def _schemathesis(service: Service, folder: Path, store: str) -> subprocess.CompletedProcess[str]:
-    hooks = REPOSITORY / "tests" / "parts" / "openapi_hooks.py"
+    hooks = REPOSITORY / "tests" / "support" / "openapi_hooks.py"
     file = folder / "schemathesis.toml"
     made = service.request("POST", f"/api/hosts/known.{service.domain}/enrolments", service.admin_token, json={})
     tokens = {"token": service.admin_token, "enrolment": made.json()["token"]}

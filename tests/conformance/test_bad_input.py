@@ -11,9 +11,9 @@ from urllib.parse import quote, quote_from_bytes, urlencode
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parts import wire
-from parts.dyndns import Host, new_label, register
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import Host, new_label, register
+from support.servers.service import Service
 
 ADDRESSES = ("myip", "myipv4", "ipv4", "ip", "myipv6", "ipv6", "ip6")
 UPDATE = ("hostname", *ADDRESSES, "offline", "wildcard", "mx", "system", "url")
@@ -66,10 +66,10 @@ def victim(service: Service, alice: str) -> Host:
 
 def ask(
     service: Service, target: str | bytes, headers: Mapping[str, str | bytes], method: str = "GET", body: bytes = b""
-) -> wire.Answer:
+) -> raw_http.Answer:
     """Send it and assert what holds for every answer."""
-    octets = wire.request(target, method=method, headers=headers, body=body)
-    answer = wire.exchange(octets, service.http_port, method=method)
+    octets = raw_http.request(target, method=method, headers=headers, body=body)
+    answer = raw_http.exchange(octets, service.http_port, method=method)
     if "X-Forwarded-For" in headers and answer.status == 503:  # what a front sends is no fault of the client
         assert "911" in answer.text, (octets, answer)
     else:
@@ -84,7 +84,7 @@ def ask(
 
 def credentials(host: Host, kind: str) -> dict[str, str]:
     return {
-        "basic": {"Authorization": wire.basic(*host.auth)},
+        "basic": {"Authorization": raw_http.basic(*host.auth)},
         "bearer": {"Authorization": f"Bearer {host.token}"},
         "none": {},
     }[kind]
@@ -207,8 +207,8 @@ def test_octets_that_are_no_http(service: Service, octets: bytes) -> None:
     ended = octets.replace(b"\r\n\r\n", b"") + b"\r\n\r\n"
     request = ended if b"HTTP/" in ended.split(b"\r\n")[0] else b"X" + ended
     try:
-        answer = wire.exchange(request, service.http_port, timeout=3)
-    except (OSError, ValueError, wire.http.client.HTTPException):
+        answer = raw_http.exchange(request, service.http_port, timeout=3)
+    except (OSError, ValueError, raw_http.http.client.HTTPException):
         return  # hanging up, or waiting for the rest, is an answer as well
     assert answer.status < 500
     assert "Traceback" not in answer.text

@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from parts import wire
-from parts.api import Api, problem
-from parts.dyndns import GIVEN, Host, register, said
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, register, said
+from support.clients.rest_api import Api, problem
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
@@ -44,13 +44,13 @@ def admin(open_port: Service) -> Api:
     return Api(open_port, open_port.admin_token)
 
 
-def ask(service: Service, octets: bytes) -> wire.Answer:
-    return wire.exchange(octets, service.http_port)
+def ask(service: Service, octets: bytes) -> raw_http.Answer:
+    return raw_http.exchange(octets, service.http_port)
 
 
 def refused_by(service: Service, octets: bytes, status: int) -> None:
     """It is refused, with a length, and the connection ends."""
-    answer = wire.exchange(octets, service.http_port, until_closed=10)
+    answer = raw_http.exchange(octets, service.http_port, until_closed=10)
     assert (answer.status, answer.headers["connection"], answer.closed) == (status, "close", True)
     assert "content-length" in answer.headers
 
@@ -82,7 +82,7 @@ def alive(service: Service) -> Iterator[None]:
 
     def ask_on() -> None:
         while not end.is_set():
-            answers.append(wire.exchange(wire.request("/healthz"), service.http_port, source="127.0.0.9").text)
+            answers.append(raw_http.exchange(raw_http.request("/healthz"), service.http_port, source="127.0.0.9").text)
 
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask_on)
@@ -101,9 +101,9 @@ def alive(service: Service) -> Iterator[None]:
 @pytest.mark.parametrize("size", [15_000, 17_000, 300_000])
 def test_sixteen_kibibytes_of_head(open_port: Service, path: str, size: int) -> None:
     for octets in (
-        wire.request(f"{path}?x={'x' * size}"),
-        wire.request(path, headers={"X-Long": "x" * size}),
-        wire.request(path, headers={"Cookie": "; ".join(f"c{n}=1" for n in range(size // 8))}),
+        raw_http.request(f"{path}?x={'x' * size}"),
+        raw_http.request(path, headers={"X-Long": "x" * size}),
+        raw_http.request(path, headers={"Cookie": "; ".join(f"c{n}=1" for n in range(size // 8))}),
     ):
         if size > 16 * 1024:
             refused_by(open_port, octets, 431)
@@ -113,25 +113,25 @@ def test_sixteen_kibibytes_of_head(open_port: Service, path: str, size: int) -> 
 
 def test_headers_and_parameters_are_counted(open_port: Service) -> None:
     def headers(number: int) -> bytes:
-        return wire.request("/myip", headers={f"X-{n}": "" for n in range(number)})
+        return raw_http.request("/myip", headers={f"X-{n}": "" for n in range(number)})
 
     assert ask(open_port, headers(100)).status == 200
     refused_by(open_port, headers(300), 431)
-    assert ask(open_port, wire.request(f"/myip?{'&'.join('a' * 900)}")).status == 200
-    refused_by(open_port, wire.request(f"/myip?{'&' * 1500}"), 414)
+    assert ask(open_port, raw_http.request(f"/myip?{'&'.join('a' * 900)}")).status == 200
+    refused_by(open_port, raw_http.request(f"/myip?{'&' * 1500}"), 414)
 
 
 def test_heads_without_end(open_port: Service) -> None:
     """Clients that send headers for ever, and go on after the answer."""
     endless = b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 2 * MEGABYTE
 
-    def flood(number: int) -> wire.Answer:
+    def flood(number: int) -> raw_http.Answer:
         with connected(open_port, source=f"127.0.1.{number}") as (connection,):
             with suppress(ConnectionError):  # it was told enough
                 connection.sendall(endless)
-            answer = wire.http.client.HTTPResponse(connection)
+            answer = raw_http.http.client.HTTPResponse(connection)
             answer.begin()
-            return wire.Answer(answer.status, {}, answer.read())
+            return raw_http.Answer(answer.status, {}, answer.read())
 
     with alive(open_port), ThreadPoolExecutor(8) as pool:
         assert [answer.status for answer in pool.map(flood, range(1, 33))] == [431] * 32
@@ -142,10 +142,10 @@ def test_clients_that_send_nothing_or_nothing_more(open_port: Service, machine: 
     bearer = {"Authorization": f"Bearer {machine.token}", "Content-Length": "1000"} | JSON
     begun = {
         b"": b"",
-        wire.request("/myip")[:-2]: b"HTTP/1.1 408 ",
-        wire.request("/nic/update", method="POST", headers=FORM | {"Content-Length": "99"}): b"HTTP/1.1 408 ",
-        wire.request("/api/changes", method="POST", headers=bearer, body=b'{"changes":'): b"HTTP/1.1 408 ",
-        wire.request("/login", method="POST", headers=FORM | {"Content-Length": "99"}): b"HTTP/1.1 408 ",
+        raw_http.request("/myip")[:-2]: b"HTTP/1.1 408 ",
+        raw_http.request("/nic/update", method="POST", headers=FORM | {"Content-Length": "99"}): b"HTTP/1.1 408 ",
+        raw_http.request("/api/changes", method="POST", headers=bearer, body=b'{"changes":'): b"HTTP/1.1 408 ",
+        raw_http.request("/login", method="POST", headers=FORM | {"Content-Length": "99"}): b"HTTP/1.1 408 ",
     }
     with connected(open_port, len(begun)) as connections:
         for connection, octets in zip(connections, begun, strict=True):
@@ -159,8 +159,8 @@ def test_clients_that_send_nothing_or_nothing_more(open_port: Service, machine: 
 
 
 def test_half_a_form_changes_nothing(open_port: Service, machine: Host) -> None:
-    headers = FORM | {"Authorization": wire.basic(*machine.auth), "Content-Length": "99"}
-    octets = wire.request("/nic/update", method="POST", headers=headers, body=b"myip=192.0.2.1")
+    headers = FORM | {"Authorization": raw_http.basic(*machine.auth), "Content-Length": "99"}
+    octets = raw_http.request("/nic/update", method="POST", headers=headers, body=b"myip=192.0.2.1")
     with connected(open_port) as (connection,):
         connection.sendall(octets)
         connection.shutdown(socket.SHUT_WR)
@@ -191,7 +191,7 @@ def test_half_a_form_changes_nothing(open_port: Service, machine: Host) -> None:
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(open_port: Service, machine: Host, lines: bytes) -> None:
-    secret = b"Authorization: " + wire.basic(*machine.auth).encode() + b"\r\n"
+    secret = b"Authorization: " + raw_http.basic(*machine.auth).encode() + b"\r\n"
     for version in (b"1.1", b"1.0"):
         octets = b"POST /nic/update?myip=192.0.2.7 HTTP/" + version + b"\r\n" + secret + lines + b"\r\n0\r\n\r\n"
         refused_by(open_port, octets, 400)
@@ -199,21 +199,21 @@ def test_what_can_be_read_in_two_ways_is_refused(open_port: Service, machine: Ho
 
 
 def test_chunks_in_http_1_0_are_refused(open_port: Service) -> None:
-    octets = wire.request("/myip", method="POST", version="1.0", headers={"Transfer-Encoding": "chunked"})
+    octets = raw_http.request("/myip", method="POST", version="1.0", headers={"Transfer-Encoding": "chunked"})
     assert ask(open_port, octets.replace(b"Content-Length: 0\r\n", b"")).status == 400
 
 
 def test_who_sends_no_more_is_answered(open_port: Service, machine: Host) -> None:
-    headers = {"Authorization": wire.basic(*machine.auth)}
+    headers = {"Authorization": raw_http.basic(*machine.auth)}
     for target, text in (
         ("/healthz", "ok"),
         ("/nic/update?myip=192.0.2.8", "good 192.0.2.8"),
         ("/login", "<!doctype html>"),
     ):
         with connected(open_port) as (connection,):
-            connection.sendall(wire.request(target, headers=headers))
+            connection.sendall(raw_http.request(target, headers=headers))
             connection.shutdown(socket.SHUT_WR)
-            answer = wire.http.client.HTTPResponse(connection)
+            answer = raw_http.http.client.HTTPResponse(connection)
             answer.begin()
             assert answer.status == 200
             assert answer.read().decode().lower().startswith(text)
@@ -236,33 +236,33 @@ def test_who_sends_no_more_is_answered(open_port: Service, machine: Host) -> Non
 def test_a_request_that_asks_for_another_protocol(
     open_port: Service, machine: Host, upgrade: dict[str, str], version: str
 ) -> None:
-    basic = {"Authorization": wire.basic(*machine.auth)} | upgrade
-    form = wire.request(
+    basic = {"Authorization": raw_http.basic(*machine.auth)} | upgrade
+    form = raw_http.request(
         "/nic/update", method="POST", version=version, headers=basic | FORM, body=b"myip=192.0.2.9&hostname="
     )
     for word in ("good", "nochg"):
         said(ask(open_port, form), 200, f"{word} 192.0.2.9")
-    chunked = wire.request("/nic/update", method="POST", headers=basic | FORM | {"Transfer-Encoding": "chunked"})
+    chunked = raw_http.request("/nic/update", method="POST", headers=basic | FORM | {"Transfer-Encoding": "chunked"})
     chunked = chunked.replace(b"Content-Length: 0\r\n", b"") + b"f\r\nmyip=192.0.2.10\r\n0\r\n\r\n"
     said(ask(open_port, chunked), 200, "good 192.0.2.10")
-    said(ask(open_port, wire.request("/nic/update?myip=192.0.2.11", headers=basic)), 200, "good 192.0.2.11")
-    said(ask(open_port, wire.request("/healthz", headers=upgrade)), 200, "ok")
+    said(ask(open_port, raw_http.request("/nic/update?myip=192.0.2.11", headers=basic)), 200, "good 192.0.2.11")
+    said(ask(open_port, raw_http.request("/healthz", headers=upgrade)), 200, "ok")
     bearer = upgrade | JSON | {"Authorization": f"Bearer {machine.token}"}
     body = json.dumps({"comment": f"{version} {upgrade['Upgrade']}"}).encode()
-    answer = ask(open_port, wire.request(f"/api/hosts/{machine.fqdn}", method="PATCH", headers=bearer, body=body))
+    answer = ask(open_port, raw_http.request(f"/api/hosts/{machine.fqdn}", method="PATCH", headers=bearer, body=body))
     assert (answer.status, json.loads(answer.text)["comment"]) == (200, json.loads(body)["comment"])
 
 
 def test_requests_after_an_upgrade_that_was_ignored(open_port: Service, machine: Host) -> None:
-    headers = {"Authorization": wire.basic(*machine.auth)} | FORM
+    headers = {"Authorization": raw_http.basic(*machine.auth)} | FORM
     with connected(open_port) as (connection,):
         for number, more in ((12, H2C), (13, {}), (14, H2C)):
-            octets = wire.request(
+            octets = raw_http.request(
                 "/nic/update", method="POST", headers=headers | more, body=f"myip=192.0.2.{number}".encode()
             )
             for octet in octets:  # each on its own
                 connection.send(bytes([octet]))
-            answer = wire.http.client.HTTPResponse(connection)
+            answer = raw_http.http.client.HTTPResponse(connection)
             answer.begin()
             assert answer.read().decode() == f"good 192.0.2.{number}"
 
@@ -307,11 +307,11 @@ def test_too_large_a_body(
     headers = kind | {"Authorization": f"Bearer {admin.token}"}
     body = b" " * (octets + 1)
     if chunked:
-        sent = wire.request(path, method="POST", headers=headers | {"Transfer-Encoding": "chunked"})
+        sent = raw_http.request(path, method="POST", headers=headers | {"Transfer-Encoding": "chunked"})
         sent = sent.replace(b"Content-Length: 0\r\n", b"") + chunks(body)
     else:
-        sent = wire.request(path, method="POST", headers=headers, body=body)
-    assert wire.exchange(sent, open_port.http_port).status == 413
+        sent = raw_http.request(path, method="POST", headers=headers, body=body)
+    assert raw_http.exchange(sent, open_port.http_port).status == 413
 
 
 def nested(depth: int) -> bytes:
@@ -363,10 +363,10 @@ def test_json_for_one_thing(open_port: Service, admin: Api, path: str) -> None:
 
 def test_forms_with_too_many_fields(open_port: Service, machine: Host) -> None:
     many = b"&".join(b"a%d=" % n for n in range(5000))
-    headers = FORM | {"Authorization": wire.basic(*machine.auth)}
+    headers = FORM | {"Authorization": raw_http.basic(*machine.auth)}
     for path in ("/nic/update", "/update", "/login"):
-        octets = wire.request(path, method="POST", headers=headers, body=many)
-        assert wire.exchange(octets, open_port.http_port).status == 413
+        octets = raw_http.request(path, method="POST", headers=headers, body=many)
+        assert raw_http.exchange(octets, open_port.http_port).status == 413
     assert machine.addresses() == [GIVEN]
 
 
@@ -374,8 +374,8 @@ def test_forms_with_too_many_fields(open_port: Service, machine: Host) -> None:
 def test_a_form_in_parts_is_no_form(open_port: Service, machine: Host, path: str) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=x", "Authorization": f"Bearer {machine.token}"}
     part = b'--x\r\nContent-Disposition: form-data; name="myip"\r\n\r\n192.0.2.77\r\n'
-    octets = wire.request(path, method="POST", headers=kind, body=part * 500 + b"--x--\r\n")
-    assert wire.exchange(octets, open_port.http_port).status in (404, 415)
+    octets = raw_http.request(path, method="POST", headers=kind, body=part * 500 + b"--x--\r\n")
+    assert raw_http.exchange(octets, open_port.http_port).status in (404, 415)
     assert machine.addresses() == [GIVEN]
 
 
@@ -387,19 +387,19 @@ def test_connections_of_one_address(open_port: Service) -> None:
         for _ in range(3):
             with connected(open_port, 1, "127.0.2.1") as (excess,):
                 assert is_closed(excess)
-        assert wire.exchange(wire.request("/healthz"), open_port.http_port, source="127.0.2.2").text == "ok"
+        assert raw_http.exchange(raw_http.request("/healthz"), open_port.http_port, source="127.0.2.2").text == "ok"
         for connection in held:
-            connection.sendall(wire.request("/healthz"))
+            connection.sendall(raw_http.request("/healthz"))
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
-        metrics = wire.exchange(wire.request("/metrics"), open_port.http_port, source="127.0.2.2").text
+        metrics = raw_http.exchange(raw_http.request("/metrics"), open_port.http_port, source="127.0.2.2").text
         assert re.search(r"^ddnsd_refused_connections_total [1-9]", metrics, re.MULTILINE)
         held[0].close()
-        octets = wire.request("/healthz")
+        octets = raw_http.request("/healthz")
 
         def is_let_in() -> bool:
             try:
-                return wire.exchange(octets, open_port.http_port, source="127.0.2.1").text == "ok"
-            except (OSError, wire.http.client.HTTPException):
+                return raw_http.exchange(octets, open_port.http_port, source="127.0.2.1").text == "ok"
+            except (OSError, raw_http.http.client.HTTPException):
                 return False
 
         wait_until(is_let_in, what="a connection after one has ended")
@@ -408,7 +408,7 @@ def test_connections_of_one_address(open_port: Service) -> None:
 def test_a_proxy_has_as_many_connections_as_it_likes(open_port: Service) -> None:
     with connected(open_port, 5 * MOST, "127.0.9.1") as held:
         for connection in held:
-            connection.sendall(wire.request("/healthz"))
+            connection.sendall(raw_http.request("/healthz"))
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
 
 
@@ -423,8 +423,8 @@ def test_no_secret_and_no_noise_in_the_log_but_counters(open_port: Service, mach
     text = open_port.log.read_text(errors="replace")
     for status, octets in (
         (400, b"GET\r\n\r\n"),
-        (414, wire.request(f"/?{'&' * 1500}")),
-        (431, wire.request("/", headers={"X": "x" * 17_000})),
+        (414, raw_http.request(f"/?{'&' * 1500}")),
+        (431, raw_http.request("/", headers={"X": "x" * 17_000})),
     ):
         refused_by(open_port, octets, status)
         counted = rf'^ddnsd_refused_requests_total{{status="{status}"}} [1-9]'

@@ -2,9 +2,9 @@
 """§1, `/nic/delete` and `/myip`."""
 
 import pytest
-from parts import wire
-from parts.dyndns import GIVEN, Host, counts, one_message, refused, register, said
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, counts, one_message, refused, register, said
+from support.servers.service import Service
 
 V4, V6 = "192.0.2.22", "2001:db8::22"
 Key = tuple[str, str, Host, Host]
@@ -129,8 +129,8 @@ def test_delete_of_several_names(dual: Host, foreign: Host) -> None:
 @pytest.mark.parametrize("path", ["/myip", "//myip", "/myip/"])
 def test_myip_is_the_peers_bare_address(service: Service, path: str) -> None:
     for source in ("127.0.0.1", "127.0.0.2"):
-        said(wire.exchange(wire.request(path), service.http_port, source=source), 200, source)
-    old = wire.exchange(wire.request(path, version="1.0"), service.http_port, until_closed=3)
+        said(raw_http.exchange(raw_http.request(path), service.http_port, source=source), 200, source)
+    old = raw_http.exchange(raw_http.request(path, version="1.0"), service.http_port, until_closed=3)
     said(old, 200, "127.0.0.1")
     assert old.closed
 
@@ -161,5 +161,5 @@ def test_myip_behind_a_trusted_proxy_is_the_right_most_untrusted_hop(
 
 def test_myip_on_further_listeners(proxied: Service, extra_ports: tuple[int, int]) -> None:
     v4, v6 = extra_ports
-    said(wire.exchange(wire.request("/myip"), v4), 200, "127.0.0.1")
-    said(wire.exchange(wire.request("/myip"), v6, host="::1"), 200, "::1")
+    said(raw_http.exchange(raw_http.request("/myip"), v4), 200, "127.0.0.1")
+    said(raw_http.exchange(raw_http.request("/myip"), v6, host="::1"), 200, "::1")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from parts.api import Api, problem
-from parts.dyndns import Host, new_label, register
-from parts.service import Service
+from support.clients.dyndns import Host, new_label, register
+from support.clients.rest_api import Api, problem
+from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 

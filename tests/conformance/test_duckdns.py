@@ -3,9 +3,9 @@
 
 import pytest
 import requests
-from parts import wire
-from parts.dyndns import GIVEN, Host, counts, refused, register, said
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, counts, refused, register, said
+from support.servers.service import Service
 
 V4, V6 = "192.0.2.11", "2001:db8::11"
 Key = tuple[str, str, Host, Host]
@@ -17,9 +17,9 @@ def duck(service: Service, domains: str, token: str, **params: str) -> requests.
 
 @pytest.mark.parametrize("path", ["/update", "//update", "/%5c/update", "/update/"])
 def test_ok_is_the_whole_body(service: Service, host: Host, path: str) -> None:
-    octets = wire.request(f"{path}?domains={host.name}&token={host.secret}&ip={V4}")
+    octets = raw_http.request(f"{path}?domains={host.name}&token={host.secret}&ip={V4}")
     for _ in range(2):
-        said(wire.exchange(octets, service.http_port), 200, "OK")
+        said(raw_http.exchange(octets, service.http_port), 200, "OK")
         assert host.addresses() == [V4]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from parts import wire
-from parts.api import Api
-from parts.dyndns import GIVEN, Host, is_listed, new_label, refused, register, said
-from parts.portal import entered
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.browser.portal import entered
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, is_listed, new_label, refused, register, said
+from support.clients.rest_api import Api
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 CLIENT = "198.51.100.7"
 READABLE = {
@@ -72,13 +72,13 @@ def test_the_clients_address_is_read_in_every_form(fronted: Service, host: Host,
 
 def test_several_header_lines_are_one_list(fronted: Service, host: Host) -> None:
     def lines(*hops: str) -> bytes:
-        octets = wire.request("/nic/update", headers={"Authorization": wire.basic(*host.auth)})
+        octets = raw_http.request("/nic/update", headers={"Authorization": raw_http.basic(*host.auth)})
         added = "".join(f"X-Forwarded-For: {hop}\r\n" for hop in hops).encode()
         return octets[:-2] + added + b"\r\n"
 
-    said(wire.exchange(lines("203.0.113.9", f"{CLIENT}:80"), fronted.http_port), 200, f"good {CLIENT}")
-    said(wire.exchange(lines("unknown", f"{CLIENT}:80", "127.0.0.3"), fronted.http_port), 200, f"nochg {CLIENT}")
-    refused(wire.exchange(lines(CLIENT, "unknown"), fronted.http_port), 503, "911")
+    said(raw_http.exchange(lines("203.0.113.9", f"{CLIENT}:80"), fronted.http_port), 200, f"good {CLIENT}")
+    said(raw_http.exchange(lines("unknown", f"{CLIENT}:80", "127.0.0.3"), fronted.http_port), 200, f"nochg {CLIENT}")
+    refused(raw_http.exchange(lines(CLIENT, "unknown"), fronted.http_port), 503, "911")
 
 
 @pytest.mark.parametrize("hop", UNREADABLE)

@@ -5,10 +5,10 @@ import re
 import time
 
 import pytest
-from parts.dyndns import GIVEN, Host, said
-from parts.faults import hung, locked
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, said
+from support.ports import wait_until
+from support.servers.faults import hung, locked
+from support.servers.service import Service
 
 SAMPLE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*="[^\n]*"\})? [-+0-9.eEInfNa]+( \d+)?')
 

@@ -8,9 +8,9 @@ from threading import Event
 
 import pytest
 import requests
-from parts.api import Api
-from parts.dyndns import Host, counts, refused, register, said
-from parts.service import Service, dev
+from support.clients.dyndns import Host, counts, refused, register, said
+from support.clients.rest_api import Api
+from support.servers.service import Service, dev
 
 TIMES = 25
 

@@ -4,9 +4,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from parts.api import Api, Content, problem
-from parts.dyndns import new_label, register
-from parts.service import Service
+from support.clients.dyndns import new_label, register
+from support.clients.rest_api import Api, Content, problem
+from support.servers.service import Service
 
 RULE = "urn:ddns:rule"
 LONGEST = 253

@@ -5,14 +5,14 @@ import time
 
 import pytest
 import requests
-from parts import wire
-from parts.dyndns import GIVEN, Host, new_label, register
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, new_label, register
+from support.servers.service import Service
 
 CALLS = ["domains", "register", "hosts", "unregister", "generate_secret"]
 
 
-def is_badauth(answer: requests.Response | wire.Answer) -> None:
+def is_badauth(answer: requests.Response | raw_http.Answer) -> None:
     assert answer.status_code == 401
     headers = {name.lower(): value for name, value in answer.headers.items()}
     assert headers["content-type"].startswith("application/json")
@@ -29,12 +29,13 @@ def test_no_token_or_a_bad_one_is_badauth(
     credentials = [
         None, "", "Bearer", "Bearer ", "Bearer wrong", "Bearer ddns_" + "0" * 43, f"Bearer {host.token}x",
         f"Bearer {host.secret}", f"Bearer {key[1]}", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.",
-        wire.basic(*host.auth), wire.basic(*key[:2]), wire.basic("alice", host.token), f"Token {host.token}",
+        raw_http.basic(*host.auth), raw_http.basic(*key[:2]), raw_http.basic("alice", host.token),
+        f"Token {host.token}",
     ]  # fmt: skip
     for value in credentials:
         headers = {} if value is None else {"Authorization": value}
-        is_badauth(wire.exchange(wire.request(target, headers=headers), service.http_port))
-        is_badauth(wire.exchange(wire.request(target, headers=headers, method="POST"), service.http_port))
+        is_badauth(raw_http.exchange(raw_http.request(target, headers=headers), service.http_port))
+        is_badauth(raw_http.exchange(raw_http.request(target, headers=headers, method="POST"), service.http_port))
     assert host.addresses() == [GIVEN]
     assert host.update(myip=GIVEN).text == f"nochg {GIVEN}"
 
@@ -131,6 +132,6 @@ def test_register_by_form(service: Service, alice: str) -> None:
 @pytest.mark.parametrize("path", ["//nic/domains", "/nic//domains", "/nic/domains/"])
 def test_repeated_slashes_collapse_here_too(service: Service, alice: str, path: str) -> None:
     headers = {"Authorization": f"Bearer {alice}"}
-    answer = wire.exchange(wire.request(path, headers=headers), service.http_port)
+    answer = raw_http.exchange(raw_http.request(path, headers=headers), service.http_port)
     assert answer.status == 200
     assert answer.text == service.get("/nic/domains", alice).text

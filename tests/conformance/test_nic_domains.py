@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from parts.dyndns import Host
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import Host
+from support.ports import wait_until
+from support.servers.service import Service
 
 KEYS = {"name", "public", "available", "comment", "owner"}
 

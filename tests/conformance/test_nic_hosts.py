@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from parts.dyndns import GIVEN, Host, counts, new_label, register, said
-from parts.faults import hung
-from parts.service import Service, dev
+from support.clients.dyndns import GIVEN, Host, counts, new_label, register, said
+from support.servers.faults import hung
+from support.servers.service import Service, dev
 
 SIXTEEN = {
     "fqdn": str, "name": str, "domain": str, "wildcard": bool, "comment": (str, type(None)), "available": bool,

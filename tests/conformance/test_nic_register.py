@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from parts.dyndns import GIVEN, Host, new_label, one_message, register, said
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, new_label, one_message, register, said
+from support.servers.service import Service
 
 V6 = "2001:db8::1"
 SIXTEEN = {

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import requests
-from parts.dyndns import GIVEN, Host, is_listed, new_label, register, said
-from parts.faults import hung, insert, refusing, write_to_zone_file
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, is_listed, new_label, register, said
+from support.ports import wait_until
+from support.servers.faults import hung, insert, refusing, write_to_zone_file
+from support.servers.service import Service
 
 OTHER = "192.0.2.99"
 

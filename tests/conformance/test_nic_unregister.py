@@ -4,10 +4,10 @@
 import time
 
 import requests
-from parts.dyndns import GIVEN, Host, counts, is_listed, new_label, one_message, refused, register, said
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, counts, is_listed, new_label, one_message, refused, register, said
+from support.ports import wait_until
+from support.servers.faults import hung
+from support.servers.service import Service
 
 NEW = "192.0.2.21"
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from parts.api import Api, problem
-from parts.dyndns import GIVEN, Host, new_label, refused, register, said
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, new_label, refused, register, said
+from support.clients.rest_api import Api, problem
+from support.ports import wait_until
+from support.servers.service import Service
 
 RULE = "urn:ddns:rule"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from parts import wire
-from parts.dyndns import GIVEN, Host, new_label, register
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.postgres import create_database, programs
-from parts.service import Service, dev
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, new_label, register
+from support.ports import wait_until
+from support.servers.faults import hung
+from support.servers.postgres import create_database, programs
+from support.servers.service import Service, dev
 
 ROUTES = (
     "/nic/update", "/v3/update", "/nic/delete", "/nic/hosts", "/nic/domains", "/nic/register", "/nic/unregister",
@@ -40,7 +40,7 @@ def written(secret: str) -> set[bytes]:
 
 def send_everywhere(service: Service, name: str, secret: str, source: str) -> None:
     """In every way that is accepted, and in some that are not; each call's failures come from a source of its own."""
-    pair = wire.basic(name, secret)
+    pair = raw_http.basic(name, secret)
     headers = [
         {"Authorization": pair}, {"Authorization": f"Bearer {secret}"}, {"Authorization": f"Digest {secret}"},
         {"Authorization": secret}, {"Authorization": f"Basic {secret}"}, {"Cookie": f"session={secret}"},
@@ -53,18 +53,18 @@ def send_everywhere(service: Service, name: str, secret: str, source: str) -> No
     for route in ROUTES:
         for header in headers:
             target = route if route != "/update" else f"/update?hostname={name}"
-            exchange(service, wire.request(target, headers=header | {"X-Forwarded-For": source}))
+            exchange(service, raw_http.request(target, headers=header | {"X-Forwarded-For": source}))
         for query in queries:
-            exchange(service, wire.request(f"{route}?{query}", headers={"X-Forwarded-For": source}))
+            exchange(service, raw_http.request(f"{route}?{query}", headers={"X-Forwarded-For": source}))
             form = {"Content-Type": "application/x-www-form-urlencoded", "X-Forwarded-For": source}
-            exchange(service, wire.request(route, method="POST", headers=form, body=query.encode()))
-    exchange(service, wire.request(f"/{secret}"))
-    exchange(service, wire.request("/nic/update", method="PUT", headers={"Authorization": pair}))
-    exchange(service, wire.request("/nic/update", headers={"Authorization": pair + "\x01"}))
+            exchange(service, raw_http.request(route, method="POST", headers=form, body=query.encode()))
+    exchange(service, raw_http.request(f"/{secret}"))
+    exchange(service, raw_http.request("/nic/update", method="PUT", headers={"Authorization": pair}))
+    exchange(service, raw_http.request("/nic/update", headers={"Authorization": pair + "\x01"}))
 
 
 def exchange(service: Service, octets: bytes) -> None:
-    assert wire.exchange(octets, service.http_port).status < 500
+    assert raw_http.exchange(octets, service.http_port).status < 500
 
 
 def files(service: Service) -> Iterator[tuple[Path, bytes]]:
@@ -131,9 +131,9 @@ def test_answers_never_echo_a_secret(talkative: Service) -> None:
     canary = secrets.token_urlsafe(24)
     host = register(talkative, talkative.admin_token)
     for route in ROUTES:
-        for headers in ({"Authorization": f"Bearer {canary}"}, {"Authorization": wire.basic(host.fqdn, canary)}):
-            octets = wire.request(f"{route}?username={host.fqdn}&password={canary}&token={canary}", headers=headers)
-            answer = wire.exchange(octets, talkative.http_port)
+        for headers in ({"Authorization": f"Bearer {canary}"}, {"Authorization": raw_http.basic(host.fqdn, canary)}):
+            octets = raw_http.request(f"{route}?username={host.fqdn}&password={canary}&token={canary}", headers=headers)
+            answer = raw_http.exchange(octets, talkative.http_port)
             assert canary not in answer.text
             assert canary not in str(answer.headers)
     assert host.secret not in talkative.get("/nic/hosts", talkative.admin_token).text

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from parts import wire
-from parts.dyndns import GIVEN, Host, refused, register, said, ttl
-from parts.faults import hung
-from parts.ports import free_port, wait_until
-from parts.service import Service, dev
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, refused, register, said, ttl
+from support.ports import free_port, wait_until
+from support.servers.faults import hung
+from support.servers.service import Service, dev
 
 NAMES = [
     "DATABASE_URL", "PUBLIC_URL", "LISTEN", "TRUSTED_PROXIES", "AGENT_DENY", "AGENT_REQUIRED", "ADDRESS_DENY",
@@ -102,16 +102,16 @@ def test_a_bad_setting_never_prints_the_secret_in_it(tmp_path: Path) -> None:
 
 def test_listen_answers_the_same_on_every_listener(proxied: Service, extra_ports: tuple[int, int]) -> None:
     host = register(proxied, proxied.admin_token)
-    headers = {"Authorization": wire.basic(*host.auth)}
+    headers = {"Authorization": raw_http.basic(*host.auth)}
     v4, v6 = extra_ports
     number = 60
     for port, address in ((v4, "127.0.0.1"), (v6, "::1"), (proxied.http_port, "127.0.0.1")):
         number += 1
-        octets = wire.request(f"/nic/update?myip=192.0.2.{number}", headers=headers)
+        octets = raw_http.request(f"/nic/update?myip=192.0.2.{number}", headers=headers)
         for word in ("good", "nochg"):
-            said(wire.exchange(octets, port, host=address), 200, f"{word} 192.0.2.{number}")
-        refused(wire.exchange(wire.request("/nic/update"), port, host=address), 401, "badauth")
-        assert wire.exchange(wire.request("/healthz"), port, host=address).status == 200
+            said(raw_http.exchange(octets, port, host=address), 200, f"{word} 192.0.2.{number}")
+        refused(raw_http.exchange(raw_http.request("/nic/update"), port, host=address), 401, "badauth")
+        assert raw_http.exchange(raw_http.request("/healthz"), port, host=address).status == 200
 
 
 def test_file_environment_and_deadline_together(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_dev_runs_on_ipv6_too(tmp_path: Path) -> None:
     port = free_port()
     with dev(tmp_path, listen=f"[::1]:{port}") as service:
         host: Host = register(service, service.admin_token)
-        octets = wire.request("/nic/update", headers={"Authorization": wire.basic(*host.auth)})
+        octets = raw_http.request("/nic/update", headers={"Authorization": raw_http.basic(*host.auth)})
         for word in ("good", "nochg"):
-            said(wire.exchange(octets, port, host="::1"), 200, f"{word} ::1")
+            said(raw_http.exchange(octets, port, host="::1"), 200, f"{word} ::1")
         assert host.addresses() == [GIVEN, "::1"]

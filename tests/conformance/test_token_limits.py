@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from parts.api import Api, Content, problem
-from parts.dyndns import Host, new_label, refused, register, said
-from parts.service import Service
+from support.clients.dyndns import Host, new_label, refused, register, said
+from support.clients.rest_api import Api, Content, problem
+from support.servers.service import Service
 
 # The rules:
 #   public   needs no token of a user

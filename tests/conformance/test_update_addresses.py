@@ -6,9 +6,9 @@ from threading import Barrier
 
 import pytest
 import requests
-from parts.dyndns import GIVEN, Host, counts, one_message, refused, register, said
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, counts, one_message, refused, register, said
+from support.ports import wait_until
+from support.servers.service import Service
 
 V4, V6 = "192.0.2.44", "2001:db8::44"
 PEER = "127.0.0.1"

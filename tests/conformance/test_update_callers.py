@@ -6,10 +6,10 @@ import time
 
 import pytest
 import requests
-from parts import wire
-from parts.dyndns import GIVEN, Host, counts, refused, register, said
-from parts.faults import locked
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, counts, refused, register, said
+from support.servers.faults import locked
+from support.servers.service import Service
 
 NEW = "192.0.2.88"
 Key = tuple[str, str, Host, Host]
@@ -19,7 +19,7 @@ def with_header(service: Service, value: str | bytes, **params: str) -> requests
     return service.get("/nic/update", headers={"Authorization": value}, params=params)
 
 
-def is_challenge(answer: requests.Response | wire.Answer) -> None:
+def is_challenge(answer: requests.Response | raw_http.Answer) -> None:
     refused(answer, 401, "badauth")
     headers = {name.lower(): value for name, value in answer.headers.items()}
     assert headers["www-authenticate"].startswith('Basic realm="')
@@ -74,7 +74,7 @@ def test_key_does_not_update_another_host(service: Service, key: Key, host: Host
 
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC", "bAsIc"])
 def test_scheme_basic_in_any_case(service: Service, host: Host, scheme: str) -> None:
-    value = f"{scheme} {wire.basic(*host.auth).removeprefix('Basic ')}"
+    value = f"{scheme} {raw_http.basic(*host.auth).removeprefix('Basic ')}"
     for word in ("good", "nochg"):
         said(with_header(service, value, myip=NEW), 200, f"{word} {NEW}")
 
@@ -182,15 +182,15 @@ def test_no_or_malformed_or_other_credentials_are_challenged(service: Service, v
     headers = {} if value is None else {"Authorization": value}
     for _ in range(2):
         for path in ("/nic/update?myip=192.0.2.99", "/nic/delete?myip=0.0.0.0"):
-            is_challenge(wire.exchange(wire.request(path, headers=headers), service.http_port))
+            is_challenge(raw_http.exchange(raw_http.request(path, headers=headers), service.http_port))
 
 
 def test_no_credentials_count_as_nothing(service: Service, host: Host) -> None:
     with counts(host):
         for value in (None, *MALFORMED[2:6]):
             headers = {} if value is None else {"Authorization": value}
-            octets = wire.request(f"/nic/update?hostname={host.fqdn}&myip={NEW}", headers=headers)
-            assert wire.exchange(octets, service.http_port).status == 401
+            octets = raw_http.request(f"/nic/update?hostname={host.fqdn}&myip={NEW}", headers=headers)
+            assert raw_http.exchange(octets, service.http_port).status == 401
     assert host.addresses() == [GIVEN]
 
 

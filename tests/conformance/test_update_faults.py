@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from parts.dyndns import GIVEN, Host, counts, refused, register, said
-from parts.faults import hung, refusing
-from parts.ports import wait_until
-from parts.postgres import create_database, postgres, stop
-from parts.service import Service, dev
+from support.clients.dyndns import GIVEN, Host, counts, refused, register, said
+from support.ports import wait_until
+from support.servers.faults import hung, refusing
+from support.servers.postgres import create_database, postgres, stop
+from support.servers.service import Service, dev
 
 NEW, NEWER, V6 = "192.0.2.33", "192.0.2.34", "2001:db8::33"
 CONVERGED = 30.0

@@ -3,8 +3,8 @@
 
 import pytest
 import requests
-from parts.dyndns import GIVEN, Host, counts, refused, register, said
-from parts.service import Service
+from support.clients.dyndns import GIVEN, Host, counts, refused, register, said
+from support.servers.service import Service
 
 NEW = "192.0.2.66"
 UNKNOWN = "nobody.dyn.example.org"

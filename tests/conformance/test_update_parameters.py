@@ -2,9 +2,9 @@
 """§1, "Addresses", its end: `no` and `preserve`, `offline`, and the parameters that change nothing."""
 
 import pytest
-from parts import wire
-from parts.dyndns import GIVEN, Host, refused, register, said
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, refused, register, said
+from support.servers.service import Service
 
 V4, V6 = "192.0.2.44", "2001:db8::44"
 
@@ -114,7 +114,7 @@ def test_wildcard_follows_an_update(service: Service, alice: str) -> None:
     ],
 )
 def test_query_strings_as_clients_write_them(service: Service, host: Host, query: str, body: str) -> None:
-    headers = {"Authorization": wire.basic(*host.auth)}
-    octets = wire.request("/nic/update?" + query.format(fqdn=host.fqdn), headers=headers)
+    headers = {"Authorization": raw_http.basic(*host.auth)}
+    octets = raw_http.request("/nic/update?" + query.format(fqdn=host.fqdn), headers=headers)
     for word in ("good", "nochg"):
-        said(wire.exchange(octets, service.http_port), 200, f"{word} {body}")
+        said(raw_http.exchange(octets, service.http_port), 200, f"{word} {body}")

@@ -2,10 +2,10 @@
 """§1, the rows about what an operator or an owner does not want: agents, blocks, flags, denied addresses."""
 
 import pytest
-from parts import wire
-from parts.dyndns import GIVEN, Host, counts, is_listed, refused, register, said, ttl
-from parts.ports import wait_until
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, counts, is_listed, refused, register, said, ttl
+from support.ports import wait_until
+from support.servers.service import Service
 
 ONE, TWO = "1.1.1.1", "1.1.1.2"
 NEW = "192.0.2.55"
@@ -40,19 +40,25 @@ def test_agent_on_the_deny_list_sees_403_with_bearer(strict: Service, watched: H
 
 
 def test_missing_agent_is_badagent_where_policy_asks_for_one(strict: Service, watched: Host) -> None:
-    octets = wire.request(f"/nic/update?myip={TWO}", headers={"Authorization": wire.basic(*watched.auth)}, agent=None)
-    empty = wire.request(f"/nic/update?myip={TWO}", headers={"Authorization": wire.basic(*watched.auth)}, agent="")
+    octets = raw_http.request(
+        f"/nic/update?myip={TWO}", headers={"Authorization": raw_http.basic(*watched.auth)}, agent=None
+    )
+    empty = raw_http.request(
+        f"/nic/update?myip={TWO}", headers={"Authorization": raw_http.basic(*watched.auth)}, agent=""
+    )
     with counts(watched, client=4):
         for _ in range(2):
-            refused(wire.exchange(octets, strict.http_port), 200, "badagent")
-            refused(wire.exchange(empty, strict.http_port), 200, "badagent")
+            refused(raw_http.exchange(octets, strict.http_port), 200, "badagent")
+            refused(raw_http.exchange(empty, strict.http_port), 200, "badagent")
     assert watched.addresses() == [ONE]
 
 
 def test_missing_agent_is_fine_otherwise(service: Service, host: Host) -> None:
-    octets = wire.request(f"/nic/update?myip={NEW}", headers={"Authorization": wire.basic(*host.auth)}, agent=None)
+    octets = raw_http.request(
+        f"/nic/update?myip={NEW}", headers={"Authorization": raw_http.basic(*host.auth)}, agent=None
+    )
     for word in ("good", "nochg"):
-        said(wire.exchange(octets, service.http_port), 200, f"{word} {NEW}")
+        said(raw_http.exchange(octets, service.http_port), 200, f"{word} {NEW}")
 
 
 def test_badauth_comes_before_badagent(strict: Service, watched: Host) -> None:

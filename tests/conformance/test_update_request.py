@@ -3,9 +3,9 @@
 
 import pytest
 import requests
-from parts import wire
-from parts.dyndns import GIVEN, Host, refused, said
-from parts.service import Service
+from support.clients import raw_http
+from support.clients.dyndns import GIVEN, Host, refused, said
+from support.servers.service import Service
 
 NEW, NEWER = "192.0.2.77", "192.0.2.78"
 
@@ -33,26 +33,26 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_of_update(service: Service, host: Host, path: str) -> None:
-    headers = {"Authorization": wire.basic(*host.auth)}
-    octets = wire.request(f"{path}?myip={NEW}", headers=headers)
+    headers = {"Authorization": raw_http.basic(*host.auth)}
+    octets = raw_http.request(f"{path}?myip={NEW}", headers=headers)
     for word in ("good", "nochg"):
-        said(wire.exchange(octets, service.http_port), 200, f"{word} {NEW}")
+        said(raw_http.exchange(octets, service.http_port), 200, f"{word} {NEW}")
         assert host.addresses() == [NEW]
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_of_update_challenges(service: Service, path: str) -> None:
     for _ in range(2):
-        answer = wire.exchange(wire.request(path), service.http_port)
+        answer = raw_http.exchange(raw_http.request(path), service.http_port)
         refused(answer, 401, "badauth")
         assert answer.headers["www-authenticate"].startswith('Basic realm="')
 
 
 @pytest.mark.parametrize("path", ["/nic/delete", "//nic/delete", "/%5c/nic/delete", "/nic/delete/"])
 def test_delete_is_served_at_collapsed_paths_too(service: Service, host: Host, path: str) -> None:
-    octets = wire.request(f"{path}?myip=0.0.0.0", headers={"Authorization": wire.basic(*host.auth)})
+    octets = raw_http.request(f"{path}?myip=0.0.0.0", headers={"Authorization": raw_http.basic(*host.auth)})
     for _ in range(2):
-        said(wire.exchange(octets, service.http_port), 200, "deleted A")
+        said(raw_http.exchange(octets, service.http_port), 200, "deleted A")
         assert host.addresses() == []
 
 
@@ -74,9 +74,11 @@ def test_post_with_a_query(service: Service, host: Host) -> None:
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
 def test_other_methods_are_405_without_effect(service: Service, host: Host, method: str, path: str) -> None:
     before = host.row()
-    octets = wire.request(f"{path}?myip={NEW}", method=method, headers={"Authorization": wire.basic(*host.auth)})
+    octets = raw_http.request(
+        f"{path}?myip={NEW}", method=method, headers={"Authorization": raw_http.basic(*host.auth)}
+    )
     for _ in range(2):
-        answer = wire.exchange(octets, service.http_port, method=method)
+        answer = raw_http.exchange(octets, service.http_port, method=method)
         assert answer.status == 405
         assert "content-length" in answer.headers
         assert "good" not in answer.text
@@ -86,31 +88,33 @@ def test_other_methods_are_405_without_effect(service: Service, host: Host, meth
 
 @pytest.mark.parametrize("path", ["/nic/update", "//update"])
 def test_http_1_0_works(service: Service, host: Host, path: str) -> None:
-    octets = wire.request(f"{path}?myip={NEW}", version="1.0", headers={"Authorization": wire.basic(*host.auth)})
+    octets = raw_http.request(
+        f"{path}?myip={NEW}", version="1.0", headers={"Authorization": raw_http.basic(*host.auth)}
+    )
     for word in ("good", "nochg"):
-        answer = wire.exchange(octets, service.http_port, until_closed=3)
+        answer = raw_http.exchange(octets, service.http_port, until_closed=3)
         said(answer, 200, f"{word} {NEW}")
         assert answer.closed
     assert host.addresses() == [NEW]
 
 
 def test_http_1_0_form(service: Service, host: Host) -> None:
-    headers = {"Authorization": wire.basic(*host.auth), "Content-Type": "application/x-www-form-urlencoded"}
-    octets = wire.request(
+    headers = {"Authorization": raw_http.basic(*host.auth), "Content-Type": "application/x-www-form-urlencoded"}
+    octets = raw_http.request(
         "/nic/update", method="POST", version="1.0", headers=headers, body=f"myip={NEW}&hostname={host.fqdn}".encode()
     )
     for word in ("good", "nochg"):
-        said(wire.exchange(octets, service.http_port), 200, f"{word} {NEW}")
+        said(raw_http.exchange(octets, service.http_port), 200, f"{word} {NEW}")
 
 
 @pytest.mark.parametrize("value", ["close", "Close"])
 def test_connection_close_is_honoured(service: Service, host: Host, value: str) -> None:
-    headers = {"Authorization": wire.basic(*host.auth), "Connection": value}
+    headers = {"Authorization": raw_http.basic(*host.auth), "Connection": value}
     for target, status in ((f"/nic/update?myip={NEW}", 200), ("/nic/update?hostname=nodot", 200)):
-        answer = wire.exchange(wire.request(target, headers=headers), service.http_port, until_closed=3)
+        answer = raw_http.exchange(raw_http.request(target, headers=headers), service.http_port, until_closed=3)
         assert (answer.status, answer.closed) == (status, True)
-    answer = wire.exchange(
-        wire.request("/nic/update", headers={"Connection": value}), service.http_port, until_closed=3
+    answer = raw_http.exchange(
+        raw_http.request("/nic/update", headers={"Connection": value}), service.http_port, until_closed=3
     )
     assert (answer.status, answer.closed) == (401, True)
 
@@ -144,8 +148,8 @@ def test_answers_are_plain_text_with_a_length_and_without_a_newline(
 
 def test_a_large_request_has_a_length_too(service: Service, host: Host) -> None:
     for target in (f"/nic/update?myip={'9' * 4000}", f"/nic/update?hostname={'a.' * 2000}"):
-        answer = wire.exchange(
-            wire.request(target, headers={"Authorization": wire.basic(*host.auth)}), service.http_port
+        answer = raw_http.exchange(
+            raw_http.request(target, headers={"Authorization": raw_http.basic(*host.auth)}), service.http_port
         )
         assert answer.status == 200
         assert "content-length" in answer.headers

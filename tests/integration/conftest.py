@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts.ansible import Ansible
-from parts.service import Service, dev
+from support.ansible.playbooks import Ansible
+from support.servers.service import Service, dev
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 from joserfc import jwt
-from parts.ports import wait_until
-from parts.provider import AUDIENCE, Provider, new_key, provider
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.openid_provider import AUDIENCE, Provider, new_key, provider
+from support.servers.service import Service, dev
 
 from ddnsd.auth.oidc.cached_fetch import PAUSE_SECONDS
 

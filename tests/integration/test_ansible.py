@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from parts.ansible import PROGRAMS, REPOSITORY, Ansible
-from parts.ports import free_port
-from parts.service import Service
+from support.ansible.playbooks import PROGRAMS, REPOSITORY, Ansible
+from support.ports import free_port
+from support.servers.service import Service
 
 NUMBERS = count(1)
 

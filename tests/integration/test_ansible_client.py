@@ -7,9 +7,9 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from parts.ansible import Ansible, Result
-from parts.dyndns import is_listed, register
-from parts.service import Service
+from support.ansible.playbooks import Ansible, Result
+from support.clients.dyndns import is_listed, register
+from support.servers.service import Service
 
 Role = Callable[..., list[Result]]
 PATHS = ("program", "runner", "config", "folder", "memory", "cron", "interval_file")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts.ansible import Ansible
-from parts.egi import Egi, egi
+from support.ansible.playbooks import Ansible
+from support.servers.egi import Egi, egi
 
 
 @pytest.fixture

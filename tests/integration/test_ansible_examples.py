@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from parts.ansible import Ansible, Result, Task, examples, four
+from support.ansible.playbooks import Ansible, Result, Task, examples, four
 
 HOSTS = """\
 version: 1

@@ -12,7 +12,7 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 import pytest
-from parts.ports import free_port
+from support.ports import free_port
 
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.process import Named

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from parts.api import Api, Content, problem
-from parts.faults import hung, insert, locked
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.clients.rest_api import Api, Content, problem
+from support.ports import wait_until
+from support.servers.faults import hung, insert, locked
+from support.servers.service import Service, dev
 
 Settings = Callable[[], dict[str, str]]
 HOSTS = 520  # three messages

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from parts.bind import CATALOG, Server, pair, transfer_key
+from support.servers.bind import CATALOG, Server, pair, transfer_key
 
 from ddnsd.dns.bind.catalog import label
 from ddnsd.dns.bind.control import Bind

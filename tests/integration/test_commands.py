@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from parts.ports import free_port, wait_until
-from parts.service import Service, dev
+from support.ports import free_port, wait_until
+from support.servers.service import Service, dev
 
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.primary_check import accepts_updates

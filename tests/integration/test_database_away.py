@@ -14,11 +14,11 @@ from functools import partial
 
 import pytest
 import requests
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.postgres import Server, create_database, running
-from parts.service import Service, dev
-from parts.systemd import unit
+from support.ports import wait_until
+from support.servers.faults import hung
+from support.servers.postgres import Server, create_database, running
+from support.servers.service import Service, dev
+from support.servers.systemd import unit
 
 HOSTS = 12
 DATABASE = "away"

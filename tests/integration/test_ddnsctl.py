@@ -23,11 +23,11 @@ import dns.message
 import dns.rrset
 import pytest
 import requests
-from parts import programs
-from parts.egi import egi
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support import programs
+from support.ports import wait_until
+from support.servers.egi import egi
+from support.servers.faults import hung
+from support.servers.service import Service, dev
 
 BIN = Path(sys.executable).parent
 numbers = count(1)

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import dns.query
 import dns.rdatatype
 import dns.rrset
 import pytest
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 SIGNED = "signed.example.org"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import dns.message
 import dns.query
 import pytest
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 from ddnsd.dns.bind.catalog import label
 from ddnsd.dns.bind.control import Bind

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts.dyndns import new_label
-from parts.engine import Target, over_rest, spec, standing_in
-from parts.service import Service, dev
-from parts.transport import lose
+from support.clients.dyndns import new_label
+from support.clients.sync_engine import Target, over_rest, spec, standing_in
+from support.clients.transport import lose
+from support.servers.service import Service, dev
 
 from ddnsctl.sync import journal, saved
 from ddnsctl.sync.api import connect

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from parts.dnsproxy import DnsProxy, Mode
-from parts.faults import halt, hung
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.dns_proxy import DnsProxy, Mode
+from support.servers.faults import halt, hung
+from support.servers.service import Service, dev
 
 Settings = Callable[[], dict[str, str]]
 
@@ -293,7 +293,7 @@ def test_two_processes_on_one_database_agree(tmp_path: Path, new_database: Calla
     url = new_database()
     with dev(tmp_path / "one", database_url=url) as one:
         two = Service(tmp_path / "two", one.http_port, one.dns_port, ("serve",), {"DDNSD_DATABASE_URL": url})
-        from parts.ports import free_port
+        from support.ports import free_port
 
         two.http_port = free_port()
         two.start()

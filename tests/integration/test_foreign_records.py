@@ -4,10 +4,10 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from parts.api import Api, Content, problem
-from parts.faults import make_due, write_to_zone_file
-from parts.ports import wait_until
-from parts.service import DOMAIN, Service, dev
+from support.clients.rest_api import Api, Content, problem
+from support.ports import wait_until
+from support.servers.faults import make_due, write_to_zone_file
+from support.servers.service import DOMAIN, Service, dev
 
 Settings = Callable[[], dict[str, str]]
 

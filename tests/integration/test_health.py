@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts.faults import hung, refusing
-from parts.ports import wait_until
-from parts.postgres import programs
-from parts.second import SecondBind, second_bind
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.faults import hung, refusing
+from support.servers.postgres import programs
+from support.servers.second_bind import SecondBind, second_bind
+from support.servers.service import Service, dev
 
 ZONE = "own.example.net"
 PROMISED_SECONDS = 5

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts.service import Service, dev
 from sqlalchemy import Connection, Engine, event, insert, select
+from support.servers.service import Service, dev
 
 from ddnsd.db import history, migrate, queries, schema
 from ddnsd.operations import retention, store_access

@@ -15,7 +15,7 @@ import dns.exception
 import dns.message
 import dns.query
 import pytest
-from parts.ports import free_port, wait_until
+from support.ports import free_port, wait_until
 
 from ddnsd.dns.bind import process as module
 from ddnsd.dns.bind.control import Bind

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from parts.faults import hung
-from parts.ports import free_port, wait_until
-from parts.second import SecondBind, second_bind
-from parts.service import Service, dev
+from support.ports import free_port, wait_until
+from support.servers.faults import hung
+from support.servers.second_bind import SecondBind, second_bind
+from support.servers.service import Service, dev
 
 from ddnsd.dns.tsig import TsigKey
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import dns.message
 import dns.query
 import pytest
-from parts.knot import NameServer, knot
-from parts.ports import wait_until
-from parts.powerdns import powerdns
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.knot import NameServer, knot
+from support.servers.powerdns import powerdns
+from support.servers.service import Service, dev
 
 from ddnsd.dns.tsig import TsigKey
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from parts.ports import free_port, wait_until
+from support.ports import free_port, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from parts.dnsproxy import DnsProxy, Mode
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.dns_proxy import DnsProxy, Mode
+from support.servers.faults import hung
+from support.servers.service import Service, dev
 
 from ddnsd.db import queries
 from ddnsd.db import removals as departures

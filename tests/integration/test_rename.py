@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.ports import wait_until
+from support.servers.service import Service, dev
 
 from ddnsd.db import queries
 from ddnsd.db.base import open_store

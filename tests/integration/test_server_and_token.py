@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from parts import programs
-from parts.ansible import Ansible
+from support import programs
+from support.ansible.playbooks import Ansible
 
 from ddnsctl.sync import journal
 

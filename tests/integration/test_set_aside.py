@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from parts.api import Api, Content, problem
-from parts.faults import granting, in_store, make_due, refusing
-from parts.ports import wait_until
-from parts.service import DOMAIN, Service, dev
 from sqlalchemy import select
+from support.clients.rest_api import Api, Content, problem
+from support.ports import wait_until
+from support.servers.faults import granting, in_store, make_due, refusing
+from support.servers.service import DOMAIN, Service, dev
 
 from ddnsd.db import set_aside
 from ddnsd.db.schema import set_aside as rows

@@ -3,9 +3,9 @@
 
 from pathlib import Path
 
-from parts.faults import hung
-from parts.ports import free_port, wait_until
-from parts.service import Service
+from support.ports import free_port, wait_until
+from support.servers.faults import hung
+from support.servers.service import Service
 
 
 def test_primaries_and_secondaries(tmp_path: Path) -> None:

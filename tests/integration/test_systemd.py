@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from parts import wire
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.service import Service, dev
-from parts.systemd import Unit, unit
+from support.clients import raw_http
+from support.ports import wait_until
+from support.servers.faults import hung
+from support.servers.service import Service, dev
+from support.servers.systemd import Unit, unit
 
 RESTARTS = 5
 
@@ -100,7 +100,7 @@ def test_the_address_behind_a_unix_socket(
 ) -> None:
     name = f"unix-{len(trusted)}-{len(headers)}"
     fqdn = f"{name}.{service.domain}"
-    basic = wire.basic(fqdn, service.register(name, ip="192.0.2.200"))
+    basic = raw_http.basic(fqdn, service.register(name, ip="192.0.2.200"))
     with unit(service, unix, DDNSD_TRUSTED_PROXIES=trusted):
         words = [ask(unix, "/nic/update", Authorization=basic, User_Agent="test", **headers) for _ in range(2)]
         if address is None:
@@ -125,7 +125,7 @@ def test_what_it_tells(service: Service, tcp: socket.socket) -> None:
 
 def test_a_request_under_way_is_answered(service: Service, tcp: socket.socket) -> None:
     secret = service.register("slow", ip="192.0.2.1")
-    basic = wire.basic(f"slow.{service.domain}", secret)
+    basic = raw_http.basic(f"slow.{service.domain}", secret)
     with unit(service, tcp) as running, connect(tcp) as slow, connect(tcp) as fresh, connect(tcp) as kept:
         kept.sendall(get("/healthz"))
         response = answer(kept)
@@ -218,7 +218,7 @@ def test_no_request_is_lost_over_restarts(
     secrets = {host: service.register(host, ip="192.0.2.1") for host in hosts}
 
     def updates(host: str) -> list[bytes]:
-        basic = wire.basic(f"{host}.{service.domain}", secrets[host])
+        basic = raw_http.basic(f"{host}.{service.domain}", secrets[host])
         return [get(f"/nic/update?myip=192.0.2.{n}", Authorization=basic, User_Agent="test") for n in (2, 3)]
 
     end = threading.Event()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from parts import programs
-from parts.api import Api
-from parts.dyndns import GIVEN, Host, register
-from parts.egi import egi
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support import programs
+from support.clients.dyndns import GIVEN, Host, register
+from support.clients.rest_api import Api
+from support.ports import wait_until
+from support.servers.egi import egi
+from support.servers.service import Service, dev
 
 ROOT = Path(__file__).parents[2]
 SECRETS = "etc/ddns-update/secrets"

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from parts.machines import UNABLE, Machines, run
+from support.machines.tool import UNABLE, Machines, run
 
 collect_ignore = ["test_running.py"] if run("check", check=False).returncode == UNABLE else []
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from parts.machines import FOLDER, UNABLE, run
+from support.machines.tool import FOLDER, UNABLE, run
 
 AS_NOBODY = """
 import os, sys

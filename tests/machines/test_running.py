@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from parts.machines import FOLDER, Machines, command, unowned
+from support.machines.tool import FOLDER, Machines, command, unowned
 
 Make = Callable[..., Machines]
 

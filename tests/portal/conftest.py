@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from parts import chromium
-from parts.portal import Browser, entered
-from parts.service import Service, dev
 from playwright.sync_api import Browser as Chromium
+from support.browser import chromium
+from support.browser.portal import Browser, entered
+from support.servers.service import Service, dev
 
 
 @pytest.fixture(scope="session")

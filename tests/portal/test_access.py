@@ -8,9 +8,9 @@ from itertools import count
 from unittest.mock import MagicMock
 
 import pytest
-from parts.dyndns import new_label
-from parts.portal import Browser, Page
-from parts.service import Service
+from support.browser.portal import Browser, Page
+from support.clients.dyndns import new_label
+from support.servers.service import Service
 
 from ddnsd.web.portal.app import MODULES
 

@@ -4,8 +4,8 @@
 from collections.abc import Callable
 
 import pytest
-from parts.portal import Browser, password_of
-from parts.service import Service
+from support.browser.portal import Browser, password_of
+from support.servers.service import Service
 
 SESSION = "__Host-ddns"
 NewUser = Callable[[], tuple[str, Browser]]

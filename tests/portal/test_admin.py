@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from parts.faults import hung
-from parts.portal import Browser, Page
-from parts.ports import wait_until
-from parts.service import Service, dev
+from support.browser.portal import Browser, Page
+from support.ports import wait_until
+from support.servers.faults import hung
+from support.servers.service import Service, dev
 
 NewUser = Callable[[], tuple[str, Browser]]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from parts.bind import Server
-from parts.portal import Browser, Page
-from parts.ports import wait_until
-from parts.service import Service
+from support.browser.portal import Browser, Page
+from support.ports import wait_until
+from support.servers.bind import Server
+from support.servers.service import Service
 
 NewUser = Callable[[], tuple[str, Browser]]
 

@@ -4,8 +4,8 @@
 import re
 
 import pytest
-from parts.portal import Browser
-from parts.service import Service
+from support.browser.portal import Browser
+from support.servers.service import Service
 
 from ddnsd.web.portal.client_configs import SHIPPED, shipped
 from ddnsd.web.portal.client_programs import CATALOGUE

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from parts.dyndns import new_label
-from parts.portal import Browser, Page
-from parts.ports import wait_until
-from parts.service import Service
+from support.browser.portal import Browser, Page
+from support.clients.dyndns import new_label
+from support.ports import wait_until
+from support.servers.service import Service
 
 NewUser = Callable[[], tuple[str, Browser]]
 

@@ -7,10 +7,10 @@ With PORTAL_SHOTS=FOLDER in the environment each is also put there as a picture.
 from collections.abc import Iterable, Iterator
 
 import pytest
-from parts import chromium
-from parts.portal import Browser, entered
-from parts.service import DOMAIN, Service, dev
 from playwright.sync_api import Browser as Chromium
+from support.browser import chromium
+from support.browser.portal import Browser, entered
+from support.servers.service import DOMAIN, Service, dev
 
 HOST = "www.dyn.example.org"
 PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domains/nothing/at/all"]

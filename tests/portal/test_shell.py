@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from parts.portal import Browser, password_of
-from parts.service import Service
+from support.browser.portal import Browser, password_of
+from support.servers.service import Service
 
 HEADERS = {
     "x-content-type-options": "nosniff",

@@ -9,13 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
-from parts import chromium
-from parts.dyndns import new_label
-from parts.portal import Browser, Page, entered
-from parts.service import DOMAIN, Service
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, expect
 from playwright.sync_api import Page as Tab
+from support.browser import chromium
+from support.browser.portal import Browser, Page, entered
+from support.clients.dyndns import new_label
+from support.servers.service import DOMAIN, Service
 
 from ddnsd.auth.secrets import digest
 

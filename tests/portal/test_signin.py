@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import requests
-from parts.portal import Browser, Page
-from parts.ports import free_port, wait_until
-from parts.provider import Provider
-from parts.service import Service, dev
+from support.browser.portal import Browser, Page
+from support.ports import free_port, wait_until
+from support.servers.openid_provider import Provider
+from support.servers.service import Service, dev
 
 from ddnsd.auth.oidc.cached_fetch import PAUSE_SECONDS
 

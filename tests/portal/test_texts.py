@@ -9,8 +9,8 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
-from parts.portal import Browser
-from parts.service import Service
+from support.browser.portal import Browser
+from support.servers.service import Service
 
 import ddnsd.web.portal
 from ddnsd.web.portal.i18n import FOLDER, choose, languages

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from parts.portal import Browser, Page
-from parts.service import Service
+from support.browser.portal import Browser, Page
+from support.servers.service import Service
 
 NewUser = Callable[[], tuple[str, Browser]]
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts import chromium, programs
-from parts.portal import entered
-from parts.ports import free_port, wait_until
-from parts.provider import Provider
-from parts.service import DOMAIN, Service, dev
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, expect
+from support import programs
+from support.browser import chromium
+from support.browser.portal import entered
+from support.ports import free_port, wait_until
+from support.servers.openid_provider import Provider
+from support.servers.service import DOMAIN, Service, dev
 
 PERSON = "ada"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from parts.service import migrated_file
+from support.servers.service import migrated_file
 
 from ddnsd.db.base import Store, open_store
 

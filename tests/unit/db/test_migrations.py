@@ -10,9 +10,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from parts.postgres import create_database
 from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from support.servers.postgres import create_database
 
 from ddnsd.db import migrate, queries
 from ddnsd.db.base import open_store

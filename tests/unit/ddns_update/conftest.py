@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts.updater import Machine
-from parts.web import Web, web
+from support.clients.updater import Machine
+from support.servers.http_stub import Web, web
 
 
 @pytest.fixture

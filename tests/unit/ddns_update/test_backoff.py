@@ -2,9 +2,9 @@
 """When something is sent again, on a clock that only the test moves."""
 
 import pytest
-from parts.ports import free_port
-from parts.updater import HOST, IPV4, IPV6, Machine
-from parts.web import Web, web
+from support.clients.updater import HOST, IPV4, IPV6, Machine
+from support.ports import free_port
+from support.servers.http_stub import Web, web
 
 DAY = 24 * 3600
 

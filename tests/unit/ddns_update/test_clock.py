@@ -2,8 +2,8 @@
 """A clock on the wall that is wrong: no wait is longer than it should be."""
 
 import pytest
-from parts.updater import HOST, IPV4, IPV6, Machine, apart
-from parts.web import Web
+from support.clients.updater import HOST, IPV4, IPV6, Machine, apart
+from support.servers.http_stub import Web
 
 HOUR, DAY = 3600, 24 * 3600
 YEARS = 10 * 365 * DAY
@@ -76,8 +76,8 @@ def test_the_kernel_s_moment(machine: Machine) -> None:
 
 WATCH = """
 import argparse, json, os, tempfile, threading, time
-from parts.updater import load
-from parts.web import web
+from support.clients.updater import load
+from support.servers.http_stub import web
 u = load()
 u.machine_addresses = lambda: [u.Own("192.0.2.7", "ipv4", 2, u.PERMANENT, 0)]
 u.os.urandom = lambda size: bytes(size)  # the shortest wait: 61 seconds

@@ -4,8 +4,8 @@
 from pathlib import Path
 
 import pytest
-from parts.updater import HOST, IPV4, SECRET, Machine
-from parts.web import Web
+from support.clients.updater import HOST, IPV4, SECRET, Machine
+from support.servers.http_stub import Web
 
 
 def wrong(machine: Machine, *arguments: str) -> list[str]:

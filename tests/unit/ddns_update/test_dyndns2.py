@@ -2,8 +2,8 @@
 """The dyndns2 protocol, word by word, against a stand-in; the configuration decides, the answer teaches."""
 
 import pytest
-from parts.updater import HOST, IPV4, IPV6, SECRET, Machine
-from parts.web import Web
+from support.clients.updater import HOST, IPV4, IPV6, SECRET, Machine
+from support.servers.http_stub import Web
 
 BOTH = f"{IPV4},{IPV6}"
 

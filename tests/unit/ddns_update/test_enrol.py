@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from parts.dyndns import register
-from parts.ports import free_port
-from parts.service import dev
-from parts.updater import HOST, IPV4, IPV6, Machine, Ran
-from parts.web import Asked, Said, Web
+from support.clients.dyndns import register
+from support.clients.updater import HOST, IPV4, IPV6, Machine, Ran
+from support.ports import free_port
+from support.servers.http_stub import Asked, Said, Web
+from support.servers.service import dev
 
 TOKEN = "ddnse_one-time-token"
 

@@ -4,11 +4,11 @@
 from pathlib import Path
 
 import pytest
-from parts.updater import PROGRAM, apart
+from support.clients.updater import PROGRAM, apart
 
 READ = """
 import json
-from parts.updater import load
+from support.clients.updater import load
 u = load()
 own = [[o.address, o.family, o.flags] for o in u.machine_addresses() if not o.address.startswith("fe80")]
 routes = [u.default_route(family) for family in u.FAMILIES]
@@ -60,7 +60,7 @@ def test_nothing_but_loopback() -> None:
 
 VIEW = """
 import http.server, json, socket, threading
-from parts.updater import load
+from support.clients.updater import load
 
 class Server(http.server.HTTPServer):
     address_family = socket.AF_INET6
@@ -99,7 +99,7 @@ def test_the_view_is_that_of_the_address_to_be_published() -> None:
 
 WATCH = """
 import argparse, json, subprocess, threading
-from parts.updater import load
+from support.clients.updater import load
 u = load()
 ran, ready = [], threading.Semaphore(0)
 class Done(Exception): pass
@@ -151,8 +151,8 @@ def test_watch_runs_when_an_address_comes_or_goes() -> None:
 WHOLE = """
 import json, os, subprocess, sys
 from pathlib import Path
-from parts.ports import wait_until
-from parts.web import web
+from support.ports import wait_until
+from support.servers.http_stub import web
 program, folder = os.environ["PROGRAM"], Path(os.environ["FOLDER"])
 with web(lambda _: "good") as server:
     (folder / "secret").write_text("the-secret")

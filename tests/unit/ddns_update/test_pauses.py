@@ -2,8 +2,8 @@
 """A provider refuses a name: it is tried again, less and less often, and at once when somebody acts."""
 
 import pytest
-from parts.updater import HOST, IPV4, IPV6, SECRET, Machine
-from parts.web import Asked, Said, Web
+from support.clients.updater import HOST, IPV4, IPV6, SECRET, Machine
+from support.servers.http_stub import Asked, Said, Web
 
 HOUR, DAY = 3600, 24 * 3600
 WORDS = ["badauth", "nohost", "!yours", "notfqdn", "numhost", "abuse", "badagent", "!donator", "!active"]

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from parts.updater import HOST, IPV4, PROGRAM, Machine
-from parts.web import Web
+from support.clients.updater import HOST, IPV4, PROGRAM, Machine
+from support.servers.http_stub import Web
 
 TREE = ast.parse(PROGRAM.read_text(), str(PROGRAM), feature_version=(3, 8))
 

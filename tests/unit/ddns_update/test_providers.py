@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from parts.updater import HOST, IPV4, IPV6, SECRET, Machine
-from parts.web import Asked, Said, Web, web
+from support.clients.updater import HOST, IPV4, IPV6, SECRET, Machine
+from support.servers.http_stub import Asked, Said, Web, web
 
 OTHER = "192.0.2.99"
 UPDATED, CURRENT = f"{HOST}: updated: {IPV4} {IPV6}\n", f"{HOST}: current: {IPV4} {IPV6}\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import dns.rcode
 import pytest
-from parts.resolver import ask, resolver
-from parts.updater import HOST, IPV4, IPV6, Machine
-from parts.web import Web
+from support.clients.updater import HOST, IPV4, IPV6, Machine
+from support.servers.http_stub import Web
+from support.servers.resolver import ask, resolver
 
 HOUR, DAY = 3600, 24 * 3600
 BOTH = [IPV4, IPV6]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from parts.updater import HOST, Machine
-from parts.web import Asked, Said, Web, web
+from support.clients.updater import HOST, Machine
+from support.servers.http_stub import Asked, Said, Web, web
 
 WAN = "198.51.100.77"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
-from parts.updater import HOST, PROGRAM, SECRET, Machine
-from parts.web import Asked, Web, web
+from support.clients.updater import HOST, PROGRAM, SECRET, Machine
+from support.servers.http_stub import Asked, Web, web
 
 FORMS = [SECRET, quote_plus(SECRET), base64.b64encode(f"{HOST}:{SECRET}".encode()).decode()]
 

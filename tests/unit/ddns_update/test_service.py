@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from parts.dyndns import Host, new_label, one_message, register
-from parts.ports import wait_until
-from parts.resolver import ask
-from parts.service import Service, dev
-from parts.updater import IPV4, IPV6, Machine
+from support.clients.dyndns import Host, new_label, one_message, register
+from support.clients.updater import IPV4, IPV6, Machine
+from support.ports import wait_until
+from support.servers.resolver import ask
+from support.servers.service import Service, dev
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import json
 import sys
 
 import pytest
-from parts.updater import HOST, IPV4, IPV6, Machine
-from parts.web import Asked, Said, Web, web
+from support.clients.updater import HOST, IPV4, IPV6, Machine
+from support.servers.http_stub import Asked, Said, Web, web
 
 TEMPORARY, DAD_FAILED, DEPRECATED, TENTATIVE = 0x01, 0x08, 0x20, 0x40
 EUI, MANUAL, YOUNG, OLD, GONE, NEW, TWICE, LOCAL, ULA = (

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from parts.updater import HOST, IPV4, IPV6, SECRET, Machine
-from parts.web import Web
+from support.clients.updater import HOST, IPV4, IPV6, SECRET, Machine
+from support.servers.http_stub import Web
 
 
 def test_it_tells_no_secret_and_only_its_owner_may_read_it(machine: Machine, server: Web) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.ansible import Ansible
+from support.ansible.playbooks import Ansible
 
 from ddnsd import settings
 from ddnsd.web.asgi import Dispatcher, Message, Reply, Request, text_reply

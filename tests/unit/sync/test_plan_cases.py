@@ -6,7 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 import pytest
-from parts.applied import applied
+from support.clients.applied_plan import applied
 
 from ddnsctl.sync import plan
 from ddnsctl.sync.errors import SyncError

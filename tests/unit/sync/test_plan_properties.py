@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.applied import applied
+from support.clients.applied_plan import applied
 
 from ddnsctl.sync import render, saved
 from ddnsctl.sync.errors import Conflicts

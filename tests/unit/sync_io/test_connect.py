@@ -2,7 +2,7 @@
 """Finding out what answers at a URL, and what is said when it is nothing that is known."""
 
 import pytest
-from parts.transport import Scripted
+from support.clients.transport import Scripted
 
 from ddnsctl.sync.api import connect
 from ddnsctl.sync.egi import EgiServer

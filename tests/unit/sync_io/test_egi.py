@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from parts.egi import Egi, Fault, egi
-from parts.transport import HttpTransport, Scripted, Watched
+from support.clients.transport import HttpTransport, Scripted, Watched
+from support.servers.egi import Egi, Fault, egi
 
 from ddnsctl.sync.api import Done
 from ddnsctl.sync.changes import Action, Change

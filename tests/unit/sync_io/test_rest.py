@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from parts.transport import Scripted
+from support.clients.transport import Scripted
 
 from ddnsctl.sync.api import Done
 from ddnsctl.sync.changes import Action, Change

@@ -17,9 +17,9 @@ from typing import Any
 
 import yaml
 
-from parts import programs
+from support import programs
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PROGRAMS = Path(sys.executable).parent
 GROUP = "group/fedcloud.ddns.ddns"
 

@@ -17,7 +17,7 @@ from ddnsd.auth.secrets import digest
 from ddnsd.auth.sessions import PASSWORD
 from ddnsd.db import queries, sessions
 from ddnsd.db.sqlite import engine_of
-from parts.service import Service
+from support.servers.service import Service
 
 
 @dataclass

@@ -15,7 +15,7 @@ import dns.rcode
 import dns.update
 
 from ddnsd.dns.tsig import TsigKey
-from parts.bind import Server
+from support.servers.bind import Server
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[2] / "extensions" / "molecule"
+FOLDER = Path(__file__).parents[3] / "extensions" / "molecule"
 REGISTRY = Path("/run/ddns-machines")
 UNABLE = 77
 """Exit status where machines cannot run."""

@@ -22,8 +22,8 @@ from sqlalchemy import Connection, update
 
 from ddnsd.db.schema import set_aside
 from ddnsd.operations import store_access
-from parts.ports import wait_until
-from parts.service import Service
+from support.ports import wait_until
+from support.servers.service import Service
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ import dns.query
 import dns.rdatatype
 import requests
 
-from parts.ports import wait_until
-from parts.service import Service
-from parts.wire import Answer
+from support.clients.raw_http import Answer
+from support.ports import wait_until
+from support.servers.service import Service
 
 GIVEN = "192.0.2.1"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages of npm that tests use: `tests/parts/NAME/package-lock.json` says which, `.cache/NAME` holds them."""
+"""Packages of npm that tests use: `tests/support/NAME/package-lock.json` says which, `.cache/NAME` holds them."""
 
 import shutil
 import subprocess

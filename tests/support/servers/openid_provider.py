@@ -15,11 +15,11 @@ from typing import Any
 import requests
 from joserfc.jwk import ECKey, Key, RSAKey
 
-from parts.faults import hung
-from parts.ports import free_port, wait_until
+from support.ports import free_port, wait_until
+from support.servers.faults import hung
 
-HERE = Path(__file__).parent / "oidc"
-INSTALLED = Path(__file__).parents[2] / ".cache" / "oidc"
+HERE = Path(__file__).parents[1] / "oidc"
+INSTALLED = Path(__file__).parents[3] / ".cache" / "oidc"
 AUDIENCE = "https://ddns.example.org"
 CLIENT, SECRET = "ddns", "not-so-secret"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from parts.npm import installed
-from parts.service import Service
+from support.npm import installed
+from support.servers.service import Service
 
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",

@@ -13,7 +13,7 @@ import dns.rcode
 import dns.rrset
 from dns.rcode import Rcode
 
-from parts.updater import Machine
+from support.clients.updater import Machine
 
 
 @dataclass

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a command of ansible-test beside a service that lives as long as it does.
 
-    python -m parts.live COLLECTION COMMAND…
+    python -m support.servers.live COLLECTION COMMAND…
 
 The command runs in the folder COLLECTION, whose `tests/integration/integration_config.yml` names the service.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from parts.service import dev
+from support.servers.service import dev
 
 
 def main(collection: Path, command: Sequence[str]) -> int:

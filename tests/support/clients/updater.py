@@ -13,7 +13,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
-PROGRAM = Path(__file__).parents[2] / "roles" / "ddns_client" / "files" / "ddns-update"
+PROGRAM = Path(__file__).parents[3] / "roles" / "ddns_client" / "files" / "ddns-update"
 IPV4, IPV6 = "192.0.2.7", "2001:db8::7"
 HOST = "vm.dyn.example.org"
 SECRET = "s3cret+/=value-of-the-host"
@@ -157,7 +157,7 @@ def apart(code: str, *setup: str) -> Any:
     """Run Python code in a network namespace of its own, after these `ip` commands; what it prints, as JSON."""
     script = "set -e\nip link set lo up\n" + "".join(f"ip {line}\n" for line in setup) + 'exec "$PYTHON" -c "$CODE"\n'
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
-    env = os.environ | {"PYTHON": sys.executable, "CODE": code, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env = os.environ | {"PYTHON": sys.executable, "CODE": code, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [*unshare, "sh", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False
     )

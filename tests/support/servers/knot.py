@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddnsd.dns.tsig import TsigKey
-from parts.ports import free_port, listens, wait_until
+from support.ports import free_port, listens, wait_until
 
 _CONFIG = """\
 server:

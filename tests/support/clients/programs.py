@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from parts.faults import hung
-from parts.ports import wait_until
-from parts.service import Service
+from support.ports import wait_until
+from support.servers.faults import hung
+from support.servers.service import Service
 
 DENIED = "198.18.0.1"
 """Stands on the shared service's deny list: pointing a host to it blocks the host."""

@@ -24,8 +24,8 @@ import dns.update
 import requests
 
 from ddnsd.dns.tsig import TsigKey
-from parts import programs
-from parts.ports import free_port, wait_until
+from support import programs
+from support.ports import free_port, wait_until
 
 DOMAIN = "dyn.example.org"
 FILE = "ddnsd.db"

@@ -14,11 +14,11 @@ from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.model import Declaration, DomainSpec, HostSpec
 from ddnsctl.sync.plan import Options, Plan, make
 from ddnsctl.sync.policy import Limits
-from parts.dyndns import new_label
-from parts.egi import Egi, egi
-from parts.ports import wait_until
-from parts.service import Service
-from parts.transport import HttpTransport, Watched
+from support.clients.dyndns import new_label
+from support.clients.transport import HttpTransport, Watched
+from support.ports import wait_until
+from support.servers.egi import Egi, egi
+from support.servers.service import Service
 
 NO_LIMITS = Limits(None, None)
 

@@ -13,7 +13,7 @@ import dns.update
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.process import Named
 from ddnsd.dns.tsig import TsigKey
-from parts.ports import free_port
+from support.ports import free_port
 
 CATALOG = "catalog.invalid"
 

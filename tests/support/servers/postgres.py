@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parts.ports import free_port, listens, wait_until
+from support.ports import free_port, listens, wait_until
 
 
 def programs() -> Path:

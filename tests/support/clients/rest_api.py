@@ -7,8 +7,8 @@ from typing import Any
 
 import requests
 
-from parts.dyndns import new_label
-from parts.service import Service
+from support.clients.dyndns import new_label
+from support.servers.service import Service
 
 Content = dict[str, Any]
 

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ddnsd.dns.tsig import TsigKey
-from parts.knot import NameServer
-from parts.ports import free_port, listens, wait_until
+from support.ports import free_port, listens, wait_until
+from support.servers.knot import NameServer
 
 SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from parts.service import Service
+from support.servers.service import Service
 
 # the socket is descriptor 3, and LISTEN_PID is the number of the process that takes it
 LAUNCHER = """

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Browsers: the system's Chromium, and one without scripts."""

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from ddnsctl import output
 from ddnsctl.options import Connection
-from ddnsctl.sync.api import Server, connect
-from ddnsctl.sync.connect import VARIABLE, Named
+from ddnsctl.sync.api import Server
+from ddnsctl.sync.connect import VARIABLE, Named, open_server
 from ddnsctl.sync.errors import Problem, SyncError
 from ddnsctl.sync.model import Declaration, Registered
 from ddnsctl.sync.plan import Options, Plan, make
@@ -97,7 +97,7 @@ def reach(connection: Connection, declared: str | None, what: str = DECLARATION)
     if remark := servers.overruled():
         output.warning(remark)
     warn_unless_encrypted(url, "the token travels")
-    return connect(transport)
+    return open_server(transport)
 
 
 def warn_unless_encrypted(url: str, what: str) -> None:

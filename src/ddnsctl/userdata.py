@@ -17,7 +17,6 @@ from importlib import resources
 from urllib.parse import quote, urlsplit
 
 UNIT, RUNCMD = "unit", "runcmd"
-FORMS = (UNIT, RUNCMD)
 
 CONFIGURATION, SECRETS = "/etc/ddns-update.conf", "/etc/ddns-update/secrets"
 UNITS = "/etc/systemd/system"

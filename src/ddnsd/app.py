@@ -19,7 +19,8 @@ from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
 from ddnsd.db import migrate
-from ddnsd.db.base import StoreDown, open_store
+from ddnsd.db.base import StoreDown
+from ddnsd.db.connect import open_store
 from ddnsd.db.history_retention import SECONDS as TRIM_SECONDS
 from ddnsd.db.history_retention import Trimmer
 from ddnsd.db.lookups import Lookups

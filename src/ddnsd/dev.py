@@ -12,7 +12,7 @@ from ddnsd import settings as settings_module
 from ddnsd.app import serve
 from ddnsd.auth import passwords, secrets
 from ddnsd.db import migrate, queries
-from ddnsd.db.base import open_store
+from ddnsd.db.connect import open_store
 from ddnsd.db.rows import Domain
 from ddnsd.db.schema import domains
 from ddnsd.dns.bind.control import Bind

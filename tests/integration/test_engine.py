@@ -16,9 +16,9 @@ from support.clients.transport import lose
 from support.servers.service import Service, dev
 
 from ddnsctl.sync import journal, saved
-from ddnsctl.sync.api import connect
 from ddnsctl.sync.apply import Outcome, apply
 from ddnsctl.sync.changes import Action, Change
+from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.egi import EgiServer
 from ddnsctl.sync.errors import Conflicts, NotSupported, Stale
 from ddnsctl.sync.model import DYNAMIC, DomainSpec
@@ -53,7 +53,7 @@ def rest(service: Service) -> Target:
 
 def test_the_right_kind_of_server_is_found(target: Target) -> None:
     assert isinstance(target.server, (RestServer, EgiServer))
-    assert isinstance(connect(target.transport), EgiServer) == target.domain.endswith("fedcloud.eu")
+    assert isinstance(open_server(target.transport), EgiServer) == target.domain.endswith("fedcloud.eu")
 
 
 def test_hosts_are_created_once(target: Target) -> None:

@@ -15,7 +15,7 @@ from support.servers.service import Service, dev
 
 from ddnsd.db import queries
 from ddnsd.db import removals as departures
-from ddnsd.db.base import open_store
+from ddnsd.db.connect import open_store
 from ddnsd.db.history import Author
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host

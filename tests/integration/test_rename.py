@@ -9,7 +9,7 @@ from support.ports import wait_until
 from support.servers.service import Service, dev
 
 from ddnsd.db import queries
-from ddnsd.db.base import open_store
+from ddnsd.db.connect import open_store
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
 from ddnsd.registry.errors import Taken

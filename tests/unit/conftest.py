@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support.servers.service import migrated_file
 
-from ddnsd.db.base import Store, open_store
+from ddnsd.db.base import Store
+from ddnsd.db.connect import open_store
 
 
 @pytest.fixture

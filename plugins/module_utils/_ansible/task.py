@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping
 
 from .._sync import api
-from .._sync.connect import VARIABLE, Named
+from .._sync.connect import VARIABLE, Named, open_server
 from .._sync.errors import Refused, SyncError, Unsafe
 from .http import Http
 
@@ -34,7 +34,7 @@ class Task:
         if (where, options) not in _SERVERS:
             token, validate_certs, ca_path, timeout = options
             transport = Http(where, token, validate_certs=validate_certs, ca_path=ca_path, timeout=timeout)
-            _SERVERS[where, options] = api.connect(transport)
+            _SERVERS[where, options] = open_server(transport)
         return _SERVERS[where, options]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
 from .changes import Change
-from .errors import Refused, ServerError, SyncError, Unauthorized
+from .errors import Refused, SyncError, Unauthorized
 from .model import Capabilities, Registered
 
 try:
@@ -85,30 +85,6 @@ class Server(Protocol):
 
         It ends a former one. Raises NotSupported.
         """
-
-
-def connect(transport: Transport, kind: str | None = None) -> Server:
-    """The server behind a transport, found by asking it; with a `kind` (`ddnsd`, `egi`) nothing is asked.
-
-    Raises ServerError.
-    """
-    from . import egi, rest
-
-    if kind is not None:
-        return rest.RestServer(transport) if kind == "ddnsd" else egi.EgiServer(transport)
-    first = transport.request("GET", "/api/")
-    about = object_in(first)
-    if first.status == 200 and about.get("service") == "ddnsd":
-        return rest.RestServer(transport, str(about.get("version", "")), about.get("features"))
-    if first.status in (502, 503, 504):
-        raise ServerError(f"{transport.url} is not ready: {said(first)}")
-    second = transport.request("GET", "/nic/domains")
-    if second.status == 401:
-        raise unauthorized(transport.url)
-    if second.status == 200 and {"public", "private"} <= set(object_in(second)):
-        return egi.EgiServer(transport)
-    answers = f"/api/ {said(first)}, /nic/domains {said(second)}"
-    raise ServerError(f"{transport.url} is no Dynamic DNS service that is known here: {answers}")
 
 
 def object_in(response: Response) -> dict[str, Any]:

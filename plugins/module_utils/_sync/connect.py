@@ -20,8 +20,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import names
-from .errors import SyncError
+from . import api, names
+from .egi import EgiServer
+from .errors import ServerError, SyncError
+from .rest import RestServer
 
 VARIABLE = "DDNS_SERVER"
 
@@ -81,3 +83,25 @@ def same(one: str, other: str) -> bool:
         return names.same_server(one, other)
     except ValueError as error:
         raise SyncError(f"a server's URL {error}" if str(error).startswith("has") else str(error)) from None
+
+
+def open_server(transport: api.Transport, kind: str | None = None) -> api.Server:
+    """The server behind a transport, found by asking it; with a `kind` (`ddnsd`, `egi`) nothing is asked.
+
+    Raises ServerError.
+    """
+    if kind is not None:
+        return RestServer(transport) if kind == "ddnsd" else EgiServer(transport)
+    first = transport.request("GET", "/api/")
+    about = api.object_in(first)
+    if first.status == 200 and about.get("service") == "ddnsd":
+        return RestServer(transport, str(about.get("version", "")), about.get("features"))
+    if first.status in (502, 503, 504):
+        raise ServerError(f"{transport.url} is not ready: {api.said(first)}")
+    second = transport.request("GET", "/nic/domains")
+    if second.status == 401:
+        raise api.unauthorized(transport.url)
+    if second.status == 200 and {"public", "private"} <= set(api.object_in(second)):
+        return EgiServer(transport)
+    answers = f"/api/ {api.said(first)}, /nic/domains {api.said(second)}"
+    raise ServerError(f"{transport.url} is no Dynamic DNS service that is known here: {answers}")

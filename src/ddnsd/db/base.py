@@ -13,15 +13,11 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-if TYPE_CHECKING:
-    from ddnsd.db.postgres import PostgresStore
-    from ddnsd.db.sqlite import SqliteStore
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -136,14 +132,3 @@ def _words(error: Exception, place: Place) -> str:
     cause = getattr(error, "orig", None) or error
     text = " ".join(str(cause.__cause__ or cause).split())
     return f"{place.name}: {text}"
-
-
-def open_store(url: str) -> "SqliteStore | PostgresStore":
-    """The store behind `sqlite:///PATH` or `postgresql://…`; connects when first used."""
-    if url.startswith("sqlite"):
-        from ddnsd.db.sqlite import SqliteStore  # here: commands start twice as fast without the other database
-
-        return SqliteStore(url)
-    from ddnsd.db.postgres import PostgresStore
-
-    return PostgresStore(url)

@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
 
-from ddnsd.db.base import BUSY_SECONDS, StoreDown, faults, open_store
+from ddnsd.db.base import BUSY_SECONDS, StoreDown, faults
+from ddnsd.db.connect import open_store
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Connection
 
 from ddnsd.db import migrate
-from ddnsd.db.base import open_store
+from ddnsd.db.connect import open_store
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
 from ddnsd.settings import Settings

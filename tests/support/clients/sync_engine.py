@@ -8,9 +8,10 @@ from typing import Any
 
 import requests
 
-from ddnsctl.sync.api import Server, connect
+from ddnsctl.sync.api import Server
 from ddnsctl.sync.apply import apply
 from ddnsctl.sync.changes import Action, Change
+from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.model import Declaration, DomainSpec, HostSpec
 from ddnsctl.sync.plan import Options, Plan, make
 from ddnsctl.sync.policy import Limits
@@ -86,12 +87,12 @@ def standing_in() -> Iterator[tuple[Egi, Target]]:
             address = found and (found.ipv4 if rtype == "A" else found.ipv6)
             return [address] if address else []
 
-        yield state, Target(connect(transport), transport, "vm.fedcloud.eu", resolve, "web")
+        yield state, Target(open_server(transport), transport, "vm.fedcloud.eu", resolve, "web")
 
 
 def over_rest(service: Service) -> Target:
     transport = Watched(HttpTransport(service.url, service.admin_token))
-    return Target(connect(transport), transport, service.domain, service.dig, f"stack-{new_label()}")
+    return Target(open_server(transport), transport, service.domain, service.dig, f"stack-{new_label()}")
 
 
 def spec(fqdn: str, ipv4: Any = "192.0.2.1", **values: Any) -> HostSpec:

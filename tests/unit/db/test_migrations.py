@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from support.servers.postgres import create_database
 
 from ddnsd.db import migrate, queries
-from ddnsd.db.base import open_store
+from ddnsd.db.connect import open_store
 from ddnsd.db.postgres import driver_url
 from ddnsd.db.schema import metadata, pending, set_aside
 

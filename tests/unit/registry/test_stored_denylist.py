@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddnsd.db import migrate
-from ddnsd.db.base import open_store
+from ddnsd.db.connect import open_store
 from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.stored_denylist import Denials
 

@@ -4,7 +4,7 @@
 import pytest
 from support.clients.transport import Scripted
 
-from ddnsctl.sync.api import connect
+from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.egi import EgiServer
 from ddnsctl.sync.errors import ServerError, Unauthorized, Unreachable
 from ddnsctl.sync.model import HOST_FIELDS
@@ -21,7 +21,7 @@ PAGE = b"<html>Not Found</html>"
 def test_our_service_is_found_with_one_request() -> None:
     for _ in range(2):
         script = Scripted().expect("GET /api/", ABOUT)
-        server = connect(script)
+        server = open_server(script)
         script.done()
         assert isinstance(server, RestServer)
         assert server.capabilities.server == "ddnsd 0.1.0"
@@ -33,7 +33,7 @@ def test_our_service_is_found_with_one_request() -> None:
 
 
 def test_what_our_service_does_not_list_it_cannot_do() -> None:
-    server = connect(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
+    server = open_server(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
     assert server.capabilities.edits == set(HOST_FIELDS)
     assert not server.capabilities.domains
     assert not server.capabilities.verifies
@@ -46,7 +46,7 @@ def test_what_our_service_does_not_list_it_cannot_do() -> None:
 def test_egis_api_is_found_by_its_domains(status: int, first: object) -> None:
     script = Scripted().expect("GET /api/", first, status=status)
     script.expect("GET /nic/domains", {"status": "ok", "private": [], "public": []})
-    server = connect(script)
+    server = open_server(script)
     script.done()
     assert isinstance(server, EgiServer)
     assert server.capabilities.fields == {"ipv4", "ipv6", "wildcard", "comment", "stack"}
@@ -57,14 +57,14 @@ def test_egis_api_is_found_by_its_domains(status: int, first: object) -> None:
 
 @pytest.mark.parametrize(("kind", "type_"), [("ddnsd", RestServer), ("egi", EgiServer)])
 def test_a_known_kind_is_not_asked_for(kind: str, type_: type) -> None:
-    assert isinstance(connect(Scripted(), kind), type_)
+    assert isinstance(open_server(Scripted(), kind), type_)
 
 
 def test_a_refused_token_says_where_to_get_one() -> None:
     script = Scripted().expect("GET /api/", PAGE, status=404)
     script.expect("GET /nic/domains", {"status": "error", "message": "badauth"}, status=401)
     with pytest.raises(Unauthorized, match=r"http://ddns\.example\.org does not accept the token.*DDNS_TOKEN"):
-        connect(script)
+        open_server(script)
     script.done()
 
 
@@ -72,17 +72,17 @@ def test_something_else_is_named_by_what_it_answers() -> None:
     script = Scripted().expect("GET /api/", PAGE, status=200)
     script.expect("GET /nic/domains", b"", status=302, location="https://other.example.org/")
     with pytest.raises(ServerError, match=r"/api/ answered 200 \(text/html\).*302.*https://other\.example\.org/"):
-        connect(script)
+        open_server(script)
     script.done()
 
 
 def test_a_service_that_is_starting_is_not_taken_for_another() -> None:
     script = Scripted().expect("GET /api/", PAGE, status=503)
     with pytest.raises(ServerError, match=r"not ready: answered 503"):
-        connect(script)
+        open_server(script)
     script.done()
 
 
 def test_nothing_there() -> None:
     with pytest.raises(Unreachable):
-        connect(Scripted().expect("GET /api/", Unreachable("refused")))
+        open_server(Scripted().expect("GET /api/", Unreachable("refused")))

@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from ddnsd.db import queries, rows
 from ddnsd.db.schema import identities, memberships, passwords, users
@@ -120,12 +120,6 @@ def groups_of(connection: Connection, user_id: int, *, given: bool = False) -> l
     if given:
         query = query.where(memberships.c.identity_id == LOCAL)
     return list(connection.scalars(query.order_by(memberships.c.group)))
-
-
-def members_of(connection: Connection, group: str) -> list[str]:
-    """The names of a group's users."""
-    query: Select[tuple[str]] = select(users.c.name).join(memberships).where(memberships.c.group == group)
-    return list(connection.scalars(query.distinct().order_by(users.c.name)))
 
 
 # ---- passwords

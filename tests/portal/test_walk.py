@@ -154,7 +154,8 @@ def a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     declaration.write_text(
         f"version: 1\nserver: {site.url}\nstack: ada\nhosts:\n  declared.ada.example.org: {{ipv4: 192.0.2.9}}\n"
     )
-    run = programs.run(["ddnsctl", "apply", str(declaration), "--yes"], site.env | {"DDNS_TOKEN": token})
+    env = site.env | {"DDNS_SERVER": site.url, "DDNS_TOKEN": token}
+    run = programs.run(["ddnsctl", "apply", str(declaration), "--yes"], env)
     assert run.returncode == 0, run.stdout + run.stderr
     page.goto("/?stack=ada")
     expect(page.get_by_role("link", name="declared.ada.example.org")).to_be_visible()

@@ -17,6 +17,7 @@ from support.ansible.playbooks import Ansible
 
 from ddnsd import settings
 from ddnsd.web.asgi import Dispatcher, Message, Reply, Request, text_reply
+from ddnsd.web.client_address import Origins
 
 ROOT = Path(__file__).parents[3]
 ROLE = ROOT / "roles" / "ddns_server"
@@ -240,7 +241,7 @@ async def found(path: str) -> bool:
         return {}
 
     scope = {"type": "http", "path": path, "method": "GET", "query_string": b"", "headers": []}
-    await Dispatcher(dict.fromkeys(INNER, handle), ())(scope, receive, send)
+    await Dispatcher(dict.fromkeys(INNER, handle), Origins())(scope, receive, send)
     return bool(sent[0]["status"] == 200)
 
 

@@ -196,13 +196,13 @@ def test_signatures_of_others(service: Service, campus: Provider) -> None:
         "half a signature": f"{header}.{payload}.{signature[: len(signature) // 2]}",
         "claims are no object": f"{header}.{base64.urlsafe_b64encode(b'[]').decode()}.{signature}",
         "deep": f"{header}.{base64.urlsafe_b64encode(b'[' * 9000).decode()}.{signature}",
-        "long": signed(campus, note="x" * 8_000),
         "nothing": "..",
     }
     for what, token in forged.items():
         answer = me(service, token)
         assert answer.status_code == 401, what
         assert answer.headers["www-authenticate"].startswith("Bearer"), what
+    assert me(service, signed(campus, note="x" * 20_000)).status_code == 431
     assert me(service, good).status_code == 200
     assert "forged" not in service.log.read_text()
 

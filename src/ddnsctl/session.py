@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ class Session:
     url: str
     server: Server
     registered: Registered
+    token_id: str
 
     def plan(self, declaration: Declaration, options: Options) -> Plan:
         """What is to be done. Raises SyncError."""
@@ -50,6 +52,18 @@ class Token(NamedTuple):
 
     value: str
     variable: str = ""
+
+    @property
+    def id(self) -> str:
+        """What tells the token from others, and tells nothing of it."""
+        return hashlib.sha256(b"ddnsctl|" + self.value.encode()).hexdigest()[:16]
+
+
+class Reached(NamedTuple):
+    """A server that has answered, and `Token.id` of the token that it got."""
+
+    server: Server
+    token_id: str
 
 
 def token(connection: Connection) -> Token:
@@ -85,19 +99,19 @@ def address(connection: Connection, declared: str | None, what: str = DECLARATIO
     return named(connection, declared, what).url()
 
 
-def reach(connection: Connection, declared: str | None, what: str = DECLARATION) -> Server:
+def reach(connection: Connection, declared: str | None, what: str = DECLARATION) -> Reached:
     """The server, which has answered. Raises SyncError, OSError."""
     from ddnsctl.transport import RequestsTransport
 
     servers = named(connection, declared, what)
     servers.url()
-    value, variable = token(connection)
-    url = servers.url_for(variable)
-    transport = RequestsTransport(url, value, ca=connection.ca, timeout=connection.timeout)
+    given = token(connection)
+    url = servers.url_for(given.variable)
+    transport = RequestsTransport(url, given.value, ca=connection.ca, timeout=connection.timeout)
     if remark := servers.overruled():
         output.warning(remark)
     warn_unless_encrypted(url, "the token travels")
-    return connect(transport)
+    return Reached(connect(transport), given.id)
 
 
 def warn_unless_encrypted(url: str, what: str) -> None:
@@ -108,8 +122,8 @@ def warn_unless_encrypted(url: str, what: str) -> None:
 
 def open_session(connection: Connection, declared: str | None) -> Session:
     """The server and everything that it has registered for the caller."""
-    server = reach(connection, declared)
-    return Session(address(connection, declared).rstrip("/"), server, server.registered())
+    server, token_id = reach(connection, declared)
+    return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
 
 
 def _is_loopback(host: str) -> bool:

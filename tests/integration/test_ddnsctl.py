@@ -486,6 +486,26 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
     tool.run("plan", "web.yml")
 
 
+def test_a_run_is_resumed_with_another_token(tool: Tool) -> None:
+    """As those of a provider, which last an hour: the service does not know the call again, and the secret is new."""
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    process_of_service = tool.service.process
+    assert process_of_service is not None
+    with terminal(tool, "apply", "web.yml") as (process, other):
+        shown(other, b"Apply these changes?")
+        with hung(process_of_service.pid):
+            os.write(other, b"y\n")
+            wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
+            process.kill()
+    wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
+    added = tool.service.cli("token", "add", "admin", "--name", tool.stack, "--scope", "admin")
+    another = added.stdout.strip()
+    assert "new secret, replaces the present one" in tool.run("apply", "--resume", code=1, DDNS_TOKEN=another)
+    assert "1 added" in tool.run("apply", "--resume", "-y", DDNS_TOKEN=another)
+    assert tool.works("a", tool.secret("a"))
+    assert tool.journals() == []
+
+
 def test_after_a_day_a_resumed_run_says_that_it_replaces_the_secret(tool: Tool) -> None:
     """The service has forgotten the call by then."""
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})

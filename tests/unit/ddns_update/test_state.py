@@ -58,7 +58,8 @@ def test_nothing_changed_writes_nothing(machine: Machine, server: Web) -> None:
         "\x00\x00\x00",
         "[" * 100_000,
         '{"salt": "x", "names": {"vm.dyn.example.org": {"fingerprint": "f", "published": {}, "pauses": {"ipv4": {'
-        f'"boot": "b", "up": 0, "at": {10**400}, "for": 1, "error": "", "refused": false, "tries": 1, "network": ""}}}}}}}}}}',
+        f'"boot": "b", "up": 0, "at": {10**400}, "for": 1, '
+        '"error": "", "refused": false, "tries": 1, "network": ""}}}}}',
     ],
     ids=lambda damage: damage[:20],
 )

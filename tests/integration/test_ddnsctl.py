@@ -458,8 +458,9 @@ def made_secrets(tool: Tool) -> list[dict[str, Any]]:
     return [event for event in found if "secret" in event["action"] or "rotate" in event["action"]]
 
 
-def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: Tool) -> None:
-    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+@contextlib.contextmanager
+def begun_and_unanswered(tool: Tool) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`terminal` with an apply that has sent its changes to a service that hangs."""
     process_of_service = tool.service.process
     assert process_of_service is not None
     with terminal(tool, "apply", "web.yml") as (process, other):
@@ -467,9 +468,15 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
         with hung(process_of_service.pid):
             os.write(other, b"y\n")
             wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
-            process.send_signal(signal.SIGINT)
-            assert "ddnsctl apply --resume" in shown(other, b"--resume")
-            assert process.wait(10) == 4
+            yield process, other
+
+
+def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    with begun_and_unanswered(tool) as (process, other):
+        process.send_signal(signal.SIGINT)
+        assert "ddnsctl apply --resume" in shown(other, b"--resume")
+        assert process.wait(10) == 4
     assert len(tool.journals()) == 1
     assert not (tool.folder / "a").exists()
     # the request was on its way: the service may carry it out by now
@@ -489,14 +496,8 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
 def test_a_run_is_resumed_with_another_token(tool: Tool) -> None:
     """As those of a provider, which last an hour: the service does not know the call again, and the secret is new."""
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
-    process_of_service = tool.service.process
-    assert process_of_service is not None
-    with terminal(tool, "apply", "web.yml") as (process, other):
-        shown(other, b"Apply these changes?")
-        with hung(process_of_service.pid):
-            os.write(other, b"y\n")
-            wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
-            process.kill()
+    with begun_and_unanswered(tool) as (process, _):
+        process.kill()
     wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
     added = tool.service.cli("token", "add", "admin", "--name", tool.stack, "--scope", "admin")
     another = added.stdout.strip()

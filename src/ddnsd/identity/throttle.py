@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ddnsd.identity.caller import BadCredentials
-from ddnsd.identity.guard import Guard, network
+from ddnsd.identity.guard import NAMES_PER_SOURCE, Guard, network
 from ddnsd.store.lookup import Lookup, Lookups
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ MEMORY_SECONDS = 1.0
 """How long a wrong pair is refused from memory. Another node may have made it right since."""
 
 REMEMBERED = 20_000
-
-NAMES_PER_SOURCE = 5
-"""A source may fail this many times as often with different names as with one name."""
 
 R = TypeVar("R")
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from ddnsd.identity import passwords
 from ddnsd.identity.caller import BadCredentials
+from ddnsd.identity.guard import NAMES_PER_SOURCE
 from ddnsd.identity.passwords import Locked, Passwords
 from ddnsd.registry import accounts
 from ddnsd.registry import members as registry_members
@@ -70,7 +71,7 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
     with pytest.raises(Locked):
         await found.check("alice", RIGHT, "192.0.2.1")
     assert await found.check("alice", RIGHT, "192.0.2.2") == 1
-    for number in range(3 * passwords.NAMES_PER_SOURCE):
+    for number in range(3 * NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check(f"nobody{number}", "wrong", "192.0.2.2")
     with pytest.raises(Locked):
@@ -80,7 +81,7 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
 @pytest.mark.usefixtures("cheap")
 async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
     found = Passwords(store, 1)
-    for number in range(passwords.NAMES_PER_SOURCE):
+    for number in range(NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check("x" * 60_000 + str(number), "wrong", "192.0.2.1")
     assert not found._by_name._records

@@ -14,7 +14,7 @@ from ddnsd.faces.rest.problem_docs import NO_CONTENT, changes, leads_to, problem
 from ddnsd.faces.rest.problems import Problem
 from ddnsd.faces.rest.route import By, Changer, Reader, Source, route_class
 from ddnsd.identity import secrets
-from ddnsd.identity.access import Action, can, may_name
+from ddnsd.identity.access import Action, can, is_limited, may_name
 from ddnsd.identity.caller import Caller
 from ddnsd.registry import fields, names, transfers
 from ddnsd.registry.addresses import Wanted
@@ -232,7 +232,7 @@ async def _page(context: Context, caller: Caller, query: HostQuery) -> Response:
         None if caller.admin else caller.user_id, query.owner, _folded(query.domain), query.stack,
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
     )  # fmt: skip
-    limited = bool(caller.domains or caller.host_patterns)
+    limited = is_limited(caller)
 
     def rendered(part: list[OwnedHost], seen: render.Seen) -> list[str]:
         shown = [o for o in part if can(caller, Action.LIST, o.host)] if limited else part

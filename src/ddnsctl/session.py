@@ -22,6 +22,8 @@ from ddnsctl.sync.plan import Options, Plan, make
 
 NO_TOKEN = "no token is given: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
 DECLARATION = "the declaration"
+NO_FILE = ""
+"""For commands that read no file."""
 NOTHING = "nothing is declared: name a file, a folder or - (standard input), or an inventory with -i"
 
 
@@ -120,9 +122,9 @@ def warn_unless_encrypted(url: str, what: str) -> None:
         output.warning(f"{what} unencrypted to {url}; use https")
 
 
-def open_session(connection: Connection, declared: str | None) -> Session:
+def open_session(connection: Connection, declared: str | None, what: str = DECLARATION) -> Session:
     """The server and everything that it has registered for the caller."""
-    server, token_id = reach(connection, declared)
+    server, token_id = reach(connection, declared, what)
     return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
 
 

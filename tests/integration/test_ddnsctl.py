@@ -451,6 +451,28 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
     assert "Nothing to do" in second.run("plan", "web.yml")
 
 
+def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool) -> None:
+    """An administrator's token could change it all the same."""
+    tool.service.cli("user", "add", "bob")
+    for action, arguments in (("update", ("apply", "web.yml")), ("delete", ("apply", "web.yml", "--prune"))):
+        tool.declare(a={"ipv4": "192.0.2.1"}, b={})
+        tool.run("apply", "web.yml", "-y")
+        tool.declare(**({"a": {"ipv4": "192.0.2.2"}} if action == "update" else {}), b={})
+        with terminal(tool, *arguments, "--max-deletes", "all") as (process, other):
+            shown(other, b"Apply these changes?")
+            tool.service.cli("host", "give", tool.name("a"), "--to", "bob", "--yes")
+            os.write(other, b"y\n")
+            told = shown(other, b"make the plan anew.")
+            assert f"{action} {tool.name('a')}" in told
+            assert 'owner is "bob" now' in told
+            assert process.wait(10) == 4
+        assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
+        assert "it belongs to the user bob" in tool.run("apply", "--resume", "-y", code=4)
+        tool.service.cli("host", "give", tool.name("a"), "--to", "admin", "--yes")
+        for journal in tool.journals():
+            journal.unlink()
+
+
 def made_secrets(tool: Tool) -> list[dict[str, Any]]:
     """What the service noted of new secrets for the host `a`."""
     found = tool.service.get(f"/api/events?object={tool.name('a')}", tool.service.admin_token).json()["items"]

@@ -25,6 +25,8 @@ from ddnsctl.sync.plan import Action, Change, Options, Plan
 from ddnsctl.sync.policy import Limits
 
 PARTLY = PartlyApplied.exit_code
+TOKEN_ID = "token_id"  # noqa: S105
+"""Where a journal says with which token its calls were made."""
 DONE = {
     Action.CREATE: "added",
     Action.UPDATE: "changed",
@@ -55,6 +57,7 @@ class Work(NamedTuple):
     plan: Plan
     url: str
     server: Server
+    token_id: str
     declared: Mapping[str, HostSpec] = {}
     """The declared hosts, as far as they are known: for --verify."""
     strict: bool = False
@@ -72,15 +75,15 @@ def declared(
     declaration = loader.load(sources)
     opened = session.open_session(connection, declaration.server)
     plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()))
-    work = Work(plan, opened.url, opened.server, declaration.hosts, vault=sources.vault)
+    work = Work(plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault)
     return _finish(work, settings, _decide(work, settings, "Apply these changes?"))
 
 
 def saved(plan: planning.Saved, sources: Sources, settings: Settings, connection: Connection) -> int:
     """Apply a saved plan, wholly or, when it is stale, not at all."""
     planning.same_server(connection, plan.url, plan.file)
-    server = session.reach(connection, plan.url or None, plan.file)
-    work = Work(plan.plan, plan.url, server, strict=True, vault=sources.vault)
+    reached = session.reach(connection, plan.url or None, plan.file)
+    work = Work(plan.plan, plan.url, *reached, strict=True, vault=sources.vault)
     return _finish(work, settings, _decide(work, settings, "Apply these changes?"))
 
 
@@ -90,7 +93,7 @@ def destroy(sources: Sources, settings: Settings, connection: Connection) -> int
         raise SyncError("say what is to be destroyed: a declaration, or --stack NAME")
     declaration = loader.load(sources)
     opened = session.open_session(connection, declaration.server)
-    work = Work(opened.plan(declaration, Options(destroy=True)), opened.url, opened.server)
+    work = Work(opened.plan(declaration, Options(destroy=True)), opened.url, opened.server, opened.token_id)
     return _finish(work, settings, _decide(work, settings, "", confirm=declaration.stack or "destroy"))
 
 
@@ -106,7 +109,7 @@ def rotate(
     changes = tuple(_placed(change, folder) for change in plan.changes if change.action is Action.ROTATE)
     _refuse(changes)
     alone = replace(plan, changes=changes, drift=(), notes=(), unchanged=0)
-    work = Work(alone, opened.url, opened.server, vault=sources.vault)
+    work = Work(alone, opened.url, opened.server, opened.token_id, vault=sources.vault)
     return _finish(work, settings, _decide(work, settings, "Make these secrets? The present ones are void at once."))
 
 
@@ -138,8 +141,9 @@ def resume(sources: Sources, settings: Settings, connection: Connection) -> int:
         plan, url = planning.read(state.plan), str(state.plan.get("url", ""))
         journal.follow(plan.changes)
         planning.same_server(connection, url, str(path))
-        work = Work(plan, url, session.reach(connection, url or None, str(path)))
-        rest = recheck.remaining(plan.changes, state, work.server)
+        work = Work(plan, url, *session.reach(connection, url or None, str(path)))
+        same_token = state.plan.get(TOKEN_ID, work.token_id) == work.token_id
+        rest = recheck.remaining(plan.changes, state, work.server, same_token=same_token)
         left = len(plan.changes) - len(state.done)
         output.remark(f"Going on with {path}: {left} of {len(plan.changes)} changes are left.")
         shown = replace(plan, changes=rest.changes(plan.changes))
@@ -162,7 +166,7 @@ def _decide(work: Work, settings: Settings, question: str, *, confirm: str | Non
         output.warning(f"an earlier run did not end: `ddnsctl apply --resume` goes on with {path}; or remove it")
     if not _agreed(work.plan, work.url, settings, question, confirm):
         return 1
-    content = planning.content(work.plan, work.url)
+    content = planning.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
     return _carry_out(work, journals.Recorder.create(settings.journal, content, work.plan, sinks))
 
 

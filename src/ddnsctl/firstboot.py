@@ -100,7 +100,7 @@ def _host_name(given: str) -> str:
 def _server(connection: Connection) -> str:
     from ddnsctl.transport import base_url
 
-    return base_url(session.address(connection, None))
+    return base_url(session.address(connection, None, session.NO_FILE))
 
 
 def _check_writable(out: Path) -> None:
@@ -123,7 +123,11 @@ def _secret_in(file: Path) -> str:
 def _of_host(fqdn: str, connection: Connection, ask: Callable[[Server], T]) -> T:
     """What the service is asked for one host. Raises SyncError, OSError."""
     try:
-        return ask(session.reach(connection, None))
+        server = session.reach(connection, None, session.NO_FILE).server
+        found = server.registered([fqdn]).hosts.get(fqdn)
+        if found is not None and not found.own:
+            raise SyncError(f"{fqdn} belongs to the user {found.owner}; use a token of {found.owner}")
+        return ask(server)
     except (Refused, Stale) as error:
         if isinstance(error, Refused) and error.status != 404:
             raise

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from ddnsctl.sync.plan import Options, Plan, make
 
 NO_TOKEN = "no token is given: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
 DECLARATION = "the declaration"
+NO_FILE = ""
+"""For commands that read no file."""
 NOTHING = "nothing is declared: name a file, a folder or - (standard input), or an inventory with -i"
 
 
@@ -39,6 +42,7 @@ class Session:
     url: str
     server: Server
     registered: Registered
+    token_id: str
 
     def plan(self, declaration: Declaration, options: Options) -> Plan:
         """What is to be done. Raises SyncError."""
@@ -50,6 +54,18 @@ class Token(NamedTuple):
 
     value: str
     variable: str = ""
+
+    @property
+    def id(self) -> str:
+        """What tells the token from others, and tells nothing of it."""
+        return hashlib.sha256(b"ddnsctl|" + self.value.encode()).hexdigest()[:16]
+
+
+class Reached(NamedTuple):
+    """A server that has answered, and `Token.id` of the token that it got."""
+
+    server: Server
+    token_id: str
 
 
 def token(connection: Connection) -> Token:
@@ -85,19 +101,19 @@ def address(connection: Connection, declared: str | None, what: str = DECLARATIO
     return named(connection, declared, what).url()
 
 
-def reach(connection: Connection, declared: str | None, what: str = DECLARATION) -> Server:
+def reach(connection: Connection, declared: str | None, what: str = DECLARATION) -> Reached:
     """The server, which has answered. Raises SyncError, OSError."""
     from ddnsctl.transport import RequestsTransport
 
     servers = named(connection, declared, what)
     servers.url()
-    value, variable = token(connection)
-    url = servers.url_for(variable)
-    transport = RequestsTransport(url, value, ca=connection.ca, timeout=connection.timeout)
+    given = token(connection)
+    url = servers.url_for(given.variable)
+    transport = RequestsTransport(url, given.value, ca=connection.ca, timeout=connection.timeout)
     if remark := servers.overruled():
         output.warning(remark)
     warn_unless_encrypted(url, "the token travels")
-    return open_server(transport)
+    return Reached(open_server(transport), given.id)
 
 
 def warn_unless_encrypted(url: str, what: str) -> None:
@@ -106,10 +122,10 @@ def warn_unless_encrypted(url: str, what: str) -> None:
         output.warning(f"{what} unencrypted to {url}; use https")
 
 
-def open_session(connection: Connection, declared: str | None) -> Session:
+def open_session(connection: Connection, declared: str | None, what: str = DECLARATION) -> Session:
     """The server and everything that it has registered for the caller."""
-    server = reach(connection, declared)
-    return Session(address(connection, declared).rstrip("/"), server, server.registered())
+    server, token_id = reach(connection, declared, what)
+    return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
 
 
 def _is_loopback(host: str) -> bool:

@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     query_credentials: Switch = Field(
         False, description="accept username= and password= in the query, for every domain"
     )
-    rules: Switch = Field(True, description="rate rules: nochg rate and sign-in locks")
+    rules: Switch = Field(
+        True, description="rate rules: nochg rate, slower sign-ins after failures, locks of passwords"
+    )
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
     signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute per name and source before a slowdown")
     session_idle_minutes: int = Field(480, ge=1, description="minutes after which an unused session of a browser ends")

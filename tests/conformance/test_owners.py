@@ -256,6 +256,14 @@ def test_what_cannot_be_given_changes_nothing(service: Service, owner: Owner, ad
     said(owner.host.update(myip="192.0.2.9"), 200, "good 192.0.2.9")
 
 
+def test_an_owner_that_nobody_can_be_is_a_bad_value(owner: Owner, admin: Api) -> None:
+    """Also one that a database cannot take."""
+    for bad in ("nul\0", "", "x" * 151):
+        change = {"action": "update", "fqdn": owner.host.fqdn, "set": {"comment": "x"}, "if": {"owner": bad}}
+        (result,) = admin.call("POST", "/changes", {"changes": [change]}).json()["results"]
+        assert (result["error"]["status"], list(result["error"]["errors"])) == (422, ["owner"])
+
+
 def test_the_command_counts_the_machines_that_stop(service: Service, owner: Owner, bob: str) -> None:
     names = (owner.host.fqdn, owner.second.fqdn)
 

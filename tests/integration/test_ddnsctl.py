@@ -451,6 +451,28 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
     assert "Nothing to do" in second.run("plan", "web.yml")
 
 
+def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool) -> None:
+    """An administrator's token could change it all the same."""
+    tool.service.cli("user", "add", "bob")
+    for action, arguments in (("update", ("apply", "web.yml")), ("delete", ("apply", "web.yml", "--prune"))):
+        tool.declare(a={"ipv4": "192.0.2.1"}, b={})
+        tool.run("apply", "web.yml", "-y")
+        tool.declare(**({"a": {"ipv4": "192.0.2.2"}} if action == "update" else {}), b={})
+        with terminal(tool, *arguments, "--max-deletes", "all") as (process, other):
+            shown(other, b"Apply these changes?")
+            tool.service.cli("host", "give", tool.name("a"), "--to", "bob", "--yes")
+            os.write(other, b"y\n")
+            told = shown(other, b"make the plan anew.")
+            assert f"{action} {tool.name('a')}" in told
+            assert 'owner is "bob" now' in told
+            assert process.wait(10) == 4
+        assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
+        assert "it belongs to the user bob" in tool.run("apply", "--resume", "-y", code=4)
+        tool.service.cli("host", "give", tool.name("a"), "--to", "admin", "--yes")
+        for journal in tool.journals():
+            journal.unlink()
+
+
 def made_secrets(tool: Tool) -> list[dict[str, Any]]:
     """What the service noted of new secrets for the host `a`."""
     found = tool.service.get(f"/api/events?object={tool.name('a')}", tool.service.admin_token).json()["items"]
@@ -458,8 +480,9 @@ def made_secrets(tool: Tool) -> list[dict[str, Any]]:
     return [event for event in found if "secret" in event["action"] or "rotate" in event["action"]]
 
 
-def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: Tool) -> None:
-    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+@contextlib.contextmanager
+def begun_and_unanswered(tool: Tool) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`terminal` with an apply that has sent its changes to a service that hangs."""
     process_of_service = tool.service.process
     assert process_of_service is not None
     with terminal(tool, "apply", "web.yml") as (process, other):
@@ -467,9 +490,15 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
         with hung(process_of_service.pid):
             os.write(other, b"y\n")
             wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
-            process.send_signal(signal.SIGINT)
-            assert "ddnsctl apply --resume" in shown(other, b"--resume")
-            assert process.wait(10) == 4
+            yield process, other
+
+
+def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    with begun_and_unanswered(tool) as (process, other):
+        process.send_signal(signal.SIGINT)
+        assert "ddnsctl apply --resume" in shown(other, b"--resume")
+        assert process.wait(10) == 4
     assert len(tool.journals()) == 1
     assert not (tool.folder / "a").exists()
     # the request was on its way: the service may carry it out by now
@@ -484,6 +513,20 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
     assert tool.secret("a") not in tool.said
     assert tool.journals() == []
     tool.run("plan", "web.yml")
+
+
+def test_a_run_is_resumed_with_another_token(tool: Tool) -> None:
+    """As those of a provider, which last an hour: the service does not know the call again, and the secret is new."""
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    with begun_and_unanswered(tool) as (process, _):
+        process.kill()
+    wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
+    added = tool.service.cli("token", "add", "admin", "--name", tool.stack, "--scope", "admin")
+    another = added.stdout.strip()
+    assert "new secret, replaces the present one" in tool.run("apply", "--resume", code=1, DDNS_TOKEN=another)
+    assert "1 added" in tool.run("apply", "--resume", "-y", DDNS_TOKEN=another)
+    assert tool.works("a", tool.secret("a"))
+    assert tool.journals() == []
 
 
 def test_after_a_day_a_resumed_run_says_that_it_replaces_the_secret(tool: Tool) -> None:

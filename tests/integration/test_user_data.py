@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support import programs
-from support.clients.dyndns import GIVEN, Host, register
+from support.clients.dyndns import GIVEN, Host, new_label, register
 from support.clients.rest_api import Api
 from support.ports import wait_until
 from support.servers.egi import egi
@@ -171,6 +171,20 @@ def test_a_new_secret(host: Host, machine: Machine, tmp_path: Path) -> None:
     assert made.stdout != first  # whose secret is void already
     assert machine.update(NEW) == 0
     assert host.addresses() == [NEW]
+
+
+@pytest.mark.parametrize("source", ["--new-secret", "--enrol"])
+def test_the_host_of_another_user_is_left_alone(host: Host, tmp_path: Path, source: str) -> None:
+    """An administrator's token sees it, as in every other command, and replaces nothing by mistake."""
+    service = host.service
+    service.cli("user", "add", "paula")
+    token = service.cli("token", "add", "paula", "--name", new_label()).stdout.strip()
+    other = register(service, token)
+    assert other.token != service.admin_token
+    refused = user_data(tmp_path, Host(service, other.fqdn, "", service.admin_token), source, code=1)
+    assert f"{other.fqdn} belongs to the user paula; use a token of paula" in refused.stderr
+    assert status(other, other.secret) == 200
+    assert not [e for e in Api(service, token).items("/events") if e["action"] in ("host.enrolment", "host.secret")]
 
 
 def test_a_token_turns_into_a_secret_on_the_machine(host: Host, machine: Machine, tmp_path: Path) -> None:

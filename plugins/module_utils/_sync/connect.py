@@ -37,7 +37,7 @@ class Named:
     """By DDNS_SERVER."""
     file: str | None = None
     what: str = "the declaration"
-    """What the file is, for messages."""
+    """What the file is, for messages; empty where there is none."""
     flag: str = "--server"
     """The option's name, for messages; empty where there is none."""
 
@@ -46,8 +46,9 @@ class Named:
         if self.option:
             return self.option
         if not (self.environment or self.file):
-            other = f"use {self.flag}, set {VARIABLE}" if self.flag else f"set {VARIABLE}"
-            raise SyncError(f"no server is named: {other}, or write it into {self.what}")
+            ways = [f"use {self.flag}"] * bool(self.flag) + [f"set {VARIABLE}"]
+            ways += [f"write it into {self.what}"] * bool(self.what)
+            raise SyncError(f"no server is named: {', '.join(ways[:-1])}{', or ' if ways[1:] else ''}{ways[-1]}")
         if self.environment and self.file and not same(self.environment, self.file):
             choose = f"{VARIABLE}, or choose the server with {self.flag}" if self.flag else VARIABLE
             raise SyncError(

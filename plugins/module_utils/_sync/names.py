@@ -264,7 +264,7 @@ def server_url(value: Any) -> str:
         whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         whole = False
-    if not whole or parts.query or parts.fragment:
+    if not whole or set("?#") & set(given):
         raise ValueError(f"{given!r} is not a URL such as https://ddns.example.org")
     return given.rstrip("/")
 

@@ -5,7 +5,8 @@ What is left of a change, by what the journal says of it:
 
     done         nothing
     refused      nothing, if it is in the way of what is registered now; otherwise the change, as it was
-    uncertain    if its call can be replayed: that call, whose answer has the secrets of the first one
+    uncertain    if its call can be replayed, within a day and with the same token: that call, whose answer has the
+                 secrets of the first one
                  otherwise, by what is registered now:
 
     create   absent: the change · ours: the fields that differ, then a new secret in the place of the first one, unless
@@ -57,10 +58,14 @@ class Rest:
         return tuple(change for _, steps in sorted({**shown, **self.work}.items()) for change in steps)
 
 
-def remaining(changes: Sequence[Change], state: State, server: Server) -> Rest:
-    """What a run that goes on has to do; looks at the server where that decides. Raises ServerError."""
+def remaining(changes: Sequence[Change], state: State, server: Server, *, same_token: bool = True) -> Rest:
+    """What a run that goes on has to do; looks at the server where that decides. Raises ServerError.
+
+    `same_token`: this run has the token of the run that wrote the journal. To a server another one makes another call.
+    """
     fresh = time.time() - REPLAYED
-    replays = tuple(call for call in state.calls if server.capabilities.replays and call.at > fresh)
+    again = same_token and server.capabilities.replays
+    replays = tuple(call for call in state.calls if again and call.at > fresh)
     replayed = frozenset(index for call in replays for index in call.indexes) & state.uncertain
     looked = (state.uncertain - replayed) | state.refused
     work: dict[int, Steps] = {i: (c,) for i, c in enumerate(changes) if i not in state.done | replayed}

@@ -130,7 +130,9 @@ class RestServer:
     # ---- hosts
 
     def _changes(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
-        content = {"atomic": False, "changes": [_item(change) for change in changes]}
+        edits = any(change.action is not Action.CREATE for change in changes)
+        user = self._caller() if edits else ""
+        content = {"atomic": False, "changes": [_item(change, user) for change in changes]}
         response = self._repeated("/api/changes", content, key)
         results = object_in(response).get("results")
         if not isinstance(results, list) or [isinstance(r, dict) for r in results] != [True] * len(changes):
@@ -253,8 +255,8 @@ def _fields(problem: Mapping[str, Any]) -> dict[str, str]:
     return {field: " ".join(map(str, texts)) for field, texts in errors.items() if isinstance(texts, list)}
 
 
-def _item(change: Change) -> dict[str, Any]:
-    """A change as `POST /api/changes` takes it."""
+def _item(change: Change, user: str) -> dict[str, Any]:
+    """A change as `POST /api/changes` takes it: one of a host that is still the user's."""
     if change.action is Action.REPLACE:
         raise Refused(400, f"{change.name}: this plan was made for a server that cannot edit hosts; make it anew")
     action = change.action.value if change.action in (Action.CREATE, Action.DELETE, Action.ROTATE) else "update"
@@ -265,8 +267,8 @@ def _item(change: Change) -> dict[str, Any]:
     if values and action in ("create", "update"):
         item["set"] = values
     conditions = {field: value for field, value in change.before.items() if field in CONDITIONS}
-    if conditions and change.action is not Action.CREATE:
-        item["if"] = conditions
+    if change.action is not Action.CREATE:
+        item["if"] = {**conditions, "owner": user}
     return item
 
 

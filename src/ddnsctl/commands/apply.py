@@ -64,8 +64,9 @@ def command(
 
     What is done is written to a journal, which goes away in the end. If changes failed, or the run was interrupted, it
     stays (exit code 4), and `ddnsctl apply --resume` goes on where that run ended. A call whose answer was lost is made
-    again with its key, and answered as before, with the same secrets. After a day, and with EGI's service, that is not
-    possible: then the plan shows which secrets are replaced. What the server refused is never sent as something else.
+    again with its key, and answered as before, with the same secrets. After a day, with another
+    token, and with EGI's service, that is not possible: then the plan shows which secrets are replaced. What the server
+    refused is never sent as something else.
 
     Secrets of new hosts go where the declaration says (`secret: {file: …}`), with mode 0600, and nowhere else.
     """

@@ -33,7 +33,7 @@ def command(
 
     if adopt and stack is None:
         raise SyncError("--adopt needs --stack: it says which stack takes the hosts over")
-    opened = session.open_session(connection, None)
+    opened = session.open_session(connection, None, session.NO_FILE)
     choice = importing.Choice(domain, stack, adopt=adopt, dynamic=dynamic, server=opened.url)
     text = importing.declaration(opened.registered, opened.server.capabilities, choice)
     if out is None:

@@ -27,7 +27,7 @@ def command(
     """
     from ddnsctl import session, showing
 
-    opened = session.open_session(connection, None)
+    opened = session.open_session(connection, None, session.NO_FILE)
     hosts = showing.chosen(opened.registered.hosts, names, domain=domain, stack=stack)
     showing.show(hosts, form)
     return 0

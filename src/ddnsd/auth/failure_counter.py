@@ -11,6 +11,8 @@ WINDOW_SECONDS = 60.0
 FIRST_LOCK_SECONDS = 60.0
 LONGEST_LOCK_SECONDS = 15 * 60.0
 REMEMBERED = 50_000
+NAMES_PER_SOURCE = 5
+"""A source may fail this many times as often with different names as with one name."""
 
 
 @dataclass(slots=True)

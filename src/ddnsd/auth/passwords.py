@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.failure_counter import FailureCounter
+from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, FailureCounter
 from ddnsd.db import identities
 from ddnsd.db.base import Store
 
@@ -22,9 +22,6 @@ MOST_WAITING = 40
 """Passwords that wait for their turn, a few seconds' work; further ones are refused unseen."""
 
 NAME_LENGTH = 150
-
-NAMES_PER_SOURCE = 5
-"""An address may fail for this many times as often with different names as with one."""
 
 TOO_SHORT = f"A password has at least {SHORTEST} characters."
 TOO_LONG = f"A password has at most {LONGEST} characters."

@@ -55,7 +55,7 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
             return action is Action.ADMINISTER and not is_limited(caller)
         case Host():
             mine = caller.admin or subject.owner_id == caller.user_id
-            return mine and _within(caller.domains, subject.domain) and _within(caller.host_patterns, subject.fqdn)
+            return mine and covers_host(caller, subject.fqdn, subject.domain)
         case DomainRequest():
             overseen = caller.admin and action is Action.LIST
             return (overseen or subject.user_id == caller.user_id) and covers_domain(caller, subject.name)
@@ -82,7 +82,7 @@ def covers_domain(caller: Caller, name: str) -> bool:
 
 
 def covers_host(caller: Caller, fqdn: str, domain: str) -> bool:
-    """Whether the token's patterns leave the caller a host of that name and domain, whoever owns it."""
+    """Whether the token's patterns leave the caller a host of that name and domain, also of another user."""
     return _within(caller.domains, domain) and _within(caller.host_patterns, fqdn)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.failure_counter import FailureCounter, network
+from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, FailureCounter, network
 from ddnsd.db.lookups import Lookup, Lookups
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ MEMORY_SECONDS = 1.0
 """How long a wrong pair is refused from memory. Another node may have made it right since."""
 
 REMEMBERED = 20_000
-
-NAMES_PER_SOURCE = 5
-"""A source may fail this many times as often with different names as with one name."""
 
 R = TypeVar("R")
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -123,14 +124,19 @@ def names_leaving(connection: Connection, names: Collection[str]) -> set[str]:
     return set(connection.scalars(select(removals.c.fqdn).where(among(connection, removals.c.fqdn, names), *waiting)))
 
 
-def user_names(connection: Connection) -> dict[str, int]:
-    """Every user's id by name."""
-    return {row.name: row.id for row in connection.execute(select(users.c.name, users.c.id))}
+class NamedUser(NamedTuple):
+    """A user, and whether they are switched on."""
+
+    name: str
+    id: int
+    active: bool
 
 
-def inactive_users(connection: Connection) -> frozenset[int]:
-    """The ids of users who are switched off."""
-    return frozenset(connection.scalars(select(users.c.id).where(~users.c.active)))
+def users_known(connection: Connection, names: Collection[str], ids: Collection[int]) -> list[NamedUser]:
+    """The users of these names, and those of these ids."""
+    chosen = among(connection, users.c.name, names), among(connection, users.c.id, ids)
+    found = connection.execute(select(users.c.name, users.c.id, users.c.active).where(or_(*chosen)))
+    return [NamedUser._make(row) for row in found]
 
 
 def lock_users(connection: Connection, names: Collection[str]) -> None:

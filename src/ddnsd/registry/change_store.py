@@ -65,7 +65,7 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
     claimed = new | below | {f"*.{fqdn}" for fqdn in wild} | _sets_moved(changes, hosts, sets)
-    users = any("owner" in c.values or "owner" in c.expected for c in changes)
+    users = _users(connection, changes, hosts.values())
     return replace(
         outside,
         hosts=hosts,
@@ -74,9 +74,15 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
         rrsets=sets,
         related_names=bulk_hosts.related_named(connection, new | below),
         leaving=bulk_hosts.names_leaving(connection, claimed),
-        users=bulk_hosts.user_names(connection) if users else {},
-        inactive=bulk_hosts.inactive_users(connection) if users else frozenset(),
+        users={user.name: user.id for user in users},
+        inactive=frozenset(user.id for user in users if not user.active),
     )
+
+
+def _users(connection: Connection, changes: Iterable[Change], hosts: Iterable[Host]) -> list[bulk_hosts.NamedUser]:
+    """Those whom the changes name, with the owners of the hosts; nobody where the changes name nobody."""
+    names = {str(values["owner"]) for c in changes for values in (c.values, c.expected) if "owner" in values}
+    return bulk_hosts.users_known(connection, names, {host.owner_id for host in hosts}) if names else []
 
 
 def domains_around(connection: Connection, changes: Sequence[Change]) -> list[Domain]:

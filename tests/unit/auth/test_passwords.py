@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from ddnsd.auth import passwords
 from ddnsd.auth.caller import BadCredentials
+from ddnsd.auth.failure_counter import NAMES_PER_SOURCE
 from ddnsd.auth.passwords import Locked, Passwords
 from ddnsd.db import migrate, schema
 from ddnsd.db.sqlite import SqliteStore
@@ -70,7 +71,7 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
     with pytest.raises(Locked):
         await found.check("alice", RIGHT, "192.0.2.1")
     assert await found.check("alice", RIGHT, "192.0.2.2") == 1
-    for number in range(3 * passwords.NAMES_PER_SOURCE):
+    for number in range(3 * NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check(f"nobody{number}", "wrong", "192.0.2.2")
     with pytest.raises(Locked):
@@ -94,7 +95,7 @@ async def test_clients_whose_address_is_not_known_are_not_one_source(store: Sqli
 @pytest.mark.usefixtures("cheap")
 async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
     found = Passwords(store, 1)
-    for number in range(passwords.NAMES_PER_SOURCE):
+    for number in range(NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check("x" * 60_000 + str(number), "wrong", "192.0.2.1")
     assert not found._by_name._records

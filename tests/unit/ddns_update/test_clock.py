@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A clock on the wall that is wrong: no wait is longer than it should be."""
 
+import argparse
+
 import pytest
 from support.clients.updater import HOST, IPV4, IPV6, Machine, apart
 from support.servers.http_stub import Web
@@ -72,6 +74,28 @@ def test_the_kernel_s_moment(machine: Machine) -> None:
     first, second = machine.updater.this_moment(), machine.updater.this_moment()
     assert first.boot == second.boot != ""
     assert first.up <= second.up
+
+
+@pytest.mark.parametrize(("status", "longest"), [(1, 300), (0, DAY * 25), (3, DAY * 25)])
+def test_watch_tries_again_in_minutes_what_failed_without_a_pause(
+    machine: Machine, server: Web, monkeypatch: pytest.MonkeyPatch, status: int, longest: int
+) -> None:
+    """A source that does not answer, or a full disk: the state tells only when to send again in any case."""
+    machine.configure(server.url)
+    machine.run()
+    waits: list[float] = []
+
+    def wait(*_: object) -> None:
+        waits.append(float(str(_[3])))
+        raise SystemExit
+
+    monkeypatch.setattr("select.select", wait)
+    arguments = argparse.Namespace(state=str(machine.state_file.parent))
+    with pytest.raises(SystemExit):
+        machine.updater.watch(arguments, lambda: status, lambda: machine.moment)
+    assert len(waits) == 1
+    assert longest / 25 <= waits[0] + 1
+    assert waits[0] <= longest
 
 
 WATCH = """

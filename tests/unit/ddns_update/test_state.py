@@ -56,7 +56,12 @@ def test_nothing_changed_writes_nothing(machine: Machine, server: Web) -> None:
         '{"salt": "x", "names": {"vm.dyn.example.org": {"fingerprint": "f", "published": {}, "look": {}}}}',
         '{"salt": "x", "names": {"vm.dyn.example.org": {"fingerprint": "f", "published": {}, "other": 1}}}',
         "\x00\x00\x00",
+        "[" * 100_000,
+        '{"salt": "x", "names": {"vm.dyn.example.org": {"fingerprint": "f", "published": {}, "pauses": {"ipv4": {'
+        f'"boot": "b", "up": 0, "at": {10**400}, "for": 1, '
+        '"error": "", "refused": false, "tries": 1, "network": ""}}}}}',
     ],
+    ids=lambda damage: damage[:20],
 )
 def test_a_damaged_file_counts_as_none(machine: Machine, server: Web, damage: str) -> None:
     machine.configure(server.url)

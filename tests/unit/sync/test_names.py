@@ -269,6 +269,8 @@ def test_server_urls() -> None:
         "http://a:99999",
         "https://a/?b=c",
         "https://a#b",
+        "https://a#",
+        "https://a?",
     ],
 )
 def test_ill_formed_server_urls(value: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ddnsd.web.api.schemas import Body, Comment, Ipv4, Ipv6, Labels, Secret, Shown, Stack, Ttl, unset
+from ddnsd.web.api.schemas import Body, Comment, Ipv4, Ipv6, Labels, Secret, Shown, Stack, Ttl, Username, unset
 
 MOST = 10_000
 """Changes of one call."""
@@ -25,7 +25,7 @@ class Expected(Body):
     stack: Stack | None = None
     labels: Labels | None = None
     available: bool = unset()
-    owner: str = unset()
+    owner: Username = unset()
 
 
 class ChangeError(Shown):

@@ -8,7 +8,7 @@ The caller is known before the body is read. Handlers declare what a token needs
 `Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
 `auth.permissions` decides for each subject.
 
-Who stands in a host's history by `by: By`.
+`by: By` is the author for the histories of hosts.
 """
 
 import re

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, may_name
+from ddnsd.auth.permissions import Action, can, is_limited, may_name
 from ddnsd.db import paging, queries
 from ddnsd.db.paging import HostFilter, OwnedHost
 from ddnsd.db.rows import Domain, Host
@@ -232,7 +232,7 @@ async def _page(context: Context, caller: Caller, query: HostQuery) -> Response:
         None if caller.admin else caller.user_id, query.owner, _folded(query.domain), query.stack,
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
     )  # fmt: skip
-    limited = bool(caller.domains or caller.host_patterns)
+    limited = is_limited(caller)
 
     def rendered(part: list[OwnedHost], seen: serializers.Seen) -> list[str]:
         shown = [o for o in part if can(caller, Action.LIST, o.host)] if limited else part

@@ -7,7 +7,7 @@ import gc
 def main() -> None:
     """Load the commands, and run one. What is loaded stays: looking for garbage in it takes a fifth of the time."""
     gc.disable()
-    from ddnsd.cli.commands import app
+    from ddnsd.cli import app
 
     gc.freeze()
     gc.enable()

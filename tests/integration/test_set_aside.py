@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 from support.clients.rest_api import Api, Content, problem
 from support.ports import wait_until
-from support.servers.faults import granting, in_store, make_due, refusing
+from support.servers.faults import granting, in_store, make_due, refusing, with_option
 from support.servers.service import DOMAIN, Service, dev
 
 from ddnsd.db import set_aside
@@ -177,6 +177,22 @@ def test_of_a_zone_that_refuses_everything_nothing_is_set_aside(service: Service
         assert logged(service, "zone behind", "to every update of the zone") > 0
     wait_until(lambda: dig(service, "b99") == ["192.0.2.50"] and dig(service, "gone") == [], 15, "the zone follows")
     wait_until(lambda: service.cli("reconcile", "--check", check=False).returncode == 0, 15, "all of it")
+
+
+def test_a_full_zone_takes_what_needs_no_room(service: Service, api: Api) -> None:
+    """BIND answers SERVFAIL to all of a message that would exceed `max-records`."""
+    secrets = {label: service.register(label, ip="192.0.2.1") for label in ("a", "b", "c")}
+    with with_option(service, DOMAIN, "max-records 5"):  # SOA, NS and three addresses
+        items = [{"action": "create", "fqdn": f"new.{DOMAIN}", "set": {"ipv4": "192.0.2.2"}}]
+        items += [{"action": "update", "fqdn": f"{label}.{DOMAIN}", "set": {"ipv4": "192.0.2.2"}} for label in secrets]
+        results = api.call("POST", "/changes", {"changes": items}).json()["results"]
+        assert [result["status"] for result in results] == ["pending", *(["applied"] * 3)]
+        assert aside(service) == [f"new.{DOMAIN}"]
+        assert update(service, "a", secrets["a"], "192.0.2.3") == "good 192.0.2.3"
+        assert unregister(service, "b") == 200
+        make_due(service)
+        wait_until(lambda: aside(service) == [], 10, "there is room now")
+    assert dig(service, "new") == ["192.0.2.2"]
 
 
 def test_a_key_that_may_update_some_names_alone(service: Service) -> None:

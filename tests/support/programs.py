@@ -18,7 +18,7 @@ from typing import IO
 from click.testing import CliRunner
 
 import ddnsctl.cli
-import ddnsd.cli.commands.app
+import ddnsd.cli.app
 
 FOLDER = Path(sys.executable).parent
 """Where the programs are: those of the environment that runs the tests."""
@@ -71,7 +71,7 @@ def invoke(
 
 
 def _ddnsd(arguments: list[str]) -> int:
-    return int(ddnsd.cli.commands.app.main(arguments, prog_name="ddnsd") or 0)
+    return int(ddnsd.cli.app.main(arguments, prog_name="ddnsd") or 0)
 
 
 ENTRIES: dict[str, Callable[[list[str]], int]] = {"ddnsctl": ddnsctl.cli.run, "ddnsd": _ddnsd}

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ddnsd.cli.commands.app import main
+from ddnsd.cli.app import main
 
 
 def groups(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ddnsd import settings
-from ddnsd.cli.commands.app import main
+from ddnsd.cli.app import main
 
 
 @pytest.fixture(autouse=True)

@@ -154,6 +154,7 @@ def _upsert(connection: Connection, item: Aside) -> bool:
     # a client that asks again and again does not make the pause longer
     was_due = set_aside.c.retry_at <= moment
     new = {
+        "domain_id": item.domain_id,  # a renamed host may lie in another domain
         "reason": item.reason,
         "held": item.held,
         "name": item.name,

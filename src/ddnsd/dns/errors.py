@@ -71,7 +71,10 @@ class ZoneRefused(Refusal):
     """the name server refuses every update of the zone"""
 
 
-ABOUT_ITEMS = frozenset({"REFUSED", "FORMERR", "NOTZONE"})
+NOT_WRITTEN = "SERVFAIL"
+"""The name server could not change the zone: too many records (max-records) of one host, or a full disk."""
+
+ABOUT_ITEMS = frozenset({"REFUSED", "FORMERR", "NOTZONE", NOT_WRITTEN})
 """Answers that may be about a single record of the message."""
 
 

@@ -2,7 +2,7 @@
 """Hosts of one zone that wait to be sent, and who waits for them."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 
 Waiters = dict[int, list[asyncio.Future[None]]]
@@ -71,11 +71,12 @@ class Queue:
             lane.clear()
             lane.update(front | behind)
 
-    def give_up(self) -> Iterator[asyncio.Future[None]]:
-        """Everyone who waits; the hosts stay."""
-        for waiters in (*self._single.values(), *self._bulk.values(), *self._slow.values()):
-            yield from waiters
-            waiters.clear()
+    def give_up(self, host_ids: Container[int] | None = None) -> Iterator[asyncio.Future[None]]:
+        """Everyone who waits, or everyone who waits for these hosts; the hosts stay."""
+        for host_id, waiters in (*self._single.items(), *self._bulk.items(), *self._slow.items()):
+            if host_ids is None or host_id in host_ids:
+                yield from waiters
+                waiters.clear()
 
 
 def end(waiters: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:

@@ -89,6 +89,8 @@ class ZoneSender:
         self.heartbeat = Heartbeat(STUCK_SECONDS)
         self._again: set[int] = set()  # RRsets that were set aside, and are due
         self._accepted: int | None = None  # the host that was acknowledged last
+        self._batch: set[int] = set()  # the hosts of the last round
+        self._unwritten: int | None = None  # the zone's serial when the name server first failed to change it
         self.refused = 0
         """How many hosts, RRsets and removals of the zone are set aside because the name server refuses them."""
         self.acknowledged = 0
@@ -115,7 +117,7 @@ class ZoneSender:
         if before != self.domain.generation:  # what the former primary said
             self._name_servers = None
             self._again.clear()
-            self._accepted = None
+            self._accepted = self._unwritten = None
 
     def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
         """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
@@ -230,6 +232,7 @@ class ZoneSender:
                 while self._queue or self._leaving:
                     await self._round()
                     pause = RETRY_SECONDS[0]
+                self._unwritten = None
             except Exception as error:
                 if isinstance(error, (*KEY_REFUSED, errors.DomainChanged)) and await self._changed():
                     self._wake.set()
@@ -257,22 +260,29 @@ class ZoneSender:
             self._settling.cancel()
             self._settling = None
         MESSAGES.labels(type(error).__name__).inc()
-        if not isinstance(error, errors.Unreachable | StoreDown):
-            end([*self._queue.give_up(), *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
+        if isinstance(error, errors.Unreachable | StoreDown):
+            return
+        # what the name server could not write may be the fault of one host: those of other batches have their turn
+        alone = isinstance(error, errors.Refusal) and error.rcode == errors.NOT_WRITTEN
+        waiters = self._queue.give_up(self._batch if alone else None)
+        end([*waiters, *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
 
     async def _round(self) -> None:
-        """One batch of hosts, then what leaves: neither waits for all of the other."""
+        """One batch of hosts, then what leaves: neither waits for all of the other, also where one is refused."""
         batch = self._queue.take(MESSAGE_HOSTS)
+        self._batch = set(batch)
         self.heartbeat.step()
         self._take_latest()
         self._sending = True
         try:
             async with self._store.zone_lock(self.domain.id) as self._lock:
-                if batch:
-                    await self._publish(batch)
+                refused = await self._refusal_of(batch) if batch else None
+                if refused is None:
                     batch = {}
                 if self._leaving:
                     await self._leaving.remove(self)
+            if refused is not None:
+                raise refused
         except BaseException:
             self._queue.put_back(batch)
             raise
@@ -281,6 +291,16 @@ class ZoneSender:
         if self.problem is not None:
             log.info("zone follows again", zone=self.domain.name)
         self.problem = None
+
+    async def _refusal_of(self, batch: Waiters) -> errors.Refusal | None:
+        """Send the hosts; answers why the name server refuses them all: what leaves may do better."""
+        try:
+            await self._publish(batch)
+        except KEY_REFUSED:
+            raise
+        except errors.Refusal as error:
+            return error
+        return None
 
     # ---- hosts
 
@@ -429,7 +449,13 @@ class ZoneSender:
 
         It may take updates of certain names only, so some that it has taken before are sent as well.
         """
-        if isinstance(error, errors.Unsendable) or await self._takes_updates():
+        if isinstance(error, errors.Unsendable):
+            return
+        if error.rcode == errors.NOT_WRITTEN:
+            if await self._is_written():
+                return
+            raise errors.ZoneRefused(error.rcode, str(error))
+        if await self._takes_updates():
             return
         found = await self._store.read(lambda c: queries.some_published(c, self.domain.id, WITNESSES))
         if self._accepted is not None:
@@ -438,6 +464,16 @@ class ZoneSender:
             if item.claimed and not _is_slow(item) and await self._is_sent(item):
                 return
         raise errors.ZoneRefused(error.rcode, f"the name server answers {error.rcode} to every update of the zone")
+
+    async def _is_written(self) -> bool:
+        """Whether the zone has changed since the name server first failed to change it.
+
+        With a full disk it still accepts updates that change nothing.
+        """
+        serial = await self.serial()
+        if self._unwritten is None:
+            self._unwritten = serial
+        return serial != self._unwritten
 
     async def _without_witness(
         self, part: Sequence[HostRecords], error: errors.Refusal, batch: Waiters
@@ -449,12 +485,14 @@ class ZoneSender:
         try:
             await self._check_zone(error)
         except errors.ZoneRefused:
-            if len(part) < 3:
-                raise  # too few to tell
+            if len(part) == 1:
+                raise
             for item in random.sample(part, min(len(part), WITNESSES)):
                 if await self._is_sent(item):
                     await self._acknowledge([item], batch)
-                    return [one for one in part if one is not item]
+                    part = [one for one in part if one is not item]
+                    if error.rcode != errors.NOT_WRITTEN or await self._is_written():
+                        return part
             raise
         return part
 
@@ -495,8 +533,8 @@ class ZoneSender:
         return True
 
     async def _write(self, verdicts: Verdicts, batch: Waiters) -> None:
-        if verdicts.refused:
-            await self._check_zone(verdicts.refused[0][1])
+        for error in {error.rcode: error for _, error in verdicts.refused}.values():
+            await self._check_zone(error)
         tell(self.domain.name, await self._transact(verdicts.write))
         for host, error in verdicts.refused:
             # a message that was lost may have put it there all the same
@@ -559,7 +597,7 @@ class ZoneSender:
                 former = former[len(part) :]
             await self._send([item])
         except errors.Refusal as error:
-            if not errors.may_be_about_items(error):
+            if error.rcode == errors.NOT_WRITTEN or not errors.may_be_about_items(error):
                 raise
             return False
         return True

@@ -117,12 +117,30 @@ def _rndc(service: Service, *command: str) -> str:
 @contextmanager
 def granting(service: Service, zone: str, *rules: str) -> Iterator[None]:
     """BIND lets our key do what these rules of `update-policy` say within the block; {key} is the key's name."""
-    shown = _rndc(service, "showzone", zone)
-    before = shown[shown.index("{") :].strip()
+    before = _statement(service, zone)
     policy = re.search(r'update-policy \{ grant "?([^\s"]+)"?[^}]*\};', before)
     assert policy is not None, before
     text = " ".join(f"{rule};" for rule in rules).format(key=f'"{policy[1]}"')
-    _rndc(service, "modzone", zone, before.replace(policy[0], f"update-policy {{ {text} }};"))
+    with _having(service, zone, before, before.replace(policy[0], f"update-policy {{ {text} }};")):
+        yield
+
+
+@contextmanager
+def with_option(service: Service, zone: str, option: str) -> Iterator[None]:
+    """The zone has one more option of `named.conf` within the block."""
+    before = _statement(service, zone)
+    with _having(service, zone, before, before.replace("{", f"{{ {option};", 1)):
+        yield
+
+
+def _statement(service: Service, zone: str) -> str:
+    shown = _rndc(service, "showzone", zone)
+    return shown[shown.index("{") :].strip()
+
+
+@contextmanager
+def _having(service: Service, zone: str, before: str, within: str) -> Iterator[None]:
+    _rndc(service, "modzone", zone, within)
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import dns.message
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
+import dns.rrset
 import dns.update
 import pytest
 from sqlalchemy import Connection, insert, select, update
@@ -20,7 +21,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Settled
 from ddnsd.db.schema import domains, hosts, removals, set_aside, users
-from ddnsd.db.set_aside import Aside, due_rrsets, put
+from ddnsd.db.set_aside import Aside, counts, due_rrsets, put
 from ddnsd.dns import errors
 from ddnsd.dns.connection import Primary
 from ddnsd.dns.endpoint import Endpoint
@@ -39,9 +40,9 @@ def all_of(rcode: str) -> Rcode:
     return lambda _: rcode
 
 
-def none_of(*labels: str) -> Rcode:
+def none_of(*labels: str, rcode: str = "REFUSED") -> Rcode:
     """Messages that change one of these names are refused."""
-    return lambda changed: "REFUSED" if changed & set(labels) else "NOERROR"
+    return lambda changed: rcode if changed & set(labels) else "NOERROR"
 
 
 def only(*labels: str) -> Rcode:
@@ -57,18 +58,33 @@ class NameServer:
     messages: list[set[str]] = field(default_factory=list)
     endpoint: Endpoint = field(default_factory=lambda: Endpoint("192.0.2.1", 53))
     connections: int = 0
+    serial: int = 1
+    """How many messages were carried out: those without a host's name change nothing."""
 
     async def exchange(self, wire: bytes, seconds: float) -> bytes:
         message = dns.message.from_wire(wire, keyring=KEY.dnspython)
-        assert isinstance(message, dns.update.UpdateMessage)
+        if not isinstance(message, dns.update.UpdateMessage):
+            return self._soa(message)
         changed = {rrset.name.to_text(omit_final_dot=True).removesuffix(f".{ZONE}") for rrset in message.update}
         self.messages.append(changed)
         await asyncio.sleep(0)
         response = dns.message.make_response(message)
-        response.set_rcode(dns.rcode.from_text(self.rcode(changed)))
-        response.use_tsig(KEY.dnspython)
-        response.request_mac = message.mac
-        return response.to_wire()
+        rcode = self.rcode(changed)
+        self.serial += rcode == "NOERROR" and changed != {"_ddnsd-probe"}
+        response.set_rcode(dns.rcode.from_text(rcode))
+        return _signed(response, message)
+
+    def _soa(self, question: dns.message.Message) -> bytes:
+        response = dns.message.make_response(question)
+        soa = f"ns.{ZONE}. me.{ZONE}. {self.serial} 1 1 1 1"
+        response.answer.append(dns.rrset.from_text(f"{ZONE}.", 60, "IN", "SOA", soa))
+        return _signed(response, question)
+
+
+def _signed(response: dns.message.Message, question: dns.message.Message) -> bytes:
+    response.use_tsig(KEY.dnspython)
+    response.request_mac = question.mac
+    return response.to_wire()
 
 
 def _fill(connection: Connection) -> None:
@@ -163,10 +179,20 @@ async def test_a_batch_is_one_message(zone: Zone) -> None:
     assert zone.settled == set(ids)
 
 
-@pytest.mark.parametrize("refused", [[7], [40, 41, 42, 43], [0, 128, 255], list(range(0, 256, 16))])
-async def test_refused_hosts_stop_no_others(zone: Zone, refused: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("rcode", "refused"),
+    [
+        ("REFUSED", [7]),
+        ("REFUSED", [40, 41, 42, 43]),
+        ("REFUSED", [0, 128, 255]),
+        ("REFUSED", list(range(0, 256, 16))),
+        ("SERVFAIL", [7]),
+        ("SERVFAIL", [0, 128, 255]),
+    ],
+)
+async def test_refused_hosts_stop_no_others(zone: Zone, rcode: str, refused: list[int]) -> None:
     ids = await zone.store.transact(lambda c: add(c, *labels(256)))
-    zone.server.rcode = none_of(*(f"h{n:03}" for n in refused))
+    zone.server.rcode = none_of(*(f"h{n:03}" for n in refused), rcode=rcode)
     outcomes = await zone.publish(*ids)
     assert [n for n, error in enumerate(outcomes) if error is not None] == refused
     assert {type(outcomes[n]) for n in refused} == {errors.ChangeRefused}
@@ -216,6 +242,35 @@ async def test_a_zone_that_refuses_everything(zone: Zone, rcode: str) -> None:
     assert await zone.aside() == []
     zone.server.rcode = all_of("NOERROR")
     assert await zone.publish(*ids) == [None] * 256
+
+
+async def test_what_leaves_does_not_wait_for_hosts_that_are_refused(zone: Zone) -> None:
+    """The key may not update the host, nor the name that nobody has; nothing else is left to tell how the zone is."""
+    names = [(f"{label}.{ZONE}", "192.0.2.1", None) for label in labels(3)]
+    await zone.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
+    ids = await zone.store.transact(lambda c: add(c, "a"))
+    zone.server.rcode = only(*labels(3))
+    zone.sender.publish(*ids)
+    assert await zone.withdraw(*labels(3)) is None
+    assert await zone.aside() == []
+
+
+async def test_a_host_that_cannot_be_written_is_set_aside_once_the_zone_is(zone: Zone) -> None:
+    """A full disk looks the same until the name server takes another change."""
+    ids = await zone.store.transact(lambda c: add(c, "a", "b", "c"))
+    zone.server.rcode = none_of("a", rcode="SERVFAIL")
+    assert [type(error) for error in await zone.publish(ids[0])] == [errors.NotAcknowledged]
+    assert await zone.aside() == []
+    assert await zone.publish(ids[1]) == [None]
+    while await zone.aside() != [f"a.{ZONE}"]:  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(0.01)
+    assert await zone.publish(ids[2]) == [None]
+
+
+async def test_two_hosts_of_which_one_is_taken(zone: Zone) -> None:
+    ids = await zone.store.transact(lambda c: add(c, "a", "b"))
+    zone.server.rcode = only("b")
+    assert [type(error) for error in await zone.publish(*ids)] == [errors.ChangeRefused, type(None)]
 
 
 async def test_a_key_with_rights_on_some_names(zone: Zone) -> None:
@@ -289,6 +344,17 @@ async def test_the_pause_grows(store: Store) -> None:
         False: [30, 60, 120, 240, 480, 960, 1920, 3600, 3600],
         True: [5, 10, 20, 40, 80, 160, 300, 300, 300],
     }
+
+
+async def test_a_renamed_host_is_set_aside_in_its_new_domain(store: Store) -> None:
+    await store.transact(_fill)
+    (host,) = await store.transact(lambda c: add(c, "a"))
+    same = {"primary": "", "key_name": "", "key_algorithm": "", "key_secret": "", "owner_id": 1, "created": 0}
+    await store.transact(lambda c: c.execute(insert(domains).values(id=2, name="two.example.org", **same)))
+    for domain_id in (1, 2):
+        item = Aside(domain_id, "host_id", host, "a", "why")
+        await store.transact(lambda c, i=item: put(c, [i]))  # type: ignore[misc]
+    assert await store.read(counts) == {2: 1}
 
 
 async def test_an_rrset_waits_for_its_host(store: Store) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ddnsd import settings
-from ddnsd.cli.commands.group import given_options, in_transaction
+from ddnsd.cli.group import given_options, in_transaction
 from ddnsd.operations import hosts
 from ddnsd.registry import transfers
 from ddnsd.registry.names import fold

@@ -3,8 +3,8 @@
 
 import click
 
-from ddnsd.cli.commands import accounts, database, denylist, domains, hosts, service
-from ddnsd.cli.commands.group import CommandGroup
+from ddnsd.cli import accounts, database, denylist, domains, hosts, service
+from ddnsd.cli.group import CommandGroup
 
 
 @click.group(cls=CommandGroup)

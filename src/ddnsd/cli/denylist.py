@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy import Connection
 
-from ddnsd.cli.commands.domains import table
-from ddnsd.cli.commands.group import in_transaction
+from ddnsd.cli.domains import table
+from ddnsd.cli.group import in_transaction
 from ddnsd.db.denylist import Denial, everything
 from ddnsd.operations import hosts
 from ddnsd.registry import stored_denylist

@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Connection
 
 from ddnsd.auth import secrets
-from ddnsd.cli.commands.group import in_transaction
+from ddnsd.cli.group import in_transaction
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
 from ddnsd.registry import accounts, identities

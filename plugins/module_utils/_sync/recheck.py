@@ -55,7 +55,7 @@ class Rest:
     def changes(self, planned: Sequence[Change]) -> tuple[Change, ...]:
         """What will be done, for people: the planned changes, or the steps that are left of them."""
         shown = {index: (planned[index],) for index in self.replayed}
-        return tuple(change for _, steps in sorted({**shown, **self.work}.items()) for change in steps)
+        return tuple(change for _index, steps in sorted({**shown, **self.work}.items()) for change in steps)
 
 
 def remaining(changes: Sequence[Change], state: State, server: Server, *, same_token: bool = True) -> Rest:

@@ -98,8 +98,9 @@ def test_other_processes_follow(service: Service, admin: Api, alice: str) -> Non
     """What another process writes is in force within seconds: here the row is written beside the service."""
     host = register(service, alice)
     code = (
-        "import asyncio; from ddnsd import admin, settings; from ddnsd.db import denials;"
-        "asyncio.run(admin.with_store(settings.load().store_url, lambda c: denials.add("
+        "import asyncio; from ddnsd import settings; from ddnsd.db import denylist;"
+        "from ddnsd.operations.store_access import with_store;"
+        "asyncio.run(with_store(settings.load().store_url, lambda c: denylist.add("
         "c, kind='agent', value='other-node/', created_by='admin', comment=None)))"
     )
     subprocess.run([sys.executable, "-c", code], env=service.env, check=True, timeout=60)

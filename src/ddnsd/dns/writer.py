@@ -336,16 +336,16 @@ class Writer:
 
     async def refresh(self) -> None:
         """Take up domains that were added, changed or removed. Raises StoreDown."""
-        domains = await self._store.read(queries.all_domains)
-        for domain in domains:
-            sender = self.senders.get(domain.id)
-            if sender is None:
-                self._add(domain)
+        domains = {domain.id: domain for domain in await self._store.read(queries.all_domains)}
+        for domain_id, sender in list(self.senders.items()):
+            domain = domains.get(domain_id)
+            if domain is None or domain.name != sender.domain.name:  # SQLite gives the id of a removed one to a new one
+                del self.senders[domain_id]
+                self._tasks.pop(f"zone {domain_id}").cancel()
             elif sender.domain != domain:
                 sender.use(domain, self._primary(domain))
-        for gone in self.senders.keys() - {d.id for d in domains}:
-            del self.senders[gone]
-            self._tasks.pop(f"zone {gone}").cancel()
+        for domain_id in domains.keys() - self.senders.keys():
+            self._add(domains[domain_id])
 
     def _add(self, domain: Domain) -> None:
         sender = ZoneSender(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The writer's tasks end when they are told to, whatever comes in at that moment."""
+"""The writer's tasks end when they are told to, and each domain has a sender of its own."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ddnsd.db.pending import Settled
+from ddnsd.db.rows import Domain
 from ddnsd.dns.writer import Writer
 
 
@@ -34,3 +35,27 @@ def test_it_stops_while_acknowledgements_come_in(turns: int) -> None:
             await writer.stop()
 
     asyncio.run(go())
+
+
+async def test_a_domain_with_the_id_of_a_removed_one_has_a_sender_of_its_own() -> None:
+    def named(name: str) -> Domain:
+        fields = dict.fromkeys(Domain._fields, 0) | {"id": 7, "name": name, "primary": "127.0.0.1:53"}
+        return Domain(**fields | {"key_name": "k", "key_algorithm": "hmac-sha256", "key_secret": "c2VjcmV0"})  # type: ignore[arg-type]
+
+    class OneDomain(EmptyStore):
+        domain = named("gone.example.org")
+
+        async def read(self, _work: Any) -> list[Any]:
+            return [self.domain]
+
+    store: Any = OneDomain()
+    writer = Writer(store, store, deadline=1, default_ttl=60)
+    await writer.refresh()
+    before = writer.senders[7]
+    await writer.refresh()
+    assert writer.senders[7] is before
+    OneDomain.domain = named("new.example.org")
+    await writer.refresh()
+    assert writer.senders[7] is not before
+    assert writer.senders[7].domain.name == "new.example.org"
+    await writer.stop()

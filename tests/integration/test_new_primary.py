@@ -155,7 +155,7 @@ def test_records_of_somebody_else_stay(service: Service, old: SecondBind, new: S
         assert move(service, new) == checked
         wait_until(lambda: digs(new, "free", "text") == {"free": ["192.0.2.2"], "text": ["192.0.2.4"]}, 10, "filled")
         wait_until(lambda: host(service, "taken")["dns"] == "conflict", 10, "the conflict is told")
-        assert update(service, "taken", taken, "192.0.2.1") == "nohost"
+        assert update(service, "taken", taken, "192.0.2.1") == "911"
         wait_until(
             lambda: service.get("/healthz/dns", service.admin_token).json()["zones"][ZONE] == "ok", 10, "follows"
         )

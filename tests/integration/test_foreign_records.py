@@ -108,6 +108,23 @@ def test_an_alias_at_a_further_name_of_the_host(service: Service, api: Api, belo
     assert service.dig(fqdn) == ["192.0.2.2"]
 
 
+def test_addresses_of_other_name_servers_stay_when_a_host_is_deleted(service: Service, api: Api) -> None:
+    """Somebody delegates the names above hosts, and needs the name of one for the address of a name server (glue)."""
+    lab, beside = new(), new()
+    hosts = [f"ns.{lab}.{DOMAIN}", f"ns2.{lab}.{DOMAIN}", f"{beside}.{DOMAIN}"]
+    for fqdn in hosts:
+        service.register(fqdn, ip="192.0.2.1")
+    service.add_record(lab, "NS", hosts[0] + ".")
+    for glue in (f"ns.{lab}", f"ns2.{lab}"):
+        put_instead(service, glue, "A", "198.51.100.53")
+    assert service.get("/nic/unregister", service.admin_token, params={"fqdn": hosts[0]}).status_code == 200
+    items = [{"action": "delete", "fqdn": fqdn} for fqdn in hosts[1:]]
+    results = api.call("POST", "/changes", {"changes": items}).json()["results"]
+    assert [result["status"] for result in results] == ["applied"] * 2
+    there = service.addresses()
+    assert [there.get(fqdn) for fqdn in hosts] == [["198.51.100.53"], ["198.51.100.53"], None]
+
+
 @pytest.mark.parametrize(("rtype", "value", "reason"), HIDING)
 def test_nothing_is_registered_below_a_delegation(
     service: Service, api: Api, rtype: str, value: str, reason: str

@@ -67,11 +67,13 @@ def set_octets(fqdn: str, values: Collection[str]) -> int:
     return (3 + len(values)) * (len(fqdn) + VALUE_OCTETS) + sum(map(len, values))
 
 
-def first_part(leaving: Sequence[Removal]) -> Sequence[Removal]:
-    """The first names and RRsets that fit into one message: a name has at most three records."""
+def first_part(leaving: Sequence[Removal], zone: str) -> Sequence[Removal]:
+    """The first names and RRsets that fit into one message: a name has at most four records, and those above it two."""
     octets = 0
     for n, removal in enumerate(leaving):
         octets += 3 * len(removal.fqdn) + RECORD_OCTETS
+        if removal.rtype is None:
+            octets += sum(2 * (len(parent) + 10) for parent in between(removal.fqdn, zone))
         if removal.data is not None:
             octets += set_octets(removal.fqdn, values_of(removal.data))
         if octets > MESSAGE_OCTETS and n:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from ddnsd.db.rows import Host, Related, RRset
 
-DEFAULT_TTL = 60
-
 
 class Addresses(NamedTuple):
     """What stands at one name: at most one A and one AAAA record, as canonical text."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ddnsd.db import queries, removals
 from ddnsd.db.base import Store
-from ddnsd.db.rows import Removal
+from ddnsd.db.rows import Domain, Removal
 from ddnsd.dns.errors import ChangeRefused, Refusal
 from ddnsd.dns.packing import first_part
 from ddnsd.dns.queue import end
@@ -54,8 +54,8 @@ class _Waiter:
 class Leaving:
     """The names of one zone; true while there is something to send."""
 
-    def __init__(self, store: Store, domain_id: int) -> None:
-        self._store, self._domain_id = store, domain_id
+    def __init__(self, store: Store, domain: Domain) -> None:
+        self._store, self._domain_id, self._zone = store, domain.id, domain.name
         self._due = False
         self._after: int | None = None  # the last id of the pass under way
         self._asked: dict[str, list[_Waiter]] = {}
@@ -117,7 +117,7 @@ class Leaving:
             return 0, ()
         if self._most == 1:
             return await self._send_single(found[:SINGLE], sender)
-        part = first_part(found)[: self._most]
+        part = first_part(found, self._zone)[: self._most]
         error = await sender.send(part)
         if error is None:
             self._most = min(NAMES, 2 * self._most)

@@ -63,8 +63,13 @@ def probe(zone: str) -> Update:
 
 
 def departure(zone: str, leaving: Iterable[Removal]) -> Update:
-    """Names and RRsets leave the zone: all of them, or exactly the values of the removal."""
+    """Remove names and RRsets from the zone: all of them, or exactly the values of the removal.
+
+    Addresses that are not answered from the zone stay: beside and below an NS record they are those of the name servers
+    to which it delegates.
+    """
     update = Update(zone)
+    checked: set[str] = set()
     for removal in leaving:
         if removal.rtype is not None:
             if removal.exact:
@@ -73,7 +78,8 @@ def departure(zone: str, leaving: Iterable[Removal]) -> Update:
             else:
                 update.replace_set(removal.fqdn, removal.rtype, 0, ())
             continue
-        update.require_absent(removal.fqdn, NS, DHCID)  # addresses beside NS are those of other name servers
+        update.require_absent(removal.fqdn, NS, DHCID)
+        _require_path(update, removal.fqdn, zone, checked)
         if removal.exact:
             update.remove(removal.fqdn, removal.ipv4, removal.ipv6)
         else:

@@ -376,10 +376,12 @@ class Writer:
         for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
             if host_id not in self._settled:
                 by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
-        for domain_id, hosts in by_zone.items():
-            self.senders[domain_id].sweep(hosts)
-        for domain_id in await self._store.read(lambda c: queries.dirty_removal_domains(c, before)):
-            self.senders[domain_id].withdraw()
+        leaving = await self._store.read(lambda c: queries.dirty_removal_domains(c, before))
+        for domain_id, sender in self.senders.items():  # a domain that was added meanwhile has its turn with the next
+            if domain_id in by_zone:
+                sender.sweep(by_zone[domain_id])
+            if domain_id in leaving:
+                sender.withdraw()
 
     async def _look_at_set_aside(self) -> None:
         due, counts, settled = await self._store.read(_set_aside)

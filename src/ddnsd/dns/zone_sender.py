@@ -53,6 +53,9 @@ STUCK_SECONDS = 300.0
 
 NS_SECONDS = 60.0
 
+NOT_OURS = "it is delegated (NS), redirected (DNAME) or belongs to DHCP (DHCID)"
+"""Why the records at a name that is to leave stay."""
+
 KEY_REFUSED = (errors.BadKey, errors.BadSignature)
 
 T = TypeVar("T")
@@ -75,7 +78,7 @@ class ZoneSender:
         self._store, self._lookups, self._settled, self._refresh = store, lookups, settled, refresh
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
-        self._leaving = Leaving(store, domain.id)
+        self._leaving = Leaving(store, domain)
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._lost: set[int] = set()  # hosts of messages without an answer, which may still run
@@ -358,7 +361,7 @@ class ZoneSender:
             return
         found = await self._store.read(lambda c: removals.dirty_at(c, self.domain.id, sorted(names), exact=True))
         while found:
-            part = first_part(found)
+            part = first_part(found, self.domain.name)
             found = found[len(part) :]
             if await self.send(part) is not None:
                 answers = [(removal, await self.send([removal])) for removal in part]
@@ -592,7 +595,7 @@ class ZoneSender:
             return False
         try:
             while former:  # years of trying may be more than one message holds
-                part = first_part(former)
+                part = first_part(former, self.domain.name)
                 await self._send_removals(part)
                 former = former[len(part) :]
             await self._send([item])
@@ -641,7 +644,7 @@ class ZoneSender:
         except errors.PrerequisiteFailed as error:
             if len(names) > 1:
                 return error
-            log.warning("name left alone", name=names[0].fqdn, reason="it is delegated (NS) or belongs to DHCP (DHCID)")
+            log.warning("name left alone", name=names[0].fqdn, reason=NOT_OURS)
         except errors.Refusal as error:
             if not errors.may_be_about_items(error):
                 raise

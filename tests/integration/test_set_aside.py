@@ -164,6 +164,31 @@ def test_refused_hosts_stop_no_others(service: Service, api: Api) -> None:
     assert service.cli("reconcile", "--check").returncode == 0
 
 
+def test_a_command_is_tried_at_once(service: Service) -> None:
+    """An operator who blocks a host does not wait for its next try, which may be in an hour."""
+    secrets = {label: service.register(label, ip="192.0.2.1") for label in ("a", "b")}
+    with granting(service, DOMAIN, *deny("a")):
+        assert update_all(service, secrets, "192.0.2.2") == {"a": "911", "b": "good 192.0.2.2"}
+        assert aside(service) == [f"a.{DOMAIN}"]
+    in_store(service, lambda c: c.execute(rows.update().values(retry_at=2**62)))
+    service.cli("host", "block", f"a.{DOMAIN}")
+    wait_until(lambda: dig(service, "a") == [] and aside(service) == [], 10, "the block is in DNS")
+
+
+def test_reconcile_says_and_repairs_what_was_not_removed(service: Service) -> None:
+    for label in ("www", "a"):
+        service.register(label, ip="192.0.2.1")
+    with granting(service, DOMAIN, *deny("www")):
+        assert unregister(service, "www") == 502
+        for command in (("reconcile", "--check"), ("reconcile",)):
+            done = service.cli(*command, check=False)
+            assert done.returncode == 2
+            assert f"www.{DOMAIN}" in done.stdout
+        assert REFUSED in done.stdout
+    service.cli("reconcile")
+    assert dig(service, "www") == []
+
+
 @pytest.mark.parametrize("how", ["frozen", "policy"])
 def test_of_a_zone_that_refuses_everything_nothing_is_set_aside(service: Service, api: Api, how: str) -> None:
     secrets = {f"h{n}": service.register(f"h{n}", ip="192.0.2.1") for n in range(8)}

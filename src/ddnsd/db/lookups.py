@@ -91,7 +91,7 @@ class Lookup(Generic[R]):
 
     async def _group_read(self) -> None:
         try:
-            await asyncio.sleep(0)  # whoever asks in this turn of the loop comes along
+            await asyncio.sleep(0)  # callers of this turn of the loop share the query
             while self._waiting:
                 self.heartbeat.step()
                 await self._answer(*self._take())
@@ -105,13 +105,13 @@ class Lookup(Generic[R]):
         return list(waiting), list(waiting.values())
 
     async def _answer(self, keys: list[Any], waiters: "list[_Waiters[R]]") -> None:
-        """Answer everyone of a group, whatever happens: nobody else would."""
+        """Answer every caller of a group, also after an error: no other task does."""
         try:
             found = await self.many(keys)
         except BaseException as error:
             if not isinstance(error, StoreDown | asyncio.CancelledError):
                 log.exception("unexpected error", keys=len(keys))
-            waiters += self._take()[1]  # who came meanwhile need not wait as long again
+            waiters += self._take()[1]  # later callers do not wait for the same fault again
             _refuse(waiters, error)
             if not isinstance(error, Exception):
                 raise

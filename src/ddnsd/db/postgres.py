@@ -174,7 +174,7 @@ class PostgresStore(Gate):
 
 
 class _Kept:
-    """A connection of a pool, and asyncpg's own: the queries of the hot path need nothing that stands between."""
+    """A connection of a pool, and asyncpg's own, which queries of the hot path use directly."""
 
     def __init__(self, connection: AsyncConnection, driver: Any) -> None:
         self.connection, self.driver = connection, driver
@@ -249,7 +249,7 @@ class _Silence:
 
 
 def _replace_lost(engine: AsyncEngine, silence: _Silence) -> None:
-    """Have the pool replace connections that were lost while nobody used them. It costs no roundtrip."""
+    """Make the pool replace connections that were lost while idle. It costs no roundtrip."""
 
     @event.listens_for(engine.sync_engine, "checkin")
     def _left(_connection: object, record: Any) -> None:

@@ -230,12 +230,14 @@ def _within(column: Column[str], zone: str) -> ColumnElement[bool]:
 def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
     """(domain id, host id, since when) of hosts of which DNS is not known to hold the row since before `before`.
 
-    Without those that were set aside, until they are due.
+    Without those that were set aside, until they are due, unless they have changed since.
     """
     query = select(hosts.c.domain_id, hosts.c.id, pending.c.since).join_from(
         pending, hosts, pending.c.host_id == hosts.c.id
     )
-    later = exists().where(set_aside.c.host_id == pending.c.host_id, set_aside.c.retry_at > now())
+    later = exists().where(
+        set_aside.c.host_id == pending.c.host_id, set_aside.c.retry_at > now(), pending.c.since == ASKED_FOR
+    )
     query = query.where(pending.c.since < before, ~later).order_by(pending.c.since)
     found = connection.execute(query.limit(limit))
     return [(row.domain_id, row.id, row.since) for row in found]
@@ -285,9 +287,10 @@ def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
 
 
 def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
-    """Names that have left the zone."""
+    """Names that have left the zone, or would have if the name server did not refuse to remove them."""
+    refused = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(None))
     query = _select(removals, rows.Removal._fields).where(
-        removals.c.domain_id == domain_id, removals.c.dirty_since.is_(None)
+        removals.c.domain_id == domain_id, removals.c.dirty_since.is_(None) | removals.c.id.in_(refused)
     )
     return [rows.Removal._make(row) for row in connection.execute(query)]
 
@@ -324,10 +327,11 @@ def set_host(connection: Connection, host_id: int, **values: Any) -> None:
 
 
 def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
-    """Have the hosts' records sent once more, as soon as possible."""
+    """Have the hosts' records sent once more, as soon as possible: also of hosts that were set aside."""
     ids = list(host_ids)
     for part in _parts(ids):
         connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1))
+        connection.execute(update(set_aside).where(set_aside.c.host_id.in_(part)).values(retry_at=now(), tries=0))
     mark_pending(connection, ids, ASKED_FOR)
 
 

@@ -19,7 +19,7 @@ _SET_ASIDE = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(
 
 
 def dirty(connection: Connection, domain_id: int, after: int, limit: int) -> tuple[list[Removal], int]:
-    """What is to leave the zone among the next `limit` with an id above `after`; and the last id, 0 at the end.
+    """Pending removals among the next `limit` ids above `after`, and the last of these ids (0 at the end).
 
     Where whole names leave, not those that a host has taken since. Without what was set aside.
     """
@@ -29,13 +29,13 @@ def dirty(connection: Connection, domain_id: int, after: int, limit: int) -> tup
 
 
 def due(connection: Connection, domain_id: int, moment: int, limit: int) -> list[Removal]:
-    """What was set aside, and is to be tried again by this moment."""
+    """Removals that were set aside and are due at this moment."""
     by_now = _SET_ASIDE.where(set_aside.c.retry_at <= moment)
     return _without_standing(connection, _found(connection, domain_id, removals.c.id.in_(by_now), limit=limit))
 
 
 def dirty_at(connection: Connection, domain_id: int, names: Sequence[str], *, exact: bool = False) -> list[Removal]:
-    """What is to leave the zone at these names, also what was set aside; with `exact` only where values leave."""
+    """Pending removals at these names, including those set aside; with `exact` only removals of single values."""
     at = [removals.c.fqdn.in_(names), *([removals.c.exact] if exact else [])]
     return _without_standing(connection, _found(connection, domain_id, *at))
 

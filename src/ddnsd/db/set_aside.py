@@ -2,7 +2,7 @@
 """What name servers do not take: hosts, RRsets and removals, each with the reason, and when it is tried again.
 
 A row goes with the thing that it is about, or once the name server has taken it. Foreign records that hold a name
-(`held`) are the affair of the host's owner; everything else is the operator's.
+(`held`) concern the host's owner; everything else concerns the operator.
 """
 
 from collections.abc import Collection, Sequence

@@ -67,7 +67,7 @@ class Update:
         return self._require(fqdn, *(_RECORD.pack(rtype, NONE, 0, 0) for rtype in rtypes))
 
     def require_ours(self, fqdn: str) -> Self:
-        """Nothing may be there that makes addresses of the name somebody else's affair, or that hides them.
+        """Prerequisite: no record at the name that gives it to somebody else, or hides our addresses.
 
         DHCP owns a name by DHCID (RFC 4701); additions beside a CNAME are ignored silently (RFC 2136, 3.4.2.2).
         """
@@ -90,7 +90,7 @@ class Update:
         return self
 
     def _remember(self, fqdn: str) -> None:
-        """The name is to be written where the prerequisites end now, and with it the names above it."""
+        """Note where the name and the names above it will be written: at the present end of the prerequisites."""
         at = self._end
         while at < POINTERS and fqdn not in self._pointers:
             self._pointers[fqdn] = struct.pack("!H", 0xC000 | at)

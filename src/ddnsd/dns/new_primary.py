@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Another primary or key for a domain: whether it will do, and what of ours it holds already.
+"""Another primary or key for a domain: whether it is usable, and which of our records it already holds.
 
 It may be empty, hold a copy of the zone, or hold records of somebody else under the names of our hosts. A copy was
 made some time ago: what a host had then, and what has left the zone since, is still ours.
@@ -36,7 +36,7 @@ NOTHING = Found(primaries.NOTHING, [])
 
 
 async def look(store: Store, domain: Domain) -> Found:
-    """Try the primary and the key of `domain`, a row as it shall become, and compare its zone with the store.
+    """Try the primary and the key of the changed row `domain`, and compare its zone with the store.
 
     It must answer a signed question for the zone's SOA record, take an update and let the key transfer the zone.
     Nothing is changed. Raises DnsError with what is wrong, StoreDown.

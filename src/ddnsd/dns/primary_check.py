@@ -32,7 +32,7 @@ _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
 
 
 async def probe(domain: Domain, hosts: Places, connection: Primary, seconds: float) -> None:
-    """Have the name server judge an update that changes nothing. Raises DnsError: why it takes no updates.
+    """Send the name server an update that changes nothing. Raises DnsError: why it takes no updates.
 
     It deletes an RRset that does not exist, so no serial moves. A policy may refuse that name alone: then it deletes an
     address that does not exist from a few `hosts`, and one that is accepted is enough.

@@ -53,7 +53,7 @@ class Queue:
         return batch
 
     def slow_down(self, batch: Waiters) -> None:
-        """These were taken, and are to be sent each in a message of its own."""
+        """Put hosts that were taken into the slow lane: each is sent in a message of its own."""
         for host_id, waiters in batch.items():
             again = self._single.pop(host_id, []) + self._bulk.pop(host_id, [])
             self._slow.setdefault(host_id, []).extend(waiters + again)

@@ -100,7 +100,7 @@ async def differences(store: Store, domain: Domain, *, held: bool = True) -> lis
 
 
 async def restore(store: Store, domain: Domain, found: list[Difference], follow: Follow) -> list[Difference]:
-    """Have what differs sent again; answers what differs still, with the reasons.
+    """Send again what differs; return what still differs, with the reasons.
 
     Raises DnsError where the name server does not answer in time, and StoreDown.
     """

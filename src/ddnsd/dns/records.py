@@ -63,7 +63,7 @@ def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
 
 
 def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RRset] = ()) -> set[str]:
-    """Every name at which records of the host stand, or may stand."""
+    """Every name at which the host has records, or may have some."""
     return {name.fqdn for name in records(host, related)} | {one.name(host.fqdn) for one in rrsets}
 
 

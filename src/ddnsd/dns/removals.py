@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that are to leave a zone: who waits for it, and how far the service has come.
+"""Pending removals of a zone: which callers wait for them, and which were sent.
 
-A round sends one message of each kind, so that hosts have their turn: of names that somebody waits for, and of all
-others by id. After a refusal messages have a quarter of the names, down to single ones. Those that are refused alone
+A round sends one message of each kind, so that hosts have their turn: names that callers wait for, and all others by
+id. After a refusal messages have a quarter of the names, down to single ones. Those that are refused alone
 are set aside, and once one is taken the messages grow again.
 """
 
@@ -39,7 +39,7 @@ class Sends(Protocol):
 
 
 class _Waiter:
-    """Somebody who waits for names to leave."""
+    """A caller that waits for the removal of names."""
 
     def __init__(self, done: asyncio.Future[None], names: Iterable[str]) -> None:
         self.done, self._open = done, set(names)
@@ -59,7 +59,7 @@ class Leaving:
         self._due = False
         self._after: int | None = None  # the last id of the pass under way
         self._asked: dict[str, list[_Waiter]] = {}
-        self._sent: set[int] = set()  # while names are asked for: they may have to be sent again later
+        self._sent: set[int] = set()  # while callers wait: a removal may stay pending although it was sent
         self._most = NAMES
 
     def __bool__(self) -> bool:
@@ -101,7 +101,7 @@ class Leaving:
         settled |= {removal.fqdn for removal in found[:number]} - {removal.fqdn for removal in found[number:]}
         for removal, error in refused:
             self._tell(removal.fqdn, ChangeRefused(str(error)))
-            self._due = True  # whatever else is to leave there
+            self._due = True  # other removals at that name
         for name in settled:
             self._tell(name)
         if not self._asked:

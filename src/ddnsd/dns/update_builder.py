@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What UPDATE messages say: hosts as they shall stand, and names and RRsets that leave."""
+"""Build UPDATE messages: hosts with their records, and removals of names and RRsets."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ from ddnsd.dns.records import HostRecords, RecordSet, ttl, values_of
 
 
 def publication(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Update:
-    """The hosts as they shall stand; what is not known to be ours must be free.
+    """Publish the hosts. Prerequisite: each name is free, or known to be ours.
 
-    Nothing above may delegate or redirect the names: the name server would answer without them.
+    No name above may delegate or redirect: the name server would take the records and never answer with them.
     """
     update = Update(zone).require_absent(zone, DNAME)
     checked: set[str] = set()
@@ -42,12 +42,12 @@ def _require_path(update: Update, fqdn: str, zone: str, checked: set[str]) -> No
 
 
 def require_room(update: Update, one: RecordSet) -> Update:
-    """Nothing may be where the RRset shall be but itself, once it is known to be ours."""
+    """Prerequisite: no such RRset, unless it is ours, and nothing that hides it."""
     return update.require_visible(one.fqdn) if one.claimed else update.require_free(one.fqdn, one.rtype)
 
 
 def require_room_below(zone: str, fqdn: str, one: RecordSet) -> Update:
-    """Likewise, as far as it is not the affair of its host `fqdn`."""
+    """The same prerequisite, and that no name between the RRset and its host `fqdn` delegates or redirects."""
     update = require_room(Update(zone), one)
     for parent in between(one.fqdn, fqdn):
         update.require_served(parent)

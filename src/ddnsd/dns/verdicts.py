@@ -20,7 +20,7 @@ log = structlog.get_logger()
 class Verdicts:
     """The hosts of a round that the name server does not take.
 
-    `refused` with the refusal; `held` with the foreign record that has the name, and whether their owner is to be told.
+    `refused` with the refusal; `held` with the foreign record that has the name, and whether to tell the owner.
     """
 
     refused: list[tuple[Host, errors.Refusal]] = field(default_factory=list)

@@ -54,7 +54,7 @@ STUCK_SECONDS = 300.0
 NS_SECONDS = 60.0
 
 NOT_OURS = "it is delegated (NS), redirected (DNAME) or belongs to DHCP (DHCID)"
-"""Why the records at a name that is to leave stay."""
+"""Why a removal leaves the records at a name alone."""
 
 KEY_REFUSED = (errors.BadKey, errors.BadSignature)
 
@@ -138,9 +138,9 @@ class ZoneSender:
         return len(self._queue.ids())
 
     def withdraw(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
-        """Have what is to leave this zone leave it; `done` ends once nothing of ours is at these `names`, or why not.
+        """Send pending removals; `done` ends once the zone holds nothing of ours at these `names`, or with the reason.
 
-        Whoever waits goes first.
+        Removals that a caller waits for go first.
         """
         self._leaving.add(done, names)
         if done is not None:
@@ -168,7 +168,7 @@ class ZoneSender:
         raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
 
     async def probe(self, hosts: primary_check.Places) -> None:
-        """Have the primary judge an update that changes nothing. Raises DnsError as `check.probe` does."""
+        """Send the primary an update that changes nothing. Raises DnsError as `primary_check.probe` does."""
         await self._by_current_key(lambda: primary_check.probe(self.domain, hosts, self.primary, self._deadline))
 
     async def name_servers(self) -> frozenset[str]:
@@ -322,9 +322,9 @@ class ZoneSender:
             await self._write(verdicts, batch)
 
     def _without_slow(self, hosts: list[HostRecords], batch: Waiters) -> list[HostRecords]:
-        """What the name server did not take the last time goes alone, so that it spoils no message of others.
+        """Move hosts that the name server did not take the last time to the slow lane, and return the others.
 
-        It waits until these have been sent.
+        They are sent later, each in a message of its own.
         """
         slow = [item.host.id for item in hosts if _is_slow(item)]
         if len(slow) < len(hosts) or len(slow) > SLOW:
@@ -354,7 +354,7 @@ class ZoneSender:
         ]
 
     async def _make_room(self, hosts: Sequence[HostRecords]) -> None:
-        """What lost messages of ours may have left at names that are to be claimed leaves first."""
+        """Remove what lost messages of ours may have left at names that new hosts claim."""
         new = [item for item in hosts if not item.claimed]
         names = {one.fqdn for item in new for one in item.names} | {one.fqdn for item in new for one in item.sets}
         if not names:
@@ -409,7 +409,7 @@ class ZoneSender:
             signed = compose().to_wire(self._key)
         except errors.Unsendable:
             raise
-        except Exception as error:  # whatever is wrong with a row, only that row is to suffer
+        except Exception as error:  # a broken row must not stop other rows
             raise errors.Unsendable(f"no message can hold it: {error!r}") from error
         if len(signed.wire) > LONGEST_MESSAGE:
             raise errors.Unsendable(f"it does not fit into a message of {LONGEST_MESSAGE} octets")
@@ -638,7 +638,7 @@ class ZoneSender:
     # ---- names that leave
 
     async def send(self, names: Sequence[Removal]) -> errors.Refusal | None:
-        """Have them leave; answers why the name server does not take the message. Raises what is not about it."""
+        """Remove the names; return why the name server refuses to. Raises errors that are not about the names."""
         try:
             await self._send_removals(names)
         except errors.PrerequisiteFailed as error:

@@ -143,7 +143,7 @@ class Service:
     async def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """Begin to write and to watch: now, or as soon as the database can be used.
 
-        Until then whoever needs it gets StoreDown with the reason; `tell` hears the reason, and "" at the end of it.
+        Until then callers get StoreDown with the reason; `tell` hears the reason, and "" at the end of it.
         Raises ForeignSchema, now or by `wait`.
         """
         try:

@@ -59,7 +59,7 @@ class Queue:
             self._slow.setdefault(host_id, []).extend(waiters + again)
 
     def put_back(self, batch: Waiters) -> None:
-        """What was taken last could not be sent: the hosts go to the front, with whoever still waits for them."""
+        """What was taken last could not be sent: the hosts go to the front, with their waiting callers."""
         lanes = [self._slow, self._single, self._took]
         fronts: list[Waiters] = [{}, {}, {}]
         for host_id, waiters in batch.items():

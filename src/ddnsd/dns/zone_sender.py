@@ -431,7 +431,7 @@ class ZoneSender:
 
     async def _acknowledge(self, hosts: Sequence[HostRecords], batch: Waiters) -> None:
         if news := [item for item in hosts if item.to_mark]:
-            # at once: whoever sends the host next must know that the name is ours
+            # at once: the next sender must know that the name is ours
             self._unknown_claims.update(item.host.id for item in news if not item.host.claimed)
             await self._transact(lambda c: mark_claimed(c, news))
         for host in (item.host for item in hosts):

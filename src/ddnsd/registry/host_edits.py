@@ -45,7 +45,7 @@ class Edit:
 
     `values` are those that `fields.columns` takes, `rename` the new folded full name and the domain it lies in.
     `expect` is called with the host as it is just before the change, and may raise. `oversight`: an administrator,
-    who also changes blocked hosts. `author` is who stands in the host's history, `actor` unless given. `keep_secrets`:
+    who also changes blocked hosts. `author` is named in the host's history, `actor` unless given. `keep_secrets`:
     where `values` name a new owner, everything that updates the host goes on to do so.
     """
 

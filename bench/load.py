@@ -70,9 +70,15 @@ class ClosedLoop:
     """
 
     def __init__(
-        self, address: tuple[str, int], supplies: Sequence[Iterable[bytes]], frame: Frame, word: Word, *,
-        depth: int = 1, keep: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        address: tuple[str, int],
+        supplies: Sequence[Iterable[bytes]],
+        frame: Frame,
+        word: Word,
+        *,
+        depth: int = 1,
+        keep: bool = True,
+    ) -> None:
         self._frame, self._word, self._depth, self._keep = frame, word, depth, keep
         self._poll = select.epoll()
         self._open: dict[int, _Connection] = {}

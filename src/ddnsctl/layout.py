@@ -90,9 +90,14 @@ class Layout:
         return tidy(kept)
 
     def ordered(
-        self, begin: int, end: int, depth: int, starts: Sequence[int], ends: Sequence[int],
+        self,
+        begin: int,
+        end: int,
+        depth: int,
+        starts: Sequence[int],
+        ends: Sequence[int],
         rank: Callable[[Path], object] | None,
-    ) -> Iterator[int]:  # fmt: skip
+    ) -> Iterator[int]:
         """The numbers of the lines of the keys from `begin` to `end`, in order of rank."""
         heads = [i for i in range(begin, end) if self.keys[i].depth == depth]
         blocks = list(zip(heads, [*heads[1:], end], strict=False))

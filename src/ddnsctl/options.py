@@ -153,9 +153,11 @@ def _limits(_context: click.Context, _option: click.Parameter, value: str | None
 def pruning(command: F) -> F:
     """`prune: bool` and `max_deletes: Limits | None`."""
     command = click.option(
-        "--max-deletes", metavar="N|N%|all", callback=_limits,
+        "--max-deletes",
+        metavar="N|N%|all",
+        callback=_limits,
         help="Refuse a plan that deletes or replaces more hosts than this; by default 30% of the stack's, at most 100.",
-    )(command)  # fmt: skip
+    )(command)
     return click.option(
         "--prune", is_flag=True, help="Delete the stack's hosts and domains that are no longer declared."
     )(command)

@@ -62,9 +62,14 @@ class RequestsTransport:
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
         with _as_ours(self.url):
             answer = self.session.request(
-                method, url, data=body, headers=dict(headers or {}), timeout=self.timeout, verify=self.verify,
+                method,
+                url,
+                data=body,
+                headers=dict(headers or {}),
+                timeout=self.timeout,
+                verify=self.verify,
                 allow_redirects=False,
-            )  # fmt: skip
+            )
         return Response(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)
 
 

@@ -103,34 +103,67 @@ class Service:
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = Contacts(self.store), Trimmer(self.store), Fronts(self.store)
         words = UpdateWords(
-            signin, lookups, Updates(self.store, self.writer, policy), self.writer,
+            signin,
+            lookups,
+            Updates(self.store, self.writer, policy),
+            self.writer,
             Agents(
-                settings.agent_deny, required=settings.agent_required, true_status=settings.agent_true_status,
+                settings.agent_deny,
+                required=settings.agent_required,
+                true_status=settings.agent_true_status,
                 also=policy.deny,
             ),
-            self.contacts, self.fronts, offline=settings.offline, query_credentials=settings.query_credentials,
+            self.contacts,
+            self.fronts,
+            offline=settings.offline,
+            query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
-        )  # fmt: skip
+        )
         hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
         management = Management(
-            signin, lookups, hosts, domains, self.fronts,
-            base_url=settings.base_url, ipv6_url=settings.public_url_ipv6.rstrip("/"),
+            signin,
+            lookups,
+            hosts,
+            domains,
+            self.fronts,
+            base_url=settings.base_url,
+            ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
-        )  # fmt: skip
+        )
         zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
         context = Context(
-            self.store, lookups, self.writer, signin, policy, hosts, Edits(self.store, self.writer, policy, hosts),
-            domains, zones, Enrolments(self.store), throttle, self.contacts, Requests(self.store, zones),
-            self.denials, self.status, RelatedNames(self.store, self.writer, hosts), RRsets(self.store, self.writer),
-        )  # fmt: skip
+            self.store,
+            lookups,
+            self.writer,
+            signin,
+            policy,
+            hosts,
+            Edits(self.store, self.writer, policy, hosts),
+            domains,
+            zones,
+            Enrolments(self.store),
+            throttle,
+            self.contacts,
+            Requests(self.store, zones),
+            self.denials,
+            self.status,
+            RelatedNames(self.store, self.writer, hosts),
+            RRsets(self.store, self.writer),
+        )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
         routes = _routes(words, management, probes)
         portal = Portal(
-            **vars(context), watch=self.watch, sessions=self.sessions, passwords=passwords, members=members,
-            flows=flows, base_url=settings.base_url, one_time=OneTimeSecrets(self.store),
+            **vars(context),
+            watch=self.watch,
+            sessions=self.sessions,
+            passwords=passwords,
+            members=members,
+            flows=flows,
+            base_url=settings.base_url,
+            one_time=OneTimeSecrets(self.store),
             callbacks=Callbacks(provider_guard),
-        )  # fmt: skip
+        )
         below = {"/api": _api(context)} | _portal(portal)
         origins = Origins(
             settings.proxies, unix_proxy=settings.unix_proxy, unreadable=lambda fault: self.fronts.note(*fault)
@@ -228,9 +261,7 @@ class Service:
         await survive(self.writer.refresh, "domains")
 
 
-async def _repeat(
-    seconds: float, work: Callable[[], Awaitable[None]], what: str, heartbeat: Heartbeat
-) -> None:  # fmt: skip
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str, heartbeat: Heartbeat) -> None:
     while True:
         heartbeat.step()
         await asyncio.sleep(seconds)
@@ -283,9 +314,7 @@ def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[
     }
 
 
-async def serve(
-    settings: Settings, unit: Unit, ready: Callable[[str], None], embedded: str | None = None
-) -> None:  # fmt: skip
+async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None], embedded: str | None = None) -> None:
     """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL once it answers.
 
     `embedded` is as of `Service`. Without its database it answers 911 until it is there. Raises OSError, ForeignSchema.

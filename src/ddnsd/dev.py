@@ -108,9 +108,13 @@ def _former_primary(settings: Settings) -> str | None:
 
 
 def _populate(
-    connection: Connection, settings: Settings, key: TsigKey, token: str | None, password: str | None,
+    connection: Connection,
+    settings: Settings,
+    key: TsigKey,
+    token: str | None,
+    password: str | None,
     primaries: set[str],
-) -> None:  # fmt: skip
+) -> None:
     admin = accounts.add_user(connection, ADMIN, admin=True)
     connection.execute(update(domains).where(domains.c.primary.in_(primaries)).values(primary=settings.dns))
     if queries.domain(connection, settings.domain) is None:

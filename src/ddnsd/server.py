@@ -54,10 +54,16 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app, http=OneSendProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
-                proxy_headers=False, server_header=False,
+                app,
+                http=OneSendProtocol,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                proxy_headers=False,
+                server_header=False,
             )
-        )  # fmt: skip
+        )
         self.server_state = State(sources)
         self._on_started, self._on_stopping = started, stopping
 
@@ -67,9 +73,7 @@ class Server(uvicorn.Server):
         self.servers = []
         for listener in sockets or ():
             if listener.family == socket.AF_UNIX:
-                server = await loop.create_unix_server(
-                    self._protocol, sock=listener, backlog=BACKLOG, **_LEAVE_SOCKET
-                )  # fmt: skip
+                server = await loop.create_unix_server(self._protocol, sock=listener, backlog=BACKLOG, **_LEAVE_SOCKET)
             else:
                 server = await loop.create_server(self._protocol, sock=listener, backlog=BACKLOG)
             self.servers.append(server)

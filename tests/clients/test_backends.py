@@ -21,18 +21,24 @@ PROGRAMS = ("ddclient", "inadyn")
 def backend(tmp_path: Path, run: Callable[..., Outcome]) -> Backend:
     """`backend("ddclient", name, secret, "192.0.2.1 2001:db8::1", option="value")` runs it once."""
 
-    def once(
-        program: str, name: str, secret: str, addresses: str, *arguments: str, **options: object
-    ) -> Outcome:  # fmt: skip
+    def once(program: str, name: str, secret: str, addresses: str, *arguments: str, **options: object) -> Outcome:
         lines = ["[DEFAULT]", "sources = command", f"command = echo {addresses}", f"[{name}]"]
         lines += [f"secret_file = {private_file(tmp_path / 'secret', secret)}"]
         lines += [f"{option} = {value}" for option, value in options.items()]
         (tmp_path / "client.conf").write_text("\n".join(lines) + "\n")
         (tmp_path / "run").mkdir(exist_ok=True)
         return run(
-            sys.executable, RUNNER, program, "run", "--config", tmp_path / "client.conf", "--state", tmp_path / "state",
-            *arguments, RUNTIME_DIRECTORY=str(tmp_path / "run"),
-        )  # fmt: skip
+            sys.executable,
+            RUNNER,
+            program,
+            "run",
+            "--config",
+            tmp_path / "client.conf",
+            "--state",
+            tmp_path / "state",
+            *arguments,
+            RUNTIME_DIRECTORY=str(tmp_path / "run"),
+        )
 
     return once
 
@@ -121,8 +127,11 @@ def test_nsupdate_replaces_by_its_key(backend: Backend, host: Host) -> None:
     service, name = host.service, f"by-nsupdate.{host.service.domain}"
     key = (service.dir / "bind" / "keys" / f"{service.domain}.key").read_text().split('"')
     options = {
-        "provider": "rfc2136", "endpoint": f"127.0.0.1:{service.dns_port}", "zone": service.domain, "key_name": key[1],
-    }  # fmt: skip
+        "provider": "rfc2136",
+        "endpoint": f"127.0.0.1:{service.dns_port}",
+        "zone": service.domain,
+        "key_name": key[1],
+    }
     for addresses in ("192.0.2.6 2001:db8::6", "192.0.2.7 2001:db8::7"):
         changed = backend("nsupdate", name, key[3], addresses, **options)
         assert (changed.code, changed.text) == (0, f"{name}: updated: {addresses}\n")

@@ -128,26 +128,49 @@ def updater(run: Any, root: Path) -> Outcome:
     assert program.read_bytes() == shipped("ddns-update")
     assert program.stat().st_mode & 0o777 == 0o755
     done: Outcome = run(
-        sys.executable, program, "run", "--config", root / "etc/ddns-update.conf", "--state", root / "state",
+        sys.executable,
+        program,
+        "run",
+        "--config",
+        root / "etc/ddns-update.conf",
+        "--state",
+        root / "state",
         CREDENTIALS_DIRECTORY=str(root / "etc/ddns-update/secrets"),
-    )  # fmt: skip
+    )
     return done
 
 
 def ddclient(run: Any, folder: Path, made: Configuration, _: Any) -> Outcome:
     done: Outcome = run(
-        "ddclient", "-daemon=0", "-foreground", "-verbose", "-noquiet", "-force",
-        "-file", kept(folder, made), "-cache", folder / "cache",
-    )  # fmt: skip
+        "ddclient",
+        "-daemon=0",
+        "-foreground",
+        "-verbose",
+        "-noquiet",
+        "-force",
+        "-file",
+        kept(folder, made),
+        "-cache",
+        folder / "cache",
+    )
     return done
 
 
 def inadyn(run: Any, folder: Path, made: Configuration, _: Any) -> Outcome:
     (folder / "cache").mkdir(exist_ok=True)
     done: Outcome = run(
-        "inadyn", "-n", "-1", "--force", "--no-pidfile", "-l", "debug", "-f", kept(folder, made),
-        "--cache-dir", folder / "cache",
-    )  # fmt: skip
+        "inadyn",
+        "-n",
+        "-1",
+        "--force",
+        "--no-pidfile",
+        "-l",
+        "debug",
+        "-f",
+        kept(folder, made),
+        "--cache-dir",
+        folder / "cache",
+    )
     return done
 
 
@@ -181,9 +204,12 @@ def opnsense(run: Any, folder: Path, made: Configuration, _: Any) -> Outcome:
     params = {"hostname": fields["Hostname(s)"], "myip": ADDRESS, "system": "dyndns", "wildcard": "NOCHG"}
     scheme = "https" if fields["Force SSL"] == "yes" else "http"
     answer = requests.get(
-        f"{scheme}://{fields['Server']}/nic/update", params, auth=(fields["Username"], fields["Password"]), timeout=10,
+        f"{scheme}://{fields['Server']}/nic/update",
+        params,
+        auth=(fields["Username"], fields["Password"]),
+        timeout=10,
         headers={"User-Agent": "OPNsense-dyndns"},
-    )  # fmt: skip
+    )
     return Outcome(answer.status_code, answer.text)
 
 

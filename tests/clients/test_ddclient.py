@@ -24,9 +24,17 @@ def ddclient(tmp_path: Path, run: Callable[..., Outcome], host: Host) -> Ddclien
         lines += ["protocol=dyndns2", f"server={host.server}", f"login={login}", f"password='{secret}'", names]
         conf = private_file(tmp_path / "ddclient.conf", "\n".join(lines) + "\n")
         return run(
-            "ddclient", "-daemon=0", "-foreground", "-verbose", "-noquiet", *options,
-            "-file", conf, "-cache", tmp_path / "ddclient.cache",
-        )  # fmt: skip
+            "ddclient",
+            "-daemon=0",
+            "-foreground",
+            "-verbose",
+            "-noquiet",
+            *options,
+            "-file",
+            conf,
+            "-cache",
+            tmp_path / "ddclient.cache",
+        )
 
     return once
 

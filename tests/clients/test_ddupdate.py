@@ -45,9 +45,23 @@ def ddupdate(tmp_path: Path, run: Callable[..., Outcome], host: Host) -> Ddupdat
         conf = private_file(tmp_path / "ddupdate.conf", f"[update]\nip-cache = {tmp_path}/cache\n")
         given = [option for address in addresses for option in ("-O", address)]
         return run(
-            "ddupdate", "-c", conf, "-l", "debug", "-v", "all", "-H", name, "-s", plugin, "-a", "hardcoded-ip",
-            *given, *options, XDG_DATA_DIRS=str(tmp_path / "data"),  # no other plugins: some need further packages
-        )  # fmt: skip
+            "ddupdate",
+            "-c",
+            conf,
+            "-l",
+            "debug",
+            "-v",
+            "all",
+            "-H",
+            name,
+            "-s",
+            plugin,
+            "-a",
+            "hardcoded-ip",
+            *given,
+            *options,
+            XDG_DATA_DIRS=str(tmp_path / "data"),  # no other plugins: some need further packages
+        )
 
     return once
 

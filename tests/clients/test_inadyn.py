@@ -38,13 +38,22 @@ def command(tmp_path: Path, host: Host) -> Command:
             ddns-path = "{path}?hostname=%h&myip=%i"
             hostname = {{ {names} }}
         }}\n"""
-        conf = private_file(tmp_path / "inadyn.conf", "period = 300\nallow-ipv6 = true\n" + "".join(
-            section.format(
-                id=f"id{n}", address=address, path=backslash, login=login, secret=secret, server=host.server,
-                names=", ".join(f'"{name}"' for name in names),
-            )
-            for n, address in enumerate(addresses)
-        ))  # fmt: skip
+        conf = private_file(
+            tmp_path / "inadyn.conf",
+            "period = 300\nallow-ipv6 = true\n"
+            + "".join(
+                section.format(
+                    id=f"id{n}",
+                    address=address,
+                    path=backslash,
+                    login=login,
+                    secret=secret,
+                    server=host.server,
+                    names=", ".join(f'"{name}"' for name in names),
+                )
+                for n, address in enumerate(addresses)
+            ),
+        )
         (tmp_path / "cache").mkdir(exist_ok=True)
         once = ("-n", "-1", "--no-pidfile", "-l", "debug")
         return ["inadyn", *once, *options, "-f", conf, "--cache-dir", tmp_path / "cache"]

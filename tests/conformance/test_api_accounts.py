@@ -59,10 +59,13 @@ def test_scopes(service: Service, api: Api) -> None:
     for _ in range(2):
         assert reads.get(host)["ipv4"] == "192.0.2.1"
         for method, path, content in (
-            ("POST", "/hosts", {"fqdn": new_name(service)}), ("PATCH", host, {"comment": "x"}), ("DELETE", host, None),
-            ("POST", f"{host}/secret", None), ("POST", "/tokens", {"name": "x"}),
+            ("POST", "/hosts", {"fqdn": new_name(service)}),
+            ("PATCH", host, {"comment": "x"}),
+            ("DELETE", host, None),
+            ("POST", f"{host}/secret", None),
+            ("POST", "/tokens", {"name": "x"}),
             ("POST", "/keys", {"name": "x", "hosts": ["a.b"]}),
-        ):  # fmt: skip
+        ):
             problem(reads.call(method, path, content), 403)
         for path in ("/hosts", host, f"{host}/ipv4", "/domains", "/tokens", "/keys", "/events", "/users/me"):
             problem(writes.call("GET", path), 403)
@@ -104,9 +107,11 @@ def test_a_token_gives_no_more_than_it_has(service: Service, api: Api, lab: str)
     inherited = token(limited)
     assert inherited | limits | {"expires": "2999-01-31T12:00:00.000000Z"} == inherited
     narrower = {
-        "scopes": ["read"], "domains": [lab], "hosts": ["web-1.lab.example.org", "web-1*.lab.example.org"],
+        "scopes": ["read"],
+        "domains": [lab],
+        "hosts": ["web-1.lab.example.org", "web-1*.lab.example.org"],
         "networks": ["127.0.0.1/32"],
-    }  # fmt: skip
+    }
     made = token(limited, **narrower)
     assert made | narrower == made
     refused(limited, "scopes", scopes=["read", "admin"])
@@ -145,13 +150,19 @@ def test_limits_of_a_token_hold(service: Service, api: Api, lab: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"name": ""}, "name"), ({"name": "x" * 101}, "name"), ({"scopes": []}, "scopes"),
-        ({"scopes": ["all"]}, "scopes.0"), ({"domains": ["UPPER.org"]}, "domains.0"), ({"hosts": [""]}, "hosts.0"),
-        ({"expires": "tomorrow"}, "expires"), ({"expires": "2000-01-01T00:00:00Z"}, "expires"),
-        ({"expires": "2999-01-01T00:00:00"}, "expires"), ({"networks": ["here"]}, "networks"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"scopes": []}, "scopes"),
+        ({"scopes": ["all"]}, "scopes.0"),
+        ({"domains": ["UPPER.org"]}, "domains.0"),
+        ({"hosts": [""]}, "hosts.0"),
+        ({"expires": "tomorrow"}, "expires"),
+        ({"expires": "2000-01-01T00:00:00Z"}, "expires"),
+        ({"expires": "2999-01-01T00:00:00"}, "expires"),
+        ({"networks": ["here"]}, "networks"),
         ({"user": "bob"}, "user"),
     ],
-)  # fmt: skip
+)
 def test_tokens_that_are_not_acceptable(api: Api, fields: dict[str, Any], field: str) -> None:
     count = len(api.items("/tokens"))
     for _ in range(2):
@@ -214,9 +225,12 @@ def test_users_come_and_go(service: Service, admin: Api) -> None:
 def test_users_are_an_administrators(api: Api) -> None:
     assert api.get("/users/me")["name"] == "alice"
     for method, path, content in (
-        ("GET", "/users", None), ("POST", "/users", {"name": "eve"}), ("GET", "/users/alice", None),
-        ("PATCH", "/users/alice", {"admin": True}), ("DELETE", "/users/bob", None),
-    ):  # fmt: skip
+        ("GET", "/users", None),
+        ("POST", "/users", {"name": "eve"}),
+        ("GET", "/users/alice", None),
+        ("PATCH", "/users/alice", {"admin": True}),
+        ("DELETE", "/users/bob", None),
+    ):
         for _ in range(2):
             problem(api.call(method, path, content), 403)
     assert api.get("/users/me")["admin"] is False

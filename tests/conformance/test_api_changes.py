@@ -80,9 +80,14 @@ def word(service: Service, fqdn: str, secret: str, address: str) -> str:
 def test_the_four_actions_each_done_and_then_nothing_left_to_do(service: Service, api: Api) -> None:
     names = [new_name(service) for _ in range(3)]
     fields = {
-        "ipv4": "192.0.2.1", "ipv6": "2001:DB8::0:1", "wildcard": True, "comment": "bulk", "ttl": 300, "stack": "s1",
+        "ipv4": "192.0.2.1",
+        "ipv6": "2001:DB8::0:1",
+        "wildcard": True,
+        "comment": "bulk",
+        "ttl": 300,
+        "stack": "s1",
         "labels": {"role": "web"},
-    }  # fmt: skip
+    }
     created = made(api, *(create(name, **fields) for name in names))
     assert statuses(created) == ["applied"] * 3
     for name, result in zip(names, created, strict=True):
@@ -174,9 +179,14 @@ def test_the_audit_trail_has_every_change(service: Service, api: Api) -> None:
 def test_the_same_name_several_times(service: Service, api: Api) -> None:
     name = new_name(service)
     found = made(
-        api, create(name, ipv4="192.0.2.1"), update(name, ipv4="192.0.2.2"), delete(name),
-        create(name, ipv4="192.0.2.3"), update(name, {"ipv4": "192.0.2.3"}, ipv4="192.0.2.4"), rotate(name),
-    )  # fmt: skip
+        api,
+        create(name, ipv4="192.0.2.1"),
+        update(name, ipv4="192.0.2.2"),
+        delete(name),
+        create(name, ipv4="192.0.2.3"),
+        update(name, {"ipv4": "192.0.2.3"}, ipv4="192.0.2.4"),
+        rotate(name),
+    )
     assert statuses(found) == ["applied"] * 6
     assert service.dig(name) == ["192.0.2.4"]
     assert word(service, name, found[5]["secret"], "192.0.2.4") == "nochg 192.0.2.4"
@@ -243,14 +253,30 @@ def test_what_fails_leaves_the_others_alone(service: Service, api: Api, bob: str
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("ipv4", "zzz"), ("ipv4", "127.0.0.1"), ("ipv4", "2001:db8::1"), ("ipv4", "192.0.2.1/24"), ("ipv4", 7),
-        ("ipv6", "fe80::1%eth0"), ("ipv6", "192.0.2.1"), ("wildcard", "yes"), ("comment", "x" * 256),
+        ("ipv4", "zzz"),
+        ("ipv4", "127.0.0.1"),
+        ("ipv4", "2001:db8::1"),
+        ("ipv4", "192.0.2.1/24"),
+        ("ipv4", 7),
+        ("ipv6", "fe80::1%eth0"),
+        ("ipv6", "192.0.2.1"),
+        ("wildcard", "yes"),
+        ("comment", "x" * 256),
         ("comment", "a\nb"),
-        ("ttl", 0), ("ttl", 86401), ("ttl", "60"), ("ttl", True), ("stack", "a b"), ("stack", "x" * 64),
-        ("labels", {"": "x"}), ("labels", {"a": 1}), ("labels", {f"k{n}": "" for n in range(17)}), ("labels", []),
-        ("unknown", 1), ("secret", "mine"),
+        ("ttl", 0),
+        ("ttl", 86401),
+        ("ttl", "60"),
+        ("ttl", True),
+        ("stack", "a b"),
+        ("stack", "x" * 64),
+        ("labels", {"": "x"}),
+        ("labels", {"a": 1}),
+        ("labels", {f"k{n}": "" for n in range(17)}),
+        ("labels", []),
+        ("unknown", 1),
+        ("secret", "mine"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_fails_its_item_alone(service: Service, api: Api, field: str, value: object) -> None:
     name, good = new_name(service), new_name(service)
     found = results(call(api, create(name, **{field: value}), create(good), update(good, **{field: value})))
@@ -296,14 +322,28 @@ def test_addresses_that_a_domain_does_not_take(api: Api, picky: str) -> None:
 def test_values_that_must_still_hold(service: Service, api: Api) -> None:
     name = new_name(service)
     holds = {
-        "ipv4": "192.0.2.1", "ipv6": "2001:0db8::1", "wildcard": False, "comment": None, "ttl": None, "stack": "s",
-        "labels": {"b": "c", "a": "b"}, "available": True, "owner": "alice",
-    }  # fmt: skip
+        "ipv4": "192.0.2.1",
+        "ipv6": "2001:0db8::1",
+        "wildcard": False,
+        "comment": None,
+        "ttl": None,
+        "stack": "s",
+        "labels": {"b": "c", "a": "b"},
+        "available": True,
+        "owner": "alice",
+    }
     made(api, create(name, ipv4="192.0.2.1", ipv6="2001:db8::1", stack="s", labels={"a": "b", "b": "c"}))
     moved = {
-        "ipv4": None, "ipv6": "2001:db8::2", "wildcard": True, "comment": "c", "ttl": 60, "stack": None, "labels": {},
-        "available": False, "owner": "bob",
-    }  # fmt: skip
+        "ipv4": None,
+        "ipv6": "2001:db8::2",
+        "wildcard": True,
+        "comment": "c",
+        "ttl": 60,
+        "stack": None,
+        "labels": {},
+        "available": False,
+        "owner": "bob",
+    }
     for field, value in moved.items():
         found = results(call(api, update(name, holds | {field: value}, comment="seen"), delete(name, **{field: value})))
         assert statuses(found) == [412, 412]

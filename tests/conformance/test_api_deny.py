@@ -87,9 +87,17 @@ def test_lists(api: Api, admin: Api) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [("network", "0.0.0.0/0"), ("network", "2000::/3"), ("network", "here"), ("agent", "ab"), ("name", "*"),
-     ("name", "a_b"), ("name", "a*b*c*d*e*f"), ("name", "[a-z]")],
-)  # fmt: skip
+    [
+        ("network", "0.0.0.0/0"),
+        ("network", "2000::/3"),
+        ("network", "here"),
+        ("agent", "ab"),
+        ("name", "*"),
+        ("name", "a_b"),
+        ("name", "a*b*c*d*e*f"),
+        ("name", "[a-z]"),
+    ],
+)
 def test_slips(admin: Api, kind: str, value: str) -> None:
     problem(admin.call("POST", "/deny", {"kind": kind, "value": value}), 422, RULE, {"value"})
 
@@ -128,9 +136,7 @@ def test_status_for_everybody(service: Service, admin: Api, host: Host) -> None:
     host.update(myip="192.0.2.9")
     wait_until(lambda: zone()["primary"]["serial"] > before, 10, "serial")
     shown = status()
-    assert set(shown) == {
-        "at", "database", "waiting", "updates_per_minute", "words", "zones", "private"
-    }  # fmt: skip
+    assert set(shown) == {"at", "database", "waiting", "updates_per_minute", "words", "zones", "private"}
     assert shown["database"] is True
     assert shown["words"]["good"] >= 1
     assert shown["updates_per_minute"] == sum(shown["words"].values())

@@ -14,9 +14,15 @@ from ddnsd.dns.tsig import TsigKey
 
 RULE, TAKEN, NOT_EMPTY = "urn:ddns:rule", "urn:ddns:taken", "urn:ddns:not-empty"
 NOTHING: Content = {
-    "public": False, "available": True, "comment": None, "ttl": None, "group": None, "stack": None,
-    "dnssec_policy": None, "hosts": 0,
-}  # fmt: skip
+    "public": False,
+    "available": True,
+    "comment": None,
+    "ttl": None,
+    "group": None,
+    "stack": None,
+    "dnssec_policy": None,
+    "hosts": 0,
+}
 LONGEST = ".".join(("x" * 63, "x" * 63, "x" * 61))
 """A domain, so that a host of one label of 63 characters has a name of 253."""
 
@@ -84,13 +90,20 @@ def test_domains_are_created_by_administrators_alone(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"name": "org"}, "name"), ({"name": "-x.org"}, "name"), ({"name": f"x{LONGEST}"}, "name"),
-        ({"owner": "nobody"}, "owner"), ({"ttl": 0}, "ttl"),
-        ({"comment": "x" * 256}, "comment"), ({"group": ""}, "group"), ({"public": "yes"}, "public"),
-        ({"key_secret": "x"}, "key_secret"), ({"primary": "192.0.2.1"}, "key"),
-        ({"key": {"name": "k", "secret": "aGVsbG8="}}, "primary"), ({"provisioned": True}, "provisioned"),
+        ({"name": "org"}, "name"),
+        ({"name": "-x.org"}, "name"),
+        ({"name": f"x{LONGEST}"}, "name"),
+        ({"owner": "nobody"}, "owner"),
+        ({"ttl": 0}, "ttl"),
+        ({"comment": "x" * 256}, "comment"),
+        ({"group": ""}, "group"),
+        ({"public": "yes"}, "public"),
+        ({"key_secret": "x"}, "key_secret"),
+        ({"primary": "192.0.2.1"}, "key"),
+        ({"key": {"name": "k", "secret": "aGVsbG8="}}, "primary"),
+        ({"provisioned": True}, "provisioned"),
     ],
-)  # fmt: skip
+)
 def test_fields_that_are_not_acceptable(service: Service, admin: Api, fields: dict[str, Any], field: str) -> None:
     name = new_domain()
     for _ in range(2):
@@ -115,9 +128,11 @@ def test_an_existing_zone_is_tried_first(service: Service, admin: Api) -> None:
         problem(answer, 422, RULE, {"primary"})
         assert given.secret not in answer.text
     problem(
-        admin.call("POST", "/domains", {"name": name, "primary": at, "key": {"name": "k", "secret": "!"}}), 422, RULE,
+        admin.call("POST", "/domains", {"name": name, "primary": at, "key": {"name": "k", "secret": "!"}}),
+        422,
+        RULE,
         {"key"},
-    )  # fmt: skip
+    )
     problem(admin.call("GET", f"/domains/{name}"), 404)
 
 

@@ -53,9 +53,7 @@ def test_updates_by_every_kind_of_caller(service: Service, api: Api, key: tuple[
     host.bearer(myip="192.0.2.9")
     host.delete(myip="0.0.0.0")
     by_host, by_key, by_token, gone = entries(api, host.fqdn)[begin:]
-    assert told(by_host) == (
-        "update", {"ipv4": "192.0.2.1"}, {"ipv4": "192.0.2.7"}, host.fqdn, "host", None
-    )  # fmt: skip
+    assert told(by_host) == ("update", {"ipv4": "192.0.2.1"}, {"ipv4": "192.0.2.7"}, host.fqdn, "host", None)
     assert (by_host["source"], by_host["agent"], by_host["note"]) == (HERE, "Camera/1.0", None)
     before, after = {"ipv4": "192.0.2.7", "ipv6": None}, {"ipv4": "192.0.2.8", "ipv6": "2001:db8::8"}
     assert told(by_key) == ("update", before, after, login, "key", login)
@@ -119,9 +117,7 @@ def test_changes_in_one_call(service: Service, api: Api) -> None:
     mine = ("alice", "token", "test")
     before, after = {"ipv4": "192.0.2.1", "comment": None}, {"ipv4": "192.0.2.2", "comment": "c"}
     assert [told(e) for e in entries(api, kept)][1:] == [("edit", before, after, *mine), ("secret", None, None, *mine)]
-    assert [told(e) for e in entries(api, new)] == [
-        ("register", None, {"ipv4": "192.0.2.3", "wildcard": True}, *mine)
-    ]  # fmt: skip
+    assert [told(e) for e in entries(api, new)] == [("register", None, {"ipv4": "192.0.2.3", "wildcard": True}, *mine)]
     problem(api.call("GET", f"/hosts/{gone}/history"), 404)
 
 

@@ -11,11 +11,25 @@ from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 NOTHING = {
-    "ipv4": None, "ipv6": None, "wildcard": False, "comment": None, "ttl": None, "stack": None, "labels": {},
-    "available": True, "abuse": False, "abuse_blocked": False, "client_faults": 0, "server_faults": 0,
-    "updated_ipv4": None, "tls_ipv4": False, "updated_ipv6": None, "tls_ipv6": False,
-    "dns": "current", "conflict": None,
-}  # fmt: skip
+    "ipv4": None,
+    "ipv6": None,
+    "wildcard": False,
+    "comment": None,
+    "ttl": None,
+    "stack": None,
+    "labels": {},
+    "available": True,
+    "abuse": False,
+    "abuse_blocked": False,
+    "client_faults": 0,
+    "server_faults": 0,
+    "updated_ipv4": None,
+    "tls_ipv4": False,
+    "updated_ipv6": None,
+    "tls_ipv6": False,
+    "dns": "current",
+    "conflict": None,
+}
 
 
 @pytest.fixture
@@ -50,9 +64,14 @@ def test_a_host_without_anything_has_no_record(service: Service, api: Api) -> No
 
 def test_a_host_with_everything(service: Service, api: Api) -> None:
     fields = {
-        "ipv4": "192.0.2.9", "ipv6": "2001:db8::9", "wildcard": True, "comment": "Über alles: ☃", "ttl": 300,
-        "stack": "web-prod", "labels": {"env": "prod", "ünï": "✓"},
-    }  # fmt: skip
+        "ipv4": "192.0.2.9",
+        "ipv6": "2001:db8::9",
+        "wildcard": True,
+        "comment": "Über alles: ☃",
+        "ttl": 300,
+        "stack": "web-prod",
+        "labels": {"env": "prod", "ünï": "✓"},
+    }
     made = api.host(**fields)
     assert made | fields | {"dns": "current"} == made
     for name in (made["fqdn"], f"any.{made['fqdn']}"):
@@ -159,9 +178,14 @@ def test_every_field_changes_in_place(service: Service, api: Api) -> None:
     made = api.host(ipv4="192.0.2.1", comment="before")
     path = f"/hosts/{made['fqdn']}"
     fields = {
-        "ipv4": "192.0.2.2", "ipv6": "2001:db8::2", "wildcard": True, "comment": "after", "ttl": 120, "stack": "s",
+        "ipv4": "192.0.2.2",
+        "ipv6": "2001:db8::2",
+        "wildcard": True,
+        "comment": "after",
+        "ttl": 120,
+        "stack": "s",
         "labels": {"a": "b"},
-    }  # fmt: skip
+    }
     first = api.patch(path, fields)
     assert first | fields | {"dns": "current"} == first
     serial = dyndns.serial(service, service.domain)
@@ -225,9 +249,14 @@ def test_foreign_hosts_look_like_absent_ones(service: Service, api: Api, other: 
     made = other.host(ipv4="192.0.2.1")
     for fqdn in (made["fqdn"], new_name(service)):
         for method, path, content in (
-            ("GET", "", None), ("PATCH", "", {"comment": "x"}), ("DELETE", "", None), ("POST", "/secret", None),
-            ("POST", "/verify-secret", {"secret": made["secret"]}), ("GET", "/ipv4", None), ("GET", "/ipv6", None),
-        ):  # fmt: skip
+            ("GET", "", None),
+            ("PATCH", "", {"comment": "x"}),
+            ("DELETE", "", None),
+            ("POST", "/secret", None),
+            ("POST", "/verify-secret", {"secret": made["secret"]}),
+            ("GET", "/ipv4", None),
+            ("GET", "/ipv6", None),
+        ):
             answer = problem(api.call(method, f"/hosts/{fqdn}{path}", content), 404)
             assert fqdn not in answer["detail"]
     assert other.get(f"/hosts/{made['fqdn']}") == {k: v for k, v in made.items() if k != "secret"}

@@ -44,11 +44,16 @@ def test_pages_hold_every_host_once_by_age(api: Api, stack: str) -> None:
 @pytest.mark.parametrize(
     ("params", "field"),
     [
-        ({"limit": 0}, "limit"), ({"limit": 10_001}, "limit"), ({"limit": "many"}, "limit"),
-        ({"limit": "1.5"}, "limit"), ({"cursor": "x"}, "cursor"), ({"cursor": "9" * 19}, "cursor"),
-        ({"staack": "x"}, "staack"), ({"fqdn": "ü.example"}, "fqdn.0"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 10_001}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"limit": "1.5"}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+        ({"cursor": "9" * 19}, "cursor"),
+        ({"staack": "x"}, "staack"),
+        ({"fqdn": "ü.example"}, "fqdn.0"),
     ],
-)  # fmt: skip
+)
 def test_parameters_that_are_not_acceptable(api: Api, params: dict[str, Any], field: str) -> None:
     problem(api.call("GET", "/hosts", params=params), 422, fields={field})
 

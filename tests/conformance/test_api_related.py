@@ -77,8 +77,11 @@ def test_no_address_before_the_host_has_one(api: Api, host: Host) -> None:
 def test_refused(service: Service, api: Api, router: Host, blocked: Host) -> None:
     path = f"/hosts/{router.fqdn}/related"
     for label, interface_id, field in (
-        ("a.b", "::7", "label"), ("-a", "::7", "label"), ("a", "::", "interface_id"), ("a", "x", "interface_id")
-    ):  # fmt: skip
+        ("a.b", "::7", "label"),
+        ("-a", "::7", "label"),
+        ("a", "::", "interface_id"),
+        ("a", "x", "interface_id"),
+    ):
         problem(api.call("PUT", f"{path}/{label}", {"interface_id": interface_id}), 422, RULE, {field})
     api.host(fqdn=f"taken.{router.fqdn}")
     problem(api.call("PUT", f"{path}/taken", {"interface_id": "::7"}), 409, TAKEN, {"label"})

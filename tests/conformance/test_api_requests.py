@@ -39,16 +39,24 @@ def told(admin: Api, name: str) -> list[tuple[str, str, str | None]]:
 def test_asked_for_approved_and_used(service: Service, api: Api, user: str, admin: Api) -> None:
     made = ask(api, public=True)
     assert {name: made[name] for name in ("user", "public", "reason", "state", "answer", "decided")} == {
-        "user": user, "public": True, "reason": "For the lab.", "state": "open", "answer": None, "decided": None
-    }  # fmt: skip
+        "user": user,
+        "public": True,
+        "reason": "For the lab.",
+        "state": "open",
+        "answer": None,
+        "decided": None,
+    }
     path = f"{PATH}/{made['id']}"
     problem(api.call("POST", f"{path}/approve", {}), 403)
     answer = admin.call("POST", f"{path}/approve", {"answer": "Welcome.", "ttl": 300})
     assert answer.status_code == 201, answer.text
     assert answer.json() == api.get(f"/domains/{made['name']}")
     assert {name: answer.json()[name] for name in ("name", "owner", "public", "ttl")} == {
-        "name": made["name"], "owner": user, "public": True, "ttl": 300
-    }  # fmt: skip
+        "name": made["name"],
+        "owner": user,
+        "public": True,
+        "ttl": 300,
+    }
     closed = api.get(path)
     assert (closed["state"], closed["answer"], closed["decided_by"]) == ("approved", "Welcome.", "admin")
     problem(admin.call("POST", f"{path}/approve", {}), 412)
@@ -56,8 +64,10 @@ def test_asked_for_approved_and_used(service: Service, api: Api, user: str, admi
     assert api.host(fqdn=f"www.{made['name']}", ipv4="192.0.2.1")["dns"] == "current"
     assert service.dig(f"www.{made['name']}") == ["192.0.2.1"]
     assert told(admin, made["name"]) == [
-        (user, "domain.ask", "For the lab."), ("admin", "domain.add", None), ("admin", "domain.approve", "Welcome.")
-    ]  # fmt: skip
+        (user, "domain.ask", "For the lab."),
+        ("admin", "domain.add", None),
+        ("admin", "domain.approve", "Welcome."),
+    ]
 
 
 def test_declined_with_a_reason(api: Api, user: str, admin: Api) -> None:

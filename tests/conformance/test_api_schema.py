@@ -39,9 +39,7 @@ positive_data_acceptance.expected-statuses = ["2xx", 401]  # its token is good f
 """
 
 
-def test_requests_made_from_the_description(
-    tmp_path: Path, store_settings: Callable[[], dict[str, str]]
-) -> None:  # fmt: skip
+def test_requests_made_from_the_description(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> None:
     settings = store_settings()
     with dev(tmp_path / "service", **settings) as service:
         service.register("known")

@@ -39,17 +39,64 @@ OPEN = {"/myip", "/healthz", "/healthz/dns", "/readyz", "/metrics", "/update"}
 STATUSES = {200, 400, 401, 403, 404, 405, 411, 413, 414, 431}
 
 bounded = settings(
-    max_examples=100, deadline=None, derandomize=True, database=None,
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 
 SPICE = st.sampled_from(
-    ["", " ", "\0", "\r\n", "'", '"', "\\", "%", "*", ".", "..", "-", "_", "::", "%00", "../", "YES", "no", "true", "0",
-     "-1", "192.0.2.1", "2001:db8::1", "2001:db8::/64", "::/0", "0.0.0.0/0", "fe80::1%eth0", "1" * 400, "a." * 200,
-     "x" * 64, "dyn.example.org", "*.dyn.example.org", "a.dyn.example.org", "xn--a", "\ud800", "\ufeff", "\u202e",
-     "${myip}", "{0}", "' OR 1=1 --", "ddns_", "k-", "k-0", "١٢٧.0.0.1",
-     "１.２.３.４", "ſ.dyn.example.org", "K.dyn.example.org"]
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "\0",
+        "\r\n",
+        "'",
+        '"',
+        "\\",
+        "%",
+        "*",
+        ".",
+        "..",
+        "-",
+        "_",
+        "::",
+        "%00",
+        "../",
+        "YES",
+        "no",
+        "true",
+        "0",
+        "-1",
+        "192.0.2.1",
+        "2001:db8::1",
+        "2001:db8::/64",
+        "::/0",
+        "0.0.0.0/0",
+        "fe80::1%eth0",
+        "1" * 400,
+        "a." * 200,
+        "x" * 64,
+        "dyn.example.org",
+        "*.dyn.example.org",
+        "a.dyn.example.org",
+        "xn--a",
+        "\ud800",
+        "\ufeff",
+        "\u202e",
+        "${myip}",
+        "{0}",
+        "' OR 1=1 --",
+        "ddns_",
+        "k-",
+        "k-0",
+        "١٢٧.0.0.1",
+        "１.２.３.４",
+        "ſ.dyn.example.org",
+        "K.dyn.example.org",
+    ]
+)
 LISTS = st.lists(SPICE, max_size=5).map(",".join)
 TEXTS = st.one_of(st.text(max_size=60), SPICE, LISTS, st.lists(SPICE, max_size=3).map("".join))
 OCTETS = st.one_of(TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=60))

@@ -231,7 +231,7 @@ def test_who_sends_no_more_is_answered(open_port: Service, machine: Host) -> Non
         {"Connection": "keep-alive, upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="},
         {"Connection": "Upgrade", "Upgrade": "TLS/1.0, h2c"},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_a_request_that_asks_for_another_protocol(
     open_port: Service, machine: Host, upgrade: dict[str, str], version: str
@@ -272,10 +272,20 @@ def test_curl_that_would_like_http_2(open_port: Service, machine: Host) -> None:
     assert curl is not None
     for word in ("good", "nochg"):
         ran = subprocess.run(
-            [curl, "--silent", "--http2", "--user", ":".join(machine.auth), "--data", "myip=192.0.2.15",
-             f"{open_port.url}/nic/update"],
-            capture_output=True, text=True, timeout=30,
-        )  # fmt: skip
+            [
+                curl,
+                "--silent",
+                "--http2",
+                "--user",
+                ":".join(machine.auth),
+                "--data",
+                "myip=192.0.2.15",
+                f"{open_port.url}/nic/update",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
         assert ran.stdout == f"{word} 192.0.2.15"
 
 

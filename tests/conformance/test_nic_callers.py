@@ -27,11 +27,21 @@ def test_no_token_or_a_bad_one_is_badauth(
 ) -> None:
     target = f"/nic/{call}?fqdn={host.fqdn}"
     credentials = [
-        None, "", "Bearer", "Bearer ", "Bearer wrong", "Bearer ddns_" + "0" * 43, f"Bearer {host.token}x",
-        f"Bearer {host.secret}", f"Bearer {key[1]}", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.",
-        raw_http.basic(*host.auth), raw_http.basic(*key[:2]), raw_http.basic("alice", host.token),
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Bearer ddns_" + "0" * 43,
+        f"Bearer {host.token}x",
+        f"Bearer {host.secret}",
+        f"Bearer {key[1]}",
+        "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.",
+        raw_http.basic(*host.auth),
+        raw_http.basic(*key[:2]),
+        raw_http.basic("alice", host.token),
         f"Token {host.token}",
-    ]  # fmt: skip
+    ]
     for value in credentials:
         headers = {} if value is None else {"Authorization": value}
         is_badauth(raw_http.exchange(raw_http.request(target, headers=headers), service.http_port))

@@ -55,8 +55,11 @@ def test_domains_are_sorted_and_have_exactly_five_keys(
             for entry in entries:
                 assert set(entry) == KEYS
                 assert {key: type(entry[key]) for key in ("name", "public", "available", "owner")} == {
-                    "name": str, "public": bool, "available": bool, "owner": str,
-                }  # fmt: skip
+                    "name": str,
+                    "public": bool,
+                    "available": bool,
+                    "owner": str,
+                }
                 assert isinstance(entry["comment"], str)
 
 

@@ -13,11 +13,23 @@ from support.servers.faults import hung
 from support.servers.service import Service, dev
 
 SIXTEEN = {
-    "fqdn": str, "name": str, "domain": str, "wildcard": bool, "comment": (str, type(None)), "available": bool,
-    "client_faults": int, "server_faults": int, "abuse_blocked": bool, "abuse": bool,
-    "last_update_ipv4": (str, type(None)), "tls_update_ipv4": bool, "ipv4": (str, type(None)),
-    "last_update_ipv6": (str, type(None)), "tls_update_ipv6": bool, "ipv6": (str, type(None)),
-}  # fmt: skip
+    "fqdn": str,
+    "name": str,
+    "domain": str,
+    "wildcard": bool,
+    "comment": (str, type(None)),
+    "available": bool,
+    "client_faults": int,
+    "server_faults": int,
+    "abuse_blocked": bool,
+    "abuse": bool,
+    "last_update_ipv4": (str, type(None)),
+    "tls_update_ipv4": bool,
+    "ipv4": (str, type(None)),
+    "last_update_ipv6": (str, type(None)),
+    "tls_update_ipv6": bool,
+    "ipv6": (str, type(None)),
+}
 
 
 def hosts(service: Service, token: str, **params: str) -> list[dict[str, Any]]:

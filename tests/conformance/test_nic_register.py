@@ -11,9 +11,23 @@ from support.servers.service import Service
 
 V6 = "2001:db8::1"
 SIXTEEN = {
-    "fqdn", "name", "domain", "wildcard", "comment", "available", "client_faults", "server_faults", "abuse_blocked",
-    "abuse", "last_update_ipv4", "tls_update_ipv4", "ipv4", "last_update_ipv6", "tls_update_ipv6", "ipv6",
-}  # fmt: skip
+    "fqdn",
+    "name",
+    "domain",
+    "wildcard",
+    "comment",
+    "available",
+    "client_faults",
+    "server_faults",
+    "abuse_blocked",
+    "abuse",
+    "last_update_ipv4",
+    "tls_update_ipv4",
+    "ipv4",
+    "last_update_ipv6",
+    "tls_update_ipv6",
+    "ipv6",
+}
 NINETEEN = SIXTEEN | {"update_secret", "IPv4_update_url_basic_auth", "IPv4_update_url_bearer_auth"}
 
 
@@ -129,9 +143,11 @@ def test_without_ip_the_address_is_the_peers(service: Service, alice: str, param
 def test_without_ip_the_address_is_the_one_that_the_proxy_saw(proxied: Service) -> None:
     for peer, family in (("198.51.100.7", "ipv4"), ("2001:db8::7", "ipv6")):
         answer = proxied.get(
-            "/nic/register", proxied.admin_token, params={"fqdn": f"{new_label()}.{proxied.domain}"},
+            "/nic/register",
+            proxied.admin_token,
+            params={"fqdn": f"{new_label()}.{proxied.domain}"},
             headers={"X-Forwarded-For": peer},
-        )  # fmt: skip
+        )
         assert answer.json()["host"][family] == peer
 
 

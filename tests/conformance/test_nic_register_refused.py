@@ -52,9 +52,24 @@ def test_missing_name_or_domain(service: Service, alice: str) -> None:
 
 @pytest.mark.parametrize(
     "ip",
-    ["zzz", "192.0.2", "192.0.2.256", "fe80::1%eth0", "127.0.0.1", "::1", "0.0.0.0", "::", "169.254.1.1", "fe80::1",
-     "224.0.0.1", "ff02::1", "255.255.255.255", "240.0.0.1", "::ffff:127.0.0.1"],
-)  # fmt: skip
+    [
+        "zzz",
+        "192.0.2",
+        "192.0.2.256",
+        "fe80::1%eth0",
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "::",
+        "169.254.1.1",
+        "fe80::1",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "::ffff:127.0.0.1",
+    ],
+)
 def test_bad_ip(service: Service, alice: str, ip: str) -> None:
     fqdn = f"{new_label()}.{service.domain}"
     for _ in range(2):
@@ -178,9 +193,15 @@ def test_the_services_public_name_is_reserved(proxied: Service) -> None:
 
 @pytest.mark.parametrize(
     ("rtype", "value"),
-    [("A", OTHER), ("AAAA", "2001:db8::99"), ("TXT", '"theirs"'), ("CNAME", "w.example.net."),
-     ("MX", "5 m.example.net."), ("DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=")],
-)  # fmt: skip
+    [
+        ("A", OTHER),
+        ("AAAA", "2001:db8::99"),
+        ("TXT", '"theirs"'),
+        ("CNAME", "w.example.net."),
+        ("MX", "5 m.example.net."),
+        ("DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA="),
+    ],
+)
 def test_a_name_that_stands_in_the_zone_unmanaged_is_formerr(
     service: Service, alice: str, rtype: str, value: str
 ) -> None:

@@ -38,9 +38,13 @@ def test_unregister_answers_five_keys_and_the_record_is_gone(service: Service, a
             "status": "ok",
             "message": "Host unregistered.",
             "host": {
-                "fqdn": host.fqdn, "name": host.name, "domain": host.domain, "wildcard": False, "comment": comment,
+                "fqdn": host.fqdn,
+                "name": host.name,
+                "domain": host.domain,
+                "wildcard": False,
+                "comment": comment,
             },
-        }  # fmt: skip
+        }
         assert host.addresses() == []
         assert not host.is_listed()
 

@@ -91,9 +91,13 @@ def test_everything_of_an_owner_who_is_off_is_refused(
     switch(service, owner.name, active=False)
     with uncounted(admin, host):
         for params in (
-            {"myip": "192.0.2.9"}, {"myip": GIVEN}, {"offline": "YES"}, {"myip": "no address"}, {"hostname": "nodot"},
+            {"myip": "192.0.2.9"},
+            {"myip": GIVEN},
+            {"offline": "YES"},
+            {"myip": "no address"},
+            {"hostname": "nodot"},
             {"hostname": f"{host.fqdn},{owner.second.fqdn}", "myip": "192.0.2.9"},
-        ):  # fmt: skip
+        ):
             lines = host.update(**params).text.splitlines()
             assert set(lines) == {"nohost"}
             assert len(lines) == len(params.get("hostname", "x").split(","))
@@ -242,8 +246,10 @@ def test_what_cannot_be_given_changes_nothing(service: Service, owner: Owner, ad
     path, off = f"/hosts/{owner.host.fqdn}", Owner(service)
     admin.patch(f"/users/{off.name}", {"active": False})
     for fields, field in (
-        ({"owner": off.name}, "owner"), ({"owner": "nobody"}, "owner"), ({"secrets": "keep"}, "secrets"),
-    ):  # fmt: skip
+        ({"owner": off.name}, "owner"),
+        ({"owner": "nobody"}, "owner"),
+        ({"secrets": "keep"}, "secrets"),
+    ):
         problem(admin.call("PATCH", path, fields), 422, RULE, {field})
         change = {"action": "update", "fqdn": owner.host.fqdn, "set": fields}
         (result,) = admin.call("POST", "/changes", {"changes": [change]}).json()["results"]

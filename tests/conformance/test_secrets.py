@@ -17,9 +17,21 @@ from support.servers.postgres import create_database, programs
 from support.servers.service import Service, dev
 
 ROUTES = (
-    "/nic/update", "/v3/update", "/nic/delete", "/nic/hosts", "/nic/domains", "/nic/register", "/nic/unregister",
-    "/nic/generate_secret", "/update", "/myip", "/nowhere", "/metrics", "/api/hosts", "/api/enrol",
-)  # fmt: skip
+    "/nic/update",
+    "/v3/update",
+    "/nic/delete",
+    "/nic/hosts",
+    "/nic/domains",
+    "/nic/register",
+    "/nic/unregister",
+    "/nic/generate_secret",
+    "/update",
+    "/myip",
+    "/nowhere",
+    "/metrics",
+    "/api/hosts",
+    "/api/enrol",
+)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -42,14 +54,22 @@ def send_everywhere(service: Service, name: str, secret: str, source: str) -> No
     """In every way that is accepted, and in some that are not; each call's failures come from a source of its own."""
     pair = raw_http.basic(name, secret)
     headers = [
-        {"Authorization": pair}, {"Authorization": f"Bearer {secret}"}, {"Authorization": f"Digest {secret}"},
-        {"Authorization": secret}, {"Authorization": f"Basic {secret}"}, {"Cookie": f"session={secret}"},
-        {"X-Api-Key": secret}, {"Proxy-Authorization": pair},
-    ]  # fmt: skip
+        {"Authorization": pair},
+        {"Authorization": f"Bearer {secret}"},
+        {"Authorization": f"Digest {secret}"},
+        {"Authorization": secret},
+        {"Authorization": f"Basic {secret}"},
+        {"Cookie": f"session={secret}"},
+        {"X-Api-Key": secret},
+        {"Proxy-Authorization": pair},
+    ]
     queries = (
-        f"username={name}&password={secret}", f"domains={name}&token={secret}", f"token={secret}", f"password={secret}",
+        f"username={name}&password={secret}",
+        f"domains={name}&token={secret}",
+        f"token={secret}",
+        f"password={secret}",
         f"hostname={name}&access_token={secret}",
-    )  # fmt: skip
+    )
     for route in ROUTES:
         for header in headers:
             target = route if route != "/update" else f"/update?hostname={name}"

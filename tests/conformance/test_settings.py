@@ -15,10 +15,28 @@ from support.servers.faults import hung
 from support.servers.service import Service, dev
 
 NAMES = [
-    "DATABASE_URL", "PUBLIC_URL", "LISTEN", "TRUSTED_PROXIES", "AGENT_DENY", "AGENT_REQUIRED", "ADDRESS_DENY",
-    "PRIVATE_ADDRESSES", "OFFLINE", "QUERY_CREDENTIALS", "TTL", "DNS_DEADLINE", "RULES", "NOCHG_PER_HOUR",
-    "SIGNIN_FAILURES", "RNDC_KEY", "PRIMARY", "DIR", "HTTP", "DNS", "DOMAIN",
-]  # fmt: skip
+    "DATABASE_URL",
+    "PUBLIC_URL",
+    "LISTEN",
+    "TRUSTED_PROXIES",
+    "AGENT_DENY",
+    "AGENT_REQUIRED",
+    "ADDRESS_DENY",
+    "PRIVATE_ADDRESSES",
+    "OFFLINE",
+    "QUERY_CREDENTIALS",
+    "TTL",
+    "DNS_DEADLINE",
+    "RULES",
+    "NOCHG_PER_HOUR",
+    "SIGNIN_FAILURES",
+    "RNDC_KEY",
+    "PRIMARY",
+    "DIR",
+    "HTTP",
+    "DNS",
+    "DOMAIN",
+]
 
 
 def printed(folder: Path, **settings: str) -> str:

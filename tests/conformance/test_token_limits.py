@@ -76,7 +76,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/deny"): ("service", {"kind": "name", "value": "made-by-a-limited-token"}),
     ("GET", "/api/deny/{id}"): ("service", None),
     ("DELETE", "/api/deny/{id}"): ("service", None),
-}  # fmt: skip
+}
 
 READING = {("POST", "/api/hosts/{fqdn}/verify-secret")}
 """Calls that change nothing, although they are no GET."""
@@ -154,8 +154,9 @@ def world(service: Service, alice: str) -> World:
     service.cli("domain", "add", made.outside_domain, "--owner", "admin", "--private")
     made.outside = [register(service, alice), register(service, service.admin_token, made.outside_domain)]
     for name, limit in (
-        ("domain", ("--domain", f"*{made.domain}")), ("hosts", ("--host", f"in-*.{made.domain}")),
-    ):  # fmt: skip
+        ("domain", ("--domain", f"*{made.domain}")),
+        ("hosts", ("--host", f"in-*.{made.domain}")),
+    ):
         arguments = "token", "add", "admin", "--name", new_label(), "--scope", "admin", *limit
         made.limited[name] = Api(service, service.cli(*arguments).stdout.strip())
     request = admin.post("/domain-requests", {"name": f"{new_label()}.example.net", "reason": "x"})["id"]

@@ -201,9 +201,20 @@ def test_addresses_are_compared_and_stored_canonically(host: Host, written: str,
 
 @pytest.mark.parametrize(
     "address",
-    ["10.1.2.3", "172.16.5.6", "192.168.7.8", "100.64.9.10", "192.0.2.9", "198.51.100.9", "203.0.113.9", "8.8.4.4",
-     "fd00::1", "2001:db8::9", "2606:4700::9"],
-)  # fmt: skip
+    [
+        "10.1.2.3",
+        "172.16.5.6",
+        "192.168.7.8",
+        "100.64.9.10",
+        "192.0.2.9",
+        "198.51.100.9",
+        "203.0.113.9",
+        "8.8.4.4",
+        "fd00::1",
+        "2001:db8::9",
+        "2606:4700::9",
+    ],
+)
 def test_private_cgnat_and_documentation_addresses_are_accepted(host: Host, address: str) -> None:
     for word in ("good", "nochg"):
         said(host.update(myip=address), 200, f"{word} {address}")
@@ -212,8 +223,18 @@ def test_private_cgnat_and_documentation_addresses_are_accepted(host: Host, addr
 
 def test_private_addresses_where_the_domain_says_otherwise(service: Service, alice: str, picky: str) -> None:
     host = register(service, alice, picky, ip="8.8.4.4")
-    for address in ("10.1.2.3", "172.16.5.6", "192.168.7.8", "100.64.9.10", "192.0.2.9", "198.51.100.9", "203.0.113.9",
-                    "fd00::1", "2001:db8::9", "::ffff:10.1.2.3"):  # fmt: skip
+    for address in (
+        "10.1.2.3",
+        "172.16.5.6",
+        "192.168.7.8",
+        "100.64.9.10",
+        "192.0.2.9",
+        "198.51.100.9",
+        "203.0.113.9",
+        "fd00::1",
+        "2001:db8::9",
+        "::ffff:10.1.2.3",
+    ):
         for _ in range(2):
             refused(host.update(myip=address), 200, "dnserr")
         answer = service.get("/nic/register", alice, params={"fqdn": f"x.{picky}", "ip": address})

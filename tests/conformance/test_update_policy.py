@@ -32,9 +32,11 @@ def test_agent_on_the_deny_list_is_badagent(watched: Host, agent: str) -> None:
 def test_agent_on_the_deny_list_sees_403_with_bearer(strict: Service, watched: Host) -> None:
     for _ in range(2):
         answer = strict.get(
-            "/nic/update", watched.token, headers={"User-Agent": "BadBot/1.0"},
+            "/nic/update",
+            watched.token,
+            headers={"User-Agent": "BadBot/1.0"},
             params={"hostname": watched.fqdn, "myip": TWO},
-        )  # fmt: skip
+        )
         refused(answer, 403, "badagent")
     assert watched.addresses() == [ONE]
 

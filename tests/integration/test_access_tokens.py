@@ -107,9 +107,15 @@ def test_rights_come_and_go_with_the_claim(service: Service, campus: Provider) -
 def test_nobody_takes_over_a_name(service: Service, campus: Provider) -> None:
     service.user("ben")
     for sub, wanted, name in (
-        ("b1", "ben", "ben-2"), ("b2", "ben", "ben-3"), ("b3", "admin", "admin-2"), ("b4", "root", "root-2"),
-        ("b5", "ddnsd", "ddnsd-2"), ("b6", "Zoë Ünal", "Zoe-Unal"), ("b7", "", "user"), ("b8", "../..", "user-2"),
-    ):  # fmt: skip
+        ("b1", "ben", "ben-2"),
+        ("b2", "ben", "ben-3"),
+        ("b3", "admin", "admin-2"),
+        ("b4", "root", "root-2"),
+        ("b5", "ddnsd", "ddnsd-2"),
+        ("b6", "Zoë Ünal", "Zoe-Unal"),
+        ("b7", "", "user"),
+        ("b8", "../..", "user-2"),
+    ):
         campus.will_be(sub, in_access_tokens={"preferred_username": wanted})
         assert me(service, campus.token(sub)).json()["name"] == name
 
@@ -151,13 +157,25 @@ def test_times_that_do_not_fit(service: Service, campus: Provider, claim: str, s
 @pytest.mark.parametrize(
     "change",
     [
-        {"exp": None}, {"exp": "soon"}, {"exp": True},
-        {"aud": "https://other.example.org"}, {"aud": None}, {"aud": []}, {"aud": [{"x": AUDIENCE}]}, {"aud": "ddns"},
-        {"iss": "https://accounts.example.org"}, {"iss": None}, {"iss": ["x"]}, {"sub": None}, {"sub": ""},
-        {"sub": 7}, {"sub": "x" * 256}, {"cnf": {"jkt": "x"}},
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": True},
+        {"aud": "https://other.example.org"},
+        {"aud": None},
+        {"aud": []},
+        {"aud": [{"x": AUDIENCE}]},
+        {"aud": "ddns"},
+        {"iss": "https://accounts.example.org"},
+        {"iss": None},
+        {"iss": ["x"]},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": 7},
+        {"sub": "x" * 256},
+        {"cnf": {"jkt": "x"}},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_claims_that_do_not_fit(service: Service, campus: Provider, change: dict[str, Any]) -> None:
     refused(service, signed(campus, **change))
 

@@ -66,9 +66,12 @@ class TestHost:
     def test_a_host_of_another_stack_is_not_taken(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         one, two = {"name": name, "stack": "one"}, {"name": name, "stack": "two"}
         _, moved, removed = ansible.tasks(
-            "ddns_host", {**one, "ipv4": "192.0.2.1"}, {**two, "ipv4": "192.0.2.2"}, {**two, "state": "absent"},
+            "ddns_host",
+            {**one, "ipv4": "192.0.2.1"},
+            {**two, "ipv4": "192.0.2.2"},
+            {**two, "state": "absent"},
             fails=[1, 2],
-        )  # fmt: skip
+        )
         for failed, said in ((moved, "belongs to stack one"), (removed, "not of stack two")):
             assert name in failed["msg"]
             assert said in failed["msg"]
@@ -189,8 +192,10 @@ def test_a_loop_asks_once_what_the_service_is(ansible: Ansible, ddnsd: Service) 
         ansible.api_url = url
         names = [f"loop-{number}.{ddnsd.domain}" for number in range(5)]
         task = {
-            "name": "t", "fedcloud.ddns.ddns_host": {"name": "{{ item }}", "ipv4": "192.0.2.1"}, "loop": names,
-        }  # fmt: skip
+            "name": "t",
+            "fedcloud.ddns.ddns_host": {"name": "{{ item }}", "ipv4": "192.0.2.1"},
+            "loop": names,
+        }
         first, again = ansible.play([task, task])
         assert [item["changed"] for item in first["results"]] == [True] * 5
         assert [item["changed"] for item in again["results"]] == [False] * 5
@@ -280,9 +285,12 @@ class TestSync:
         everything = declaration(stack, **{name: {"ipv4": "192.0.2.1"} for name in names})
         less = declaration(stack, **{names[0]: {"ipv4": "192.0.2.1"}})
         first, kept, refused = ansible.tasks(
-            "ddns_sync", {"declaration": everything, "return_secrets": True}, {"declaration": less},
-            {"declaration": less, "prune": True}, fails=[2],
-        )  # fmt: skip
+            "ddns_sync",
+            {"declaration": everything, "return_secrets": True},
+            {"declaration": less},
+            {"declaration": less, "prune": True},
+            fails=[2],
+        )
         assert first["counts"]["add"] == 4
         assert sorted(first["secrets"]) == [f"{name}.dyn.example.org" for name in names]
         assert [change["status"] for change in first["changes"]] == ["applied"] * 4
@@ -417,8 +425,10 @@ class TestInventory:
         assert found["ddns_label_role_web"]["hosts"] == [names[1]]
         variables = found["_meta"]["hostvars"][names[1]]  # type: ignore[index]
         assert (variables["ansible_host"], variables["ddns_ipv4"], variables["ddns_stack"]) == (
-            "192.0.2.1", "192.0.2.1", "inv-1",
-        )  # fmt: skip
+            "192.0.2.1",
+            "192.0.2.1",
+            "inv-1",
+        )
         only = self.listed(ansible, "labels: {role: db}\nstack: [inv-1]\ngroup_by: []\n")
         assert list(only["_meta"]["hostvars"]) == [names[0]]  # type: ignore[call-overload]
         assert "ddns_stack_inv_1" not in only

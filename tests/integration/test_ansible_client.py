@@ -19,8 +19,9 @@ PATHS = ("program", "runner", "config", "folder", "memory", "cron", "interval_fi
 def role(ansible: Ansible, ddnsd: Service, tmp_path: Path) -> Role:
     """`role("absent", name, ddns_client_unregister="true")` plays tasks of the role, for a machine in a folder."""
 
-    def play(tasks: str, name: str, check: bool = True, names: list[dict[str, object]] | None = None,
-             **texts: str) -> list[Result]:  # fmt: skip
+    def play(
+        tasks: str, name: str, check: bool = True, names: list[dict[str, object]] | None = None, **texts: str
+    ) -> list[Result]:
         machine = tmp_path / "machine"
         machine.mkdir(exist_ok=True)
         given = {f"ddns_client_{path}": str(machine / path) for path in PATHS}
@@ -81,8 +82,14 @@ def written(tmp_path: Path) -> ConfigParser:
 
 
 def test_the_configuration_from_texts(role: Role, tmp_path: Path) -> None:
-    role("config", "vm.dyn.example.org", ddns_client_ipv4="false", ddns_client_sources="interface,server",
-         ddns_client_quorum="2", ddns_client_ipv6="any")  # fmt: skip
+    role(
+        "config",
+        "vm.dyn.example.org",
+        ddns_client_ipv4="false",
+        ddns_client_sources="interface,server",
+        ddns_client_quorum="2",
+        ddns_client_ipv6="any",
+    )
     common = written(tmp_path).defaults()
     assert (common["ipv4"], common["ipv6"], common["quorum"]) == ("no", "any", "2")
     assert [name.strip() for name in common["sources"].split(",")] == ["interface", "server"]
@@ -93,17 +100,26 @@ def test_only_hosts_of_the_service_report_daily(role: Role, tmp_path: Path, ddns
     name: dict[str, object] = {"name": "vm.dyn.example.org", "secret": "s"}
     other: dict[str, object] = {**name, "login": "somebody"}
     names = [
-        name, {**name, "label": "same", "server": ddnsd.url}, {**other, "label": "noip", "provider": "noip"},
-        {**name, "label": "elsewhere", "server": "https://ddns.example.net"}, {**name, "label": "own", "refresh": "2h"},
+        name,
+        {**name, "label": "same", "server": ddnsd.url},
+        {**other, "label": "noip", "provider": "noip"},
+        {**name, "label": "elsewhere", "server": "https://ddns.example.net"},
+        {**name, "label": "own", "refresh": "2h"},
         {**name, "label": "four", "ipv4": "false", "sources": ["server", "interface"]},
         {"name": "vm.dyn.example.org", "label": "file", "secret_file": "/root/secret"},
-    ]  # fmt: skip
+    ]
     role("config", "", names=names)
     parser = written(tmp_path)
     section = "vm.dyn.example.org"
     assert {s.partition(" at ")[2]: parser[s].get("refresh") for s in parser.sections()} == {
-        "": "1d", "same": "1d", "noip": None, "elsewhere": None, "own": "2h", "four": "1d", "file": "1d",
-    }  # fmt: skip
+        "": "1d",
+        "same": "1d",
+        "noip": None,
+        "elsewhere": None,
+        "own": "2h",
+        "four": "1d",
+        "file": "1d",
+    }
     assert (parser[f"{section} at four"]["ipv4"], parser[f"{section} at four"]["sources"]) == (
         "no",
         "server, interface",

@@ -310,8 +310,11 @@ def test_an_inventory_with_a_vault(tool: Tool) -> None:
     variables.write_text(f"names: {names}\nddns: {{comment: Of the vault}}\n")
     subprocess.run(
         ["ansible-vault", "encrypt", "--vault-password-file", "password", variables],
-        cwd=tool.folder, env=tool.env, check=True, capture_output=True,
-    )  # fmt: skip
+        cwd=tool.folder,
+        env=tool.env,
+        check=True,
+        capture_output=True,
+    )
     options = ("-i", "hosts.ini", "--stack", tool.stack, "--domain", "dyn.example.org")
     assert "cannot read it" in tool.run("plan", *options, code=1)
     options += ("--vault-password-file", "password")

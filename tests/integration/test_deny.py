@@ -88,10 +88,16 @@ def test_list(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "value", "reason"),
-    [("network", "0.0.0.0/0", "too much"), ("network", "here", "not an address or a network"),
-     ("network", "", "not an address or a network"), ("agent", "ab", "3 to 120"), ("agent", "a\tbc", "3 to 120"),
-     ("name", "*", "a label or a full name"), ("name", "[a-z]", "a label or a full name")],
-)  # fmt: skip
+    [
+        ("network", "0.0.0.0/0", "too much"),
+        ("network", "here", "not an address or a network"),
+        ("network", "", "not an address or a network"),
+        ("agent", "ab", "3 to 120"),
+        ("agent", "a\tbc", "3 to 120"),
+        ("name", "*", "a label or a full name"),
+        ("name", "[a-z]", "a label or a full name"),
+    ],
+)
 def test_slips(service: Service, kind: str, value: str, reason: str) -> None:
     for command in ("add", "remove"):
         assert reason in failing(service, command, kind, value)

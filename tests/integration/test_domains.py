@@ -69,18 +69,28 @@ def test_add_exist_ok_adds_then_changes_then_does_nothing(service: Service) -> N
     for options, expected in (
         (first, ["added declared.example.org"]),
         ((*add, "--public", "--ttl", "120", "--comment", "Two"), ["changed declared.example.org: comment, public"]),
-        ((*add, "--ttl", "0", "--comment", "", "--no-private-addresses", "--query-credentials"),
-         ["changed declared.example.org: comment, private_addresses, query_credentials, ttl"]),
-    ):  # fmt: skip
+        (
+            (*add, "--ttl", "0", "--comment", "", "--no-private-addresses", "--query-credentials"),
+            ["changed declared.example.org: comment, private_addresses, query_credentials, ttl"],
+        ),
+    ):
         for check in (["--check"], [], ["--check"], []):
             assert said(service, *options, *check) == expected
             if not check:
                 expected = []
     found = shown(service, "declared.example.org")
     assert found == {
-        "name": "declared.example.org", "owner": "admin", "public": True, "primary": f"127.0.0.1:{service.dns_port}",
-        "ttl": None, "comment": None, "available": True, "provisioned": True, "dnssec_policy": None, "hosts": 0,
-    }  # fmt: skip
+        "name": "declared.example.org",
+        "owner": "admin",
+        "public": True,
+        "primary": f"127.0.0.1:{service.dns_port}",
+        "ttl": None,
+        "comment": None,
+        "available": True,
+        "provisioned": True,
+        "dnssec_policy": None,
+        "hosts": 0,
+    }
 
 
 def test_what_is_not_given_stays(service: Service) -> None:
@@ -166,8 +176,15 @@ def test_list_for_people(service: Service) -> None:
     [line] = [line for line in lines if line.startswith(service.domain + " ")]
     hosts = shown(service, service.domain)["hosts"]
     assert re.split(r"  +", line) == [
-        service.domain, "admin", "public", f"127.0.0.1:{service.dns_port} (ours)", "-", "-", str(hosts), "-"
-    ]  # fmt: skip
+        service.domain,
+        "admin",
+        "public",
+        f"127.0.0.1:{service.dns_port} (ours)",
+        "-",
+        "-",
+        str(hosts),
+        "-",
+    ]
 
 
 # ---- remove
@@ -264,10 +281,16 @@ def test_without_a_running_service_reconcile_fills(tmp_path: Path) -> None:
         exported = tmp_path / "export.json"
         exported.write_text(old.cli("export").stdout)
     with dev(tmp_path / "new", domain="first.example.org") as new:
-        other = Service(tmp_path / "restored", 1, 1, settings={
-            "DDNSD_RNDC_KEY": str(new.dir / "bind" / "rndc.conf"), "DDNSD_BIND_DIR": str(new.dir / "bind"),
-            "DDNSD_PRIMARY": f"127.0.0.1:{new.dns_port}",
-        })  # fmt: skip
+        other = Service(
+            tmp_path / "restored",
+            1,
+            1,
+            settings={
+                "DDNSD_RNDC_KEY": str(new.dir / "bind" / "rndc.conf"),
+                "DDNSD_BIND_DIR": str(new.dir / "bind"),
+                "DDNSD_PRIMARY": f"127.0.0.1:{new.dns_port}",
+            },
+        )
         other.dir.mkdir()
         other.cli("db", "upgrade")
         other.cli("import", str(exported))

@@ -260,9 +260,12 @@ def test_a_run_that_was_cut_off_goes_on(target: Target, tmp_path: Path, moment: 
     target.run(target.declare(*map(spec, names[:4])))
     kept = {name: target.secrets[name] for name in names[:2]}
     declared = target.declare(
-        spec(names[0], "192.0.2.5"), spec(names[2]), spec(names[4]), spec(names[5], ipv6="2001:db8::1"),
+        spec(names[0], "192.0.2.5"),
+        spec(names[2]),
+        spec(names[4]),
+        spec(names[5], ipv6="2001:db8::1"),
         spec("moved-" + names[1], moved_from=names[1]),
-    )  # fmt: skip
+    )
     made = target.plan(declared, prune=True)
     assert len(made.changes) == 5
     run = Journalled(str(tmp_path / "journal"), target)

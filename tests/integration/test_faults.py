@@ -124,9 +124,7 @@ def test_a_name_server_restored_from_an_older_state_converges(service: Service) 
 
 
 @pytest.fixture(scope="module")
-def proxied(
-    tmp_path_factory: pytest.TempPathFactory, store_settings: Settings
-) -> Iterator[tuple[Service, DnsProxy]]:  # fmt: skip
+def proxied(tmp_path_factory: pytest.TempPathFactory, store_settings: Settings) -> Iterator[tuple[Service, DnsProxy]]:
     """The domain's primary is a proxy that can misbehave."""
     with dev(tmp_path_factory.mktemp("proxied") / "service", **store_settings()) as service:
         proxy = DnsProxy(service.dns_port)
@@ -220,7 +218,7 @@ def test_every_good_survives_kill_9(tmp_path: Path, store_settings: Settings) ->
 
             def hammer(
                 host: str, n: int = round_number, stop: threading.Event = stop, before: dict[str, int] = acknowledged
-            ) -> int:  # fmt: skip
+            ) -> int:
                 """The number of the last acknowledged change; the next one may or may not have been made."""
                 last = before[host]
                 session = requests.Session()
@@ -229,9 +227,11 @@ def test_every_good_survives_kill_9(tmp_path: Path, store_settings: Settings) ->
                         break
                     try:
                         answer = session.get(
-                            f"{service.url}/nic/update", auth=(f"{host}.{service.domain}", secrets[host]),
-                            params={"myip": _numbered(i)}, timeout=10,
-                        )  # fmt: skip
+                            f"{service.url}/nic/update",
+                            auth=(f"{host}.{service.domain}", secrets[host]),
+                            params={"myip": _numbered(i)},
+                            timeout=10,
+                        )
                     except requests.RequestException:
                         break
                     if answer.text == f"good {_numbered(i)}":

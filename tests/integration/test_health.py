@@ -193,8 +193,9 @@ def test_a_full_disk_is_no_place_to_serve_from(tmp_path: Path) -> None:
         wait_until(lambda: status(service, "/readyz")[0] == 200, PROMISED_SECONDS, "there is room again")
         wait_until(
             lambda: service.get("/nic/update", auth=auth, params={"myip": "192.0.2.2"}).text.endswith("192.0.2.2"),
-            10, "updates are taken again",
-        )  # fmt: skip
+            10,
+            "updates are taken again",
+        )
         assert service.cli("doctor").returncode == 0
 
 

@@ -45,8 +45,12 @@ def aged(connection: Connection, days: float, number: int) -> None:
     host = {"id": number, "domain_id": 1, "owner_id": 1, "fqdn": f"h{number}.example.org", "name": f"h{number}"}
     rows["hosts"] = host | {"secret_hash": octets, "created": then}
     rows["enrolments"] = {
-        "host_id": number, "user_id": 1, "token_hash": octets, "replaces": octets, "expires": then + DAY
-    }  # fmt: skip
+        "host_id": number,
+        "user_id": 1,
+        "token_hash": octets,
+        "replaces": octets,
+        "expires": then + DAY,
+    }
     asked = {"user_id": 1, "name": f"n{number}.example.org", "reason": "r", "created": then, "decided": then}
     rows["domain_requests"] = asked | {"state": "declined"}
     rows["sessions"] = {

@@ -35,12 +35,16 @@ class Run:
         terminal = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                ["make", "--no-print-directory", "run"], cwd=REPOSITORY, start_new_session=True,
+                ["make", "--no-print-directory", "run"],
+                cwd=REPOSITORY,
+                start_new_session=True,
                 env=terminal | {f"DDNSD_{name}": value for name, value in settings.items()},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 # a shell ignores for ever what was ignored when it began, as it is for commands in the background
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )  # fmt: skip
+            )
 
     @property
     def lines(self) -> list[str]:

@@ -104,8 +104,10 @@ def test_reconcile_sees_what_the_store_knows_of_alone(service: Service) -> None:
     assert "3 repaired" in service.cli("reconcile").stdout
     assert service.cli("reconcile", "--check").returncode == 0
     assert (service.dig(AT, "TXT"), service.dig(NAME, "MX"), service.dig(f"_gone.{NAME}", "TXT")) == (
-        ['"mine"'], ["0 ."], []
-    )  # fmt: skip
+        ['"mine"'],
+        ["0 ."],
+        [],
+    )
     assert service.dig(f"_acme-challenge.{NAME}", "TXT") == ['"token"']
 
 
@@ -214,8 +216,9 @@ async def test_what_is_sent_to_another_zone_is_remembered_there(service: Service
     }
     await store.close()
     assert {name: [r.data for r in removals] for name, removals in found.items()} == {
-        service.domain: [], "lab.example.org": ['"mine"']
-    }  # fmt: skip
+        service.domain: [],
+        "lab.example.org": ['"mine"'],
+    }
 
 
 async def test_more_was_tried_than_a_message_holds(service: Service) -> None:

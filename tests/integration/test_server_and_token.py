@@ -77,9 +77,16 @@ def folder(tmp_path: Path, file_server: Listener) -> Path:
     (tmp_path / "web.yml").write_text(json.dumps(declared))
     change = {"action": "create", "kind": "host", "name": "a.example.org", "before": {}, "after": {}}
     plan = {
-        "url": file_server.url, "format": 1, "server": "ddnsd", "stack": "s", "made": "", "changes": [change],
-        "drift": [], "notes": [], "unchanged": 0,
-    }  # fmt: skip
+        "url": file_server.url,
+        "format": 1,
+        "server": "ddnsd",
+        "stack": "s",
+        "made": "",
+        "changes": [change],
+        "drift": [],
+        "notes": [],
+        "unchanged": 0,
+    }
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     (tmp_path / ".ddnsctl").mkdir()
     (tmp_path / ".ddnsctl" / "journal-1.jsonl").write_text(json.dumps({"journal": journal.FORMAT, "plan": plan}) + "\n")
@@ -97,9 +104,13 @@ def ddnsctl(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
 
 
 DOORS = [
-    ("plan", "web.yml"), ("apply", "web.yml", "-y"), ("apply", "plan.json", "-y"), ("apply", "--resume", "-y"),
-    ("destroy", "web.yml", "-y"), ("rotate", "a.example.org", "-f", "web.yml", "-y"),
-]  # fmt: skip
+    ("plan", "web.yml"),
+    ("apply", "web.yml", "-y"),
+    ("apply", "plan.json", "-y"),
+    ("apply", "--resume", "-y"),
+    ("destroy", "web.yml", "-y"),
+    ("rotate", "a.example.org", "-f", "web.yml", "-y"),
+]
 
 
 @pytest.mark.parametrize("variable", ["DDNS_TOKEN", "DDNS_TOKEN_FILE"])

@@ -28,9 +28,10 @@ def _look(service: Service) -> None:
     (serial,) = {record.split()[2] for record in service.dig(service.domain, "SOA")}
     answering = {"reachable": True, "serial": int(serial)}
     whole = {
-        "name": service.domain, "primary": answering,
+        "name": service.domain,
+        "primary": answering,
         "secondaries": [answering, {"reachable": False, "serial": None}],
-    }  # fmt: skip
+    }
     wait_until(lambda: zone() == whole, 30, "serials")
     assert service.get("/api/status").json()["waiting"] == 0
     with hung(service.named_pid()):

@@ -252,9 +252,7 @@ def test_while_the_service_is_away_the_machine_tries_again(host: Host, tmp_path:
 
 
 @pytest.mark.parametrize("source", ["--enrol", "--new-secret"])
-def test_hosts_of_nobody_and_of_others(
-    service: Service, host: Host, carol: str, tmp_path: Path, source: str
-) -> None:  # fmt: skip
+def test_hosts_of_nobody_and_of_others(service: Service, host: Host, carol: str, tmp_path: Path, source: str) -> None:
     for stranger in (Host(service, "nobody.dyn.example.org", "", host.token), Host(service, host.fqdn, "", carol)):
         for _ in range(2):
             result = user_data(tmp_path, stranger, source, "-o", "user-data", code=1)

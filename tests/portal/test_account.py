@@ -44,7 +44,7 @@ def test_the_password_is_changed(service: Service, new_user: NewUser) -> None:
         ({"new": "a" * 20, "again": "a" * 20}, "not one character again and again"),
         ({"again": "another horse battery"}, "This is not the same as above."),
     ],
-)  # fmt: skip
+)
 def test_changes_that_are_refused(service: Service, new_user: NewUser, values: dict[str, str], reason: str) -> None:
     name, browser = new_user()
     right = {"current": password_of(service, name), "new": "a new horse battery", "again": "a new horse battery"}

@@ -16,14 +16,30 @@ from support.servers.service import Service, dev
 NewUser = Callable[[], tuple[str, Browser]]
 
 PAGES = (
-    "/admin", "/admin/users", "/admin/users/new", "/admin/user/admin", "/admin/groups", "/admin/hosts",
-    "/admin/domains", "/admin/requests", "/admin/requests/1", "/admin/deny", "/admin/events", "/admin/events.csv",
-)  # fmt: skip
+    "/admin",
+    "/admin/users",
+    "/admin/users/new",
+    "/admin/user/admin",
+    "/admin/groups",
+    "/admin/hosts",
+    "/admin/domains",
+    "/admin/requests",
+    "/admin/requests/1",
+    "/admin/deny",
+    "/admin/events",
+    "/admin/events.csv",
+)
 DEEDS = (
-    "/admin/users", "/admin/user/save/admin", "/admin/user/sessions/admin", "/admin/user/tokens/1/admin",
-    "/admin/user/remove/admin", "/admin/deny", "/admin/deny/1/remove", "/admin/requests/1/approve",
+    "/admin/users",
+    "/admin/user/save/admin",
+    "/admin/user/sessions/admin",
+    "/admin/user/tokens/1/admin",
+    "/admin/user/remove/admin",
+    "/admin/deny",
+    "/admin/deny/1/remove",
+    "/admin/requests/1/approve",
     "/admin/requests/1/decline",
-)  # fmt: skip
+)
 
 
 def csrf(browser: Browser) -> dict[str, str]:

@@ -11,8 +11,20 @@ from ddnsd.web.portal.client_configs import SHIPPED, shipped
 from ddnsd.web.portal.client_programs import CATALOGUE
 from ddnsd.web.portal.views.help import TOPICS
 
-WORDS = ("good", "nochg", "deleted", "badauth", "nohost", "notfqdn", "numhost", "dnserr", "badagent", "abuse",
-         "!donator", "911")  # fmt: skip
+WORDS = (
+    "good",
+    "nochg",
+    "deleted",
+    "badauth",
+    "nohost",
+    "notfqdn",
+    "numhost",
+    "dnserr",
+    "badagent",
+    "abuse",
+    "!donator",
+    "911",
+)
 
 
 @pytest.fixture

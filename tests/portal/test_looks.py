@@ -15,12 +15,23 @@ from support.servers.service import DOMAIN, Service, dev
 HOST = "www.dyn.example.org"
 PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domains/nothing/at/all"]
 SIGNED_IN = [
-    "/", "/?q=nothing-like-it", "/hosts/new", f"/hosts/{HOST}", "/hosts/blocked.dyn.example.org",
-    f"/hosts/{HOST}/edit", f"/hosts/{HOST}/history", f"/hosts/{HOST}/related", f"/hosts/{HOST}/configuration",
-    f"/hosts/{HOST}/records", f"/hosts/{HOST}/records?name=_443._tcp&type=TLSA",
-    "/tokens", "/tokens/new", "/keys",
-    "/keys/new", "/account",
-]  # fmt: skip
+    "/",
+    "/?q=nothing-like-it",
+    "/hosts/new",
+    f"/hosts/{HOST}",
+    "/hosts/blocked.dyn.example.org",
+    f"/hosts/{HOST}/edit",
+    f"/hosts/{HOST}/history",
+    f"/hosts/{HOST}/related",
+    f"/hosts/{HOST}/configuration",
+    f"/hosts/{HOST}/records",
+    f"/hosts/{HOST}/records?name=_443._tcp&type=TLSA",
+    "/tokens",
+    "/tokens/new",
+    "/keys",
+    "/keys/new",
+    "/account",
+]
 AXE = ("wide-light", "narrow-dark")
 """Where axe-core looks: each layout once, and each scheme."""
 
@@ -51,8 +62,11 @@ def furnished(service: Service, admin: Browser) -> Browser:
     for label in ("printer", "nas"):
         path = f"/api/hosts/{HOST}/related/{label}"
         service.request("PUT", path, service.admin_token, json={"interface_id": "::7"})
-    sets = {"@/MX": ["10 mail.example.org.", "20 mail.example.net."], "_443._tcp/TLSA": ["3 1 1 " + "ab" * 32],
-            "_dmarc/TXT": ['"v=DMARC1; p=none; rua=mailto:dmarc@example.org"']}  # fmt: skip
+    sets = {
+        "@/MX": ["10 mail.example.org.", "20 mail.example.net."],
+        "_443._tcp/TLSA": ["3 1 1 " + "ab" * 32],
+        "_dmarc/TXT": ['"v=DMARC1; p=none; rua=mailto:dmarc@example.org"'],
+    }
     for place, values in sets.items():
         path = f"/api/hosts/{HOST}/records/{place}"
         service.request("PUT", path, service.admin_token, json={"values": values, "ttl": 300})
@@ -92,9 +106,13 @@ def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: 
 
 
 def look(
-    service: Service, browser: Chromium, paths: list[str], cookies: dict[str, str], who: str,
+    service: Service,
+    browser: Chromium,
+    paths: list[str],
+    cookies: dict[str, str],
+    who: str,
     modes: Iterable[str] = chromium.MODES,
-) -> None:  # fmt: skip
+) -> None:
     """Open each page once, and change the window and the scheme."""
     wrong: list[str] = []
     with chromium.context(browser, service, cookies) as context:
@@ -121,11 +139,32 @@ def _console(wrong: list[str], url: str, kind: str, text: str) -> None:
 # ---- domains and administration
 
 GOVERNED = [
-    "/domains", "/domains/new", "/domains/ask", f"/domains/{DOMAIN}", "/domains/lab.example.org",
-    f"/domains/{DOMAIN}/edit", "/tokens", "/keys", "/status", "/admin", "/admin/users", "/admin/users/new",
-    "/admin/user/carol", "/admin/hosts", "/admin/domains", "/admin/groups", "/admin/requests", "/admin/requests/1",
-    "/admin/deny", "/admin/events", "/help/start", "/help/clients", "/help/nat", "/help/own-domain", "/help/ports",
-]  # fmt: skip
+    "/domains",
+    "/domains/new",
+    "/domains/ask",
+    f"/domains/{DOMAIN}",
+    "/domains/lab.example.org",
+    f"/domains/{DOMAIN}/edit",
+    "/tokens",
+    "/keys",
+    "/status",
+    "/admin",
+    "/admin/users",
+    "/admin/users/new",
+    "/admin/user/carol",
+    "/admin/hosts",
+    "/admin/domains",
+    "/admin/groups",
+    "/admin/requests",
+    "/admin/requests/1",
+    "/admin/deny",
+    "/admin/events",
+    "/help/start",
+    "/help/clients",
+    "/help/nat",
+    "/help/own-domain",
+    "/help/ports",
+]
 
 
 @pytest.fixture(scope="module")

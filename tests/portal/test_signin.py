@@ -154,11 +154,18 @@ def changed(path: str, **values: str | None) -> str:
 @pytest.mark.parametrize(
     "values",
     [
-        {"state": "forged"}, {"state": ""}, {"state": None}, {"code": None}, {"code": "forged"}, {"code": ""},
-        {"iss": "https://other.example.org"}, {"iss": None}, {"error": "access_denied", "code": None},
+        {"state": "forged"},
+        {"state": ""},
+        {"state": None},
+        {"code": None},
+        {"code": "forged"},
+        {"code": ""},
+        {"iss": "https://other.example.org"},
+        {"iss": None},
+        {"error": "access_denied", "code": None},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_comes_back_is_what_was_sent(site: Service, campus: Provider, values: dict[str, str | None]) -> None:
     person = Person(site, campus)
     refused(person, changed(person.back(person.away()), **values))

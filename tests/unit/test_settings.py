@@ -137,8 +137,10 @@ def test_identity_providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cre
     (credentials / "oidc_secrets").write_text('{"egi": "canary-secret"}\n')
     (provider,) = settings.load().providers
     assert (provider.issuer, provider.secret, provider.groups_claim) == (
-        "https://aai.egi.eu", "canary-secret", "eduperson_entitlement"
-    )  # fmt: skip
+        "https://aai.egi.eu",
+        "canary-secret",
+        "eduperson_entitlement",
+    )
     shown = CliRunner().invoke(main, ["settings"]).output
     assert "DDNSD_OIDC_PROVIDERS = egi=https://aai.egi.eu  (file)" in shown
     assert "DDNSD_OIDC_SECRETS = egi  (credential)" in shown
@@ -154,11 +156,11 @@ def test_identity_providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cre
         (f"[{PROVIDER}]", '{"other": "canary-secret"}', "OIDC_SECRETS: there is no provider other"),
         (f"[{PROVIDER}]", "canary-secret", "OIDC_SECRETS"),
         ("[{]", "{}", "OIDC_PROVIDERS"),
-        (f"[{PROVIDER[:-1]}, \"clientid\": 1}}]", "{}", "OIDC_PROVIDERS.0.CLIENTID: no such setting"),
+        (f'[{PROVIDER[:-1]}, "clientid": 1}}]', "{}", "OIDC_PROVIDERS.0.CLIENTID: no such setting"),
         (PROVIDER.replace("https", "http").join("[]"), "{}", "OIDC_PROVIDERS.0.ISSUER: an issuer begins with https://"),
         (PROVIDER.replace("egi", "E G", 1).join("[]"), "{}", "OIDC_PROVIDERS.0.NAME"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_in_identity_providers(
     monkeypatch: pytest.MonkeyPatch, providers: str, secrets: str, reason: str
 ) -> None:

@@ -29,9 +29,14 @@ def test_without_systemd() -> None:
 
 def test_what_another_process_was_given() -> None:
     environ = {
-        "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDNAMES": "http", "NOTIFY_SOCKET": "@name",
-        "WATCHDOG_USEC": "1000", "WATCHDOG_PID": str(os.getpid() + 1), "HOME": "/",
-    }  # fmt: skip
+        "LISTEN_FDS": "1",
+        "LISTEN_PID": str(os.getpid() + 1),
+        "LISTEN_FDNAMES": "http",
+        "NOTIFY_SOCKET": "@name",
+        "WATCHDOG_USEC": "1000",
+        "WATCHDOG_PID": str(os.getpid() + 1),
+        "HOME": "/",
+    }
     assert unit(environ) == Unit(address="@name")
     assert environ == {"HOME": "/"}
 
@@ -129,9 +134,11 @@ async def test_a_service_whose_part_hangs_does_not_live(tmp_path: Path, monkeypa
     try:
         await asyncio.sleep(0)
         parts = {
-            "writer": service.writer._commits, "watch": service.watch._heartbeat,
-            "lookups": service.lookups.host.heartbeat, "contacts": service._heartbeats["contacts"],
-        }  # fmt: skip
+            "writer": service.writer._commits,
+            "watch": service.watch._heartbeat,
+            "lookups": service.lookups.host.heartbeat,
+            "contacts": service._heartbeats["contacts"],
+        }
         for name, heartbeat in parts.items():
             assert service.trouble() is None
             heartbeat.step()

@@ -30,9 +30,12 @@ def arguments() -> argparse.ArgumentParser:
     command.add_argument("--suite", default="", help="a suite that image.toml names")
     command.add_argument("scenario")
     command.add_argument(
-        "host", nargs="+", type=machine, metavar="HOST[:WIRE,…]",
+        "host",
+        nargs="+",
+        type=machine,
+        metavar="HOST[:WIRE,…]",
         help="its name; for each wire, which joins machines to each other alone, it has an interface of that name",
-    )  # fmt: skip
+    )
     command = commands.add_parser("down", help="remove whatever exists of scenarios")
     command.add_argument("--all", action="store_true", help="all scenarios in --home")
     command.add_argument("scenario", nargs="*")

@@ -51,9 +51,13 @@ def missing() -> str:
 def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
     """Run a program of the host; what it printed. Failure tells what it said."""
     done = subprocess.run(
-        [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | {"PATH": SEARCH, "LC_ALL": "C.UTF-8"} | (env or {}),
-    )  # fmt: skip
+    )
     if done.returncode != 0:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise Failure(f"{' '.join(str(word) for word in command)}: exit status {done.returncode}\n{said}")

@@ -15,13 +15,24 @@ DESCRIPTION = Path(__file__).parents[1] / "image.toml"
 OFFLINE = "var/lib/offline"
 """Where an image has the packages that apt finds in it."""
 CONTAINED = (
-    "setpriv", "--pdeathsig=KILL",
-    "unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc",
-)  # fmt: skip
+    "setpriv",
+    "--pdeathsig=KILL",
+    "unshare",
+    "--mount",
+    "--propagation=private",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+)
 """Before a command: what it mounts and starts is gone when it ends, or when we do."""
 MASKED = (
-    "apt-daily.timer", "apt-daily-upgrade.timer", "console-getty.service", "getty.target", "systemd-firstboot.service",
-)  # fmt: skip
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "console-getty.service",
+    "getty.target",
+    "systemd-firstboot.service",
+)
 """Units that would wait for a person, or take apt's lock from a role by surprise."""
 NO_DAEMONS = "#!/bin/sh\nexit 101\n"
 

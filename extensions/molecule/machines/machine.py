@@ -86,22 +86,36 @@ class Machine:
         group.mkdir(parents=True, exist_ok=True)
         with self.console.open("a") as console:
             subprocess.Popen(
-                ["sh", "-c", POWER, str(group), *self._command()], stdin=subprocess.DEVNULL, stdout=console,
-                stderr=console, start_new_session=True, cwd="/",
+                ["sh", "-c", POWER, str(group), *self._command()],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+                cwd="/",
                 env=os.environ | {"PATH": SEARCH, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            )  # fmt: skip
+            )
         wait(f"starting {self.host}", self.running, 5)
 
     def _command(self) -> list[str]:
         return [
-            "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit",
-            f"--machine={self.name}", f"--hostname={self.host}", f"--directory={self.root}",
+            "systemd-nspawn",
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            f"--machine={self.name}",
+            f"--hostname={self.host}",
+            f"--directory={self.root}",
             f"--network-namespace-path={NAMESPACES / self.name}",
-            "--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off",
+            "--console=pipe",
+            "--link-journal=no",
+            "--resolv-conf=off",
+            "--timezone=off",
             # What sandboxed units, an address of one's own and many files need, and a real machine has.
-            "--capability=CAP_NET_ADMIN", "--system-call-filter=bpf add_key keyctl request_key",
+            "--capability=CAP_NET_ADMIN",
+            "--system-call-filter=bpf add_key keyctl request_key",
             "--rlimit=RLIMIT_NOFILE=1024:1048576",
-        ]  # fmt: skip
+        ]
 
     def wait(self, ssh: list[str]) -> None:
         """Return when it has booted. `ssh` is the command that reaches it. Failure names units that failed."""

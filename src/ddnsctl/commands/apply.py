@@ -42,13 +42,18 @@ class Apply(click.Command):
 @click.option("--resume", is_flag=True, help="Go on with what an earlier run began, by its journal.")
 @click.option("--journal", metavar="FILE", type=click.Path(), help="The journal; by default a file in .ddnsctl.")
 @click.option(
-    "--verify", metavar="[SECONDS]", type=float, callback=options.seconds,
+    "--verify",
+    metavar="[SECONDS]",
+    type=float,
+    callback=options.seconds,
     help=f"Wait until the domains' name servers answer as declared; {VERIFY} seconds by default.",
-)  # fmt: skip
+)
 @click.option(
-    "--dns", metavar="HOST:PORT", multiple=True,
+    "--dns",
+    metavar="HOST:PORT",
+    multiple=True,
     help="With --verify: ask this name server and not those of the domains' NS records. Repeatable.",
-)  # fmt: skip
+)
 @options.connection
 def command(
     sources: Sources,

@@ -20,9 +20,13 @@ PENDING = 2
 @options.sources()
 @options.pruning
 @click.option(
-    "--format", "form", type=click.Choice(output.FORMATS), default="text", metavar="FORMAT",
+    "--format",
+    "form",
+    type=click.Choice(output.FORMATS),
+    default="text",
+    metavar="FORMAT",
     help="text, json, ndjson (a line for each change) or markdown (for a pull request).",
-)  # fmt: skip
+)
 @click.option("-o", "--out", metavar="FILE", type=click.Path(), help="Save the plan, for `apply FILE`.")
 @options.connection
 def command(

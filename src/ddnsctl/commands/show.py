@@ -13,9 +13,13 @@ from ddnsctl import options
 @click.option("--domain", metavar="NAME", help="Only hosts in this domain.")
 @click.option("--stack", metavar="NAME", help="Only hosts of this stack.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "ndjson"]), default="text", metavar="FORMAT",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "ndjson"]),
+    default="text",
+    metavar="FORMAT",
     help="text, json, or ndjson (a line for each host).",
-)  # fmt: skip
+)
 @options.connection
 def command(
     names: tuple[str, ...], domain: str | None, stack: str | None, form: str, connection: options.Connection

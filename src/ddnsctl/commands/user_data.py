@@ -14,15 +14,20 @@ from ddnsctl import options
 @click.argument("host")
 @click.option("--enrol", is_flag=True, help="Put in a token that works once; the machine makes its own secret.")
 @click.option(
-    "--lifetime", metavar="SECONDS", type=click.IntRange(60, 604_800),
+    "--lifetime",
+    metavar="SECONDS",
+    type=click.IntRange(60, 604_800),
     help="With --enrol: until when the machine must have booted; an hour by default, a week at most.",
-)  # fmt: skip
+)
 @click.option("--secret-file", metavar="FILE", type=click.Path(), help="Put in the secret that this file holds.")
 @click.option("--new-secret", is_flag=True, help="Put in a new secret; the host's old one is void at once.")
 @click.option(
-    "--form", type=click.Choice(["unit", "runcmd"]), default="unit", metavar="FORM",
+    "--form",
+    type=click.Choice(["unit", "runcmd"]),
+    default="unit",
+    metavar="FORM",
     help="unit: the updater with a timer (the default). runcmd: one call of curl at the first boot, less safe.",
-)  # fmt: skip
+)
 @click.option("--no-updater", is_flag=True, help="Leave out the updater: the machine's image has it, by the role.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(), help="Write to a file of mode 0600.")
 @options.connection

@@ -141,9 +141,14 @@ def csrf_of(cookie: str) -> str:
 
 
 def _begin(
-    connection: Connection, user_id: int, hashed: bytes, method: str, source: str | None, agent: str,
+    connection: Connection,
+    user_id: int,
+    hashed: bytes,
+    method: str,
+    source: str | None,
+    agent: str,
     replaces: int | None,
-) -> None:  # fmt: skip
+) -> None:
     if replaces is not None:
         stored.end(connection, replaces)
     stored.add(connection, user_id, hashed, method, source, agent)

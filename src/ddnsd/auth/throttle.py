@@ -125,9 +125,14 @@ class LoginThrottle:
     """
 
     def __init__(
-        self, store: "SqliteStore | PostgresStore", lookups: Lookups, failures: int, *, enabled: bool = True,
+        self,
+        store: "SqliteStore | PostgresStore",
+        lookups: Lookups,
+        failures: int,
+        *,
+        enabled: bool = True,
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store, self._direct, self._shared, self._clock = store, lookups, SharedLookups(lookups), clock
         self._by_name = FailureCounter(failures, enabled=enabled, clock=clock)
         self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=enabled, clock=clock)
@@ -170,9 +175,13 @@ class Turns:
     """Questions to somebody else for a source that has failed often: one in a while, and a few wait for their turn."""
 
     def __init__(
-        self, pause: float, longest: float, *, clock: Callable[[], float] = time.monotonic,
+        self,
+        pause: float,
+        longest: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._pause, self._longest, self._clock, self._sleep = pause, longest, clock, sleep
         self._next: OrderedDict[str, float] = OrderedDict()
 

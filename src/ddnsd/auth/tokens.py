@@ -49,10 +49,17 @@ class LocalTokens:
         self._used[row.id] = queries.now()
         scopes = frozenset(row.scopes.split())
         return Caller(
-            Kind.USER, row.user, row.user_id, row.user, scopes=scopes if row.admin else scopes - {"admin"},
-            domains=tuple(row.domains.split()), host_patterns=tuple(row.hosts.split()), groups=groups_of(row.groups),
-            token_id=row.id, means=row.name,
-        )  # fmt: skip
+            Kind.USER,
+            row.user,
+            row.user_id,
+            row.user,
+            scopes=scopes if row.admin else scopes - {"admin"},
+            domains=tuple(row.domains.split()),
+            host_patterns=tuple(row.hosts.split()),
+            groups=groups_of(row.groups),
+            token_id=row.id,
+            means=row.name,
+        )
 
     async def record_use(self) -> None:
         """Write when tokens were last used. Raises StoreDown, and remembers it on."""

@@ -81,9 +81,12 @@ def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
 @user.command(name="disable")
 @click.argument("name")
 @click.option(
-    "--records", type=click.Choice(("keep", "remove")), default="keep", show_default=True,
+    "--records",
+    type=click.Choice(("keep", "remove")),
+    default="keep",
+    show_default=True,
     help="What becomes of the records of their hosts in DNS.",
-)  # fmt: skip
+)
 def user_disable(name: str, records: str) -> None:
     """Switch a user off.
 
@@ -115,9 +118,14 @@ def token() -> None:
 @click.option("--network", "networks", multiple=True, help="Only callers from there, e.g. 192.0.2.0/24.")
 @click.option("--expires", help="Lifetime, e.g. 12h, 30d.")
 def token_add(
-    user_name: str, name: str, scopes: tuple[str, ...], domains: tuple[str, ...], hosts: tuple[str, ...],
-    networks: tuple[str, ...], expires: str | None,
-) -> None:  # fmt: skip
+    user_name: str,
+    name: str,
+    scopes: tuple[str, ...],
+    domains: tuple[str, ...],
+    hosts: tuple[str, ...],
+    networks: tuple[str, ...],
+    expires: str | None,
+) -> None:
     """Print a new token. It is shown only once."""
     secret = secrets.new_token()
     patterns = [fold(d) for d in domains], [fold(h) for h in hosts]
@@ -129,9 +137,16 @@ def token_add(
         hashed = secrets.digest(secret)
         allowed = scopes or ("read", "write")
         accounts.add_token(
-            connection, owner, name, hashed, scopes=allowed, domains=patterns[0], hosts=patterns[1],
-            networks=checked, expires=until,
-        )  # fmt: skip
+            connection,
+            owner,
+            name,
+            hashed,
+            scopes=allowed,
+            domains=patterns[0],
+            hosts=patterns[1],
+            networks=checked,
+            expires=until,
+        )
 
     in_transaction(work)
     click.echo(secret)

@@ -18,9 +18,13 @@ def db() -> None:
 
 @db.command()
 @click.option(
-    "--wait", type=click.FloatRange(0), default=60, show_default=True, metavar="SECONDS",
+    "--wait",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
     help="How long to try while the database cannot be used; 0: once.",
-)  # fmt: skip
+)
 def upgrade(wait: float) -> None:
     """Create or upgrade the schema. Prints a line if it changed."""
     url = settings.load().store_url

@@ -83,6 +83,9 @@ def list_(as_json: bool) -> None:
 def _item(denial: Denial) -> dict[str, Any]:
     created = datetime.fromtimestamp(denial.created // 1_000_000, UTC).isoformat()
     return {
-        "kind": denial.kind, "value": denial.value, "comment": denial.comment, "created_by": denial.created_by,
+        "kind": denial.kind,
+        "value": denial.value,
+        "comment": denial.comment,
+        "created_by": denial.created_by,
         "created": created,
-    }  # fmt: skip
+    }

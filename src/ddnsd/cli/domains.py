@@ -27,11 +27,12 @@ COLUMNS = (
         "--query-credentials/--no-query-credentials", default=None, help="Accept username= and password= in the query."
     ),
     click.option(
-        "--private-addresses/--no-private-addresses", default=None,
+        "--private-addresses/--no-private-addresses",
+        default=None,
         help="Whether private, CGNAT and documentation addresses are accepted.",
     ),
     click.option("--dnssec-policy", metavar="NAME", help="Policy by which our BIND signs the zone; none: unsigned."),
-)  # fmt: skip
+)
 
 
 def _columns(command: F) -> F:
@@ -55,9 +56,15 @@ def domain() -> None:
 @click.option("--exist-ok", is_flag=True, help="Where the domain exists, set the given options that differ.")
 @click.option("--check", is_flag=True, help="Only say what would be done.")
 def add(
-    name: str, owner: str, primary: str | None, key_file: Path | None, algorithm: str, exist_ok: bool, check: bool,
+    name: str,
+    owner: str,
+    primary: str | None,
+    key_file: Path | None,
+    algorithm: str,
+    exist_ok: bool,
+    check: bool,
     **columns: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Add a domain, after a trial update of its zone.
 
     A new domain is public unless it is --private.
@@ -67,10 +74,17 @@ def add(
     existing = _key(key_file) if key_file else None
     done = asyncio.run(
         domains.add(
-            settings.load(), fold(name), owner, primary=primary, key=existing, algorithm=algorithm,
-            columns=_given(columns), exist_ok=exist_ok, check_only=check,
+            settings.load(),
+            fold(name),
+            owner,
+            primary=primary,
+            key=existing,
+            algorithm=algorithm,
+            columns=_given(columns),
+            exist_ok=exist_ok,
+            check_only=check,
         )
-    )  # fmt: skip
+    )
     if done:
         click.echo(done)
 

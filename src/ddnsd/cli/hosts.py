@@ -45,9 +45,13 @@ def host_set(fqdn: str, **columns: Any) -> None:
 @click.argument("fqdns", nargs=-1, required=True, metavar="FQDN...")
 @click.option("--to", "owner", required=True, metavar="USER", help="Whose the hosts are from now on.")
 @click.option(
-    "--secrets", "what", type=click.Choice(transfers.SECRETS), default=transfers.REPLACE, show_default=True,
+    "--secrets",
+    "what",
+    type=click.Choice(transfers.SECRETS),
+    default=transfers.REPLACE,
+    show_default=True,
     help="replace: the hosts' secrets and the former owners' keys stop working. keep: they go on to work.",
-)  # fmt: skip
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def host_give(fqdns: tuple[str, ...], owner: str, what: str, yes: bool) -> None:
     """Give hosts to another user.

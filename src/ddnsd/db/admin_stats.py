@@ -41,10 +41,13 @@ def counts(connection: Connection) -> Counts:
     """All of it at once."""
     of_hosts = select(func.count()).select_from(hosts)
     parts = (
-        select(func.count()).select_from(users), select(func.count()).select_from(domains), of_hosts,
-        of_hosts.where(or_(hosts.c.abuse, hosts.c.abuse_blocked)), of_hosts.where(hosts.c.conflict.is_not(None)),
+        select(func.count()).select_from(users),
+        select(func.count()).select_from(domains),
+        of_hosts,
+        of_hosts.where(or_(hosts.c.abuse, hosts.c.abuse_blocked)),
+        of_hosts.where(hosts.c.conflict.is_not(None)),
         of_hosts.where(hosts.c.client_faults > 0),
-    )  # fmt: skip
+    )
     row = connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
     return Counts(*map(int, row))
 

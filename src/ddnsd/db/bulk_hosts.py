@@ -174,9 +174,7 @@ def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[
     return ids
 
 
-def update_hosts(
-    connection: Connection, wishes: Mapping[int, Mapping[str, Any]], unclaimed: Collection[int]
-) -> None:  # fmt: skip
+def update_hosts(connection: Connection, wishes: Mapping[int, Mapping[str, Any]], unclaimed: Collection[int]) -> None:
     """New values by host id; each counts as a version and waits for DNS. IntegrityError when a name is taken.
 
     `unclaimed` are the hosts whose names were not known to be ours.

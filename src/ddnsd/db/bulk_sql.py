@@ -73,9 +73,12 @@ def insert_into(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Inser
 
 
 def for_each(
-    connection: Connection, build: Callable[[Given], UpdateBase], names: Sequence[str], rows: Sequence[Row],
+    connection: Connection,
+    build: Callable[[Given], UpdateBase],
+    names: Sequence[str],
+    rows: Sequence[Row],
     **others: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Execute what `build` makes for `rows` of values of the columns `names`; PostgreSQL is given `others` as well."""
     if not rows:
         return

@@ -28,7 +28,7 @@ class DomainRequest(NamedTuple):
 
 _REQUEST = select(
     *(domain_requests.c[name] for name in DomainRequest._fields if name != "user"), users.c.name
-).join_from(domain_requests, users)  # fmt: skip
+).join_from(domain_requests, users)
 
 
 def add(connection: Connection, **values: Any) -> DomainRequest:

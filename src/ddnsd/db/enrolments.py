@@ -31,14 +31,22 @@ _OWNERS = users.alias("owners")
 
 ENROLMENT = (
     select(
-        enrolments.c.host_id, enrolments.c.replaces, enrolments.c.expires, enrolments.c.used,
-        hosts.c.fqdn, hosts.c.owner_id, hosts.c.secret_hash, enrolments.c.user_id, users.c.admin, users.c.active,
+        enrolments.c.host_id,
+        enrolments.c.replaces,
+        enrolments.c.expires,
+        enrolments.c.used,
+        hosts.c.fqdn,
+        hosts.c.owner_id,
+        hosts.c.secret_hash,
+        enrolments.c.user_id,
+        users.c.admin,
+        users.c.active,
         _OWNERS.c.active.label("owner_active"),
     )
     .join_from(enrolments, hosts)
     .join(users, users.c.id == enrolments.c.user_id)
     .join(_OWNERS, _OWNERS.c.id == hosts.c.owner_id)
-)  # fmt: skip
+)
 
 
 def find(connection: Connection, token_hash: bytes) -> Enrolment | None:
@@ -56,7 +64,7 @@ def locked(connection: Connection, token_hash: bytes) -> Enrolment | None:
 
 def replace(
     connection: Connection, host_id: int, *, user_id: int, token_hash: bytes, replaces: bytes, expires: int
-) -> None:  # fmt: skip
+) -> None:
     """Keep a token, and forget the host's former one."""
     connection.execute(delete(enrolments).where(enrolments.c.host_id == host_id))
     values = {"user_id": user_id, "token_hash": token_hash, "replaces": replaces, "expires": expires}

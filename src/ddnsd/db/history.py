@@ -77,24 +77,44 @@ class Shown(NamedTuple):
 
 
 def entry(
-    host_id: int, owner_id: int, kind: str, author: Author, before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None, note: str | None = None,
-) -> Entry:  # fmt: skip
+    host_id: int,
+    owner_id: int,
+    kind: str,
+    author: Author,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    note: str | None = None,
+) -> Entry:
     """An entry of this moment."""
     was, now = (None if fields is None else _encode(fields) for fields in (before, after))
     return encoded(host_id, owner_id, kind, author, was, now, note)
 
 
 def encoded(
-    host_id: int, owner_id: int, kind: str, author: Author, before: str | None, after: str | None,
+    host_id: int,
+    owner_id: int,
+    kind: str,
+    author: Author,
+    before: str | None,
+    after: str | None,
     note: str | None = None,
-) -> Entry:  # fmt: skip
+) -> Entry:
     """An entry of this moment, whose fields are JSON already."""
     actor, source, via, name, agent = author
     return Entry(
-        host_id, owner_id, time.time_ns() // 1000, kind, before, after, note, actor, via, name, source,
+        host_id,
+        owner_id,
+        time.time_ns() // 1000,
+        kind,
+        before,
+        after,
+        note,
+        actor,
+        via,
+        name,
+        source,
         agent_text(agent),
-    )  # fmt: skip
+    )
 
 
 def agent_text(agent: str) -> str | None:

@@ -196,7 +196,7 @@ def _text(constant: str) -> ColumnElement[str]:
 
 def _write_at_once(
     connection: Connection, names: tuple[str, ...], wishes: Sequence[Wish], settled: Sequence[Settled]
-) -> None:  # fmt: skip
+) -> None:
     rows = [(wish.host_id, *wish.values.values(), *_of_entry(wish.entry)) for wish in wishes]
     settled_ids, versions = zip(*settled, strict=True) if settled else ((), ())
     others = {

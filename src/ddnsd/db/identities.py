@@ -58,9 +58,17 @@ def known(connection: Connection, issuer: str, subject: str) -> Known | None:
     all_groups = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id)
     own = all_groups.where(memberships.c.identity_id == c.id).scalar_subquery()
     query = select(
-        c.id, c.user_id, c.label, c.last_used, users.c.name, users.c.admin, users.c.active, users.c.admin_by, own,
+        c.id,
+        c.user_id,
+        c.label,
+        c.last_used,
+        users.c.name,
+        users.c.admin,
+        users.c.active,
+        users.c.admin_by,
+        own,
         all_groups.scalar_subquery(),
-    ).join_from(identities, users)  # fmt: skip
+    ).join_from(identities, users)
     row = connection.execute(query.where(c.issuer == issuer, c.subject == subject)).first()
     return Known._make(row) if row else None
 
@@ -70,10 +78,14 @@ def add_identity(connection: Connection, user_id: int, somebody: Presented) -> i
     moment = queries.now()
     result = connection.execute(
         insert(identities).values(
-            user_id=user_id, issuer=somebody.issuer, subject=somebody.subject, label=somebody.label, created=moment,
+            user_id=user_id,
+            issuer=somebody.issuer,
+            subject=somebody.subject,
+            label=somebody.label,
+            created=moment,
             last_used=moment,
         )
-    )  # fmt: skip
+    )
     assert result.inserted_primary_key is not None
     return int(result.inserted_primary_key[0])
 

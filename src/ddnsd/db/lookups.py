@@ -156,9 +156,7 @@ class Lookups:
         self.key_by_secret = Lookup(store, queries.KEY, schema.keys.c.secret_hash, rows.Key._make)
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, schema.key_hosts.c.key_id, rows.Host._make)
         self.token = Lookup(store, queries.TOKEN, schema.tokens.c.hash, rows.Token._make)
-        self.enrolment = Lookup(
-            store, enrolments.ENROLMENT, schema.enrolments.c.token_hash, enrolments.Enrolment._make
-        )  # fmt: skip
+        self.enrolment = Lookup(store, enrolments.ENROLMENT, schema.enrolments.c.token_hash, enrolments.Enrolment._make)
         self.session = Lookup(store, queries.SESSION, schema.sessions.c.hash, rows.Session._make)
 
     @property

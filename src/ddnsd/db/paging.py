@@ -143,8 +143,6 @@ def page_of_events(
     return [Happened._make(row) for row in connection.execute(query)]
 
 
-def _page(
-    connection: Connection, query: Select[Any], identity: Any, make: Any, after: int, limit: int
-) -> list[Any]:  # fmt: skip
+def _page(connection: Connection, query: Select[Any], identity: Any, make: Any, after: int, limit: int) -> list[Any]:
     found = connection.execute(query.where(identity > after).order_by(identity).limit(limit))
     return [make(row) for row in found]

@@ -74,9 +74,15 @@ def _remember_values(connection: Connection, domain_id: int) -> None:
     query = query.join_from(rrsets, hosts).where(hosts.c.domain_id == domain_id, ~rrsets.c.claimed)
     moment = queries.now()
     values = [
-        {"domain_id": domain_id, "fqdn": one.name(fqdn), "rtype": one.rtype, "data": one.data, "exact": True,
-         "created": moment}
+        {
+            "domain_id": domain_id,
+            "fqdn": one.name(fqdn),
+            "rtype": one.rtype,
+            "data": one.data,
+            "exact": True,
+            "created": moment,
+        }
         for fqdn, one in ((row[0], RRset._make(row[1:])) for row in connection.execute(query))
-    ]  # fmt: skip
+    ]
     if values:
         connection.execute(insert(removals), values)

@@ -193,10 +193,8 @@ def related_of_domain(connection: Connection, domain_id: int) -> dict[int, list[
 def taken(connection: Connection, fqdn: str) -> bool:
     """Whether a host or a related name holds `fqdn`."""
     return bool(
-        connection.scalar(
-            select(exists().where(hosts.c.fqdn == fqdn) | exists().where(related.c.fqdn == fqdn))
-        )
-    )  # fmt: skip
+        connection.scalar(select(exists().where(hosts.c.fqdn == fqdn) | exists().where(related.c.fqdn == fqdn)))
+    )
 
 
 def hosts_named(connection: Connection, names: Sequence[str]) -> list[rows.Host]:
@@ -314,9 +312,12 @@ def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     for part in _parts(list(host_ids)):
         for name, only in ((hosts.c.fqdn, true()), (literal("*.") + hosts.c.fqdn, hosts.c.wildcard)):
             former = select(hosts.c.domain_id, name, hosts.c.ipv4, hosts.c.ipv6, true(), literal(moment)).where(
-                hosts.c.id.in_(part), only, ~hosts.c.claimed, hosts.c.conflict.is_(None),
+                hosts.c.id.in_(part),
+                only,
+                ~hosts.c.claimed,
+                hosts.c.conflict.is_(None),
                 or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None)),
-            )  # fmt: skip
+            )
             into = ["domain_id", "fqdn", "ipv4", "ipv6", "exact", "created"]
             connection.execute(insert(removals).from_select(into, former))
 
@@ -378,11 +379,18 @@ def add_removals(
     connection.execute(
         insert(removals),
         [
-            {"domain_id": domain_id, "fqdn": fqdn, "ipv4": v4, "ipv6": v6,
-             "exact": exact, "dirty_since": moment, "created": moment}
+            {
+                "domain_id": domain_id,
+                "fqdn": fqdn,
+                "ipv4": v4,
+                "ipv6": v6,
+                "exact": exact,
+                "dirty_since": moment,
+                "created": moment,
+            }
             for fqdn, v4, v6 in names
         ],
-    )  # fmt: skip
+    )
 
 
 def settle_removals(connection: Connection, ids: Iterable[int]) -> None:
@@ -404,9 +412,15 @@ def reclaim(connection: Connection, fqdn: str) -> bool:
 
 
 def add_event(
-    connection: Connection, actor: str, action: str, subject: str, source: str | None, detail: str | None, *,
+    connection: Connection,
+    actor: str,
+    action: str,
+    subject: str,
+    source: str | None,
+    detail: str | None,
+    *,
     owner_id: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Append to the audit trail; `owner_id` is the user who may read it beside the administrators."""
     connection.execute(
         insert(events).values(

@@ -101,9 +101,7 @@ def _holds_set(host: Host, one: RRset, held: Zone) -> bool:
     return held.sets.get((one.name(host.fqdn), one.rtype), ()) == tuple(sorted(values_of(one.data)))
 
 
-def _are_ours(
-    host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Zone
-) -> bool:  # fmt: skip
+def _are_ours(host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Zone) -> bool:
     """Whether what is at the host's names is ours: addresses that are wanted or that it `had`, or only its RRsets."""
     own = {(one.name(host.fqdn), one.rtype) for one in sets if _holds_set(host, one, held)}
     for fqdn, *wanted in records(host, related):

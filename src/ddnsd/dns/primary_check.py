@@ -77,7 +77,7 @@ async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
 
 async def _try_address(
     zone: str, primary: str, key: TsigKey, connection: Primary | None = None, seconds: float = SECONDS
-) -> None:  # fmt: skip
+) -> None:
     name = _new_name(zone)
     removal = Update(zone).replace(name, 0, None, None)
     probe = Update(zone).require_unused(name).replace(name, 60, "192.0.2.1", None).replace(name, 0, None, None)
@@ -154,9 +154,7 @@ async def _is_met(domain: Domain, connection: Primary, seconds: float, prerequis
     return True
 
 
-async def _ask(
-    primary: str, message: Signed, zone: str, kept: Primary | None = None, seconds: float = SECONDS
-) -> None:  # fmt: skip
+async def _ask(primary: str, message: Signed, zone: str, kept: Primary | None = None, seconds: float = SECONDS) -> None:
     connection = kept or Primary(Endpoint.from_text(primary, 53))
     try:
         message.read(await connection.exchange(message.wire, seconds))

@@ -37,8 +37,10 @@ SECOND_LOOK_SECONDS = 0.5
 STILL_DIFFERS = "DNS differs again"
 
 _TYPES: dict[int, str | None] = {
-    dns.rdatatype.A: None, dns.rdatatype.AAAA: None, **{dns.rdatatype.from_text(name): name for name in EXAMPLES}
-}  # fmt: skip
+    dns.rdatatype.A: None,
+    dns.rdatatype.AAAA: None,
+    **{dns.rdatatype.from_text(name): name for name in EXAMPLES},
+}
 
 
 _OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
@@ -244,9 +246,14 @@ def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dn
         length = struct.unpack("!H", _receive(connection, 2))[0]
         try:
             message = dns.message.from_wire(
-                _receive(connection, length), keyring=key.dnspython, request_mac=question.mac,
-                xfr=True, tsig_ctx=context, multi=True, one_rr_per_rrset=True,
-            )  # fmt: skip
+                _receive(connection, length),
+                keyring=key.dnspython,
+                request_mac=question.mac,
+                xfr=True,
+                tsig_ctx=context,
+                multi=True,
+                one_rr_per_rrset=True,
+            )
         except dns.exception.DNSException as error:
             raise errors.Refusal("BADSIG", f"the transfer of {zone} fails: {type(error).__name__}") from None
         if message.rcode() != dns.rcode.NOERROR:

@@ -76,11 +76,18 @@ def record_sets(host: Host, rrsets: Iterable[RRset], again: Container[int] = ())
     """The host's RRsets, without those in conflict unless they are tried `again`; a hidden host's have no value."""
     hidden = is_hidden(host)
     return [
-        RecordSet(one.name(host.fqdn), one.rtype, one.ttl, () if hidden else values_of(one.data),
-                  bool(one.claimed), one.id, one.conflict is not None)
+        RecordSet(
+            one.name(host.fqdn),
+            one.rtype,
+            one.ttl,
+            () if hidden else values_of(one.data),
+            bool(one.claimed),
+            one.id,
+            one.conflict is not None,
+        )
         for one in rrsets
         if one.conflict is None or one.id in again
-    ]  # fmt: skip
+    ]
 
 
 def values_of(data: str) -> tuple[str, ...]:

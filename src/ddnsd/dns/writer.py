@@ -349,9 +349,15 @@ class Writer:
 
     def _add(self, domain: Domain) -> None:
         sender = ZoneSender(
-            self._store, self._lookups, domain, self._primary(domain),
-            settled=self._acknowledged, refresh=self.refresh, deadline=self._deadline, default_ttl=self._default_ttl,
-        )  # fmt: skip
+            self._store,
+            self._lookups,
+            domain,
+            self._primary(domain),
+            settled=self._acknowledged,
+            refresh=self.refresh,
+            deadline=self._deadline,
+            default_ttl=self._default_ttl,
+        )
         self.senders[domain.id] = sender
         self._tasks[f"zone {domain.id}"] = asyncio.create_task(sender.run())
 

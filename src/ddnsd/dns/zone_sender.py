@@ -72,9 +72,17 @@ class ZoneSender:
     """Sends one zone's hosts; `publish` and `withdraw` may be called from the event loop at any time."""
 
     def __init__(
-        self, store: Store, lookups: Lookups, domain: Domain, primary: Primary, *,
-        settled: Callable[[Settled], None], refresh: Callable[[], Awaitable[None]], deadline: float, default_ttl: int,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        lookups: Lookups,
+        domain: Domain,
+        primary: Primary,
+        *,
+        settled: Callable[[Settled], None],
+        refresh: Callable[[], Awaitable[None]],
+        deadline: float,
+        default_ttl: int,
+    ) -> None:
         self._store, self._lookups, self._settled, self._refresh = store, lookups, settled, refresh
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
@@ -508,9 +516,7 @@ class ZoneSender:
             return False
         return True
 
-    async def _refuse(
-        self, item: HostRecords, error: errors.Refusal, batch: Waiters, verdicts: Verdicts
-    ) -> None:  # fmt: skip
+    async def _refuse(self, item: HostRecords, error: errors.Refusal, batch: Waiters, verdicts: Verdicts) -> None:
         """A host is refused; where it has RRsets, it may be one of those alone."""
         bare = item._replace(sets=[])
         if not item.sets or not await self._is_sent(bare):

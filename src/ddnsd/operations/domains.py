@@ -26,9 +26,17 @@ async def _zones(settings: Settings) -> AsyncIterator[tuple[Store, Zones]]:
 
 
 async def add(
-    settings: Settings, name: str, owner: str, *, primary: str | None, key: TsigKey | None, algorithm: str,
-    columns: dict[str, Any], exist_ok: bool, check_only: bool,
-) -> str | None:  # fmt: skip
+    settings: Settings,
+    name: str,
+    owner: str,
+    *,
+    primary: str | None,
+    key: TsigKey | None,
+    algorithm: str,
+    columns: dict[str, Any],
+    exist_ok: bool,
+    check_only: bool,
+) -> str | None:
     """Add a domain, or, where it may exist, set the given columns; answers what was done, None for nothing.
 
     With `check_only` it is not done. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown, AdminError.
@@ -52,9 +60,14 @@ async def add(
 
 
 async def change(
-    settings: Settings, name: str, *, primary: str | None, key: TsigKey | None, columns: dict[str, Any],
+    settings: Settings,
+    name: str,
+    *,
+    primary: str | None,
+    key: TsigKey | None,
+    columns: dict[str, Any],
     check_only: bool,
-) -> str:  # fmt: skip
+) -> str:
     """Change a domain as `Zones.set` does; answers what changes. Raises as `add` does, and NoDomain."""
     async with _zones(settings) as (_, zones):
         return await zones.set(name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only)
@@ -89,10 +102,16 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
         counts = await store.read(paging.host_counts)
     return [
         {
-            "name": domain.name, "owner": domain.owner, "public": bool(domain.public), "primary": domain.primary,
-            "ttl": domain.ttl, "comment": domain.comment, "available": bool(domain.available),
-            "provisioned": bool(domain.provisioned), "dnssec_policy": domain.dnssec_policy,
+            "name": domain.name,
+            "owner": domain.owner,
+            "public": bool(domain.public),
+            "primary": domain.primary,
+            "ttl": domain.ttl,
+            "comment": domain.comment,
+            "available": bool(domain.available),
+            "provisioned": bool(domain.provisioned),
+            "dnssec_policy": domain.dnssec_policy,
             "hosts": counts.get(domain.id, 0),
         }
         for domain in found
-    ]  # fmt: skip
+    ]

@@ -59,9 +59,14 @@ def user_named(connection: Connection, name: str) -> User:
 
 
 def set_user(
-    connection: Connection, name: str, values: Mapping[str, bool], *, actor: str = ACTOR, source: str | None = None,
+    connection: Connection,
+    name: str,
+    values: Mapping[str, bool],
+    *,
+    actor: str = ACTOR,
+    source: str | None = None,
     expect: Callable[[User], None] | None = None,
-) -> User:  # fmt: skip
+) -> User:
     """Change `admin`, `active` and `withdrawn`; `expect` is called with the user just before, and may raise.
 
     A user who is not active is signed out, and everything of theirs is refused; with `withdrawn` the records of their
@@ -125,10 +130,19 @@ def _locked(connection: Connection, name: str, actor: str, expect: Callable[[Use
 
 
 def add_token(
-    connection: Connection, user: User, name: str, hashed: bytes, *, scopes: Sequence[str],
-    domains: Sequence[str] = (), hosts: Sequence[str] = (), networks: Sequence[str] = (), expires: int | None = None,
-    actor: str = ACTOR, source: str | None = None,
-) -> Token:  # fmt: skip
+    connection: Connection,
+    user: User,
+    name: str,
+    hashed: bytes,
+    *,
+    scopes: Sequence[str],
+    domains: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    networks: Sequence[str] = (),
+    expires: int | None = None,
+    actor: str = ACTOR,
+    source: str | None = None,
+) -> Token:
     """Keep a token's hash and its limits; `expires` in microseconds since the epoch. Raises Invalid, Taken."""
     if "admin" in scopes and not user.admin:
         raise Invalid(scopes=f"{user.name} is no administrator (ddnsd user add {user.name} --admin)")
@@ -137,10 +151,17 @@ def add_token(
     try:
         result = connection.execute(
             insert(tokens).values(
-                user_id=user.id, name=name, hash=hashed, scopes=" ".join(scopes), domains=" ".join(domains),
-                hosts=" ".join(hosts), networks=" ".join(networks), expires=expires, created=queries.now(),
+                user_id=user.id,
+                name=name,
+                hash=hashed,
+                scopes=" ".join(scopes),
+                domains=" ".join(domains),
+                hosts=" ".join(hosts),
+                networks=" ".join(networks),
+                expires=expires,
+                created=queries.now(),
             )
-        )  # fmt: skip
+        )
     except IntegrityError:
         raise Taken(name=f"{user.name} has a token named {name!r} already") from None
     queries.add_event(connection, actor, "token.add", user.name, source, name, owner_id=user.id)
@@ -170,9 +191,17 @@ def delete_expired_tokens(connection: Connection, before: int, limit: int) -> in
 
 
 def add_key(
-    connection: Connection, user: User, login: str, hashed: bytes, fqdns: Sequence[str], name: str = "", *,
-    actor: str = ACTOR, source: str | None = None, usable: Callable[[Host], bool] = lambda _: True,
-) -> None:  # fmt: skip
+    connection: Connection,
+    user: User,
+    login: str,
+    hashed: bytes,
+    fqdns: Sequence[str],
+    name: str = "",
+    *,
+    actor: str = ACTOR,
+    source: str | None = None,
+    usable: Callable[[Host], bool] = lambda _: True,
+) -> None:
     """Keep a key for a group of the user's own hosts that are `usable`. Raises Invalid, naming every other one."""
     folded = [names.fold(fqdn) for fqdn in fqdns]
     found = queries.hosts_named(connection, folded)

@@ -54,9 +54,16 @@ class Requests:
         return await self._store.transact(work)
 
     async def approve(
-        self, request_id: int, *, actor: str, source: str | None, primary: str | None = None,
-        key: TsigKey | None = None, answer: str | None = None, columns: dict[str, Any] | None = None,
-    ) -> Domain:  # fmt: skip
+        self,
+        request_id: int,
+        *,
+        actor: str,
+        source: str | None,
+        primary: str | None = None,
+        key: TsigKey | None = None,
+        answer: str | None = None,
+        columns: dict[str, Any] | None = None,
+    ) -> Domain:
         """Make the domain for whoever asked, as `Zones.add` does, and close the request.
 
         `columns` are those of the domain; `public` is as it was asked for unless it is one of them. Where the domain
@@ -90,9 +97,16 @@ class Requests:
         return await self._close(request_id, "withdrawn", None, actor, source, expect)
 
     async def _close(
-        self, request_id: int, state: str, answer: str | None, actor: str, source: str | None,
-        expect: Callable[[DomainRequest], None] = lambda _: None, *, also_closed: bool = False,
-    ) -> DomainRequest:  # fmt: skip
+        self,
+        request_id: int,
+        state: str,
+        answer: str | None,
+        actor: str,
+        source: str | None,
+        expect: Callable[[DomainRequest], None] = lambda _: None,
+        *,
+        also_closed: bool = False,
+    ) -> DomainRequest:
         def work(connection: Connection) -> DomainRequest:
             found = domain_requests.find(connection, request_id, lock=True)
             if found is not None:

@@ -65,9 +65,17 @@ class Zones:
             await primary_check.accepts_updates(name, endpoint(primary or self._primary), key)
 
     async def add(
-        self, name: str, owner: str, *, primary: str | None = None, key: TsigKey | None = None,
-        algorithm: str = "hmac-sha256", columns: dict[str, Any], actor: str, source: str | None = None,
-    ) -> Domain:  # fmt: skip
+        self,
+        name: str,
+        owner: str,
+        *,
+        primary: str | None = None,
+        key: TsigKey | None = None,
+        algorithm: str = "hmac-sha256",
+        columns: dict[str, Any],
+        actor: str,
+        source: str | None = None,
+    ) -> Domain:
         """Keep a domain once its zone takes our updates; without a key the zone is made on our own BIND.
 
         `name` is folded. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown.
@@ -100,9 +108,15 @@ class Zones:
         return added
 
     async def set(
-        self, name: str, *, actor: str, primary: str | None = None, key: TsigKey | None = None,
-        columns: dict[str, Any], check_only: bool = False,
-    ) -> str:  # fmt: skip
+        self,
+        name: str,
+        *,
+        actor: str,
+        primary: str | None = None,
+        key: TsigKey | None = None,
+        columns: dict[str, Any],
+        check_only: bool = False,
+    ) -> str:
         """Change a domain; answers in words what changes, and with `check_only` does not do it.
 
         A new key or primary is tried first; then every host is sent there, and names at which it holds what is not ours

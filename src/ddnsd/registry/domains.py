@@ -45,9 +45,16 @@ class Domains:
 
 
 def add_domain(
-    connection: Connection, name: str, owner: User, key: TsigKey, primary: str, *,
-    actor: str = ACTOR, source: str | None = None, **columns: Any,
-) -> Domain:  # fmt: skip
+    connection: Connection,
+    name: str,
+    owner: User,
+    key: TsigKey,
+    primary: str,
+    *,
+    actor: str = ACTOR,
+    source: str | None = None,
+    **columns: Any,
+) -> Domain:
     """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
     if around := queries.closest_domain(connection, name):
         host_edits.locked_domain(connection, around.name)  # nobody registers below the name meanwhile
@@ -55,10 +62,16 @@ def add_domain(
     try:
         connection.execute(
             insert(domains).values(
-                name=name, owner_id=owner.id, primary=primary, key_name=key.name, key_algorithm=key.algorithm,
-                key_secret=key.secret, created=queries.now(), **columns,
+                name=name,
+                owner_id=owner.id,
+                primary=primary,
+                key_name=key.name,
+                key_algorithm=key.algorithm,
+                key_secret=key.secret,
+                created=queries.now(),
+                **columns,
             )
-        )  # fmt: skip
+        )
     except IntegrityError:
         raise Taken(name=f"the domain {name} exists already") from None
     queries.add_event(connection, actor, "domain.add", name, source, None, owner_id=owner.id)
@@ -90,9 +103,15 @@ def hides(connection: Connection, name: str) -> str | None:
 
 
 def set_domain(
-    connection: Connection, name: str, *, actor: str = ACTOR, source: str | None = None,
-    expect: Callable[[Domain], None] | None = None, owned: Owned = NOTHING, **columns: Any,
-) -> Domain:  # fmt: skip
+    connection: Connection,
+    name: str,
+    *,
+    actor: str = ACTOR,
+    source: str | None = None,
+    expect: Callable[[Domain], None] | None = None,
+    owned: Owned = NOTHING,
+    **columns: Any,
+) -> Domain:
     """Change columns of a domain; with a new TTL, primary or key all of its hosts are sent again.
 
     `expect` is called with the domain as it is just before, and may raise. `owned` is what a new primary is known to

@@ -30,9 +30,16 @@ class Enrolments:
         self._store = store
 
     async def begin(
-        self, fqdn: str, token_hash: bytes, lifetime: int, *, user_id: int, actor: str, source: str | None,
+        self,
+        fqdn: str,
+        token_hash: bytes,
+        lifetime: int,
+        *,
+        user_id: int,
+        actor: str,
+        source: str | None,
         expect: Callable[[Host], None],
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Keep a token of `lifetime` seconds for the host, made by a user; a former one is void when this returns.
 
         Answers when it expires, in microseconds since the epoch. `expect` is called with the row just before, and may

@@ -11,8 +11,20 @@ from ddnsd.db import history, host_edits
 from ddnsd.db.history import Author, Entry
 from ddnsd.db.rows import Host
 
-FIELDS = ("fqdn", "ipv4", "ipv6", "wildcard", "comment", "ttl", "stack", "labels", "available", "owner_id", "abuse",
-          "abuse_blocked")  # fmt: skip
+FIELDS = (
+    "fqdn",
+    "ipv4",
+    "ipv6",
+    "wildcard",
+    "comment",
+    "ttl",
+    "stack",
+    "labels",
+    "available",
+    "owner_id",
+    "abuse",
+    "abuse_blocked",
+)
 FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked"})
 
 
@@ -52,9 +64,7 @@ def beginning(host: Host, author: Author) -> Entry:
     return history.entry(host.id, host.owner_id, "register", author, None, _shown(given, {}))
 
 
-def edit(
-    before: Host, after: Host, author: Author, owners: Mapping[int, str], note: str | None = None
-) -> Entry | None:  # fmt: skip
+def edit(before: Host, after: Host, author: Author, owners: Mapping[int, str], note: str | None = None) -> Entry | None:
     """The entry of an edit, with users' names by id; None where people see no difference."""
     names = [name for name in FIELDS if getattr(before, name) != getattr(after, name)]
     if not names:

@@ -28,14 +28,33 @@ from ddnsd.registry.hosts import TAKEN, Hosts, check_family
 from ddnsd.registry.policy import Policy
 
 RESTORED = (
-    "fqdn", "name", "domain_id", "owner_id", "wildcard", "comment", "ttl", "stack", "labels", "available", "abuse",
-    "abuse_blocked", "secret_hash",
-)  # fmt: skip
+    "fqdn",
+    "name",
+    "domain_id",
+    "owner_id",
+    "wildcard",
+    "comment",
+    "ttl",
+    "stack",
+    "labels",
+    "available",
+    "abuse",
+    "abuse_blocked",
+    "secret_hash",
+)
 """Columns that an edit changes, each for itself."""
 
 ADDRESSES = (
-    "ipv4", "ipv6", "prefix", "interface_id", "inferred", "updated_ipv4", "tls_ipv4", "updated_ipv6", "tls_ipv6",
-)  # fmt: skip
+    "ipv4",
+    "ipv6",
+    "prefix",
+    "interface_id",
+    "inferred",
+    "updated_ipv4",
+    "tls_ipv4",
+    "updated_ipv6",
+    "tls_ipv6",
+)
 """Columns that an edit changes together with an update."""
 
 

@@ -175,7 +175,7 @@ class Hosts:
                 queries.set_host(connection, host.id, **values)
                 queries.add_event(
                     connection, author.actor, "host.unflag", host.fqdn, author.source, None, owner_id=host.owner_id
-                )  # fmt: skip
+                )
                 history.edited(connection, current, values, author)
 
         await self._store.transact(work)
@@ -222,11 +222,22 @@ def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
     updated = {f"updated_{f}": queries.now() for f in new.wanted.families}
     tls = {f"tls_{f}": new.tls for f in new.wanted.families}
     queries.add_host(
-        connection, domain_id=domain.id, owner_id=new.owner_id, fqdn=new.fqdn,
-        name=new.fqdn.removesuffix("." + domain.name), secret_hash=new.secret_hash, wildcard=new.wildcard,
-        comment=new.comment, ttl=new.ttl, stack=new.stack, labels=new.labels,
-        claimed=queries.reclaim(connection, new.fqdn), **columns, **updated, **tls,
-    )  # fmt: skip
+        connection,
+        domain_id=domain.id,
+        owner_id=new.owner_id,
+        fqdn=new.fqdn,
+        name=new.fqdn.removesuffix("." + domain.name),
+        secret_hash=new.secret_hash,
+        wildcard=new.wildcard,
+        comment=new.comment,
+        ttl=new.ttl,
+        stack=new.stack,
+        labels=new.labels,
+        claimed=queries.reclaim(connection, new.fqdn),
+        **columns,
+        **updated,
+        **tls,
+    )
     queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None, owner_id=new.owner_id)
     host = queries.host(connection, new.fqdn)
     assert host is not None

@@ -96,9 +96,15 @@ def link(connection: Connection, user_id: int, somebody: Presented, source: str 
 
 
 def unlink(
-    connection: Connection, user_id: int, identity_id: int, source: str | None, methods: Mapping[str, str], *,
-    passwords: bool, keep: int | None,
-) -> None:  # fmt: skip
+    connection: Connection,
+    user_id: int,
+    identity_id: int,
+    source: str | None,
+    methods: Mapping[str, str],
+    *,
+    passwords: bool,
+    keep: int | None,
+) -> None:
     """Take an identity away, with its groups and rights, unless it is the last way to sign in. Raises Invalid."""
     name = queries.user_name(connection, user_id)
     host_edits.locked_user(connection, name)
@@ -130,9 +136,14 @@ def set_groups(
 
 
 def set_password(
-    connection: Connection, name: str, hashed: str | None, *, actor: str = accounts.ACTOR, source: str | None = None,
+    connection: Connection,
+    name: str,
+    hashed: str | None,
+    *,
+    actor: str = accounts.ACTOR,
+    source: str | None = None,
     keep: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Keep the hash of a password, or none; ends the user's sessions, but the one to `keep`. Raises Invalid."""
     user = accounts.user_named(connection, name)
     if hashed is None:

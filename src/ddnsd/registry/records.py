@@ -243,9 +243,14 @@ def _shown(ttl: int | None, data: str) -> dict[str, Any]:
 
 
 def _tell(
-    connection: Connection, host: Host, author: Author, place: NewRRset | RRset,
-    before: dict[str, Any] | None, after: dict[str, Any] | None, note: str | None = None,
-) -> None:  # fmt: skip
+    connection: Connection,
+    host: Host,
+    author: Author,
+    place: NewRRset | RRset,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+    note: str | None = None,
+) -> None:
     what = f"{place.prefix or APEX} {place.rtype}"
     detail = f"{what}: {', '.join(after['values']) if after else 'removed'}"
     queries.add_event(

@@ -167,7 +167,7 @@ def _of(connection: Connection, host: Host) -> list[Related]:
 
 def _tell(
     connection: Connection, host: Host, author: Author, label: str, before: str | None, after: str | None
-) -> None:  # fmt: skip
+) -> None:
     detail = f"{label}: {after or 'removed'}"
     queries.add_event(
         connection, author.actor, "host.related", host.fqdn, author.source, detail, owner_id=host.owner_id

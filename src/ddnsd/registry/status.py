@@ -59,9 +59,13 @@ class Status:
     """Looks every few seconds, so that whoever asks costs nothing; `answered` gives totals by word."""
 
     def __init__(
-        self, store: Store, writer: Writer, watch: Watch, secondaries: Secondaries,
+        self,
+        store: Store,
+        writer: Writer,
+        watch: Watch,
+        secondaries: Secondaries,
         answered: Callable[[], Mapping[str, float]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store, self._writer, self._watch, self._secondaries = store, writer, watch, secondaries
         self._answered = answered
         self._totals: deque[Mapping[str, float]] = deque([{}], maxlen=round(MINUTE / SECONDS) + 1)
@@ -97,6 +101,11 @@ class Status:
         followed = zip(self._secondaries.endpoints, self._secondaries.found.get(domain.name, ()), strict=False)
         secondaries = tuple(NameServer(str(endpoint), found.serial, found.problem) for endpoint, found in followed)
         return ZoneStatus(
-            domain.name, bool(domain.public), domain.owner_id, primary, secondaries, sender.waiting,
+            domain.name,
+            bool(domain.public),
+            domain.owner_id,
+            primary,
+            secondaries,
+            sender.waiting,
             "; ".join(others) or None,
-        )  # fmt: skip
+        )

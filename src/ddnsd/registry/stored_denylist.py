@@ -57,7 +57,7 @@ class Denials:
 
 def add(
     connection: Connection, kind: str, value: str, comment: str | None, *, actor: str, source: str | None = None
-) -> Denial:  # fmt: skip
+) -> Denial:
     """Deny a network, a user agent or a name; processes follow. Raises Invalid, Taken."""
     canonical = _canonical(kind, value)
     if comment is not None and not _COMMENT.fullmatch(comment):

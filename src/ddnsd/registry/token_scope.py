@@ -44,9 +44,12 @@ class Limits:
     def narrowed(self, wanted: "Limits") -> "Limits":
         """`wanted`, where what it leaves open is as here. Raises Invalid where it goes beyond."""
         given = Limits(
-            wanted.scopes, wanted.domains or self.domains, wanted.hosts or self.hosts,
-            wanted.networks or self.networks, wanted.expires or self.expires,
-        )  # fmt: skip
+            wanted.scopes,
+            wanted.domains or self.domains,
+            wanted.hosts or self.hosts,
+            wanted.networks or self.networks,
+            wanted.expires or self.expires,
+        )
         beyond = {name: f"beyond what your own token has: {limit}" for name, limit in self._beyond(given).items()}
         if beyond:
             raise Invalid(**beyond)

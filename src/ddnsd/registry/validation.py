@@ -143,9 +143,7 @@ class Judge:
     `owners` are users' names by id, where the changes name some.
     """
 
-    def __init__(
-        self, known: Known, rights: Rights, policy: Policy, secret: Secrets, *, tls: bool
-    ) -> None:  # fmt: skip
+    def __init__(self, known: Known, rights: Rights, policy: Policy, secret: Secrets, *, tls: bool) -> None:
         self.known, self._rights, self._policy, self._secret, self._tls = known, rights, policy, secret, tls
         self._at = {fqdn: Row(host, host) for fqdn, host in known.hosts.items()}
         self._freed = set(known.leaving)
@@ -335,17 +333,54 @@ class Judge:
 
 def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:
     return host._replace(
-        fqdn=fqdn, name=fqdn.removesuffix("." + domain.name), domain_id=domain.id, domain=domain.name,
-        domain_available=domain.available, domain_ttl=domain.ttl, query_credentials=domain.query_credentials,
+        fqdn=fqdn,
+        name=fqdn.removesuffix("." + domain.name),
+        domain_id=domain.id,
+        domain=domain.name,
+        domain_available=domain.available,
+        domain_ttl=domain.ttl,
+        query_credentials=domain.query_credentials,
         private_addresses=domain.private_addresses,
-    )  # fmt: skip
+    )
 
 
 BLANK = Host(
-    id=0, domain_id=0, owner_id=0, fqdn="", name="", secret_hash=b"", comment=None, wildcard=False, ttl=None,
-    available=True, abuse=False, abuse_blocked=False, client_faults=0, server_faults=0, ipv4=None, ipv6=None,
-    prefix=None, interface_id=None, inferred=None, updated_ipv4=None, tls_ipv4=False, updated_ipv6=None, tls_ipv6=False,
-    version=1, claimed=False, conflict=None, has_rrsets=False, stack=None, labels="{}", created=0, domain="",
-    domain_available=True, domain_ttl=None, query_credentials=False, private_addresses=True, owner_active=True,
-    withdrawn=False, pending_since=None,
-)  # fmt: skip
+    id=0,
+    domain_id=0,
+    owner_id=0,
+    fqdn="",
+    name="",
+    secret_hash=b"",
+    comment=None,
+    wildcard=False,
+    ttl=None,
+    available=True,
+    abuse=False,
+    abuse_blocked=False,
+    client_faults=0,
+    server_faults=0,
+    ipv4=None,
+    ipv6=None,
+    prefix=None,
+    interface_id=None,
+    inferred=None,
+    updated_ipv4=None,
+    tls_ipv4=False,
+    updated_ipv6=None,
+    tls_ipv6=False,
+    version=1,
+    claimed=False,
+    conflict=None,
+    has_rrsets=False,
+    stack=None,
+    labels="{}",
+    created=0,
+    domain="",
+    domain_available=True,
+    domain_ttl=None,
+    query_credentials=False,
+    private_addresses=True,
+    owner_active=True,
+    withdrawn=False,
+    pending_since=None,
+)

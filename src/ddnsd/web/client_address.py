@@ -42,9 +42,12 @@ class Origins:
     """
 
     def __init__(
-        self, proxies: Sequence[Network] = (), *, unix_proxy: bool = False,
+        self,
+        proxies: Sequence[Network] = (),
+        *,
+        unix_proxy: bool = False,
         unreadable: Callable[[Fault], None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._proxies, self._unix_proxy, self._unreadable = tuple(proxies), unix_proxy, unreadable
 
     def of(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Origin:

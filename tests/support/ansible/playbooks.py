@@ -103,9 +103,12 @@ class Ansible:
         return result
 
     def tasks(
-        self, module: str, *given: Mapping[str, Any], variables: Mapping[str, Any] | None = None,
+        self,
+        module: str,
+        *given: Mapping[str, Any],
+        variables: Mapping[str, Any] | None = None,
         fails: Collection[int] = (),
-    ) -> list[Result]:  # fmt: skip
+    ) -> list[Result]:
         """Run one task after another with these options and `--diff`, those that must fail by number; their results."""
         tasks = [{"name": module, f"fedcloud.ddns.{module}": options, "ignore_errors": True} for options in given]
         results = self.play(tasks, variables, "--diff")

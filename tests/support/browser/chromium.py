@@ -15,8 +15,12 @@ from support.npm import installed
 from support.servers.service import Service
 
 ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 MODES = {
     "wide-light": ({"width": 1280, "height": 800}, "light"),
     "wide-dark": ({"width": 1280, "height": 800}, "dark"),

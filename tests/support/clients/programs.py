@@ -57,9 +57,15 @@ class Outcome:
 def run(*argv: str | Path, home: Path, stdin: str = "", seconds: float = 20, **env: str) -> Outcome:
     """Run a client in a home of its own, without proxies; it fails when it takes more than `seconds`."""
     done = subprocess.run(
-        [str(a) for a in argv], env=_environment(home) | env, cwd=home, input=stdin, timeout=seconds, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [str(a) for a in argv],
+        env=_environment(home) | env,
+        cwd=home,
+        input=stdin,
+        timeout=seconds,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return Outcome(done.returncode, done.stdout)
 
 
@@ -69,9 +75,13 @@ def running(*argv: str | Path, home: Path) -> Iterator[tuple[subprocess.Popen[by
     output = home / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [str(a) for a in argv], env=_environment(home), cwd=home, stdin=subprocess.DEVNULL,
-            stdout=file, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            [str(a) for a in argv],
+            env=_environment(home),
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         yield process, lambda: output.read_text(errors="replace")
     finally:

@@ -34,9 +34,14 @@ def basic(user: str, password: str) -> str:
 
 
 def request(
-    target: str | bytes, *, method: str = "GET", version: str = "1.1", headers: Mapping[str, str | bytes] | None = None,
-    agent: str | None = AGENT, body: bytes = b"",
-) -> bytes:  # fmt: skip
+    target: str | bytes,
+    *,
+    method: str = "GET",
+    version: str = "1.1",
+    headers: Mapping[str, str | bytes] | None = None,
+    agent: str | None = AGENT,
+    body: bytes = b"",
+) -> bytes:
     """The octets of a request; nothing in `target` and `headers` is quoted or folded."""
     lines = [method.encode() + b" " + (target if isinstance(target, bytes) else target.encode("latin-1"))]
     lines[0] += f" HTTP/{version}".encode()
@@ -51,9 +56,15 @@ def request(
 
 
 def exchange(
-    octets: bytes, port: int, *, host: str = "127.0.0.1", source: str | None = None, method: str = "GET",
-    until_closed: float | None = None, timeout: float = 10.0,
-) -> Answer:  # fmt: skip
+    octets: bytes,
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    source: str | None = None,
+    method: str = "GET",
+    until_closed: float | None = None,
+    timeout: float = 10.0,
+) -> Answer:
     """Send `octets` on a connection of their own, from the address `source`, and read one answer.
 
     With `until_closed` it then waits that many seconds for the server to close, and says whether it did.

@@ -82,7 +82,7 @@ def new_name(service: Service) -> str:
 
 def problem(
     answer: requests.Response, status: int, kind: str = "about:blank", fields: set[str] | None = None
-) -> Content:  # fmt: skip
+) -> Content:
     """Assert that the answer is this problem, in the one shape that all have."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

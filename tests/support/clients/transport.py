@@ -25,9 +25,14 @@ class HttpTransport:
         self._timeout = timeout
 
     def request(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None,
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=self._timeout)
         try:
             try:
@@ -66,9 +71,14 @@ class Watched:
         return self.inner.url
 
     def request(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None,
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         bare = path.partition("?")[0]
         changes = (method != "GET" or bare in CHANGING) and not bare.endswith("/verify-secret")
         with self._lock:
@@ -125,9 +135,14 @@ class Scripted:
         return self
 
     def request(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: bytes | None = None,
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         line = f"{method} {path}" + (f"?{urlencode(query)}" if query else "")
         assert self._expected, f"unexpected request: {line}"
         expected, answer = self._expected.pop(0)

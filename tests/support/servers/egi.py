@@ -22,9 +22,23 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 SIXTEEN = (
-    "fqdn", "name", "domain", "wildcard", "comment", "available", "client_faults", "server_faults", "abuse_blocked",
-    "abuse", "last_update_ipv4", "tls_update_ipv4", "ipv4", "last_update_ipv6", "tls_update_ipv6", "ipv6",
-)  # fmt: skip
+    "fqdn",
+    "name",
+    "domain",
+    "wildcard",
+    "comment",
+    "available",
+    "client_faults",
+    "server_faults",
+    "abuse_blocked",
+    "abuse",
+    "last_update_ipv4",
+    "tls_update_ipv4",
+    "ipv4",
+    "last_update_ipv6",
+    "tls_update_ipv6",
+    "ipv6",
+)
 
 
 class Fault(Enum):
@@ -303,10 +317,21 @@ class _Call:
     def _shown(self, row: Row) -> dict[str, Any]:
         error = "error" if row.fqdn in self.state.unknown else None
         values: dict[str, Any] = {
-            "fqdn": row.fqdn, "name": row.fqdn.partition(".")[0], "domain": row.domain, "wildcard": row.wildcard,
-            "comment": row.comment, "available": True, "client_faults": 0, "server_faults": 0, "abuse_blocked": False,
-            "abuse": False, "last_update_ipv4": row.updated.get("ipv4"), "tls_update_ipv4": False,
-            "ipv4": error or row.ipv4, "last_update_ipv6": row.updated.get("ipv6"), "tls_update_ipv6": False,
+            "fqdn": row.fqdn,
+            "name": row.fqdn.partition(".")[0],
+            "domain": row.domain,
+            "wildcard": row.wildcard,
+            "comment": row.comment,
+            "available": True,
+            "client_faults": 0,
+            "server_faults": 0,
+            "abuse_blocked": False,
+            "abuse": False,
+            "last_update_ipv4": row.updated.get("ipv4"),
+            "tls_update_ipv4": False,
+            "ipv4": error or row.ipv4,
+            "last_update_ipv6": row.updated.get("ipv6"),
+            "tls_update_ipv6": False,
             "ipv6": error or row.ipv6,
-        }  # fmt: skip
+        }
         return {key: values[key] for key in SIXTEEN}

@@ -68,9 +68,12 @@ class Provider:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["node", HERE / "provider.mjs", installed()], stdin=subprocess.PIPE, stdout=log, stderr=log,
+                ["node", HERE / "provider.mjs", installed()],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
                 env=os.environ | {"NODE_NO_WARNINGS": "1"},
-            )  # fmt: skip
+            )
         assert self.process.stdin is not None
         with self.process.stdin as stdin:
             stdin.write(json.dumps(config).encode())
@@ -133,9 +136,11 @@ def provider(directory: Path, *base_urls: str, name: str = "campus") -> Iterator
     """A provider for services at these URLs, which know it by this name."""
     back = [f"{url}/login/{name}/callback" for url in base_urls]
     made = Provider(
-        free_port(), directory / f"{name}.log", redirect_uris=back or ["https://ddns.example.org/"],
+        free_port(),
+        directory / f"{name}.log",
+        redirect_uris=back or ["https://ddns.example.org/"],
         post_logout_redirect_uris=[f"{url}/login" for url in base_urls],
-    )  # fmt: skip
+    )
     made.start()
     try:
         yield made

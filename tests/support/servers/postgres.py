@@ -41,11 +41,23 @@ class Server:
         """Start, and wait until it accepts connections."""
         with (self.directory / "postgres.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [programs() / "postgres", "-D", self.directory / "data", "-p", str(self.port),
-                 "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.directory}",
-                 "-c", "max_connections=300"],
-                stdout=log, stderr=subprocess.STDOUT, **_as_user(),
-            )  # fmt: skip
+                [
+                    programs() / "postgres",
+                    "-D",
+                    self.directory / "data",
+                    "-p",
+                    str(self.port),
+                    "-c",
+                    "listen_addresses=127.0.0.1",
+                    "-c",
+                    f"unix_socket_directories={self.directory}",
+                    "-c",
+                    "max_connections=300",
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **_as_user(),
+            )
         wait_until(lambda: listens(self.port), what="PostgreSQL")
         wait_until(lambda: _ready(self.port), what="PostgreSQL accepts")
 
@@ -86,10 +98,23 @@ def running() -> Iterator[Server]:
         if owner := _as_user():
             shutil.chown(directory, owner["user"], owner["group"])
         subprocess.run(
-            [programs() / "initdb", "-D", directory / "data", "-U", "ddnsd", "-A", "trust", "-E", "UTF8",
-             "--locale=C", "--no-sync"],
-            check=True, capture_output=True, **_as_user(),
-        )  # fmt: skip
+            [
+                programs() / "initdb",
+                "-D",
+                directory / "data",
+                "-U",
+                "ddnsd",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+            check=True,
+            capture_output=True,
+            **_as_user(),
+        )
         server = Server(directory, free_port())
         try:
             server.start()

@@ -152,10 +152,14 @@ async def test_however_it_is_typed(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     ("password", "reason"),
     [
-        ("short", passwords.TOO_SHORT), ("x" * 257, passwords.TOO_LONG), ("a" * 20, passwords.TOO_SIMPLE),
-        ("abababababab", passwords.TOO_SIMPLE), ("alicealicealice", passwords.TOO_SIMPLE), (RIGHT, None),
+        ("short", passwords.TOO_SHORT),
+        ("x" * 257, passwords.TOO_LONG),
+        ("a" * 20, passwords.TOO_SIMPLE),
+        ("abababababab", passwords.TOO_SIMPLE),
+        ("alicealicealice", passwords.TOO_SIMPLE),
+        (RIGHT, None),
         ("Zwölf Zeichen", None),
     ],
-)  # fmt: skip
+)
 def test_passwords_that_are_none(password: str, reason: str | None) -> None:
     assert passwords.problem(password, "alice") == reason

@@ -106,11 +106,14 @@ async def test_guesses_with_many_names_and_at_many_doors_share_reads(signin: Sig
             return None
 
     found = await asyncio.gather(
-        token(TOKEN), duck(SECRET), attempt(signin, FQDN, SECRET),
-        *(token(f"ddns_{number}") for number in range(100)), *(duck(f"s{number}") for number in range(100)),
+        token(TOKEN),
+        duck(SECRET),
+        attempt(signin, FQDN, SECRET),
+        *(token(f"ddns_{number}") for number in range(100)),
+        *(duck(f"s{number}") for number in range(100)),
         *(attempt(signin, f"m{number}.example.net", "x") for number in range(100)),
         *(attempt(signin, f"k-{number}", "x") for number in range(100)),
-    )  # fmt: skip
+    )
     assert [caller is not None for caller in found[:3]] == [True] * 3
     assert found[3:] == [None] * 400
     assert len(reads) == 5  # hosts, keys, tokens, hosts by secret, keys by secret

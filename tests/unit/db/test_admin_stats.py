@@ -26,14 +26,21 @@ def _furnish(connection: Connection) -> None:
     identities.set_groups(connection, "bob", frozenset({"vo.a", "vo.b"}))
     identities.set_groups(connection, "carol", frozenset({"vo.b"}))
     states = (
-        ("one", alice, {"ipv4": "192.0.2.1"}), ("two", alice, {"abuse": True, "client_faults": 3}),
-        ("three", alice, {"conflict": "it is there"}), ("four", bob, {"abuse_blocked": True}),
-    )  # fmt: skip
+        ("one", alice, {"ipv4": "192.0.2.1"}),
+        ("two", alice, {"abuse": True, "client_faults": 3}),
+        ("three", alice, {"conflict": "it is there"}),
+        ("four", bob, {"abuse_blocked": True}),
+    )
     for name, owner, more in states:
         queries.add_host(
-            connection, domain_id=made.id, owner_id=owner.id, name=name, fqdn=f"{name}.dyn.example.org",
-            secret_hash=name.encode().ljust(32), **more,
-        )  # fmt: skip
+            connection,
+            domain_id=made.id,
+            owner_id=owner.id,
+            name=name,
+            fqdn=f"{name}.dyn.example.org",
+            secret_hash=name.encode().ljust(32),
+            **more,
+        )
     assert carol.id > bob.id > alice.id
 
 

@@ -33,8 +33,16 @@ async def test_what_is_added_is_read(store: Store) -> None:
     await add(store, [entry(1), entry(2), entry(1, 1)])
     newest, oldest = await store.read(lambda c: history.page(c, 1, 10))
     assert newest[2:] == (
-        "update", {"ipv4": None}, {"ipv4": "10.0.0.1"}, None, "alice", "token", "ci", "192.0.2.1", "curl/8"
-    )  # fmt: skip
+        "update",
+        {"ipv4": None},
+        {"ipv4": "10.0.0.1"},
+        None,
+        "alice",
+        "token",
+        "ci",
+        "192.0.2.1",
+        "curl/8",
+    )
     assert newest.id > oldest.id
     assert await store.read(lambda c: history.page(c, 1, 10, before=newest.id)) == [oldest]
     assert await store.read(lambda c: history.page(c, 1, 10, reader_id=8)) == []

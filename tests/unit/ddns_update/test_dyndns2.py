@@ -166,9 +166,12 @@ def test_several_names_are_judged_one_by_one(machine: Machine, server: Web) -> N
         zip(names, ["paused", "failed", "updated"], strict=True)
     )
     assert ran.names[2] == {
-        "name": names[2], "provider": "dyndns2", "status": "updated",
-        "published": {"ipv4": IPV4, "ipv6": IPV6}, "message": f"{IPV4} {IPV6}",
-    }  # fmt: skip
+        "name": names[2],
+        "provider": "dyndns2",
+        "status": "updated",
+        "published": {"ipv4": IPV4, "ipv6": IPV6},
+        "message": f"{IPV4} {IPV6}",
+    }
     assert machine.run(names[2]).out == f"{names[2]}: current: {IPV4} {IPV6}\n"
     assert machine.run(names[0]).status == 3
 

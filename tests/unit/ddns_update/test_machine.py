@@ -21,19 +21,32 @@ for family in u.FAMILIES:
         chosen.append(None)
 print(json.dumps({"own": own, "routes": routes, "chosen": chosen}))
 """
-UP = ("link add wan0 type veth peer name wan1", "link add lan0 type veth peer name lan1", "link set wan0 up",
-      "link set wan1 up", "link set lan0 up", "link set lan1 up")  # fmt: skip
+UP = (
+    "link add wan0 type veth peer name wan1",
+    "link add lan0 type veth peer name lan1",
+    "link set wan0 up",
+    "link set wan1 up",
+    "link set lan0 up",
+    "link set lan1 up",
+)
 
 
 def test_addresses_and_routes_are_read() -> None:
     found = apart(
-        READ, *UP,
-        "addr add 203.0.113.9/24 dev lan0", "addr add 192.0.2.9/24 dev wan0", "addr add 192.0.2.10/24 dev wan0",
-        "addr add 2001:db8:1::9/64 dev lan0 nodad", "addr add 2001:db8::9/64 dev wan0 nodad",
-        "addr add 2001:db8::a/64 dev wan0 nodad preferred_lft 0", "addr add fd00::9/64 dev wan0 nodad",
-        "route add default via 192.0.2.1 dev wan0 metric 100", "route add default via 203.0.113.1 dev lan0 metric 200",
-        "-6 route add default via fe80::1 dev wan0", "route add unreachable default metric 5000",
-    )  # fmt: skip
+        READ,
+        *UP,
+        "addr add 203.0.113.9/24 dev lan0",
+        "addr add 192.0.2.9/24 dev wan0",
+        "addr add 192.0.2.10/24 dev wan0",
+        "addr add 2001:db8:1::9/64 dev lan0 nodad",
+        "addr add 2001:db8::9/64 dev wan0 nodad",
+        "addr add 2001:db8::a/64 dev wan0 nodad preferred_lft 0",
+        "addr add fd00::9/64 dev wan0 nodad",
+        "route add default via 192.0.2.1 dev wan0 metric 100",
+        "route add default via 203.0.113.1 dev lan0 metric 200",
+        "-6 route add default via fe80::1 dev wan0",
+        "route add unreachable default metric 5000",
+    )
     assert found["routes"] == [["wan0", "192.0.2.1"], ["wan0", "fe80::1"]]
     assert found["chosen"] == ["192.0.2.9", "2001:db8::9"]
     flags = {address: flag for address, _, flag in found["own"]}
@@ -89,10 +102,14 @@ with Server(("::", 0), Handler) as server, socket.socket(socket.AF_INET6, socket
 def test_the_view_is_that_of_the_address_to_be_published() -> None:
     """The kernel would take the leased one, which is nearer to the server's; the policy prefers the permanent one."""
     usual, seen = apart(
-        VIEW, *UP[:1], "link set wan0 up", "link set wan1 up", "addr add 2001:db8::b/128 dev lo nodad",
+        VIEW,
+        *UP[:1],
+        "link set wan0 up",
+        "link set wan1 up",
+        "addr add 2001:db8::b/128 dev lo nodad",
         "addr add 2001:db8::9/64 dev wan0 nodad",
         "addr add 2001:db8::a/64 dev wan0 nodad valid_lft 5000 preferred_lft 4000",
-    )  # fmt: skip
+    )
     assert seen == "2001:db8::9"
     assert usual != seen
 

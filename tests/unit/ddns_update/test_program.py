@@ -103,8 +103,10 @@ def test_a_run_without_a_change_is_light(machine: Machine, server: Web, tmp_path
         arguments = ["--config", str(machine.config), "--state", str(tmp_path / "state")]
         done = subprocess.run(
             [sys.executable, "-I", "-B", "-S", "-c", LIGHT, str(PROGRAM), *arguments],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
         return found
 

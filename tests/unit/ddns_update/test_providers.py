@@ -146,8 +146,13 @@ class Cloudflare:
 def test_cloudflare(machine: Machine, zone: str) -> None:
     cloud = Cloudflare()
     cloud.records["1" * 32] = {
-        "id": "1" * 32, "type": "A", "name": HOST, "content": "203.0.113.1", "ttl": 300, "proxied": True,
-    }  # fmt: skip
+        "id": "1" * 32,
+        "type": "A",
+        "name": HOST,
+        "content": "203.0.113.1",
+        "ttl": 300,
+        "proxied": True,
+    }
     with web(cloud) as server:
         keep(machine, server, "cloudflare", zone=zone)
         assert cloud.contents() == [("A", OTHER, 300, True), ("AAAA", IPV6, 60, False)]
@@ -258,11 +263,16 @@ ERROR = """<?xml version="1.0"?><ErrorResponse xmlns="https://route53.amazonaws.
 def signature(asked: Asked, region: str = "us-east-1") -> str:
     """What AWS computes from a request that it received (Signature Version 4)."""
     signed = re.search("SignedHeaders=([a-z;-]+)", asked.headers["authorization"])[1].split(";")  # type: ignore[index]
-    canonical = "\n".join([
-        asked.method, asked.path, asked.target.partition("?")[2],
-        "".join(f"{name}:{asked.headers[name]}\n" for name in signed), ";".join(signed),
-        hashlib.sha256(asked.body.encode()).hexdigest(),
-    ])  # fmt: skip
+    canonical = "\n".join(
+        [
+            asked.method,
+            asked.path,
+            asked.target.partition("?")[2],
+            "".join(f"{name}:{asked.headers[name]}\n" for name in signed),
+            ";".join(signed),
+            hashlib.sha256(asked.body.encode()).hexdigest(),
+        ]
+    )
     date = asked.headers["x-amz-date"]
     scope = f"{date[:8]}/{region}/route53/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
@@ -373,8 +383,11 @@ def test_the_tsig_is_that_of_dnspython(machine: Machine, algorithm: str) -> None
     update = dns.message.from_wire(signed, keyring=ring)
     assert update.had_tsig
     assert [str(rrset) for rrset in update.sections[2]] == [
-        f"{HOST}. ANY A", f"{HOST}. 60 IN A {IPV4}", f"{HOST}. ANY AAAA", f"{HOST}. 60 IN AAAA {IPV6}",
-    ]  # fmt: skip
+        f"{HOST}. ANY A",
+        f"{HOST}. 60 IN A {IPV4}",
+        f"{HOST}. ANY AAAA",
+        f"{HOST}. 60 IN AAAA {IPV6}",
+    ]
     answer = dns.message.make_response(update).to_wire()
     assert machine.updater.tsig_check(name, answer, mac) == (0, True)
     forged = bytearray(answer)

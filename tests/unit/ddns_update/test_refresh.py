@@ -200,10 +200,12 @@ def test_systemd_resolved_is_passed_by(machine: Machine, server: Web) -> None:
     (machine.folder / "uplinks").write_text("nameserver 192.0.2.53\nnameserver 2001:db8::53\n")
     for text, asked in (
         ("nameserver 127.0.0.53\noptions edns0\n", ["192.0.2.53", "2001:db8::53"]),
-        ("nameserver 192.0.2.1\n#nameserver 192.0.2.2\n nameserver 192.0.2.3\nnameserver fe80::1%eth0\n",
-         ["192.0.2.1", "fe80::1%eth0"]),
+        (
+            "nameserver 192.0.2.1\n#nameserver 192.0.2.2\n nameserver 192.0.2.3\nnameserver fe80::1%eth0\n",
+            ["192.0.2.1", "fe80::1%eth0"],
+        ),
         ("", []),
-    ):  # fmt: skip
+    ):
         machine.updater.UPLINKS = str(machine.folder / "uplinks")
         (machine.folder / "resolv.conf").write_text(text)
         assert machine.updater.resolvers() == asked

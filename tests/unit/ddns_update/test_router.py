@@ -299,8 +299,13 @@ def test_a_report_sends_no_update_and_names_every_source(machine: Machine, serve
         found = json.loads(machine.run("report", "--json").out)
     assert ran.status == 0
     assert [line.split(":")[0] for line in ran.out.splitlines()] == [
-        "command", "interface", "server", "natpmp", "upnp", "nat",
-    ]  # fmt: skip
+        "command",
+        "interface",
+        "server",
+        "natpmp",
+        "upnp",
+        "nat",
+    ]
     assert "interface: 10.0.0.7, 2001:db8::7\n" in ran.out
     assert f"upnp: {WAN}, no IPv6 (routers tell IPv4 addresses only)\n" in ran.out
     assert found["sources"]["command"]["ipv4"] == "203.0.113.5"

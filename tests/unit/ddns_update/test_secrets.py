@@ -58,8 +58,10 @@ def test_no_process_sees_it(machine: Machine, server: Web, tmp_path: Path) -> No
     secrets = machine.folder / "secrets"
     process = subprocess.Popen(
         [sys.executable, "-B", "-c", LAUNCH, str(PROGRAM), str(secrets), str(machine.config), str(tmp_path / "state")],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         assert asked.wait(20)
         folder = Path(f"/proc/{process.pid}")
@@ -87,11 +89,29 @@ sys.exit(u.main(["--config", sys.argv[3], "--state", sys.argv[4]]))
 def test_tls_is_checked(machine: Machine, tmp_path: Path) -> None:
     pem = tmp_path / "server.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=stand-in", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", pem, "-out", tmp_path / "ca.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=stand-in",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            pem,
+            "-out",
+            tmp_path / "ca.pem",
+        ],
+        check=True,
+        capture_output=True,
+    )
     pem.write_bytes(pem.read_bytes() + (tmp_path / "ca.pem").read_bytes())
     with web(lambda _: "good", pem) as server:
         machine.configure(server.url)

@@ -122,9 +122,12 @@ def test_rfc2136_with_the_name_server_itself(machine: Machine, service: Service)
     key = (service.dir / "bind" / "keys" / f"{service.domain}.key").read_text()
     words = key.replace('"', " ").replace(";", " ").split()
     options = {
-        "provider": "rfc2136", "endpoint": f"127.0.0.1:{service.dns_port}", "zone": service.domain,
-        "key_name": words[1], "algorithm": words[words.index("algorithm") + 1],
-    }  # fmt: skip
+        "provider": "rfc2136",
+        "endpoint": f"127.0.0.1:{service.dns_port}",
+        "zone": service.domain,
+        "key_name": words[1],
+        "algorithm": words[words.index("algorithm") + 1],
+    }
     machine.configure(section=name, **options)
     machine.secret(text=words[words.index("secret") + 1])
     assert machine.run().out == f"{name}: updated: {IPV4} {IPV6}\n"

@@ -14,9 +14,16 @@ EUI, MANUAL, YOUNG, OLD, GONE, NEW, TWICE, LOCAL, ULA = (
 )
 LOCAL, ULA = "fe80::1", "fd00::7"
 FLAGS = {
-    EUI: 0, MANUAL: 0x80, YOUNG: TEMPORARY, OLD: TEMPORARY | DEPRECATED, GONE: DEPRECATED, NEW: TENTATIVE,
-    TWICE: DAD_FAILED, LOCAL: 0x80, ULA: 0x80,
-}  # fmt: skip
+    EUI: 0,
+    MANUAL: 0x80,
+    YOUNG: TEMPORARY,
+    OLD: TEMPORARY | DEPRECATED,
+    GONE: DEPRECATED,
+    NEW: TENTATIVE,
+    TWICE: DAD_FAILED,
+    LOCAL: 0x80,
+    ULA: 0x80,
+}
 
 
 def published(machine: Machine) -> dict[str, str]:

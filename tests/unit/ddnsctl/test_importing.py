@@ -40,19 +40,28 @@ def registered(draw: st.DrawFn, server: Capabilities) -> Registered:
         deeper = draw(st.sampled_from(["", "sub."]))
         fqdn = f"{draw(labels)}.{deeper}{domain}"
         hosts[fqdn] = Host(
-            fqdn, domain,
+            fqdn,
+            domain,
             ipv4=draw(st.sampled_from([None, "192.0.2.1", "10.0.0.1", UNKNOWN])),
             ipv6=draw(st.sampled_from([None, "2001:db8::1", "2001:db8::", "2001:10:20:30:40:50:10:20", UNKNOWN])),
-            wildcard=draw(st.booleans()), comment=draw(st.none() | texts),
+            wildcard=draw(st.booleans()),
+            comment=draw(st.none() | texts),
             ttl=draw(st.sampled_from([None, 60]) if full else st.none()),
             labels=draw(st.dictionaries(texts, texts, max_size=2) if full else st.just({})),
-            stack=draw(st.sampled_from([None, "web", "7"])), owner="alice", dns="current",
-        )  # fmt: skip
+            stack=draw(st.sampled_from([None, "web", "7"])),
+            owner="alice",
+            dns="current",
+        )
     domains = {
-        name: Domain(name, public=draw(st.booleans()), comment=draw(st.none() | texts), owner="alice",
-                     stack=draw(st.sampled_from([None, "web", "7"]) if full else st.none()))
+        name: Domain(
+            name,
+            public=draw(st.booleans()),
+            comment=draw(st.none() | texts),
+            owner="alice",
+            stack=draw(st.sampled_from([None, "web", "7"]) if full else st.none()),
+        )
         for name in DOMAINS
-    }  # fmt: skip
+    }
     return Registered(hosts, domains)
 
 
@@ -78,9 +87,12 @@ def planned(there: Registered, server: Capabilities, choice: Choice) -> Plan | N
 
 servers = st.sampled_from([FULL, EGI])
 choices = st.builds(
-    Choice, st.sampled_from([None, *DOMAINS]), st.sampled_from([None, "web", "7"]),
-    dynamic=st.booleans(), server=st.sampled_from([None, "https://ddns.example.org"]),
-)  # fmt: skip
+    Choice,
+    st.sampled_from([None, *DOMAINS]),
+    st.sampled_from([None, "web", "7"]),
+    dynamic=st.booleans(),
+    server=st.sampled_from([None, "https://ddns.example.org"]),
+)
 
 
 @given(st.data(), servers, choices)

@@ -15,15 +15,21 @@ PLAN = Plan(
         Change(Action.DELETE, "host", "old.example.org", {"ipv4": "192.0.2.9", "stack": "web"}),
         Change(Action.REPLACE, "host", "r.example.org", {"wildcard": False}, {"wildcard": True}, reason="it must be"),
         Change(
-            Action.CREATE, "host", "new.example.org", {}, {"ipv4": "192.0.2.1", "comment": "a → b", "stack": "web"},
+            Action.CREATE,
+            "host",
+            "new.example.org",
+            {},
+            {"ipv4": "192.0.2.1", "comment": "a → b", "stack": "web"},
             secret=SecretSpec("file", "s/new"),
         ),
         Change(Action.UPDATE, "host", "www.example.org", {"ipv4": None}, {"ipv4": "192.0.2.2"}),
     ),
     drift=(Drift("dns", "slow.example.org", "DNS does not answer with it yet"),),
     notes=(Problem("something", Location("f.yml", 3, 1), "do this"),),
-    unchanged=7, server="ddnsd 0.1.0", stack="web",
-)  # fmt: skip
+    unchanged=7,
+    server="ddnsd 0.1.0",
+    stack="web",
+)
 
 TEXT = """\
 https://ddns.example.org (ddnsd 0.1.0), stack web

@@ -72,9 +72,12 @@ def test_it_finds_mistakes(data: Any) -> None:
     assert not accepted(data)
 
 
-junk = st.none() | st.booleans() | st.integers(-1, 90000) | st.sampled_from(
-    ["", "yes", "dynamic", "192.0.2.1", "2001:db8::1", "60", "a.example.org", "maybe", 1.5, "on"]
-)  # fmt: skip
+junk = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 90000)
+    | st.sampled_from(["", "yes", "dynamic", "192.0.2.1", "2001:db8::1", "60", "a.example.org", "maybe", 1.5, "on"])
+)
 anything = (
     junk | st.lists(junk, max_size=1) | st.dictionaries(st.sampled_from(["file", "vault", "a", ""]), junk, max_size=2)
 )

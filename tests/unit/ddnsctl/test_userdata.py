@@ -164,8 +164,10 @@ def test_units_are_understood(tmp_path: Path) -> None:
     assert len(units) == 5
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (result.returncode, result.stderr) == (0, "")
 
 

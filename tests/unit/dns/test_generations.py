@@ -61,9 +61,15 @@ class Scene:
 
     async def begin(self) -> None:
         self.sender = ZoneSender(
-            self.store, Lookups(self.store), await self.domain(), cast(Any, self.old), settled=self.settle,
-            refresh=self.refresh, deadline=5.0, default_ttl=60,
-        )  # fmt: skip
+            self.store,
+            Lookups(self.store),
+            await self.domain(),
+            cast(Any, self.old),
+            settled=self.settle,
+            refresh=self.refresh,
+            deadline=5.0,
+            default_ttl=60,
+        )
 
     def settle(self, settled: Settled) -> None:
         self.settled.append(settled)

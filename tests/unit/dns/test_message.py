@@ -80,12 +80,18 @@ def test_an_acknowledgement(signed: Signed) -> None:
 @pytest.mark.parametrize(
     ("rcode", "error", "expected"),
     [
-        ("REFUSED", 0, Refusal), ("SERVFAIL", 0, Refusal), ("NOTZONE", 0, Refusal), ("NOTAUTH", 0, Refusal),
-        ("YXDOMAIN", 0, PrerequisiteFailed), ("YXRRSET", 0, PrerequisiteFailed), ("NXRRSET", 0, PrerequisiteFailed),
-        ("NOTAUTH", dns.rcode.BADKEY, BadKey), ("NOTAUTH", dns.rcode.BADSIG, BadSignature),
+        ("REFUSED", 0, Refusal),
+        ("SERVFAIL", 0, Refusal),
+        ("NOTZONE", 0, Refusal),
+        ("NOTAUTH", 0, Refusal),
+        ("YXDOMAIN", 0, PrerequisiteFailed),
+        ("YXRRSET", 0, PrerequisiteFailed),
+        ("NXRRSET", 0, PrerequisiteFailed),
+        ("NOTAUTH", dns.rcode.BADKEY, BadKey),
+        ("NOTAUTH", dns.rcode.BADSIG, BadSignature),
         ("NOTAUTH", dns.rcode.BADTIME, BadTime),
     ],
-)  # fmt: skip
+)
 def test_refusals(signed: Signed, rcode: str, error: int, expected: type[Refusal]) -> None:
     with pytest.raises(expected) as caught:
         signed.read(answer(signed, rcode, error))

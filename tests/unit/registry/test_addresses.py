@@ -63,13 +63,38 @@ def test_what_is_wanted(values: list[str], ipv4: str | None, ipv6: str | None, p
 @pytest.mark.parametrize(
     "text",
     [
-        "zzz", "192.0.2", "192.0.2.256", "192.0.2.01", "192.0.2.1/33", "192.0.2.1/x", "192.0.2.1/", "2001:db8::1/129",
-        "fe80::1", "fe80::1%eth0", "2001:db8::1%1", "127.0.0.1", "::1", "0.0.0.0", "::", "0.1.2.3", "224.0.0.1",
-        "ff02::1", "255.255.255.255", "240.0.0.1", "169.254.1.1", "::ffff:127.0.0.1", "fe80::/64", "ff00::/8",
-        "192.0.2.1,192.0.2.2", "2001:db8::1,2001:db8::2", "2001:db8:1::/64,2001:db8:2::/64",
-        "2001:db8:9::1,2001:db8:1::/64", "192.0.2.1;192.0.2.2", "١٢.0.2.1",
+        "zzz",
+        "192.0.2",
+        "192.0.2.256",
+        "192.0.2.01",
+        "192.0.2.1/33",
+        "192.0.2.1/x",
+        "192.0.2.1/",
+        "2001:db8::1/129",
+        "fe80::1",
+        "fe80::1%eth0",
+        "2001:db8::1%1",
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "::",
+        "0.1.2.3",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "169.254.1.1",
+        "::ffff:127.0.0.1",
+        "fe80::/64",
+        "ff00::/8",
+        "192.0.2.1,192.0.2.2",
+        "2001:db8::1,2001:db8::2",
+        "2001:db8:1::/64,2001:db8:2::/64",
+        "2001:db8:9::1,2001:db8:1::/64",
+        "192.0.2.1;192.0.2.2",
+        "١٢.0.2.1",
     ],
-)  # fmt: skip
+)
 def test_what_no_host_may_have(text: str) -> None:
     with pytest.raises(InvalidAddress):
         parse([text], PEER)
@@ -162,8 +187,10 @@ def test_all_columns_of_a_family_are_named_though_they_are_as_wanted_already() -
     assert named_columns(before, Wanted("192.0.2.2")) == {"ipv4": "192.0.2.2"}
     assert named_columns(before, Wanted(prefix="2001:db8::/64")) == {"prefix": "2001:db8::/64"}
     assert named_columns(before, Wanted(remove=frozenset({"ipv4", "ipv6"}))) == {
-        "ipv4": None, "ipv6": None, "prefix": None,
-    }  # fmt: skip
+        "ipv4": None,
+        "ipv6": None,
+        "prefix": None,
+    }
 
 
 def test_an_inferred_family_is_remembered() -> None:

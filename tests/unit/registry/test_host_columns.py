@@ -11,9 +11,17 @@ from ddnsd.registry import host_columns
 from ddnsd.registry.errors import Invalid
 
 BLANK: dict[str, Any] = dict.fromkeys(Host._fields) | {
-    "wildcard": 0, "available": 1, "abuse": 0, "abuse_blocked": 0, "client_faults": 3, "server_faults": 0,
-    "labels": "{}", "tls_ipv4": 0, "tls_ipv6": 0, "owner_id": 7,
-}  # fmt: skip
+    "wildcard": 0,
+    "available": 1,
+    "abuse": 0,
+    "abuse_blocked": 0,
+    "client_faults": 3,
+    "server_faults": 0,
+    "labels": "{}",
+    "tls_ipv4": 0,
+    "tls_ipv6": 0,
+    "owner_id": 7,
+}
 
 
 def host(**values: Any) -> Host:
@@ -61,11 +69,18 @@ def test_labels_are_stored_as_ascii_json_in_order() -> None:
 @pytest.mark.parametrize(
     ("field", "text", "canonical"),
     [
-        ("ipv4", "192.0.2.1", "192.0.2.1"), ("ipv6", "2001:DB8::0:1", "2001:db8::1"), ("ipv4", "192.0.2.1/32", None),
-        ("ipv4", "::ffff:192.0.2.1", "192.0.2.1"), ("ipv6", "::ffff:192.0.2.1", None), ("ipv4", "0.0.0.0", None),
-        ("ipv6", "::1", None), ("ipv4", "", None), ("ipv4", "192.0.2.1,192.0.2.2", None), ("ipv6", "fe80::1%1", None),
+        ("ipv4", "192.0.2.1", "192.0.2.1"),
+        ("ipv6", "2001:DB8::0:1", "2001:db8::1"),
+        ("ipv4", "192.0.2.1/32", None),
+        ("ipv4", "::ffff:192.0.2.1", "192.0.2.1"),
+        ("ipv6", "::ffff:192.0.2.1", None),
+        ("ipv4", "0.0.0.0", None),
+        ("ipv6", "::1", None),
+        ("ipv4", "", None),
+        ("ipv4", "192.0.2.1,192.0.2.2", None),
+        ("ipv6", "fe80::1%1", None),
     ],
-)  # fmt: skip
+)
 def test_addresses(field: str, text: str, canonical: str | None) -> None:
     if canonical is None:
         with pytest.raises(Invalid) as refused:

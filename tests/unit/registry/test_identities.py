@@ -115,9 +115,7 @@ async def test_an_identity_takes_its_sessions_along(store: Any) -> None:
     await known.link(ann.user_id, somebody("3"), None)
     for number, method in enumerate(("aai", "aai", "other", "")):
         hashed = bytes([number])
-        await store.transact(
-            lambda c, h=hashed, method=method: sessions.add(c, ann.user_id, h, method, None, "")
-        )  # fmt: skip
+        await store.transact(lambda c, h=hashed, method=method: sessions.add(c, ann.user_id, h, method, None, ""))
     here = await store.read(lambda c: min(row.id for row in sessions.of_user(c, ann.user_id)))
     held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
     await known.unlink(ann.user_id, held[0].id, None, methods={ISSUER: "aai", "https://x": "other"}, keep=here)
@@ -144,7 +142,7 @@ async def test_whoever_leaves_takes_all_along(store: Any) -> None:
     await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     await store.transact(
         lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, source=None, expect=lambda _: None)
-    )  # fmt: skip
+    )
     for table in (schema.identities, schema.memberships, schema.passwords):
         assert await store.read(lambda c, table=table: c.execute(select(table)).all()) == []
     again = await Members(store).admit(somebody(), create=True, source=None)

@@ -129,16 +129,34 @@ def test_a_new_host() -> None:
 def test_each_change_sees_the_ones_before_it() -> None:
     one = judge(host(1, "a"), host(2, "b"))
     changes = (
-        create("a"), delete("a"), create("a", comment="new"), update("a", expected={"comment": "new"}, ttl=60),
-        update("b", rename="c"), update("b", comment="gone"), create("b"), delete("c"), delete("c"),
-    )  # fmt: skip
+        create("a"),
+        delete("a"),
+        create("a", comment="new"),
+        update("a", expected={"comment": "new"}, ttl=60),
+        update("b", rename="c"),
+        update("b", comment="gone"),
+        create("b"),
+        delete("c"),
+        delete("c"),
+    )
     assert judged(one, *changes) == [
-        Taken, "applied", "applied", "applied", "applied", NoHost, "applied", "applied", NoHost,
-    ]  # fmt: skip
+        Taken,
+        "applied",
+        "applied",
+        "applied",
+        "applied",
+        NoHost,
+        "applied",
+        "applied",
+        NoHost,
+    ]
     left = {(row.before.fqdn if row.before else None, row.now.fqdn if row.now else None) for row in one.rows}
     assert left == {
-        (f"a.{ZONE}", None), (f"b.{ZONE}", None), (None, f"a.{ZONE}"), (None, f"b.{ZONE}"),
-    }  # fmt: skip
+        (f"a.{ZONE}", None),
+        (f"b.{ZONE}", None),
+        (None, f"a.{ZONE}"),
+        (None, f"b.{ZONE}"),
+    }
 
 
 def test_a_name_below_a_host_that_goes_in_the_same_call() -> None:
@@ -161,8 +179,10 @@ def test_names_to_ask_for() -> None:
     hosts = host(1, "a"), host(2, "b", wildcard=True)
     one = judge(*hosts)
     assert judged(one, update("a", wildcard=True), update("b", rename="c"), create("d", wildcard=True)) == [
-        "applied", "applied", "applied",
-    ]  # fmt: skip
+        "applied",
+        "applied",
+        "applied",
+    ]
     claims = {(1, f"{name}.{ZONE}") for name in ("*.a", "c", "*.c")}
     assert (one.claims, one.unasked) == (claims, True)
     two = judge(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}": "it is in use"})
@@ -189,9 +209,14 @@ def test_a_silent_name_server_fails_what_depends_on_it() -> None:
 def test_what_has_to_follow() -> None:
     one = judge(host(1, "a", ipv4="192.0.2.1"), host(2, "b"))
     changes = [
-        update("a", comment="x"), update("a", ipv4="192.0.2.1"), update("b", ttl=60), delete("b"), create("c"),
-        update("a", comment="x"), Change(Verb.ROTATE, f"a.{ZONE}"),
-    ]  # fmt: skip
+        update("a", comment="x"),
+        update("a", ipv4="192.0.2.1"),
+        update("b", ttl=60),
+        delete("b"),
+        create("c"),
+        update("a", comment="x"),
+        Change(Verb.ROTATE, f"a.{ZONE}"),
+    ]
     found = one.judge(changes, atomic=False)
     assert [r.follow for r in found] == [False, True, True, True, True, False, False]
     assert [r.status for r in found[:2]] == [Status.APPLIED, Status.UNCHANGED]

@@ -85,13 +85,15 @@ def test_another_database_than_before_is_known_by_its_place(tmp_path: Path) -> N
         for former, given, _ in STORES
     ]
     play = {
-        "hosts": "localhost", "connection": "local", "gather_facts": False,
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
         "vars_files": [f"{ROLE}/{part}/main.yml" for part in ("defaults", "vars")],
         "tasks": [
             {"ansible.builtin.debug": {"msg": "{{ ddns_server_store_changes | bool }}"}, "vars": given}
             for given in variables
         ],
-    }  # fmt: skip
+    }
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     done = Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", "localhost,")
     results = [json.loads(line)["result"]["msg"] for line in done.stdout.splitlines() if line.startswith('{"task"')]
@@ -189,15 +191,21 @@ def test_the_service_is_told_of_the_secondaries(
     cases = [case for case in CASES if case[0] == inventory]
     plays = [
         {
-            "hosts": machine, "gather_facts": False,
+            "hosts": machine,
+            "gather_facts": False,
             "vars_files": [f"{ROLE}/{part}/main.yml" for part in ("defaults", "vars")],
-            "tasks": [{
-                "ansible.builtin.template": {"src": f"{ROLE}/templates/ddnsd.toml.j2", "dest": f"{tmp_path}/{n}.toml"},
-                "vars": variables,
-            }],
+            "tasks": [
+                {
+                    "ansible.builtin.template": {
+                        "src": f"{ROLE}/templates/ddnsd.toml.j2",
+                        "dest": f"{tmp_path}/{n}.toml",
+                    },
+                    "vars": variables,
+                }
+            ],
         }
         for n, (_, machine, variables, _) in enumerate(cases)
-    ]  # fmt: skip
+    ]
     (tmp_path / "play.yml").write_text(json.dumps(plays))
     hosts = ROOT / "examples" / "inventory" / inventory
     Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", str(hosts), "-e", json.dumps(here))

@@ -51,10 +51,14 @@ def test_one_server_written_in_another_way(other: str) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        "http://a.example.org", "https://a.example.org:8443", "https://a.example.org/x", "https://a.example.org.evil.org",
-        "https://b.example.org", "https://a.example.org:80",
+        "http://a.example.org",
+        "https://a.example.org:8443",
+        "https://a.example.org/x",
+        "https://a.example.org.evil.org",
+        "https://b.example.org",
+        "https://a.example.org:80",
     ],
-)  # fmt: skip
+)
 def test_another_server(other: str) -> None:
     with pytest.raises(SyncError, match="nothing was sent"):
         Named(None, A, other).url()

@@ -110,14 +110,20 @@ class Kept(Observer):
         return [event for event in self.events if event != "flush"]
 
 
-PLAN = Plan((
-    change("create", "zone", "domain"),
-    change("delete", "d1"), change("delete", "d2"),
-    change("move", "m1", source=f"old.{D}"),
-    change("create", "c1"), change("create", "c2"),
-    change("update", "u1"), change("rotate", "u1"), change("adopt", "u2"),
-    change("delete", "away", "domain"),
-))  # fmt: skip
+PLAN = Plan(
+    (
+        change("create", "zone", "domain"),
+        change("delete", "d1"),
+        change("delete", "d2"),
+        change("move", "m1", source=f"old.{D}"),
+        change("create", "c1"),
+        change("create", "c2"),
+        change("update", "u1"),
+        change("rotate", "u1"),
+        change("adopt", "u2"),
+        change("delete", "away", "domain"),
+    )
+)
 
 
 @pytest.fixture
@@ -129,9 +135,14 @@ def test_groups_go_in_the_plans_order(kept: Kept) -> None:
     server = Fake(bulk=True)
     outcome = apply(PLAN, server, kept.sink)
     assert server.calls == [
-        ["create zone"], ["delete d1", "delete d2"], ["move m1"], ["create c1", "create c2"], ["update u1", "adopt u2"],
-        ["rotate u1"], ["delete away"],
-    ]  # fmt: skip
+        ["create zone"],
+        ["delete d1", "delete d2"],
+        ["move m1"],
+        ["create c1", "create c2"],
+        ["update u1", "adopt u2"],
+        ["rotate u1"],
+        ["delete away"],
+    ]
     assert [result.change for result in outcome.results] == list(PLAN.changes)
     assert {result.status for result in outcome.results} == {"applied"}
     assert kept.secrets == {name: f"secret of {name}.{D}" for name in ("c1", "c2", "u1")}
@@ -142,9 +153,17 @@ def test_without_bulk_calls_each_change_goes_by_itself(kept: Kept) -> None:
     server = Fake(bulk=False)
     outcome = apply(PLAN, server, kept.sink, concurrency=1)
     assert server.calls == [
-        ["create zone"], ["delete d1"], ["delete d2"], ["move m1"], ["create c1"], ["create c2"], ["update u1"],
-        ["adopt u2"], ["rotate u1"], ["delete away"],
-    ]  # fmt: skip
+        ["create zone"],
+        ["delete d1"],
+        ["delete d2"],
+        ["move m1"],
+        ["create c1"],
+        ["create c2"],
+        ["update u1"],
+        ["adopt u2"],
+        ["rotate u1"],
+        ["delete away"],
+    ]
     assert outcome.failed == ()
     assert sorted(kept.secrets) == ["c1", "c2", "u1"]
 
@@ -203,8 +222,10 @@ def test_begin_is_durable_before_and_end_comes_after(kept: Kept, bulk: bool) -> 
     first = kept.events.index("flush")
     assert kept.events[:first] == ["begin create c1", "begin create c2"]
     assert sorted(e for e in kept.events if e.startswith("end")) == [
-        "end create c1 applied", "end create c2 applied", "end update u1 applied",
-    ]  # fmt: skip
+        "end create c1 applied",
+        "end create c2 applied",
+        "end update u1 applied",
+    ]
     assert kept.events[-1] == "flush"
     update = kept.events.index("begin update u1")
     assert kept.events[update + 1 : update + 3] == ["flush", "end update u1 applied"]
@@ -257,11 +278,13 @@ def test_now_and_then_unreachable_is_only_a_failure(kept: Kept) -> None:
 
 # ---- saved plans
 
-SAVED = Plan((
-    change("delete", "d1", before={"ipv4": "192.0.2.1"}),
-    change("create", "c1"),
-    change("update", "u1", before={"ipv4": "192.0.2.1"}, after={"ipv4": "192.0.2.2"}),
-))  # fmt: skip
+SAVED = Plan(
+    (
+        change("delete", "d1", before={"ipv4": "192.0.2.1"}),
+        change("create", "c1"),
+        change("update", "u1", before={"ipv4": "192.0.2.1"}, after={"ipv4": "192.0.2.2"}),
+    )
+)
 
 
 def host(label: str, **values: Any) -> dict[str, Host]:
@@ -294,9 +317,13 @@ NOW = int(time.time())
 
 
 def state(
-    *, done: Iterable[int] = (), refused: Iterable[int] = (), uncertain: Iterable[int] = (), calls: Sequence[Call] = (),
+    *,
+    done: Iterable[int] = (),
+    refused: Iterable[int] = (),
+    uncertain: Iterable[int] = (),
+    calls: Sequence[Call] = (),
     kept: Iterable[int] = (),
-) -> State:  # fmt: skip
+) -> State:
     return State({}, frozenset(done), frozenset(refused), frozenset(uncertain), tuple(calls), frozenset(kept))
 
 
@@ -414,10 +441,14 @@ def test_each_call_has_a_key_that_the_journal_knows_before(kept: Kept) -> None:
 
 def test_only_what_certainly_was_not_done_counts_as_refused(kept: Kept) -> None:
     answers: dict[str, Done | SyncError] = {
-        f"c1.{D}": Refused(409, "taken"), f"c2.{D}": Refused(503, "proxy"), f"u1.{D}": LostAnswer("lost"),
-        f"d1.{D}": Unreachable("refused"), f"d2.{D}": ServerError("odd"),
-        f"m1.{D}": Refused(500, "x", of_one_change=True), f"u2.{D}": Stale([]),
-    }  # fmt: skip
+        f"c1.{D}": Refused(409, "taken"),
+        f"c2.{D}": Refused(503, "proxy"),
+        f"u1.{D}": LostAnswer("lost"),
+        f"d1.{D}": Unreachable("refused"),
+        f"d2.{D}": ServerError("odd"),
+        f"m1.{D}": Refused(500, "x", of_one_change=True),
+        f"u2.{D}": Stale([]),
+    }
     failed = apply(PLAN, Fake(True, answers), kept.sink).failed
     assert {said(r.change) for r in failed if r.refused} == {"create c1", "delete d1", "move m1", "adopt u2"}
     assert {said(r.change) for r in failed if not r.refused} == {"create c2", "update u1", "rotate u1", "delete d2"}

@@ -71,9 +71,16 @@ def test_hosts_are_the_callers_own_with_their_stacks(rig: Rig) -> None:
         registered = rig.server.registered(names)
         assert registered.hosts == {A: Host(A, D, **FULL)}
         assert set(registered.hosts[A].facts) == {
-            "name", "client_faults", "server_faults", "abuse_blocked", "abuse", "last_update_ipv4", "tls_update_ipv4",
-            "last_update_ipv6", "tls_update_ipv6",
-        }  # fmt: skip
+            "name",
+            "client_faults",
+            "server_faults",
+            "abuse_blocked",
+            "abuse",
+            "last_update_ipv4",
+            "tls_update_ipv4",
+            "last_update_ipv6",
+            "tls_update_ipv6",
+        }
         assert list(registered.domains) == [D]
         assert registered.domains[D].public
     assert rig.server.registered([B]).hosts == {}
@@ -107,8 +114,11 @@ def test_a_host_is_registered_with_one_address_and_updated_with_the_other(rig: R
     row = rig.egi.hosts[A]
     assert done == Done("applied", row.secret)
     assert (row.ipv4, row.ipv6, row.wildcard, row.comment) == (
-        "192.0.2.1", "2001:db8::1", True, "Front end [ddns:web]",
-    )  # fmt: skip
+        "192.0.2.1",
+        "2001:db8::1",
+        True,
+        "Front end [ddns:web]",
+    )
     assert rig.asked() == ["hosts 1", "register 1", "update 1"]
 
 

@@ -65,8 +65,12 @@ def test_lines_are_json_and_nobody_else_reads_them(path: str) -> None:
     assert lines[4] == {"event": "begin", "index": 3, "at": 1767225600}
     assert lines[6] == {"event": "end", "index": 0, "status": "applied"}
     assert lines[7] == {
-        "event": "end", "index": 1, "status": "failed", "error": "the server said no", "refused": True,
-    }  # fmt: skip
+        "event": "end",
+        "index": 1,
+        "status": "failed",
+        "error": "the server said no",
+        "refused": True,
+    }
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
 
 

@@ -44,23 +44,32 @@ def at(host: Host, **values: Any) -> Host:
         (UPDATE, [at(HOST, ipv4=UNKNOWN)], [f"{A}: ipv4 was 192.0.2.9 and is unknown"]),
         (UPDATE, [], [f"{A}: it is gone"]),
         (DELETE, [HOST], []),
-        (DELETE, [at(HOST, wildcard=True, stack="other")],
-         [f"{A}: wildcard was false and is true", f"{A}: stack was web and is other"]),
+        (
+            DELETE,
+            [at(HOST, wildcard=True, stack="other")],
+            [f"{A}: wildcard was false and is true", f"{A}: stack was web and is other"],
+        ),
         (RENAME, [at(HOST, fqdn=B)], []),
         (UPDATE, [at(HOST, ipv4="192.0.2.9", owner="bob", own=False)], [f"{A}: it belongs to the user bob"]),
         (RENAME, [], [f"{B}: it is gone"]),
         (RENAME, [at(HOST, fqdn=B), HOST], [f"{A}: it exists by now"]),
         (RENAME, [at(HOST, fqdn=B, stack="x")], [f"{B}: stack was web and is x"]),
         (Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}), [at(HOST, labels={"a": "b"})], []),
-        (Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}), [HOST],
-         [f'{A}: labels was {{"a": "b"}} and is {{}}']),
+        (
+            Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}),
+            [HOST],
+            [f'{A}: labels was {{"a": "b"}} and is {{}}'],
+        ),
         (Change(Action.UPDATE, "domain", D, {"comment": None}), [Domain(D)], []),
-        (Change(Action.UPDATE, "domain", D, {"comment": None}), [Domain(D, comment="c")],
-         [f"{D}: comment was null and is c"]),
+        (
+            Change(Action.UPDATE, "domain", D, {"comment": None}),
+            [Domain(D, comment="c")],
+            [f"{D}: comment was null and is c"],
+        ),
         (Change(Action.CREATE, "domain", D), [Domain(D)], [f"{D}: it exists by now"]),
         (Change(Action.DELETE, "domain", D), [], [f"{D}: it is gone"]),
     ],
-)  # fmt: skip
+)
 def test_what_has_moved(change: Change, things: list[Host | Domain], texts: list[str]) -> None:
     for _ in range(2):
         problems = check([change], registered(*things))
@@ -125,9 +134,7 @@ OLD_GONE = Change(Action.DELETE, "host", B, FULL)
         (Change(Action.DELETE, "domain", D), [], []),
     ],
 )
-def test_what_is_left_of_an_uncertain_change(
-    change: Change, things: list[Host | Domain], left: list[Change]
-) -> None:  # fmt: skip
+def test_what_is_left_of_an_uncertain_change(change: Change, things: list[Host | Domain], left: list[Change]) -> None:
     for _ in range(2):
         assert list(left_over(change, registered(*things))) == left
 

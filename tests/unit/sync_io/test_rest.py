@@ -29,10 +29,23 @@ CHANGES = "POST /api/changes"
 ME = "GET /api/users/me"
 ADMIN = {"name": "admin", "admin": True}
 ROW = {
-    "fqdn": NAME, "name": "www", "domain": DOMAIN, "owner": "admin", "ipv4": "192.0.2.1", "ipv6": None,
-    "wildcard": True, "comment": None, "ttl": 300, "stack": "web", "labels": {"team": "a"}, "available": True,
-    "abuse": False, "dns": "conflict", "conflict": "the name is taken", "updated_ipv4": "2026-01-01T00:00:00Z",
-}  # fmt: skip
+    "fqdn": NAME,
+    "name": "www",
+    "domain": DOMAIN,
+    "owner": "admin",
+    "ipv4": "192.0.2.1",
+    "ipv6": None,
+    "wildcard": True,
+    "comment": None,
+    "ttl": 300,
+    "stack": "web",
+    "labels": {"team": "a"},
+    "available": True,
+    "abuse": False,
+    "dns": "conflict",
+    "conflict": "the name is taken",
+    "updated_ipv4": "2026-01-01T00:00:00Z",
+}
 CREATE = Change(Action.CREATE, "host", NAME, after={"ipv4": "192.0.2.1", "stack": "web"})
 UPDATE = Change(Action.UPDATE, "host", NAME, {"ipv4": "192.0.2.1", "stack": "web"}, {"ipv4": None})
 DELETE = Change(Action.DELETE, "host", NAME, {"stack": "web"})
@@ -93,9 +106,22 @@ def test_hosts_and_domains_become_values(script: Scripted, server: RestServer) -
             script.expect(ME, ADMIN)
         registered = server.registered()
         assert registered.hosts == {
-            NAME: Host(NAME, DOMAIN, "192.0.2.1", None, True, None, 300, {"team": "a"}, "web", "admin", True,
-                       "conflict", "the name is taken")
-        }  # fmt: skip
+            NAME: Host(
+                NAME,
+                DOMAIN,
+                "192.0.2.1",
+                None,
+                True,
+                None,
+                300,
+                {"team": "a"},
+                "web",
+                "admin",
+                True,
+                "conflict",
+                "the name is taken",
+            )
+        }
         assert registered.hosts[NAME].facts == {"name": "www", "abuse": False, "updated_ipv4": "2026-01-01T00:00:00Z"}
         assert registered.domains == {DOMAIN: Domain(DOMAIN, True, "c", 60, None, True, None, "admin")}
         assert registered.domains[DOMAIN].facts == {"hosts": 3}
@@ -173,7 +199,7 @@ def test_no_names_need_no_hosts(script: Scripted, server: RestServer) -> None:
             {"action": "create", "fqdn": NAME, "set": {"labels": {"a": "b"}}},
         ),
     ],
-)  # fmt: skip
+)
 def test_what_a_change_looks_like(script: Scripted, server: RestServer, change: Change, item: dict[str, Any]) -> None:
     """One of a host that is there is made only while it is still the caller's: an administrator may change others."""
     if change.action is not Action.CREATE:

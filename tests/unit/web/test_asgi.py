@@ -13,9 +13,15 @@ ORIGINS = Origins((ipaddress.ip_network("10.0.0.0/8"),))
 
 
 async def call(
-    handler: Any, *, method: str = "GET", query: str = "", path: str = "/x", headers: Any = (),
-    body: bytes = b"", cut: bool = False,
-) -> tuple[int, bytes]:  # fmt: skip
+    handler: Any,
+    *,
+    method: str = "GET",
+    query: str = "",
+    path: str = "/x",
+    headers: Any = (),
+    body: bytes = b"",
+    cut: bool = False,
+) -> tuple[int, bytes]:
     sent: list[Any] = []
 
     messages = iter([{"type": "http.request", "body": body, "more_body": cut}, {"type": "http.disconnect"}])
@@ -27,9 +33,14 @@ async def call(
         sent.append(message)
 
     scope = {
-        "type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "http",
-        "headers": [(k.encode(), v.encode()) for k, v in headers], "client": ("10.0.0.1", 1),
-    }  # fmt: skip
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "scheme": "http",
+        "headers": [(k.encode(), v.encode()) for k, v in headers],
+        "client": ("10.0.0.1", 1),
+    }
     await Dispatcher({"/x": handler}, ORIGINS)(scope, receive, send)
     if cut:
         assert sent == []
@@ -78,10 +89,16 @@ async def test_methods_paths_and_bugs() -> None:
 @pytest.mark.parametrize(
     ("path", "seen"),
     [
-        ("/api", "/api"), ("/api/", "/api"), ("/api/hosts/", "/api/hosts"), ("/api/hosts", "/api/hosts"),
-        ("/apis", None), ("/", None), ("/x/api", None), ("//api", None),
+        ("/api", "/api"),
+        ("/api/", "/api"),
+        ("/api/hosts/", "/api/hosts"),
+        ("/api/hosts", "/api/hosts"),
+        ("/apis", None),
+        ("/", None),
+        ("/x/api", None),
+        ("//api", None),
     ],
-)  # fmt: skip
+)
 async def test_an_application_below_a_prefix(path: str, seen: str | None) -> None:
     calls: list[Any] = []
     sent: list[Any] = []
@@ -94,9 +111,14 @@ async def test_an_application_below_a_prefix(path: str, seen: str | None) -> Non
 
     headers = [(b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-proto", b"https")]
     scope = {
-        "type": "http", "method": "GET", "path": path, "query_string": b"", "scheme": "http", "headers": headers,
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "scheme": "http",
+        "headers": headers,
         "client": ("10.0.0.1", 1),
-    }  # fmt: skip
+    }
     await Dispatcher({"/x": peer}, ORIGINS, {"/api": application})(scope, lambda: None, send)  # type: ignore[arg-type, return-value]
     assert [call["path"] for call in calls] == ([seen] if seen else [])
     for call in calls:

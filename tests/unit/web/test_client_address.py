@@ -51,7 +51,7 @@ def origin(
         (UNIX, "203.0.113.9, 10.0.0.7", "203.0.113.9"),
         ("fe80::1%eth0", "198.51.100.1", "fe80::1"),
     ],
-)  # fmt: skip
+)
 def test_the_right_most_hop_that_is_no_proxy(peer: str, forwarded: str | None, expected: str) -> None:
     (found, _, fault), heard = origin(peer, forwarded.replace("\\t", "\t") if forwarded else forwarded, unix_proxy=True)
     assert (found, fault, heard) == (expected, None, [])
@@ -97,8 +97,10 @@ def test_hops_are_looked_at_up_to_a_number() -> None:
     assert (peer, heard) == (None, [fault])
 
 
-@pytest.mark.parametrize(("peer", "proto", "tls"), [("10.0.0.1", "HTTPS", True), ("10.0.0.1", "http", False),
-                                                    ("192.0.2.1", "https", False), (None, "https", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("peer", "proto", "tls"),
+    [("10.0.0.1", "HTTPS", True), ("10.0.0.1", "http", False), ("192.0.2.1", "https", False), (None, "https", False)],
+)
 def test_tls_is_what_a_proxy_says(peer: str | None, proto: str, tls: bool) -> None:
     (found, seen, _), _ = origin(peer, "198.51.100.1", proto=proto)
     assert (seen, found is None) == (tls, peer is None)

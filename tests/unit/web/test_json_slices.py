@@ -61,10 +61,35 @@ def test_values_are_read_as_by_the_library(content: Any, ascii_only: bool, inden
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b" ", b"{", b"[1", b"[1,", b"[1,]", b"[1 2]", b'{"a"', b'{"a":', b'{"a":1,', b'{"a":1,}', b"{1:1}", b"'a'",
-     b"01", b"1.", b"1e", b"1 2", b"tru", b'"a', b'"\n"', b"\xff", b'"\xc3', b"\xef\xbb\xbf1",
-     b"[" * 5000, b'{"a":[1}', b"1" * 5000],
-)  # fmt: skip
+    [
+        b"",
+        b" ",
+        b"{",
+        b"[1",
+        b"[1,",
+        b"[1,]",
+        b"[1 2]",
+        b'{"a"',
+        b'{"a":',
+        b'{"a":1,',
+        b'{"a":1,}',
+        b"{1:1}",
+        b"'a'",
+        b"01",
+        b"1.",
+        b"1e",
+        b"1 2",
+        b"tru",
+        b'"a',
+        b'"\n"',
+        b"\xff",
+        b'"\xc3',
+        b"\xef\xbb\xbf1",
+        b"[" * 5000,
+        b'{"a":[1}',
+        b"1" * 5000,
+    ],
+)
 def test_what_is_no_json(body: bytes) -> None:
     for read in (value, members):
         with pytest.raises(NotJson):

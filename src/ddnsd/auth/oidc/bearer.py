@@ -51,9 +51,14 @@ class AccessTokens:
     """Those of every provider that names an audience."""
 
     def __init__(
-        self, clients: Sequence[Client], members: Members, guard: FailureCounter, *,
-        clock: Callable[[], float] = time.monotonic, turns: Turns | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        clients: Sequence[Client],
+        members: Members,
+        guard: FailureCounter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        turns: Turns | None = None,
+    ) -> None:
         accepted = [client for client in clients if client.provider.audience]
         self._by_issuer = {client.provider.issuer: client for client in accepted}
         self._introspectors = [Introspector(client, clock) for client in accepted if client.provider.secret]

@@ -16,9 +16,13 @@ from ddnsd.auth.oidc.provider import Provider, is_loopback
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KEY_TYPES = ("RSA", "EC", "OKP")
 ENDPOINTS = (
-    "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "introspection_endpoint",
+    "authorization_endpoint",
+    "token_endpoint",
+    "jwks_uri",
+    "userinfo_endpoint",
+    "introspection_endpoint",
     "end_session_endpoint",
-)  # fmt: skip
+)
 NEEDED = ENDPOINTS[:3]
 
 
@@ -42,8 +46,11 @@ class Client:
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
         """The answer of the token endpoint; {} where it refuses the code."""
         form = {
-            "grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier
-        }  # fmt: skip
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
         status, content = await self._post("token_endpoint", form)
         return content if status == 200 else {}
 

@@ -14,9 +14,7 @@ from joserfc.jwk import Key
 from ddnsd.auth.oidc.client import Client
 from ddnsd.auth.oidc.provider import Provider
 
-ALGORITHMS = (
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
-)  # fmt: skip
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 LEEWAY_SECONDS = 60
 LONGEST = 16 * 1024
 MOST_KEYS = 10

@@ -38,9 +38,12 @@ class Flow:
         """The URL at the provider to which the browser goes."""
         metadata = await self._client.metadata()
         oauth = OAuth2Client(
-            None, self.provider.client_id, scope=" ".join(self.provider.scopes), redirect_uri=self.redirect_uri,
+            None,
+            self.provider.client_id,
+            scope=" ".join(self.provider.scopes),
+            redirect_uri=self.redirect_uri,
             code_challenge_method="S256",
-        )  # fmt: skip
+        )
         url, _ = oauth.create_authorization_url(
             metadata["authorization_endpoint"], state=attempt.state, code_verifier=attempt.verifier, nonce=attempt.nonce
         )

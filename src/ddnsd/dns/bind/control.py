@@ -187,9 +187,13 @@ class Bind:
         if policy is None and self._signing_keys(zone):
             policy = UNSIGNING
         return zone_config.statement(
-            self._zone_file(zone), key, readers, dnssec_policy=policy, key_directory=self.folder / "dnssec",
+            self._zone_file(zone),
+            key,
+            readers,
+            dnssec_policy=policy,
+            key_directory=self.folder / "dnssec",
             hidden=zone == self.options.catalog,
-        )  # fmt: skip
+        )
 
     def _wait_for_removal(self, zone: str) -> None:
         """`delzone -clean` answers before the file is gone, and a new zone must not find the old records."""

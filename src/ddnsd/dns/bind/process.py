@@ -157,10 +157,18 @@ class Named:
             await self._configure()
             with self._log.open("ab") as output:
                 self._process = await asyncio.create_subprocess_exec(
-                    _binary(self.folder), "-f", "-L", str(self._log), "-c", str(self._config),
-                    stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder,
+                    _binary(self.folder),
+                    "-f",
+                    "-L",
+                    str(self._log),
+                    "-c",
+                    str(self._config),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.folder,
                     start_new_session=True,  # a Ctrl-C at the terminal is ours to handle
-                )  # fmt: skip
+                )
             try:
                 await self._wait_until_it_answers(self._process)
             except BindError:
@@ -200,9 +208,12 @@ class Named:
     async def _problems(self) -> str:
         """What `named-checkconf` has against the configuration; empty when it is fine."""
         check = await asyncio.create_subprocess_exec(
-            program("named-checkconf"), str(self._config),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+            program("named-checkconf"),
+            str(self._config),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
         said, _ = await check.communicate()
         return said.decode(errors="replace").strip() if check.returncode else ""
 

@@ -9,9 +9,14 @@ from ddnsd.dns.tsig import TsigKey
 
 
 def statement(
-    file: Path, key: TsigKey, transfer_keys: Sequence[str] = (), *,
-    dnssec_policy: str | None = None, key_directory: Path | None = None, hidden: bool = False,
-) -> str:  # fmt: skip
+    file: Path,
+    key: TsigKey,
+    transfer_keys: Sequence[str] = (),
+    *,
+    dnssec_policy: str | None = None,
+    key_directory: Path | None = None,
+    hidden: bool = False,
+) -> str:
     """The body, in braces, of a primary zone that `key` updates and transfers.
 
     `transfer_keys` are names of further TSIG keys that transfer it. With a `dnssec_policy` BIND signs it and keeps

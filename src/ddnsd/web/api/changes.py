@@ -36,10 +36,12 @@ ACTIONS = {Verb.UPDATE: Action.EDIT, Verb.DELETE: Action.DELETE, Verb.ROTATE: Ac
 Key = Annotated[
     str | None,
     Header(
-        min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
         description="The same key and body within a day: the same answer, with its secrets, and nothing is done again.",
     ),
-]  # fmt: skip
+]
 
 
 def router(context: Context) -> APIRouter:
@@ -65,10 +67,16 @@ def router(context: Context) -> APIRouter:
         token = request.headers["authorization"].strip().partition(" ")[2].strip()
         secret = _secrets(token.encode(), idempotency_key, digest)
         call = Call(
-            items, atomic, _Rights(caller), caller.user, source, request.url.scheme == "https", secret,
+            items,
+            atomic,
+            _Rights(caller),
+            caller.user,
+            source,
+            request.url.scheme == "https",
+            secret,
             _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
             author=by,
-        )  # fmt: skip
+        )
         try:
             results = await service.apply(call)
         except Repeated as repeated:

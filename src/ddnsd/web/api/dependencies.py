@@ -50,9 +50,12 @@ Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def route_class(
-    context: Context, *, body_limit: int = BODY_LIMIT, called: Mapping[str, str] | None = None,
+    context: Context,
+    *,
+    body_limit: int = BODY_LIMIT,
+    called: Mapping[str, str] | None = None,
     identify: Identify | None = None,
-) -> type[APIRoute]:  # fmt: skip
+) -> type[APIRoute]:
     """The class of a router's routes: `APIRouter(route_class=route_class(context))`; `called` as in `problem_of`.
 
     What `identify` makes of a request is its `state.caller`: by default the user of the token.

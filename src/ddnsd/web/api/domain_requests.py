@@ -129,24 +129,35 @@ def router(context: Context) -> APIRouter:
 
     @routes.post("/{id}/approve", status_code=201, responses=changes(404, 409, 412) | {201: success(DomainOut, "ETag")})
     async def approve_domain_request(
-        caller: Administrator, source: Source, id: str, body: Approval  # noqa: A002
-    ) -> Response:  # fmt: skip
+        caller: Administrator,
+        source: Source,
+        id: str,  # noqa: A002
+        body: Approval,
+    ) -> Response:
         """Make the domain for the user who asked; the request stays open where that cannot be done."""
         domains.check_pair(body.primary, body.key)
         columns = body.model_dump(include={"public", "comment", "ttl", "group"} & body.model_fields_set)
         try:
             domain = await context.requests.approve(
-                _number(id), actor=caller.user, source=source, primary=body.primary, key=domains.tsig_key(body.key),
-                answer=body.answer, columns=columns,
-            )  # fmt: skip
+                _number(id),
+                actor=caller.user,
+                source=source,
+                primary=body.primary,
+                key=domains.tsig_key(body.key),
+                answer=body.answer,
+                columns=columns,
+            )
         except DnsError as error:
             raise domains.unusable(error, body.primary) from None
         return domains.shown(domain, 0, status=201)
 
     @routes.post("/{id}/decline", responses=changes(404, 412) | {200: success(RequestOut)})
     async def decline_domain_request(
-        caller: Administrator, source: Source, id: str, body: Refusal  # noqa: A002
-    ) -> Response:  # fmt: skip
+        caller: Administrator,
+        source: Source,
+        id: str,  # noqa: A002
+        body: Refusal,
+    ) -> Response:
         """Refuse, and say why."""
         closed = await context.requests.decline(_number(id), body.answer, actor=caller.user, source=source)
         return serializers.answer(_request(closed))

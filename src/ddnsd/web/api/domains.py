@@ -130,9 +130,14 @@ def router(context: Context) -> APIRouter:
         columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
         try:
             domain = await context.zones.add(
-                name, body.owner or caller.user, primary=body.primary, key=tsig_key(body.key), columns=columns,
-                actor=caller.user, source=source,
-            )  # fmt: skip
+                name,
+                body.owner or caller.user,
+                primary=body.primary,
+                key=tsig_key(body.key),
+                columns=columns,
+                actor=caller.user,
+                source=source,
+            )
         except Invalid as error:
             if "user" in error.fields:
                 raise Invalid(owner=error.fields["user"][0]) from None

@@ -29,7 +29,7 @@ class EnrolmentCreate(Body):
 
     lifetime: Annotated[
         int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS, description="Seconds."), BeforeValidator(whole)
-    ] = USUAL_SECONDS  # fmt: skip
+    ] = USUAL_SECONDS
 
 
 class EnrolmentOut(Shown):
@@ -72,9 +72,14 @@ def router(context: Context) -> APIRouter:
             raise NoHost
         token = secrets.new_enrolment()
         expires = await context.enrolments.begin(
-            name, secrets.digest(token), body.lifetime,
-            user_id=caller.user_id, actor=caller.user, source=source, expect=expect,
-        )  # fmt: skip
+            name,
+            secrets.digest(token),
+            body.lifetime,
+            user_id=caller.user_id,
+            actor=caller.user,
+            source=source,
+            expect=expect,
+        )
         return serializers.answer({"token": token, "fqdn": name, "expires": serializers.moment(expires)}, 201)
 
     return routes

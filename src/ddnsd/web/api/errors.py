@@ -66,9 +66,14 @@ class Problem(HTTPException):
     """An answer that is no success; `kind` is its type, `errors` its fields."""
 
     def __init__(
-        self, status: int, detail: str, *, kind: str = "about:blank", errors: Fields | None = None,
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str = "about:blank",
+        errors: Fields | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(status, detail, headers)
         self.kind, self.errors = kind, errors
 

@@ -87,10 +87,20 @@ def router(context: Context) -> APIRouter:
         fqdn = names.fold(body.fqdn)
         domain = await _usable(context, caller, fqdn)
         new = NewHost(
-            fqdn, caller.user_id, caller.user, secrets.digest(secret), _wanted(context, body, domain),
-            wildcard=body.wildcard, comment=body.comment, ttl=body.ttl, stack=body.stack,
-            labels=host_columns.labels_text(body.labels or {}), tls=_tls(request), source=source, author=by,
-        )  # fmt: skip
+            fqdn,
+            caller.user_id,
+            caller.user,
+            secrets.digest(secret),
+            _wanted(context, body, domain),
+            wildcard=body.wildcard,
+            comment=body.comment,
+            ttl=body.ttl,
+            stack=body.stack,
+            labels=host_columns.labels_text(body.labels or {}),
+            tls=_tls(request),
+            source=source,
+            author=by,
+        )
         await context.hosts.register(domain, new)
         return await _shown(context, caller, fqdn, secret, status=201, Location=f"/api/hosts/{fqdn}")
 
@@ -119,9 +129,16 @@ def router(context: Context) -> APIRouter:
             rename = new, await _usable(context, caller, new)
         keep = given.pop("secrets", None) == transfers.KEEP
         edit = Edit(
-            await _values(context, given), caller.user, source, expecting(caller, Action.EDIT, if_match),
-            rename=rename, tls=_tls(request), oversight=caller.admin, author=by, keep_secrets=keep,
-        )  # fmt: skip
+            await _values(context, given),
+            caller.user,
+            source,
+            expecting(caller, Action.EDIT, if_match),
+            rename=rename,
+            tls=_tls(request),
+            oversight=caller.admin,
+            author=by,
+            keep_secrets=keep,
+        )
         host = await context.edits.apply(owned.host, edit)
         return await _shown(context, caller, host.fqdn)
 
@@ -164,9 +181,14 @@ def _tls(request: Request) -> bool:
 
 
 async def _shown(
-    context: Context, caller: Caller, fqdn: str, secret: str | None = None, action: Action = Action.EDIT,
-    status: int = 200, **headers: str,
-) -> Response:  # fmt: skip
+    context: Context,
+    caller: Caller,
+    fqdn: str,
+    secret: str | None = None,
+    action: Action = Action.EDIT,
+    status: int = 200,
+    **headers: str,
+) -> Response:
     seen = serializers.Seen(context.writer)
     owned = await visible(context, caller, fqdn, action)
     text = serializers.host_json(owned, seen.dns(owned.host), secret)
@@ -229,9 +251,12 @@ async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
 async def _page(context: Context, caller: Caller, query: HostQuery) -> Response:
     """Read and render by slices; a host that the token's patterns exclude makes the page shorter."""
     wanted = HostFilter(
-        None if caller.admin else caller.user_id, query.owner, _folded(query.domain), query.stack,
+        None if caller.admin else caller.user_id,
+        query.owner,
+        _folded(query.domain),
+        query.stack,
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
-    )  # fmt: skip
+    )
     limited = is_limited(caller)
 
     def rendered(part: list[OwnedHost], seen: serializers.Seen) -> list[str]:

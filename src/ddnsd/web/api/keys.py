@@ -74,10 +74,17 @@ def router(context: Context) -> APIRouter:
         user = User(caller.user_id, caller.user, caller.admin, True, 0)
         await context.store.transact(
             lambda c: accounts.add_key(
-                c, user, login, secrets.digest(secret), body.hosts, body.name,
-                actor=caller.user, source=source, usable=lambda host: can(caller, Action.UPDATE, host),
+                c,
+                user,
+                login,
+                secrets.digest(secret),
+                body.hosts,
+                body.name,
+                actor=caller.user,
+                source=source,
+                usable=lambda host: can(caller, Action.UPDATE, host),
             )
-        )  # fmt: skip
+        )
         key, hosts = await _own(context, caller, login)
         return serializers.answer(_key(key, hosts) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
 

@@ -73,6 +73,10 @@ def router(context: Context) -> APIRouter:
 
 def _shown(host: Host, one: RRset) -> dict[str, Any]:
     return {
-        "name": one.prefix or APEX, "type": one.rtype, "fqdn": one.name(host.fqdn), "values": values_of(one.data),
-        "ttl": one.ttl, "conflict": one.conflict,
-    }  # fmt: skip
+        "name": one.prefix or APEX,
+        "type": one.rtype,
+        "fqdn": one.name(host.fqdn),
+        "values": values_of(one.data),
+        "ttl": one.ttl,
+        "conflict": one.conflict,
+    }

@@ -47,9 +47,7 @@ Ipv4 = Annotated[str, Field(max_length=15, json_schema_extra={"format": "ipv4"})
 Ipv6 = Annotated[str, Field(max_length=45, json_schema_extra={"format": "ipv6"})]
 Comment = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
 Ttl = Annotated[int, Field(ge=1, le=86400, description="Seconds."), BeforeValidator(whole)]
-Stack = Annotated[
-    str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Who declared it.")
-]  # fmt: skip
+Stack = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Who declared it.")]
 Labels = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=63, pattern=PRINTABLE)],

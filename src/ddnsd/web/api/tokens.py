@@ -94,10 +94,19 @@ def router(context: Context) -> APIRouter:
         user = User(caller.user_id, caller.user, caller.admin, True, 0)
         made = await context.store.transact(
             lambda c: accounts.add_token(
-                c, user, body.name, secrets.digest(secret), scopes=limits.scopes, domains=limits.domains,
-                hosts=limits.hosts, networks=limits.networks, expires=limits.expires, actor=caller.user, source=source,
+                c,
+                user,
+                body.name,
+                secrets.digest(secret),
+                scopes=limits.scopes,
+                domains=limits.domains,
+                hosts=limits.hosts,
+                networks=limits.networks,
+                expires=limits.expires,
+                actor=caller.user,
+                source=source,
             )
-        )  # fmt: skip
+        )
         return serializers.answer(_token(made) | {"token": secret}, 201, Location=f"/api/tokens/{made.id}")
 
     @routes.get("/{id}", responses=problems(404) | {200: success(TokenOut)})

@@ -103,10 +103,14 @@ def router(context: Context) -> APIRouter:
             given["withdrawn"] = body.records == "remove"
         changed = await context.store.transact(
             lambda c: accounts.set_user(
-                c, name, given, actor=caller.user, source=source,
+                c,
+                name,
+                given,
+                actor=caller.user,
+                source=source,
                 expect=lambda user: serializers.check_match(if_match, serializers.user_tag(user)),
             )
-        )  # fmt: skip
+        )
         return _shown(changed)
 
     @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
@@ -115,10 +119,13 @@ def router(context: Context) -> APIRouter:
         await _named(context, name)
         await context.store.transact(
             lambda c: accounts.delete_user(
-                c, name, actor=caller.user, source=source,
+                c,
+                name,
+                actor=caller.user,
+                source=source,
                 expect=lambda user: serializers.check_match(if_match, serializers.user_tag(user)),
             )
-        )  # fmt: skip
+        )
         return Response(status_code=204)
 
     return routes

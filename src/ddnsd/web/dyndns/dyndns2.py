@@ -54,9 +54,13 @@ class Agents:
     """User agents by their beginnings, in any case: denied, and those that see error words with an error status."""
 
     def __init__(
-        self, deny: Sequence[str] = (), *, required: bool = False, true_status: Sequence[str] = (),
+        self,
+        deny: Sequence[str] = (),
+        *,
+        required: bool = False,
+        true_status: Sequence[str] = (),
         also: DenyList | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._deny, self._also = tuple(d.lower() for d in deny), also or DenyList()
         self._true_status = tuple(t.lower() for t in true_status)
         self._required = required
@@ -79,9 +83,19 @@ class UpdateWords:
     """The handlers of `/nic/update`, `/nic/delete`, `/update` and `/myip`."""
 
     def __init__(
-        self, signin: SignIn, lookups: Lookups, updates: Updates, writer: Writer, agents: Agents, contacts: Contacts,
-        fronts: Fronts, *, offline: bool, query_credentials: bool, loopback_peers: bool,
-    ) -> None:  # fmt: skip
+        self,
+        signin: SignIn,
+        lookups: Lookups,
+        updates: Updates,
+        writer: Writer,
+        agents: Agents,
+        contacts: Contacts,
+        fronts: Fronts,
+        *,
+        offline: bool,
+        query_credentials: bool,
+        loopback_peers: bool,
+    ) -> None:
         self._signin, self._lookups, self._updates, self._writer = signin, lookups, updates, writer
         self._agents, self._offline, self._contacts, self._fronts = agents, offline, contacts, fronts
         self._query_credentials, self._loopback_peers = query_credentials, loopback_peers

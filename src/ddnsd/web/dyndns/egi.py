@@ -47,9 +47,17 @@ class Management:
     """The handlers of `/nic/domains`, `hosts`, `register`, `unregister` and `generate_secret`."""
 
     def __init__(
-        self, signin: SignIn, lookups: Lookups, hosts: Hosts, domains: Domains, fronts: Fronts, *,
-        base_url: str, ipv6_url: str, loopback_peers: bool,
-    ) -> None:  # fmt: skip
+        self,
+        signin: SignIn,
+        lookups: Lookups,
+        hosts: Hosts,
+        domains: Domains,
+        fronts: Fronts,
+        *,
+        base_url: str,
+        ipv6_url: str,
+        loopback_peers: bool,
+    ) -> None:
         self._signin, self._lookups, self._hosts, self._domains = signin, lookups, hosts, domains
         self._fronts = fronts
         self._urls = {"IPv4": base_url} | ({"IPv6": ipv6_url} if ipv6_url else {})
@@ -138,10 +146,17 @@ class Management:
             raise Invalid(comment="Enter printable characters.")
         secret = secrets.new_secret()
         new = NewHost(
-            fqdn, caller.user_id, caller.user, secrets.digest(secret), wanted,
+            fqdn,
+            caller.user_id,
+            caller.user,
+            secrets.digest(secret),
+            wanted,
             wildcard=request.params.get("wildcard", "").strip().lower() in YES,
-            comment=comment, tls=request.tls, source=request.peer, author=_author(request, caller),
-        )  # fmt: skip
+            comment=comment,
+            tls=request.tls,
+            source=request.peer,
+            author=_author(request, caller),
+        )
         try:
             host = await self._hosts.register(domain, new)
         except InvalidAddress:

@@ -40,8 +40,20 @@ from ddnsd.web.portal.views import help as help_pages
 
 VERSION = importlib.metadata.version("fedcloud-ddns")
 
-PATHS = ("/", "/hosts", "/domains", "/tokens", "/keys", "/account", "/admin", "/status", "/help", "/login", "/logout",
-         "/static")  # fmt: skip
+PATHS = (
+    "/",
+    "/hosts",
+    "/domains",
+    "/tokens",
+    "/keys",
+    "/account",
+    "/admin",
+    "/status",
+    "/help",
+    "/login",
+    "/logout",
+    "/static",
+)
 """Beginnings of the paths that are the portal's."""
 
 MODULES = (
@@ -81,10 +93,16 @@ def build(portal: Portal) -> Application:
 
 POLICY = "; ".join(
     (
-        "default-src 'none'", "style-src 'self'", "script-src 'self'", "img-src 'self' data:", "connect-src 'self'",
-        "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
+        "default-src 'none'",
+        "style-src 'self'",
+        "script-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
     )
-)  # fmt: skip
+)
 
 
 class Hardened:

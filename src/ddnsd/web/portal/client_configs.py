@@ -46,9 +46,12 @@ class Target:
             "fqdn": _LOGIN.fullmatch(self.fqdn),
             "login": _LOGIN.fullmatch(self.login or self.fqdn),
             "secret": _SECRET.fullmatch(self.secret),
-            "server": url.scheme in ("http", "https") and _AUTHORITY.fullmatch(url.netloc)
-            and _PATH.fullmatch(url.path.rstrip("/")) and not url.query and not url.fragment,
-        }  # fmt: skip
+            "server": url.scheme in ("http", "https")
+            and _AUTHORITY.fullmatch(url.netloc)
+            and _PATH.fullmatch(url.path.rstrip("/"))
+            and not url.query
+            and not url.fragment,
+        }
         if wrong := [name for name, match in fits.items() if not match]:
             raise ValueError(f"not usable in a configuration: {', '.join(wrong)}")
 
@@ -59,11 +62,18 @@ class Target:
         update = f"{server}/nic/update"
         path = url.path.rstrip("/")
         return {
-            "fqdn": self.fqdn, "login": self.login or self.fqdn, "secret": self.secret,
-            "server": server, "url": update, "update_server": update if path else server,
-            "scheme": url.scheme, "tls": url.scheme == "https",
-            "authority": url.netloc, "path": path, "place": f"{url.netloc}{path}",
-        }  # fmt: skip
+            "fqdn": self.fqdn,
+            "login": self.login or self.fqdn,
+            "secret": self.secret,
+            "server": server,
+            "url": update,
+            "update_server": update if path else server,
+            "scheme": url.scheme,
+            "tls": url.scheme == "https",
+            "authority": url.netloc,
+            "path": path,
+            "place": f"{url.netloc}{path}",
+        }
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,10 @@ def shipped(name: str) -> bytes:
 def _environment() -> Environment:
     environment = Environment(  # noqa: S701 - plain text, each value quoted by a filter
         loader=PackageLoader("ddnsd.web.portal", "templates/configurations"),
-        undefined=StrictUndefined, keep_trailing_newline=True, auto_reload=False,
-    )  # fmt: skip
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
     environment.filters |= escaping.FILTERS
     environment.globals["shipped"] = shipped
     return environment

@@ -20,69 +20,89 @@ class Entry(NamedTuple):
 
 CATALOGUE: tuple[Entry, ...] = (
     Entry(
-        "curl", N_("curl"),
+        "curl",
+        N_("curl"),
         N_("Sends the address from which it is called, once, with the secret in no command line. -4 or -6 chooses."),
         (("curl.sh", N_("In a terminal"), "sh"),),
     ),
     Entry(
-        "cloud-init", N_("cloud-init, with an updater"),
+        "cloud-init",
+        N_("cloud-init, with an updater"),
         N_("From the first boot on, addresses are sent whenever they change. Needs Python 3.8 and systemd 247."),
         (("cloud-init-unit.yaml", N_("User data of a new machine"), "yaml"),),
     ),
     Entry(
-        "cloud-init-runcmd", N_("cloud-init, one line"),
+        "cloud-init-runcmd",
+        N_("cloud-init, one line"),
         N_("One update at the first boot, with the secret in a command line. Nothing is tried again."),
         (("cloud-init-runcmd.yaml", N_("User data of a new machine"), "yaml"),),
     ),
     Entry(
-        "systemd", N_("Linux with systemd"),
+        "systemd",
+        N_("Linux with systemd"),
         N_("Sends the machine's addresses at once when they change. Needs Python 3.8 and systemd 247."),
         (("updater.sh", N_("In a terminal of the machine"), "sh"),),
     ),
     Entry(
-        "ddclient-3", N_("ddclient 3.10"),
+        "ddclient-3",
+        N_("ddclient 3.10"),
         N_("Sends IPv4. Debian 12 has this version."),
         (("ddclient-3.conf", N_("/etc/ddclient.conf, readable by its owner alone"), "ini"),),
     ),
     Entry(
-        "ddclient-4", N_("ddclient 4"),
+        "ddclient-4",
+        N_("ddclient 4"),
         N_("Version 3.11 takes it as well."),
         (("ddclient-4.conf", N_("/etc/ddclient/ddclient.conf, readable by its owner alone"), "ini"),),
     ),
     Entry(
-        "inadyn", N_("inadyn"), N_("Version 2. UniFi gateways have it inside."),
+        "inadyn",
+        N_("inadyn"),
+        N_("Version 2. UniFi gateways have it inside."),
         (("inadyn.conf", N_("/etc/inadyn.conf, readable by its owner alone"), "conf"),),
     ),
     Entry(
-        "fritzbox", N_("FRITZ!Box"),
+        "fritzbox",
+        N_("FRITZ!Box"),
         N_("IPv6 sends the router's prefix: the host and its related hosts follow with their own interface ids."),
         (("fritzbox.txt", N_("Internet → Permit Access → DynDNS, provider: user-defined"), FIELDS),),
     ),
     Entry(
-        "openwrt", N_("OpenWrt"), N_("Needs the packages ddns-scripts, curl and ca-certificates."),
+        "openwrt",
+        N_("OpenWrt"),
+        N_("Needs the packages ddns-scripts, curl and ca-certificates."),
         (("openwrt.uci", N_("At the end of /etc/config/ddns, then: service ddns restart"), "uci"),),
     ),
     Entry(
-        "opnsense", N_("OPNsense"), N_("Needs the plugin os-ddclient, with its native backend."),
+        "opnsense",
+        N_("OPNsense"),
+        N_("Needs the plugin os-ddclient, with its native backend."),
         (("opnsense.txt", N_("Services → Dynamic DNS → Settings → Accounts"), FIELDS),),
     ),
     Entry(
-        "synology", N_("Synology"), N_("First customize a provider with the query URL, then add it with the rest."),
+        "synology",
+        N_("Synology"),
+        N_("First customize a provider with the query URL, then add it with the rest."),
         (("synology.txt", N_("Control Panel → External Access → DDNS"), FIELDS),),
     ),
     Entry(
-        "mikrotik", N_("MikroTik"), N_("RouterOS 7. The router needs the certificate authority's root certificate."),
+        "mikrotik",
+        N_("MikroTik"),
+        N_("RouterOS 7. The router needs the certificate authority's root certificate."),
         (("mikrotik.rsc", N_("In a terminal of the router"), "routeros"),),
     ),
     Entry(
-        "home-assistant", N_("Home Assistant"), N_("Sends the address from which it is called, every five minutes."),
+        "home-assistant",
+        N_("Home Assistant"),
+        N_("Sends the address from which it is called, every five minutes."),
         (
             ("home-assistant.yaml", N_("configuration.yaml"), "yaml"),
             ("home-assistant-secrets.yaml", N_("secrets.yaml"), "yaml"),
         ),
     ),
     Entry(
-        "ansible", N_("Ansible"),
+        "ansible",
+        N_("Ansible"),
         N_("The collection fedcloud.ddns: an updater on the machine, or the address from the controller."),
         (
             ("ansible-updater.yml", N_("A play that sets up the updater"), "yaml"),
@@ -90,11 +110,12 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
     ),
     Entry(
-        "terraform", N_("Terraform"),
+        "terraform",
+        N_("Terraform"),
         N_("For OpenTofu as well. The state holds the secret: keep it where nobody else reads it."),
         (
             ("terraform.tf", N_("A file of the configuration"), "hcl"),
             ("terraform.tfvars", N_("ddns.auto.tfvars, which stays out of version control"), "hcl"),
         ),
     ),
-)  # fmt: skip
+)

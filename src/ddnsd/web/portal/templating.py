@@ -21,17 +21,24 @@ def environments(static: Static, **everywhere: object) -> dict[str, Environment]
 
 def _environment(language: Language, static: Static, everywhere: dict[str, object]) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, auto_reload=False,
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"],
-    )  # fmt: skip
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         language.gettext, language.ngettext, newstyle=True
     )
     environment.filters |= {"number": language.number, "path": lambda text: quote(text, safe="")}
     environment.globals |= {
-        "language": language, "languages": list(languages().values()), "static": static.url,
+        "language": language,
+        "languages": list(languages().values()),
+        "static": static.url,
         "moment": lambda microseconds: _moment(language, microseconds),
-    } | everywhere  # fmt: skip
+    } | everywhere
     return environment
 
 

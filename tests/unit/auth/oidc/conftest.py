@@ -48,10 +48,13 @@ class Liar:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.issuer = f"http://127.0.0.1:{self.server.server_port}"
         self.metadata = {
-            "issuer": self.issuer, "authorization_endpoint": f"{self.issuer}/auth?x=y",
-            "token_endpoint": f"{self.issuer}/token", "jwks_uri": f"{self.issuer}/keys",
-            "userinfo_endpoint": f"{self.issuer}/me", "introspection_endpoint": f"{self.issuer}/introspect",
-        }  # fmt: skip
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/auth?x=y",
+            "token_endpoint": f"{self.issuer}/token",
+            "jwks_uri": f"{self.issuer}/keys",
+            "userinfo_endpoint": f"{self.issuer}/me",
+            "introspection_endpoint": f"{self.issuer}/introspect",
+        }
         self.answers["/.well-known/openid-configuration"] = 200, self.metadata
         self.answers["/keys"] = 200, {"keys": [self.key.as_dict(private=False)]}
         self.answers["/me"] = 200, {"sub": "1", "preferred_username": "ann"}

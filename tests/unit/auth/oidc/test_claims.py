@@ -10,9 +10,11 @@ from ddnsd.auth.oidc.claims import presented
 from ddnsd.auth.oidc.provider import Provider
 
 EGI = Provider(
-    name="egi", issuer="https://aai.egi.eu/auth/realms/egi", client_id="ddns",
+    name="egi",
+    issuer="https://aai.egi.eu/auth/realms/egi",
+    client_id="ddns",
     admin_group="urn:mace:egi.eu:group:ddns:role=admin#aai.egi.eu",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def tokens(liar: Any, clock: Clock) -> AsyncIterator[AccessTokens]:
     http = Http()
     provider = Provider(
         name="liar", issuer=liar.issuer, client_id="ddns", client_secret=SecretStr("s"), audience=("us",)
-    )  # fmt: skip
+    )
     says(liar)
     turns = Turns(1.0, 0.0, clock=clock)
     yield AccessTokens([Client(provider, http)], Everybody(), FailureCounter(3), clock=clock, turns=turns)
@@ -84,11 +84,19 @@ async def test_a_remembered_token_ends_in_time(
 @pytest.mark.parametrize(
     "changed",
     [
-        {"active": None}, {"active": "true"}, {"active": 1}, {"aud": None}, {"aud": "them"}, {"sub": None}, {"exp": 1},
-        {"nbf": 9999999999}, {"iss": "https://other.example.org"}, {"cnf": {"jkt": "x"}},
+        {"active": None},
+        {"active": "true"},
+        {"active": 1},
+        {"aud": None},
+        {"aud": "them"},
+        {"sub": None},
+        {"exp": 1},
+        {"nbf": 9999999999},
+        {"iss": "https://other.example.org"},
+        {"cnf": {"jkt": "x"}},
     ],
     ids=str,
-)  # fmt: skip
+)
 async def test_answers_that_let_nobody_in(liar: Any, tokens: AccessTokens, changed: dict[str, Any]) -> None:
     says(liar, **changed)
     assert await tokens.verify("opaque", None) is None

@@ -48,8 +48,9 @@ async def test_the_truth_signs_in(liar: Any, http: Http) -> None:
     name, _, secret = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
     sent = dict(parse_qsl(body))
     assert (sent["grant_type"], sent["redirect_uri"]) == (
-        "authorization_code", "https://ddns.example.org/login/liar/callback"
-    )  # fmt: skip
+        "authorization_code",
+        "https://ddns.example.org/login/liar/callback",
+    )
     assert len(sent["code_verifier"]) == 43
     assert SECRET not in path + body
     assert (name, unquote_plus(secret)) == ("ddns", SECRET)
@@ -58,13 +59,30 @@ async def test_the_truth_signs_in(liar: Any, http: Http) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"nonce": None}, {"nonce": "other"}, {"nonce": 7}, {"iss": "https://other.example.org"}, {"iss": None},
-        {"aud": "other"}, {"aud": None}, {"aud": []}, {"aud": ["ddns", "x"]}, {"aud": ["ddns", "x"], "azp": "x"},
-        {"azp": "other"}, {"exp": 1}, {"exp": None}, {"exp": "soon"}, {"nbf": 9999999999}, {"iat": None}, {"sub": None},
-        {"sub": ""}, {"sub": "2"}, {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, {"at_hash": 7},
+        {"nonce": None},
+        {"nonce": "other"},
+        {"nonce": 7},
+        {"iss": "https://other.example.org"},
+        {"iss": None},
+        {"aud": "other"},
+        {"aud": None},
+        {"aud": []},
+        {"aud": ["ddns", "x"]},
+        {"aud": ["ddns", "x"], "azp": "x"},
+        {"azp": "other"},
+        {"exp": 1},
+        {"exp": None},
+        {"exp": "soon"},
+        {"nbf": 9999999999},
+        {"iat": None},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": "2"},
+        {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
+        {"at_hash": 7},
     ],
     ids=str,
-)  # fmt: skip
+)
 async def test_claims_that_do_not_fit(liar: Any, http: Http, changed: dict[str, Any]) -> None:
     with pytest.raises(NotSignedIn):
         await complete(liar, http, **changed)
@@ -127,14 +145,20 @@ async def test_userinfo_of_somebody_else(liar: Any, http: Http, told: dict[str, 
 @pytest.mark.parametrize(
     ("path", "answer"),
     [
-        ("/token", (500, {})), ("/token", (200, b"<html>")), ("/token", (200, [])), ("/token", (302, {})),
-        ("/keys", (500, {})), ("/keys", (200, {})), ("/keys", (302, {})), ("/me", (401, {})),
+        ("/token", (500, {})),
+        ("/token", (200, b"<html>")),
+        ("/token", (200, [])),
+        ("/token", (302, {})),
+        ("/keys", (500, {})),
+        ("/keys", (200, {})),
+        ("/keys", (302, {})),
+        ("/me", (401, {})),
         ("/me", (200, b"x" * 2**21)),
         ("/.well-known/openid-configuration", (404, {})),
         ("/.well-known/openid-configuration", (200, {"issuer": "https://other.example.org"})),
     ],
     ids=str,
-)  # fmt: skip
+)
 async def test_answers_that_say_nothing(liar: Any, http: Http, path: str, answer: Any) -> None:
     attempt = Attempt.new("liar")
     liar.gives(liar.signed(liar.claims(nonce=attempt.nonce)))

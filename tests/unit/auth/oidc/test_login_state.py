@@ -22,11 +22,29 @@ def test_paths_of_this_site(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        None, "", "hosts", "//evil.example.org", "/\\evil.example.org", "\\\\evil.example.org", "https://evil.example.org",
-        "///evil.example.org", "/\t/evil.example.org", "/\n/evil", " /hosts", "/a b", "javascript:alert(1)", "/ü",
-        "http:evil", "/a\\..\\b", "/" + "a" * 1000, "/\0", "/a\r\nSet-Cookie: x=y", "@evil.example.org", "?q",
+        None,
+        "",
+        "hosts",
+        "//evil.example.org",
+        "/\\evil.example.org",
+        "\\\\evil.example.org",
+        "https://evil.example.org",
+        "///evil.example.org",
+        "/\t/evil.example.org",
+        "/\n/evil",
+        " /hosts",
+        "/a b",
+        "javascript:alert(1)",
+        "/ü",
+        "http:evil",
+        "/a\\..\\b",
+        "/" + "a" * 1000,
+        "/\0",
+        "/a\r\nSet-Cookie: x=y",
+        "@evil.example.org",
+        "?q",
     ],
-)  # fmt: skip
+)
 def test_paths_that_could_lead_elsewhere(path: str | None) -> None:
     assert local_path(path) == "/"
 
@@ -63,11 +81,21 @@ def cookie(attempt: Attempt, **changed: Any) -> str:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"next": "//evil.example.org"}, {"next": None}, {"next": 7}, {"seed": ""}, {"seed": "short"}, {"seed": None},
-        {"began": 0}, {"began": "now"}, {"began": True}, {"provider": None}, {"link": "7"}, {"link": [7]},
+        {"next": "//evil.example.org"},
+        {"next": None},
+        {"next": 7},
+        {"seed": ""},
+        {"seed": "short"},
+        {"seed": None},
+        {"began": 0},
+        {"began": "now"},
+        {"began": True},
+        {"provider": None},
+        {"link": "7"},
+        {"link": [7]},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_cookies_of_others(changed: dict[str, Any]) -> None:
     attempt = Attempt.new("campus")
     assert Attempt.from_cookie(cookie(attempt)) == attempt

@@ -22,9 +22,12 @@ def test_values_and_names_are_what_a_reader_takes_them_for():
         "on": {"ipv4": "192.0.2.1", "comment": "12:30"},
         "7": {"ttl": "010", "wildcard": True, "comment": "2024-01-01"},
         "b": {
-            "ttl": 60, "wildcard": True, "comment": "2024-01-01", "labels": {"x": 1.5, "y": None, "z": [1]},
+            "ttl": 60,
+            "wildcard": True,
+            "comment": "2024-01-01",
+            "labels": {"x": 1.5, "y": None, "z": [1]},
         },
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,39 +16,52 @@ class Standing(NamedTuple):
 
 
 BLOCKED = Standing(
-    "bad", N_("blocked"),
-    N_("An administrator, or a rule of the service, has blocked this host for abuse. Its records are not in DNS, and "
-       "updates are answered “abuse”. Write to the operator of the service: removing the host does not help."),
-)  # fmt: skip
+    "bad",
+    N_("blocked"),
+    N_(
+        "An administrator, or a rule of the service, has blocked this host for abuse. Its records are not in DNS, and "
+        "updates are answered “abuse”. Write to the operator of the service: removing the host does not help."
+    ),
+)
 FLAGGED = Standing(
-    "bad", N_("flagged"),
-    N_("A client sent the same address far too often, so updates are answered “abuse”. The records stay. Have the "
-       "client send only changes, then lift the flag here."),
-)  # fmt: skip
+    "bad",
+    N_("flagged"),
+    N_(
+        "A client sent the same address far too often, so updates are answered “abuse”. The records stay. Have the "
+        "client send only changes, then lift the flag here."
+    ),
+)
 OFF = Standing(
-    "off", N_("switched off"),
+    "off",
+    N_("switched off"),
     N_("An administrator has switched this host off: updates are answered “nohost”. Ask the operator of the service."),
-)  # fmt: skip
+)
 OWNER_OFF = Standing(
-    "off", N_("owner off"),
+    "off",
+    N_("owner off"),
     N_("The host's owner is switched off: updates are answered “nohost”."),
-)  # fmt: skip
+)
 OWNER_OFF_HIDDEN = Standing(
-    "off", N_("owner off"),
+    "off",
+    N_("owner off"),
     N_("The host's owner is switched off: its records are not in DNS, and updates are answered “nohost”."),
-)  # fmt: skip
+)
 DOMAIN_OFF = Standing(
-    "off", N_("domain off"),
+    "off",
+    N_("domain off"),
     N_("The host's domain is switched off: updates are answered “nohost”. Ask the owner of the domain."),
-)  # fmt: skip
+)
 CONFLICT = Standing(
-    "bad", N_("name in use"),
-    N_("A record of somebody else has this name in the zone, or hides it. Updates are kept and answered “911”. Remove "
-       "that record, and the host is back in DNS by itself; or give this host another name."),
-)  # fmt: skip
+    "bad",
+    N_("name in use"),
+    N_(
+        "A record of somebody else has this name in the zone, or hides it. Updates are kept and answered “911”. Remove "
+        "that record, and the host is back in DNS by itself; or give this host another name."
+    ),
+)
 PENDING = Standing(
     "wait", N_("pending"), N_("DNS does not hold the latest addresses yet. We keep sending them until it does.")
-)  # fmt: skip
+)
 EMPTY = Standing("off", N_("no address"), N_("No client has sent an address yet, and none was given."))
 CURRENT = Standing("good", N_("in DNS"), N_("DNS answers with these addresses."))
 

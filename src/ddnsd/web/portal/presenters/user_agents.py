@@ -5,13 +5,25 @@ from typing import NamedTuple
 
 # Each says that it is also those below it.
 _BROWSERS = {
-    "Edg": "Edge", "OPR/": "Opera", "Vivaldi": "Vivaldi", "Firefox/": "Firefox", "FxiOS": "Firefox",
-    "Chrome/": "Chrome", "CriOS": "Chrome", "Safari/": "Safari",
-}  # fmt: skip
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Vivaldi": "Vivaldi",
+    "Firefox/": "Firefox",
+    "FxiOS": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS": "Chrome",
+    "Safari/": "Safari",
+}
 _SYSTEMS = {
-    "Android": "Android", "iPhone": "iOS", "iPad": "iPadOS", "Windows": "Windows", "Mac OS X": "macOS",
-    "CrOS": "ChromeOS", "Linux": "Linux", "BSD": "BSD",
-}  # fmt: skip
+    "Android": "Android",
+    "iPhone": "iOS",
+    "iPad": "iPadOS",
+    "Windows": "Windows",
+    "Mac OS X": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+    "BSD": "BSD",
+}
 
 
 class Agent(NamedTuple):

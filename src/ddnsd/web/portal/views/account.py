@@ -35,16 +35,20 @@ def routes(portal: Portal) -> list[Route]:
         titles = {flow.provider.issuer: flow.provider.title for flow in portal.flows.values()}
         methods = {name: flow.provider.title for name, flow in portal.flows.items()}
         return visit.render(
-            "account/show.html", status, errors=errors or {}, here_id=visit.session.id if visit.session else None,
+            "account/show.html",
+            status,
+            errors=errors or {},
+            here_id=visit.session.id if visit.session else None,
             identities=[(identity, titles.get(identity.issuer, identity.issuer)) for identity in held],
             links=[(link_path(visit, name), title) for name, title in methods.items()],
-            passwords=portal.passwords.enabled, shortest=passwords.SHORTEST,
+            passwords=portal.passwords.enabled,
+            shortest=passwords.SHORTEST,
             has_password=await portal.store.read(lambda c: identities.has_password(c, user_id)),
             sessions=[
                 (row, _browser(visit, row.agent), _method(visit, methods, row.method))
                 for row in await portal.sessions.list(user_id)
             ],
-        )  # fmt: skip
+        )
 
     async def show(visit: Visit) -> Response:
         return await page(visit)
@@ -52,9 +56,12 @@ def routes(portal: Portal) -> list[Route]:
     async def unlink(visit: Visit) -> Response:
         assert visit.session is not None
         await portal.members.unlink(
-            visit.caller.user_id, _number(visit), visit.source, keep=visit.session.id,
+            visit.caller.user_id,
+            _number(visit),
+            visit.source,
+            keep=visit.session.id,
             methods={flow.provider.issuer: name for name, flow in portal.flows.items()},
-        )  # fmt: skip
+        )
         return visit.redirect("/account", visit.gettext("This identity does not sign you in any more."))
 
     async def change_password(visit: Visit) -> Response:

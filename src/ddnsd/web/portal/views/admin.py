@@ -34,24 +34,37 @@ def routes(portal: Portal) -> list[Route]:
         user = await portal.store.read(lambda c: queries.user(c, owner)) if owner else None
         state = query.get("state", "") if query.get("state", "") in host_search.STATES else ""
         view = View(
-            (user.id if user else NOBODY) if owner else None, _text(visit, "q"), _text(visit, "domain"), "", state,
-            "updated" if query.get("sort") == "updated" else "name", query.get("sort") == "updated",
-        )  # fmt: skip
+            (user.id if user else NOBODY) if owner else None,
+            _text(visit, "q"),
+            _text(visit, "domain"),
+            "",
+            state,
+            "updated" if query.get("sort") == "updated" else "name",
+            query.get("sort") == "updated",
+        )
         seen = Seen(portal.writer)
         part = await portal.store.read(lambda c: host_search.page(c, view, SIZE, (number - 1) * SIZE))
         owners = await portal.store.read(lambda c: admin_stats.user_names(c, {host.owner_id for host in part.hosts}))
         rows = [(host, owners.get(host.owner_id, ""), standing(host, seen.dns(host))) for host in part.hosts]
         return visit.render(
-            "admin/hosts.html", rows=rows, total=part.total, view=view, owner=owner, number=number, size=SIZE,
+            "admin/hosts.html",
+            rows=rows,
+            total=part.total,
+            view=view,
+            owner=owner,
+            number=number,
+            size=SIZE,
             states=[("", visit.gettext("all")), *((name, visit.gettext(word)) for name, word in STATES.items())],
-        )  # fmt: skip
+        )
 
     async def domains(visit: Visit) -> Response:
         counts = await portal.store.read(paging.host_counts)
         return visit.render(
-            "admin/domains.html", domains=await portal.domains.all(), counts=counts,
+            "admin/domains.html",
+            domains=await portal.domains.all(),
+            counts=counts,
             zones={zone.name: zone for zone in portal.status.current().zones},
-        )  # fmt: skip
+        )
 
     async def groups(visit: Visit) -> Response:
         found = await portal.store.read(lambda c: admin_stats.groups(c, GROUPS))

@@ -18,8 +18,12 @@ def routes(portal: Portal) -> list[Route]:
         owned = await access.host(visit, Action.EDIT)
         shown = configurations(Target(owned.host.fqdn, portal.base_url))
         return visit.render(
-            "host/configuration.html", owned=owned, host=owned.host, configurations=shown, placeholder=PLACEHOLDER,
+            "host/configuration.html",
+            owned=owned,
+            host=owned.host,
+            configurations=shown,
+            placeholder=PLACEHOLDER,
             opened=visit.query.get("client", "curl"),
-        )  # fmt: skip
+        )
 
     return [get("/hosts/{fqdn}/configuration", show)]

@@ -26,11 +26,15 @@ def routes(portal: Portal) -> list[Route]:
         after = _number(visit.query.get("after", ""))
         found = await portal.store.read(lambda c: denylist.page(c, after, PAGE + 1))
         return visit.render(
-            "admin/deny.html", 422 if errors else 200, denials=found[:PAGE], values=values, errors=errors,
+            "admin/deny.html",
+            422 if errors else 200,
+            denials=found[:PAGE],
+            values=values,
+            errors=errors,
             settings=[str(network) for network in portal.policy.denied],
             first=visit.url(after=None) if after else None,
             following=visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None,
-        )  # fmt: skip
+        )
 
     async def add(visit: Visit) -> Response:
         kind, value = visit.text("kind"), visit.text("value")

@@ -39,8 +39,12 @@ def routes(portal: Portal) -> list[Route]:
         algorithm = visit.text("algorithm") if visit.text("algorithm") in GENERATED else "hmac-sha256"
         key = TsigKey.generate(f"ddnsd.{name}", algorithm)
         filled = dict(visit.form) | {
-            "zone": BRING, "name": name, "key_name": key.name, "algorithm": key.algorithm, "secret": key.secret,
-        }  # fmt: skip
+            "zone": BRING,
+            "name": name,
+            "key_name": key.name,
+            "algorithm": key.algorithm,
+            "secret": key.secret,
+        }
         filled = {name: value for name, value in filled.items() if name not in ("csrf", FIELD)}
         return await hand_over(visit, "/domains/new", filled, nothing_else)
 
@@ -59,13 +63,23 @@ def routes(portal: Portal) -> list[Route]:
         return visit.redirect(f"/domains/{name}", visit.gettext("%(name)s was added.", name=name))
 
     def form(
-        visit: Visit, values: Form, errors: dict[str, str], made: TsigKey | None = None, checked: bool = False,
+        visit: Visit,
+        values: Form,
+        errors: dict[str, str],
+        made: TsigKey | None = None,
+        checked: bool = False,
         gone: bool = False,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         return visit.render(
-            "domains/new.html", 422 if errors else 200, values=values, errors=errors, made=made, checked=checked,
-            gone=gone, algorithms=[(name, name) for name in ALGORITHMS],
-        )  # fmt: skip
+            "domains/new.html",
+            422 if errors else 200,
+            values=values,
+            errors=errors,
+            made=made,
+            checked=checked,
+            gone=gone,
+            algorithms=[(name, name) for name in ALGORITHMS],
+        )
 
     return [
         get("/domains/new", new, Access.ADMINISTRATOR),

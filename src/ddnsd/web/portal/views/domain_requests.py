@@ -30,9 +30,13 @@ def routes(portal: Portal) -> list[Route]:
         name = names.fold(visit.text("name"))
         try:
             await portal.requests.ask(
-                name, visit.caller.user_id, visit.text("reason").replace("\r\n", "\n"), public=visit.checked("public"),
-                actor=visit.caller.user, source=visit.source,
-            )  # fmt: skip
+                name,
+                visit.caller.user_id,
+                visit.text("reason").replace("\r\n", "\n"),
+                public=visit.checked("public"),
+                actor=visit.caller.user,
+                source=visit.source,
+            )
         except Invalid as error:
             errors = visit.reasons(error.fields)
             return visit.render("domains/ask.html", 422, values=visit.form, errors=errors)
@@ -60,10 +64,12 @@ def routes(portal: Portal) -> list[Route]:
             lambda c: domain_requests.page(c, after, PAGE + 1, state=None if every else OPEN)
         )
         return visit.render(
-            "admin/requests.html", requests=found[:PAGE], every=every,
+            "admin/requests.html",
+            requests=found[:PAGE],
+            every=every,
             first=visit.url(after=None) if after else None,
             following=visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None,
-        )  # fmt: skip
+        )
 
     async def show(visit: Visit) -> Response:
         found = await find(visit)
@@ -72,18 +78,26 @@ def routes(portal: Portal) -> list[Route]:
 
     def form(visit: Visit, found: DomainRequest, values: Form, errors: dict[str, str]) -> Response:
         return visit.render(
-            "admin/request.html", 422 if errors else 200, request=found, values=values, errors=errors,
+            "admin/request.html",
+            422 if errors else 200,
+            request=found,
+            values=values,
+            errors=errors,
             algorithms=[(name, name) for name in ALGORITHMS],
-        )  # fmt: skip
+        )
 
     async def approve(visit: Visit) -> Response:
         found = await find(visit)
         try:
             columns = wanted(visit) | {"available": True}
             await portal.requests.approve(
-                found.id, actor=visit.caller.user, source=visit.source, columns=columns,
-                answer=visit.text("answer").replace("\r\n", "\n") or None, **brought(visit),
-            )  # fmt: skip
+                found.id,
+                actor=visit.caller.user,
+                source=visit.source,
+                columns=columns,
+                answer=visit.text("answer").replace("\r\n", "\n") or None,
+                **brought(visit),
+            )
         except (Invalid, DnsError, NoBind, BindError) as error:
             return form(visit, found, visit.form, reasons(visit, error))
         said = visit.gettext("%(name)s is %(user)s's domain now.", name=found.name, user=found.user)

@@ -33,19 +33,25 @@ def routes(portal: Portal) -> list[Route]:
         seen = [domain for domain in await portal.domains.all() if can(visit.caller, Action.LIST, domain)]
         asked = await portal.store.read(lambda c: domain_requests.latest(c, REQUESTS, user_id=user_id))
         return visit.render(
-            "domains/list.html", own=[d for d in seen if d.owner_id == user_id],
-            others=[d for d in seen if d.owner_id != user_id], counts=await portal.store.read(paging.host_counts),
-            zones=zones(portal), requests=asked,
-        )  # fmt: skip
+            "domains/list.html",
+            own=[d for d in seen if d.owner_id == user_id],
+            others=[d for d in seen if d.owner_id != user_id],
+            counts=await portal.store.read(paging.host_counts),
+            zones=zones(portal),
+            requests=asked,
+        )
 
     async def show(visit: Visit) -> Response:
         domain = await find(visit, Action.LIST)
         count = await portal.store.read(lambda c: paging.host_count(c, domain.id))
         return visit.render(
-            "domains/show.html", domain=domain, count=count, zone=zones(portal).get(domain.name),
+            "domains/show.html",
+            domain=domain,
+            count=count,
+            zone=zones(portal).get(domain.name),
             mine=can(visit.overseer, Action.EDIT, domain),
             usable=domain.available and can(visit.caller, Action.REGISTER, domain),
-        )  # fmt: skip
+        )
 
     async def edit(visit: Visit) -> Response:
         return _form(visit, await find(visit, Action.EDIT), {})
@@ -56,10 +62,14 @@ def routes(portal: Portal) -> list[Route]:
             columns = wanted(visit) | ({name: visit.checked(name) for name in SWITCHES} if visit.admin else {})
             await portal.store.transact(
                 lambda c: registry.set_domain(
-                    c, domain.name, actor=visit.caller.user, source=visit.source,
-                    expect=_expecting(visit, Action.EDIT), **columns,
+                    c,
+                    domain.name,
+                    actor=visit.caller.user,
+                    source=visit.source,
+                    expect=_expecting(visit, Action.EDIT),
+                    **columns,
                 )
-            )  # fmt: skip
+            )
         except Invalid as error:
             return _form(visit, domain, visit.reasons(error.fields))
         return visit.redirect(f"/domains/{domain.name}", visit.gettext("Saved."))
@@ -100,10 +110,12 @@ def wanted(visit: Visit) -> dict[str, Any]:
     if len(group) > GROUP_LENGTH or not group.isprintable():
         raise Invalid(group=f"Ensure this value has at most {GROUP_LENGTH} characters.")
     return {
-        "public": visit.text("use") == "public", "group": group or None if visit.text("use") == "group" else None,
-        "available": visit.checked("available"), "comment": forms.comment(visit.text("comment")),
+        "public": visit.text("use") == "public",
+        "group": group or None if visit.text("use") == "group" else None,
+        "available": visit.checked("available"),
+        "comment": forms.comment(visit.text("comment")),
         "ttl": forms.ttl(visit.text("ttl")),
-    }  # fmt: skip
+    }
 
 
 def use_of(domain: Domain) -> str:
@@ -113,16 +125,23 @@ def use_of(domain: Domain) -> str:
 
 def _form(visit: Visit, domain: Domain, errors: dict[str, str]) -> Response:
     values: dict[str, Any] = {
-        "use": use_of(domain), "group": domain.group, "available": domain.available, "comment": domain.comment,
+        "use": use_of(domain),
+        "group": domain.group,
+        "available": domain.available,
+        "comment": domain.comment,
         "ttl": domain.ttl,
-    } | {name: getattr(domain, name) for name in SWITCHES}  # fmt: skip
+    } | {name: getattr(domain, name) for name in SWITCHES}
     if errors:
         boxes = {name: visit.checked(name) for name in ("available", *SWITCHES)}
         values = {name: visit.text(name) for name in values} | boxes
     return visit.render(
-        "domains/edit.html", 422 if errors else 200, domain=domain, values=values, errors=errors,
+        "domains/edit.html",
+        422 if errors else 200,
+        domain=domain,
+        values=values,
+        errors=errors,
         tag=domain_tag(domain),
-    )  # fmt: skip
+    )
 
 
 def _expecting(visit: Visit, action: Action) -> Callable[[Domain], None]:

@@ -29,10 +29,13 @@ def routes(portal: Portal) -> list[Route]:
             lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=before, limit=PAGE + 1)
         )
         return visit.render(
-            "admin/events.html", events=found[:PAGE], wanted=wanted, exported=EXPORTED,
+            "admin/events.html",
+            events=found[:PAGE],
+            wanted=wanted,
+            exported=EXPORTED,
             first=visit.url(before=None) if before else None,
             following=visit.url(before=found[PAGE - 1].id) if len(found) > PAGE else None,
-        )  # fmt: skip
+        )
 
     async def export(visit: Visit) -> Response:
         wanted = _wanted(visit)

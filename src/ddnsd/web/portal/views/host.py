@@ -49,10 +49,15 @@ def routes(portal: Portal) -> list[Route]:
             )
         )
         return visit.render(
-            "host/show.html", owned=owned, host=host, stands=stands, flagged=stands is FLAGGED, chart=chart(days),
+            "host/show.html",
+            owned=owned,
+            host=host,
+            stands=stands,
+            flagged=stands is FLAGGED,
+            chart=chart(days),
             told=[told(visit.language, entry) for entry in entries],
             contact=portal.contacts.last(host.id, found.get(host.id)),
-        )  # fmt: skip
+        )
 
     async def show_history(visit: Visit) -> Response:
         owned = await access.host(visit)
@@ -62,9 +67,13 @@ def routes(portal: Portal) -> list[Route]:
             lambda c: history.page(c, owned.host.id, SIZE + 1, before=before, reader_id=_reader(visit))
         )
         return visit.render(
-            "host/history.html", owned=owned, host=owned.host, before=before, more=len(entries) > SIZE,
+            "host/history.html",
+            owned=owned,
+            host=owned.host,
+            before=before,
+            more=len(entries) > SIZE,
             told=[told(visit.language, entry) for entry in entries[:SIZE]],
-        )  # fmt: skip
+        )
 
     async def form(visit: Visit) -> Response:
         return await _form(visit, await access.host(visit, Action.EDIT))
@@ -87,27 +96,34 @@ def routes(portal: Portal) -> list[Route]:
         owned = await access.host(visit, Action.DELETE)
         gone = portal.hosts.unregister(
             owned.host, visit.caller.user, visit.source, access.expecting(visit, Action.DELETE)
-        )  # fmt: skip
+        )
         return await visit.saved(gone, "/", visit.gettext("%(name)s was removed.", name=owned.host.fqdn))
 
     async def new_secret(visit: Visit) -> Response:
         owned = await access.host(visit, Action.ROTATE)
         secret = secrets.new_secret()
         return await hand_over(
-            visit, f"/hosts/{owned.host.fqdn}/secret", {"secret": secret},
+            visit,
+            f"/hosts/{owned.host.fqdn}/secret",
+            {"secret": secret},
             lambda: portal.hosts.new_secret(
                 owned.host, secrets.digest(secret), visit.caller.user, visit.source, visit.author
             ),
-        )  # fmt: skip
+        )
 
     async def show_secret(visit: Visit) -> Response:
         owned = await access.host(visit, Action.ROTATE)
         made = await handed_over(visit)
         shown = configurations(Target(owned.host.fqdn, portal.base_url, made["secret"])) if made else []
         return visit.render(
-            "host/secret.html", owned=owned, host=owned.host, fqdn=owned.host.fqdn, secret=made and made["secret"],
-            configurations=shown, opened="curl",
-        )  # fmt: skip
+            "host/secret.html",
+            owned=owned,
+            host=owned.host,
+            fqdn=owned.host.fqdn,
+            secret=made and made["secret"],
+            configurations=shown,
+            opened="curl",
+        )
 
     async def lift(visit: Visit) -> Response:
         owned = await access.host(visit, Action.EDIT)
@@ -167,28 +183,40 @@ async def _form(
         values |= {name: visit.text(name) for name in (*FIELDS, "owner", "secrets")} | boxes
     status = 422 if errors else 200
     return visit.render(
-        "host/edit.html", status, owned=owned, host=host, values=values, errors=errors or {},
+        "host/edit.html",
+        status,
+        owned=owned,
+        host=host,
+        values=values,
+        errors=errors or {},
         tag=visit.text("tag") if transfer else host_tag(host),
         transfer=transfer,
-    )  # fmt: skip
+    )
 
 
 async def _edit(visit: Visit, owned: OwnedHost) -> str:
     """Change the host as the form has it; answers its name. Raises what `Edits.apply` raises."""
     host, fqdn = owned.host, names.fold(visit.text("fqdn"))
     values: dict[str, Any] = {
-        "wildcard": visit.checked("wildcard"), "comment": given.comment(visit.text("comment")),
+        "wildcard": visit.checked("wildcard"),
+        "comment": given.comment(visit.text("comment")),
         "ttl": given.ttl(visit.text("ttl")),
-    } | {family: given.address(family, visit.text(family)) for family in host_columns.FAMILIES}  # fmt: skip
+    } | {family: given.address(family, visit.text(family)) for family in host_columns.FAMILIES}
     if visit.admin:
         values |= await _of_administrators(visit, owned)
     try:
         rename = None if fqdn == host.fqdn else (fqdn, await access.domain_around(visit, fqdn))
         edit = Edit(
-            values, visit.caller.user, visit.source, access.expecting(visit, Action.EDIT),
-            rename=rename, tls=visit.tls, oversight=visit.admin, author=visit.author,
+            values,
+            visit.caller.user,
+            visit.source,
+            access.expecting(visit, Action.EDIT),
+            rename=rename,
+            tls=visit.tls,
+            oversight=visit.admin,
+            author=visit.author,
             keep_secrets=visit.text("secrets") == transfers.KEEP,
-        )  # fmt: skip
+        )
         return (await visit.portal.edits.apply(host, edit)).fqdn
     except Invalid as error:
         named = error.fields.pop("name", None)

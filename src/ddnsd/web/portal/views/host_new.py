@@ -88,10 +88,18 @@ async def _add(visit: Visit, fqdn: str, secret: str) -> None:
     """Register the host of the form. Raises Invalid, NotPublished, StoreDown."""
     domain = await access.domain_around(visit, fqdn)
     new = NewHost(
-        fqdn, visit.caller.user_id, visit.caller.user, secrets.digest(secret), _wanted(visit, domain),
-        wildcard=visit.checked("wildcard"), comment=forms.comment(visit.text("comment")),
-        ttl=forms.ttl(visit.text("ttl")), tls=visit.tls, source=visit.source, author=visit.author,
-    )  # fmt: skip
+        fqdn,
+        visit.caller.user_id,
+        visit.caller.user,
+        secrets.digest(secret),
+        _wanted(visit, domain),
+        wildcard=visit.checked("wildcard"),
+        comment=forms.comment(visit.text("comment")),
+        ttl=forms.ttl(visit.text("ttl")),
+        tls=visit.tls,
+        source=visit.source,
+        author=visit.author,
+    )
     try:
         await visit.portal.hosts.register(domain, new)
     except Invalid as error:

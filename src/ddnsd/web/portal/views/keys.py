@@ -36,19 +36,24 @@ def routes(portal: Portal) -> list[Route]:
         shown = found[:PAGE]
         hosts = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id for key in shown]))
         return visit.render(
-            "keys/list.html", keys=[(key, hosts.get(key.id, [])) for key in shown],
+            "keys/list.html",
+            keys=[(key, hosts.get(key.id, [])) for key in shown],
             first=visit.url(after=None) if cursor else None,
             following=visit.url(after=shown[-1].id) if len(found) > PAGE else None,
-        )  # fmt: skip
+        )
 
     async def form(visit: Visit, values: dict[str, Any], errors: dict[str, str], status: int = 200) -> Response:
         own = HostFilter(owner_id=visit.caller.user_id)
         found = await portal.store.read(lambda c: paging.page_of_hosts(c, own, 0, TICKED + 1))
         names = sorted(owned.host.fqdn for owned in found)
         return visit.render(
-            "keys/new.html", status, values=values, errors=errors, names=names if len(names) <= TICKED else [],
+            "keys/new.html",
+            status,
+            values=values,
+            errors=errors,
+            names=names if len(names) <= TICKED else [],
             any=bool(names),
-        )  # fmt: skip
+        )
 
     async def new(visit: Visit) -> Response:
         return await form(visit, {"chosen": [visit.query.get("host", "")]}, {})
@@ -106,9 +111,16 @@ async def _make(visit: Visit, name: str, hosts: list[str]) -> Response:
 
     def add(connection: Connection) -> None:
         accounts.add_key(
-            connection, user, login, secrets.digest(secret), hosts, name,
-            actor=caller.user, source=visit.source, usable=lambda host: can(caller, Action.UPDATE, host),
-        )  # fmt: skip
+            connection,
+            user,
+            login,
+            secrets.digest(secret),
+            hosts,
+            name,
+            actor=caller.user,
+            source=visit.source,
+            usable=lambda host: can(caller, Action.UPDATE, host),
+        )
 
     content = {"login": login, "secret": secret}
     return await hand_over(visit, "/keys/made", content, lambda: visit.portal.store.transact(add))

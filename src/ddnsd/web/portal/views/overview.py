@@ -39,9 +39,17 @@ def routes(portal: Portal) -> list[Route]:
         ]
         has_any = any(facets.domains.values())
         return visit.render(
-            "overview/hosts.html", rows=rows, total=part.total, view=view, number=number, size=SIZE, facets=facets,
-            states=STATES, has_any=has_any, usable=bool(has_any or await access.domains(visit)),
-        )  # fmt: skip
+            "overview/hosts.html",
+            rows=rows,
+            total=part.total,
+            view=view,
+            number=number,
+            size=SIZE,
+            facets=facets,
+            states=STATES,
+            has_any=has_any,
+            usable=bool(has_any or await access.domains(visit)),
+        )
 
     return [get("/", first, Access.EVERYBODY), get("/hosts", show)]
 

@@ -30,9 +30,14 @@ def routes(portal: Portal) -> list[Route]:
         try:
             ttl = forms.ttl(visit.text("ttl"))
             made = portal.rrsets.put(
-                owned.host, visit.text("name"), visit.text("type"), values, ttl, visit.author,
+                owned.host,
+                visit.text("name"),
+                visit.text("type"),
+                values,
+                ttl,
+                visit.author,
                 access.expecting(visit, Action.EDIT),
-            )  # fmt: skip
+            )
             return await visit.saved(made, f"/hosts/{owned.host.fqdn}/records", visit.gettext("Saved."))
         except Invalid as error:
             return await _page(visit, visit.form, visit.reasons(error.fields))
@@ -56,9 +61,17 @@ def routes(portal: Portal) -> list[Route]:
                 chosen = one
                 values |= {"values": "\n".join(texts), "ttl": str(one.ttl or "")}
         return visit.render(
-            "host/records.html", 422 if errors else 200, owned=owned, host=owned.host, rows=rows, errors=errors,
-            values=values, chosen=chosen, types=[(name, name) for name in EXAMPLES], examples=EXAMPLES,
-        )  # fmt: skip
+            "host/records.html",
+            422 if errors else 200,
+            owned=owned,
+            host=owned.host,
+            rows=rows,
+            errors=errors,
+            values=values,
+            chosen=chosen,
+            types=[(name, name) for name in EXAMPLES],
+            examples=EXAMPLES,
+        )
 
     return [
         get("/hosts/{fqdn}/records", show),

@@ -23,9 +23,12 @@ def routes(portal: Portal) -> list[Route]:
     async def add(visit: Visit) -> Response:
         owned = await access.host(visit, Action.EDIT)
         made = portal.related.put(
-            owned.host, visit.text("label"), visit.text("interface_id"), visit.author,
+            owned.host,
+            visit.text("label"),
+            visit.text("interface_id"),
+            visit.author,
             access.expecting(visit, Action.EDIT),
-        )  # fmt: skip
+        )
         try:
             return await visit.saved(made, f"/hosts/{owned.host.fqdn}/related", visit.gettext("Saved."))
         except Invalid as error:
@@ -46,7 +49,7 @@ def routes(portal: Portal) -> list[Route]:
         status = 422 if errors else 200
         return visit.render(
             "host/related.html", status, owned=owned, host=owned.host, rows=rows, errors=errors, values=visit.form
-        )  # fmt: skip
+        )
 
     return [
         get("/hosts/{fqdn}/related", show),

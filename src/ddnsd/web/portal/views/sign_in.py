@@ -142,11 +142,17 @@ def _form(visit: Visit, attempt: Attempt, status: int = 200, *, error: str = "",
     portal = visit.portal
     more = "?" + urlencode({"next": attempt.next}) if attempt.next != HOME else ""
     response = visit.render(
-        "signin/form.html", status, attempt=attempt, error=error, name=visit.text("name"),
+        "signin/form.html",
+        status,
+        attempt=attempt,
+        error=error,
+        name=visit.text("name"),
         providers=[(f"/login/{name}{more}", flow.provider.title) for name, flow in portal.flows.items()],
-        passwords=portal.passwords.enabled, out="out" in visit.query, out_there=out,
+        passwords=portal.passwords.enabled,
+        out="out" in visit.query,
+        out_there=out,
         unsafe=not visit.tls and not is_loopback(visit.request.url.hostname or ""),
-    )  # fmt: skip
+    )
     _keep(response, attempt)
     return response
 

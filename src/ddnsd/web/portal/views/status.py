@@ -20,11 +20,16 @@ def routes(portal: Portal) -> list[Route]:
         shown = [zone for zone in now.zones if _concerns(visit, zone)]
         hidden = [zone for zone in now.zones if not _concerns(visit, zone)]
         return visit.render(
-            "status/show.html", now=now, zones=shown, hidden=len(hidden),
-            silent=sum(zone.primary.problem is not None for zone in hidden), verdict=verdict(now),
-            requests=sum(now.per_minute.values()), fine=sum(n for word, n in now.per_minute.items() if word in GOOD),
+            "status/show.html",
+            now=now,
+            zones=shown,
+            hidden=len(hidden),
+            silent=sum(zone.primary.problem is not None for zone in hidden),
+            verdict=verdict(now),
+            requests=sum(now.per_minute.values()),
+            fine=sum(n for word, n in now.per_minute.items() if word in GOOD),
             words=lambda zone: visit.admin or _owns(visit, zone),
-        )  # fmt: skip
+        )
 
     return [get("/status", show, Access.EVERYBODY)]
 

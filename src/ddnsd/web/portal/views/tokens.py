@@ -24,8 +24,12 @@ PAGE = 100
 MOST = 100
 DAY = 86_400
 LIFETIMES = {
-    "1": N_("a day"), "30": N_("30 days"), "90": N_("90 days"), "365": N_("a year"), "": N_("it never ends"),
-}  # fmt: skip
+    "1": N_("a day"),
+    "30": N_("30 days"),
+    "90": N_("90 days"),
+    "365": N_("a year"),
+    "": N_("it never ends"),
+}
 """Days as text, "" for ever."""
 USUAL = "90"
 
@@ -38,9 +42,12 @@ def routes(portal: Portal) -> list[Route]:
         found = await portal.store.read(lambda c: paging.page_of_tokens(c, visit.caller.user_id, after, PAGE + 1))
         following = visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None
         return visit.render(
-            "tokens/list.html", tokens=found[:PAGE], now=time.time() * 1e6,
-            first=visit.url(after=None) if after else None, following=following,
-        )  # fmt: skip
+            "tokens/list.html",
+            tokens=found[:PAGE],
+            now=time.time() * 1e6,
+            first=visit.url(after=None) if after else None,
+            following=following,
+        )
 
     async def new(visit: Visit) -> Response:
         return _form(visit, Form([("scopes", "read"), ("scopes", "write"), ("lifetime", USUAL)]), {})
@@ -84,18 +91,32 @@ def routes(portal: Portal) -> list[Route]:
 def _form(visit: Visit, values: Form, errors: dict[str, str], status: int = 200) -> Response:
     scopes = [scope for scope in accounts.SCOPES if scope in visit.caller.scopes]
     return visit.render(
-        "tokens/new.html", status, values=values, chosen=values.getlist("scopes"), scopes=scopes, errors=errors,
+        "tokens/new.html",
+        status,
+        values=values,
+        chosen=values.getlist("scopes"),
+        scopes=scopes,
+        errors=errors,
         lifetimes=[(days, visit.gettext(text)) for days, text in LIFETIMES.items()],
-    )  # fmt: skip
+    )
 
 
 def _add(visit: Visit, name: str, limits: Limits, hashed: bytes) -> Callable[..., Token]:
     caller: Caller = visit.caller
     user = User(caller.user_id, caller.user, visit.admin, True, 0)
     return lambda connection: accounts.add_token(
-        connection, user, name, hashed, scopes=limits.scopes, domains=limits.domains, hosts=limits.hosts,
-        networks=limits.networks, expires=limits.expires, actor=caller.user, source=visit.source,
-    )  # fmt: skip
+        connection,
+        user,
+        name,
+        hashed,
+        scopes=limits.scopes,
+        domains=limits.domains,
+        hosts=limits.hosts,
+        networks=limits.networks,
+        expires=limits.expires,
+        actor=caller.user,
+        source=visit.source,
+    )
 
 
 def _wanted(visit: Visit, errors: dict[str, str]) -> Limits:

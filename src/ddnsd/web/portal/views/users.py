@@ -32,9 +32,12 @@ def routes(portal: Portal) -> list[Route]:
         found = await portal.store.read(lambda c: admin_stats.accounts(c, text, after, PAGE + 1))
         following = visit.url(after=found[PAGE - 1].user.name) if len(found) > PAGE else None
         return visit.render(
-            "admin/users.html", accounts=found[:PAGE], text=text, following=following,
+            "admin/users.html",
+            accounts=found[:PAGE],
+            text=text,
+            following=following,
             first=visit.url(after=None) if after else None,
-        )  # fmt: skip
+        )
 
     async def new(visit: Visit) -> Response:
         return visit.render("admin/user_new.html", values={}, errors={})
@@ -56,21 +59,31 @@ def routes(portal: Portal) -> list[Route]:
     async def form(visit: Visit, user: User, errors: dict[str, str], *, typed: bool = False) -> Response:
         given, every, identities, tokens, account = await portal.store.read(
             lambda c: (
-                stored.groups_of(c, user.id, given=True), stored.groups_of(c, user.id),
-                stored.identities_of(c, user.id), paging.page_of_tokens(c, user.id, 0, TOKENS),
+                stored.groups_of(c, user.id, given=True),
+                stored.groups_of(c, user.id),
+                stored.identities_of(c, user.id),
+                paging.page_of_tokens(c, user.id, 0, TOKENS),
                 stored.has_password(c, user.id),
             )
-        )  # fmt: skip
+        )
         values = {name: getattr(user, name) for name in BOXES} | {"groups": "\n".join(given)}
         if typed:
             boxes = {name: visit.checked(name) for name in BOXES}
             values = boxes | {"groups": visit.form.get("groups", "")}
         return visit.render(
-            "admin/user.html", 422 if errors else 200, user=user, values=values, errors=errors, tokens=tokens,
-            identities=identities, claimed=[group for group in every if group not in given], password=account,
-            sessions=await portal.sessions.list(user.id), myself=user.id == visit.caller.user_id,
+            "admin/user.html",
+            422 if errors else 200,
+            user=user,
+            values=values,
+            errors=errors,
+            tokens=tokens,
+            identities=identities,
+            claimed=[group for group in every if group not in given],
+            password=account,
+            sessions=await portal.sessions.list(user.id),
+            myself=user.id == visit.caller.user_id,
             tag=user_tag(user, given),
-        )  # fmt: skip
+        )
 
     async def save(visit: Visit) -> Response:
         user = await find(visit)

@@ -82,7 +82,7 @@ def declared(
 def saved(plan: planning.Saved, sources: Sources, settings: Settings, connection: Connection) -> int:
     """Apply a saved plan, wholly or, when it is stale, not at all."""
     planning.same_server(connection, plan.url, plan.file)
-    reached = session.reach(connection, plan.url or None, plan.file)
+    reached = session.connect(connection, plan.url or None, plan.file)
     work = Work(plan.plan, plan.url, *reached, strict=True, vault=sources.vault)
     return _finish(work, settings, _decide(work, settings, "Apply these changes?"))
 
@@ -130,7 +130,7 @@ def _refuse(changes: Sequence[Change]) -> None:
     if homeless:
         hint = "declare `secret:` and name the declaration with -f, or use --secret-dir"
         problems = [Problem(f"{name}: nothing says where its secret goes", hint=hint) for name in homeless]
-        raise secrets.SinkError(problems)
+        raise secrets.SecretError(problems)
 
 
 def resume(sources: Sources, settings: Settings, connection: Connection) -> int:
@@ -141,33 +141,33 @@ def resume(sources: Sources, settings: Settings, connection: Connection) -> int:
         plan, url = planning.read(state.plan), str(state.plan.get("url", ""))
         journal.follow(plan.changes)
         planning.same_server(connection, url, str(path))
-        work = Work(plan, url, *session.reach(connection, url or None, str(path)))
+        work = Work(plan, url, *session.connect(connection, url or None, str(path)))
         same_token = state.plan.get(TOKEN_ID, work.token_id) == work.token_id
         rest = recheck.remaining(plan.changes, state, work.server, same_token=same_token)
         left = len(plan.changes) - len(state.done)
         output.remark(f"Going on with {path}: {left} of {len(plan.changes)} changes are left.")
         shown = replace(plan, changes=rest.changes(plan.changes))
-        sinks = secrets.Sinks(shown.changes, sources.vault, resumed=True)
-        sinks.check()
+        secret_writer = secrets.SecretWriter(shown.changes, sources.vault, resumed=True)
+        secret_writer.check()
         if shown.changes and not _agreed(shown, work.url, settings, "Apply the rest?"):
             return 1
-        recorder = journals.Recorder(path, journal, sinks, len(plan.changes), len(state.done), resumed=True)
-        return _finish(work, settings, _carry_out(work, recorder, rest, done=len(state.done)))
+        recorder = journals.Recorder(path, journal, secret_writer, len(plan.changes), len(state.done), resumed=True)
+        return _finish(work, settings, _execute(work, recorder, rest, done=len(state.done)))
 
 
 def _decide(work: Work, settings: Settings, question: str, *, confirm: str | None = None) -> int | None:
     """Show, ask and carry out; None when there is nothing to do, otherwise the exit code."""
-    sinks = secrets.Sinks(work.plan.changes, work.vault)
-    sinks.check()
+    secret_writer = secrets.SecretWriter(work.plan.changes, work.vault)
+    secret_writer.check()
     if not work.plan.changes:
         output.plan(work.plan, "text", url=work.url)
         return None
-    for path in journals.standing() if settings.journal is None else ():
+    for path in journals.unfinished_paths() if settings.journal is None else ():
         output.warning(f"an earlier run did not end: `ddnsctl apply --resume` goes on with {path}; or remove it")
     if not _agreed(work.plan, work.url, settings, question, confirm):
         return 1
     content = planning.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
-    return _carry_out(work, journals.Recorder.create(settings.journal, content, work.plan, sinks))
+    return _execute(work, journals.Recorder.create(settings.journal, content, work.plan, secret_writer))
 
 
 def _agreed(plan: Plan, url: str, settings: Settings, question: str, confirm: str | None = None) -> bool:
@@ -189,7 +189,7 @@ def _agreed(plan: Plan, url: str, settings: Settings, question: str, confirm: st
     return agreed
 
 
-def _carry_out(work: Work, recorder: journals.Recorder, rest: recheck.Rest | None = None, *, done: int = 0) -> int:
+def _execute(work: Work, recorder: journals.Recorder, rest: recheck.Rest | None = None, *, done: int = 0) -> int:
     """Apply, and tell what became of it; an earlier run has `done` so many changes. Answers the exit code."""
     # a pipeline that is cancelled leaves the same journal as Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -197,7 +197,7 @@ def _carry_out(work: Work, recorder: journals.Recorder, rest: recheck.Rest | Non
     try:
         with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
             outcome = engine.apply(
-                work.plan, work.server, recorder.sinks, journal=recorder, rest=rest, strict=work.strict
+                work.plan, work.server, recorder.secret_writer, journal=recorder, rest=rest, strict=work.strict
             )
     except KeyboardInterrupt:
         if not recorder.kept:
@@ -227,7 +227,7 @@ def _tell(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -> 
     pending = sum(result.status == "pending" for result in good)
     if pending:
         output.remark(f"{pending} of them are not in DNS yet; the service sees to it by itself.")
-    dropped = recorder.sinks.dropped
+    dropped = recorder.secret_writer.dropped
     if dropped:
         names = ", ".join(dropped[:3]) + (" …" if len(dropped) > 3 else "")
         secrets_were = "1 new secret was" if len(dropped) == 1 else f"{len(dropped)} new secrets were"

@@ -123,7 +123,7 @@ def _secret_in(file: Path) -> str:
 def _of_host(fqdn: str, connection: Connection, ask: Callable[[Server], T]) -> T:
     """What the service is asked for one host. Raises SyncError, OSError."""
     try:
-        server = session.reach(connection, None, session.NO_FILE).server
+        server = session.connect(connection, None, session.NO_FILE).server
         found = server.registered([fqdn]).hosts.get(fqdn)
         if found is not None and not found.own:
             raise SyncError(f"{fqdn} belongs to the user {found.owner}; use a token of {found.owner}")
@@ -144,7 +144,7 @@ def _token(server: Server, fqdn: str, lifetime: int) -> str:
 
 
 def _rotated(server: Server, fqdn: str) -> str:
-    done = server.carry_out(Change(Action.ROTATE, "host", fqdn))
+    done = server.execute(Change(Action.ROTATE, "host", fqdn))
     if done.secret is None:
         raise SyncError(f"{fqdn}: the server did not answer the new secret; try again")
     return done.secret

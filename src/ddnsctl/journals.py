@@ -26,16 +26,25 @@ class Recorder(Observer):
     """
 
     def __init__(
-        self, path: Path, journal: Journal, sinks: secrets.Sinks, total: int, done: int = 0, *, resumed: bool = False
+        self,
+        path: Path,
+        journal: Journal,
+        secret_writer: secrets.SecretWriter,
+        total: int,
+        done: int = 0,
+        *,
+        resumed: bool = False,
     ) -> None:
         """Of `total` changes, an earlier run has `done` so many; `resumed`: it was begun by an earlier run."""
-        self.path, self.journal, self.sinks = path, journal, sinks
+        self.path, self.journal, self.secret_writer = path, journal, secret_writer
         self.left, self.begun = total - done, resumed
         self.advance: Callable[[], None] = lambda: None
         """Called after each change."""
 
     @classmethod
-    def create(cls, chosen: str | None, content: dict[str, Any], plan: Plan, sinks: secrets.Sinks) -> Recorder:
+    def create(
+        cls, chosen: str | None, content: dict[str, Any], plan: Plan, secret_writer: secrets.SecretWriter
+    ) -> Recorder:
         """A new journal in `chosen`, or in a file of its own in FOLDER. Raises OSError, SyncError."""
         path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl"
         secrets.make_folder(path.parent)
@@ -43,7 +52,7 @@ class Recorder(Observer):
             journal = Journal.create(str(path), content, plan.changes)
         except FileExistsError:
             raise SyncError(f"the journal {path} exists: go on with it by --resume, or name another") from None
-        return cls(path, journal, sinks, len(plan.changes))
+        return cls(path, journal, secret_writer, len(plan.changes))
 
     def begin(self, change: Change, key: str) -> None:
         """As `Journal.begin`."""
@@ -58,7 +67,7 @@ class Recorder(Observer):
 
     def flush(self) -> None:
         """Make durable what was noted, secrets first."""
-        self.sinks.flush()
+        self.secret_writer.flush()
         self.journal.flush()
 
     def __enter__(self) -> Recorder:
@@ -67,7 +76,7 @@ class Recorder(Observer):
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
     ) -> None:
-        self.sinks.flush()
+        self.secret_writer.flush()
         self.journal.close()
         if self.kept:
             return
@@ -85,7 +94,7 @@ def unfinished(chosen: str | None) -> Path:
     """The journal to go on with: `chosen`, or the only one there is. Raises SyncError."""
     if chosen is not None:
         return Path(chosen)
-    found = standing()
+    found = unfinished_paths()
     if not found:
         raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to go on with")
     if len(found) > 1:
@@ -94,6 +103,6 @@ def unfinished(chosen: str | None) -> Path:
     return found[0]
 
 
-def standing() -> list[Path]:
+def unfinished_paths() -> list[Path]:
     """The journals of runs that did not end, oldest first."""
     return sorted(FOLDER.glob("journal-*.jsonl"))

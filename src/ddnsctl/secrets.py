@@ -21,7 +21,7 @@ SINGLY = 64
 """With more files than this, everything is made durable at once, which is faster than one by one."""
 
 
-class SinkError(SyncError):
+class SecretError(SyncError):
     """Secrets could not be kept; nothing has been changed. `problems` says why."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -29,7 +29,7 @@ class SinkError(SyncError):
         self.problems = tuple(problems)
 
 
-class Sinks:
+class SecretWriter:
     """Keeps the secrets of a plan's changes; call it with each change and its secret."""
 
     def __init__(self, changes: Iterable[Change], vault: Sequence[str] = (), *, resumed: bool = False) -> None:
@@ -62,7 +62,7 @@ class Sinks:
         if not problems and any(change.secret and change.secret.kind == VAULT for change in self.changes):
             problems += self._vault_problem()
         if problems:
-            raise SinkError(problems)
+            raise SecretError(problems)
 
     def _vault_problem(self) -> list[Problem]:
         try:

@@ -61,7 +61,7 @@ class Token(NamedTuple):
         return hashlib.sha256(b"ddnsctl|" + self.value.encode()).hexdigest()[:16]
 
 
-class Reached(NamedTuple):
+class Connected(NamedTuple):
     """A server that has answered, and `Token.id` of the token that it got."""
 
     server: Server
@@ -101,7 +101,7 @@ def address(connection: Connection, declared: str | None, what: str = DECLARATIO
     return named(connection, declared, what).url()
 
 
-def reach(connection: Connection, declared: str | None, what: str = DECLARATION) -> Reached:
+def connect(connection: Connection, declared: str | None, what: str = DECLARATION) -> Connected:
     """The server, which has answered. Raises SyncError, OSError."""
     from ddnsctl.transport import RequestsTransport
 
@@ -113,7 +113,7 @@ def reach(connection: Connection, declared: str | None, what: str = DECLARATION)
     if remark := servers.overruled():
         output.warning(remark)
     warn_unless_encrypted(url, "the token travels")
-    return Reached(open_server(transport), given.id)
+    return Connected(open_server(transport), given.id)
 
 
 def warn_unless_encrypted(url: str, what: str) -> None:
@@ -124,7 +124,7 @@ def warn_unless_encrypted(url: str, what: str) -> None:
 
 def open_session(connection: Connection, declared: str | None, what: str = DECLARATION) -> Session:
     """The server and everything that it has registered for the caller."""
-    server, token_id = reach(connection, declared, what)
+    server, token_id = connect(connection, declared, what)
     return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
 
 

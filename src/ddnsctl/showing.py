@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ddnsctl import output, session
-from ddnsctl.sync.model import Host, Mark
+from ddnsctl.sync.model import Host, Sentinel
 
 COLUMNS = ("host", "ipv4", "ipv6", "wildcard", "stack", "dns", "comment")
 FIXED = 3
@@ -53,7 +53,7 @@ def show(hosts: Sequence[Host], form: str) -> None:
 
 def _record(host: Host) -> dict[str, Any]:
     """All of a host as JSON values; an address that the server could not say is `unknown`."""
-    values = {name: value.value if isinstance(value, Mark) else value for name, value in asdict(host).items()}
+    values = {name: value.value if isinstance(value, Sentinel) else value for name, value in asdict(host).items()}
     return {**host.facts, **{name: value for name, value in values.items() if name != "facts"}}
 
 
@@ -67,8 +67,8 @@ def _dns(host: Host) -> str:
     return host.dns + (f": {host.conflict}" if host.conflict else "") + blocked
 
 
-def _text(value: str | Mark | None) -> str:
-    text = value.value if isinstance(value, Mark) else value or ""
+def _text(value: str | Sentinel | None) -> str:
+    text = value.value if isinstance(value, Sentinel) else value or ""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 

@@ -25,10 +25,10 @@ from ddnsd.db.history_retention import SECONDS as TRIM_SECONDS
 from ddnsd.db.history_retention import Trimmer
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.monitor import Watch
+from ddnsd.dns.monitor import ZoneMonitor
 from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
-from ddnsd.dns.writer import Writer, survive
+from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -36,16 +36,16 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.hosts import Hosts
-from ddnsd.registry.identities import Members
+from ddnsd.registry.identities import Identities
 from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
-from ddnsd.registry.last_seen import Contacts
+from ddnsd.registry.last_seen import LastSeen
 from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
-from ddnsd.registry.stored_denylist import Denials
+from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.unknown_fronts import SECONDS as FRONT_SECONDS
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
@@ -56,8 +56,8 @@ from ddnsd.web.api.context import Context
 from ddnsd.web.asgi import Application, Dispatcher, Handler
 from ddnsd.web.client_address import Origins
 from ddnsd.web.connection_limits import Sources
-from ddnsd.web.dyndns.dyndns2 import Agents, UpdateWords, answered
-from ddnsd.web.dyndns.egi import Management
+from ddnsd.web.dyndns.dyndns2 import Agents, Dyndns2Views, answered
+from ddnsd.web.dyndns.egi import EgiApi
 from ddnsd.web.health import Probes
 from ddnsd.web.portal.context import Portal
 
@@ -86,7 +86,7 @@ class Service:
         self.store = open_store(settings.store_url)
         self.lookups = lookups = Lookups(self.store)
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
-        self.watch = Watch(self.store, self.writer)
+        self.watch = ZoneMonitor(self.store, self.writer)
         throttle = LoginThrottle(self.store, lookups, settings.signin_failures, enabled=settings.rules)
         self.tokens = LocalTokens(self.store, throttle)
         self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
@@ -94,15 +94,15 @@ class Service:
             self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
         )
         policy = settings.policy()
-        self.denials = Denials(self.store, policy.deny)
+        self.denials = StoredDenyList(self.store, policy.deny)
         provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
-        members = Members(self.store, passwords=settings.local_accounts)
+        members = Identities(self.store, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
-        self.contacts, self.trimmer, self.fronts = Contacts(self.store), Trimmer(self.store), Fronts(self.store)
-        words = UpdateWords(
+        self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
+        words = Dyndns2Views(
             signin,
             lookups,
             Updates(self.store, self.writer, policy),
@@ -120,7 +120,7 @@ class Service:
             loopback_peers=settings.allow_loopback_peers,
         )
         hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
-        management = Management(
+        management = EgiApi(
             signin,
             lookups,
             hosts,
@@ -235,11 +235,11 @@ class Service:
         for task in (*self._tasks.values(), *filter(None, [self._waiting])):
             task.cancel()
         await self.watch.stop()
-        await survive(self.writer.stop, "last marks")
-        await survive(self.tokens.record_use, "use of tokens")
-        await survive(self.sessions.record_seen, "use of sessions")
-        await survive(self.contacts.write, "contacts")
-        await survive(self.fronts.write, "fronts")
+        await run_safely(self.writer.stop, "last marks")
+        await run_safely(self.tokens.record_use, "use of tokens")
+        await run_safely(self.sessions.record_seen, "use of sessions")
+        await run_safely(self.contacts.write, "contacts")
+        await run_safely(self.fronts.write, "fronts")
         if self._http is not None:
             await self._http.close()
         await self.store.close()
@@ -258,18 +258,18 @@ class Service:
         return next((what for what, task in parts if task.done() or not self._heartbeats[what].alive), None)
 
     async def _take_up_domains(self) -> None:
-        await survive(self.writer.refresh, "domains")
+        await run_safely(self.writer.refresh, "domains")
 
 
 async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str, heartbeat: Heartbeat) -> None:
     while True:
         heartbeat.step()
         await asyncio.sleep(seconds)
-        await survive(work, what)
+        await run_safely(work, what)
 
 
 def _openid(
-    settings: Settings, members: Members, guard: FailureCounter
+    settings: Settings, members: Identities, guard: FailureCounter
 ) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
     if not settings.providers:
         return None, {}, []
@@ -296,7 +296,7 @@ def _portal(portal: Portal) -> dict[str, Application]:
     return dict.fromkeys(app.PATHS, app.build(portal))
 
 
-def _routes(words: UpdateWords, management: Management, probes: Probes) -> dict[str, Handler]:
+def _routes(words: Dyndns2Views, management: EgiApi, probes: Probes) -> dict[str, Handler]:
     updates = ("/nic/update", "/v3/update", "/dyndns/update")
     return dict.fromkeys(updates, words.update) | {
         "/update": words.update_or_duck,

@@ -131,7 +131,7 @@ def test_a_host_moves_to_another_name(target: Target) -> None:
 
 def test_a_host_of_somebody_else_is_taken_over_only_when_asked(target: Target) -> None:
     name = target.name()
-    target.server.carry_out(Change(Action.CREATE, "host", name, after={"ipv4": "192.0.2.1", "comment": "By hand"}))
+    target.server.execute(Change(Action.CREATE, "host", name, after={"ipv4": "192.0.2.1", "comment": "By hand"}))
     with pytest.raises(Conflicts, match=f"{name} is registered already and belongs to no stack"):
         target.plan(target.declare(spec(name)))
     declared = target.declare(spec(name, comment="By hand", adopt=True))
@@ -144,7 +144,7 @@ def test_a_host_of_somebody_else_is_taken_over_only_when_asked(target: Target) -
 
 def test_a_host_may_be_taken_over_and_get_a_new_secret_at_once(target: Target) -> None:
     name = target.name()
-    target.server.carry_out(Change(Action.CREATE, "host", name, after={"ipv4": "192.0.2.1"}))
+    target.server.execute(Change(Action.CREATE, "host", name, after={"ipv4": "192.0.2.1"}))
     actions = target.run(target.declare(spec(name, adopt=True)), rotate=(name,))
     assert actions == ([Action.ADOPT, Action.ROTATE] if target.edits else [Action.REPLACE])
     assert target.works(name, target.secrets[name], "192.0.2.1")
@@ -154,7 +154,7 @@ def test_undeclared_hosts_go_only_when_pruned(target: Target) -> None:
     kept, gone = target.name(), target.name()
     target.run(target.declare(spec(kept), spec(gone)))
     foreign = target.name()
-    target.server.carry_out(Change(Action.CREATE, "host", foreign, after={"ipv4": "192.0.2.1"}))
+    target.server.execute(Change(Action.CREATE, "host", foreign, after={"ipv4": "192.0.2.1"}))
     declared = target.declare(spec(kept))
     assert target.run(declared) == []
     assert target.run(declared, prune=True) == [Action.DELETE]
@@ -189,7 +189,7 @@ def test_a_saved_plan_is_applied_as_it_was_reviewed_or_not_at_all(target: Target
     target.run(target.declare(spec(one), spec(two)))
     declared = target.declare(spec(one, "192.0.2.5"), spec(two, "192.0.2.5"))
     made = saved.from_dict(saved.to_dict(target.plan(declared)))
-    target.server.carry_out(Change(Action.UPDATE, "host", one, after={"ipv4": "192.0.2.9"}))
+    target.server.execute(Change(Action.UPDATE, "host", one, after={"ipv4": "192.0.2.9"}))
     for _ in range(2):
         changing = target.transport.changing
         with pytest.raises(Stale, match=rf"^{one}: ipv4 was 192\.0\.2\.1 and is 192\.0\.2\.9"):

@@ -76,7 +76,7 @@ async def another_process(service: Service) -> AsyncIterator[tuple[RRsets, Host]
     try:
         yield RRsets(store, writer), host
     finally:
-        writer.acknowledged().clear()
+        writer.confirmed_versions().clear()
         await writer.stop()
         await store.close()
 

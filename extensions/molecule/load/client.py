@@ -24,7 +24,7 @@ CLOSED = (
 Failures = (OSError, http.client.HTTPException)
 
 
-class Tally:
+class FutureGroup:
     """What became of requests: `good`, `reopened`, `fell_over` and `failed` by kind, the `longest` wait in seconds."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Tally:
         self.failed: Counter[str] = Counter()
         self.longest = 0.0
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "FutureGroup") -> None:
         """Take in another one's."""
         self.good += other.good
         self.reopened += other.reopened
@@ -50,7 +50,7 @@ class Client:
     """Sends a host's addresses over HTTPS, on a `kept` connection or each on a new one; checks no certificate."""
 
     def __init__(self, doors: list[str], name: str, secret: str, *, kept: bool) -> None:
-        self.tally = Tally()
+        self.tally = FutureGroup()
         self._doors, self._kept, self._name = doors, kept, name
         credentials = base64.b64encode(f"{name}:{secret}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", "User-Agent": "load/1.0"}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .client import Client, Tally
+from .client import Client, FutureGroup
 from .record import Host
 
 PAUSE_SECONDS = 0.05
@@ -64,9 +64,9 @@ class Load:
         for run in self._runs:
             run.result()
 
-    def tally(self) -> Tally:
+    def tally(self) -> FutureGroup:
         """What became of the requests until now, those of careful hosts apart."""
-        total = Tally()
+        total = FutureGroup()
         for sender in self._senders:
             if not sender.careful:
                 total.add(sender.client.tally)

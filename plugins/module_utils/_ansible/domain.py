@@ -10,7 +10,7 @@ from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration, DomainSpec, Registered
 from .._sync.plan import Options, Plan, make
-from .carry_out import carry_out, facts, predicted
+from .execute import execute, facts, predicted
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -38,7 +38,7 @@ def run(task: Task) -> dict[str, Any]:
     present = task.params["state"] == "present"
     declaration = Declaration(domains={spec.name: spec})
     plan = make(declaration, registered, server.capabilities, Options(destroy=not present))
-    carry_out(task, plan, server)
+    execute(task, plan, server)
     result = {
         "changed": bool(plan.changes),
         "diff": render.diff(plan, server.url),

@@ -19,7 +19,7 @@ def read_secret(path: Path) -> str | None:
         return None
 
 
-def holds(path: Path, secret: str) -> bool:
+def contains_secret(path: Path, secret: str) -> bool:
     """Whether the file has this secret and is readable by its owner alone. Raises OSError."""
     return read_secret(path) == secret and not stat.S_IMODE(path.stat().st_mode) & 0o077
 

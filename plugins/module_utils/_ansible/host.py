@@ -11,7 +11,7 @@ from .._sync.errors import Conflicts, DeclarationError, Problem
 from .._sync.model import Declaration, HostSpec, Registered
 from .._sync.plan import Options, Plan, make
 from .._sync.policy import Limits
-from .carry_out import carry_out, facts, predicted
+from .execute import execute, facts, predicted
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -48,7 +48,7 @@ def run(task: Task) -> dict[str, Any]:
     plan = make(declaration, registered, server.capabilities, _ONE if present else Options(destroy=True))
     if not present and spec.fqdn in registered.hosts and not plan.changes:
         raise Conflicts(plan.notes)
-    secret = carry_out(task, plan, server)
+    secret = execute(task, plan, server)
     result = {
         "changed": bool(plan.changes),
         "diff": render.diff(plan, server.url),

@@ -8,7 +8,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 from .._sync import names
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Host
-from .carry_out import facts
+from .execute import facts
 from .spec import CONNECTION, Spec
 from .task import Task
 

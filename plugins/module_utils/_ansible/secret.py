@@ -11,8 +11,8 @@ from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem, SyncError
 from .._sync.model import Declaration, HostSpec, Registered, SecretSpec
 from .._sync.plan import Options, make
-from .carry_out import carry_out
-from .files import holds, read_secret, write_secret
+from .execute import execute
+from .files import contains_secret, read_secret, write_secret
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -78,7 +78,7 @@ class _Secret:
     def keep(self, secret: str) -> dict[str, Any]:
         """The secret works; the file may have to be written all the same."""
         path = self.path
-        if path is None or holds(path, secret):
+        if path is None or contains_secret(path, secret):
             return self.result(False, {"before": "", "after": ""})
         if not self.task.check:
             write_secret(path, lambda: secret)
@@ -93,9 +93,9 @@ class _Secret:
         if self.task.check:
             return result
         if self.path:
-            write_secret(self.path, lambda: carry_out(self.task, plan, server) or "")
+            write_secret(self.path, lambda: execute(self.task, plan, server) or "")
             return result
-        return {**result, "secret": carry_out(self.task, plan, server)}
+        return {**result, "secret": execute(self.task, plan, server)}
 
     def result(self, changed: bool, difference: Mapping[str, str]) -> dict[str, Any]:
         return {"changed": changed, "fqdn": self.fqdn, "diff": difference, "warnings": self.warnings}

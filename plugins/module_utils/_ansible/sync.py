@@ -13,8 +13,8 @@ from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration
 from .._sync.plan import Change, Options, make
 from .._sync.policy import Limits
-from .carry_out import changed_anything
-from .sinks import Sinks
+from .execute import changed_anything
+from .secret_writer import SecretWriter
 from .spec import CONNECTION, Spec, state
 from .task import Failed, Task, named
 
@@ -58,25 +58,27 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     server = task.server(declaration.server)
     plan = make(declaration, server.registered(), server.capabilities, _options(task.params))
     returns = bool(task.params["return_secrets"])
-    sinks = Sinks(plan.changes, task.params["secret_dir"], origin.folder if origin else None, returns=returns)
-    sinks.check()
+    secret_writer = SecretWriter(
+        plan.changes, task.params["secret_dir"], origin.folder if origin else None, returns=returns
+    )
+    secret_writer.check()
     outcome = None
     if not task.check and plan.changes:
-        outcome = apply(plan, server, sinks)
+        outcome = apply(plan, server, secret_writer)
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
         "diff": render.diff(plan, server.url),
         "warnings": [
             *_overruled(task.params["api_url"], declaration.server),
             *render.remarks(plan),
-            *_unkept(sinks.homeless() if outcome is None else sinks.dropped),
+            *_unkept(secret_writer.homeless() if outcome is None else secret_writer.dropped),
         ],
         "changes": _changes(plan.changes, outcome),
         "counts": render.summary(plan),
     }
     if outcome is not None and outcome.failed:
-        raise Failed(_text(outcome, len(sinks.returned) + len(sinks.dropped)), result)
-    return {**result, "secrets": sinks.returned} if returns else result
+        raise Failed(_text(outcome, len(secret_writer.returned) + len(secret_writer.dropped)), result)
+    return {**result, "secrets": secret_writer.returned} if returns else result
 
 
 def _overruled(option: str | None, declared: str | None) -> list[str]:

@@ -67,11 +67,11 @@ class Server(Protocol):
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         """What the caller may see: everything, or only the hosts of these names, with all domains."""
 
-    def carry_out(self, change: Change, key: str = "") -> Done:
-        """Carry out one change under its preconditions; a key as with `carry_out_many`. Raises Stale, Refused …"""
+    def execute(self, change: Change, key: str = "") -> Done:
+        """Carry out one change under its preconditions; a key as with `execute_many`. Raises Stale, Refused …"""
 
-    def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
-        """As `carry_out`, for many hosts at once, in order.
+    def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
+        """As `execute`, for many hosts at once, in order.
 
         A call with the same changes and the same key as an earlier one does nothing again where the server `replays`:
         it has the answers of the first one.

@@ -118,7 +118,7 @@ class _Run:
         """Make a call again, for the changes that have no answer yet."""
         answers: Sequence[Done | SyncError]
         try:
-            answers = self._server.carry_out_many([self._changes[index] for index in call.indexes], call.key)
+            answers = self._server.execute_many([self._changes[index] for index in call.indexes], call.key)
         except SyncError as error:
             other_body = isinstance(error, Refused) and error.status == 409
             answers = [Refused(409, OTHER_BODY) if other_body else error] * len(call.indexes)
@@ -137,7 +137,7 @@ class _Run:
             self._begin([(index, key if planned else "") for index, _ in part])
             answers: Sequence[Done | SyncError]
             try:
-                answers = self._server.carry_out_many([steps[0] for _, steps in part], key)
+                answers = self._server.execute_many([steps[0] for _, steps in part], key)
             except SyncError as error:
                 answers = [error] * len(part)
             for (index, _), answer in zip(part, answers):
@@ -166,7 +166,7 @@ class _Run:
         keys = {index: self._key(index, steps) for index, steps in new}
         self._begin(keys.items())
         for index, steps in new:
-            running[pool.submit(_carry_out, self._server, steps, keys[index])] = index
+            running[pool.submit(_execute, self._server, steps, keys[index])] = index
         return bool(running)
 
     def _key(self, index: int, steps: Steps) -> str:
@@ -232,12 +232,12 @@ def _rotates(item: Item) -> bool:
     return item[1][0].action is Action.ROTATE
 
 
-def _carry_out(server: Server, steps: Steps, key: str) -> Done:
+def _execute(server: Server, steps: Steps, key: str) -> Done:
     """All steps of one change; the secret is that of the last step that made one. A key is for a single step."""
     done = Done("unchanged")
     for step in steps:
         try:
-            following = server.carry_out(step, key)
+            following = server.execute(step, key)
         except SyncError as error:
             if done.secret is None:
                 raise

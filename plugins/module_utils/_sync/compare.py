@@ -17,7 +17,7 @@ from .model import (
     DomainSpec,
     Host,
     HostSpec,
-    Mark,
+    Sentinel,
 )
 
 _FAMILIES = ("ipv4", "ipv6")
@@ -46,7 +46,7 @@ class Comparison:
     def _initial(self, spec: HostSpec | DomainSpec, fields: Iterable[str]) -> dict[str, Any]:
         values = {name: getattr(spec, name) for name in fields}
         values["stack"] = self.stack
-        return {name: _plain(value) for name, value in values.items() if value and not isinstance(value, Mark)}
+        return {name: _plain(value) for name, value in values.items() if value and not isinstance(value, Sentinel)}
 
     def change(self, spec: HostSpec, host: Host) -> Change | None:
         """What makes the host as it is declared, or None."""

@@ -31,7 +31,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, Mark, SecretSpec
+from .model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
 
 T = TypeVar("T")
 Path = Tuple[Any, ...]
@@ -320,9 +320,9 @@ class _Reader:
             return None
         return former or None
 
-    def addresses(self, path: Path, options: Mapping[Any, Any], *, full: bool) -> dict[str, str | Mark | None]:
+    def addresses(self, path: Path, options: Mapping[Any, Any], *, full: bool) -> dict[str, str | Sentinel | None]:
         """Both families, by the table above; with `full` False a family that is not named is kept."""
-        found: dict[str, str | Mark | None] = {}
+        found: dict[str, str | Sentinel | None] = {}
         for family, parse in _ADDRESSES.items():
             if family in options:
                 found[family] = self.address((*path, family), parse, options[family])
@@ -330,7 +330,7 @@ class _Reader:
             found = {"ipv4": None, "ipv6": None, **found}
         return found
 
-    def address(self, path: Path, parse: Callable[[Any], str], value: Any) -> str | Mark | None:
+    def address(self, path: Path, parse: Callable[[Any], str], value: Any) -> str | Sentinel | None:
         """An address, DYNAMIC or None."""
         if value is None:
             return None

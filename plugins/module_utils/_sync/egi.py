@@ -2,8 +2,8 @@
 """EGI's Dynamic DNS API: `/nic/*`, GET alone, also for what changes something.
 
 Nothing but an address is edited in place: everything else is a new registration, with a new secret. Domains are not
-made here. The stack stands in the comment (`marker`). A registration takes one address; without any the service takes
-the caller's own, which is all right for a `dynamic` host, whose updater replaces it.
+made here. The stack is kept in the comment (`comment_marker`). A registration takes one address; without one the
+service takes the address of the caller, which is fine for a `dynamic` host: its updater replaces it.
 
 A GET that changes something is never repeated blindly: when its answer is lost, the list of hosts is looked at first.
 There are no preconditions either: they are judged by a list that is at most `LOOK` seconds old.
@@ -17,13 +17,13 @@ import time
 from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
 
-from . import marker
+from . import comment_marker
 from .api import Done, Response, Transport, object_in, refused, said, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
 from .model import UNKNOWN, Capabilities, Domain, Host, Registered
 from .recheck import moved, plain
-from .words import judge
+from .return_codes import outcome_of
 
 T = TypeVar("T")
 
@@ -72,15 +72,15 @@ class EgiServer:
             hosts = {name: hosts[name] for name in set(names) & hosts.keys()}
         return Registered(hosts, {domain.name: domain for domain in domains})
 
-    def carry_out(self, change: Change, key: str = "") -> Done:  # noqa: ARG002
+    def execute(self, change: Change, key: str = "") -> Done:  # noqa: ARG002
         """Carry out one change of a host; the API knows no key. Raises Stale, Refused, LostAnswer, NotSupported …"""
         try:
-            return self._carry_out(change)
+            return self._execute(change)
         finally:
             with self._lock:
                 self._touched.update(dict.fromkeys(_names(change), self._clock()))
 
-    def _carry_out(self, change: Change) -> Done:
+    def _execute(self, change: Change) -> Done:
         if change.kind != "host":
             raise NotSupported([Problem(f"{change.name}: {self.capabilities.server} does not let domains be changed")])
         seen = self._recent(change)
@@ -100,13 +100,13 @@ class EgiServer:
             return Done("applied", self._new_secret(change.name))
         return self._update(change.name, change.after)
 
-    def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:  # noqa: ARG002
+    def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:  # noqa: ARG002
         """One after the other; the API has no call for many, and knows no key."""
         return [self._tried(change) for change in changes]
 
     def _tried(self, change: Change) -> Done | SyncError:
         try:
-            return self.carry_out(change)
+            return self.execute(change)
         except SyncError as error:
             return error
 
@@ -188,7 +188,7 @@ class EgiServer:
 
         def act() -> str:
             response = self._get("/nic/update", {"hostname": name, "myip": address})
-            return judge(response.status, response.body.decode("utf-8", errors="replace"), name, address)
+            return outcome_of(response.status, response.body.decode("utf-8", errors="replace"), name, address)
 
         return self._safely(act, set_already)
 
@@ -288,7 +288,7 @@ def _registration(name: str, values: Mapping[str, Any]) -> dict[str, str]:
     """The parameters of a registration, without an address. Raises Refused when the comment is too long."""
     query = {"fqdn": name, "wildcard": "true" if values.get("wildcard") else "false"}
     try:
-        comment = marker.encode(values.get("comment"), values.get("stack"))
+        comment = comment_marker.encode(values.get("comment"), values.get("stack"))
     except ValueError as error:
         raise Refused(400, f"{name}: {error}", {"comment": str(error)}) from None
     return {**query, "comment": comment} if comment else query
@@ -297,7 +297,7 @@ def _registration(name: str, values: Mapping[str, Any]) -> dict[str, str]:
 def _made_by(query: Mapping[str, str], host: Host) -> bool:
     """Whether a host came from a registration with these parameters."""
     same_address = "ip" not in query or query["ip"] in (host.ipv4, host.ipv6) or UNKNOWN in (host.ipv4, host.ipv6)
-    comment = marker.encode(host.comment, host.stack)
+    comment = comment_marker.encode(host.comment, host.stack)
     return same_address and comment == query.get("comment", "") and host.wildcard is (query["wildcard"] == "true")
 
 
@@ -313,7 +313,7 @@ def _reason(content: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def _host(item: Mapping[str, Any]) -> Host:
-    comment, stack = marker.decode(item.get("comment"))
+    comment, stack = comment_marker.decode(item.get("comment"))
     fqdn = str(item["fqdn"]).lower()
     known: dict[str, Any] = {"domain": fqdn.partition(".")[2], **{f: v for f, v in item.items() if f in _HOST}}
     known.update({family: _address(item.get(family)) for family in FAMILIES}, fqdn=fqdn, comment=comment, stack=stack)

@@ -19,7 +19,7 @@ from typing import Any, Mapping
 from .errors import Location
 
 
-class Mark(enum.Enum):
+class Sentinel(enum.Enum):
     """Stands where a value would; see the module."""
 
     KEEP = "keep"
@@ -27,7 +27,7 @@ class Mark(enum.Enum):
     UNKNOWN = "unknown"
 
 
-KEEP, DYNAMIC, UNKNOWN = Mark.KEEP, Mark.DYNAMIC, Mark.UNKNOWN
+KEEP, DYNAMIC, UNKNOWN = Sentinel.KEEP, Sentinel.DYNAMIC, Sentinel.UNKNOWN
 
 HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "stack")
 """Fields of a host that a change may set, in the order in which they are shown; `fqdn` (a rename) apart."""
@@ -48,12 +48,12 @@ class HostSpec:
     """A declared host."""
 
     fqdn: str
-    ipv4: str | Mark | None = KEEP
-    ipv6: str | Mark | None = KEEP
-    wildcard: bool | Mark = KEEP
-    comment: str | Mark | None = KEEP
-    ttl: int | Mark | None = KEEP
-    labels: Mapping[str, str] | Mark = KEEP
+    ipv4: str | Sentinel | None = KEEP
+    ipv6: str | Sentinel | None = KEEP
+    wildcard: bool | Sentinel = KEEP
+    comment: str | Sentinel | None = KEEP
+    ttl: int | Sentinel | None = KEEP
+    labels: Mapping[str, str] | Sentinel = KEEP
     secret: SecretSpec | None = None
     moved_from: str | None = None
     adopt: bool = False
@@ -65,11 +65,11 @@ class DomainSpec:
     """A declared domain."""
 
     name: str
-    public: bool | Mark = KEEP
-    comment: str | Mark | None = KEEP
-    ttl: int | Mark | None = KEEP
-    group: str | Mark | None = KEEP
-    available: bool | Mark = KEEP
+    public: bool | Sentinel = KEEP
+    comment: str | Sentinel | None = KEEP
+    ttl: int | Sentinel | None = KEEP
+    group: str | Sentinel | None = KEEP
+    available: bool | Sentinel = KEEP
     adopt: bool = False
     where: Location | None = field(default=None, compare=False)
 
@@ -91,8 +91,8 @@ class Host:
 
     fqdn: str
     domain: str
-    ipv4: str | Mark | None = None
-    ipv6: str | Mark | None = None
+    ipv4: str | Sentinel | None = None
+    ipv6: str | Sentinel | None = None
     wildcard: bool = False
     comment: str | None = None
     ttl: int | None = None

@@ -97,7 +97,18 @@ from .changes import Change as Change
 from .changes import Drift as Drift
 from .compare import Comparison, listed
 from .errors import Conflicts, DeclarationError, NotSupported, Problem
-from .model import HOST_FIELDS, UNKNOWN, Capabilities, Declaration, Domain, DomainSpec, Host, HostSpec, Mark, Registered
+from .model import (
+    HOST_FIELDS,
+    UNKNOWN,
+    Capabilities,
+    Declaration,
+    Domain,
+    DomainSpec,
+    Host,
+    HostSpec,
+    Registered,
+    Sentinel,
+)
 from .policy import Limits
 
 
@@ -131,7 +142,7 @@ def make(declaration: Declaration, registered: Registered, capabilities: Capabil
 
     Raises NotSupported, Conflicts, Unsafe, and DeclarationError for a host to rotate that is not there.
     """
-    making = _Making(declaration, registered, capabilities, options)
+    making = PlanBuilder(declaration, registered, capabilities, options)
     making.unsupported()
     if options.destroy:
         making.destroy()
@@ -146,7 +157,7 @@ def make(declaration: Declaration, registered: Registered, capabilities: Capabil
 _DNS = {"pending": "DNS does not answer with it yet", "conflict": "DNS refuses it"}
 
 
-class _Making:
+class PlanBuilder:
     """A plan in the making."""
 
     def __init__(
@@ -415,7 +426,7 @@ def _way_to(thing: Host | Domain) -> str:
 
 
 def _says_something(value: Any) -> bool:
-    return bool(value) and not isinstance(value, Mark)
+    return bool(value) and not isinstance(value, Sentinel)
 
 
 def _domain_of(fqdn: str, domains: Iterable[str]) -> str | None:

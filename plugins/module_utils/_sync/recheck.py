@@ -30,7 +30,7 @@ from .api import Server
 from .changes import Action, Change
 from .errors import Problem
 from .journal import Call, State
-from .model import Domain, Host, Mark, Registered
+from .model import Domain, Host, Registered, Sentinel
 
 ADDRESSES = ("ipv4", "ipv6")
 REPLAYED = 23 * 3600
@@ -74,7 +74,7 @@ def remaining(changes: Sequence[Change], state: State, server: Server, *, same_t
         registered = server.registered(names_of(changes[index] for index in looked))
         for index in looked:
             if index in state.uncertain:
-                work[index] = left_over(changes[index], registered, kept=index in state.kept)
+                work[index] = remaining_work(changes[index], registered, kept=index in state.kept)
             elif problems := moved(changes[index], registered):
                 refused[index] = "; ".join(map(str, problems))
     left = {index: steps for index, steps in work.items() if steps and index not in refused}
@@ -128,7 +128,7 @@ def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> l
 def plain(thing: Host | Domain, field: str) -> Any:
     """A registered field as a JSON value, as it stands in `Change.before`."""
     value = getattr(thing, field, None)
-    if isinstance(value, Mark):
+    if isinstance(value, Sentinel):
         return value.value
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -137,7 +137,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
-def left_over(change: Change, registered: Registered, *, kept: bool = False) -> tuple[Change, ...]:
+def remaining_work(change: Change, registered: Registered, *, kept: bool = False) -> tuple[Change, ...]:
     """What is left to do of a change of which it is not known whether it was carried out; see the module.
 
     `kept`: its new secret was kept.

@@ -82,16 +82,16 @@ class RestServer:
             self._user = name
         return self._user
 
-    def carry_out(self, change: Change, key: str = "") -> Done:
-        """Carry out one change; a key as with `carry_out_many`. Raises Stale, Refused, LostAnswer …"""
+    def execute(self, change: Change, key: str = "") -> Done:
+        """Carry out one change; a key as with `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
-        answer = self.carry_out_many([change], key or uuid.uuid4().hex)[0]
+        answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer
         return answer
 
-    def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
+    def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
         """Carry out changes of hosts, in order, 10 000 in a call, or fewer where a proxy lets no more through.
 
         Raises ServerError when the first call fails.

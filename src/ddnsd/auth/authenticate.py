@@ -26,35 +26,35 @@ class SignIn:
     def __init__(self, lookups: Lookups, throttle: LoginThrottle, verifiers: Sequence[Verifier]) -> None:
         self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
 
-    async def by_header(self, header: str, source: str | None) -> Caller:
+    async def by_header(self, header: str, client_ip: str | None) -> Caller:
         """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
         scheme, _, value = header.strip().partition(" ")
         if scheme.lower() == "basic":
             name, password = _decode_basic(value.strip())
-            return await self.by_password(name, password, source)
+            return await self.by_password(name, password, client_ip)
         if scheme.lower() == "bearer" and value.strip():
-            return await self.by_token(value.strip(), source)
+            return await self.by_token(value.strip(), client_ip)
         raise NoCredentials
 
-    async def by_token(self, token: str, source: str | None) -> Caller:
+    async def by_token(self, token: str, client_ip: str | None) -> Caller:
         """The user of a Bearer token. Raises BadCredentials, StoreDown, ProviderDown."""
         for verifier in self._verifiers:
-            if verifier.recognises(token) and (caller := await verifier.verify(token, source)):
+            if verifier.recognises(token) and (caller := await verifier.verify(token, client_ip)):
                 return caller
         raise BadCredentials
 
-    async def by_password(self, name: str, password: str, source: str | None) -> Caller:
+    async def by_password(self, name: str, password: str, client_ip: str | None) -> Caller:
         """The host `FQDN:secret` or the key `login:secret`. Raises BadCredentials, NotFqdn, StoreDown."""
         name = name.strip().lower().removesuffix(".")
         if len(name) > LONGEST or len(password) > LONGEST:
             raise BadCredentials
         if "." not in name and not name.startswith(secrets.LOGIN_PREFIX):
             raise NotFqdn
-        guess = self._throttle.begin(name, password, source or "")
+        guess = self._throttle.begin(name, password, client_ip or "")
         find = self._host if "." in name else self._key
         return await self._counted(guess, find(guess.rows, name, password))
 
-    async def by_secret(self, secret: str, name: str, source: str | None) -> Caller:
+    async def by_secret(self, secret: str, name: str, client_ip: str | None) -> Caller:
         """Duck DNS's form: a secret alone, of a host or a key, or a token; `name` is what it is to update.
 
         Raises BadCredentials, StoreDown.
@@ -62,8 +62,8 @@ class SignIn:
         if len(name) > LONGEST or len(secret) > LONGEST:
             raise BadCredentials
         if secret.startswith(secrets.TOKEN_PREFIX):
-            return await self.by_token(secret, source)
-        guess = self._throttle.begin(name, secret, source or "")
+            return await self.by_token(secret, client_ip)
+        guess = self._throttle.begin(name, secret, client_ip or "")
         return await self._counted(guess, self._by_secret_alone(guess.rows, secret))
 
     async def _counted(self, guess: Guess, found: Awaitable[Caller]) -> Caller:
@@ -99,7 +99,7 @@ class SignIn:
 
     async def _caller_of_key(self, key: Key) -> Caller:
         hosts = await self._lookups.hosts_of_key.all(key.id) if key.active else []
-        return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), means=key.name)
+        return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), credential_name=key.name)
 
 
 def _caller_of_host(host: Host) -> Caller:

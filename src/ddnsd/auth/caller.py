@@ -19,7 +19,7 @@ class Caller(NamedTuple):
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
     `admin`: also other people's things, through doors that offer it. `token_id` is set for a token of the store.
-    `means` is what the caller calls the key or token.
+    `credential_name` is what the caller calls the key or token.
     """
 
     kind: Kind
@@ -33,7 +33,7 @@ class Caller(NamedTuple):
     groups: frozenset[str] = frozenset()
     admin: bool = False
     token_id: int | None = None
-    means: str | None = None
+    credential_name: str | None = None
 
 
 def groups_of(lines: str | None) -> frozenset[str]:

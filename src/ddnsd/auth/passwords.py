@@ -83,12 +83,12 @@ class Passwords:
         self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=rules)
         self._turns, self._waiting = asyncio.Semaphore(AT_ONCE), 0
 
-    async def check(self, name: str, password: str, source: str | None) -> int:
-        """The id of the active user of that name and password; `source` is None where it is not known.
+    async def check(self, name: str, password: str, client_ip: str | None) -> int:
+        """The id of the active user of that name and password; `client_ip` is None where it is not known.
 
         Raises BadCredentials, Locked, StoreDown.
         """
-        name, where = name.strip(), source or ""
+        name, where = name.strip(), client_ip or ""
         self._refuse_locked(name, where)
         found = await self._check(name, password, where) if self.enabled else None
         if found is None:

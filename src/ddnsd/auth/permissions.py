@@ -71,7 +71,7 @@ def is_limited(caller: Caller) -> bool:
     return bool(caller.domains or caller.host_patterns)
 
 
-def may_name(caller: Caller, fqdn: str) -> bool:
+def is_name_allowed(caller: Caller, fqdn: str) -> bool:
     """Whether the token's host patterns let the caller register this name."""
     return _within(caller.host_patterns, fqdn)
 

@@ -65,7 +65,7 @@ class Sessions:
         self._store, self._lookups, self._lifetime, self._passwords = store, lookups, lifetime, passwords
         self._seen: dict[int, int] = {}
 
-    async def find(self, cookie: str | None, source: str | None) -> Session | None:  # noqa: ARG002
+    async def find(self, cookie: str | None, client_ip: str | None) -> Session | None:  # noqa: ARG002
         """The session of a cookie's value; None when it has ended or its user is inactive. Raises StoreDown."""
         if cookie is None or len(cookie) != LENGTH:
             return None
@@ -82,7 +82,7 @@ class Sessions:
         )
 
     async def begin(
-        self, user_id: int, method: str, source: str | None, agent: str, *, replaces: int | None = None
+        self, user_id: int, method: str, client_ip: str | None, agent: str, *, replaces: int | None = None
     ) -> str:
         """Begin a session; answers the cookie's value. `replaces` is the session that the browser had.
 
@@ -90,7 +90,7 @@ class Sessions:
         """
         cookie = secrets.token_urlsafe(32)
         await self._store.transact(
-            lambda c: _begin(c, user_id, digest(cookie), method, source, _printable(agent), replaces)
+            lambda c: _begin(c, user_id, digest(cookie), method, client_ip, _printable(agent), replaces)
         )
         return cookie
 
@@ -145,16 +145,16 @@ def _begin(
     user_id: int,
     hashed: bytes,
     method: str,
-    source: str | None,
+    client_ip: str | None,
     agent: str,
     replaces: int | None,
 ) -> None:
     if replaces is not None:
         stored.end(connection, replaces)
-    stored.add(connection, user_id, hashed, method, source, agent)
+    stored.add(connection, user_id, hashed, method, client_ip, agent)
     stored.keep_newest(connection, user_id, MOST)
     name = queries.user_name(connection, user_id)
-    queries.add_event(connection, name, "session.begin", name, source, method or "password", owner_id=user_id)
+    queries.add_event(connection, name, "session.begin", name, client_ip, method or "password", owner_id=user_id)
 
 
 def _caller(row: rows.Session) -> Caller:

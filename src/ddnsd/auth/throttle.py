@@ -112,7 +112,7 @@ class Guess(NamedTuple):
 
     name: str
     secret: str
-    source: str
+    client_ip: str
     rows: Lookups | SharedLookups
     slowed: bool
     changes: int
@@ -138,12 +138,12 @@ class LoginThrottle:
         self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=enabled, clock=clock)
         self._wrong: OrderedDict[bytes, tuple[float, int, int | None]] = OrderedDict()
 
-    def begin(self, name: str, secret: str, source: str) -> Guess:
+    def begin(self, name: str, secret: str, client_ip: str) -> Guess:
         """Where to look for this name and secret. Raises BadCredentials for a wrong pair that is remembered."""
-        slowed = self._by_name.locked(name, source) or self._by_source.locked("", source)
+        slowed = self._by_name.locked(name, client_ip) or self._by_source.locked("", client_ip)
         if slowed:
             self._refuse_known(name, secret)
-        return Guess(name, secret, source, self._shared if slowed else self._direct, slowed, self._store.changes)
+        return Guess(name, secret, client_ip, self._shared if slowed else self._direct, slowed, self._store.changes)
 
     def _refuse_known(self, name: str, secret: str) -> None:
         until, changes, host_id = self._wrong.get(_pair(name, secret), (float("-inf"), 0, None))
@@ -152,8 +152,8 @@ class LoginThrottle:
 
     def failed(self, guess: Guess, host_id: int | None = None, *, wrong: bool = True) -> None:
         """Count a failure; `wrong`: nobody has this name and secret, so it is remembered. `host_id` as it was found."""
-        self._by_name.failed(guess.name, guess.source)
-        self._by_source.failed("", guess.source)
+        self._by_name.failed(guess.name, guess.client_ip)
+        self._by_source.failed("", guess.client_ip)
         if wrong:
             key = _pair(guess.name, guess.secret)
             self._wrong[key] = self._clock() + MEMORY_SECONDS, guess.changes, host_id
@@ -164,7 +164,7 @@ class LoginThrottle:
     def succeeded(self, guess: Guess) -> None:
         """Forget the failures of the name from there; somebody else there may go on guessing, so not while slowed."""
         if not guess.slowed:
-            self._by_name.succeeded(guess.name, guess.source)
+            self._by_name.succeeded(guess.name, guess.client_ip)
 
 
 def _pair(name: str, secret: str) -> bytes:
@@ -185,9 +185,9 @@ class Turns:
         self._pause, self._longest, self._clock, self._sleep = pause, longest, clock, sleep
         self._next: OrderedDict[str, float] = OrderedDict()
 
-    async def take(self, source: str) -> bool:
+    async def take(self, client_ip: str) -> bool:
         """Wait for a turn; False at once where too many wait already."""
-        key, moment = network(source), self._clock()
+        key, moment = network(client_ip), self._clock()
         turn = max(self._next.get(key, moment), moment)
         if turn - moment > self._longest:
             return False

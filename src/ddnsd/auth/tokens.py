@@ -23,7 +23,7 @@ class Verifier(Protocol):
     def recognises(self, token: str) -> bool:
         """Whether the token looks like one of this kind."""
 
-    async def verify(self, token: str, source: str | None) -> Caller | None:
+    async def verify(self, token: str, client_ip: str | None) -> Caller | None:
         """The caller, or None for a token that is unknown, expired or used from elsewhere.
 
         Raises StoreDown, ProviderDown where a provider must be asked, and BadCredentials for what was refused just now.
@@ -40,10 +40,10 @@ class LocalTokens:
     def recognises(self, token: str) -> bool:
         return token.startswith(TOKEN_PREFIX)
 
-    async def verify(self, token: str, source: str | None) -> Caller | None:
-        guess = self._throttle.begin(NAME, token, source or "")
+    async def verify(self, token: str, client_ip: str | None) -> Caller | None:
+        guess = self._throttle.begin(NAME, token, client_ip or "")
         row = await guess.rows.token.one(digest(token))
-        if row is None or not row.active or not _usable(row, source):
+        if row is None or not row.active or not _usable(row, client_ip):
             self._throttle.failed(guess, wrong=row is None)
             return None
         self._used[row.id] = queries.now()
@@ -58,7 +58,7 @@ class LocalTokens:
             host_patterns=tuple(row.hosts.split()),
             groups=groups_of(row.groups),
             token_id=row.id,
-            means=row.name,
+            credential_name=row.name,
         )
 
     async def record_use(self) -> None:
@@ -73,13 +73,13 @@ class LocalTokens:
             raise
 
 
-def _usable(token: Token, source: str | None) -> bool:
+def _usable(token: Token, client_ip: str | None) -> bool:
     if token.expires is not None and token.expires <= queries.now():
         return False
     if not token.networks:
         return True
-    return source is not None and any(
-        ipaddress.ip_address(source) in ipaddress.ip_network(n) for n in token.networks.split()
+    return client_ip is not None and any(
+        ipaddress.ip_address(client_ip) in ipaddress.ip_network(n) for n in token.networks.split()
     )
 
 

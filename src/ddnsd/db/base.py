@@ -49,7 +49,7 @@ class ZoneLock(Protocol):
         """Raises StoreDown when the lock was lost: another process may send to the zone."""
 
 
-class Place(NamedTuple):
+class DatabaseName(NamedTuple):
     """Which database messages speak of, what they say of one without an answer, and its driver's own errors."""
 
     name: str
@@ -100,7 +100,7 @@ class Store(Protocol):
 
 
 @contextmanager
-def faults(place: Place) -> Iterator[None]:
+def faults(place: DatabaseName) -> Iterator[None]:
     """Turn what the database cannot do now into StoreDown; what was asked wrongly stays as it is."""
     kinds: tuple[type[Exception], ...] = (DBAPIError, PoolTimeout, sqlite3.Error, OSError, *place.errors)
     try:
@@ -118,7 +118,7 @@ def _is_ours(error: Exception) -> bool:
     return state[:2] in _OUR_CLASSES and state not in _NOT_OURS
 
 
-def _words(error: Exception, place: Place) -> str:
+def _words(error: Exception, place: DatabaseName) -> str:
     """What is wrong, for logs and operators: which database it is, and why it cannot be used."""
     if isinstance(error, PoolTimeout):
         return f"{place.name}: every connection of this process is in use"

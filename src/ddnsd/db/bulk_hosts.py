@@ -39,7 +39,7 @@ T = TypeVar("T")
 SLICE = 500
 
 
-class Leaving(NamedTuple):
+class NewRemoval(NamedTuple):
     """A name that is to leave a zone; `exact`: only these values, since the name may not be ours.
 
     With an `rtype` the values are lines of `data`, else addresses.
@@ -118,7 +118,7 @@ def related_of(connection: Connection, host_ids: Collection[int]) -> dict[int, l
     return found
 
 
-def names_leaving(connection: Connection, names: Collection[str]) -> set[str]:
+def names_being_removed(connection: Connection, names: Collection[str]) -> set[str]:
     """Those of the names that are about to leave a zone: they stand there as ours."""
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
     return set(connection.scalars(select(removals.c.fqdn).where(among(connection, removals.c.fqdn, names), *waiting)))
@@ -174,16 +174,18 @@ def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[
     return ids
 
 
-def update_hosts(connection: Connection, wishes: Mapping[int, Mapping[str, Any]], unclaimed: Collection[int]) -> None:
+def update_hosts(
+    connection: Connection, host_updates: Mapping[int, Mapping[str, Any]], unclaimed: Collection[int]
+) -> None:
     """New values by host id; each counts as a version and waits for DNS. IntegrityError when a name is taken.
 
     `unclaimed` are the hosts whose names were not known to be ours.
     """
-    renamed = [(host_id,) for host_id, values in sorted(wishes.items()) if "fqdn" in values]
+    renamed = [(host_id,) for host_id, values in sorted(host_updates.items()) if "fqdn" in values]
     queries.remember_unclaimed(connection, list(unclaimed))
     for_each(connection, _leave_name, ["host_id"], renamed)  # hosts may exchange their names
-    _write(connection, _write_version, wishes)
-    _mark_pending(connection, sorted(wishes))
+    _write(connection, _write_version, host_updates)
+    _mark_pending(connection, sorted(host_updates))
 
 
 def _mark_pending(connection: Connection, host_ids: Sequence[int]) -> None:
@@ -202,9 +204,11 @@ def set_hosts(connection: Connection, changes: Mapping[int, Mapping[str, Any]]) 
     _write(connection, _write_plain, changes)
 
 
-def _write(connection: Connection, build: Callable[[Given], Update], wishes: Mapping[int, Mapping[str, Any]]) -> None:
+def _write(
+    connection: Connection, build: Callable[[Given], Update], host_updates: Mapping[int, Mapping[str, Any]]
+) -> None:
     by_shape: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    for host_id, values in sorted(wishes.items()):
+    for host_id, values in sorted(host_updates.items()):
         by_shape.setdefault(tuple(values), []).append((host_id, *values.values()))
     for names, same in by_shape.items():
         for part in _slices(same):
@@ -233,10 +237,12 @@ def delete_hosts(connection: Connection, host_ids: Collection[int]) -> None:
         connection.execute(delete(pending).where(among(connection, pending.c.host_id, part)))
 
 
-def add_removals(connection: Connection, leaving: Iterable[Leaving]) -> None:
+def add_removals(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
     """Have names leave their zones."""
     moment = queries.now()
-    _insert(connection, removals, (*Leaving._fields, "dirty_since", "created"), [(*n, moment, moment) for n in leaving])
+    _insert(
+        connection, removals, (*NewRemoval._fields, "dirty_since", "created"), [(*n, moment, moment) for n in leaving]
+    )
 
 
 def reclaim(connection: Connection, names: Collection[str]) -> set[str]:

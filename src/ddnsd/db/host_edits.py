@@ -50,7 +50,7 @@ def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:
 # ---- hosts
 
 
-def leaving(connection: Connection, names: Sequence[str]) -> set[str]:
+def names_in_removal(connection: Connection, names: Sequence[str]) -> set[str]:
     """Those of the full names that are about to leave the zone: they stand there as ours."""
     waiting = removals.c.fqdn.in_(names), removals.c.dirty_since.is_not(None), ~removals.c.exact
     return set(connection.scalars(select(removals.c.fqdn).where(*waiting)))

@@ -39,7 +39,7 @@ from sqlalchemy import (
 
 from ddnsd.db import history, queries
 from ddnsd.db.bulk_sql import Given, for_each, upsert
-from ddnsd.db.pending import Settled, lock, locking, mark_pending, mark_settled
+from ddnsd.db.pending import Confirmed, lock, locking, mark_confirmed, mark_pending
 from ddnsd.db.schema import history as history_table
 from ddnsd.db.schema import hosts, pending
 
@@ -54,7 +54,7 @@ _OLD = ("ipv4", "ipv6", "prefix", "inferred")
 """Columns whose former values count."""
 
 
-class Wish(NamedTuple):
+class HostUpdate(NamedTuple):
     """New values for some columns of a host; the change counts as a version and waits for DNS.
 
     `unclaimed`: the host was seen before its name was known to be ours (see `queries.remember_unclaimed`). `entry` is
@@ -69,67 +69,71 @@ class Wish(NamedTuple):
     own: Callable[[str], str] | None = None
 
 
-def is_single(wishes: Sequence[Wish]) -> bool:
-    """Whether `write_wishes` is a single statement on PostgreSQL."""
-    if any(wish.unclaimed or wish.own for wish in wishes):
+def is_single(host_updates: Sequence[HostUpdate]) -> bool:
+    """Whether `write_host_updates` is a single statement on PostgreSQL."""
+    if any(item.unclaimed or item.own for item in host_updates):
         return False
-    return len({tuple(wish.values) for wish in wishes}) == 1 and len({wish.host_id for wish in wishes}) == len(wishes)
+    return len({tuple(item.values) for item in host_updates}) == 1 and len(
+        {item.host_id for item in host_updates}
+    ) == len(host_updates)
 
 
-def write_wishes(connection: Connection, wishes: Iterable[Wish], settled: Iterable[Settled]) -> None:
+def write_host_updates(
+    connection: Connection, host_updates: Iterable[HostUpdate], confirmed: Iterable[Confirmed]
+) -> None:
     """Mark what is settled, then write every wish; those of one host in their order."""
-    wishes = list(wishes)
-    changed = {wish.host_id for wish in wishes}
-    settled = [item for item in settled if item.host_id not in changed]  # of those newer rows wait
-    if not is_single(wishes):
-        lock(connection, changed | {item.host_id for item in settled})
-        mark_settled(connection, settled)
-        queries.remember_unclaimed(connection, [wish.host_id for wish in wishes if wish.unclaimed])
-        settled = []
+    host_updates = list(host_updates)
+    changed = {item.host_id for item in host_updates}
+    confirmed = [item for item in confirmed if item.host_id not in changed]  # of those newer rows wait
+    if not is_single(host_updates):
+        lock(connection, changed | {item.host_id for item in confirmed})
+        mark_confirmed(connection, confirmed)
+        queries.remember_unclaimed(connection, [item.host_id for item in host_updates if item.unclaimed])
+        confirmed = []
     elif connection.dialect.name != "postgresql":
-        mark_settled(connection, settled)
-    for turn in [wishes] if len(changed) == len(wishes) else _in_turn(wishes):
+        mark_confirmed(connection, confirmed)
+    for turn in [host_updates] if len(changed) == len(host_updates) else _in_turn(host_updates):
         for names, same in _by_shape(_with_own_addresses(connection, turn)).items():
             if connection.dialect.name == "postgresql":
-                _write_at_once(connection, names, same, settled)
+                _write_at_once(connection, names, same, confirmed)
             else:
                 _add_entries(connection, names, same)
-                rows = [(wish.host_id, *wish.values.values()) for wish in same]
+                rows = [(host_update.host_id, *host_update.values.values()) for host_update in same]
                 for_each(connection, _write, ("host_id", *names), rows)
-                mark_pending(connection, [wish.host_id for wish in same], queries.now())
+                mark_pending(connection, [host_update.host_id for host_update in same], queries.now())
 
 
-def _in_turn(wishes: Sequence[Wish]) -> Iterable[Sequence[Wish]]:
+def _in_turn(host_updates: Sequence[HostUpdate]) -> Iterable[Sequence[HostUpdate]]:
     """The wishes in parts, each of which names a host once."""
-    turns: list[list[Wish]] = []
+    turns: list[list[HostUpdate]] = []
     seen: Counter[int] = Counter()
-    for wish in wishes:
-        if (turn := seen[wish.host_id]) == len(turns):
+    for host_update in host_updates:
+        if (turn := seen[host_update.host_id]) == len(turns):
             turns.append([])
-        turns[turn].append(wish)
-        seen[wish.host_id] += 1
+        turns[turn].append(host_update)
+        seen[host_update.host_id] += 1
     return turns
 
 
-def _by_shape(wishes: Iterable[Wish]) -> Mapping[tuple[str, ...], Sequence[Wish]]:
-    shapes: dict[tuple[str, ...], list[Wish]] = {}
-    for wish in wishes:
-        shapes.setdefault(tuple(wish.values), []).append(wish)
+def _by_shape(host_updates: Iterable[HostUpdate]) -> Mapping[tuple[str, ...], Sequence[HostUpdate]]:
+    shapes: dict[tuple[str, ...], list[HostUpdate]] = {}
+    for host_update in host_updates:
+        shapes.setdefault(tuple(host_update.values), []).append(host_update)
     return shapes
 
 
-def _with_own_addresses(connection: Connection, wishes: Sequence[Wish]) -> Iterable[Wish]:
+def _with_own_addresses(connection: Connection, host_updates: Sequence[HostUpdate]) -> Iterable[HostUpdate]:
     """The wishes; those of a prefix with the host's address in it, by the interface id that the row has now."""
-    asking = [wish.host_id for wish in wishes if wish.own]
+    asking = [item.host_id for item in host_updates if item.own]
     if not asking:
-        return wishes
+        return host_updates
     query = select(hosts.c.id, hosts.c.interface_id).where(hosts.c.id.in_(asking), hosts.c.interface_id.is_not(None))
     ids: dict[int, str] = {row.id: row.interface_id for row in connection.execute(query)}
     return [
-        wish._replace(values={**wish.values, "ipv6": wish.own(ids[wish.host_id])})
-        if wish.own and wish.host_id in ids
-        else wish
-        for wish in wishes
+        host_update._replace(values={**host_update.values, "ipv6": host_update.own(ids[host_update.host_id])})
+        if host_update.own and host_update.host_id in ids
+        else host_update
+        for host_update in host_updates
     ]
 
 
@@ -151,8 +155,12 @@ def _new_values(given: Given, old: Any) -> dict[str, ColumnElement[Any]]:
 # ---- histories
 
 
-def _add_entries(connection: Connection, names: tuple[str, ...], wishes: Sequence[Wish]) -> None:
-    rows = [(wish.host_id, *wish.values.values(), *_of_entry(wish.entry)) for wish in wishes if wish.entry is not None]
+def _add_entries(connection: Connection, names: tuple[str, ...], host_updates: Sequence[HostUpdate]) -> None:
+    rows = [
+        (host_update.host_id, *host_update.values.values(), *_of_entry(host_update.entry))
+        for host_update in host_updates
+        if host_update.entry is not None
+    ]
     for_each(connection, _tell, ("host_id", *names, *_ENTRY), rows)
 
 
@@ -195,12 +203,15 @@ def _text(constant: str) -> ColumnElement[str]:
 
 
 def _write_at_once(
-    connection: Connection, names: tuple[str, ...], wishes: Sequence[Wish], settled: Sequence[Settled]
+    connection: Connection, names: tuple[str, ...], host_updates: Sequence[HostUpdate], confirmed: Sequence[Confirmed]
 ) -> None:
-    rows = [(wish.host_id, *wish.values.values(), *_of_entry(wish.entry)) for wish in wishes]
-    settled_ids, versions = zip(*settled, strict=True) if settled else ((), ())
+    rows = [
+        (host_update.host_id, *host_update.values.values(), *_of_entry(host_update.entry))
+        for host_update in host_updates
+    ]
+    settled_ids, versions = zip(*confirmed, strict=True) if confirmed else ((), ())
     others = {
-        "ids": sorted({*(wish.host_id for wish in wishes), *settled_ids}),
+        "ids": sorted({*(item.host_id for item in host_updates), *settled_ids}),
         "settled_ids": list(settled_ids),
         "settled_versions": list(versions),
     }
@@ -214,9 +225,10 @@ def _write_all(given: Given) -> UpdateBase:
     """
     locked = locking(*_OLD).cte("locked")
     arrays = bindparam("settled_ids", type_=ARRAY(BigInteger)), bindparam("settled_versions", type_=ARRAY(Integer))
-    settled = func.unnest(*arrays).table_valued(column("host_id"), column("version"), name="settled").render_derived()
+    confirmed = func.unnest(*arrays).table_valued(column("host_id"), column("version"), name="settled").render_derived()
     left = delete(pending).where(
-        tuple_(pending.c.host_id, pending.c.version).in_(select(*settled.c)), pending.c.host_id.in_(select(locked.c.id))
+        tuple_(pending.c.host_id, pending.c.version).in_(select(*confirmed.c)),
+        pending.c.host_id.in_(select(locked.c.id)),
     )
     written = _write(given).where(hosts.c.id == locked.c.id).returning(hosts.c.id, hosts.c.version).cte("written")
     since = bindparam("since", type_=BigInteger)

@@ -14,7 +14,7 @@ LOCAL = 0
 """Stands for the identity of groups that an administrator has given."""
 
 
-class Presented(NamedTuple):
+class OidcIdentity(NamedTuple):
     """What a provider says of somebody; `label` and `name` are what it calls them.
 
     Where `groups` or `admin` is None it says nothing of them.
@@ -37,7 +37,7 @@ class Member(NamedTuple):
     groups: frozenset[str]
 
 
-class Known(NamedTuple):
+class LinkedIdentity(NamedTuple):
     """An identity with its user; `own_groups` are those of its claim, `groups` all of the user's, lines of text."""
 
     id: int
@@ -52,7 +52,7 @@ class Known(NamedTuple):
     groups: str | None
 
 
-def known(connection: Connection, issuer: str, subject: str) -> Known | None:
+def linked_identity(connection: Connection, issuer: str, subject: str) -> LinkedIdentity | None:
     """The identity of that subject."""
     c = identities.c
     all_groups = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id)
@@ -70,10 +70,10 @@ def known(connection: Connection, issuer: str, subject: str) -> Known | None:
         all_groups.scalar_subquery(),
     ).join_from(identities, users)
     row = connection.execute(query.where(c.issuer == issuer, c.subject == subject)).first()
-    return Known._make(row) if row else None
+    return LinkedIdentity._make(row) if row else None
 
 
-def add_identity(connection: Connection, user_id: int, somebody: Presented) -> int:
+def add_identity(connection: Connection, user_id: int, somebody: OidcIdentity) -> int:
     """Keep an identity; answers its id. Raises IntegrityError when somebody has it."""
     moment = queries.now()
     result = connection.execute(

@@ -82,9 +82,9 @@ async def upgrade(url: str) -> bool:
 
 
 def _upgrade_file(path: Path) -> bool:
-    from ddnsd.db.sqlite import engine_of, place_of
+    from ddnsd.db.sqlite import database_name, engine_of
 
-    with faults(place_of(path)):
+    with faults(database_name(path)):
         engine = engine_of(path)
         try:
             with engine.begin() as connection:
@@ -96,11 +96,11 @@ def _upgrade_file(path: Path) -> bool:
 async def _upgrade_server(url: str) -> bool:
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from ddnsd.db.postgres import driver_url, place_of
+    from ddnsd.db.postgres import database_name, driver_url
 
     engine = create_async_engine(driver_url(url), connect_args={"timeout": BUSY_SECONDS})
     try:
-        with faults(place_of(url)):
+        with faults(database_name(url)):
             async with engine.begin() as connection:
                 return await connection.run_sync(_upgrade)
     finally:

@@ -26,7 +26,7 @@ ASKED_FOR = 0
 """`since` of a row that somebody wants to be sent, without a message for it being under way."""
 
 
-class Settled(NamedTuple):
+class Confirmed(NamedTuple):
     """DNS holds this version of the host."""
 
     host_id: int
@@ -58,9 +58,9 @@ def _wait(given: Given) -> UpdateBase:
     return upsert(given.dialect, pending, rows)
 
 
-def mark_settled(connection: Connection, settled: Sequence[Settled]) -> None:
+def mark_confirmed(connection: Connection, confirmed: Sequence[Confirmed]) -> None:
     """DNS holds what the store holds, unless the row has changed since."""
-    for_each(connection, _settle, Settled._fields, settled)
+    for_each(connection, _settle, Confirmed._fields, confirmed)
 
 
 def _settle(given: Given) -> Delete:

@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ddnsd.db.base import BUSY_SECONDS, Gate, OutcomeUnknown, Place, StoreDown, T, Work, ZoneLock, faults
+from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Gate, OutcomeUnknown, StoreDown, T, Work, ZoneLock, faults
 
 COMMAND_SECONDS = 30.0
 """A statement takes no longer."""
@@ -52,13 +52,13 @@ def driver_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+asyncpg")
 
 
-def place_of(url: str) -> Place:
+def database_name(url: str) -> DatabaseName:
     """What messages call the database: its address, never its password."""
     address = make_url(url)
     host = address.host or address.query.get("host") or "localhost"
     hosts = host if isinstance(host, str) else ", ".join(host)
     port = f":{address.port}" if address.port else ""
-    return Place(f"PostgreSQL at {hosts}{port}", "does not answer", DRIVER_ERRORS)
+    return DatabaseName(f"PostgreSQL at {hosts}{port}", "does not answer", DRIVER_ERRORS)
 
 
 class PostgresStore(Gate):
@@ -67,7 +67,7 @@ class PostgresStore(Gate):
     def __init__(self, url: str) -> None:
         address = driver_url(url)
         options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS}
-        self._place = place_of(url)
+        self._place = database_name(url)
         self._engine = create_async_engine(address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=options)
         # A statement by itself needs no other two around it, each of which costs a turn of the event loop.
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -207,7 +207,7 @@ async def _kept(engine: AsyncEngine) -> _Kept:
 class _SessionLock:
     """An advisory lock: PostgreSQL gives it to the next one when the connection is lost."""
 
-    def __init__(self, kept: _Kept, place: Place) -> None:
+    def __init__(self, kept: _Kept, place: DatabaseName) -> None:
         self._kept, self._place = kept, place
 
     def check(self) -> None:

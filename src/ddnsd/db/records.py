@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, insert, select, update
 
 from ddnsd.db import bulk_hosts, queries
-from ddnsd.db.bulk_hosts import Leaving, among
+from ddnsd.db.bulk_hosts import NewRemoval, among
 from ddnsd.db.rows import Host, RRset
 from ddnsd.db.schema import hosts, removals, rrsets
 
@@ -74,21 +74,21 @@ def mark_conflict(connection: Connection, ids: Collection[int], reason: str) -> 
 # ---- what leaves a zone
 
 
-def departures(host: Host, sets: Iterable[RRset]) -> Iterator[Leaving]:
+def new_removals(host: Host, sets: Iterable[RRset]) -> Iterator[NewRemoval]:
     """The host's RRsets as what leaves its zone, under the name that it has."""
     for one in sets:
         if one.conflict is None or one.claimed:  # of a claimed one older values may be there
-            yield Leaving(host.domain_id, one.name(host.fqdn), None, None, not one.claimed, one.rtype, one.data)
+            yield NewRemoval(host.domain_id, one.name(host.fqdn), None, None, not one.claimed, one.rtype, one.data)
 
 
 def leave(connection: Connection, host: Host, sets: Iterable[RRset]) -> None:
     """Have RRsets of the host leave its zone: told before its addresses, no name is free before they have left."""
-    leaving = list(departures(host, sets))
+    leaving = list(new_removals(host, sets))
     bulk_hosts.add_removals(connection, leaving)
     recall(connection, leaving)
 
 
-def recall(connection: Connection, leaving: Iterable[Leaving]) -> None:
+def recall(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
     """What was remembered of RRsets that are not known to be ours leaves with them."""
     moment = queries.now()
     for one in leaving:
@@ -97,7 +97,7 @@ def recall(connection: Connection, leaving: Iterable[Leaving]) -> None:
             connection.execute(update(removals).where(*at, removals.c.exact).values(dirty_since=moment))
 
 
-def arrive(connection: Connection, renamed: Collection[Host]) -> None:
+def claim_at_new_names(connection: Connection, renamed: Collection[Host]) -> None:
     """Hosts have new names: their RRsets are ours there only where they were about to leave them."""
     sets = of_hosts(connection, renamed)
     for host in renamed:
@@ -121,7 +121,7 @@ def reclaim(connection: Connection, fqdn: str, rtype: str) -> bool:
     return connection.execute(delete(removals).where(*at, ~removals.c.exact)).rowcount > 0
 
 
-def is_leaving(connection: Connection, fqdn: str, rtype: str) -> bool:
+def is_being_removed(connection: Connection, fqdn: str, rtype: str) -> bool:
     """Whether the RRset is about to leave the zone: it stands there as ours, or a part of it may."""
     at = removals.c.fqdn == fqdn, removals.c.rtype == rtype, removals.c.dirty_since.is_not(None)
     return bool(connection.scalar(select(exists().where(*at))))

@@ -104,7 +104,7 @@ def due_rrsets(connection: Connection, limit: int) -> list[Due]:
     return [Due._make(row) for row in connection.execute(query.order_by(set_aside.c.retry_at).limit(limit))]
 
 
-def settled(connection: Connection) -> list[int]:
+def resolved(connection: Connection) -> list[int]:
     """Rows about what another process has settled, which did not know that it was set aside."""
     done = (
         and_(set_aside.c.host_id.is_not(None), set_aside.c.host_id.not_in(select(pending.c.host_id))),

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine, make_url
 
-from ddnsd.db.base import BUSY_SECONDS, Gate, Place, T, Work, ZoneLock, faults
+from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Gate, T, Work, ZoneLock, faults
 
 
 def engine_of(path: Path) -> Engine:
@@ -37,9 +37,9 @@ def engine_of(path: Path) -> Engine:
     return engine
 
 
-def place_of(path: Path) -> Place:
+def database_name(path: Path) -> DatabaseName:
     """What messages call the file."""
-    return Place(f"SQLite at {path}", "cannot be used")
+    return DatabaseName(f"SQLite at {path}", "cannot be used")
 
 
 class SqliteStore(Gate):
@@ -50,7 +50,7 @@ class SqliteStore(Gate):
 
     def __init__(self, url: str) -> None:
         self.path = Path(make_url(url).database or "")
-        self._place = place_of(self.path)
+        self._place = database_name(self.path)
         with faults(self._place):
             self._engine = engine_of(self.path)
         self._writer = ThreadPoolExecutor(1, "store-writer")

@@ -13,7 +13,7 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.errors import NoAnswer, Unreachable
 
 
-class Primary:
+class PrimaryConnection:
     """Talks to one name server; connects when first used and again after a loss."""
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
-class Tally(Generic[K]):
+class FutureGroup(Generic[K]):
     """What became of each of many futures: `outcomes` holds those that have ended, with their error or None."""
 
     def __init__(self) -> None:

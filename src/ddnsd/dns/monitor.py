@@ -17,7 +17,7 @@ from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, primary_check, reconcile
 from ddnsd.dns.causes import UNREACHABLE, Cause, Health, cause_of, causes
-from ddnsd.dns.writer import Writer, survive
+from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.dns.zone_sender import ZoneSender
 from ddnsd.heartbeat import Heartbeat
 
@@ -42,7 +42,7 @@ class ZoneHealth(NamedTuple):
     repaired: int
 
 
-class Watch:
+class ZoneMonitor:
     """One task per process, and one for each zone that is looked at; `health` is by zone name."""
 
     def __init__(self, store: Store, writer: Writer) -> None:
@@ -77,7 +77,7 @@ class Watch:
 
     def _zone(self, sender: ZoneSender, health: Health | None) -> ZoneHealth:
         found, repaired = causes(health, sender), health.repaired if health else 0
-        return ZoneHealth(sender.domain, str(sender.primary.endpoint), found, sender.waiting, repaired)
+        return ZoneHealth(sender.domain, str(sender.primary.endpoint), found, sender.pending, repaired)
 
     async def _run(self) -> None:
         while True:
@@ -96,7 +96,7 @@ class Watch:
         zone = sender.domain.name
         if zone in self._looks:
             return
-        self._looks[zone] = asyncio.create_task(survive(lambda: self._look(sender, probe=probe), f"look at {zone}"))
+        self._looks[zone] = asyncio.create_task(run_safely(lambda: self._look(sender, probe=probe), f"look at {zone}"))
         self._looks[zone].add_done_callback(lambda _: self._looks.pop(zone, None))
 
     async def _look(self, sender: ZoneSender, *, probe: bool) -> None:
@@ -119,7 +119,7 @@ class Watch:
             return
         restarted = health.connections != primary.connections or _went_back(before, health.serial)
         # a new primary is being filled: it is compared once that is done
-        moved = health.generation != sender.domain.generation and not sender.waiting
+        moved = health.generation != sender.domain.generation and not sender.pending
         late = asyncio.get_running_loop().time() - health.reconciled > RECONCILE_SECONDS
         health.connections = primary.connections
         if moved:
@@ -149,7 +149,7 @@ class Watch:
             health.connections = 0  # look again once the comparison under way has ended
             return
         health.reconciled = asyncio.get_running_loop().time()
-        self._comparisons[zone] = asyncio.create_task(survive(lambda: self._compare(sender, health), "reconcile"))
+        self._comparisons[zone] = asyncio.create_task(run_safely(lambda: self._compare(sender, health), "reconcile"))
 
     async def _compare(self, sender: ZoneSender, health: Health) -> None:
         zone = sender.domain.name
@@ -167,7 +167,7 @@ class Watch:
     async def _restore(self, sender: ZoneSender, health: Health, found: list[reconcile.Difference]) -> None:
         zone = sender.domain.name
         log.warning("zone differs from the store", zone=zone, names=len(found), first=found[0].fqdn)
-        left = await reconcile.restore(self._store, sender.domain, found, self._writer.follow)
+        left = await reconcile.restore(self._store, sender.domain, found, self._writer.push_bulk)
         health.repaired += len(found) - len(left)
         if left:
             log.warning("zone still differs", zone=zone, names=len(left), first=left[0].fqdn, reason=left[0].reason)

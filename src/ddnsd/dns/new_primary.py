@@ -17,7 +17,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.primaries import Owned
 from ddnsd.db.rows import Domain, Host, Related, RRset
 from ddnsd.dns import errors, primary_check
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.query import ask
 from ddnsd.dns.reconcile import Zone, came_back, transfer, wanted_of
@@ -52,7 +52,7 @@ async def look(store: Store, domain: Domain) -> Found:
 
 
 async def _answers(domain: Domain) -> None:
-    connection = Primary(Endpoint.from_text(domain.primary, 53))
+    connection = PrimaryConnection(Endpoint.from_text(domain.primary, 53))
     try:
         if await ask(connection, TsigKey.of(domain), domain.name, "SOA", primary_check.SECONDS):
             return

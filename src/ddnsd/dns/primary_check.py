@@ -7,7 +7,7 @@ from functools import partial
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, update_builder
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.message import Signed, Update
 from ddnsd.dns.obstacles import UNMANAGED, obstacle, require_path
@@ -31,7 +31,7 @@ _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
 """What no host's record can be."""
 
 
-async def probe(domain: Domain, hosts: Places, connection: Primary, seconds: float) -> None:
+async def probe(domain: Domain, hosts: Places, connection: PrimaryConnection, seconds: float) -> None:
     """Send the name server an update that changes nothing. Raises DnsError: why it takes no updates.
 
     It deletes an RRset that does not exist, so no serial moves. A policy may refuse that name alone: then it deletes an
@@ -76,7 +76,7 @@ async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
 
 
 async def _try_address(
-    zone: str, primary: str, key: TsigKey, connection: Primary | None = None, seconds: float = SECONDS
+    zone: str, primary: str, key: TsigKey, connection: PrimaryConnection | None = None, seconds: float = SECONDS
 ) -> None:
     name = _new_name(zone)
     removal = Update(zone).replace(name, 0, None, None)
@@ -90,7 +90,14 @@ def _new_name(zone: str) -> str:
 
 
 async def obstacle_of(
-    domain: Domain, fqdn: str, rtype: str, values: Sequence[str], connection: Primary, seconds: float, *, new: bool
+    domain: Domain,
+    fqdn: str,
+    rtype: str,
+    values: Sequence[str],
+    connection: PrimaryConnection,
+    seconds: float,
+    *,
+    new: bool,
 ) -> str | None:
     """Why the name has no room for an RRset, which is tried below the zone and removed again in the same message.
 
@@ -124,7 +131,9 @@ async def obstacle_of(
     return None
 
 
-async def obstacles(domain: Domain, names: Sequence[str], connection: Primary, seconds: float) -> dict[str, str]:
+async def obstacles(
+    domain: Domain, names: Sequence[str], connection: PrimaryConnection, seconds: float
+) -> dict[str, str]:
     """Why names cannot be a new host's, of those that cannot; halves are asked for until a name is alone.
 
     Raises DnsError.
@@ -146,7 +155,7 @@ async def obstacles(domain: Domain, names: Sequence[str], connection: Primary, s
     return found
 
 
-async def _is_met(domain: Domain, connection: Primary, seconds: float, prerequisites: Update) -> bool:
+async def _is_met(domain: Domain, connection: PrimaryConnection, seconds: float, prerequisites: Update) -> bool:
     try:
         await _ask(domain.primary, prerequisites.to_wire(TsigKey.of(domain)), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
@@ -154,8 +163,10 @@ async def _is_met(domain: Domain, connection: Primary, seconds: float, prerequis
     return True
 
 
-async def _ask(primary: str, message: Signed, zone: str, kept: Primary | None = None, seconds: float = SECONDS) -> None:
-    connection = kept or Primary(Endpoint.from_text(primary, 53))
+async def _ask(
+    primary: str, message: Signed, zone: str, kept: PrimaryConnection | None = None, seconds: float = SECONDS
+) -> None:
+    connection = kept or PrimaryConnection(Endpoint.from_text(primary, 53))
     try:
         message.read(await connection.exchange(message.wire, seconds))
     except errors.PrerequisiteFailed:

@@ -29,7 +29,7 @@ from ddnsd.dns.rdata import EXAMPLES, text_of
 from ddnsd.dns.records import record_sets, records, values_of
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.writer import Outcomes
-from ddnsd.dns.writer import Place as LeavingPlace
+from ddnsd.dns.writer import Place as RemovalPlace
 
 TRANSFER_SECONDS = 30.0
 SECOND_LOOK_SECONDS = 0.5
@@ -47,8 +47,8 @@ _OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.N
 """What the name server adds by itself."""
 
 
-Follow = Callable[[Mapping[int, Iterable[int]], Mapping[LeavingPlace, Collection[str]]], Awaitable[Outcomes]]
-"""`Writer.follow`."""
+Follow = Callable[[Mapping[int, Iterable[int]], Mapping[RemovalPlace, Collection[str]]], Awaitable[Outcomes]]
+"""`Writer.push_bulk`."""
 
 
 class Difference(NamedTuple):
@@ -101,7 +101,7 @@ async def differences(store: Store, domain: Domain, *, held: bool = True) -> lis
     return [d for d in await _look(store, domain, held) if d in before]
 
 
-async def restore(store: Store, domain: Domain, found: list[Difference], follow: Follow) -> list[Difference]:
+async def restore(store: Store, domain: Domain, found: list[Difference], push_bulk: Follow) -> list[Difference]:
     """Send again what differs; return what still differs, with the reasons.
 
     Raises DnsError where the name server does not answer in time, and StoreDown.
@@ -109,7 +109,7 @@ async def restore(store: Store, domain: Domain, found: list[Difference], follow:
     await repair(store, found)
     hosts = {d.host_id: None for d in found if d.host_id is not None}
     names = {d.fqdn for d in found if d.removal_id is not None}
-    outcomes = await follow({domain.id: list(hosts)}, {(domain.id, ""): names} if names else {})
+    outcomes = await push_bulk({domain.id: list(hosts)}, {(domain.id, ""): names} if names else {})
     if len(outcomes) < len(hosts) + bool(names) or any(map(_is_late, outcomes.values())):
         raise errors.Unreachable(f"the name server of {domain.name} does not answer in time")
     places = {d.place for d in found}

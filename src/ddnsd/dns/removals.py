@@ -51,7 +51,7 @@ class _Waiter:
             end([self.done], error)
 
 
-class Leaving:
+class ZoneRemovals:
     """The names of one zone; true while there is something to send."""
 
     def __init__(self, store: Store, domain: Domain) -> None:

@@ -9,7 +9,7 @@ from ddnsd.dns.obstacles import between
 from ddnsd.dns.records import HostRecords, RecordSet, ttl, values_of
 
 
-def publication(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Update:
+def host_update(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Update:
     """Publish the hosts. Prerequisite: each name is free, or known to be ours.
 
     No name above may delegate or redirect: the name server would take the records and never answer with them.
@@ -62,7 +62,7 @@ def probe(zone: str) -> Update:
     return Update(zone).replace_set(f"_ddnsd-probe.{zone}", "A", 0, ())
 
 
-def departure(zone: str, leaving: Iterable[Removal]) -> Update:
+def removal(zone: str, leaving: Iterable[Removal]) -> Update:
     """Remove names and RRsets from the zone: all of them, or exactly the values of the removal.
 
     Addresses that are not answered from the zone stay: beside and below an NS record they are those of the name servers

@@ -45,7 +45,7 @@ class Verdicts:
 
 def write_sets(connection: Connection, host: Host, sets: Sequence[tuple[RecordSet, str]], *, held: bool) -> list[Aside]:
     """Set aside RRsets of the host with their reasons; answers what is new."""
-    ids = set(standing(connection, [one for one, _ in sets], {host.id}))
+    ids = set(existing_rrsets(connection, [one for one, _ in sets], {host.id}))
     there = [(one, reason) for one, reason in sets if one.id in ids]
     for one, reason in there:
         records.mark_conflict(connection, [one.id], reason[:CONFLICT_LENGTH])
@@ -82,7 +82,7 @@ def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
     """The name server has taken the hosts: names and RRsets are ours, and nothing is set aside any more."""
     ids = {item.host.id for item in hosts}
     if sets := [one for item in hosts for one in item.sets if not one.claimed or one.again]:
-        taken = standing(connection, sets, ids)
+        taken = existing_rrsets(connection, sets, ids)
         records.mark_claimed(connection, taken)
         set_aside.take_back(connection, "rrset_id", taken)
     queries.mark_claimed(connection, [i.host for i in hosts if not i.host.claimed or i.host.conflict is not None])
@@ -93,7 +93,7 @@ def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
             set_aside.tell_taken_back(connection, item.host)
 
 
-def standing(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
+def existing_rrsets(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
     """The ids of those that are still wanted where they were sent to: a host may be renamed, and an id given anew."""
     names = queries.names_locked(connection, host_ids)
     places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in records.below(connection, names)}

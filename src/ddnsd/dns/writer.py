@@ -5,7 +5,7 @@
     publish()   the caller has committed rows of its own ─► their zone's sender ─► acknowledged
 
 While one batch is with the name server the next one is being committed. That DNS holds a row is marked with the next
-transaction, so that it costs none of its own; until then this process remembers it (`settled`).
+transaction, so that it costs none of its own; until then this process remembers it (`confirmed`).
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from sqlalchemy import Connection
 
 from ddnsd.db import history, queries, set_aside
 from ddnsd.db.base import OutcomeUnknown, Store, StoreDown
-from ddnsd.db.host_updates import Wish, is_single, write_wishes
+from ddnsd.db.host_updates import HostUpdate, is_single, write_host_updates
 from ddnsd.db.lookups import Lookups
-from ddnsd.db.pending import ASKED_FOR, Settled, lock, mark_settled
+from ddnsd.db.pending import ASKED_FOR, Confirmed, lock, mark_confirmed
 from ddnsd.db.rows import Domain, Host
 from ddnsd.dns import errors
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.future_group import Tally
+from ddnsd.dns.future_group import FutureGroup
 from ddnsd.dns.zone_sender import FINE, ZoneSender
 from ddnsd.heartbeat import Heartbeat
 
@@ -59,7 +59,7 @@ COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of 
 
 SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name servers refuse, in the whole store")
 
-Entry = tuple[int, Wish, asyncio.Future[None]]
+Entry = tuple[int, HostUpdate, asyncio.Future[None]]
 Place = tuple[int, str]
 """A domain's id, and the name of a host that leaves it."""
 
@@ -80,12 +80,12 @@ class Writer:
         self._store, self._deadline, self._default_ttl = store, deadline, default_ttl
         self._lookups = lookups
         self.senders: dict[int, ZoneSender] = {}
-        self._primaries: dict[str, Primary] = {}
+        self._primaries: dict[str, PrimaryConnection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._queue: list[Entry] = []
         self._faults: list[Fault] = []
         self._fault_waiters: list[asyncio.Future[None]] = []
-        self._settled: dict[int, int] = {}
+        self._confirmed: dict[int, int] = {}
         self._wake = asyncio.Event()
         self._commits, self._sweeps = Heartbeat(STUCK_SECONDS), Heartbeat(STUCK_SECONDS)
         self._committing: float | None = None
@@ -102,9 +102,9 @@ class Writer:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        if self._settled:
-            settled = [Settled(*item) for item in self._settled.items()]
-            await self._store.transact(lambda c: mark_settled(c, settled))
+        if self._confirmed:
+            confirmed = [Confirmed(*item) for item in self._confirmed.items()]
+            await self._store.transact(lambda c: mark_confirmed(c, confirmed))
         for primary in self._primaries.values():
             primary.close()
 
@@ -123,13 +123,13 @@ class Writer:
 
     # ---- what callers ask for
 
-    async def update(self, domain_id: int, wish: Wish) -> None:
+    async def update(self, domain_id: int, host_update: HostUpdate) -> None:
         """Write the wish and have DNS follow.
 
         Raises StoreDown (nothing is kept), NotAcknowledged (kept, DNS follows later), NameConflict, HostGone.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((domain_id, wish, done))
+        self._queue.append((domain_id, host_update, done))
         self._wake.set()
         # once for every change: less than asyncio.timeout costs
         timer = asyncio.get_running_loop().call_later(self._deadline, _too_late, done)
@@ -138,31 +138,31 @@ class Writer:
         finally:
             timer.cancel()
 
-    async def publish(self, domain_id: int, host_ids: Iterable[int]) -> None:
+    async def push_host(self, domain_id: int, host_ids: Iterable[int]) -> None:
         """Have DNS follow rows that the caller has committed. Raises as `update` does, for the first that fails."""
         sender = await self._sender(domain_id)
         waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
         for host_id, done in zip(host_ids, waiters, strict=True):
-            sender.publish(host_id, done)
+            sender.push_host(host_id, done)
         await self._within_deadline(asyncio.gather(*waiters))
 
-    async def withdraw(self, domain_id: int, names: Collection[str]) -> None:
+    async def push_removals(self, domain_id: int, names: Collection[str]) -> None:
         """Have DNS follow the removals at these names, which the caller has committed.
 
         Raises NotAcknowledged: ChangeRefused where the name server refuses one of them.
         """
         sender = await self._sender(domain_id)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        sender.withdraw(done, names)
+        sender.push_removals(done, names)
         await self._within_deadline(done)
 
-    async def follow(self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]]) -> Outcomes:
+    async def push_bulk(self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]]) -> Outcomes:
         """Have DNS follow what a bulk call has committed: hosts' rows, as ids by domain id, and names that leave.
 
         Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines. Answers what became of
         each, ("host", id) or ("left", place): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
         """
-        tally: Tally[tuple[str, int | Place]] = Tally()
+        group: FutureGroup[tuple[str, int | Place]] = FutureGroup()
         senders: list[ZoneSender] = []
         by_domain: dict[int, list[Place]] = {}
         for place in left:
@@ -172,15 +172,15 @@ class Writer:
                 continue
             senders.append(sender)
             for place in by_domain.get(domain_id, ()):
-                sender.withdraw(tally.future(("left", place)), left[place])
+                sender.push_removals(group.future(("left", place)), left[place])
             for n, host_id in enumerate(hosts.get(domain_id, ())):
-                sender.publish(host_id, tally.future(("host", host_id)), bulk=True)
+                sender.push_host(host_id, group.future(("host", host_id)), bulk=True)
                 if n % 1000 == 999:
                     await asyncio.sleep(0)  # others have their turn
-        await tally.wait(
+        await group.wait(
             self._deadline, PATIENCE * self._deadline, progress=lambda: sum(s.acknowledged for s in senders)
         )
-        return tally.outcomes
+        return group.outcomes
 
     async def _followed(self, domain_id: int) -> ZoneSender | None:
         try:
@@ -189,10 +189,10 @@ class Writer:
             log.warning("zone not followed yet", domain_id=domain_id, reason=str(error))
             return None  # what is marked in the store is found by the next sweep
 
-    def withdraw_later(self, domain_id: int) -> None:
+    def push_removals_later(self, domain_id: int) -> None:
         """Have DNS follow committed removals; nobody waits."""
         if sender := self.senders.get(domain_id):
-            sender.withdraw()
+            sender.push_removals()
 
     async def name_servers(self, domain_id: int) -> frozenset[str]:
         """The names of the zone's NS records. Raises DnsError, HostGone."""
@@ -226,18 +226,18 @@ class Writer:
         except (StoreDown, errors.NotAcknowledged):
             log.warning("fault not counted", host_id=fault.host_id)
 
-    def holds(self, host: Host) -> bool:
+    def is_published(self, host: Host) -> bool:
         """Whether DNS is known to hold this very row."""
         if host.conflict is not None:
             return False
-        return host.pending_since is None or self._settled.get(host.id) == host.version
+        return host.pending_since is None or self._confirmed.get(host.id) == host.version
 
-    def acknowledged(self) -> dict[int, int]:
+    def confirmed_versions(self) -> dict[int, int]:
         """Versions by host id that DNS holds although their rows say that they wait.
 
         Ask before rows are read: what is marked in the store meanwhile is forgotten here.
         """
-        return dict(self._settled)
+        return dict(self._confirmed)
 
     async def _within_deadline(self, done: Awaitable[object]) -> None:
         try:
@@ -253,7 +253,7 @@ class Writer:
             self._commits.rest()
             await self._wake.wait()
             self._wake.clear()
-            while self._queue or self._faults or self._settled:
+            while self._queue or self._faults or self._confirmed:
                 self._commits.step()
                 if not (self._queue or self._faults):
                     await self._pause()
@@ -268,12 +268,12 @@ class Writer:
         batch, self._queue = _divided(self._queue)
         faults, self._faults = self._faults, []
         fault_waiters, self._fault_waiters = self._fault_waiters, []
-        settled = [Settled(*item) for item in self._settled.items()]
+        confirmed = [Confirmed(*item) for item in self._confirmed.items()]
         try:
             with COMMIT_SECONDS.time():
                 self._committing = asyncio.get_running_loop().time()
                 try:
-                    await self._write(batch, settled, faults)
+                    await self._write(batch, confirmed, faults)
                 finally:
                     self._committing = None
         except Exception as error:
@@ -287,42 +287,42 @@ class Writer:
             if not batch:
                 await asyncio.sleep(SWEEP_SECONDS)
             return
-        for host_id, version in settled:
-            if self._settled.get(host_id) == version:
-                del self._settled[host_id]
+        for host_id, version in confirmed:
+            if self._confirmed.get(host_id) == version:
+                del self._confirmed[host_id]
         for done in fault_waiters:
             if not done.done():
                 done.set_result(None)
-        for domain_id, wish, done in batch:
+        for domain_id, host_update, done in batch:
             if domain_id in self.senders:
-                self.senders[domain_id].publish(wish.host_id, done)
+                self.senders[domain_id].push_host(host_update.host_id, done)
             else:
-                await self._adopt(domain_id, wish, done)
+                await self._adopt(domain_id, host_update, done)
 
-    async def _write(self, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
+    async def _write(self, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> None:
         """Write the batch; once more where the connection was lost and none of it is there. Raises StoreDown."""
-        single = not faults and is_single([wish for _, wish, _ in batch])
+        single = not faults and is_single([host_update for _, host_update, _ in batch])
         write = self._store.execute if single else self._store.transact
         try:
-            await write(lambda c: _write(c, batch, settled, faults))
+            await write(lambda c: _write(c, batch, confirmed, faults))
         except OutcomeUnknown as error:
-            entries = [wish.entry for _, wish, _ in batch if wish.entry is not None]
+            entries = [host_update.entry for _, host_update, _ in batch if host_update.entry is not None]
             if not entries:
                 raise
             log.warning("batch looked for", changes=len(batch), reason=str(error))
-            await self._store.transact(lambda c: _write_if_absent(c, entries, batch, settled, faults))
+            await self._store.transact(lambda c: _write_if_absent(c, entries, batch, confirmed, faults))
 
-    async def _adopt(self, domain_id: int, wish: Wish, done: asyncio.Future[None]) -> None:
+    async def _adopt(self, domain_id: int, host_update: HostUpdate, done: asyncio.Future[None]) -> None:
         """The first change of a domain that another process has added."""
         try:
-            (await self._sender(domain_id)).publish(wish.host_id, done)
+            (await self._sender(domain_id)).push_host(host_update.host_id, done)
         except (StoreDown, errors.HostGone) as error:
             if not done.done():
                 done.set_exception(error)
 
-    def _acknowledged(self, settled: Settled) -> None:
+    def _confirm(self, confirmed: Confirmed) -> None:
         """DNS holds this version. The store is told with the next transaction; until then we remember it."""
-        self._settled[settled.host_id] = settled.version
+        self._confirmed[confirmed.host_id] = confirmed.version
         self._wake.set()
 
     # ---- the zones
@@ -353,7 +353,7 @@ class Writer:
             self._lookups,
             domain,
             self._primary(domain),
-            settled=self._acknowledged,
+            confirmed=self._confirm,
             refresh=self.refresh,
             deadline=self._deadline,
             default_ttl=self._default_ttl,
@@ -361,16 +361,16 @@ class Writer:
         self.senders[domain.id] = sender
         self._tasks[f"zone {domain.id}"] = asyncio.create_task(sender.run())
 
-    def _primary(self, domain: Domain) -> Primary:
+    def _primary(self, domain: Domain) -> PrimaryConnection:
         if domain.primary not in self._primaries:
-            self._primaries[domain.primary] = Primary(Endpoint.from_text(domain.primary, 53))
+            self._primaries[domain.primary] = PrimaryConnection(Endpoint.from_text(domain.primary, 53))
         return self._primaries[domain.primary]
 
     async def _sweep_forever(self) -> None:
         while True:
             self._sweeps.step()
             await asyncio.sleep(SWEEP_SECONDS)
-            await survive(self._sweep_once, "sweep")
+            await run_safely(self._sweep_once, "sweep")
 
     async def _sweep_once(self) -> None:
         await self.refresh()
@@ -380,30 +380,30 @@ class Writer:
     async def _sweep(self, before: int) -> None:
         by_zone: dict[int, dict[int, bool]] = {}
         for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
-            if host_id not in self._settled:
+            if host_id not in self._confirmed:
                 by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
         leaving = await self._store.read(lambda c: queries.dirty_removal_domains(c, before))
         for domain_id, sender in self.senders.items():  # a domain that was added meanwhile has its turn with the next
             if domain_id in by_zone:
                 sender.sweep(by_zone[domain_id])
             if domain_id in leaving:
-                sender.withdraw()
+                sender.push_removals()
 
     async def _look_at_set_aside(self) -> None:
-        due, counts, settled = await self._store.read(_set_aside)
+        due, counts, confirmed = await self._store.read(_set_aside)
         for domain_id, one in self.senders.items():
             one.refused = counts.get(domain_id, 0)
         SET_ASIDE.set(sum(counts.values()))
         for domain_id, host_id, rrset_id in due:
             if sender := self.senders.get(domain_id):
                 sender.try_again(host_id, rrset_id)
-        if settled:
-            await self._store.transact(lambda c: set_aside.forget(c, settled))
+        if confirmed:
+            await self._store.transact(lambda c: set_aside.forget(c, confirmed))
 
 
 def _set_aside(connection: Connection) -> tuple[list[set_aside.Due], dict[int, int], list[int]]:
     due = set_aside.due_rrsets(connection, RRSETS)
-    return due, set_aside.counts(connection), set_aside.settled(connection)
+    return due, set_aside.counts(connection), set_aside.resolved(connection)
 
 
 def _divided(queue: list[Entry]) -> tuple[list[Entry], list[Entry]]:
@@ -425,8 +425,8 @@ def _too_late(done: asyncio.Future[None]) -> None:
         done.set_exception(errors.NotAcknowledged(TOO_LATE))
 
 
-def _write(connection: Connection, batch: list[Entry], settled: list[Settled], faults: list[Fault]) -> None:
-    write_wishes(connection, (wish for _, wish, _ in batch), settled)
+def _write(connection: Connection, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> None:
+    write_host_updates(connection, (host_update for _, host_update, _ in batch), confirmed)
     queries.count_faults(connection, faults)
 
 
@@ -434,16 +434,16 @@ def _write_if_absent(
     connection: Connection,
     entries: list[history.Entry],
     batch: list[Entry],
-    settled: list[Settled],
+    confirmed: list[Confirmed],
     faults: list[Fault],
 ) -> None:
     """Write a batch unless one of its entries was kept; if a lost one still runs, this waits for its end."""
-    lock(connection, {wish.host_id for _, wish, _ in batch})
+    lock(connection, {host_update.host_id for _, host_update, _ in batch})
     if not history.has_any(connection, entries):
-        _write(connection, batch, settled, faults)
+        _write(connection, batch, confirmed, faults)
 
 
-async def survive(work: Callable[[], Awaitable[None]], what: str) -> None:
+async def run_safely(work: Callable[[], Awaitable[None]], what: str) -> None:
     """Run a periodic task once; neither a fault nor a bug ends it for good."""
     try:
         await work()

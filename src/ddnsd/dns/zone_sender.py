@@ -18,19 +18,19 @@ from sqlalchemy import Connection
 from ddnsd.db import primaries, queries, removals
 from ddnsd.db.base import Store, StoreDown, ZoneLock
 from ddnsd.db.lookups import Lookups
-from ddnsd.db.pending import Settled
+from ddnsd.db.pending import Confirmed
 from ddnsd.db.rows import Domain, Host, Removal
 from ddnsd.dns import errors, primary_check
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.message import Update
 from ddnsd.dns.obstacles import UNMANAGED, obstacle
 from ddnsd.dns.packing import first_part, parts
 from ddnsd.dns.query import ask
 from ddnsd.dns.queue import SLOW, Queue, Waiters, end
 from ddnsd.dns.records import HostRecords, RecordSet, record_sets, records
-from ddnsd.dns.removals import Leaving
+from ddnsd.dns.removals import ZoneRemovals
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.dns.update_builder import departure, probe, publication, require_room_below
+from ddnsd.dns.update_builder import host_update, probe, removal, require_room_below
 from ddnsd.dns.verdicts import Verdicts, mark_claimed, settle_removals, tell, write_removals, write_sets
 from ddnsd.heartbeat import Heartbeat
 
@@ -69,24 +69,24 @@ SECONDS = Histogram("ddnsd_dns_update_seconds", "Time until the name server ackn
 
 
 class ZoneSender:
-    """Sends one zone's hosts; `publish` and `withdraw` may be called from the event loop at any time."""
+    """Sends one zone's hosts; `push_host` and `push_removals` may be called from the event loop at any time."""
 
     def __init__(
         self,
         store: Store,
         lookups: Lookups,
         domain: Domain,
-        primary: Primary,
+        primary: PrimaryConnection,
         *,
-        settled: Callable[[Settled], None],
+        confirmed: Callable[[Confirmed], None],
         refresh: Callable[[], Awaitable[None]],
         deadline: float,
         default_ttl: int,
     ) -> None:
-        self._store, self._lookups, self._settled, self._refresh = store, lookups, settled, refresh
+        self._store, self._lookups, self._confirmed, self._refresh = store, lookups, confirmed, refresh
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
-        self._leaving = Leaving(store, domain)
+        self._removals = ZoneRemovals(store, domain)
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._lost: set[int] = set()  # hosts of messages without an answer, which may still run
@@ -112,7 +112,7 @@ class ZoneSender:
         self._key = TsigKey.of(domain)
         self._sending = False
 
-    def use(self, domain: Domain, primary: Primary) -> None:
+    def use(self, domain: Domain, primary: PrimaryConnection) -> None:
         """Take a changed domain: its primary, its key, its TTL.
 
         A round ends with those that it began with: rows that it has read say nothing about another primary.
@@ -130,7 +130,7 @@ class ZoneSender:
             self._again.clear()
             self._accepted = self._unwritten = None
 
-    def publish(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
+    def push_host(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
         """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
 
         A host of a `bulk` call gives way to others.
@@ -141,16 +141,16 @@ class ZoneSender:
         self._wake.set()
 
     @property
-    def waiting(self) -> int:
+    def pending(self) -> int:
         """How many hosts are to be sent."""
         return len(self._queue.ids())
 
-    def withdraw(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
+    def push_removals(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
         """Send pending removals; `done` ends once the zone holds nothing of ours at these `names`, or with the reason.
 
         Removals that a caller waits for go first.
         """
-        self._leaving.add(done, names)
+        self._removals.add(done, names)
         if done is not None:
             self._urgent.set()
         self._wake.set()
@@ -162,12 +162,12 @@ class ZoneSender:
             if hosts[host_id]:
                 self._lost.add(host_id)
                 self._unknown_claims.add(host_id)
-            self.publish(host_id, bulk=True)
+            self.push_host(host_id, bulk=True)
 
     def try_again(self, host_id: int, rrset_id: int) -> None:
         """Send the host once more with an RRset that was set aside."""
         self._again.add(rrset_id)
-        self.publish(host_id, bulk=True)
+        self.push_host(host_id, bulk=True)
 
     async def serial(self) -> int:
         """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
@@ -240,7 +240,7 @@ class ZoneSender:
             self._wake.clear()
             self._urgent.clear()
             try:
-                while self._queue or self._leaving:
+                while self._queue or self._removals:
                     await self._round()
                     pause = RETRY_SECONDS[0]
                 self._unwritten = None
@@ -276,7 +276,7 @@ class ZoneSender:
         # what the name server could not write may be the fault of one host: those of other batches have their turn
         alone = isinstance(error, errors.Refusal) and error.rcode == errors.NOT_WRITTEN
         waiters = self._queue.give_up(self._batch if alone else None)
-        end([*waiters, *self._leaving.give_up()], errors.NotAcknowledged(str(error)))
+        end([*waiters, *self._removals.give_up()], errors.NotAcknowledged(str(error)))
 
     async def _round(self) -> None:
         """One batch of hosts, then what leaves: neither waits for all of the other, also where one is refused."""
@@ -290,8 +290,8 @@ class ZoneSender:
                 refused = await self._refusal_of(batch) if batch else None
                 if refused is None:
                     batch = {}
-                if self._leaving:
-                    await self._leaving.remove(self)
+                if self._removals:
+                    await self._removals.remove(self)
             if refused is not None:
                 raise refused
         except BaseException:
@@ -404,7 +404,7 @@ class ZoneSender:
 
     async def _send(self, hosts: Sequence[HostRecords]) -> None:
         try:
-            await self._exchange(lambda: publication(self.domain.name, hosts, self._default_ttl))
+            await self._exchange(lambda: host_update(self.domain.name, hosts, self._default_ttl))
         except errors.NoAnswer:
             self._lost.update(item.host.id for item in hosts)
             self._unknown_claims.update(item.host.id for item in hosts if not item.host.claimed)
@@ -448,7 +448,7 @@ class ZoneSender:
                 self._send_again.add(host.id)
                 self._settle_later()
             else:
-                self._settled(Settled(host.id, host.version))
+                self._confirmed(Confirmed(host.id, host.version))
             self._unknown_claims.discard(host.id)
             end(batch[host.id])
             self._accepted = host.id
@@ -559,7 +559,7 @@ class ZoneSender:
         """
         host = item.host
         doubtful = not host.claimed and host.id in self._unknown_claims
-        if (doubtful and await self._holds(item)) or await self._claimed_anew(item, doubtful=doubtful):
+        if (doubtful and await self._is_confirmed_held(item)) or await self._claimed_anew(item, doubtful=doubtful):
             await self._acknowledge([item], batch)
             return
         reason = await self._obstacle(item)
@@ -611,7 +611,7 @@ class ZoneSender:
             return False
         return True
 
-    async def _holds(self, item: HostRecords) -> bool:
+    async def _is_confirmed_held(self, item: HostRecords) -> bool:
         """Whether DNS is seen to hold exactly these addresses and values at every one of the names."""
         with contextlib.suppress(errors.Refusal):
             return await self._is_held(item)
@@ -669,7 +669,7 @@ class ZoneSender:
 
     async def _send_removals(self, leaving: Sequence[Removal]) -> None:
         try:
-            await self._exchange(lambda: departure(self.domain.name, leaving))
+            await self._exchange(lambda: removal(self.domain.name, leaving))
         except errors.NoAnswer:
             self._lost_removals = self._remove_again = True
             raise
@@ -686,10 +686,10 @@ class ZoneSender:
         again, self._send_again = self._send_again, set()
         self._lost -= again
         for host_id in again:
-            self.publish(host_id, bulk=True)
+            self.push_host(host_id, bulk=True)
         if self._remove_again:
             self._remove_again = False
-            self.withdraw()
+            self.push_removals()
 
 
 def _is_slow(item: HostRecords) -> bool:

@@ -12,7 +12,7 @@ from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, primary_check
 from ddnsd.dns import reconcile as zone_reconcile
 from ddnsd.dns.bind.rndc import BindError
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.registry import unknown_fronts
 from ddnsd.settings import Settings
@@ -85,7 +85,7 @@ async def _examine(store: "SqliteStore | PostgresStore", domain: Domain) -> str 
     async def hosts() -> list[tuple[str, str]]:
         return await store.read(lambda c: queries.places(c, domain.id, primary_check.PROBED_HOSTS))
 
-    connection = Primary(Endpoint.from_text(domain.primary, 53))
+    connection = PrimaryConnection(Endpoint.from_text(domain.primary, 53))
     try:
         await primary_check.probe(domain, hosts, connection, primary_check.SECONDS)
         await asyncio.to_thread(zone_reconcile.transfer, domain)

@@ -80,7 +80,7 @@ async def remove(settings: Settings, name: str, *, exist_ok: bool) -> bool:
     """
     async with _zones(settings) as (_, zones):
         try:
-            await zones.remove(name, actor=ACTOR, source=None, expect=lambda _: None)
+            await zones.remove(name, actor=ACTOR, client_ip=None, expect=lambda _: None)
         except NoDomain:
             if not exist_ok:
                 raise

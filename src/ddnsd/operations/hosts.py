@@ -18,7 +18,7 @@ from ddnsd.registry.errors import NoHost
 from ddnsd.registry.host_edits import Edit, write
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
-from ddnsd.registry.stored_denylist import Denials
+from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def add_related(settings: Settings, fqdn: str, label: str, interface_id: s
         host = await store.read(lambda c: _host(c, fqdn))
         new = related.parse(host, label, interface_id)
         policy, writer = settings.policy(), new_writer(store, settings)
-        await Denials(store, policy.deny).refresh()
+        await StoredDenyList(store, policy.deny).refresh()
         try:
             await RelatedNames(store, writer, Hosts(store, writer, policy)).check(host, new)
         finally:

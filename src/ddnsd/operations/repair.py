@@ -56,7 +56,7 @@ async def _repair(
     try:
         for domain, differences in found.items():
             try:
-                left += await zone_reconcile.restore(store, domain, differences, writer.follow)
+                left += await zone_reconcile.restore(store, domain, differences, writer.push_bulk)
             except errors.DnsError as error:
                 failures[domain.name] = str(error)
                 left += differences

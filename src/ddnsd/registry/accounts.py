@@ -33,7 +33,7 @@ def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
 
 
 def new_user(
-    connection: Connection, name: str, *, admin: bool = False, actor: str = ACTOR, source: str | None = None
+    connection: Connection, name: str, *, admin: bool = False, actor: str = ACTOR, client_ip: str | None = None
 ) -> User:
     """Create a user. Raises Invalid, Taken."""
     if not name or len(name) > 150 or not name.isprintable() or " " in name:
@@ -46,7 +46,7 @@ def new_user(
         connection.execute(insert(users).values(name=name, admin=admin, created=queries.now()))
     except IntegrityError:
         raise Taken(name=f"there is a user {name} already") from None
-    queries.add_event(connection, actor, "user.add", name, source, None)
+    queries.add_event(connection, actor, "user.add", name, client_ip, None)
     return user_named(connection, name)
 
 
@@ -64,7 +64,7 @@ def set_user(
     values: Mapping[str, bool],
     *,
     actor: str = ACTOR,
-    source: str | None = None,
+    client_ip: str | None = None,
     expect: Callable[[User], None] | None = None,
 ) -> User:
     """Change `admin`, `active` and `withdrawn`; `expect` is called with the user just before, and may raise.
@@ -90,7 +90,7 @@ def set_user(
     if "withdrawn" in changed:
         host_edits.send_hosts_of(connection, user.id)
     detail = ", ".join(_in_words(column, on=value) for column, value in sorted(changed.items()))
-    queries.add_event(connection, actor, "user.set", name, source, detail)
+    queries.add_event(connection, actor, "user.set", name, client_ip, detail)
     return user_named(connection, name)
 
 
@@ -101,7 +101,7 @@ def _in_words(column: str, *, on: bool) -> str:
 
 
 def delete_user(
-    connection: Connection, name: str, *, actor: str, source: str | None, expect: Callable[[User], None]
+    connection: Connection, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None]
 ) -> None:
     """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
     user = _locked(connection, name, actor, expect)
@@ -110,7 +110,7 @@ def delete_user(
     if host_edits.owns_something(connection, user.id):
         raise NotEmpty(f"{name} owns hosts or domains: delete them, or give them to somebody else, first")
     host_edits.delete_user(connection, user.id)
-    queries.add_event(connection, actor, "user.delete", name, source, None)
+    queries.add_event(connection, actor, "user.delete", name, client_ip, None)
 
 
 def _locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
@@ -141,7 +141,7 @@ def add_token(
     networks: Sequence[str] = (),
     expires: int | None = None,
     actor: str = ACTOR,
-    source: str | None = None,
+    client_ip: str | None = None,
 ) -> Token:
     """Keep a token's hash and its limits; `expires` in microseconds since the epoch. Raises Invalid, Taken."""
     if "admin" in scopes and not user.admin:
@@ -164,17 +164,17 @@ def add_token(
         )
     except IntegrityError:
         raise Taken(name=f"{user.name} has a token named {name!r} already") from None
-    queries.add_event(connection, actor, "token.add", user.name, source, name, owner_id=user.id)
+    queries.add_event(connection, actor, "token.add", user.name, client_ip, name, owner_id=user.id)
     assert result.inserted_primary_key is not None
     token = paging.token(connection, result.inserted_primary_key[0])
     assert token is not None
     return token
 
 
-def delete_token(connection: Connection, token: Token, actor: str, source: str | None) -> None:
+def delete_token(connection: Connection, token: Token, actor: str, client_ip: str | None) -> None:
     """Make a token void."""
     host_edits.delete_token(connection, token.id)
-    queries.add_event(connection, actor, "token.delete", token.user, source, token.name, owner_id=token.user_id)
+    queries.add_event(connection, actor, "token.delete", token.user, client_ip, token.name, owner_id=token.user_id)
 
 
 def delete_expired_tokens(connection: Connection, before: int, limit: int) -> int:
@@ -199,7 +199,7 @@ def add_key(
     name: str = "",
     *,
     actor: str = ACTOR,
-    source: str | None = None,
+    client_ip: str | None = None,
     usable: Callable[[Host], bool] = lambda _: True,
 ) -> None:
     """Keep a key for a group of the user's own hosts that are `usable`. Raises Invalid, naming every other one."""
@@ -213,10 +213,10 @@ def add_key(
     assert result.inserted_primary_key is not None
     key_id = result.inserted_primary_key[0]
     connection.execute(insert(key_hosts), [{"key_id": key_id, "host_id": host_id} for host_id in sorted(own.values())])
-    queries.add_event(connection, actor, "key.add", login, source, name or None, owner_id=user.id)
+    queries.add_event(connection, actor, "key.add", login, client_ip, name or None, owner_id=user.id)
 
 
-def delete_key(connection: Connection, key: Key, actor: str, source: str | None) -> None:
+def delete_key(connection: Connection, key: Key, actor: str, client_ip: str | None) -> None:
     """Make a key void; its hosts stay."""
     host_edits.delete_key(connection, key.id)
-    queries.add_event(connection, actor, "key.delete", key.login, source, key.name, owner_id=key.owner_id)
+    queries.add_event(connection, actor, "key.delete", key.login, client_ip, key.name, owner_id=key.owner_id)

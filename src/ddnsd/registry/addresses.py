@@ -22,7 +22,7 @@ RELATED_PREFIX = 64
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 
 
-class Wanted(NamedTuple):
+class AddressUpdate(NamedTuple):
     """What a request names: at most one address or prefix a family, or the removal of some families.
 
     `ipv4`, `ipv6` are canonical text, None where the family is not named. `prefix` is an IPv6 network in place of an
@@ -98,7 +98,7 @@ def denied(texts: Iterable[str], networks: Sequence[Network]) -> bool:
     return bool(networks) and any(ipaddress.ip_address(text) in network for text in texts for network in networks)
 
 
-def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = False) -> Wanted:
+def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = False) -> AddressUpdate:
     """The wish of a request: `values` are its address parameters, each a comma list; `peer` is the caller's address.
 
     An IPv6 network (host bits zero, length below 128) is a prefix. `no` and `preserve` leave families alone. Without
@@ -116,7 +116,7 @@ def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = Fal
         raise InvalidAddress(",".join(items))
     if ipv6 and prefixes and not denied(ipv6, [ipaddress.ip_network(p) for p in prefixes]):
         raise InvalidAddress(",".join(items))
-    return Wanted(next(iter(ipv4), None), next(iter(ipv6), None), None if ipv6 else next(iter(prefixes), None))
+    return AddressUpdate(next(iter(ipv4), None), next(iter(ipv6), None), None if ipv6 else next(iter(prefixes), None))
 
 
 @lru_cache(maxsize=4096)  # clients repeat themselves
@@ -143,7 +143,7 @@ def _prefix(text: str) -> str | None:
     return str(network)
 
 
-def inferred(peer: str | None, *, loopback_peers: bool) -> Wanted:
+def inferred(peer: str | None, *, loopback_peers: bool) -> AddressUpdate:
     """The caller's own address. Raises UnknownPeer, InvalidAddress where it can be nobody's."""
     if peer is None:
         raise UnknownPeer
@@ -153,50 +153,50 @@ def inferred(peer: str | None, *, loopback_peers: bool) -> Wanted:
     if not (loopback_peers and address.is_loopback):
         address = parse_address(peer)
     text = str(address)
-    return Wanted(explicit=False, **({"ipv4": text} if address.version == 4 else {"ipv6": text}))  # type: ignore[arg-type]
+    return AddressUpdate(explicit=False, **({"ipv4": text} if address.version == 4 else {"ipv6": text}))  # type: ignore[arg-type]
 
 
-def columns(host: Host, wanted: Wanted, named: Mapping[str, str | None]) -> dict[str, str | None]:
+def columns(host: Host, update: AddressUpdate, named: Mapping[str, str | None]) -> dict[str, str | None]:
     """The values of the host's address columns that the wish changes; {} when it changes nothing.
 
     `named` is what `named_columns` answers.
     """
     values = dict(named)
-    if wanted.prefix and host.interface_id:
-        values["ipv6"] = combine(wanted.prefix, host.interface_id)
-    if guess := dropped_guess(host, wanted):
+    if update.prefix and host.interface_id:
+        values["ipv6"] = combine(update.prefix, host.interface_id)
+    if guess := dropped_guess(host, update):
         values |= {"ipv4": None} if guess == "ipv4" else {"ipv6": None, "prefix": None}
     return {name: value for name, value in values.items() if getattr(host, name) != value}
 
 
-def named_columns(host: Host, wanted: Wanted) -> dict[str, str | None]:
+def named_columns(host: Host, update: AddressUpdate) -> dict[str, str | None]:
     """The values of all columns of the families that the wish names, changed or not.
 
     Two updates at once then end as the one or the other, never as a mixture. A prefix leaves out the host's own
     address, which depends on the interface id that the row has when it is written.
     """
     values: dict[str, str | None] = {}
-    if wanted.ipv4:
-        values["ipv4"] = wanted.ipv4
-    if wanted.ipv6:
-        values |= ipv6_columns(wanted.ipv6)
-    if wanted.prefix:
-        values["prefix"] = wanted.prefix
-    if "ipv4" in wanted.remove:
+    if update.ipv4:
+        values["ipv4"] = update.ipv4
+    if update.ipv6:
+        values |= ipv6_columns(update.ipv6)
+    if update.prefix:
+        values["prefix"] = update.prefix
+    if "ipv4" in update.remove:
         values["ipv4"] = None
-    if "ipv6" in wanted.remove:
+    if "ipv6" in update.remove:
         values |= {"ipv6": None, "prefix": None}
-    if host.inferred and (host.inferred in wanted.families or (wanted.explicit and wanted.families)):
+    if host.inferred and (host.inferred in update.families or (update.explicit and update.families)):
         values["inferred"] = None
     return values
 
 
-def dropped_guess(host: Host, wanted: Wanted) -> str | None:
+def dropped_guess(host: Host, update: AddressUpdate) -> str | None:
     """The family that registration guessed from its caller, if the wish drops its address.
 
     The first update that names addresses knows better.
     """
-    if host.inferred and wanted.explicit and wanted.families and host.inferred not in wanted.families:
+    if host.inferred and update.explicit and update.families and host.inferred not in update.families:
         return host.inferred
     return None
 
@@ -208,11 +208,11 @@ def ipv6_columns(text: str) -> dict[str, str | None]:
     return {"ipv6": text, "prefix": str(network), "interface_id": str(address)}
 
 
-def initial_columns(wanted: Wanted) -> dict[str, str | None]:
+def initial_columns(update: AddressUpdate) -> dict[str, str | None]:
     """The address columns of a new host."""
-    values: dict[str, str | None] = {"ipv4": wanted.ipv4}
-    if wanted.ipv6:
-        values |= ipv6_columns(wanted.ipv6)
-    if not wanted.explicit:
-        values["inferred"] = "ipv4" if wanted.ipv4 else "ipv6"
+    values: dict[str, str | None] = {"ipv4": update.ipv4}
+    if update.ipv6:
+        values |= ipv6_columns(update.ipv6)
+    if not update.explicit:
+        values["inferred"] = "ipv4" if update.ipv4 else "ipv6"
     return values

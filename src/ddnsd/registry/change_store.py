@@ -10,14 +10,14 @@ from sqlalchemy import Connection
 
 from ddnsd.db import bulk_hosts, host_edits
 from ddnsd.db import records as rrsets
-from ddnsd.db.bulk_hosts import Leaving
+from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.history import Author, Entry
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Place
 from ddnsd.registry import history, host_columns, names, transfers
 from ddnsd.registry.host_edits import moved
-from ddnsd.registry.validation import Change, Judge, Known, Result, Row, Status, Verb
+from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
 OF_OWNER = ("owner_active", "withdrawn")
@@ -40,7 +40,7 @@ class Written:
     left: Mapping[Place, Collection[str]]
 
 
-def places(row: Row) -> dict[Place, Collection[str]]:
+def places(row: HostDiff) -> dict[Place, Collection[str]]:
     """The names of the host that leave zones."""
     return {(domain_id, row.before.fqdn): names for domain_id, names in row.left.items() if names} if row.before else {}
 
@@ -48,7 +48,7 @@ def places(row: Row) -> dict[Place, Collection[str]]:
 # ---- reading
 
 
-def read(connection: Connection, changes: Sequence[Change], outside: Known, *, lock: bool = False) -> Known:
+def read(connection: Connection, changes: Sequence[Change], outside: Snapshot, *, lock: bool = False) -> Snapshot:
     """Everything that the changes name, beside what `outside` says already; with `lock` nobody changes it meanwhile."""
     named, new = bulk_hosts.aside(connection, lambda: _names(changes))
     around = bulk_hosts.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
@@ -73,7 +73,7 @@ def read(connection: Connection, changes: Sequence[Change], outside: Known, *, l
         related=related,
         rrsets=sets,
         related_names=bulk_hosts.related_named(connection, new | below),
-        leaving=bulk_hosts.names_leaving(connection, claimed),
+        names_in_removal=bulk_hosts.names_being_removed(connection, claimed),
         users={user.name: user.id for user in users},
         inactive=frozenset(user.id for user in users if not user.active),
     )
@@ -131,20 +131,27 @@ def _sets_moved(changes: Iterable[Change], hosts: Mapping[str, Host], sets: Mapp
 
 
 def write(
-    connection: Connection, judge: Judge, results: list[Result], actor: str, source: str | None, author: Author
+    connection: Connection,
+    validator: ChangeValidator,
+    results: list[Result],
+    actor: str,
+    client_ip: str | None,
+    author: Author,
 ) -> Written:
     """Write what was judged; results that wait for DNS are pending. IntegrityError when a name was taken meanwhile."""
-    rows = judge.rows
-    leaving = bulk_hosts.aside(connection, lambda: [name for row in rows for name in _leaving(row, judge.known)])
+    rows = validator.rows
+    names_in_removal = bulk_hosts.aside(
+        connection, lambda: [name for row in rows for name in _removals(row, validator.snapshot)]
+    )
     bulk_hosts.delete_hosts(connection, [row.before.id for row in rows if row.before and row.now is None])
-    bulk_hosts.add_removals(connection, leaving)
-    rrsets.recall(connection, leaving)
+    bulk_hosts.add_removals(connection, names_in_removal)
+    rrsets.recall(connection, names_in_removal)
     arrived = [row.now.fqdn for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
     ours = bulk_hosts.reclaim(connection, arrived + [f"*.{h.fqdn}" for h in _new_wildcards(rows)])
-    _update(connection, rows, ours, judge.known)
+    _update(connection, rows, ours, validator.snapshot)
     _insert(connection, [row for row in rows if row.before is None and row.now], ours)
-    bulk_hosts.add_events(connection, actor, source, judge.events)
-    bulk_hosts.add_history(connection, bulk_hosts.aside(connection, lambda: list(_entries(judge, author))))
+    bulk_hosts.add_events(connection, actor, client_ip, validator.events)
+    bulk_hosts.add_history(connection, bulk_hosts.aside(connection, lambda: list(_entries(validator, author))))
     for result in results:
         if result.follow and result.status is Status.APPLIED:
             result.status = Status.PENDING
@@ -156,9 +163,9 @@ def write(
     return Written(results, {d: list(ids) for d, ids in follow.items()}, left)
 
 
-def _entries(judge: Judge, author: Author) -> Iterable[Entry]:
+def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
     """What the hosts' histories say of the call: one entry for all that it changes of a host."""
-    for row in judge.rows:
+    for row in validator.rows:
         before, now = row.before, row.now
         if now is None or now is before:
             continue
@@ -166,37 +173,37 @@ def _entries(judge: Judge, author: Author) -> Iterable[Entry]:
             yield history.beginning(now, author)
             continue
         changed = {name for name in ("owner_id", "secret_hash") if getattr(now, name) != getattr(before, name)}
-        if entry := history.edit(before, now, author, judge.owners, transfers.note(changed)):
+        if entry := history.edit(before, now, author, validator.owners, transfers.note(changed)):
             yield entry
         if changed == {"secret_hash"}:
             yield history.rotation(now, author)
 
 
-def _leaving(row: Row, known: Known) -> Iterable[Leaving]:
+def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
     """The names at which the host stands no longer."""
     host = row.before
     if host is None or row.now is host:
         return
     if row.now is not None and host.conflict is not None and not host.claimed:
         return  # it stands nowhere
-    standing = records(host, known.related.get(host.id, ()))
+    standing = records(host, snapshot.related.get(host.id, ()))
     left = row.left.setdefault(host.domain_id, set())
     if row.now is None or row.now.fqdn != host.fqdn:
-        sets = list(rrsets.departures(host, known.rrsets.get(host.id, ())))
+        sets = list(rrsets.new_removals(host, snapshot.rrsets.get(host.id, ())))
         left.update(one.fqdn for one in sets)
         yield from sets
     if row.now is not None and row.now.fqdn == host.fqdn:
         standing = [n for n in standing if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
     for name in standing:
         left.add(name.fqdn)
-        yield Leaving(host.domain_id, *name, exact=not host.claimed)
+        yield NewRemoval(host.domain_id, *name, exact=not host.claimed)
 
 
-def _new_wildcards(rows: Iterable[Row]) -> Iterable[Host]:
+def _new_wildcards(rows: Iterable[HostDiff]) -> Iterable[Host]:
     return (r.now for r in rows if r.before and r.now and r.now.wildcard and not r.before.wildcard)
 
 
-def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: Known) -> None:
+def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], snapshot: Snapshot) -> None:
     shown: dict[int, dict[str, Any]] = {}
     others: dict[int, dict[str, Any]] = {}
     for row in rows:
@@ -207,9 +214,9 @@ def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: 
         if "fqdn" in values:
             values |= {"claimed": now.fqdn in ours, "conflict": None}
         (shown if host_columns.is_shown(before, values) else others)[before.id] = values
-        if "fqdn" in values and known.related.get(before.id):
+        if "fqdn" in values and snapshot.related.get(before.id):
             host_edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
-    rrsets.arrive(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])
+    rrsets.claim_at_new_names(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])
     unclaimed = [row.before.id for row in rows if row.before and not row.before.claimed and row.before.id in shown]
     bulk_hosts.update_hosts(connection, shown, unclaimed)
     bulk_hosts.set_hosts(connection, {host_id: values for host_id, values in others.items() if values})
@@ -218,7 +225,7 @@ def _update(connection: Connection, rows: Iterable[Row], ours: set[str], known: 
     )
 
 
-def _insert(connection: Connection, rows: Sequence[Row], ours: set[str]) -> None:
+def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str]) -> None:
     new = [row.now for row in rows if row.now]
     values = bulk_hosts.aside(connection, lambda: [(*_new_values(host), host.fqdn in ours) for host in new])
     ids = bulk_hosts.insert_hosts(connection, (*NEW_COLUMNS, "claimed"), values)

@@ -29,7 +29,7 @@ from ddnsd.registry.change_store import Written, domains_around, places, read, w
 from ddnsd.registry.errors import NoHost, RegistryError, Taken
 from ddnsd.registry.hosts import TAKEN
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.validation import Change, Judge, Known, Result, Rights, Secrets, Status
+from ddnsd.registry.validation import Change, ChangeValidator, Permissions, Result, Secrets, Snapshot, Status
 
 TRIES = 4
 """How often a call is judged anew because somebody else was quicker."""
@@ -66,19 +66,19 @@ class Call:
 
     changes: Sequence[Change]
     atomic: bool
-    rights: Rights
+    rights: Permissions
     actor: str
-    source: str | None
+    client_ip: str | None
     tls: bool
     secret: Secrets
     kept: Kept | None = None
     author: Author | None = None
 
 
-class _Judged(NamedTuple):
+class _Validated(NamedTuple):
     """What a judge made of a call, and the judge, who knows by what."""
 
-    judge: Judge
+    validator: ChangeValidator
     results: list[Result]
 
 
@@ -108,7 +108,7 @@ class Changes:
             written = await self._written(call)
         except _Earlier as earlier:
             raise Repeated(await self._final(call, earlier.answer)) from None
-        outcomes = await self._writer.follow(written.follow, written.left)
+        outcomes = await self._writer.push_bulk(written.follow, written.left)
         refused = _take_outcomes(written.results, outcomes)
         await self._finish(call, written.results, refused)
         return written.results
@@ -117,26 +117,26 @@ class Changes:
 
     async def _written(self, call: Call) -> Written:
         for _ in range(TRIES):
-            judged = await self._judged(call)
+            validated = await self._judged(call)
             try:
-                return await self._store.transact(lambda c, j=judged: self._write(c, call, j))  # type: ignore[misc]
+                return await self._store.transact(lambda c, j=validated: self._write(c, call, j))  # type: ignore[misc]
             except (IntegrityError, _AskFirst):
                 log.info("bulk call judged anew", changes=len(call.changes))
         raise Taken(__all__=TAKEN)
 
-    async def _judged(self, call: Call) -> _Judged:
+    async def _judged(self, call: Call) -> _Validated:
         """Judge without a lock, which keeps the time short for which others wait."""
         domains = await self._store.read(lambda c: domains_around(c, call.changes))
         answered = await asyncio.gather(*(self._servers(domain.id) for domain in domains))
-        outside = Known(servers={d.id: names for d, names in zip(domains, answered, strict=True)})
-        known = await self._store.read(lambda c: read(c, call.changes, outside))
-        judged = await asyncio.to_thread(self._judge, call, known)
-        if not judged.judge.unasked:
-            return judged
-        asked = await self._ask(known, judged.judge.claims)
-        return await asyncio.to_thread(self._judge, call, asked)
+        outside = Snapshot(servers={d.id: names for d, names in zip(domains, answered, strict=True)})
+        snapshot = await self._store.read(lambda c: read(c, call.changes, outside))
+        validated = await asyncio.to_thread(self._validate, call, snapshot)
+        if not validated.validator.unasked:
+            return validated
+        asked = await self._ask(snapshot, validated.validator.claims)
+        return await asyncio.to_thread(self._validate, call, asked)
 
-    async def _ask(self, known: Known, claims: Iterable[tuple[int, str]]) -> Known:
+    async def _ask(self, snapshot: Snapshot, claims: Iterable[tuple[int, str]]) -> Snapshot:
         """Which of the names (domain id, name) cannot be a host's, and why."""
         by_domain: dict[int, list[str]] = {}
         for domain_id, name in sorted(claims):
@@ -151,7 +151,7 @@ class Changes:
             except (DnsError, HostGone) as error:
                 log.warning("names not asked for", domain_id=domain_id, reason=str(error))
                 silent.add(domain_id)
-        return replace(known, asked=asked, used=used, silent=silent)
+        return replace(snapshot, asked=asked, used=used, silent=silent)
 
     async def _servers(self, domain_id: int) -> frozenset[str] | None:
         try:
@@ -159,26 +159,26 @@ class Changes:
         except (DnsError, HostGone):
             return None
 
-    def _judge(self, call: Call, known: Known) -> _Judged:
-        judge = Judge(known, call.rights, self._policy, call.secret, tls=call.tls)
-        return _Judged(judge, judge.judge(call.changes, atomic=call.atomic))
+    def _validate(self, call: Call, snapshot: Snapshot) -> _Validated:
+        validator = ChangeValidator(snapshot, call.rights, self._policy, call.secret, tls=call.tls)
+        return _Validated(validator, validator.validate(call.changes, atomic=call.atomic))
 
-    def _write(self, connection: Connection, call: Call, judged: _Judged) -> Written:
+    def _write(self, connection: Connection, call: Call, validated: _Validated) -> Written:
         if call.kept is not None:
             earlier = idempotency.reserve(connection, call.kept.key_hash, call.kept.body_hash)
             if earlier is not None:
                 raise _Earlier(earlier)
-        known = read(connection, call.changes, judged.judge.known, lock=True)
-        if known != judged.judge.known:  # something has changed since
-            judged = bulk_hosts.aside(connection, lambda: self._judge(call, known))
-            if judged.judge.unasked:
+        snapshot = read(connection, call.changes, validated.validator.snapshot, lock=True)
+        if snapshot != validated.validator.snapshot:  # something has changed since
+            validated = bulk_hosts.aside(connection, lambda: self._validate(call, snapshot))
+            if validated.validator.unasked:
                 raise _AskFirst
-        judge, results = judged
+        validator, results = validated
         for result in results:
             if result.status is Status.UNCHANGED and result.row and (host := result.row.now):
-                result.follow = result.follow and host.conflict is None and not self._writer.holds(host)
-        author = call.author or Author(call.actor, call.source)
-        written = write(connection, judge, results, call.actor, call.source, author)
+                result.follow = result.follow and host.conflict is None and not self._writer.is_published(host)
+        author = call.author or Author(call.actor, call.client_ip)
+        written = write(connection, validator, results, call.actor, call.client_ip, author)
         if call.kept is not None:
             text = bulk_hosts.aside(connection, lambda: _text(call, results))
             idempotency.write(connection, call.kept.key_hash, text, final=not any(r.follow for r in results))
@@ -226,7 +226,7 @@ class Changes:
         if row and row.before and row.now and row.before.fqdn != row.now.fqdn:
             before, after = row.before, row.now
             if await self._store.transact(lambda c: host_edits.undo_rename(c, before, after)):
-                await self._writer.follow({before.domain_id: [before.id]}, {})
+                await self._writer.push_bulk({before.domain_id: [before.id]}, {})
 
 
 def _text(call: Call, results: Sequence[Result]) -> str:

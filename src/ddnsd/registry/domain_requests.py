@@ -33,7 +33,7 @@ class Requests:
         self._store, self._zones = store, zones
 
     async def ask(
-        self, name: str, user_id: int, reason: str, *, public: bool = False, actor: str, source: str | None
+        self, name: str, user_id: int, reason: str, *, public: bool = False, actor: str, client_ip: str | None
     ) -> DomainRequest:
         """Keep a request for the domain of that folded name. Raises Invalid, Taken, StoreDown."""
         text = _text("reason", reason)
@@ -48,7 +48,7 @@ class Requests:
             made = domain_requests.add(
                 connection, user_id=user_id, name=name, public=public, reason=text, created=queries.now()
             )
-            queries.add_event(connection, actor, "domain.ask", name, source, text, owner_id=user_id)
+            queries.add_event(connection, actor, "domain.ask", name, client_ip, text, owner_id=user_id)
             return made
 
         return await self._store.transact(work)
@@ -58,7 +58,7 @@ class Requests:
         request_id: int,
         *,
         actor: str,
-        source: str | None,
+        client_ip: str | None,
         primary: str | None = None,
         key: TsigKey | None = None,
         answer: str | None = None,
@@ -78,23 +78,23 @@ class Requests:
         if domain is None or domain.owner_id != found.user_id:
             given = {"public": bool(found.public)} | (columns or {})
             domain = made = await self._zones.add(
-                found.name, found.user, primary=primary, key=key, columns=given, actor=actor, source=source
+                found.name, found.user, primary=primary, key=key, columns=given, actor=actor, client_ip=client_ip
             )
-        await self._close(request_id, "approved", text, actor, source, also_closed=made is not None)
+        await self._close(request_id, "approved", text, actor, client_ip, also_closed=made is not None)
         return domain
 
-    async def decline(self, request_id: int, answer: str, *, actor: str, source: str | None) -> DomainRequest:
+    async def decline(self, request_id: int, answer: str, *, actor: str, client_ip: str | None) -> DomainRequest:
         """Close the request with a reason. Raises NoRequest, Invalid, Stale, StoreDown."""
-        return await self._close(request_id, "declined", _text("answer", answer), actor, source)
+        return await self._close(request_id, "declined", _text("answer", answer), actor, client_ip)
 
     async def withdraw(
-        self, request_id: int, *, actor: str, source: str | None, expect: Callable[[DomainRequest], None]
+        self, request_id: int, *, actor: str, client_ip: str | None, expect: Callable[[DomainRequest], None]
     ) -> DomainRequest:
         """Close the request because its user does not want it any more; `expect` may raise.
 
         Raises NoRequest, Stale, StoreDown.
         """
-        return await self._close(request_id, "withdrawn", None, actor, source, expect)
+        return await self._close(request_id, "withdrawn", None, actor, client_ip, expect)
 
     async def _close(
         self,
@@ -102,7 +102,7 @@ class Requests:
         state: str,
         answer: str | None,
         actor: str,
-        source: str | None,
+        client_ip: str | None,
         expect: Callable[[DomainRequest], None] = lambda _: None,
         *,
         also_closed: bool = False,
@@ -118,7 +118,7 @@ class Requests:
             values = {"state": state, "answer": answer, "decided_by": actor, "decided": queries.now()}
             domain_requests.set_state(connection, request_id, **values)
             action = f"domain.{ACTIONS[state]}"
-            queries.add_event(connection, actor, action, found.name, source, answer, owner_id=found.user_id)
+            queries.add_event(connection, actor, action, found.name, client_ip, answer, owner_id=found.user_id)
             closed = domain_requests.find(connection, request_id)
             assert closed is not None
             return closed

@@ -74,7 +74,7 @@ class Zones:
         algorithm: str = "hmac-sha256",
         columns: dict[str, Any],
         actor: str,
-        source: str | None = None,
+        client_ip: str | None = None,
     ) -> Domain:
         """Keep a domain once its zone takes our updates; without a key the zone is made on our own BIND.
 
@@ -94,7 +94,15 @@ class Zones:
         def keep(connection: Connection) -> Domain:
             user = accounts.user_named(connection, owner)
             return domains.add_domain(
-                connection, name, user, used, where, actor=actor, source=source, provisioned=provisioned, **columns
+                connection,
+                name,
+                user,
+                used,
+                where,
+                actor=actor,
+                client_ip=client_ip,
+                provisioned=provisioned,
+                **columns,
             )
 
         try:
@@ -152,7 +160,7 @@ class Zones:
         key, policy = TsigKey.of(domain), _policy({"dnssec_policy": policy}, None)
         await asyncio.to_thread(self._controlled.ensure, domain.name, key, policy, check=check_only)
 
-    async def remove(self, name: str, *, actor: str, source: str | None, expect: Expect) -> None:
+    async def remove(self, name: str, *, actor: str, client_ip: str | None, expect: Expect) -> None:
         """Remove a domain without hosts; a zone that was made for it leaves BIND.
 
         `expect` may raise. Raises NoDomain, NotEmpty, NoBind and BindError (nothing is changed), StoreDown.
@@ -164,7 +172,7 @@ class Zones:
             except BaseException:
                 await self._store.transact(lambda c: host_edits.set_domain(c, found.id, available=found.available))
                 raise
-        await self._store.transact(lambda c: domains.delete_domain(c, found, actor, source))
+        await self._store.transact(lambda c: domains.delete_domain(c, found, actor, client_ip))
         await self._tell()
 
     async def provision(

@@ -52,7 +52,7 @@ def add_domain(
     primary: str,
     *,
     actor: str = ACTOR,
-    source: str | None = None,
+    client_ip: str | None = None,
     **columns: Any,
 ) -> Domain:
     """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
@@ -74,7 +74,7 @@ def add_domain(
         )
     except IntegrityError:
         raise Taken(name=f"the domain {name} exists already") from None
-    queries.add_event(connection, actor, "domain.add", name, source, None, owner_id=owner.id)
+    queries.add_event(connection, actor, "domain.add", name, client_ip, None, owner_id=owner.id)
     return _named(connection, name)
 
 
@@ -107,7 +107,7 @@ def set_domain(
     name: str,
     *,
     actor: str = ACTOR,
-    source: str | None = None,
+    client_ip: str | None = None,
     expect: Callable[[Domain], None] | None = None,
     owned: Owned = NOTHING,
     **columns: Any,
@@ -130,7 +130,7 @@ def set_domain(
         primaries.send_all_again(connection, domain.id, owned)
     elif "ttl" in changed:
         queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
-    queries.add_event(connection, actor, "domain.set", name, source, in_words(changed), owner_id=domain.owner_id)
+    queries.add_event(connection, actor, "domain.set", name, client_ip, in_words(changed), owner_id=domain.owner_id)
     return _named(connection, name)
 
 
@@ -144,12 +144,12 @@ def in_words(columns: Iterable[str]) -> str:
     return ", ".join(sorted({WORDS.get(column, column) for column in columns}))
 
 
-def delete_domain(connection: Connection, domain: Domain, actor: str, source: str | None) -> None:
+def delete_domain(connection: Connection, domain: Domain, actor: str, client_ip: str | None) -> None:
     """Forget a domain; its zone is not touched. Raises NotEmpty while it has hosts."""
     if host_edits.has_hosts(connection, domain.id):
         raise NotEmpty(f"{domain.name} has hosts: delete them first")
     host_edits.delete_domain(connection, domain.id)
-    queries.add_event(connection, actor, "domain.delete", domain.name, source, None, owner_id=domain.owner_id)
+    queries.add_event(connection, actor, "domain.delete", domain.name, client_ip, None, owner_id=domain.owner_id)
 
 
 def _named(connection: Connection, name: str) -> Domain:

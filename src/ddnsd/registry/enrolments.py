@@ -37,7 +37,7 @@ class Enrolments:
         *,
         user_id: int,
         actor: str,
-        source: str | None,
+        client_ip: str | None,
         expect: Callable[[Host], None],
     ) -> int:
         """Keep a token of `lifetime` seconds for the host, made by a user; a former one is void when this returns.
@@ -56,20 +56,20 @@ class Enrolments:
                 connection, host.id, user_id=user_id, token_hash=token_hash, replaces=host.secret_hash, expires=expires
             )
             detail = f"for {lifetime} s"
-            queries.add_event(connection, actor, "host.enrolment", host.fqdn, source, detail, owner_id=host.owner_id)
+            queries.add_event(connection, actor, "host.enrolment", host.fqdn, client_ip, detail, owner_id=host.owner_id)
             return expires
 
         return await self._store.transact(work)
 
-    async def finish(self, token_hash: bytes, secret_hash: bytes, source: str | None, agent: str = "") -> str:
+    async def finish(self, token_hash: bytes, secret_hash: bytes, client_ip: str | None, agent: str = "") -> str:
         """Give the host this secret, once; answers its full name, also when the same call is repeated.
 
         The former secret is void when this returns. Raises NotEnrolled, StoreDown.
         """
-        return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, source, agent))
+        return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, client_ip, agent))
 
 
-def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, source: str | None, agent: str) -> str:
+def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, client_ip: str | None, agent: str) -> str:
     found = enrolments.locked(connection, token_hash)
     if found is None or not usable(found):
         raise NotEnrolled
@@ -79,8 +79,8 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, sourc
     queries.set_host(connection, found.host_id, secret_hash=secret_hash)
     host_edits.leave_keys_of_others(connection, [found.host_id])
     enrolments.mark_used(connection, found.host_id)
-    queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, source, None, owner_id=found.owner_id)
-    author = Author(found.fqdn, source, "enrolment", None, agent)
+    queries.add_event(connection, found.fqdn, "host.enrol", found.fqdn, client_ip, None, owner_id=found.owner_id)
+    author = Author(found.fqdn, client_ip, "enrolment", None, agent)
     history.rotated(connection, found.host_id, found.owner_id, author)
     return found.fqdn
 

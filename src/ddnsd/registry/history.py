@@ -29,7 +29,7 @@ FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked"})
 
 
 def updated(host: Host, author: Author) -> Entry:
-    """The entry of an update. `write_wishes` fills in the addresses, and leaves it out where none changes."""
+    """The entry of an update. `write_host_updates` fills in the addresses, and leaves it out where none changes."""
     return history.encoded(host.id, host.owner_id, "update", author, None, None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ddnsd.db import queries
 from ddnsd.db.rows import Host
-from ddnsd.registry.addresses import Wanted, ipv6_columns, parse_address
+from ddnsd.registry.addresses import AddressUpdate, ipv6_columns, parse_address
 from ddnsd.registry.errors import DeniedAddress, Invalid, InvalidAddress
 from ddnsd.registry.policy import Policy
 
@@ -40,7 +40,7 @@ def check_policy(policy: Policy, values: Mapping[str, Any], *, domain_takes_priv
     for field in FAMILIES:
         if text := values.get(field):
             try:
-                policy.check(Wanted(**{field: text}), domain_takes_private=domain_takes_private)
+                policy.check(AddressUpdate(**{field: text}), domain_takes_private=domain_takes_private)
             except (DeniedAddress, InvalidAddress):
                 raise Invalid(**{field: f"{text} is not accepted in this domain."}) from None
 

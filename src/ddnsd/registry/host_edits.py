@@ -16,7 +16,7 @@ from ddnsd.db import bulk_hosts, host_edits, queries
 from ddnsd.db import records as rrsets
 from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
-from ddnsd.db.host_updates import Wish, write_wishes
+from ddnsd.db.host_updates import HostUpdate, write_host_updates
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.obstacles import UNMANAGED
@@ -70,7 +70,7 @@ class Edit:
 
     values: Mapping[str, Any]
     actor: str
-    source: str | None
+    client_ip: str | None
     expect: Callable[[Host], None]
     rename: tuple[str, Domain] | None = None
     tls: bool = False
@@ -130,10 +130,10 @@ class Edits:
     async def _follow(self, done: _Done, edit: Edit) -> None:
         """Have DNS follow; somebody who waits for an unchanged row waits for what is still under way."""
         named = bool(host_columns.SHOWN_BY_DNS & edit.values.keys())
-        publish = done.follow or (named and done.after.conflict is None and not self._writer.holds(done.after))
-        waits = [self._writer.withdraw(domain_id, names) for domain_id, names in done.left.items()]
-        if publish:
-            waits.append(self._writer.publish(done.after.domain_id, [done.after.id]))
+        push_host = done.follow or (named and done.after.conflict is None and not self._writer.is_published(done.after))
+        waits = [self._writer.push_removals(domain_id, names) for domain_id, names in done.left.items()]
+        if push_host:
+            waits.append(self._writer.push_host(done.after.domain_id, [done.after.id]))
         try:
             await asyncio.gather(*waits)
         except NameConflict as error:
@@ -149,7 +149,7 @@ class Edits:
         if before.fqdn == after.fqdn:
             raise Held(str(error)) from None
         if await self._store.transact(lambda c: undo_rename(c, before, after)):
-            await self._writer.publish(before.domain_id, [before.id])
+            await self._writer.push_host(before.domain_id, [before.id])
         raise Taken(name=f"Not available: {error}.") from None
 
 
@@ -167,7 +167,7 @@ def _claims(connection: Connection, host: Host, edit: Edit) -> tuple[int, list[s
     new = {n.fqdn for n in records(after, [moved(r, host.fqdn, fqdn) for r in related])} - before
     if edit.rename is not None:
         new |= {one.name(fqdn) for one in _rrsets(connection, host)}
-    return domain.id if domain else host.domain_id, sorted(new - host_edits.leaving(connection, sorted(new)))
+    return domain.id if domain else host.domain_id, sorted(new - host_edits.names_in_removal(connection, sorted(new)))
 
 
 def check_owned(connection: Connection, before: Host, after: Host) -> None:
@@ -213,7 +213,7 @@ def write(connection: Connection, host: Host, edit: Edit) -> _Done:
     check_owned(connection, current, current._replace(**{n: values[n] for n in ("fqdn", "wildcard") if n in values}))
     follow = host_columns.is_shown(current, values)
     if follow:
-        write_wishes(connection, [Wish(current.id, values, not current.claimed)], [])
+        write_host_updates(connection, [HostUpdate(current.id, values, not current.claimed)], [])
     else:
         queries.set_host(connection, current.id, **values)
     if "secret_hash" in values:
@@ -240,35 +240,41 @@ def _leave(connection: Connection, host: Host, values: Mapping[str, Any]) -> Map
     """Have the names leave at which the host is no longer; answers them by domain id."""
     names: set[str] = set()
     if "fqdn" in values:
-        leaving = records(host, _related(connection, host))
+        names_in_removal = records(host, _related(connection, host))
         if host.conflict is None or host.claimed:
             sets = _rrsets(connection, host)
             rrsets.leave(connection, host, sets)
             names |= {one.name(host.fqdn) for one in sets}
-        rrsets.arrive(connection, [host._replace(fqdn=values["fqdn"], domain_id=values["domain_id"])])
+        rrsets.claim_at_new_names(connection, [host._replace(fqdn=values["fqdn"], domain_id=values["domain_id"])])
         host_edits.rename_related(connection, host.id, host.fqdn, values["fqdn"])
     elif host.wildcard and not values.get("wildcard", True):
-        leaving = [n for n in records(host) if n.fqdn != host.fqdn]
+        names_in_removal = [n for n in records(host) if n.fqdn != host.fqdn]
     else:
         if values.get("wildcard"):
             queries.reclaim(connection, f"*.{host.fqdn}")
         return {}
     if host.conflict is None or host.claimed:
-        queries.add_removals(connection, leaving, domain_id=host.domain_id, exact=not host.claimed)
-        return {host.domain_id: names | {name.fqdn for name in leaving}}
+        queries.add_removals(connection, names_in_removal, domain_id=host.domain_id, exact=not host.claimed)
+        return {host.domain_id: names | {name.fqdn for name in names_in_removal}}
     return {}
 
 
 def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: Edit) -> None:
     for action, subject, detail in happened(host, values):
-        queries.add_event(connection, edit.actor, action, subject, edit.source, detail, owner_id=host.owner_id)
-    author = edit.author or Author(edit.actor, edit.source)
+        queries.add_event(connection, edit.actor, action, subject, edit.client_ip, detail, owner_id=host.owner_id)
+    author = edit.author or Author(edit.actor, edit.client_ip)
     history.edited(connection, host, values, author, transfers.note(values))
     if "owner_id" in values:
         owners = host_edits.user_names(connection, {host.owner_id, values["owner_id"]})
         if given := transfers.told(host, values, owners):
             queries.add_event(
-                connection, edit.actor, given.action, given.subject, edit.source, given.detail, owner_id=given.owner_id
+                connection,
+                edit.actor,
+                given.action,
+                given.subject,
+                edit.client_ip,
+                given.detail,
+                owner_id=given.owner_id,
             )
 
 
@@ -294,9 +300,9 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
         values |= {name: getattr(old, name) for name in ADDRESSES}
     values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
-    write_wishes(connection, [Wish(old.id, values)], [])
+    write_host_updates(connection, [HostUpdate(old.id, values)], [])
     host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
-    rrsets.arrive(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
+    rrsets.claim_at_new_names(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     history.edited(connection, current, values, SERVICE, UNMANAGED)
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)

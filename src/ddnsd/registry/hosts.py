@@ -17,7 +17,7 @@ from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, No
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import history, names
-from ddnsd.registry.addresses import Wanted, initial_columns
+from ddnsd.registry.addresses import AddressUpdate, initial_columns
 from ddnsd.registry.errors import (
     Blocked,
     DeniedAddress,
@@ -53,14 +53,14 @@ class NewHost:
     owner_id: int
     owner: str
     secret_hash: bytes
-    wanted: Wanted
+    wanted: AddressUpdate
     wildcard: bool = False
     comment: str | None = None
     ttl: int | None = None
     stack: str | None = None
     labels: str = "{}"
     tls: bool = False
-    source: str | None = None
+    client_ip: str | None = None
     author: Author | None = None
 
 
@@ -83,7 +83,7 @@ class Hosts:
         except IntegrityError:
             raise Taken(__all__=TAKEN) from None
         try:
-            await self._writer.publish(domain.id, [host.id])
+            await self._writer.push_host(domain.id, [host.id])
         except NameConflict as error:
             await self._take_back(host, sent=False)
             raise Taken(name=f"Not available: {error}.") from None
@@ -132,31 +132,31 @@ class Hosts:
 
         await self._store.transact(work)
         if sent or host.claimed:
-            self._writer.withdraw_later(host.domain_id)
+            self._writer.push_removals_later(host.domain_id)
 
-    async def unregister(self, host: Host, actor: str, source: str | None, expect: Expect | None = None) -> None:
+    async def unregister(self, host: Host, actor: str, client_ip: str | None, expect: Expect | None = None) -> None:
         """Remove the host and its records; `expect` is called with the row just before, and may raise.
 
         Raises Blocked, NoHost, StoreDown, Unconfirmed (removed, DNS follows).
         """
-        left = await self._store.transact(lambda c: _delete(c, host, actor, source, expect))
+        left = await self._store.transact(lambda c: _delete(c, host, actor, client_ip, expect))
         if left is None:
             raise NoHost
         try:
-            await self._writer.withdraw(host.domain_id, left)
+            await self._writer.push_removals(host.domain_id, left)
         except NotAcknowledged as error:
             raise Unconfirmed(str(error)) from None
 
     async def new_secret(
-        self, host: Host, secret_hash: bytes, actor: str, source: str | None, author: Author | None = None
+        self, host: Host, secret_hash: bytes, actor: str, client_ip: str | None, author: Author | None = None
     ) -> None:
         """Replace the secret; the old one, and keys of other users, are refused when this returns. Raises StoreDown."""
 
         def work(connection: Connection) -> None:
             queries.set_host(connection, host.id, secret_hash=secret_hash)
             host_edits.leave_keys_of_others(connection, [host.id])
-            queries.add_event(connection, actor, "host.secret", host.fqdn, source, None, owner_id=host.owner_id)
-            history.rotated(connection, host.id, host.owner_id, author or Author(actor, source))
+            queries.add_event(connection, actor, "host.secret", host.fqdn, client_ip, None, owner_id=host.owner_id)
+            history.rotated(connection, host.id, host.owner_id, author or Author(actor, client_ip))
 
         await self._store.transact(work)
 
@@ -238,10 +238,10 @@ def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
         **updated,
         **tls,
     )
-    queries.add_event(connection, new.owner, "host.register", new.fqdn, new.source, None, owner_id=new.owner_id)
+    queries.add_event(connection, new.owner, "host.register", new.fqdn, new.client_ip, None, owner_id=new.owner_id)
     host = queries.host(connection, new.fqdn)
     assert host is not None
-    history.registered(connection, host, new.author or Author(new.owner, new.source))
+    history.registered(connection, host, new.author or Author(new.owner, new.client_ip))
     return host
 
 
@@ -270,7 +270,7 @@ def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: in
 
 
 def _delete(
-    connection: Connection, host: Host, actor: str, source: str | None, expect: Expect | None
+    connection: Connection, host: Host, actor: str, client_ip: str | None, expect: Expect | None
 ) -> set[str] | None:
     """The names that are to leave the zone; None where there is no such host any more."""
     current = host_edits.locked_host(connection, host.fqdn)
@@ -285,5 +285,5 @@ def _delete(
     rrsets.leave(connection, current, sets)
     queries.delete_host(connection, current.id)
     queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
-    queries.add_event(connection, actor, "host.unregister", current.fqdn, source, None, owner_id=current.owner_id)
+    queries.add_event(connection, actor, "host.unregister", current.fqdn, client_ip, None, owner_id=current.owner_id)
     return {name.fqdn for name in standing} | {one.name(current.fqdn) for one in sets}

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.db import host_edits, identities, queries, sessions
 from ddnsd.db.base import Store
-from ddnsd.db.identities import Known, Member, Presented
+from ddnsd.db.identities import LinkedIdentity, Member, OidcIdentity
 from ddnsd.db.rows import User
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
@@ -26,80 +26,86 @@ NOT_AT_FIRST_CONTACT = ("admin", "administrator", "root")
 TRIES = 1000
 
 
-class Members:
+class Identities:
     """What a session, or a request with an access token, needs; `passwords` says whether they sign anybody in."""
 
     def __init__(self, store: Store, *, passwords: bool = True) -> None:
         self._store, self._passwords = store, passwords
 
-    async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
+    async def recognise(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member | None:
         """The active user; None for nobody. Writes only what is new. Raises StoreDown."""
-        found = await self._store.read(lambda c: identities.known(c, somebody.issuer, somebody.subject))
+        found = await self._store.read(lambda c: identities.linked_identity(c, somebody.issuer, somebody.subject))
         if found is None or _differs(found, somebody) or queries.now() - found.last_used > USE_MICROSECONDS:
             try:
-                return await self.admit(somebody, create=create, source=source)
+                return await self.admit(somebody, create=create, client_ip=client_ip)
             except NotAdmitted:
                 return None
         return _member(found) if found.active else None
 
-    async def admit(self, somebody: Presented, *, create: bool, source: str | None) -> Member:
+    async def admit(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member:
         """The user who signs in. Raises NotAdmitted, StoreDown."""
         try:
-            return await self._store.transact(lambda c: admit(c, somebody, create=create, source=source))
+            return await self._store.transact(lambda c: admit(c, somebody, create=create, client_ip=client_ip))
         except Taken:  # another request was first
-            return await self._store.transact(lambda c: admit(c, somebody, create=create, source=source))
+            return await self._store.transact(lambda c: admit(c, somebody, create=create, client_ip=client_ip))
 
-    async def link(self, user_id: int, somebody: Presented, source: str | None) -> None:
+    async def link(self, user_id: int, somebody: OidcIdentity, client_ip: str | None) -> None:
         """Give a user one more identity. Raises Taken, StoreDown."""
-        await self._store.transact(lambda c: link(c, user_id, somebody, source))
+        await self._store.transact(lambda c: link(c, user_id, somebody, client_ip))
 
     async def unlink(
-        self, user_id: int, identity_id: int, source: str | None, *, methods: Mapping[str, str], keep: int | None = None
+        self,
+        user_id: int,
+        identity_id: int,
+        client_ip: str | None,
+        *,
+        methods: Mapping[str, str],
+        keep: int | None = None,
     ) -> None:
         """Take an identity away, and end the sessions of its provider but the one to `keep`.
 
         `methods` are those of sessions, by their providers' issuers. Raises Invalid, StoreDown.
         """
         await self._store.transact(
-            lambda c: unlink(c, user_id, identity_id, source, methods, passwords=self._passwords, keep=keep)
+            lambda c: unlink(c, user_id, identity_id, client_ip, methods, passwords=self._passwords, keep=keep)
         )
 
 
-def admit(connection: Connection, somebody: Presented, *, create: bool, source: str | None) -> Member:
+def admit(connection: Connection, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member:
     """The user whom the provider knows, created when nobody is and `create` allows it. Raises NotAdmitted."""
-    found = identities.known(connection, somebody.issuer, somebody.subject)
+    found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     if found is None:
         if not create:
             raise NotAdmitted("there is no user with this identity, and an administrator makes new ones")
-        user = _new_user(connection, somebody.name, source)
-        _add(connection, user.id, user.name, somebody, source)
-        found = identities.known(connection, somebody.issuer, somebody.subject)
+        user = _new_user(connection, somebody.name, client_ip)
+        _add(connection, user.id, user.name, somebody, client_ip)
+        found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
         assert found is not None
     if not found.active:
         raise NotAdmitted("the user is not active")
-    _apply(connection, found, somebody, source)
-    found = identities.known(connection, somebody.issuer, somebody.subject)
+    _apply(connection, found, somebody, client_ip)
+    found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     assert found is not None
     return _member(found)
 
 
-def link(connection: Connection, user_id: int, somebody: Presented, source: str | None) -> None:
+def link(connection: Connection, user_id: int, somebody: OidcIdentity, client_ip: str | None) -> None:
     """Give a user one more identity; nothing happens when it is theirs. Raises Taken."""
-    found = identities.known(connection, somebody.issuer, somebody.subject)
+    found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     if found is not None and found.user_id != user_id:
         raise Taken(identity="Somebody else signs in with this identity.")
     if found is None:
-        _add(connection, user_id, queries.user_name(connection, user_id), somebody, source)
-        found = identities.known(connection, somebody.issuer, somebody.subject)
+        _add(connection, user_id, queries.user_name(connection, user_id), somebody, client_ip)
+        found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
         assert found is not None
-    _apply(connection, found, somebody, source)
+    _apply(connection, found, somebody, client_ip)
 
 
 def unlink(
     connection: Connection,
     user_id: int,
     identity_id: int,
-    source: str | None,
+    client_ip: str | None,
     methods: Mapping[str, str],
     *,
     passwords: bool,
@@ -118,12 +124,17 @@ def unlink(
     if gone.issuer in methods:
         sessions.end_all(connection, user_id, but=keep, method=methods[gone.issuer])
     queries.add_event(
-        connection, name, "identity.delete", name, source, _shown(gone.issuer, gone.label), owner_id=user_id
+        connection, name, "identity.delete", name, client_ip, _shown(gone.issuer, gone.label), owner_id=user_id
     )
 
 
 def set_groups(
-    connection: Connection, name: str, groups: frozenset[str], *, actor: str = accounts.ACTOR, source: str | None = None
+    connection: Connection,
+    name: str,
+    groups: frozenset[str],
+    *,
+    actor: str = accounts.ACTOR,
+    client_ip: str | None = None,
 ) -> None:
     """Make these the groups that an administrator has given the user. Raises Invalid."""
     user = accounts.user_named(connection, name)
@@ -132,7 +143,7 @@ def set_groups(
     if set(identities.groups_of(connection, user.id, given=True)) != groups:
         identities.set_groups(connection, user.id, identities.LOCAL, groups)
         detail = "groups " + (", ".join(sorted(groups)) or "none")
-        queries.add_event(connection, actor, "user.set", name, source, detail)
+        queries.add_event(connection, actor, "user.set", name, client_ip, detail)
 
 
 def set_password(
@@ -141,7 +152,7 @@ def set_password(
     hashed: str | None,
     *,
     actor: str = accounts.ACTOR,
-    source: str | None = None,
+    client_ip: str | None = None,
     keep: int | None = None,
 ) -> None:
     """Keep the hash of a password, or none; ends the user's sessions, but the one to `keep`. Raises Invalid."""
@@ -152,29 +163,29 @@ def set_password(
         identities.set_password(connection, user.id, hashed)
     sessions.end_all(connection, user.id, but=keep)
     detail = "password" if hashed is not None else "no password"
-    queries.add_event(connection, actor, "user.set", name, source, detail, owner_id=user.id)
+    queries.add_event(connection, actor, "user.set", name, client_ip, detail, owner_id=user.id)
 
 
-def _new_user(connection: Connection, wanted: str, source: str | None) -> User:
+def _new_user(connection: Connection, wanted: str, client_ip: str | None) -> User:
     wanted = wanted or "user"
     for number in range(1, TRIES):
         name = wanted if number == 1 else f"{wanted}-{number}"
         if name.lower() in (*accounts.RESERVED, *NOT_AT_FIRST_CONTACT) or queries.user(connection, name) is not None:
             continue
-        return accounts.new_user(connection, name, source=source)
+        return accounts.new_user(connection, name, client_ip=client_ip)
     raise NotAdmitted(f"there are too many users named {wanted}")
 
 
-def _add(connection: Connection, user_id: int, name: str, somebody: Presented, source: str | None) -> None:
+def _add(connection: Connection, user_id: int, name: str, somebody: OidcIdentity, client_ip: str | None) -> None:
     try:
         identities.add_identity(connection, user_id, somebody)
     except IntegrityError:
         raise Taken(identity="Somebody else signs in with this identity.") from None
     detail = _shown(somebody.issuer, somebody.label)
-    queries.add_event(connection, name, "identity.add", name, source, detail, owner_id=user_id)
+    queries.add_event(connection, name, "identity.add", name, client_ip, detail, owner_id=user_id)
 
 
-def _apply(connection: Connection, found: Known, somebody: Presented, source: str | None) -> None:
+def _apply(connection: Connection, found: LinkedIdentity, somebody: OidcIdentity, client_ip: str | None) -> None:
     """Write what the claims say."""
     identities.mark_used(connection, found.id, somebody.label)
     if somebody.groups is not None:
@@ -183,22 +194,22 @@ def _apply(connection: Connection, found: Known, somebody: Presented, source: st
     if change is not None:
         host_edits.set_user(connection, found.user_id, admin=change, admin_by=found.id if change else None)
         detail = f"admin {'on' if change else 'off'}, by {somebody.issuer}"
-        queries.add_event(connection, accounts.ACTOR, "user.set", found.user, source, detail)
+        queries.add_event(connection, accounts.ACTOR, "user.set", found.user, client_ip, detail)
 
 
-def _change_of_rights(found: Known, somebody: Presented) -> bool | None:
+def _change_of_rights(found: LinkedIdentity, somebody: OidcIdentity) -> bool | None:
     """Whether an administrator's rights come or go; None where they stay."""
     if somebody.admin and not found.admin:
         return True
     return False if somebody.admin is False and found.admin and found.admin_by == found.id else None
 
 
-def _differs(found: Known, somebody: Presented) -> bool:
+def _differs(found: LinkedIdentity, somebody: OidcIdentity) -> bool:
     groups = somebody.groups is not None and somebody.groups != _lines(found.own_groups)
     return groups or _change_of_rights(found, somebody) is not None
 
 
-def _member(found: Known) -> Member:
+def _member(found: LinkedIdentity) -> Member:
     return Member(found.user_id, found.user, bool(found.admin), _lines(found.groups))
 
 

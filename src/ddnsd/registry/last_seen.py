@@ -25,7 +25,7 @@ REMEMBERED = 100_000
 PART = 500
 
 
-class Contacts:
+class LastSeen:
     """What one process was last asked for, and what of it is to be written."""
 
     def __init__(self, store: Store) -> None:
@@ -34,19 +34,19 @@ class Contacts:
         self._given: dict[int, tuple[int, str | None, str]] = {}  # when, where and what was last to be written
         self._due: dict[int, Contact] = {}
 
-    def note(self, host_id: int, source: str | None, agent: str, word: str, tls: bool) -> None:
+    def note(self, host_id: int, client_ip: str | None, agent: str, word: str, tls: bool) -> None:
         """Remember a request for the host."""
-        contact = Contact(queries.now(), source, agent_text(agent), word, tls)
+        contact = Contact(queries.now(), client_ip, agent_text(agent), word, tls)
         _put(self._last, host_id, contact)
         if word == "badauth" or self._repeats(host_id, contact):
             return
         if len(self._due) < REMEMBERED or host_id in self._due:
             self._due[host_id] = contact
-            _put(self._given, host_id, (contact.at, source, word))
+            _put(self._given, host_id, (contact.at, client_ip, word))
 
     def _repeats(self, host_id: int, contact: Contact) -> bool:
-        at, source, word = self._given.get(host_id, (0, None, ""))
-        same = (contact.source, contact.word) == (source, word) and word != "good"
+        at, client_ip, word = self._given.get(host_id, (0, None, ""))
+        same = (contact.source, contact.word) == (client_ip, word) and word != "good"
         return same and contact.at - at < REPEAT_MICROSECONDS
 
     def last(self, host_id: int, written: Contact | None) -> Contact | None:

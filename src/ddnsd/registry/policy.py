@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 
-from ddnsd.registry.addresses import Network, Wanted, denied, is_internal
+from ddnsd.registry.addresses import AddressUpdate, Network, denied, is_internal
 from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import DeniedAddress, InvalidAddress
 
@@ -29,9 +29,9 @@ class Policy:
         """Whether nobody may register the full name."""
         return fqdn in self.reserved or (self.catalog is not None and f".{fqdn}".endswith(f".{self.catalog}"))
 
-    def check(self, wanted: Wanted, *, domain_takes_private: bool) -> None:
+    def check(self, update: AddressUpdate, *, domain_takes_private: bool) -> None:
         """Raises DeniedAddress, and InvalidAddress for addresses that this domain does not take."""
-        if denied(wanted.addresses, self.denied) or self.deny.has_address(wanted.addresses):
+        if denied(update.addresses, self.denied) or self.deny.has_address(update.addresses):
             raise DeniedAddress
-        if not (self.private_addresses and domain_takes_private) and any(map(is_internal, wanted.addresses)):
-            raise InvalidAddress(",".join(wanted.addresses))
+        if not (self.private_addresses and domain_takes_private) and any(map(is_internal, update.addresses)):
+            raise InvalidAddress(",".join(update.addresses))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ddnsd.db import history, host_edits, queries, records
 from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
-from ddnsd.db.host_updates import Wish, write_wishes
+from ddnsd.db.host_updates import HostUpdate, write_host_updates
 from ddnsd.db.rows import Host, RRset, name_below
 from ddnsd.dns import rdata
 from ddnsd.dns.errors import DnsError, HostGone
@@ -89,8 +89,8 @@ class RRsets:
         if not any(new.equals(present) for present in await self.of(host)):
             await self._try(host, new)
         current, changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
-        if changed or not self._writer.holds(current):
-            await confirmed(self._writer.publish(current.domain_id, [host.id]))
+        if changed or not self._writer.is_published(current):
+            await confirmed(self._writer.push_host(current.domain_id, [host.id]))
         made = next((one for one in await self.of(host) if new.is_of(one)), None)
         if made is None:
             raise NoHost  # removed meanwhile
@@ -116,7 +116,7 @@ class RRsets:
     async def remove(self, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
         """Remove the RRset. Raises NoHost where there is none, Blocked, StoreDown, Unconfirmed."""
         fqdn = await self._store.transact(lambda c: remove(c, host, name, rtype, author, expect))
-        await confirmed(self._writer.withdraw(host.domain_id, [fqdn]))
+        await confirmed(self._writer.push_removals(host.domain_id, [fqdn]))
 
 
 def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
@@ -173,7 +173,7 @@ def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
     mine = any(
         new.is_of(present) and (present.conflict is None or present.claimed) for present in _of(connection, host)
     )
-    return mine or records.is_leaving(connection, name_below(new.prefix, host.fqdn), new.rtype)
+    return mine or records.is_being_removed(connection, name_below(new.prefix, host.fqdn), new.rtype)
 
 
 def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expect: Expect) -> tuple[Host, bool]:
@@ -196,8 +196,8 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
             records.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
         records.change(connection, before.id, conflict=None, **values)
     # not `wish_again`: the message claims the RRset, and who finds it under way must know that it may do so
-    wish = Wish(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
-    write_wishes(connection, [wish], [])
+    host_update = HostUpdate(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
+    write_host_updates(connection, [host_update], [])
     _tell(connection, current, author, new, before and _shown(before.ttl, before.data), _shown(new.ttl, new.data))
     return current, True
 

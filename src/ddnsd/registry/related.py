@@ -53,7 +53,7 @@ class RelatedNames:
         except IntegrityError:
             raise Taken(label=f"{new.fqdn} is taken.") from None
         if changed:
-            await confirmed(self._writer.publish(host.domain_id, [host.id]))
+            await confirmed(self._writer.push_host(host.domain_id, [host.id]))
         for name in await self.of(host):
             if name.fqdn == new.fqdn:
                 return name
@@ -86,7 +86,7 @@ class RelatedNames:
     async def remove(self, host: Host, label: str, author: Author, expect: Expect) -> None:
         """Remove the name. Raises NoHost where there is none of that label, Blocked, StoreDown, Unconfirmed."""
         fqdn = await self._store.transact(lambda c: remove(c, host, label, author, expect))
-        await confirmed(self._writer.withdraw(host.domain_id, [fqdn]))
+        await confirmed(self._writer.push_removals(host.domain_id, [fqdn]))
 
 
 def parse(host: Host, label: str, interface_id: str) -> NewRelated:
@@ -112,7 +112,7 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
 def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
     """Whether the name stands in the zone as ours, or is about to leave it."""
     mine = any(name.fqdn == new.fqdn for name in _of(connection, host))
-    return mine or bool(host_edits.leaving(connection, [new.fqdn]))
+    return mine or bool(host_edits.names_in_removal(connection, [new.fqdn]))
 
 
 def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ddnsd.db import queries
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.dns.causes import causes
-from ddnsd.dns.monitor import Watch
+from ddnsd.dns.monitor import ZoneMonitor
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer
 
@@ -62,7 +62,7 @@ class Status:
         self,
         store: Store,
         writer: Writer,
-        watch: Watch,
+        watch: ZoneMonitor,
         secondaries: Secondaries,
         answered: Callable[[], Mapping[str, float]],
     ) -> None:
@@ -106,6 +106,6 @@ class Status:
             domain.owner_id,
             primary,
             secondaries,
-            sender.waiting,
+            sender.pending,
             "; ".join(others) or None,
         )

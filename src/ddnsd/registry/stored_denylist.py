@@ -27,7 +27,7 @@ _NAME = re.compile(r"(?=.*[a-z0-9])[a-z0-9.*-]{1,253}")
 STARS = 4
 
 
-class Denials:
+class StoredDenyList:
     """The lists of the store, and what this process holds of them."""
 
     def __init__(self, store: Store, current: DenyList) -> None:
@@ -35,15 +35,15 @@ class Denials:
         self._held: list[Denial] | None = None
         self._turn = asyncio.Lock()  # what was read first is not to replace what was read later
 
-    async def add(self, kind: str, value: str, comment: str | None, *, actor: str, source: str | None) -> Denial:
+    async def add(self, kind: str, value: str, comment: str | None, *, actor: str, client_ip: str | None) -> Denial:
         """Deny a network, a user agent or a name; in force here when this returns. Raises Invalid, Taken, StoreDown."""
-        made = await self._store.transact(lambda c: add(c, kind, value, comment, actor=actor, source=source))
+        made = await self._store.transact(lambda c: add(c, kind, value, comment, actor=actor, client_ip=client_ip))
         await self.refresh()
         return made
 
-    async def remove(self, denial_id: int, *, actor: str, source: str | None) -> None:
+    async def remove(self, denial_id: int, *, actor: str, client_ip: str | None) -> None:
         """Deny it no more. Raises NoDenial, StoreDown."""
-        await self._store.transact(lambda c: remove(c, denylist.find(c, denial_id), actor=actor, source=source))
+        await self._store.transact(lambda c: remove(c, denylist.find(c, denial_id), actor=actor, client_ip=client_ip))
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -56,7 +56,7 @@ class Denials:
 
 
 def add(
-    connection: Connection, kind: str, value: str, comment: str | None, *, actor: str, source: str | None = None
+    connection: Connection, kind: str, value: str, comment: str | None, *, actor: str, client_ip: str | None = None
 ) -> Denial:
     """Deny a network, a user agent or a name; processes follow. Raises Invalid, Taken."""
     canonical = _canonical(kind, value)
@@ -65,7 +65,7 @@ def add(
     if denylist.named(connection, kind, canonical):
         raise Taken(value=f"{canonical} is denied already")
     made = denylist.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
-    queries.add_event(connection, actor, "deny.add", canonical, source, f"{kind}: {comment or ''}".rstrip(": "))
+    queries.add_event(connection, actor, "deny.add", canonical, client_ip, f"{kind}: {comment or ''}".rstrip(": "))
     return made
 
 
@@ -77,11 +77,11 @@ def named(connection: Connection, kind: str, value: str) -> Denial:
     raise NoDenial(f"{canonical} is not denied")
 
 
-def remove(connection: Connection, found: Denial | None, *, actor: str, source: str | None = None) -> None:
+def remove(connection: Connection, found: Denial | None, *, actor: str, client_ip: str | None = None) -> None:
     """Deny it no more; processes follow. Raises NoDenial."""
     if found is None or not denylist.remove(connection, found.id):
         raise NoDenial
-    queries.add_event(connection, actor, "deny.remove", found.value, source, found.kind)
+    queries.add_event(connection, actor, "deny.remove", found.value, client_ip, found.kind)
 
 
 def _use(current: DenyList, found: Iterable[Denial]) -> None:

@@ -23,7 +23,7 @@ def network(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TokenScope:
     """Of a token: scopes, patterns of names, networks as text, the end in microseconds since the epoch.
 
     An empty list does not limit.
@@ -36,14 +36,14 @@ class Limits:
     expires: int | None = None
 
     @classmethod
-    def of(cls, token: Token) -> "Limits":
+    def of(cls, token: Token) -> "TokenScope":
         """Those of a stored token."""
         scopes, domains = tuple(token.scopes.split()), tuple(token.domains.split())
         return cls(scopes, domains, tuple(token.hosts.split()), tuple(token.networks.split()), token.expires)
 
-    def narrowed(self, wanted: "Limits") -> "Limits":
+    def narrowed(self, wanted: "TokenScope") -> "TokenScope":
         """`wanted`, where what it leaves open is as here. Raises Invalid where it goes beyond."""
-        given = Limits(
+        given = TokenScope(
             wanted.scopes,
             wanted.domains or self.domains,
             wanted.hosts or self.hosts,
@@ -55,11 +55,11 @@ class Limits:
             raise Invalid(**beyond)
         return given
 
-    def covers(self, other: "Limits") -> bool:
+    def covers(self, other: "TokenScope") -> bool:
         """Whether the other gives nothing that this does not."""
         return not self._beyond(other)
 
-    def _beyond(self, other: "Limits") -> dict[str, str]:
+    def _beyond(self, other: "TokenScope") -> dict[str, str]:
         own = {*self.scopes, "read", "write"} if "admin" in self.scopes else set(self.scopes)
         found = {}
         if not set(other.scopes) <= own:

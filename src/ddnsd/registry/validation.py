@@ -74,7 +74,7 @@ class Change:
 
 
 @dataclass(slots=True)
-class Row:
+class HostDiff:
     """A host before and after the call; None before it was created, and after it was deleted.
 
     `left` holds the names of the host that leave zones, by domain id.
@@ -93,11 +93,11 @@ class Result:
     status: Status = Status.APPLIED
     secret: str | None = None
     error: Exception | None = None
-    row: Row | None = None
+    row: HostDiff | None = None
     follow: bool = False
 
 
-class Rights(Protocol):
+class Permissions(Protocol):
     """What the caller may do."""
 
     user_id: int
@@ -112,13 +112,13 @@ class Rights(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
+class Snapshot:
     """What was read: hosts and domains by name, related names and RRsets by host id, ids of users by name,
     and which of these users are switched off.
 
-    `leaving` names stand in a zone as ours without a host. What name servers say: `servers` are the names of a zone's
-    NS records by domain id, None where it does not answer; of the names that were `asked` for `used` says
-    why some cannot be a host's; `silent` domains could not be asked.
+    `names_in_removal` are still in a zone, and no host has them. From the name servers: `servers` has the names of the
+    NS records by domain id, None where the server does not answer. `used` has the reasons why a name cannot be a
+    host's, for the names in `asked`. `silent` has the domains that could not be asked.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Known:
     related: Mapping[int, Sequence[Related]] = field(default_factory=dict)
     rrsets: Mapping[int, Sequence[RRset]] = field(default_factory=dict)
     related_names: Set[str] = frozenset()
-    leaving: Set[str] = frozenset()
+    names_in_removal: Set[str] = frozenset()
     users: Mapping[str, int] = field(default_factory=dict)
     inactive: Set[int] = frozenset()
     servers: Mapping[int, Set[str] | None] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Known:
     silent: Set[int] = frozenset()
 
 
-class Judge:
+class ChangeValidator:
     """Judges changes one after the other.
 
     `rows` are the hosts that were named, with what they are to be. `claims` are the names, by domain id, that hosts
@@ -143,17 +143,17 @@ class Judge:
     `owners` are users' names by id, where the changes name some.
     """
 
-    def __init__(self, known: Known, rights: Rights, policy: Policy, secret: Secrets, *, tls: bool) -> None:
-        self.known, self._rights, self._policy, self._secret, self._tls = known, rights, policy, secret, tls
-        self._at = {fqdn: Row(host, host) for fqdn, host in known.hosts.items()}
-        self._freed = set(known.leaving)
-        self.owners = {user_id: name for name, user_id in known.users.items()}
+    def __init__(self, snapshot: Snapshot, rights: Permissions, policy: Policy, secret: Secrets, *, tls: bool) -> None:
+        self.snapshot, self._rights, self._policy, self._secret, self._tls = snapshot, rights, policy, secret, tls
+        self._at = {fqdn: HostDiff(host, host) for fqdn, host in snapshot.hosts.items()}
+        self._freed = set(snapshot.names_in_removal)
+        self.owners = {user_id: name for name, user_id in snapshot.users.items()}
         self.events: list[Event] = []
         self.claims: set[tuple[int, str]] = set()
         self.unasked = False
         self.rows = list(self._at.values())
 
-    def judge(self, changes: Iterable[Change], *, atomic: bool) -> list[Result]:
+    def validate(self, changes: Iterable[Change], *, atomic: bool) -> list[Result]:
         """The results in order; those of `atomic` changes all fail when one does."""
         results = [self._one(index, change) for index, change in enumerate(changes)]
         if atomic and any(result.error for result in results):
@@ -190,7 +190,7 @@ class Judge:
         secret, hashed = self._secret(index, change.fqdn)
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
         host = blank._replace(**host_columns.columns(blank, change.values, tls=self._tls))
-        row = Row(None, host)
+        row = HostDiff(None, host)
         self._check_owned(row, host, "name")
         self.rows.append(row)
         self._at[host.fqdn] = row
@@ -251,7 +251,7 @@ class Judge:
 
     # ---- what they share
 
-    def _named(self, change: Change) -> tuple[Row, Host]:
+    def _named(self, change: Change) -> tuple[HostDiff, Host]:
         row = self._at.get(change.fqdn)
         if row is None or row.now is None or not self._rights.may(change.verb, row.now):
             raise NoHost
@@ -270,12 +270,12 @@ class Judge:
         if "owner" not in values:
             return values
         owner = values["owner"]
-        if owner not in self.known.users:
+        if owner not in self.snapshot.users:
             raise Invalid(owner=f"there is no user {owner!r}")
-        if self.known.users[owner] in self.known.inactive:
+        if self.snapshot.users[owner] in self.snapshot.inactive:
             raise Invalid(owner=transfers.switched_off(owner))
         return {n: v for n, v in values.items() if n not in ("owner", "secrets")} | {
-            "owner_id": self.known.users[owner]
+            "owner_id": self.snapshot.users[owner]
         }
 
     def _place(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
@@ -283,10 +283,10 @@ class Judge:
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)
         above = endings(fqdn)
-        domain = next((self.known.domains[e] for e in above if e in self.known.domains), None)
+        domain = next((self.snapshot.domains[e] for e in above if e in self.snapshot.domains), None)
         if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
             raise Invalid(name=NO_DOMAIN)
-        servers = self.known.servers.get(domain.id)
+        servers = self.snapshot.servers.get(domain.id)
         if servers is None:
             raise NotPublished(SILENT)
         check_reserved(self._policy, domain, fqdn, servers)
@@ -294,38 +294,38 @@ class Judge:
             row = self._at.get(name)
             if row is not None and row.now is not None and row.now.owner_id != owner_id:
                 raise Invalid(name=BELOW)
-        below = [moved(r, host.fqdn, fqdn).fqdn for r in self.known.related.get(host.id, ())] if host else []
-        if any(name in self._at or name in self.known.related_names for name in (fqdn, *below)):
+        below = [moved(r, host.fqdn, fqdn).fqdn for r in self.snapshot.related.get(host.id, ())] if host else []
+        if any(name in self._at or name in self.snapshot.related_names for name in (fqdn, *below)):
             raise Taken(name=TAKEN)
-        if any(name in self.known.domains for name in below):
+        if any(name in self.snapshot.domains for name in below):
             raise Taken(name=TAKEN)
         return domain
 
-    def _claim(self, row: Row, host: Host, after: Host) -> None:
+    def _claim(self, row: HostDiff, host: Host, after: Host) -> None:
         """Names at which an existing host would stand anew must own no record in the zone. Raises Taken."""
         before, now = self._names(row, host), self._names(row, after)
         if row.before is not None:
             wanted = now - before - self._freed
-            if used := sorted(wanted & self.known.used.keys()):
-                reason = f"Not available: {self.known.used[used[0]]}."
+            if used := sorted(wanted & self.snapshot.used.keys()):
+                reason = f"Not available: {self.snapshot.used[used[0]]}."
                 raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": reason})
-            if wanted and after.domain_id in self.known.silent:
+            if wanted and after.domain_id in self.snapshot.silent:
                 raise NotPublished(SILENT)
             self.claims |= {(after.domain_id, name) for name in wanted}
-            self.unasked = self.unasked or not wanted <= self.known.asked
+            self.unasked = self.unasked or not wanted <= self.snapshot.asked
         if host.claimed:
             self._freed |= before - now
         self._freed -= now
 
-    def _check_owned(self, row: Row, host: Host, field: str) -> None:
+    def _check_owned(self, row: HostDiff, host: Host, field: str) -> None:
         """Whether names can be so long as those of the host. Raises Invalid, naming the field."""
         if problem := names.owned_problem(host.fqdn, self._names(row, host)):
             raise Invalid(**{field: problem})
 
-    def _names(self, row: Row, host: Host) -> set[str]:
-        related = self.known.related.get(host.id, ())
+    def _names(self, row: HostDiff, host: Host) -> set[str]:
+        related = self.snapshot.related.get(host.id, ())
         started = row.before.fqdn if row.before else host.fqdn
-        return owned_names(host, [moved(r, started, host.fqdn) for r in related], self.known.rrsets.get(host.id, ()))
+        return owned_names(host, [moved(r, started, host.fqdn) for r in related], self.snapshot.rrsets.get(host.id, ()))
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))

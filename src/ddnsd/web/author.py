@@ -5,9 +5,9 @@ from ddnsd.auth.caller import Caller, Kind
 from ddnsd.db.history import Author
 
 
-def author(caller: Caller, source: str | None, agent: str) -> Author:
+def author(caller: Caller, client_ip: str | None, agent: str) -> Author:
     """The caller with the address and the user agent of their request."""
     if caller.kind is Kind.USER:
         via = "user" if caller.token_id is None else "token"
-        return Author(caller.user, source, via, caller.means, agent)
-    return Author(caller.name, source, caller.kind.value, caller.means, agent)
+        return Author(caller.user, client_ip, via, caller.credential_name, agent)
+    return Author(caller.name, client_ip, caller.kind.value, caller.credential_name, agent)

@@ -22,7 +22,7 @@ from ddnsd.auth.oidc import ProviderDown
 from ddnsd.auth.permissions import Action, can
 from ddnsd.db.base import StoreDown
 from ddnsd.dns.causes import KINDS, UNREACHABLE
-from ddnsd.dns.monitor import Watch, ZoneHealth
+from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
 from ddnsd.registry.readiness import Readiness
 from ddnsd.web.asgi import Reply, Request, json_reply, text_reply
 
@@ -38,7 +38,13 @@ class Probes:
     """
 
     def __init__(
-        self, readiness: Readiness, watch: Watch, signin: SignIn, *, metrics_zones: int, embedded: str | None = None
+        self,
+        readiness: Readiness,
+        watch: ZoneMonitor,
+        signin: SignIn,
+        *,
+        metrics_zones: int,
+        embedded: str | None = None,
     ) -> None:
         self._readiness, self._watch, self._signin, self._embedded = readiness, watch, signin, embedded
         self._zones = CollectorRegistry()
@@ -108,7 +114,7 @@ def _told(zones: Sequence[ZoneHealth], request: Request, caller: Caller | None) 
 class ZoneSeries(Collector):
     """Counts of all zones, and series of at most `shown` zones: those that do not follow come first."""
 
-    def __init__(self, watch: Watch, shown: int) -> None:
+    def __init__(self, watch: ZoneMonitor, shown: int) -> None:
         self._watch, self._shown = watch, shown
 
     def describe(self) -> Iterable[Metric]:

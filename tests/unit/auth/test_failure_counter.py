@@ -11,9 +11,9 @@ class Clock:
         return self.now
 
 
-def fail(guard: FailureCounter, times: int, name: str = "h", source: str = "s") -> None:
+def fail(guard: FailureCounter, times: int, name: str = "h", client_ip: str = "s") -> None:
     for _ in range(times):
-        guard.failed(name, source)
+        guard.failed(name, client_ip)
 
 
 def test_ten_failures_in_a_minute_lock_for_a_minute() -> None:
@@ -69,13 +69,13 @@ def test_memory_is_bounded_and_rules_can_be_off() -> None:
 
 def test_a_source_of_ipv6_is_its_64() -> None:
     guard = FailureCounter(2)
-    for source in ("2001:db8::1", "2001:db8::ffff:1"):
-        guard.failed("h", source)
+    for client_ip in ("2001:db8::1", "2001:db8::ffff:1"):
+        guard.failed("h", client_ip)
     assert guard.locked("h", "2001:db8:0:0:2::3")
     assert not guard.locked("h", "2001:db8:0:1::1")
     guard.succeeded("h", "2001:db8::9")
     assert not guard.locked("h", "2001:db8::1")
-    for source in ("192.0.2.1", "::ffff:192.0.2.1"):
-        guard.failed("h", source)
+    for client_ip in ("192.0.2.1", "::ffff:192.0.2.1"):
+        guard.failed("h", client_ip)
     assert guard.locked("h", "192.0.2.1")
     assert not guard.locked("h", "192.0.2.2")

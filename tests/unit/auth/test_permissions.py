@@ -4,7 +4,7 @@
 import pytest
 
 from ddnsd.auth.caller import Caller, Kind
-from ddnsd.auth.permissions import SERVICE, Action, Subject, can, may_name
+from ddnsd.auth.permissions import SERVICE, Action, Subject, can, is_name_allowed
 from ddnsd.db.domain_requests import DomainRequest
 from ddnsd.db.rows import Domain, Host
 
@@ -88,6 +88,6 @@ def test_cases(caller: Caller, action: Action, subject: Subject, allowed: bool) 
 
 
 def test_patterns_limit_what_may_be_named() -> None:
-    assert may_name(user("write"), "x.dyn.example.org")
-    assert may_name(user("write", host_patterns=("web-*.dyn.example.org",)), "web-1.dyn.example.org")
-    assert not may_name(user("write", host_patterns=("web-*.dyn.example.org",)), "db.dyn.example.org")
+    assert is_name_allowed(user("write"), "x.dyn.example.org")
+    assert is_name_allowed(user("write", host_patterns=("web-*.dyn.example.org",)), "web-1.dyn.example.org")
+    assert not is_name_allowed(user("write", host_patterns=("web-*.dyn.example.org",)), "db.dyn.example.org")

@@ -65,9 +65,9 @@ def reads(store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return seen
 
 
-async def attempt(signin: SignIn, name: str, secret: str, source: str = SOURCE) -> Caller | None:
+async def attempt(signin: SignIn, name: str, secret: str, client_ip: str = SOURCE) -> Caller | None:
     try:
-        return await signin.by_password(name, secret, source)
+        return await signin.by_password(name, secret, client_ip)
     except BadCredentials:
         return None
 

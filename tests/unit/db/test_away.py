@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.db import history, queries, schema
 from ddnsd.db.base import OutcomeUnknown, StoreDown
-from ddnsd.db.host_updates import Wish
+from ddnsd.db.host_updates import HostUpdate
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.postgres import PostgresStore
 from ddnsd.dns.writer import Writer
@@ -201,10 +201,12 @@ async def test_a_batch_whose_answer_was_lost_is_written_once(
 
     monkeypatch.setattr(store, "execute", lost)
     author = history.Author("h", "192.0.2.1", "host")
-    wish = Wish(1, {"ipv4": "192.0.2.7"}, False, history.entry(1, 1, "update", author, None, {"ipv4": "192.0.2.7"}))
+    host_update = HostUpdate(
+        1, {"ipv4": "192.0.2.7"}, False, history.entry(1, 1, "update", author, None, {"ipv4": "192.0.2.7"})
+    )
     writer = Writer(store, Lookups(store), deadline=2.5, default_ttl=60)
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    await writer._write([(1, wish, done)], [], [])
+    await writer._write([(1, host_update, done)], [], [])
     assert len(await store.read(lambda c: history.page(c, 1, 10))) == 1
     (host,) = await store.read(lambda c: queries.hosts_by_id(c, [1]))
     assert (host.ipv4, host.version) == ("192.0.2.7", 2)

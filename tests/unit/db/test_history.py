@@ -11,7 +11,7 @@ from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.history_retention import PART, Trimmer
 from ddnsd.db.last_seen import Contact
-from ddnsd.registry.last_seen import Contacts
+from ddnsd.registry.last_seen import LastSeen
 
 DAY = history.DAY_MICROSECONDS
 
@@ -85,7 +85,7 @@ async def test_the_newest_contact_stays(store: Store) -> None:
 
 
 async def test_contacts_wait_for_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = Contacts(store)
+    seen = LastSeen(store)
     for host_id in range(1203):
         seen.note(host_id, "192.0.2.1", "curl", "nochg", tls=True)
 
@@ -109,7 +109,7 @@ async def test_contacts_wait_for_the_database(store: Store, monkeypatch: pytest.
 async def test_what_repeats_is_written_now_and_then_and_a_wrong_secret_never(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = Contacts(store)
+    seen = LastSeen(store)
     minute, moment = 60 * 1_000_000, time.time_ns() // 1000
 
     async def written(minutes: int, word: str, source: str = "192.0.2.1") -> bool:
@@ -139,7 +139,7 @@ async def test_what_repeats_is_written_now_and_then_and_a_wrong_secret_never(
 
 def test_what_is_remembered_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddnsd.registry.last_seen.REMEMBERED", 2)
-    seen = Contacts(cast("Store", None))
+    seen = LastSeen(cast("Store", None))
     for host_id in (1, 2, 1, 3):
         seen.note(host_id, None, "x" * 70_000, "badauth", tls=True)
     first, second, third = (seen.last(host_id, None) for host_id in (1, 2, 3))

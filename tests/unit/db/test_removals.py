@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, insert
 
 from ddnsd.db import bulk_hosts, queries, records, removals
-from ddnsd.db.bulk_hosts import Leaving
+from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.rows import Removal
 from ddnsd.db.schema import domains, hosts, metadata, related, users
 
@@ -30,7 +30,7 @@ def connection() -> Iterator[Connection]:
 
 
 def leave(connection: Connection, *names: str, exact: bool = False, domain_id: int = ZONE) -> None:
-    bulk_hosts.add_removals(connection, [Leaving(domain_id, name, "192.0.2.1", None, exact) for name in names])
+    bulk_hosts.add_removals(connection, [NewRemoval(domain_id, name, "192.0.2.1", None, exact) for name in names])
 
 
 def add_host(connection: Connection, fqdn: str, **values: Any) -> int:
@@ -60,8 +60,8 @@ def test_every_name_is_found_once(connection: Connection, limit: int) -> None:
     add_host(connection, "b.example.org")
     assert names(connection, limit=limit) == ["a.example.org", "*.b.example.org", "c.example.org"]
     assert names(connection, exact=True, limit=limit) == ["exact.example.org"]
-    settled, _ = removals.dirty(connection, ZONE, 0, 1)
-    queries.settle_removals(connection, [removal.id for removal in settled])
+    confirmed, _ = removals.dirty(connection, ZONE, 0, 1)
+    queries.settle_removals(connection, [removal.id for removal in confirmed])
     assert names(connection, limit=limit) == ["*.b.example.org", "c.example.org"]
 
 

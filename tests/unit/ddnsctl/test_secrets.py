@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsctl.secrets import SinkError, Sinks, write
+from ddnsctl.secrets import SecretError, SecretWriter, write
 from ddnsctl.sync.model import SecretSpec
 from ddnsctl.sync.plan import Action, Change
 
@@ -32,14 +32,14 @@ def mode(path: str) -> int:
 
 def refusals(*changes: Change) -> list[str]:
     before = sorted(Path().rglob("*"))
-    with pytest.raises(SinkError) as raised:
-        Sinks(changes).check()
+    with pytest.raises(SecretError) as raised:
+        SecretWriter(changes).check()
     assert sorted(Path().rglob("*")) == before
     return [str(problem) for problem in raised.value.problems]
 
 
 def test_a_file_holds_the_secret_alone_and_is_its_owner_s() -> None:
-    sinks = Sinks([change("s/t/a")])
+    sinks = SecretWriter([change("s/t/a")])
     sinks.check()
     os.umask(0)
     sinks(change("s/t/a"), "top-secret")
@@ -56,7 +56,7 @@ def test_a_new_host_never_overwrites_a_file() -> None:
         "a.example.org is new, but the file of its secret exists: s/a (move the file away, or name another)"
     ]
     with pytest.raises(FileExistsError):
-        Sinks([change()])(change(), "new")
+        SecretWriter([change()])(change(), "new")
     assert Path("s/a").read_bytes() == b"old"
     assert len(list(Path("s").iterdir())) == 1
 
@@ -64,7 +64,7 @@ def test_a_new_host_never_overwrites_a_file() -> None:
 @pytest.mark.parametrize("action", [Action.ROTATE, Action.REPLACE])
 def test_a_secret_that_becomes_void_is_replaced(action: Action) -> None:
     write(Path("s/a"), b"old", replace=False)
-    sinks = Sinks([change(action=action)])
+    sinks = SecretWriter([change(action=action)])
     sinks.check()
     sinks(change(action=action), "new")
     assert Path("s/a").read_text() == "new\n"
@@ -73,7 +73,7 @@ def test_a_secret_that_becomes_void_is_replaced(action: Action) -> None:
 
 def test_a_resumed_run_finds_the_files_of_the_first() -> None:
     write(Path("s/a"), b"old", replace=False)
-    sinks = Sinks([change()], resumed=True)
+    sinks = SecretWriter([change()], resumed=True)
     sinks.check()
     sinks(change(), "new")
     assert Path("s/a").read_text() == "new\n"
@@ -84,7 +84,7 @@ def test_a_symbolic_link_is_not_followed() -> None:
     Path("s").mkdir()
     Path("s/a").symlink_to("../precious")
     assert len(refusals(change())) == 1
-    Sinks([])(change(action=Action.ROTATE), "new")
+    SecretWriter([])(change(action=Action.ROTATE), "new")
     assert Path("precious").read_text() == "keep"
     assert not Path("s/a").is_symlink()
 
@@ -100,11 +100,11 @@ def test_what_cannot_be_kept_is_told_before_anything_is_changed() -> None:
 
 def test_changes_that_make_no_secret_need_no_place() -> None:
     write(Path("s/a"), b"old", replace=False)
-    Sinks([change(action=Action.UPDATE), change(action=Action.DELETE)]).check()
+    SecretWriter([change(action=Action.UPDATE), change(action=Action.DELETE)]).check()
 
 
 def test_secrets_without_a_place_are_counted_and_kept_nowhere() -> None:
-    sinks = Sinks([Change(Action.CREATE, "host", "a.example.org")])
+    sinks = SecretWriter([Change(Action.CREATE, "host", "a.example.org")])
     sinks.check()
     sinks(sinks.changes[0], "top-secret")
     assert sinks.dropped == ["a.example.org"]
@@ -113,7 +113,7 @@ def test_secrets_without_a_place_are_counted_and_kept_nowhere() -> None:
 
 def test_many_files_are_made_durable_too() -> None:
     changes = [change(f"s/{number}", name=f"h{number}.example.org") for number in range(70)]
-    sinks = Sinks(changes)
+    sinks = SecretWriter(changes)
     sinks.check()
     for each in changes:
         sinks(each, each.name)
@@ -125,7 +125,7 @@ def test_many_files_are_made_durable_too() -> None:
 def test_a_vault_is_encrypted_and_ansible_reads_it() -> None:
     Path("password").write_text("open sesame\n")
     each = change("s/a", kind="vault")
-    sinks = Sinks([each], ("--vault-password-file", "password"))
+    sinks = SecretWriter([each], ("--vault-password-file", "password"))
     sinks.check()
     sinks(each, "top-secret")
     assert Path("s/a").read_text().startswith("$ANSIBLE_VAULT;")

@@ -10,7 +10,7 @@ from ddnsd.db import queries, records
 from ddnsd.db.rows import Host
 from ddnsd.db.schema import domains, hosts, metadata, users
 from ddnsd.dns.records import HostRecords, record_sets
-from ddnsd.dns.verdicts import mark_claimed, standing
+from ddnsd.dns.verdicts import existing_rrsets, mark_claimed
 
 FQDN = "a.example.org"
 
@@ -60,7 +60,7 @@ def test_a_host_that_was_renamed_meanwhile_has_not_claimed_its_new_names(connect
     assert renamed is not None
     assert not renamed.claimed
     assert claims(connection, sent.host.id) == [False]
-    assert standing(connection, sent.sets, {sent.host.id}) == []
+    assert existing_rrsets(connection, sent.sets, {sent.host.id}) == []
 
 
 def test_an_rrset_that_was_given_the_id_of_a_removed_one_is_not_claimed(connection: Connection) -> None:

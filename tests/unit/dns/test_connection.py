@@ -5,14 +5,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.errors import NoAnswer
 
 Asked = asyncio.Queue[tuple[bytes, Callable[[bytes], None]]]
 
 
-def talk(test: Callable[[Primary, Asked], Awaitable[None]]) -> None:
+def talk(test: Callable[[PrimaryConnection, Asked], Awaitable[None]]) -> None:
     """Run a test with a connection to a server, which hands over each question and what answers it."""
 
     async def run() -> None:
@@ -28,7 +28,7 @@ def talk(test: Callable[[Primary, Asked], Awaitable[None]]) -> None:
             ended.set()
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            primary = Primary(Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
+            primary = PrimaryConnection(Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
             try:
                 async with asyncio.timeout(10):
                     await test(primary, asked)
@@ -40,7 +40,7 @@ def talk(test: Callable[[Primary, Asked], Awaitable[None]]) -> None:
 
 
 def test_answers_find_their_questions() -> None:
-    async def test(primary: Primary, asked: Asked) -> None:
+    async def test(primary: PrimaryConnection, asked: Asked) -> None:
         first = asyncio.create_task(primary.exchange(b"\0\1first", 5))
         second = asyncio.create_task(primary.exchange(b"\0\2second", 5))
         (_, answer), _ = await asked.get(), await asked.get()
@@ -52,23 +52,23 @@ def test_answers_find_their_questions() -> None:
 
 
 def test_equal_ids_are_sent_one_after_the_other() -> None:
-    async def test(primary: Primary, asked: Asked) -> None:
-        waiting = [asyncio.create_task(primary.exchange(b"\0\1" + bytes([n]), 5)) for n in range(3)]
+    async def test(primary: PrimaryConnection, asked: Asked) -> None:
+        pending = [asyncio.create_task(primary.exchange(b"\0\1" + bytes([n]), 5)) for n in range(3)]
         for n in range(3):
             question, answer = await asked.get()
             assert question == b"\0\1" + bytes([n])
             await asyncio.sleep(0.01)
             assert asked.empty(), "two questions with one id are under way"
             answer(question)
-        assert await asyncio.gather(*waiting) == [b"\0\1" + bytes([n]) for n in range(3)]
+        assert await asyncio.gather(*pending) == [b"\0\1" + bytes([n]) for n in range(3)]
 
     talk(test)
 
 
 def test_silence_ends_all_that_wait() -> None:
-    async def test(primary: Primary, asked: Asked) -> None:
-        waiting = [primary.exchange(b"\0\1", 0.1), primary.exchange(b"\0\1", 5), primary.exchange(b"\0\2", 5)]
-        failures = await asyncio.gather(*waiting, return_exceptions=True)
+    async def test(primary: PrimaryConnection, asked: Asked) -> None:
+        pending = [primary.exchange(b"\0\1", 0.1), primary.exchange(b"\0\1", 5), primary.exchange(b"\0\2", 5)]
+        failures = await asyncio.gather(*pending, return_exceptions=True)
         assert all(isinstance(failure, NoAnswer) for failure in failures), failures
 
     talk(test)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 
 from ddnsd.db import primaries, queries, records, schema
 from ddnsd.db.lookups import Lookups
-from ddnsd.db.pending import Settled
+from ddnsd.db.pending import Confirmed
 from ddnsd.db.rows import Domain, Host
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.dns.tsig import TsigKey
@@ -55,7 +55,7 @@ class Scene:
 
     def __init__(self, store: SqliteStore) -> None:
         self.store, self.old, self.new = store, NameServer(), NameServer()
-        self.settled: list[Settled] = []
+        self.confirmed: list[Confirmed] = []
         self.acknowledged = asyncio.Event()
         self.sender: ZoneSender
 
@@ -65,14 +65,14 @@ class Scene:
             Lookups(self.store),
             await self.domain(),
             cast(Any, self.old),
-            settled=self.settle,
+            confirmed=self.settle,
             refresh=self.refresh,
             deadline=5.0,
             default_ttl=60,
         )
 
-    def settle(self, settled: Settled) -> None:
-        self.settled.append(settled)
+    def settle(self, confirmed: Confirmed) -> None:
+        self.confirmed.append(confirmed)
         self.acknowledged.set()
 
     async def domain(self) -> Domain:
@@ -122,7 +122,7 @@ async def until(event: asyncio.Event) -> None:
 
 async def test_a_name_that_the_former_primary_gave_is_not_ours_at_the_new_one(scene: Scene) -> None:
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    scene.sender.publish(1, done)
+    scene.sender.push_host(1, done)
     await until(scene.old.asked)
     await scene.move()
     scene.old.answering.set()
@@ -135,26 +135,26 @@ async def test_a_name_that_the_former_primary_gave_is_not_ours_at_the_new_one(sc
         await done
     host = await scene.host()
     assert host.claimed
-    assert scene.settled[-1] == Settled(1, host.version)
+    assert scene.confirmed[-1] == Confirmed(1, host.version)
 
 
 async def test_an_acknowledgement_of_the_former_primary_settles_an_older_version(scene: Scene) -> None:
     await scene.store.transact(lambda c: queries.mark_claimed(c, queries.hosts_by_id(c, [1])))
-    scene.sender.publish(1)
+    scene.sender.push_host(1)
     await until(scene.old.asked)
     await scene.move()
     scene.old.answering.set()
     await until(scene.acknowledged)
     host = await scene.host()
     assert host.pending_since is not None
-    assert scene.settled == [Settled(1, host.version - 1)]
+    assert scene.confirmed == [Confirmed(1, host.version - 1)]
 
 
 async def test_rows_of_the_new_primary_are_never_sent_to_the_former_one(scene: Scene) -> None:
     await scene.move()
     scene.new.answering.set()
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    scene.sender.publish(1, done)
+    scene.sender.push_host(1, done)
     async with asyncio.timeout(10):
         await done
     assert scene.old.messages == []
@@ -162,7 +162,7 @@ async def test_rows_of_the_new_primary_are_never_sent_to_the_former_one(scene: S
 
 async def test_a_message_goes_where_its_rows_belong(scene: Scene) -> None:
     """The sender hears of the change between two messages of one round."""
-    scene.sender.publish(1)
+    scene.sender.push_host(1)
     await until(scene.old.asked)
     await scene.move()
     await scene.refresh()
@@ -180,7 +180,7 @@ async def test_a_removal_that_the_former_primary_carried_out_waits_for_the_new_o
         return bool(await scene.store.read(lambda c: c.scalar(select(schema.removals.c.dirty_since.is_not(None)))))
 
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    scene.sender.withdraw(done, [f"gone.{ZONE}"])
+    scene.sender.push_removals(done, [f"gone.{ZONE}"])
     await until(scene.old.asked)
     await scene.move()
     scene.old.answering.set()

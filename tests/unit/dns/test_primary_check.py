@@ -7,7 +7,7 @@ import pytest
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, primary_check
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.tsig import TsigKey
 
 KEY = TsigKey.generate("key", "hmac-sha256")
@@ -33,7 +33,7 @@ def domain() -> Domain:
 @pytest.mark.parametrize("error", [errors.BadKey("BADKEY"), errors.BadSignature("BADSIG"), errors.BadTime("BADTIME")])
 async def test_what_is_wrong_with_the_key_is_told_as_it_is(error: errors.Refusal) -> None:
     refusing = Refusing(error)
-    connection = cast(Primary, refusing)
+    connection = cast(PrimaryConnection, refusing)
     with pytest.raises(type(error)):
         await primary_check.obstacle_of(domain(), "_x.a.example.org", "TXT", ['"x"'], connection, 1.0, new=True)
     assert refusing.asked == 1

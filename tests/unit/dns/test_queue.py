@@ -89,8 +89,8 @@ def test_everybody_gives_up_and_the_hosts_stay(futures: list[asyncio.Future[None
     assert list(queue.give_up()) == futures[:2]
     assert queue.ids() == {1, 2}
     assert list(queue.give_up()) == []
-    waiting: list[Waiters] = [queue.take(9), queue.take(9)]
-    assert waiting == [{2: []}, {1: []}]
+    pending: list[Waiters] = [queue.take(9), queue.take(9)]
+    assert pending == [{2: []}, {1: []}]
 
 
 def test_the_end_is_told_once(futures: list[asyncio.Future[None]]) -> None:

@@ -19,11 +19,11 @@ from sqlalchemy import Connection, insert, select, update
 from ddnsd.db import queries, records
 from ddnsd.db.base import Store
 from ddnsd.db.lookups import Lookups
-from ddnsd.db.pending import Settled
+from ddnsd.db.pending import Confirmed
 from ddnsd.db.schema import domains, hosts, removals, set_aside, users
 from ddnsd.db.set_aside import Aside, counts, due_rrsets, put
 from ddnsd.dns import errors
-from ddnsd.dns.connection import Primary
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.zone_sender import ZoneSender
@@ -101,28 +101,28 @@ def add(connection: Connection, *labels: str, **values: Any) -> list[int]:
 
 @dataclass
 class Zone:
-    """A sender with its store and its name server; `settled` are ids of hosts that DNS holds."""
+    """A sender with its store and its name server; `confirmed` are ids of hosts that DNS holds."""
 
     store: Store
     sender: ZoneSender
     server: NameServer
-    settled: set[int]
+    confirmed: set[int]
 
-    async def publish(self, *host_ids: int) -> list[BaseException | None]:
+    async def push_host(self, *host_ids: int) -> list[BaseException | None]:
         """What becomes of each."""
         waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
         for host_id, done in zip(host_ids, waiters, strict=True):
-            self.sender.publish(host_id, done)
+            self.sender.push_host(host_id, done)
         return await asyncio.gather(*waiters, return_exceptions=True)
 
-    async def withdraw(self, *labels: str) -> BaseException | None:
+    async def push_removals(self, *labels: str) -> BaseException | None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sender.withdraw(done, [f"{label}.{ZONE}" for label in labels])
+        self.sender.push_removals(done, [f"{label}.{ZONE}" for label in labels])
         return (await asyncio.gather(done, return_exceptions=True))[0]
 
     async def idle(self) -> None:
         """Until nothing is left to be sent."""
-        while self.sender._leaving or self.sender._queue:  # noqa: ASYNC110 (nobody tells)
+        while self.sender._removals or self.sender._queue:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.01)
 
     async def aside(self) -> list[str]:
@@ -135,28 +135,28 @@ async def running(store: Store) -> AsyncIterator[Zone]:
     await store.transact(_fill)
     domain = await store.read(lambda c: queries.domain(c, ZONE))
     assert domain is not None
-    settled: set[int] = set()
+    confirmed: set[int] = set()
     server = NameServer()
 
     async def refresh() -> None:
         return None
 
-    def settle(one: Settled) -> None:
-        settled.add(one.host_id)
+    def settle(one: Confirmed) -> None:
+        confirmed.add(one.host_id)
 
     sender = ZoneSender(
         store,
         Lookups(cast(Any, store)),
         domain,
-        cast(Primary, server),
-        settled=settle,
+        cast(PrimaryConnection, server),
+        confirmed=settle,
         refresh=refresh,
         deadline=5,
         default_ttl=60,
     )
     task = asyncio.create_task(sender.run())
     try:
-        yield Zone(store, sender, server, settled)
+        yield Zone(store, sender, server, confirmed)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -174,9 +174,9 @@ def labels(number: int) -> list[str]:
 
 async def test_a_batch_is_one_message(zone: Zone) -> None:
     ids = await zone.store.transact(lambda c: add(c, *labels(256), ipv6="2001:db8::1", claimed=True))
-    assert await zone.publish(*ids) == [None] * 256
+    assert await zone.push_host(*ids) == [None] * 256
     assert len(zone.server.messages) == 1
-    assert zone.settled == set(ids)
+    assert zone.confirmed == set(ids)
 
 
 @pytest.mark.parametrize(
@@ -193,18 +193,18 @@ async def test_a_batch_is_one_message(zone: Zone) -> None:
 async def test_refused_hosts_stop_no_others(zone: Zone, rcode: str, refused: list[int]) -> None:
     ids = await zone.store.transact(lambda c: add(c, *labels(256)))
     zone.server.rcode = none_of(*(f"h{n:03}" for n in refused), rcode=rcode)
-    outcomes = await zone.publish(*ids)
+    outcomes = await zone.push_host(*ids)
     assert [n for n, error in enumerate(outcomes) if error is not None] == refused
     assert {type(outcomes[n]) for n in refused} == {errors.ChangeRefused}
-    assert zone.settled == {host_id for n, host_id in enumerate(ids) if n not in refused}
+    assert zone.confirmed == {host_id for n, host_id in enumerate(ids) if n not in refused}
     assert await zone.aside() == [f"h{n:03}.{ZONE}" for n in refused]
     assert zone.sender.problem is None
     before = len(zone.server.messages)
-    assert [error is None for error in await zone.publish(*ids)] == [n not in refused for n in range(256)]
+    assert [error is None for error in await zone.push_host(*ids)] == [n not in refused for n in range(256)]
     # those that were refused go alone: (the others) + each of them + one question whether the zone is open, by slices
     assert len(zone.server.messages) - before <= 1 + len(refused) + 2 * (1 + len(refused) // 16)
     zone.server.rcode = all_of("NOERROR")
-    assert await zone.publish(*ids) == [None] * 256
+    assert await zone.push_host(*ids) == [None] * 256
     assert await zone.aside() == []
 
 
@@ -214,10 +214,10 @@ async def test_hundreds_of_refused_hosts_let_others_go_first(zone: Zone) -> None
     zone.server.rcode = none_of(*labels(256))
     refused = [asyncio.get_running_loop().create_future() for _ in ids]
     for host_id, done in zip(ids, refused, strict=True):
-        zone.sender.publish(host_id, done, bulk=True)
+        zone.sender.push_host(host_id, done, bulk=True)
     while not zone.server.messages:  # noqa: ASYNC110 (nobody tells)
         await asyncio.sleep(0)
-    assert await zone.publish(host) == [None]
+    assert await zone.push_host(host) == [None]
     assert len(zone.server.messages) < 120, "not after all of them, which are over 500"
     outcomes = await asyncio.gather(*refused, return_exceptions=True)
     assert {type(error) for error in outcomes} == {errors.ChangeRefused}
@@ -227,7 +227,7 @@ async def test_hundreds_of_refused_hosts_let_others_go_first(zone: Zone) -> None
 @pytest.mark.parametrize("rcode", ["REFUSED", "FORMERR", "NOTZONE", "SERVFAIL", "NOTAUTH"])
 async def test_a_zone_that_refuses_everything(zone: Zone, rcode: str) -> None:
     former = await zone.store.transact(lambda c: add(c, "a", "b", claimed=True))
-    assert await zone.publish(*former) == [None] * 2
+    assert await zone.push_host(*former) == [None] * 2
     await zone.store.transact(lambda c: c.execute(queries.pending.delete()))
     ids = await zone.store.transact(lambda c: add(c, *labels(256)))
     await zone.store.transact(
@@ -235,13 +235,13 @@ async def test_a_zone_that_refuses_everything(zone: Zone, rcode: str) -> None:
     )
     before = len(zone.server.messages)
     zone.server.rcode = all_of(rcode)
-    outcomes = await zone.publish(*ids)
+    outcomes = await zone.push_host(*ids)
     assert {type(error) for error in outcomes} == {errors.NotAcknowledged}
     assert rcode in (zone.sender.problem or "")
     assert len(zone.server.messages) - before < 20
     assert await zone.aside() == []
     zone.server.rcode = all_of("NOERROR")
-    assert await zone.publish(*ids) == [None] * 256
+    assert await zone.push_host(*ids) == [None] * 256
 
 
 async def test_what_leaves_does_not_wait_for_hosts_that_are_refused(zone: Zone) -> None:
@@ -250,8 +250,8 @@ async def test_what_leaves_does_not_wait_for_hosts_that_are_refused(zone: Zone) 
     await zone.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
     ids = await zone.store.transact(lambda c: add(c, "a"))
     zone.server.rcode = only(*labels(3))
-    zone.sender.publish(*ids)
-    assert await zone.withdraw(*labels(3)) is None
+    zone.sender.push_host(*ids)
+    assert await zone.push_removals(*labels(3)) is None
     assert await zone.aside() == []
 
 
@@ -259,24 +259,24 @@ async def test_a_host_that_cannot_be_written_is_set_aside_once_the_zone_is(zone:
     """A full disk looks the same until the name server takes another change."""
     ids = await zone.store.transact(lambda c: add(c, "a", "b", "c"))
     zone.server.rcode = none_of("a", rcode="SERVFAIL")
-    assert [type(error) for error in await zone.publish(ids[0])] == [errors.NotAcknowledged]
+    assert [type(error) for error in await zone.push_host(ids[0])] == [errors.NotAcknowledged]
     assert await zone.aside() == []
-    assert await zone.publish(ids[1]) == [None]
+    assert await zone.push_host(ids[1]) == [None]
     while await zone.aside() != [f"a.{ZONE}"]:  # noqa: ASYNC110 (nobody tells)
         await asyncio.sleep(0.01)
-    assert await zone.publish(ids[2]) == [None]
+    assert await zone.push_host(ids[2]) == [None]
 
 
 async def test_two_hosts_of_which_one_is_taken(zone: Zone) -> None:
     ids = await zone.store.transact(lambda c: add(c, "a", "b"))
     zone.server.rcode = only("b")
-    assert [type(error) for error in await zone.publish(*ids)] == [errors.ChangeRefused, type(None)]
+    assert [type(error) for error in await zone.push_host(*ids)] == [errors.ChangeRefused, type(None)]
 
 
 async def test_a_key_with_rights_on_some_names(zone: Zone) -> None:
     ids = await zone.store.transact(lambda c: add(c, "a", "b", "c"))
     zone.server.rcode = only("a", "b")
-    assert [error is None for error in await zone.publish(*ids)] == [True, True, False]
+    assert [error is None for error in await zone.push_host(*ids)] == [True, True, False]
     assert await zone.aside() == [f"c.{ZONE}"]
 
 
@@ -284,7 +284,7 @@ async def test_a_key_with_rights_on_some_names(zone: Zone) -> None:
 async def test_a_row_that_no_message_can_hold(zone: Zone, broken: dict[str, Any]) -> None:
     ids = await zone.store.transact(lambda c: add(c, "a", "b", "c"))
     await zone.store.transact(lambda c: c.execute(update(hosts).where(hosts.c.id == ids[1]).values(broken)))
-    outcomes = await zone.publish(*ids)
+    outcomes = await zone.push_host(*ids)
     assert [type(error) for error in outcomes] == [type(None), errors.ChangeRefused, type(None)]
     assert len(await zone.aside()) == 1
 
@@ -294,9 +294,9 @@ async def test_refused_removals_stop_nobody(zone: Zone) -> None:
     await zone.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
     (host,) = await zone.store.transact(lambda c: add(c, "a"))
     zone.server.rcode = none_of("h003", "h004", "h005", "h299")
-    zone.sender.withdraw()
+    zone.sender.push_removals()
     outcomes = await asyncio.gather(
-        zone.withdraw("h004"), zone.withdraw("h006"), zone.publish(host), zone.withdraw("unknown")
+        zone.push_removals("h004"), zone.push_removals("h006"), zone.push_host(host), zone.push_removals("unknown")
     )
     assert isinstance(outcomes[0], errors.ChangeRefused)
     assert outcomes[1:] == [None, [None], None]
@@ -305,12 +305,12 @@ async def test_refused_removals_stop_nobody(zone: Zone) -> None:
     dirty = select(removals.c.fqdn).where(removals.c.dirty_since.is_not(None))
     assert len(await zone.store.read(lambda c: c.scalars(dirty).all())) == 4
     sent = len(zone.server.messages)
-    zone.sender.withdraw()
+    zone.sender.push_removals()
     await zone.idle()
     assert len(zone.server.messages) == sent, "not before their time"
     await zone.store.transact(lambda c: c.execute(update(set_aside).values(retry_at=0)))
     zone.server.rcode = all_of("NOERROR")
-    zone.sender.withdraw()
+    zone.sender.push_removals()
     while await zone.aside():  # noqa: ASYNC110 (nobody tells)
         await asyncio.sleep(0.01)
 
@@ -320,7 +320,7 @@ async def test_what_a_lost_message_may_have_left_goes_before_the_name_is_claimed
         lambda c: queries.add_removals(c, [(f"a.{ZONE}", "192.0.2.9", None)], domain_id=1, exact=True)
     )
     (host,) = await zone.store.transact(lambda c: add(c, "a"))
-    assert await zone.publish(host) == [None]
+    assert await zone.push_host(host) == [None]
     assert zone.server.messages == [{"a"}, {"a"}]
 
 

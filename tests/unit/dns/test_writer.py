@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ddnsd.db.pending import Settled
+from ddnsd.db.pending import Confirmed
 from ddnsd.db.rows import Domain
 from ddnsd.dns.writer import Writer
 
@@ -25,10 +25,10 @@ def test_it_stops_while_acknowledgements_come_in(turns: int) -> None:
         store: Any = EmptyStore()
         writer = Writer(store, store, deadline=1, default_ttl=60)
         await writer.start()
-        writer._acknowledged(Settled(1, 1))
+        writer._confirm(Confirmed(1, 1))
         for _ in range(4):  # it pauses before it marks
             await asyncio.sleep(0)
-        writer._acknowledged(Settled(2, 1))
+        writer._confirm(Confirmed(2, 1))
         for _ in range(turns):
             await asyncio.sleep(0)
         async with asyncio.timeout(10):

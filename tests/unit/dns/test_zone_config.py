@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.dns.bind.zone_config import grants, parts, serves_file, statement
+from ddnsd.dns.bind.zone_config import grants, parts, serves_file, zone_block
 from ddnsd.dns.tsig import TsigKey
 
 KEY = TsigKey("ddnsd.a.example", secret="aGVsbG8=")
@@ -18,7 +18,7 @@ SHOWN = (
 
 
 def test_what_bind_shows_equals_what_it_was_given() -> None:
-    given = statement(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"))
+    given = zone_block(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"))
     assert parts(given) == parts(SHOWN)
     assert len(parts(given)) == 7
 
@@ -26,11 +26,11 @@ def test_what_bind_shows_equals_what_it_was_given() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        statement(FILE, KEY, ["t"]),
-        statement(FILE, KEY, ["t"], dnssec_policy="insecure", key_directory=Path("/keys")),
-        statement(FILE, KEY, [], dnssec_policy="default", key_directory=Path("/keys")),
-        statement(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"), hidden=True),
-        statement(FILE, TsigKey("x", secret="aGVsbG8="), ["t"], dnssec_policy="default", key_directory=Path("/keys")),
+        zone_block(FILE, KEY, ["t"]),
+        zone_block(FILE, KEY, ["t"], dnssec_policy="insecure", key_directory=Path("/keys")),
+        zone_block(FILE, KEY, [], dnssec_policy="default", key_directory=Path("/keys")),
+        zone_block(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"), hidden=True),
+        zone_block(FILE, TsigKey("x", secret="aGVsbG8="), ["t"], dnssec_policy="default", key_directory=Path("/keys")),
     ],
 )
 def test_what_differs_differs(other: str) -> None:
@@ -38,7 +38,7 @@ def test_what_differs_differs(other: str) -> None:
 
 
 def test_no_secret_is_in_it() -> None:
-    assert KEY.secret not in statement(FILE, KEY, ["t"], hidden=True)
+    assert KEY.secret not in zone_block(FILE, KEY, ["t"], hidden=True)
 
 
 def test_whose_zone_it_is() -> None:
@@ -51,4 +51,4 @@ def test_whose_zone_it_is() -> None:
 @pytest.mark.parametrize("name", ["", "a b", 'a"; }', "a;b", "x" * 64])
 def test_a_policy_has_a_simple_name(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a dnssec-policy"):
-        statement(FILE, KEY, dnssec_policy=name, key_directory=Path("/keys"))
+        zone_block(FILE, KEY, dnssec_policy=name, key_directory=Path("/keys"))

@@ -5,7 +5,7 @@ from ddnsd.db.rows import Host, Related
 from ddnsd.dns.packing import parts, set_octets
 from ddnsd.dns.records import HostRecords, RecordSet, records
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.dns.update_builder import publication
+from ddnsd.dns.update_builder import host_update
 from ddnsd.registry.records import LONGEST, MOST, OCTETS
 from ddnsd.registry.related import MOST as MOST_RELATED
 
@@ -38,7 +38,7 @@ def largest(n: int) -> HostRecords:
 
 
 def octets(part: list[HostRecords]) -> int:
-    return len(publication(ZONE, part, 60).to_wire(TsigKey.generate("key", "hmac-sha512")).wire)
+    return len(host_update(ZONE, part, 60).to_wire(TsigKey.generate("key", "hmac-sha512")).wire)
 
 
 def test_every_message_fits_and_every_host_is_sent_once() -> None:

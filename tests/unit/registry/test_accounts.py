@@ -38,7 +38,7 @@ async def test_one_of_two_who_take_each_others_rights_is_left(store: Any, values
 
 async def test_one_of_two_who_remove_each_other_is_left(store: Any) -> None:
     def remove(connection: Any, name: str, actor: str) -> None:
-        accounts.delete_user(connection, name, actor=actor, source=None, expect=lambda _: None)
+        accounts.delete_user(connection, name, actor=actor, client_ip=None, expect=lambda _: None)
 
     tries = (store.transact(lambda c, pair=pair: remove(c, *pair)) for pair in PAIRS)
     answers = await asyncio.gather(*tries, return_exceptions=True)

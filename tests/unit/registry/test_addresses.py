@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ddnsd.db.rows import Host
 from ddnsd.registry.addresses import (
-    Wanted,
+    AddressUpdate,
     columns,
     denied,
     initial_columns,
@@ -129,14 +129,14 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
 
 # (columns before, wish, columns that change)
 CHANGES = [
-    ({}, Wanted("192.0.2.1"), {"ipv4": "192.0.2.1"}),
-    ({"ipv4": "192.0.2.1"}, Wanted("192.0.2.1"), {}),
-    ({"ipv6": "2001:db8::1"}, Wanted("192.0.2.1"), {"ipv4": "192.0.2.1"}),
-    ({"ipv4": "192.0.2.1", "inferred": "ipv4"}, Wanted("192.0.2.1"), {"inferred": None}),
-    ({"ipv4": "192.0.2.1", "inferred": "ipv4"}, Wanted("192.0.2.2"), {"ipv4": "192.0.2.2", "inferred": None}),
+    ({}, AddressUpdate("192.0.2.1"), {"ipv4": "192.0.2.1"}),
+    ({"ipv4": "192.0.2.1"}, AddressUpdate("192.0.2.1"), {}),
+    ({"ipv6": "2001:db8::1"}, AddressUpdate("192.0.2.1"), {"ipv4": "192.0.2.1"}),
+    ({"ipv4": "192.0.2.1", "inferred": "ipv4"}, AddressUpdate("192.0.2.1"), {"inferred": None}),
+    ({"ipv4": "192.0.2.1", "inferred": "ipv4"}, AddressUpdate("192.0.2.2"), {"ipv4": "192.0.2.2", "inferred": None}),
     (
         {"ipv4": "192.0.2.1", "inferred": "ipv4"},
-        Wanted(None, "2001:db8::1"),
+        AddressUpdate(None, "2001:db8::1"),
         {
             "ipv4": None,
             "inferred": None,
@@ -147,46 +147,46 @@ CHANGES = [
     ),
     (
         {"ipv4": "192.0.2.1", "inferred": "ipv4"},
-        Wanted(None, "2001:db8::1", explicit=False),
+        AddressUpdate(None, "2001:db8::1", explicit=False),
         {"ipv6": "2001:db8::1", "prefix": "2001:db8::/64", "interface_id": "2001:db8::1"},
     ),
-    ({"ipv4": "192.0.2.1"}, Wanted(), {}),
+    ({"ipv4": "192.0.2.1"}, AddressUpdate(), {}),
     (
         {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "prefix": "2001:db8::/64"},
-        Wanted(remove=frozenset({"ipv6"}), explicit=False),
+        AddressUpdate(remove=frozenset({"ipv6"}), explicit=False),
         {"ipv6": None, "prefix": None},
     ),
     (
         {"ipv6": "2001:db8::7", "prefix": "2001:db8::/64", "interface_id": "2001:db8::7"},
-        Wanted(prefix="2001:db8:1::/64"),
+        AddressUpdate(prefix="2001:db8:1::/64"),
         {"ipv6": "2001:db8:1::7", "prefix": "2001:db8:1::/64"},
     ),
     (
         {"ipv6": "2001:db8:0:3::7", "interface_id": "2001:db8:0:3::7"},
-        Wanted(prefix="2001:db8:1::/56"),
+        AddressUpdate(prefix="2001:db8:1::/56"),
         {"ipv6": "2001:db8:1:3::7", "prefix": "2001:db8:1::/56"},
     ),
-    ({}, Wanted(prefix="2001:db8:1::/64"), {"prefix": "2001:db8:1::/64"}),
+    ({}, AddressUpdate(prefix="2001:db8:1::/64"), {"prefix": "2001:db8:1::/64"}),
 ]
 
 
 @pytest.mark.parametrize(("before", "wanted", "changed"), CHANGES)
-def test_only_what_is_named_changes(before: dict[str, str], wanted: Wanted, changed: dict[str, str]) -> None:
+def test_only_what_is_named_changes(before: dict[str, str], wanted: AddressUpdate, changed: dict[str, str]) -> None:
     assert changes(host(**before), wanted) == changed
     assert changes(host(**before)._replace(**changed), wanted) == {}
 
 
-def changes(row: Host, wanted: Wanted) -> dict[str, str | None]:
+def changes(row: Host, wanted: AddressUpdate) -> dict[str, str | None]:
     return columns(row, wanted, named_columns(row, wanted))
 
 
 def test_all_columns_of_a_family_are_named_though_they_are_as_wanted_already() -> None:
     before = host(ipv4="192.0.2.1", ipv6="2001:db8::1", prefix="2001:db8::/64", interface_id="2001:db8::1")
     v6 = {"ipv6": "2001:db8::1", "prefix": "2001:db8::/64", "interface_id": "2001:db8::1"}
-    assert named_columns(before, Wanted("192.0.2.2", "2001:db8::1")) == {"ipv4": "192.0.2.2", **v6}
-    assert named_columns(before, Wanted("192.0.2.2")) == {"ipv4": "192.0.2.2"}
-    assert named_columns(before, Wanted(prefix="2001:db8::/64")) == {"prefix": "2001:db8::/64"}
-    assert named_columns(before, Wanted(remove=frozenset({"ipv4", "ipv6"}))) == {
+    assert named_columns(before, AddressUpdate("192.0.2.2", "2001:db8::1")) == {"ipv4": "192.0.2.2", **v6}
+    assert named_columns(before, AddressUpdate("192.0.2.2")) == {"ipv4": "192.0.2.2"}
+    assert named_columns(before, AddressUpdate(prefix="2001:db8::/64")) == {"prefix": "2001:db8::/64"}
+    assert named_columns(before, AddressUpdate(remove=frozenset({"ipv4", "ipv6"}))) == {
         "ipv4": None,
         "ipv6": None,
         "prefix": None,
@@ -194,14 +194,14 @@ def test_all_columns_of_a_family_are_named_though_they_are_as_wanted_already() -
 
 
 def test_an_inferred_family_is_remembered() -> None:
-    assert initial_columns(Wanted("192.0.2.1", explicit=False)) == {"ipv4": "192.0.2.1", "inferred": "ipv4"}
-    assert initial_columns(Wanted("192.0.2.1")) == {"ipv4": "192.0.2.1"}
-    assert initial_columns(Wanted(None, "2001:db8::1", explicit=False))["inferred"] == "ipv6"
+    assert initial_columns(AddressUpdate("192.0.2.1", explicit=False)) == {"ipv4": "192.0.2.1", "inferred": "ipv4"}
+    assert initial_columns(AddressUpdate("192.0.2.1")) == {"ipv4": "192.0.2.1"}
+    assert initial_columns(AddressUpdate(None, "2001:db8::1", explicit=False))["inferred"] == "ipv6"
 
 
 def test_answers_repeat_ipv4_first_and_a_prefix_as_its_network() -> None:
-    assert Wanted("192.0.2.1", "2001:db8::1").addresses == ["192.0.2.1", "2001:db8::1"]
-    assert Wanted(prefix="2001:db8:1::/64").addresses == ["2001:db8:1::"]
+    assert AddressUpdate("192.0.2.1", "2001:db8::1").addresses == ["192.0.2.1", "2001:db8::1"]
+    assert AddressUpdate(prefix="2001:db8:1::/64").addresses == ["2001:db8:1::"]
 
 
 def test_networks_of_the_operator() -> None:

@@ -12,7 +12,7 @@ from ddnsd.registry import accounts, domains
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.errors import Stale
 
-BY: dict[str, Any] = {"actor": "admin", "source": None}
+BY: dict[str, Any] = {"actor": "admin", "client_ip": None}
 NAME = "lab.example.org"
 
 
@@ -56,7 +56,7 @@ async def test_too_late_to_decline_or_withdraw(store: Any) -> None:
     kept = Requests(store, zones)  # type: ignore[arg-type]
 
     async def withdraw() -> None:
-        await kept.withdraw(request_id, actor="ann", source=None, expect=lambda _: None)
+        await kept.withdraw(request_id, actor="ann", client_ip=None, expect=lambda _: None)
 
     zones.meanwhile = withdraw
     made = await kept.approve(request_id, answer="Welcome.", **BY)

@@ -16,7 +16,7 @@ from ddnsd.dns.bind.control import ZoneOptions
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domain_zones
 from ddnsd.registry import hosts as registered
-from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import add_domain
 from ddnsd.registry.errors import Invalid, Taken
@@ -32,7 +32,7 @@ def fill(connection: Connection) -> None:
 
 
 def register(connection: Connection, domain: Domain, fqdn: str) -> None:
-    registered._insert(connection, domain, NewHost(fqdn, 1, "me", b"", Wanted("192.0.2.1")))
+    registered._insert(connection, domain, NewHost(fqdn, 1, "me", b"", AddressUpdate("192.0.2.1")))
 
 
 async def domain_named(store: Store, name: str) -> Domain:

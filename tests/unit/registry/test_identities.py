@@ -9,52 +9,52 @@ from sqlalchemy import select
 
 from ddnsd.db import identities as stored
 from ddnsd.db import queries, schema, sessions
-from ddnsd.db.identities import Presented
+from ddnsd.db.identities import OidcIdentity
 from ddnsd.registry import accounts, identities
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
-from ddnsd.registry.identities import Members
+from ddnsd.registry.identities import Identities
 
 ISSUER = "https://aai.example.org"
 
 
-def somebody(subject: str = "1", name: str = "ann", **changed: Any) -> Presented:
-    return Presented(ISSUER, subject, f"{name}@example.org", name, frozenset(), False)._replace(**changed)
+def somebody(subject: str = "1", name: str = "ann", **changed: Any) -> OidcIdentity:
+    return OidcIdentity(ISSUER, subject, f"{name}@example.org", name, frozenset(), False)._replace(**changed)
 
 
 async def test_whom_a_provider_knows(store: Any) -> None:
-    known = Members(store)
-    assert await known.recognise(somebody(), create=False, source=None) is None
+    known = Identities(store)
+    assert await known.recognise(somebody(), create=False, client_ip=None) is None
     with pytest.raises(NotAdmitted):
-        await known.admit(somebody(), create=False, source=None)
+        await known.admit(somebody(), create=False, client_ip=None)
     assert await store.read(queries.user_count) == 0
-    made = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, source="192.0.2.1")
+    made = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, client_ip="192.0.2.1")
     assert (made.name, made.admin, made.groups) == ("ann", False, {"a", "b"})
     for create in (True, False):
         silent = somebody(groups=None, admin=None)
-        assert await known.recognise(silent, create=create, source=None) == made
-    left = await known.recognise(somebody(groups=frozenset({"b", "c"})), create=False, source=None)
+        assert await known.recognise(silent, create=create, client_ip=None) == made
+    left = await known.recognise(somebody(groups=frozenset({"b", "c"})), create=False, client_ip=None)
     assert left == made._replace(groups=frozenset({"b", "c"}))
     await store.transact(lambda c: accounts.set_user(c, "ann", {"active": False}))
-    assert await known.recognise(somebody(), create=True, source=None) is None
+    assert await known.recognise(somebody(), create=True, client_ip=None) is None
     with pytest.raises(NotAdmitted):
-        await known.admit(somebody(), create=True, source=None)
+        await known.admit(somebody(), create=True, client_ip=None)
     said = select(schema.events.c.action).order_by(schema.events.c.id)
     assert await store.read(lambda c: list(c.scalars(said))) == ["user.add", "identity.add", "user.set"]
 
 
 async def test_many_at_once_are_one(store: Any) -> None:
-    known = Members(store)
-    found = await asyncio.gather(*(known.recognise(somebody(), create=True, source=None) for _ in range(8)))
+    known = Identities(store)
+    found = await asyncio.gather(*(known.recognise(somebody(), create=True, client_ip=None) for _ in range(8)))
     assert {member.name for member in found if member} == {"ann"}
     assert await store.read(queries.user_count) == 1
 
 
 async def test_rights_by_a_claim(store: Any) -> None:
-    known = Members(store)
+    known = Identities(store)
 
     async def comes(admin: bool | None, subject: str = "1") -> bool:
         groups = None if admin is None else frozenset({"g"})
-        return (await known.admit(somebody(subject, admin=admin, groups=groups), create=True, source=None)).admin
+        return (await known.admit(somebody(subject, admin=admin, groups=groups), create=True, client_ip=None)).admin
 
     assert [await comes(admin) for admin in (False, True, None, True, False)] == [False, True, True, True, False]
     await store.transact(lambda c: accounts.set_user(c, "ann", {"admin": True}))
@@ -70,16 +70,16 @@ async def test_rights_by_a_claim(store: Any) -> None:
 
 
 async def test_identities_come_and_go(store: Any) -> None:
-    known = Members(store)
-    ann = await known.admit(somebody(groups=frozenset({"a"})), create=True, source=None)
-    bob = await known.admit(somebody("2", "bob"), create=True, source=None)
+    known = Identities(store)
+    ann = await known.admit(somebody(groups=frozenset({"a"})), create=True, client_ip=None)
+    bob = await known.admit(somebody("2", "bob"), create=True, client_ip=None)
     with pytest.raises(Invalid, match="only way"):
         await known.unlink(ann.user_id, 1, None, methods={})
     for _ in range(2):
         await known.link(ann.user_id, somebody("3", groups=frozenset({"b"}), admin=True), None)
     with pytest.raises(Taken):
         await known.link(bob.user_id, somebody("3"), None)
-    both = await known.recognise(somebody("3", groups=None, admin=None), create=False, source=None)
+    both = await known.recognise(somebody("3", groups=None, admin=None), create=False, client_ip=None)
     assert both == ann._replace(admin=True, groups=frozenset({"a", "b"}))
     held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
     assert [identity.subject for identity in held] == ["1", "3"]
@@ -87,16 +87,16 @@ async def test_identities_come_and_go(store: Any) -> None:
         with pytest.raises(Invalid, match="no such"):
             await known.unlink(bob.user_id, other, None, methods={})
     await known.unlink(ann.user_id, held[1].id, None, methods={})
-    assert await known.recognise(somebody("1", groups=None), create=False, source=None) == ann
-    assert await known.recognise(somebody("3"), create=False, source=None) is None
+    assert await known.recognise(somebody("1", groups=None), create=False, client_ip=None) == ann
+    assert await known.recognise(somebody("3"), create=False, client_ip=None) is None
     await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     await known.unlink(ann.user_id, held[0].id, None, methods={})
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == []
 
 
 async def test_the_last_way_in_stays(store: Any) -> None:
-    known, without = Members(store), Members(store, passwords=False)
-    ann = await known.admit(somebody(), create=True, source=None)
+    known, without = Identities(store), Identities(store, passwords=False)
+    ann = await known.admit(somebody(), create=True, client_ip=None)
     await known.link(ann.user_id, somebody("3"), None)
     await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
@@ -110,8 +110,8 @@ async def test_the_last_way_in_stays(store: Any) -> None:
 
 
 async def test_an_identity_takes_its_sessions_along(store: Any) -> None:
-    known = Members(store)
-    ann = await known.admit(somebody(), create=True, source=None)
+    known = Identities(store)
+    ann = await known.admit(somebody(), create=True, client_ip=None)
     await known.link(ann.user_id, somebody("3"), None)
     for number, method in enumerate(("aai", "aai", "other", "")):
         hashed = bytes([number])
@@ -124,13 +124,13 @@ async def test_an_identity_takes_its_sessions_along(store: Any) -> None:
 
 
 async def test_groups_of_an_administrators_hand(store: Any) -> None:
-    known = Members(store)
-    ann = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, source=None)
+    known = Identities(store)
+    ann = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, client_ip=None)
     for _ in range(2):
         await store.transact(lambda c: identities.set_groups(c, "ann", frozenset({"b", "z"})))
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == ["a", "b", "z"]
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id, given=True)) == ["b", "z"]
-    await known.admit(somebody(), create=False, source=None)
+    await known.admit(somebody(), create=False, client_ip=None)
     assert await store.read(lambda c: stored.groups_of(c, ann.user_id)) == ["b", "z"]
     for wrong in ("", "a\nb", "x" * 256):
         with pytest.raises(Invalid):
@@ -138,12 +138,12 @@ async def test_groups_of_an_administrators_hand(store: Any) -> None:
 
 
 async def test_whoever_leaves_takes_all_along(store: Any) -> None:
-    ann = await Members(store).admit(somebody(groups=frozenset({"a"})), create=True, source=None)
+    ann = await Identities(store).admit(somebody(groups=frozenset({"a"})), create=True, client_ip=None)
     await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
     await store.transact(
-        lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, source=None, expect=lambda _: None)
+        lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, client_ip=None, expect=lambda _: None)
     )
     for table in (schema.identities, schema.memberships, schema.passwords):
         assert await store.read(lambda c, table=table: c.execute(select(table)).all()) == []
-    again = await Members(store).admit(somebody(), create=True, source=None)
+    again = await Identities(store).admit(somebody(), create=True, client_ip=None)
     assert again.name == ann.name

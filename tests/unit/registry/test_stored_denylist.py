@@ -8,7 +8,7 @@ from typing import Any
 from ddnsd.db import migrate
 from ddnsd.db.connect import open_store
 from ddnsd.registry.denylist import DenyList
-from ddnsd.registry.stored_denylist import Denials
+from ddnsd.registry.stored_denylist import StoredDenyList
 
 
 class Watched(DenyList):
@@ -27,16 +27,16 @@ async def test_only_what_has_changed_is_taken_over(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ddnsd.db"
     await migrate.upgrade(url)
     store, current = open_store(url), Watched()
-    held, elsewhere = Denials(store, current), Denials(store, DenyList())
+    held, elsewhere = StoredDenyList(store, current), StoredDenyList(store, DenyList())
     for _ in range(3):
         await held.refresh()
     assert len(current.threads) == 1
-    made = await elsewhere.add("network", "203.0.113.0/24", None, actor="admin", source=None)
+    made = await elsewhere.add("network", "203.0.113.0/24", None, actor="admin", client_ip=None)
     for _ in range(3):
         await held.refresh()
     assert len(current.threads) == 2
     assert current.has_address(["203.0.113.9"])
-    await held.remove(made.id, actor="admin", source=None)
+    await held.remove(made.id, actor="admin", client_ip=None)
     assert not current.has_address(["203.0.113.9"])
     assert len(current.threads) == 3
     assert threading.get_ident() not in current.threads

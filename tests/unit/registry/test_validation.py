@@ -8,7 +8,17 @@ import pytest
 from ddnsd.db.rows import Domain, Host, Related
 from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.validation import BLANK, Change, Differs, Judge, Known, OtherFailed, Result, Status, Verb
+from ddnsd.registry.validation import (
+    BLANK,
+    Change,
+    ChangeValidator,
+    Differs,
+    OtherFailed,
+    Result,
+    Snapshot,
+    Status,
+    Verb,
+)
 
 ZONE, OTHER_ZONE = "dyn.example.org", "lab.example.org"
 ME, SOMEBODY = 1, 2
@@ -20,11 +30,11 @@ def domain(number: int, name: str, **values: Any) -> Domain:
 
 
 def host(number: int, label: str, zone: str = ZONE, **values: Any) -> Host:
-    known = {"id": number, "fqdn": f"{label}.{zone}", "name": label, "domain": zone, "owner_id": ME, "claimed": True}
-    return BLANK._replace(**{"domain_id": 1 if zone == ZONE else 2, **known, **values})
+    snapshot = {"id": number, "fqdn": f"{label}.{zone}", "name": label, "domain": zone, "owner_id": ME, "claimed": True}
+    return BLANK._replace(**{"domain_id": 1 if zone == ZONE else 2, **snapshot, **values})
 
 
-class Rights:
+class Permissions:
     """The user ME may all with their own hosts, and register in every domain but `closed`."""
 
     user_id = ME
@@ -41,9 +51,11 @@ DOMAINS = {d.name: d for d in (domain(1, ZONE), domain(2, OTHER_ZONE), domain(3,
 SERVERS: dict[int, frozenset[str] | None] = {1: frozenset({f"ns.{ZONE}"}), 2: frozenset(), 3: frozenset()}
 
 
-def judge(*hosts: Host, **known: Any) -> Judge:
-    facts: dict[str, Any] = {"domains": DOMAINS, "servers": SERVERS, "hosts": {h.fqdn: h for h in hosts}} | known
-    return Judge(Known(**facts), Rights(), Policy(), lambda n, _: (f"secret{n}", f"hash{n}".encode()), tls=True)
+def validator(*hosts: Host, **snapshot: Any) -> ChangeValidator:
+    facts: dict[str, Any] = {"domains": DOMAINS, "servers": SERVERS, "hosts": {h.fqdn: h for h in hosts}} | snapshot
+    return ChangeValidator(
+        Snapshot(**facts), Permissions(), Policy(), lambda n, _: (f"secret{n}", f"hash{n}".encode()), tls=True
+    )
 
 
 def create(label: str, **values: Any) -> Change:
@@ -62,8 +74,8 @@ def outcome(result: Result) -> str | type[Exception]:
     return type(result.error) if result.error else result.status.value
 
 
-def judged(one: Judge, *changes: Change, atomic: bool = False) -> list[str | type[Exception]]:
-    return [outcome(result) for result in one.judge(changes, atomic=atomic)]
+def validated(one: ChangeValidator, *changes: Change, atomic: bool = False) -> list[str | type[Exception]]:
+    return [outcome(result) for result in one.validate(changes, atomic=atomic)]
 
 
 @pytest.mark.parametrize(
@@ -104,8 +116,8 @@ def judged(one: Judge, *changes: Change, atomic: bool = False) -> list[str | typ
 def test_one_change(change: Change, expected: str | type[Exception]) -> None:
     hosts = host(1, "a", ipv4="192.0.2.1"), host(2, "theirs", owner_id=SOMEBODY), host(3, "blocked", abuse_blocked=True)
     related = {1: [Related(1, 1, f"nas.a.{ZONE}", "::7")]}
-    one = judge(*hosts, related=related, related_names={f"nas.a.{ZONE}"}, users={"me": ME})
-    (result,) = one.judge([change], atomic=False)
+    one = validator(*hosts, related=related, related_names={f"nas.a.{ZONE}"}, users={"me": ME})
+    (result,) = one.validate([change], atomic=False)
     assert outcome(result) == expected
     changed = [row for row in one.rows if row.now is not row.before]
     assert len(changed) == (1 if expected == "applied" else 0)
@@ -114,9 +126,9 @@ def test_one_change(change: Change, expected: str | type[Exception]) -> None:
 
 
 def test_a_new_host() -> None:
-    one = judge()
+    one = validator()
     values = {"ipv6": "2001:db8::7", "wildcard": True, "ttl": 300, "labels": {"b": "2", "a": "1"}, "stack": "s"}
-    (result,) = one.judge([create("x.y", **values)], atomic=False)
+    (result,) = one.validate([create("x.y", **values)], atomic=False)
     assert result.row is not None
     new = result.row.now
     assert new is not None
@@ -127,7 +139,7 @@ def test_a_new_host() -> None:
 
 
 def test_each_change_sees_the_ones_before_it() -> None:
-    one = judge(host(1, "a"), host(2, "b"))
+    one = validator(host(1, "a"), host(2, "b"))
     changes = (
         create("a"),
         delete("a"),
@@ -139,7 +151,7 @@ def test_each_change_sees_the_ones_before_it() -> None:
         delete("c"),
         delete("c"),
     )
-    assert judged(one, *changes) == [
+    assert validated(one, *changes) == [
         Taken,
         "applied",
         "applied",
@@ -161,15 +173,19 @@ def test_each_change_sees_the_ones_before_it() -> None:
 
 def test_a_name_below_a_host_that_goes_in_the_same_call() -> None:
     theirs = host(1, "a", owner_id=SOMEBODY)
-    assert judged(judge(theirs), create("x.a")) == [Invalid]
-    assert judged(judge(host(1, "a")), delete("a"), create("x.a")) == ["applied", "applied"]
+    assert validated(validator(theirs), create("x.a")) == [Invalid]
+    assert validated(validator(host(1, "a")), delete("a"), create("x.a")) == ["applied", "applied"]
 
 
 def test_atomic_changes_fail_together() -> None:
-    one = judge(host(1, "a"))
-    assert judged(one, create("x"), delete("a"), delete("unknown"), atomic=True) == [OtherFailed, OtherFailed, NoHost]
+    one = validator(host(1, "a"))
+    assert validated(one, create("x"), delete("a"), delete("unknown"), atomic=True) == [
+        OtherFailed,
+        OtherFailed,
+        NoHost,
+    ]
     assert (one.rows, one.events) == ([], [])
-    assert judged(judge(host(1, "a")), create("x"), delete("a"), atomic=True) == ["applied", "applied"]
+    assert validated(validator(host(1, "a")), create("x"), delete("a"), atomic=True) == ["applied", "applied"]
 
 
 # ---- names that hosts take without a message's prerequisite
@@ -177,37 +193,37 @@ def test_atomic_changes_fail_together() -> None:
 
 def test_names_to_ask_for() -> None:
     hosts = host(1, "a"), host(2, "b", wildcard=True)
-    one = judge(*hosts)
-    assert judged(one, update("a", wildcard=True), update("b", rename="c"), create("d", wildcard=True)) == [
+    one = validator(*hosts)
+    assert validated(one, update("a", wildcard=True), update("b", rename="c"), create("d", wildcard=True)) == [
         "applied",
         "applied",
         "applied",
     ]
     claims = {(1, f"{name}.{ZONE}") for name in ("*.a", "c", "*.c")}
     assert (one.claims, one.unasked) == (claims, True)
-    two = judge(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}": "it is in use"})
-    assert judged(two, update("a", wildcard=True), update("b", rename="c")) == [Taken, "applied"]
+    two = validator(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}": "it is in use"})
+    assert validated(two, update("a", wildcard=True), update("b", rename="c")) == [Taken, "applied"]
     assert not two.unasked
 
 
 def test_names_that_we_leave_need_not_be_asked_for() -> None:
-    one = judge(host(1, "a", wildcard=True), host(2, "b"), leaving={f"c.{ZONE}"})
+    one = validator(host(1, "a", wildcard=True), host(2, "b"), names_in_removal={f"c.{ZONE}"})
     changes = delete("a"), update("b", rename="a", wildcard=True), update("a", rename="c", wildcard=False)
-    assert judged(one, *changes) == ["applied"] * 3
+    assert validated(one, *changes) == ["applied"] * 3
     assert (one.claims, one.unasked) == (set(), False)
-    unclaimed = judge(host(1, "a", claimed=False), host(2, "b"))
-    assert judged(unclaimed, delete("a"), update("b", rename="a")) == ["applied"] * 2
+    unclaimed = validator(host(1, "a", claimed=False), host(2, "b"))
+    assert validated(unclaimed, delete("a"), update("b", rename="a")) == ["applied"] * 2
     assert unclaimed.claims == {(1, f"a.{ZONE}")}
 
 
 def test_a_silent_name_server_fails_what_depends_on_it() -> None:
-    one = judge(host(1, "a"), servers=SERVERS | {1: None}, silent={1})
+    one = validator(host(1, "a"), servers=SERVERS | {1: None}, silent={1})
     changes = create("x"), update("a", rename="x"), update("a", wildcard=True), update("a", ipv4="192.0.2.1")
-    assert judged(one, *changes) == [NotPublished, NotPublished, NotPublished, "applied"]
+    assert validated(one, *changes) == [NotPublished, NotPublished, NotPublished, "applied"]
 
 
 def test_what_has_to_follow() -> None:
-    one = judge(host(1, "a", ipv4="192.0.2.1"), host(2, "b"))
+    one = validator(host(1, "a", ipv4="192.0.2.1"), host(2, "b"))
     changes = [
         update("a", comment="x"),
         update("a", ipv4="192.0.2.1"),
@@ -217,6 +233,6 @@ def test_what_has_to_follow() -> None:
         update("a", comment="x"),
         Change(Verb.ROTATE, f"a.{ZONE}"),
     ]
-    found = one.judge(changes, atomic=False)
+    found = one.validate(changes, atomic=False)
     assert [r.follow for r in found] == [False, True, True, True, True, False, False]
     assert [r.status for r in found[:2]] == [Status.APPLIED, Status.UNCHANGED]

@@ -47,7 +47,7 @@ class Fake:
         self.looks += 1
         return Registered({name: self.hosts[name] for name in names or () if name in self.hosts})
 
-    def carry_out(self, change: Change, key: str = "") -> Done:
+    def execute(self, change: Change, key: str = "") -> Done:
         if self.meet:
             self.meet.wait(10)
         self.keys.append(key)
@@ -57,7 +57,7 @@ class Fake:
             raise answer
         return answer
 
-    def carry_out_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
+    def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
         assert key
         self.keys.append(key)
         self.calls.append([said(change) for change in changes])
@@ -494,10 +494,10 @@ class _Interrupted(Kept):
 
 def test_an_interrupted_run_keeps_the_secrets_of_what_is_under_way() -> None:
     class Slow(Fake):
-        def carry_out(self, change: Change, key: str = "") -> Done:
+        def execute(self, change: Change, key: str = "") -> Done:
             if said(change) == "create c1":
                 assert released.wait(10)
-            return super().carry_out(change, key)
+            return super().execute(change, key)
 
     released = threading.Event()
     kept = _Interrupted(released.set)

@@ -58,7 +58,7 @@ def replacement(**after: Any) -> Change:
 
 
 def create(rig: Rig, **after: Any) -> str:
-    secret = rig.server.carry_out(Change(Action.CREATE, "host", A, after=FULL | after)).secret
+    secret = rig.server.execute(Change(Action.CREATE, "host", A, after=FULL | after)).secret
     rig.asked()
     assert secret
     return secret
@@ -66,7 +66,7 @@ def create(rig: Rig, **after: Any) -> str:
 
 def test_hosts_are_the_callers_own_with_their_stacks(rig: Rig) -> None:
     create(rig)
-    EgiServer(HttpTransport(rig.egi.url, "token-of-bob")).carry_out(Change(Action.CREATE, "host", B, after=BOTH))
+    EgiServer(HttpTransport(rig.egi.url, "token-of-bob")).execute(Change(Action.CREATE, "host", B, after=BOTH))
     for names in (None, [A, B]):
         registered = rig.server.registered(names)
         assert registered.hosts == {A: Host(A, D, **FULL)}
@@ -110,7 +110,7 @@ def test_a_list_that_is_none(hosts: Any) -> None:
 
 
 def test_a_host_is_registered_with_one_address_and_updated_with_the_other(rig: Rig) -> None:
-    done = rig.server.carry_out(CREATE)
+    done = rig.server.execute(CREATE)
     row = rig.egi.hosts[A]
     assert done == Done("applied", row.secret)
     assert (row.ipv4, row.ipv6, row.wildcard, row.comment) == (
@@ -128,7 +128,7 @@ def test_a_host_that_is_there_is_not_registered_again(rig: Rig) -> None:
     for _ in range(2):
         rig.egi.fail("register", Fault.ERROR)
         with pytest.raises(Refused, match=f"{A} exists by now"):
-            EgiServer(rig.transport).carry_out(Change(Action.CREATE, "host", A, after=FULL))
+            EgiServer(rig.transport).execute(Change(Action.CREATE, "host", A, after=FULL))
         assert rig.asked() == ["hosts 1"]
     assert rig.egi.hosts[A].secret == secret
 
@@ -138,12 +138,12 @@ def test_a_name_of_somebody_else_is_taken(rig: Rig) -> None:
     taken = {"status": "error", "message": "formerr", "errors": {"__all__": ["Host with this Name already exists."]}}
     script.expect(f"GET /nic/register?fqdn={A}&wildcard=false&ip=192.0.2.1", taken, status=400)
     with pytest.raises(Refused, match=r"formerr: Host with this Name already exists\.") as raised:
-        EgiServer(script).carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.1"}))
+        EgiServer(script).execute(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.1"}))
     assert (list(raised.value.fields), raised.value.lost) == (["__all__"], False)
 
 
 def test_a_host_without_an_address_gets_the_callers_own(rig: Rig) -> None:
-    rig.server.carry_out(Change(Action.CREATE, "host", A, after={"stack": "web"}))
+    rig.server.execute(Change(Action.CREATE, "host", A, after={"stack": "web"}))
     assert (rig.egi.hosts[A].ipv4, rig.egi.hosts[A].comment) == ("127.0.0.1", "[ddns:web]")
     assert rig.asked() == ["hosts 1", "register 1"]
 
@@ -152,20 +152,20 @@ def test_a_comment_that_does_not_fit_with_its_mark_is_refused_before_anything_is
     create(rig)
     long = "c" * 250
     with pytest.raises(Refused, match="261 characters with the mark of stack web"):
-        rig.server.carry_out(Change(Action.CREATE, "host", B, after={"comment": long, "stack": "web"}))
+        rig.server.execute(Change(Action.CREATE, "host", B, after={"comment": long, "stack": "web"}))
     with pytest.raises(Refused, match="261 characters"):
-        rig.server.carry_out(replacement(comment=long))
+        rig.server.execute(replacement(comment=long))
     assert rig.asked() == ["hosts 1"]
     assert A in rig.egi.hosts
 
 
 def test_addresses_are_updated_in_place(rig: Rig) -> None:
     secret = create(rig)
-    assert rig.server.carry_out(update(ipv4="192.0.2.2", ipv6="2001:db8::2")) == Done("applied")
+    assert rig.server.execute(update(ipv4="192.0.2.2", ipv6="2001:db8::2")) == Done("applied")
     assert (rig.egi.hosts[A].ipv4, rig.egi.hosts[A].ipv6) == ("192.0.2.2", "2001:db8::2")
     assert rig.asked() == ["hosts 1", "update 2"]
-    assert rig.server.carry_out(update(ipv4="192.0.2.2", ipv6="2001:db8::2")) == Done("unchanged")
-    assert rig.server.carry_out(update(ipv4="192.0.2.2", ipv6="2001:db8::3")) == Done("applied")
+    assert rig.server.execute(update(ipv4="192.0.2.2", ipv6="2001:db8::2")) == Done("unchanged")
+    assert rig.server.execute(update(ipv4="192.0.2.2", ipv6="2001:db8::3")) == Done("applied")
     assert rig.egi.hosts[A].secret == secret
 
 
@@ -173,30 +173,30 @@ def test_addresses_are_updated_in_place(rig: Rig) -> None:
 def test_nothing_else_is(rig: Rig, after: dict[str, Any]) -> None:
     create(rig)
     with pytest.raises(NotSupported, match="cannot set"):
-        rig.server.carry_out(update(**after))
+        rig.server.execute(update(**after))
     assert rig.asked() == ["hosts 1"]
 
 
 def test_a_replacement_is_registered_anew_with_what_it_had(rig: Rig) -> None:
     secret = create(rig)
-    done = rig.server.carry_out(replacement(comment="Back end"))
+    done = rig.server.execute(replacement(comment="Back end"))
     row = rig.egi.hosts[A]
     assert (row.ipv4, row.ipv6, row.wildcard, row.comment) == ("192.0.2.1", "2001:db8::1", True, "Back end [ddns:web]")
     assert done == Done("applied", row.secret)
     assert row.secret != secret
     assert rig.asked() == ["hosts 1", "register 1", "unregister 1", "update 1"]
-    assert rig.server.carry_out(replacement(ipv6=None)).status == "applied"
+    assert rig.server.execute(replacement(ipv6=None)).status == "applied"
     assert (rig.egi.hosts[A].ipv4, rig.egi.hosts[A].ipv6) == ("192.0.2.1", None)
 
 
 def test_what_a_replacement_would_lose_keeps_it_from_happening(rig: Rig) -> None:
     create(rig)
     with pytest.raises(Refused, match="without an address the server would give it this machine's own"):
-        rig.server.carry_out(replacement(ipv4=None, ipv6=None))
+        rig.server.execute(replacement(ipv4=None, ipv6=None))
     rig.egi.unknown.add(A)
     rig.later()
     with pytest.raises(Refused, match="cannot say its ipv4 at the moment"):
-        rig.server.carry_out(replacement(ipv6="2001:db8::9"))
+        rig.server.execute(replacement(ipv6="2001:db8::9"))
     assert rig.asked() == ["hosts 2"]
     assert rig.egi.hosts[A].ipv6 == "2001:db8::1"
 
@@ -204,17 +204,17 @@ def test_what_a_replacement_would_lose_keeps_it_from_happening(rig: Rig) -> None
 def test_a_move_registers_the_new_name_before_the_old_one_goes(rig: Rig) -> None:
     create(rig)
     move = Change(Action.MOVE, "host", B, FULL, FULL | {"ipv4": "192.0.2.5"}, A, reason="it does not rename")
-    done = rig.server.carry_out(move)
+    done = rig.server.execute(move)
     assert list(rig.egi.hosts) == [B]
     assert (rig.egi.hosts[B].ipv4, rig.egi.hosts[B].comment) == ("192.0.2.5", "Front end [ddns:web]")
     assert done == Done("applied", rig.egi.hosts[B].secret)
     with pytest.raises(Stale, match=rf"{B}: it exists by now .*\n{A}: it is gone"):
-        rig.server.carry_out(move)
+        rig.server.execute(move)
 
 
 def test_a_secret_is_rotated(rig: Rig) -> None:
     old = create(rig)
-    done = rig.server.carry_out(Change(Action.ROTATE, "host", A, {"stack": "web"}))
+    done = rig.server.execute(Change(Action.ROTATE, "host", A, {"stack": "web"}))
     assert done == Done("applied", rig.egi.hosts[A].secret)
     assert done.secret != old
 
@@ -222,16 +222,16 @@ def test_a_secret_is_rotated(rig: Rig) -> None:
 def test_a_host_is_deleted_once(rig: Rig) -> None:
     create(rig)
     delete = Change(Action.DELETE, "host", A, FULL)
-    assert rig.server.carry_out(delete) == Done("applied")
+    assert rig.server.execute(delete) == Done("applied")
     assert rig.egi.hosts == {}
-    assert rig.server.carry_out(delete) == Done("unchanged")
+    assert rig.server.execute(delete) == Done("unchanged")
     assert rig.asked() == ["hosts 2", "unregister 1"]
 
 
 def test_a_host_that_goes_away_while_it_is_deleted_is_deleted(rig: Rig) -> None:
     create(rig)
     rig.transport.before = lambda _number: rig.egi.hosts.clear()
-    assert rig.server.carry_out(Change(Action.DELETE, "host", A, FULL)) == Done("applied")
+    assert rig.server.execute(Change(Action.DELETE, "host", A, FULL)) == Done("applied")
     assert rig.asked() == ["hosts 1", "unregister 1"]
 
 
@@ -240,33 +240,33 @@ def test_a_host_that_is_another_stacks_by_now_is_left_alone(rig: Rig, action: Ac
     create(rig, stack="other")
     after = {} if action in (Action.DELETE, Action.ROTATE) else {"ipv4": "192.0.2.9"}
     with pytest.raises(Stale, match=f"{A}: stack was web and is other"):
-        rig.server.carry_out(Change(action, "host", A, {"stack": "web"}, after))
+        rig.server.execute(Change(action, "host", A, {"stack": "web"}, after))
     assert rig.asked() == ["hosts 1"]
     assert rig.egi.hosts[A].ipv4 == "192.0.2.1"
 
 
 def test_one_look_serves_many_changes_until_it_is_old(rig: Rig) -> None:
     for name in (A, B, C):
-        rig.server.carry_out(Change(Action.CREATE, "host", name, after=FULL))
+        rig.server.execute(Change(Action.CREATE, "host", name, after=FULL))
     rig.now += 0.1
     rig.asked()
     for name in (A, B):
-        rig.server.carry_out(Change(Action.ROTATE, "host", name))
+        rig.server.execute(Change(Action.ROTATE, "host", name))
     assert rig.asked() == ["generate_secret 2", "hosts 1"]
     rig.later()
-    rig.server.carry_out(Change(Action.DELETE, "host", C))
+    rig.server.execute(Change(Action.DELETE, "host", C))
     assert rig.asked() == ["hosts 1", "unregister 1"]
 
 
 def test_many_go_one_after_the_other(rig: Rig) -> None:
-    first, second = rig.server.carry_out_many([CREATE, CREATE], "key")
+    first, second = rig.server.execute_many([CREATE, CREATE], "key")
     assert isinstance(first, Done)
     assert isinstance(second, Refused)
 
 
 def test_domains_and_checking_secrets_are_beyond_it(rig: Rig) -> None:
     with pytest.raises(NotSupported, match="does not let domains be changed"):
-        rig.server.carry_out(Change(Action.CREATE, "domain", D))
+        rig.server.execute(Change(Action.CREATE, "domain", D))
     with pytest.raises(NotSupported, match="cannot tell whether a secret is valid"):
         rig.server.valid(A, "s")
     with pytest.raises(NotSupported, match="EGI Dynamic DNS makes no enrolment tokens"):
@@ -276,7 +276,7 @@ def test_domains_and_checking_secrets_are_beyond_it(rig: Rig) -> None:
 
 def test_words_of_refusal_are_explained(rig: Rig) -> None:
     with pytest.raises(Refused, match="nxdomain: there is no such domain, or it is not yours to use"):
-        rig.server.carry_out(Change(Action.CREATE, "host", "a.unknown.example.org", after=BOTH))
+        rig.server.execute(Change(Action.CREATE, "host", "a.unknown.example.org", after=BOTH))
     with pytest.raises(Unauthorized, match="DDNS_TOKEN"):
         EgiServer(HttpTransport(rig.egi.url, "mistyped")).registered()
 
@@ -303,14 +303,14 @@ def test_pages_that_are_no_api() -> None:
 )
 def test_a_registration_whose_answer_is_lost(rig: Rig, faults: list[Fault], asked: list[str]) -> None:
     rig.egi.fail("register", *faults)
-    assert rig.server.carry_out(CREATE) == Done("applied", rig.egi.hosts[A].secret)
+    assert rig.server.execute(CREATE) == Done("applied", rig.egi.hosts[A].secret)
     assert rig.asked() == asked
 
 
 def test_it_is_not_tried_forever(rig: Rig) -> None:
     rig.egi.fail("register", *[Fault.LOSE_BEFORE] * 5)
     with pytest.raises(ServerError, match="no answer"):
-        rig.server.carry_out(CREATE)
+        rig.server.execute(CREATE)
     assert rig.asked() == ["hosts 4", "register 3"]
 
 
@@ -319,7 +319,7 @@ def test_a_look_that_fails_leaves_it_open_whether_it_was_done() -> None:
     script.expect(f"GET /nic/register?fqdn={A}&wildcard=false&ip=192.0.2.1", LostAnswer("lost"))
     script.expect("GET /nic/hosts", Unreachable("refused"))
     with pytest.raises(LostAnswer, match="lost"):
-        EgiServer(script).carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.1"}))
+        EgiServer(script).execute(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.1"}))
     script.done()
 
 
@@ -327,7 +327,7 @@ def test_a_look_that_fails_leaves_it_open_whether_it_was_done() -> None:
 def test_an_error_of_the_servers_own_is_looked_at_and_not_tried_again(rig: Rig, fault: Fault) -> None:
     rig.egi.fail("register", fault)
     with pytest.raises(Refused) as raised:
-        rig.server.carry_out(CREATE)
+        rig.server.execute(CREATE)
     assert raised.value.status in (500, 502)
     assert rig.asked() == ["hosts 2", "register 1"]
     assert rig.egi.hosts == {}
@@ -336,12 +336,12 @@ def test_an_error_of_the_servers_own_is_looked_at_and_not_tried_again(rig: Rig, 
 def test_somebody_else_was_faster_while_the_answer_was_lost(rig: Rig) -> None:
     def faster(number: int) -> None:
         if number == 2:
-            EgiServer(rig.transport.inner).carry_out(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.7"}))
+            EgiServer(rig.transport.inner).execute(Change(Action.CREATE, "host", A, after={"ipv4": "192.0.2.7"}))
 
     rig.egi.fail("register", Fault.LOSE_BEFORE)
     rig.transport.before = faster
     with pytest.raises(Refused, match=f"{A} exists by now, with other values"):
-        rig.server.carry_out(CREATE)
+        rig.server.execute(CREATE)
     assert rig.egi.hosts[A].ipv4 == "192.0.2.7"
 
 
@@ -350,16 +350,16 @@ def test_a_first_try_that_arrives_late_is_found(rig: Rig) -> None:
 
     def late(number: int) -> None:
         if number == 2:
-            EgiServer(rig.transport.inner).carry_out(CREATE)
+            EgiServer(rig.transport.inner).execute(CREATE)
 
     rig.egi.fail("register", Fault.LOSE_BEFORE)
     rig.transport.before = late
-    assert rig.server.carry_out(CREATE) == Done("applied", rig.egi.hosts[A].secret)
+    assert rig.server.execute(CREATE) == Done("applied", rig.egi.hosts[A].secret)
 
 
 def test_a_second_address_that_fails_leaves_a_host_with_its_secret(rig: Rig) -> None:
     rig.egi.fail("update", Fault.NAME_SERVER)
-    done = rig.server.carry_out(CREATE)
+    done = rig.server.execute(CREATE)
     assert (done.status, done.secret) == ("failed", rig.egi.hosts[A].secret)
     assert (
         done.error
@@ -377,7 +377,7 @@ def test_a_second_address_that_fails_leaves_a_host_with_its_secret(rig: Rig) -> 
 def test_an_update_whose_answer_is_lost(rig: Rig, fault: Fault, status: str, asked: list[str]) -> None:
     create(rig)
     rig.egi.fail("update", fault)
-    assert rig.server.carry_out(update(ipv4="192.0.2.2")) == Done(status)
+    assert rig.server.execute(update(ipv4="192.0.2.2")) == Done(status)
     assert rig.asked() == asked
     assert rig.egi.hosts[A].ipv4 == "192.0.2.2"
 
@@ -389,7 +389,7 @@ def test_an_update_whose_answer_is_lost(rig: Rig, fault: Fault, status: str, ask
 def test_a_deletion_whose_answer_is_lost(rig: Rig, fault: Fault, asked: list[str]) -> None:
     create(rig)
     rig.egi.fail("unregister", fault)
-    assert rig.server.carry_out(Change(Action.DELETE, "host", A)) == Done("applied")
+    assert rig.server.execute(Change(Action.DELETE, "host", A)) == Done("applied")
     assert rig.asked() == asked
     assert rig.egi.hosts == {}
 
@@ -398,7 +398,7 @@ def test_a_deletion_whose_answer_is_lost(rig: Rig, fault: Fault, asked: list[str
 def test_a_rotation_whose_answer_is_lost(rig: Rig, fault: Fault) -> None:
     create(rig)
     rig.egi.fail("generate_secret", fault)
-    assert rig.server.carry_out(Change(Action.ROTATE, "host", A)) == Done("applied", rig.egi.hosts[A].secret)
+    assert rig.server.execute(Change(Action.ROTATE, "host", A)) == Done("applied", rig.egi.hosts[A].secret)
     assert rig.asked() == ["generate_secret 2", "hosts 2"]
 
 
@@ -406,14 +406,14 @@ def test_a_replacement_that_breaks_off_says_what_is_left(rig: Rig) -> None:
     create(rig)
     rig.egi.fail("register", Fault.NAME_SERVER)
     with pytest.raises(ServerError, match="removed, but not registered again; the next run creates it"):
-        rig.server.carry_out(replacement(comment="x"))
+        rig.server.execute(replacement(comment="x"))
     assert rig.egi.hosts == {}
 
 
 def test_a_move_that_breaks_off_has_both_names_and_the_new_secret(rig: Rig) -> None:
     create(rig)
     rig.egi.fail("unregister", Fault.ERROR)
-    done = rig.server.carry_out(Change(Action.MOVE, "host", B, FULL, FULL, A, reason="it does not rename"))
+    done = rig.server.execute(Change(Action.MOVE, "host", B, FULL, FULL, A, reason="it does not rename"))
     assert (done.status, done.secret) == ("failed", rig.egi.hosts[B].secret)
     assert done.error.startswith(f"{A}, the old name, still stands")
     assert sorted(rig.egi.hosts) == [A, B]
@@ -423,5 +423,5 @@ def test_a_token_that_expires_in_between(rig: Rig) -> None:
     create(rig)
     rig.egi.fail("update", Fault.UNAUTHORIZED)
     with pytest.raises(Unauthorized):
-        rig.server.carry_out(update(ipv4="192.0.2.2"))
+        rig.server.execute(update(ipv4="192.0.2.2"))
     assert rig.asked() == ["hosts 1", "update 1"]

@@ -8,7 +8,7 @@ import pytest
 
 from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.model import UNKNOWN, Domain, Host, Registered, SecretSpec
-from ddnsctl.sync.recheck import check, left_over, names_of
+from ddnsctl.sync.recheck import check, names_of, remaining_work
 
 A, B, D = "a.example.org", "b.example.org", "example.org"
 SINK = SecretSpec("file", "secrets/a")
@@ -136,22 +136,22 @@ OLD_GONE = Change(Action.DELETE, "host", B, FULL)
 )
 def test_what_is_left_of_an_uncertain_change(change: Change, things: list[Host | Domain], left: list[Change]) -> None:
     for _ in range(2):
-        assert list(left_over(change, registered(*things))) == left
+        assert list(remaining_work(change, registered(*things))) == left
 
 
 def test_a_secret_that_was_kept_stays() -> None:
-    assert left_over(CREATE, registered(NO_IPV6), kept=True) == (SECOND,)
-    assert left_over(ANEW, registered(HOST, at(HOST, fqdn=B)), kept=True) == (OLD_GONE,)
+    assert remaining_work(CREATE, registered(NO_IPV6), kept=True) == (SECOND,)
+    assert remaining_work(ANEW, registered(HOST, at(HOST, fqdn=B)), kept=True) == (OLD_GONE,)
 
 
 @pytest.mark.parametrize("action", [Action.CREATE, Action.UPDATE, Action.DELETE])
 def test_a_domain_that_is_not_as_it_is_to_be(action: Action) -> None:
     change = Change(action, "domain", D, after={} if action is Action.DELETE else {"public": True})
     things = [] if action is Action.CREATE else [Domain(D)]
-    assert left_over(change, registered(*things)) == (change,)
+    assert remaining_work(change, registered(*things)) == (change,)
 
 
 def test_without_a_stack_a_host_is_ours_when_all_of_it_fits() -> None:
     change = replace(CREATE, after={"ipv4": "192.0.2.1"})
-    assert left_over(change, registered(at(HOST, stack=None))) == (replace(SECRET, before={}),)
-    assert left_over(change, registered(at(HOST, ipv4="192.0.2.7"))) == (change,)
+    assert remaining_work(change, registered(at(HOST, stack=None))) == (replace(SECRET, before={}),)
+    assert remaining_work(change, registered(at(HOST, ipv4="192.0.2.7"))) == (change,)

@@ -155,7 +155,7 @@ def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
 ) -> None:
     script.expect(CHANGES, LostAnswer("lost")).expect(CHANGES, {"detail": "no"}, status=status)
     with pytest.raises(LostAnswer, match="lost; asked again: ") as raised:
-        server.carry_out_many([CREATE], "k")
+        server.execute_many([CREATE], "k")
     assert raised.value.lost
 
 
@@ -206,7 +206,7 @@ def test_what_a_change_looks_like(script: Scripted, server: RestServer, change: 
         script.expect(ME, ADMIN)
         item = {**item, "if": {**item.get("if", {}), "owner": "admin"}}
     script.expect(CHANGES, results({"status": "applied"}))
-    assert server.carry_out(change) == Done("applied")
+    assert server.execute(change) == Done("applied")
     assert script.asked[-1].content == {"atomic": False, "changes": [item]}
     assert script.asked[-1].headers["Content-Type"] == "application/json"
 
@@ -215,7 +215,7 @@ def test_each_single_change_has_a_key_of_its_own(script: Scripted, server: RestS
     script.expect(ME, ADMIN)
     for _ in range(2):
         script.expect(CHANGES, results({"status": "unchanged"}))
-        assert server.carry_out(UPDATE) == Done("unchanged")
+        assert server.execute(UPDATE) == Done("unchanged")
     first, second = (asked.headers["Idempotency-Key"] for asked in script.asked[1:])
     assert first != second
 
@@ -228,7 +228,7 @@ def test_answers_come_in_order(script: Scripted, server: RestServer) -> None:
         failed(412, "moved"),
     )
     script.expect(ME, ADMIN).expect(CHANGES, results(*answers))
-    first, second, third, fourth = server.carry_out_many([CREATE, CREATE, UPDATE, UPDATE], "k")
+    first, second, third, fourth = server.execute_many([CREATE, CREATE, UPDATE, UPDATE], "k")
     assert first == Done("pending", "s")
     assert third == Done("unchanged")
     assert isinstance(second, Refused)
@@ -239,7 +239,7 @@ def test_answers_come_in_order(script: Scripted, server: RestServer) -> None:
 
 def test_deleting_what_is_gone_changes_nothing(script: Scripted, server: RestServer) -> None:
     script.expect(ME, ADMIN).expect(CHANGES, results(failed(404, "unknown"), failed(404, "unknown")))
-    first, second = server.carry_out_many([DELETE, UPDATE], "k")
+    first, second = server.execute_many([DELETE, UPDATE], "k")
     assert first == Done("unchanged")
     assert isinstance(second, Refused)
 
@@ -248,14 +248,14 @@ def test_reasons_of_single_fields_are_told(script: Scripted, server: RestServer)
     answer = failed(422, "not valid", ipv4=["is no address"], ttl=["too low", "no number"])
     script.expect(ME, ADMIN).expect(CHANGES, results(answer))
     with pytest.raises(Refused, match=r"^not valid \(ipv4: is no address; ttl: too low no number\)$") as raised:
-        server.carry_out(UPDATE)
+        server.execute(UPDATE)
     assert raised.value.fields == {"ipv4": "is no address", "ttl": "too low no number"}
 
 
 def test_ten_thousand_go_in_one_call(script: Scripted, server: RestServer) -> None:
     many = [CREATE] * 10_001
     script.expect(CHANGES, results(*[{"status": "applied"}] * 10_000)).expect(CHANGES, results({"status": "pending"}))
-    answers = server.carry_out_many(many, "k")
+    answers = server.execute_many(many, "k")
     assert [a.status for a in answers if isinstance(a, Done)] == ["applied"] * 10_000 + ["pending"]
     first, second = (asked.headers["Idempotency-Key"] for asked in script.asked)
     assert first != second
@@ -266,7 +266,7 @@ def test_a_call_that_is_too_large_for_a_proxy_is_made_in_parts(script: Scripted,
     script.expect(CHANGES, b"<html>", status=413).expect(CHANGES, results(*[{"status": "applied"}] * 2))
     script.expect(CHANGES, b"<html>", status=413).expect(CHANGES, results({"status": "pending"}))
     script.expect(CHANGES, results(*[{"status": "unchanged"}] * 2))
-    answers = server.carry_out_many([Change(Action.CREATE, "host", name) for name in names], "k")
+    answers = server.execute_many([Change(Action.CREATE, "host", name) for name in names], "k")
     assert [a.status for a in answers if isinstance(a, Done)] == ["applied"] * 2 + ["pending"] + ["unchanged"] * 2
     sent = [[item["fqdn"] for item in asked.content["changes"]] for asked in script.asked]
     assert sent == [names, names[:2], names[2:], names[2:3], names[3:]]
@@ -275,7 +275,7 @@ def test_a_call_that_is_too_large_for_a_proxy_is_made_in_parts(script: Scripted,
 
 def test_a_second_call_that_fails_leaves_the_first_ones_answers(script: Scripted, server: RestServer) -> None:
     script.expect(CHANGES, results(*[{"status": "applied"}] * 10_000)).expect(CHANGES, {"detail": "no"}, status=403)
-    answers = server.carry_out_many([CREATE] * 10_001, "k")
+    answers = server.execute_many([CREATE] * 10_001, "k")
     assert answers[9_999] == Done("applied")
     assert isinstance(answers[10_000], Refused)
 
@@ -287,7 +287,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_key(
     script.expect(CHANGES, {"detail": "not yet"}, status=503).expect(
         CHANGES, results({"status": "applied", "secret": "s"})
     )
-    assert server.carry_out(CREATE) == Done("applied", "s")
+    assert server.execute(CREATE) == Done("applied", "s")
     assert len({asked.headers["Idempotency-Key"] for asked in script.asked}) == 1
     assert len({str(asked.content) for asked in script.asked}) == 1
     assert pauses == list(PAUSES[:3])
@@ -298,14 +298,14 @@ def test_it_gives_up_in_the_end_and_says_that_it_may_have_been_done(script: Scri
     for _ in PAUSES:
         script.expect(CHANGES, Unreachable("refused"))
     with pytest.raises(LostAnswer):
-        server.carry_out(CREATE)
+        server.execute(CREATE)
 
 
 def test_a_service_that_stays_out_of_order(script: Scripted, server: RestServer) -> None:
     for _ in (None, *PAUSES):
         script.expect(CHANGES, {"detail": "store down"}, status=503)
     with pytest.raises(Refused, match="store down"):
-        server.carry_out(CREATE)
+        server.execute(CREATE)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_what_is_not_repeated(
 ) -> None:
     script.expect(CHANGES, answer, status=status)
     with pytest.raises(error):
-        server.carry_out_many([CREATE], "k")
+        server.execute_many([CREATE], "k")
 
 
 def test_a_plan_for_another_kind_of_server_is_refused_before_anything_is_sent(
@@ -335,7 +335,7 @@ def test_a_plan_for_another_kind_of_server_is_refused_before_anything_is_sent(
 ) -> None:
     script.expect(ME, ADMIN)
     with pytest.raises(Refused, match="made for a server that cannot edit"):
-        server.carry_out_many([CREATE, Change(Action.REPLACE, "host", NAME)], "k")
+        server.execute_many([CREATE, Change(Action.REPLACE, "host", NAME)], "k")
 
 
 @pytest.mark.parametrize("valid", [True, False])
@@ -376,13 +376,13 @@ MAKE = Change(Action.CREATE, "domain", DOMAIN, after={"public": True, "stack": "
 
 def test_a_domain_is_created(script: Scripted, server: RestServer) -> None:
     script.expect("POST /api/domains", DOMAIN_ROW, status=201)
-    assert server.carry_out(MAKE) == Done("applied")
+    assert server.execute(MAKE) == Done("applied")
     assert script.asked[0].content == {"name": DOMAIN, "public": True, "stack": "web"}
 
 
 def test_a_domain_is_edited_as_it_was_seen(script: Scripted, server: RestServer) -> None:
     script.expect(f"GET {ONE}", DOMAIN_ROW, etag='"7"').expect(f"PATCH {ONE}", DOMAIN_ROW)
-    assert server.carry_out(EDIT) == Done("applied")
+    assert server.execute(EDIT) == Done("applied")
     assert script.asked[1].content == {"comment": None}
     assert script.asked[1].headers["If-Match"] == '"7"'
 
@@ -390,20 +390,20 @@ def test_a_domain_is_edited_as_it_was_seen(script: Scripted, server: RestServer)
 def test_a_domain_that_has_moved_is_left_alone(script: Scripted, server: RestServer) -> None:
     script.expect(f"GET {ONE}", DOMAIN_ROW | {"comment": "another"})
     with pytest.raises(Stale, match=f"{DOMAIN}: comment was c and is another"):
-        server.carry_out(EDIT)
+        server.execute(EDIT)
     script.expect(f"GET {ONE}", DOMAIN_ROW).expect(f"PATCH {ONE}", {"detail": "it has changed"}, status=412)
     with pytest.raises(Stale, match="it has changed"):
-        server.carry_out(EDIT)
+        server.execute(EDIT)
 
 
 def test_a_domain_is_deleted_once(script: Scripted, server: RestServer) -> None:
     script.expect(f"GET {ONE}", DOMAIN_ROW).expect(f"DELETE {ONE}", b"", status=204)
-    assert server.carry_out(DROP) == Done("applied")
+    assert server.execute(DROP) == Done("applied")
     script.expect(f"GET {ONE}", {"detail": "unknown"}, status=404)
-    assert server.carry_out(DROP) == Done("unchanged")
+    assert server.execute(DROP) == Done("unchanged")
     script.expect(f"GET {ONE}", {"detail": "unknown"}, status=404)
     with pytest.raises(Refused, match=f"no domain {DOMAIN}"):
-        server.carry_out(EDIT)
+        server.execute(EDIT)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +423,7 @@ def test_a_lost_answer_about_a_domain_is_looked_for(
         script.expect(line, LostAnswer("lost"))
         script.expect(f"GET {ONE}", after, status=200 if after else 404)
         try:
-            return server.carry_out(change)
+            return server.execute(change)
         except SyncError as error:
             return error
 

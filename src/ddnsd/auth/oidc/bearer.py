@@ -16,7 +16,7 @@ from ddnsd.auth.oidc.claims import presented
 from ddnsd.auth.oidc.client import Client
 from ddnsd.auth.secrets import ENROLMENT_PREFIX, TOKEN_PREFIX, digest
 from ddnsd.auth.throttle import Turns
-from ddnsd.db.identities import Member, Presented
+from ddnsd.db.identities import Member, OidcIdentity
 
 log = structlog.get_logger()
 
@@ -40,10 +40,10 @@ GUARDED = "access token"
 """In place of a name, of which an unknown token tells none."""
 
 
-class Members(Protocol):
+class Identities(Protocol):
     """Who of those whom a provider knows is a user."""
 
-    async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
+    async def recognise(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member | None:
         """The user, created where that is allowed; None for nobody. Raises StoreDown."""
 
 
@@ -53,7 +53,7 @@ class AccessTokens:
     def __init__(
         self,
         clients: Sequence[Client],
-        members: Members,
+        members: Identities,
         guard: FailureCounter,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -68,12 +68,12 @@ class AccessTokens:
     def recognises(self, token: str) -> bool:
         return bool(self._by_issuer) and not token.startswith((TOKEN_PREFIX, ENROLMENT_PREFIX))
 
-    async def verify(self, token: str, source: str | None) -> Caller | None:
+    async def verify(self, token: str, client_ip: str | None) -> Caller | None:
         """The caller, or None. Raises ProviderDown, StoreDown."""
         if len(token) > jwt.LONGEST or not token.isascii():
             return None
         seen = jwt.peek(token)
-        found = await (self._by_signature(token, seen[1]) if seen else self._by_question(token, source))
+        found = await (self._by_signature(token, seen[1]) if seen else self._by_question(token, client_ip))
         if found is None:
             return None
         client, claims = found
@@ -81,7 +81,7 @@ class AccessTokens:
             somebody = presented(client.provider, claims, whole=False)
         except jwt.Invalid:
             return None
-        member = await self._members.recognise(somebody, create=client.provider.creates, source=source)
+        member = await self._members.recognise(somebody, create=client.provider.creates, client_ip=client_ip)
         return _caller(member) if member is not None else None
 
     async def _by_signature(self, token: str, stated: dict[str, Any]) -> tuple[Client, dict[str, Any]] | None:
@@ -97,8 +97,8 @@ class AccessTokens:
             return None
         return client, claims
 
-    async def _by_question(self, token: str, source: str | None) -> tuple[Client, dict[str, Any]] | None:
-        where, key, down = source or "", digest(token), None
+    async def _by_question(self, token: str, client_ip: str | None) -> tuple[Client, dict[str, Any]] | None:
+        where, key, down = client_ip or "", digest(token), None
         known = any(introspector.knows(key) for introspector in self._introspectors)
         if not known and self._guard.locked(GUARDED, where):
             unknown = [one for one in self._introspectors if not one.refuses(key)]

@@ -24,7 +24,7 @@ PAUSE_SECONDS = 10.0
 """Between one attempt and the next, whatever anybody asks for."""
 
 
-class Fetched(Generic[T]):
+class CachedFetch(Generic[T]):
     """What `fetch` answers, which may raise ProviderDown."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -27,13 +27,13 @@ class Callbacks:
         """Whether a code of this sign-in was refused already."""
         return state in self._spent
 
-    async def may_ask(self, source: str) -> bool:
+    async def may_ask(self, client_ip: str) -> bool:
         """Wait for a turn where the address needs one; False: too many wait."""
-        return not self._guard.locked(NAME, source) or await self._turns.take(source)
+        return not self._guard.locked(NAME, client_ip) or await self._turns.take(client_ip)
 
-    def refused(self, state: str, source: str) -> None:
+    def refused(self, state: str, client_ip: str) -> None:
         """The provider has refused a code of this sign-in."""
-        self._guard.failed(NAME, source)
+        self._guard.failed(NAME, client_ip)
         self._spent[state] = None
         if len(self._spent) > REMEMBERED:
             self._spent.popitem(last=False)

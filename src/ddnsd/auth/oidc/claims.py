@@ -8,7 +8,7 @@ from typing import Any
 
 from ddnsd.auth.oidc.jwt import subject_of
 from ddnsd.auth.oidc.provider import Provider
-from ddnsd.db.identities import Presented
+from ddnsd.db.identities import OidcIdentity
 
 LONGEST = 255
 MOST_GROUPS = 1000
@@ -16,13 +16,13 @@ MOST_GROUPS = 1000
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@+-]+")
 
 
-def presented(provider: Provider, claims: Mapping[str, Any], *, whole: bool) -> Presented:
+def presented(provider: Provider, claims: Mapping[str, Any], *, whole: bool) -> OidcIdentity:
     """Who it is. `whole`: these are all claims, and what is not among them is not so. Raises Invalid."""
     stated = _claim(claims, provider.groups_claim)
     groups = _groups(stated) if whole or stated is not None else None
     admin = None if groups is None else bool(provider.admin_group) and provider.admin_group in groups
     name = _name(claims.get(provider.name_claim), claims)
-    return Presented(provider.issuer, subject_of(claims), _label(claims), name, groups, admin)
+    return OidcIdentity(provider.issuer, subject_of(claims), _label(claims), name, groups, admin)
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:

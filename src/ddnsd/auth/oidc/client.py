@@ -9,7 +9,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
 from ddnsd.auth.oidc import ProviderDown
-from ddnsd.auth.oidc.cached_fetch import Fetched
+from ddnsd.auth.oidc.cached_fetch import CachedFetch
 from ddnsd.auth.oidc.http_client import Http
 from ddnsd.auth.oidc.provider import Provider, is_loopback
 
@@ -31,8 +31,8 @@ class Client:
 
     def __init__(self, provider: Provider, http: Http) -> None:
         self.provider, self._http = provider, http
-        self._metadata = Fetched(self._fetch_metadata)
-        self._keys = Fetched(self._fetch_keys)
+        self._metadata = CachedFetch(self._fetch_metadata)
+        self._keys = CachedFetch(self._fetch_keys)
 
     async def metadata(self) -> dict[str, Any]:
         """What the provider publishes about itself; its endpoints are as trustworthy as the issuer."""

@@ -13,9 +13,9 @@ from joserfc.errors import JoseError
 from ddnsd.auth.oidc import NotBegun, NotSignedIn, jwt
 from ddnsd.auth.oidc.claims import presented
 from ddnsd.auth.oidc.client import Client
-from ddnsd.auth.oidc.login_state import Attempt
+from ddnsd.auth.oidc.login_state import LoginState
 from ddnsd.auth.oidc.provider import Provider
-from ddnsd.db.identities import Presented
+from ddnsd.db.identities import OidcIdentity
 
 
 class Flow:
@@ -34,7 +34,7 @@ class Flow:
         """Where the provider sends browsers back to."""
         return f"{self._base_url}/login/{self.provider.name}/callback"
 
-    async def begin(self, attempt: Attempt) -> str:
+    async def begin(self, attempt: LoginState) -> str:
         """The URL at the provider to which the browser goes."""
         metadata = await self._client.metadata()
         oauth = OAuth2Client(
@@ -49,7 +49,7 @@ class Flow:
         )
         return str(url)
 
-    async def complete(self, attempt: Attempt, params: Mapping[str, str]) -> Presented:
+    async def complete(self, attempt: LoginState, params: Mapping[str, str]) -> OidcIdentity:
         """Who comes back with these parameters of the redirection. Raises NotSignedIn, saying why.
 
         NotBegun where no code was redeemed.
@@ -71,7 +71,7 @@ class Flow:
         except jwt.Invalid as error:
             raise NotSignedIn(f"the ID token is not accepted: {error}") from None
 
-    def check(self, attempt: Attempt, params: Mapping[str, str]) -> None:
+    def check(self, attempt: LoginState, params: Mapping[str, str]) -> None:
         """Whether it is a code of the sign-in that this browser began. Raises NotBegun."""
         if attempt.provider != self.provider.name or not hmac.compare_digest(
             params.get("state", "").encode(), attempt.state.encode()
@@ -83,7 +83,7 @@ class Flow:
         if "code" not in params:
             raise NotBegun(f"the provider says {params.get('error', 'nothing')!r}")
 
-    async def _id_token(self, attempt: Attempt, token: str, access_token: str) -> dict[str, Any]:
+    async def _id_token(self, attempt: LoginState, token: str, access_token: str) -> dict[str, Any]:
         header, claims = await jwt.verified(self._client, token)
         client_id = self.provider.client_id
         expected = {

@@ -30,7 +30,7 @@ def local_path(text: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LoginState:
     """`provider` is its name, "" for a password; `next` a path; `link` the session whose user gets a new identity."""
 
     seed: str
@@ -40,12 +40,12 @@ class Attempt:
     link: int | None = None
 
     @classmethod
-    def new(cls, provider: str = "", next_path: str | None = None, link: int | None = None) -> "Attempt":
+    def new(cls, provider: str = "", next_path: str | None = None, link: int | None = None) -> "LoginState":
         """One that begins now."""
         return cls(secrets.token_urlsafe(32), int(time.time()), provider, local_path(next_path), link)
 
     @classmethod
-    def from_cookie(cls, value: str | None) -> "Attempt | None":
+    def from_cookie(cls, value: str | None) -> "LoginState | None":
         """The attempt in a cookie; None when there is none, it is over, or it is none of ours."""
         try:
             text = (value or "")[:LONGEST]

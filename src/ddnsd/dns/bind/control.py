@@ -186,7 +186,7 @@ class Bind:
         readers = [self.options.transfer_key] if self.options.transfer_key else []
         if policy is None and self._signing_keys(zone):
             policy = UNSIGNING
-        return zone_config.statement(
+        return zone_config.zone_block(
             self._zone_file(zone),
             key,
             readers,

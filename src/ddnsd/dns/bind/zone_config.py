@@ -8,7 +8,7 @@ from pathlib import Path
 from ddnsd.dns.tsig import TsigKey
 
 
-def statement(
+def zone_block(
     file: Path,
     key: TsigKey,
     transfer_keys: Sequence[str] = (),

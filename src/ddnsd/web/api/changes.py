@@ -15,14 +15,14 @@ from fastapi import APIRouter, Header, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, may_name
+from ddnsd.auth.permissions import Action, can, is_name_allowed
 from ddnsd.db.rows import Domain, Host
 from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
 from ddnsd.registry.validation import Change, Differs, OtherFailed, Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.change_schemas import REQUEST, Results
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import By, Changer, Source, route_class
+from ddnsd.web.api.dependencies import By, Changer, ClientIp, route_class
 from ddnsd.web.api.error_responses import changes, success
 from ddnsd.web.api.errors import Problem, problem_of
 
@@ -55,7 +55,7 @@ def router(context: Context) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}},
     )
     async def make_changes(
-        caller: Changer, source: Source, by: By, request: Request, idempotency_key: Key = None
+        caller: Changer, client_ip: ClientIp, by: By, request: Request, idempotency_key: Key = None
     ) -> Response:
         """Create, update, delete hosts and make new secrets, up to 10 000 at once.
 
@@ -71,7 +71,7 @@ def router(context: Context) -> APIRouter:
             atomic,
             _Rights(caller),
             caller.user,
-            source,
+            client_ip,
             request.url.scheme == "https",
             secret,
             _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
@@ -129,7 +129,7 @@ class _Rights:
         return can(self._caller, ACTIONS[verb], host)
 
     def may_register(self, domain: Domain, fqdn: str) -> bool:
-        return can(self._caller, Action.REGISTER, domain) and may_name(self._caller, fqdn)
+        return can(self._caller, Action.REGISTER, domain) and is_name_allowed(self._caller, fqdn)
 
 
 # ---- secrets and Idempotency-Key

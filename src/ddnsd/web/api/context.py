@@ -14,12 +14,12 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.hosts import Hosts
-from ddnsd.registry.last_seen import Contacts
+from ddnsd.registry.last_seen import LastSeen
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.status import Status
-from ddnsd.registry.stored_denylist import Denials
+from ddnsd.registry.stored_denylist import StoredDenyList
 
 if TYPE_CHECKING:
     from ddnsd.db.postgres import PostgresStore
@@ -41,9 +41,9 @@ class Context:
     zones: Zones
     enrolments: Enrolments
     throttle: LoginThrottle
-    contacts: Contacts
+    contacts: LastSeen
     requests: Requests
-    denials: Denials
+    denials: StoredDenyList
     status: Status
     related: RelatedNames
     rrsets: RRsets

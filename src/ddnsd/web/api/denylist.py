@@ -11,7 +11,7 @@ from ddnsd.db import denylist
 from ddnsd.db.denylist import Denial
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Administrator, Source, route_class
+from ddnsd.web.api.dependencies import Administrator, ClientIp, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import not_found
 from ddnsd.web.api.schemas import PRINTABLE, Body, Comment, Moment, Next, Page, Shown
@@ -72,9 +72,9 @@ def router(context: Context) -> APIRouter:
     created = success(DenialOut, "Location") | leads_to("id", "read_denial", "delete_denial")
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_denial(caller: Administrator, source: Source, body: DenialCreate) -> Response:
+    async def create_denial(caller: Administrator, client_ip: ClientIp, body: DenialCreate) -> Response:
         """Deny; in force on all nodes within seconds."""
-        made = await context.denials.add(body.kind, body.value, body.comment, actor=caller.user, source=source)
+        made = await context.denials.add(body.kind, body.value, body.comment, actor=caller.user, client_ip=client_ip)
         return serializers.answer(_denial(made), 201, Location=f"/api/deny/{made.id}")
 
     @routes.get("/{id}", responses=problems(404) | {200: success(DenialOut)})
@@ -86,9 +86,9 @@ def router(context: Context) -> APIRouter:
         return serializers.answer(_denial(found))
 
     @routes.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
-    async def delete_denial(caller: Administrator, source: Source, id: str) -> Response:  # noqa: A002
+    async def delete_denial(caller: Administrator, client_ip: ClientIp, id: str) -> Response:  # noqa: A002
         """Deny it no more; a host that was blocked stays so."""
-        await context.denials.remove(_number(id), actor=caller.user, source=source)
+        await context.denials.remove(_number(id), actor=caller.user, client_ip=client_ip)
         return Response(status_code=204)
 
     return routes

@@ -108,23 +108,23 @@ async def _caller(context: Context, request: Request) -> Caller:
     header = request.headers.get("authorization", "")
     if header.strip().partition(" ")[0].lower() != "bearer":
         raise NoCredentials
-    caller = await context.signin.by_header(header, source(request))
+    caller = await context.signin.by_header(header, client_ip(request))
     if caller.kind is not Kind.USER:
         raise NoCredentials
     return caller._replace(admin="admin" in caller.scopes)
 
 
-def source(request: Request) -> str | None:
+def client_ip(request: Request) -> str | None:
     """The caller's address."""
     return request.client.host if request.client else None
 
 
 async def _source(request: Request) -> str | None:
-    return source(request)
+    return client_ip(request)
 
 
 async def _author(request: Request) -> Author:
-    return author(request.state.caller, source(request), request.headers.get("user-agent", ""))
+    return author(request.state.caller, client_ip(request), request.headers.get("user-agent", ""))
 
 
 # ---- scopes
@@ -156,7 +156,7 @@ async def _administrator(request: Request) -> Caller:
 Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_needing("write"))]
 Administrator = Annotated[Caller, Depends(_administrator)]
-Source = Annotated[str | None, Depends(_source)]
+ClientIp = Annotated[str | None, Depends(_source)]
 By = Annotated[Author, Depends(_author)]
 
 

@@ -15,7 +15,7 @@ from ddnsd.registry import names
 from ddnsd.registry.errors import NoRequest
 from ddnsd.web.api import domains, serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Administrator, Changer, Reader, Source, route_class
+from ddnsd.web.api.dependencies import Administrator, Changer, ClientIp, Reader, route_class
 from ddnsd.web.api.domains import DomainOut, Group, KeyIn, Primary
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import Problem
@@ -99,12 +99,17 @@ def router(context: Context) -> APIRouter:
     created = success(RequestOut, "Location") | leads_to("id", "read_domain_request", "withdraw_domain_request")
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_domain_request(caller: Changer, source: Source, body: RequestCreate) -> Response:
+    async def create_domain_request(caller: Changer, client_ip: ClientIp, body: RequestCreate) -> Response:
         """Ask for a domain; with a limited token only for one within its patterns of domains."""
         if not covers_domain(caller, names.fold(body.name)):
             raise Problem(403, "Your token is limited to other domains, or to hosts.")
         made = await context.requests.ask(
-            names.fold(body.name), caller.user_id, body.reason, public=body.public, actor=caller.user, source=source
+            names.fold(body.name),
+            caller.user_id,
+            body.reason,
+            public=body.public,
+            actor=caller.user,
+            client_ip=client_ip,
         )
         return serializers.answer(_request(made), 201, Location=f"/api/domain-requests/{made.id}")
 
@@ -117,20 +122,20 @@ def router(context: Context) -> APIRouter:
         return serializers.answer(_request(found))
 
     @routes.delete("/{id}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
-    async def withdraw_domain_request(caller: Changer, source: Source, id: str) -> Response:  # noqa: A002
+    async def withdraw_domain_request(caller: Changer, client_ip: ClientIp, id: str) -> Response:  # noqa: A002
         """Take a request of yours back; it stays in the list as withdrawn."""
 
         def expect(found: DomainRequest) -> None:
             if not can(caller, Action.DELETE, found):
                 raise NoRequest
 
-        await context.requests.withdraw(_number(id), actor=caller.user, source=source, expect=expect)
+        await context.requests.withdraw(_number(id), actor=caller.user, client_ip=client_ip, expect=expect)
         return Response(status_code=204)
 
     @routes.post("/{id}/approve", status_code=201, responses=changes(404, 409, 412) | {201: success(DomainOut, "ETag")})
     async def approve_domain_request(
         caller: Administrator,
-        source: Source,
+        client_ip: ClientIp,
         id: str,  # noqa: A002
         body: Approval,
     ) -> Response:
@@ -141,7 +146,7 @@ def router(context: Context) -> APIRouter:
             domain = await context.requests.approve(
                 _number(id),
                 actor=caller.user,
-                source=source,
+                client_ip=client_ip,
                 primary=body.primary,
                 key=domains.tsig_key(body.key),
                 answer=body.answer,
@@ -154,12 +159,12 @@ def router(context: Context) -> APIRouter:
     @routes.post("/{id}/decline", responses=changes(404, 412) | {200: success(RequestOut)})
     async def decline_domain_request(
         caller: Administrator,
-        source: Source,
+        client_ip: ClientIp,
         id: str,  # noqa: A002
         body: Refusal,
     ) -> Response:
         """Refuse, and say why."""
-        closed = await context.requests.decline(_number(id), body.answer, actor=caller.user, source=source)
+        closed = await context.requests.decline(_number(id), body.answer, actor=caller.user, client_ip=client_ip)
         return serializers.answer(_request(closed))
 
     return routes

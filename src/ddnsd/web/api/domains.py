@@ -19,7 +19,7 @@ from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Administrator, Changer, Reader, Source, route_class
+from ddnsd.web.api.dependencies import Administrator, Changer, ClientIp, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import Problem
 from ddnsd.web.api.schemas import (
@@ -123,7 +123,7 @@ def router(context: Context) -> APIRouter:
     created = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_domain(caller: Administrator, source: Source, body: DomainCreate) -> Response:
+    async def create_domain(caller: Administrator, client_ip: ClientIp, body: DomainCreate) -> Response:
         """Add a domain once its zone takes our updates."""
         name = names.fold(body.name)
         check_pair(body.primary, body.key)
@@ -136,7 +136,7 @@ def router(context: Context) -> APIRouter:
                 key=tsig_key(body.key),
                 columns=columns,
                 actor=caller.user,
-                source=source,
+                client_ip=client_ip,
             )
         except Invalid as error:
             if "user" in error.fields:
@@ -154,24 +154,29 @@ def router(context: Context) -> APIRouter:
 
     @routes.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
     async def change_domain(
-        caller: Changer, source: Source, name: str, body: DomainPatch, if_match: IfMatch = None
+        caller: Changer, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
     ) -> Response:
         """Change the fields that are given; null clears. A new TTL reaches all records."""
         domain = await _visible(context, caller, name, Action.EDIT)
         given = {field: getattr(body, field) for field in body.model_fields_set}
         changed = await context.store.transact(
             lambda c: registry.set_domain(
-                c, domain.name, actor=caller.user, source=source, expect=_expect(caller, Action.EDIT, if_match), **given
+                c,
+                domain.name,
+                actor=caller.user,
+                client_ip=client_ip,
+                expect=_expect(caller, Action.EDIT, if_match),
+                **given,
             )
         )
         return shown(changed, await context.store.read(lambda c: paging.host_count(c, changed.id)))
 
     @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
-    async def delete_domain(caller: Changer, source: Source, name: str, if_match: IfMatch = None) -> Response:
+    async def delete_domain(caller: Changer, client_ip: ClientIp, name: str, if_match: IfMatch = None) -> Response:
         """Remove a domain that has no hosts; a zone that was made for it leaves BIND."""
         domain = await _visible(context, caller, name, Action.DELETE)
         expect = _expect(caller, Action.DELETE, if_match)
-        await context.zones.remove(domain.name, actor=caller.user, source=source, expect=expect)
+        await context.zones.remove(domain.name, actor=caller.user, client_ip=client_ip, expect=expect)
         return Response(status_code=204)
 
     return routes

@@ -16,7 +16,7 @@ from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_S
 from ddnsd.registry.errors import NoHost, NotEnrolled
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Changer, Source, route_class, source
+from ddnsd.web.api.dependencies import Changer, ClientIp, client_ip, route_class
 from ddnsd.web.api.error_responses import changes, described, success
 from ddnsd.web.api.schemas import Body, Moment, Secret, Shown, whole
 
@@ -57,7 +57,7 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=route_class(context))
 
     @routes.post("/{fqdn}/enrolments", status_code=201, responses=changes(404) | {201: success(EnrolmentOut)})
-    async def create_enrolment(caller: Changer, source: Source, fqdn: str, body: EnrolmentCreate) -> Response:
+    async def create_enrolment(caller: Changer, client_ip: ClientIp, fqdn: str, body: EnrolmentCreate) -> Response:
         """Make a token with which the host's machine sets the host's secret, once, by `POST /api/enrol`.
 
         It ends a former one. Until it is used, the host's secret stays; a new secret of the host ends it as well.
@@ -77,7 +77,7 @@ def router(context: Context) -> APIRouter:
             body.lifetime,
             user_id=caller.user_id,
             actor=caller.user,
-            source=source,
+            client_ip=client_ip,
             expect=expect,
         )
         return serializers.answer({"token": token, "fqdn": name, "expires": serializers.moment(expires)}, 201)
@@ -92,7 +92,7 @@ def machines(context: Context) -> APIRouter:
         """The token, where it may be used. Raises NoCredentials, NotEnrolled, StoreDown."""
         token = _token(request)
         try:
-            guess = context.throttle.begin(NAME, token, source(request) or "")
+            guess = context.throttle.begin(NAME, token, client_ip(request) or "")
         except BadCredentials:
             raise NotEnrolled from None
         found = await guess.rows.enrolment.one(secrets.digest(token))
@@ -105,7 +105,7 @@ def machines(context: Context) -> APIRouter:
     routes = APIRouter(tags=["hosts"], route_class=route_class(context, identify=identify))
 
     @routes.post("/api/enrol", responses=described(400, 401, 413, 415, 422, 503) | {200: success(EnrolOut)})
-    async def enrol(where: Source, request: Request, body: EnrolIn) -> Response:
+    async def enrol(where: ClientIp, request: Request, body: EnrolIn) -> Response:
         """Set the secret of the host for which the enrolment token was made; the old one is void at once.
 
         The same call again is answered alike. The token is good for no other secret.

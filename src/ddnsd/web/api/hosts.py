@@ -8,19 +8,19 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, is_limited, may_name
+from ddnsd.auth.permissions import Action, can, is_limited, is_name_allowed
 from ddnsd.db import paging, queries
 from ddnsd.db.paging import HostFilter, OwnedHost
 from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import host_columns, names, transfers
-from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.host_edits import Edit
 from ddnsd.registry.hosts import Expect, NewHost
 from ddnsd.registry.validation import NO_DOMAIN
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import By, Changer, Reader, Source, route_class
+from ddnsd.web.api.dependencies import By, Changer, ClientIp, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import Problem
 from ddnsd.web.api.host_schemas import HostCreate, HostOut, HostPage, HostPatch, HostQuery, NewHostOut
@@ -81,7 +81,7 @@ def router(context: Context) -> APIRouter:
     created = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_host(caller: Changer, source: Source, by: By, request: Request, body: HostCreate) -> Response:
+    async def create_host(caller: Changer, client_ip: ClientIp, by: By, request: Request, body: HostCreate) -> Response:
         """Register a host. Without an address it has no record; none is taken from the caller."""
         secret = secrets.new_secret()
         fqdn = names.fold(body.fqdn)
@@ -98,7 +98,7 @@ def router(context: Context) -> APIRouter:
             stack=body.stack,
             labels=host_columns.labels_text(body.labels or {}),
             tls=_tls(request),
-            source=source,
+            client_ip=client_ip,
             author=by,
         )
         await context.hosts.register(domain, new)
@@ -111,7 +111,13 @@ def router(context: Context) -> APIRouter:
 
     @routes.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostOut, "ETag")})
     async def change_host(
-        caller: Changer, source: Source, by: By, request: Request, fqdn: str, body: HostPatch, if_match: IfMatch = None
+        caller: Changer,
+        client_ip: ClientIp,
+        by: By,
+        request: Request,
+        fqdn: str,
+        body: HostPatch,
+        if_match: IfMatch = None,
     ) -> Response:
         """Change the fields that are given; null clears.
 
@@ -131,8 +137,8 @@ def router(context: Context) -> APIRouter:
         edit = Edit(
             await _values(context, given),
             caller.user,
-            source,
-            expecting(caller, Action.EDIT, if_match),
+            client_ip,
+            precondition(caller, Action.EDIT, if_match),
             rename=rename,
             tls=_tls(request),
             oversight=caller.admin,
@@ -143,18 +149,20 @@ def router(context: Context) -> APIRouter:
         return await _shown(context, caller, host.fqdn)
 
     @routes.delete("/{fqdn}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
-    async def delete_host(caller: Changer, source: Source, fqdn: str, if_match: IfMatch = None) -> Response:
+    async def delete_host(caller: Changer, client_ip: ClientIp, fqdn: str, if_match: IfMatch = None) -> Response:
         """Remove a host and its records."""
         owned = await visible(context, caller, fqdn, Action.DELETE)
-        await context.hosts.unregister(owned.host, caller.user, source, expecting(caller, Action.DELETE, if_match))
+        await context.hosts.unregister(
+            owned.host, caller.user, client_ip, precondition(caller, Action.DELETE, if_match)
+        )
         return Response(status_code=204)
 
     @routes.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
-    async def rotate_secret(caller: Changer, source: Source, by: By, fqdn: str) -> Response:
+    async def rotate_secret(caller: Changer, client_ip: ClientIp, by: By, fqdn: str) -> Response:
         """Make a new secret; the old one is void at once."""
         owned = await visible(context, caller, fqdn, Action.ROTATE)
         secret = secrets.new_secret()
-        await context.hosts.new_secret(owned.host, secrets.digest(secret), caller.user, source, by)
+        await context.hosts.new_secret(owned.host, secrets.digest(secret), caller.user, client_ip, by)
         return serializers.answer({"secret": secret})
 
     @routes.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
@@ -204,7 +212,7 @@ async def visible(context: Context, caller: Caller, fqdn: str, action: Action) -
     return owned
 
 
-def expecting(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
+def precondition(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
     """What must hold of the host just before it is changed."""
 
     def expect(host: Host) -> None:
@@ -221,16 +229,16 @@ async def _usable(context: Context, caller: Caller, fqdn: str) -> Domain:
         raise Invalid(fqdn=problem)
     domain = await context.domains.around(fqdn)
     usable = domain is not None and domain.available and can(caller, Action.REGISTER, domain)
-    if domain is None or not usable or not may_name(caller, fqdn):
+    if domain is None or not usable or not is_name_allowed(caller, fqdn):
         raise Invalid(fqdn=NO_DOMAIN)
     return domain
 
 
-def _wanted(context: Context, body: HostCreate, domain: Domain) -> Wanted:
+def _wanted(context: Context, body: HostCreate, domain: Domain) -> AddressUpdate:
     given = {"ipv4": body.ipv4, "ipv6": body.ipv6}
     values = {family: host_columns.address(family, text) for family, text in given.items() if text is not None}
     host_columns.check_policy(context.policy, values, domain_takes_private=domain.private_addresses)
-    return Wanted(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
+    return AddressUpdate(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
 
 
 async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:

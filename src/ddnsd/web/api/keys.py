@@ -15,7 +15,7 @@ from ddnsd.db.rows import Host, Key, User
 from ddnsd.registry import accounts
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Changer, Reader, Source, route_class
+from ddnsd.web.api.dependencies import Changer, ClientIp, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import not_found
 from ddnsd.web.api.schemas import Body, FullName, Moment, Name, Next, Paging, Secret, Shown
@@ -68,7 +68,7 @@ def router(context: Context) -> APIRouter:
     created = success(NewKeyOut, "Location") | leads_to("login", "read_key", "delete_key")
 
     @routes.post("", status_code=201, responses=changes() | {201: created})
-    async def create_key(caller: Changer, source: Source, body: KeyCreate) -> Response:
+    async def create_key(caller: Changer, client_ip: ClientIp, body: KeyCreate) -> Response:
         """Make a key that updates the addresses of these hosts, which are your own."""
         login, secret = secrets.new_login(), secrets.new_secret()
         user = User(caller.user_id, caller.user, caller.admin, True, 0)
@@ -81,7 +81,7 @@ def router(context: Context) -> APIRouter:
                 body.hosts,
                 body.name,
                 actor=caller.user,
-                source=source,
+                client_ip=client_ip,
                 usable=lambda host: can(caller, Action.UPDATE, host),
             )
         )
@@ -94,10 +94,10 @@ def router(context: Context) -> APIRouter:
         return serializers.answer(_key(*await _own(context, caller, login)))
 
     @routes.delete("/{login}", status_code=204, responses=problems(404) | NO_CONTENT)
-    async def delete_key(caller: Changer, source: Source, login: str) -> Response:
+    async def delete_key(caller: Changer, client_ip: ClientIp, login: str) -> Response:
         """Make a key void at once; its hosts stay."""
         key, _ = await _own(context, caller, login)
-        await context.store.transact(lambda c: accounts.delete_key(c, key, caller.user, source))
+        await context.store.transact(lambda c: accounts.delete_key(c, key, caller.user, client_ip))
         return Response(status_code=204)
 
     return routes

@@ -14,7 +14,7 @@ from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import By, Changer, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
-from ddnsd.web.api.hosts import expecting, visible
+from ddnsd.web.api.hosts import precondition, visible
 from ddnsd.web.api.schemas import PRINTABLE, Body, Shown, Ttl
 
 Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
@@ -58,14 +58,14 @@ def router(context: Context) -> APIRouter:
     async def put_records(caller: Changer, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut) -> Response:
         """Have these values be the RRset, and no others."""
         host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        made = await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, expecting(caller, Action.EDIT))
+        made = await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, precondition(caller, Action.EDIT))
         return serializers.answer(_shown(host, made))
 
     @routes.delete("/{name}/{rtype}", status_code=204, responses=problems(404) | NO_CONTENT)
     async def delete_records(caller: Changer, by: By, fqdn: str, name: str, rtype: str) -> Response:
         """Remove an RRset."""
         host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        await context.rrsets.remove(host, name, rtype, by, expecting(caller, Action.EDIT))
+        await context.rrsets.remove(host, name, rtype, by, precondition(caller, Action.EDIT))
         return Response(status_code=204)
 
     return routes

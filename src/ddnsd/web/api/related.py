@@ -13,7 +13,7 @@ from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import By, Changer, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
-from ddnsd.web.api.hosts import expecting, visible
+from ddnsd.web.api.hosts import precondition, visible
 from ddnsd.web.api.schemas import Body, Ipv6, Shown
 
 
@@ -52,14 +52,14 @@ def router(context: Context) -> APIRouter:
     async def put_related(caller: Changer, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
         """Have a label below the host follow the host's prefix."""
         host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        made = await context.related.put(host, label, body.interface_id, by, expecting(caller, Action.EDIT))
+        made = await context.related.put(host, label, body.interface_id, by, precondition(caller, Action.EDIT))
         return serializers.answer(_related((await visible(context, caller, fqdn, Action.LIST)).host, made))
 
     @routes.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
     async def delete_related(caller: Changer, by: By, fqdn: str, label: str) -> Response:
         """Remove a related name and its record."""
         host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        await context.related.remove(host, label, by, expecting(caller, Action.EDIT))
+        await context.related.remove(host, label, by, precondition(caller, Action.EDIT))
         return Response(status_code=204)
 
     return routes

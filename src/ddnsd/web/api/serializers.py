@@ -49,13 +49,13 @@ class Seen:
     """What DNS is known to hold of the rows that are read after this was made."""
 
     def __init__(self, writer: Writer) -> None:
-        self._writer, self._before = writer, writer.acknowledged()
+        self._writer, self._before = writer, writer.confirmed_versions()
 
     def dns(self, host: Host) -> str:
         """`current`: it holds this row; `pending`: it follows; `conflict`: a foreign record has the name."""
         if host.conflict is not None:
             return "conflict"
-        held = self._before.get(host.id) == host.version or self._writer.holds(host)
+        held = self._before.get(host.id) == host.version or self._writer.is_published(host)
         return "current" if held else "pending"
 
 

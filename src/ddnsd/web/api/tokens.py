@@ -15,10 +15,10 @@ from ddnsd.db import paging, queries
 from ddnsd.db.rows import Token, User
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.token_scope import Limits, network
+from ddnsd.registry.token_scope import TokenScope, network
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Changer, Reader, Source, route_class
+from ddnsd.web.api.dependencies import Changer, ClientIp, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import Problem, not_found
 from ddnsd.web.api.schemas import Body, Moment, Name, Next, Paging, Secret, Shown
@@ -86,7 +86,7 @@ def router(context: Context) -> APIRouter:
     created = success(NewTokenOut, "Location") | leads_to("id", "read_token", "delete_token")
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_token(caller: Changer, source: Source, body: TokenCreate) -> Response:
+    async def create_token(caller: Changer, client_ip: ClientIp, body: TokenCreate) -> Response:
         """Make a token that can do no more than the one that asks."""
         own = await _limits(context, caller)
         limits = own.narrowed(_wanted(body))
@@ -104,7 +104,7 @@ def router(context: Context) -> APIRouter:
                 networks=limits.networks,
                 expires=limits.expires,
                 actor=caller.user,
-                source=source,
+                client_ip=client_ip,
             )
         )
         return serializers.answer(_token(made) | {"token": secret}, 201, Location=f"/api/tokens/{made.id}")
@@ -118,27 +118,27 @@ def router(context: Context) -> APIRouter:
         return serializers.answer(_token(token))
 
     @routes.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
-    async def delete_token(caller: Changer, source: Source, id: str) -> Response:  # noqa: A002
+    async def delete_token(caller: Changer, client_ip: ClientIp, id: str) -> Response:  # noqa: A002
         """Make a token void at once; one that can do more than yours is left alone (403)."""
         token = await _own(context, caller, id)
-        if token.id != caller.token_id and not (await _limits(context, caller)).covers(Limits.of(token)):
+        if token.id != caller.token_id and not (await _limits(context, caller)).covers(TokenScope.of(token)):
             raise Problem(403, "That token can do more than yours.")
-        await context.store.transact(lambda c: accounts.delete_token(c, token, caller.user, source))
+        await context.store.transact(lambda c: accounts.delete_token(c, token, caller.user, client_ip))
         return Response(status_code=204)
 
     return routes
 
 
-async def _limits(context: Context, caller: Caller) -> Limits:
+async def _limits(context: Context, caller: Caller) -> TokenScope:
     """Those of the token that asks."""
     if caller.token_id is not None:
         token_id = caller.token_id
         token = await context.store.read(lambda c: paging.token(c, token_id))
         if token is None:
             raise not_found()
-        limits = Limits.of(token)
-        return Limits(tuple(sorted(caller.scopes)), limits.domains, limits.hosts, limits.networks, limits.expires)
-    return Limits(tuple(sorted(caller.scopes)), caller.domains, caller.host_patterns)
+        limits = TokenScope.of(token)
+        return TokenScope(tuple(sorted(caller.scopes)), limits.domains, limits.hosts, limits.networks, limits.expires)
+    return TokenScope(tuple(sorted(caller.scopes)), caller.domains, caller.host_patterns)
 
 
 async def _own(context: Context, caller: Caller, given: str) -> Token:
@@ -149,14 +149,14 @@ async def _own(context: Context, caller: Caller, given: str) -> Token:
     return token
 
 
-def _sees(caller: Caller, limits: Limits, token: Token) -> bool:
+def _sees(caller: Caller, limits: TokenScope, token: Token) -> bool:
     """Whether the caller may know of a token of theirs: a limited one shows itself and those that it could make."""
-    return not is_limited(caller) or token.id == caller.token_id or limits.covers(Limits.of(token))
+    return not is_limited(caller) or token.id == caller.token_id or limits.covers(TokenScope.of(token))
 
 
-def _wanted(body: TokenCreate) -> Limits:
+def _wanted(body: TokenCreate) -> TokenScope:
     networks = tuple(_network(text) for text in body.networks)
-    return Limits(
+    return TokenScope(
         tuple(dict.fromkeys(body.scopes)), tuple(body.domains), tuple(body.hosts), networks, _expires(body.expires)
     )
 

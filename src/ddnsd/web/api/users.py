@@ -12,7 +12,7 @@ from ddnsd.db.rows import User
 from ddnsd.registry import accounts
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Administrator, Reader, Source, route_class
+from ddnsd.web.api.dependencies import Administrator, ClientIp, Reader, route_class
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import not_found
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
@@ -80,10 +80,10 @@ def router(context: Context) -> APIRouter:
     created = success(UserOut, "Location", "ETag") | leads_to("name", "read_user", "change_user", "delete_user")
 
     @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_user(caller: Administrator, source: Source, body: UserCreate) -> Response:
+    async def create_user(caller: Administrator, client_ip: ClientIp, body: UserCreate) -> Response:
         """Add a user."""
         user = await context.store.transact(
-            lambda c: accounts.new_user(c, body.name, admin=body.admin, actor=caller.user, source=source)
+            lambda c: accounts.new_user(c, body.name, admin=body.admin, actor=caller.user, client_ip=client_ip)
         )
         return _shown(user, 201, Location=f"/api/users/{user.name}")
 
@@ -94,7 +94,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.patch("/{name}", responses=changes(404, 409, 412) | {200: success(UserOut, "ETag")})
     async def change_user(
-        caller: Administrator, source: Source, name: str, body: UserPatch, if_match: IfMatch = None
+        caller: Administrator, client_ip: ClientIp, name: str, body: UserPatch, if_match: IfMatch = None
     ) -> Response:
         """Change the fields that are given. Nobody takes their own rights away."""
         await _named(context, name)
@@ -107,14 +107,14 @@ def router(context: Context) -> APIRouter:
                 name,
                 given,
                 actor=caller.user,
-                source=source,
+                client_ip=client_ip,
                 expect=lambda user: serializers.check_match(if_match, serializers.user_tag(user)),
             )
         )
         return _shown(changed)
 
     @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
-    async def delete_user(caller: Administrator, source: Source, name: str, if_match: IfMatch = None) -> Response:
+    async def delete_user(caller: Administrator, client_ip: ClientIp, name: str, if_match: IfMatch = None) -> Response:
         """Remove a user who owns no host and no domain, with their tokens."""
         await _named(context, name)
         await context.store.transact(
@@ -122,7 +122,7 @@ def router(context: Context) -> APIRouter:
                 c,
                 name,
                 actor=caller.user,
-                source=source,
+                client_ip=client_ip,
                 expect=lambda user: serializers.check_match(if_match, serializers.user_tag(user)),
             )
         )

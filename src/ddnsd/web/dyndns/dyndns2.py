@@ -23,10 +23,10 @@ from ddnsd.db.rows import Host
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.dns.writer import Fault, Writer
 from ddnsd.registry import addresses, names
-from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError, UnknownPeer
-from ddnsd.registry.last_seen import Contacts
+from ddnsd.registry.last_seen import LastSeen
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
 from ddnsd.web.asgi import Reply, Request, text_reply
@@ -40,13 +40,13 @@ TRUE_STATUS = {"nohost": 404, "notfqdn": 400, "dnserr": 400, "numhost": 400, "ab
 CHALLENGE = (b"www-authenticate", b'Basic realm="Dynamic DNS"')
 RECORD_TYPES = {"ipv4": "A", "ipv6": "AAAA"}
 
-WORDS = Counter("ddnsd_answers_total", "Answers to update requests, by word", ["word"])
-_counter = cache(WORDS.labels)
+ANSWERS = Counter("ddnsd_answers_total", "Answers to update requests, by word", ["word"])
+_counter = cache(ANSWERS.labels)
 
 
 def answered() -> dict[str, float]:
     """How many requests were answered with each word since the process began."""
-    (family,) = WORDS.collect()
+    (family,) = ANSWERS.collect()
     return {s.labels["word"]: s.value for s in family.samples if s.name.endswith("_total")}
 
 
@@ -75,11 +75,11 @@ class Agents:
         return agent.lower().startswith(self._true_status)
 
 
-class _Word(Exception):
+class _ReturnCode(Exception):
     """Ends a request with one word."""
 
 
-class UpdateWords:
+class Dyndns2Views:
     """The handlers of `/nic/update`, `/nic/delete`, `/update` and `/myip`."""
 
     def __init__(
@@ -89,7 +89,7 @@ class UpdateWords:
         updates: Updates,
         writer: Writer,
         agents: Agents,
-        contacts: Contacts,
+        contacts: LastSeen,
         fronts: Fronts,
         *,
         offline: bool,
@@ -102,11 +102,11 @@ class UpdateWords:
 
     async def update(self, request: Request) -> Reply:
         """`GET|POST /nic/update`: one line for each name."""
-        return await self._run(request, self._wanted)
+        return await self._run(request, self._address_update)
 
     async def delete(self, request: Request) -> Reply:
         """`GET|POST /nic/delete`: remove records of the named families."""
-        return await self._run(request, self._unwanted)
+        return await self._run(request, self._removal)
 
     async def update_or_duck(self, request: Request) -> Reply:
         """`/update` is Duck DNS's path, and what UniFi makes of ours."""
@@ -123,7 +123,7 @@ class UpdateWords:
 
     # ---- dyndns2
 
-    async def _run(self, request: Request, wish: Callable[[Request], Wanted]) -> Reply:
+    async def _run(self, request: Request, wish: Callable[[Request], AddressUpdate]) -> Reply:
         try:
             caller = await self._caller(request)
         except NotFqdn:
@@ -138,7 +138,7 @@ class UpdateWords:
         true_status = caller.kind is Kind.USER or self._agents.sees_status(request.agent)
         try:
             lines = await self._lines(request, caller, wish)
-        except _Word as word:
+        except _ReturnCode as word:
             if str(word) != "!donator":
                 await self._client_fault(caller)
             for host in caller.hosts[:NAMES]:
@@ -159,31 +159,31 @@ class UpdateWords:
             raise BadCredentials
         return caller
 
-    async def _lines(self, request: Request, caller: Caller, wish: Callable[[Request], Wanted]) -> list[str]:
+    async def _lines(self, request: Request, caller: Caller, wish: Callable[[Request], AddressUpdate]) -> list[str]:
         wanted_names = [names.fold(n) for n in request.params.get("hostname", "").split(",") if n.strip()]
         if caller.kind is Kind.HOST and not caller.hosts[0].owner_active:
             self._note(request, caller.hosts[0].id, "nohost")
             return ["nohost"] * min(max(len(wanted_names), 1), NAMES)
         if self._agents.refused(request.agent):
-            raise _Word("badagent")
+            raise _ReturnCode("badagent")
         if len(wanted_names) > NAMES:
-            raise _Word("numhost")
+            raise _ReturnCode("numhost")
         if wanted_names in ([], ["yes"]):
             wanted_names = [host.fqdn for host in caller.hosts] or [""]
-        wanted: Wanted | InvalidAddress | UnknownPeer
+        address_update: AddressUpdate | InvalidAddress | UnknownPeer
         try:
-            wanted = wish(request)
+            address_update = wish(request)
         except InvalidAddress as error:
-            wanted = error
+            address_update = error
         except UnknownPeer as error:
             self._blame_front(request)
-            wanted = error
+            address_update = error
         if len(wanted_names) == 1:
-            return [await self._line(request, caller, wanted_names[0], wanted)]
-        return await asyncio.gather(*(self._line(request, caller, name, wanted) for name in wanted_names))
+            return [await self._line(request, caller, wanted_names[0], address_update)]
+        return await asyncio.gather(*(self._line(request, caller, name, address_update) for name in wanted_names))
 
     async def _line(
-        self, request: Request, caller: Caller, name: str, wanted: Wanted | InvalidAddress | UnknownPeer
+        self, request: Request, caller: Caller, name: str, address_update: AddressUpdate | InvalidAddress | UnknownPeer
     ) -> str:
         if name and "." not in name:
             await self._client_fault(caller)
@@ -192,19 +192,21 @@ class UpdateWords:
         if host is None:
             await self._client_fault(caller)
             return "nohost"
-        if isinstance(wanted, UnknownPeer):
-            return self._judged(host, "911")
-        line = await self._answer(request, caller, host, wanted)
+        if isinstance(address_update, UnknownPeer):
+            return self._code_for(host, "911")
+        line = await self._answer(request, caller, host, address_update)
         self._note(request, host.id, line.partition(" ")[0])
         return line
 
-    async def _answer(self, request: Request, caller: Caller, host: Host, wanted: Wanted | InvalidAddress) -> str:
+    async def _answer(
+        self, request: Request, caller: Caller, host: Host, address_update: AddressUpdate | InvalidAddress
+    ) -> str:
         try:
-            self._updates.judge(host)
-            if isinstance(wanted, InvalidAddress):
-                raise wanted
+            self._updates.check_updatable(host)
+            if isinstance(address_update, InvalidAddress):
+                raise address_update
             by = author(caller, request.peer, request.agent)
-            outcome = await self._updates.apply(host, wanted, tls=request.tls, author=by)
+            outcome = await self._updates.apply(host, address_update, tls=request.tls, author=by)
         except (InvalidAddress, DeniedAddress) as error:
             await self._writer.count(Fault(host.id, "client_faults"))
             return "dnserr" if isinstance(error, InvalidAddress) else "abuse"
@@ -219,12 +221,12 @@ class UpdateWords:
             log.warning("update not acknowledged", host=host.fqdn, reason=str(error))
             self._writer.count_later(Fault(host.id, "server_faults"))
             return "911"
-        return _success(request.path, wanted, outcome.changed, outcome.addresses)
+        return _success(request.path, address_update, outcome.changed, outcome.addresses)
 
-    def _judged(self, host: Host, word: str) -> str:
+    def _code_for(self, host: Host, word: str) -> str:
         """The word, or the one for what is wrong with the host in any case."""
         try:
-            self._updates.judge(host)
+            self._updates.check_updatable(host)
         except Blocked:
             return "abuse"
         except NoHost:
@@ -253,15 +255,15 @@ class UpdateWords:
         if caller.kind is Kind.HOST:
             await self._writer.count(Fault(caller.hosts[0].id, "client_faults"))
 
-    def _wanted(self, request: Request) -> Wanted:
+    def _address_update(self, request: Request) -> AddressUpdate:
         if request.params.get("offline", "").upper() == "YES":
             if not self._offline:
-                raise _Word("!donator")
-            return Wanted(remove=frozenset({"ipv4", "ipv6"}))
+                raise _ReturnCode("!donator")
+            return AddressUpdate(remove=frozenset({"ipv4", "ipv6"}))
         values = [request.params[name] for name in ADDRESS_PARAMETERS if name in request.params]
         return addresses.parse(values, request.peer, loopback_peers=self._loopback_peers)
 
-    def _unwanted(self, request: Request) -> Wanted:
+    def _removal(self, request: Request) -> AddressUpdate:
         values = [request.params[name] for name in ADDRESS_PARAMETERS if name in request.params]
         items = [item for value in values for item in (p.strip() for p in value.split(",")) if item]
         if not items:
@@ -272,7 +274,7 @@ class UpdateWords:
             families = {f"ipv{_bare(item).version}" for item in items}
         except ValueError:
             raise InvalidAddress(",".join(items)) from None
-        return Wanted(remove=frozenset(families), explicit=False)
+        return AddressUpdate(remove=frozenset(families), explicit=False)
 
     def _reply(self, lines: list[str], true_status: bool) -> Reply:
         words = [line.partition(" ")[0] for line in lines]
@@ -303,19 +305,19 @@ class UpdateWords:
         if self._agents.refused(request.agent):
             return False
         hosts = [await self._labelled(caller, name) for name in given]
-        wanted = self._duck_wish(request)
+        address_update = self._duck_update(request)
         own = [host for host in hosts if host is not None]
         if len(own) != len(hosts):
             return False
         for host in own:
-            self._updates.judge(host)
+            self._updates.check_updatable(host)
         by = author(caller, request.peer, request.agent)
-        await asyncio.gather(*(self._updates.apply(host, wanted, tls=request.tls, author=by) for host in own))
+        await asyncio.gather(*(self._updates.apply(host, address_update, tls=request.tls, author=by) for host in own))
         return True
 
-    def _duck_wish(self, request: Request) -> Wanted:
+    def _duck_update(self, request: Request) -> AddressUpdate:
         if request.params.get("clear", "").lower() == "true":
-            return Wanted(remove=frozenset({"ipv4", "ipv6"}))
+            return AddressUpdate(remove=frozenset({"ipv4", "ipv6"}))
         values = [request.params[name] for name in ("ip", "ipv6") if name in request.params]
         return addresses.parse(values, request.peer, loopback_peers=self._loopback_peers)
 
@@ -340,10 +342,10 @@ def _bare(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address.ipv4_mapped or address
 
 
-def _success(path: str, wanted: Wanted, changed: bool, texts: list[str]) -> str:
+def _success(path: str, address_update: AddressUpdate, changed: bool, texts: list[str]) -> str:
     if path == "/nic/delete":
-        return "deleted " + ",".join(RECORD_TYPES[family] for family in sorted(wanted.remove))
-    if wanted.remove:
+        return "deleted " + ",".join(RECORD_TYPES[family] for family in sorted(address_update.remove))
+    if address_update.remove:
         return "good"
     word = "good" if changed else "nochg"
     return f"{word} {','.join(texts)}" if texts else word

@@ -16,14 +16,14 @@ from ddnsd.auth import secrets
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, SignInError
 from ddnsd.auth.oidc import ProviderDown
-from ddnsd.auth.permissions import Action, can, may_name
+from ddnsd.auth.permissions import Action, can, is_name_allowed
 from ddnsd.db.base import StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Domain, Host
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry import addresses, names
-from ddnsd.registry.addresses import Wanted
+from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished, UnknownPeer
 from ddnsd.registry.hosts import Hosts, NewHost
@@ -43,7 +43,7 @@ class BadRequest(Exception):
     """Answered with 400 and this message."""
 
 
-class Management:
+class EgiApi:
     """The handlers of `/nic/domains`, `hosts`, `register`, `unregister` and `generate_secret`."""
 
     def __init__(
@@ -154,7 +154,7 @@ class Management:
             wildcard=request.params.get("wildcard", "").strip().lower() in YES,
             comment=comment,
             tls=request.tls,
-            source=request.peer,
+            client_ip=request.peer,
             author=_author(request, caller),
         )
         try:
@@ -164,12 +164,12 @@ class Management:
         shown = _host(host) | {"update_secret": secret} | self._update_urls(host.fqdn, secret)
         return {"status": "ok", "message": "Host registered.", "host": shown}
 
-    def _address(self, request: Request) -> Wanted:
+    def _address(self, request: Request) -> AddressUpdate:
         text = request.params.get("ip", "").strip()
         if not text:
             return addresses.inferred(request.peer, loopback_peers=self._loopback_peers)
         address = addresses.parse_address(text)
-        return Wanted(ipv4=str(address)) if address.version == 4 else Wanted(ipv6=str(address))
+        return AddressUpdate(ipv4=str(address)) if address.version == 4 else AddressUpdate(ipv6=str(address))
 
     async def _usable(self, caller: Caller, fqdn: str, domain_name: str | None) -> Domain:
         """The domain in which the name is to stand; one answer whether it is unknown or not the caller's to use."""
@@ -180,7 +180,7 @@ class Management:
                 raise Invalid(fqdn=names.problem(fqdn) or "")
         else:
             domain = await self._domains.named(domain_name) if well_formed else None
-        if domain is None or not can(caller, Action.REGISTER, domain) or not may_name(caller, fqdn):
+        if domain is None or not can(caller, Action.REGISTER, domain) or not is_name_allowed(caller, fqdn):
             raise NoDomain
         return domain
 

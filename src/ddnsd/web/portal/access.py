@@ -11,24 +11,24 @@ from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoHost, Stale
 from ddnsd.registry.validation import NO_DOMAIN
 from ddnsd.web.api.serializers import host_tag
-from ddnsd.web.portal.request import Visit
+from ddnsd.web.portal.request import PageRequest
 
 
-async def host(visit: Visit, action: Action = Action.LIST) -> OwnedHost:
+async def host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:
     """The host of the path's `fqdn`; an administrator finds everybody's. Raises NoHost, StoreDown."""
-    name = names.fold(visit.param("fqdn"))
-    owned = await visit.portal.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
-    if owned is None or not can(visit.overseer, action, owned.host):
+    name = names.fold(page.param("fqdn"))
+    owned = await page.portal.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
+    if owned is None or not can(page.overseer, action, owned.host):
         raise NoHost
     return owned
 
 
-def expecting(visit: Visit, action: Action) -> Callable[[Host], None]:
+def precondition(page: PageRequest, action: Action) -> Callable[[Host], None]:
     """What must hold of the host just before a form changes it: it is theirs, and as the form's page has shown it."""
-    tag = visit.form.get("tag")
+    tag = page.form.get("tag")
 
     def expect(host: Host) -> None:
-        if not can(visit.overseer, action, host):
+        if not can(page.overseer, action, host):
             raise NoHost
         if tag is not None and tag != host_tag(host):
             raise Stale
@@ -36,18 +36,18 @@ def expecting(visit: Visit, action: Action) -> Callable[[Host], None]:
     return expect
 
 
-async def domains(visit: Visit) -> list[Domain]:
+async def domains(page: PageRequest) -> list[Domain]:
     """Those in which the visitor may register hosts, their own first. Raises StoreDown."""
-    every = await visit.portal.domains.all()
-    usable = [domain for domain in every if domain.available and can(visit.caller, Action.REGISTER, domain)]
-    return sorted(usable, key=lambda domain: (domain.owner_id != visit.caller.user_id, domain.name))
+    every = await page.portal.domains.all()
+    usable = [domain for domain in every if domain.available and can(page.caller, Action.REGISTER, domain)]
+    return sorted(usable, key=lambda domain: (domain.owner_id != page.caller.user_id, domain.name))
 
 
-async def domain_around(visit: Visit, fqdn: str) -> Domain:
+async def domain_around(page: PageRequest, fqdn: str) -> Domain:
     """The domain of a new name. Raises Invalid, StoreDown."""
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
-    domain = await visit.portal.domains.around(fqdn)
-    if domain is None or not domain.available or not can(visit.caller, Action.REGISTER, domain):
+    domain = await page.portal.domains.around(fqdn)
+    if domain is None or not domain.available or not can(page.caller, Action.REGISTER, domain):
         raise Invalid(name=NO_DOMAIN)
     return domain

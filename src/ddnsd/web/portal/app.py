@@ -13,7 +13,7 @@ from ddnsd.db.base import StoreDown
 from ddnsd.web.asgi import Application, Message, Receive, Scope, Send
 from ddnsd.web.portal import error_pages, templating
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import arrive, stranger
+from ddnsd.web.portal.request import anonymous, load_request
 from ddnsd.web.portal.static_files import Static
 from ddnsd.web.portal.views import (
     account,
@@ -133,7 +133,7 @@ class Hardened:
 async def _refuse(request: Request, error: Exception) -> Response:
     """Where no route fits."""
     try:
-        visit = await arrive(request)
+        page = await load_request(request)
     except StoreDown:
-        visit = stranger(request)
-    return error_pages.answer(visit, error)
+        page = anonymous(request)
+    return error_pages.answer(page, error)

@@ -9,8 +9,8 @@ from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
 from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.sessions import Sessions
-from ddnsd.dns.monitor import Watch
-from ddnsd.registry.identities import Members
+from ddnsd.dns.monitor import ZoneMonitor
+from ddnsd.registry.identities import Identities
 from ddnsd.web.api.context import Context
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Portal(Context):
     """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names."""
 
-    watch: Watch
+    watch: ZoneMonitor
     sessions: Sessions
     passwords: Passwords
-    members: Members
+    members: Identities
     flows: "Mapping[str, Flow]"
     base_url: str
     one_time: OneTimeSecrets

@@ -27,7 +27,7 @@ from ddnsd.registry.errors import (
 from ddnsd.web.portal import messages
 
 if TYPE_CHECKING:
-    from ddnsd.web.portal.request import Visit
+    from ddnsd.web.portal.request import PageRequest
 
 log = structlog.get_logger()
 
@@ -44,18 +44,18 @@ class NoForm(Exception):
     """the body is no form"""
 
 
-def answer(visit: "Visit", error: Exception) -> Response:
+def answer(page: "PageRequest", error: Exception) -> Response:
     """The page for an error that a handler did not catch."""
-    status, title, text = _words(visit.gettext, error)
+    status, title, text = _words(page.gettext, error)
     if isinstance(error, Invalid):
-        text = " ".join(visit.reasons(error.fields).values())
+        text = " ".join(page.reasons(error.fields).values())
     elif isinstance(error, NotEmpty | NoBind):
-        text = messages.translated(visit.language, str(error))
+        text = messages.translated(page.language, str(error))
     if status == 500:
-        log.exception("unexpected error", path=visit.path)
+        log.exception("unexpected error", path=page.path)
     elif status > 500:
-        log.warning("page not carried out", path=visit.path, reason=str(error))
-    response = visit.refuse(status, title, text)
+        log.warning("page not carried out", path=page.path, reason=str(error))
+    response = page.refuse(status, title, text)
     if isinstance(error, HTTPException):
         response.headers.update(error.headers or {})
     return response

@@ -22,9 +22,9 @@ class Flash(NamedTuple):
     kind: str
 
 
-def write(response: Response, key: str, said: Flash) -> None:
+def write(response: Response, key: str, flash_message: Flash) -> None:
     """Have the next page of the session show it; `key` is what only the session knows."""
-    content = base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+    content = base64.urlsafe_b64encode(json.dumps(flash_message).encode()).decode()
     response.set_cookie(
         COOKIE, f"{content}.{_mac(key, content)}", max_age=LIFETIME_SECONDS, httponly=True, samesite="lax"
     )

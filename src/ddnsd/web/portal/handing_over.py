@@ -14,39 +14,39 @@ from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 
-from ddnsd.web.portal.request import Visit
+from ddnsd.web.portal.request import PageRequest
 
 FIELD = "once"
 PARAMETER = "made"
 
 
 async def hand_over(
-    visit: Visit, path: str, content: Mapping[str, str], make: Callable[[], Awaitable[object]]
+    page: PageRequest, path: str, content: Mapping[str, str], make: Callable[[], Awaitable[object]]
 ) -> Response:
     """Carry out `make`, and go on at a local path, which shows the `content` once. Raises what `make` raises."""
-    assert visit.session is not None
-    one_time, number = visit.portal.one_time, _number(visit)
-    if await one_time.begin(visit.session, number, content):
+    assert page.session is not None
+    one_time, number = page.portal.one_time, _number(page)
+    if await one_time.begin(page.session, number, content):
         try:
             await make()
         except Exception:
-            await one_time.cancel(visit.session, number)
+            await one_time.cancel(page.session, number)
             raise
-        await one_time.finish(visit.session, number)
+        await one_time.finish(page.session, number)
     return RedirectResponse(f"{path}?{urlencode({PARAMETER: number})}", 303)
 
 
-async def handed_over(visit: Visit) -> dict[str, str] | None:
+async def handed_over(page: PageRequest) -> dict[str, str] | None:
     """What this page shows, once: None where it has shown it before. Raises NotReady, StoreDown."""
-    number = visit.query.get(PARAMETER, "")
-    if visit.session is None or visit.request.method != "GET" or not _well_formed(number):
+    number = page.query.get(PARAMETER, "")
+    if page.session is None or page.request.method != "GET" or not _well_formed(number):
         return None
-    return await visit.portal.one_time.take(visit.session, number)
+    return await page.portal.one_time.take(page.session, number)
 
 
-def _number(visit: Visit) -> str:
-    once = visit.form.get(FIELD) or secrets.token_urlsafe(16)
-    sent = urlencode([("path", visit.path), *visit.form.multi_items(), (FIELD, once)])
+def _number(page: PageRequest) -> str:
+    once = page.form.get(FIELD) or secrets.token_urlsafe(16)
+    sent = urlencode([("path", page.path), *page.form.multi_items(), (FIELD, once)])
     return hashlib.sha256(sent.encode(errors="surrogatepass")).hexdigest()
 
 

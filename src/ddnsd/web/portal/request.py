@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One request of a browser: who it is, in which language, what it sends, and how it is answered.
 
-A page module declares its routes with `get` and `post`; its handlers take a `Visit` and answer a `Response`:
+A page module declares its routes with `get` and `post`; its handlers take a `PageRequest` and answer a `Response`:
 
     def routes(portal: Portal) -> list[Route]:
-        async def show(visit: Visit) -> Response:
-            return visit.render("things/show.html", things=...)
+        async def show(page: PageRequest) -> Response:
+            return page.render("things/show.html", things=...)
 
-        async def add(visit: Visit) -> Response:
+        async def add(page: PageRequest) -> Response:
             ...
-            return visit.redirect("/things", visit.gettext("The thing was added."))
+            return page.redirect("/things", page.gettext("The thing was added."))
 
         return [get("/things", show), post("/things", add)]
 
-What the registry raises and a handler does not catch becomes a page that says so (`refusals`).
+What the registry raises and a handler does not catch becomes a page that says so (`error_pages`).
 """
 
 import hmac
@@ -59,16 +59,16 @@ class Access(Enum):
 
 
 @dataclass
-class Visit:
+class PageRequest:
     """`form` is what was posted, `query` what is in the URL; `session` is None for somebody who has not signed in,
-    `said` is what the last page left to say."""
+    `flash_message` is what the last page left to say."""
 
     request: Request
     portal: Portal
     language: Language
     session: Session | None
     form: Form = field(default_factory=Form)
-    said: flash.Flash | None = None
+    flash_message: flash.Flash | None = None
 
     @property
     def caller(self) -> Caller:
@@ -102,10 +102,10 @@ class Visit:
     @property
     def author(self) -> Author:
         """Who stands in a host's history."""
-        return author(self.caller, self.source, self.agent)
+        return author(self.caller, self.client_ip, self.agent)
 
     @property
-    def source(self) -> str | None:
+    def client_ip(self) -> str | None:
         """The browser's address."""
         return self.request.client.host if self.request.client else None
 
@@ -149,7 +149,8 @@ class Visit:
     def reasons(self, errors: Mapping[str, Iterable[str]]) -> dict[str, str]:
         """What the registry says of each field (`Invalid.fields`), in the visitor's language."""
         return {
-            name: " ".join(messages.translated(self.language, text) for text in said) for name, said in errors.items()
+            name: " ".join(messages.translated(self.language, text) for text in flash_message)
+            for name, flash_message in errors.items()
         }
 
     def url(self, **changed: object) -> str:
@@ -159,36 +160,36 @@ class Visit:
         return self.path + ("?" + urlencode(kept) if kept else "")
 
     def render(self, template: str, status: int = 200, **values: object) -> Response:
-        """A page; templates know `visit` beside the values."""
+        """A page; templates know `page` beside the values."""
         environment: Environment = self.request.app.state.environments[self.language.code]
-        self.said = flash.read(self.request, self.csrf)
-        content = environment.get_template(template).render(visit=self, **values)
+        self.flash_message = flash.read(self.request, self.csrf)
+        content = environment.get_template(template).render(page=self, **values)
         response = Response(content, status, media_type="text/html")
-        if self.said is not None:
+        if self.flash_message is not None:
             flash.forget(response)
         return response
 
-    def redirect(self, path: str, said: str = "", kind: str = "done") -> Response:
-        """Go on at a local path, where `said` is shown once; `kind` is `done` or `warning`."""
+    def redirect(self, path: str, flash_message: str = "", kind: str = "done") -> Response:
+        """Go on at a local path, where `flash_message` is shown once; `kind` is `done` or `warning`."""
         response = RedirectResponse(path, 303)
-        if said:
-            flash.write(response, self.csrf, flash.Flash(said, kind))
+        if flash_message:
+            flash.write(response, self.csrf, flash.Flash(flash_message, kind))
         return response
 
-    async def saved(self, change: Awaitable[object], path: str, said: str) -> Response:
+    async def saved(self, change: Awaitable[object], path: str, flash_message: str) -> Response:
         """Carry out a change, and go on at a local path; a name server that did not confirm it is no failure."""
         try:
             await change
         except Unconfirmed:
-            return self.redirect(path, f"{said} {self.gettext(UNCONFIRMED)}", "warning")
-        return self.redirect(path, said)
+            return self.redirect(path, f"{flash_message} {self.gettext(UNCONFIRMED)}", "warning")
+        return self.redirect(path, flash_message)
 
     def refuse(self, status: int, title: str, text: str) -> Response:
         """A page that says why not."""
         return self.render("error.html", status, title=title, text=text)
 
 
-Handler = Callable[[Visit], Awaitable[Response]]
+Handler = Callable[[PageRequest], Awaitable[Response]]
 
 
 def get(path: str, handler: Handler, access: Access = Access.SIGNED_IN) -> Route:
@@ -209,18 +210,18 @@ def post(path: str, handler: Handler, access: Access = Access.SIGNED_IN) -> Rout
     return Route(path, endpoint, methods=["POST"])
 
 
-async def arrive(request: Request) -> Visit:
-    """The visit of a request. Raises StoreDown."""
+async def load_request(request: Request) -> PageRequest:
+    """The page request of an HTTP request. Raises StoreDown."""
     portal: Portal = request.app.state.portal
-    source = request.client.host if request.client else None
+    client_ip = request.client.host if request.client else None
     cookie = request.cookies.get(SESSION_COOKIE, "")
-    session = await portal.sessions.find(cookie, source) if cookie else None
-    return Visit(request, portal, _language(request), session)
+    session = await portal.sessions.find(cookie, client_ip) if cookie else None
+    return PageRequest(request, portal, _language(request), session)
 
 
-def stranger(request: Request) -> Visit:
-    """The visit of somebody of whom nothing can be known now."""
-    return Visit(request, request.app.state.portal, _language(request), None)
+def anonymous(request: Request) -> PageRequest:
+    """A request without a session: the database cannot be asked now."""
+    return PageRequest(request, request.app.state.portal, _language(request), None)
 
 
 def _language(request: Request) -> Language:
@@ -229,33 +230,33 @@ def _language(request: Request) -> Language:
 
 async def _answer(request: Request, handler: Handler, access: Access) -> Response:
     try:
-        visit = await arrive(request)
+        page = await load_request(request)
     except StoreDown as error:
-        return error_pages.answer(stranger(request), error)
+        return error_pages.answer(anonymous(request), error)
     try:
-        if refused := _not_for(visit, access):
+        if refused := _not_for(page, access):
             return refused
-        if visit.signed_in:
+        if page.signed_in:
             signed_in(request.scope)
         if request.method == "POST":
-            visit.form = await _form(request)
-            if not (_of_this_site(request, visit.portal) and _carries(visit)):
-                return _foreign(visit)
-        return await handler(visit)
+            page.form = await _form(request)
+            if not (_of_this_site(request, page.portal) and _carries(page)):
+                return _foreign(page)
+        return await handler(page)
     except ClientDisconnect:
         return Response(status_code=408)  # which nobody gets
     except Exception as error:
-        return error_pages.answer(visit, error)
+        return error_pages.answer(page, error)
 
 
-def _not_for(visit: Visit, access: Access) -> Response | None:
-    _ = visit.gettext
-    if access is Access.EVERYBODY or (visit.signed_in and (access is Access.SIGNED_IN or visit.admin)):
+def _not_for(page: PageRequest, access: Access) -> Response | None:
+    _ = page.gettext
+    if access is Access.EVERYBODY or (page.signed_in and (access is Access.SIGNED_IN or page.admin)):
         return None
-    if not visit.signed_in:
-        here = visit.url() if visit.request.method == "GET" else "/"
-        return visit.redirect("/login" + ("?" + urlencode({"next": here}) if here != "/" else ""))
-    return visit.refuse(403, _("For administrators"), _("This page is for administrators of the service."))
+    if not page.signed_in:
+        here = page.url() if page.request.method == "GET" else "/"
+        return page.redirect("/login" + ("?" + urlencode({"next": here}) if here != "/" else ""))
+    return page.refuse(403, _("For administrators"), _("This page is for administrators of the service."))
 
 
 # ---- forms of ours
@@ -277,24 +278,24 @@ async def _form(request: Request) -> Form:
     return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="utf-8"))
 
 
-def _carries(visit: Visit) -> bool:
-    return not visit.signed_in or hmac.compare_digest(visit.form.get("csrf", "").encode(), visit.csrf.encode())
+def _carries(page: PageRequest) -> bool:
+    return not page.signed_in or hmac.compare_digest(page.form.get("csrf", "").encode(), page.csrf.encode())
 
 
 def _of_this_site(request: Request, portal: Portal) -> bool:
     """What the browser says of where the form was; nothing is said by what is no browser."""
-    said = request.headers.get("sec-fetch-site")
-    if said is not None:
-        return said in ("same-origin", "none")
+    flash_message = request.headers.get("sec-fetch-site")
+    if flash_message is not None:
+        return flash_message in ("same-origin", "none")
     origin = request.headers.get("origin")
     here = f"{request.url.scheme}://{request.headers.get('host', '')}"
     return origin is None or origin in (here, portal.base_url)
 
 
-def _foreign(visit: Visit) -> Response:
-    _ = visit.gettext
+def _foreign(page: PageRequest) -> Response:
+    _ = page.gettext
     text = _("The form was not sent from a current page of this portal. Go back, reload the page, and send it again.")
-    return visit.refuse(403, _("Nothing was changed"), text)
+    return page.refuse(403, _("Nothing was changed"), text)
 
 
 def local(path: str) -> str:

@@ -17,13 +17,13 @@ from ddnsd.auth.oidc.client import Client
 from ddnsd.auth.oidc.http_client import Http
 from ddnsd.auth.oidc.provider import Provider
 from ddnsd.auth.throttle import Turns
-from ddnsd.db.identities import Member, Presented
+from ddnsd.db.identities import Member, OidcIdentity
 
 
 class Everybody:
     """Knows whomever a provider knows."""
 
-    async def recognise(self, somebody: Presented, *, create: bool, source: str | None) -> Member | None:
+    async def recognise(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member | None:
         return Member(1, somebody.subject, False, somebody.groups or frozenset())
 
 

@@ -14,7 +14,7 @@ from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
 from ddnsd.auth.oidc.client import Client
 from ddnsd.auth.oidc.http_client import Http
 from ddnsd.auth.oidc.login import Flow
-from ddnsd.auth.oidc.login_state import Attempt
+from ddnsd.auth.oidc.login_state import LoginState
 from ddnsd.auth.oidc.provider import Provider
 
 SECRET = "s:e cret/+ü"
@@ -34,7 +34,7 @@ def flow(liar: Any, http: Http, **changed: Any) -> Flow:
 
 async def complete(liar: Any, http: Http, id_token: str | None = None, **changed: Any) -> Any:
     """Who comes back, where the ID token has these claims otherwise."""
-    attempt = Attempt.new("liar")
+    attempt = LoginState.new("liar")
     liar.gives(liar.signed(liar.claims(**{"nonce": attempt.nonce} | changed)) if id_token is None else id_token)
     return await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
 
@@ -89,7 +89,7 @@ async def test_claims_that_do_not_fit(liar: Any, http: Http, changed: dict[str, 
 
 
 async def test_signatures_that_do_not_fit(liar: Any, http: Http) -> None:
-    attempt, other = Attempt.new("liar"), RSAKey.generate_key(2048, {"kid": "one"})
+    attempt, other = LoginState.new("liar"), RSAKey.generate_key(2048, {"kid": "one"})
     claims = liar.claims(nonce=attempt.nonce)
     header, payload, signature = liar.signed(claims).split(".")
     none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
@@ -112,13 +112,13 @@ async def test_signatures_that_do_not_fit(liar: Any, http: Http) -> None:
 )
 async def test_codes_that_are_refused(liar: Any, http: Http, answer: Any) -> None:
     liar.answers["/token"] = answer
-    attempt = Attempt.new("liar")
+    attempt = LoginState.new("liar")
     with pytest.raises(NotSignedIn):
         await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
 
 
 async def test_what_comes_back_with_the_browser(liar: Any, http: Http) -> None:
-    attempt = Attempt.new("liar")
+    attempt = LoginState.new("liar")
     for params in (
         {},
         {"code": "c"},
@@ -129,7 +129,7 @@ async def test_what_comes_back_with_the_browser(liar: Any, http: Http) -> None:
         with pytest.raises(NotBegun):
             await flow(liar, http).complete(attempt, params)
     with pytest.raises(NotBegun):
-        await flow(liar, http).complete(Attempt.new("other"), {"code": "c", "state": attempt.state})
+        await flow(liar, http).complete(LoginState.new("other"), {"code": "c", "state": attempt.state})
     with pytest.raises(NotBegun):
         await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state, "iss": "https://x.example.org"})
     assert liar.asked("/token") == 0
@@ -160,7 +160,7 @@ async def test_userinfo_of_somebody_else(liar: Any, http: Http, told: dict[str, 
     ids=str,
 )
 async def test_answers_that_say_nothing(liar: Any, http: Http, path: str, answer: Any) -> None:
-    attempt = Attempt.new("liar")
+    attempt = LoginState.new("liar")
     liar.gives(liar.signed(liar.claims(nonce=attempt.nonce)))
     liar.answers[path] = answer
     with pytest.raises(ProviderDown if answer[0] != 302 or path != "/token" else (ProviderDown, NotSignedIn)):
@@ -174,11 +174,11 @@ async def test_answers_that_say_nothing(liar: Any, http: Http, path: str, answer
 async def test_endpoints_that_are_not_to_be_trusted(liar: Any, http: Http, name: str, url: object) -> None:
     liar.answers["/.well-known/openid-configuration"] = 200, liar.metadata | {name: url}
     with pytest.raises(ProviderDown, match=name):
-        await flow(liar, http).begin(Attempt.new("liar"))
+        await flow(liar, http).begin(LoginState.new("liar"))
 
 
 async def test_the_way_there_and_out(liar: Any, http: Http) -> None:
-    attempt = Attempt.new("liar", "/hosts")
+    attempt = LoginState.new("liar", "/hosts")
     url = await flow(liar, http).begin(attempt)
     sent = parse_qs(urlsplit(url).query)
     assert url.startswith(f"{liar.issuer}/auth?x=y&")
@@ -195,7 +195,7 @@ async def test_the_way_there_and_out(liar: Any, http: Http) -> None:
 
 
 async def test_a_public_client_and_one_that_posts(liar: Any, http: Http) -> None:
-    attempt = Attempt.new("liar")
+    attempt = LoginState.new("liar")
     liar.gives(liar.signed(liar.claims(nonce=attempt.nonce)))
     back = {"code": "c", "state": attempt.state}
     await flow(liar, http, client_secret=None).complete(attempt, back)

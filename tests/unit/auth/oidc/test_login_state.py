@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsd.auth.oidc.login_state import SECONDS, Attempt, local_path
+from ddnsd.auth.oidc.login_state import SECONDS, LoginState, local_path
 
 
 @pytest.mark.parametrize("path", ["/", "/hosts", "/hosts?q=a&b=c%20d", "/hosts/a.example.org/history?after=7", "/a//b"])
@@ -60,21 +60,21 @@ def test_a_path_begins_with_one_slash(text: str) -> None:
 
 
 def test_a_cookie_brings_it_back() -> None:
-    attempt = Attempt.new("campus", "/hosts?q=a", 7)
-    assert Attempt.from_cookie(attempt.to_cookie()) == attempt
+    attempt = LoginState.new("campus", "/hosts?q=a", 7)
+    assert LoginState.from_cookie(attempt.to_cookie()) == attempt
     assert not set(attempt.to_cookie()) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
-    assert Attempt.new(next_path="//evil.example.org").next == "/"
+    assert LoginState.new(next_path="//evil.example.org").next == "/"
 
 
 def test_all_that_follows_from_the_seed_differs() -> None:
-    one, two = Attempt.new("campus"), Attempt.new("campus")
+    one, two = LoginState.new("campus"), LoginState.new("campus")
     derived = [v for a in (one, two) for v in (a.seed, a.state, a.nonce, a.verifier, a.csrf)]
     assert len(set(derived)) == 10
     assert {len(value) for value in derived} == {43}  # 256 bits, as RFC 7636 wants of a verifier
     assert replace(one, provider="other").state == one.state
 
 
-def cookie(attempt: Attempt, **changed: Any) -> str:
+def cookie(attempt: LoginState, **changed: Any) -> str:
     return urlsafe_b64encode(json.dumps(asdict(attempt) | changed).encode()).decode()
 
 
@@ -97,18 +97,18 @@ def cookie(attempt: Attempt, **changed: Any) -> str:
     ids=str,
 )
 def test_cookies_of_others(changed: dict[str, Any]) -> None:
-    attempt = Attempt.new("campus")
-    assert Attempt.from_cookie(cookie(attempt)) == attempt
-    assert Attempt.from_cookie(cookie(attempt, **changed)) is None
+    attempt = LoginState.new("campus")
+    assert LoginState.from_cookie(cookie(attempt)) == attempt
+    assert LoginState.from_cookie(cookie(attempt, **changed)) is None
 
 
 @pytest.mark.parametrize("value", [None, "", "x", "W10", "e30", "ü", "=" * 20, "A" * 5000, "bnVsbA"])
 def test_cookies_that_are_none(value: str | None) -> None:
-    assert Attempt.from_cookie(value) is None
+    assert LoginState.from_cookie(value) is None
 
 
 def test_it_takes_ten_minutes_at_most() -> None:
-    attempt, now = Attempt.new(), int(time.time())
-    assert Attempt.from_cookie(cookie(attempt, began=now - SECONDS + 30)) is not None
-    assert Attempt.from_cookie(cookie(attempt, began=now - SECONDS - 1)) is None
-    assert Attempt.from_cookie(cookie(attempt, began=now + 60)) is None
+    attempt, now = LoginState.new(), int(time.time())
+    assert LoginState.from_cookie(cookie(attempt, began=now - SECONDS + 30)) is not None
+    assert LoginState.from_cookie(cookie(attempt, began=now - SECONDS - 1)) is None
+    assert LoginState.from_cookie(cookie(attempt, began=now + 60)) is None

@@ -7,7 +7,7 @@ from ddnsd.db.rows import Host
 from ddnsd.web.portal.i18n import N_
 
 
-class Standing(NamedTuple):
+class HostStatus(NamedTuple):
     """`kind` is that of a badge; `word` and `text` are looked up where they are shown."""
 
     kind: str
@@ -15,7 +15,7 @@ class Standing(NamedTuple):
     text: str
 
 
-BLOCKED = Standing(
+BLOCKED = HostStatus(
     "bad",
     N_("blocked"),
     N_(
@@ -23,7 +23,7 @@ BLOCKED = Standing(
         "updates are answered “abuse”. Write to the operator of the service: removing the host does not help."
     ),
 )
-FLAGGED = Standing(
+FLAGGED = HostStatus(
     "bad",
     N_("flagged"),
     N_(
@@ -31,27 +31,27 @@ FLAGGED = Standing(
         "client send only changes, then lift the flag here."
     ),
 )
-OFF = Standing(
+OFF = HostStatus(
     "off",
     N_("switched off"),
     N_("An administrator has switched this host off: updates are answered “nohost”. Ask the operator of the service."),
 )
-OWNER_OFF = Standing(
+OWNER_OFF = HostStatus(
     "off",
     N_("owner off"),
     N_("The host's owner is switched off: updates are answered “nohost”."),
 )
-OWNER_OFF_HIDDEN = Standing(
+OWNER_OFF_HIDDEN = HostStatus(
     "off",
     N_("owner off"),
     N_("The host's owner is switched off: its records are not in DNS, and updates are answered “nohost”."),
 )
-DOMAIN_OFF = Standing(
+DOMAIN_OFF = HostStatus(
     "off",
     N_("domain off"),
     N_("The host's domain is switched off: updates are answered “nohost”. Ask the owner of the domain."),
 )
-CONFLICT = Standing(
+CONFLICT = HostStatus(
     "bad",
     N_("name in use"),
     N_(
@@ -59,14 +59,14 @@ CONFLICT = Standing(
         "that record, and the host is back in DNS by itself; or give this host another name."
     ),
 )
-PENDING = Standing(
+PENDING = HostStatus(
     "wait", N_("pending"), N_("DNS does not hold the latest addresses yet. We keep sending them until it does.")
 )
-EMPTY = Standing("off", N_("no address"), N_("No client has sent an address yet, and none was given."))
-CURRENT = Standing("good", N_("in DNS"), N_("DNS answers with these addresses."))
+EMPTY = HostStatus("off", N_("no address"), N_("No client has sent an address yet, and none was given."))
+CURRENT = HostStatus("good", N_("in DNS"), N_("DNS answers with these addresses."))
 
 
-def standing(host: Host, dns: str) -> Standing:
+def status_of(host: Host, dns: str) -> HostStatus:
     """The most pressing of what is to be said; `dns` is that of `Seen.dns`."""
     cases = (
         (host.withdrawn, OWNER_OFF_HIDDEN),

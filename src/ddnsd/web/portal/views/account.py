@@ -15,7 +15,7 @@ from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.i18n import N_
 from ddnsd.web.portal.presenters.user_agents import Agent
-from ddnsd.web.portal.request import Visit, get, post
+from ddnsd.web.portal.request import PageRequest, get, post
 from ddnsd.web.portal.views.sign_in import link_path
 
 _SAID = {
@@ -29,89 +29,89 @@ _NUMBERS = {passwords.TOO_SHORT: passwords.SHORTEST, passwords.TOO_LONG: passwor
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def page(visit: Visit, status: int = 200, errors: dict[str, str] | None = None) -> Response:
-        user_id = visit.caller.user_id
+    async def account_page(page: PageRequest, status: int = 200, errors: dict[str, str] | None = None) -> Response:
+        user_id = page.caller.user_id
         held = await portal.store.read(lambda c: identities.identities_of(c, user_id))
         titles = {flow.provider.issuer: flow.provider.title for flow in portal.flows.values()}
         methods = {name: flow.provider.title for name, flow in portal.flows.items()}
-        return visit.render(
+        return page.render(
             "account/show.html",
             status,
             errors=errors or {},
-            here_id=visit.session.id if visit.session else None,
+            here_id=page.session.id if page.session else None,
             identities=[(identity, titles.get(identity.issuer, identity.issuer)) for identity in held],
-            links=[(link_path(visit, name), title) for name, title in methods.items()],
+            links=[(link_path(page, name), title) for name, title in methods.items()],
             passwords=portal.passwords.enabled,
             shortest=passwords.SHORTEST,
             has_password=await portal.store.read(lambda c: identities.has_password(c, user_id)),
             sessions=[
-                (row, _browser(visit, row.agent), _method(visit, methods, row.method))
+                (row, _browser(page, row.agent), _method(page, methods, row.method))
                 for row in await portal.sessions.list(user_id)
             ],
         )
 
-    async def show(visit: Visit) -> Response:
-        return await page(visit)
+    async def show(page: PageRequest) -> Response:
+        return await account_page(page)
 
-    async def unlink(visit: Visit) -> Response:
-        assert visit.session is not None
+    async def unlink(page: PageRequest) -> Response:
+        assert page.session is not None
         await portal.members.unlink(
-            visit.caller.user_id,
-            _number(visit),
-            visit.source,
-            keep=visit.session.id,
+            page.caller.user_id,
+            _number(page),
+            page.client_ip,
+            keep=page.session.id,
             methods={flow.provider.issuer: name for name, flow in portal.flows.items()},
         )
-        return visit.redirect("/account", visit.gettext("This identity does not sign you in any more."))
+        return page.redirect("/account", page.gettext("This identity does not sign you in any more."))
 
-    async def change_password(visit: Visit) -> Response:
-        _, caller = visit.gettext, visit.caller
+    async def change_password(page: PageRequest) -> Response:
+        _, caller = page.gettext, page.caller
         if not portal.passwords.enabled:
             raise NotFound
-        new = visit.form.get("new", "")
-        errors = await _refused(visit)
+        new = page.form.get("new", "")
+        errors = await _refused(page)
         if reason := passwords.problem(new, caller.user):
             errors["new"] = _(_SAID[reason], number=_NUMBERS.get(reason, ""))
-        elif not passwords.same(new, visit.form.get("again", "")):
+        elif not passwords.same(new, page.form.get("again", "")):
             errors["again"] = _("This is not the same as above.")
         if errors:
-            return await page(visit, 422, errors)
-        assert visit.session is not None
-        hashed, method = await portal.passwords.hashed(new), visit.session.method
+            return await account_page(page, 422, errors)
+        assert page.session is not None
+        hashed, method = await portal.passwords.hashed(new), page.session.method
         await portal.store.transact(
-            lambda c: registry_members.set_password(c, caller.user, hashed, actor=caller.user, source=visit.source)
+            lambda c: registry_members.set_password(c, caller.user, hashed, actor=caller.user, client_ip=page.client_ip)
         )
-        cookie = await portal.sessions.begin(caller.user_id, method, visit.source, visit.agent)
-        response = visit.redirect("/account")
+        cookie = await portal.sessions.begin(caller.user_id, method, page.client_ip, page.agent)
+        response = page.redirect("/account")
         flash.write(response, csrf_of(cookie), flash.Flash(_("The password was changed."), "done"))
         response.set_cookie(sessions.COOKIE, cookie, secure=True, httponly=True, samesite="lax")
         return response
 
-    async def _refused(visit: Visit) -> dict[str, str]:
+    async def _refused(page: PageRequest) -> dict[str, str]:
         """What is wrong with the password that somebody says they have."""
-        _, caller = visit.gettext, visit.caller
+        _, caller = page.gettext, page.caller
         if not await portal.store.read(lambda c: identities.has_password(c, caller.user_id)):
             return {}
         try:
-            await portal.passwords.check(caller.user, visit.form.get("current", ""), visit.source)
+            await portal.passwords.check(caller.user, page.form.get("current", ""), page.client_ip)
         except Locked:
             return {"current": _("Too many failed attempts. Wait some minutes before you try again.")}
         except BadCredentials:
             return {"current": _("This is not your password.")}
         return {}
 
-    async def end_session(visit: Visit) -> Response:
-        wanted = _number(visit)
-        if all(row.id != wanted for row in await portal.sessions.list(visit.caller.user_id)):
+    async def end_session(page: PageRequest) -> Response:
+        wanted = _number(page)
+        if all(row.id != wanted for row in await portal.sessions.list(page.caller.user_id)):
             raise NotFound
         await portal.sessions.end(wanted)
-        return visit.redirect("/account", visit.gettext("That browser is signed out."))
+        return page.redirect("/account", page.gettext("That browser is signed out."))
 
-    async def end_others(visit: Visit) -> Response:
-        assert visit.session is not None
-        count = await portal.sessions.end_all(visit.caller.user_id, but=visit.session.id)
-        said = visit.ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count)
-        return visit.redirect("/account", said)
+    async def end_others(page: PageRequest) -> Response:
+        assert page.session is not None
+        count = await portal.sessions.end_all(page.caller.user_id, but=page.session.id)
+        done = page.ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count)
+        return page.redirect("/account", done)
 
     return [
         get("/account", show),
@@ -122,19 +122,19 @@ def routes(portal: Portal) -> list[Route]:
     ]
 
 
-def _browser(visit: Visit, text: str) -> str:
+def _browser(page: PageRequest, text: str) -> str:
     agent = Agent.of(text)
     if agent.browser and agent.system:
-        return visit.gettext("%(browser)s on %(system)s", browser=agent.browser, system=agent.system)
-    return agent.browser or text[:40] or visit.gettext("unknown")
+        return page.gettext("%(browser)s on %(system)s", browser=agent.browser, system=agent.system)
+    return agent.browser or text[:40] or page.gettext("unknown")
 
 
-def _method(visit: Visit, methods: dict[str, str], method: str) -> str:
-    return visit.gettext("Password") if method == PASSWORD else methods.get(method, method)
+def _method(page: PageRequest, methods: dict[str, str], method: str) -> str:
+    return page.gettext("Password") if method == PASSWORD else methods.get(method, method)
 
 
-def _number(visit: Visit) -> int:
-    text = visit.param("id")
+def _number(page: PageRequest) -> int:
+    text = page.param("id")
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise NotFound
     return int(text)

@@ -8,22 +8,22 @@ from ddnsd.auth.permissions import Action
 from ddnsd.web.portal import access
 from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Visit, get
+from ddnsd.web.portal.request import PageRequest, get
 
 
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        owned = await access.host(visit, Action.EDIT)
+    async def show(page: PageRequest) -> Response:
+        owned = await access.host(page, Action.EDIT)
         shown = configurations(Target(owned.host.fqdn, portal.base_url))
-        return visit.render(
+        return page.render(
             "host/configuration.html",
             owned=owned,
             host=owned.host,
             configurations=shown,
             placeholder=PLACEHOLDER,
-            opened=visit.query.get("client", "curl"),
+            opened=page.query.get("client", "curl"),
         )
 
     return [get("/hosts/{fqdn}/configuration", show)]

@@ -10,7 +10,7 @@ from ddnsd.registry.stored_denylist import KINDS
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.request import Access, Visit, get, post
+from ddnsd.web.portal.request import Access, PageRequest, get, post
 
 PAGE = 200
 VALUE_LENGTH = 253
@@ -19,44 +19,44 @@ VALUE_LENGTH = 253
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        return await page(visit, {"kind": visit.query.get("kind", "network")}, {})
+    async def show(page: PageRequest) -> Response:
+        return await list_page(page, {"kind": page.query.get("kind", "network")}, {})
 
-    async def page(visit: Visit, values: dict[str, str], errors: dict[str, str]) -> Response:
-        after = _number(visit.query.get("after", ""))
+    async def list_page(page: PageRequest, values: dict[str, str], errors: dict[str, str]) -> Response:
+        after = _number(page.query.get("after", ""))
         found = await portal.store.read(lambda c: denylist.page(c, after, PAGE + 1))
-        return visit.render(
+        return page.render(
             "admin/deny.html",
             422 if errors else 200,
             denials=found[:PAGE],
             values=values,
             errors=errors,
             settings=[str(network) for network in portal.policy.denied],
-            first=visit.url(after=None) if after else None,
-            following=visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None,
+            first=page.url(after=None) if after else None,
+            following=page.url(after=found[PAGE - 1].id) if len(found) > PAGE else None,
         )
 
-    async def add(visit: Visit) -> Response:
-        kind, value = visit.text("kind"), visit.text("value")
+    async def add(page: PageRequest) -> Response:
+        kind, value = page.text("kind"), page.text("value")
         try:
             if kind not in KINDS:
                 raise Invalid(kind="Choose one of these.")
             if not 0 < len(value) <= VALUE_LENGTH or not value.isprintable():
                 raise Invalid(value="Enter 1 to 253 printable characters.")
             await portal.denials.add(
-                kind, value, forms.comment(visit.text("comment")), actor=visit.caller.user, source=visit.source
+                kind, value, forms.comment(page.text("comment")), actor=page.caller.user, client_ip=page.client_ip
             )
         except Invalid as error:
-            return await page(visit, dict(visit.form), visit.reasons(error.fields))
-        return visit.redirect("/admin/deny", visit.gettext("Denied, on all nodes within seconds."))
+            return await list_page(page, dict(page.form), page.reasons(error.fields))
+        return page.redirect("/admin/deny", page.gettext("Denied, on all nodes within seconds."))
 
-    async def remove(visit: Visit) -> Response:
+    async def remove(page: PageRequest) -> Response:
         try:
-            await portal.denials.remove(_number(visit.param("id")), actor=visit.caller.user, source=visit.source)
+            await portal.denials.remove(_number(page.param("id")), actor=page.caller.user, client_ip=page.client_ip)
         except NoDenial:
             raise NotFound from None
-        said = visit.gettext("It is denied no more. Hosts that were blocked for it stay so.")
-        return visit.redirect("/admin/deny", said)
+        flash_message = page.gettext("It is denied no more. Hosts that were blocked for it stay so.")
+        return page.redirect("/admin/deny", flash_message)
 
     return [
         get("/admin/deny", show, Access.ADMINISTRATOR),

@@ -13,7 +13,7 @@ from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoBind
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.handing_over import FIELD, PARAMETER, hand_over, handed_over
-from ddnsd.web.portal.request import Access, Form, Visit, get, post
+from ddnsd.web.portal.request import Access, Form, PageRequest, get, post
 from ddnsd.web.portal.views.domains import wanted
 
 BRING, PROVISION = "bring", "provision"
@@ -23,22 +23,22 @@ USUAL = Form([("zone", PROVISION), ("use", "private"), ("available", "on"), ("al
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def new(visit: Visit) -> Response:
-        filled = await handed_over(visit)
+    async def new(page: PageRequest) -> Response:
+        filled = await handed_over(page)
         if filled is None:
-            return form(visit, USUAL, {}, gone=PARAMETER in visit.query)
+            return form(page, USUAL, {}, gone=PARAMETER in page.query)
         values = Form(filled)
         key = TsigKey(values["key_name"], algorithm=values["algorithm"], secret=values["secret"])
-        return form(visit, values, {}, made=key)
+        return form(page, values, {}, made=key)
 
-    async def make_key(visit: Visit) -> Response:
+    async def make_key(page: PageRequest) -> Response:
         """A key for a zone of somebody's own; it is kept nowhere until the zone takes it."""
-        name = names.fold(visit.text("name"))
+        name = names.fold(page.text("name"))
         if problem := names.domain_problem(name):
-            return form(visit, visit.form, visit.reasons({"name": [problem]}))
-        algorithm = visit.text("algorithm") if visit.text("algorithm") in GENERATED else "hmac-sha256"
+            return form(page, page.form, page.reasons({"name": [problem]}))
+        algorithm = page.text("algorithm") if page.text("algorithm") in GENERATED else "hmac-sha256"
         key = TsigKey.generate(f"ddnsd.{name}", algorithm)
-        filled = dict(visit.form) | {
+        filled = dict(page.form) | {
             "zone": BRING,
             "name": name,
             "key_name": key.name,
@@ -46,31 +46,31 @@ def routes(portal: Portal) -> list[Route]:
             "secret": key.secret,
         }
         filled = {name: value for name, value in filled.items() if name not in ("csrf", FIELD)}
-        return await hand_over(visit, "/domains/new", filled, nothing_else)
+        return await hand_over(page, "/domains/new", filled, nothing_else)
 
-    async def add(visit: Visit) -> Response:
-        check_only = visit.text("do") == "check"
+    async def add(page: PageRequest) -> Response:
+        check_only = page.text("do") == "check"
         try:
-            name, zone = names.fold(visit.text("name")), brought(visit)
-            asked = {"columns": wanted(visit), **zone}
-            owner = visit.text("owner") or visit.caller.user
+            name, zone = names.fold(page.text("name")), brought(page)
+            asked = {"columns": wanted(page), **zone}
+            owner = page.text("owner") or page.caller.user
             if check_only:
                 await portal.zones.check_new(name, owner, **asked)
-                return form(visit, visit.form, {}, checked=True)
-            await portal.zones.add(name, owner, actor=visit.caller.user, source=visit.source, **asked)
+                return form(page, page.form, {}, checked=True)
+            await portal.zones.add(name, owner, actor=page.caller.user, client_ip=page.client_ip, **asked)
         except (Invalid, DnsError, NoBind, BindError) as error:
-            return form(visit, visit.form, reasons(visit, error))
-        return visit.redirect(f"/domains/{name}", visit.gettext("%(name)s was added.", name=name))
+            return form(page, page.form, reasons(page, error))
+        return page.redirect(f"/domains/{name}", page.gettext("%(name)s was added.", name=name))
 
     def form(
-        visit: Visit,
+        page: PageRequest,
         values: Form,
         errors: dict[str, str],
         made: TsigKey | None = None,
         checked: bool = False,
         gone: bool = False,
     ) -> Response:
-        return visit.render(
+        return page.render(
             "domains/new.html",
             422 if errors else 200,
             values=values,
@@ -92,23 +92,23 @@ async def nothing_else() -> None:
     """A key is kept nowhere before the domain is added."""
 
 
-def brought(visit: Visit) -> dict[str, Any]:
+def brought(page: PageRequest) -> dict[str, Any]:
     """Primary and key of a zone that somebody brings; nothing where it is to be made. Raises Invalid."""
-    if visit.text("zone") != BRING:
+    if page.text("zone") != BRING:
         return {}
-    if not visit.text("primary"):
+    if not page.text("primary"):
         raise Invalid(primary="Enter the address of the zone's primary name server.")
     try:
-        key = TsigKey(visit.text("key_name"), algorithm=visit.text("algorithm"), secret=visit.text("secret"))
+        key = TsigKey(page.text("key_name"), algorithm=page.text("algorithm"), secret=page.text("secret"))
     except ValueError as error:
         raise Invalid(secret=str(error)) from None
-    return {"primary": visit.text("primary"), "key": key}
+    return {"primary": page.text("primary"), "key": key}
 
 
-def reasons(visit: Visit, error: Exception) -> dict[str, str]:
+def reasons(page: PageRequest, error: Exception) -> dict[str, str]:
     """What is wrong, by field; of a name server its own words."""
     if isinstance(error, Invalid):
-        return {{"user": "owner"}.get(n, n): text for n, text in visit.reasons(error.fields).items()}
-    if isinstance(error, DnsError) and visit.text("zone") == BRING:
+        return {{"user": "owner"}.get(n, n): text for n, text in page.reasons(error.fields).items()}
+    if isinstance(error, DnsError) and page.text("zone") == BRING:
         return {"primary": str(error)}
-    return {"__all__": visit.gettext("Nothing was changed: %(reason)s", reason=str(error))}
+    return {"__all__": page.gettext("Nothing was changed: %(reason)s", reason=str(error))}

@@ -13,7 +13,7 @@ from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoBind, NoRequest
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.request import Access, Form, Visit, get, post
+from ddnsd.web.portal.request import Access, Form, PageRequest, get, post
 from ddnsd.web.portal.views.domain_new import USUAL, brought, reasons
 from ddnsd.web.portal.views.domains import wanted
 
@@ -23,61 +23,61 @@ PAGE = 100
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def new(visit: Visit) -> Response:
-        return visit.render("domains/ask.html", values={}, errors={})
+    async def new(page: PageRequest) -> Response:
+        return page.render("domains/ask.html", values={}, errors={})
 
-    async def ask(visit: Visit) -> Response:
-        name = names.fold(visit.text("name"))
+    async def ask(page: PageRequest) -> Response:
+        name = names.fold(page.text("name"))
         try:
             await portal.requests.ask(
                 name,
-                visit.caller.user_id,
-                visit.text("reason").replace("\r\n", "\n"),
-                public=visit.checked("public"),
-                actor=visit.caller.user,
-                source=visit.source,
+                page.caller.user_id,
+                page.text("reason").replace("\r\n", "\n"),
+                public=page.checked("public"),
+                actor=page.caller.user,
+                client_ip=page.client_ip,
             )
         except Invalid as error:
-            errors = visit.reasons(error.fields)
-            return visit.render("domains/ask.html", 422, values=visit.form, errors=errors)
-        return visit.redirect("/domains", visit.gettext("You have asked for %(name)s.", name=name))
+            errors = page.reasons(error.fields)
+            return page.render("domains/ask.html", 422, values=page.form, errors=errors)
+        return page.redirect("/domains", page.gettext("You have asked for %(name)s.", name=name))
 
-    async def withdraw(visit: Visit) -> Response:
+    async def withdraw(page: PageRequest) -> Response:
         def expect(found: DomainRequest) -> None:
-            if found.user_id != visit.caller.user_id:
+            if found.user_id != page.caller.user_id:
                 raise NoRequest
 
         try:
             await portal.requests.withdraw(
-                _number(visit.param("id")), actor=visit.caller.user, source=visit.source, expect=expect
+                _number(page.param("id")), actor=page.caller.user, client_ip=page.client_ip, expect=expect
             )
         except NoRequest:
             raise NotFound from None
-        return visit.redirect("/domains", visit.gettext("The request is withdrawn."))
+        return page.redirect("/domains", page.gettext("The request is withdrawn."))
 
     # ---- administrators
 
-    async def show_all(visit: Visit) -> Response:
-        after = _number(visit.query.get("after", ""))
-        every = visit.query.get("state") == "all"
+    async def show_all(page: PageRequest) -> Response:
+        after = _number(page.query.get("after", ""))
+        every = page.query.get("state") == "all"
         found = await portal.store.read(
             lambda c: domain_requests.page(c, after, PAGE + 1, state=None if every else OPEN)
         )
-        return visit.render(
+        return page.render(
             "admin/requests.html",
             requests=found[:PAGE],
             every=every,
-            first=visit.url(after=None) if after else None,
-            following=visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None,
+            first=page.url(after=None) if after else None,
+            following=page.url(after=found[PAGE - 1].id) if len(found) > PAGE else None,
         )
 
-    async def show(visit: Visit) -> Response:
-        found = await find(visit)
+    async def show(page: PageRequest) -> Response:
+        found = await find(page)
         usual = [pair for pair in USUAL.multi_items() if pair[0] != "use"]
-        return form(visit, found, Form([*usual, ("use", "public" if found.public else "private")]), {})
+        return form(page, found, Form([*usual, ("use", "public" if found.public else "private")]), {})
 
-    def form(visit: Visit, found: DomainRequest, values: Form, errors: dict[str, str]) -> Response:
-        return visit.render(
+    def form(page: PageRequest, found: DomainRequest, values: Form, errors: dict[str, str]) -> Response:
+        return page.render(
             "admin/request.html",
             422 if errors else 200,
             request=found,
@@ -86,36 +86,36 @@ def routes(portal: Portal) -> list[Route]:
             algorithms=[(name, name) for name in ALGORITHMS],
         )
 
-    async def approve(visit: Visit) -> Response:
-        found = await find(visit)
+    async def approve(page: PageRequest) -> Response:
+        found = await find(page)
         try:
-            columns = wanted(visit) | {"available": True}
+            columns = wanted(page) | {"available": True}
             await portal.requests.approve(
                 found.id,
-                actor=visit.caller.user,
-                source=visit.source,
+                actor=page.caller.user,
+                client_ip=page.client_ip,
                 columns=columns,
-                answer=visit.text("answer").replace("\r\n", "\n") or None,
-                **brought(visit),
+                answer=page.text("answer").replace("\r\n", "\n") or None,
+                **brought(page),
             )
         except (Invalid, DnsError, NoBind, BindError) as error:
-            return form(visit, found, visit.form, reasons(visit, error))
-        said = visit.gettext("%(name)s is %(user)s's domain now.", name=found.name, user=found.user)
-        return visit.redirect("/admin/requests", said)
+            return form(page, found, page.form, reasons(page, error))
+        flash_message = page.gettext("%(name)s is %(user)s's domain now.", name=found.name, user=found.user)
+        return page.redirect("/admin/requests", flash_message)
 
-    async def decline(visit: Visit) -> Response:
-        found = await find(visit)
+    async def decline(page: PageRequest) -> Response:
+        found = await find(page)
         try:
             await portal.requests.decline(
-                found.id, visit.text("why").replace("\r\n", "\n"), actor=visit.caller.user, source=visit.source
+                found.id, page.text("why").replace("\r\n", "\n"), actor=page.caller.user, client_ip=page.client_ip
             )
         except Invalid as error:
-            values = Form([*USUAL.multi_items(), ("why", visit.text("why"))])
-            return form(visit, found, values, {"why": visit.reasons(error.fields)["answer"]})
-        return visit.redirect("/admin/requests", visit.gettext("The request is declined."))
+            values = Form([*USUAL.multi_items(), ("why", page.text("why"))])
+            return form(page, found, values, {"why": page.reasons(error.fields)["answer"]})
+        return page.redirect("/admin/requests", page.gettext("The request is declined."))
 
-    async def find(visit: Visit) -> DomainRequest:
-        number = _number(visit.param("id"))
+    async def find(page: PageRequest) -> DomainRequest:
+        number = _number(page.param("id"))
         found = await portal.store.read(lambda c: domain_requests.find(c, number))
         if found is None:
             raise NotFound

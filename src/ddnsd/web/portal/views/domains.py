@@ -17,7 +17,7 @@ from ddnsd.registry.status import ZoneStatus
 from ddnsd.web.api.serializers import domain_tag
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Visit, get, post
+from ddnsd.web.portal.request import PageRequest, get, post
 
 GROUP_LENGTH = 255
 REQUESTS = 100
@@ -28,11 +28,11 @@ SWITCHES = ("private_addresses", "query_credentials")
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show_all(visit: Visit) -> Response:
-        user_id = visit.caller.user_id
-        seen = [domain for domain in await portal.domains.all() if can(visit.caller, Action.LIST, domain)]
+    async def show_all(page: PageRequest) -> Response:
+        user_id = page.caller.user_id
+        seen = [domain for domain in await portal.domains.all() if can(page.caller, Action.LIST, domain)]
         asked = await portal.store.read(lambda c: domain_requests.latest(c, REQUESTS, user_id=user_id))
-        return visit.render(
+        return page.render(
             "domains/list.html",
             own=[d for d in seen if d.owner_id == user_id],
             others=[d for d in seen if d.owner_id != user_id],
@@ -41,45 +41,45 @@ def routes(portal: Portal) -> list[Route]:
             requests=asked,
         )
 
-    async def show(visit: Visit) -> Response:
-        domain = await find(visit, Action.LIST)
+    async def show(page: PageRequest) -> Response:
+        domain = await find(page, Action.LIST)
         count = await portal.store.read(lambda c: paging.host_count(c, domain.id))
-        return visit.render(
+        return page.render(
             "domains/show.html",
             domain=domain,
             count=count,
             zone=zones(portal).get(domain.name),
-            mine=can(visit.overseer, Action.EDIT, domain),
-            usable=domain.available and can(visit.caller, Action.REGISTER, domain),
+            mine=can(page.overseer, Action.EDIT, domain),
+            usable=domain.available and can(page.caller, Action.REGISTER, domain),
         )
 
-    async def edit(visit: Visit) -> Response:
-        return _form(visit, await find(visit, Action.EDIT), {})
+    async def edit(page: PageRequest) -> Response:
+        return _form(page, await find(page, Action.EDIT), {})
 
-    async def save(visit: Visit) -> Response:
-        domain = await find(visit, Action.EDIT)
+    async def save(page: PageRequest) -> Response:
+        domain = await find(page, Action.EDIT)
         try:
-            columns = wanted(visit) | ({name: visit.checked(name) for name in SWITCHES} if visit.admin else {})
+            columns = wanted(page) | ({name: page.checked(name) for name in SWITCHES} if page.admin else {})
             await portal.store.transact(
                 lambda c: registry.set_domain(
                     c,
                     domain.name,
-                    actor=visit.caller.user,
-                    source=visit.source,
-                    expect=_expecting(visit, Action.EDIT),
+                    actor=page.caller.user,
+                    client_ip=page.client_ip,
+                    expect=_expecting(page, Action.EDIT),
                     **columns,
                 )
             )
         except Invalid as error:
-            return _form(visit, domain, visit.reasons(error.fields))
-        return visit.redirect(f"/domains/{domain.name}", visit.gettext("Saved."))
+            return _form(page, domain, page.reasons(error.fields))
+        return page.redirect(f"/domains/{domain.name}", page.gettext("Saved."))
 
-    async def remove(visit: Visit) -> Response:
-        domain = await find(visit, Action.DELETE)
+    async def remove(page: PageRequest) -> Response:
+        domain = await find(page, Action.DELETE)
         await portal.zones.remove(
-            domain.name, actor=visit.caller.user, source=visit.source, expect=_expecting(visit, Action.DELETE)
+            domain.name, actor=page.caller.user, client_ip=page.client_ip, expect=_expecting(page, Action.DELETE)
         )
-        return visit.redirect("/domains", visit.gettext("%(name)s was removed.", name=domain.name))
+        return page.redirect("/domains", page.gettext("%(name)s was removed.", name=domain.name))
 
     return [
         get("/domains", show_all),
@@ -95,26 +95,26 @@ def zones(portal: Portal) -> dict[str, ZoneStatus]:
     return {zone.name: zone for zone in portal.status.current().zones}
 
 
-async def find(visit: Visit, action: Action) -> Domain:
+async def find(page: PageRequest, action: Action) -> Domain:
     """The domain of the path, if the visitor may do this to it. Raises NoDomain, StoreDown."""
-    name = names.fold(visit.param("name"))
-    domain = await visit.portal.store.read(lambda c: queries.domain(c, name)) if names.is_full(name) else None
-    if domain is None or not can(visit.overseer, action, domain):
+    name = names.fold(page.param("name"))
+    domain = await page.portal.store.read(lambda c: queries.domain(c, name)) if names.is_full(name) else None
+    if domain is None or not can(page.overseer, action, domain):
         raise NoDomain
     return domain
 
 
-def wanted(visit: Visit) -> dict[str, Any]:
+def wanted(page: PageRequest) -> dict[str, Any]:
     """The columns of a domain that a form sets, beside its name. Raises Invalid."""
-    group = visit.text("group")
+    group = page.text("group")
     if len(group) > GROUP_LENGTH or not group.isprintable():
         raise Invalid(group=f"Ensure this value has at most {GROUP_LENGTH} characters.")
     return {
-        "public": visit.text("use") == "public",
-        "group": group or None if visit.text("use") == "group" else None,
-        "available": visit.checked("available"),
-        "comment": forms.comment(visit.text("comment")),
-        "ttl": forms.ttl(visit.text("ttl")),
+        "public": page.text("use") == "public",
+        "group": group or None if page.text("use") == "group" else None,
+        "available": page.checked("available"),
+        "comment": forms.comment(page.text("comment")),
+        "ttl": forms.ttl(page.text("ttl")),
     }
 
 
@@ -123,7 +123,7 @@ def use_of(domain: Domain) -> str:
     return "public" if domain.public else "group" if domain.group else "private"
 
 
-def _form(visit: Visit, domain: Domain, errors: dict[str, str]) -> Response:
+def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response:
     values: dict[str, Any] = {
         "use": use_of(domain),
         "group": domain.group,
@@ -132,9 +132,9 @@ def _form(visit: Visit, domain: Domain, errors: dict[str, str]) -> Response:
         "ttl": domain.ttl,
     } | {name: getattr(domain, name) for name in SWITCHES}
     if errors:
-        boxes = {name: visit.checked(name) for name in ("available", *SWITCHES)}
-        values = {name: visit.text(name) for name in values} | boxes
-    return visit.render(
+        boxes = {name: page.checked(name) for name in ("available", *SWITCHES)}
+        values = {name: page.text(name) for name in values} | boxes
+    return page.render(
         "domains/edit.html",
         422 if errors else 200,
         domain=domain,
@@ -144,12 +144,12 @@ def _form(visit: Visit, domain: Domain, errors: dict[str, str]) -> Response:
     )
 
 
-def _expecting(visit: Visit, action: Action) -> Callable[[Domain], None]:
+def _expecting(page: PageRequest, action: Action) -> Callable[[Domain], None]:
     """What must hold of the domain just before it changes: it is theirs, and as the form's page has shown it."""
-    tag = visit.form.get("tag")
+    tag = page.form.get("tag")
 
     def expect(domain: Domain) -> None:
-        if not can(visit.overseer, action, domain):
+        if not can(page.overseer, action, domain):
             raise NoDomain
         if tag is not None and tag != domain_tag(domain):
             raise Stale

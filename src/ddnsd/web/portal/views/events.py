@@ -12,7 +12,7 @@ from starlette.routing import Route
 from ddnsd.db import paging
 from ddnsd.db.paging import Happened
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Access, Visit, get
+from ddnsd.web.portal.request import Access, PageRequest, get
 
 PAGE = 50
 EXPORTED = 10_000
@@ -23,22 +23,22 @@ TEXT_LENGTH = 255
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        before, wanted = _number(visit.query.get("before", "")), _wanted(visit)
+    async def show(page: PageRequest) -> Response:
+        before, wanted = _number(page.query.get("before", "")), _wanted(page)
         found = await portal.store.read(
             lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=before, limit=PAGE + 1)
         )
-        return visit.render(
+        return page.render(
             "admin/events.html",
             events=found[:PAGE],
             wanted=wanted,
             exported=EXPORTED,
-            first=visit.url(before=None) if before else None,
-            following=visit.url(before=found[PAGE - 1].id) if len(found) > PAGE else None,
+            first=page.url(before=None) if before else None,
+            following=page.url(before=found[PAGE - 1].id) if len(found) > PAGE else None,
         )
 
-    async def export(visit: Visit) -> Response:
-        wanted = _wanted(visit)
+    async def export(page: PageRequest) -> Response:
+        wanted = _wanted(page)
         found = await portal.store.read(
             lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=None, limit=EXPORTED)
         )
@@ -51,8 +51,8 @@ def routes(portal: Portal) -> list[Route]:
     ]
 
 
-def _wanted(visit: Visit) -> dict[str, str]:
-    cleaned = {name: visit.query.get(name, "").strip()[:TEXT_LENGTH].replace("\0", "") for name in FILTERS}
+def _wanted(page: PageRequest) -> dict[str, str]:
+    cleaned = {name: page.query.get(name, "").strip()[:TEXT_LENGTH].replace("\0", "") for name in FILTERS}
     return {name: value for name, value in cleaned.items() if value}
 
 

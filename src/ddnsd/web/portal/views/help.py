@@ -10,7 +10,7 @@ from ddnsd.web.portal.client_configs import SHIPPED, Target, configurations, shi
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.i18n import N_
-from ddnsd.web.portal.request import Access, Visit, get
+from ddnsd.web.portal.request import Access, PageRequest, get
 
 EXAMPLE = "my-host.example.org"
 """Stands for a host's name where nobody has one yet."""
@@ -39,21 +39,21 @@ def routes(portal: Portal) -> list[Route]:
     """The routes."""
     known = {topic.name: topic for topic in TOPICS}
 
-    async def index(visit: Visit) -> Response:
-        return visit.render("help/index.html", topics=TOPICS)
+    async def index(page: PageRequest) -> Response:
+        return page.render("help/index.html", topics=TOPICS)
 
-    async def show(visit: Visit) -> Response:
-        topic = known.get(visit.param("topic"))
+    async def show(page: PageRequest) -> Response:
+        topic = known.get(page.param("topic"))
         if topic is None:
             raise NotFound
-        return visit.render(f"help/{topic.name}.html", topics=TOPICS, topic=topic)
+        return page.render(f"help/{topic.name}.html", topics=TOPICS, topic=topic)
 
-    async def clients(visit: Visit) -> Response:
+    async def clients(page: PageRequest) -> Response:
         made = configurations(Target(EXAMPLE, portal.base_url))
-        return visit.render("help/clients.html", topics=TOPICS, topic=known["clients"], configurations=made)
+        return page.render("help/clients.html", topics=TOPICS, topic=known["clients"], configurations=made)
 
-    async def file(visit: Visit) -> Response:
-        name = visit.param("name")
+    async def file(page: PageRequest) -> Response:
+        name = page.param("name")
         if name not in SHIPPED:
             raise NotFound
         return Response(shipped(name), media_type="text/plain", headers={"Cache-Control": "public, max-age=300"})

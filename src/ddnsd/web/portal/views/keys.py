@@ -18,7 +18,7 @@ from ddnsd.web.portal.client_configs import Target, configurations
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.handing_over import hand_over, handed_over
-from ddnsd.web.portal.request import Visit, get, post
+from ddnsd.web.portal.request import PageRequest, get, post
 
 PAGE = 100
 TICKED = 60
@@ -29,24 +29,24 @@ MOST = 1000
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        after = visit.query.get("after", "")
+    async def show(page: PageRequest) -> Response:
+        after = page.query.get("after", "")
         cursor = int(after) if after.isascii() and after.isdigit() and len(after) <= 18 else 0
-        found = await portal.store.read(lambda c: paging.page_of_keys(c, visit.caller.user_id, cursor, PAGE + 1))
+        found = await portal.store.read(lambda c: paging.page_of_keys(c, page.caller.user_id, cursor, PAGE + 1))
         shown = found[:PAGE]
         hosts = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id for key in shown]))
-        return visit.render(
+        return page.render(
             "keys/list.html",
             keys=[(key, hosts.get(key.id, [])) for key in shown],
-            first=visit.url(after=None) if cursor else None,
-            following=visit.url(after=shown[-1].id) if len(found) > PAGE else None,
+            first=page.url(after=None) if cursor else None,
+            following=page.url(after=shown[-1].id) if len(found) > PAGE else None,
         )
 
-    async def form(visit: Visit, values: dict[str, Any], errors: dict[str, str], status: int = 200) -> Response:
-        own = HostFilter(owner_id=visit.caller.user_id)
+    async def form(page: PageRequest, values: dict[str, Any], errors: dict[str, str], status: int = 200) -> Response:
+        own = HostFilter(owner_id=page.caller.user_id)
         found = await portal.store.read(lambda c: paging.page_of_hosts(c, own, 0, TICKED + 1))
         names = sorted(owned.host.fqdn for owned in found)
-        return visit.render(
+        return page.render(
             "keys/new.html",
             status,
             values=values,
@@ -55,12 +55,12 @@ def routes(portal: Portal) -> list[Route]:
             any=bool(names),
         )
 
-    async def new(visit: Visit) -> Response:
-        return await form(visit, {"chosen": [visit.query.get("host", "")]}, {})
+    async def new(page: PageRequest) -> Response:
+        return await form(page, {"chosen": [page.query.get("host", "")]}, {})
 
-    async def make(visit: Visit) -> Response:
-        _ = visit.gettext
-        name, chosen = visit.text("name"), [*visit.form.getlist("hosts"), *visit.text("more").split()]
+    async def make(page: PageRequest) -> Response:
+        _ = page.gettext
+        name, chosen = page.text("name"), [*page.form.getlist("hosts"), *page.text("more").split()]
         errors = {}
         if not name or len(name) > 100 or not name.isprintable():
             errors["name"] = _("A name has 1 to 100 printable characters.")
@@ -68,32 +68,32 @@ def routes(portal: Portal) -> list[Route]:
             errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=MOST)
         if not errors:
             try:
-                return await _make(visit, name, list(dict.fromkeys(chosen)))
+                return await _make(page, name, list(dict.fromkeys(chosen)))
             except Invalid as error:
-                errors = visit.reasons(error.fields)
-        return await form(visit, {"name": name, "chosen": chosen, "more": visit.text("more")}, errors, 422)
+                errors = page.reasons(error.fields)
+        return await form(page, {"name": name, "chosen": chosen, "more": page.text("more")}, errors, 422)
 
-    async def show_made(visit: Visit) -> Response:
-        if (made := await handed_over(visit)) is None:
-            return visit.render("keys/made.html", secret=None)
-        key, hosts = await own(visit, made["login"])
+    async def show_made(page: PageRequest) -> Response:
+        if (made := await handed_over(page)) is None:
+            return page.render("keys/made.html", secret=None)
+        key, hosts = await own(page, made["login"])
         target = Target(hosts[0].fqdn, portal.base_url, made["secret"], key.login)
-        return visit.render(
+        return page.render(
             "keys/made.html", key=key, hosts=hosts, secret=made["secret"], configurations=configurations(target)
         )
 
-    async def own(visit: Visit, login: str) -> tuple[Key, list[Any]]:
+    async def own(page: PageRequest, login: str) -> tuple[Key, list[Any]]:
         well_formed = login.isascii() and login.isprintable() and len(login) <= 40
         key = await portal.store.read(lambda c: paging.key(c, login)) if well_formed else None
-        if key is None or key.owner_id != visit.caller.user_id:
+        if key is None or key.owner_id != page.caller.user_id:
             raise NotFound
         found = await portal.store.read(lambda c: paging.hosts_of_keys(c, [key.id]))
         return key, found.get(key.id, [])
 
-    async def revoke(visit: Visit) -> Response:
-        key, _hosts = await own(visit, visit.param("login"))
-        await portal.store.transact(lambda c: accounts.delete_key(c, key, visit.caller.user, visit.source))
-        return visit.redirect("/keys", visit.gettext("The key %(name)s is void. Its hosts stay.", name=key.name))
+    async def revoke(page: PageRequest) -> Response:
+        key, _hosts = await own(page, page.param("login"))
+        await portal.store.transact(lambda c: accounts.delete_key(c, key, page.caller.user, page.client_ip))
+        return page.redirect("/keys", page.gettext("The key %(name)s is void. Its hosts stay.", name=key.name))
 
     return [
         get("/keys", show),
@@ -104,10 +104,10 @@ def routes(portal: Portal) -> list[Route]:
     ]
 
 
-async def _make(visit: Visit, name: str, hosts: list[str]) -> Response:
+async def _make(page: PageRequest, name: str, hosts: list[str]) -> Response:
     """Make the key, and lead to the page that shows it. Raises Invalid, StoreDown."""
-    caller, login, secret = visit.caller, secrets.new_login(), secrets.new_secret()
-    user = User(caller.user_id, caller.user, visit.admin, True, 0)
+    caller, login, secret = page.caller, secrets.new_login(), secrets.new_secret()
+    user = User(caller.user_id, caller.user, page.admin, True, 0)
 
     def add(connection: Connection) -> None:
         accounts.add_key(
@@ -118,9 +118,9 @@ async def _make(visit: Visit, name: str, hosts: list[str]) -> Response:
             hosts,
             name,
             actor=caller.user,
-            source=visit.source,
+            client_ip=page.client_ip,
             usable=lambda host: can(caller, Action.UPDATE, host),
         )
 
     content = {"login": login, "secret": secret}
-    return await hand_over(visit, "/keys/made", content, lambda: visit.portal.store.transact(add))
+    return await hand_over(page, "/keys/made", content, lambda: page.portal.store.transact(add))

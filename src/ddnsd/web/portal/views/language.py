@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.i18n import languages
-from ddnsd.web.portal.request import LANGUAGE_COOKIE, Access, Visit, local, post
+from ddnsd.web.portal.request import LANGUAGE_COOKIE, Access, PageRequest, local, post
 
 YEAR_SECONDS = 365 * 86_400
 
@@ -14,10 +14,10 @@ YEAR_SECONDS = 365 * 86_400
 def routes(_portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def choose(visit: Visit) -> Response:
-        response = visit.redirect(local(visit.text("next")))
-        if visit.text("language") in languages():
-            code = visit.text("language")
+    async def choose(page: PageRequest) -> Response:
+        response = page.redirect(local(page.text("next")))
+        if page.text("language") in languages():
+            code = page.text("language")
             response.set_cookie(LANGUAGE_COOKIE, code, max_age=YEAR_SECONDS, httponly=True, samesite="lax")
         return response
 

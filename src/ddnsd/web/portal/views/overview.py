@@ -11,8 +11,8 @@ from ddnsd.db.last_seen import Contact
 from ddnsd.web.api.serializers import Seen
 from ddnsd.web.portal import access
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.presenters.host_status import STATES, standing
-from ddnsd.web.portal.request import Access, Visit, get
+from ddnsd.web.portal.presenters.host_status import STATES, status_of
+from ddnsd.web.portal.request import Access, PageRequest, get
 
 SIZE = 50
 """Hosts in a page."""
@@ -23,22 +23,22 @@ TEXT_LENGTH = 253
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def first(visit: Visit) -> Response:
-        if visit.signed_in:
-            return await show(visit)
+    async def first(page: PageRequest) -> Response:
+        if page.signed_in:
+            return await show(page)
         public = [domain.name for domain in await portal.domains.all() if domain.public and domain.available]
-        return visit.render("overview/landing.html", domain=public[0] if public else "example.org")
+        return page.render("overview/landing.html", domain=public[0] if public else "example.org")
 
-    async def show(visit: Visit) -> Response:
-        view, number = _view(visit), _page(visit)
+    async def show(page: PageRequest) -> Response:
+        view, number = _view(page), _page(page)
         seen = Seen(portal.writer)
-        part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, visit.caller.user_id))
+        part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, page.caller.user_id))
         rows = [
-            (host, standing(host, seen.dns(host)), portal.contacts.last(host.id, asked.get(host.id)))
+            (host, status_of(host, seen.dns(host)), portal.contacts.last(host.id, asked.get(host.id)))
             for host in part.hosts
         ]
         has_any = any(facets.domains.values())
-        return visit.render(
+        return page.render(
             "overview/hosts.html",
             rows=rows,
             total=part.total,
@@ -48,7 +48,7 @@ def routes(portal: Portal) -> list[Route]:
             facets=facets,
             states=STATES,
             has_any=has_any,
-            usable=bool(has_any or await access.domains(visit)),
+            usable=bool(has_any or await access.domains(page)),
         )
 
     return [get("/", first, Access.EVERYBODY), get("/hosts", show)]
@@ -60,12 +60,12 @@ def _read(connection: Connection, view: View, number: int, owner_id: int) -> tup
     return part, host_search.facets(connection, owner_id), asked
 
 
-def _view(visit: Visit) -> View:
+def _view(page: PageRequest) -> View:
     """What the URL asks for; what it asks for in vain does not limit."""
-    query = visit.query
+    query = page.query
     order, descending = query.get("sort", "name").removeprefix("-"), query.get("sort", "").startswith("-")
     return View(
-        visit.caller.user_id,
+        page.caller.user_id,
         query.get("q", "").strip()[:TEXT_LENGTH].replace("\0", ""),
         query.get("domain", "").replace("\0", ""),
         query.get("stack", "").replace("\0", ""),
@@ -75,6 +75,6 @@ def _view(visit: Visit) -> View:
     )
 
 
-def _page(visit: Visit) -> int:
-    text = visit.query.get("page", "")
+def _page(page: PageRequest) -> int:
+    text = page.query.get("page", "")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else 1

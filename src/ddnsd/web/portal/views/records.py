@@ -13,7 +13,7 @@ from ddnsd.registry.errors import Invalid
 from ddnsd.registry.records import APEX
 from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Visit, get, post
+from ddnsd.web.portal.request import PageRequest, get, post
 
 UNSET: dict[str, str] = {}
 
@@ -21,37 +21,37 @@ UNSET: dict[str, str] = {}
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        return await _page(visit, visit.query)
+    async def show(page: PageRequest) -> Response:
+        return await _page(page, page.query)
 
-    async def save(visit: Visit) -> Response:
-        owned = await access.host(visit, Action.EDIT)
-        values = [line for line in map(str.strip, visit.text("values").splitlines()) if line]
+    async def save(page: PageRequest) -> Response:
+        owned = await access.host(page, Action.EDIT)
+        values = [line for line in map(str.strip, page.text("values").splitlines()) if line]
         try:
-            ttl = forms.ttl(visit.text("ttl"))
+            ttl = forms.ttl(page.text("ttl"))
             made = portal.rrsets.put(
                 owned.host,
-                visit.text("name"),
-                visit.text("type"),
+                page.text("name"),
+                page.text("type"),
                 values,
                 ttl,
-                visit.author,
-                access.expecting(visit, Action.EDIT),
+                page.author,
+                access.precondition(page, Action.EDIT),
             )
-            return await visit.saved(made, f"/hosts/{owned.host.fqdn}/records", visit.gettext("Saved."))
+            return await page.saved(made, f"/hosts/{owned.host.fqdn}/records", page.gettext("Saved."))
         except Invalid as error:
-            return await _page(visit, visit.form, visit.reasons(error.fields))
+            return await _page(page, page.form, page.reasons(error.fields))
 
-    async def remove(visit: Visit) -> Response:
-        owned = await access.host(visit, Action.EDIT)
-        name, rtype = visit.param("prefix"), visit.param("rtype")
-        gone = portal.rrsets.remove(owned.host, name, rtype, visit.author, access.expecting(visit, Action.EDIT))
-        said = visit.gettext("%(name)s was removed.", name=f"{name} {rtype}")
-        return await visit.saved(gone, f"/hosts/{owned.host.fqdn}/records", said)
+    async def remove(page: PageRequest) -> Response:
+        owned = await access.host(page, Action.EDIT)
+        name, rtype = page.param("prefix"), page.param("rtype")
+        gone = portal.rrsets.remove(owned.host, name, rtype, page.author, access.precondition(page, Action.EDIT))
+        flash_message = page.gettext("%(name)s was removed.", name=f"{name} {rtype}")
+        return await page.saved(gone, f"/hosts/{owned.host.fqdn}/records", flash_message)
 
-    async def _page(visit: Visit, asked: Mapping[str, str], errors: dict[str, str] = UNSET) -> Response:
+    async def _page(page: PageRequest, asked: Mapping[str, str], errors: dict[str, str] = UNSET) -> Response:
         """The RRsets, and a form: with what was sent, or the RRset of the URL's name and type."""
-        owned = await access.host(visit)
+        owned = await access.host(page)
         rows = [(one, one.prefix or APEX, values_of(one.data)) for one in await portal.rrsets.of(owned.host)]
         values = {"name": asked.get("name", APEX), "type": asked.get("type", "TXT")}
         values |= {name: asked.get(name, "") for name in ("values", "ttl")}
@@ -60,7 +60,7 @@ def routes(portal: Portal) -> list[Route]:
             if not errors and (name, one.rtype) == (asked.get("name"), asked.get("type")):
                 chosen = one
                 values |= {"values": "\n".join(texts), "ttl": str(one.ttl or "")}
-        return visit.render(
+        return page.render(
             "host/records.html",
             422 if errors else 200,
             owned=owned,

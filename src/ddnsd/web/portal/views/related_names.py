@@ -9,7 +9,7 @@ from ddnsd.dns.records import records
 from ddnsd.registry.errors import Invalid
 from ddnsd.web.portal import access
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Visit, get, post
+from ddnsd.web.portal.request import PageRequest, get, post
 
 UNSET: dict[str, str] = {}
 
@@ -17,38 +17,38 @@ UNSET: dict[str, str] = {}
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        return await _page(visit)
+    async def show(page: PageRequest) -> Response:
+        return await _page(page)
 
-    async def add(visit: Visit) -> Response:
-        owned = await access.host(visit, Action.EDIT)
+    async def add(page: PageRequest) -> Response:
+        owned = await access.host(page, Action.EDIT)
         made = portal.related.put(
             owned.host,
-            visit.text("label"),
-            visit.text("interface_id"),
-            visit.author,
-            access.expecting(visit, Action.EDIT),
+            page.text("label"),
+            page.text("interface_id"),
+            page.author,
+            access.precondition(page, Action.EDIT),
         )
         try:
-            return await visit.saved(made, f"/hosts/{owned.host.fqdn}/related", visit.gettext("Saved."))
+            return await page.saved(made, f"/hosts/{owned.host.fqdn}/related", page.gettext("Saved."))
         except Invalid as error:
-            return await _page(visit, visit.reasons(error.fields))
+            return await _page(page, page.reasons(error.fields))
 
-    async def remove(visit: Visit) -> Response:
-        owned = await access.host(visit, Action.EDIT)
-        label = visit.param("label")
-        gone = portal.related.remove(owned.host, label, visit.author, access.expecting(visit, Action.EDIT))
-        said = visit.gettext("%(name)s was removed.", name=f"{label}.{owned.host.fqdn}")
-        return await visit.saved(gone, f"/hosts/{owned.host.fqdn}/related", said)
+    async def remove(page: PageRequest) -> Response:
+        owned = await access.host(page, Action.EDIT)
+        label = page.param("label")
+        gone = portal.related.remove(owned.host, label, page.author, access.precondition(page, Action.EDIT))
+        flash_message = page.gettext("%(name)s was removed.", name=f"{label}.{owned.host.fqdn}")
+        return await page.saved(gone, f"/hosts/{owned.host.fqdn}/related", flash_message)
 
-    async def _page(visit: Visit, errors: dict[str, str] = UNSET) -> Response:
-        owned = await access.host(visit)
+    async def _page(page: PageRequest, errors: dict[str, str] = UNSET) -> Response:
+        owned = await access.host(page)
         names = await portal.related.of(owned.host)
         addresses = {name.fqdn: name.ipv6 for name in records(owned.host, names)}
         rows = [(name, name.fqdn.removesuffix("." + owned.host.fqdn), addresses.get(name.fqdn)) for name in names]
         status = 422 if errors else 200
-        return visit.render(
-            "host/related.html", status, owned=owned, host=owned.host, rows=rows, errors=errors, values=visit.form
+        return page.render(
+            "host/related.html", status, owned=owned, host=owned.host, rows=rows, errors=errors, values=page.form
         )
 
     return [

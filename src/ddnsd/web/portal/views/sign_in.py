@@ -11,14 +11,14 @@ from starlette.routing import Route
 from ddnsd.auth import sessions
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
-from ddnsd.auth.oidc.login_state import COOKIE, HOME, SECONDS, Attempt, local_path
+from ddnsd.auth.oidc.login_state import COOKIE, HOME, SECONDS, LoginState, local_path
 from ddnsd.auth.oidc.provider import is_loopback
 from ddnsd.auth.passwords import Locked
 from ddnsd.auth.sessions import PASSWORD, proof
 from ddnsd.registry.errors import Invalid, NotAdmitted
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.request import Access, Visit, get, post
+from ddnsd.web.portal.request import Access, PageRequest, get, post
 
 log = structlog.get_logger()
 
@@ -29,89 +29,91 @@ LINK = "link "
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def form(visit: Visit) -> Response:
-        following = local_path(visit.query.get("next"))
-        if visit.signed_in:
-            return visit.redirect(following)
-        return _form(visit, Attempt.new(next_path=following), out=await _sign_out_there(portal, visit.query.get("out")))
+    async def form(page: PageRequest) -> Response:
+        following = local_path(page.query.get("next"))
+        if page.signed_in:
+            return page.redirect(following)
+        return _form(
+            page, LoginState.new(next_path=following), out=await _sign_out_there(portal, page.query.get("out"))
+        )
 
-    async def by_password(visit: Visit) -> Response:
-        _, attempt = visit.gettext, _attempt(visit)
-        following = local_path(visit.text("next"))
-        if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), visit.text("attempt").encode()):
+    async def by_password(page: PageRequest) -> Response:
+        _, attempt = page.gettext, _attempt(page)
+        following = local_path(page.text("next"))
+        if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
             text = _("Your browser did not send the cookie that the form came with. Try again.")
-            return _form(visit, Attempt.new(next_path=following), 403, error=text)
+            return _form(page, LoginState.new(next_path=following), 403, error=text)
         try:
-            user_id = await portal.passwords.check(visit.text("name"), visit.form.get("password", ""), visit.source)
+            user_id = await portal.passwords.check(page.text("name"), page.form.get("password", ""), page.client_ip)
         except Locked:
             text = _("Too many failed attempts. Wait some minutes before you try again.")
-            return _form(visit, Attempt.new(next_path=following), 429, error=text)
+            return _form(page, LoginState.new(next_path=following), 429, error=text)
         except BadCredentials:
             text = _("Name and password do not fit together.")
-            return _form(visit, Attempt.new(next_path=following), 403, error=text)
-        return await _begin(visit, user_id, PASSWORD, attempt.next)
+            return _form(page, LoginState.new(next_path=following), 403, error=text)
+        return await _begin(page, user_id, PASSWORD, attempt.next)
 
-    async def to_provider(visit: Visit) -> Response:
-        name = visit.param("provider")
+    async def to_provider(page: PageRequest) -> Response:
+        name = page.param("provider")
         if (flow := portal.flows.get(name)) is None:
             raise NotFound
-        link = _wants_link(visit, name)
-        following = "/account" if link is not None else local_path(visit.query.get("next"))
-        if visit.signed_in and link is None:
-            return visit.redirect(following)
-        attempt = Attempt.new(name, following, link)
+        link = _wants_link(page, name)
+        following = "/account" if link is not None else local_path(page.query.get("next"))
+        if page.signed_in and link is None:
+            return page.redirect(following)
+        attempt = LoginState.new(name, following, link)
         try:
-            response = visit.redirect(await flow.begin(attempt))
+            response = page.redirect(await flow.begin(attempt))
         except ProviderDown:
-            return _provider_down(visit, flow.provider.title)
+            return _provider_down(page, flow.provider.title)
         _keep(response, attempt)
         return response
 
-    async def from_provider(visit: Visit) -> Response:
-        if (flow := portal.flows.get(visit.param("provider"))) is None:
+    async def from_provider(page: PageRequest) -> Response:
+        if (flow := portal.flows.get(page.param("provider"))) is None:
             raise NotFound
-        title, where = flow.provider.title, visit.source or ""
-        attempt = _attempt(visit)
+        title, where = flow.provider.title, page.client_ip or ""
+        attempt = _attempt(page)
         try:
             if attempt is None or portal.callbacks.is_spent(attempt.state):
                 raise NotBegun("this browser has begun no sign-in, or too long ago")
-            flow.check(attempt, visit.query)
+            flow.check(attempt, page.query)
             if not await portal.callbacks.may_ask(where):
-                return _forget(visit.render("signin/failed.html", 429, provider=title, why="too often"))
-            somebody = await flow.complete(attempt, visit.query)
+                return _forget(page.render("signin/failed.html", 429, provider=title, why="too often"))
+            somebody = await flow.complete(attempt, page.query)
             if attempt.link is None:
-                member = await portal.members.admit(somebody, create=flow.provider.creates, source=visit.source)
-                return await _begin(visit, member.user_id, flow.provider.name, attempt.next)
-            if visit.session is None or visit.session.id != attempt.link:
+                member = await portal.members.admit(somebody, create=flow.provider.creates, client_ip=page.client_ip)
+                return await _begin(page, member.user_id, flow.provider.name, attempt.next)
+            if page.session is None or page.session.id != attempt.link:
                 raise NotSignedIn("the session that is to get the identity has ended")
-            await portal.members.link(visit.session.user.user_id, somebody, visit.source)
+            await portal.members.link(page.session.user.user_id, somebody, page.client_ip)
         except ProviderDown:
-            return _forget(_provider_down(visit, title))
+            return _forget(_provider_down(page, title))
         except NotSignedIn as error:
             if attempt is not None and not isinstance(error, NotBegun):  # the rest any page makes a browser do
                 portal.callbacks.refused(attempt.state, where)
             log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
-            return _forget(visit.render("signin/failed.html", 403, provider=title, why="not completed"))
+            return _forget(page.render("signin/failed.html", 403, provider=title, why="not completed"))
         except NotAdmitted as error:
             log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
-            return _forget(visit.render("signin/failed.html", 403, provider=title, why="not admitted"))
+            return _forget(page.render("signin/failed.html", 403, provider=title, why="not admitted"))
         except Invalid as error:
-            return _forget(visit.redirect("/account", " ".join(visit.reasons(error.fields).values()), "warning"))
-        said = visit.gettext("You can now sign in with %(provider)s as well.", provider=title)
-        return _forget(visit.redirect("/account", said))
+            return _forget(page.redirect("/account", " ".join(page.reasons(error.fields).values()), "warning"))
+        flash_message = page.gettext("You can now sign in with %(provider)s as well.", provider=title)
+        return _forget(page.redirect("/account", flash_message))
 
-    async def sign_out(visit: Visit) -> Response:
-        assert visit.session is not None
-        await portal.sessions.end(visit.session.id)
-        method = visit.session.method
-        response = visit.redirect("/login?" + urlencode({"out": method or "password"}))
+    async def sign_out(page: PageRequest) -> Response:
+        assert page.session is not None
+        await portal.sessions.end(page.session.id)
+        method = page.session.method
+        response = page.redirect("/login?" + urlencode({"out": method or "password"}))
         response.delete_cookie(sessions.COOKIE, secure=True, httponly=True, samesite="lax")
         return response
 
-    async def _begin(visit: Visit, user_id: int, method: str, following: str) -> Response:
-        before = visit.session.id if visit.session is not None else None
-        cookie = await portal.sessions.begin(user_id, method, visit.source, visit.agent, replaces=before)
-        response = visit.redirect(following)
+    async def _begin(page: PageRequest, user_id: int, method: str, following: str) -> Response:
+        before = page.session.id if page.session is not None else None
+        cookie = await portal.sessions.begin(user_id, method, page.client_ip, page.agent, replaces=before)
+        response = page.redirect(following)
         response.set_cookie(sessions.COOKIE, cookie, secure=True, httponly=True, samesite="lax")
         return _forget(response)
 
@@ -124,34 +126,36 @@ def routes(portal: Portal) -> list[Route]:
     ]
 
 
-def link_path(visit: Visit, provider: str) -> str:
+def link_path(page: PageRequest, provider: str) -> str:
     """Where somebody who has signed in gets an identity at the provider as well."""
-    return f"/login/{provider}?" + urlencode({LINK.strip(): proof(visit.csrf, LINK + provider)})
+    return f"/login/{provider}?" + urlencode({LINK.strip(): proof(page.csrf, LINK + provider)})
 
 
-def _wants_link(visit: Visit, provider: str) -> int | None:
+def _wants_link(page: PageRequest, provider: str) -> int | None:
     """The session that is to get an identity: its own pages hold the proof that it is wanted."""
-    given = visit.query.get(LINK.strip())
-    if visit.session is None or given is None:
+    given = page.query.get(LINK.strip())
+    if page.session is None or given is None:
         return None
-    right = hmac.compare_digest(given.encode(), proof(visit.csrf, LINK + provider).encode())
-    return visit.session.id if right else None
+    right = hmac.compare_digest(given.encode(), proof(page.csrf, LINK + provider).encode())
+    return page.session.id if right else None
 
 
-def _form(visit: Visit, attempt: Attempt, status: int = 200, *, error: str = "", out: str | None = None) -> Response:
-    portal = visit.portal
+def _form(
+    page: PageRequest, attempt: LoginState, status: int = 200, *, error: str = "", out: str | None = None
+) -> Response:
+    portal = page.portal
     more = "?" + urlencode({"next": attempt.next}) if attempt.next != HOME else ""
-    response = visit.render(
+    response = page.render(
         "signin/form.html",
         status,
         attempt=attempt,
         error=error,
-        name=visit.text("name"),
+        name=page.text("name"),
         providers=[(f"/login/{name}{more}", flow.provider.title) for name, flow in portal.flows.items()],
         passwords=portal.passwords.enabled,
-        out="out" in visit.query,
+        out="out" in page.query,
         out_there=out,
-        unsafe=not visit.tls and not is_loopback(visit.request.url.hostname or ""),
+        unsafe=not page.tls and not is_loopback(page.request.url.hostname or ""),
     )
     _keep(response, attempt)
     return response
@@ -167,15 +171,15 @@ async def _sign_out_there(portal: Portal, provider: str | None) -> str | None:
         return None
 
 
-def _provider_down(visit: Visit, provider: str) -> Response:
-    return visit.render("signin/failed.html", 503, provider=provider, why="down")
+def _provider_down(page: PageRequest, provider: str) -> Response:
+    return page.render("signin/failed.html", 503, provider=provider, why="down")
 
 
-def _attempt(visit: Visit) -> Attempt | None:
-    return Attempt.from_cookie(visit.request.cookies.get(COOKIE))
+def _attempt(page: PageRequest) -> LoginState | None:
+    return LoginState.from_cookie(page.request.cookies.get(COOKIE))
 
 
-def _keep(response: Response, attempt: Attempt) -> None:
+def _keep(response: Response, attempt: LoginState) -> None:
     value = attempt.to_cookie()
     response.set_cookie(COOKIE, value, max_age=SECONDS, secure=True, httponly=True, samesite="lax")
 

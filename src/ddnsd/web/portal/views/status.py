@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from ddnsd.registry.status import Snapshot, ZoneStatus
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Access, Visit, get
+from ddnsd.web.portal.request import Access, PageRequest, get
 
 GOOD = frozenset({"good", "nochg", "deleted"})
 """Words of requests that went well; those of the others say whose fault it is."""
@@ -15,11 +15,11 @@ GOOD = frozenset({"good", "nochg", "deleted"})
 def routes(portal: Portal) -> list[Route]:
     """The route."""
 
-    async def show(visit: Visit) -> Response:
+    async def show(page: PageRequest) -> Response:
         now = portal.status.current()
-        shown = [zone for zone in now.zones if _concerns(visit, zone)]
-        hidden = [zone for zone in now.zones if not _concerns(visit, zone)]
-        return visit.render(
+        shown = [zone for zone in now.zones if _concerns(page, zone)]
+        hidden = [zone for zone in now.zones if not _concerns(page, zone)]
+        return page.render(
             "status/show.html",
             now=now,
             zones=shown,
@@ -28,7 +28,7 @@ def routes(portal: Portal) -> list[Route]:
             verdict=verdict(now),
             requests=sum(now.per_minute.values()),
             fine=sum(n for word, n in now.per_minute.items() if word in GOOD),
-            words=lambda zone: visit.admin or _owns(visit, zone),
+            words=lambda zone: page.admin or _owns(page, zone),
         )
 
     return [get("/status", show, Access.EVERYBODY)]
@@ -44,9 +44,9 @@ def verdict(now: Snapshot) -> str:
     return "part" if silent or behind or secondaries else "good"
 
 
-def _concerns(visit: Visit, zone: ZoneStatus) -> bool:
-    return zone.public or visit.admin or _owns(visit, zone)
+def _concerns(page: PageRequest, zone: ZoneStatus) -> bool:
+    return zone.public or page.admin or _owns(page, zone)
 
 
-def _owns(visit: Visit, zone: ZoneStatus) -> bool:
-    return visit.signed_in and visit.caller.user_id == zone.owner_id
+def _owns(page: PageRequest, zone: ZoneStatus) -> bool:
+    return page.signed_in and page.caller.user_id == zone.owner_id

@@ -13,12 +13,12 @@ from ddnsd.db import paging
 from ddnsd.db.rows import Token, User
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.token_scope import PATTERN, Limits, network
+from ddnsd.registry.token_scope import PATTERN, TokenScope, network
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.handing_over import hand_over, handed_over
 from ddnsd.web.portal.i18n import N_
-from ddnsd.web.portal.request import Form, Visit, get, post
+from ddnsd.web.portal.request import Form, PageRequest, get, post
 
 PAGE = 100
 MOST = 100
@@ -37,47 +37,47 @@ USUAL = "90"
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show(visit: Visit) -> Response:
-        after = _number(visit.query.get("after", ""))
-        found = await portal.store.read(lambda c: paging.page_of_tokens(c, visit.caller.user_id, after, PAGE + 1))
-        following = visit.url(after=found[PAGE - 1].id) if len(found) > PAGE else None
-        return visit.render(
+    async def show(page: PageRequest) -> Response:
+        after = _number(page.query.get("after", ""))
+        found = await portal.store.read(lambda c: paging.page_of_tokens(c, page.caller.user_id, after, PAGE + 1))
+        following = page.url(after=found[PAGE - 1].id) if len(found) > PAGE else None
+        return page.render(
             "tokens/list.html",
             tokens=found[:PAGE],
             now=time.time() * 1e6,
-            first=visit.url(after=None) if after else None,
+            first=page.url(after=None) if after else None,
             following=following,
         )
 
-    async def new(visit: Visit) -> Response:
-        return _form(visit, Form([("scopes", "read"), ("scopes", "write"), ("lifetime", USUAL)]), {})
+    async def new(page: PageRequest) -> Response:
+        return _form(page, Form([("scopes", "read"), ("scopes", "write"), ("lifetime", USUAL)]), {})
 
-    async def make(visit: Visit) -> Response:
+    async def make(page: PageRequest) -> Response:
         errors: dict[str, str] = {}
-        wanted = _wanted(visit, errors)
-        name = visit.text("name")
+        wanted = _wanted(page, errors)
+        name = page.text("name")
         if not name or len(name) > 100 or not name.isprintable():
-            errors["name"] = visit.gettext("A name has 1 to 100 printable characters.")
+            errors["name"] = page.gettext("A name has 1 to 100 printable characters.")
         if errors:
-            return _form(visit, visit.form, errors, 422)
+            return _form(page, page.form, errors, 422)
         secret = secrets.new_token()
-        add = _add(visit, name, wanted, secrets.digest(secret))
+        add = _add(page, name, wanted, secrets.digest(secret))
         try:
             content = {"name": name, "secret": secret}
-            return await hand_over(visit, "/tokens/made", content, lambda: portal.store.transact(add))
+            return await hand_over(page, "/tokens/made", content, lambda: portal.store.transact(add))
         except Invalid as error:
-            return _form(visit, visit.form, visit.reasons(error.fields), 422)
+            return _form(page, page.form, page.reasons(error.fields), 422)
 
-    async def show_made(visit: Visit) -> Response:
-        return visit.render("tokens/made.html", made=await handed_over(visit))
+    async def show_made(page: PageRequest) -> Response:
+        return page.render("tokens/made.html", made=await handed_over(page))
 
-    async def revoke(visit: Visit) -> Response:
-        number = _number(visit.param("id"))
+    async def revoke(page: PageRequest) -> Response:
+        number = _number(page.param("id"))
         token = await portal.store.read(lambda c: paging.token(c, number))
-        if token is None or token.user_id != visit.caller.user_id:
+        if token is None or token.user_id != page.caller.user_id:
             raise NotFound
-        await portal.store.transact(lambda c: accounts.delete_token(c, token, visit.caller.user, visit.source))
-        return visit.redirect("/tokens", visit.gettext("The token %(name)s is void.", name=token.name))
+        await portal.store.transact(lambda c: accounts.delete_token(c, token, page.caller.user, page.client_ip))
+        return page.redirect("/tokens", page.gettext("The token %(name)s is void.", name=token.name))
 
     return [
         get("/tokens", show),
@@ -88,22 +88,22 @@ def routes(portal: Portal) -> list[Route]:
     ]
 
 
-def _form(visit: Visit, values: Form, errors: dict[str, str], status: int = 200) -> Response:
-    scopes = [scope for scope in accounts.SCOPES if scope in visit.caller.scopes]
-    return visit.render(
+def _form(page: PageRequest, values: Form, errors: dict[str, str], status: int = 200) -> Response:
+    scopes = [scope for scope in accounts.SCOPES if scope in page.caller.scopes]
+    return page.render(
         "tokens/new.html",
         status,
         values=values,
         chosen=values.getlist("scopes"),
         scopes=scopes,
         errors=errors,
-        lifetimes=[(days, visit.gettext(text)) for days, text in LIFETIMES.items()],
+        lifetimes=[(days, page.gettext(text)) for days, text in LIFETIMES.items()],
     )
 
 
-def _add(visit: Visit, name: str, limits: Limits, hashed: bytes) -> Callable[..., Token]:
-    caller: Caller = visit.caller
-    user = User(caller.user_id, caller.user, visit.admin, True, 0)
+def _add(page: PageRequest, name: str, limits: TokenScope, hashed: bytes) -> Callable[..., Token]:
+    caller: Caller = page.caller
+    user = User(caller.user_id, caller.user, page.admin, True, 0)
     return lambda connection: accounts.add_token(
         connection,
         user,
@@ -115,37 +115,37 @@ def _add(visit: Visit, name: str, limits: Limits, hashed: bytes) -> Callable[...
         networks=limits.networks,
         expires=limits.expires,
         actor=caller.user,
-        source=visit.source,
+        client_ip=page.client_ip,
     )
 
 
-def _wanted(visit: Visit, errors: dict[str, str]) -> Limits:
+def _wanted(page: PageRequest, errors: dict[str, str]) -> TokenScope:
     """What the form asks for; what is wrong with it goes into `errors`."""
-    _ = visit.gettext
-    scopes = tuple(scope for scope in accounts.SCOPES if scope in visit.form.getlist("scopes"))
+    _ = page.gettext
+    scopes = tuple(scope for scope in accounts.SCOPES if scope in page.form.getlist("scopes"))
     if not scopes:
         errors["scopes"] = _("Tick at least one.")
-    elif not set(scopes) <= visit.caller.scopes:
+    elif not set(scopes) <= page.caller.scopes:
         errors["scopes"] = _("You have no such right yourself.")
-    names = {field: tuple(visit.text(field).lower().split()) for field in ("domains", "hosts")}
+    names = {field: tuple(page.text(field).lower().split()) for field in ("domains", "hosts")}
     for field, patterns in names.items():
         if wrong := [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]:
             errors[field] = _("%(value)s is no name, and no pattern such as *.example.org.", value=wrong[0])
     networks = []
-    for text in visit.text("networks").split():
+    for text in page.text("networks").split():
         try:
             networks.append(network(text))
         except ValueError:
             errors["networks"] = _("%(value)s is no network such as 192.0.2.0/24.", value=text)
     for field in ("domains", "hosts", "networks"):
-        if len(visit.text(field).split()) > MOST:
+        if len(page.text(field).split()) > MOST:
             errors[field] = _("At most %(most)s.", most=MOST)
-    days = visit.text("lifetime")
+    days = page.text("lifetime")
     if days not in LIFETIMES:
         errors["lifetime"] = _("Choose one of these.")
         days = ""
     expires = round((time.time() + int(days) * DAY) * 1e6) if days else None
-    return Limits(scopes, names["domains"], names["hosts"], tuple(networks), expires)
+    return TokenScope(scopes, names["domains"], names["hosts"], tuple(networks), expires)
 
 
 def _number(text: str) -> int:

@@ -16,7 +16,7 @@ from ddnsd.registry.errors import Invalid, NotEmpty, Stale
 from ddnsd.web.api.serializers import user_tag
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.request import Access, Visit, get, post
+from ddnsd.web.portal.request import Access, PageRequest, get, post
 
 PAGE = 100
 TOKENS = 100
@@ -27,36 +27,36 @@ BOXES = ("admin", "active", "withdrawn")
 def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
-    async def show_all(visit: Visit) -> Response:
-        text, after = (_clean(visit.query.get(name, "")) for name in ("q", "after"))
+    async def show_all(page: PageRequest) -> Response:
+        text, after = (_clean(page.query.get(name, "")) for name in ("q", "after"))
         found = await portal.store.read(lambda c: admin_stats.accounts(c, text, after, PAGE + 1))
-        following = visit.url(after=found[PAGE - 1].user.name) if len(found) > PAGE else None
-        return visit.render(
+        following = page.url(after=found[PAGE - 1].user.name) if len(found) > PAGE else None
+        return page.render(
             "admin/users.html",
             accounts=found[:PAGE],
             text=text,
             following=following,
-            first=visit.url(after=None) if after else None,
+            first=page.url(after=None) if after else None,
         )
 
-    async def new(visit: Visit) -> Response:
-        return visit.render("admin/user_new.html", values={}, errors={})
+    async def new(page: PageRequest) -> Response:
+        return page.render("admin/user_new.html", values={}, errors={})
 
-    async def add(visit: Visit) -> Response:
-        name, admin = visit.text("name"), visit.checked("admin")
+    async def add(page: PageRequest) -> Response:
+        name, admin = page.text("name"), page.checked("admin")
         try:
             await portal.store.transact(
-                lambda c: accounts.new_user(c, name, admin=admin, actor=visit.caller.user, source=visit.source)
+                lambda c: accounts.new_user(c, name, admin=admin, actor=page.caller.user, client_ip=page.client_ip)
             )
         except Invalid as error:
-            errors = visit.reasons(error.fields)
-            return visit.render("admin/user_new.html", 422, values=visit.form, errors=errors)
-        return visit.redirect(_path(name), visit.gettext("%(name)s was added.", name=name))
+            errors = page.reasons(error.fields)
+            return page.render("admin/user_new.html", 422, values=page.form, errors=errors)
+        return page.redirect(_path(name), page.gettext("%(name)s was added.", name=name))
 
-    async def show(visit: Visit) -> Response:
-        return await form(visit, await find(visit), {})
+    async def show(page: PageRequest) -> Response:
+        return await form(page, await find(page), {})
 
-    async def form(visit: Visit, user: User, errors: dict[str, str], *, typed: bool = False) -> Response:
+    async def form(page: PageRequest, user: User, errors: dict[str, str], *, typed: bool = False) -> Response:
         given, every, identities, tokens, account = await portal.store.read(
             lambda c: (
                 stored.groups_of(c, user.id, given=True),
@@ -68,9 +68,9 @@ def routes(portal: Portal) -> list[Route]:
         )
         values = {name: getattr(user, name) for name in BOXES} | {"groups": "\n".join(given)}
         if typed:
-            boxes = {name: visit.checked(name) for name in BOXES}
-            values = boxes | {"groups": visit.form.get("groups", "")}
-        return visit.render(
+            boxes = {name: page.checked(name) for name in BOXES}
+            values = boxes | {"groups": page.form.get("groups", "")}
+        return page.render(
             "admin/user.html",
             422 if errors else 200,
             user=user,
@@ -81,65 +81,65 @@ def routes(portal: Portal) -> list[Route]:
             claimed=[group for group in every if group not in given],
             password=account,
             sessions=await portal.sessions.list(user.id),
-            myself=user.id == visit.caller.user_id,
+            myself=user.id == page.caller.user_id,
             tag=user_tag(user, given),
         )
 
-    async def save(visit: Visit) -> Response:
-        user = await find(visit)
-        myself = user.id == visit.caller.user_id
-        wanted = {} if myself else {name: visit.checked(name) for name in BOXES}
+    async def save(page: PageRequest) -> Response:
+        user = await find(page)
+        myself = user.id == page.caller.user_id
+        wanted = {} if myself else {name: page.checked(name) for name in BOXES}
         if wanted.get("active"):
             wanted["withdrawn"] = False  # their records are in DNS again
-        groups = frozenset(line.strip() for line in visit.text("groups").splitlines() if line.strip())
+        groups = frozenset(line.strip() for line in page.text("groups").splitlines() if line.strip())
 
         def work(connection: Connection) -> None:
             def expect(found: User) -> None:
                 given = stored.groups_of(connection, found.id, given=True)
-                if visit.form.get("tag") not in (None, user_tag(found, given)):
+                if page.form.get("tag") not in (None, user_tag(found, given)):
                     raise Stale
 
             accounts.set_user(
-                connection, user.name, wanted, actor=visit.caller.user, source=visit.source, expect=expect
+                connection, user.name, wanted, actor=page.caller.user, client_ip=page.client_ip, expect=expect
             )
-            members.set_groups(connection, user.name, groups, actor=visit.caller.user, source=visit.source)
+            members.set_groups(connection, user.name, groups, actor=page.caller.user, client_ip=page.client_ip)
 
         try:
             await portal.store.transact(work)
         except Invalid as error:
-            return await form(visit, user, visit.reasons(error.fields), typed=True)
-        return visit.redirect(_path(user.name), visit.gettext("Saved."))
+            return await form(page, user, page.reasons(error.fields), typed=True)
+        return page.redirect(_path(user.name), page.gettext("Saved."))
 
-    async def end_sessions(visit: Visit) -> Response:
-        user = await find(visit)
-        own = visit.session.id if visit.session and user.id == visit.caller.user_id else None
+    async def end_sessions(page: PageRequest) -> Response:
+        user = await find(page)
+        own = page.session.id if page.session and user.id == page.caller.user_id else None
         ended = await portal.sessions.end_all(user.id, but=own)
-        said = visit.ngettext("%(num)s session was ended.", "%(num)s sessions were ended.", ended)
-        return visit.redirect(_path(user.name), said)
+        flash_message = page.ngettext("%(num)s session was ended.", "%(num)s sessions were ended.", ended)
+        return page.redirect(_path(user.name), flash_message)
 
-    async def revoke(visit: Visit) -> Response:
-        user, given = await find(visit), visit.param("id")
+    async def revoke(page: PageRequest) -> Response:
+        user, given = await find(page), page.param("id")
         number = int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
         token = await portal.store.read(lambda c: paging.token(c, number))
         if token is None or token.user_id != user.id:
             raise NotFound
-        await portal.store.transact(lambda c: accounts.delete_token(c, token, visit.caller.user, visit.source))
-        return visit.redirect(_path(user.name), visit.gettext("The token %(name)s is void.", name=token.name))
+        await portal.store.transact(lambda c: accounts.delete_token(c, token, page.caller.user, page.client_ip))
+        return page.redirect(_path(user.name), page.gettext("The token %(name)s is void.", name=token.name))
 
-    async def remove(visit: Visit) -> Response:
-        user = await find(visit)
+    async def remove(page: PageRequest) -> Response:
+        user = await find(page)
         try:
             await portal.store.transact(
                 lambda c: accounts.delete_user(
-                    c, user.name, actor=visit.caller.user, source=visit.source, expect=lambda _: None
+                    c, user.name, actor=page.caller.user, client_ip=page.client_ip, expect=lambda _: None
                 )
             )
         except NotEmpty as error:
-            return await form(visit, user, visit.reasons({"__all__": [str(error)]}))
-        return visit.redirect("/admin/users", visit.gettext("%(name)s was removed.", name=user.name))
+            return await form(page, user, page.reasons({"__all__": [str(error)]}))
+        return page.redirect("/admin/users", page.gettext("%(name)s was removed.", name=user.name))
 
-    async def find(visit: Visit) -> User:
-        name = _clean(visit.param("name"))
+    async def find(page: PageRequest) -> User:
+        name = _clean(page.param("name"))
         user = await portal.store.read(lambda c: queries.user(c, name))
         if user is None:
             raise NotFound

@@ -6,8 +6,12 @@ from __future__ import annotations
 import stat
 
 import pytest
-from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.files import holds, read_secret, write_secret
-from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.sinks import Sinks
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.files import (
+    contains_secret,
+    read_secret,
+    write_secret,
+)
+from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.secret_writer import SecretWriter
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.changes import Action, Change
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import DeclarationError
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.model import SecretSpec
@@ -34,10 +38,10 @@ def test_a_file_that_others_may_read_does_not_count_as_kept(tmp_path):
     file = tmp_path / "secret"
     file.write_text("s1")
     file.chmod(0o644)
-    assert not holds(file, "s1")
+    assert not contains_secret(file, "s1")
     file.chmod(0o600)
-    assert holds(file, "s1")
-    assert not holds(file, "s2")
+    assert contains_secret(file, "s1")
+    assert not contains_secret(file, "s2")
 
 
 def test_no_secret_is_made_for_a_folder_that_takes_none(tmp_path):
@@ -62,19 +66,19 @@ def test_what_fails_leaves_the_old_file(tmp_path):
 
 def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
     own, other = created("a.example.org", "own"), created("b.example.org")
-    sinks = Sinks([own, other], str(tmp_path / "new" / "folder"), str(tmp_path))
-    sinks.check()
+    secret_writer = SecretWriter([own, other], str(tmp_path / "new" / "folder"), str(tmp_path))
+    secret_writer.check()
     assert not (tmp_path / "new").exists()
-    sinks(own, "s1")
-    sinks(other, "s2")
+    secret_writer(own, "s1")
+    secret_writer(other, "s2")
     assert (tmp_path / "own").read_text() == "s1\n"
     kept = tmp_path / "new" / "folder" / "b.example.org"
     assert (kept.read_text(), mode(kept), mode(kept.parent)) == ("s2\n", 0o600, 0o700)
-    assert sinks.returned == {}
-    asked = Sinks([other], None, None, returns=True)
+    assert secret_writer.returned == {}
+    asked = SecretWriter([other], None, None, returns=True)
     asked(other, "s3")
     assert (asked.returned, asked.homeless(), asked.dropped) == ({"b.example.org": "s3"}, [], [])
-    unasked = Sinks([other], None, None)
+    unasked = SecretWriter([other], None, None)
     assert unasked.homeless() == ["b.example.org"]
     unasked(other, "s3")
     assert (unasked.returned, unasked.dropped) == ({}, ["b.example.org"])
@@ -92,22 +96,22 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
 )
 def test_what_cannot_be_kept_is_said_before_anything_is_made(changes, said):
     with pytest.raises(DeclarationError, match=said):
-        Sinks(changes, None, None).check()
+        SecretWriter(changes, None, None).check()
 
 
 def test_a_new_secret_may_take_the_place_of_the_one_that_it_voids(tmp_path):
     file = tmp_path / "secret"
     file.write_text("old")
     change = created("a.example.org", file, action=Action.ROTATE)
-    sinks = Sinks([change], None, None)
-    sinks.check()
-    sinks(change, "new")
+    secret_writer = SecretWriter([change], None, None)
+    secret_writer.check()
+    secret_writer(change, "new")
     assert file.read_text() == "new\n"
 
 
 def test_a_file_of_the_host_s_name_in_the_folder_has_a_secret_of_a_host_that_is_gone(tmp_path):
     (tmp_path / "a.example.org").write_text("old")
-    sinks = Sinks([created("a.example.org")], str(tmp_path), None)
-    sinks.check()
-    sinks(created("a.example.org"), "new")
+    secret_writer = SecretWriter([created("a.example.org")], str(tmp_path), None)
+    secret_writer.check()
+    secret_writer(created("a.example.org"), "new")
     assert (tmp_path / "a.example.org").read_text() == "new\n"

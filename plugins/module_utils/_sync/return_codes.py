@@ -21,14 +21,14 @@ _REFUSALS = {
 }
 
 
-def judge(status: int, body: str, name: str, address: str) -> str:
+def outcome_of(status: int, body: str, name: str, address: str) -> str:
     """`applied` or `unchanged` of an answer to an update. Raises Unauthorized, Refused, ServerError.
 
     The body is one word (`good nochg nohost …`), after `good` and `nochg` with the address that is set now.
     """
     word, _, rest = body.strip().partition(" ")
     if word in ("good", "nochg") and status == 200:
-        if rest and not _holds(rest, address):
+        if rest and not _contains(rest, address):
             raise ServerError(f"{name}: the server set {rest[:80]} instead of {address}")
         return "applied" if word == "good" else "unchanged"
     if word == "badauth":
@@ -41,7 +41,7 @@ def judge(status: int, body: str, name: str, address: str) -> str:
     raise ServerError(f"{name}: the server answered no known word: {body.strip()[:80]!r}")
 
 
-def _holds(text: str, address: str) -> bool:
+def _contains(text: str, address: str) -> bool:
     """Whether the address is among those of the answer, however they are written."""
     return address in {_canonical(part) for part in text.replace(",", " ").split()}
 

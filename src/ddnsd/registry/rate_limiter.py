@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 HOUR_SECONDS = 3600.0
 
 
-class NochgRate:
+class RateLimiter:
     """Counts each family by itself: a client that sends IPv4 and IPv6 one after the other makes one event of it."""
 
     def __init__(self, per_hour: int | None, clock: Callable[[], float] = time.monotonic) -> None:

@@ -4,7 +4,7 @@
 import pytest
 
 from ddnsctl.sync.errors import Refused, ServerError, Unauthorized
-from ddnsctl.sync.words import judge
+from ddnsctl.sync.return_codes import outcome_of
 
 NAME = "a.example.org"
 
@@ -21,7 +21,7 @@ NAME = "a.example.org"
     ],
 )
 def test_done(body: str, address: str, status: str) -> None:
-    assert judge(200, body, NAME, address) == status
+    assert outcome_of(200, body, NAME, address) == status
 
 
 @pytest.mark.parametrize(
@@ -42,23 +42,23 @@ def test_done(body: str, address: str, status: str) -> None:
 def test_refused(word: str, code: int, text: str) -> None:
     for status in (200, 400):
         with pytest.raises(Refused, match=rf"a\.example\.org: {word}: .*{text}") as raised:
-            judge(status, word, NAME, "192.0.2.1")
+            outcome_of(status, word, NAME, "192.0.2.1")
         assert raised.value.status == code
 
 
 def test_badauth_is_about_the_token() -> None:
     with pytest.raises(Unauthorized, match="token"):
-        judge(200, "badauth", NAME, "192.0.2.1")
+        outcome_of(200, "badauth", NAME, "192.0.2.1")
 
 
 def test_another_address_than_the_one_asked_for() -> None:
     with pytest.raises(ServerError, match=r"set 192\.0\.2\.9 instead of 192\.0\.2\.1"):
-        judge(200, "good 192.0.2.9", NAME, "192.0.2.1")
+        outcome_of(200, "good 192.0.2.9", NAME, "192.0.2.1")
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "goodness", "good-ish 192.0.2.1"])
 def test_no_word_at_all(body: str) -> None:
     with pytest.raises(ServerError, match="no known word"):
-        judge(200, body, NAME, "192.0.2.1")
+        outcome_of(200, body, NAME, "192.0.2.1")
     with pytest.raises(Refused, match="answered 500"):
-        judge(500, body, NAME, "192.0.2.1")
+        outcome_of(500, body, NAME, "192.0.2.1")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsctl.sync import marker
+from ddnsctl.sync import comment_marker
 
 STACKS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
 
@@ -22,24 +22,24 @@ STACKS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
     ],
 )
 def test_encoded_and_decoded(comment: str | None, stack: str | None, kept: str) -> None:
-    assert marker.encode(comment, stack) == kept
-    assert marker.decode(kept) == (comment or None, stack)
+    assert comment_marker.encode(comment, stack) == kept
+    assert comment_marker.decode(kept) == (comment or None, stack)
 
 
 @pytest.mark.parametrize("text", ["[ddns:a] b", "a[ddns:b]", "[ddns:]", "[ddns:a b]", "[ddns:" + "a" * 64 + "]"])
 def test_other_comments_carry_no_mark(text: str) -> None:
-    assert marker.decode(text) == (text, None)
+    assert comment_marker.decode(text) == (text, None)
 
 
 @given(comment=st.text(max_size=150), stack=STACKS)
 def test_every_comment_survives(comment: str, stack: str) -> None:
-    assert marker.decode(marker.encode(comment, stack)) == (comment or None, stack)
+    assert comment_marker.decode(comment_marker.encode(comment, stack)) == (comment or None, stack)
 
 
 def test_the_most_that_fits() -> None:
     room = 255 - len(" [ddns:web]")
-    assert len(marker.encode("c" * room, "web")) == 255
+    assert len(comment_marker.encode("c" * room, "web")) == 255
     with pytest.raises(ValueError, match=r"256 characters with the mark of stack web, and 255 is the most"):
-        marker.encode("c" * (room + 1), "web")
+        comment_marker.encode("c" * (room + 1), "web")
     with pytest.raises(ValueError, match=r"256 characters, and 255"):
-        marker.encode("c" * 256, None)
+        comment_marker.encode("c" * 256, None)

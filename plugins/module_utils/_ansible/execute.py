@@ -12,7 +12,7 @@ from .._sync.plan import Change, Plan
 from .task import Failed, Task
 
 
-def carry_out(task: Task, plan: Plan, server: Server) -> str | None:
+def execute(task: Task, plan: Plan, server: Server) -> str | None:
     """Carry out the plan, unless in check mode; the new secret if it made one. Raises Failed."""
     secrets: list[str] = []
     if not task.check and plan.changes:

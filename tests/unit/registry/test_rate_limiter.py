@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Unchanged updates are judged by their rate, a burst of both families as one."""
 
-from ddnsd.registry.nochg_rate import NochgRate
+from ddnsd.registry.rate_limiter import RateLimiter
 
 
 class Clock:
@@ -13,7 +13,7 @@ class Clock:
 
 def test_more_than_allowed_in_an_hour() -> None:
     clock = Clock()
-    rate = NochgRate(3, clock)
+    rate = RateLimiter(3, clock)
     assert [rate.exceeded(1, ["ipv4"]) for _ in range(4)] == [False, False, False, True]
     assert not rate.exceeded(2, ["ipv4"])
     clock.now = 3600
@@ -21,7 +21,7 @@ def test_more_than_allowed_in_an_hour() -> None:
 
 
 def test_two_families_are_counted_apart() -> None:
-    rate = NochgRate(3, Clock())
+    rate = RateLimiter(3, Clock())
     for _ in range(3):
         assert not rate.exceeded(1, ["ipv4"])
         assert not rate.exceeded(1, ["ipv6"])
@@ -29,5 +29,5 @@ def test_two_families_are_counted_apart() -> None:
 
 
 def test_without_a_rule() -> None:
-    rate = NochgRate(None)
+    rate = RateLimiter(None)
     assert not any(rate.exceeded(1, ["ipv4"]) for _ in range(2000))

@@ -12,7 +12,7 @@ from .._sync.plan import Action, Change
 from .files import make_folder, unwritable, write_secret
 
 
-class Sinks:
+class SecretWriter:
     """Keeps the secrets of a plan's changes; call it with each change and its secret."""
 
     def __init__(

@@ -139,7 +139,7 @@ def resume(sources: Sources, settings: Settings, connection: Connection) -> int:
     journal, state = records.Journal.resume(str(path))
     with contextlib.closing(journal):
         plan, url = planning.read(state.plan), str(state.plan.get("url", ""))
-        journal.follow(plan.changes)
+        journal.set_changes(plan.changes)
         planning.same_server(connection, url, str(path))
         work = Work(plan, url, *session.connect(connection, url or None, str(path)))
         same_token = state.plan.get(TOKEN_ID, work.token_id) == work.token_id
@@ -220,10 +220,10 @@ def _tell(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -> 
     failed = outcome.failed
     good = [result for result in outcome.results if result.status in engine.GOOD]
     counts = Counter(DONE[result.change.action] for result in good if result.status in ("applied", "pending"))
-    said = ", ".join(f"{counts[word]} {word}" for word in DONE.values() if counts[word]) or "nothing had to be changed"
+    text = ", ".join(f"{counts[word]} {word}" for word in DONE.values() if counts[word]) or "nothing had to be changed"
     earlier = f" ({before} in an earlier run)" if before else ""
     colour = "yellow" if failed else "green"
-    click.echo(click.style(f"Applied: {said}{earlier}.", fg=colour, bold=True), color=output.wants_colour())
+    click.echo(click.style(f"Applied: {text}{earlier}.", fg=colour, bold=True), color=output.wants_colour())
     pending = sum(result.status == "pending" for result in good)
     if pending:
         output.remark(f"{pending} of them are not in DNS yet; the service sees to it by itself.")

@@ -59,7 +59,7 @@ def run(program: str, arguments: Sequence[str], given: bytes | None = None) -> s
     return subprocess.run([path, *arguments], capture_output=True, check=False, **options)  # noqa: S603
 
 
-def said(result: subprocess.CompletedProcess[bytes]) -> str:
+def error_text(result: subprocess.CompletedProcess[bytes]) -> str:
     """What the program complained of, in one line."""
     text = result.stderr.decode(errors="replace").strip() or f"exit status {result.returncode}"
     if "EOFError" in text or "no vault secrets" in text.lower():
@@ -73,7 +73,7 @@ def _listed(name: str, vault: Sequence[str]) -> dict[str, Any]:
     result = run(PROGRAM, ["-i", name, "--list", *vault])
     warned = [line for line in result.stderr.decode(errors="replace").splitlines() if "Unable to parse" in line]
     if result.returncode or warned:
-        text = warned[0].removeprefix("[WARNING]:").strip() if warned and not result.returncode else said(result)
+        text = warned[0].removeprefix("[WARNING]:").strip() if warned and not result.returncode else error_text(result)
         raise DeclarationError([Problem(f"{PROGRAM} cannot read it: {text}", Location(name))])
     listed: dict[str, Any] = json.loads(result.stdout, object_hook=_unwrapped)
     return listed if "_meta" in listed else {"_meta": {"hostvars": {}}}
@@ -126,6 +126,6 @@ def _decrypted(value: Any, vault: Sequence[str], where: Location, problems: list
         return value
     result = run(VAULT_PROGRAM, ["decrypt", "--output", "-", *vault], str(value[ENCRYPTED]).encode())
     if result.returncode:
-        problems.append(Problem(f"{VARIABLE}: cannot be decrypted: {said(result)}", where))
+        problems.append(Problem(f"{VARIABLE}: cannot be decrypted: {error_text(result)}", where))
         return None
     return result.stdout.decode()

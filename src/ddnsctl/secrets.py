@@ -102,7 +102,7 @@ class SecretWriter:
             inventory.VAULT_PROGRAM, ["encrypt", "--output", "-", *self.vault], f"{secret}\n".encode()
         )
         if result.returncode or not result.stdout.startswith(b"$ANSIBLE_VAULT"):
-            raise OSError(f"{inventory.VAULT_PROGRAM}: {inventory.said(result)}")
+            raise OSError(f"{inventory.VAULT_PROGRAM}: {inventory.error_text(result)}")
         return result.stdout
 
 
@@ -145,11 +145,11 @@ def unwritable(folders: Iterable[Path]) -> list[Problem]:
     """Why no secret can be kept in some of the folders."""
     problems = []
     for folder in sorted(folders):
-        standing = folder
-        while not standing.exists() and standing != standing.parent:
-            standing = standing.parent
-        if not standing.is_dir():
-            problems.append(Problem(f"{standing} is no folder, so no secret can be kept in {folder}"))
-        elif not os.access(standing, os.W_OK | os.X_OK):
-            problems.append(Problem(f"{standing} is not writable, so no secret can be kept in {folder}"))
+        existing = folder
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            problems.append(Problem(f"{existing} is no folder, so no secret can be kept in {folder}"))
+        elif not os.access(existing, os.W_OK | os.X_OK):
+            problems.append(Problem(f"{existing} is not writable, so no secret can be kept in {folder}"))
     return problems

@@ -142,14 +142,14 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
         return Problem("a control character is not allowed", Location(file, line, column))
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
-    said = str(getattr(error, "problem", None) or error)
+    error_text = str(getattr(error, "problem", None) or error)
     if "single document" in str(getattr(error, "context", None)):
         return Problem("holds more than one document", where, "put each into a file of its own")
     lines = text.splitlines()
     indent = lines[where.line - 1][: where.column] if 0 < where.line <= len(lines) else ""
     if "\t" in indent and not indent.strip():
         return Problem("a tab cannot indent YAML", where, "use spaces")
-    return Problem(f"is not valid YAML: {said}", where)
+    return Problem(f"is not valid YAML: {error_text}", where)
 
 
 class _Reader:

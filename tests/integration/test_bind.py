@@ -205,9 +205,9 @@ async def test_a_lost_zone_file_is_made_anew(named: Named, bind: Bind) -> None:
 
 
 async def test_a_zone_that_does_not_grant_our_key_is_left_alone(named: Named, bind: Bind) -> None:
-    statement = '{ type primary; file "theirs"; update-policy local; };'
+    zone_statement = '{ type primary; file "theirs"; update-policy local; };'
     (named.folder / "theirs").write_text("$TTL 60\n@ SOA localhost. root 1 60 60 60 60\n@ NS localhost.\n")
-    await asyncio.to_thread(bind.rndc, "addzone", ZONE, statement)
+    await asyncio.to_thread(bind.rndc, "addzone", ZONE, zone_statement)
     with pytest.raises(BindError, match=f'grant "ddnsd.{ZONE}" zonesub ANY') as caught:
         await asyncio.to_thread(bind.provision, ZONE)
     assert "update-policy" in str(caught.value)

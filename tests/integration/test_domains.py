@@ -339,4 +339,4 @@ def test_nobody_registers_in_the_catalog_zone_and_none_is_made_over_a_host(tmp_p
 
 
 def is_served(service: Service, zone: str) -> bool:
-    return rndc(service).statement(zone) is not None
+    return rndc(service).zone_statement(zone) is not None

@@ -232,7 +232,7 @@ class Journalled:
     def resume(self) -> Outcome:
         file, state = journal.Journal.resume(self.path)
         plan = saved.from_dict(state.plan)
-        file.follow(plan.changes)
+        file.set_changes(plan.changes)
         return self._apply(plan, file, remaining(plan.changes, state, self.target.server))
 
     def _apply(self, plan: Plan, file: journal.Journal, rest: Rest | None = None) -> Outcome:

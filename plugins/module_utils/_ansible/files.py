@@ -51,9 +51,9 @@ def make_folder(path: Path) -> None:
 
 def unwritable(folder: Path) -> str:
     """Why a folder takes no file; nothing when it does, or when it can be made."""
-    standing = folder
-    while not standing.exists():
-        standing = standing.parent
-    if not standing.is_dir():
-        return f"{standing} is no folder, so no secret can be kept in {folder}"
-    return "" if os.access(standing, os.W_OK | os.X_OK) else f"{standing} is not writable, so {folder} keeps no secret"
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        return f"{existing} is no folder, so no secret can be kept in {folder}"
+    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{existing} is not writable, so {folder} keeps no secret"

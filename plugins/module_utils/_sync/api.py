@@ -96,7 +96,7 @@ def object_in(response: Response) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def said(response: Response) -> str:
+def describe(response: Response) -> str:
     """An answer in a few words, for messages: its status, what it is, and where a redirect leads."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip() or "no content type"
     place = response.headers.get("location")
@@ -113,4 +113,4 @@ def unauthorized(url: str) -> Unauthorized:
 
 def refused(response: Response, text: str, fields: dict[str, str] | None = None) -> Refused:
     """The error for an answer that is neither a success nor a 401; without a text, what answered."""
-    return Refused(response.status, text or f"the server {said(response)}", fields)
+    return Refused(response.status, text or f"the server {describe(response)}", fields)

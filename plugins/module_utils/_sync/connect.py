@@ -98,11 +98,11 @@ def open_server(transport: api.Transport, kind: str | None = None) -> api.Server
     if first.status == 200 and about.get("service") == "ddnsd":
         return RestServer(transport, str(about.get("version", "")), about.get("features"))
     if first.status in (502, 503, 504):
-        raise ServerError(f"{transport.url} is not ready: {api.said(first)}")
+        raise ServerError(f"{transport.url} is not ready: {api.describe(first)}")
     second = transport.request("GET", "/nic/domains")
     if second.status == 401:
         raise api.unauthorized(transport.url)
     if second.status == 200 and {"public", "private"} <= set(api.object_in(second)):
         return EgiServer(transport)
-    answers = f"/api/ {api.said(first)}, /nic/domains {api.said(second)}"
+    answers = f"/api/ {api.describe(first)}, /nic/domains {api.describe(second)}"
     raise ServerError(f"{transport.url} is no Dynamic DNS service that is known here: {answers}")

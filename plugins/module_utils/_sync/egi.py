@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
 
 from . import comment_marker
-from .api import Done, Response, Transport, object_in, refused, said, unauthorized
+from .api import Done, Response, Transport, describe, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
 from .model import UNKNOWN, Capabilities, Domain, Host, Registered
@@ -270,7 +270,7 @@ class EgiServer:
         if response.status == 200 and content.get("status") == "ok":
             return content
         if content.get("status") != "error" and response.status < 500:
-            raise ServerError(f"{self._transport.url}{path} {said(response)}, which is no answer of EGI's API")
+            raise ServerError(f"{self._transport.url}{path} {describe(response)}, which is no answer of EGI's API")
         raise refused(response, *_reason(content))
 
     def _secret_in(self, content: Mapping[str, Any], inside: str = "") -> str:

@@ -146,7 +146,7 @@ class Journal(Observer):
             file.close()
             raise SyncError(f"another run is using the journal {path}; wait for its end") from None
         self._file, self._path = file, path
-        self.follow(changes)
+        self.set_changes(changes)
 
     @classmethod
     def create(cls, path: str, plan: Mapping[str, Any], changes: Sequence[Change]) -> Journal:
@@ -160,7 +160,7 @@ class Journal(Observer):
 
     @classmethod
     def resume(cls, path: str) -> tuple[Journal, State]:
-        """Go on with a journal, once `follow` has its changes; a last line that a crash cut off goes away.
+        """Go on with a journal, once `set_changes` has its changes; a last line that a crash cut off goes away.
 
         Raises OSError, SyncError.
         """
@@ -177,7 +177,7 @@ class Journal(Observer):
         file.seek(0, os.SEEK_END)
         return journal, state
 
-    def follow(self, changes: Sequence[Change]) -> None:
+    def set_changes(self, changes: Sequence[Change]) -> None:
         """The plan's changes, whose indexes are written."""
         self._indexes = {_key(change): index for index, change in enumerate(changes)}
 

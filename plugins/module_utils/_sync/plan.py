@@ -228,7 +228,7 @@ class PlanBuilder:
             if host is None:
                 self.add(self.new(spec))
             elif self.may_change(spec, host):
-                self.watch(host)
+                self.note_drift(host)
                 self.add(self.compare.change(spec, host))
                 self.remains(spec)
             else:
@@ -263,7 +263,7 @@ class PlanBuilder:
             hint = f"it offers {', '.join(sorted(known)[:5])}"
             self.notes.append(Problem(f"{spec.fqdn} lies in no domain that the server offers", spec.where, hint))
 
-    def watch(self, host: Host) -> None:
+    def note_drift(self, host: Host) -> None:
         """Keep what is not as it should be with a declared host."""
         if host.dns in _DNS:
             self.drift.append(Drift("dns", host.fqdn, host.conflict or _DNS[host.dns]))

@@ -143,17 +143,17 @@ def markdown(plan: Plan, url: str) -> str:
     remarks.
     """
     heading = f"### {summary_line(plan)}\n\nServer: {_escaped(url)}"
-    said = "\n".join(f"- {_escaped(remark)}" for remark in remarks(plan)[:_LONG])
-    shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(said))
+    notes = "\n".join(f"- {_escaped(remark)}" for remark in remarks(plan)[:_LONG])
+    shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(notes))
     if not shown:
-        return "\n\n".join(part for part in (heading, said) if part) + "\n"
+        return "\n\n".join(part for part in (heading, notes) if part) + "\n"
     longest = max((len(run) for run in re.findall("`+", "\n".join(shown))), default=0)
     fence = "`" * max(3, longest + 1)
     diff = "\n".join([f"{fence}diff", *shown, fence])
     if len(shown) > _LONG:
         diff = f"<details><summary>{len(plan.changes)} changes</summary>\n\n{diff}\n\n</details>"
     cut = f"{left_out} more lines are left out." if left_out else ""
-    return "\n\n".join(part for part in (heading, diff, cut, said) if part) + "\n"
+    return "\n\n".join(part for part in (heading, diff, cut, notes) if part) + "\n"
 
 
 def _diff_lines(plan: Plan) -> list[str]:

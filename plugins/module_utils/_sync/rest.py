@@ -166,7 +166,7 @@ class RestServer:
     def _domain(self, change: Change) -> Done:
         path = f"/api/domains/{quote(change.name)}"
         if change.action is Action.CREATE:
-            content = {"name": change.name, **_given(change.after)}
+            content = {"name": change.name, **_not_none(change.after)}
             return self._looking(change, lambda: self._call("POST", "/api/domains", content))
         found = self._find(path)
         if found is None:
@@ -244,7 +244,7 @@ def _error(response: Response) -> SyncError:
 def _text(problem: Mapping[str, Any]) -> str:
     """A problem in words: its detail, and what it says of single fields."""
     text = str(problem.get("detail") or problem.get("title") or "")
-    fields = "; ".join(f"{field}: {said}" for field, said in _fields(problem).items() if said not in text)
+    fields = "; ".join(f"{field}: {message}" for field, message in _fields(problem).items() if message not in text)
     return f"{text} ({fields})" if text and fields else text or fields
 
 
@@ -261,7 +261,7 @@ def _item(change: Change, user: str) -> dict[str, Any]:
         raise Refused(400, f"{change.name}: this plan was made for a server that cannot edit hosts; make it anew")
     action = change.action.value if change.action in (Action.CREATE, Action.DELETE, Action.ROTATE) else "update"
     item: dict[str, Any] = {"action": action, "fqdn": change.source or change.name}
-    values = _given(change.after) if change.action is Action.CREATE else dict(change.after)
+    values = _not_none(change.after) if change.action is Action.CREATE else dict(change.after)
     if change.action is Action.MOVE:
         values["fqdn"] = change.name
     if values and action in ("create", "update"):
@@ -272,7 +272,7 @@ def _item(change: Change, user: str) -> dict[str, Any]:
     return item
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _not_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in values.items() if value is not None}
 
 

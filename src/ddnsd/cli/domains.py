@@ -80,7 +80,7 @@ def add(
             primary=primary,
             key=existing,
             algorithm=algorithm,
-            columns=_given(columns),
+            columns=_not_none(columns),
             exist_ok=exist_ok,
             check_only=check,
         )
@@ -111,7 +111,7 @@ def change(name: str, primary: str | None, key_file: Path | None, check: bool, *
     A new primary or key is tried first: it must answer for the zone, take updates and allow transfers. Then every
     host is sent there. A host whose name has other records there is in conflict.
     """
-    given, key = _given(columns), _key(key_file) if key_file else None
+    given, key = _not_none(columns), _key(key_file) if key_file else None
     if primary is None and key is None and not given:
         raise click.UsageError("nothing to change: give an option")
     done = asyncio.run(
@@ -121,7 +121,7 @@ def change(name: str, primary: str | None, key_file: Path | None, check: bool, *
         click.echo(f"changed {fold(name)}: {done}")
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _not_none(options: dict[str, Any]) -> dict[str, Any]:
     """The columns that were given; what says that there is to be none becomes None."""
     given = {name: value for name, value in options.items() if value is not None}
     return {name: None if (name, value) in ABSENT else value for name, value in given.items()}

@@ -108,7 +108,7 @@ def faults(place: DatabaseName) -> Iterator[None]:
     except kinds as error:
         if _is_ours(error):
             raise
-        raise StoreDown(_words(error, place)) from error
+        raise StoreDown(_describe(error, place)) from error
 
 
 def _is_ours(error: Exception) -> bool:
@@ -118,7 +118,7 @@ def _is_ours(error: Exception) -> bool:
     return state[:2] in _OUR_CLASSES and state not in _NOT_OURS
 
 
-def _words(error: Exception, place: DatabaseName) -> str:
+def _describe(error: Exception, place: DatabaseName) -> str:
     """What is wrong, for logs and operators: which database it is, and why it cannot be used."""
     if isinstance(error, PoolTimeout):
         return f"{place.name}: every connection of this process is in use"

@@ -49,13 +49,13 @@ def _found(
 
 def _without_standing(connection: Connection, found: Sequence[Removal]) -> list[Removal]:
     whole = [removal for removal in found if not removal.exact]
-    names = _standing(connection, [removal.fqdn for removal in whole if removal.rtype is None]) if whole else set()
+    names = _names_in_use(connection, [removal.fqdn for removal in whole if removal.rtype is None]) if whole else set()
     sets = _standing_sets(connection, {removal.fqdn for removal in whole if removal.rtype is not None})
-    standing = {(name, None) for name in names} | sets
-    return [removal for removal in found if removal.exact or (removal.fqdn, removal.rtype) not in standing]
+    in_use = {(name, None) for name in names} | sets
+    return [removal for removal in found if removal.exact or (removal.fqdn, removal.rtype) not in in_use]
 
 
-def _standing(connection: Connection, names: Sequence[str]) -> set[str]:
+def _names_in_use(connection: Connection, names: Sequence[str]) -> set[str]:
     """Those of the names, and of the hosts' wildcards among them, that a host or a related name holds."""
     below = [name.removeprefix("*.") for name in names if name.startswith("*.")]
     wild = connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.in_(below), hosts.c.wildcard)) if below else ()

@@ -41,7 +41,7 @@ async def look(store: Store, domain: Domain) -> Found:
     It must answer a signed question for the zone's SOA record, take an update and let the key transfer the zone.
     Nothing is changed. Raises DnsError with what is wrong, StoreDown.
     """
-    await _answers(domain)
+    await _check_reachable(domain)
     await primary_check.accepts_updates(domain.name, domain.primary, TsigKey.of(domain))
     try:
         held = await asyncio.to_thread(transfer, domain)
@@ -51,7 +51,7 @@ async def look(store: Store, domain: Domain) -> Found:
     return await store.read(lambda c: _compare(c, domain, held))
 
 
-async def _answers(domain: Domain) -> None:
+async def _check_reachable(domain: Domain) -> None:
     connection = PrimaryConnection(Endpoint.from_text(domain.primary, 53))
     try:
         if await ask(connection, TsigKey.of(domain), domain.name, "SOA", primary_check.SECONDS):

@@ -306,7 +306,7 @@ class ZoneSender:
     async def _refusal_of(self, batch: Waiters) -> errors.Refusal | None:
         """Send the hosts; answers why the name server refuses them all: what leaves may do better."""
         try:
-            await self._publish(batch)
+            await self._send_hosts(batch)
         except KEY_REFUSED:
             raise
         except errors.Refusal as error:
@@ -315,7 +315,7 @@ class ZoneSender:
 
     # ---- hosts
 
-    async def _publish(self, batch: Waiters) -> None:
+    async def _send_hosts(self, batch: Waiters) -> None:
         hosts = await self._current(list(batch))
         for gone in batch.keys() - {item.host.id for item in hosts}:
             end(batch[gone], errors.HostGone())

@@ -186,15 +186,15 @@ def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
         return
     if row.now is not None and host.conflict is not None and not host.claimed:
         return  # it stands nowhere
-    standing = records(host, snapshot.related.get(host.id, ()))
+    published_names = records(host, snapshot.related.get(host.id, ()))
     left = row.left.setdefault(host.domain_id, set())
     if row.now is None or row.now.fqdn != host.fqdn:
         sets = list(rrsets.new_removals(host, snapshot.rrsets.get(host.id, ())))
         left.update(one.fqdn for one in sets)
         yield from sets
     if row.now is not None and row.now.fqdn == host.fqdn:
-        standing = [n for n in standing if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
-    for name in standing:
+        published_names = [n for n in published_names if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
+    for name in published_names:
         left.add(name.fqdn)
         yield NewRemoval(host.domain_id, *name, exact=not host.claimed)
 

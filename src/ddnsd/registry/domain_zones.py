@@ -144,7 +144,7 @@ class Zones:
         if changed and not check_only:
             owned = (found or new_primary.NOTHING).owned
             await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, owned=owned, **changed))
-        return domains.in_words(changed) + _said(found)
+        return domains.in_words(changed) + _primary_note(found)
 
     async def _look(self, domain: Domain) -> Found | None:
         """Try the primary and key of the changed `domain`; None where our own BIND does not serve its zone yet."""
@@ -210,7 +210,7 @@ class Zones:
             await self._changed()
 
 
-def _said(found: Found | None) -> str:
+def _primary_note(found: Found | None) -> str:
     """What an operator should know of the new primary."""
     if found is None:
         return "; BIND does not serve the zone yet: run `ddnsd domain provision`"

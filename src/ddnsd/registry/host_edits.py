@@ -107,7 +107,7 @@ class Edits:
             done = await self._store.transact(lambda c: write(c, host, edit))
         except IntegrityError:
             raise Taken(name=TAKEN) from None
-        await self._follow(done, edit)
+        await self._push(done, edit)
         return done.after
 
     async def _check_names(self, host: Host, edit: Edit) -> None:
@@ -127,12 +127,14 @@ class Edits:
             reason = next(iter(obstacles.values()))
             raise Taken(**{"name" if edit.rename else "wildcard": f"Not available: {reason}."})
 
-    async def _follow(self, done: _Done, edit: Edit) -> None:
+    async def _push(self, done: _Done, edit: Edit) -> None:
         """Have DNS follow; somebody who waits for an unchanged row waits for what is still under way."""
         named = bool(host_columns.SHOWN_BY_DNS & edit.values.keys())
-        push_host = done.follow or (named and done.after.conflict is None and not self._writer.is_published(done.after))
+        needs_push = done.follow or (
+            named and done.after.conflict is None and not self._writer.is_published(done.after)
+        )
         waits = [self._writer.push_removals(domain_id, names) for domain_id, names in done.left.items()]
-        if push_host:
+        if needs_push:
             waits.append(self._writer.push_host(done.after.domain_id, [done.after.id]))
         try:
             await asyncio.gather(*waits)
@@ -207,7 +209,7 @@ def write(connection: Connection, host: Host, edit: Edit) -> _Done:
         raise Blocked
     values = transfers.with_secret(host_columns.columns(current, edit.values, tls=edit.tls), keep=edit.keep_secrets)
     if edit.rename is not None:
-        values |= _place(connection, current, *edit.rename)
+        values |= _check_new_name(connection, current, *edit.rename)
     if not values:
         return _Done(current, current, follow=False)
     check_owned(connection, current, current._replace(**{n: values[n] for n in ("fqdn", "wildcard") if n in values}))
@@ -225,7 +227,7 @@ def write(connection: Connection, host: Host, edit: Edit) -> _Done:
     return _Done(current, after, follow, left)
 
 
-def _place(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
+def _check_new_name(connection: Connection, host: Host, fqdn: str, domain: Domain) -> dict[str, Any]:
     """The columns of the new name. Raises Invalid, Taken."""
     check_family(connection, domain, fqdn, host.owner_id)
     below = [moved(r, host.fqdn, fqdn).fqdn for r in _related(connection, host)]

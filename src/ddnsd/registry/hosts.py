@@ -280,10 +280,10 @@ def _delete(
         expect(current)
     if current.abuse_blocked or current.abuse:
         raise Blocked
-    standing = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
+    published_names = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
     sets = rrsets.of_hosts(connection, [current]).get(current.id, ())
     rrsets.leave(connection, current, sets)
     queries.delete_host(connection, current.id)
-    queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
+    queries.add_removals(connection, published_names, domain_id=current.domain_id, exact=not current.claimed)
     queries.add_event(connection, actor, "host.unregister", current.fqdn, client_ip, None, owner_id=current.owner_id)
-    return {name.fqdn for name in standing} | {one.name(current.fqdn) for one in sets}
+    return {name.fqdn for name in published_names} | {one.name(current.fqdn) for one in sets}

@@ -153,10 +153,10 @@ def remove(connection: Connection, host: Host, label: str, author: Author, expec
     found = [name for name in _of(connection, current) if name.fqdn == fqdn]
     if not found:
         raise NoHost(f"{fqdn} is no related name")
-    standing = [name for name in records(current, found) if name.fqdn == fqdn]
+    published_names = [name for name in records(current, found) if name.fqdn == fqdn]
     host_edits.delete_related(connection, found[0].id)
     if current.conflict is None or current.claimed:
-        queries.add_removals(connection, standing, domain_id=current.domain_id, exact=not current.claimed)
+        queries.add_removals(connection, published_names, domain_id=current.domain_id, exact=not current.claimed)
     _tell(connection, current, author, names.fold(label), found[0].interface_id, None)
     return fqdn
 

@@ -185,7 +185,7 @@ class ChangeValidator:
     # ---- the four verbs
 
     def _create(self, index: int, change: Change, result: Result) -> None:
-        domain = self._place(change.fqdn, self._rights.user_id)
+        domain = self._find_domain(change.fqdn, self._rights.user_id)
         host_columns.check_policy(self._policy, change.values, domain_takes_private=domain.private_addresses)
         secret, hashed = self._secret(index, change.fqdn)
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
@@ -202,7 +202,7 @@ class ChangeValidator:
         if (host.abuse or host.abuse_blocked) and not self._rights.oversight:
             raise Blocked
         rename = change.rename if change.rename != host.fqdn else None
-        domain = self._place(rename, host.owner_id, host) if rename else None
+        domain = self._find_domain(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
         host_columns.check_policy(self._policy, change.values, domain_takes_private=private)
         keep = change.values.get("secrets") == transfers.KEEP
@@ -278,7 +278,7 @@ class ChangeValidator:
             "owner_id": self.snapshot.users[owner]
         }
 
-    def _place(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
+    def _find_domain(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
         """The domain in which the name may stand. Raises Invalid, NoDomain, Taken."""
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)

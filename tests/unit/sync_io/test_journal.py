@@ -98,7 +98,7 @@ def test_it_goes_on_after_a_line_that_was_cut_off(path: str) -> None:
     for index in (1, 2, 3):
         again, state = journal.Journal.resume(path)
         assert state.uncertain == {2, 3} - set(range(index))
-        again.follow(CHANGES)
+        again.set_changes(CHANGES)
         again.begin(CHANGES[index], f"again-{index}")
         again.end(Result(CHANGES[index], "unchanged"))
         again.close()

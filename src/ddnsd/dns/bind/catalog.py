@@ -51,7 +51,7 @@ class Catalog:
                 connection.setblocking(False)
                 answer = dns.query.tcp(message, host, timeout=SECONDS, sock=connection)
         except (OSError, dns.exception.DNSException) as error:
-            raise BindError(f"catalog zone {self.name} at {self._endpoint}: {_said(error)}") from None
+            raise BindError(f"catalog zone {self.name} at {self._endpoint}: {_text_of(error)}") from None
         if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
             raise BindError(f"catalog zone {self.name} at {self._endpoint}: {dns.rcode.to_text(answer.rcode())}")
         return answer
@@ -62,5 +62,5 @@ def label(zone: str) -> str:
     return hashlib.sha1(dns.name.from_text(zone).to_wire() or b"", usedforsecurity=False).hexdigest()
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -95,7 +95,7 @@ class Bind:
         with self._lock():
             if (catalog := self._catalog()) is not None and catalog.has(zone):
                 catalog.remove(zone)
-            if self.rndc.statement(zone) is not None:
+            if self.rndc.zone_statement(zone) is not None:
                 self.rndc("delzone", "-clean", zone)
             self._wait_for_removal(zone)
             self._key_file(zone).unlink(missing_ok=True)
@@ -106,7 +106,7 @@ class Bind:
 
     def serves(self, zone: str) -> bool:
         """Whether BIND serves the zone. BindError where it cannot be asked."""
-        return self.rndc.statement(zone_name(zone)) is not None
+        return self.rndc.zone_statement(zone_name(zone)) is not None
 
     def is_running(self) -> bool:
         """Whether BIND answers `rndc` and has loaded its zones."""
@@ -126,7 +126,7 @@ class Bind:
 
     def _serve(self, zone: str, key: TsigKey, policy: str | None, *, check: bool) -> list[str]:
         """What `ensure` does but for the catalog."""
-        found, wanted = self.rndc.statement(zone), self._statement(zone, key, policy)
+        found, wanted = self.rndc.zone_statement(zone), self._zone_statement(zone, key, policy)
         done = [] if self._stored_key(zone) == key else ["key"]
         if found is not None and not zone_config.serves_file(found, self._zone_file(zone)):
             if not zone_config.grants(found, key):
@@ -182,7 +182,7 @@ class Bind:
         if self._write_key_list():
             self.rndc("reconfig")
 
-    def _statement(self, zone: str, key: TsigKey, policy: str | None) -> str:
+    def _zone_statement(self, zone: str, key: TsigKey, policy: str | None) -> str:
         readers = [self.options.transfer_key] if self.options.transfer_key else []
         if policy is None and self._signing_keys(zone):
             policy = UNSIGNING
@@ -229,7 +229,7 @@ class Bind:
         """The catalog zone where it is served."""
         if (name := self.options.catalog) is None or (key := self._stored_key(name)) is None:
             return None
-        served = self.rndc.statement(name) is not None and self.rndc.has_loaded(name)
+        served = self.rndc.zone_statement(name) is not None and self.rndc.has_loaded(name)
         return Catalog(name, self.options.primary, key) if served else None
 
     # ---- files

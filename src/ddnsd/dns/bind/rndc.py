@@ -52,7 +52,7 @@ class Rndc:
         except BindError:
             return False
 
-    def statement(self, zone: str) -> str | None:
+    def zone_statement(self, zone: str) -> str | None:
         """The `zone` statement that named has; None when it does not know the zone. Raises BindError."""
         try:
             return self("showzone", zone)

@@ -159,10 +159,10 @@ def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dic
     if verb is Verb.CREATE:
         if "fqdn" in given:
             raise Invalid(fqdn="Send the name of a new host beside `set`, not in it.")
-        values = _given(HostCreate, {"fqdn": fqdn, **given})
+        values = _validated(HostCreate, {"fqdn": fqdn, **given})
         del values["fqdn"]
     elif verb is Verb.UPDATE:
-        values = _given(HostPatch, given)
+        values = _validated(HostPatch, given)
         if not admin and (refused := ADMIN_FIELDS & values.keys()):
             raise Invalid(**dict.fromkeys(sorted(refused), "Only an administrator changes this."))
         if "secrets" in values and "owner" not in values:
@@ -178,10 +178,10 @@ def _expected(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     """Raises Invalid, ValidationError."""
     if given and verb is Verb.CREATE:
         raise Invalid(**{"if": "A host that is to be created has no values yet."})
-    return _canonical(_given(Expected, given)) if given else {}
+    return _canonical(_validated(Expected, given)) if given else {}
 
 
-def _given(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+def _validated(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     """Raises Invalid, ValidationError."""
     if len(given) > MEMBERS:
         raise Invalid(set=TOO_MANY)

@@ -69,7 +69,7 @@ def router(context: Context) -> APIRouter:
         call = Call(
             items,
             atomic,
-            _Rights(caller),
+            _CallerPermissions(caller),
             caller.user,
             client_ip,
             request.url.scheme == "https",
@@ -119,7 +119,7 @@ def _digest(body: Sequence[bytes]) -> bytes:
     return digest.digest()
 
 
-class _Rights:
+class _CallerPermissions:
     """What a user may do, as the registry asks for it."""
 
     def __init__(self, caller: Caller) -> None:

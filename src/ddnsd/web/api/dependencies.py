@@ -119,7 +119,7 @@ def client_ip(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
-async def _source(request: Request) -> str | None:
+async def _client_ip(request: Request) -> str | None:
     return client_ip(request)
 
 
@@ -156,7 +156,7 @@ async def _administrator(request: Request) -> Caller:
 Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_needing("write"))]
 Administrator = Annotated[Caller, Depends(_administrator)]
-ClientIp = Annotated[str | None, Depends(_source)]
+ClientIp = Annotated[str | None, Depends(_client_ip)]
 By = Annotated[Author, Depends(_author)]
 
 

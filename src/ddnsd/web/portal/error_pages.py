@@ -46,7 +46,7 @@ class NoForm(Exception):
 
 def answer(page: "PageRequest", error: Exception) -> Response:
     """The page for an error that a handler did not catch."""
-    status, title, text = _words(page.gettext, error)
+    status, title, text = _describe(page.gettext, error)
     if isinstance(error, Invalid):
         text = " ".join(page.reasons(error.fields).values())
     elif isinstance(error, NotEmpty | NoBind):
@@ -61,7 +61,7 @@ def answer(page: "PageRequest", error: Exception) -> Response:
     return response
 
 
-def _words(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
+def _describe(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
     nothing = _("Nothing was changed")
     match error:
         case NotFound() | NoHost() | NoDomain() | HostGone() | HTTPException(status_code=404):

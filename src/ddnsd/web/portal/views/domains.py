@@ -66,7 +66,7 @@ def routes(portal: Portal) -> list[Route]:
                     domain.name,
                     actor=page.caller.user,
                     client_ip=page.client_ip,
-                    expect=_expecting(page, Action.EDIT),
+                    expect=_precondition(page, Action.EDIT),
                     **columns,
                 )
             )
@@ -77,7 +77,7 @@ def routes(portal: Portal) -> list[Route]:
     async def remove(page: PageRequest) -> Response:
         domain = await find(page, Action.DELETE)
         await portal.zones.remove(
-            domain.name, actor=page.caller.user, client_ip=page.client_ip, expect=_expecting(page, Action.DELETE)
+            domain.name, actor=page.caller.user, client_ip=page.client_ip, expect=_precondition(page, Action.DELETE)
         )
         return page.redirect("/domains", page.gettext("%(name)s was removed.", name=domain.name))
 
@@ -144,7 +144,7 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
     )
 
 
-def _expecting(page: PageRequest, action: Action) -> Callable[[Domain], None]:
+def _precondition(page: PageRequest, action: Action) -> Callable[[Domain], None]:
     """What must hold of the domain just before it changes: it is theirs, and as the form's page has shown it."""
     tag = page.form.get("tag")
 

@@ -5,7 +5,7 @@ A new name is claimed in the zone as at registration; the old one leaves. Secret
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,47 +15,18 @@ from sqlalchemy.exc import IntegrityError
 from ddnsd.db import bulk_hosts, host_edits, queries
 from ddnsd.db import records as rrsets
 from ddnsd.db.base import Store
-from ddnsd.db.history import SERVICE, Author
+from ddnsd.db.history import Author
 from ddnsd.db.host_updates import HostUpdate, write_host_updates
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.dns.obstacles import UNMANAGED
 from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import history, host_columns, names, transfers
+from ddnsd.registry.change_store import undo_rename
 from ddnsd.registry.errors import Blocked, Held, Invalid, NoDomain, NoHost, NotPublished, Taken, Unconfirmed
-from ddnsd.registry.hosts import TAKEN, Hosts, check_family
+from ddnsd.registry.hosts import Hosts, check_family
 from ddnsd.registry.policy import Policy
-
-RESTORED = (
-    "fqdn",
-    "name",
-    "domain_id",
-    "owner_id",
-    "wildcard",
-    "comment",
-    "ttl",
-    "stack",
-    "labels",
-    "available",
-    "abuse",
-    "abuse_blocked",
-    "secret_hash",
-)
-"""Columns that an edit changes, each for itself."""
-
-ADDRESSES = (
-    "ipv4",
-    "ipv6",
-    "prefix",
-    "interface_id",
-    "inferred",
-    "updated_ipv4",
-    "tls_ipv4",
-    "updated_ipv6",
-    "tls_ipv6",
-)
-"""Columns that an edit changes together with an update."""
+from ddnsd.registry.validation import TAKEN, happened, moved
 
 
 @dataclass(frozen=True)
@@ -189,11 +160,6 @@ def _rrsets(connection: Connection, host: Host) -> list[RRset]:
     return rrsets.of_hosts(connection, [host]).get(host.id, [])
 
 
-def moved(name: Related, before: str, after: str) -> Related:
-    """A related name once its host is renamed."""
-    return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
-
-
 def write(connection: Connection, host: Host, edit: Edit) -> _Done:
     """Change the host in the store; DNS follows later. Raises as `Edits.apply` does."""
     if edit.rename is not None:
@@ -278,45 +244,3 @@ def _audit(connection: Connection, host: Host, values: Mapping[str, Any], edit: 
                 given.detail,
                 owner_id=given.owner_id,
             )
-
-
-def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """(action, object, detail) for the audit trail, of an edit that sets these columns."""
-    now = values.get("fqdn", host.fqdn)
-    if now != host.fqdn:
-        yield "host.rename", host.fqdn, f"to {now}"
-        yield "host.rename", now, f"from {host.fqdn}"
-    if "abuse_blocked" in values or "abuse" in values:
-        yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
-    if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys():
-        yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
-
-
-def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
-    """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
-    bulk_hosts.hold_domains(connection, endings(old.fqdn))
-    current = host_edits.locked_host(connection, new.fqdn)
-    if current is None or current.id != old.id or not _may_return(connection, current, old):
-        return False
-    values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
-    if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
-        values |= {name: getattr(old, name) for name in ADDRESSES}
-    values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
-    write_host_updates(connection, [HostUpdate(old.id, values)], [])
-    host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
-    rrsets.claim_at_new_names(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
-    detail = f"back from {current.fqdn}: {UNMANAGED}"
-    history.edited(connection, current, values, SERVICE, UNMANAGED)
-    queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
-    return True
-
-
-def _may_return(connection: Connection, host: Host, old: Host) -> bool:
-    closest = queries.closest_domain(connection, old.fqdn)
-    if queries.taken(connection, old.fqdn) or closest is None or closest.id != old.domain_id:
-        return False
-    try:
-        check_owned(connection, host, host._replace(fqdn=old.fqdn))
-    except Invalid:
-        return False
-    return True

@@ -16,8 +16,8 @@ from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.host_edits import Edit
-from ddnsd.registry.hosts import Expect, NewHost
-from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.validation import NO_DOMAIN, Expect
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import By, Changer, ClientIp, Reader, route_class

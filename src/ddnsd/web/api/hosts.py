@@ -91,12 +91,12 @@ def router(context: Context) -> APIRouter:
             caller.user_id,
             caller.user,
             secrets.digest(secret),
-            _wanted(context, body, domain),
+            _wanted(body),
             wildcard=body.wildcard,
             comment=body.comment,
             ttl=body.ttl,
             stack=body.stack,
-            labels=host_columns.labels_text(body.labels or {}),
+            labels=body.labels or {},
             tls=_tls(request),
             client_ip=client_ip,
             author=by,
@@ -234,10 +234,9 @@ async def _usable(context: Context, caller: Caller, fqdn: str) -> Domain:
     return domain
 
 
-def _wanted(context: Context, body: HostCreate, domain: Domain) -> AddressUpdate:
+def _wanted(body: HostCreate) -> AddressUpdate:
     given = {"ipv4": body.ipv4, "ipv6": body.ipv6}
     values = {family: host_columns.address(family, text) for family, text in given.items() if text is not None}
-    host_columns.check_policy(context.policy, values, domain_takes_private=domain.private_addresses)
     return AddressUpdate(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
 
 

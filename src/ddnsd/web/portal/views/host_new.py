@@ -93,7 +93,7 @@ async def _add(page: PageRequest, fqdn: str, secret: str) -> None:
         page.caller.user_id,
         page.caller.user,
         secrets.digest(secret),
-        _wanted(page, domain),
+        _wanted(page),
         wildcard=page.checked("wildcard"),
         comment=forms.comment(page.text("comment")),
         ttl=forms.ttl(page.text("ttl")),
@@ -109,20 +109,16 @@ async def _add(page: PageRequest, fqdn: str, secret: str) -> None:
         raise
 
 
-def _wanted(page: PageRequest, domain: Domain) -> AddressUpdate:
+def _wanted(page: PageRequest) -> AddressUpdate:
     if page.text("address") == "browser":
         found = _of_browser(page)
         if found is None:
             raise InvalidAddress(page.client_ip or "")
-        wanted = found
-    elif page.text("address") == "given":
+        return found
+    if page.text("address") == "given":
         ipv4, ipv6 = (forms.address(family, page.text(family)) for family in host_columns.FAMILIES)
-        wanted = AddressUpdate(ipv4=ipv4, ipv6=ipv6)
-    else:
-        wanted = AddressUpdate()
-    values = {"ipv4": wanted.ipv4, "ipv6": wanted.ipv6}
-    host_columns.check_policy(page.portal.policy, values, domain_takes_private=domain.private_addresses)
-    return wanted
+        return AddressUpdate(ipv4=ipv4, ipv6=ipv6)
+    return AddressUpdate()
 
 
 def _of_browser(page: PageRequest) -> AddressUpdate | None:

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, is_limited, is_name_allowed
-from ddnsd.db import paging, queries
+from ddnsd.db import paging
 from ddnsd.db.paging import HostFilter, OwnedHost
 from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.host_edits import Edit
-from ddnsd.registry.hosts import Expect, NewHost
-from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.validation import NO_DOMAIN, Expect
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import By, Changer, ClientIp, Reader, route_class
@@ -91,12 +91,12 @@ def router(context: Context) -> APIRouter:
             caller.user_id,
             caller.user,
             secrets.digest(secret),
-            _wanted(context, body, domain),
+            _wanted(body),
             wildcard=body.wildcard,
             comment=body.comment,
             ttl=body.ttl,
             stack=body.stack,
-            labels=host_columns.labels_text(body.labels or {}),
+            labels=body.labels or {},
             tls=_tls(request),
             client_ip=client_ip,
             author=by,
@@ -135,7 +135,7 @@ def router(context: Context) -> APIRouter:
             rename = new, await _usable(context, caller, new)
         keep = given.pop("secrets", None) == transfers.KEEP
         edit = Edit(
-            await _values(context, given),
+            _values(given),
             caller.user,
             client_ip,
             precondition(caller, Action.EDIT, if_match),
@@ -234,14 +234,13 @@ async def _usable(context: Context, caller: Caller, fqdn: str) -> Domain:
     return domain
 
 
-def _wanted(context: Context, body: HostCreate, domain: Domain) -> AddressUpdate:
+def _wanted(body: HostCreate) -> AddressUpdate:
     given = {"ipv4": body.ipv4, "ipv6": body.ipv6}
     values = {family: host_columns.address(family, text) for family, text in given.items() if text is not None}
-    host_columns.check_policy(context.policy, values, domain_takes_private=domain.private_addresses)
     return AddressUpdate(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
 
 
-async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
+def _values(given: dict[str, Any]) -> dict[str, Any]:
     """The fields of a PATCH as the registry takes them. Raises Invalid."""
     values = dict(given)
     for family in host_columns.FAMILIES:
@@ -249,10 +248,6 @@ async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
             values[family] = host_columns.address(family, values[family])
     if "labels" in values:
         values["labels"] = values["labels"] or {}
-    if "owner" in values:
-        owner = values.pop("owner")
-        user = await context.store.read(lambda c: queries.user(c, owner))
-        values["owner_id"] = transfers.check_owner(user, owner).id
     return values
 
 

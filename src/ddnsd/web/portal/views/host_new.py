@@ -13,7 +13,8 @@ from ddnsd.db.rows import Domain
 from ddnsd.registry import addresses, host_columns, names
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer
-from ddnsd.registry.hosts import TAKEN, NewHost
+from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.validation import TAKEN
 from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.client_configs import Target, configurations
 from ddnsd.web.portal.context import Portal
@@ -92,7 +93,7 @@ async def _add(page: PageRequest, fqdn: str, secret: str) -> None:
         page.caller.user_id,
         page.caller.user,
         secrets.digest(secret),
-        _wanted(page, domain),
+        _wanted(page),
         wildcard=page.checked("wildcard"),
         comment=forms.comment(page.text("comment")),
         ttl=forms.ttl(page.text("ttl")),
@@ -108,20 +109,16 @@ async def _add(page: PageRequest, fqdn: str, secret: str) -> None:
         raise
 
 
-def _wanted(page: PageRequest, domain: Domain) -> AddressUpdate:
+def _wanted(page: PageRequest) -> AddressUpdate:
     if page.text("address") == "browser":
         found = _of_browser(page)
         if found is None:
             raise InvalidAddress(page.client_ip or "")
-        wanted = found
-    elif page.text("address") == "given":
+        return found
+    if page.text("address") == "given":
         ipv4, ipv6 = (forms.address(family, page.text(family)) for family in host_columns.FAMILIES)
-        wanted = AddressUpdate(ipv4=ipv4, ipv6=ipv6)
-    else:
-        wanted = AddressUpdate()
-    values = {"ipv4": wanted.ipv4, "ipv6": wanted.ipv6}
-    host_columns.check_policy(page.portal.policy, values, domain_takes_private=domain.private_addresses)
-    return wanted
+        return AddressUpdate(ipv4=ipv4, ipv6=ipv6)
+    return AddressUpdate()
 
 
 def _of_browser(page: PageRequest) -> AddressUpdate | None:

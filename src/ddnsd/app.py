@@ -30,6 +30,7 @@ from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
+from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
@@ -149,6 +150,8 @@ class Service:
             self.status,
             RelatedNames(self.store, self.writer, hosts),
             RRsets(self.store, self.writer),
+            Tokens(self.store),
+            Keys(self.store),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)

@@ -9,6 +9,8 @@ RegistryError
   NoDenial            nothing of that id or value is denied
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
+  NoCredential        a token or key that is unknown, or not visible to the caller
+  BeyondScope         a token that may do more than the caller's
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
   NotAdmitted         somebody whom a provider knows is no user here, or no active one
   Blocked             blocked for abuse
@@ -56,6 +58,14 @@ class NoDomain(RegistryError):
 
 class NoHost(RegistryError):
     """no such host"""
+
+
+class NoCredential(RegistryError):
+    """no such token or key"""
+
+
+class BeyondScope(RegistryError):
+    """that token may do more than the caller's"""
 
 
 class NotEnrolled(RegistryError):

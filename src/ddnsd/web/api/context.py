@@ -8,6 +8,7 @@ from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
+from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
@@ -47,3 +48,5 @@ class Context:
     status: Status
     related: RelatedNames
     rrsets: RRsets
+    tokens: Tokens
+    keys: Keys

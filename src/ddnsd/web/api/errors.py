@@ -22,10 +22,12 @@ from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.registry.errors import (
+    BeyondScope,
     Blocked,
     Invalid,
     InvalidAddress,
     NoBind,
+    NoCredential,
     NoDenial,
     NoDomain,
     NoHost,
@@ -105,8 +107,10 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
         case NotEnrolled():
             return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
-        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial():
+        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial() | NoCredential():
             return not_found()
+        case BeyondScope():
+            return Problem(403, "That token can do more than yours.")
         case Taken():
             return Problem(409, str(error), kind="urn:ddns:taken", errors=_shown(error, called or {}))
         case Invalid():

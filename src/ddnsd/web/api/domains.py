@@ -17,6 +17,7 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain
+from ddnsd.web import preconditions
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import Administrator, Changer, ClientIp, Reader, route_class
@@ -224,14 +225,14 @@ def _expect(caller: Caller, action: Action, if_match: str | None) -> Callable[[D
             if can(caller, Action.REGISTER, domain):
                 raise Problem(403, "Only its owner or an administrator changes a domain.")
             raise NoDomain
-        serializers.check_match(if_match, serializers.domain_tag(domain))
+        preconditions.check_match(if_match, preconditions.domain_tag(domain))
 
     return expect
 
 
 def shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:
     """An answer with a domain."""
-    return serializers.answer(_domain(domain, hosts), status, ETag=serializers.domain_tag(domain), **headers)
+    return serializers.answer(_domain(domain, hosts), status, ETag=preconditions.domain_tag(domain), **headers)
 
 
 def _domain(domain: Domain, hosts: int) -> dict[str, Any]:

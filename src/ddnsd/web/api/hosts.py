@@ -14,10 +14,12 @@ from ddnsd.db.paging import HostFilter, OwnedHost
 from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.addresses import AddressUpdate
+from ddnsd.registry.dns_state import DnsState
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.host_edits import Edit
 from ddnsd.registry.hosts import Expect, NewHost
 from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.web import preconditions
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import By, Changer, ClientIp, Reader, route_class
@@ -197,10 +199,10 @@ async def _shown(
     status: int = 200,
     **headers: str,
 ) -> Response:
-    seen = serializers.Seen(context.writer)
+    seen = DnsState(context.writer)
     owned = await visible(context, caller, fqdn, action)
-    text = serializers.host_json(owned, seen.dns(owned.host), secret)
-    return serializers.json_response(text, status, ETag=serializers.host_tag(owned.host), **headers)
+    text = serializers.host_json(owned, seen.of(owned.host), secret)
+    return serializers.json_response(text, status, ETag=preconditions.host_tag(owned.host), **headers)
 
 
 async def visible(context: Context, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
@@ -218,7 +220,7 @@ def precondition(caller: Caller, action: Action, if_match: str | None = None) ->
     def expect(host: Host) -> None:
         if not can(caller, action, host):
             raise NoHost
-        serializers.check_match(if_match, serializers.host_tag(host))
+        preconditions.check_match(if_match, preconditions.host_tag(host))
 
     return expect
 
@@ -267,14 +269,14 @@ async def _page(context: Context, caller: Caller, query: HostQuery) -> Response:
     )
     limited = is_limited(caller)
 
-    def rendered(part: list[OwnedHost], seen: serializers.Seen) -> list[str]:
+    def rendered(part: list[OwnedHost], seen: DnsState) -> list[str]:
         shown = [o for o in part if can(caller, Action.LIST, o.host)] if limited else part
-        return [serializers.host_json(owned, seen.dns(owned.host)) for owned in shown]
+        return [serializers.host_json(owned, seen.of(owned.host)) for owned in shown]
 
     items: list[str] = []
     after, left = query.after, query.limit
     while True:
-        size, seen = min(left, SLICE), serializers.Seen(context.writer)
+        size, seen = min(left, SLICE), DnsState(context.writer)
         part = await context.store.read(lambda c, a=after, s=size: paging.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
         more, part = len(part) > size, part[:size]
         items += await asyncio.to_thread(rendered, part, seen)

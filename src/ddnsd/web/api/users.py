@@ -10,6 +10,7 @@ from pydantic import Field
 from ddnsd.db import paging, queries
 from ddnsd.db.rows import User
 from ddnsd.registry import accounts
+from ddnsd.web import preconditions
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import Administrator, ClientIp, Reader, route_class
@@ -108,7 +109,7 @@ def router(context: Context) -> APIRouter:
                 given,
                 actor=caller.user,
                 client_ip=client_ip,
-                expect=lambda user: serializers.check_match(if_match, serializers.user_tag(user)),
+                expect=lambda user: preconditions.check_match(if_match, preconditions.user_tag(user)),
             )
         )
         return _shown(changed)
@@ -123,7 +124,7 @@ def router(context: Context) -> APIRouter:
                 name,
                 actor=caller.user,
                 client_ip=client_ip,
-                expect=lambda user: serializers.check_match(if_match, serializers.user_tag(user)),
+                expect=lambda user: preconditions.check_match(if_match, preconditions.user_tag(user)),
             )
         )
         return Response(status_code=204)
@@ -143,7 +144,7 @@ def _well_formed(name: str) -> bool:
 
 
 def _shown(user: User, status: int = 200, **headers: str) -> Response:
-    return serializers.answer(_user(user), status, ETag=serializers.user_tag(user), **headers)
+    return serializers.answer(_user(user), status, ETag=preconditions.user_tag(user), **headers)
 
 
 def _user(user: User) -> dict[str, Any]:

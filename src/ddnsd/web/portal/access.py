@@ -10,8 +10,8 @@ from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoHost, Stale
 from ddnsd.registry.validation import NO_DOMAIN
-from ddnsd.web.api.serializers import host_tag
 from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.preconditions import host_tag
 
 
 async def host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:

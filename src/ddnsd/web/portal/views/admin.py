@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from ddnsd.db import admin_stats, domain_requests, host_search, paging, queries
 from ddnsd.db.host_search import View
-from ddnsd.web.api.serializers import Seen
+from ddnsd.registry.dns_state import DnsState
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.presenters.host_status import STATES, status_of
 from ddnsd.web.portal.request import Access, PageRequest, get
@@ -42,10 +42,10 @@ def routes(portal: Portal) -> list[Route]:
             "updated" if query.get("sort") == "updated" else "name",
             query.get("sort") == "updated",
         )
-        seen = Seen(portal.writer)
+        seen = DnsState(portal.writer)
         part = await portal.store.read(lambda c: host_search.page(c, view, SIZE, (number - 1) * SIZE))
         owners = await portal.store.read(lambda c: admin_stats.user_names(c, {host.owner_id for host in part.hosts}))
-        rows = [(host, owners.get(host.owner_id, ""), status_of(host, seen.dns(host))) for host in part.hosts]
+        rows = [(host, owners.get(host.owner_id, ""), status_of(host, seen.of(host))) for host in part.hosts]
         return page.render(
             "admin/hosts.html",
             rows=rows,

@@ -14,10 +14,10 @@ from ddnsd.registry import domains as registry
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoDomain, Stale
 from ddnsd.registry.status import ZoneStatus
-from ddnsd.web.api.serializers import domain_tag
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.request import PageRequest, get, post
+from ddnsd.web.preconditions import domain_tag
 
 GROUP_LENGTH = 255
 REQUESTS = 100

@@ -11,9 +11,9 @@ from ddnsd.auth.permissions import Action
 from ddnsd.db import history, last_seen, queries
 from ddnsd.db.paging import OwnedHost
 from ddnsd.registry import host_columns, names, transfers
+from ddnsd.registry.dns_state import DnsState
 from ddnsd.registry.errors import Invalid, Unconfirmed
 from ddnsd.registry.host_edits import Edit
-from ddnsd.web.api.serializers import Seen, host_tag
 from ddnsd.web.portal import access
 from ddnsd.web.portal import forms as given
 from ddnsd.web.portal.client_configs import Target, configurations
@@ -23,6 +23,7 @@ from ddnsd.web.portal.presenters.charts import chart
 from ddnsd.web.portal.presenters.host_history import told
 from ddnsd.web.portal.presenters.host_status import FLAGGED, status_of
 from ddnsd.web.portal.request import UNCONFIRMED, PageRequest, get, post
+from ddnsd.web.preconditions import host_tag
 
 RECENT, SIZE = 5, 50
 """Entries of the history on the first page, and on each of its own."""
@@ -37,10 +38,10 @@ def routes(portal: Portal) -> list[Route]:
     """The routes."""
 
     async def show(page: PageRequest) -> Response:
-        seen = Seen(portal.writer)
+        seen = DnsState(portal.writer)
         owned = await access.host(page)
         host = owned.host
-        stands = status_of(host, seen.dns(host))
+        stands = status_of(host, seen.of(host))
         entries, days, found = await portal.store.read(
             lambda c: (
                 history.page(c, host.id, RECENT, reader_id=_reader(page)),

@@ -8,7 +8,7 @@ from starlette.routing import Route
 from ddnsd.db import host_search, last_seen
 from ddnsd.db.host_search import Facets, Part, View
 from ddnsd.db.last_seen import Contact
-from ddnsd.web.api.serializers import Seen
+from ddnsd.registry.dns_state import DnsState
 from ddnsd.web.portal import access
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.presenters.host_status import STATES, status_of
@@ -31,10 +31,10 @@ def routes(portal: Portal) -> list[Route]:
 
     async def show(page: PageRequest) -> Response:
         view, number = _view(page), _page(page)
-        seen = Seen(portal.writer)
+        seen = DnsState(portal.writer)
         part, facets, asked = await portal.store.read(lambda c: _read(c, view, number, page.caller.user_id))
         rows = [
-            (host, status_of(host, seen.dns(host)), portal.contacts.last(host.id, asked.get(host.id)))
+            (host, status_of(host, seen.of(host)), portal.contacts.last(host.id, asked.get(host.id)))
             for host in part.hosts
         ]
         has_any = any(facets.domains.values())

@@ -13,10 +13,10 @@ from ddnsd.db.rows import User
 from ddnsd.registry import accounts
 from ddnsd.registry import identities as members
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale
-from ddnsd.web.api.serializers import user_tag
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.request import Access, PageRequest, get, post
+from ddnsd.web.preconditions import user_tag
 
 PAGE = 100
 TOKENS = 100

@@ -35,6 +35,7 @@ from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
+from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.identities import Identities
@@ -152,6 +153,8 @@ class Service:
             RRsets(self.store, self.writer),
             Tokens(self.store),
             Keys(self.store),
+            AuditLog(self.store),
+            AdminStats(self.store),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)

@@ -22,7 +22,15 @@ RegistryError
   NotPublished        the name server did not answer
     Unconfirmed       likewise, but the change is kept and will be carried out
       Held            a foreign record in the zone has the name; carried out once that has gone
+
+Errors of the database. Web imports them from here:
+
+StoreDown           the database cannot be used now; nothing is kept
+  OutcomeUnknown    the connection was lost during the commit; the change may be kept
 """
+
+from ddnsd.db.base import OutcomeUnknown as OutcomeUnknown
+from ddnsd.db.base import StoreDown as StoreDown
 
 
 class RegistryError(Exception):

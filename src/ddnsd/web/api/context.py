@@ -13,6 +13,7 @@ from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
+from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.last_seen import LastSeen
@@ -50,3 +51,5 @@ class Context:
     rrsets: RRsets
     tokens: Tokens
     keys: Keys
+    audit_log: AuditLog
+    admin_stats: AdminStats

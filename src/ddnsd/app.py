@@ -37,6 +37,8 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.host_edits import Edits
+from ddnsd.registry.host_history import HostHistory
+from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.identities import Identities
 from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
@@ -48,9 +50,11 @@ from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
 from ddnsd.registry.stored_denylist import StoredDenyList
+from ddnsd.registry.transfers import Transfers
 from ddnsd.registry.unknown_fronts import SECONDS as FRONT_SECONDS
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
+from ddnsd.registry.users import Users
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
@@ -160,15 +164,31 @@ class Service:
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
         routes = _routes(words, management, probes)
         portal = Portal(
-            **vars(context),
-            watch=self.watch,
-            sessions=self.sessions,
-            passwords=passwords,
-            members=members,
-            flows=flows,
-            base_url=settings.base_url,
-            one_time=OneTimeSecrets(self.store),
-            callbacks=Callbacks(provider_guard),
+            settings.base_url,
+            policy,
+            hosts,
+            context.edits,
+            HostLists(self.store, self.writer, self.contacts),
+            HostHistory(self.store, self.contacts),
+            Transfers(self.store, self.contacts),
+            context.related,
+            context.rrsets,
+            domains,
+            zones,
+            context.requests,
+            context.tokens,
+            context.keys,
+            Users(self.store),
+            context.audit_log,
+            context.admin_stats,
+            self.denials,
+            self.status,
+            self.sessions,
+            passwords,
+            members,
+            OneTimeSecrets(self.store),
+            flows,
+            Callbacks(provider_guard),
         )
         below = {"/api": _api(context)} | _portal(portal)
         origins = Origins(

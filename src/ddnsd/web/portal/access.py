@@ -17,7 +17,7 @@ Subject = TypeVar("Subject", Host, Domain, DomainRequest)
 
 def get_or_404(page: PageRequest, action: Action, subject: Subject | None) -> Subject:
     """The subject, if there is one and the user may do this to it. Raises NotFound."""
-    if subject is None or not can(page.overseer, action, subject):
+    if subject is None or not can(page.caller_with_rights, action, subject):
         raise NotFound
     return subject
 

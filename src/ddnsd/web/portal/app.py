@@ -50,7 +50,7 @@ PATHS = (
     "/logout",
     "/static",
 )
-"""Beginnings of the paths that are the portal's."""
+"""Beginnings of the portal's paths."""
 
 MODULES = (
     overview,
@@ -73,17 +73,6 @@ MODULES = (
 )
 
 
-def build(portal: Portal) -> Application:
-    """The application; it answers whatever lies below `PATHS`."""
-    static = templating.Static()
-    routes = [route for module in MODULES for route in module.ROUTES]
-    app = Starlette(routes=routes + static.routes(), exception_handlers={HTTPException: _refuse})
-    app.router.redirect_slashes = False
-    app.state.portal = portal
-    app.state.environments = templating.environments(static, version=VERSION, base_url=portal.base_url)
-    return Hardened(app, POLICY)
-
-
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -98,15 +87,26 @@ POLICY = "; ".join(
 )
 
 
+def build(portal: Portal) -> Application:
+    """The application; it answers all paths that begin with `PATHS`."""
+    static = templating.Static()
+    routes = [route for module in MODULES for route in module.ROUTES]
+    app = Starlette(routes=routes + static.routes(), exception_handlers={HTTPException: _refuse})
+    app.router.redirect_slashes = False
+    app.state.portal = portal
+    app.state.environments = templating.environments(static, version=VERSION, base_url=portal.base_url)
+    return Hardened(app, POLICY)
+
+
 class Hardened:
-    """Puts the headers on every answer that keep a page from being framed, mixed with foreign content, or stored."""
+    """Adds headers to every answer: no frames, no content of other sites, no storing."""
 
     def __init__(self, app: Application, policy: str) -> None:
         self._app = app
         self._headers = {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",  # with no-referrer a browser would not say either where a form comes from
+            "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin of forms
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
@@ -124,7 +124,7 @@ class Hardened:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """Where no route fits."""
+    """The page for a path that has no route."""
     try:
         page = await load_request(request)
     except StoreDown:

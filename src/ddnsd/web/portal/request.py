@@ -71,8 +71,8 @@ class PageRequest:
         return self.session is not None and "admin" in self.session.user.scopes
 
     @property
-    def overseer(self) -> Caller:
-        """The same user with an administrator's rights, if they have them; for pages that show the owner."""
+    def caller_with_rights(self) -> Caller:
+        """The same user, with an administrator's rights if they have them; for pages that show whose a thing is."""
         return self.caller._replace(admin=self.admin)
 
     @property

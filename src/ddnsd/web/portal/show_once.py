@@ -25,14 +25,14 @@ async def create_and_redirect(
 ) -> Response:
     """Call `create`, and redirect to a local path that shows `content` once. Raises what `create` raises."""
     assert page.session is not None
-    secrets_of_forms, number = page.portal.one_time_secrets, _number(page)
-    if await secrets_of_forms.begin(page.session, number, content):
+    one_time, number = page.portal.one_time_secrets, _number(page)
+    if await one_time.begin(page.session, number, content):
         try:
             await create()
         except Exception:
-            await secrets_of_forms.cancel(page.session, number)
+            await one_time.cancel(page.session, number)
             raise
-        await secrets_of_forms.finish(page.session, number)
+        await one_time.finish(page.session, number)
     return RedirectResponse(f"{path}?{urlencode({PARAMETER: number})}", 303)
 
 

@@ -62,7 +62,7 @@ async def add(page: PageRequest) -> Response:
             return _form(page, page.form, {}, checked=True)
         await zones.add(name, owner, actor=page.caller.user, client_ip=page.client_ip, **zone)
     except (Invalid, DnsError, NoBind, BindError) as error:
-        return _form(page, page.form, reasons(page, error))
+        return _form(page, page.form, zone_errors(page, error))
     return page.redirect(f"/domains/{name}", page.gettext("%(name)s was added.", name=name))
 
 
@@ -100,7 +100,7 @@ def brought_zone(page: PageRequest) -> dict[str, Any]:
     return {"primary": page.text("primary"), "key": key}
 
 
-def reasons(page: PageRequest, error: Exception) -> dict[str, str]:
+def zone_errors(page: PageRequest, error: Exception) -> dict[str, str]:
     """Errors by field; a name server's error in its own words."""
     if isinstance(error, Invalid):
         return {{"user": "owner"}.get(n, n): text for n, text in page.reasons(error.fields).items()}

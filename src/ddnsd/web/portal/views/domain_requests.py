@@ -14,7 +14,7 @@ from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.request import Form, PageRequest
 from ddnsd.web.portal.routing import Access, get, post
-from ddnsd.web.portal.views.domain_new import USUAL, brought_zone, reasons
+from ddnsd.web.portal.views.domain_new import USUAL, brought_zone, zone_errors
 from ddnsd.web.portal.views.domains import form_columns
 
 SIZE = 100
@@ -84,7 +84,7 @@ async def approve(page: PageRequest) -> Response:
             **brought_zone(page),
         )
     except (Invalid, DnsError, NoBind, BindError) as error:
-        return _form(page, found, page.form, reasons(page, error))
+        return _form(page, found, page.form, zone_errors(page, error))
     done = page.gettext("%(name)s is %(user)s's domain now.", name=found.name, user=found.user)
     return page.redirect("/admin/requests", done)
 

@@ -42,7 +42,7 @@ async def show(page: PageRequest) -> Response:
         domain=domain,
         count=await page.portal.domains.host_count(domain.id),
         zone=zones_by_name(page).get(domain.name),
-        mine=can(page.overseer, Action.EDIT, domain),
+        mine=can(page.caller_with_rights, Action.EDIT, domain),
         usable=access.may_register(page, domain),
     )
 

@@ -23,7 +23,7 @@ TEXT_LENGTH = 255
 async def show(page: PageRequest) -> Response:
     """A page of events, newest first."""
     filters, before = _filters(page), forms.number(page.query.get("before", ""))
-    found = await page.portal.audit_log.page(page.overseer, filters, before, SIZE)
+    found = await page.portal.audit_log.page(page.caller_with_rights, filters, before, SIZE)
     return page.render(
         "admin/events.html",
         events=found.items,
@@ -35,7 +35,7 @@ async def show(page: PageRequest) -> Response:
 
 async def export(page: PageRequest) -> Response:
     """The newest events that match, as CSV."""
-    found = await page.portal.audit_log.page(page.overseer, _filters(page), None, EXPORTED)
+    found = await page.portal.audit_log.page(page.caller_with_rights, _filters(page), None, EXPORTED)
     headers = {"Content-Disposition": 'attachment; filename="events.csv"'}
     return Response(_csv(found.items), media_type="text/csv", headers=headers)
 

@@ -15,7 +15,7 @@ from ddnsd.web.portal import access, forms, show_once
 from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations, secret_configurations
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.presenters.charts import chart
-from ddnsd.web.portal.presenters.host_history import told
+from ddnsd.web.portal.presenters.host_history import HistoryView
 from ddnsd.web.portal.presenters.host_status import FLAGGED, status_of
 from ddnsd.web.portal.request import UNCONFIRMED, PageRequest
 from ddnsd.web.portal.routing import get, post
@@ -33,19 +33,19 @@ FLAGS = ("wildcard", "available", "abuse_blocked")
 
 async def show(page: PageRequest) -> Response:
     """The host's state and recent changes."""
-    state = page.portal.host_lists.dns_state()
+    dns = page.portal.host_lists.dns_state()
     owned = await access.get_host(page)
     host = owned.host
-    status = status_of(host, state.of(host))
+    state = status_of(host, dns.of(host))
     activity = await page.portal.host_history.activity(host.id, _reader_id(page), recent=RECENT, days=DAYS)
     return page.render(
         "host/show.html",
         owned=owned,
         host=host,
-        stands=status,
-        flagged=status is FLAGGED,
+        state=state,
+        flagged=state is FLAGGED,
         chart=chart(activity.per_day),
-        told=[told(page.language, entry) for entry in activity.changes],
+        changes=[HistoryView.of(page.language, entry) for entry in activity.changes],
         contact=activity.last_request,
     )
 
@@ -60,7 +60,7 @@ async def show_history(page: PageRequest) -> Response:
         owned=owned,
         host=owned.host,
         pages=paginate(page, found.next, "before"),
-        told=[told(page.language, entry) for entry in found.items],
+        changes=[HistoryView.of(page.language, entry) for entry in found.items],
     )
 
 

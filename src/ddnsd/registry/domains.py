@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.db import host_edits, primaries, queries
+from ddnsd.db import host_edits, paging, primaries, queries
 from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
 from ddnsd.db.rows import Domain, User
@@ -26,7 +26,7 @@ ACTOR = "ddnsd"
 
 
 class Domains:
-    """Reading domains."""
+    """The domains of the registry; `domain_zones` adds and removes them with their zones."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,6 +42,22 @@ class Domains:
     async def all(self) -> list[Domain]:
         """Every domain, by name. Raises StoreDown."""
         return await self._store.read(queries.all_domains)
+
+    async def host_counts(self) -> dict[int, int]:
+        """How many hosts each domain has, by its id; empty domains are missing. Raises StoreDown."""
+        return await self._store.read(paging.host_counts)
+
+    async def host_count(self, domain_id: int) -> int:
+        """How many hosts the domain has. Raises StoreDown."""
+        return await self._store.read(lambda c: paging.host_count(c, domain_id))
+
+    async def change(
+        self, name: str, *, actor: str, client_ip: str | None, expect: Callable[[Domain], None], **columns: Any
+    ) -> Domain:
+        """Change columns of a domain, as `set_domain` does. Raises NoDomain, StoreDown, and what `expect` raises."""
+        return await self._store.transact(
+            lambda c: set_domain(c, name, actor=actor, client_ip=client_ip, expect=expect, **columns)
+        )
 
 
 def add_domain(

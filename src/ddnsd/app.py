@@ -30,6 +30,7 @@ from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
+from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -37,6 +38,8 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.host_edits import Edits
+from ddnsd.registry.host_history import HostHistory
+from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.identities import Identities
 from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
@@ -48,9 +51,11 @@ from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
 from ddnsd.registry.stored_denylist import StoredDenyList
+from ddnsd.registry.transfers import Transfers
 from ddnsd.registry.unknown_fronts import SECONDS as FRONT_SECONDS
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
+from ddnsd.registry.users import Users
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
@@ -143,7 +148,7 @@ class Service:
             Edits(self.store, self.writer, policy, hosts),
             domains,
             zones,
-            Enrolments(self.store),
+            Enrolments(self.store, throttle),
             throttle,
             self.contacts,
             Requests(self.store, zones),
@@ -155,6 +160,11 @@ class Service:
             Keys(self.store),
             AuditLog(self.store),
             AdminStats(self.store),
+            HostLists(self.store, self.writer, self.contacts),
+            HostHistory(self.store, self.contacts),
+            Changes(self.store, self.writer, policy),
+            Transfers(self.store, self.contacts),
+            Users(self.store),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)

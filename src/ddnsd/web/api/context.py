@@ -8,6 +8,7 @@ from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
+from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -15,6 +16,8 @@ from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.host_edits import Edits
+from ddnsd.registry.host_history import HostHistory
+from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.last_seen import LastSeen
 from ddnsd.registry.policy import Policy
@@ -22,6 +25,8 @@ from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import StoredDenyList
+from ddnsd.registry.transfers import Transfers
+from ddnsd.registry.users import Users
 
 if TYPE_CHECKING:
     from ddnsd.db.postgres import PostgresStore
@@ -53,3 +58,8 @@ class Context:
     keys: Keys
     audit_log: AuditLog
     admin_stats: AdminStats
+    host_lists: HostLists
+    host_history: HostHistory
+    changes: Changes
+    transfers: Transfers
+    users: Users

@@ -22,7 +22,7 @@ from ddnsd.registry.rows import Domain, Host
 from ddnsd.registry.validation import Change, Differs, OtherFailed, Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.change_schemas import REQUEST, Results
-from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Services
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx
 from ddnsd.web.api.error_responses import changes, success
 from ddnsd.web.api.errors import Problem, problem_of
 
@@ -60,7 +60,7 @@ router = APIRouter(prefix="/api", tags=["changes"], route_class=ChangesRoute)
 )
 async def make_changes(
     caller: Changer,
-    context: Services,
+    context: Ctx,
     client_ip: ClientIp,
     by: By,
     request: Request,

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from ddnsd.registry.inputs import PRINTABLE, Comment
 from ddnsd.registry.rows import Denial
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, Id, Services
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, Ctx, Id
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Page, Shown
 
@@ -59,28 +59,28 @@ CREATED = success(DenialOut, "Location") | leads_to("id", "read_denial", "delete
 
 
 @router.get("", responses=problems() | {200: success(DenialPage)})
-async def list_denials(_caller: Administrator, context: Services, query: Annotated[DenialQuery, Query()]) -> Response:
+async def list_denials(_caller: Administrator, context: Ctx, query: Annotated[DenialQuery, Query()]) -> Response:
     """What is denied, by age; what the settings deny is not in the list."""
-    return serializers.listing(await context.denials.page(query.after, query.limit, query.kind), _denial)
+    return serializers.listing(await context.denylist.page(query.after, query.limit, query.kind), _denial)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
-async def create_denial(caller: Administrator, context: Services, client_ip: ClientIp, body: DenialCreate) -> Response:
+async def create_denial(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DenialCreate) -> Response:
     """Deny; in force on all nodes within seconds."""
-    made = await context.denials.add(body.kind, body.value, body.comment, actor=caller.user, client_ip=client_ip)
+    made = await context.denylist.add(body.kind, body.value, body.comment, actor=caller.user, client_ip=client_ip)
     return serializers.answer(_denial(made), 201, Location=f"/api/deny/{made.id}")
 
 
 @router.get("/{id}", responses=problems(404) | {200: success(DenialOut)})
-async def read_denial(_caller: Administrator, context: Services, denial_id: Id) -> Response:
+async def read_denial(_caller: Administrator, context: Ctx, denial_id: Id) -> Response:
     """One of them."""
-    return serializers.answer(_denial(await context.denials.get(denial_id)))
+    return serializers.answer(_denial(await context.denylist.get(denial_id)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
-async def delete_denial(caller: Administrator, context: Services, client_ip: ClientIp, denial_id: Id) -> Response:
+async def delete_denial(caller: Administrator, context: Ctx, client_ip: ClientIp, denial_id: Id) -> Response:
     """Deny it no more; a host that was blocked stays so."""
-    await context.denials.remove(denial_id, actor=caller.user, client_ip=client_ip)
+    await context.denylist.remove(denial_id, actor=caller.user, client_ip=client_ip)
     return Response(status_code=204)
 
 

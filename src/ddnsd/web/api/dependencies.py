@@ -5,7 +5,7 @@ Routes are functions of a module-level router with `route_class=ApiRoute`, which
 the body. Routes declare what they need by parameters:
 
     caller: Reader | Changer | Administrator    the scope that a token needs
-    context: Services                           the services of the registry
+    context: Ctx                                the services of the registry
     by: By                                      the author for the histories of hosts
 
 `Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
@@ -159,7 +159,7 @@ async def _administrator(request: Request) -> Caller:
     return found
 
 
-Services = Annotated[Context, Depends(_context)]
+Ctx = Annotated[Context, Depends(_context)]
 Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_needing("write"))]
 Administrator = Annotated[Caller, Depends(_administrator)]

@@ -13,7 +13,7 @@ from ddnsd.registry.errors import NoRequest, NotPermitted
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Reason, Ttl
 from ddnsd.registry.rows import DomainRequest
 from ddnsd.web.api import domains, serializers
-from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Id, Reader, Services
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, Id, Reader
 from ddnsd.web.api.domains import DomainOut, KeyIn
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Page, Shown, unset
@@ -83,55 +83,53 @@ CREATED = success(RequestOut, "Location") | leads_to("id", "read_domain_request"
 
 
 @router.get("", responses=problems() | {200: success(RequestPage)})
-async def list_domain_requests(caller: Reader, context: Services, query: Annotated[RequestQuery, Query()]) -> Response:
+async def list_domain_requests(caller: Reader, context: Ctx, query: Annotated[RequestQuery, Query()]) -> Response:
     """Your own requests, by age; with an administrator's token everybody's."""
     user_id = None if caller.admin else caller.user_id
-    page = await context.requests.page(query.after, query.limit, user_id=user_id, state=query.state)
+    page = await context.domain_requests.page(query.after, query.limit, user_id=user_id, state=query.state)
     return serializers.page((json.dumps(_request(r)) for r in page.items if can(caller, Action.LIST, r)), page.next)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
-async def create_domain_request(
-    caller: Changer, context: Services, client_ip: ClientIp, body: RequestCreate
-) -> Response:
+async def create_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, body: RequestCreate) -> Response:
     """Ask for a domain; with a limited token only for one within its patterns of domains."""
     if not covers_domain(caller, body.name):
         raise NotPermitted("Your token is limited to other domains, or to hosts.")
-    made = await context.requests.ask(
+    made = await context.domain_requests.ask(
         body.name, caller.user_id, body.reason, public=body.public, actor=caller.user, client_ip=client_ip
     )
     return serializers.answer(_request(made), 201, Location=f"/api/domain-requests/{made.id}")
 
 
 @router.get("/{id}", responses=problems(404) | {200: success(RequestOut)})
-async def read_domain_request(caller: Reader, context: Services, request_id: Id) -> Response:
+async def read_domain_request(caller: Reader, context: Ctx, request_id: Id) -> Response:
     """One request."""
-    found = await context.requests.find(request_id)
+    found = await context.domain_requests.find(request_id)
     if found is None or not can(caller, Action.LIST, found):
         raise NoRequest
     return serializers.answer(_request(found))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
-async def withdraw_domain_request(caller: Changer, context: Services, client_ip: ClientIp, request_id: Id) -> Response:
+async def withdraw_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, request_id: Id) -> Response:
     """Take a request of yours back; it stays in the list as withdrawn."""
 
     def expect(found: DomainRequest) -> None:
         if not can(caller, Action.DELETE, found):
             raise NoRequest
 
-    await context.requests.withdraw(request_id, actor=caller.user, client_ip=client_ip, expect=expect)
+    await context.domain_requests.withdraw(request_id, actor=caller.user, client_ip=client_ip, expect=expect)
     return Response(status_code=204)
 
 
 @router.post("/{id}/approve", status_code=201, responses=changes(404, 409, 412) | {201: success(DomainOut, "ETag")})
 async def approve_domain_request(
-    caller: Administrator, context: Services, client_ip: ClientIp, request_id: Id, body: Approval
+    caller: Administrator, context: Ctx, client_ip: ClientIp, request_id: Id, body: Approval
 ) -> Response:
     """Make the domain for the user who asked; the request stays open where that cannot be done."""
     domains.check_pair(body.primary, body.key)
     try:
-        domain = await context.requests.approve(
+        domain = await context.domain_requests.approve(
             request_id,
             actor=caller.user,
             client_ip=client_ip,
@@ -147,10 +145,10 @@ async def approve_domain_request(
 
 @router.post("/{id}/decline", responses=changes(404, 412) | {200: success(RequestOut)})
 async def decline_domain_request(
-    caller: Administrator, context: Services, client_ip: ClientIp, request_id: Id, body: Refusal
+    caller: Administrator, context: Ctx, client_ip: ClientIp, request_id: Id, body: Refusal
 ) -> Response:
     """Refuse, and say why."""
-    closed = await context.requests.decline(request_id, body.answer, actor=caller.user, client_ip=client_ip)
+    closed = await context.domain_requests.decline(request_id, body.answer, actor=caller.user, client_ip=client_ip)
     return serializers.answer(_request(closed))
 
 

@@ -14,7 +14,7 @@ from ddnsd.registry.errors import Invalid
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
 from ddnsd.registry.rows import Domain
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, IfMatch, Reader, Services
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, IfMatch, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import Problem
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
@@ -85,7 +85,7 @@ CREATED = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain
 
 
 @router.get("", responses=problems() | {200: success(DomainPage)})
-async def list_domains(caller: Reader, context: Services, query: Paging) -> Response:
+async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
     """Your own domains, those of your groups and public ones; with an administrator's token all."""
     page = await context.domains.page(query.after, query.limit)
     counts = await context.domains.host_counts()
@@ -94,7 +94,7 @@ async def list_domains(caller: Reader, context: Services, query: Paging) -> Resp
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
-async def create_domain(caller: Administrator, context: Services, client_ip: ClientIp, body: DomainCreate) -> Response:
+async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DomainCreate) -> Response:
     """Add a domain once its zone takes our updates."""
     check_pair(body.primary, body.key)
     columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
@@ -118,7 +118,7 @@ async def create_domain(caller: Administrator, context: Services, client_ip: Cli
 
 
 @router.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
-async def read_domain(caller: Reader, context: Services, name: str) -> Response:
+async def read_domain(caller: Reader, context: Ctx, name: str) -> Response:
     """One domain."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.LIST)
     return shown(domain, await context.domains.host_count(domain.id))
@@ -126,7 +126,7 @@ async def read_domain(caller: Reader, context: Services, name: str) -> Response:
 
 @router.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
 async def change_domain(
-    caller: Changer, context: Services, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
+    caller: Changer, context: Ctx, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
 ) -> Response:
     """Change the fields that are given; null clears. A new TTL reaches all records."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.EDIT)
@@ -138,7 +138,7 @@ async def change_domain(
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
 async def delete_domain(
-    caller: Changer, context: Services, client_ip: ClientIp, name: str, if_match: IfMatch = None
+    caller: Changer, context: Ctx, client_ip: ClientIp, name: str, if_match: IfMatch = None
 ) -> Response:
     """Remove a domain that has no hosts; a zone that was made for it leaves BIND."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.DELETE)

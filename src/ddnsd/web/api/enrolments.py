@@ -10,7 +10,7 @@ from ddnsd.auth.caller import NoCredentials
 from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_SECONDS, Enrolling
 from ddnsd.registry.inputs import Whole
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Services, client_ip, context_of
+from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, client_ip, context_of
 from ddnsd.web.api.error_responses import changes, described, success
 from ddnsd.web.api.schemas import Body, Moment, Secret, Shown
 
@@ -61,7 +61,7 @@ machines = APIRouter(tags=["hosts"], route_class=EnrolRoute)
 
 @router.post("/{fqdn}/enrolments", status_code=201, responses=changes(404) | {201: success(EnrolmentOut)})
 async def create_enrolment(
-    caller: Changer, context: Services, client_ip: ClientIp, fqdn: str, body: EnrolmentCreate
+    caller: Changer, context: Ctx, client_ip: ClientIp, fqdn: str, body: EnrolmentCreate
 ) -> Response:
     """Make a token with which the host's machine sets the host's secret, once, by `POST /api/enrol`.
 
@@ -72,7 +72,7 @@ async def create_enrolment(
 
 
 @machines.post("/api/enrol", responses=described(400, 401, 413, 415, 422, 503) | {200: success(EnrolOut)})
-async def enrol(context: Services, where: ClientIp, request: Request, body: EnrolIn) -> Response:
+async def enrol(context: Ctx, where: ClientIp, request: Request, body: EnrolIn) -> Response:
     """Set the secret of the host for which the enrolment token was made; the old one is void at once.
 
     The same call again is answered alike. The token is good for no other secret.

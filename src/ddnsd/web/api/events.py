@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from ddnsd.registry.inputs import Text
 from ddnsd.registry.rows import Happened
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
 from ddnsd.web.api.error_responses import problems, success
 from ddnsd.web.api.schemas import Moment, Next, Page, Shown
 
@@ -49,7 +49,7 @@ router = APIRouter(prefix="/api/events", tags=["events"], route_class=ApiRoute)
 
 
 @router.get("", responses=problems() | {200: success(EventPage)})
-async def list_events(caller: Reader, context: Services, query: Annotated[EventQuery, Query()]) -> Response:
+async def list_events(caller: Reader, context: Ctx, query: Annotated[EventQuery, Query()]) -> Response:
     """What happened to your own things, newest first; with an administrator's token to all.
 
     With a limited token only what happened to hosts and domains within its patterns.

@@ -10,7 +10,7 @@ from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action
 from ddnsd.registry.rows import Contact, HistoryEntry
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
 from ddnsd.web.api.error_responses import problems, success
 from ddnsd.web.api.schemas import Moment, Next, Paging, Shown
 from ddnsd.web.preconditions import get_host_or_404
@@ -76,7 +76,7 @@ router = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=ApiRoute)
 
 
 @router.get("/{fqdn}/history", responses=problems(404) | {200: success(EntryPage)})
-async def list_history(caller: Reader, context: Services, fqdn: str, query: Paging) -> Response:
+async def list_history(caller: Reader, context: Ctx, fqdn: str, query: Paging) -> Response:
     """What became of the host while it was yours, newest first; the last thousand changes are kept."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     page = await context.host_history.page(host.id, _reader_id(caller), query.before, query.limit)
@@ -84,7 +84,7 @@ async def list_history(caller: Reader, context: Services, fqdn: str, query: Pagi
 
 
 @router.get("/{fqdn}/history/days", responses=problems(404) | {200: success(DaysOut)})
-async def count_history(caller: Reader, context: Services, fqdn: str, query: Annotated[DaysQuery, Query()]) -> Response:
+async def count_history(caller: Reader, context: Ctx, fqdn: str, query: Annotated[DaysQuery, Query()]) -> Response:
     """How many changes of its history each of the last days had."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     found = await context.host_history.per_day(host.id, _reader_id(caller), query.days)
@@ -92,7 +92,7 @@ async def count_history(caller: Reader, context: Services, fqdn: str, query: Ann
 
 
 @router.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
-async def read_contact(caller: Reader, context: Services, fqdn: str) -> Response:
+async def read_contact(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """The last update request for the host, also one that was refused."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer(_contact(await context.host_history.last_request(host.id)))

@@ -20,7 +20,7 @@ from ddnsd.registry.rows import Domain, HostFilter, OwnedHost
 from ddnsd.registry.validation import NO_DOMAIN
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, IfMatch, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx, IfMatch, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.host_schemas import HostCreate, HostOut, HostPage, HostPatch, HostQuery, NewHostOut
 from ddnsd.web.api.schemas import Body, Secret, Shown
@@ -73,7 +73,7 @@ CREATED = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
 
 
 @router.get("", responses=problems() | {200: success(HostPage)})
-async def list_hosts(caller: Reader, context: Services, query: Annotated[HostQuery, Query()]) -> Response:
+async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Query()]) -> Response:
     """Your own hosts, by age; with an administrator's token everybody's."""
     wanted = HostFilter(
         None if caller.admin else caller.user_id,
@@ -92,7 +92,7 @@ async def list_hosts(caller: Reader, context: Services, query: Annotated[HostQue
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
 async def create_host(
-    caller: Changer, context: Services, client_ip: ClientIp, by: By, request: Request, body: HostCreate
+    caller: Changer, context: Ctx, client_ip: ClientIp, by: By, request: Request, body: HostCreate
 ) -> Response:
     """Register a host. Without an address it has no record; none is taken from the caller."""
     secret = secrets.new_secret()
@@ -119,7 +119,7 @@ async def create_host(
 
 
 @router.get("/{fqdn}", responses=problems(404) | {200: success(HostOut, "ETag")})
-async def read_host(caller: Reader, context: Services, fqdn: str) -> Response:
+async def read_host(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """One host."""
     return await _shown(context, caller, fqdn, action=Action.LIST)
 
@@ -127,7 +127,7 @@ async def read_host(caller: Reader, context: Services, fqdn: str) -> Response:
 @router.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostOut, "ETag")})
 async def change_host(
     caller: Changer,
-    context: Services,
+    context: Ctx,
     client_ip: ClientIp,
     by: By,
     request: Request,
@@ -167,7 +167,7 @@ async def change_host(
 
 @router.delete("/{fqdn}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
 async def delete_host(
-    caller: Changer, context: Services, client_ip: ClientIp, fqdn: str, if_match: IfMatch = None
+    caller: Changer, context: Ctx, client_ip: ClientIp, fqdn: str, if_match: IfMatch = None
 ) -> Response:
     """Remove a host and its records."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.DELETE)).host
@@ -176,7 +176,7 @@ async def delete_host(
 
 
 @router.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
-async def rotate_secret(caller: Changer, context: Services, client_ip: ClientIp, by: By, fqdn: str) -> Response:
+async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: By, fqdn: str) -> Response:
     """Make a new secret; the old one is void at once."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.ROTATE)).host
     secret = secrets.new_secret()
@@ -185,21 +185,21 @@ async def rotate_secret(caller: Changer, context: Services, client_ip: ClientIp,
 
 
 @router.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
-async def verify_secret(caller: Reader, context: Services, fqdn: str, body: SecretIn) -> Response:
+async def verify_secret(caller: Reader, context: Ctx, fqdn: str, body: SecretIn) -> Response:
     """Whether a secret is the host's; nothing is changed."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer({"valid": secrets.matches(body.secret, host.secret_hash)})
 
 
 @router.get("/{fqdn}/ipv4", responses=problems(404) | {200: success(Ipv4Out)})
-async def read_ipv4(caller: Reader, context: Services, fqdn: str) -> Response:
+async def read_ipv4(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """The host's IPv4 address alone."""
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
     return serializers.answer({"ipv4": owned.host.ipv4})
 
 
 @router.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
-async def read_ipv6(caller: Reader, context: Services, fqdn: str) -> Response:
+async def read_ipv6(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """The host's IPv6 address alone."""
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
     return serializers.answer({"ipv6": owned.host.ipv6})

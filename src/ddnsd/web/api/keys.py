@@ -9,7 +9,7 @@ from ddnsd.auth import secrets
 from ddnsd.registry.credentials import OwnKey
 from ddnsd.registry.inputs import CredentialName, KeyHosts
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
 
@@ -49,13 +49,13 @@ CREATED = success(NewKeyOut, "Location") | leads_to("login", "read_key", "delete
 
 
 @router.get("", responses=problems() | {200: success(KeyPage)})
-async def list_keys(caller: Reader, context: Services, query: Paging) -> Response:
+async def list_keys(caller: Reader, context: Ctx, query: Paging) -> Response:
     """Your own keys."""
     return serializers.listing(await context.keys.page(caller, query.after, query.limit), _key)
 
 
 @router.post("", status_code=201, responses=changes() | {201: CREATED})
-async def create_key(caller: Changer, context: Services, client_ip: ClientIp, body: KeyCreate) -> Response:
+async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: KeyCreate) -> Response:
     """Make a key that updates the addresses of these hosts, which are your own."""
     login, secret = secrets.new_login(), secrets.new_secret()
     own = await context.keys.create(caller, body.name, body.hosts, login, secret, client_ip=client_ip)
@@ -63,13 +63,13 @@ async def create_key(caller: Changer, context: Services, client_ip: ClientIp, bo
 
 
 @router.get("/{login}", responses=problems(404) | {200: success(KeyOut)})
-async def read_key(caller: Reader, context: Services, login: str) -> Response:
+async def read_key(caller: Reader, context: Ctx, login: str) -> Response:
     """One of your keys, without the secret."""
     return serializers.answer(_key(await context.keys.get(caller, login)))
 
 
 @router.delete("/{login}", status_code=204, responses=problems(404) | NO_CONTENT)
-async def delete_key(caller: Changer, context: Services, client_ip: ClientIp, login: str) -> Response:
+async def delete_key(caller: Changer, context: Ctx, client_ip: ClientIp, login: str) -> Response:
     """Make a key void at once; its hosts stay."""
     await context.keys.delete(caller, login, client_ip=client_ip)
     return Response(status_code=204)

@@ -12,7 +12,7 @@ from ddnsd.registry.inputs import PRINTABLE, Ttl
 from ddnsd.registry.records import APEX, LENGTH, MOST
 from ddnsd.registry.rows import Host, RRset
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
 from ddnsd.web.api.schemas import Body, Shown
 from ddnsd.web.preconditions import expect_host, get_host_or_404
@@ -48,7 +48,7 @@ router = APIRouter(prefix="/api/hosts/{fqdn}/records", tags=["hosts"], route_cla
 
 
 @router.get("", responses=problems(404) | {200: success(RecordsList)})
-async def list_records(caller: Reader, context: Services, fqdn: str) -> Response:
+async def list_records(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """The host's RRsets beside its addresses, sorted by name and type."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer({"items": [_shown(host, one) for one in await context.rrsets.of(host)]})
@@ -56,7 +56,7 @@ async def list_records(caller: Reader, context: Services, fqdn: str) -> Response
 
 @router.put("/{name}/{rtype}", responses=changes(404, 409) | {200: success(RecordsOut)})
 async def put_records(
-    caller: Changer, context: Services, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut
+    caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut
 ) -> Response:
     """Have these values be the RRset, and no others."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
@@ -67,7 +67,7 @@ async def put_records(
 
 
 @router.delete("/{name}/{rtype}", status_code=204, responses=problems(404) | NO_CONTENT)
-async def delete_records(caller: Changer, context: Services, by: By, fqdn: str, name: str, rtype: str) -> Response:
+async def delete_records(caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str) -> Response:
     """Remove an RRset."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
     await context.rrsets.remove(host, name, rtype, by, expect_host(caller, Action.EDIT))

@@ -11,7 +11,7 @@ from ddnsd.dns.records import records
 from ddnsd.registry.inputs import InterfaceId
 from ddnsd.registry.rows import Host, Related
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
 from ddnsd.web.api.schemas import Body, Shown
 from ddnsd.web.preconditions import expect_host, get_host_or_404
@@ -42,14 +42,14 @@ router = APIRouter(prefix="/api/hosts/{fqdn}/related", tags=["hosts"], route_cla
 
 
 @router.get("", responses=problems(404) | {200: success(RelatedList)})
-async def list_related(caller: Reader, context: Services, fqdn: str) -> Response:
+async def list_related(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """The host's related names, sorted."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer({"items": [_related(host, name) for name in await context.related.of(host)]})
 
 
 @router.put("/{label}", responses=changes(404, 409) | {200: success(RelatedOut)})
-async def put_related(caller: Changer, context: Services, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
+async def put_related(caller: Changer, context: Ctx, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
     """Have a label below the host follow the host's prefix."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
     made = await context.related.put(host, label, body.interface_id, by, expect_host(caller, Action.EDIT))
@@ -58,7 +58,7 @@ async def put_related(caller: Changer, context: Services, by: By, fqdn: str, lab
 
 
 @router.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
-async def delete_related(caller: Changer, context: Services, by: By, fqdn: str, label: str) -> Response:
+async def delete_related(caller: Changer, context: Ctx, by: By, fqdn: str, label: str) -> Response:
     """Remove a related name and its record."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
     await context.related.remove(host, label, by, expect_host(caller, Action.EDIT))

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ddnsd.registry.status import NameServer, Snapshot, ZoneStatus
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import Services
+from ddnsd.web.api.dependencies import Ctx
 from ddnsd.web.api.error_responses import success
 from ddnsd.web.api.schemas import Moment, Shown
 
@@ -69,7 +69,7 @@ async def read_service() -> Response:
 
 
 @router.get("/api/status", responses={200: success(StatusOut)})
-async def read_status(context: Services) -> Response:
+async def read_status(context: Ctx) -> Response:
     """Database, name servers, what waits, and how much there is to do. Needs no token."""
     return serializers.answer(_status(context.status.current()))
 

@@ -11,7 +11,7 @@ from ddnsd.registry.inputs import CredentialName, Expiry, Networks, Patterns, To
 from ddnsd.registry.rows import Token
 from ddnsd.registry.token_scope import TokenScope
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Id, Reader, Services
+from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Id, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
 
@@ -60,13 +60,13 @@ CREATED = success(NewTokenOut, "Location") | leads_to("id", "read_token", "delet
 
 
 @router.get("", responses=problems() | {200: success(TokenPage)})
-async def list_tokens(caller: Reader, context: Services, query: Paging) -> Response:
+async def list_tokens(caller: Reader, context: Ctx, query: Paging) -> Response:
     """Your own tokens; with a limited token those that can do no more than it."""
     return serializers.listing(await context.tokens.page(caller, query.after, query.limit), _token)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
-async def create_token(caller: Changer, context: Services, client_ip: ClientIp, body: TokenCreate) -> Response:
+async def create_token(caller: Changer, context: Ctx, client_ip: ClientIp, body: TokenCreate) -> Response:
     """Make a token that can do no more than the one that asks."""
     scopes = tuple(dict.fromkeys(body.scopes))
     wanted = TokenScope(scopes, tuple(body.domains), tuple(body.hosts), tuple(body.networks), body.expires)
@@ -76,13 +76,13 @@ async def create_token(caller: Changer, context: Services, client_ip: ClientIp, 
 
 
 @router.get("/{id}", responses=problems(404) | {200: success(TokenOut)})
-async def read_token(caller: Reader, context: Services, token_id: Id) -> Response:
+async def read_token(caller: Reader, context: Ctx, token_id: Id) -> Response:
     """One of your tokens, without the secret."""
     return serializers.answer(_token(await context.tokens.get(caller, token_id)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
-async def delete_token(caller: Changer, context: Services, client_ip: ClientIp, token_id: Id) -> Response:
+async def delete_token(caller: Changer, context: Ctx, client_ip: ClientIp, token_id: Id) -> Response:
     """Make a token void at once; one that can do more than yours is left alone (403)."""
     await context.tokens.delete(caller, token_id, client_ip=client_ip)
     return Response(status_code=204)

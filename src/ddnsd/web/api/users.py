@@ -10,7 +10,7 @@ from ddnsd.registry.inputs import NewUserName
 from ddnsd.registry.rows import User
 from ddnsd.web import preconditions
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, IfMatch, Reader, Services
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, Ctx, IfMatch, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
 
@@ -59,26 +59,26 @@ CREATED = success(UserOut, "Location", "ETag") | leads_to("name", "read_user", "
 
 
 @router.get("", responses=problems() | {200: success(UserPage)})
-async def list_users(_caller: Administrator, context: Services, query: Paging) -> Response:
+async def list_users(_caller: Administrator, context: Ctx, query: Paging) -> Response:
     """Every user."""
     return serializers.listing(await context.users.page(query.after, query.limit), _user)
 
 
 @router.get("/me", responses=problems() | {200: success(UserOut, "ETag")})
-async def read_me(caller: Reader, context: Services) -> Response:
+async def read_me(caller: Reader, context: Ctx) -> Response:
     """Yourself."""
     return _shown(await context.users.get(caller.user))
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
-async def create_user(caller: Administrator, context: Services, client_ip: ClientIp, body: UserCreate) -> Response:
+async def create_user(caller: Administrator, context: Ctx, client_ip: ClientIp, body: UserCreate) -> Response:
     """Add a user."""
     user = await context.users.add(body.name, admin=body.admin, actor=caller.user, client_ip=client_ip)
     return _shown(user, 201, Location=f"/api/users/{user.name}")
 
 
 @router.get("/{name}", responses=problems(404) | {200: success(UserOut, "ETag")})
-async def read_user(_caller: Administrator, context: Services, name: str) -> Response:
+async def read_user(_caller: Administrator, context: Ctx, name: str) -> Response:
     """One user."""
     return _shown(await context.users.get(name))
 
@@ -86,7 +86,7 @@ async def read_user(_caller: Administrator, context: Services, name: str) -> Res
 @router.patch("/{name}", responses=changes(404, 409, 412) | {200: success(UserOut, "ETag")})
 async def change_user(
     caller: Administrator,
-    context: Services,
+    context: Ctx,
     client_ip: ClientIp,
     name: str,
     body: UserPatch,
@@ -109,7 +109,7 @@ async def change_user(
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
 async def delete_user(
-    caller: Administrator, context: Services, client_ip: ClientIp, name: str, if_match: IfMatch = None
+    caller: Administrator, context: Ctx, client_ip: ClientIp, name: str, if_match: IfMatch = None
 ) -> Response:
     """Remove a user who owns no host and no domain, with their tokens."""
     await context.users.get(name)

@@ -1,45 +1,62 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a visitor may see and do: found by name, or refused as if it were not there."""
+"""What a page is about: found by its name, and answered with 404 where the user may not see it."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from ddnsd.auth.permissions import Action, can
-from ddnsd.db import paging
-from ddnsd.db.paging import OwnedHost
-from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoHost, Stale
+from ddnsd.registry.errors import Invalid, Stale
+from ddnsd.registry.rows import Domain, DomainRequest, Host, OwnedHost
 from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.request import PageRequest
-from ddnsd.web.preconditions import host_tag
+
+Subject = TypeVar("Subject", Host, Domain, DomainRequest)
 
 
-async def host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:
-    """The host of the path's `fqdn`; an administrator finds everybody's. Raises NoHost, StoreDown."""
-    name = names.fold(page.param("fqdn"))
-    owned = await page.portal.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
-    if owned is None or not can(page.overseer, action, owned.host):
-        raise NoHost
+def get_or_404(page: PageRequest, action: Action, subject: Subject | None) -> Subject:
+    """The subject, if there is one and the user may do this to it. Raises NotFound."""
+    if subject is None or not can(page.overseer, action, subject):
+        raise NotFound
+    return subject
+
+
+async def get_host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:
+    """The host of the path's `fqdn`. Raises NotFound, StoreDown."""
+    owned = await page.portal.host_lists.named(page.param("fqdn"))
+    if owned is None:
+        raise NotFound
+    get_or_404(page, action, owned.host)
     return owned
 
 
-def precondition(page: PageRequest, action: Action) -> Callable[[Host], None]:
-    """What must hold of the host just before a form changes it: it is theirs, and as the form's page has shown it."""
+async def get_domain(page: PageRequest, action: Action = Action.LIST) -> Domain:
+    """The domain of the path's `name`. Raises NotFound, StoreDown."""
+    name = names.fold(page.param("name"))
+    return get_or_404(page, action, await page.portal.domains.named(name) if names.is_full(name) else None)
+
+
+def precondition(
+    page: PageRequest, action: Action, tag_of: Callable[[Subject], str] | None = None
+) -> Callable[[Subject], None]:
+    """Precondition inside the transaction: still permitted, and unchanged since the form was rendered.
+
+    `tag_of` computes the value that the form's page has put into the field `tag`.
+    """
     tag = page.form.get("tag")
 
-    def expect(host: Host) -> None:
-        if not can(page.overseer, action, host):
-            raise NoHost
-        if tag is not None and tag != host_tag(host):
+    def expect(subject: Subject) -> None:
+        get_or_404(page, action, subject)
+        if tag_of is not None and tag is not None and tag != tag_of(subject):
             raise Stale
 
     return expect
 
 
-async def domains(page: PageRequest) -> list[Domain]:
-    """Those in which the visitor may register hosts, their own first. Raises StoreDown."""
-    every = await page.portal.domains.all()
-    usable = [domain for domain in every if domain.available and can(page.caller, Action.REGISTER, domain)]
+async def usable_domains(page: PageRequest) -> list[Domain]:
+    """The domains in which the user may register hosts, their own first. Raises StoreDown."""
+    usable = [domain for domain in await page.portal.domains.all() if may_register(page, domain)]
     return sorted(usable, key=lambda domain: (domain.owner_id != page.caller.user_id, domain.name))
 
 
@@ -48,6 +65,11 @@ async def domain_around(page: PageRequest, fqdn: str) -> Domain:
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
     domain = await page.portal.domains.around(fqdn)
-    if domain is None or not domain.available or not can(page.caller, Action.REGISTER, domain):
+    if domain is None or not may_register(page, domain):
         raise Invalid(name=NO_DOMAIN)
     return domain
+
+
+def may_register(page: PageRequest, domain: Domain) -> bool:
+    """Whether the user may register hosts in the domain now."""
+    return bool(domain.available) and can(page.caller, Action.REGISTER, domain)

@@ -9,16 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ddnsd.db.base import StoreDown
+from ddnsd.registry.errors import StoreDown
 from ddnsd.web.asgi import Application, Message, Receive, Scope, Send
 from ddnsd.web.portal import error_pages, templating
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.request import anonymous, load_request
-from ddnsd.web.portal.static_files import Static
 from ddnsd.web.portal.views import (
     account,
     admin,
-    client_configs,
     denylist,
     domain_new,
     domain_requests,
@@ -26,11 +24,9 @@ from ddnsd.web.portal.views import (
     events,
     host,
     host_new,
+    host_records,
     keys,
-    language,
     overview,
-    records,
-    related_names,
     sign_in,
     status,
     tokens,
@@ -59,10 +55,8 @@ PATHS = (
 MODULES = (
     overview,
     host_new,
-    client_configs,
     host,
-    related_names,
-    records,
+    host_records,
     domain_new,
     domain_requests,
     domains,
@@ -76,14 +70,13 @@ MODULES = (
     status,
     help_pages,
     sign_in,
-    language,
 )
 
 
 def build(portal: Portal) -> Application:
     """The application; it answers whatever lies below `PATHS`."""
-    static = Static()
-    routes = [route for module in MODULES for route in module.routes(portal)]
+    static = templating.Static()
+    routes = [route for module in MODULES for route in module.ROUTES]
     app = Starlette(routes=routes + static.routes(), exception_handlers={HTTPException: _refuse})
     app.router.redirect_slashes = False
     app.state.portal = portal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people type into the fields of a form, as the registry takes it; "" leaves open. Each raises Invalid."""
+"""Values of form fields and of queries, parsed as the registry takes them."""
 
 import re
 
@@ -8,16 +8,18 @@ from ddnsd.registry.errors import Invalid
 from ddnsd.registry.inputs import COMMENT_LENGTH
 
 TTL_RANGE = range(1, 86_401)
+NAME_LENGTH = 100
+NUMBER_DIGITS = 18
 _DIGITS = re.compile(r"[0-9]{1,6}")
 
 
 def address(field: str, text: str) -> str | None:
-    """An address of the family `ipv4` or `ipv6`."""
+    """An address of the family `ipv4` or `ipv6`; None for "". Raises Invalid."""
     return host_columns.address(field, text) if text else None
 
 
 def comment(text: str) -> str | None:
-    """One line for people."""
+    """A comment of one line; None for "". Raises Invalid."""
     if len(text) > COMMENT_LENGTH:
         raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
     if not text.isprintable():
@@ -26,9 +28,19 @@ def comment(text: str) -> str | None:
 
 
 def ttl(text: str) -> int | None:
-    """Seconds."""
+    """Seconds; None for "". Raises Invalid."""
     if not text:
         return None
     if not _DIGITS.fullmatch(text) or int(text) not in TTL_RANGE:
         raise Invalid(ttl="Give seconds, from 1 to 86400.")
     return int(text)
+
+
+def number(text: str) -> int | None:
+    """A natural number that fits a database's column; None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS else None
+
+
+def is_name(text: str) -> bool:
+    """Whether this may be the name of a token or a key."""
+    return 0 < len(text) <= NAME_LENGTH and text.isprintable()

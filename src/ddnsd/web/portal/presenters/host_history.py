@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ddnsd.db.history import Shown
+from ddnsd.registry.rows import HistoryEntry
 from ddnsd.web.portal.i18n import N_, Language
 
 KINDS = {
@@ -58,13 +58,13 @@ class Change(NamedTuple):
 class Told(NamedTuple):
     """An entry, with words in the reader's language."""
 
-    entry: Shown
+    entry: HistoryEntry
     kind: str
     changes: list[Change]
     via: str
 
 
-def told(language: Language, entry: Shown) -> Told:
+def told(language: Language, entry: HistoryEntry) -> Told:
     """The entry in that language."""
     before, after = entry.before or {}, entry.after or {}
     names = [name for name in FIELDS if name in before or name in after]

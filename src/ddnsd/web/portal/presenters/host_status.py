@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from ddnsd.db.rows import Host
+from ddnsd.registry.rows import Host
 from ddnsd.web.portal.i18n import N_
 
 
@@ -67,7 +67,7 @@ CURRENT = HostStatus("good", N_("in DNS"), N_("DNS answers with these addresses.
 
 
 def status_of(host: Host, dns: str) -> HostStatus:
-    """The most pressing of what is to be said; `dns` is that of `Seen.dns`."""
+    """The most pressing of what is to be said; `dns` is that of `DnsState.of`."""
     cases = (
         (host.withdrawn, OWNER_OFF_HIDDEN),
         (not host.owner_active, OWNER_OFF),

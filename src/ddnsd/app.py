@@ -30,6 +30,7 @@ from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
+from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -62,6 +63,7 @@ from ddnsd.web.api.context import Context
 from ddnsd.web.asgi import Application, Dispatcher, Handler
 from ddnsd.web.client_address import Origins
 from ddnsd.web.connection_limits import Sources
+from ddnsd.web.context import Services
 from ddnsd.web.dyndns.dyndns2 import Agents, Dyndns2Views, answered
 from ddnsd.web.dyndns.egi import EgiApi
 from ddnsd.web.health import Probes
@@ -137,58 +139,44 @@ class Service:
             loopback_peers=settings.allow_loopback_peers,
         )
         zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
+        services = Services(
+            policy=policy,
+            hosts=hosts,
+            edits=Edits(self.store, self.writer, policy, hosts),
+            host_lists=HostLists(self.store, self.writer, self.contacts),
+            host_history=HostHistory(self.store, self.contacts),
+            transfers=Transfers(self.store, self.contacts),
+            related=RelatedNames(self.store, self.writer, hosts),
+            rrsets=RRsets(self.store, self.writer),
+            domains=domains,
+            zones=zones,
+            domain_requests=Requests(self.store, zones),
+            tokens=Tokens(self.store),
+            keys=Keys(self.store),
+            users=Users(self.store),
+            audit_log=AuditLog(self.store),
+            denylist=self.denials,
+            status=self.status,
+        )
         context = Context(
-            self.store,
-            lookups,
-            self.writer,
-            signin,
-            policy,
-            hosts,
-            Edits(self.store, self.writer, policy, hosts),
-            domains,
-            zones,
-            Enrolments(self.store),
-            throttle,
-            self.contacts,
-            Requests(self.store, zones),
-            self.denials,
-            self.status,
-            RelatedNames(self.store, self.writer, hosts),
-            RRsets(self.store, self.writer),
-            Tokens(self.store),
-            Keys(self.store),
-            AuditLog(self.store),
-            AdminStats(self.store),
+            **vars(services),
+            signin=signin,
+            enrolments=Enrolments(self.store, throttle),
+            changes=Changes(self.store, self.writer, policy),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
         routes = _routes(words, management, probes)
         portal = Portal(
-            settings.base_url,
-            policy,
-            hosts,
-            context.edits,
-            HostLists(self.store, self.writer, self.contacts),
-            HostHistory(self.store, self.contacts),
-            Transfers(self.store, self.contacts),
-            context.related,
-            context.rrsets,
-            domains,
-            zones,
-            context.requests,
-            context.tokens,
-            context.keys,
-            Users(self.store),
-            context.audit_log,
-            context.admin_stats,
-            self.denials,
-            self.status,
-            self.sessions,
-            passwords,
-            members,
-            OneTimeSecrets(self.store),
-            flows,
-            Callbacks(provider_guard),
+            **vars(services),
+            base_url=settings.base_url,
+            admin_stats=AdminStats(self.store),
+            sessions=self.sessions,
+            passwords=passwords,
+            identities=members,
+            one_time_secrets=OneTimeSecrets(self.store),
+            flows=flows,
+            callbacks=Callbacks(provider_guard),
         )
         below = {"/api": _api(context)} | _portal(portal)
         origins = Origins(

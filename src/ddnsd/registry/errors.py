@@ -10,7 +10,8 @@ RegistryError
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NoCredential        a token or key that is unknown, or not visible to the caller
-  BeyondScope         a token that may do more than the caller's
+  NoUser              no user of that name
+  NotPermitted        the caller sees it, and may not do this
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
   NotAdmitted         somebody whom a provider knows is no user here, or no active one
   Blocked             blocked for abuse
@@ -72,8 +73,12 @@ class NoCredential(RegistryError):
     """no such token or key"""
 
 
-class BeyondScope(RegistryError):
-    """that token may do more than the caller's"""
+class NoUser(RegistryError):
+    """no such user"""
+
+
+class NotPermitted(RegistryError):
+    """the caller may not do this"""
 
 
 class NotEnrolled(RegistryError):

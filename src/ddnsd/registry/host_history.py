@@ -42,3 +42,12 @@ class HostHistory:
             lambda c: history.page(c, host_id, limit + 1, before=before, reader_id=reader_id)
         )
         return page_of(found, limit)
+
+    async def per_day(self, host_id: int, reader_id: int | None, days: int) -> list[tuple[str, int]]:
+        """How many changes each of the last `days` days had, as (ISO date, count), oldest first. Raises StoreDown."""
+        return await self._store.read(lambda c: history.per_day(c, host_id, days, reader_id=reader_id))
+
+    async def last_request(self, host_id: int) -> Contact | None:
+        """The last request for the host. Raises StoreDown."""
+        written = await self._store.read(lambda c: last_seen.of(c, [host_id]))
+        return self._last_seen.last(host_id, written.get(host_id))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hosts to look at: one by its name, or many by pages, searched, filtered and sorted."""
 
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -15,6 +16,10 @@ from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.dns_state import DnsState
 from ddnsd.registry.last_seen import LastSeen
+from ddnsd.registry.paging import Page
+
+SLICE = 1000
+"""Hosts that are read at once."""
 
 NO_USER = -1
 """The id of no user."""
@@ -94,6 +99,23 @@ class HostLists:
             for host in part.hosts
         ]
         return HostPage(view, rows, part.total)
+
+    async def slices(
+        self, wanted: HostFilter, after: int, limit: int
+    ) -> AsyncIterator[tuple[Page[OwnedHost], DnsState]]:
+        """At most `limit` hosts with an id above `after`, by id, in slices that nobody waits for long.
+
+        `next` of the last slice is the cursor of the next page. Raises StoreDown.
+        """
+        while True:
+            size, state = min(limit, SLICE), self.dns_state()
+            found = await self._store.read(lambda c, a=after, s=size: paging.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
+            cursor = found[size - 1].host.id if len(found) > size else None
+            yield Page(found[:size], cursor), state
+            limit -= size
+            if cursor is None or limit <= 0:
+                return
+            after = cursor
 
     def dns_state(self) -> DnsState:
         """What DNS holds of hosts that are read from now on."""

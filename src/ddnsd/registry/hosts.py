@@ -30,11 +30,11 @@ from ddnsd.registry.errors import (
     Taken,
     Unconfirmed,
 )
+from ddnsd.registry.inputs import COMMENT_LENGTH
 from ddnsd.registry.policy import Policy
 
 log = structlog.get_logger()
 
-COMMENT_LENGTH = 255
 BELOW = "This name lies below a host of somebody else."
 TAKEN = "Host with this name and domain already exists."
 

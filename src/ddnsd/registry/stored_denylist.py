@@ -47,6 +47,13 @@ class StoredDenyList:
         await self._store.transact(lambda c: remove(c, denylist.find(c, denial_id), actor=actor, client_ip=client_ip))
         await self.refresh()
 
+    async def get(self, denial_id: int) -> Denial:
+        """The entry of that id. Raises NoDenial, StoreDown."""
+        found = await self._store.read(lambda c: denylist.find(c, denial_id))
+        if found is None:
+            raise NoDenial
+        return found
+
     async def page(self, after: int, limit: int, kind: str | None = None) -> Page[Denial]:
         """Entries with an id above `after`, of one kind or of all. Raises StoreDown."""
         return page_of(await self._store.read(lambda c: denylist.page(c, after, limit + 1, kind)), limit)

@@ -11,6 +11,9 @@ from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Identity, Token, User
 from ddnsd.registry import accounts, identities
+from ddnsd.registry.errors import NoUser
+from ddnsd.registry.inputs import USER_NAME_LENGTH
+from ddnsd.registry.paging import Page, page_of
 
 Expect = Callable[[User, Sequence[str]], None]
 """Called with a user and the groups that administrators have assigned, just before a change; may raise."""
@@ -39,6 +42,17 @@ class Users:
         """The user of that name. Raises StoreDown."""
         return await self._store.read(lambda c: queries.user(c, name))
 
+    async def get(self, name: str) -> User:
+        """The user of that name. Raises NoUser, StoreDown."""
+        user = await self.named(name) if name.isprintable() and len(name) <= USER_NAME_LENGTH else None
+        if user is None:
+            raise NoUser
+        return user
+
+    async def page(self, after: int, limit: int) -> Page[User]:
+        """Users with an id above `after`. Raises StoreDown."""
+        return page_of(await self._store.read(lambda c: paging.page_of_users(c, after, limit + 1)), limit)
+
     async def details(self, user_id: int) -> UserDetails:
         """The user's groups, identities and tokens. Raises StoreDown."""
 
@@ -64,19 +78,19 @@ class Users:
         self,
         name: str,
         values: Mapping[str, bool],
-        groups: frozenset[str],
+        groups: frozenset[str] | None = None,
         *,
         actor: str,
         client_ip: str | None,
         expect: Expect,
-    ) -> None:
-        """Change `admin`, `active` and `withdrawn` as `accounts.set_user` does, and the assigned groups.
+    ) -> User:
+        """Change `admin`, `active` and `withdrawn` as `accounts.set_user` does, and the assigned groups if given.
 
         Raises Invalid, Stale, StoreDown, and what `expect` raises.
         """
 
-        def work(connection: Connection) -> None:
-            accounts.set_user(
+        def work(connection: Connection) -> User:
+            user = accounts.set_user(
                 connection,
                 name,
                 values,
@@ -84,12 +98,16 @@ class Users:
                 client_ip=client_ip,
                 expect=lambda user: expect(user, stored.groups_of(connection, user.id, given=True)),
             )
-            identities.set_groups(connection, name, groups, actor=actor, client_ip=client_ip)
+            if groups is not None:
+                identities.set_groups(connection, name, groups, actor=actor, client_ip=client_ip)
+            return user
 
-        await self._store.transact(work)
+        return await self._store.transact(work)
 
-    async def remove(self, name: str, *, actor: str, client_ip: str | None) -> None:
-        """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, StoreDown."""
+    async def remove(
+        self, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None] = lambda _: None
+    ) -> None:
+        """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, StoreDown, and what `expect` raises."""
         await self._store.transact(
-            lambda c: accounts.delete_user(c, name, actor=actor, client_ip=client_ip, expect=lambda _: None)
+            lambda c: accounts.delete_user(c, name, actor=actor, client_ip=client_ip, expect=expect)
         )

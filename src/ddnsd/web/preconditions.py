@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entity tags: what a client must have seen of a host, a domain or a user to change it.
+"""Preconditions of a request: the thing exists, the caller may do this, and nobody has changed it in between.
 
-A tag covers what callers can set. Counters, and whether DNS follows, do not change it.
+An entity tag covers what callers can set. Counters, and whether DNS follows, do not change it.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from ddnsd.db.rows import Domain, Host, User
-from ddnsd.registry.errors import Stale
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can
+from ddnsd.registry import names
+from ddnsd.registry.domains import Domains
+from ddnsd.registry.errors import NoDomain, NoHost, NotPermitted, Stale
+from ddnsd.registry.host_lists import HostLists
+from ddnsd.registry.hosts import Expect
+from ddnsd.registry.rows import Domain, Host, OwnedHost, User
 
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 
@@ -45,3 +51,48 @@ def check_match(if_match: str | None, tag: str) -> None:
         return
     if not any(not weak and f'"{value}"' == tag for weak, value in _TAG.findall(if_match)):
         raise Stale
+
+
+# ---- hosts and domains that a path names
+
+
+async def get_host_or_404(hosts: HostLists, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
+    """The host, if the caller may do this to it. Raises NoHost, StoreDown."""
+    owned = await hosts.named(fqdn)
+    if owned is None or not can(caller, action, owned.host):
+        raise NoHost
+    return owned
+
+
+async def get_domain_or_404(domains: Domains, caller: Caller, name: str, action: Action) -> Domain:
+    """The domain, if the caller may do this to it. Raises NoDomain, NotPermitted, StoreDown."""
+    folded = names.fold(name)
+    domain = await domains.named(folded) if names.is_full(folded) else None
+    if domain is None:
+        raise NoDomain
+    expect_domain(caller, action)(domain)
+    return domain
+
+
+def expect_host(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
+    """A check for the transaction that changes a host: the caller may still do it, and the tag still matches."""
+
+    def expect(host: Host) -> None:
+        if not can(caller, action, host):
+            raise NoHost
+        check_match(if_match, host_tag(host))
+
+    return expect
+
+
+def expect_domain(caller: Caller, action: Action, if_match: str | None = None) -> Callable[[Domain], None]:
+    """Likewise for a domain. NotPermitted tells those who see a domain and may not change it."""
+
+    def expect(domain: Domain) -> None:
+        if not can(caller, action, domain):
+            if can(caller, Action.REGISTER, domain):
+                raise NotPermitted("Only its owner or an administrator changes a domain.")
+            raise NoDomain
+        check_match(if_match, domain_tag(domain))
+
+    return expect

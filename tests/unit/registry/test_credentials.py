@@ -14,7 +14,7 @@ from ddnsd.db.rows import Token
 from ddnsd.db.schema import domains
 from ddnsd.registry import accounts
 from ddnsd.registry.credentials import Keys, Tokens
-from ddnsd.registry.errors import BeyondScope, Invalid, NoCredential
+from ddnsd.registry.errors import Invalid, NoCredential, NotPermitted
 from ddnsd.registry.token_scope import TokenScope
 
 WRITE = TokenScope(("read", "write"))
@@ -81,7 +81,7 @@ async def test_a_limited_token_sees_and_deletes_no_token_that_may_do_more(store:
     assert [token.name for token in (await tokens.page(caller, 0, 10)).items] == ["own", "less"]
     with pytest.raises(NoCredential):
         await tokens.get(caller, more.id)
-    with pytest.raises(BeyondScope):
+    with pytest.raises(NotPermitted):
         await tokens.delete(caller, more.id, client_ip=None)
     for token in (less, own):
         await tokens.delete(caller, token.id, client_ip=None)

@@ -22,7 +22,6 @@ from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.registry.errors import (
-    BeyondScope,
     Blocked,
     Invalid,
     InvalidAddress,
@@ -34,7 +33,9 @@ from ddnsd.registry.errors import (
     NoRequest,
     NotEmpty,
     NotEnrolled,
+    NotPermitted,
     NotPublished,
+    NoUser,
     Stale,
     Taken,
     Unconfirmed,
@@ -107,10 +108,10 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
         case NotEnrolled():
             return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
-        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial() | NoCredential():
+        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial() | NoCredential() | NoUser():
             return not_found()
-        case BeyondScope():
-            return Problem(403, "That token can do more than yours.")
+        case NotPermitted():
+            return Problem(403, str(error))
         case Taken():
             return Problem(409, str(error), kind="urn:ddns:taken", errors=_shown(error, called or {}))
         case Invalid():

@@ -2,15 +2,18 @@
 """Rows as JSON text, without objects in between: a list of 10 000 hosts is not to hold up anybody."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Response
 
-from ddnsd.db.paging import OwnedHost
+from ddnsd.registry.paging import Page
+from ddnsd.registry.rows import OwnedHost
 from ddnsd.web.api.errors import NOT_KEPT
+
+T = TypeVar("T")
 
 
 def json_response(text: str, status: int = 200, **headers: str) -> Response:
@@ -28,6 +31,11 @@ def page(items: Iterable[str], following: int | None) -> Response:
     """A page of a list; `following` is the cursor of the next one."""
     cursor = "null" if following is None else f'"{following}"'
     return json_response(f'{{"items":[{",".join(items)}],"next":{cursor}}}')
+
+
+def listing(found: Page[T], shown: Callable[[T], dict[str, Any]]) -> Response:
+    """A page of a list, whose items are shown as objects."""
+    return page((json.dumps(shown(item)) for item in found.items), found.next)
 
 
 def moment(microseconds: int | None) -> str | None:

@@ -5,7 +5,7 @@ import re
 
 from ddnsd.registry import host_columns
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.hosts import COMMENT_LENGTH
+from ddnsd.registry.inputs import COMMENT_LENGTH
 
 TTL_RANGE = range(1, 86_401)
 NAME_LENGTH = 100

@@ -1,57 +1,51 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a page is about: found by its name, and answered with 404 where the user may not see it."""
+"""What a page is about: found by the path, and answered with 404 where the user may not see it."""
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from ddnsd.auth.permissions import Action, can
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, Stale
-from ddnsd.registry.rows import Domain, DomainRequest, Host, OwnedHost
+from ddnsd.registry.errors import Invalid, NoRequest
+from ddnsd.registry.hosts import Expect
+from ddnsd.registry.rows import Domain, DomainRequest, OwnedHost
 from ddnsd.registry.validation import NO_DOMAIN
-from ddnsd.web.portal.error_pages import NotFound
+from ddnsd.web import preconditions
 from ddnsd.web.portal.request import PageRequest
-
-Subject = TypeVar("Subject", Host, Domain, DomainRequest)
-
-
-def get_or_404(page: PageRequest, action: Action, subject: Subject | None) -> Subject:
-    """The subject, if there is one and the user may do this to it. Raises NotFound."""
-    if subject is None or not can(page.caller_with_rights, action, subject):
-        raise NotFound
-    return subject
 
 
 async def get_host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:
-    """The host of the path's `fqdn`. Raises NotFound, StoreDown."""
-    owned = await page.portal.host_lists.named(page.param("fqdn"))
-    if owned is None:
-        raise NotFound
-    get_or_404(page, action, owned.host)
-    return owned
+    """The host of the path's `fqdn`. Raises NoHost, StoreDown."""
+    portal, caller = page.portal, page.caller_with_rights
+    return await preconditions.get_host_or_404(portal.host_lists, caller, page.param("fqdn"), action)
 
 
 async def get_domain(page: PageRequest, action: Action = Action.LIST) -> Domain:
-    """The domain of the path's `name`. Raises NotFound, StoreDown."""
-    name = names.fold(page.param("name"))
-    return get_or_404(page, action, await page.portal.domains.named(name) if names.is_full(name) else None)
+    """The domain of the path's `name`. Raises NoDomain, NotPermitted, StoreDown."""
+    portal, caller = page.portal, page.caller_with_rights
+    return await preconditions.get_domain_or_404(portal.domains, caller, page.param("name"), action)
 
 
-def precondition(
-    page: PageRequest, action: Action, tag_of: Callable[[Subject], str] | None = None
-) -> Callable[[Subject], None]:
-    """Precondition inside the transaction: still permitted, and unchanged since the form was rendered.
+async def get_domain_request(page: PageRequest) -> DomainRequest:
+    """The domain request of the path's `id`. Raises NoRequest, StoreDown."""
+    found = await page.portal.domain_requests.find(page.id_param())
+    if found is None or not can(page.caller_with_rights, Action.LIST, found):
+        raise NoRequest
+    return found
 
-    `tag_of` computes the value that the form's page has put into the field `tag`.
-    """
-    tag = page.form.get("tag")
 
-    def expect(subject: Subject) -> None:
-        get_or_404(page, action, subject)
-        if tag_of is not None and tag is not None and tag != tag_of(subject):
-            raise Stale
+def expect_host(page: PageRequest, action: Action) -> Expect:
+    """Precondition inside the transaction: still permitted, and unchanged since the form was rendered."""
+    return preconditions.expect_host(page.caller_with_rights, action, page.form.get("tag"))
 
-    return expect
+
+def expect_domain(page: PageRequest, action: Action) -> Callable[[Domain], None]:
+    """Likewise for a domain."""
+    return preconditions.expect_domain(page.caller_with_rights, action, page.form.get("tag"))
+
+
+def may_register(page: PageRequest, domain: Domain) -> bool:
+    """Whether the user may register hosts in the domain now."""
+    return bool(domain.available) and can(page.caller, Action.REGISTER, domain)
 
 
 async def usable_domains(page: PageRequest) -> list[Domain]:
@@ -64,12 +58,7 @@ async def domain_around(page: PageRequest, fqdn: str) -> Domain:
     """The domain of a new name. Raises Invalid, StoreDown."""
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
-    domain = await page.portal.domains.around(fqdn)
-    if domain is None or not may_register(page, domain):
+    domain = await page.portal.domains.for_new_host(page.caller, fqdn)
+    if domain is None or not domain.available:
         raise Invalid(name=NO_DOMAIN)
     return domain
-
-
-def may_register(page: PageRequest, domain: Domain) -> bool:
-    """Whether the user may register hosts in the domain now."""
-    return bool(domain.available) and can(page.caller, Action.REGISTER, domain)

@@ -21,6 +21,7 @@ from ddnsd.registry.errors import (
     NoHost,
     NoRequest,
     NotEmpty,
+    NotPermitted,
     NotPublished,
     OutcomeUnknown,
     Stale,
@@ -72,6 +73,7 @@ def _describe(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
             | NoRequest()
             | NoDenial()
             | NoCredential()
+            | NotPermitted()
             | HostGone()
             | HTTPException(status_code=404)
         ):

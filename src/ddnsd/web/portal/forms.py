@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of form fields and of queries, parsed as the registry takes them."""
+"""Values of form fields, parsed as the registry takes them."""
 
 import re
 
 from ddnsd.registry import host_columns
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.inputs import COMMENT_LENGTH
+from ddnsd.registry.inputs import COMMENT_LENGTH, CREDENTIAL_NAME_LENGTH, TTL_LEAST, TTL_MOST
 
-TTL_RANGE = range(1, 86_401)
-NAME_LENGTH = 100
-NUMBER_DIGITS = 18
+TTL_RANGE = range(TTL_LEAST, TTL_MOST + 1)
 _DIGITS = re.compile(r"[0-9]{1,6}")
 
 
@@ -36,11 +34,6 @@ def ttl(text: str) -> int | None:
     return int(text)
 
 
-def number(text: str) -> int | None:
-    """A natural number that fits a database's column; None for any other text."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS else None
-
-
 def is_name(text: str) -> bool:
     """Whether this may be the name of a token or a key."""
-    return 0 < len(text) <= NAME_LENGTH and text.isprintable()
+    return 0 < len(text) <= CREDENTIAL_NAME_LENGTH and text.isprintable()

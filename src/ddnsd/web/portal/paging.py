@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from ddnsd.web.portal.forms import number
+from ddnsd.registry.inputs import row_id
 from ddnsd.web.portal.request import PageRequest
 
 LARGEST = 10**8
@@ -25,4 +25,4 @@ def paginate(page: PageRequest, cursor: object | None, parameter: str = "after")
 
 def page_number(page: PageRequest) -> int:
     """The number of the page, where pages are counted; 1 unless the query has a number."""
-    return max(1, min(number(page.query.get("page", "")) or 1, LARGEST))
+    return max(1, min(row_id(page.query.get("page", "")) or 1, LARGEST))

@@ -25,11 +25,11 @@ from ddnsd.auth.caller import Caller
 from ddnsd.auth.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.auth.sessions import Session
 from ddnsd.registry.errors import Unconfirmed
+from ddnsd.registry.inputs import row_id
 from ddnsd.registry.rows import Author
 from ddnsd.web.author import author
 from ddnsd.web.portal import flash, messages
 from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.forms import number
 from ddnsd.web.portal.i18n import N_, Language, choose
 
 LANGUAGE_COOKIE = "ddns-language"
@@ -116,8 +116,12 @@ class PageRequest:
         return value
 
     def id_param(self) -> int:
-        """The number `{id}` of the path; 0, which nothing has, for a text that is no number."""
-        return number(self.param("id")) or 0
+        """The number `{id}` of the path; 0, which no row has, for other texts."""
+        return row_id(self.param("id"))
+
+    def cursor(self, name: str) -> int:
+        """The id at which a page of a list begins; 0 for the first page."""
+        return row_id(self.query.get(name, ""))
 
     def search_text(self, name: str, length: int) -> str:
         """A value of the query that is looked up in the database: without blanks around it, and no longer than that."""

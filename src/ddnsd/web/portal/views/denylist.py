@@ -42,7 +42,7 @@ async def remove(page: PageRequest) -> Response:
 
 
 async def _show(page: PageRequest, values: dict[str, str], errors: dict[str, str]) -> Response:
-    found = await page.portal.denylist.page(forms.number(page.query.get("after", "")) or 0, SIZE)
+    found = await page.portal.denylist.page(page.cursor("after"), SIZE)
     return page.render(
         "admin/deny.html",
         422 if errors else 200,

@@ -3,14 +3,14 @@
 
 from starlette.responses import Response
 
-from ddnsd.auth.permissions import Action
+from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import ALGORITHMS
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoBind
+from ddnsd.registry.errors import Invalid, NoBind, NoRequest
 from ddnsd.registry.rows import DomainRequest
-from ddnsd.web.portal import access, forms
+from ddnsd.web.portal import access
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.request import Form, PageRequest
 from ddnsd.web.portal.routing import Access, get, post
@@ -44,11 +44,13 @@ async def ask(page: PageRequest) -> Response:
 
 async def withdraw(page: PageRequest) -> Response:
     """Withdraw one of the user's own requests."""
+
+    def expect(found: DomainRequest) -> None:
+        if not can(page.caller, Action.DELETE, found):
+            raise NoRequest
+
     await page.portal.domain_requests.withdraw(
-        page.id_param(),
-        actor=page.caller.user,
-        client_ip=page.client_ip,
-        expect=access.precondition(page, Action.EDIT),
+        page.id_param(), actor=page.caller.user, client_ip=page.client_ip, expect=expect
     )
     return page.redirect("/domains", page.gettext("The request is withdrawn."))
 
@@ -59,21 +61,20 @@ async def withdraw(page: PageRequest) -> Response:
 async def show_all(page: PageRequest) -> Response:
     """The open requests, or all of them."""
     every = page.query.get("state") == "all"
-    after = forms.number(page.query.get("after", "")) or 0
-    found = await page.portal.domain_requests.page(after, SIZE, state=None if every else "open")
+    found = await page.portal.domain_requests.page(page.cursor("after"), SIZE, state=None if every else "open")
     return page.render("admin/requests.html", requests=found.items, every=every, pages=paginate(page, found.next))
 
 
 async def show(page: PageRequest) -> Response:
     """A request, with the form that approves it."""
-    found = await _find(page)
+    found = await access.get_domain_request(page)
     usual = [pair for pair in USUAL.multi_items() if pair[0] != "use"]
     return _form(page, found, Form([*usual, ("use", "public" if found.public else "private")]), {})
 
 
 async def approve(page: PageRequest) -> Response:
     """Create the domain."""
-    found = await _find(page)
+    found = await access.get_domain_request(page)
     try:
         await page.portal.domain_requests.approve(
             found.id,
@@ -91,7 +92,7 @@ async def approve(page: PageRequest) -> Response:
 
 async def decline(page: PageRequest) -> Response:
     """Decline the request, with a reason."""
-    found = await _find(page)
+    found = await access.get_domain_request(page)
     try:
         await page.portal.domain_requests.decline(
             found.id, page.long_text("why"), actor=page.caller.user, client_ip=page.client_ip
@@ -100,11 +101,6 @@ async def decline(page: PageRequest) -> Response:
         values = Form([*USUAL.multi_items(), ("why", page.text("why"))])
         return _form(page, found, values, {"why": page.reasons(error.fields)["answer"]})
     return page.redirect("/admin/requests", page.gettext("The request is declined."))
-
-
-async def _find(page: PageRequest) -> DomainRequest:
-    """The request of the path. Raises NotFound, StoreDown."""
-    return access.get_or_404(page, Action.LIST, await page.portal.domain_requests.find(page.id_param()))
 
 
 def _form(page: PageRequest, found: DomainRequest, values: Form, errors: dict[str, str]) -> Response:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from ddnsd.auth.permissions import Action, can
 from ddnsd.registry.errors import Invalid
+from ddnsd.registry.inputs import GROUP_LENGTH
 from ddnsd.registry.rows import Domain
 from ddnsd.registry.status import ZoneStatus
 from ddnsd.web.portal import access, forms
@@ -14,7 +15,6 @@ from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import get, post
 from ddnsd.web.preconditions import domain_tag
 
-GROUP_LENGTH = 255
 REQUESTS = 100
 SWITCHES = ("private_addresses", "query_credentials")
 """Columns that administrators set."""
@@ -61,7 +61,7 @@ async def save(page: PageRequest) -> Response:
             domain.name,
             actor=page.caller.user,
             client_ip=page.client_ip,
-            expect=access.precondition(page, Action.EDIT, domain_tag),
+            expect=access.expect_domain(page, Action.EDIT),
             **columns,
         )
     except Invalid as error:
@@ -72,7 +72,7 @@ async def save(page: PageRequest) -> Response:
 async def remove(page: PageRequest) -> Response:
     """Remove a domain without hosts."""
     domain = await access.get_domain(page, Action.DELETE)
-    expect = access.precondition(page, Action.DELETE, domain_tag)
+    expect = access.expect_domain(page, Action.DELETE)
     await page.portal.zones.remove(domain.name, actor=page.caller.user, client_ip=page.client_ip, expect=expect)
     return page.redirect("/domains", page.gettext("%(name)s was removed.", name=domain.name))
 

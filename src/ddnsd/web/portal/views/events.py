@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 
 from ddnsd.registry.rows import Happened
-from ddnsd.web.portal import forms
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import Access, get
@@ -22,7 +21,7 @@ TEXT_LENGTH = 255
 
 async def show(page: PageRequest) -> Response:
     """A page of events, newest first."""
-    filters, before = _filters(page), forms.number(page.query.get("before", ""))
+    filters, before = _filters(page), page.cursor("before") or None
     found = await page.portal.audit_log.page(page.caller_with_rights, filters, before, SIZE)
     return page.render(
         "admin/events.html",

@@ -53,7 +53,7 @@ async def show(page: PageRequest) -> Response:
 async def show_history(page: PageRequest) -> Response:
     """A page of the host's history."""
     owned = await access.get_host(page)
-    before = forms.number(page.query.get("before", ""))
+    before = page.cursor("before") or None
     found = await page.portal.host_history.page(owned.host.id, _reader_id(page), before, SIZE)
     return page.render(
         "host/history.html",
@@ -100,7 +100,7 @@ async def save(page: PageRequest) -> Response:
 async def remove(page: PageRequest) -> Response:
     """Remove the host."""
     owned = await access.get_host(page, Action.DELETE)
-    expect = access.precondition(page, Action.DELETE, host_tag)
+    expect = access.expect_host(page, Action.DELETE)
     removal = page.portal.hosts.unregister(owned.host, page.caller.user, page.client_ip, expect)
     return await page.saved(removal, "/", page.gettext("%(name)s was removed.", name=owned.host.fqdn))
 
@@ -137,7 +137,7 @@ async def show_secret(page: PageRequest) -> Response:
 async def lift_flag(page: PageRequest) -> Response:
     """Accept updates of a flagged host again."""
     host = (await access.get_host(page, Action.EDIT)).host
-    await page.portal.hosts.lift_flag(host, page.author, access.precondition(page, Action.EDIT, host_tag))
+    await page.portal.hosts.lift_flag(host, page.author, access.expect_host(page, Action.EDIT))
     return page.redirect(f"/hosts/{host.fqdn}", page.gettext("The flag is lifted: updates are taken again."))
 
 
@@ -204,7 +204,7 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
             values,
             page.caller.user,
             page.client_ip,
-            access.precondition(page, Action.EDIT, host_tag),
+            access.expect_host(page, Action.EDIT),
             rename=rename,
             tls=page.tls,
             oversight=page.admin,

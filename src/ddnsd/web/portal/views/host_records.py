@@ -13,7 +13,6 @@ from ddnsd.registry.records import APEX
 from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import get, post
-from ddnsd.web.preconditions import host_tag
 
 UNSET: dict[str, str] = {}
 
@@ -29,7 +28,7 @@ async def show_related(page: PageRequest) -> Response:
 async def add_related(page: PageRequest) -> Response:
     """Add or change a related name."""
     host = (await access.get_host(page, Action.EDIT)).host
-    expect = access.precondition(page, Action.EDIT, host_tag)
+    expect = access.expect_host(page, Action.EDIT)
     change = page.portal.related.put(host, page.text("label"), page.text("interface_id"), page.author, expect)
     try:
         return await page.saved(change, f"/hosts/{host.fqdn}/related", page.gettext("Saved."))
@@ -40,7 +39,7 @@ async def add_related(page: PageRequest) -> Response:
 async def remove_related(page: PageRequest) -> Response:
     """Remove a related name."""
     host, label = (await access.get_host(page, Action.EDIT)).host, page.param("label")
-    expect = access.precondition(page, Action.EDIT, host_tag)
+    expect = access.expect_host(page, Action.EDIT)
     done = page.gettext("%(name)s was removed.", name=f"{label}.{host.fqdn}")
     removal = page.portal.related.remove(host, label, page.author, expect)
     return await page.saved(removal, f"/hosts/{host.fqdn}/related", done)
@@ -81,7 +80,7 @@ async def save_rrset(page: PageRequest) -> Response:
             values,
             forms.ttl(page.text("ttl")),
             page.author,
-            access.precondition(page, Action.EDIT, host_tag),
+            access.expect_host(page, Action.EDIT),
         )
         return await page.saved(change, f"/hosts/{host.fqdn}/records", page.gettext("Saved."))
     except Invalid as error:
@@ -91,7 +90,7 @@ async def save_rrset(page: PageRequest) -> Response:
 async def remove_rrset(page: PageRequest) -> Response:
     """Remove an RRset."""
     host, name, rtype = (await access.get_host(page, Action.EDIT)).host, page.param("prefix"), page.param("rtype")
-    expect = access.precondition(page, Action.EDIT, host_tag)
+    expect = access.expect_host(page, Action.EDIT)
     removal = page.portal.rrsets.remove(host, name, rtype, page.author, expect)
     done = page.gettext("%(name)s was removed.", name=f"{name} {rtype}")
     return await page.saved(removal, f"/hosts/{host.fqdn}/records", done)

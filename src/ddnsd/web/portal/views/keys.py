@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from ddnsd.auth import secrets
 from ddnsd.registry.errors import Invalid
+from ddnsd.registry.inputs import KEY_HOSTS
 from ddnsd.web.portal import forms, show_once
 from ddnsd.web.portal.client_configs import Target, configurations
 from ddnsd.web.portal.paging import paginate
@@ -17,13 +18,10 @@ SIZE = 100
 CHECKBOXES = 60
 """Hosts that the form lists; users with more hosts type their names."""
 
-MOST = 1000
-"""Hosts of a key."""
-
 
 async def show(page: PageRequest) -> Response:
     """A page of keys, with their hosts."""
-    found = await page.portal.keys.page(page.caller, forms.number(page.query.get("after", "")) or 0, SIZE)
+    found = await page.portal.keys.page(page.caller, page.cursor("after"), SIZE)
     return page.render("keys/list.html", keys=found.items, pages=paginate(page, found.next))
 
 
@@ -39,8 +37,8 @@ async def create(page: PageRequest) -> Response:
     errors = {}
     if not forms.is_name(name):
         errors["name"] = _("A name has 1 to 100 printable characters.")
-    if not 1 <= len(chosen) <= MOST:
-        errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=MOST)
+    if not 1 <= len(chosen) <= KEY_HOSTS:
+        errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=KEY_HOSTS)
     if not errors:
         try:
             return await _create(page, name, list(dict.fromkeys(chosen)))

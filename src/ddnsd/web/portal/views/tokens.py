@@ -8,6 +8,7 @@ from starlette.responses import Response
 from ddnsd.auth import secrets
 from ddnsd.registry.accounts import SCOPES
 from ddnsd.registry.errors import Invalid
+from ddnsd.registry.inputs import TOKEN_LIMITS
 from ddnsd.registry.token_scope import PATTERN, TokenScope, network
 from ddnsd.web.portal import forms, show_once
 from ddnsd.web.portal.i18n import N_
@@ -16,9 +17,6 @@ from ddnsd.web.portal.request import Form, PageRequest
 from ddnsd.web.portal.routing import get, post
 
 SIZE = 100
-MOST = 100
-"""Patterns or networks of a token."""
-
 DAY = 86_400
 LIFETIMES = {
     "1": N_("a day"),
@@ -33,7 +31,7 @@ USUAL = Form([("scopes", "read"), ("scopes", "write"), ("lifetime", "90")])
 
 async def show(page: PageRequest) -> Response:
     """A page of tokens."""
-    found = await page.portal.tokens.page(page.caller, forms.number(page.query.get("after", "")) or 0, SIZE)
+    found = await page.portal.tokens.page(page.caller, page.cursor("after"), SIZE)
     return page.render("tokens/list.html", tokens=found.items, pages=paginate(page, found.next), now=time.time() * 1e6)
 
 
@@ -105,8 +103,8 @@ def _scope(page: PageRequest) -> tuple[TokenScope, dict[str, str]]:
         except ValueError:
             errors["networks"] = _("%(value)s is no network such as 192.0.2.0/24.", value=text)
     for field in ("domains", "hosts", "networks"):
-        if len(page.text(field).split()) > MOST:
-            errors[field] = _("At most %(most)s.", most=MOST)
+        if len(page.text(field).split()) > TOKEN_LIMITS:
+            errors[field] = _("At most %(most)s.", most=TOKEN_LIMITS)
     if page.text("lifetime") not in LIFETIMES:
         errors["lifetime"] = _("Choose one of these.")
     return TokenScope(scopes, patterns["domains"], patterns["hosts"], tuple(networks), _expires(page)), errors

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale
+from ddnsd.registry.inputs import USER_NAME_LENGTH
 from ddnsd.registry.rows import User
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.paging import paginate
@@ -15,13 +16,12 @@ from ddnsd.web.portal.routing import Access, get, post
 from ddnsd.web.preconditions import user_tag
 
 SIZE = 100
-NAME_LENGTH = 150
 FLAGS = ("admin", "active", "withdrawn")
 
 
 async def show_all(page: PageRequest) -> Response:
     """A page of users, by name."""
-    text, after = (page.search_text(name, NAME_LENGTH) for name in ("q", "after"))
+    text, after = (page.search_text(name, USER_NAME_LENGTH) for name in ("q", "after"))
     found = await page.portal.admin_stats.accounts(text, after, SIZE + 1)
     shown = found[:SIZE]
     return page.render(
@@ -101,7 +101,7 @@ async def remove(page: PageRequest) -> Response:
 
 async def _find(page: PageRequest) -> User:
     """The user of the path. Raises NotFound, StoreDown."""
-    name = page.param("name").strip()[:NAME_LENGTH].replace("\0", "")
+    name = page.param("name").strip()[:USER_NAME_LENGTH].replace("\0", "")
     user = await page.portal.users.named(name)
     if user is None:
         raise NotFound

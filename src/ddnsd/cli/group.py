@@ -39,7 +39,13 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except EXPECTED as error:
-            raise click.ClickException(str(error) or error.__doc__ or type(error).__name__) from None
+            raise click.ClickException(_in_words(error)) from None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or error.__doc__ or type(error).__name__
 
 
 def given_options(columns: dict[str, Any]) -> dict[str, Any]:

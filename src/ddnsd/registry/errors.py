@@ -9,6 +9,9 @@ RegistryError
   NoDenial            nothing of that id or value is denied
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
+  NoCredential        a token or key that is unknown, or not visible to the caller
+  NoUser              no user of that name
+  NotPermitted        the caller sees it, and may not do this
   NotEnrolled         an enrolment token that is unknown, expired, spent or void: one answer for all four
   NotAdmitted         somebody whom a provider knows is no user here, or no active one
   Blocked             blocked for abuse
@@ -20,7 +23,15 @@ RegistryError
   NotPublished        the name server did not answer
     Unconfirmed       likewise, but the change is kept and will be carried out
       Held            a foreign record in the zone has the name; carried out once that has gone
+
+Errors of the database. Web imports them from here:
+
+StoreDown           the database cannot be used now; nothing is kept
+  OutcomeUnknown    the connection was lost during the commit; the change may be kept
 """
+
+from ddnsd.db.base import OutcomeUnknown as OutcomeUnknown
+from ddnsd.db.base import StoreDown as StoreDown
 
 
 class RegistryError(Exception):
@@ -56,6 +67,18 @@ class NoDomain(RegistryError):
 
 class NoHost(RegistryError):
     """no such host"""
+
+
+class NoCredential(RegistryError):
+    """no such token or key"""
+
+
+class NoUser(RegistryError):
+    """no such user"""
+
+
+class NotPermitted(RegistryError):
+    """the caller may not do this"""
 
 
 class NotEnrolled(RegistryError):

@@ -26,13 +26,16 @@ from ddnsd.registry.errors import (
     Invalid,
     InvalidAddress,
     NoBind,
+    NoCredential,
     NoDenial,
     NoDomain,
     NoHost,
     NoRequest,
     NotEmpty,
     NotEnrolled,
+    NotPermitted,
     NotPublished,
+    NoUser,
     Stale,
     Taken,
     Unconfirmed,
@@ -105,8 +108,10 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
             return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
         case NotEnrolled():
             return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
-        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial():
+        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial() | NoCredential() | NoUser():
             return not_found()
+        case NotPermitted():
+            return Problem(403, str(error))
         case Taken():
             return Problem(409, str(error), kind="urn:ddns:taken", errors=_shown(error, called or {}))
         case Invalid():

@@ -2,14 +2,12 @@
 """Errors as pages: what is wrong, whether anything was changed, and what to do."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.auth.one_time_secrets import NotReady
-from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.registry.errors import (
@@ -17,17 +15,21 @@ from ddnsd.registry.errors import (
     Invalid,
     InvalidAddress,
     NoBind,
+    NoCredential,
+    NoDenial,
     NoDomain,
     NoHost,
+    NoRequest,
     NotEmpty,
+    NotPermitted,
     NotPublished,
+    OutcomeUnknown,
     Stale,
+    StoreDown,
     Unconfirmed,
 )
 from ddnsd.web.portal import messages
-
-if TYPE_CHECKING:
-    from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.request import PageRequest
 
 log = structlog.get_logger()
 
@@ -44,7 +46,7 @@ class NoForm(Exception):
     """the body is no form"""
 
 
-def answer(page: "PageRequest", error: Exception) -> Response:
+def answer(page: PageRequest, error: Exception) -> Response:
     """The page for an error that a handler did not catch."""
     status, title, text = _describe(page.gettext, error)
     if isinstance(error, Invalid):
@@ -64,7 +66,17 @@ def answer(page: "PageRequest", error: Exception) -> Response:
 def _describe(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
     nothing = _("Nothing was changed")
     match error:
-        case NotFound() | NoHost() | NoDomain() | HostGone() | HTTPException(status_code=404):
+        case (
+            NotFound()
+            | NoHost()
+            | NoDomain()
+            | NoRequest()
+            | NoDenial()
+            | NoCredential()
+            | NotPermitted()
+            | HostGone()
+            | HTTPException(status_code=404)
+        ):
             return 404, _("Not found"), _("There is nothing here that you may see; it may be gone or renamed.")
         case HTTPException(status_code=405):
             return 405, nothing, _("This address takes no such request.")

@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 
 from ddnsd.db import last_seen
 from ddnsd.db.rows import Host, User
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 
 KEEP, REPLACE = "keep", "replace"
 SECRETS = (KEEP, REPLACE)
 
-NO_OWNER = "Secrets are kept or replaced only with a new owner."
+NO_OWNER = Reason(Code.SECRETS_WITHOUT_OWNER)
 
 PART = 500
 
@@ -35,15 +35,15 @@ class Transfer(NamedTuple):
 def check_owner(user: User | None, name: str) -> User:
     """The user who is to own a host. Raises Invalid."""
     if user is None:
-        raise Invalid(owner=f"there is no user {name!r}")
+        raise Invalid(owner=Reason(Code.USER_MISSING, user=name))
     if not user.active:
         raise Invalid(owner=switched_off(name))
     return user
 
 
-def switched_off(name: str) -> str:
+def switched_off(name: str) -> Reason:
     """Why a user gets no host."""
-    return f"{name} is switched off: switch the user on first"
+    return Reason(Code.USER_INACTIVE, user=name)
 
 
 def with_secret(values: Mapping[str, Any], *, keep: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoDomain
+from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import Administrator, Changer, ClientIp, Reader, route_class
@@ -140,7 +140,7 @@ def router(context: Context) -> APIRouter:
             )
         except Invalid as error:
             if "user" in error.fields:
-                raise Invalid(owner=error.fields["user"][0]) from None
+                raise Invalid(owner=error.fields["user"]) from None
             raise
         except DnsError as error:
             raise unusable(error, body.primary) from None
@@ -186,14 +186,14 @@ def unusable(error: DnsError, primary: str | None) -> Exception:
     """What is answered when a zone does not take our updates."""
     if primary is None:
         return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
-    return Invalid(primary=str(error))
+    return Invalid(primary=Reason(Code.PRIMARY_UNUSABLE, cause=str(error)))
 
 
 def check_pair(primary: str | None, key: KeyIn | None) -> None:
     """Whether it says of an existing zone all that is needed, or nothing. Raises Invalid."""
     if (primary is None) != (key is None):
         missing = "key" if key is None else "primary"
-        raise Invalid(**{missing: "primary and key belong together: those of a zone that exists already"})
+        raise Invalid(**{missing: Reason(Code.PRIMARY_WITHOUT_KEY)})
 
 
 def tsig_key(given: KeyIn | None) -> TsigKey | None:
@@ -203,7 +203,7 @@ def tsig_key(given: KeyIn | None) -> TsigKey | None:
     try:
         return TsigKey(given.name, algorithm=given.algorithm, secret=given.secret)
     except ValueError as error:
-        raise Invalid(key=str(error)) from None
+        raise Invalid(key=Reason(Code.KEY_INVALID, cause=str(error))) from None
 
 
 async def _visible(context: Context, caller: Caller, given: str, action: Action) -> Domain:

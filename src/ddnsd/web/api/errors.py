@@ -120,10 +120,11 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
         case Stale():
             return Problem(412, "It has changed since: read it again, and decide anew.")
         case Unconfirmed() | NotAcknowledged():
-            detail = f"The change is kept and will be applied: {error}."
-            return Problem(503, detail, kind="urn:ddns:pending")
+            kept = error if isinstance(error, Unconfirmed) else Unconfirmed(str(error))
+            return Problem(503, str(kept), kind="urn:ddns:pending")
         case NotPublished() | BindError() | NoBind():
-            return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+            refused = error if isinstance(error, NotPublished) else NotPublished(str(error))
+            return Problem(503, str(refused), kind="urn:ddns:name-server")
         case NotAsked():
             detail = f"Nothing was changed: {error}."
             return Problem(503, detail, kind="urn:ddns:provider", headers={"Retry-After": "60"})
@@ -137,5 +138,5 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
 
 
 def _shown(error: Invalid, called: Mapping[str, str]) -> Fields | None:
-    fields = {called.get(name, name): texts for name, texts in error.fields.items() if name != "__all__"}
+    fields = {called.get(name, name): [str(reason)] for name, reason in error.fields.items() if name != "__all__"}
     return fields or None

@@ -14,7 +14,7 @@ from ddnsd.auth.permissions import is_limited
 from ddnsd.db import paging, queries
 from ddnsd.db.rows import Token, User
 from ddnsd.registry import accounts
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.token_scope import TokenScope, network
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
@@ -155,17 +155,10 @@ def _sees(caller: Caller, limits: TokenScope, token: Token) -> bool:
 
 
 def _wanted(body: TokenCreate) -> TokenScope:
-    networks = tuple(_network(text) for text in body.networks)
+    networks = tuple(network(text) for text in body.networks)
     return TokenScope(
         tuple(dict.fromkeys(body.scopes)), tuple(body.domains), tuple(body.hosts), networks, _expires(body.expires)
     )
-
-
-def _network(text: str) -> str:
-    try:
-        return network(text)
-    except ValueError as error:
-        raise Invalid(networks=str(error)) from None
 
 
 def _expires(text: str | None) -> int | None:
@@ -177,9 +170,9 @@ def _expires(text: str | None) -> int | None:
     except (ValueError, OverflowError):
         moment, microseconds = datetime.min, 0
     if moment.tzinfo is None:
-        raise Invalid(expires=f"{text!r} is not a moment with its offset, such as 2030-01-31T12:00:00Z")
+        raise Invalid(expires=Reason(Code.EXPIRY_INVALID, value=text))
     if microseconds <= queries.now():
-        raise Invalid(expires=f"{text} is over already")
+        raise Invalid(expires=Reason(Code.EXPIRY_PAST, value=text))
     return microseconds
 
 

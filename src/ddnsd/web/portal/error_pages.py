@@ -24,7 +24,6 @@ from ddnsd.registry.errors import (
     Stale,
     Unconfirmed,
 )
-from ddnsd.web.portal import messages
 
 if TYPE_CHECKING:
     from ddnsd.web.portal.request import PageRequest
@@ -47,10 +46,8 @@ class NoForm(Exception):
 def answer(page: "PageRequest", error: Exception) -> Response:
     """The page for an error that a handler did not catch."""
     status, title, text = _describe(page.gettext, error)
-    if isinstance(error, Invalid):
-        text = " ".join(page.reasons(error.fields).values())
-    elif isinstance(error, NotEmpty | NoBind):
-        text = messages.translated(page.language, str(error))
+    if isinstance(error, Invalid | NotEmpty | NoBind):
+        text = page.explain(error)
     if status == 500:
         log.exception("unexpected error", path=page.path)
     elif status > 500:

@@ -18,7 +18,7 @@ What the registry raises and a handler does not catch becomes a page that says s
 
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
@@ -34,7 +34,7 @@ from ddnsd.auth.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.auth.sessions import Session
 from ddnsd.db.base import StoreDown
 from ddnsd.db.history import Author
-from ddnsd.registry.errors import Unconfirmed
+from ddnsd.registry.errors import Reason, RegistryError, Unconfirmed
 from ddnsd.web.asgi import FIELDS, signed_in
 from ddnsd.web.author import author
 from ddnsd.web.portal import error_pages, flash, messages
@@ -146,12 +146,13 @@ class PageRequest:
         """Likewise, for a number."""
         return self.language.ngettext(one, many, number, **values)
 
-    def reasons(self, errors: Mapping[str, Iterable[str]]) -> dict[str, str]:
-        """What the registry says of each field (`Invalid.fields`), in the visitor's language."""
-        return {
-            name: " ".join(messages.translated(self.language, text) for text in flash_message)
-            for name, flash_message in errors.items()
-        }
+    def reasons(self, fields: Mapping[str, Reason]) -> dict[str, str]:
+        """What is wrong with each field (`Invalid.fields`), in the visitor's language."""
+        return {name: messages.translated(self.language, reason) for name, reason in fields.items()}
+
+    def explain(self, error: RegistryError) -> str:
+        """Why the registry refuses, in the visitor's language."""
+        return " ".join(messages.translated(self.language, reason) for reason in error.reasons)
 
     def url(self, **changed: object) -> str:
         """This page's URL with other values in its query; None leaves one out."""

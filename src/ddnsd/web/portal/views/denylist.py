@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ddnsd.db import denylist
-from ddnsd.registry.errors import Invalid, NoDenial
+from ddnsd.registry.errors import Code, Invalid, NoDenial, Reason
 from ddnsd.registry.stored_denylist import KINDS
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.context import Portal
@@ -40,9 +40,9 @@ def routes(portal: Portal) -> list[Route]:
         kind, value = page.text("kind"), page.text("value")
         try:
             if kind not in KINDS:
-                raise Invalid(kind="Choose one of these.")
+                raise Invalid(kind=Reason(Code.NOT_A_CHOICE, choices=", ".join(KINDS)))
             if not 0 < len(value) <= VALUE_LENGTH or not value.isprintable():
-                raise Invalid(value="Enter 1 to 253 printable characters.")
+                raise Invalid(value=Reason(Code.DENIAL_TOO_LONG, limit=VALUE_LENGTH))
             await portal.denials.add(
                 kind, value, forms.comment(page.text("comment")), actor=page.caller.user, client_ip=page.client_ip
             )

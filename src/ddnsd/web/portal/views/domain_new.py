@@ -10,7 +10,7 @@ from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import ALGORITHMS, GENERATED, TsigKey
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoBind
+from ddnsd.registry.errors import Code, Invalid, NoBind, Reason
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.handing_over import FIELD, PARAMETER, hand_over, handed_over
 from ddnsd.web.portal.request import Access, Form, PageRequest, get, post
@@ -35,7 +35,7 @@ def routes(portal: Portal) -> list[Route]:
         """A key for a zone of somebody's own; it is kept nowhere until the zone takes it."""
         name = names.fold(page.text("name"))
         if problem := names.domain_problem(name):
-            return form(page, page.form, page.reasons({"name": [problem]}))
+            return form(page, page.form, page.reasons({"name": problem}))
         algorithm = page.text("algorithm") if page.text("algorithm") in GENERATED else "hmac-sha256"
         key = TsigKey.generate(f"ddnsd.{name}", algorithm)
         filled = dict(page.form) | {
@@ -97,11 +97,11 @@ def brought(page: PageRequest) -> dict[str, Any]:
     if page.text("zone") != BRING:
         return {}
     if not page.text("primary"):
-        raise Invalid(primary="Enter the address of the zone's primary name server.")
+        raise Invalid(primary=Reason(Code.PRIMARY_MISSING))
     try:
         key = TsigKey(page.text("key_name"), algorithm=page.text("algorithm"), secret=page.text("secret"))
     except ValueError as error:
-        raise Invalid(secret=str(error)) from None
+        raise Invalid(secret=Reason(Code.KEY_INVALID, cause=str(error))) from None
     return {"primary": page.text("primary"), "key": key}
 
 
@@ -109,6 +109,8 @@ def reasons(page: PageRequest, error: Exception) -> dict[str, str]:
     """What is wrong, by field; of a name server its own words."""
     if isinstance(error, Invalid):
         return {{"user": "owner"}.get(n, n): text for n, text in page.reasons(error.fields).items()}
+    if isinstance(error, NoBind):
+        return {"__all__": page.explain(error)}
     if isinstance(error, DnsError) and page.text("zone") == BRING:
-        return {"primary": str(error)}
+        return page.reasons({"primary": Reason(Code.PRIMARY_UNUSABLE, cause=str(error))})
     return {"__all__": page.gettext("Nothing was changed: %(reason)s", reason=str(error))}

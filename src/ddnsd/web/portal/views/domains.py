@@ -12,7 +12,7 @@ from ddnsd.db import domain_requests, paging, queries
 from ddnsd.db.rows import Domain
 from ddnsd.registry import domains as registry
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoDomain, Stale
+from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason, Stale
 from ddnsd.registry.status import ZoneStatus
 from ddnsd.web.api.serializers import domain_tag
 from ddnsd.web.portal import forms
@@ -108,7 +108,7 @@ def wanted(page: PageRequest) -> dict[str, Any]:
     """The columns of a domain that a form sets, beside its name. Raises Invalid."""
     group = page.text("group")
     if len(group) > GROUP_LENGTH or not group.isprintable():
-        raise Invalid(group=f"Ensure this value has at most {GROUP_LENGTH} characters.")
+        raise Invalid(group=Reason(Code.GROUP_INVALID, limit=GROUP_LENGTH))
     return {
         "public": page.text("use") == "public",
         "group": group or None if page.text("use") == "group" else None,

@@ -12,7 +12,7 @@ from ddnsd.db import queries
 from ddnsd.db.rows import Domain
 from ddnsd.registry import addresses, host_columns, names
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer
+from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, UnknownPeer
 from ddnsd.registry.hosts import TAKEN, NewHost
 from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.client_configs import Target, configurations
@@ -31,7 +31,7 @@ def routes(portal: Portal) -> list[Route]:
         fqdn, secret = _full_name(page.text("name"), page.text("domain")), secrets.new_secret()
         try:
             if not page.text("name"):
-                raise Invalid(name="A name is needed.")
+                raise Invalid(name=Reason(Code.NAME_MISSING))
             return await hand_over(
                 page, f"/hosts/{quote(fqdn, safe='')}/created", {"secret": secret}, lambda: _add(page, fqdn, secret)
             )
@@ -51,7 +51,7 @@ def routes(portal: Portal) -> list[Route]:
         try:
             await _check(page, fqdn)
         except Invalid as error:
-            return JSONResponse({"free": False, "text": " ".join(page.reasons(error.fields).values())})
+            return JSONResponse({"free": False, "text": page.explain(error)})
         return JSONResponse({"free": True, "text": page.gettext("%(name)s is free.", name=fqdn)})
 
     return [

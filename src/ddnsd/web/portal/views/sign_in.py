@@ -98,7 +98,7 @@ def routes(portal: Portal) -> list[Route]:
             log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
             return _forget(page.render("signin/failed.html", 403, provider=title, why="not admitted"))
         except Invalid as error:
-            return _forget(page.redirect("/account", " ".join(page.reasons(error.fields).values()), "warning"))
+            return _forget(page.redirect("/account", page.explain(error), "warning"))
         flash_message = page.gettext("You can now sign in with %(provider)s as well.", provider=title)
         return _forget(page.redirect("/account", flash_message))
 

@@ -135,7 +135,7 @@ def routes(portal: Portal) -> list[Route]:
                 )
             )
         except NotEmpty as error:
-            return await form(page, user, page.reasons({"__all__": [str(error)]}))
+            return await form(page, user, {"__all__": page.explain(error)})
         return page.redirect("/admin/users", page.gettext("%(name)s was removed.", name=user.name))
 
     async def find(page: PageRequest) -> User:

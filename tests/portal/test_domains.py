@@ -64,7 +64,7 @@ def test_a_domain_is_added_changed_and_removed(service: Service, admin: Browser)
     form = admin.open(f"/domains/{name}")
     assert "A domain with hosts cannot be removed" in form.text
     refused = admin.post(f"/domains/{name}/remove", csrf(admin))
-    assert refused.status == 422
+    assert refused.status == 409
     assert "has hosts" in refused.text
     service.get("/nic/unregister", service.admin_token, params={"fqdn": f"host.{name}"})
     gone = admin.send(admin.open(f"/domains/{name}"), f"/domains/{name}/remove")

@@ -138,7 +138,7 @@ class Service:
             signin,
             policy,
             hosts,
-            Edits(self.store, self.writer, policy, hosts),
+            Edits(self.store, self.writer, policy),
             domains,
             zones,
             Enrolments(self.store),

@@ -19,7 +19,8 @@ from ddnsd.dns.records import values_of
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
-from ddnsd.registry.hosts import Expect, confirmed, locked
+from ddnsd.registry.hosts import confirmed, locked
+from ddnsd.registry.validation import Expect
 
 APEX = "@"
 """What callers call the host's own name."""

@@ -16,7 +16,8 @@ from ddnsd.dns.records import records
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
-from ddnsd.registry.hosts import Expect, Hosts, confirmed, locked
+from ddnsd.registry.hosts import Hosts, confirmed, locked
+from ddnsd.registry.validation import Expect
 
 MOST = 32
 """Related names of a host."""

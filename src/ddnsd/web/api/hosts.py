@@ -9,15 +9,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, is_limited, is_name_allowed
-from ddnsd.db import paging, queries
+from ddnsd.db import paging
 from ddnsd.db.paging import HostFilter, OwnedHost
 from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Invalid, NoHost
 from ddnsd.registry.host_edits import Edit
-from ddnsd.registry.hosts import Expect, NewHost
-from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.validation import NO_DOMAIN, Expect
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.dependencies import By, Changer, ClientIp, Reader, route_class
@@ -135,7 +135,7 @@ def router(context: Context) -> APIRouter:
             rename = new, await _usable(context, caller, new)
         keep = given.pop("secrets", None) == transfers.KEEP
         edit = Edit(
-            await _values(context, given),
+            _values(given),
             caller.user,
             client_ip,
             precondition(caller, Action.EDIT, if_match),
@@ -241,7 +241,7 @@ def _wanted(context: Context, body: HostCreate, domain: Domain) -> AddressUpdate
     return AddressUpdate(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
 
 
-async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
+def _values(given: dict[str, Any]) -> dict[str, Any]:
     """The fields of a PATCH as the registry takes them. Raises Invalid."""
     values = dict(given)
     for family in host_columns.FAMILIES:
@@ -249,10 +249,6 @@ async def _values(context: Context, given: dict[str, Any]) -> dict[str, Any]:
             values[family] = host_columns.address(family, values[family])
     if "labels" in values:
         values["labels"] = values["labels"] or {}
-    if "owner" in values:
-        owner = values.pop("owner")
-        user = await context.store.read(lambda c: queries.user(c, owner))
-        values["owner_id"] = transfers.check_owner(user, owner).id
     return values
 
 

@@ -201,7 +201,7 @@ async def _edit(page: PageRequest, owned: OwnedHost) -> str:
         "ttl": given.ttl(page.text("ttl")),
     } | {family: given.address(family, page.text(family)) for family in host_columns.FAMILIES}
     if page.admin:
-        values |= await _of_administrators(page, owned)
+        values |= _of_administrators(page, owned)
     try:
         rename = None if fqdn == host.fqdn else (fqdn, await access.domain_around(page, fqdn))
         edit = Edit(
@@ -222,11 +222,10 @@ async def _edit(page: PageRequest, owned: OwnedHost) -> str:
         raise
 
 
-async def _of_administrators(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
+def _of_administrators(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
     values: dict[str, Any] = {"available": page.checked("available"), "abuse_blocked": page.checked("abuse_blocked")}
     if values["abuse_blocked"] == owned.host.abuse_blocked:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too
     if (name := page.text("owner")) != owned.owner:
-        user = await page.portal.store.read(lambda c: queries.user(c, name))
-        values["owner_id"] = transfers.check_owner(user, name).id
+        values["owner"] = name
     return values

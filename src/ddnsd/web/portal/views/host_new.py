@@ -13,7 +13,8 @@ from ddnsd.db.rows import Domain
 from ddnsd.registry import addresses, host_columns, names
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, UnknownPeer
-from ddnsd.registry.hosts import TAKEN, NewHost
+from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.validation import TAKEN
 from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.client_configs import Target, configurations
 from ddnsd.web.portal.context import Portal

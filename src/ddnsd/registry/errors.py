@@ -15,17 +15,22 @@ RegistryError
   Invalid             fields with their reasons; `__all__` for the whole
     Taken             somebody has the name, in the registry or in the zone
   Stale               it is not as the caller has seen it
+    Differs           likewise, and the caller said what it expects of a field
+  OtherFailed         another change of the call fails
+  KeyReused           an Idempotency-Key came with two bodies
   NotEmpty            something still depends on it
   NoBind              a zone is wanted, and the service controls no BIND
   NotPublished        the name server did not answer
+    HostRefused       it does not take the new host
     Unconfirmed       likewise, but the change is kept and will be carried out
       Held            a foreign record in the zone has the name; carried out once that has gone
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import ClassVar, Union
+from typing import Any, ClassVar, Union
 
 
 @unique
@@ -63,7 +68,7 @@ class Code(Enum):
     TTL_OUT_OF_RANGE = "Give seconds, from %(least)s to %(most)s."
     NOT_A_CHOICE = "Choose one of %(choices)s."
     SECRETS_WITHOUT_OWNER = "Secrets are kept or replaced only with a new owner."
-    FIELD_CHANGED = "%(field)s is %(value)s now"
+    FIELD_CHANGED = "%(field)s is %(value)s now."
 
     # records and related names
     PREFIX_INVALID = "%(name)r is neither @ nor labels with an underscore each, such as _443._tcp."
@@ -159,9 +164,10 @@ class Code(Enum):
     DENIAL_NOT_FOUND = "nothing of that id or value is denied"
     HOST_BLOCKED = "The host is flagged or blocked for abuse: write to the operator."
     STALE = "It has changed since: read it again, and decide anew."
-    OTHER_CHANGE_FAILED = "another change of the call fails, so nothing was changed"
+    OTHER_CHANGE_FAILED = "Nothing was changed: another change of this call fails, and it is atomic."
     IDEMPOTENCY_KEY_REUSED = "this Idempotency-Key was used with another body; take a new one"
     NOT_PUBLISHED = "Nothing was changed: %(cause)s."
+    HOST_REFUSED = "Nothing was changed: the name server does not take this host: %(cause)s."
     UNCONFIRMED = "The change is kept and will be applied: %(cause)s."
     SCHEMA = "%(text)s"
 
@@ -184,19 +190,15 @@ class Reason:
         return self.code.value % self.parameters
 
 
-def _coded(text: str) -> Reason:
-    return Reason(Code.SCHEMA, text=text)
-
-
 class RegistryError(Exception):
     """The registry refuses; `str()` is in English."""
 
     code: ClassVar[Code]
     """The code unless another one is given."""
 
-    def __init__(self, code: Code | str | None = None, **parameters: Parameter) -> None:
+    def __init__(self, code: Code | None = None, **parameters: Parameter) -> None:
         super().__init__()
-        self._reason = _coded(code) if isinstance(code, str) else Reason(code or self.code, **parameters)
+        self._reason = Reason(code or self.code, **parameters)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -271,11 +273,9 @@ class Blocked(RegistryError):
 class Invalid(RegistryError):
     """Some fields are not acceptable; `fields` has the reason of each."""
 
-    def __init__(self, **fields: Reason | str) -> None:
+    def __init__(self, **fields: Reason) -> None:
         Exception.__init__(self)
-        self.fields = {
-            name: reason if isinstance(reason, Reason) else _coded(reason) for name, reason in fields.items()
-        }
+        self.fields = fields
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -290,6 +290,28 @@ class Stale(RegistryError):
     """It has changed meanwhile."""
 
     code = Code.STALE
+
+
+class Differs(Stale):
+    """A field is not as the change expects it; `fields` has the reason."""
+
+    code = Code.FIELD_CHANGED
+
+    def __init__(self, field: str, now: Any) -> None:
+        super().__init__(field=field, value=json.dumps(now))
+        self.fields = {field: self.reasons[0]}
+
+
+class OtherFailed(RegistryError):
+    """Another change of the call fails, so nothing was changed."""
+
+    code = Code.OTHER_CHANGE_FAILED
+
+
+class KeyReused(RegistryError):
+    """The Idempotency-Key was used with another body."""
+
+    code = Code.IDEMPOTENCY_KEY_REUSED
 
 
 class NotEmpty(RegistryError):
@@ -310,6 +332,12 @@ class NotPublished(RegistryError):
     def __init__(self, cause: str) -> None:
         super().__init__(cause=cause)
         self.cause = cause
+
+
+class HostRefused(NotPublished):
+    """The name server does not take the new host."""
+
+    code = Code.HOST_REFUSED
 
 
 class Unconfirmed(NotPublished):

@@ -20,13 +20,16 @@ from ddnsd.registry.addresses import AddressUpdate, initial_columns
 from ddnsd.registry.changes import Changes
 from ddnsd.registry.errors import (
     Blocked,
+    Code,
     DeniedAddress,
     Held,
+    HostRefused,
     Invalid,
     InvalidAddress,
     NoDomain,
     NoHost,
     NotPublished,
+    Reason,
     Taken,
     Unconfirmed,
 )
@@ -83,10 +86,10 @@ class Hosts:
             await self._writer.push_host(domain.id, [host.id])
         except NameConflict as error:
             await self._take_back(host, sent=False)
-            raise Taken(name=f"Not available: {error}.") from None
+            raise Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=str(error))) from None
         except ChangeRefused as error:
             await self._take_back(host, sent=False)
-            raise NotPublished(f"the name server does not take this host: {error}") from None
+            raise HostRefused(str(error)) from None
         except (NotAcknowledged, HostGone, StoreDown) as error:
             await self._take_back(host, sent=True)
             raise NotPublished(str(error)) from None
@@ -94,7 +97,7 @@ class Hosts:
 
     async def _check(self, domain: Domain, new: NewHost) -> None:
         if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
-            raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
+            raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
         await self.check_name(domain, new.fqdn)
         if problem := names.owned_problem(new.fqdn, [f"*.{new.fqdn}"] if new.wildcard else ()):
             raise Invalid(name=problem)
@@ -250,7 +253,7 @@ def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: in
     """A name below somebody else's host would borrow that host's trust (cookies, certificates). Raises Invalid."""
     closest = queries.closest_domain(connection, fqdn)
     if closest is None or closest.id != domain.id:
-        raise Invalid(name=f"This name lies in the domain {closest.name if closest else ''}.")
+        raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=closest.name if closest else ""))
     if not closest.available:
         raise NoDomain
     labels = fqdn.removesuffix("." + domain.name).split(".")

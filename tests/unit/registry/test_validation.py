@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
-from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken
+from ddnsd.registry.errors import Blocked, Differs, Invalid, NoHost, NotPublished, OtherFailed, Taken
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import (
     BLANK,
     Change,
     ChangeValidator,
-    Differs,
-    OtherFailed,
     Result,
     Snapshot,
     Status,

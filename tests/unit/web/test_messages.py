@@ -91,3 +91,8 @@ def test_each_use_of_a_code_gives_its_parameters() -> None:
     assert len(found) > 80
     wrong = [(place, code) for place, code, given in found if given != parameters(Code[code].value)]
     assert wrong == []
+
+
+def test_each_code_is_used() -> None:
+    text = "".join(file.read_text() for file in SOURCE.rglob("*.py") if file.name != "messages.py")
+    assert [code.name for code in Code if not re.search(rf"\bCode\.{code.name}\b", text)] == []

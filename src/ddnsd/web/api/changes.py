@@ -17,8 +17,8 @@ from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, is_name_allowed
 from ddnsd.db.rows import Domain, Host
-from ddnsd.registry.changes import Call, Changes, Kept, KeyReused, Repeated
-from ddnsd.registry.validation import Change, Differs, OtherFailed, Result, Secrets, Verb
+from ddnsd.registry.changes import Call, Changes, Kept, Repeated
+from ddnsd.registry.validation import Change, Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.change_schemas import REQUEST, Results
 from ddnsd.web.api.context import Context
@@ -81,8 +81,6 @@ def router(context: Context) -> APIRouter:
             results = await service.apply(call)
         except Repeated as repeated:
             return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
-        except KeyReused as error:
-            raise Problem(409, str(error)) from None
         return serializers.json_response(await asyncio.to_thread(_text, results))
 
     return routes
@@ -181,8 +179,4 @@ def _result(result: Result, secret: bool) -> dict[str, Any]:
 
 
 def _problem(error: Exception) -> Problem:
-    if isinstance(error, OtherFailed):
-        return Problem(424, "Nothing was changed: another change of this call fails, and it is atomic.")
-    if isinstance(error, Differs):
-        return Problem(412, f"Nothing was changed: {error}.", errors={error.field: [f"{error}."]})
     return problem_of(error, {"name": "fqdn"}) or Problem(500, "An unexpected error.")

@@ -22,12 +22,14 @@ from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry.errors import (
+    Differs,
     Invalid,
     InvalidAddress,
     NoBind,
     NotEmpty,
     NotEnrolled,
     NotPublished,
+    Reason,
     Taken,
     Unconfirmed,
 )
@@ -122,7 +124,7 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
         return None
     if status == 404:
         return not_found()
-    errors = _shown(error, called or {}) if isinstance(error, Invalid) else None
+    errors = _shown(error.fields, called or {}) if isinstance(error, Invalid | Differs) else None
     kind = by_class(KINDS, error) or "about:blank"
     return Problem(status, _detail(error), kind=kind, errors=errors, headers=by_class(HEADERS, error))
 
@@ -133,6 +135,8 @@ def _detail(error: Exception) -> str:
             return "A valid token is needed: Authorization: Bearer ddns_…"
         case NotEnrolled():
             return f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…"
+        case Differs():
+            return f"Nothing was changed: {error}"
         case NotAcknowledged():
             return str(Unconfirmed(str(error)))
         case BindError() | NoBind():
@@ -148,6 +152,6 @@ def _detail(error: Exception) -> str:
     return str(error)
 
 
-def _shown(error: Invalid, called: Mapping[str, str]) -> Fields | None:
-    fields = {called.get(name, name): [str(reason)] for name, reason in error.fields.items() if name != "__all__"}
+def _shown(reasons: Mapping[str, Reason], called: Mapping[str, str]) -> Fields | None:
+    fields = {called.get(name, name): [str(reason)] for name, reason in reasons.items() if name != "__all__"}
     return fields or None

@@ -128,6 +128,7 @@ MESSAGES = {
     Code.OTHER_CHANGE_FAILED: N_("Another change failed, so nothing was changed."),
     Code.IDEMPOTENCY_KEY_REUSED: N_("This Idempotency-Key was used with another body. Use a new one."),
     Code.NOT_PUBLISHED: N_("The name server does not answer as it should: %(cause)s. Try again in a minute."),
+    Code.HOST_REFUSED: N_("The name server does not take this host: %(cause)s."),
     Code.UNCONFIRMED: N_("The name server did not confirm it: %(cause)s. We keep trying."),
     Code.SCHEMA: N_("The request cannot be read: %(text)s"),
 }

@@ -317,6 +317,9 @@ class KeyReused(RegistryError):
 class NotEmpty(RegistryError):
     """Something still depends on it."""
 
+    def __init__(self, code: Code, **parameters: Parameter) -> None:
+        super().__init__(code, **parameters)
+
 
 class NoBind(RegistryError):
     """The service controls no BIND."""

@@ -46,7 +46,7 @@ BOTH = [
     (NoDenial(), 404, "about:blank", "Hier gibt es nichts"),
     (Taken(name=Reason(Code.NAME_TAKEN)), 409, "urn:ddns:taken", "gibt es in dieser Domain schon"),
     (NotEmpty(Code.DOMAIN_HAS_HOSTS, domain="a.example.org"), 409, "urn:ddns:not-empty", "a.example.org hat Hosts"),
-    (Stale(), 412, "about:blank", "inzwischen geändert"),
+    (Stale(), 412, "about:blank", "Jemand anderes hat das geändert"),
     (Invalid(name=Reason(Code.NAME_MISSING)), 422, "urn:ddns:rule", "Ein Name fehlt."),
     (InvalidAddress("0.0.0.0"), 422, "urn:ddns:rule", "0.0.0.0 ist keine Adresse"),
     (NotPublished(SILENT), 503, "urn:ddns:name-server", "Versuchen Sie es in einer Minute"),

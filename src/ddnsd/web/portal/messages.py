@@ -124,7 +124,7 @@ MESSAGES = {
     Code.REQUEST_NOT_FOUND: NOTHING_HERE,
     Code.DENIAL_NOT_FOUND: NOTHING_HERE,
     Code.HOST_BLOCKED: N_("The host is flagged or blocked for abuse. Write to the operator of the service."),
-    Code.STALE: N_("It has been changed meanwhile. Look at it again, and decide anew."),
+    Code.STALE: N_("Someone else changed this while you were editing. Load the page again and repeat your change."),
     Code.OTHER_CHANGE_FAILED: N_("Another change failed, so nothing was changed."),
     Code.IDEMPOTENCY_KEY_REUSED: N_("This Idempotency-Key was used with another body. Use a new one."),
     Code.NOT_PUBLISHED: N_("The name server does not answer as it should: %(cause)s. Try again in a minute."),

@@ -30,11 +30,16 @@ from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
+from ddnsd.registry.changes import Changes
+from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
+from ddnsd.registry.events import AdminStats, AuditLog
 from ddnsd.registry.host_edits import Edits
+from ddnsd.registry.host_history import HostHistory
+from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.identities import Identities
 from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
@@ -46,9 +51,11 @@ from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
 from ddnsd.registry.stored_denylist import StoredDenyList
+from ddnsd.registry.transfers import Transfers
 from ddnsd.registry.unknown_fronts import SECONDS as FRONT_SECONDS
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.updates import Updates
+from ddnsd.registry.users import Users
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
@@ -56,6 +63,7 @@ from ddnsd.web.api.context import Context
 from ddnsd.web.asgi import Application, Dispatcher, Handler
 from ddnsd.web.client_address import Origins
 from ddnsd.web.connection_limits import Sources
+from ddnsd.web.context import Services
 from ddnsd.web.dyndns.dyndns2 import Agents, Dyndns2Views, answered
 from ddnsd.web.dyndns.egi import EgiApi
 from ddnsd.web.health import Probes
@@ -131,37 +139,43 @@ class Service:
             loopback_peers=settings.allow_loopback_peers,
         )
         zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
+        services = Services(
+            policy=policy,
+            hosts=hosts,
+            edits=Edits(self.store, self.writer, policy),
+            host_lists=HostLists(self.store, self.writer, self.contacts),
+            host_history=HostHistory(self.store, self.contacts),
+            transfers=Transfers(self.store, self.contacts),
+            related=RelatedNames(self.store, self.writer, hosts),
+            rrsets=RRsets(self.store, self.writer),
+            domains=domains,
+            zones=zones,
+            domain_requests=Requests(self.store, zones),
+            tokens=Tokens(self.store),
+            keys=Keys(self.store),
+            users=Users(self.store),
+            audit_log=AuditLog(self.store),
+            denylist=self.denials,
+            status=self.status,
+        )
         context = Context(
-            self.store,
-            lookups,
-            self.writer,
-            signin,
-            policy,
-            hosts,
-            Edits(self.store, self.writer, policy),
-            domains,
-            zones,
-            Enrolments(self.store),
-            throttle,
-            self.contacts,
-            Requests(self.store, zones),
-            self.denials,
-            self.status,
-            RelatedNames(self.store, self.writer, hosts),
-            RRsets(self.store, self.writer),
+            **vars(services),
+            signin=signin,
+            enrolments=Enrolments(self.store, throttle),
+            changes=Changes(self.store, self.writer, policy),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
         routes = _routes(words, management, probes)
         portal = Portal(
-            **vars(context),
-            watch=self.watch,
+            **vars(services),
+            base_url=settings.base_url,
+            admin_stats=AdminStats(self.store),
             sessions=self.sessions,
             passwords=passwords,
-            members=members,
+            identities=members,
+            one_time_secrets=OneTimeSecrets(self.store),
             flows=flows,
-            base_url=settings.base_url,
-            one_time=OneTimeSecrets(self.store),
             callbacks=Callbacks(provider_guard),
         )
         below = {"/api": _api(context)} | _portal(portal)

@@ -22,6 +22,7 @@ from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.registry.addresses import Network
+from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
 from ddnsd.web.client_address import UNIX
@@ -85,7 +86,9 @@ class Settings(BaseSettings):
     metrics_zones: int = Field(
         100, ge=0, description="zones with series of their own at /metrics, those with a problem first; 0: none"
     )
-    ttl: int = Field(60, ge=1, le=86400, description="TTL of records in seconds, unless domain or host says otherwise")
+    ttl: int = Field(
+        60, ge=TTL_LEAST, le=TTL_MOST, description="TTL of records in seconds, unless domain or host says otherwise"
+    )
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
     trusted_proxies: Words = Field(
         (), description="networks, and `unix` for Unix sockets, whose X-Forwarded-For and X-Forwarded-Proto count"

@@ -12,6 +12,7 @@ import click
 from ddnsd import settings
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.operations import domains
+from ddnsd.registry.inputs import TTL_MOST
 from ddnsd.registry.names import fold
 
 ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
@@ -22,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 COLUMNS = (
     click.option("--public/--private", default=None, help="Whether everybody registers hosts in it or only its owner."),
     click.option("--comment", help="Shown to those who may use it; empty: none."),
-    click.option("--ttl", type=click.IntRange(0, 86400), help="Seconds; 0: the setting TTL."),
+    click.option("--ttl", type=click.IntRange(0, TTL_MOST), help="Seconds; 0: the setting TTL."),
     click.option(
         "--query-credentials/--no-query-credentials", default=None, help="Accept username= and password= in the query."
     ),

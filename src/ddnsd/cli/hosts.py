@@ -10,6 +10,7 @@ from ddnsd import settings
 from ddnsd.cli.group import given_options, in_transaction
 from ddnsd.operations import hosts
 from ddnsd.registry import transfers
+from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.names import fold
 
 
@@ -35,7 +36,7 @@ def host_unblock(fqdn: str) -> None:
 @host.command(name="set")
 @click.argument("fqdn")
 @click.option("--available/--unavailable", default=None, help="Whether it takes updates.")
-@click.option("--ttl", type=click.IntRange(1, 86400), help="Seconds.")
+@click.option("--ttl", type=click.IntRange(TTL_LEAST, TTL_MOST), help="Seconds.")
 def host_set(fqdn: str, **columns: Any) -> None:
     """Change a host."""
     in_transaction(lambda c: hosts.set_host(c, fold(fqdn), given_options(columns)))

@@ -17,6 +17,7 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.errors import Code, Invalid, NoRequest, Reason, Stale, Taken
+from ddnsd.registry.paging import Page, page_of
 
 OPEN_REQUESTS = 5
 """Requests of a user that may wait at the same time."""
@@ -31,6 +32,27 @@ class Requests:
 
     def __init__(self, store: Store, zones: Zones) -> None:
         self._store, self._zones = store, zones
+
+    async def find(self, request_id: int) -> DomainRequest | None:
+        """The request of that id. Raises StoreDown."""
+        return await self._store.read(lambda c: domain_requests.find(c, request_id))
+
+    async def page(
+        self, after: int, limit: int, *, user_id: int | None = None, state: str | None = None
+    ) -> Page[DomainRequest]:
+        """Requests with an id above `after`: of one user or of all, in one state or in any. Raises StoreDown."""
+        return page_of(
+            await self._store.read(lambda c: domain_requests.page(c, after, limit + 1, user_id=user_id, state=state)),
+            limit,
+        )
+
+    async def latest(self, user_id: int, limit: int) -> list[DomainRequest]:
+        """At most `limit` requests of a user, newest first, with all open ones. Raises StoreDown."""
+        return await self._store.read(lambda c: domain_requests.latest(c, limit, user_id=user_id))
+
+    async def open_count(self) -> int:
+        """How many requests are open. Raises StoreDown."""
+        return await self._store.read(domain_requests.open_count)
 
     async def ask(
         self, name: str, user_id: int, reason: str, *, public: bool = False, actor: str, client_ip: str | None

@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.db import host_edits, primaries, queries
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can, is_name_allowed
+from ddnsd.db import host_edits, paging, primaries, queries
 from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
 from ddnsd.db.rows import Domain, User
@@ -15,6 +17,7 @@ from ddnsd.db.schema import domains
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NotEmpty, Reason, Taken
+from ddnsd.registry.paging import Page, page_of
 
 WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
 
@@ -26,7 +29,7 @@ ACTOR = "ddnsd"
 
 
 class Domains:
-    """Reading domains."""
+    """The domains of the registry; `domain_zones` adds and removes them with their zones."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -39,9 +42,39 @@ class Domains:
         """The domain that is the longest ending of `fqdn`. Raises StoreDown."""
         return await self._store.read(lambda c: queries.closest_domain(c, fqdn))
 
+    async def for_new_host(self, caller: Caller, fqdn: str) -> Domain | None:
+        """The domain of a new host of the caller, available or not; None where there is none. Raises StoreDown."""
+        domain = await self.around(fqdn)
+        return domain if domain is not None and may_register(caller, domain, fqdn) else None
+
     async def all(self) -> list[Domain]:
         """Every domain, by name. Raises StoreDown."""
         return await self._store.read(queries.all_domains)
+
+    async def page(self, after: int, limit: int) -> Page[Domain]:
+        """Domains with an id above `after`. Raises StoreDown."""
+        return page_of(await self._store.read(lambda c: paging.page_of_domains(c, after, limit + 1)), limit)
+
+    async def host_counts(self) -> dict[int, int]:
+        """How many hosts each domain has, by its id; empty domains are missing. Raises StoreDown."""
+        return await self._store.read(paging.host_counts)
+
+    async def host_count(self, domain_id: int) -> int:
+        """How many hosts the domain has. Raises StoreDown."""
+        return await self._store.read(lambda c: paging.host_count(c, domain_id))
+
+    async def change(
+        self, name: str, *, actor: str, client_ip: str | None, expect: Callable[[Domain], None], **columns: Any
+    ) -> Domain:
+        """Change columns of a domain, as `set_domain` does. Raises NoDomain, StoreDown, and what `expect` raises."""
+        return await self._store.transact(
+            lambda c: set_domain(c, name, actor=actor, client_ip=client_ip, expect=expect, **columns)
+        )
+
+
+def may_register(caller: Caller, domain: Domain, fqdn: str) -> bool:
+    """Whether the caller may register the name in the domain."""
+    return can(caller, Action.REGISTER, domain) and is_name_allowed(caller, fqdn)
 
 
 def add_domain(

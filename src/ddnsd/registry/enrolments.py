@@ -6,67 +6,112 @@ longer change the host. A machine that did not get the answer repeats its call, 
 """
 
 import hmac
-from collections.abc import Callable
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from ddnsd.auth import secrets
+from ddnsd.auth.caller import BadCredentials, Caller
+from ddnsd.auth.permissions import Action, can
+from ddnsd.auth.throttle import Guess, LoginThrottle
 from ddnsd.db import enrolments, host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.enrolments import Enrolment
 from ddnsd.db.history import Author
-from ddnsd.db.rows import Host
-from ddnsd.registry import history
+from ddnsd.registry import history, names
 from ddnsd.registry.errors import NoHost, NotEnrolled
+
+NAME = "enrolment"
+"""In place of a name, of which an unknown enrolment token tells none."""
 
 SHORTEST_SECONDS = 60
 USUAL_SECONDS = 3600
 LONGEST_SECONDS = 7 * 86_400
 
 
+class NewEnrolment(NamedTuple):
+    """A token for the host of that name; `expires` in microseconds since the epoch."""
+
+    token: str
+    fqdn: str
+    expires: int
+
+
+class Enrolling(NamedTuple):
+    """A machine with an enrolment token that it may use."""
+
+    guess: Guess
+    enrolment: Enrolment
+
+
 class Enrolments:
     """The enrolment tokens of the hosts; hashes are SHA-256, nothing else is kept of a token or secret."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, throttle: LoginThrottle) -> None:
+        self._store, self._throttle = store, throttle
 
-    async def begin(
-        self,
-        fqdn: str,
-        token_hash: bytes,
-        lifetime: int,
-        *,
-        user_id: int,
-        actor: str,
-        client_ip: str | None,
-        expect: Callable[[Host], None],
-    ) -> int:
-        """Keep a token of `lifetime` seconds for the host, made by a user; a former one is void when this returns.
+    async def begin(self, caller: Caller, fqdn: str, lifetime: int, *, client_ip: str | None) -> NewEnrolment:
+        """Create a token of `lifetime` seconds for the host; a former one does not work when this returns.
 
-        Answers when it expires, in microseconds since the epoch. `expect` is called with the row just before, and may
-        raise. Raises NoHost, StoreDown.
+        Raises NoHost, StoreDown.
         """
+        name = names.fold(fqdn)
+        if not names.is_full(name):
+            raise NoHost
+        token = secrets.new_enrolment()
 
         def work(connection: Connection) -> int:
-            host = host_edits.locked_host(connection, fqdn)
-            if host is None:
+            host = host_edits.locked_host(connection, name)
+            if host is None or not can(caller, Action.ROTATE, host):
                 raise NoHost
-            expect(host)
             expires = queries.now() + lifetime * 1_000_000
             enrolments.replace(
-                connection, host.id, user_id=user_id, token_hash=token_hash, replaces=host.secret_hash, expires=expires
+                connection,
+                host.id,
+                user_id=caller.user_id,
+                token_hash=secrets.digest(token),
+                replaces=host.secret_hash,
+                expires=expires,
             )
-            detail = f"for {lifetime} s"
-            queries.add_event(connection, actor, "host.enrolment", host.fqdn, client_ip, detail, owner_id=host.owner_id)
+            queries.add_event(
+                connection,
+                caller.user,
+                "host.enrolment",
+                host.fqdn,
+                client_ip,
+                f"for {lifetime} s",
+                owner_id=host.owner_id,
+            )
             return expires
 
-        return await self._store.transact(work)
+        return NewEnrolment(token, name, await self._store.transact(work))
 
-    async def finish(self, token_hash: bytes, secret_hash: bytes, client_ip: str | None, agent: str = "") -> str:
-        """Give the host this secret, once; answers its full name, also when the same call is repeated.
+    async def recognise(self, token: str, client_ip: str | None) -> Enrolling:
+        """Look up a machine's token. Raises NotEnrolled, StoreDown."""
+        if not token.startswith(secrets.ENROLMENT_PREFIX):
+            raise NotEnrolled
+        try:
+            guess = self._throttle.begin(NAME, token, client_ip or "")
+        except BadCredentials:
+            raise NotEnrolled from None
+        found = await guess.rows.enrolment.one(secrets.digest(token))
+        if found is None or not usable(found):
+            self._throttle.failed(guess, wrong=found is None)
+            raise NotEnrolled
+        return Enrolling(guess, found)
 
-        The former secret is void when this returns. Raises NotEnrolled, StoreDown.
+    async def finish(self, enrolling: Enrolling, secret: str, client_ip: str | None, agent: str = "") -> str:
+        """Give the host this secret, once. Returns its full name, also when the same call is repeated.
+
+        The former secret does not work when this returns. Raises NotEnrolled, StoreDown.
         """
-        return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, client_ip, agent))
+        token_hash, secret_hash = secrets.digest(enrolling.guess.secret), secrets.digest(secret)
+        try:
+            check_secret(enrolling.enrolment, secret_hash)
+            return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, client_ip, agent))
+        except NotEnrolled:
+            self._throttle.failed(enrolling.guess, wrong=False)
+            raise
 
 
 def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, client_ip: str | None, agent: str) -> str:

@@ -9,6 +9,9 @@ RegistryError
   NoDenial            nothing of that id or value is denied
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
+  NoCredential        a token or key that is unknown, or not visible to the caller
+  NoUser              no user of that name
+  NotPermitted        the caller sees it, and may not do this
   NotEnrolled         an enrolment token that is unknown, expired, spent or replaced: one answer for all four
   NotAdmitted         somebody whom a provider knows is no user here, or no active one
   Blocked             blocked for abuse
@@ -24,6 +27,11 @@ RegistryError
     HostRefused       it does not take the new host
     Unconfirmed       likewise, but the change is kept and will be carried out
       Held            a foreign record in the zone has the name; carried out once that has gone
+
+Errors of the database. Web imports them from here:
+
+StoreDown           the database cannot be used now; nothing is kept
+  OutcomeUnknown    the connection was lost during the commit; the change may be kept
 """
 
 import json
@@ -31,6 +39,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, unique
 from typing import Any, ClassVar, Union
+
+from ddnsd.db.base import OutcomeUnknown as OutcomeUnknown
+from ddnsd.db.base import StoreDown as StoreDown
 
 
 @unique
@@ -161,7 +172,13 @@ class Code(Enum):
     HOST_NOT_FOUND = "no such host"
     DOMAIN_NOT_FOUND = "no such domain"
     REQUEST_NOT_FOUND = "no such request"
+    CREDENTIAL_NOT_FOUND = "no such token or key"
+    USER_NOT_FOUND = "no such user"
     DENIAL_NOT_FOUND = "nothing of that id or value is denied"
+    FIELDS_OF_ADMINISTRATORS = "Only an administrator changes %(fields)s."
+    DOMAIN_OF_OTHERS = "Only its owner or an administrator changes a domain."
+    CREDENTIAL_EXCEEDS = "That token can do more than yours."
+    CREDENTIAL_IS_LIMITED = "Your token is limited to other domains, or to hosts."
     HOST_BLOCKED = "The host is flagged or blocked for abuse: write to the operator."
     STALE = "It has changed since: read it again, and decide anew."
     OTHER_CHANGE_FAILED = "Nothing was changed: another change of this call fails, and it is atomic."
@@ -250,6 +267,25 @@ class NoHost(RegistryError):
     """There is no such host."""
 
     code = Code.HOST_NOT_FOUND
+
+
+class NoCredential(RegistryError):
+    """There is no such token or key."""
+
+    code = Code.CREDENTIAL_NOT_FOUND
+
+
+class NoUser(RegistryError):
+    """There is no such user."""
+
+    code = Code.USER_NOT_FOUND
+
+
+class NotPermitted(RegistryError):
+    """The caller may not do this."""
+
+    def __init__(self, code: Code, **parameters: Parameter) -> None:
+        super().__init__(code, **parameters)
 
 
 class NotEnrolled(RegistryError):

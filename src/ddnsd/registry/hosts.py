@@ -33,12 +33,11 @@ from ddnsd.registry.errors import (
     Taken,
     Unconfirmed,
 )
+from ddnsd.registry.inputs import COMMENT_LENGTH
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import BELOW, TAKEN, Change, Expect, Verb, check_reserved
 
 log = structlog.get_logger()
-
-COMMENT_LENGTH = 255
 
 
 @dataclass(frozen=True)

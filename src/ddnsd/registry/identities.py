@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from ddnsd.db import host_edits, identities, queries, sessions
 from ddnsd.db.base import Store
 from ddnsd.db.identities import LinkedIdentity, Member, OidcIdentity
-from ddnsd.db.rows import User
+from ddnsd.db.rows import Identity, User
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Code, Invalid, NotAdmitted, Reason, Taken
 
@@ -32,6 +32,18 @@ class Identities:
 
     def __init__(self, store: Store, *, passwords: bool = True) -> None:
         self._store, self._passwords = store, passwords
+
+    async def of_user(self, user_id: int) -> list[Identity]:
+        """A user's identities, the oldest first. Raises StoreDown."""
+        return await self._store.read(lambda c: identities.identities_of(c, user_id))
+
+    async def has_password(self, user_id: int) -> bool:
+        """Whether the user has a password. Raises StoreDown."""
+        return await self._store.read(lambda c: identities.has_password(c, user_id))
+
+    async def set_password(self, name: str, hashed: str, *, actor: str, client_ip: str | None) -> None:
+        """Keep the hash of a user's new password, and end all their sessions. Raises Invalid, StoreDown."""
+        await self._store.transact(lambda c: set_password(c, name, hashed, actor=actor, client_ip=client_ip))
 
     async def recognise(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member | None:
         """The active user; None for nobody. Writes only what is new. Raises StoreDown."""

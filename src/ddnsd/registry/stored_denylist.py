@@ -13,6 +13,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.denylist import Denial
 from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import Code, Invalid, NoDenial, Reason, Taken
+from ddnsd.registry.paging import Page, page_of
 
 SECONDS = 2.0
 """How often a process reads the lists."""
@@ -46,6 +47,17 @@ class StoredDenyList:
         """Deny it no more. Raises NoDenial, StoreDown."""
         await self._store.transact(lambda c: remove(c, denylist.find(c, denial_id), actor=actor, client_ip=client_ip))
         await self.refresh()
+
+    async def get(self, denial_id: int) -> Denial:
+        """The entry of that id. Raises NoDenial, StoreDown."""
+        found = await self._store.read(lambda c: denylist.find(c, denial_id))
+        if found is None:
+            raise NoDenial
+        return found
+
+    async def page(self, after: int, limit: int, kind: str | None = None) -> Page[Denial]:
+        """Entries with an id above `after`, of one kind or of all. Raises StoreDown."""
+        return page_of(await self._store.read(lambda c: denylist.page(c, after, limit + 1, kind)), limit)
 
     async def refresh(self) -> None:
         """Take over what the store has, if that is new. Raises StoreDown."""

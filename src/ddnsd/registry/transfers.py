@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from ddnsd.db import last_seen
+from ddnsd.db import last_seen, queries
+from ddnsd.db.base import Store
 from ddnsd.db.rows import Host, User
 from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.last_seen import LastSeen
 
 KEEP, REPLACE = "keep", "replace"
 SECRETS = (KEEP, REPLACE)
@@ -30,6 +32,22 @@ class Transfer(NamedTuple):
     subject: str
     detail: str
     owner_id: int
+
+
+class Transfers:
+    """What must be known before a host is given away."""
+
+    def __init__(self, store: Store, last_seen: LastSeen) -> None:
+        self._store, self._last_seen = store, last_seen
+
+    async def new_owner(self, name: str) -> User:
+        """The user of that name, who may own hosts. Raises Invalid, StoreDown."""
+        return check_owner(await self._store.read(lambda c: queries.user(c, name)), name)
+
+    async def machines(self, hosts: Sequence[Host]) -> int:
+        """As the function of that name, with requests that came just now. Raises StoreDown."""
+        await self._last_seen.write()
+        return await self._store.read(lambda c: machines(c, hosts))
 
 
 def check_owner(user: User | None, name: str) -> User:

@@ -7,7 +7,6 @@ from typing import TypeVar
 from ddnsd.auth.caller import SignInError
 from ddnsd.auth.oidc import ProviderDown
 from ddnsd.auth.one_time_secrets import NotReady
-from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.registry.errors import (
@@ -16,15 +15,20 @@ from ddnsd.registry.errors import (
     InvalidAddress,
     KeyReused,
     NoBind,
+    NoCredential,
     NoDenial,
     NoDomain,
     NoHost,
     NoRequest,
     NotEmpty,
     NotEnrolled,
+    NotPermitted,
     NotPublished,
+    NoUser,
     OtherFailed,
+    OutcomeUnknown,
     Stale,
+    StoreDown,
     Taken,
 )
 
@@ -34,11 +38,14 @@ STATUS: Mapping[type[Exception], int] = {
     SignInError: 401,
     NotEnrolled: 401,
     Blocked: 403,
+    NotPermitted: 403,
     NoHost: 404,
     HostGone: 404,
     NoDomain: 404,
     NoRequest: 404,
     NoDenial: 404,
+    NoCredential: 404,
+    NoUser: 404,
     Taken: 409,
     NotEmpty: 409,
     KeyReused: 409,

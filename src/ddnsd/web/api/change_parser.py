@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ddnsd.registry import host_columns, names, transfers
+from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.validation import Change, Verb
 from ddnsd.web.api.change_schemas import MOST, Expected
@@ -192,9 +192,6 @@ def _validated(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, An
 
 
 def _canonical(values: dict[str, Any]) -> dict[str, Any]:
-    for family in host_columns.FAMILIES:
-        if values.get(family) is not None:
-            values[family] = host_columns.address(family, values[family])
     if "labels" in values:
         values["labels"] = values["labels"] or {}
     return values

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bulk calls as they are sent and shown.
 
-What is sent is described here and read by `change_items`: ten thousand items are read in a thread of their own.
+What is sent is described here and read by `change_parser`: ten thousand items are read in a thread of their own.
 """
 
 from typing import Any, Literal
 
 from pydantic import Field
 
-from ddnsd.web.api.schemas import Body, Comment, Ipv4, Ipv6, Labels, Secret, Shown, Stack, Ttl, Username, unset
+from ddnsd.registry.inputs import Comment, Ipv4, Ipv6, Labels, Stack, Ttl, UserName
+from ddnsd.web.api.schemas import Body, Secret, Shown, unset
 
 MOST = 10_000
 """Changes of one call."""
@@ -25,7 +26,7 @@ class Expected(Body):
     stack: Stack | None = None
     labels: Labels | None = None
     available: bool = unset()
-    owner: Username = unset()
+    owner: UserName = unset()
 
 
 class ChangeError(Shown):

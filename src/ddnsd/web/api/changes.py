@@ -15,14 +15,14 @@ from fastapi import APIRouter, Header, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, is_name_allowed
-from ddnsd.db.rows import Domain, Host
-from ddnsd.registry.changes import Call, Changes, Kept, Repeated
+from ddnsd.auth.permissions import Action, can
+from ddnsd.registry.changes import Call, Kept, Repeated
+from ddnsd.registry.domains import may_register
+from ddnsd.registry.rows import Domain, Host
 from ddnsd.registry.validation import Change, Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.change_schemas import REQUEST, Results
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import By, Changer, ClientIp, route_class
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx
 from ddnsd.web.api.error_responses import changes, success
 from ddnsd.web.api.errors import Problem, problem_of
 
@@ -44,60 +44,67 @@ Key = Annotated[
 ]
 
 
-def router(context: Context) -> APIRouter:
-    """The route."""
-    routes = APIRouter(prefix="/api", tags=["changes"], route_class=route_class(context, body_limit=BODY_LIMIT))
-    service, reading = Changes(context.store, context.writer, context.policy), _Reading()
+class ChangesRoute(ApiRoute):
+    """A route with a large body, which it reads itself."""
 
-    @routes.post(
-        "/changes",
-        responses=changes(409) | {200: success(Results)},
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}},
+    body_limit = BODY_LIMIT
+
+
+router = APIRouter(prefix="/api", tags=["changes"], route_class=ChangesRoute)
+
+
+@router.post(
+    "/changes",
+    responses=changes(409) | {200: success(Results)},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}},
+)
+async def make_changes(
+    caller: Changer,
+    context: Ctx,
+    client_ip: ClientIp,
+    by: By,
+    request: Request,
+    idempotency_key: Key = None,
+) -> Response:
+    """Create, update, delete hosts and make new secrets, up to 10 000 at once.
+
+    Answers when all is durable. `pending` is what DNS has not acknowledged by the deadline; it follows by itself. A
+    change that fails leaves the others alone, unless the call is `atomic`. Changes are carried out in order: a name
+    that one gives up, the next may take.
+    """
+    (items, atomic), digest = await _read(request, caller)
+    token = request.headers["authorization"].strip().partition(" ")[2].strip()
+    secret = _secrets(token.encode(), idempotency_key, digest)
+    call = Call(
+        items,
+        atomic,
+        _CallerPermissions(caller),
+        caller.user,
+        client_ip,
+        request.url.scheme == "https",
+        secret,
+        _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
+        author=by,
     )
-    async def make_changes(
-        caller: Changer, client_ip: ClientIp, by: By, request: Request, idempotency_key: Key = None
-    ) -> Response:
-        """Create, update, delete hosts and make new secrets, up to 10 000 at once.
-
-        Answers when all is durable. `pending` is what DNS has not acknowledged by the deadline; it follows by itself. A
-        change that fails leaves the others alone, unless the call is `atomic`. Changes are carried out in order: a name
-        that one gives up, the next may take.
-        """
-        (items, atomic), digest = await reading.read(request, caller)
-        token = request.headers["authorization"].strip().partition(" ")[2].strip()
-        secret = _secrets(token.encode(), idempotency_key, digest)
-        call = Call(
-            items,
-            atomic,
-            _CallerPermissions(caller),
-            caller.user,
-            client_ip,
-            request.url.scheme == "https",
-            secret,
-            _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
-            author=by,
-        )
-        try:
-            results = await service.apply(call)
-        except Repeated as repeated:
-            return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
-        return serializers.json_response(await asyncio.to_thread(_text, results))
-
-    return routes
+    try:
+        results = await context.changes.apply(call)
+    except Repeated as repeated:
+        return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
+    return serializers.json_response(await asyncio.to_thread(_text, results))
 
 
-class _Reading:
-    """Reads bodies beside the event loop; a user's large ones a few at a time, since each is in memory as a whole."""
+# ---- the body
 
-    def __init__(self) -> None:
-        self._turns: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+_turns: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+"""Of users whose large bodies are being read; each is in memory as a whole."""
 
-    async def read(self, request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
-        """The changes and whether they are atomic; the SHA-256 of the body. Raises Problem, ClientDisconnect."""
-        if _is_small(request):
-            return await _read(request, caller)
-        async with self._turns.setdefault(caller.user_id, asyncio.Semaphore(LARGE_AT_ONCE)):
-            return await _read(request, caller)
+
+async def _read(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
+    """The changes and whether they are atomic; the SHA-256 of the body. Raises Problem, ClientDisconnect."""
+    if _is_small(request):
+        return await _read_now(request, caller)
+    async with _turns.setdefault(caller.user_id, asyncio.Semaphore(LARGE_AT_ONCE)):
+        return await _read_now(request, caller)
 
 
 def _is_small(request: Request) -> bool:
@@ -105,7 +112,7 @@ def _is_small(request: Request) -> bool:
     return length.isdigit() and int(length) <= LARGE
 
 
-async def _read(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
+async def _read_now(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
     body = [part async for part in request.stream()]
     return await asyncio.to_thread(lambda: (change_parser.read(body, admin=caller.admin), _digest(body)))
 
@@ -127,7 +134,7 @@ class _CallerPermissions:
         return can(self._caller, ACTIONS[verb], host)
 
     def may_register(self, domain: Domain, fqdn: str) -> bool:
-        return can(self._caller, Action.REGISTER, domain) and is_name_allowed(self._caller, fqdn)
+        return may_register(self._caller, domain, fqdn)
 
 
 # ---- secrets and Idempotency-Key

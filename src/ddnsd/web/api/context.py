@@ -2,48 +2,17 @@
 """What the routes of `/api` work with; one object for each process."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ddnsd.auth.authenticate import SignIn
-from ddnsd.auth.throttle import LoginThrottle
-from ddnsd.db.lookups import Lookups
-from ddnsd.dns.writer import Writer
-from ddnsd.registry.domain_requests import Requests
-from ddnsd.registry.domain_zones import Zones
-from ddnsd.registry.domains import Domains
+from ddnsd.registry.changes import Changes
 from ddnsd.registry.enrolments import Enrolments
-from ddnsd.registry.host_edits import Edits
-from ddnsd.registry.hosts import Hosts
-from ddnsd.registry.last_seen import LastSeen
-from ddnsd.registry.policy import Policy
-from ddnsd.registry.records import RRsets
-from ddnsd.registry.related import RelatedNames
-from ddnsd.registry.status import Status
-from ddnsd.registry.stored_denylist import StoredDenyList
-
-if TYPE_CHECKING:
-    from ddnsd.db.postgres import PostgresStore
-    from ddnsd.db.sqlite import SqliteStore
+from ddnsd.web.context import Services
 
 
-@dataclass(frozen=True)
-class Context:
-    """The parts that `ddnsd.app` has wired; routes keep no state of their own."""
+@dataclass(frozen=True, kw_only=True)
+class Context(Services):
+    """The services, with those that the portal does not need."""
 
-    store: "SqliteStore | PostgresStore"
-    lookups: Lookups
-    writer: Writer
     signin: SignIn
-    policy: Policy
-    hosts: Hosts
-    edits: Edits
-    domains: Domains
-    zones: Zones
     enrolments: Enrolments
-    throttle: LoginThrottle
-    contacts: LastSeen
-    requests: Requests
-    denials: StoredDenyList
-    status: Status
-    related: RelatedNames
-    rrsets: RRsets
+    changes: Changes

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every call of `/api` goes through: who calls, how much is sent and as what, and what errors look like.
 
-The caller is known before the body is read. Handlers declare what a token needs by a parameter:
+Routes are functions of a module-level router with `route_class=ApiRoute`, which identifies the caller before it reads
+the body. Routes declare what they need by parameters:
 
-    caller: Reader | Changer | Administrator
+    caller: Reader | Changer | Administrator    the scope that a token needs
+    context: Ctx                                the services of the registry
+    by: By                                      the author for the histories of hosts
 
 `Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
 `auth.permissions` decides for each subject.
-
-`by: By` is the author for the histories of hosts.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import structlog
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -25,7 +26,9 @@ from starlette.types import Message, Receive
 
 from ddnsd.auth.caller import Caller, Kind, NoCredentials
 from ddnsd.auth.permissions import SERVICE, Action, can
-from ddnsd.db.history import Author
+from ddnsd.registry.errors import Invalid
+from ddnsd.registry.inputs import RULE, RowId
+from ddnsd.registry.rows import Author
 from ddnsd.web.api.context import Context
 from ddnsd.web.api.errors import Problem, problem_of
 from ddnsd.web.asgi import signed_in
@@ -45,54 +48,48 @@ _MEMBER = re.compile(rb'"[ \t\n\r]*:')
 REPORTED = 50
 """Errors of fields of which an answer speaks at most."""
 
-Identify = Callable[[Request], Awaitable[object]]
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def route_class(
-    context: Context,
-    *,
-    body_limit: int = BODY_LIMIT,
-    called: Mapping[str, str] | None = None,
-    identify: Identify | None = None,
-) -> type[APIRoute]:
-    """The class of a router's routes: `APIRouter(route_class=route_class(context))`; `called` as in `problem_of`.
+class ApiRoute(APIRoute):
+    """A route that identifies its caller, limits the body, and answers errors as problems.
 
-    What `identify` makes of a request is its `state.caller`: by default the user of the token.
+    Subclasses change `body_limit`, `called` (as in `problem_of`) or `identify`.
     """
 
-    async def user(request: Request) -> Caller:
-        return await _caller(context, request)
+    body_limit: ClassVar[int] = BODY_LIMIT
+    called: ClassVar[Mapping[str, str]] = {}
 
-    class Route(APIRoute):
-        def get_route_handler(self) -> Handle:
-            handle = super().get_route_handler()
+    @staticmethod
+    async def identify(request: Request) -> object:
+        """The caller, for `request.state.caller`: the user of the token. Raises SignInError, StoreDown."""
+        return await _caller(request)
 
-            async def run(request: Request) -> Response:
-                return await _run(identify or user, body_limit, called or {}, handle, request)
+    def get_route_handler(self) -> Handle:
+        """The handler of the route, with all that."""
+        handle = super().get_route_handler()
 
-            return run
+        async def run(request: Request) -> Response:
+            return await _run(self, handle, request)
 
-    return Route
+        return run
 
 
-async def _run(
-    identify: Identify, body_limit: int, called: Mapping[str, str], handle: Handle, request: Request
-) -> Response:
+async def _run(route: ApiRoute, handle: Handle, request: Request) -> Response:
     try:
-        request.state.caller = await identify(request)
+        request.state.caller = await route.identify(request)
         signed_in(request.scope)
-        _check_body(request, body_limit)
-        limited = Request(request.scope, _limited(request.receive, body_limit))
-        if body_limit <= BODY_LIMIT and _has_body(request):
+        _check_body(request, route.body_limit)
+        limited = Request(request.scope, _limited(request.receive, route.body_limit))
+        if route.body_limit <= BODY_LIMIT and _has_body(request):
             _check_members(await limited.body())
         return await handle(limited)
     except ClientDisconnect:
         return Response(status_code=408)  # which nobody gets
     except RequestValidationError as error:
-        return _invalid(error.errors()).response()
+        return _invalid(error.errors(), route.called).response()
     except Exception as error:
-        problem = problem_of(error, called)
+        problem = problem_of(error, route.called)
         if problem is None and isinstance(error, HTTPException):
             problem = Problem(error.status_code, "The body is not JSON in UTF-8.")
         if problem is None:
@@ -103,20 +100,29 @@ async def _run(
         return problem.response()
 
 
-async def _caller(context: Context, request: Request) -> Caller:
-    """The user of the Bearer token. Raises SignInError, StoreDown."""
+async def _caller(request: Request) -> Caller:
     header = request.headers.get("authorization", "")
     if header.strip().partition(" ")[0].lower() != "bearer":
         raise NoCredentials
-    caller = await context.signin.by_header(header, client_ip(request))
+    caller = await context_of(request).signin.by_header(header, client_ip(request))
     if caller.kind is not Kind.USER:
         raise NoCredentials
     return caller._replace(admin="admin" in caller.scopes)
 
 
+def context_of(request: Request) -> Context:
+    """The services that `ddnsd.app` has wired."""
+    context: Context = request.app.state.context
+    return context
+
+
 def client_ip(request: Request) -> str | None:
     """The caller's address."""
     return request.client.host if request.client else None
+
+
+async def _context(request: Request) -> Context:
+    return context_of(request)
 
 
 async def _client_ip(request: Request) -> str | None:
@@ -153,11 +159,15 @@ async def _administrator(request: Request) -> Caller:
     return found
 
 
+Ctx = Annotated[Context, Depends(_context)]
 Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_needing("write"))]
 Administrator = Annotated[Caller, Depends(_administrator)]
 ClientIp = Annotated[str | None, Depends(_client_ip)]
 By = Annotated[Author, Depends(_author)]
+
+IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
+Id = Annotated[RowId, Path(alias="id")]
 
 
 # ---- bodies
@@ -213,18 +223,25 @@ TEXTS = {
 }
 
 
-def _invalid(errors: Sequence[Any]) -> Problem:
+def _invalid(errors: Sequence[Any], called: Mapping[str, str]) -> Problem:
     if any(
         error["type"] == "json_invalid" or (error["type"], error["loc"]) == ("missing", ("body",)) for error in errors
     ):
         return Problem(400, "The body is not JSON.")
+    if all(error["type"] == RULE for error in errors):
+        problem = problem_of(Invalid(**{_field(error): error["ctx"]["reason"] for error in errors[:REPORTED]}), called)
+        assert problem is not None
+        return problem
     fields: dict[str, list[str]] = {}
     for error in errors[:REPORTED]:
-        # the first part says where: body, query, path, header
-        field = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
-        fields.setdefault(_printable(field), []).append(_printable(TEXTS.get(error["type"], error["msg"])))
+        fields.setdefault(_field(error), []).append(_printable(TEXTS.get(error["type"], error["msg"])))
     detail = "; ".join(f"{field}: {texts[0]}" for field, texts in fields.items())
     return Problem(422, detail, errors=fields)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """The field's name. The first part of the place says body, query, path or header."""
+    return _printable(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]))
 
 
 def _printable(text: str) -> str:

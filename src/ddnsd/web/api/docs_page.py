@@ -4,12 +4,14 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from ddnsd.web.api import openapi
 
 Described = dict[str, Any]
 
@@ -31,27 +33,30 @@ HEADERS = {
 }
 
 
-def router(described: Callable[[], Described]) -> APIRouter:
-    """The routes; they need no token."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @cache
-    def schema() -> str:
-        return json.dumps(described())
 
-    @cache
-    def page() -> str:
-        return "".join(_page(described()))
+@router.get("/api/schema")
+async def read_schema(request: Request) -> Response:
+    """The OpenAPI description."""
+    return Response(_rendered(request.app).schema, media_type="application/json")
 
-    @routes.get("/api/schema")
-    async def read_schema() -> Response:
-        return Response(schema(), media_type="application/json")
 
-    @routes.get("/api/docs")
-    async def read_docs() -> Response:
-        return Response(page(), headers=HEADERS, media_type="text/html")
+@router.get("/api/docs")
+async def read_docs(request: Request) -> Response:
+    """The description as a page."""
+    return Response(_rendered(request.app).page, headers=HEADERS, media_type="text/html")
 
-    return routes
+
+class _Rendered(NamedTuple):
+    schema: str
+    page: str
+
+
+@cache
+def _rendered(app: FastAPI) -> _Rendered:
+    described = openapi.of(app)
+    return _Rendered(json.dumps(described), "".join(_page(described)))
 
 
 def _page(described: Described) -> Iterator[str]:

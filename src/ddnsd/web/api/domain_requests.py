@@ -8,20 +8,16 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
 from ddnsd.auth.permissions import Action, can, covers_domain
-from ddnsd.db import domain_requests
-from ddnsd.db.domain_requests import DomainRequest
 from ddnsd.dns.errors import DnsError
-from ddnsd.registry import names
-from ddnsd.registry.errors import NoRequest
+from ddnsd.registry.errors import Code, NoRequest, NotPermitted
+from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Reason, Ttl
+from ddnsd.registry.rows import DomainRequest
 from ddnsd.web.api import domains, serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Administrator, Changer, ClientIp, Reader, route_class
-from ddnsd.web.api.domains import DomainOut, Group, KeyIn, Primary
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, Id, Reader
+from ddnsd.web.api.domains import DomainOut, KeyIn
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.errors import Problem
-from ddnsd.web.api.schemas import PRINTABLE, Body, Comment, FullName, Moment, Next, Page, Shown, Ttl, unset
+from ddnsd.web.api.schemas import Body, Moment, Next, Page, Shown, unset
 
-Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=PRINTABLE)]
 State = Literal["open", "approved", "declined", "withdrawn"]
 
 
@@ -29,14 +25,14 @@ class RequestCreate(Body):
     """A domain that is wanted."""
 
     name: FullName
-    reason: Text = Field(description="What it is for.")
+    reason: Reason = Field(description="What it is for.")
     public: bool = Field(False, description="Whether everybody is to register hosts in it.")
 
 
 class Approval(Body):
     """How the domain is made. Without `primary` and `key` its zone is made on the BIND that the service controls."""
 
-    answer: Text | None = None
+    answer: Reason | None = None
     public: bool = unset(description="As it was asked for unless given.")
     comment: Comment | None = None
     ttl: Ttl | None = None
@@ -48,7 +44,7 @@ class Approval(Body):
 class Refusal(Body):
     """Why there is to be no such domain."""
 
-    answer: Text
+    answer: Reason
 
 
 class RequestOut(Shown):
@@ -81,97 +77,79 @@ class RequestQuery(Page):
     state: State | None = None
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/domain-requests", tags=["domains"], route_class=route_class(context))
+router = APIRouter(prefix="/api/domain-requests", tags=["domains"], route_class=ApiRoute)
 
-    @routes.get("", responses=problems() | {200: success(RequestPage)})
-    async def list_domain_requests(caller: Reader, query: Annotated[RequestQuery, Query()]) -> Response:
-        """Your own requests, by age; with an administrator's token everybody's."""
-        user_id = None if caller.admin else caller.user_id
-        found = await context.store.read(
-            lambda c: domain_requests.page(c, query.after, query.limit + 1, user_id=user_id, state=query.state)
-        )
-        page = found[: query.limit]
-        items = [json.dumps(_request(r)) for r in page if can(caller, Action.LIST, r)]
-        return serializers.page(items, page[-1].id if len(found) > query.limit else None)
+CREATED = success(RequestOut, "Location") | leads_to("id", "read_domain_request", "withdraw_domain_request")
 
-    created = success(RequestOut, "Location") | leads_to("id", "read_domain_request", "withdraw_domain_request")
 
-    @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_domain_request(caller: Changer, client_ip: ClientIp, body: RequestCreate) -> Response:
-        """Ask for a domain; with a limited token only for one within its patterns of domains."""
-        if not covers_domain(caller, names.fold(body.name)):
-            raise Problem(403, "Your token is limited to other domains, or to hosts.")
-        made = await context.requests.ask(
-            names.fold(body.name),
-            caller.user_id,
-            body.reason,
-            public=body.public,
+@router.get("", responses=problems() | {200: success(RequestPage)})
+async def list_domain_requests(caller: Reader, context: Ctx, query: Annotated[RequestQuery, Query()]) -> Response:
+    """Your own requests, by age; with an administrator's token everybody's."""
+    user_id = None if caller.admin else caller.user_id
+    page = await context.domain_requests.page(query.after, query.limit, user_id=user_id, state=query.state)
+    return serializers.page((json.dumps(_request(r)) for r in page.items if can(caller, Action.LIST, r)), page.next)
+
+
+@router.post("", status_code=201, responses=changes(409) | {201: CREATED})
+async def create_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, body: RequestCreate) -> Response:
+    """Ask for a domain; with a limited token only for one within its patterns of domains."""
+    if not covers_domain(caller, body.name):
+        raise NotPermitted(Code.CREDENTIAL_IS_LIMITED)
+    made = await context.domain_requests.ask(
+        body.name, caller.user_id, body.reason, public=body.public, actor=caller.user, client_ip=client_ip
+    )
+    return serializers.answer(_request(made), 201, Location=f"/api/domain-requests/{made.id}")
+
+
+@router.get("/{id}", responses=problems(404) | {200: success(RequestOut)})
+async def read_domain_request(caller: Reader, context: Ctx, request_id: Id) -> Response:
+    """One request."""
+    found = await context.domain_requests.find(request_id)
+    if found is None or not can(caller, Action.LIST, found):
+        raise NoRequest
+    return serializers.answer(_request(found))
+
+
+@router.delete("/{id}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
+async def withdraw_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, request_id: Id) -> Response:
+    """Take a request of yours back; it stays in the list as withdrawn."""
+
+    def expect(found: DomainRequest) -> None:
+        if not can(caller, Action.DELETE, found):
+            raise NoRequest
+
+    await context.domain_requests.withdraw(request_id, actor=caller.user, client_ip=client_ip, expect=expect)
+    return Response(status_code=204)
+
+
+@router.post("/{id}/approve", status_code=201, responses=changes(404, 409, 412) | {201: success(DomainOut, "ETag")})
+async def approve_domain_request(
+    caller: Administrator, context: Ctx, client_ip: ClientIp, request_id: Id, body: Approval
+) -> Response:
+    """Make the domain for the user who asked; the request stays open where that cannot be done."""
+    domains.check_pair(body.primary, body.key)
+    try:
+        domain = await context.domain_requests.approve(
+            request_id,
             actor=caller.user,
             client_ip=client_ip,
+            primary=body.primary,
+            key=domains.tsig_key(body.key),
+            answer=body.answer,
+            columns=body.model_dump(include={"public", "comment", "ttl", "group"} & body.model_fields_set),
         )
-        return serializers.answer(_request(made), 201, Location=f"/api/domain-requests/{made.id}")
-
-    @routes.get("/{id}", responses=problems(404) | {200: success(RequestOut)})
-    async def read_domain_request(caller: Reader, id: str) -> Response:  # noqa: A002
-        """One request."""
-        found = await context.store.read(lambda c: domain_requests.find(c, _number(id)))
-        if found is None or not can(caller, Action.LIST, found):
-            raise NoRequest
-        return serializers.answer(_request(found))
-
-    @routes.delete("/{id}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
-    async def withdraw_domain_request(caller: Changer, client_ip: ClientIp, id: str) -> Response:  # noqa: A002
-        """Take a request of yours back; it stays in the list as withdrawn."""
-
-        def expect(found: DomainRequest) -> None:
-            if not can(caller, Action.DELETE, found):
-                raise NoRequest
-
-        await context.requests.withdraw(_number(id), actor=caller.user, client_ip=client_ip, expect=expect)
-        return Response(status_code=204)
-
-    @routes.post("/{id}/approve", status_code=201, responses=changes(404, 409, 412) | {201: success(DomainOut, "ETag")})
-    async def approve_domain_request(
-        caller: Administrator,
-        client_ip: ClientIp,
-        id: str,  # noqa: A002
-        body: Approval,
-    ) -> Response:
-        """Make the domain for the user who asked; the request stays open where that cannot be done."""
-        domains.check_pair(body.primary, body.key)
-        columns = body.model_dump(include={"public", "comment", "ttl", "group"} & body.model_fields_set)
-        try:
-            domain = await context.requests.approve(
-                _number(id),
-                actor=caller.user,
-                client_ip=client_ip,
-                primary=body.primary,
-                key=domains.tsig_key(body.key),
-                answer=body.answer,
-                columns=columns,
-            )
-        except DnsError as error:
-            raise domains.unusable(error, body.primary) from None
-        return domains.shown(domain, 0, status=201)
-
-    @routes.post("/{id}/decline", responses=changes(404, 412) | {200: success(RequestOut)})
-    async def decline_domain_request(
-        caller: Administrator,
-        client_ip: ClientIp,
-        id: str,  # noqa: A002
-        body: Refusal,
-    ) -> Response:
-        """Refuse, and say why."""
-        closed = await context.requests.decline(_number(id), body.answer, actor=caller.user, client_ip=client_ip)
-        return serializers.answer(_request(closed))
-
-    return routes
+    except DnsError as error:
+        raise domains.unusable(error, body.primary) from None
+    return domains.shown(domain, 0, status=201)
 
 
-def _number(given: str) -> int:
-    return int(given) if given.isascii() and given.isdigit() and len(given) <= 18 else 0
+@router.post("/{id}/decline", responses=changes(404, 412) | {200: success(RequestOut)})
+async def decline_domain_request(
+    caller: Administrator, context: Ctx, client_ip: ClientIp, request_id: Id, body: Refusal
+) -> Response:
+    """Refuse, and say why."""
+    closed = await context.domain_requests.decline(request_id, body.answer, actor=caller.user, client_ip=client_ip)
+    return serializers.answer(_request(closed))
 
 
 def _request(found: DomainRequest) -> dict[str, Any]:

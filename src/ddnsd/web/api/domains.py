@@ -2,51 +2,23 @@
 """`/api/domains`: where hosts are registered."""
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
-from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can
-from ddnsd.db import paging, queries
-from ddnsd.db.rows import Domain
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry import domains as registry
-from ddnsd.registry import names
-from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason
+from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
+from ddnsd.registry.rows import Domain
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Administrator, Changer, ClientIp, Reader, route_class
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, IfMatch, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.errors import Problem
-from ddnsd.web.api.schemas import (
-    PRINTABLE,
-    Body,
-    Comment,
-    FullName,
-    Moment,
-    Next,
-    Paging,
-    Shown,
-    Stack,
-    Ttl,
-    Username,
-    unset,
-)
-
-Group = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE, description="Whose members may use it.")]
-Primary = Annotated[
-    str,
-    Field(
-        max_length=260,
-        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*)(:[0-9]{1,5})?$",
-        description="ADDRESS[:PORT] of the name server that takes its updates.",
-    ),
-]
-IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
+from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
+from ddnsd.web.preconditions import domain_tag, expect_domain, get_domain_or_404
 
 
 class KeyIn(Body):
@@ -67,7 +39,7 @@ class DomainCreate(Body):
     ttl: Ttl | None = None
     group: Group | None = None
     stack: Stack | None = None
-    owner: Username | None = Field(None, description="A user's name; your own unless given.")
+    owner: UserName | None = Field(None, description="A user's name; your own unless given.")
     primary: Primary | None = None
     key: KeyIn | None = None
 
@@ -107,79 +79,72 @@ class DomainPage(Shown):
     next: Next
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/domains", tags=["domains"], route_class=route_class(context))
+router = APIRouter(prefix="/api/domains", tags=["domains"], route_class=ApiRoute)
 
-    @routes.get("", responses=problems() | {200: success(DomainPage)})
-    async def list_domains(caller: Reader, query: Paging) -> Response:
-        """Your own domains, those of your groups and public ones; with an administrator's token all."""
-        found = await context.store.read(lambda c: paging.page_of_domains(c, query.after, query.limit + 1))
-        counts = await context.store.read(paging.host_counts)
-        shown = found[: query.limit]
-        items = [json.dumps(_domain(d, counts.get(d.id, 0))) for d in shown if can(caller, Action.LIST, d)]
-        return serializers.page(items, shown[-1].id if len(found) > query.limit else None)
+CREATED = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
 
-    created = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
 
-    @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_domain(caller: Administrator, client_ip: ClientIp, body: DomainCreate) -> Response:
-        """Add a domain once its zone takes our updates."""
-        name = names.fold(body.name)
-        check_pair(body.primary, body.key)
-        columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
-        try:
-            domain = await context.zones.add(
-                name,
-                body.owner or caller.user,
-                primary=body.primary,
-                key=tsig_key(body.key),
-                columns=columns,
-                actor=caller.user,
-                client_ip=client_ip,
-            )
-        except Invalid as error:
-            if "user" in error.fields:
-                raise Invalid(owner=error.fields["user"]) from None
-            raise
-        except DnsError as error:
-            raise unusable(error, body.primary) from None
-        return shown(domain, 0, status=201, Location=f"/api/domains/{name}")
+@router.get("", responses=problems() | {200: success(DomainPage)})
+async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
+    """Your own domains, those of your groups and public ones; with an administrator's token all."""
+    page = await context.domains.page(query.after, query.limit)
+    counts = await context.domains.host_counts()
+    items = [json.dumps(_domain(d, counts.get(d.id, 0))) for d in page.items if can(caller, Action.LIST, d)]
+    return serializers.page(items, page.next)
 
-    @routes.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
-    async def read_domain(caller: Reader, name: str) -> Response:
-        """One domain."""
-        domain = await _visible(context, caller, name, Action.LIST)
-        return shown(domain, await context.store.read(lambda c: paging.host_count(c, domain.id)))
 
-    @routes.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
-    async def change_domain(
-        caller: Changer, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
-    ) -> Response:
-        """Change the fields that are given; null clears. A new TTL reaches all records."""
-        domain = await _visible(context, caller, name, Action.EDIT)
-        given = {field: getattr(body, field) for field in body.model_fields_set}
-        changed = await context.store.transact(
-            lambda c: registry.set_domain(
-                c,
-                domain.name,
-                actor=caller.user,
-                client_ip=client_ip,
-                expect=_expect(caller, Action.EDIT, if_match),
-                **given,
-            )
+@router.post("", status_code=201, responses=changes(409) | {201: CREATED})
+async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DomainCreate) -> Response:
+    """Add a domain once its zone takes our updates."""
+    check_pair(body.primary, body.key)
+    columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
+    try:
+        domain = await context.zones.add(
+            body.name,
+            body.owner or caller.user,
+            primary=body.primary,
+            key=tsig_key(body.key),
+            columns=columns,
+            actor=caller.user,
+            client_ip=client_ip,
         )
-        return shown(changed, await context.store.read(lambda c: paging.host_count(c, changed.id)))
+    except Invalid as error:
+        if "user" in error.fields:
+            raise Invalid(owner=error.fields["user"]) from None
+        raise
+    except DnsError as error:
+        raise unusable(error, body.primary) from None
+    return shown(domain, 0, status=201, Location=f"/api/domains/{domain.name}")
 
-    @routes.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
-    async def delete_domain(caller: Changer, client_ip: ClientIp, name: str, if_match: IfMatch = None) -> Response:
-        """Remove a domain that has no hosts; a zone that was made for it leaves BIND."""
-        domain = await _visible(context, caller, name, Action.DELETE)
-        expect = _expect(caller, Action.DELETE, if_match)
-        await context.zones.remove(domain.name, actor=caller.user, client_ip=client_ip, expect=expect)
-        return Response(status_code=204)
 
-    return routes
+@router.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
+async def read_domain(caller: Reader, context: Ctx, name: str) -> Response:
+    """One domain."""
+    domain = await get_domain_or_404(context.domains, caller, name, Action.LIST)
+    return shown(domain, await context.domains.host_count(domain.id))
+
+
+@router.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
+async def change_domain(
+    caller: Changer, context: Ctx, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
+) -> Response:
+    """Change the fields that are given; null clears. A new TTL reaches all records."""
+    domain = await get_domain_or_404(context.domains, caller, name, Action.EDIT)
+    expect = expect_domain(caller, Action.EDIT, if_match)
+    given = {field: getattr(body, field) for field in body.model_fields_set}
+    changed = await context.domains.change(domain.name, actor=caller.user, client_ip=client_ip, expect=expect, **given)
+    return shown(changed, await context.domains.host_count(changed.id))
+
+
+@router.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
+async def delete_domain(
+    caller: Changer, context: Ctx, client_ip: ClientIp, name: str, if_match: IfMatch = None
+) -> Response:
+    """Remove a domain that has no hosts; a zone that was made for it leaves BIND."""
+    domain = await get_domain_or_404(context.domains, caller, name, Action.DELETE)
+    expect = expect_domain(caller, Action.DELETE, if_match)
+    await context.zones.remove(domain.name, actor=caller.user, client_ip=client_ip, expect=expect)
+    return Response(status_code=204)
 
 
 def unusable(error: DnsError, primary: str | None) -> Exception:
@@ -206,32 +171,9 @@ def tsig_key(given: KeyIn | None) -> TsigKey | None:
         raise Invalid(key=Reason(Code.KEY_INVALID, cause=str(error))) from None
 
 
-async def _visible(context: Context, caller: Caller, given: str, action: Action) -> Domain:
-    """The domain, if the caller may do this to it. Raises NoDomain, and 403 for one that the caller merely sees."""
-    name = names.fold(given)
-    domain = await context.store.read(lambda c: queries.domain(c, name)) if names.is_full(name) else None
-    if domain is None:
-        raise NoDomain
-    _expect(caller, action, None)(domain)
-    return domain
-
-
-def _expect(caller: Caller, action: Action, if_match: str | None) -> Callable[[Domain], None]:
-    """What must hold of the domain just before it is changed."""
-
-    def expect(domain: Domain) -> None:
-        if not can(caller, action, domain):
-            if can(caller, Action.REGISTER, domain):
-                raise Problem(403, "Only its owner or an administrator changes a domain.")
-            raise NoDomain
-        serializers.check_match(if_match, serializers.domain_tag(domain))
-
-    return expect
-
-
 def shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:
     """An answer with a domain."""
-    return serializers.answer(_domain(domain, hosts), status, ETag=serializers.domain_tag(domain), **headers)
+    return serializers.answer(_domain(domain, hosts), status, ETag=domain_tag(domain), **headers)
 
 
 def _domain(domain: Domain, hosts: int) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from starlette.responses import Response
 
 from ddnsd.auth.caller import SignInError
 from ddnsd.auth.oidc import NotAsked, ProviderDown
-from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry.errors import (
@@ -29,7 +28,9 @@ from ddnsd.registry.errors import (
     NotEmpty,
     NotEnrolled,
     NotPublished,
+    OutcomeUnknown,
     Reason,
+    StoreDown,
     Taken,
     Unconfirmed,
 )

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/events`: who changed what, and when."""
 
-import json
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
-from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import covers_domain, covers_host, is_limited
-from ddnsd.db import bulk_hosts, paging
-from ddnsd.db.paging import Happened
-from ddnsd.db.rows import endings
+from ddnsd.registry.inputs import Text
+from ddnsd.registry.rows import Happened
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Reader, route_class
+from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
 from ddnsd.web.api.error_responses import problems, success
-from ddnsd.web.api.schemas import Moment, Next, Page, Shown, Text
+from ddnsd.web.api.schemas import Moment, Next, Page, Shown
+
+FILTERS = ("object", "actor", "action")
 
 
 class EventQuery(Page):
@@ -49,42 +45,17 @@ class EventPage(Shown):
     next: Next
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/events", tags=["events"], route_class=route_class(context))
-
-    @routes.get("", responses=problems() | {200: success(EventPage)})
-    async def list_events(caller: Reader, query: Annotated[EventQuery, Query()]) -> Response:
-        """What happened to your own things, newest first; with an administrator's token to all.
-
-        With a limited token only what happened to hosts and domains within its patterns.
-        """
-        wanted = {name: value for name in ("object", "actor", "action") if (value := getattr(query, name)) is not None}
-        reader = None if caller.admin else caller.user_id
-        before = None if query.cursor is None else query.after
-        found = await context.store.read(
-            lambda c: paging.page_of_events(c, reader_id=reader, wanted=wanted, before=before, limit=query.limit + 1)
-        )
-        page = found[: query.limit]
-        shown = await _within_limits(context, caller, page) if is_limited(caller) else page
-        return serializers.page(map(json.dumps, map(_event, shown)), page[-1].id if len(found) > query.limit else None)
-
-    return routes
+router = APIRouter(prefix="/api/events", tags=["events"], route_class=ApiRoute)
 
 
-async def _within_limits(context: Context, caller: Caller, events: Sequence[Happened]) -> list[Happened]:
-    """The events of hosts and domains that the token's patterns leave; a host that is gone lies where it would lie."""
-    of_hosts = {event.object for event in events if event.action.startswith("host.")}
-    names = {ending for fqdn in of_hosts for ending in endings(fqdn)}
-    domains = {domain.name for domain in await context.store.read(lambda c: bulk_hosts.domains_named(c, names))}
+@router.get("", responses=problems() | {200: success(EventPage)})
+async def list_events(caller: Reader, context: Ctx, query: Annotated[EventQuery, Query()]) -> Response:
+    """What happened to your own things, newest first; with an administrator's token to all.
 
-    def visible(event: Happened) -> bool:
-        if event.action.startswith("host."):
-            domain = next((ending for ending in endings(event.object) if ending in domains), None)
-            return domain is not None and covers_host(caller, event.object, domain)
-        return event.action.startswith("domain.") and covers_domain(caller, event.object)
-
-    return [event for event in events if visible(event)]
+    With a limited token only what happened to hosts and domains within its patterns.
+    """
+    filters = {name: value for name in FILTERS if (value := getattr(query, name)) is not None}
+    return serializers.listing(await context.audit_log.page(caller, filters, query.before, query.limit), _event)
 
 
 def _event(event: Happened) -> dict[str, Any]:

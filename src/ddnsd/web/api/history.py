@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/hosts/{fqdn}/history` and `…/contact`: what became of a host, and who asked for it last."""
 
-import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -9,13 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action
-from ddnsd.db import history, last_seen
+from ddnsd.registry.rows import Contact, HistoryEntry
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import Reader, route_class
+from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
 from ddnsd.web.api.error_responses import problems, success
-from ddnsd.web.api.hosts import visible
 from ddnsd.web.api.schemas import Moment, Next, Paging, Shown
+from ddnsd.web.preconditions import get_host_or_404
 
 Fields = Annotated[dict[str, Any] | None, Field(description="The fields that changed; null where there are none.")]
 
@@ -74,45 +72,41 @@ class ContactOut(Shown):
     tls: bool | None
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=route_class(context))
-
-    @routes.get("/{fqdn}/history", responses=problems(404) | {200: success(EntryPage)})
-    async def list_history(caller: Reader, fqdn: str, query: Paging) -> Response:
-        """What became of the host while it was yours, newest first; the last thousand changes are kept."""
-        host = (await visible(context, caller, fqdn, Action.LIST)).host
-        before = None if query.cursor is None else query.after
-        found = await context.store.read(
-            lambda c: history.page(c, host.id, query.limit + 1, before=before, reader_id=_reader(caller))
-        )
-        shown = found[: query.limit]
-        return serializers.page(
-            (json.dumps(_entry(e)) for e in shown), shown[-1].id if len(found) > query.limit else None
-        )
-
-    @routes.get("/{fqdn}/history/days", responses=problems(404) | {200: success(DaysOut)})
-    async def count_history(caller: Reader, fqdn: str, query: Annotated[DaysQuery, Query()]) -> Response:
-        """How many changes of its history each of the last days had."""
-        host = (await visible(context, caller, fqdn, Action.LIST)).host
-        found = await context.store.read(lambda c: history.per_day(c, host.id, query.days, reader_id=_reader(caller)))
-        return serializers.answer({"days": [{"day": day, "changes": count} for day, count in found]})
-
-    @routes.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
-    async def read_contact(caller: Reader, fqdn: str) -> Response:
-        """The last update request for the host, also one that was refused."""
-        host = (await visible(context, caller, fqdn, Action.LIST)).host
-        found = await context.store.read(lambda c: last_seen.of(c, [host.id]))
-        contact = context.contacts.last(host.id, found.get(host.id))
-        shown: dict[str, Any] = contact._asdict() if contact else dict.fromkeys(last_seen.Contact._fields)
-        return serializers.answer(shown | {"at": serializers.moment(shown["at"]), "tls": contact and bool(contact.tls)})
-
-    return routes
+router = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=ApiRoute)
 
 
-def _reader(caller: Caller) -> int | None:
+@router.get("/{fqdn}/history", responses=problems(404) | {200: success(EntryPage)})
+async def list_history(caller: Reader, context: Ctx, fqdn: str, query: Paging) -> Response:
+    """What became of the host while it was yours, newest first; the last thousand changes are kept."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
+    page = await context.host_history.page(host.id, _reader_id(caller), query.before, query.limit)
+    return serializers.listing(page, _entry)
+
+
+@router.get("/{fqdn}/history/days", responses=problems(404) | {200: success(DaysOut)})
+async def count_history(caller: Reader, context: Ctx, fqdn: str, query: Annotated[DaysQuery, Query()]) -> Response:
+    """How many changes of its history each of the last days had."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
+    found = await context.host_history.per_day(host.id, _reader_id(caller), query.days)
+    return serializers.answer({"days": [{"day": day, "changes": count} for day, count in found]})
+
+
+@router.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
+async def read_contact(caller: Reader, context: Ctx, fqdn: str) -> Response:
+    """The last update request for the host, also one that was refused."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
+    return serializers.answer(_contact(await context.host_history.last_request(host.id)))
+
+
+def _reader_id(caller: Caller) -> int | None:
     return None if caller.admin else caller.user_id
 
 
-def _entry(entry: history.Shown) -> dict[str, Any]:
+def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return entry._asdict() | {"id": str(entry.id), "at": serializers.moment(entry.at)}
+
+
+def _contact(contact: Contact | None) -> dict[str, Any]:
+    if contact is None:
+        return dict.fromkeys(Contact._fields)
+    return contact._asdict() | {"at": serializers.moment(contact.at), "tls": bool(contact.tls)}

@@ -5,24 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from ddnsd.web.api.schemas import (
-    Body,
-    Comment,
-    FullName,
-    Ipv4,
-    Ipv6,
-    Labels,
-    Moment,
-    Next,
-    Page,
-    Secret,
-    Shown,
-    Stack,
-    Text,
-    Ttl,
-    Username,
-    unset,
-)
+from ddnsd.registry.inputs import Comment, FullName, Ipv4, Ipv6, Labels, Stack, Text, Ttl, UserName
+from ddnsd.web.api.schemas import Body, Moment, Next, Page, Secret, Shown, unset
 
 
 class HostCreate(Body):
@@ -51,7 +35,7 @@ class HostPatch(Body):
     labels: Labels | None = None
     available: bool = unset(description="Whether updates are accepted.")
     abuse_blocked: bool = unset(description="A block takes the records out of DNS; lifting it lifts the flag as well.")
-    owner: Username = unset(description="Whose it is from now on.")
+    owner: UserName = unset(description="Whose it is from now on.")
     secrets: Literal["keep", "replace"] = unset(
         description="With a new owner. replace (unless given): the host's secret and the former owner's keys stop "
         "working, and the new owner makes a new secret. keep: they go on to work."

@@ -2,41 +2,33 @@
 """`/api/hosts`: the machines that have a name."""
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, is_limited, is_name_allowed
-from ddnsd.db import paging
-from ddnsd.db.paging import HostFilter, OwnedHost
-from ddnsd.db.rows import Domain, Host
+from ddnsd.auth.permissions import Action, can, is_limited
 from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Invalid, NoHost
+from ddnsd.registry.dns_state import DnsState
+from ddnsd.registry.errors import Code, Invalid, NotPermitted
 from ddnsd.registry.host_edits import Edit
 from ddnsd.registry.hosts import NewHost
-from ddnsd.registry.validation import NO_DOMAIN, Expect
+from ddnsd.registry.rows import Domain, HostFilter, OwnedHost
+from ddnsd.registry.validation import NO_DOMAIN
 from ddnsd.web.api import serializers
 from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import By, Changer, ClientIp, Reader, route_class
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx, IfMatch, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.errors import Problem
 from ddnsd.web.api.host_schemas import HostCreate, HostOut, HostPage, HostPatch, HostQuery, NewHostOut
 from ddnsd.web.api.schemas import Body, Secret, Shown
-
-SLICE = 1000
-"""Hosts that are read and rendered at once, so that nobody waits for more than that."""
+from ddnsd.web.preconditions import expect_host, get_host_or_404, host_tag
 
 OF_ONE = ("read_host", "change_host", "delete_host", "rotate_secret", "verify_secret", "read_ipv4", "read_ipv6")
 
-CALLED = {"name": "fqdn"}
-"""The registry's word for a host's name is `name`."""
-
 ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "owner", "secrets"})
-
-IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
 
 
 class SecretOut(Shown):
@@ -69,122 +61,151 @@ class Ipv6Out(Shown):
     ipv6: str | None
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=route_class(context, called=CALLED))
+class HostRoute(ApiRoute):
+    """The registry's word for a host's name is `name`."""
 
-    @routes.get("", responses=problems() | {200: success(HostPage)})
-    async def list_hosts(caller: Reader, query: Annotated[HostQuery, Query()]) -> Response:
-        """Your own hosts, by age; with an administrator's token everybody's."""
-        return await _page(context, caller, query)
-
-    created = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
-
-    @routes.post("", status_code=201, responses=changes(409) | {201: created})
-    async def create_host(caller: Changer, client_ip: ClientIp, by: By, request: Request, body: HostCreate) -> Response:
-        """Register a host. Without an address it has no record; none is taken from the caller."""
-        secret = secrets.new_secret()
-        fqdn = names.fold(body.fqdn)
-        domain = await _usable(context, caller, fqdn)
-        new = NewHost(
-            fqdn,
-            caller.user_id,
-            caller.user,
-            secrets.digest(secret),
-            _wanted(context, body, domain),
-            wildcard=body.wildcard,
-            comment=body.comment,
-            ttl=body.ttl,
-            stack=body.stack,
-            labels=host_columns.labels_text(body.labels or {}),
-            tls=_tls(request),
-            client_ip=client_ip,
-            author=by,
-        )
-        await context.hosts.register(domain, new)
-        return await _shown(context, caller, fqdn, secret, status=201, Location=f"/api/hosts/{fqdn}")
-
-    @routes.get("/{fqdn}", responses=problems(404) | {200: success(HostOut, "ETag")})
-    async def read_host(caller: Reader, fqdn: str) -> Response:
-        """One host."""
-        return await _shown(context, caller, fqdn, action=Action.LIST)
-
-    @routes.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostOut, "ETag")})
-    async def change_host(
-        caller: Changer,
-        client_ip: ClientIp,
-        by: By,
-        request: Request,
-        fqdn: str,
-        body: HostPatch,
-        if_match: IfMatch = None,
-    ) -> Response:
-        """Change the fields that are given; null clears.
-
-        A new `fqdn` renames: the secret stays, the records move. A rename that cannot be made changes nothing.
-        `available`, `abuse_blocked`, `owner` and `secrets` are an administrator's.
-        """
-        owned = await visible(context, caller, fqdn, Action.EDIT)
-        given = {name: getattr(body, name) for name in body.model_fields_set}
-        if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
-            raise Problem(403, f"Only an administrator changes {', '.join(sorted(refused))}.")
-        if "secrets" in given and "owner" not in given:
-            raise Invalid(secrets=transfers.NO_OWNER)
-        rename = None
-        if (new := names.fold(given.pop("fqdn", owned.host.fqdn))) != owned.host.fqdn:
-            rename = new, await _usable(context, caller, new)
-        keep = given.pop("secrets", None) == transfers.KEEP
-        edit = Edit(
-            _values(given),
-            caller.user,
-            client_ip,
-            precondition(caller, Action.EDIT, if_match),
-            rename=rename,
-            tls=_tls(request),
-            oversight=caller.admin,
-            author=by,
-            keep_secrets=keep,
-        )
-        host = await context.edits.apply(owned.host, edit)
-        return await _shown(context, caller, host.fqdn)
-
-    @routes.delete("/{fqdn}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
-    async def delete_host(caller: Changer, client_ip: ClientIp, fqdn: str, if_match: IfMatch = None) -> Response:
-        """Remove a host and its records."""
-        owned = await visible(context, caller, fqdn, Action.DELETE)
-        await context.hosts.unregister(
-            owned.host, caller.user, client_ip, precondition(caller, Action.DELETE, if_match)
-        )
-        return Response(status_code=204)
-
-    @routes.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
-    async def rotate_secret(caller: Changer, client_ip: ClientIp, by: By, fqdn: str) -> Response:
-        """Make a new secret; the old one is void at once."""
-        owned = await visible(context, caller, fqdn, Action.ROTATE)
-        secret = secrets.new_secret()
-        await context.hosts.new_secret(owned.host, secrets.digest(secret), caller.user, client_ip, by)
-        return serializers.answer({"secret": secret})
-
-    @routes.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
-    async def verify_secret(caller: Reader, fqdn: str, body: SecretIn) -> Response:
-        """Whether a secret is the host's; nothing is changed."""
-        owned = await visible(context, caller, fqdn, Action.LIST)
-        return serializers.answer({"valid": secrets.matches(body.secret, owned.host.secret_hash)})
-
-    @routes.get("/{fqdn}/ipv4", responses=problems(404) | {200: success(Ipv4Out)})
-    async def read_ipv4(caller: Reader, fqdn: str) -> Response:
-        """The host's IPv4 address alone."""
-        return serializers.answer({"ipv4": (await visible(context, caller, fqdn, Action.LIST)).host.ipv4})
-
-    @routes.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
-    async def read_ipv6(caller: Reader, fqdn: str) -> Response:
-        """The host's IPv6 address alone."""
-        return serializers.answer({"ipv6": (await visible(context, caller, fqdn, Action.LIST)).host.ipv6})
-
-    return routes
+    called: ClassVar[Mapping[str, str]] = {"name": "fqdn"}
 
 
-def _tls(request: Request) -> bool:
+router = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=HostRoute)
+
+CREATED = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
+
+
+@router.get("", responses=problems() | {200: success(HostPage)})
+async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Query()]) -> Response:
+    """Your own hosts, by age; with an administrator's token everybody's."""
+    wanted = HostFilter(
+        None if caller.admin else caller.user_id,
+        query.owner,
+        None if query.domain is None else names.fold(query.domain),
+        query.stack,
+        None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
+    )
+    items: list[str] = []
+    cursor = None
+    async for part, state in context.host_lists.slices(wanted, query.after, query.limit):
+        items += await asyncio.to_thread(_rendered, caller, part.items, state)
+        cursor = part.next
+    return serializers.page(items, cursor)
+
+
+@router.post("", status_code=201, responses=changes(409) | {201: CREATED})
+async def create_host(
+    caller: Changer, context: Ctx, client_ip: ClientIp, by: By, request: Request, body: HostCreate
+) -> Response:
+    """Register a host. Without an address it has no record; none is taken from the caller."""
+    secret = secrets.new_secret()
+    domain = await _domain_of_new(context, caller, body.fqdn)
+    addresses = {"ipv4": body.ipv4, "ipv6": body.ipv6}
+    host_columns.check_policy(context.policy, addresses, domain_takes_private=domain.private_addresses)
+    new = NewHost(
+        body.fqdn,
+        caller.user_id,
+        caller.user,
+        secrets.digest(secret),
+        AddressUpdate(body.ipv4, body.ipv6),
+        wildcard=body.wildcard,
+        comment=body.comment,
+        ttl=body.ttl,
+        stack=body.stack,
+        labels=host_columns.labels_text(body.labels or {}),
+        tls=_is_tls(request),
+        client_ip=client_ip,
+        author=by,
+    )
+    await context.hosts.register(domain, new)
+    return await _shown(context, caller, body.fqdn, secret, status=201, Location=f"/api/hosts/{body.fqdn}")
+
+
+@router.get("/{fqdn}", responses=problems(404) | {200: success(HostOut, "ETag")})
+async def read_host(caller: Reader, context: Ctx, fqdn: str) -> Response:
+    """One host."""
+    return await _shown(context, caller, fqdn, action=Action.LIST)
+
+
+@router.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostOut, "ETag")})
+async def change_host(
+    caller: Changer,
+    context: Ctx,
+    client_ip: ClientIp,
+    by: By,
+    request: Request,
+    fqdn: str,
+    body: HostPatch,
+    if_match: IfMatch = None,
+) -> Response:
+    """Change the fields that are given; null clears.
+
+    A new `fqdn` renames: the secret stays, the records move. A rename that cannot be made changes nothing.
+    `available`, `abuse_blocked`, `owner` and `secrets` are an administrator's.
+    """
+    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
+        raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields=", ".join(sorted(refused)))
+    if "secrets" in given and "owner" not in given:
+        raise Invalid(secrets=transfers.NO_OWNER)
+    rename = None
+    if (new := given.pop("fqdn", owned.host.fqdn)) != owned.host.fqdn:
+        rename = new, await _domain_of_new(context, caller, new)
+    keep = given.pop("secrets", None) == transfers.KEEP
+    edit = Edit(
+        await _columns(context, given),
+        caller.user,
+        client_ip,
+        expect_host(caller, Action.EDIT, if_match),
+        rename=rename,
+        tls=_is_tls(request),
+        oversight=caller.admin,
+        author=by,
+        keep_secrets=keep,
+    )
+    host = await context.edits.apply(owned.host, edit)
+    return await _shown(context, caller, host.fqdn)
+
+
+@router.delete("/{fqdn}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
+async def delete_host(
+    caller: Changer, context: Ctx, client_ip: ClientIp, fqdn: str, if_match: IfMatch = None
+) -> Response:
+    """Remove a host and its records."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.DELETE)).host
+    await context.hosts.unregister(host, caller.user, client_ip, expect_host(caller, Action.DELETE, if_match))
+    return Response(status_code=204)
+
+
+@router.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
+async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: By, fqdn: str) -> Response:
+    """Make a new secret; the old one is void at once."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.ROTATE)).host
+    secret = secrets.new_secret()
+    await context.hosts.new_secret(host, secrets.digest(secret), caller.user, client_ip, by)
+    return serializers.answer({"secret": secret})
+
+
+@router.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
+async def verify_secret(caller: Reader, context: Ctx, fqdn: str, body: SecretIn) -> Response:
+    """Whether a secret is the host's; nothing is changed."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
+    return serializers.answer({"valid": secrets.matches(body.secret, host.secret_hash)})
+
+
+@router.get("/{fqdn}/ipv4", responses=problems(404) | {200: success(Ipv4Out)})
+async def read_ipv4(caller: Reader, context: Ctx, fqdn: str) -> Response:
+    """The host's IPv4 address alone."""
+    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
+    return serializers.answer({"ipv4": owned.host.ipv4})
+
+
+@router.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
+async def read_ipv6(caller: Reader, context: Ctx, fqdn: str) -> Response:
+    """The host's IPv6 address alone."""
+    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
+    return serializers.answer({"ipv6": owned.host.ipv6})
+
+
+def _is_tls(request: Request) -> bool:
     return request.url.scheme == "https"
 
 
@@ -197,88 +218,33 @@ async def _shown(
     status: int = 200,
     **headers: str,
 ) -> Response:
-    seen = serializers.Seen(context.writer)
-    owned = await visible(context, caller, fqdn, action)
-    text = serializers.host_json(owned, seen.dns(owned.host), secret)
-    return serializers.json_response(text, status, ETag=serializers.host_tag(owned.host), **headers)
+    state = context.host_lists.dns_state()
+    owned = await get_host_or_404(context.host_lists, caller, fqdn, action)
+    text = serializers.host_json(owned, state.of(owned.host), secret)
+    return serializers.json_response(text, status, ETag=host_tag(owned.host), **headers)
 
 
-async def visible(context: Context, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
-    """The host, if the caller may do this to it. Raises NoHost."""
-    name = names.fold(fqdn)
-    owned = await context.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
-    if owned is None or not can(caller, action, owned.host):
-        raise NoHost
-    return owned
+def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState) -> list[str]:
+    """The hosts as JSON; those that the token's patterns exclude are left out."""
+    shown = [owned for owned in part if can(caller, Action.LIST, owned.host)] if is_limited(caller) else part
+    return [serializers.host_json(owned, state.of(owned.host)) for owned in shown]
 
 
-def precondition(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
-    """What must hold of the host just before it is changed."""
-
-    def expect(host: Host) -> None:
-        if not can(caller, action, host):
-            raise NoHost
-        serializers.check_match(if_match, serializers.host_tag(host))
-
-    return expect
-
-
-async def _usable(context: Context, caller: Caller, fqdn: str) -> Domain:
+async def _domain_of_new(context: Context, caller: Caller, fqdn: str) -> Domain:
     """The domain of a new name; one answer whether it is unknown or not the caller's to use. Raises Invalid."""
     if problem := names.problem(fqdn):
         raise Invalid(fqdn=problem)
-    domain = await context.domains.around(fqdn)
-    usable = domain is not None and domain.available and can(caller, Action.REGISTER, domain)
-    if domain is None or not usable or not is_name_allowed(caller, fqdn):
+    domain = await context.domains.for_new_host(caller, fqdn)
+    if domain is None or not domain.available:
         raise Invalid(fqdn=NO_DOMAIN)
     return domain
 
 
-def _wanted(context: Context, body: HostCreate, domain: Domain) -> AddressUpdate:
-    given = {"ipv4": body.ipv4, "ipv6": body.ipv6}
-    values = {family: host_columns.address(family, text) for family, text in given.items() if text is not None}
-    host_columns.check_policy(context.policy, values, domain_takes_private=domain.private_addresses)
-    return AddressUpdate(ipv4=values.get("ipv4"), ipv6=values.get("ipv6"))
-
-
-def _values(given: dict[str, Any]) -> dict[str, Any]:
+async def _columns(context: Context, given: dict[str, Any]) -> dict[str, Any]:
     """The fields of a PATCH as the registry takes them. Raises Invalid."""
     values = dict(given)
-    for family in host_columns.FAMILIES:
-        if values.get(family) is not None:
-            values[family] = host_columns.address(family, values[family])
     if "labels" in values:
         values["labels"] = values["labels"] or {}
+    if "owner" in values:
+        values["owner_id"] = (await context.transfers.new_owner(values.pop("owner"))).id
     return values
-
-
-async def _page(context: Context, caller: Caller, query: HostQuery) -> Response:
-    """Read and render by slices; a host that the token's patterns exclude makes the page shorter."""
-    wanted = HostFilter(
-        None if caller.admin else caller.user_id,
-        query.owner,
-        _folded(query.domain),
-        query.stack,
-        None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
-    )
-    limited = is_limited(caller)
-
-    def rendered(part: list[OwnedHost], seen: serializers.Seen) -> list[str]:
-        shown = [o for o in part if can(caller, Action.LIST, o.host)] if limited else part
-        return [serializers.host_json(owned, seen.dns(owned.host)) for owned in shown]
-
-    items: list[str] = []
-    after, left = query.after, query.limit
-    while True:
-        size, seen = min(left, SLICE), serializers.Seen(context.writer)
-        part = await context.store.read(lambda c, a=after, s=size: paging.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
-        more, part = len(part) > size, part[:size]
-        items += await asyncio.to_thread(rendered, part, seen)
-        left -= len(part)
-        after = part[-1].host.id if part else after
-        if not more or not left:
-            return serializers.page(items, after if more else None)
-
-
-def _folded(name: str | None) -> str | None:
-    return None if name is None else names.fold(name)

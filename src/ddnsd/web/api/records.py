@@ -7,15 +7,15 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from ddnsd.auth.permissions import Action
-from ddnsd.db.rows import Host, RRset
 from ddnsd.dns.records import values_of
+from ddnsd.registry.inputs import PRINTABLE, Ttl
 from ddnsd.registry.records import APEX, LENGTH, MOST
+from ddnsd.registry.rows import Host, RRset
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import By, Changer, Reader, route_class
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
-from ddnsd.web.api.hosts import precondition, visible
-from ddnsd.web.api.schemas import PRINTABLE, Body, Shown, Ttl
+from ddnsd.web.api.schemas import Body, Shown
+from ddnsd.web.preconditions import expect_host, get_host_or_404
 
 Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
 
@@ -44,31 +44,34 @@ class RecordsList(Shown):
     items: list[RecordsOut]
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/hosts/{fqdn}/records", tags=["hosts"], route_class=route_class(context))
+router = APIRouter(prefix="/api/hosts/{fqdn}/records", tags=["hosts"], route_class=ApiRoute)
 
-    @routes.get("", responses=problems(404) | {200: success(RecordsList)})
-    async def list_records(caller: Reader, fqdn: str) -> Response:
-        """The host's RRsets beside its addresses, sorted by name and type."""
-        host = (await visible(context, caller, fqdn, Action.LIST)).host
-        return serializers.answer({"items": [_shown(host, one) for one in await context.rrsets.of(host)]})
 
-    @routes.put("/{name}/{rtype}", responses=changes(404, 409) | {200: success(RecordsOut)})
-    async def put_records(caller: Changer, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut) -> Response:
-        """Have these values be the RRset, and no others."""
-        host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        made = await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, precondition(caller, Action.EDIT))
-        return serializers.answer(_shown(host, made))
+@router.get("", responses=problems(404) | {200: success(RecordsList)})
+async def list_records(caller: Reader, context: Ctx, fqdn: str) -> Response:
+    """The host's RRsets beside its addresses, sorted by name and type."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
+    return serializers.answer({"items": [_shown(host, one) for one in await context.rrsets.of(host)]})
 
-    @routes.delete("/{name}/{rtype}", status_code=204, responses=problems(404) | NO_CONTENT)
-    async def delete_records(caller: Changer, by: By, fqdn: str, name: str, rtype: str) -> Response:
-        """Remove an RRset."""
-        host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        await context.rrsets.remove(host, name, rtype, by, precondition(caller, Action.EDIT))
-        return Response(status_code=204)
 
-    return routes
+@router.put("/{name}/{rtype}", responses=changes(404, 409) | {200: success(RecordsOut)})
+async def put_records(
+    caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut
+) -> Response:
+    """Have these values be the RRset, and no others."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
+    expect = expect_host(caller, Action.EDIT)
+    return serializers.answer(
+        _shown(host, await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, expect))
+    )
+
+
+@router.delete("/{name}/{rtype}", status_code=204, responses=problems(404) | NO_CONTENT)
+async def delete_records(caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str) -> Response:
+    """Remove an RRset."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
+    await context.rrsets.remove(host, name, rtype, by, expect_host(caller, Action.EDIT))
+    return Response(status_code=204)
 
 
 def _shown(host: Host, one: RRset) -> dict[str, Any]:

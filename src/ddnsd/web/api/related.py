@@ -7,20 +7,20 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from ddnsd.auth.permissions import Action
-from ddnsd.db.rows import Host, Related
 from ddnsd.dns.records import records
+from ddnsd.registry.inputs import InterfaceId
+from ddnsd.registry.rows import Host, Related
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import By, Changer, Reader, route_class
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
 from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
-from ddnsd.web.api.hosts import precondition, visible
-from ddnsd.web.api.schemas import Body, Ipv6, Shown
+from ddnsd.web.api.schemas import Body, Shown
+from ddnsd.web.preconditions import expect_host, get_host_or_404
 
 
 class RelatedPut(Body):
     """Where a related name points to."""
 
-    interface_id: Ipv6 = Field(description="Its low bits stay while the prefix changes, such as ::7.")
+    interface_id: InterfaceId = Field(description="Its low bits stay while the prefix changes, such as ::7.")
 
 
 class RelatedOut(Shown):
@@ -38,31 +38,31 @@ class RelatedList(Shown):
     items: list[RelatedOut]
 
 
-def router(context: Context) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(prefix="/api/hosts/{fqdn}/related", tags=["hosts"], route_class=route_class(context))
+router = APIRouter(prefix="/api/hosts/{fqdn}/related", tags=["hosts"], route_class=ApiRoute)
 
-    @routes.get("", responses=problems(404) | {200: success(RelatedList)})
-    async def list_related(caller: Reader, fqdn: str) -> Response:
-        """The host's related names, sorted."""
-        host = (await visible(context, caller, fqdn, Action.LIST)).host
-        return serializers.answer({"items": [_related(host, name) for name in await context.related.of(host)]})
 
-    @routes.put("/{label}", responses=changes(404, 409) | {200: success(RelatedOut)})
-    async def put_related(caller: Changer, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
-        """Have a label below the host follow the host's prefix."""
-        host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        made = await context.related.put(host, label, body.interface_id, by, precondition(caller, Action.EDIT))
-        return serializers.answer(_related((await visible(context, caller, fqdn, Action.LIST)).host, made))
+@router.get("", responses=problems(404) | {200: success(RelatedList)})
+async def list_related(caller: Reader, context: Ctx, fqdn: str) -> Response:
+    """The host's related names, sorted."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
+    return serializers.answer({"items": [_related(host, name) for name in await context.related.of(host)]})
 
-    @routes.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
-    async def delete_related(caller: Changer, by: By, fqdn: str, label: str) -> Response:
-        """Remove a related name and its record."""
-        host = (await visible(context, caller, fqdn, Action.EDIT)).host
-        await context.related.remove(host, label, by, precondition(caller, Action.EDIT))
-        return Response(status_code=204)
 
-    return routes
+@router.put("/{label}", responses=changes(404, 409) | {200: success(RelatedOut)})
+async def put_related(caller: Changer, context: Ctx, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
+    """Have a label below the host follow the host's prefix."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
+    made = await context.related.put(host, label, body.interface_id, by, expect_host(caller, Action.EDIT))
+    current = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
+    return serializers.answer(_related(current.host, made))
+
+
+@router.delete("/{label}", status_code=204, responses=problems(404) | NO_CONTENT)
+async def delete_related(caller: Changer, context: Ctx, by: By, fqdn: str, label: str) -> Response:
+    """Remove a related name and its record."""
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
+    await context.related.remove(host, label, by, expect_host(caller, Action.EDIT))
+    return Response(status_code=204)
 
 
 def _related(host: Host, name: Related) -> dict[str, Any]:

@@ -4,10 +4,9 @@
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+from ddnsd.registry.inputs import ID_DIGITS
 
 
 def _tidy(schema: dict[str, Any]) -> None:
@@ -29,40 +28,11 @@ class Shown(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def whole(value: Any) -> Any:
-    """JSON has one kind of numbers: 60.0 is the integer 60."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def unset(**schema: Any) -> Any:
     """A field that may be absent, which then leaves alone what there is, but not null."""
     return Field(default=None, **schema)
 
 
-Text = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
-Username = Annotated[str, Field(min_length=1, max_length=150, pattern=PRINTABLE)]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTABLE)]
-FullName = Annotated[str, Field(max_length=254, pattern=rf"^{LABEL}(\.{LABEL})+\.?$")]
-Ipv4 = Annotated[str, Field(max_length=15, json_schema_extra={"format": "ipv4"})]
-Ipv6 = Annotated[str, Field(max_length=45, json_schema_extra={"format": "ipv6"})]
-Comment = Annotated[str, Field(max_length=255, pattern=PRINTABLE)]
-Ttl = Annotated[int, Field(ge=1, le=86400, description="Seconds."), BeforeValidator(whole)]
-Stack = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Who declared it.")]
-Labels = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=63, pattern=PRINTABLE)],
-        Annotated[str, Field(max_length=255, pattern=PRINTABLE)],
-    ],
-    Field(max_length=16),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "maxProperties": 16,
-            "propertyNames": {"minLength": 1, "maxLength": 63, "pattern": PRINTABLE},
-            "additionalProperties": {"type": "string", "maxLength": 255, "pattern": PRINTABLE},
-        }
-    ),
-]
 Secret = Annotated[str, Field(description="Shown this once.")]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -73,14 +43,19 @@ class Page(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(100, ge=1, le=10_000, description="Items in a page at most.")
-    cursor: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = Field(
+    cursor: Annotated[str, Field(pattern=rf"^[0-9]{{1,{ID_DIGITS}}}$")] | None = Field(
         None, description="`next` of the page before."
     )
 
     @property
     def after(self) -> int:
-        """The id after which the page begins."""
+        """The id after which the page begins, of a list by age."""
         return int(self.cursor or 0)
+
+    @property
+    def before(self) -> int | None:
+        """The id before which the page begins, of a list with the newest item first."""
+        return None if self.cursor is None else int(self.cursor)
 
 
 Paging = Annotated[Page, Query()]

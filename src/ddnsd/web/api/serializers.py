@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rows as JSON text, without objects in between: a list of 10 000 hosts is not to hold up anybody."""
 
-import hashlib
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Response
 
-from ddnsd.db.paging import OwnedHost
-from ddnsd.db.rows import Domain, Host, User
-from ddnsd.dns.writer import Writer
-from ddnsd.registry.errors import Stale
+from ddnsd.registry.paging import Page
+from ddnsd.registry.rows import OwnedHost
 from ddnsd.web.api.errors import NOT_KEPT
 
-_TAG = re.compile(r'(W/)?"([^"]*)"')
+T = TypeVar("T")
 
 
 def json_response(text: str, status: int = 200, **headers: str) -> Response:
@@ -37,6 +33,11 @@ def page(items: Iterable[str], following: int | None) -> Response:
     return json_response(f'{{"items":[{",".join(items)}],"next":{cursor}}}')
 
 
+def listing(found: Page[T], shown: Callable[[T], dict[str, Any]]) -> Response:
+    """A page of a list, whose items are shown as objects."""
+    return page((json.dumps(shown(item)) for item in found.items), found.next)
+
+
 def moment(microseconds: int | None) -> str | None:
     """RFC 3339, UTC."""
     if microseconds is None:
@@ -45,22 +46,8 @@ def moment(microseconds: int | None) -> str | None:
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:06}Z"
 
 
-class Seen:
-    """What DNS is known to hold of the rows that are read after this was made."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer, self._before = writer, writer.confirmed_versions()
-
-    def dns(self, host: Host) -> str:
-        """`current`: it holds this row; `pending`: it follows; `conflict`: a foreign record has the name."""
-        if host.conflict is not None:
-            return "conflict"
-        held = self._before.get(host.id) == host.version or self._writer.is_published(host)
-        return "current" if held else "pending"
-
-
 def host_json(owned: OwnedHost, dns: str, secret: str | None = None) -> str:
-    """A host as `/api` shows it, with what `Seen.dns` says of it; with a secret, which is shown once."""
+    """A host as `/api` shows it, with what `DnsState.of` says of it; with a secret, which is shown once."""
     h = owned.host
     return (
         f'{{"fqdn":"{h.fqdn}","name":"{h.name}","domain":"{h.domain}","owner":{quoted(owned.owner)},'
@@ -81,39 +68,3 @@ def _text(value: str | None) -> str:
 
 def _flag(value: object) -> str:
     return "true" if value else "false"
-
-
-# ---- entity tags: of what callers can set; counters, and whether DNS follows, do not make them stale
-
-
-def host_tag(host: Host) -> str:
-    """The ETag of a host."""
-    flags = (bool(host.wildcard), bool(host.available), bool(host.abuse_blocked))
-    return _tag(
-        host.id, host.owner_id, host.fqdn, host.ipv4, host.ipv6, flags, host.comment, host.ttl, host.stack, host.labels
-    )
-
-
-def domain_tag(domain: Domain) -> str:
-    """The ETag of a domain."""
-    flags = (bool(domain.public), bool(domain.available))
-    return _tag(
-        domain.id, domain.owner_id, flags, domain.comment, domain.ttl, domain.group, domain.stack, domain.primary
-    )
-
-
-def user_tag(user: User, groups: Iterable[str] = ()) -> str:
-    """The ETag of a user, with the groups that are shown and set beside."""
-    return _tag(user.id, user.name, bool(user.admin), bool(user.active), bool(user.withdrawn), *groups)
-
-
-def _tag(*values: object) -> str:
-    return f'"{hashlib.sha256(repr(values).encode()).hexdigest()[:32]}"'
-
-
-def check_match(if_match: str | None, tag: str) -> None:
-    """Whether the `If-Match` header, if any, names the tag. Raises Stale."""
-    if if_match is None or if_match.strip() == "*":
-        return
-    if not any(not weak and f'"{value}"' == tag for weak, value in _TAG.findall(if_match)):
-        raise Stale

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/status`: how the service is, for everybody."""
+"""`/api` and `/api/status`: what answers here and how it is, for everybody."""
 
+import importlib.metadata
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -8,9 +9,20 @@ from pydantic import Field
 
 from ddnsd.registry.status import NameServer, Snapshot, ZoneStatus
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
+from ddnsd.web.api.dependencies import Ctx
 from ddnsd.web.api.error_responses import success
 from ddnsd.web.api.schemas import Moment, Shown
+
+VERSION = importlib.metadata.version("fedcloud-ddns")
+FEATURES = ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"]
+
+
+class Root(Shown):
+    """What answers here."""
+
+    service: str
+    version: str
+    features: list[str]
 
 
 class ServerOut(Shown):
@@ -47,16 +59,19 @@ class StatusOut(Shown):
     private: PrivateOut
 
 
-def router(context: Context) -> APIRouter:
-    """The route."""
-    routes = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"])
 
-    @routes.get("/api/status", responses={200: success(StatusOut)})
-    async def read_status() -> Response:
-        """Database, name servers, what waits, and how much there is to do. Needs no token."""
-        return serializers.answer(_status(context.status.current()))
 
-    return routes
+@router.get("/api", responses={200: success(Root)})
+async def read_service() -> Response:
+    """Name, version, and what this service can do. Needs no token."""
+    return serializers.answer({"service": "ddnsd", "version": VERSION, "features": FEATURES})
+
+
+@router.get("/api/status", responses={200: success(StatusOut)})
+async def read_status(context: Ctx) -> Response:
+    """Database, name servers, what waits, and how much there is to do. Needs no token."""
+    return serializers.answer(_status(context.status.current()))
 
 
 def _status(now: Snapshot) -> dict[str, Any]:

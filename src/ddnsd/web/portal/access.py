@@ -1,45 +1,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a visitor may see and do: found by name, or refused as if it were not there."""
+"""What a page is about: found by the path, and answered with 404 where the user may not see it."""
 
 from collections.abc import Callable
 
 from ddnsd.auth.permissions import Action, can
-from ddnsd.db import paging
-from ddnsd.db.paging import OwnedHost
-from ddnsd.db.rows import Domain, Host
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoHost, Stale
-from ddnsd.registry.validation import NO_DOMAIN
-from ddnsd.web.api.serializers import host_tag
+from ddnsd.registry.errors import Invalid, NoRequest
+from ddnsd.registry.rows import Domain, DomainRequest, OwnedHost
+from ddnsd.registry.validation import NO_DOMAIN, Expect
+from ddnsd.web import preconditions
 from ddnsd.web.portal.request import PageRequest
 
 
-async def host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:
-    """The host of the path's `fqdn`; an administrator finds everybody's. Raises NoHost, StoreDown."""
-    name = names.fold(page.param("fqdn"))
-    owned = await page.portal.store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
-    if owned is None or not can(page.overseer, action, owned.host):
-        raise NoHost
-    return owned
+async def get_host(page: PageRequest, action: Action = Action.LIST) -> OwnedHost:
+    """The host of the path's `fqdn`. Raises NoHost, StoreDown."""
+    portal, caller = page.portal, page.caller_with_rights
+    return await preconditions.get_host_or_404(portal.host_lists, caller, page.param("fqdn"), action)
 
 
-def precondition(page: PageRequest, action: Action) -> Callable[[Host], None]:
-    """What must hold of the host just before a form changes it: it is theirs, and as the form's page has shown it."""
-    tag = page.form.get("tag")
-
-    def expect(host: Host) -> None:
-        if not can(page.overseer, action, host):
-            raise NoHost
-        if tag is not None and tag != host_tag(host):
-            raise Stale
-
-    return expect
+async def get_domain(page: PageRequest, action: Action = Action.LIST) -> Domain:
+    """The domain of the path's `name`. Raises NoDomain, NotPermitted, StoreDown."""
+    portal, caller = page.portal, page.caller_with_rights
+    return await preconditions.get_domain_or_404(portal.domains, caller, page.param("name"), action)
 
 
-async def domains(page: PageRequest) -> list[Domain]:
-    """Those in which the visitor may register hosts, their own first. Raises StoreDown."""
-    every = await page.portal.domains.all()
-    usable = [domain for domain in every if domain.available and can(page.caller, Action.REGISTER, domain)]
+async def get_domain_request(page: PageRequest) -> DomainRequest:
+    """The domain request of the path's `id`. Raises NoRequest, StoreDown."""
+    found = await page.portal.domain_requests.find(page.id_param())
+    if found is None or not can(page.caller_with_rights, Action.LIST, found):
+        raise NoRequest
+    return found
+
+
+def expect_host(page: PageRequest, action: Action) -> Expect:
+    """Precondition inside the transaction: still permitted, and unchanged since the form was rendered."""
+    return preconditions.expect_host(page.caller_with_rights, action, page.form.get("tag"))
+
+
+def expect_domain(page: PageRequest, action: Action) -> Callable[[Domain], None]:
+    """Likewise for a domain."""
+    return preconditions.expect_domain(page.caller_with_rights, action, page.form.get("tag"))
+
+
+def may_register(page: PageRequest, domain: Domain) -> bool:
+    """Whether the user may register hosts in the domain now."""
+    return bool(domain.available) and can(page.caller, Action.REGISTER, domain)
+
+
+async def usable_domains(page: PageRequest) -> list[Domain]:
+    """The domains in which the user may register hosts, their own first. Raises StoreDown."""
+    usable = [domain for domain in await page.portal.domains.all() if may_register(page, domain)]
     return sorted(usable, key=lambda domain: (domain.owner_id != page.caller.user_id, domain.name))
 
 
@@ -47,7 +57,7 @@ async def domain_around(page: PageRequest, fqdn: str) -> Domain:
     """The domain of a new name. Raises Invalid, StoreDown."""
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
-    domain = await page.portal.domains.around(fqdn)
-    if domain is None or not domain.available or not can(page.caller, Action.REGISTER, domain):
+    domain = await page.portal.domains.for_new_host(page.caller, fqdn)
+    if domain is None or not domain.available:
         raise Invalid(name=NO_DOMAIN)
     return domain

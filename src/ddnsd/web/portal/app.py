@@ -9,16 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ddnsd.db.base import StoreDown
+from ddnsd.registry.errors import StoreDown
 from ddnsd.web.asgi import Application, Message, Receive, Scope, Send
 from ddnsd.web.portal import error_pages, templating
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.request import anonymous, load_request
-from ddnsd.web.portal.static_files import Static
 from ddnsd.web.portal.views import (
     account,
     admin,
-    client_configs,
     denylist,
     domain_new,
     domain_requests,
@@ -26,11 +24,9 @@ from ddnsd.web.portal.views import (
     events,
     host,
     host_new,
+    host_records,
     keys,
-    language,
     overview,
-    records,
-    related_names,
     sign_in,
     status,
     tokens,
@@ -54,15 +50,13 @@ PATHS = (
     "/logout",
     "/static",
 )
-"""Beginnings of the paths that are the portal's."""
+"""Beginnings of the portal's paths."""
 
 MODULES = (
     overview,
     host_new,
-    client_configs,
     host,
-    related_names,
-    records,
+    host_records,
     domain_new,
     domain_requests,
     domains,
@@ -76,19 +70,7 @@ MODULES = (
     status,
     help_pages,
     sign_in,
-    language,
 )
-
-
-def build(portal: Portal) -> Application:
-    """The application; it answers whatever lies below `PATHS`."""
-    static = Static()
-    routes = [route for module in MODULES for route in module.routes(portal)]
-    app = Starlette(routes=routes + static.routes(), exception_handlers={HTTPException: _refuse})
-    app.router.redirect_slashes = False
-    app.state.portal = portal
-    app.state.environments = templating.environments(static, version=VERSION, base_url=portal.base_url)
-    return Hardened(app, POLICY)
 
 
 POLICY = "; ".join(
@@ -105,15 +87,26 @@ POLICY = "; ".join(
 )
 
 
+def build(portal: Portal) -> Application:
+    """The application; it answers all paths that begin with `PATHS`."""
+    static = templating.Static()
+    routes = [route for module in MODULES for route in module.ROUTES]
+    app = Starlette(routes=routes + static.routes(), exception_handlers={HTTPException: _refuse})
+    app.router.redirect_slashes = False
+    app.state.portal = portal
+    app.state.environments = templating.environments(static, version=VERSION, base_url=portal.base_url)
+    return Hardened(app, POLICY)
+
+
 class Hardened:
-    """Puts the headers on every answer that keep a page from being framed, mixed with foreign content, or stored."""
+    """Adds headers to every answer: no frames, no content of other sites, no storing."""
 
     def __init__(self, app: Application, policy: str) -> None:
         self._app = app
         self._headers = {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",  # with no-referrer a browser would not say either where a form comes from
+            "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin of forms
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
@@ -131,7 +124,7 @@ class Hardened:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """Where no route fits."""
+    """The page for a path that has no route."""
     try:
         page = await load_request(request)
     except StoreDown:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ready-made configurations of the programs and routers that keep a host's addresses fresh, filled in for a host.
+"""Configurations of client programs and routers, filled in for a host.
 
-A text is `templates/configurations/FILE.j2`; the filters of `quoting` write a value so that it ends where it should.
+A text is `templates/configurations/FILE.j2`; the filters of `escaping` write a value so that it ends where it should.
 """
 
 import re
@@ -17,10 +17,10 @@ from ddnsd.web.portal import escaping
 from ddnsd.web.portal.client_programs import CATALOGUE, Entry
 
 PLACEHOLDER = "SECRET"
-"""Stands where the secret goes, when only its owner knows it."""
+"""Marks where the secret goes, while only its owner knows it."""
 
 SHIPPED = ("ddns-update", "ddns-update.service", "ddns-update.timer", "ddns-update-watch.service")
-"""The updater's files, which the portal hands out."""
+"""The updater's files, for download."""
 
 _LOGIN = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
@@ -105,6 +105,11 @@ class Configuration:
 def configurations(target: Target) -> list[Configuration]:
     """All of them, filled in. Titles, notes and places are English: translate them where they are shown."""
     return [_filled_in(entry, target.names) for entry in CATALOGUE]
+
+
+def secret_configurations(fqdn: str, server: str, secret: str | None) -> list[Configuration]:
+    """All configurations of a host, with its secret; none while the secret is unknown."""
+    return configurations(Target(fqdn, server, secret)) if secret else []
 
 
 def configuration(target: Target, name: str) -> Configuration | None:

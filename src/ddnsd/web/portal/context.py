@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the pages work with; one object for each process."""
+"""The services that pages use; one object for each process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
 from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.sessions import Sessions
-from ddnsd.dns.monitor import ZoneMonitor
+from ddnsd.registry.events import AdminStats
 from ddnsd.registry.identities import Identities
-from ddnsd.web.api.context import Context
+from ddnsd.web.context import Services
 
 if TYPE_CHECKING:
     from ddnsd.auth.oidc.login import Flow
 
 
-@dataclass(frozen=True)
-class Portal(Context):
-    """The parts of `/api`, and what pages need beside them; `flows` are those of the providers, by their names."""
+@dataclass(frozen=True, kw_only=True)
+class Portal(Services):
+    """The services, with those that only pages need; `flows` are the sign-ins of the providers, by their names."""
 
-    watch: ZoneMonitor
+    base_url: str
+    admin_stats: AdminStats
     sessions: Sessions
     passwords: Passwords
-    members: Identities
+    identities: Identities
+    one_time_secrets: OneTimeSecrets
     flows: "Mapping[str, Flow]"
-    base_url: str
-    one_time: OneTimeSecrets
     callbacks: Callbacks

@@ -2,24 +2,20 @@
 """Errors as pages: what is wrong, whether anything was changed, and what to do."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ddnsd.auth.one_time_secrets import NotReady
-from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
-from ddnsd.registry.errors import NoHost, NotPublished, RegistryError, Unconfirmed
+from ddnsd.registry.errors import NoHost, NotPublished, OutcomeUnknown, RegistryError, StoreDown, Unconfirmed
 from ddnsd.web import error_status
 from ddnsd.web.error_status import by_class
 from ddnsd.web.portal import messages
 from ddnsd.web.portal.i18n import N_
-
-if TYPE_CHECKING:
-    from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.request import PageRequest
 
 log = structlog.get_logger()
 
@@ -54,7 +50,7 @@ TEXTS: Mapping[type[Exception], str] = {
 }
 
 
-def answer(page: "PageRequest", error: Exception) -> Response:
+def answer(page: PageRequest, error: Exception) -> Response:
     """The page for an error that a handler did not catch."""
     status, title, text = _describe(page, _of_registry(error))
     if status == 500:
@@ -79,7 +75,7 @@ def _of_registry(error: Exception) -> Exception:
     return error
 
 
-def _describe(page: "PageRequest", error: Exception) -> tuple[int, str, str]:
+def _describe(page: PageRequest, error: Exception) -> tuple[int, str, str]:
     _ = page.gettext
     status = error.status_code if isinstance(error, HTTPException) else by_class(STATUS, error)
     if status == 404:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a text is written in the files of other programs: each function answers it so that it ends where it should.
+"""Quoting for configuration files: each function returns a text so that it is one value in a file of that language.
 
-A text is printable ASCII on one line.
+A text is one line of printable ASCII.
 """
 
 import base64

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One sentence that the next page shows, once: in a cookie, signed so that nobody else puts words in our mouth."""
+"""A message that the next page shows once. It travels in a signed cookie, so no other site can forge it."""
 
 import base64
 import binascii
@@ -16,14 +16,14 @@ LIFETIME_SECONDS = 60
 
 
 class Flash(NamedTuple):
-    """`kind` is `done` or `warning`."""
+    """A message; `kind` is `done` or `warning`."""
 
     text: str
     kind: str
 
 
 def write(response: Response, key: str, flash_message: Flash) -> None:
-    """Have the next page of the session show it; `key` is what only the session knows."""
+    """Store the message in a cookie; `key`, which signs it, is the CSRF token of the session."""
     content = base64.urlsafe_b64encode(json.dumps(flash_message).encode()).decode()
     response.set_cookie(
         COOKIE, f"{content}.{_mac(key, content)}", max_age=LIFETIME_SECONDS, httponly=True, samesite="lax"
@@ -31,7 +31,7 @@ def write(response: Response, key: str, flash_message: Flash) -> None:
 
 
 def read(request: Request, key: str) -> Flash | None:
-    """What is to be shown now."""
+    """The message of the request's cookie; None where there is none, or its signature is wrong."""
     content, _, mac = request.cookies.get(COOKIE, "").partition(".")
     if not content or not key or not hmac.compare_digest(mac.encode(), _mac(key, content).encode()):
         return None
@@ -43,7 +43,7 @@ def read(request: Request, key: str) -> Flash | None:
 
 
 def forget(response: Response) -> None:
-    """It has been shown."""
+    """Delete the cookie."""
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")
 
 

@@ -1,17 +1,51 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Templates: one environment for each language."""
+"""Templates, one environment for each language, and the static files that pages link to."""
 
+import hashlib
+import mimetypes
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from ddnsd.web.portal.i18n import Language, languages
-from ddnsd.web.portal.static_files import Static
 
-FOLDER = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
+KEPT = "public, max-age=31536000, immutable"
+
+
+class Static:
+    """Style sheet, script and icon, read once. A URL holds a hash of the content, so browsers may keep it forever."""
+
+    def __init__(self) -> None:
+        self._urls: dict[str, str] = {}
+        self._files: dict[str, tuple[bytes, str]] = {}
+        for file in sorted(STATIC.iterdir()):
+            content = file.read_bytes()
+            name = f"{file.stem}.{hashlib.sha256(content).hexdigest()[:12]}{file.suffix}"
+            self._urls[file.name] = f"/static/{name}"
+            self._files[name] = content, mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+    def url(self, name: str) -> str:
+        """Where the file of that name is served."""
+        return self._urls[name]
+
+    def routes(self) -> list[Route]:
+        """The route of all of them."""
+        return [Route("/static/{name}", self._serve)]
+
+    async def _serve(self, request: Request) -> Response:
+        found = self._files.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return Response(found[0], headers={"Cache-Control": KEPT}, media_type=found[1])
 
 
 def environments(static: Static, **everywhere: object) -> dict[str, Environment]:
@@ -21,7 +55,7 @@ def environments(static: Static, **everywhere: object) -> dict[str, Environment]
 
 def _environment(language: Language, static: Static, everywhere: dict[str, object]) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,

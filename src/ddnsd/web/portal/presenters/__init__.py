@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the portal's pages show of hosts, histories and numbers, in words and coordinates."""
+"""Values of the registry as pages show them: words for people, coordinates of charts."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bars for a number a day, as an SVG's coordinates."""
+"""Bar charts of daily counts, as coordinates of an SVG."""
 
 from typing import NamedTuple
 
 WIDTH, HEIGHT, GAP = 600, 72, 4
 LEAST = 2
-"""Height of a day with anything at all."""
+"""Height of the bar of any day that is not empty."""
 
 
 class Bar(NamedTuple):
@@ -20,7 +20,7 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """The bars, and what they add up to."""
+    """The bars, their sum, and the largest of them."""
 
     bars: list[Bar]
     total: int

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's history for people: what happened, each field before and after, who it was and from where."""
+"""Entries of a host's history, in words of the user's language."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ddnsd.db.history import Shown
+from ddnsd.registry.rows import HistoryEntry
 from ddnsd.web.portal.i18n import N_, Language
 
 KINDS = {
@@ -47,32 +47,33 @@ VIA = {
 }
 
 
-class Change(NamedTuple):
-    """A field, and its values as text; "" stands for none."""
+class FieldChange(NamedTuple):
+    """A field, and its values as text; "" for none."""
 
-    field: str
+    name: str
     before: str
     after: str
 
 
-class Told(NamedTuple):
-    """An entry, with words in the reader's language."""
+class HistoryView(NamedTuple):
+    """An entry with its words: `kind` says what was done, `via` with which credentials."""
 
-    entry: Shown
+    entry: HistoryEntry
     kind: str
-    changes: list[Change]
+    fields: list[FieldChange]
     via: str
 
-
-def told(language: Language, entry: Shown) -> Told:
-    """The entry in that language."""
-    before, after = entry.before or {}, entry.after or {}
-    names = [name for name in FIELDS if name in before or name in after]
-    changes = [
-        Change(language.gettext(FIELDS[n]), _text(language, before, n), _text(language, after, n)) for n in names
-    ]
-    kind, via = KINDS.get(entry.kind, entry.kind), VIA.get(entry.via, entry.via)
-    return Told(entry, language.gettext(kind), changes, language.gettext(via))
+    @classmethod
+    def of(cls, language: Language, entry: HistoryEntry) -> "HistoryView":
+        """The entry in that language."""
+        before, after = entry.before or {}, entry.after or {}
+        fields = [
+            FieldChange(language.gettext(text), _text(language, before, name), _text(language, after, name))
+            for name, text in FIELDS.items()
+            if name in before or name in after
+        ]
+        kind, via = KINDS.get(entry.kind, entry.kind), VIA.get(entry.via, entry.via)
+        return cls(entry, language.gettext(kind), fields, language.gettext(via))
 
 
 def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
@@ -83,8 +84,8 @@ def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
             return language.gettext("yes")
         case False:
             return language.gettext("no")
-        case dict() as named:
-            return ", ".join(f"{key}={_member(value)}" for key, value in sorted(named.items()) if value is not None)
+        case dict() as members:
+            return ", ".join(f"{key}={_member(value)}" for key, value in sorted(members.items()) if value is not None)
         case value:
             return str(value)
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a host stands: one word for a list, and what its owner should know and can do."""
+"""The state of a host: one word for lists, and what its owner should know and can do."""
 
 from typing import NamedTuple
 
-from ddnsd.db.rows import Host
+from ddnsd.registry.rows import Host
 from ddnsd.web.portal.i18n import N_
 
 
 class HostStatus(NamedTuple):
-    """`kind` is that of a badge; `word` and `text` are looked up where they are shown."""
+    """A state; `kind` is the kind of its badge, `word` and `text` are translated where they are shown."""
 
     kind: str
     word: str
@@ -67,7 +67,7 @@ CURRENT = HostStatus("good", N_("in DNS"), N_("DNS answers with these addresses.
 
 
 def status_of(host: Host, dns: str) -> HostStatus:
-    """The most pressing of what is to be said; `dns` is that of `Seen.dns`."""
+    """The most urgent state of the host; `dns` is that of `DnsState.of`."""
     cases = (
         (host.withdrawn, OWNER_OFF_HIDDEN),
         (not host.owner_active, OWNER_OFF),
@@ -91,4 +91,4 @@ STATES = {
     "off": N_("switched off"),
     "faults": N_("with client faults"),
 }
-"""The states by which the overview is filtered, as people call them."""
+"""The states by which lists are filtered, with their labels."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Browsers by the names that people give them, as far as their user agents tell."""
+"""The names of browsers and systems, read from user agents."""
 
 from typing import NamedTuple
 
-# Each says that it is also those below it.
+# The first match counts: most browsers also claim to be those below them.
 _BROWSERS = {
     "Edg": "Edge",
     "OPR/": "Opera",
@@ -27,14 +27,14 @@ _SYSTEMS = {
 
 
 class Agent(NamedTuple):
-    """`browser` is "" for one that is not known, `system` for one that does not say."""
+    """A browser and its system; "" where they are unknown."""
 
     browser: str
     system: str
 
     @classmethod
     def of(cls, text: str) -> "Agent":
-        """Read from a user agent."""
+        """Parse a User-Agent header."""
         return cls(_first(_BROWSERS, text), _first(_SYSTEMS, text))
 
 

@@ -1,87 +1,75 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Administration: what there is, hosts across users, and groups."""
+"""Administration: numbers, hosts and domains of all users, and groups."""
 
 from starlette.responses import Response
-from starlette.routing import Route
 
-from ddnsd.db import admin_stats, domain_requests, host_search, paging, queries
-from ddnsd.db.host_search import View
-from ddnsd.web.api.serializers import Seen
-from ddnsd.web.portal.context import Portal
+from ddnsd.registry.host_lists import host_view
+from ddnsd.web.portal.paging import page_number
 from ddnsd.web.portal.presenters.host_status import STATES, status_of
-from ddnsd.web.portal.request import Access, PageRequest, get
+from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.routing import Access, get
+from ddnsd.web.portal.views.domains import zones_by_name
 from ddnsd.web.portal.views.status import verdict
 
 SIZE = 50
 TEXT_LENGTH = 253
 GROUPS = 1000
-NOBODY = -1
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
-
-    async def first(page: PageRequest) -> Response:
-        now = portal.status.current()
-        counts, waiting = await portal.store.read(lambda c: (admin_stats.counts(c), domain_requests.open_count(c)))
-        behind = [zone for zone in now.zones if zone.primary.problem or zone.problem]
-        return page.render(
-            "admin/first.html", counts=counts, waiting=waiting, now=now, behind=behind, verdict=verdict(now)
-        )
-
-    async def hosts(page: PageRequest) -> Response:
-        query, number, owner = page.query, _page(page), _text(page, "owner")
-        user = await portal.store.read(lambda c: queries.user(c, owner)) if owner else None
-        state = query.get("state", "") if query.get("state", "") in host_search.STATES else ""
-        view = View(
-            (user.id if user else NOBODY) if owner else None,
-            _text(page, "q"),
-            _text(page, "domain"),
-            "",
-            state,
-            "updated" if query.get("sort") == "updated" else "name",
-            query.get("sort") == "updated",
-        )
-        seen = Seen(portal.writer)
-        part = await portal.store.read(lambda c: host_search.page(c, view, SIZE, (number - 1) * SIZE))
-        owners = await portal.store.read(lambda c: admin_stats.user_names(c, {host.owner_id for host in part.hosts}))
-        rows = [(host, owners.get(host.owner_id, ""), status_of(host, seen.dns(host))) for host in part.hosts]
-        return page.render(
-            "admin/hosts.html",
-            rows=rows,
-            total=part.total,
-            view=view,
-            owner=owner,
-            number=number,
-            size=SIZE,
-            states=[("", page.gettext("all")), *((name, page.gettext(word)) for name, word in STATES.items())],
-        )
-
-    async def domains(page: PageRequest) -> Response:
-        counts = await portal.store.read(paging.host_counts)
-        return page.render(
-            "admin/domains.html",
-            domains=await portal.domains.all(),
-            counts=counts,
-            zones={zone.name: zone for zone in portal.status.current().zones},
-        )
-
-    async def groups(page: PageRequest) -> Response:
-        found = await portal.store.read(lambda c: admin_stats.groups(c, GROUPS))
-        return page.render("admin/groups.html", groups=found)
-
-    return [
-        get("/admin", first, Access.ADMINISTRATOR),
-        get("/admin/hosts", hosts, Access.ADMINISTRATOR),
-        get("/admin/domains", domains, Access.ADMINISTRATOR),
-        get("/admin/groups", groups, Access.ADMINISTRATOR),
-    ]
+async def show(page: PageRequest) -> Response:
+    """Numbers, and what needs attention."""
+    portal, now = page.portal, page.portal.status.current()
+    return page.render(
+        "admin/first.html",
+        counts=await portal.admin_stats.counts(),
+        waiting=await portal.domain_requests.open_count(),
+        now=now,
+        behind=[zone for zone in now.zones if zone.primary.problem or zone.problem],
+        verdict=verdict(now),
+    )
 
 
-def _text(page: PageRequest, name: str) -> str:
-    return page.query.get(name, "").strip()[:TEXT_LENGTH].replace("\0", "")
+async def list_hosts(page: PageRequest) -> Response:
+    """The hosts of all users."""
+    number, owner = page_number(page), page.search_text("owner", TEXT_LENGTH)
+    view = host_view(
+        text=page.search_text("q", TEXT_LENGTH),
+        domain=page.search_text("domain", TEXT_LENGTH),
+        state=page.query.get("state", ""),
+        sort="-updated" if page.query.get("sort") == "updated" else "name",
+    )
+    found = await page.portal.host_lists.of_everybody(view, owner, number, SIZE)
+    return page.render(
+        "admin/hosts.html",
+        rows=[(row.host, row.owner, status_of(row.host, row.dns)) for row in found.rows],
+        total=found.total,
+        view=view,
+        owner=owner,
+        number=number,
+        size=SIZE,
+        states=[("", page.gettext("all")), *((name, page.gettext(word)) for name, word in STATES.items())],
+    )
 
 
-def _page(page: PageRequest) -> int:
-    text = page.query.get("page", "")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else 1
+async def list_domains(page: PageRequest) -> Response:
+    """All domains."""
+    domains = page.portal.domains
+    return page.render(
+        "admin/domains.html",
+        domains=await domains.all(),
+        counts=await domains.host_counts(),
+        zones=zones_by_name(page),
+    )
+
+
+async def list_groups(page: PageRequest) -> Response:
+    """All groups, with their members and domains."""
+    return page.render("admin/groups.html", groups=await page.portal.admin_stats.groups(GROUPS))
+
+
+ROUTES = [
+    get("/admin", show, Access.ADMINISTRATOR),
+    get("/admin/hosts", list_hosts, Access.ADMINISTRATOR),
+    get("/admin/domains", list_domains, Access.ADMINISTRATOR),
+    get("/admin/groups", list_groups, Access.ADMINISTRATOR),
+]

@@ -1,111 +1,89 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Domains: those in which the visitor registers hosts, and what their owners do with them."""
+"""Domains: those in which the user may register hosts, and what their owners can change."""
 
-from collections.abc import Callable
 from typing import Any
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from ddnsd.auth.permissions import Action, can
-from ddnsd.db import domain_requests, paging, queries
-from ddnsd.db.rows import Domain
-from ddnsd.registry import domains as registry
-from ddnsd.registry import names
-from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason, Stale
+from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.inputs import GROUP_LENGTH
+from ddnsd.registry.rows import Domain
 from ddnsd.registry.status import ZoneStatus
-from ddnsd.web.api.serializers import domain_tag
-from ddnsd.web.portal import forms
-from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import PageRequest, get, post
+from ddnsd.web.portal import access, forms
+from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.routing import get, post
+from ddnsd.web.preconditions import domain_tag
 
-GROUP_LENGTH = 255
 REQUESTS = 100
 SWITCHES = ("private_addresses", "query_credentials")
 """Columns that administrators set."""
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
+async def show_all(page: PageRequest) -> Response:
+    """The user's own domains, those of others that the user may see, and the user's requests for domains."""
+    portal, user_id = page.portal, page.caller.user_id
+    visible = [domain for domain in await portal.domains.all() if can(page.caller, Action.LIST, domain)]
+    return page.render(
+        "domains/list.html",
+        own=[domain for domain in visible if domain.owner_id == user_id],
+        others=[domain for domain in visible if domain.owner_id != user_id],
+        counts=await portal.domains.host_counts(),
+        zones=zones_by_name(page),
+        requests=await portal.domain_requests.latest(user_id, REQUESTS),
+    )
 
-    async def show_all(page: PageRequest) -> Response:
-        user_id = page.caller.user_id
-        seen = [domain for domain in await portal.domains.all() if can(page.caller, Action.LIST, domain)]
-        asked = await portal.store.read(lambda c: domain_requests.latest(c, REQUESTS, user_id=user_id))
-        return page.render(
-            "domains/list.html",
-            own=[d for d in seen if d.owner_id == user_id],
-            others=[d for d in seen if d.owner_id != user_id],
-            counts=await portal.store.read(paging.host_counts),
-            zones=zones(portal),
-            requests=asked,
+
+async def show(page: PageRequest) -> Response:
+    """One domain."""
+    domain = await access.get_domain(page)
+    return page.render(
+        "domains/show.html",
+        domain=domain,
+        count=await page.portal.domains.host_count(domain.id),
+        zone=zones_by_name(page).get(domain.name),
+        mine=can(page.caller_with_rights, Action.EDIT, domain),
+        usable=access.may_register(page, domain),
+    )
+
+
+async def edit(page: PageRequest) -> Response:
+    """The form of a domain."""
+    return _form(page, await access.get_domain(page, Action.EDIT), {})
+
+
+async def save(page: PageRequest) -> Response:
+    """Change the domain as the form says."""
+    domain = await access.get_domain(page, Action.EDIT)
+    try:
+        columns = form_columns(page) | ({name: page.checked(name) for name in SWITCHES} if page.admin else {})
+        await page.portal.domains.change(
+            domain.name,
+            actor=page.caller.user,
+            client_ip=page.client_ip,
+            expect=access.expect_domain(page, Action.EDIT),
+            **columns,
         )
-
-    async def show(page: PageRequest) -> Response:
-        domain = await find(page, Action.LIST)
-        count = await portal.store.read(lambda c: paging.host_count(c, domain.id))
-        return page.render(
-            "domains/show.html",
-            domain=domain,
-            count=count,
-            zone=zones(portal).get(domain.name),
-            mine=can(page.overseer, Action.EDIT, domain),
-            usable=domain.available and can(page.caller, Action.REGISTER, domain),
-        )
-
-    async def edit(page: PageRequest) -> Response:
-        return _form(page, await find(page, Action.EDIT), {})
-
-    async def save(page: PageRequest) -> Response:
-        domain = await find(page, Action.EDIT)
-        try:
-            columns = wanted(page) | ({name: page.checked(name) for name in SWITCHES} if page.admin else {})
-            await portal.store.transact(
-                lambda c: registry.set_domain(
-                    c,
-                    domain.name,
-                    actor=page.caller.user,
-                    client_ip=page.client_ip,
-                    expect=_precondition(page, Action.EDIT),
-                    **columns,
-                )
-            )
-        except Invalid as error:
-            return _form(page, domain, page.reasons(error.fields))
-        return page.redirect(f"/domains/{domain.name}", page.gettext("Saved."))
-
-    async def remove(page: PageRequest) -> Response:
-        domain = await find(page, Action.DELETE)
-        await portal.zones.remove(
-            domain.name, actor=page.caller.user, client_ip=page.client_ip, expect=_precondition(page, Action.DELETE)
-        )
-        return page.redirect("/domains", page.gettext("%(name)s was removed.", name=domain.name))
-
-    return [
-        get("/domains", show_all),
-        get("/domains/{name}", show),
-        get("/domains/{name}/edit", edit),
-        post("/domains/{name}/edit", save),
-        post("/domains/{name}/remove", remove),
-    ]
+    except Invalid as error:
+        return _form(page, domain, page.reasons(error.fields))
+    return page.redirect(f"/domains/{domain.name}", page.gettext("Saved."))
 
 
-def zones(portal: Portal) -> dict[str, ZoneStatus]:
-    """How each domain's name servers are, by the domain's name."""
-    return {zone.name: zone for zone in portal.status.current().zones}
+async def remove(page: PageRequest) -> Response:
+    """Remove a domain without hosts."""
+    domain = await access.get_domain(page, Action.DELETE)
+    expect = access.expect_domain(page, Action.DELETE)
+    await page.portal.zones.remove(domain.name, actor=page.caller.user, client_ip=page.client_ip, expect=expect)
+    return page.redirect("/domains", page.gettext("%(name)s was removed.", name=domain.name))
 
 
-async def find(page: PageRequest, action: Action) -> Domain:
-    """The domain of the path, if the visitor may do this to it. Raises NoDomain, StoreDown."""
-    name = names.fold(page.param("name"))
-    domain = await page.portal.store.read(lambda c: queries.domain(c, name)) if names.is_full(name) else None
-    if domain is None or not can(page.overseer, action, domain):
-        raise NoDomain
-    return domain
+def zones_by_name(page: PageRequest) -> dict[str, ZoneStatus]:
+    """The state of each domain's name servers, by the domain's name."""
+    return {zone.name: zone for zone in page.portal.status.current().zones}
 
 
-def wanted(page: PageRequest) -> dict[str, Any]:
-    """The columns of a domain that a form sets, beside its name. Raises Invalid."""
+def form_columns(page: PageRequest) -> dict[str, Any]:
+    """The columns of a domain that its form sets, without the name. Raises Invalid."""
     group = page.text("group")
     if len(group) > GROUP_LENGTH or not group.isprintable():
         raise Invalid(group=Reason(Code.GROUP_INVALID, limit=GROUP_LENGTH))
@@ -119,7 +97,7 @@ def wanted(page: PageRequest) -> dict[str, Any]:
 
 
 def use_of(domain: Domain) -> str:
-    """Who registers hosts in it: `public`, `group` or `private`."""
+    """Who may register hosts in the domain: `public`, `group` or `private`."""
     return "public" if domain.public else "group" if domain.group else "private"
 
 
@@ -132,8 +110,8 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
         "ttl": domain.ttl,
     } | {name: getattr(domain, name) for name in SWITCHES}
     if errors:
-        boxes = {name: page.checked(name) for name in ("available", *SWITCHES)}
-        values = {name: page.text(name) for name in values} | boxes
+        checked = {name: page.checked(name) for name in ("available", *SWITCHES)}
+        values = {name: page.text(name) for name in values} | checked
     return page.render(
         "domains/edit.html",
         422 if errors else 200,
@@ -144,14 +122,10 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
     )
 
 
-def _precondition(page: PageRequest, action: Action) -> Callable[[Domain], None]:
-    """What must hold of the domain just before it changes: it is theirs, and as the form's page has shown it."""
-    tag = page.form.get("tag")
-
-    def expect(domain: Domain) -> None:
-        if not can(page.overseer, action, domain):
-            raise NoDomain
-        if tag is not None and tag != domain_tag(domain):
-            raise Stale
-
-    return expect
+ROUTES = [
+    get("/domains", show_all),
+    get("/domains/{name}", show),
+    get("/domains/{name}/edit", edit),
+    post("/domains/{name}/edit", save),
+    post("/domains/{name}/remove", remove),
+]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit trail: filtered, and as a table for other programs."""
+"""The audit log: filtered, and as CSV for other programs."""
 
 import csv
 import io
@@ -7,65 +7,49 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from starlette.responses import Response
-from starlette.routing import Route
 
-from ddnsd.db import paging
-from ddnsd.db.paging import Happened
-from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.request import Access, PageRequest, get
+from ddnsd.registry.rows import Happened
+from ddnsd.web.portal.paging import paginate
+from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.routing import Access, get
 
-PAGE = 50
+SIZE = 50
 EXPORTED = 10_000
 FILTERS = ("object", "actor", "action")
 TEXT_LENGTH = 255
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
-
-    async def show(page: PageRequest) -> Response:
-        before, wanted = _number(page.query.get("before", "")), _wanted(page)
-        found = await portal.store.read(
-            lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=before, limit=PAGE + 1)
-        )
-        return page.render(
-            "admin/events.html",
-            events=found[:PAGE],
-            wanted=wanted,
-            exported=EXPORTED,
-            first=page.url(before=None) if before else None,
-            following=page.url(before=found[PAGE - 1].id) if len(found) > PAGE else None,
-        )
-
-    async def export(page: PageRequest) -> Response:
-        wanted = _wanted(page)
-        found = await portal.store.read(
-            lambda c: paging.page_of_events(c, reader_id=None, wanted=wanted, before=None, limit=EXPORTED)
-        )
-        headers = {"Content-Disposition": 'attachment; filename="events.csv"'}
-        return Response(_csv(found), media_type="text/csv", headers=headers)
-
-    return [
-        get("/admin/events", show, Access.ADMINISTRATOR),
-        get("/admin/events.csv", export, Access.ADMINISTRATOR),
-    ]
+async def show(page: PageRequest) -> Response:
+    """A page of events, newest first."""
+    filters, before = _filters(page), page.cursor("before") or None
+    found = await page.portal.audit_log.page(page.caller_with_rights, filters, before, SIZE)
+    return page.render(
+        "admin/events.html",
+        events=found.items,
+        pages=paginate(page, found.next, "before"),
+        wanted=filters,
+        exported=EXPORTED,
+    )
 
 
-def _wanted(page: PageRequest) -> dict[str, str]:
-    cleaned = {name: page.query.get(name, "").strip()[:TEXT_LENGTH].replace("\0", "") for name in FILTERS}
-    return {name: value for name, value in cleaned.items() if value}
+async def export(page: PageRequest) -> Response:
+    """The newest events that match, as CSV."""
+    found = await page.portal.audit_log.page(page.caller_with_rights, _filters(page), None, EXPORTED)
+    headers = {"Content-Disposition": 'attachment; filename="events.csv"'}
+    return Response(_csv(found.items), media_type="text/csv", headers=headers)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+def _filters(page: PageRequest) -> dict[str, str]:
+    texts = {name: page.search_text(name, TEXT_LENGTH) for name in FILTERS}
+    return {name: text for name, text in texts.items() if text}
 
 
-def _csv(found: Iterable[Happened]) -> str:
-    """RFC 4180; no cell is a formula to a spreadsheet."""
+def _csv(events: Iterable[Happened]) -> str:
+    """The events as RFC 4180 says; spreadsheets read no cell as a formula."""
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(Happened._fields)
-    for event in found:
+    for event in events:
         at = datetime.fromtimestamp(event.at / 1e6, UTC).isoformat(timespec="seconds")
         writer.writerow([event.id, at, *(_harmless(text or "") for text in event[2:])])
     return table.getvalue()
@@ -73,3 +57,9 @@ def _csv(found: Iterable[Happened]) -> str:
 
 def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+ROUTES = [
+    get("/admin/events", show, Access.ADMINISTRATOR),
+    get("/admin/events.csv", export, Access.ADMINISTRATOR),
+]

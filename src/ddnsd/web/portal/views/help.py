@@ -4,13 +4,12 @@
 from typing import NamedTuple
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from ddnsd.web.portal.client_configs import SHIPPED, Target, configurations, shipped
-from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.i18n import N_
-from ddnsd.web.portal.request import Access, PageRequest, get
+from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.routing import Access, get
 
 EXAMPLE = "my-host.example.org"
 """Stands for a host's name where nobody has one yet."""
@@ -35,32 +34,39 @@ TOPICS = (
 )
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
-    known = {topic.name: topic for topic in TOPICS}
+BY_NAME = {topic.name: topic for topic in TOPICS}
 
-    async def index(page: PageRequest) -> Response:
-        return page.render("help/index.html", topics=TOPICS)
 
-    async def show(page: PageRequest) -> Response:
-        topic = known.get(page.param("topic"))
-        if topic is None:
-            raise NotFound
-        return page.render(f"help/{topic.name}.html", topics=TOPICS, topic=topic)
+async def index(page: PageRequest) -> Response:
+    """All topics."""
+    return page.render("help/index.html", topics=TOPICS)
 
-    async def clients(page: PageRequest) -> Response:
-        made = configurations(Target(EXAMPLE, portal.base_url))
-        return page.render("help/clients.html", topics=TOPICS, topic=known["clients"], configurations=made)
 
-    async def file(page: PageRequest) -> Response:
-        name = page.param("name")
-        if name not in SHIPPED:
-            raise NotFound
-        return Response(shipped(name), media_type="text/plain", headers={"Cache-Control": "public, max-age=300"})
+async def show(page: PageRequest) -> Response:
+    """One topic."""
+    topic = BY_NAME.get(page.param("topic"))
+    if topic is None:
+        raise NotFound
+    return page.render(f"help/{topic.name}.html", topics=TOPICS, topic=topic)
 
-    return [
-        get("/help", index, Access.EVERYBODY),
-        get("/help/clients", clients, Access.EVERYBODY),
-        get("/help/files/{name}", file, Access.EVERYBODY),
-        get("/help/{topic}", show, Access.EVERYBODY),
-    ]
+
+async def show_clients(page: PageRequest) -> Response:
+    """Configurations of client programs, for an example host."""
+    shown = configurations(Target(EXAMPLE, page.portal.base_url))
+    return page.render("help/clients.html", topics=TOPICS, topic=BY_NAME["clients"], configurations=shown)
+
+
+async def download(page: PageRequest) -> Response:
+    """A file of the updater."""
+    name = page.param("name")
+    if name not in SHIPPED:
+        raise NotFound
+    return Response(shipped(name), media_type="text/plain", headers={"Cache-Control": "public, max-age=300"})
+
+
+ROUTES = [
+    get("/help", index, Access.EVERYBODY),
+    get("/help/clients", show_clients, Access.EVERYBODY),
+    get("/help/files/{name}", download, Access.EVERYBODY),
+    get("/help/{topic}", show, Access.EVERYBODY),
+]

@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One host: how it stands, and everything that its owner can do with it."""
+"""One host: its state, and everything that its owner can do with it."""
 
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action
-from ddnsd.db import history, last_seen, queries
-from ddnsd.db.paging import OwnedHost
 from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.errors import Invalid, Unconfirmed
 from ddnsd.registry.host_edits import Edit
-from ddnsd.web.api.serializers import Seen, host_tag
-from ddnsd.web.portal import access
-from ddnsd.web.portal import forms as given
-from ddnsd.web.portal.client_configs import Target, configurations
-from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.handing_over import hand_over, handed_over
+from ddnsd.registry.rows import OwnedHost
+from ddnsd.web.portal import access, forms, show_once
+from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations, secret_configurations
+from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.presenters.charts import chart
-from ddnsd.web.portal.presenters.host_history import told
+from ddnsd.web.portal.presenters.host_history import HistoryView
 from ddnsd.web.portal.presenters.host_status import FLAGGED, status_of
-from ddnsd.web.portal.request import UNCONFIRMED, PageRequest, get, post
+from ddnsd.web.portal.request import UNCONFIRMED, PageRequest
+from ddnsd.web.portal.routing import get, post
+from ddnsd.web.preconditions import host_tag
 
 RECENT, SIZE = 5, 50
 """Entries of the history on the first page, and on each of its own."""
@@ -31,158 +28,158 @@ DAYS = 30
 """Days in the chart."""
 
 FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl")
+FLAGS = ("wildcard", "available", "abuse_blocked")
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
-
-    async def show(page: PageRequest) -> Response:
-        seen = Seen(portal.writer)
-        owned = await access.host(page)
-        host = owned.host
-        stands = status_of(host, seen.dns(host))
-        entries, days, found = await portal.store.read(
-            lambda c: (
-                history.page(c, host.id, RECENT, reader_id=_reader(page)),
-                history.per_day(c, host.id, DAYS, reader_id=_reader(page)),
-                last_seen.of(c, [host.id]),
-            )
-        )
-        return page.render(
-            "host/show.html",
-            owned=owned,
-            host=host,
-            stands=stands,
-            flagged=stands is FLAGGED,
-            chart=chart(days),
-            told=[told(page.language, entry) for entry in entries],
-            contact=portal.contacts.last(host.id, found.get(host.id)),
-        )
-
-    async def show_history(page: PageRequest) -> Response:
-        owned = await access.host(page)
-        text = page.query.get("before", "")
-        before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-        entries = await portal.store.read(
-            lambda c: history.page(c, owned.host.id, SIZE + 1, before=before, reader_id=_reader(page))
-        )
-        return page.render(
-            "host/history.html",
-            owned=owned,
-            host=owned.host,
-            before=before,
-            more=len(entries) > SIZE,
-            told=[told(page.language, entry) for entry in entries[:SIZE]],
-        )
-
-    async def form(page: PageRequest) -> Response:
-        return await _form(page, await access.host(page, Action.EDIT))
-
-    async def edit(page: PageRequest) -> Response:
-        owned = await access.host(page, Action.EDIT)
-        _, kind, flash_message = page.gettext, "done", page.gettext("Saved.")
-        try:
-            if (transfer := await _unconfirmed(page, owned)) is not None:
-                return await _form(page, owned, transfer=transfer)
-            fqdn = await _edit(page, owned)
-        except Invalid as error:
-            return await _form(page, owned, page.reasons(error.fields))
-        except Unconfirmed:
-            fqdn, kind = names.fold(page.text("fqdn")), "warning"
-            flash_message = f"{flash_message} {_(UNCONFIRMED)}"
-        return page.redirect(f"/hosts/{fqdn}", flash_message, kind)
-
-    async def remove(page: PageRequest) -> Response:
-        owned = await access.host(page, Action.DELETE)
-        gone = portal.hosts.unregister(
-            owned.host, page.caller.user, page.client_ip, access.precondition(page, Action.DELETE)
-        )
-        return await page.saved(gone, "/", page.gettext("%(name)s was removed.", name=owned.host.fqdn))
-
-    async def new_secret(page: PageRequest) -> Response:
-        owned = await access.host(page, Action.ROTATE)
-        secret = secrets.new_secret()
-        return await hand_over(
-            page,
-            f"/hosts/{owned.host.fqdn}/secret",
-            {"secret": secret},
-            lambda: portal.hosts.new_secret(
-                owned.host, secrets.digest(secret), page.caller.user, page.client_ip, page.author
-            ),
-        )
-
-    async def show_secret(page: PageRequest) -> Response:
-        owned = await access.host(page, Action.ROTATE)
-        made = await handed_over(page)
-        shown = configurations(Target(owned.host.fqdn, portal.base_url, made["secret"])) if made else []
-        return page.render(
-            "host/secret.html",
-            owned=owned,
-            host=owned.host,
-            fqdn=owned.host.fqdn,
-            secret=made and made["secret"],
-            configurations=shown,
-            opened="curl",
-        )
-
-    async def lift(page: PageRequest) -> Response:
-        owned = await access.host(page, Action.EDIT)
-        await portal.hosts.lift_flag(owned.host, page.author, access.precondition(page, Action.EDIT))
-        return page.redirect(f"/hosts/{owned.host.fqdn}", page.gettext("The flag is lifted: updates are taken again."))
-
-    return [
-        get("/hosts/{fqdn}", show),
-        get("/hosts/{fqdn}/history", show_history),
-        get("/hosts/{fqdn}/edit", form),
-        post("/hosts/{fqdn}/edit", edit),
-        post("/hosts/{fqdn}/remove", remove),
-        get("/hosts/{fqdn}/secret", show_secret),
-        post("/hosts/{fqdn}/secret", new_secret),
-        post("/hosts/{fqdn}/lift", lift),
-    ]
+async def show(page: PageRequest) -> Response:
+    """The host's state and recent changes."""
+    dns = page.portal.host_lists.dns_state()
+    owned = await access.get_host(page)
+    host = owned.host
+    state = status_of(host, dns.of(host))
+    activity = await page.portal.host_history.activity(host.id, _reader_id(page), recent=RECENT, days=DAYS)
+    return page.render(
+        "host/show.html",
+        owned=owned,
+        host=host,
+        state=state,
+        flagged=state is FLAGGED,
+        chart=chart(activity.per_day),
+        changes=[HistoryView.of(page.language, entry) for entry in activity.changes],
+        contact=activity.last_request,
+    )
 
 
-def _reader(page: PageRequest) -> int | None:
-    """Whose part of a history it is: an administrator reads all of it."""
+async def show_history(page: PageRequest) -> Response:
+    """A page of the host's history."""
+    owned = await access.get_host(page)
+    before = page.cursor("before") or None
+    found = await page.portal.host_history.page(owned.host.id, _reader_id(page), before, SIZE)
+    return page.render(
+        "host/history.html",
+        owned=owned,
+        host=owned.host,
+        pages=paginate(page, found.next, "before"),
+        changes=[HistoryView.of(page.language, entry) for entry in found.items],
+    )
+
+
+async def show_configuration(page: PageRequest) -> Response:
+    """Configurations of client programs, with a placeholder for the secret."""
+    owned = await access.get_host(page, Action.EDIT)
+    return page.render(
+        "host/configuration.html",
+        owned=owned,
+        host=owned.host,
+        configurations=configurations(Target(owned.host.fqdn, page.portal.base_url)),
+        placeholder=PLACEHOLDER,
+        opened=page.query.get("client", "curl"),
+    )
+
+
+async def edit(page: PageRequest) -> Response:
+    """The form of the host."""
+    return await _form(page, await access.get_host(page, Action.EDIT))
+
+
+async def save(page: PageRequest) -> Response:
+    """Change the host as the form says. Giving it to another owner must be confirmed first."""
+    owned = await access.get_host(page, Action.EDIT)
+    fqdn, kind, done = names.fold(page.text("fqdn")), "done", page.gettext("Saved.")
+    try:
+        if (transfer := await _unconfirmed_transfer(page, owned)) is not None:
+            return await _form(page, owned, transfer=transfer)
+        await _save(page, owned, fqdn)
+    except Invalid as error:
+        return await _form(page, owned, page.reasons(error.fields))
+    except Unconfirmed:
+        kind, done = "warning", f"{done} {page.gettext(UNCONFIRMED)}"
+    return page.redirect(f"/hosts/{fqdn}", done, kind)
+
+
+async def remove(page: PageRequest) -> Response:
+    """Remove the host."""
+    owned = await access.get_host(page, Action.DELETE)
+    expect = access.expect_host(page, Action.DELETE)
+    removal = page.portal.hosts.unregister(owned.host, page.caller.user, page.client_ip, expect)
+    return await page.saved(removal, "/", page.gettext("%(name)s was removed.", name=owned.host.fqdn))
+
+
+async def replace_secret(page: PageRequest) -> Response:
+    """Give the host a new secret."""
+    host, secret = (await access.get_host(page, Action.ROTATE)).host, secrets.new_secret()
+    return await show_once.create_and_redirect(
+        page,
+        f"/hosts/{host.fqdn}/secret",
+        {"secret": secret},
+        lambda: page.portal.hosts.new_secret(
+            host, secrets.digest(secret), page.caller.user, page.client_ip, page.author
+        ),
+    )
+
+
+async def show_secret(page: PageRequest) -> Response:
+    """The new secret, once, with configurations of clients."""
+    owned = await access.get_host(page, Action.ROTATE)
+    created = await show_once.take_content(page)
+    secret = created["secret"] if created else None
+    return page.render(
+        "host/secret.html",
+        owned=owned,
+        host=owned.host,
+        fqdn=owned.host.fqdn,
+        secret=secret,
+        configurations=secret_configurations(owned.host.fqdn, page.portal.base_url, secret),
+        opened="curl",
+    )
+
+
+async def lift_flag(page: PageRequest) -> Response:
+    """Accept updates of a flagged host again."""
+    host = (await access.get_host(page, Action.EDIT)).host
+    await page.portal.hosts.lift_flag(host, page.author, access.expect_host(page, Action.EDIT))
+    return page.redirect(f"/hosts/{host.fqdn}", page.gettext("The flag is lifted: updates are taken again."))
+
+
+def _reader_id(page: PageRequest) -> int | None:
+    """The user whose part of the history is shown; None for administrators, who see all of it."""
     return None if page.admin else page.caller.user_id
 
 
+# ---- the form
+
+
 class _Transfer(NamedTuple):
-    """A host that is about to be given away: how many machines stop unless secrets are kept; `given` confirms it."""
+    """A change of owner that is to be confirmed; `machines` stop unless secrets are kept, `given` confirms it."""
 
     keep: bool
     machines: int
     given: str
 
 
-async def _unconfirmed(page: PageRequest, owned: OwnedHost) -> _Transfer | None:
-    """What an administrator must confirm before the host is changed; None for nothing. Raises Invalid."""
+async def _unconfirmed_transfer(page: PageRequest, owned: OwnedHost) -> _Transfer | None:
+    """The change of owner that the administrator must confirm. Raises Invalid, StoreDown."""
     if not page.admin or (name := page.text("owner")) == owned.owner:
         return None
     keep = page.text("secrets") == transfers.KEEP
     given = f"{name} {transfers.KEEP if keep else transfers.REPLACE}"
     if page.form.get("confirmed") == given:
         return None
-    user = await page.portal.store.read(lambda c: queries.user(c, name))
-    transfers.check_owner(user, name)
-    await page.portal.contacts.write()
-    machines = await page.portal.store.read(lambda c: transfers.machines(c, [owned.host]))
-    return _Transfer(keep, machines, given)
+    await page.portal.transfers.new_owner(name)
+    return _Transfer(keep, await page.portal.transfers.machines([owned.host]), given)
 
 
 async def _form(
     page: PageRequest, owned: OwnedHost, errors: dict[str, str] | None = None, transfer: _Transfer | None = None
 ) -> Response:
     host = owned.host
-    values: dict[str, Any] = {name: getattr(host, name) for name in (*FIELDS, "wildcard", "available", "abuse_blocked")}
+    values: dict[str, Any] = {name: getattr(host, name) for name in (*FIELDS, *FLAGS)}
     values |= {"owner": owned.owner, "secrets": transfers.REPLACE}
     if errors or transfer:
-        boxes = {name: page.checked(name) for name in ("wildcard", "available", "abuse_blocked")}
-        values |= {name: page.text(name) for name in (*FIELDS, "owner", "secrets")} | boxes
-    status = 422 if errors else 200
+        values = {name: page.text(name) for name in values} | {name: page.checked(name) for name in FLAGS}
     return page.render(
         "host/edit.html",
-        status,
+        422 if errors else 200,
         owned=owned,
         host=host,
         values=values,
@@ -192,40 +189,53 @@ async def _form(
     )
 
 
-async def _edit(page: PageRequest, owned: OwnedHost) -> str:
-    """Change the host as the form has it; answers its name. Raises what `Edits.apply` raises."""
-    host, fqdn = owned.host, names.fold(page.text("fqdn"))
+async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
+    """Change the host as the form says. Raises what `Edits.apply` raises."""
     values: dict[str, Any] = {
         "wildcard": page.checked("wildcard"),
-        "comment": given.comment(page.text("comment")),
-        "ttl": given.ttl(page.text("ttl")),
-    } | {family: given.address(family, page.text(family)) for family in host_columns.FAMILIES}
+        "comment": forms.comment(page.text("comment")),
+        "ttl": forms.ttl(page.text("ttl")),
+    } | {family: forms.address(family, page.text(family)) for family in host_columns.FAMILIES}
     if page.admin:
-        values |= _of_administrators(page, owned)
+        values |= await _administrators_values(page, owned)
     try:
-        rename = None if fqdn == host.fqdn else (fqdn, await access.domain_around(page, fqdn))
-        edit = Edit(
+        rename = None if fqdn == owned.host.fqdn else (fqdn, await access.domain_around(page, fqdn))
+        change = Edit(
             values,
             page.caller.user,
             page.client_ip,
-            access.precondition(page, Action.EDIT),
+            access.expect_host(page, Action.EDIT),
             rename=rename,
             tls=page.tls,
             oversight=page.admin,
             author=page.author,
             keep_secrets=page.text("secrets") == transfers.KEEP,
         )
-        return (await page.portal.edits.apply(host, edit)).fqdn
+        await page.portal.edits.apply(owned.host, change)
     except Invalid as error:
         named = error.fields.pop("name", None)
         error.fields |= {"fqdn": named} if named else {}
         raise
 
 
-def _of_administrators(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
+async def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
+    """The columns that only administrators change. Raises Invalid, StoreDown."""
     values: dict[str, Any] = {"available": page.checked("available"), "abuse_blocked": page.checked("abuse_blocked")}
     if values["abuse_blocked"] == owned.host.abuse_blocked:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too
     if (name := page.text("owner")) != owned.owner:
-        values["owner"] = name
+        values["owner_id"] = (await page.portal.transfers.new_owner(name)).id
     return values
+
+
+ROUTES = [
+    get("/hosts/{fqdn}", show),
+    get("/hosts/{fqdn}/history", show_history),
+    get("/hosts/{fqdn}/configuration", show_configuration),
+    get("/hosts/{fqdn}/edit", edit),
+    post("/hosts/{fqdn}/edit", save),
+    post("/hosts/{fqdn}/remove", remove),
+    get("/hosts/{fqdn}/secret", show_secret),
+    post("/hosts/{fqdn}/secret", replace_secret),
+    post("/hosts/{fqdn}/lift", lift_flag),
+]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signing in, with a password or at an identity provider, and out."""
+"""Signing in, with a password or at an identity provider, and signing out."""
 
 import hmac
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import structlog
 from starlette.responses import Response
-from starlette.routing import Route
 
 from ddnsd.auth import sessions
 from ddnsd.auth.caller import BadCredentials
@@ -16,128 +16,145 @@ from ddnsd.auth.oidc.provider import is_loopback
 from ddnsd.auth.passwords import Locked
 from ddnsd.auth.sessions import PASSWORD, proof
 from ddnsd.registry.errors import Invalid, NotAdmitted
-from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.request import Access, PageRequest, get, post
+from ddnsd.web.portal.request import PageRequest
+from ddnsd.web.portal.routing import Access, get, post
+
+if TYPE_CHECKING:
+    from ddnsd.auth.oidc.login import Flow
 
 log = structlog.get_logger()
 
+LINK_FIELD = "link"
 LINK = "link "
-"""Begins what the proof of a link to a provider is about."""
+"""Begins the purpose of the proof that a link to a provider carries."""
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
+async def show_form(page: PageRequest) -> Response:
+    """The sign-in form; users who have signed in go on."""
+    following = local_path(page.query.get("next"))
+    if page.signed_in:
+        return page.redirect(following)
+    return _form(page, LoginState.new(next_path=following), out=await _provider_sign_out_url(page))
 
-    async def form(page: PageRequest) -> Response:
-        following = local_path(page.query.get("next"))
-        if page.signed_in:
-            return page.redirect(following)
-        return _form(
-            page, LoginState.new(next_path=following), out=await _sign_out_there(portal, page.query.get("out"))
-        )
 
-    async def by_password(page: PageRequest) -> Response:
-        _, attempt = page.gettext, _attempt(page)
-        following = local_path(page.text("next"))
-        if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
-            text = _("Your browser did not send the cookie that the form came with. Try again.")
-            return _form(page, LoginState.new(next_path=following), 403, error=text)
-        try:
-            user_id = await portal.passwords.check(page.text("name"), page.form.get("password", ""), page.client_ip)
-        except Locked:
-            text = _("Too many failed attempts. Wait some minutes before you try again.")
-            return _form(page, LoginState.new(next_path=following), 429, error=text)
-        except BadCredentials:
-            text = _("Name and password do not fit together.")
-            return _form(page, LoginState.new(next_path=following), 403, error=text)
-        return await _begin(page, user_id, PASSWORD, attempt.next)
+async def by_password(page: PageRequest) -> Response:
+    """Check name and password, and begin a session."""
+    _, attempt = page.gettext, _login_state(page)
+    again = LoginState.new(next_path=local_path(page.text("next")))
+    if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
+        text = _("Your browser did not send the cookie that the form came with. Try again.")
+        return _form(page, again, 403, error=text)
+    try:
+        user_id = await page.portal.passwords.check(page.text("name"), page.form.get("password", ""), page.client_ip)
+    except Locked:
+        text = _("Too many failed attempts. Wait some minutes before you try again.")
+        return _form(page, again, 429, error=text)
+    except BadCredentials:
+        return _form(page, again, 403, error=_("Name and password do not fit together."))
+    response = await _begin_session(page, user_id, PASSWORD, attempt.next)
+    _delete_login_cookie(response)
+    return response
 
-    async def to_provider(page: PageRequest) -> Response:
-        name = page.param("provider")
-        if (flow := portal.flows.get(name)) is None:
-            raise NotFound
-        link = _wants_link(page, name)
-        following = "/account" if link is not None else local_path(page.query.get("next"))
-        if page.signed_in and link is None:
-            return page.redirect(following)
-        attempt = LoginState.new(name, following, link)
-        try:
-            response = page.redirect(await flow.begin(attempt))
-        except ProviderDown:
-            return _provider_down(page, flow.provider.title)
-        _keep(response, attempt)
-        return response
 
-    async def from_provider(page: PageRequest) -> Response:
-        if (flow := portal.flows.get(page.param("provider"))) is None:
-            raise NotFound
-        title, where = flow.provider.title, page.client_ip or ""
-        attempt = _attempt(page)
-        try:
-            if attempt is None or portal.callbacks.is_spent(attempt.state):
-                raise NotBegun("this browser has begun no sign-in, or too long ago")
-            flow.check(attempt, page.query)
-            if not await portal.callbacks.may_ask(where):
-                return _forget(page.render("signin/failed.html", 429, provider=title, why="too often"))
-            somebody = await flow.complete(attempt, page.query)
-            if attempt.link is None:
-                member = await portal.members.admit(somebody, create=flow.provider.creates, client_ip=page.client_ip)
-                return await _begin(page, member.user_id, flow.provider.name, attempt.next)
-            if page.session is None or page.session.id != attempt.link:
-                raise NotSignedIn("the session that is to get the identity has ended")
-            await portal.members.link(page.session.user.user_id, somebody, page.client_ip)
-        except ProviderDown:
-            return _forget(_provider_down(page, title))
-        except NotSignedIn as error:
-            if attempt is not None and not isinstance(error, NotBegun):  # the rest any page makes a browser do
-                portal.callbacks.refused(attempt.state, where)
-            log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
-            return _forget(page.render("signin/failed.html", 403, provider=title, why="not completed"))
-        except NotAdmitted as error:
-            log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
-            return _forget(page.render("signin/failed.html", 403, provider=title, why="not admitted"))
-        except Invalid as error:
-            return _forget(page.redirect("/account", page.explain(error), "warning"))
-        flash_message = page.gettext("You can now sign in with %(provider)s as well.", provider=title)
-        return _forget(page.redirect("/account", flash_message))
+async def to_provider(page: PageRequest) -> Response:
+    """Send the browser to a provider, to sign in or to link an identity to the account."""
+    flow, link = _flow(page), _linking_session(page)
+    following = "/account" if link is not None else local_path(page.query.get("next"))
+    if page.signed_in and link is None:
+        return page.redirect(following)
+    attempt = LoginState.new(flow.provider.name, following, link)
+    try:
+        response = page.redirect(await flow.begin(attempt))
+    except ProviderDown:
+        return _failed(page, flow, 503, "down")
+    _set_login_cookie(response, attempt)
+    return response
 
-    async def sign_out(page: PageRequest) -> Response:
-        assert page.session is not None
-        await portal.sessions.end(page.session.id)
-        method = page.session.method
-        response = page.redirect("/login?" + urlencode({"out": method or "password"}))
-        response.delete_cookie(sessions.COOKIE, secure=True, httponly=True, samesite="lax")
-        return response
 
-    async def _begin(page: PageRequest, user_id: int, method: str, following: str) -> Response:
-        before = page.session.id if page.session is not None else None
-        cookie = await portal.sessions.begin(user_id, method, page.client_ip, page.agent, replaces=before)
-        response = page.redirect(following)
-        response.set_cookie(sessions.COOKIE, cookie, secure=True, httponly=True, samesite="lax")
-        return _forget(response)
+async def from_provider(page: PageRequest) -> Response:
+    """Take the browser back from a provider. The cookie of the attempt is deleted, whatever comes of it."""
+    flow, attempt = _flow(page), _login_state(page)
+    try:
+        response = await _complete(page, flow, attempt)
+    except ProviderDown:
+        response = _failed(page, flow, 503, "down")
+    except NotSignedIn as error:
+        if attempt is not None and not isinstance(error, NotBegun):  # any site can make a browser cause the others
+            page.portal.callbacks.refused(attempt.state, page.client_ip or "")
+        log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
+        response = _failed(page, flow, 403, "not completed")
+    except NotAdmitted as error:
+        log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
+        response = _failed(page, flow, 403, "not admitted")
+    except Invalid as error:
+        response = page.redirect("/account", page.explain(error), "warning")
+    _delete_login_cookie(response)
+    return response
 
-    return [
-        get("/login", form, Access.EVERYBODY),
-        post("/login", by_password, Access.EVERYBODY),
-        get("/login/{provider}", to_provider, Access.EVERYBODY),
-        get("/login/{provider}/callback", from_provider, Access.EVERYBODY),
-        post("/logout", sign_out),
-    ]
+
+async def sign_out(page: PageRequest) -> Response:
+    """End the session."""
+    assert page.session is not None
+    await page.portal.sessions.end(page.session.id)
+    response = page.redirect("/login?" + urlencode({"out": page.session.method or "password"}))
+    response.delete_cookie(sessions.COOKIE, secure=True, httponly=True, samesite="lax")
+    return response
 
 
 def link_path(page: PageRequest, provider: str) -> str:
-    """Where somebody who has signed in gets an identity at the provider as well."""
-    return f"/login/{provider}?" + urlencode({LINK.strip(): proof(page.csrf, LINK + provider)})
+    """The path that links an identity of the provider to the account of the user who has signed in."""
+    return f"/login/{provider}?" + urlencode({LINK_FIELD: proof(page.csrf, LINK + provider)})
 
 
-def _wants_link(page: PageRequest, provider: str) -> int | None:
-    """The session that is to get an identity: its own pages hold the proof that it is wanted."""
-    given = page.query.get(LINK.strip())
+def set_session_cookie(response: Response, cookie: str) -> None:
+    """Give the browser the cookie of a new session."""
+    response.set_cookie(sessions.COOKIE, cookie, secure=True, httponly=True, samesite="lax")
+
+
+async def _complete(page: PageRequest, flow: "Flow", attempt: LoginState | None) -> Response:
+    """Sign in, or link the identity. Raises ProviderDown, NotSignedIn, NotAdmitted, Invalid, StoreDown."""
+    portal, client_ip = page.portal, page.client_ip
+    if attempt is None or portal.callbacks.is_spent(attempt.state):
+        raise NotBegun("this browser has begun no sign-in, or too long ago")
+    flow.check(attempt, page.query)
+    if not await portal.callbacks.may_ask(client_ip or ""):
+        return _failed(page, flow, 429, "too often")
+    identity = await flow.complete(attempt, page.query)
+    if attempt.link is None:
+        user = await portal.identities.admit(identity, create=flow.provider.creates, client_ip=client_ip)
+        return await _begin_session(page, user.user_id, flow.provider.name, attempt.next)
+    if page.session is None or page.session.id != attempt.link:
+        raise NotSignedIn("the session that is to get the identity has ended")
+    await portal.identities.link(page.session.user.user_id, identity, client_ip)
+    done = page.gettext("You can now sign in with %(provider)s as well.", provider=flow.provider.title)
+    return page.redirect("/account", done)
+
+
+async def _begin_session(page: PageRequest, user_id: int, method: str, following: str) -> Response:
+    """Begin a session in place of the browser's former one, and go on."""
+    before = page.session.id if page.session is not None else None
+    cookie = await page.portal.sessions.begin(user_id, method, page.client_ip, page.agent, replaces=before)
+    response = page.redirect(following)
+    set_session_cookie(response, cookie)
+    return response
+
+
+def _linking_session(page: PageRequest) -> int | None:
+    """The session whose account gets an identity. Only pages of that session know the proof."""
+    given = page.query.get(LINK_FIELD)
     if page.session is None or given is None:
         return None
-    right = hmac.compare_digest(given.encode(), proof(page.csrf, LINK + provider).encode())
-    return page.session.id if right else None
+    expected = proof(page.csrf, LINK + page.param("provider"))
+    return page.session.id if hmac.compare_digest(given.encode(), expected.encode()) else None
+
+
+def _flow(page: PageRequest) -> "Flow":
+    """The sign-in of the path's provider. Raises NotFound."""
+    flow = page.portal.flows.get(page.param("provider"))
+    if flow is None:
+        raise NotFound
+    return flow
 
 
 def _form(
@@ -157,12 +174,17 @@ def _form(
         out_there=out,
         unsafe=not page.tls and not is_loopback(page.request.url.hostname or ""),
     )
-    _keep(response, attempt)
+    _set_login_cookie(response, attempt)
     return response
 
 
-async def _sign_out_there(portal: Portal, provider: str | None) -> str | None:
-    flow = portal.flows.get(provider or "")
+def _failed(page: PageRequest, flow: "Flow", status: int, why: str) -> Response:
+    return page.render("signin/failed.html", status, provider=flow.provider.title, why=why)
+
+
+async def _provider_sign_out_url(page: PageRequest) -> str | None:
+    """Where the user can sign out at the provider, too, after signing out here."""
+    flow = page.portal.flows.get(page.query.get("out", ""))
     if flow is None:
         return None
     try:
@@ -171,19 +193,26 @@ async def _sign_out_there(portal: Portal, provider: str | None) -> str | None:
         return None
 
 
-def _provider_down(page: PageRequest, provider: str) -> Response:
-    return page.render("signin/failed.html", 503, provider=provider, why="down")
+# ---- the cookie of an attempt
 
 
-def _attempt(page: PageRequest) -> LoginState | None:
+def _login_state(page: PageRequest) -> LoginState | None:
     return LoginState.from_cookie(page.request.cookies.get(COOKIE))
 
 
-def _keep(response: Response, attempt: LoginState) -> None:
+def _set_login_cookie(response: Response, attempt: LoginState) -> None:
     value = attempt.to_cookie()
     response.set_cookie(COOKIE, value, max_age=SECONDS, secure=True, httponly=True, samesite="lax")
 
 
-def _forget(response: Response) -> Response:
+def _delete_login_cookie(response: Response) -> None:
     response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
-    return response
+
+
+ROUTES = [
+    get("/login", show_form, Access.EVERYBODY),
+    post("/login", by_password, Access.EVERYBODY),
+    get("/login/{provider}", to_provider, Access.EVERYBODY),
+    get("/login/{provider}/callback", from_provider, Access.EVERYBODY),
+    post("/logout", sign_out),
+]

@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tokens for the API: who uses them, what they may do, and their end."""
+"""The user's tokens for the API."""
 
 import time
-from collections.abc import Callable
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from ddnsd.auth import secrets
-from ddnsd.auth.caller import Caller
-from ddnsd.db import paging
-from ddnsd.db.rows import Token, User
-from ddnsd.registry import accounts
+from ddnsd.registry.accounts import SCOPES
 from ddnsd.registry.errors import Invalid
+from ddnsd.registry.inputs import TOKEN_LIMITS
 from ddnsd.registry.token_scope import PATTERN, TokenScope, network
-from ddnsd.web.portal.context import Portal
-from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.handing_over import hand_over, handed_over
+from ddnsd.web.portal import forms, show_once
 from ddnsd.web.portal.i18n import N_
-from ddnsd.web.portal.request import Form, PageRequest, get, post
+from ddnsd.web.portal.paging import paginate
+from ddnsd.web.portal.request import Form, PageRequest
+from ddnsd.web.portal.routing import get, post
 
-PAGE = 100
-MOST = 100
+SIZE = 100
 DAY = 86_400
 LIFETIMES = {
     "1": N_("a day"),
@@ -30,106 +25,76 @@ LIFETIMES = {
     "365": N_("a year"),
     "": N_("it never ends"),
 }
-"""Days as text, "" for ever."""
-USUAL = "90"
+"""Days as text; "" is unlimited."""
+USUAL = Form([("scopes", "read"), ("scopes", "write"), ("lifetime", "90")])
 
 
-def routes(portal: Portal) -> list[Route]:
-    """The routes."""
+async def show(page: PageRequest) -> Response:
+    """A page of tokens."""
+    found = await page.portal.tokens.page(page.caller, page.cursor("after"), SIZE)
+    return page.render("tokens/list.html", tokens=found.items, pages=paginate(page, found.next), now=time.time() * 1e6)
 
-    async def show(page: PageRequest) -> Response:
-        after = _number(page.query.get("after", ""))
-        found = await portal.store.read(lambda c: paging.page_of_tokens(c, page.caller.user_id, after, PAGE + 1))
-        following = page.url(after=found[PAGE - 1].id) if len(found) > PAGE else None
-        return page.render(
-            "tokens/list.html",
-            tokens=found[:PAGE],
-            now=time.time() * 1e6,
-            first=page.url(after=None) if after else None,
-            following=following,
+
+async def new(page: PageRequest) -> Response:
+    """The form for a new token."""
+    return _form(page, USUAL, {})
+
+
+async def create(page: PageRequest) -> Response:
+    """Create the token of the form."""
+    name, secret = page.text("name"), secrets.new_token()
+    scope, errors = _scope(page)
+    if not forms.is_name(name):
+        errors["name"] = page.gettext("A name has 1 to 100 printable characters.")
+    if errors:
+        return _form(page, page.form, errors)
+    try:
+        return await show_once.create_and_redirect(
+            page,
+            "/tokens/made",
+            {"name": name, "secret": secret},
+            lambda: page.portal.tokens.create(page.caller, name, scope, secret, client_ip=page.client_ip),
         )
-
-    async def new(page: PageRequest) -> Response:
-        return _form(page, Form([("scopes", "read"), ("scopes", "write"), ("lifetime", USUAL)]), {})
-
-    async def make(page: PageRequest) -> Response:
-        errors: dict[str, str] = {}
-        wanted = _wanted(page, errors)
-        name = page.text("name")
-        if not name or len(name) > 100 or not name.isprintable():
-            errors["name"] = page.gettext("A name has 1 to 100 printable characters.")
-        if errors:
-            return _form(page, page.form, errors, 422)
-        secret = secrets.new_token()
-        add = _add(page, name, wanted, secrets.digest(secret))
-        try:
-            content = {"name": name, "secret": secret}
-            return await hand_over(page, "/tokens/made", content, lambda: portal.store.transact(add))
-        except Invalid as error:
-            return _form(page, page.form, page.reasons(error.fields), 422)
-
-    async def show_made(page: PageRequest) -> Response:
-        return page.render("tokens/made.html", made=await handed_over(page))
-
-    async def revoke(page: PageRequest) -> Response:
-        number = _number(page.param("id"))
-        token = await portal.store.read(lambda c: paging.token(c, number))
-        if token is None or token.user_id != page.caller.user_id:
-            raise NotFound
-        await portal.store.transact(lambda c: accounts.delete_token(c, token, page.caller.user, page.client_ip))
-        return page.redirect("/tokens", page.gettext("The token %(name)s is void.", name=token.name))
-
-    return [
-        get("/tokens", show),
-        get("/tokens/new", new),
-        get("/tokens/made", show_made),
-        post("/tokens", make),
-        post("/tokens/{id}/revoke", revoke),
-    ]
+    except Invalid as error:
+        return _form(page, page.form, page.reasons(error.fields))
 
 
-def _form(page: PageRequest, values: Form, errors: dict[str, str], status: int = 200) -> Response:
-    scopes = [scope for scope in accounts.SCOPES if scope in page.caller.scopes]
+async def show_created(page: PageRequest) -> Response:
+    """The new token, once."""
+    return page.render("tokens/made.html", made=await show_once.take_content(page))
+
+
+async def revoke(page: PageRequest) -> Response:
+    """Delete a token."""
+    token = await page.portal.tokens.revoke(
+        page.caller.user_id, page.id_param(), actor=page.caller.user, client_ip=page.client_ip
+    )
+    return page.redirect("/tokens", page.gettext("The token %(name)s is void.", name=token.name))
+
+
+def _form(page: PageRequest, values: Form, errors: dict[str, str]) -> Response:
     return page.render(
         "tokens/new.html",
-        status,
+        422 if errors else 200,
         values=values,
         chosen=values.getlist("scopes"),
-        scopes=scopes,
+        scopes=[scope for scope in SCOPES if scope in page.caller.scopes],
         errors=errors,
         lifetimes=[(days, page.gettext(text)) for days, text in LIFETIMES.items()],
     )
 
 
-def _add(page: PageRequest, name: str, limits: TokenScope, hashed: bytes) -> Callable[..., Token]:
-    caller: Caller = page.caller
-    user = User(caller.user_id, caller.user, page.admin, True, 0)
-    return lambda connection: accounts.add_token(
-        connection,
-        user,
-        name,
-        hashed,
-        scopes=limits.scopes,
-        domains=limits.domains,
-        hosts=limits.hosts,
-        networks=limits.networks,
-        expires=limits.expires,
-        actor=caller.user,
-        client_ip=page.client_ip,
-    )
-
-
-def _wanted(page: PageRequest, errors: dict[str, str]) -> TokenScope:
-    """What the form asks for; what is wrong with it goes into `errors`."""
-    _ = page.gettext
-    scopes = tuple(scope for scope in accounts.SCOPES if scope in page.form.getlist("scopes"))
+def _scope(page: PageRequest) -> tuple[TokenScope, dict[str, str]]:
+    """The scope that the form asks for, and its errors by field."""
+    _, errors = page.gettext, {}
+    scopes = tuple(scope for scope in SCOPES if scope in page.form.getlist("scopes"))
     if not scopes:
         errors["scopes"] = _("Tick at least one.")
     elif not set(scopes) <= page.caller.scopes:
         errors["scopes"] = _("You have no such right yourself.")
-    names = {field: tuple(page.text(field).lower().split()) for field in ("domains", "hosts")}
-    for field, patterns in names.items():
-        if wrong := [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]:
+    patterns = {field: tuple(page.text(field).lower().split()) for field in ("domains", "hosts")}
+    for field, texts in patterns.items():
+        if wrong := [text for text in texts if not PATTERN.fullmatch(text)]:
             errors[field] = _("%(value)s is no name, and no pattern such as *.example.org.", value=wrong[0])
     networks = []
     for text in page.text("networks").split():
@@ -138,15 +103,23 @@ def _wanted(page: PageRequest, errors: dict[str, str]) -> TokenScope:
         except Invalid as error:
             errors |= page.reasons(error.fields)
     for field in ("domains", "hosts", "networks"):
-        if len(page.text(field).split()) > MOST:
-            errors[field] = _("At most %(most)s.", most=MOST)
-    days = page.text("lifetime")
-    if days not in LIFETIMES:
+        if len(page.text(field).split()) > TOKEN_LIMITS:
+            errors[field] = _("At most %(most)s.", most=TOKEN_LIMITS)
+    if page.text("lifetime") not in LIFETIMES:
         errors["lifetime"] = _("Choose one of these.")
-        days = ""
-    expires = round((time.time() + int(days) * DAY) * 1e6) if days else None
-    return TokenScope(scopes, names["domains"], names["hosts"], tuple(networks), expires)
+    return TokenScope(scopes, patterns["domains"], patterns["hosts"], tuple(networks), _expires(page)), errors
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+def _expires(page: PageRequest) -> int | None:
+    """The end in microseconds since the epoch; None for a token without an end."""
+    days = page.text("lifetime")
+    return round((time.time() + int(days) * DAY) * 1e6) if days in LIFETIMES and days else None
+
+
+ROUTES = [
+    get("/tokens", show),
+    get("/tokens/new", new),
+    get("/tokens/made", show_created),
+    post("/tokens", create),
+    post("/tokens/{id}/revoke", revoke),
+]

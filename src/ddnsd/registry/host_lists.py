@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts to look at: one by its name, or many by pages, searched, filtered and sorted."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ddnsd.db import admin_stats, host_search, last_seen, paging, queries
+from ddnsd.db.base import Store
+from ddnsd.db.host_search import Facets, View
+from ddnsd.db.last_seen import Contact
+from ddnsd.db.paging import HostFilter, OwnedHost
+from ddnsd.db.rows import Host
+from ddnsd.dns.writer import Writer
+from ddnsd.registry import names
+from ddnsd.registry.dns_state import DnsState
+from ddnsd.registry.last_seen import LastSeen
+from ddnsd.registry.paging import Page
+
+SLICE = 1000
+"""Hosts that are read at once."""
+
+NO_USER = -1
+"""The id of no user."""
+
+
+class HostRow(NamedTuple):
+    """A host of a list; `dns` is as `DnsState.of` returns it, `last_request` None before the first one."""
+
+    host: Host
+    owner: str
+    dns: str
+    last_request: Contact | None
+
+
+class HostPage(NamedTuple):
+    """A numbered page of the hosts that match `view`, and how many match."""
+
+    view: View
+    rows: list[HostRow]
+    total: int
+
+
+class HostLists:
+    """Reads hosts for lists and pages; the caller checks permissions."""
+
+    def __init__(self, store: Store, writer: Writer, last_seen: LastSeen) -> None:
+        self._store, self._writer, self._last_seen = store, writer, last_seen
+
+    async def named(self, fqdn: str) -> OwnedHost | None:
+        """The host of that name, in any spelling. Raises StoreDown."""
+        name = names.fold(fqdn)
+        return await self._store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
+
+    async def is_taken(self, fqdn: str) -> bool:
+        """Whether a host or a related name has that folded name. Raises StoreDown."""
+        return await self._store.read(lambda c: queries.taken(c, fqdn))
+
+    async def first_names(self, owner_id: int, limit: int) -> list[str]:
+        """The names of at most `limit` hosts of a user, sorted. Raises StoreDown."""
+        own = HostFilter(owner_id=owner_id)
+        found = await self._store.read(lambda c: paging.page_of_hosts(c, own, 0, limit))
+        return sorted(owned.host.fqdn for owned in found)
+
+    async def of_owner(self, view: View, number: int, size: int) -> tuple[HostPage, Facets]:
+        """A page of a user's hosts, and what the user can filter them by. Raises StoreDown."""
+        owner_id = view.owner_id
+        assert owner_id is not None
+        state = self.dns_state()
+
+        def work(connection: Connection) -> tuple[HostPage, Facets]:
+            return self._page(connection, view, number, size, state), host_search.facets(connection, owner_id)
+
+        return await self._store.read(work)
+
+    async def of_everybody(self, view: View, owner: str, number: int, size: int) -> HostPage:
+        """A page of the hosts of all users, or of the user named `owner`. Raises StoreDown."""
+        state = self.dns_state()
+
+        def work(connection: Connection) -> HostPage:
+            user = queries.user(connection, owner) if owner else None
+            owner_id = (user.id if user else NO_USER) if owner else None
+            return self._page(connection, view._replace(owner_id=owner_id), number, size, state)
+
+        return await self._store.read(work)
+
+    def _page(self, connection: Connection, view: View, number: int, size: int, state: DnsState) -> HostPage:
+        part = host_search.page(connection, view, size, (number - 1) * size)
+        owners = admin_stats.user_names(connection, {host.owner_id for host in part.hosts})
+        written = last_seen.of(connection, [host.id for host in part.hosts])
+        rows = [
+            HostRow(
+                host,
+                owners.get(host.owner_id, ""),
+                state.of(host),
+                self._last_seen.last(host.id, written.get(host.id)),
+            )
+            for host in part.hosts
+        ]
+        return HostPage(view, rows, part.total)
+
+    async def slices(
+        self, wanted: HostFilter, after: int, limit: int
+    ) -> AsyncIterator[tuple[Page[OwnedHost], DnsState]]:
+        """At most `limit` hosts with an id above `after`, by id, in slices that nobody waits for long.
+
+        `next` of the last slice is the cursor of the next page. Raises StoreDown.
+        """
+        while True:
+            size, state = min(limit, SLICE), self.dns_state()
+            found = await self._store.read(lambda c, a=after, s=size: paging.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
+            cursor = found[size - 1].host.id if len(found) > size else None
+            yield Page(found[:size], cursor), state
+            limit -= size
+            if cursor is None or limit <= 0:
+                return
+            after = cursor
+
+    def dns_state(self) -> DnsState:
+        """What DNS holds of hosts that are read from now on."""
+        return DnsState(self._writer)
+
+
+def host_view(
+    *, owner_id: int | None = None, text: str = "", domain: str = "", stack: str = "", state: str = "", sort: str = ""
+) -> View:
+    """Which hosts a list shows, and in which order: `-` before `sort` reverses it. Unknown values are ignored."""
+    order = sort.removeprefix("-")
+    return View(
+        owner_id,
+        text,
+        domain,
+        stack,
+        state if state in host_search.STATES else "",
+        order if order in host_search.ORDERS else "name",
+        sort.startswith("-"),
+    )

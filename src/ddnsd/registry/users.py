@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users, as administrators read and change them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ddnsd.db import identities as stored
+from ddnsd.db import paging, queries
+from ddnsd.db.base import Store
+from ddnsd.db.rows import Identity, Token, User
+from ddnsd.registry import accounts, identities
+from ddnsd.registry.errors import NoUser
+from ddnsd.registry.inputs import USER_NAME_LENGTH
+from ddnsd.registry.paging import Page, page_of
+
+Expect = Callable[[User, Sequence[str]], None]
+"""Called with a user and the groups that administrators have assigned, just before a change; may raise."""
+
+TOKENS = 100
+"""Tokens of a user that `details` returns at most."""
+
+
+class UserDetails(NamedTuple):
+    """What belongs to a user; groups are those that administrators have assigned, and those that providers claim."""
+
+    assigned_groups: list[str]
+    claimed_groups: list[str]
+    identities: list[Identity]
+    tokens: list[Token]
+    has_password: bool
+
+
+class Users:
+    """The users of the service; the caller checks that an administrator asks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def named(self, name: str) -> User | None:
+        """The user of that name. Raises StoreDown."""
+        return await self._store.read(lambda c: queries.user(c, name))
+
+    async def get(self, name: str) -> User:
+        """The user of that name. Raises NoUser, StoreDown."""
+        user = await self.named(name) if name.isprintable() and len(name) <= USER_NAME_LENGTH else None
+        if user is None:
+            raise NoUser
+        return user
+
+    async def page(self, after: int, limit: int) -> Page[User]:
+        """Users with an id above `after`. Raises StoreDown."""
+        return page_of(await self._store.read(lambda c: paging.page_of_users(c, after, limit + 1)), limit)
+
+    async def details(self, user_id: int) -> UserDetails:
+        """The user's groups, identities and tokens. Raises StoreDown."""
+
+        def work(connection: Connection) -> UserDetails:
+            assigned = stored.groups_of(connection, user_id, given=True)
+            return UserDetails(
+                assigned,
+                [group for group in stored.groups_of(connection, user_id) if group not in assigned],
+                stored.identities_of(connection, user_id),
+                paging.page_of_tokens(connection, user_id, 0, TOKENS),
+                stored.has_password(connection, user_id),
+            )
+
+        return await self._store.read(work)
+
+    async def add(self, name: str, *, admin: bool, actor: str, client_ip: str | None) -> User:
+        """Create a user. Raises Invalid, Taken, StoreDown."""
+        return await self._store.transact(
+            lambda c: accounts.new_user(c, name, admin=admin, actor=actor, client_ip=client_ip)
+        )
+
+    async def change(
+        self,
+        name: str,
+        values: Mapping[str, bool],
+        groups: frozenset[str] | None = None,
+        *,
+        actor: str,
+        client_ip: str | None,
+        expect: Expect,
+    ) -> User:
+        """Change `admin`, `active` and `withdrawn` as `accounts.set_user` does, and the assigned groups if given.
+
+        Raises Invalid, Stale, StoreDown, and what `expect` raises.
+        """
+
+        def work(connection: Connection) -> User:
+            user = accounts.set_user(
+                connection,
+                name,
+                values,
+                actor=actor,
+                client_ip=client_ip,
+                expect=lambda user: expect(user, stored.groups_of(connection, user.id, given=True)),
+            )
+            if groups is not None:
+                identities.set_groups(connection, name, groups, actor=actor, client_ip=client_ip)
+            return user
+
+        return await self._store.transact(work)
+
+    async def remove(
+        self, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None] = lambda _: None
+    ) -> None:
+        """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, StoreDown, and what `expect` raises."""
+        await self._store.transact(
+            lambda c: accounts.delete_user(c, name, actor=actor, client_ip=client_ip, expect=expect)
+        )

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes of pages: who may open a page, and whether a form comes from the portal (CSRF)."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ddnsd.registry.errors import StoreDown
+from ddnsd.web.asgi import FIELDS, signed_in
+from ddnsd.web.portal import error_pages
+from ddnsd.web.portal.request import Form, PageRequest, anonymous, load_request
+
+BODY_LIMIT = 64 * 1024
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+View = Callable[[PageRequest], Awaitable[Response]]
+
+
+class Access(Enum):
+    """Who may open a page; `auth.permissions` decides what they may do there."""
+
+    EVERYBODY = "everybody"
+    SIGNED_IN = "users who have signed in"
+    ADMINISTRATOR = "administrators"
+
+
+def get(path: str, view: View, access: Access = Access.SIGNED_IN) -> Route:
+    """The route of a page, which changes nothing."""
+    return Route(path, _endpoint(view, access), methods=["GET"])
+
+
+def post(path: str, view: View, access: Access = Access.SIGNED_IN) -> Route:
+    """The route of a form. A form from another site is refused before the view is called."""
+    return Route(path, _endpoint(view, access), methods=["POST"])
+
+
+def _endpoint(view: View, access: Access) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await _answer(request, view, access)
+
+    return endpoint
+
+
+async def _answer(request: Request, view: View, access: Access) -> Response:
+    try:
+        page = await load_request(request)
+    except StoreDown as error:
+        return error_pages.answer(anonymous(request), error)
+    try:
+        if refused := _check_access(page, access):
+            return refused
+        if page.signed_in:
+            signed_in(request.scope)
+        if request.method == "POST":
+            page.form = await _read_form(request)
+            if not (_is_same_site(page) and _has_csrf_token(page)):
+                return _refuse_form(page)
+        return await view(page)
+    except ClientDisconnect:
+        return Response(status_code=408)  # which nobody gets
+    except Exception as error:
+        return error_pages.answer(page, error)
+
+
+def _check_access(page: PageRequest, access: Access) -> Response | None:
+    """The answer to a user who may not open the page."""
+    _ = page.gettext
+    if access is Access.EVERYBODY or (page.signed_in and (access is Access.SIGNED_IN or page.admin)):
+        return None
+    if not page.signed_in:
+        here = page.url() if page.request.method == "GET" else "/"
+        return page.redirect("/login" + ("?" + urlencode({"next": here}) if here != "/" else ""))
+    return page.refuse(403, _("For administrators"), _("This page is for administrators of the service."))
+
+
+# ---- forms
+
+
+async def _read_form(request: Request) -> Form:
+    """The fields of the body. Raises TooLarge, NoForm."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise error_pages.TooLarge
+    if not body:
+        return Form()
+    if media_type != FORM_TYPE:
+        raise error_pages.NoForm
+    if body.count(b"&") >= FIELDS:
+        raise error_pages.TooLarge
+    return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="utf-8"))
+
+
+def _has_csrf_token(page: PageRequest) -> bool:
+    return not page.signed_in or hmac.compare_digest(page.form.get("csrf", "").encode(), page.csrf.encode())
+
+
+def _is_same_site(page: PageRequest) -> bool:
+    """Whether the form came from this site (Sec-Fetch-Site, else Origin). Clients that send neither are allowed."""
+    headers, url = page.request.headers, page.request.url
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site in ("same-origin", "none")
+    return origin is None or origin in (f"{url.scheme}://{headers.get('host', '')}", page.portal.base_url)
+
+
+def _refuse_form(page: PageRequest) -> Response:
+    _ = page.gettext
+    text = _("The form was not sent from a current page of this portal. Go back, reload the page, and send it again.")
+    return page.refuse(403, _("Nothing was changed"), text)

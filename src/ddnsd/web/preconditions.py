@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preconditions of a request: the thing exists, the caller may do this, and nobody has changed it in between.
+
+An entity tag covers what callers can set. Counters, and whether DNS follows, do not change it.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import Action, can
+from ddnsd.registry import names
+from ddnsd.registry.domains import Domains
+from ddnsd.registry.errors import Code, NoDomain, NoHost, NotPermitted, Stale
+from ddnsd.registry.host_lists import HostLists
+from ddnsd.registry.rows import Domain, Host, OwnedHost, User
+from ddnsd.registry.validation import Expect
+
+_TAG = re.compile(r'(W/)?"([^"]*)"')
+
+
+def host_tag(host: Host) -> str:
+    """The ETag of a host."""
+    flags = (bool(host.wildcard), bool(host.available), bool(host.abuse_blocked))
+    return _tag(
+        host.id, host.owner_id, host.fqdn, host.ipv4, host.ipv6, flags, host.comment, host.ttl, host.stack, host.labels
+    )
+
+
+def domain_tag(domain: Domain) -> str:
+    """The ETag of a domain."""
+    flags = (bool(domain.public), bool(domain.available))
+    return _tag(
+        domain.id, domain.owner_id, flags, domain.comment, domain.ttl, domain.group, domain.stack, domain.primary
+    )
+
+
+def user_tag(user: User, groups: Iterable[str] = ()) -> str:
+    """The ETag of a user, with the groups that are shown and set beside."""
+    return _tag(user.id, user.name, bool(user.admin), bool(user.active), bool(user.withdrawn), *groups)
+
+
+def _tag(*values: object) -> str:
+    return f'"{hashlib.sha256(repr(values).encode()).hexdigest()[:32]}"'
+
+
+def check_match(if_match: str | None, tag: str) -> None:
+    """Whether the `If-Match` header, if any, names the tag. Raises Stale."""
+    if if_match is None or if_match.strip() == "*":
+        return
+    if not any(not weak and f'"{value}"' == tag for weak, value in _TAG.findall(if_match)):
+        raise Stale
+
+
+# ---- hosts and domains that a path names
+
+
+async def get_host_or_404(hosts: HostLists, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
+    """The host, if the caller may do this to it. Raises NoHost, StoreDown."""
+    owned = await hosts.named(fqdn)
+    if owned is None or not can(caller, action, owned.host):
+        raise NoHost
+    return owned
+
+
+async def get_domain_or_404(domains: Domains, caller: Caller, name: str, action: Action) -> Domain:
+    """The domain, if the caller may do this to it. Raises NoDomain, NotPermitted, StoreDown."""
+    folded = names.fold(name)
+    domain = await domains.named(folded) if names.is_full(folded) else None
+    if domain is None:
+        raise NoDomain
+    expect_domain(caller, action)(domain)
+    return domain
+
+
+def expect_host(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
+    """A check for the transaction that changes a host: the caller may still do it, and the tag still matches."""
+
+    def expect(host: Host) -> None:
+        if not can(caller, action, host):
+            raise NoHost
+        check_match(if_match, host_tag(host))
+
+    return expect
+
+
+def expect_domain(caller: Caller, action: Action, if_match: str | None = None) -> Callable[[Domain], None]:
+    """Likewise for a domain. NotPermitted tells those who see a domain and may not change it."""
+
+    def expect(domain: Domain) -> None:
+        if not can(caller, action, domain):
+            if can(caller, Action.REGISTER, domain):
+                raise NotPermitted(Code.DOMAIN_OF_OTHERS)
+            raise NoDomain
+        check_match(if_match, domain_tag(domain))
+
+    return expect

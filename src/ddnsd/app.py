@@ -142,7 +142,7 @@ class Service:
         services = Services(
             policy=policy,
             hosts=hosts,
-            edits=Edits(self.store, self.writer, policy, hosts),
+            edits=Edits(self.store, self.writer, policy),
             host_lists=HostLists(self.store, self.writer, self.contacts),
             host_history=HostHistory(self.store, self.contacts),
             transfers=Transfers(self.store, self.contacts),

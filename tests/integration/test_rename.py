@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A rename whose new name somebody takes in the zone after it was found free."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,14 @@ from ddnsd.db.lookups import Lookups
 from ddnsd.dns.writer import Writer
 from ddnsd.registry.errors import Taken
 from ddnsd.registry.host_edits import Edit, Edits
-from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.policy import Policy
 
 
 class Hasty(Writer):
     """Finds every name free, as one does who looks a moment too early."""
 
-    async def in_use(self, domain_id: int, names: Iterable[str]) -> bool:
-        return False
+    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, str]:
+        return {}
 
 
 async def test_it_is_undone(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> None:
@@ -49,7 +48,7 @@ async def _rename(service: Service, old: str, new: str) -> None:
         domain = await store.read(lambda c: queries.domain(c, service.domain))
         assert host is not None
         assert domain is not None
-        edits = Edits(store, writer, Policy(), Hosts(store, writer, Policy()))
+        edits = Edits(store, writer, Policy())
         edit = Edit({"comment": "new", "wildcard": False}, "admin", None, lambda _: None, rename=(new, domain))
         with pytest.raises(Taken):
             await edits.apply(host, edit)

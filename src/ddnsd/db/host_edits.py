@@ -35,12 +35,6 @@ def locked_users(connection: Connection, names: Collection[str]) -> dict[str, ro
     return {user.name: user for user in map(rows.User._make, found)}
 
 
-def shared_user(connection: Connection, user_id: int) -> rows.User | None:
-    """The user of that id, whom nobody changes until the transaction ends."""
-    row = connection.execute(queries.USER.where(users.c.id == user_id).with_for_update(read=True)).first()
-    return rows.User._make(row) if row else None
-
-
 def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:
     """The names of users by id."""
     found = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(list(ids))))

@@ -156,10 +156,13 @@ class Writer:
         sender.push_removals(done, names)
         await self._within_deadline(done)
 
-    async def push_bulk(self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]]) -> Outcomes:
-        """Have DNS follow what a bulk call has committed: hosts' rows, as ids by domain id, and names that leave.
+    async def push_bulk(
+        self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]], *, bulk: bool = True
+    ) -> Outcomes:
+        """Have DNS follow what a call has committed: hosts' rows, as ids by domain id, and names that leave.
 
-        Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines. Answers what became of
+        Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines; one deadline where the
+        call is not `bulk`. Answers what became of
         each, ("host", id) or ("left", place): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
         """
         group: FutureGroup[tuple[str, int | Place]] = FutureGroup()
@@ -174,12 +177,11 @@ class Writer:
             for place in by_domain.get(domain_id, ()):
                 sender.push_removals(group.future(("left", place)), left[place])
             for n, host_id in enumerate(hosts.get(domain_id, ())):
-                sender.push_host(host_id, group.future(("host", host_id)), bulk=True)
+                sender.push_host(host_id, group.future(("host", host_id)), bulk=bulk)
                 if n % 1000 == 999:
                     await asyncio.sleep(0)  # others have their turn
-        await group.wait(
-            self._deadline, PATIENCE * self._deadline, progress=lambda: sum(s.acknowledged for s in senders)
-        )
+        most = PATIENCE * self._deadline if bulk else self._deadline
+        await group.wait(self._deadline, most, progress=lambda: sum(s.acknowledged for s in senders))
         return group.outcomes
 
     async def _followed(self, domain_id: int) -> ZoneSender | None:

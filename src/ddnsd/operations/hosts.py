@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 from ddnsd.db import queries
 from ddnsd.db.history import SERVICE
 from ddnsd.db.rows import Host
-from ddnsd.registry import history as record
-from ddnsd.registry import related, transfers, updates
-from ddnsd.registry.errors import NoHost
-from ddnsd.registry.host_edits import Edit, write
+from ddnsd.registry import related, transfers
+from ddnsd.registry.changes import write_now
+from ddnsd.registry.errors import Code, NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.stored_denylist import StoredDenyList
+from ddnsd.registry.validation import Change, Verb
 from ddnsd.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,30 +31,24 @@ ACTOR = "ddnsd"
 def _host(connection: Connection, fqdn: str) -> Host:
     host = queries.host(connection, fqdn)
     if host is None:
-        raise NoHost(f"there is no host {fqdn}")
+        raise NoHost(Code.HOST_MISSING, host=fqdn)
     return host
 
 
 def block(connection: Connection, fqdn: str) -> None:
     """Block a host. Raises NoHost."""
-    host = _host(connection, fqdn)
-    updates.block(connection, host, ACTOR, None)
-    queries.wish_again(connection, [host.id])
+    set_host(connection, fqdn, {"abuse_blocked": True})
 
 
 def unblock(connection: Connection, fqdn: str) -> None:
     """Lift a block or a flag. Raises NoHost."""
-    host = _host(connection, fqdn)
-    updates.unblock(connection, host, ACTOR)
-    queries.wish_again(connection, [host.id])
+    set_host(connection, fqdn, {"abuse_blocked": False})
 
 
-def set_host(connection: Connection, fqdn: str, columns: dict[str, Any]) -> None:
-    """Change columns of a host. Raises NoHost."""
+def set_host(connection: Connection, fqdn: str, values: dict[str, Any]) -> None:
+    """Change fields of a host. Raises NoHost."""
     host = _host(connection, fqdn)
-    queries.set_host(connection, host.id, **columns)
-    record.edited(connection, host, columns, SERVICE)
-    queries.add_event(connection, ACTOR, "host.set", fqdn, None, ", ".join(sorted(columns)), owner_id=host.owner_id)
+    write_now(connection, [Change(Verb.UPDATE, fqdn, values)], SERVICE)
     queries.wish_again(connection, [host.id])
 
 
@@ -79,12 +73,9 @@ def what_stops(count: int, fqdns: Sequence[str], owner: str, *, keep: bool) -> s
 
 def give_hosts(connection: Connection, fqdns: Sequence[str], owner: str, *, keep: bool) -> None:
     """Give hosts to another user, all or none. Raises NoHost, Invalid."""
-    user = transfers.check_owner(queries.user(connection, owner), owner)
-    for fqdn in fqdns:
-        edit = Edit(
-            {"owner_id": user.id}, ACTOR, None, lambda _: None, oversight=True, author=SERVICE, keep_secrets=keep
-        )
-        write(connection, _host(connection, fqdn), edit)
+    values = {"owner": owner, "secrets": transfers.KEEP if keep else transfers.REPLACE}
+    hosts = [_host(connection, fqdn) for fqdn in fqdns]
+    write_now(connection, [Change(Verb.UPDATE, host.fqdn, values) for host in hosts], SERVICE)
 
 
 async def add_related(settings: Settings, fqdn: str, label: str, interface_id: str) -> None:

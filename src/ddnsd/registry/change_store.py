@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store's side of a bulk call: everything that it names is read at once, and what was judged is written at once."""
+"""The store's side of a call: everything that it names is read at once, and valid changes are written at once."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +8,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ddnsd.db import bulk_hosts, host_edits
+from ddnsd.db import bulk_hosts, host_edits, queries
 from ddnsd.db import records as rrsets
 from ddnsd.db.bulk_hosts import NewRemoval
-from ddnsd.db.history import Author, Entry
+from ddnsd.db.history import SERVICE, Author, Entry
+from ddnsd.db.host_updates import HostUpdate, write_host_updates
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
-from ddnsd.dns.records import records
+from ddnsd.dns.obstacles import UNMANAGED
+from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Place
 from ddnsd.registry import history, host_columns, names, transfers
-from ddnsd.registry.host_edits import moved
-from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb
+from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb, moved
 
 OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
 OF_OWNER = ("owner_active", "withdrawn")
@@ -29,6 +30,37 @@ COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 
 NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", "available", "abuse", "abuse_blocked")))
 """Columns of a new host; the others have their defaults."""
+
+
+RESTORED = (
+    "fqdn",
+    "name",
+    "domain_id",
+    "owner_id",
+    "wildcard",
+    "comment",
+    "ttl",
+    "stack",
+    "labels",
+    "available",
+    "abuse",
+    "abuse_blocked",
+    "secret_hash",
+)
+"""Columns that an undone rename restores, each for itself."""
+
+ADDRESSES = (
+    "ipv4",
+    "ipv6",
+    "prefix",
+    "interface_id",
+    "inferred",
+    "updated_ipv4",
+    "tls_ipv4",
+    "updated_ipv6",
+    "tls_ipv6",
+)
+"""Columns that it restores together, unless an update came meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +117,11 @@ def _users(connection: Connection, changes: Iterable[Change], hosts: Iterable[Ho
     return bulk_hosts.users_known(connection, names, {host.owner_id for host in hosts}) if names else []
 
 
+def takes_names(changes: Sequence[Change]) -> bool:
+    """Whether one of the changes takes a name for a host."""
+    return any(change.verb is Verb.CREATE or change.rename is not None for change in changes)
+
+
 def domains_around(connection: Connection, changes: Sequence[Change]) -> list[Domain]:
     """The domains in which names may be taken."""
     _, new = bulk_hosts.aside(connection, lambda: _names(changes))
@@ -138,7 +175,10 @@ def write(
     client_ip: str | None,
     author: Author,
 ) -> Written:
-    """Write what was judged; results that wait for DNS are pending. IntegrityError when a name was taken meanwhile."""
+    """Write what the validator has accepted; results that wait for DNS are pending.
+
+    Raises IntegrityError where a name was taken meanwhile.
+    """
     rows = validator.rows
     names_in_removal = bulk_hosts.aside(
         connection, lambda: [name for row in rows for name in _removals(row, validator.snapshot)]
@@ -235,3 +275,48 @@ def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str]) ->
 
 
 _new_values = attrgetter(*NEW_COLUMNS)
+
+
+# ---- taking back
+
+
+def take_back(connection: Connection, created: Mapping[int, bool]) -> set[int]:
+    """Delete new hosts that DNS does not have; answers the domains from whose zones names leave.
+
+    These are names that were about to leave when the hosts took them, and those of hosts that are True in `created`:
+    a message that was given up may still put them into the zone.
+    """
+    left = [host for host in queries.hosts_by_id(connection, created) if host.claimed or created[host.id]]
+    for host in left:
+        queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=not host.claimed)
+    bulk_hosts.delete_hosts(connection, created)
+    return {host.domain_id for host in left}
+
+
+def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
+    """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
+    bulk_hosts.hold_domains(connection, endings(old.fqdn))
+    current = host_edits.locked_host(connection, new.fqdn)
+    if current is None or current.id != old.id or not _may_return(connection, current, old):
+        return False
+    values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
+    if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
+        values |= {name: getattr(old, name) for name in ADDRESSES}
+    values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
+    write_host_updates(connection, [HostUpdate(old.id, values)], [])
+    host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
+    rrsets.claim_at_new_names(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
+    detail = f"back from {current.fqdn}: {UNMANAGED}"
+    history.edited(connection, current, values, SERVICE, UNMANAGED)
+    queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
+    return True
+
+
+def _may_return(connection: Connection, host: Host, old: Host) -> bool:
+    closest = queries.closest_domain(connection, old.fqdn)
+    if queries.taken(connection, old.fqdn) or closest is None or closest.id != old.domain_id:
+        return False
+    related = queries.related_of(connection, [host.id]).get(host.id, ())
+    sets = rrsets.of_hosts(connection, [host]).get(host.id, ())
+    below = [moved(name, host.fqdn, old.fqdn) for name in related]
+    return names.owned_problem(old.fqdn, owned_names(host._replace(fqdn=old.fqdn), below, sets)) is None

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many changes in one call: judged together, written in one transaction, then followed by DNS.
+"""Changes of hosts, one or thousands: validated together, written in one transaction, then followed by DNS.
 
-    read what is named ─► judge in order ─► one transaction ─► DNS follows ─► what DNS refuses is taken back
+    read what is named ─► validate in order ─► one transaction ─► DNS follows ─► what DNS refuses is taken back
 
-The transaction reads again, and judges again only if something has changed since.
+A bulk call is validated before its transaction, which reads again, and validates again only if something has changed
+since. A single change is validated in its transaction alone.
 
 With an Idempotency-Key the answer is kept in the transaction of the changes, and once more when DNS has had its say.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,15 +22,44 @@ from ddnsd.db import bulk_hosts, idempotency, queries
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.idempotency import Answer
-from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.dns.records import records
-from ddnsd.dns.writer import Outcomes, Place, Writer
-from ddnsd.registry import host_edits
-from ddnsd.registry.change_store import Written, domains_around, places, read, write
-from ddnsd.registry.errors import NoHost, RegistryError, Taken
-from ddnsd.registry.hosts import TAKEN
+from ddnsd.db.rows import Domain, Host
+from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.dns.writer import TOO_LATE, Outcomes, Place, Writer
+from ddnsd.registry.change_store import (
+    Written,
+    domains_around,
+    places,
+    read,
+    take_back,
+    takes_names,
+    undo_rename,
+    write,
+)
+from ddnsd.registry.errors import (
+    Code,
+    Held,
+    HostRefused,
+    Invalid,
+    KeyReused,
+    NoHost,
+    NotPublished,
+    Reason,
+    Taken,
+    Unconfirmed,
+)
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.validation import Change, ChangeValidator, Permissions, Result, Secrets, Snapshot, Status
+from ddnsd.registry.validation import (
+    TAKEN,
+    Change,
+    ChangeValidator,
+    HostDiff,
+    Permissions,
+    Result,
+    Secrets,
+    Snapshot,
+    Status,
+    Verb,
+)
 
 TRIES = 4
 """How often a call is judged anew because somebody else was quicker."""
@@ -38,10 +68,6 @@ REPEAT_MICROSECONDS = 15_000_000
 """How long after a call's beginning a repeated one waits for its end."""
 
 log = structlog.get_logger()
-
-
-class KeyReused(RegistryError):
-    """this Idempotency-Key was used with another body; take a new one"""
 
 
 class Repeated(Exception):
@@ -62,7 +88,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Call:
-    """A bulk call."""
+    """Changes that are carried out together.
+
+    `single`: the only change of its call. DNS follows it before those of bulk calls, and its caller waits one deadline
+    at most. A new host that the name server does not acknowledge by then is deleted again.
+    """
 
     changes: Sequence[Change]
     atomic: bool
@@ -73,10 +103,33 @@ class Call:
     secret: Secrets
     kept: Kept | None = None
     author: Author | None = None
+    single: bool = False
+
+
+@dataclass
+class Decided:
+    """Permissions of a single change, which its caller has checked; `Change.expect` checks them again.
+
+    `user_id` owns a new host, `domain` is the one in which a new name may lie.
+    """
+
+    user_id: int = 0
+    oversight: bool = False
+    domain: Domain | None = None
+
+    def may(self, _verb: Verb, _host: Host, /) -> bool:
+        """True."""
+        return True
+
+    def may_register(self, domain: Domain, _fqdn: str, /) -> bool:
+        """Whether it is the domain that was checked. Raises Invalid where another one is closer to the name."""
+        if self.domain is None or self.domain.id != domain.id:
+            raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=domain.name))
+        return True
 
 
 class _Validated(NamedTuple):
-    """What a judge made of a call, and the judge, who knows by what."""
+    """A validator, and its results."""
 
     validator: ChangeValidator
     results: list[Result]
@@ -84,6 +137,9 @@ class _Validated(NamedTuple):
 
 class _AskFirst(Exception):
     """names are to be claimed of which it is not known whether the zone holds them"""
+
+    def __init__(self, validator: ChangeValidator) -> None:
+        self.validator = validator
 
 
 class _Earlier(Exception):
@@ -94,10 +150,44 @@ class _Earlier(Exception):
 
 
 class Changes:
-    """Carries out bulk calls; what the caller may do is asked of `call.rights`."""
+    """Carries out calls; what the caller may do is asked of `call.rights`."""
 
     def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
         self._store, self._writer, self._policy = store, writer, policy
+
+    async def make(
+        self,
+        change: Change,
+        author: Author,
+        *,
+        rights: Permissions | None = None,
+        tls: bool = False,
+        secret_hash: bytes = b"",
+    ) -> HostDiff:
+        """Carry out one change; durable and acknowledged by the name server when this returns the host.
+
+        Raises the validator's errors, NotPublished, StoreDown (nothing is changed), and Unconfirmed (the change is
+        kept, DNS follows).
+        """
+        call = Call(
+            [change],
+            False,
+            rights or Decided(),
+            author.actor,
+            author.source,
+            tls,
+            lambda _index, _fqdn: ("", secret_hash),
+            author=author,
+            single=True,
+        )
+        (result,) = await self.apply(call)
+        if result.error is not None:
+            raise result.error
+        if result.status is Status.PENDING:
+            kind = Held if isinstance(result.reason, NameConflict) else Unconfirmed
+            raise kind(str(result.reason))
+        assert result.row is not None
+        return result.row
 
     async def apply(self, call: Call) -> list[Result]:
         """Carry out the call; durable when this returns the results in order.
@@ -108,77 +198,85 @@ class Changes:
             written = await self._written(call)
         except _Earlier as earlier:
             raise Repeated(await self._final(call, earlier.answer)) from None
-        outcomes = await self._writer.push_bulk(written.follow, written.left)
-        refused = _take_outcomes(written.results, outcomes)
+        outcomes = await self._writer.push_bulk(written.follow, written.left, bulk=not call.single)
+        refused = _take_outcomes(written.results, outcomes, single=call.single)
         await self._finish(call, written.results, refused)
         return written.results
 
     # ---- before DNS
 
     async def _written(self, call: Call) -> Written:
+        outside = Snapshot()
         for _ in range(TRIES):
-            validated = await self._judged(call)
+            outside = await self._name_servers(call, outside)
+            validated = None
+            if not call.single:
+                validated = await self._validated(call, outside)
+                outside = validated.validator.snapshot
             try:
-                return await self._store.transact(lambda c, j=validated: self._write(c, call, j))  # type: ignore[misc]
-            except (IntegrityError, _AskFirst):
-                log.info("bulk call judged anew", changes=len(call.changes))
+                return await self._store.transact(lambda c, o=outside, v=validated: self._write(c, call, o, v))  # type: ignore[misc]
+            except IntegrityError:
+                log.info("call validated again", changes=len(call.changes))
+            except _AskFirst as ask:
+                outside = await self._ask(ask.validator)
         raise Taken(__all__=TAKEN)
 
-    async def _judged(self, call: Call) -> _Validated:
-        """Judge without a lock, which keeps the time short for which others wait."""
-        domains = await self._store.read(lambda c: domains_around(c, call.changes))
-        answered = await asyncio.gather(*(self._servers(domain.id) for domain in domains))
-        outside = Snapshot(servers={d.id: names for d, names in zip(domains, answered, strict=True)})
+    async def _validated(self, call: Call, outside: Snapshot) -> _Validated:
+        """Validate without a lock, which keeps the time short for which others wait."""
         snapshot = await self._store.read(lambda c: read(c, call.changes, outside))
         validated = await asyncio.to_thread(self._validate, call, snapshot)
         if not validated.validator.unasked:
             return validated
-        asked = await self._ask(snapshot, validated.validator.claims)
+        asked = await self._ask(validated.validator)
         return await asyncio.to_thread(self._validate, call, asked)
 
-    async def _ask(self, snapshot: Snapshot, claims: Iterable[tuple[int, str]]) -> Snapshot:
-        """Which of the names (domain id, name) cannot be a host's, and why."""
+    async def _ask(self, validator: ChangeValidator) -> Snapshot:
+        """The snapshot, with which of the names that hosts would claim cannot be theirs, and why."""
         by_domain: dict[int, list[str]] = {}
-        for domain_id, name in sorted(claims):
+        for domain_id, name in sorted(validator.claims):
             by_domain.setdefault(domain_id, []).append(name)
         asked: set[str] = set()
         used: dict[str, str] = {}
-        silent: set[int] = set()
+        silent: dict[int, str] = {}
         for domain_id, names in by_domain.items():
             asked.update(names)
             try:
                 used |= await self._writer.obstacles(domain_id, names)
             except (DnsError, HostGone) as error:
                 log.warning("names not asked for", domain_id=domain_id, reason=str(error))
-                silent.add(domain_id)
-        return replace(snapshot, asked=asked, used=used, silent=silent)
+                silent[domain_id] = str(error)
+        return replace(validator.snapshot, asked=asked, used=used, silent=silent)
 
-    async def _servers(self, domain_id: int) -> frozenset[str] | None:
+    async def _name_servers(self, call: Call, outside: Snapshot) -> Snapshot:
+        """The snapshot, with the name servers of the domains in which the call takes names."""
+        domains = await self._store.read(lambda c: domains_around(c, call.changes)) if takes_names(call.changes) else []
+        answered = await asyncio.gather(*(self._servers(domain.id) for domain in domains))
+        return replace(outside, servers={d.id: found for d, found in zip(domains, answered, strict=True)})
+
+    async def _servers(self, domain_id: int) -> frozenset[str] | str:
         try:
             return await self._writer.name_servers(domain_id)
-        except (DnsError, HostGone):
-            return None
+        except (DnsError, HostGone) as error:
+            return str(error)
 
     def _validate(self, call: Call, snapshot: Snapshot) -> _Validated:
-        validator = ChangeValidator(snapshot, call.rights, self._policy, call.secret, tls=call.tls)
-        return _Validated(validator, validator.validate(call.changes, atomic=call.atomic))
+        return _validate(call, snapshot, self._policy)
 
-    def _write(self, connection: Connection, call: Call, validated: _Validated) -> Written:
+    def _write(self, connection: Connection, call: Call, outside: Snapshot, validated: _Validated | None) -> Written:
         if call.kept is not None:
             earlier = idempotency.reserve(connection, call.kept.key_hash, call.kept.body_hash)
             if earlier is not None:
                 raise _Earlier(earlier)
-        snapshot = read(connection, call.changes, validated.validator.snapshot, lock=True)
-        if snapshot != validated.validator.snapshot:  # something has changed since
+        snapshot = read(connection, call.changes, outside, lock=True)
+        if validated is None or snapshot != validated.validator.snapshot:  # something has changed since
             validated = bulk_hosts.aside(connection, lambda: self._validate(call, snapshot))
             if validated.validator.unasked:
-                raise _AskFirst
+                raise _AskFirst(validated.validator)
         validator, results = validated
         for result in results:
-            if result.status is Status.UNCHANGED and result.row and (host := result.row.now):
-                result.follow = result.follow and host.conflict is None and not self._writer.is_published(host)
-        author = call.author or Author(call.actor, call.client_ip)
-        written = write(connection, validator, results, call.actor, call.client_ip, author)
+            if result.follow and not result.shown and result.row and (host := result.row.now):
+                result.follow = host.conflict is None and not self._writer.is_published(host)
+        written = write(connection, validator, results, call.actor, call.client_ip, _author(call))
         if call.kept is not None:
             text = bulk_hosts.aside(connection, lambda: _text(call, results))
             idempotency.write(connection, call.kept.key_hash, text, final=not any(r.follow for r in results))
@@ -191,7 +289,7 @@ class Changes:
         kept = call.kept
         assert kept is not None
         if answer.body_hash != kept.body_hash:
-            raise KeyReused(KeyReused.__doc__)
+            raise KeyReused
         found: Answer | None = answer
         while found is not None and not found.final and queries.now() < found.created + REPEAT_MICROSECONDS:
             await asyncio.sleep(0.1)
@@ -203,30 +301,54 @@ class Changes:
     async def _finish(self, call: Call, results: list[Result], refused: Mapping[int, Result]) -> None:
         created = {i: r for i, r in refused.items() if r.row and r.row.before is None}
 
-        def work(connection: Connection) -> None:
-            # names that were about to leave when these hosts took them leave now
-            for host in queries.hosts_by_id(connection, created):
-                if host.claimed:
-                    queries.add_removals(connection, records(host), domain_id=host.domain_id)
-            bulk_hosts.delete_hosts(connection, created)
+        def work(connection: Connection) -> set[int]:
+            left = take_back(connection, {host_id: _may_be_sent(result) for host_id, result in created.items()})
             if call.kept is not None:
                 text = bulk_hosts.aside(connection, lambda: _text(call, results))
                 idempotency.write(connection, call.kept.key_hash, text, final=True)
+            return left
 
         try:
             if created or (call.kept is not None and any(r.follow for r in results)):
-                await self._store.transact(work)
+                for domain_id in await self._store.transact(work):
+                    self._writer.push_removals_later(domain_id)
             for host_id in refused.keys() - created.keys():
-                await self._undo_rename(refused[host_id])
+                await self._undo_rename(refused[host_id], bulk=not call.single)
         except StoreDown as error:
+            if call.single:
+                raise
             log.error("names that DNS refuses stay registered, in conflict", hosts=len(refused), reason=str(error))
 
-    async def _undo_rename(self, result: Result) -> None:
+    async def _undo_rename(self, result: Result, *, bulk: bool) -> None:
         row = result.row
         if row and row.before and row.now and row.before.fqdn != row.now.fqdn:
             before, after = row.before, row.now
-            if await self._store.transact(lambda c: host_edits.undo_rename(c, before, after)):
-                await self._writer.push_bulk({before.domain_id: [before.id]}, {})
+            if await self._store.transact(lambda c: undo_rename(c, before, after)):
+                await self._writer.push_bulk({before.domain_id: [before.id]}, {}, bulk=bulk)
+
+
+def write_now(connection: Connection, changes: Sequence[Change], author: Author) -> list[Host]:
+    """Make changes as an administrator in a transaction of the caller's; answers the hosts. DNS follows by itself.
+
+    For changes that need no name server: no host takes a name. Raises the error of the first change that fails.
+    """
+    rights = Decided(oversight=True)
+    call = Call(changes, False, rights, author.actor, author.source, False, lambda *_: ("", b""), author=author)
+    validator, results = _validate(call, read(connection, changes, Snapshot(), lock=True), Policy())
+    for result in results:
+        if result.error is not None:
+            raise result.error
+    write(connection, validator, results, call.actor, call.client_ip, author)
+    return [result.row.now for result in results if result.row and result.row.now]
+
+
+def _validate(call: Call, snapshot: Snapshot, policy: Policy) -> _Validated:
+    validator = ChangeValidator(snapshot, call.rights, policy, call.secret, tls=call.tls)
+    return _Validated(validator, validator.validate(call.changes, atomic=call.atomic))
+
+
+def _author(call: Call) -> Author:
+    return call.author or Author(call.actor, call.client_ip)
 
 
 def _text(call: Call, results: Sequence[Result]) -> str:
@@ -234,9 +356,9 @@ def _text(call: Call, results: Sequence[Result]) -> str:
     return call.kept.render(results)
 
 
-def _take_outcomes(results: Sequence[Result], outcomes: Outcomes) -> dict[int, Result]:
-    """Say of each result what became of it in DNS; answers those that DNS refuses, by host id."""
-    late = NotAcknowledged()
+def _take_outcomes(results: Sequence[Result], outcomes: Outcomes, *, single: bool) -> dict[int, Result]:
+    """Say of each result what became of it in DNS; answers those that are taken back, by host id."""
+    late = NotAcknowledged(TOO_LATE)
     refused: dict[int, Result] = {}
     for result in results:
         row = result.row
@@ -245,18 +367,32 @@ def _take_outcomes(results: Sequence[Result], outcomes: Outcomes) -> dict[int, R
         host_id = row.now.id if row.now else 0
         keys: list[tuple[str, int | Place]] = [("host", host_id)] if row.now else []
         keys += [("left", place) for place in places(row)]
-        ends = [outcomes.get(key, late) for key in keys]
-        conflict = next((e for e in ends if isinstance(e, NameConflict)), None)
+        errors = [error for key in keys if (error := outcomes.get(key, late)) is not None]
+        conflict = next((e for e in errors if isinstance(e, NameConflict)), None)
+        result.reason = conflict or next(iter(errors), None)
         if conflict and (row.before is None or row.now is None or row.before.fqdn != row.now.fqdn):
-            _fail(result, Taken(name=f"Not available: {conflict}."))
+            _fail(result, Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=str(conflict))))
             refused[host_id] = result
-        elif any(isinstance(e, HostGone) for e in ends):
+        elif any(isinstance(e, HostGone) for e in errors):
             _fail(result, NoHost())
-        elif any(ends):
+        elif errors and single and row.before is None:
+            _fail(result, _not_published(errors[0]))
+            refused[host_id] = result
+        elif errors:
             result.status = Status.PENDING
         elif result.status is Status.PENDING:
             result.status = Status.APPLIED
     return refused
+
+
+def _not_published(error: BaseException) -> NotPublished:
+    kind = HostRefused if isinstance(error, ChangeRefused) else NotPublished
+    return kind(str(error))
+
+
+def _may_be_sent(result: Result) -> bool:
+    """Whether a message that was given up may still put the new host into the zone."""
+    return not isinstance(result.reason, (NameConflict, ChangeRefused))
 
 
 def _fail(result: Result, error: Exception) -> None:

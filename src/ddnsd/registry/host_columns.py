@@ -8,7 +8,7 @@ from typing import Any
 from ddnsd.db import queries
 from ddnsd.db.rows import Host
 from ddnsd.registry.addresses import AddressUpdate, ipv6_columns, parse_address
-from ddnsd.registry.errors import DeniedAddress, Invalid, InvalidAddress
+from ddnsd.registry.errors import Code, DeniedAddress, Invalid, InvalidAddress, Reason
 from ddnsd.registry.policy import Policy
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
@@ -29,9 +29,9 @@ def address(field: str, text: str) -> str:
     try:
         parsed = parse_address(text)
     except InvalidAddress:
-        raise Invalid(**{field: f"{text!r} is not an address that a host may have."}) from None
+        raise Invalid(**{field: Reason(Code.ADDRESS_UNUSABLE, address=text)}) from None
     if parsed.version != FAMILIES[field] or "/" in text:
-        raise Invalid(**{field: f"{text!r} is not one IPv{FAMILIES[field]} address."})
+        raise Invalid(**{field: Reason(Code.ADDRESS_OF_OTHER_FAMILY, address=text, version=FAMILIES[field])})
     return str(parsed)
 
 
@@ -42,7 +42,7 @@ def check_policy(policy: Policy, values: Mapping[str, Any], *, domain_takes_priv
             try:
                 policy.check(AddressUpdate(**{field: text}), domain_takes_private=domain_takes_private)
             except (DeniedAddress, InvalidAddress):
-                raise Invalid(**{field: f"{text} is not accepted in this domain."}) from None
+                raise Invalid(**{field: Reason(Code.ADDRESS_NOT_ACCEPTED, address=text)}) from None
 
 
 _LABELS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registering and unregistering hosts."""
 
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import structlog
@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.db import bulk_hosts, host_edits, queries
-from ddnsd.db import records as rrsets
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.rows import Domain, Host, endings
@@ -18,28 +17,27 @@ from ddnsd.dns.records import records
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import history, names
 from ddnsd.registry.addresses import AddressUpdate, initial_columns
+from ddnsd.registry.changes import Changes
 from ddnsd.registry.errors import (
     Blocked,
+    Code,
     DeniedAddress,
     Held,
+    HostRefused,
     Invalid,
     InvalidAddress,
     NoDomain,
     NoHost,
     NotPublished,
+    Reason,
     Taken,
     Unconfirmed,
 )
 from ddnsd.registry.inputs import COMMENT_LENGTH
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.validation import BELOW, TAKEN, Change, Expect, Verb, check_reserved
 
 log = structlog.get_logger()
-
-BELOW = "This name lies below a host of somebody else."
-TAKEN = "Host with this name and domain already exists."
-
-Expect = Callable[[Host], None]
-"""Called with a host just before it is changed; may raise."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ class Hosts:
 
     def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
         self._store, self._writer, self._policy = store, writer, policy
+        self._changes = Changes(store, writer, policy)
 
     async def register(self, domain: Domain, new: NewHost) -> Host:
         """Register, and publish its addresses.
@@ -86,10 +85,10 @@ class Hosts:
             await self._writer.push_host(domain.id, [host.id])
         except NameConflict as error:
             await self._take_back(host, sent=False)
-            raise Taken(name=f"Not available: {error}.") from None
+            raise Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=str(error))) from None
         except ChangeRefused as error:
             await self._take_back(host, sent=False)
-            raise NotPublished(f"the name server does not take this host: {error}") from None
+            raise HostRefused(str(error)) from None
         except (NotAcknowledged, HostGone, StoreDown) as error:
             await self._take_back(host, sent=True)
             raise NotPublished(str(error)) from None
@@ -97,7 +96,7 @@ class Hosts:
 
     async def _check(self, domain: Domain, new: NewHost) -> None:
         if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
-            raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
+            raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
         await self.check_name(domain, new.fqdn)
         if problem := names.owned_problem(new.fqdn, [f"*.{new.fqdn}"] if new.wildcard else ()):
             raise Invalid(name=problem)
@@ -139,26 +138,18 @@ class Hosts:
 
         Raises Blocked, NoHost, StoreDown, Unconfirmed (removed, DNS follows).
         """
-        left = await self._store.transact(lambda c: _delete(c, host, actor, client_ip, expect))
-        if left is None:
-            raise NoHost
-        try:
-            await self._writer.push_removals(host.domain_id, left)
-        except NotAcknowledged as error:
-            raise Unconfirmed(str(error)) from None
+        change = Change(Verb.DELETE, host.fqdn, expect=still(host, expect))
+        await self._changes.make(change, Author(actor, client_ip))
 
     async def new_secret(
         self, host: Host, secret_hash: bytes, actor: str, client_ip: str | None, author: Author | None = None
     ) -> None:
-        """Replace the secret; the old one, and keys of other users, are refused when this returns. Raises StoreDown."""
+        """Replace the secret; the old one, and keys of other users, are refused when this returns.
 
-        def work(connection: Connection) -> None:
-            queries.set_host(connection, host.id, secret_hash=secret_hash)
-            host_edits.leave_keys_of_others(connection, [host.id])
-            queries.add_event(connection, actor, "host.secret", host.fqdn, client_ip, None, owner_id=host.owner_id)
-            history.rotated(connection, host.id, host.owner_id, author or Author(actor, client_ip))
-
-        await self._store.transact(work)
+        Raises NoHost, StoreDown.
+        """
+        change = Change(Verb.ROTATE, host.fqdn, expect=still(host))
+        await self._changes.make(change, author or Author(actor, client_ip), secret_hash=secret_hash)
 
     async def lift_flag(self, host: Host, author: Author, expect: Expect) -> None:
         """Take updates of a host again that was flagged for its rate of them; a block stays.
@@ -183,6 +174,18 @@ class Hosts:
     async def of_owner(self, owner_id: int, domain: Domain | None) -> list[Host]:
         """A user's hosts, sorted by domain and name. Raises StoreDown."""
         return await self._store.read(lambda c: queries.hosts_of_owner(c, owner_id, domain.id if domain else None))
+
+
+def still(host: Host, expect: Expect | None = None) -> Expect:
+    """The precondition that the name has not become another host's; `expect` is called then. It raises NoHost."""
+
+    def check(current: Host) -> None:
+        if current.id != host.id:
+            raise NoHost
+        if expect is not None:
+            expect(current)
+
+    return check
 
 
 async def confirmed(done: Awaitable[None]) -> None:
@@ -245,45 +248,14 @@ def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
     return host
 
 
-def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
-    """Names that the service or the zone itself needs, or that are denied; `servers` are of its NS records.
-
-    Raises Invalid.
-    """
-    if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
-        raise Invalid(name="This name is reserved.")
-    if policy.deny.has_name(fqdn, domain.name):
-        raise Invalid(name="The operator of this service does not allow this name.")
-
-
 def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: int) -> None:
     """A name below somebody else's host would borrow that host's trust (cookies, certificates). Raises Invalid."""
     closest = queries.closest_domain(connection, fqdn)
     if closest is None or closest.id != domain.id:
-        raise Invalid(name=f"This name lies in the domain {closest.name if closest else ''}.")
+        raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=closest.name if closest else ""))
     if not closest.available:
         raise NoDomain
     labels = fqdn.removesuffix("." + domain.name).split(".")
     above = [".".join([*labels[i:], domain.name]) for i in range(1, len(labels))]
     if any(host.owner_id != owner_id for host in queries.hosts_named(connection, above)):
         raise Invalid(name=BELOW)
-
-
-def _delete(
-    connection: Connection, host: Host, actor: str, client_ip: str | None, expect: Expect | None
-) -> set[str] | None:
-    """The names that are to leave the zone; None where there is no such host any more."""
-    current = host_edits.locked_host(connection, host.fqdn)
-    if current is None or current.id != host.id:
-        return None
-    if expect is not None:
-        expect(current)
-    if current.abuse_blocked or current.abuse:
-        raise Blocked
-    published_names = records(current, queries.related_of(connection, [current.id]).get(current.id, ()))
-    sets = rrsets.of_hosts(connection, [current]).get(current.id, ())
-    rrsets.leave(connection, current, sets)
-    queries.delete_host(connection, current.id)
-    queries.add_removals(connection, published_names, domain_id=current.domain_id, exact=not current.claimed)
-    queries.add_event(connection, actor, "host.unregister", current.fqdn, client_ip, None, owner_id=current.owner_id)
-    return {name.fqdn for name in published_names} | {one.name(current.fqdn) for one in sets}

@@ -19,7 +19,6 @@ from ddnsd.dns.writer import Writer
 from ddnsd.registry import history
 from ddnsd.registry.addresses import AddressUpdate, columns, dropped_guess, named_columns
 from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
-from ddnsd.registry.host_columns import UNBLOCKED
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.rate_limiter import RateLimiter
 
@@ -120,10 +119,3 @@ def block(connection: Connection, host: Host, actor: str, detail: str | None, au
     write_host_updates(connection, [HostUpdate(host.id, {"abuse_blocked": True})], [])
     history.edited(connection, host, {"abuse_blocked": True}, author, detail)
     queries.add_event(connection, actor, "host.block", host.fqdn, None, detail, owner_id=host.owner_id)
-
-
-def unblock(connection: Connection, host: Host, actor: str) -> None:
-    """Lift block and flag, forget the faults, and have DNS follow."""
-    write_host_updates(connection, [HostUpdate(host.id, UNBLOCKED)], [])
-    history.edited(connection, host, UNBLOCKED, SERVICE)
-    queries.add_event(connection, actor, "host.unblock", host.fqdn, None, None, owner_id=host.owner_id)

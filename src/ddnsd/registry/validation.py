@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many changes judged in order, against rows that were read once: no query, no message to a name server.
+"""The rules for changes of hosts, one or many, against rows that were read once.
 
-Each change sees what the ones before it have done: a name that one gives up the next may take.
+No query, no message to a name server. Each change sees what the ones before it have done: a name that one gives up the
+next may take.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -14,14 +15,28 @@ from ddnsd.db.bulk_hosts import Event
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.records import owned_names
 from ddnsd.registry import host_columns, names, transfers
-from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
-from ddnsd.registry.host_edits import happened, moved
-from ddnsd.registry.hosts import BELOW, TAKEN, check_reserved
+from ddnsd.registry.errors import (
+    Blocked,
+    Code,
+    Differs,
+    Invalid,
+    NoHost,
+    NotPublished,
+    OtherFailed,
+    Reason,
+    RegistryError,
+    Taken,
+)
 from ddnsd.registry.policy import Policy
 
-NO_DOMAIN = "The name lies in no domain that you may use."
+NO_DOMAIN = Reason(Code.NAME_IN_NO_DOMAIN)
+BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
+TAKEN = Reason(Code.NAME_TAKEN)
 SILENT = "the name server does not answer"
 
+
+Expect = Callable[[Host], None]
+"""Called with a host just before it is changed; may raise."""
 
 Secrets = Callable[[int, str], tuple[str, bytes]]
 """The secret for (index of the change, full name), and what is kept of it."""
@@ -45,24 +60,13 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class OtherFailed(RegistryError):
-    """another change of the call fails, so nothing was changed"""
-
-
-class Differs(Stale):
-    """a field is not as the change expects it"""
-
-    def __init__(self, field: str, now: Any) -> None:
-        self.field, self.now = field, now
-        super().__init__(f"{field} is {json.dumps(now)} now")
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change; names are folded.
 
-    `values` are those that `fields.columns` takes, and `owner` by name; `rename` is a new full name, `expected` holds
-    fields as they must still be. `problem` says why the change was refused before it came here.
+    `values` are those that `host_columns.columns` takes, and `owner` by name; `rename` is a new full name, `expected`
+    holds fields as they must still be. `expect` is called with the host just before the change, and may raise a
+    RegistryError. `problem` says why the change was refused before it came here.
     """
 
     verb: Verb
@@ -70,6 +74,7 @@ class Change:
     values: Mapping[str, Any] = field(default_factory=dict)
     rename: str | None = None
     expected: Mapping[str, Any] = field(default_factory=dict)
+    expect: Expect | None = None
     problem: RegistryError | None = None
 
 
@@ -87,7 +92,11 @@ class HostDiff:
 
 @dataclass(slots=True)
 class Result:
-    """What became of one change; `row` is that of its host, `follow` says that DNS has to follow."""
+    """What became of one change; `row` is that of its host.
+
+    `follow` says that the caller waits for DNS, `shown` that DNS shows what was changed: without it the caller waits
+    only for a row that is still under way. `reason` says why DNS has not acknowledged the change.
+    """
 
     fqdn: str
     status: Status = Status.APPLIED
@@ -95,6 +104,8 @@ class Result:
     error: Exception | None = None
     row: HostDiff | None = None
     follow: bool = False
+    shown: bool = False
+    reason: BaseException | None = None
 
 
 class Permissions(Protocol):
@@ -104,10 +115,10 @@ class Permissions(Protocol):
     oversight: bool
     """An administrator, who also changes blocked hosts."""
 
-    def may(self, verb: Verb, host: Host) -> bool:
+    def may(self, verb: Verb, host: Host, /) -> bool:
         """Whether the caller may do this to the host."""
 
-    def may_register(self, domain: Domain, fqdn: str) -> bool:
+    def may_register(self, domain: Domain, fqdn: str, /) -> bool:
         """Whether the caller may have a host of that name in the domain."""
 
 
@@ -117,8 +128,8 @@ class Snapshot:
     and which of these users are switched off.
 
     `names_in_removal` are still in a zone, and no host has them. From the name servers: `servers` has the names of the
-    NS records by domain id, None where the server does not answer. `used` has the reasons why a name cannot be a
-    host's, for the names in `asked`. `silent` has the domains that could not be asked.
+    NS records by domain id, or why they are not known. `used` has the reasons why a name cannot be a host's, for the
+    names in `asked`. `silent` says why domains could not be asked, by id.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -129,10 +140,10 @@ class Snapshot:
     names_in_removal: Set[str] = frozenset()
     users: Mapping[str, int] = field(default_factory=dict)
     inactive: Set[int] = frozenset()
-    servers: Mapping[int, Set[str] | None] = field(default_factory=dict)
+    servers: Mapping[int, Set[str] | str] = field(default_factory=dict)
     asked: Set[str] = frozenset()
     used: Mapping[str, str] = field(default_factory=dict)
-    silent: Set[int] = frozenset()
+    silent: Mapping[int, str] = field(default_factory=dict)
 
 
 class ChangeValidator:
@@ -158,7 +169,7 @@ class ChangeValidator:
         results = [self._one(index, change) for index, change in enumerate(changes)]
         if atomic and any(result.error for result in results):
             for result in results:
-                error = result.error or OtherFailed(OtherFailed.__doc__)
+                error = result.error or OtherFailed()
                 result.status, result.error = Status.FAILED, error
                 result.secret, result.row, result.follow = None, None, False
             self.rows, self.events = [], []
@@ -195,7 +206,8 @@ class ChangeValidator:
         self.rows.append(row)
         self._at[host.fqdn] = row
         self._event(host, "host.register", host.fqdn)
-        result.secret, result.row, result.follow = secret, row, True
+        result.secret, result.row = secret, row
+        result.follow = result.shown = True
 
     def _update(self, change: Change, result: Result) -> None:
         row, host = self._named(change)
@@ -218,14 +230,14 @@ class ChangeValidator:
         if "fqdn" in values or values.get("wildcard"):
             self._check_owned(row, after, "name" if "fqdn" in values else "wildcard")
         result.row = row
+        result.shown = host_columns.is_shown(host, values)
+        result.follow = result.shown or bool(host_columns.SHOWN_BY_DNS & change.values.keys())
         if not values:
             result.status = Status.UNCHANGED
-            result.follow = bool(host_columns.SHOWN_BY_DNS & change.values.keys())
             return
         self._claim(row, host, after)
         row.now = after
         self._at[after.fqdn] = self._at.pop(host.fqdn)
-        result.follow = host_columns.is_shown(host, values)
         if given := transfers.told(host, values, self.owners):
             self.events.append(Event(given.action, given.subject, given.owner_id, given.detail))
         for action, subject, detail in happened(host, values):
@@ -240,7 +252,8 @@ class ChangeValidator:
         row.now = None
         del self._at[host.fqdn]
         self._event(host, "host.unregister", host.fqdn)
-        result.row, result.follow = row, row.before is not None
+        result.row = row
+        result.follow = result.shown = row.before is not None
 
     def _rotate(self, index: int, change: Change, result: Result) -> None:
         row, host = self._named(change)
@@ -258,6 +271,8 @@ class ChangeValidator:
         for name, value in change.expected.items():
             if (current := self._shown(row.now, name)) != value:
                 raise Differs(name, current)
+        if change.expect is not None:
+            change.expect(row.now)
         return row, row.now
 
     def _shown(self, host: Host, name: str) -> Any:
@@ -271,7 +286,7 @@ class ChangeValidator:
             return values
         owner = values["owner"]
         if owner not in self.snapshot.users:
-            raise Invalid(owner=f"there is no user {owner!r}")
+            raise Invalid(owner=Reason(Code.USER_MISSING, user=owner))
         if self.snapshot.users[owner] in self.snapshot.inactive:
             raise Invalid(owner=transfers.switched_off(owner))
         return {n: v for n, v in values.items() if n not in ("owner", "secrets")} | {
@@ -286,9 +301,9 @@ class ChangeValidator:
         domain = next((self.snapshot.domains[e] for e in above if e in self.snapshot.domains), None)
         if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
             raise Invalid(name=NO_DOMAIN)
-        servers = self.snapshot.servers.get(domain.id)
-        if servers is None:
-            raise NotPublished(SILENT)
+        servers = self.snapshot.servers.get(domain.id, SILENT)
+        if isinstance(servers, str):
+            raise NotPublished(servers)
         check_reserved(self._policy, domain, fqdn, servers)
         for name in above[1 : above.index(domain.name)]:
             row = self._at.get(name)
@@ -307,10 +322,10 @@ class ChangeValidator:
         if row.before is not None:
             wanted = now - before - self._freed
             if used := sorted(wanted & self.snapshot.used.keys()):
-                reason = f"Not available: {self.snapshot.used[used[0]]}."
+                reason = Reason(Code.NAME_UNAVAILABLE, obstacle=self.snapshot.used[used[0]])
                 raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": reason})
             if wanted and after.domain_id in self.snapshot.silent:
-                raise NotPublished(SILENT)
+                raise NotPublished(self.snapshot.silent[after.domain_id])
             self.claims |= {(after.domain_id, name) for name in wanted}
             self.unasked = self.unasked or not wanted <= self.snapshot.asked
         if host.claimed:
@@ -329,6 +344,34 @@ class ChangeValidator:
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         self.events.append(Event(action, subject, host.owner_id, detail))
+
+
+def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
+    """Names that the service or the zone itself needs, or that are denied; `servers` are of its NS records.
+
+    Raises Invalid.
+    """
+    if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
+        raise Invalid(name=Reason(Code.NAME_RESERVED))
+    if policy.deny.has_name(fqdn, domain.name):
+        raise Invalid(name=Reason(Code.NAME_DENIED))
+
+
+def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """(action, object, detail) for the audit trail, of an edit that sets these columns."""
+    now = values.get("fqdn", host.fqdn)
+    if now != host.fqdn:
+        yield "host.rename", host.fqdn, f"to {now}"
+        yield "host.rename", now, f"from {host.fqdn}"
+    if "abuse_blocked" in values or "abuse" in values:
+        yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
+    if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys():
+        yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
+
+
+def moved(name: Related, before: str, after: str) -> Related:
+    """A related name once its host is renamed."""
+    return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
 
 
 def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:

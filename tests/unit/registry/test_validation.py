@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
-from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Taken
+from ddnsd.registry.errors import Blocked, Differs, Invalid, NoHost, NotPublished, OtherFailed, Taken
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import (
     BLANK,
     Change,
     ChangeValidator,
-    Differs,
-    OtherFailed,
     Result,
     Snapshot,
     Status,
@@ -48,7 +46,7 @@ class Permissions:
 
 
 DOMAINS = {d.name: d for d in (domain(1, ZONE), domain(2, OTHER_ZONE), domain(3, "closed.example.org"))}
-SERVERS: dict[int, frozenset[str] | None] = {1: frozenset({f"ns.{ZONE}"}), 2: frozenset(), 3: frozenset()}
+SERVERS: dict[int, frozenset[str] | str] = {1: frozenset({f"ns.{ZONE}"}), 2: frozenset(), 3: frozenset()}
 
 
 def validator(*hosts: Host, **snapshot: Any) -> ChangeValidator:
@@ -217,7 +215,7 @@ def test_names_that_we_leave_need_not_be_asked_for() -> None:
 
 
 def test_a_silent_name_server_fails_what_depends_on_it() -> None:
-    one = validator(host(1, "a"), servers=SERVERS | {1: None}, silent={1})
+    one = validator(host(1, "a"), servers=SERVERS | {1: "no answer"}, silent={1: "no answer"})
     changes = create("x"), update("a", rename="x"), update("a", wildcard=True), update("a", ipv4="192.0.2.1")
     assert validated(one, *changes) == [NotPublished, NotPublished, NotPublished, "applied"]
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from ddnsd.auth.permissions import Action, can
 from ddnsd.registry import names
 from ddnsd.registry.errors import Invalid, NoRequest
-from ddnsd.registry.hosts import Expect
 from ddnsd.registry.rows import Domain, DomainRequest, OwnedHost
-from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.registry.validation import NO_DOMAIN, Expect
 from ddnsd.web import preconditions
 from ddnsd.web.portal.request import PageRequest
 

@@ -197,7 +197,7 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
         "ttl": forms.ttl(page.text("ttl")),
     } | {family: forms.address(family, page.text(family)) for family in host_columns.FAMILIES}
     if page.admin:
-        values |= await _administrators_values(page, owned)
+        values |= _administrators_values(page, owned)
     try:
         rename = None if fqdn == owned.host.fqdn else (fqdn, await access.domain_around(page, fqdn))
         change = Edit(
@@ -218,13 +218,13 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
         raise
 
 
-async def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
-    """The columns that only administrators change. Raises Invalid, StoreDown."""
+def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
+    """The values that only administrators change; the owner by name."""
     values: dict[str, Any] = {"available": page.checked("available"), "abuse_blocked": page.checked("abuse_blocked")}
     if values["abuse_blocked"] == owned.host.abuse_blocked:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too
     if (name := page.text("owner")) != owned.owner:
-        values["owner_id"] = (await page.portal.transfers.new_owner(name)).id
+        values["owner"] = name
     return values
 
 

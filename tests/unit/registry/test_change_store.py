@@ -8,7 +8,7 @@ from ddnsd.db import queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Host
 from ddnsd.db.schema import domains, users
-from ddnsd.registry.host_edits import undo_rename
+from ddnsd.registry.change_store import undo_rename
 
 
 def fill(connection: Connection) -> None:

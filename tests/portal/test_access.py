@@ -245,7 +245,7 @@ def outcome(browser: Browser, route: str, path: str) -> str:
     answer = browser.request(method, path, data=data)
     if answer.status_code == 303 and answer.headers["location"].startswith("/login"):
         return "sent away"
-    if answer.status_code in (200, 303, 400, 409, 415, 422):
+    if answer.status_code in (200, 303, 400, 409, 412, 415, 422):
         return "let in"
     return {403: "refused", 404: "not there"}.get(answer.status_code, str(answer.status_code))
 

@@ -133,8 +133,8 @@ def test_a_page_of_before_undoes_no_decision_of_since(service: Service, admin: B
     off = service.request("PATCH", path, service.admin_token, json={"active": False})
     assert off.json()["active"] is False
     stale = admin.send(page, f"/admin/user/save/{name}", groups="vo.example.org")
-    assert stale.status == 409
-    assert "It has been changed meanwhile." in stale.text
+    assert stale.status == 412
+    assert "Someone else changed this while you were editing." in stale.text
     assert service.get(path, service.admin_token).json()["active"] is False
     page = admin.open(f"/admin/user/{name}")
     assert "vo.example.org" not in page.html
@@ -151,12 +151,12 @@ def test_groups_that_somebody_else_gave_meanwhile_are_kept(
     mine, theirs = (admin.open(f"/admin/user/{name}") for _ in range(2))
     assert "Saved." in admin.send(theirs, save, groups="vo.example.org").text
     stale = admin.send(mine, save, groups="vo.example.com")
-    assert stale.status == 409
-    assert "It has been changed meanwhile." in stale.text
+    assert stale.status == 412
+    assert "Someone else changed this while you were editing." in stale.text
     assert service.cli("user", "groups", name).stdout == "vo.example.org\n"
     mine = admin.open(f"/admin/user/{name}")
     service.cli("user", "groups", name, "--add", "vo.example.net")
-    assert admin.send(mine, save, groups="").status == 409
+    assert admin.send(mine, save, groups="").status == 412
     for _ in range(2):  # the second time nothing changes
         assert "Saved." in admin.send(admin.open(f"/admin/user/{name}"), save, groups="").text
     assert service.cli("user", "groups", name).stdout == ""

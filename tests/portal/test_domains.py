@@ -64,7 +64,7 @@ def test_a_domain_is_added_changed_and_removed(service: Service, admin: Browser)
     form = admin.open(f"/domains/{name}")
     assert "A domain with hosts cannot be removed" in form.text
     refused = admin.post(f"/domains/{name}/remove", csrf(admin))
-    assert refused.status == 422
+    assert refused.status == 409
     assert "has hosts" in refused.text
     service.get("/nic/unregister", service.admin_token, params={"fqdn": f"host.{name}"})
     gone = admin.send(admin.open(f"/domains/{name}"), f"/domains/{name}/remove")
@@ -96,7 +96,7 @@ def test_what_was_changed_meanwhile_is_not_overwritten(service: Service, admin: 
     before = admin.open("/domains/twice.example.org/edit")
     admin.send(before, "/domains/twice.example.org/edit", comment="first")
     second = admin.send(before, "/domains/twice.example.org/edit", comment="second")
-    assert second.status == 409
+    assert second.status == 412
     assert "first" in admin.open("/domains/twice.example.org").text
 
 
@@ -232,7 +232,7 @@ def test_a_request_is_approved_and_the_domain_is_theirs(service: Service, admin:
     assert "approved" in listed
     assert "Have fun." in listed
     assert user.open(f"/domains/{wanted}/edit").status == 200
-    assert admin.post(f"/admin/requests/{number}/approve", csrf(admin)).status in (409, 422)
+    assert admin.post(f"/admin/requests/{number}/approve", csrf(admin)).status in (412, 422)
 
 
 def test_a_request_is_declined_with_a_reason(admin: Browser, new_user: NewUser) -> None:

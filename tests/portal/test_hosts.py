@@ -148,8 +148,8 @@ def test_a_stale_form_changes_nothing(service: Service, alice: Browser) -> None:
     fqdn, _ = add(alice)
     one, two = alice.open(f"/hosts/{fqdn}/edit"), alice.open(f"/hosts/{fqdn}/edit")
     assert alice.send(one, f"/hosts/{fqdn}/edit", comment="first").status == 200
-    assert alice.send(two, f"/hosts/{fqdn}/edit", comment="second").status == 409
-    assert alice.send(two, f"/hosts/{fqdn}/remove").status == 409
+    assert alice.send(two, f"/hosts/{fqdn}/edit", comment="second").status == 412
+    assert alice.send(two, f"/hosts/{fqdn}/remove").status == 412
     assert "first" in alice.open(f"/hosts/{fqdn}").text
 
 
@@ -212,7 +212,7 @@ def test_an_administrator_hands_a_host_over(service: Service, admin: Browser, ne
     assert fqdn not in theirs.open("/").text
     assert update(service, fqdn, secret, "192.0.2.7") == "good 192.0.2.7"
     stale = admin.send(asked, f"/hosts/{fqdn}/edit", confirmed=f"{name} replace")
-    assert stale.status == 409  # the page does not show the address of now
+    assert stale.status == 412  # the page does not show the address of now
     asked = admin.send(admin.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/edit", owner=name)
     assert "1 machine stops updating, until the new owner makes a new secret" in asked.text
     asked = admin.send(asked, f"/hosts/{fqdn}/edit", secrets="keep", confirmed=f"{name} replace")

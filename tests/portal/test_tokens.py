@@ -94,7 +94,7 @@ def test_a_name_is_given_once(alice: Browser) -> None:
     token_of(make(alice, name="same"))
     again = make(alice, name="same")
     assert again.status == 422
-    assert "There is a token 'same' already." in again.text
+    assert "has a token named same already." in again.text
 
 
 def test_nobody_revokes_or_sees_the_tokens_of_others(service: Service, new_user: NewUser, alice: Browser) -> None:
@@ -141,6 +141,6 @@ def test_a_key_is_for_own_hosts_alone(service: Service, new_user: NewUser, alice
     service.register(f"{own_name}-own", service.cli("token", "add", own_name, "--name", "api").stdout.strip())
     page = own.send(own.open("/keys/new"), "/keys", name="mine", hosts=f"{name}-theirs.{service.domain}")
     assert page.status == 422
-    assert f"no such host of yours: {name}-theirs.{service.domain}." in page.text
+    assert f"{own_name} has no such host: {name}-theirs.{service.domain}." in page.text
     assert own.send(own.open("/keys/new"), "/keys", name="mine", hosts=None).status == 422
     assert "No keys yet" in own.open("/keys").text

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsd user …`, `ddnsd token …` and `ddnsd key …`."""
 
-import ipaddress
 import re
 import sys
 from datetime import timedelta
@@ -14,7 +13,9 @@ from ddnsd.cli.group import in_transaction
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
 from ddnsd.registry import accounts, identities
+from ddnsd.registry.errors import Invalid
 from ddnsd.registry.names import fold
+from ddnsd.registry.token_scope import network
 
 
 @click.group()
@@ -129,7 +130,7 @@ def token_add(
     """Print a new token. It is shown only once."""
     secret = secrets.new_token()
     patterns = [fold(d) for d in domains], [fold(h) for h in hosts]
-    checked = [str(_network(n)) for n in networks]
+    checked = [_network(text) for text in networks]
     until = queries.now() + _microseconds(expires) if expires else None
 
     def work(connection: Connection) -> None:
@@ -152,10 +153,10 @@ def token_add(
     click.echo(secret)
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(text: str) -> str:
     try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError as error:
+        return network(text)
+    except Invalid as error:
         raise click.BadParameter(str(error), param_hint="--network") from None
 
 

@@ -14,7 +14,7 @@ from ddnsd.db.base import StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import DnsError
 from ddnsd.operations import store_access
-from ddnsd.registry.errors import RegistryError
+from ddnsd.registry.errors import Code, RegistryError
 from ddnsd.settings import SettingsError
 
 T = TypeVar("T")
@@ -31,6 +31,12 @@ EXPECTED = (
     OSError,
 )
 
+HINTS = {
+    Code.USER_MISSING: "ddnsd user add %(user)s",
+    Code.USER_NO_ADMINISTRATOR: "ddnsd user add %(user)s --admin",
+}
+"""The command that helps, for some reasons."""
+
 
 class CommandGroup(click.Group):
     """Shows expected errors as messages, without a traceback."""
@@ -39,13 +45,16 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except EXPECTED as error:
-            raise click.ClickException(_in_words(error)) from None
+            raise click.ClickException(_message(error)) from None
 
 
-def _in_words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or error.__doc__ or type(error).__name__
+    text = str(error) or error.__doc__ or type(error).__name__
+    reasons = error.reasons if isinstance(error, RegistryError) else ()
+    hints = [HINTS[reason.code] % reason.parameters for reason in reasons if reason.code in HINTS]
+    return f"{text} ({', '.join(hints)})" if hints else text
 
 
 def given_options(columns: dict[str, Any]) -> dict[str, Any]:

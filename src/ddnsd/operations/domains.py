@@ -11,7 +11,7 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.operations.hosts import ACTOR
 from ddnsd.operations.store_access import check_schema, opened
 from ddnsd.registry.domain_zones import Provisioned, Zones
-from ddnsd.registry.errors import Invalid, NoDomain
+from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason
 from ddnsd.settings import Settings
 
 NEW = {"public": True}
@@ -45,7 +45,7 @@ async def add(
         found = await store.read(lambda c: queries.domain(c, name)) if exist_ok else None
         if found is not None:
             if found.owner != owner:
-                raise Invalid(owner=f"{name} belongs to {found.owner}, not to {owner}")
+                raise Invalid(owner=Reason(Code.DOMAIN_OF_OTHER_OWNER, domain=name, owner=found.owner, user=owner))
             changed = await zones.set(
                 name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only
             )

@@ -14,7 +14,7 @@ from ddnsd.db.history import SERVICE
 from ddnsd.db.rows import Host
 from ddnsd.registry import related, transfers
 from ddnsd.registry.changes import write_now
-from ddnsd.registry.errors import NoHost
+from ddnsd.registry.errors import Code, NoHost
 from ddnsd.registry.hosts import Hosts
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.stored_denylist import StoredDenyList
@@ -31,7 +31,7 @@ ACTOR = "ddnsd"
 def _host(connection: Connection, fqdn: str) -> Host:
     host = queries.host(connection, fqdn)
     if host is None:
-        raise NoHost(f"there is no host {fqdn}")
+        raise NoHost(Code.HOST_MISSING, host=fqdn)
     return host
 
 

@@ -10,14 +10,14 @@ from ddnsd.db import host_edits, paging, queries, sessions
 from ddnsd.db.rows import Host, Key, Token, User
 from ddnsd.db.schema import key_hosts, keys, tokens, users
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NotEmpty, Stale, Taken
+from ddnsd.registry.errors import Code, Invalid, NotEmpty, Reason, Stale, Taken
 
 SCOPES = ("read", "write", "admin")
 ACTOR = "ddnsd"
 RESERVED = ("me", ACTOR)
 """Names that mean something else."""
 
-ONLY_OFF = "Records can be removed only while the user is switched off."
+NAME_LENGTH = 150
 
 
 def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
@@ -36,16 +36,16 @@ def new_user(
     connection: Connection, name: str, *, admin: bool = False, actor: str = ACTOR, client_ip: str | None = None
 ) -> User:
     """Create a user. Raises Invalid, Taken."""
-    if not name or len(name) > 150 or not name.isprintable() or " " in name:
-        raise Invalid(name="a user name has 1 to 150 printable characters and no blanks")
+    if not name or len(name) > NAME_LENGTH or not name.isprintable() or " " in name:
+        raise Invalid(name=Reason(Code.USER_NAME_INVALID, limit=NAME_LENGTH))
     if name in RESERVED:
-        raise Invalid(name=f"the name {name} is reserved")
+        raise Invalid(name=Reason(Code.USER_NAME_RESERVED, user=name))
     if queries.user(connection, name) is not None:
-        raise Taken(name=f"there is a user {name} already")
+        raise Taken(name=Reason(Code.USER_EXISTS, user=name))
     try:
         connection.execute(insert(users).values(name=name, admin=admin, created=queries.now()))
     except IntegrityError:
-        raise Taken(name=f"there is a user {name} already") from None
+        raise Taken(name=Reason(Code.USER_EXISTS, user=name)) from None
     queries.add_event(connection, actor, "user.add", name, client_ip, None)
     return user_named(connection, name)
 
@@ -54,7 +54,7 @@ def user_named(connection: Connection, name: str) -> User:
     """The user. Raises Invalid when there is none."""
     user = queries.user(connection, name)
     if user is None:
-        raise Invalid(user=f"there is no user {name!r} (ddnsd user add {name})")
+        raise Invalid(user=Reason(Code.USER_MISSING, user=name))
     return user
 
 
@@ -77,13 +77,13 @@ def set_user(
     wanted = dict(values)
     if wanted.get("active", user.active):
         if wanted.get("withdrawn"):
-            raise Invalid(records=ONLY_OFF)
+            raise Invalid(records=Reason(Code.RECORDS_OF_ACTIVE_USER))
         wanted["withdrawn"] = False
     changed = {column: value for column, value in wanted.items() if getattr(user, column) != value}
     if not changed:
         return user
     if name == actor:
-        raise Invalid(**dict.fromkeys(changed, "nobody takes their own rights away"))
+        raise Invalid(**dict.fromkeys(changed, Reason(Code.USER_DEMOTES_SELF)))
     host_edits.set_user(connection, user.id, **changed, **({"admin_by": None} if "admin" in changed else {}))
     if changed.get("active") is False:
         sessions.end_all(connection, user.id)
@@ -106,9 +106,9 @@ def delete_user(
     """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
     user = _locked(connection, name, actor, expect)
     if name == actor:
-        raise NotEmpty("nobody removes themselves")
+        raise NotEmpty(Code.USER_DELETES_SELF)
     if host_edits.owns_something(connection, user.id):
-        raise NotEmpty(f"{name} owns hosts or domains: delete them, or give them to somebody else, first")
+        raise NotEmpty(Code.USER_OWNS, user=name)
     host_edits.delete_user(connection, user.id)
     queries.add_event(connection, actor, "user.delete", name, client_ip, None)
 
@@ -120,7 +120,7 @@ def _locked(connection: Connection, name: str, actor: str, expect: Callable[[Use
     if actor != ACTOR and (by is None or not by.admin or not by.active):
         raise Stale
     if user is None:
-        raise Invalid(user=f"there is no user {name!r}")
+        raise Invalid(user=Reason(Code.USER_MISSING, user=name))
     if expect is not None:
         expect(user)
     return user
@@ -145,9 +145,9 @@ def add_token(
 ) -> Token:
     """Keep a token's hash and its limits; `expires` in microseconds since the epoch. Raises Invalid, Taken."""
     if "admin" in scopes and not user.admin:
-        raise Invalid(scopes=f"{user.name} is no administrator (ddnsd user add {user.name} --admin)")
+        raise Invalid(scopes=Reason(Code.USER_NO_ADMINISTRATOR, user=user.name))
     if connection.scalar(select(exists().where(tokens.c.user_id == user.id, tokens.c.name == name))):
-        raise Taken(name=f"{user.name} has a token named {name!r} already")
+        raise Taken(name=Reason(Code.CREDENTIAL_EXISTS, user=user.name, name=name))
     try:
         result = connection.execute(
             insert(tokens).values(
@@ -163,7 +163,7 @@ def add_token(
             )
         )
     except IntegrityError:
-        raise Taken(name=f"{user.name} has a token named {name!r} already") from None
+        raise Taken(name=Reason(Code.CREDENTIAL_EXISTS, user=user.name, name=name)) from None
     queries.add_event(connection, actor, "token.add", user.name, client_ip, name, owner_id=user.id)
     assert result.inserted_primary_key is not None
     token = paging.token(connection, result.inserted_primary_key[0])
@@ -207,7 +207,7 @@ def add_key(
     found = queries.hosts_named(connection, folded)
     own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}
     if missing := [fqdn for fqdn in folded if fqdn not in own]:
-        raise Invalid(hosts=f"{user.name} has no host {', '.join(missing)}")
+        raise Invalid(hosts=Reason(Code.HOSTS_NOT_OWNED, user=user.name, hosts=", ".join(missing)))
     values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": hashed}
     result = connection.execute(insert(keys).values(created=queries.now(), **values))
     assert result.inserted_primary_key is not None

@@ -35,7 +35,18 @@ from ddnsd.registry.change_store import (
     undo_rename,
     write,
 )
-from ddnsd.registry.errors import Held, Invalid, NoHost, NotPublished, RegistryError, Taken, Unconfirmed
+from ddnsd.registry.errors import (
+    Code,
+    Held,
+    HostRefused,
+    Invalid,
+    KeyReused,
+    NoHost,
+    NotPublished,
+    Reason,
+    Taken,
+    Unconfirmed,
+)
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import (
     TAKEN,
@@ -57,10 +68,6 @@ REPEAT_MICROSECONDS = 15_000_000
 """How long after a call's beginning a repeated one waits for its end."""
 
 log = structlog.get_logger()
-
-
-class KeyReused(RegistryError):
-    """this Idempotency-Key was used with another body; take a new one"""
 
 
 class Repeated(Exception):
@@ -117,7 +124,7 @@ class Decided:
     def may_register(self, domain: Domain, _fqdn: str, /) -> bool:
         """Whether it is the domain that was checked. Raises Invalid where another one is closer to the name."""
         if self.domain is None or self.domain.id != domain.id:
-            raise Invalid(name=f"This name lies in the domain {domain.name}.")
+            raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=domain.name))
         return True
 
 
@@ -282,7 +289,7 @@ class Changes:
         kept = call.kept
         assert kept is not None
         if answer.body_hash != kept.body_hash:
-            raise KeyReused(KeyReused.__doc__)
+            raise KeyReused
         found: Answer | None = answer
         while found is not None and not found.final and queries.now() < found.created + REPEAT_MICROSECONDS:
             await asyncio.sleep(0.1)
@@ -364,7 +371,7 @@ def _take_outcomes(results: Sequence[Result], outcomes: Outcomes, *, single: boo
         conflict = next((e for e in errors if isinstance(e, NameConflict)), None)
         result.reason = conflict or next(iter(errors), None)
         if conflict and (row.before is None or row.now is None or row.before.fqdn != row.now.fqdn):
-            _fail(result, Taken(name=f"Not available: {conflict}."))
+            _fail(result, Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=str(conflict))))
             refused[host_id] = result
         elif any(isinstance(e, HostGone) for e in errors):
             _fail(result, NoHost())
@@ -379,8 +386,8 @@ def _take_outcomes(results: Sequence[Result], outcomes: Outcomes, *, single: boo
 
 
 def _not_published(error: BaseException) -> NotPublished:
-    refused = isinstance(error, ChangeRefused)
-    return NotPublished(f"the name server does not take this host: {error}" if refused else str(error))
+    kind = HostRefused if isinstance(error, ChangeRefused) else NotPublished
+    return kind(str(error))
 
 
 def _may_be_sent(result: Result) -> bool:

@@ -13,7 +13,7 @@ from ddnsd.db import paging
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Host, Key, Token
 from ddnsd.registry import accounts
-from ddnsd.registry.errors import NoCredential, NotPermitted
+from ddnsd.registry.errors import Code, NoCredential, NotPermitted
 from ddnsd.registry.paging import Page, page_of
 from ddnsd.registry.token_scope import TokenScope
 
@@ -66,7 +66,7 @@ class Tokens:
         """Delete one of the caller's tokens. Raises NoCredential, NotPermitted, StoreDown."""
         token = await self._of_user(caller.user_id, token_id)
         if token.id != caller.token_id and not (await self._scope(caller)).covers(TokenScope.of(token)):
-            raise NotPermitted("That token can do more than yours.")
+            raise NotPermitted(Code.CREDENTIAL_EXCEEDS)
         await self._delete(token, caller.user, client_ip)
 
     async def revoke(self, user_id: int, token_id: int, *, actor: str, client_ip: str | None) -> Token:

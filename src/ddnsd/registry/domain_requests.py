@@ -16,7 +16,7 @@ from ddnsd.db.rows import Domain
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains
 from ddnsd.registry.domain_zones import Zones
-from ddnsd.registry.errors import Invalid, NoRequest, Stale, Taken
+from ddnsd.registry.errors import Code, Invalid, NoRequest, Reason, Stale, Taken
 from ddnsd.registry.paging import Page, page_of
 
 OPEN_REQUESTS = 5
@@ -64,9 +64,9 @@ class Requests:
             host_edits.locked_user(connection, actor)  # their requests are counted one after the other
             _check_free(connection, name)
             if domain_requests.open_of(connection, user_id, name):
-                raise Taken(name=f"You have asked for {name} already.")
+                raise Taken(name=Reason(Code.REQUEST_EXISTS, domain=name))
             if domain_requests.open_count(connection, user_id) >= OPEN_REQUESTS:
-                raise Invalid(name=f"{OPEN_REQUESTS} of your requests wait already: withdraw one first.")
+                raise Invalid(name=Reason(Code.REQUESTS_TOO_MANY, limit=OPEN_REQUESTS))
             made = domain_requests.add(
                 connection, user_id=user_id, name=name, public=public, reason=text, created=queries.now()
             )
@@ -153,7 +153,7 @@ def _check_free(connection: Connection, name: str) -> None:
     try:
         domains.check_new(connection, name)
     except Taken:
-        raise Taken(name=f"{name} is in use here already.") from None
+        raise Taken(name=Reason(Code.DOMAIN_IN_USE, domain=name)) from None
 
 
 def _opened(found: DomainRequest | None) -> DomainRequest:
@@ -167,7 +167,7 @@ def _opened(found: DomainRequest | None) -> DomainRequest:
 def _text(field: str, text: str) -> str:
     stripped = text.strip()
     if not stripped or len(stripped) > TEXT_LENGTH:
-        raise Invalid(**{field: f"Enter a text of 1 to {TEXT_LENGTH} characters."})
+        raise Invalid(**{field: Reason(Code.TEXT_LENGTH, limit=TEXT_LENGTH)})
     if any(not (c.isprintable() or c == "\n") for c in stripped):
-        raise Invalid(**{field: "Enter printable characters."})
+        raise Invalid(**{field: Reason(Code.NOT_PRINTABLE)})
     return stripped

@@ -17,7 +17,7 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.new_primary import Found
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, domains
-from ddnsd.registry.errors import Invalid, NoBind, NoDomain, NotEmpty, Taken
+from ddnsd.registry.errors import Code, Invalid, NoBind, NoDomain, NotEmpty, Reason, Taken
 
 SHOWN = 5
 """Names that are shown where there may be thousands."""
@@ -38,7 +38,7 @@ async def check_catalog(store: Store, bind: Bind) -> None:
         return
     reason = await store.read(lambda c: domains.hides(c, catalog))
     if reason is not None and not await asyncio.to_thread(bind.serves, catalog):
-        raise Taken(name=f"the catalog zone {catalog} cannot be made: {reason}")
+        raise Taken(name=Reason(Code.CATALOG_HIDES, catalog=catalog, reason=reason))
 
 
 class Zones:
@@ -134,7 +134,7 @@ class Zones:
         """
         domain = await self._store.read(lambda c: queries.domain(c, name))
         if domain is None:
-            raise NoDomain(f"there is no domain {name}")
+            raise NoDomain(Code.DOMAIN_MISSING, domain=name)
         changed = domains.differing(domain, columns | _reached(domain, primary, key))
         found: Found | None = new_primary.NOTHING
         if reached := {column: value for column, value in changed.items() if column in domains.REACHED}:
@@ -156,7 +156,7 @@ class Zones:
 
     async def _sign(self, domain: Domain, policy: str | None, *, check_only: bool) -> None:
         if not domain.provisioned:
-            raise Invalid(dnssec_policy=f"{domain.name} is not on the BIND that we control: sign it where it is")
+            raise Invalid(dnssec_policy=Reason(Code.POLICY_OF_FOREIGN_ZONE, domain=domain.name))
         key, policy = TsigKey.of(domain), _policy({"dnssec_policy": policy}, None)
         await asyncio.to_thread(self._controlled.ensure, domain.name, key, policy, check=check_only)
 
@@ -230,11 +230,11 @@ def _policy(columns: dict[str, Any], key: TsigKey | None) -> str | None:
     if policy is None:
         return None
     if key is not None:
-        raise Invalid(dnssec_policy="a zone that exists already is signed where it is: leave the policy out")
+        raise Invalid(dnssec_policy=Reason(Code.POLICY_OF_EXISTING_ZONE))
     try:
         check_policy(policy)
-    except ValueError as error:
-        raise Invalid(dnssec_policy=str(error)) from None
+    except ValueError:
+        raise Invalid(dnssec_policy=Reason(Code.POLICY_INVALID, policy=policy)) from None
     return policy
 
 
@@ -243,7 +243,7 @@ def _reached(domain: Domain, primary: str | None, key: TsigKey | None) -> dict[s
     columns: dict[str, Any] = {} if primary is None else {"primary": endpoint(primary)}
     if key is not None:
         if domain.provisioned:
-            raise Invalid(key=f"the zone of {domain.name} was made with a key of its own: leave the key out")
+            raise Invalid(key=Reason(Code.KEY_OF_OWN_ZONE, domain=domain.name))
         columns |= {"key_name": key.name, "key_algorithm": key.algorithm, "key_secret": key.secret}
     return columns
 
@@ -252,9 +252,9 @@ def _provisioned(connection: Connection, names: Collection[str]) -> list[Domain]
     found = {domain.name: domain for domain in queries.all_domains(connection)}
     for name in names:
         if name not in found:
-            raise NoDomain(f"there is no domain {name}")
+            raise NoDomain(Code.DOMAIN_MISSING, domain=name)
         if not found[name].provisioned:
-            raise Invalid(name=f"the zone of {name} was not made on the BIND that we control")
+            raise Invalid(name=Reason(Code.ZONE_NOT_PROVISIONED, domain=name))
     return [domain for domain in found.values() if domain.provisioned and (not names or domain.name in names)]
 
 
@@ -271,12 +271,12 @@ def _close(connection: Connection, name: str, expect: Expect) -> Domain:
     """Nobody registers in the domain from here on."""
     domain = host_edits.locked_domain(connection, name)
     if domain is None:
-        raise NoDomain(f"there is no domain {name}")
+        raise NoDomain(Code.DOMAIN_MISSING, domain=name)
     expect(domain)
     if host_edits.has_hosts(connection, domain.id):
-        raise NotEmpty(f"{name} has hosts: delete them first")
+        raise NotEmpty(Code.DOMAIN_HAS_HOSTS, domain=name)
     if not domain.provisioned and host_edits.is_being_left(connection, domain.id):
-        raise NotEmpty(f"records of deleted hosts are still to leave {name}: try again once its name server answers")
+        raise NotEmpty(Code.DOMAIN_HAS_REMOVALS, domain=name)
     host_edits.set_domain(connection, domain.id, available=False)
     return domain
 
@@ -285,5 +285,5 @@ def endpoint(text: str) -> str:
     """ADDRESS:PORT of a primary, with port 53 where none is given. Raises Invalid."""
     try:
         return str(Endpoint.from_text(text, 53))
-    except ValueError as error:
-        raise Invalid(primary=str(error)) from None
+    except ValueError:
+        raise Invalid(primary=Reason(Code.PRIMARY_INVALID, primary=text)) from None

@@ -16,7 +16,7 @@ from ddnsd.db.rows import Domain, User
 from ddnsd.db.schema import domains
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoDomain, NotEmpty, Taken
+from ddnsd.registry.errors import Code, Invalid, NoDomain, NotEmpty, Reason, Taken
 from ddnsd.registry.paging import Page, page_of
 
 WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
@@ -106,7 +106,7 @@ def add_domain(
             )
         )
     except IntegrityError:
-        raise Taken(name=f"the domain {name} exists already") from None
+        raise Taken(name=Reason(Code.DOMAIN_EXISTS, domain=name)) from None
     queries.add_event(connection, actor, "domain.add", name, client_ip, None, owner_id=owner.id)
     return _named(connection, name)
 
@@ -116,22 +116,22 @@ def check_new(connection: Connection, name: str) -> None:
     if problem := names.domain_problem(name):
         raise Invalid(name=problem)
     if queries.domain(connection, name) is not None:
-        raise Taken(name=f"the domain {name} exists already")
+        raise Taken(name=Reason(Code.DOMAIN_EXISTS, domain=name))
     if reason := hides(connection, name):
         raise Taken(name=reason)
 
 
-def hides(connection: Connection, name: str) -> str | None:
+def hides(connection: Connection, name: str) -> Reason | None:
     """What would vanish from DNS under a new zone, whose names the zone around it answers no more; None for nothing.
 
     Names that are still to leave the zone around it are no reason: they leave that zone as they would have.
     """
     if host := queries.host_within(connection, name):
-        return f"the host {host} lies in {name} already: rename or delete it first"
+        return Reason(Code.DOMAIN_HIDES_HOST, host=host, domain=name)
     if found := queries.related_within(connection, name):
-        return f"{found[0]} is a related name of the host {found[1]}: remove it first"
+        return Reason(Code.DOMAIN_HIDES_RELATED, name=found[0], host=found[1])
     if host := queries.wildcard_above(connection, name):
-        return f"the host {host} has a wildcard, which answers for {name}: take it off first"
+        return Reason(Code.DOMAIN_HIDES_WILDCARD, host=host, domain=name)
     return None
 
 
@@ -152,7 +152,7 @@ def set_domain(
     """
     domain = host_edits.locked_domain(connection, name)
     if domain is None:
-        raise NoDomain(f"there is no domain {name}")
+        raise NoDomain(Code.DOMAIN_MISSING, domain=name)
     if expect is not None:
         expect(domain)
     changed = differing(domain, columns)
@@ -180,7 +180,7 @@ def in_words(columns: Iterable[str]) -> str:
 def delete_domain(connection: Connection, domain: Domain, actor: str, client_ip: str | None) -> None:
     """Forget a domain; its zone is not touched. Raises NotEmpty while it has hosts."""
     if host_edits.has_hosts(connection, domain.id):
-        raise NotEmpty(f"{domain.name} has hosts: delete them first")
+        raise NotEmpty(Code.DOMAIN_HAS_HOSTS, domain=domain.name)
     host_edits.delete_domain(connection, domain.id)
     queries.add_event(connection, actor, "domain.delete", domain.name, client_ip, None, owner_id=domain.owner_id)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ddnsd.db import queries
 from ddnsd.db.rows import Host
 from ddnsd.registry.addresses import AddressUpdate, ipv6_columns, parse_address
-from ddnsd.registry.errors import DeniedAddress, Invalid, InvalidAddress
+from ddnsd.registry.errors import Code, DeniedAddress, Invalid, InvalidAddress, Reason
 from ddnsd.registry.policy import Policy
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
@@ -30,22 +30,22 @@ def address(field: str, text: str) -> str:
     try:
         parsed = parse_address(text)
     except InvalidAddress:
-        raise Invalid(**{field: f"{text!r} is not an address that a host may have."}) from None
+        raise Invalid(**{field: Reason(Code.ADDRESS_UNUSABLE, address=text)}) from None
     if parsed.version != FAMILIES[field] or "/" in text:
-        raise Invalid(**{field: f"{text!r} is not one IPv{FAMILIES[field]} address."})
+        raise Invalid(**{field: Reason(Code.ADDRESS_OF_OTHER_FAMILY, address=text, version=FAMILIES[field])})
     return str(parsed)
 
 
 def check_values(policy: Policy, values: Mapping[str, Any], *, domain_takes_private: bool) -> None:
     """Whether the comment has room, and the operator takes the addresses. Raises Invalid, naming the field."""
     if len(values.get("comment") or "") > COMMENT_LENGTH:
-        raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
+        raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
     for field in FAMILIES:
         if text := values.get(field):
             try:
                 policy.check(AddressUpdate(**{field: text}), domain_takes_private=domain_takes_private)
             except (DeniedAddress, InvalidAddress):
-                raise Invalid(**{field: f"{text} is not accepted in this domain."}) from None
+                raise Invalid(**{field: Reason(Code.ADDRESS_NOT_ACCEPTED, address=text)}) from None
 
 
 _LABELS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))

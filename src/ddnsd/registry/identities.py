@@ -15,7 +15,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.identities import LinkedIdentity, Member, OidcIdentity
 from ddnsd.db.rows import Identity, User
 from ddnsd.registry import accounts
-from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
+from ddnsd.registry.errors import Code, Invalid, NotAdmitted, Reason, Taken
 
 USE_MICROSECONDS = 3600 * 1_000_000
 """`last_used` of an identity is that exact where access tokens are concerned."""
@@ -24,6 +24,7 @@ NOT_AT_FIRST_CONTACT = ("admin", "administrator", "root")
 """Names that a person of this machine gives, if anybody."""
 
 TRIES = 1000
+GROUP_LENGTH = 255
 
 
 class Identities:
@@ -88,13 +89,13 @@ def admit(connection: Connection, somebody: OidcIdentity, *, create: bool, clien
     found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     if found is None:
         if not create:
-            raise NotAdmitted("there is no user with this identity, and an administrator makes new ones")
+            raise NotAdmitted
         user = _new_user(connection, somebody.name, client_ip)
         _add(connection, user.id, user.name, somebody, client_ip)
         found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
         assert found is not None
     if not found.active:
-        raise NotAdmitted("the user is not active")
+        raise NotAdmitted(Code.IDENTITY_INACTIVE)
     _apply(connection, found, somebody, client_ip)
     found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     assert found is not None
@@ -105,7 +106,7 @@ def link(connection: Connection, user_id: int, somebody: OidcIdentity, client_ip
     """Give a user one more identity; nothing happens when it is theirs. Raises Taken."""
     found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     if found is not None and found.user_id != user_id:
-        raise Taken(identity="Somebody else signs in with this identity.")
+        raise Taken(identity=Reason(Code.IDENTITY_TAKEN))
     if found is None:
         _add(connection, user_id, queries.user_name(connection, user_id), somebody, client_ip)
         found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
@@ -129,9 +130,9 @@ def unlink(
     held = identities.identities_of(connection, user_id)
     gone = next((identity for identity in held if identity.id == identity_id), None)
     if gone is None:
-        raise Invalid(identity="there is no such identity")
+        raise Invalid(identity=Reason(Code.IDENTITY_MISSING))
     if len(held) == 1 and not (passwords and identities.has_password(connection, user_id)):
-        raise Invalid(identity="It is the only way to sign in: add another one first.")
+        raise Invalid(identity=Reason(Code.IDENTITY_IS_LAST))
     identities.delete_identity(connection, user_id, identity_id)
     if gone.issuer in methods:
         sessions.end_all(connection, user_id, but=keep, method=methods[gone.issuer])
@@ -150,8 +151,8 @@ def set_groups(
 ) -> None:
     """Make these the groups that an administrator has given the user. Raises Invalid."""
     user = accounts.user_named(connection, name)
-    if any(not 0 < len(group) <= 255 or not group.isprintable() for group in groups):
-        raise Invalid(groups="a group has 1 to 255 printable characters")
+    if any(not 0 < len(group) <= GROUP_LENGTH or not group.isprintable() for group in groups):
+        raise Invalid(groups=Reason(Code.GROUP_INVALID, limit=GROUP_LENGTH))
     if set(identities.groups_of(connection, user.id, given=True)) != groups:
         identities.set_groups(connection, user.id, identities.LOCAL, groups)
         detail = "groups " + (", ".join(sorted(groups)) or "none")
@@ -185,14 +186,14 @@ def _new_user(connection: Connection, wanted: str, client_ip: str | None) -> Use
         if name.lower() in (*accounts.RESERVED, *NOT_AT_FIRST_CONTACT) or queries.user(connection, name) is not None:
             continue
         return accounts.new_user(connection, name, client_ip=client_ip)
-    raise NotAdmitted(f"there are too many users named {wanted}")
+    raise NotAdmitted(Code.IDENTITY_NAME_TAKEN, user=wanted)
 
 
 def _add(connection: Connection, user_id: int, name: str, somebody: OidcIdentity, client_ip: str | None) -> None:
     try:
         identities.add_identity(connection, user_id, somebody)
     except IntegrityError:
-        raise Taken(identity="Somebody else signs in with this identity.") from None
+        raise Taken(identity=Reason(Code.IDENTITY_TAKEN)) from None
     detail = _shown(somebody.issuer, somebody.label)
     queries.add_event(connection, name, "identity.add", name, client_ip, detail, owner_id=user_id)
 

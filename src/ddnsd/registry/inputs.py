@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ddnsd.db import queries
-from ddnsd.registry import host_columns, names
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry import errors, host_columns, names
+from ddnsd.registry.errors import Code, Invalid
 from ddnsd.registry.token_scope import network
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def _rule(check: Callable[[Any], T]) -> Callable[[Any], T]:
         try:
             return check(value)
         except Invalid as error:
-            ((reason,),) = error.fields.values()
+            (reason,) = error.fields.values()
             raise PydanticCustomError(RULE, "{reason}", {"reason": reason}) from None
 
     return validate
@@ -131,10 +131,7 @@ Primary = Annotated[
 
 
 def _networks(texts: Sequence[str]) -> list[str]:
-    try:
-        return [network(text) for text in texts]
-    except ValueError as error:
-        raise Invalid(networks=str(error)) from None
+    return [network(text) for text in texts]
 
 
 def _expiry(value: object) -> int:
@@ -147,9 +144,9 @@ def _expiry(value: object) -> int:
     except (ValueError, OverflowError):
         moment, microseconds = datetime.min, 0
     if moment.tzinfo is None:
-        raise Invalid(expires=f"{value!r} is not a moment with its offset, such as 2030-01-31T12:00:00Z")
+        raise Invalid(expires=errors.Reason(Code.EXPIRY_INVALID, value=value))
     if microseconds <= queries.now():
-        raise Invalid(expires=f"{value} is over already")
+        raise Invalid(expires=errors.Reason(Code.EXPIRY_PAST, value=value))
     return microseconds
 
 

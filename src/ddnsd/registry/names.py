@@ -4,10 +4,15 @@
 import re
 from collections.abc import Iterable
 
+from ddnsd.registry.errors import Code, Reason
+
 LENGTH = 253
 """Characters of a full name: 255 octets in a message."""
 
 LABEL_LENGTH = 63
+
+DOMAIN_LENGTH = 189
+"""Characters of a domain's name: hosts lie below it."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -19,23 +24,23 @@ def fold(name: str) -> str:
     return (stripped.lower() if stripped.isascii() else stripped).removesuffix(".")
 
 
-def problem(name: str) -> str | None:
+def problem(name: str) -> Reason | None:
     """Why a folded name is not a host name (RFC 952, RFC 1123, 253 octets, labels of 63), or None."""
     if not name:
-        return "A name is needed."
+        return Reason(Code.NAME_MISSING)
     if len(name) > LENGTH:
-        return f"A full name has at most {LENGTH} characters."
+        return Reason(Code.NAME_TOO_LONG, limit=LENGTH)
     for label in name.split("."):
         if not label:
-            return "A label is empty."
+            return Reason(Code.LABEL_EMPTY)
         if len(label) > LABEL_LENGTH:
-            return f"A label has at most {LABEL_LENGTH} characters."
+            return Reason(Code.LABEL_TOO_LONG, limit=LABEL_LENGTH)
         if not _LABEL.fullmatch(label):
-            return "A label has letters, digits and hyphens, and begins and ends with a letter or a digit."
+            return Reason(Code.LABEL_CHARACTERS)
     return None
 
 
-def owned_problem(name: str, owned: Iterable[str]) -> str | None:
+def owned_problem(name: str, owned: Iterable[str]) -> Reason | None:
     """Why a host of that folded name cannot have records at the `owned` names, or None.
 
     They are made of its own: `*.` before it, related names, owners of further records. A message with one that is too
@@ -44,19 +49,19 @@ def owned_problem(name: str, owned: Iterable[str]) -> str | None:
     longest = max(owned, key=len, default=name)
     if len(longest) <= LENGTH:
         return None
-    before = longest.removesuffix(name)
-    if len(before) > LABEL_LENGTH + 1:
-        return f"A full name has at most {LENGTH} characters."
-    return f"With {before} before it, the name has {len(longest)} characters: at most {LENGTH} are possible."
+    prefix = longest.removesuffix(name)
+    if len(prefix) > LABEL_LENGTH + 1:
+        return Reason(Code.NAME_TOO_LONG, limit=LENGTH)
+    return Reason(Code.NAME_BELOW_TOO_LONG, prefix=prefix, length=len(longest), limit=LENGTH)
 
 
-def domain_problem(name: str) -> str | None:
+def domain_problem(name: str) -> Reason | None:
     """Why a folded name is not a domain's, or None: a host name of labels, with room for another label before it."""
     if found := problem(name):
         return found
     if "." not in name:
-        return "A domain has at least one dot."
-    return "A domain has at most 189 characters: hosts lie below it." if len(name) > 189 else None
+        return Reason(Code.DOMAIN_WITHOUT_DOT)
+    return Reason(Code.DOMAIN_TOO_LONG, limit=DOMAIN_LENGTH) if len(name) > DOMAIN_LENGTH else None
 
 
 def is_full(name: str) -> bool:

@@ -18,7 +18,7 @@ from ddnsd.dns.packing import set_octets
 from ddnsd.dns.records import values_of
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
+from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import confirmed, locked
 from ddnsd.registry.validation import Expect
 
@@ -97,7 +97,7 @@ class RRsets:
             raise NoHost  # removed meanwhile
         if made.conflict is not None:
             await self._store.transact(lambda c: _take_back(c, host, made))
-            raise Taken(values=f"Not available: {made.conflict}.")
+            raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=made.conflict))
         return made
 
     async def _try(self, host: Host, new: NewRRset) -> None:
@@ -107,12 +107,13 @@ class RRsets:
             try:
                 obstacle = await self._writer.obstacle_of(host.domain_id, fqdn, new.rtype, new.values, new=not ours)
             except rdata.BadValue as error:
-                raise Invalid(values=f"The name server does not take these values: {error}.") from None
+                raise Invalid(values=Reason(Code.VALUES_REFUSED, rcode=str(error))) from None
             except (DnsError, HostGone) as error:
                 raise NotPublished(str(error)) from None
             if obstacle is None:
                 return
-        raise Taken(values=f"Not available: {obstacle}.")
+        assert obstacle is not None
+        raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=obstacle))
 
     async def remove(self, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
         """Remove the RRset. Raises NoHost where there is none, Blocked, StoreDown, Unconfirmed."""
@@ -123,21 +124,21 @@ class RRsets:
 def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
     """Raises Invalid, naming every field that is wrong."""
     prefix, rtype = _prefix(name), rtype.strip().upper()
-    wrong: dict[str, str] = {}
+    wrong: dict[str, Reason] = {}
     if prefix and not all(_LABEL.fullmatch(label) for label in prefix.split(".")):
-        wrong["name"] = f"{name!r} is neither @ nor labels with an underscore each, such as _443._tcp."
+        wrong["name"] = Reason(Code.PREFIX_INVALID, name=name)
     elif problem := names.owned_problem(host.fqdn, [name_below(prefix, host.fqdn)]):
         wrong["name"] = problem
     elif prefix and rtype in AT_HOST_ALONE:
-        wrong["name"] = f"{rtype} records stand at the host's own name: @."
+        wrong["name"] = Reason(Code.PREFIX_NOT_APEX, rtype=rtype)
     data = ""
     if rtype not in rdata.EXAMPLES:
-        wrong["type"] = f"Choose one of {', '.join(rdata.EXAMPLES)}."
+        wrong["type"] = Reason(Code.NOT_A_CHOICE, choices=", ".join(rdata.EXAMPLES))
     else:
         try:
             data = "\n".join(_values(rtype, values))
         except Invalid as error:
-            wrong["values"] = str(error)
+            wrong |= error.fields
     if wrong:
         raise Invalid(**wrong)
     return NewRRset(prefix, rtype, ttl, data)
@@ -151,21 +152,20 @@ def _prefix(name: str) -> str:
 def _values(rtype: str, texts: Sequence[str]) -> list[str]:
     """Canonical, sorted, each once. Raises Invalid for `values`."""
     if not 1 <= len(texts) <= MOST:
-        raise Invalid(values=f"Give 1 to {MOST} values.")
+        raise Invalid(values=Reason(Code.VALUE_COUNT, limit=MOST))
     found: set[str] = set()
     for text in texts:
         if len(text) > LENGTH:
-            raise Invalid(values=f"A value has at most {LENGTH} characters.")
+            raise Invalid(values=Reason(Code.VALUE_TOO_LONG, limit=LENGTH))
         try:
             found.add(rdata.canonical(rtype, text))
         except rdata.RelativeName as error:
-            said = f"{error} is not a full name: end it with a dot, as in {error}."
-            raise Invalid(values=said) from None
+            raise Invalid(values=Reason(Code.VALUE_RELATIVE, name=str(error))) from None
         except rdata.LongString:
-            said = 'A string has at most 255 octets; a longer text is several strings: "first" "second".'
-            raise Invalid(values=said) from None
+            raise Invalid(values=Reason(Code.VALUE_STRING_TOO_LONG)) from None
         except rdata.BadValue:
-            raise Invalid(values=f"{text!r} is no {rtype} value such as {rdata.EXAMPLES[rtype]}") from None
+            said = Reason(Code.VALUE_INVALID, value=text, rtype=rtype, example=rdata.EXAMPLES[rtype])
+            raise Invalid(values=said) from None
     return sorted(found)
 
 
@@ -185,7 +185,7 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
     if before is not None and new.equals(before):
         return current, False
     if current.conflict is not None:
-        raise Taken(values=f"Not available: {current.conflict}.")
+        raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=current.conflict))
     _check_room(current, new, [one for one in present if one is not before])
     fqdn = name_below(new.prefix, current.fqdn)
     values: dict[str, Any] = {"ttl": new.ttl, "data": new.data}
@@ -207,10 +207,10 @@ def _check_room(host: Host, new: NewRRset, others: Sequence[RRset]) -> None:
     if not host.domain_available:
         raise NoDomain
     if len(others) >= MOST:
-        raise Invalid(type=f"A host has at most {MOST} sets of records.")
+        raise Invalid(type=Reason(Code.RECORDS_TOO_MANY, limit=MOST))
     all_values = [values_of(one.data) for one in others] + [new.values]
     if sum(set_octets(LONGEST, values) for values in all_values) > OCTETS:
-        raise Invalid(values="The host's records are too many or too long together.")
+        raise Invalid(values=Reason(Code.RECORDS_TOO_LARGE))
 
 
 def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> str:

@@ -15,7 +15,7 @@ from ddnsd.dns.errors import DnsError, HostGone
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoDomain, NoHost, NotPublished, Taken
+from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import Hosts, confirmed, locked
 from ddnsd.registry.validation import Expect
 
@@ -52,7 +52,7 @@ class RelatedNames:
         try:
             changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
         except IntegrityError:
-            raise Taken(label=f"{new.fqdn} is taken.") from None
+            raise Taken(label=Reason(Code.RELATED_TAKEN, name=new.fqdn)) from None
         if changed:
             await confirmed(self._writer.push_host(host.domain_id, [host.id]))
         for name in await self.of(host):
@@ -74,7 +74,7 @@ class RelatedNames:
         try:
             await self._hosts.check_name(domain, new.fqdn)
         except Invalid as error:
-            raise Invalid(label=" ".join(error.fields["name"])) from None
+            raise Invalid(label=error.fields["name"]) from None
 
     async def _check_unused(self, host: Host, new: NewRelated) -> None:
         try:
@@ -82,7 +82,7 @@ class RelatedNames:
         except (DnsError, HostGone) as error:
             raise NotPublished(str(error)) from None
         if obstacles:
-            raise Taken(label=f"Not available: {obstacles[new.fqdn]}.")
+            raise Taken(label=Reason(Code.NAME_UNAVAILABLE, obstacle=obstacles[new.fqdn]))
 
     async def remove(self, host: Host, label: str, author: Author, expect: Expect) -> None:
         """Remove the name. Raises NoHost where there is none of that label, Blocked, StoreDown, Unconfirmed."""
@@ -94,9 +94,9 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
     """Raises Invalid, naming every field that is wrong."""
     folded = names.fold(label)
     fqdn = f"{folded}.{host.fqdn}"
-    wrong: dict[str, str] = {}
+    wrong: dict[str, Reason] = {}
     if "." in folded:
-        wrong["label"] = f"{label!r} is more than a label."
+        wrong["label"] = Reason(Code.RELATED_NOT_A_LABEL, label=label)
     elif problem := names.problem(folded) or names.owned_problem(host.fqdn, [fqdn]):
         wrong["label"] = problem
     try:
@@ -104,7 +104,7 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
     except ValueError:
         low_bits = ipaddress.IPv6Address(0)
     if low_bits.scope_id is not None or int(low_bits) == 0:
-        wrong["interface_id"] = f"{interface_id!r} is not an interface id such as ::7."
+        wrong["interface_id"] = Reason(Code.INTERFACE_ID_INVALID, interface_id=interface_id)
     if wrong:
         raise Invalid(**wrong)
     return NewRelated(folded, fqdn, str(low_bits))
@@ -125,7 +125,7 @@ def keep(connection: Connection, host: Host, new: NewRelated, author: Author, ex
     if before is not None and before.interface_id == new.interface_id:
         return False
     if current.conflict is not None:
-        raise Taken(label=f"Not available: {current.conflict}.")
+        raise Taken(label=Reason(Code.NAME_UNAVAILABLE, obstacle=current.conflict))
     if before is not None:
         host_edits.set_related(connection, before.id, new.interface_id)
     else:
@@ -140,11 +140,11 @@ def keep(connection: Connection, host: Host, new: NewRelated, author: Author, ex
 def _check_room(connection: Connection, host: Host, new: NewRelated, present: int) -> None:
     closest = queries.closest_domain(connection, new.fqdn)
     if queries.taken(connection, new.fqdn) or closest is None or closest.id != host.domain_id:
-        raise Taken(label=f"{new.fqdn} is taken.")
+        raise Taken(label=Reason(Code.RELATED_TAKEN, name=new.fqdn))
     if not closest.available:
         raise NoDomain
     if present >= MOST:
-        raise Invalid(label=f"A host has at most {MOST} related names.")
+        raise Invalid(label=Reason(Code.RELATED_TOO_MANY, limit=MOST))
 
 
 def remove(connection: Connection, host: Host, label: str, author: Author, expect: Expect) -> str:
@@ -153,7 +153,7 @@ def remove(connection: Connection, host: Host, label: str, author: Author, expec
     fqdn = f"{names.fold(label)}.{current.fqdn}"
     found = [name for name in _of(connection, current) if name.fqdn == fqdn]
     if not found:
-        raise NoHost(f"{fqdn} is no related name")
+        raise NoHost(Code.RELATED_MISSING, name=fqdn)
     published_names = [name for name in records(current, found) if name.fqdn == fqdn]
     host_edits.delete_related(connection, found[0].id)
     if current.conflict is None or current.claimed:

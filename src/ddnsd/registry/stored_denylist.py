@@ -12,7 +12,7 @@ from ddnsd.db import denylist, queries
 from ddnsd.db.base import Store
 from ddnsd.db.denylist import Denial
 from ddnsd.registry.denylist import DenyList
-from ddnsd.registry.errors import Invalid, NoDenial, Taken
+from ddnsd.registry.errors import Code, Invalid, NoDenial, Reason, Taken
 from ddnsd.registry.paging import Page, page_of
 
 SECONDS = 2.0
@@ -23,7 +23,8 @@ KINDS = ("network", "agent", "name")
 WIDEST = {4: 8, 6: 16}
 """Shortest prefixes: what is wider is a slip."""
 
-_COMMENT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,255}")
+COMMENT_LENGTH = 255
+_COMMENT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{0,{COMMENT_LENGTH}}}")
 _NAME = re.compile(r"(?=.*[a-z0-9])[a-z0-9.*-]{1,253}")
 STARS = 4
 
@@ -73,9 +74,9 @@ def add(
     """Deny a network, a user agent or a name; processes follow. Raises Invalid, Taken."""
     canonical = _canonical(kind, value)
     if comment is not None and not _COMMENT.fullmatch(comment):
-        raise Invalid(comment="Enter at most 255 characters, on one line.")
+        raise Invalid(comment=Reason(Code.DENIAL_COMMENT_INVALID, limit=COMMENT_LENGTH))
     if denylist.named(connection, kind, canonical):
-        raise Taken(value=f"{canonical} is denied already")
+        raise Taken(value=Reason(Code.DENIAL_EXISTS, value=canonical))
     made = denylist.add(connection, kind=kind, value=canonical, comment=comment, created_by=actor)
     queries.add_event(connection, actor, "deny.add", canonical, client_ip, f"{kind}: {comment or ''}".rstrip(": "))
     return made
@@ -86,7 +87,7 @@ def named(connection: Connection, kind: str, value: str) -> Denial:
     canonical = _canonical(kind, value)
     if found := denylist.named(connection, kind, canonical):
         return found
-    raise NoDenial(f"{canonical} is not denied")
+    raise NoDenial(Code.DENIAL_MISSING, value=canonical)
 
 
 def remove(connection: Connection, found: Denial | None, *, actor: str, client_ip: str | None = None) -> None:
@@ -111,11 +112,11 @@ def _canonical(kind: str, value: str) -> str:
         return _network(text)
     if kind == "agent":
         if not (3 <= len(text) <= 120 and text.isprintable()):
-            raise Invalid(value="Enter 3 to 120 printable characters, with which the user agent begins.")
+            raise Invalid(value=Reason(Code.AGENT_INVALID))
         return text.lower()
     folded = text.lower().removesuffix(".")
     if not _NAME.fullmatch(folded) or folded.count("*") > STARS or ".." in folded:
-        raise Invalid(value=f"Enter a label or a full name, with {STARS} times * for any characters at most.")
+        raise Invalid(value=Reason(Code.PATTERN_INVALID, limit=STARS))
     return folded
 
 
@@ -123,7 +124,7 @@ def _network(text: str) -> str:
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise Invalid(value=f"{text!r} is not an address or a network such as 192.0.2.0/24.") from None
+        raise Invalid(value=Reason(Code.NETWORK_INVALID, network=text)) from None
     if network.prefixlen < WIDEST[network.version]:
-        raise Invalid(value=f"{network} is too much: /{WIDEST[network.version]} at most.")
+        raise Invalid(value=Reason(Code.NETWORK_TOO_WIDE, network=str(network), limit=WIDEST[network.version]))
     return str(network)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ddnsd.db.rows import Token
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 
 PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
 _NO_WILDCARD = re.compile(r"[^?\[]*")
 
 
 def network(text: str) -> str:
-    """A network in canonical form. Raises ValueError."""
+    """A network in canonical form. Raises Invalid."""
     try:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
-        raise ValueError(f"{text!r} is not a network such as 192.0.2.0/24") from None
+        raise Invalid(networks=Reason(Code.NETWORK_INVALID, network=text)) from None
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class TokenScope:
             wanted.networks or self.networks,
             wanted.expires or self.expires,
         )
-        beyond = {name: f"beyond what your own token has: {limit}" for name, limit in self._beyond(given).items()}
-        if beyond:
+        if beyond := self._beyond(given):
             raise Invalid(**beyond)
         return given
 
@@ -59,19 +58,23 @@ class TokenScope:
         """Whether the other gives nothing that this does not."""
         return not self._beyond(other)
 
-    def _beyond(self, other: "TokenScope") -> dict[str, str]:
+    def _beyond(self, other: "TokenScope") -> dict[str, Reason]:
         own = {*self.scopes, "read", "write"} if "admin" in self.scopes else set(self.scopes)
         found = {}
         if not set(other.scopes) <= own:
-            found["scopes"] = " ".join(self.scopes)
+            found["scopes"] = _exceeded(self.scopes)
         for name in ("domains", "hosts"):
             if not _patterns_cover(getattr(self, name), getattr(other, name)):
-                found[name] = " ".join(getattr(self, name))
+                found[name] = _exceeded(getattr(self, name))
         if not _networks_cover(self.networks, other.networks):
-            found["networks"] = " ".join(self.networks)
+            found["networks"] = _exceeded(self.networks)
         if self.expires is not None and (other.expires is None or other.expires > self.expires):
-            found["expires"] = "it ends earlier"
+            found["expires"] = Reason(Code.SCOPE_ENDS_EARLIER)
         return found
+
+
+def _exceeded(limits: Sequence[str]) -> Reason:
+    return Reason(Code.SCOPE_EXCEEDED, limit=" ".join(limits))
 
 
 def _patterns_cover(own: Sequence[str], other: Sequence[str]) -> bool:

@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 from ddnsd.db import last_seen, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Host, User
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.last_seen import LastSeen
 
 KEEP, REPLACE = "keep", "replace"
 SECRETS = (KEEP, REPLACE)
 
-NO_OWNER = "Secrets are kept or replaced only with a new owner."
+NO_OWNER = Reason(Code.SECRETS_WITHOUT_OWNER)
 
 PART = 500
 
@@ -53,15 +53,15 @@ class Transfers:
 def check_owner(user: User | None, name: str) -> User:
     """The user who is to own a host. Raises Invalid."""
     if user is None:
-        raise Invalid(owner=f"there is no user {name!r}")
+        raise Invalid(owner=Reason(Code.USER_MISSING, user=name))
     if not user.active:
         raise Invalid(owner=switched_off(name))
     return user
 
 
-def switched_off(name: str) -> str:
+def switched_off(name: str) -> Reason:
     """Why a user gets no host."""
-    return f"{name} is switched off: switch the user on first"
+    return Reason(Code.USER_INACTIVE, user=name)
 
 
 def with_secret(values: Mapping[str, Any], *, keep: bool) -> dict[str, Any]:

@@ -15,12 +15,23 @@ from ddnsd.db.bulk_hosts import Event
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.records import owned_names
 from ddnsd.registry import host_columns, names, transfers
-from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, RegistryError, Stale, Taken
+from ddnsd.registry.errors import (
+    Blocked,
+    Code,
+    Differs,
+    Invalid,
+    NoHost,
+    NotPublished,
+    OtherFailed,
+    Reason,
+    RegistryError,
+    Taken,
+)
 from ddnsd.registry.policy import Policy
 
-NO_DOMAIN = "The name lies in no domain that you may use."
-BELOW = "This name lies below a host of somebody else."
-TAKEN = "Host with this name and domain already exists."
+NO_DOMAIN = Reason(Code.NAME_IN_NO_DOMAIN)
+BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
+TAKEN = Reason(Code.NAME_TAKEN)
 SILENT = "the name server does not answer"
 
 
@@ -49,23 +60,11 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-class OtherFailed(RegistryError):
-    """another change of the call fails, so nothing was changed"""
-
-
 class NameTaken(Taken):
     """a host or a related name has the name"""
 
     def __init__(self) -> None:
         super().__init__(name=TAKEN)
-
-
-class Differs(Stale):
-    """a field is not as the change expects it"""
-
-    def __init__(self, field: str, now: Any) -> None:
-        self.field, self.now = field, now
-        super().__init__(f"{field} is {json.dumps(now)} now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ class ChangeValidator:
         results = [self._one(index, change) for index, change in enumerate(changes)]
         if atomic and any(result.error for result in results):
             for result in results:
-                error = result.error or OtherFailed(OtherFailed.__doc__)
+                error = result.error or OtherFailed()
                 result.status, result.error = Status.FAILED, error
                 result.secret, result.row, result.follow = None, None, False
             self.rows, self.events = [], []
@@ -296,7 +295,7 @@ class ChangeValidator:
             return values
         owner = values["owner"]
         if owner not in self.snapshot.users:
-            raise Invalid(owner=f"there is no user {owner!r}")
+            raise Invalid(owner=Reason(Code.USER_MISSING, user=owner))
         if self.snapshot.users[owner] in self.snapshot.inactive:
             raise Invalid(owner=transfers.switched_off(owner))
         return {n: v for n, v in values.items() if n not in ("owner", "secrets")} | {
@@ -332,7 +331,7 @@ class ChangeValidator:
         if row.before is not None:
             wanted = now - before - self._freed
             if used := sorted(wanted & self.snapshot.used.keys()):
-                reason = f"Not available: {self.snapshot.used[used[0]]}."
+                reason = Reason(Code.NAME_UNAVAILABLE, obstacle=self.snapshot.used[used[0]])
                 raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": reason})
             if wanted and after.domain_id in self.snapshot.silent:
                 raise NotPublished(self.snapshot.silent[after.domain_id])
@@ -364,9 +363,9 @@ def check_name(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> 
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
     if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
-        raise Invalid(name="This name is reserved.")
+        raise Invalid(name=Reason(Code.NAME_RESERVED))
     if policy.deny.has_name(fqdn, domain.name):
-        raise Invalid(name="The operator of this service does not allow this name.")
+        raise Invalid(name=Reason(Code.NAME_DENIED))
 
 
 def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:

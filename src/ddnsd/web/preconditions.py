@@ -12,7 +12,7 @@ from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can
 from ddnsd.registry import names
 from ddnsd.registry.domains import Domains
-from ddnsd.registry.errors import NoDomain, NoHost, NotPermitted, Stale
+from ddnsd.registry.errors import Code, NoDomain, NoHost, NotPermitted, Stale
 from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.rows import Domain, Host, OwnedHost, User
 from ddnsd.registry.validation import Expect
@@ -91,7 +91,7 @@ def expect_domain(caller: Caller, action: Action, if_match: str | None = None) -
     def expect(domain: Domain) -> None:
         if not can(caller, action, domain):
             if can(caller, Action.REGISTER, domain):
-                raise NotPermitted("Only its owner or an administrator changes a domain.")
+                raise NotPermitted(Code.DOMAIN_OF_OTHERS)
             raise NoDomain
         check_match(if_match, domain_tag(domain))
 

@@ -6,15 +6,13 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
-from ddnsd.registry.errors import Blocked, Invalid, NoHost, NotPublished, Stale, Taken
+from ddnsd.registry.errors import Blocked, Differs, Invalid, NoHost, NotPublished, OtherFailed, Stale, Taken
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import (
     BLANK,
     Change,
     ChangeValidator,
-    Differs,
     NameTaken,
-    OtherFailed,
     Result,
     Snapshot,
     Status,

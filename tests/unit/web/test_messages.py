@@ -1,47 +1,98 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the registry says is recognised, and said as a sentence."""
+"""Every code of the registry has a sentence in every language; every place that uses a code gives its parameters."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
 
-from ddnsd.web.portal.i18n import Language
-from ddnsd.web.portal.messages import translated
+import ddnsd
+from ddnsd.registry.errors import Code, Reason
+from ddnsd.web.portal.i18n import FOLDER, languages
+from ddnsd.web.portal.messages import MESSAGES, translated
+
+CATALOGUES = {file.parts[-3]: file for file in sorted(FOLDER.glob("*/LC_MESSAGES/ddnsd.po"))}
+SOURCE = Path(ddnsd.__file__).parent
 
 
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("there is a user alice already", "There is a user alice already."),
-        ("the name me is reserved", "The name me is reserved."),
-        ("alice has a token named 'ci' already", "There is a token 'ci' already."),
-        (
-            "alice has no host a.example.org, b.example.org",
-            "There is no such host of yours: a.example.org, b.example.org.",
-        ),
-        ("the domain a.example.org exists already", "The domain a.example.org exists already."),
-        (
-            "the host a.b.example.org lies in b.example.org already: rename or delete it first",
-            "The host a.b.example.org lies in b.example.org already. Rename or remove it first.",
-        ),
-        (
-            "nas.a.example.org is a related name of the host a.example.org: remove it first",
-            "nas.a.example.org is a related name of the host a.example.org. Remove it first.",
-        ),
-        (
-            "the host a.example.org has a wildcard, which answers for b.a.example.org: take it off first",
-            "The host a.example.org has a wildcard, which answers for b.a.example.org. Take it off first.",
-        ),
-        ("A domain has at least one dot.", "A domain has at least one dot."),
-        ("192.0.2.0/24 is denied already", "192.0.2.0/24 is denied already."),
-        ("'x' is not an address or a network such as 192.0.2.0/24.", "x is no network such as 192.0.2.0/24."),
-        ("0.0.0.0/0 is too much: /8 at most.", "0.0.0.0/0 is too much: /8 at most."),
-        ("You have asked for a.example.org already.", "You have asked for a.example.org already."),
-        ("Enter a text of 1 to 1000 characters.", "Enter a text of 1 to 1000 characters."),
-        (
-            "alice owns hosts or domains: delete them, or give them to somebody else, first",
-            "alice owns hosts or domains: remove them, or give them to somebody else, first.",
-        ),
-        ("nobody has foreseen this: 100 %", "nobody has foreseen this: 100 %"),
-    ],
-)
-def test_sentences(said: str, shown: str) -> None:
-    assert translated(Language("en"), said) == shown
+def parameters(text: str) -> set[str]:
+    return set(re.findall(r"%\((\w+)\)[rs]", text))
+
+
+@pytest.fixture(scope="module", params=CATALOGUES)
+def catalogue(request: pytest.FixtureRequest) -> Catalog:
+    with CATALOGUES[request.param].open("rb") as handle:
+        return read_po(handle, locale=request.param)
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_code_has_a_sentence_that_uses_its_parameters(code: Code) -> None:
+    assert parameters(MESSAGES[code]) == parameters(code.value)
+
+
+@pytest.mark.parametrize("code", Code)
+def test_a_code_is_translated(catalogue: Catalog, code: Code) -> None:
+    message = catalogue.get(MESSAGES[code])
+    assert message is not None, "scripts/messages brings the catalogue up to date"
+    assert isinstance(message.string, str)
+    assert message.string
+    assert parameters(message.string) == parameters(code.value)
+
+
+def test_no_sentence_for_pages_holds_a_command_or_a_setting(catalogue: Catalog) -> None:
+    for msgid in MESSAGES.values():
+        message = catalogue.get(msgid)
+        for text in (msgid, str(message and message.string)):
+            assert not re.search(r"\bddnsd |DDNSD_|`", text), text
+
+
+def test_a_sentence_with_its_parameters() -> None:
+    reason = Reason(Code.USER_EXISTS, user="alice")
+    assert str(reason) == "there is a user alice already"
+    assert translated(languages()["en"], reason) == "There is a user alice already."
+    assert translated(languages()["de"], reason) == "Es gibt schon jemanden namens alice."
+
+
+def test_a_reason_within_a_reason_is_translated() -> None:
+    hidden = Reason(Code.DOMAIN_HIDES_RELATED, name="nas.a.example.org", host="a.example.org")
+    reason = Reason(Code.CATALOG_HIDES, catalog="cat.example.org", reason=hidden)
+    assert str(reason).endswith("nas.a.example.org is a related name of the host a.example.org: remove it first")
+    assert translated(languages()["de"], reason).endswith("Entfernen Sie ihn zuerst.")
+
+
+def test_a_parameter_may_hold_percent_signs() -> None:
+    reason = Reason(Code.NETWORK_INVALID, network="100 %(x)s %")
+    assert translated(languages()["en"], reason) == "100 %(x)s % is no network such as 192.0.2.0/24."
+
+
+# ---- the places that use codes
+
+
+def uses() -> Iterator[tuple[str, str, set[str] | None]]:
+    """(place, code, parameters) of each call with a code as its first argument; None: they are not spelled out."""
+    for file in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and node.args and (code := _code(node.args[0])):
+                names = {keyword.arg for keyword in node.keywords}
+                yield f"{file.relative_to(SOURCE)}:{node.lineno}", code, {name for name in names if name}
+
+
+def _code(node: ast.expr) -> str | None:
+    named = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Code"
+    return node.attr if named and isinstance(node, ast.Attribute) else None
+
+
+def test_each_use_of_a_code_gives_its_parameters() -> None:
+    found = list(uses())
+    assert len(found) > 80
+    wrong = [(place, code) for place, code, given in found if given != parameters(Code[code].value)]
+    assert wrong == []
+
+
+def test_each_code_is_used() -> None:
+    text = "".join(file.read_text() for file in SOURCE.rglob("*.py") if file.name != "messages.py")
+    assert [code.name for code in Code if not re.search(rf"\bCode\.{code.name}\b", text)] == []

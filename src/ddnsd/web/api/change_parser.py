@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ddnsd.registry import names, transfers
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.validation import Change, Verb
 from ddnsd.web.api.change_schemas import MOST, Expected
 from ddnsd.web.api.errors import Problem
@@ -28,7 +28,7 @@ MEMBERS = 64
 FIELDS = 10
 """Fields of which the failure of one item speaks at most."""
 
-TOO_MANY = f"It has more than {MEMBERS} members."
+TOO_MANY = Reason(Code.SCHEMA, text=f"It has more than {MEMBERS} members.")
 
 _VERBS = {verb.value: verb for verb in Verb}
 _MEMBERS = frozenset({"action", "fqdn", "set", "if"})
@@ -158,17 +158,17 @@ def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dic
     """Raises Invalid, ValidationError."""
     if verb is Verb.CREATE:
         if "fqdn" in given:
-            raise Invalid(fqdn="Send the name of a new host beside `set`, not in it.")
+            raise _unreadable(fqdn="Send the name of a new host beside `set`, not in it.")
         values = _validated(HostCreate, {"fqdn": fqdn, **given})
         del values["fqdn"]
     elif verb is Verb.UPDATE:
         values = _validated(HostPatch, given)
         if not admin and (refused := ADMIN_FIELDS & values.keys()):
-            raise Invalid(**dict.fromkeys(sorted(refused), "Only an administrator changes this."))
+            raise _unreadable(**dict.fromkeys(sorted(refused), "Only an administrator changes this."))
         if "secrets" in values and "owner" not in values:
             raise Invalid(secrets=transfers.NO_OWNER)
     elif given:
-        raise Invalid(set=f"There is nothing to set for {verb.value}.")
+        raise _unreadable(set=f"There is nothing to set for {verb.value}.")
     else:
         return {}
     return _canonical(values)
@@ -177,7 +177,7 @@ def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dic
 def _expected(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     """Raises Invalid, ValidationError."""
     if given and verb is Verb.CREATE:
-        raise Invalid(**{"if": "A host that is to be created has no values yet."})
+        raise _unreadable(**{"if": "A host that is to be created has no values yet."})
     return _canonical(_validated(Expected, given)) if given else {}
 
 
@@ -201,7 +201,11 @@ def _invalid(error: ValidationError) -> Invalid:
     found: dict[str, str] = {}
     for part in error.errors(include_url=False, include_input=False, include_context=False)[:FIELDS]:
         found.setdefault(_printable(".".join(map(str, part["loc"]))), _printable(part["msg"]))
-    return Invalid(**found)
+    return _unreadable(**found)
+
+
+def _unreadable(**texts: str) -> Invalid:
+    return Invalid(**{name: Reason(Code.SCHEMA, text=text) for name, text in texts.items()})
 
 
 def _printable(text: str) -> str:

@@ -16,10 +16,10 @@ from fastapi import APIRouter, Header, Request, Response
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can
-from ddnsd.registry.changes import Call, Kept, KeyReused, Repeated
+from ddnsd.registry.changes import Call, Kept, Repeated
 from ddnsd.registry.domains import may_register
 from ddnsd.registry.rows import Domain, Host
-from ddnsd.registry.validation import Change, Differs, OtherFailed, Result, Secrets, Verb
+from ddnsd.registry.validation import Change, Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.change_schemas import REQUEST, Results
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx
@@ -90,8 +90,6 @@ async def make_changes(
         results = await context.changes.apply(call)
     except Repeated as repeated:
         return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
-    except KeyReused as error:
-        raise Problem(409, str(error)) from None
     return serializers.json_response(await asyncio.to_thread(_text, results))
 
 
@@ -188,8 +186,4 @@ def _result(result: Result, secret: bool) -> dict[str, Any]:
 
 
 def _problem(error: Exception) -> Problem:
-    if isinstance(error, OtherFailed):
-        return Problem(424, "Nothing was changed: another change of this call fails, and it is atomic.")
-    if isinstance(error, Differs):
-        return Problem(412, f"Nothing was changed: {error}.", errors={error.field: [f"{error}."]})
     return problem_of(error, {"name": "fqdn"}) or Problem(500, "An unexpected error.")

@@ -228,17 +228,20 @@ def _invalid(errors: Sequence[Any], called: Mapping[str, str]) -> Problem:
         error["type"] == "json_invalid" or (error["type"], error["loc"]) == ("missing", ("body",)) for error in errors
     ):
         return Problem(400, "The body is not JSON.")
-    fields: dict[str, list[str]] = {}
-    for error in errors[:REPORTED]:
-        # the first part says where: body, query, path, header
-        field = ".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0])
-        fields.setdefault(_printable(field), []).append(_printable(TEXTS.get(error["type"], error["msg"])))
     if all(error["type"] == RULE for error in errors):
-        problem = problem_of(Invalid(**{field: texts[0] for field, texts in fields.items()}), called)
+        problem = problem_of(Invalid(**{_field(error): error["ctx"]["reason"] for error in errors[:REPORTED]}), called)
         assert problem is not None
         return problem
+    fields: dict[str, list[str]] = {}
+    for error in errors[:REPORTED]:
+        fields.setdefault(_field(error), []).append(_printable(TEXTS.get(error["type"], error["msg"])))
     detail = "; ".join(f"{field}: {texts[0]}" for field, texts in fields.items())
     return Problem(422, detail, errors=fields)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """The field's name. The first part of the place says body, query, path or header."""
+    return _printable(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]))
 
 
 def _printable(text: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from ddnsd.auth.permissions import Action, can, covers_domain
 from ddnsd.dns.errors import DnsError
-from ddnsd.registry.errors import NoRequest, NotPermitted
+from ddnsd.registry.errors import Code, NoRequest, NotPermitted
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Reason, Ttl
 from ddnsd.registry.rows import DomainRequest
 from ddnsd.web.api import domains, serializers
@@ -94,7 +94,7 @@ async def list_domain_requests(caller: Reader, context: Ctx, query: Annotated[Re
 async def create_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, body: RequestCreate) -> Response:
     """Ask for a domain; with a limited token only for one within its patterns of domains."""
     if not covers_domain(caller, body.name):
-        raise NotPermitted("Your token is limited to other domains, or to hosts.")
+        raise NotPermitted(Code.CREDENTIAL_IS_LIMITED)
     made = await context.domain_requests.ask(
         body.name, caller.user_id, body.reason, public=body.public, actor=caller.user, client_ip=client_ip
     )

@@ -10,7 +10,7 @@ from pydantic import Field
 from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
 from ddnsd.registry.rows import Domain
 from ddnsd.web.api import serializers
@@ -110,7 +110,7 @@ async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp
         )
     except Invalid as error:
         if "user" in error.fields:
-            raise Invalid(owner=error.fields["user"][0]) from None
+            raise Invalid(owner=error.fields["user"]) from None
         raise
     except DnsError as error:
         raise unusable(error, body.primary) from None
@@ -151,14 +151,14 @@ def unusable(error: DnsError, primary: str | None) -> Exception:
     """What is answered when a zone does not take our updates."""
     if primary is None:
         return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
-    return Invalid(primary=str(error))
+    return Invalid(primary=Reason(Code.PRIMARY_UNUSABLE, cause=str(error)))
 
 
 def check_pair(primary: str | None, key: KeyIn | None) -> None:
     """Whether it says of an existing zone all that is needed, or nothing. Raises Invalid."""
     if (primary is None) != (key is None):
         missing = "key" if key is None else "primary"
-        raise Invalid(**{missing: "primary and key belong together: those of a zone that exists already"})
+        raise Invalid(**{missing: Reason(Code.PRIMARY_WITHOUT_KEY)})
 
 
 def tsig_key(given: KeyIn | None) -> TsigKey | None:
@@ -168,7 +168,7 @@ def tsig_key(given: KeyIn | None) -> TsigKey | None:
     try:
         return TsigKey(given.name, algorithm=given.algorithm, secret=given.secret)
     except ValueError as error:
-        raise Invalid(key=str(error)) from None
+        raise Invalid(key=Reason(Code.KEY_INVALID, cause=str(error))) from None
 
 
 def shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:

@@ -18,28 +18,23 @@ from starlette.responses import Response
 
 from ddnsd.auth.caller import SignInError
 from ddnsd.auth.oidc import NotAsked, ProviderDown
-from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
-from ddnsd.dns.errors import HostGone, NotAcknowledged
+from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry.errors import (
-    Blocked,
+    Differs,
     Invalid,
     InvalidAddress,
     NoBind,
-    NoCredential,
-    NoDenial,
-    NoDomain,
-    NoHost,
-    NoRequest,
     NotEmpty,
     NotEnrolled,
-    NotPermitted,
     NotPublished,
-    NoUser,
-    Stale,
+    OutcomeUnknown,
+    Reason,
+    StoreDown,
     Taken,
     Unconfirmed,
 )
+from ddnsd.web.error_status import by_class, status_of
 
 MEDIA_TYPE = "application/problem+json"
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -60,6 +55,28 @@ TYPES = {
     "urn:ddns:name-server": "The name server does not confirm",
     "urn:ddns:provider": "The identity provider does not answer",
     "urn:ddns:store": "The database cannot be used",
+}
+
+KINDS: Mapping[type[Exception], str] = {
+    Taken: "urn:ddns:taken",
+    Invalid: "urn:ddns:rule",
+    InvalidAddress: "urn:ddns:rule",
+    NotEmpty: "urn:ddns:not-empty",
+    Unconfirmed: "urn:ddns:pending",
+    NotAcknowledged: "urn:ddns:pending",
+    NotPublished: "urn:ddns:name-server",
+    BindError: "urn:ddns:name-server",
+    NoBind: "urn:ddns:name-server",
+    ProviderDown: "urn:ddns:provider",
+    StoreDown: "urn:ddns:store",
+    OutcomeUnknown: "urn:ddns:store",
+}
+"""The types of problems, by class of the error; the others have none of their own."""
+
+HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
+    SignInError: CHALLENGE,
+    NotEnrolled: CHALLENGE,
+    NotAsked: {"Retry-After": "60"},
 }
 
 Fields = Mapping[str, Sequence[str]]
@@ -101,46 +118,41 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
 
     `called` says how a resource calls fields that the registry calls otherwise.
     """
+    if isinstance(error, Problem):
+        return error
+    status = status_of(error)
+    if status is None:
+        return None
+    if status == 404:
+        return not_found()
+    errors = _shown(error.fields, called or {}) if isinstance(error, Invalid | Differs) else None
+    kind = by_class(KINDS, error) or "about:blank"
+    return Problem(status, _detail(error), kind=kind, errors=errors, headers=by_class(HEADERS, error))
+
+
+def _detail(error: Exception) -> str:
     match error:
-        case Problem():
-            return error
         case SignInError():
-            return Problem(401, "A valid token is needed: Authorization: Bearer ddns_…", headers=CHALLENGE)
+            return "A valid token is needed: Authorization: Bearer ddns_…"
         case NotEnrolled():
-            return Problem(401, f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…", headers=CHALLENGE)
-        case NoHost() | HostGone() | NoDomain() | NoRequest() | NoDenial() | NoCredential() | NoUser():
-            return not_found()
-        case NotPermitted():
-            return Problem(403, str(error))
-        case Taken():
-            return Problem(409, str(error), kind="urn:ddns:taken", errors=_shown(error, called or {}))
-        case Invalid():
-            return Problem(422, str(error), kind="urn:ddns:rule", errors=_shown(error, called or {}))
-        case InvalidAddress():
-            return Problem(422, str(error), kind="urn:ddns:rule")
-        case Blocked():
-            return Problem(403, "The host is flagged or blocked for abuse: write to the operator.")
-        case NotEmpty():
-            return Problem(409, str(error), kind="urn:ddns:not-empty")
-        case Stale():
-            return Problem(412, "It has changed since: read it again, and decide anew.")
-        case Unconfirmed() | NotAcknowledged():
-            detail = f"The change is kept and will be applied: {error}."
-            return Problem(503, detail, kind="urn:ddns:pending")
-        case NotPublished() | BindError() | NoBind():
-            return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
+            return f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…"
+        case Differs():
+            return f"Nothing was changed: {error}"
+        case NotAcknowledged():
+            return str(Unconfirmed(str(error)))
+        case BindError() | NoBind():
+            return str(NotPublished(str(error)))
         case NotAsked():
-            detail = f"Nothing was changed: {error}."
-            return Problem(503, detail, kind="urn:ddns:provider", headers={"Retry-After": "60"})
+            return f"Nothing was changed: {error}."
         case ProviderDown():
-            return Problem(503, "Nothing was changed: the identity provider does not answer.", kind="urn:ddns:provider")
+            return "Nothing was changed: the identity provider does not answer."
         case OutcomeUnknown():
-            return Problem(503, f"{MAYBE_KEPT}: look before you repeat it.", kind="urn:ddns:store")
+            return f"{MAYBE_KEPT}: look before you repeat it."
         case StoreDown():
-            return Problem(503, "Nothing was changed: the database cannot be used.", kind="urn:ddns:store")
-    return None
+            return "Nothing was changed: the database cannot be used."
+    return str(error)
 
 
-def _shown(error: Invalid, called: Mapping[str, str]) -> Fields | None:
-    fields = {called.get(name, name): texts for name, texts in error.fields.items() if name != "__all__"}
+def _shown(reasons: Mapping[str, Reason], called: Mapping[str, str]) -> Fields | None:
+    fields = {called.get(name, name): [str(reason)] for name, reason in reasons.items() if name != "__all__"}
     return fields or None

@@ -13,7 +13,7 @@ from ddnsd.auth.permissions import Action, can, is_limited
 from ddnsd.registry import names, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.dns_state import DnsState
-from ddnsd.registry.errors import Invalid, NotPermitted
+from ddnsd.registry.errors import Code, Invalid, NotPermitted
 from ddnsd.registry.host_edits import Edit
 from ddnsd.registry.hosts import NewHost
 from ddnsd.registry.rows import Domain, HostFilter, OwnedHost
@@ -141,7 +141,7 @@ async def change_host(
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)
     given = {name: getattr(body, name) for name in body.model_fields_set}
     if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
-        raise NotPermitted(f"Only an administrator changes {', '.join(sorted(refused))}.")
+        raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields=", ".join(sorted(refused)))
     if "secrets" in given and "owner" not in given:
         raise Invalid(secrets=transfers.NO_OWNER)
     rename = None
@@ -239,7 +239,7 @@ async def _domain_of_new(context: Context, caller: Caller, fqdn: str) -> Domain:
 
 
 def _columns(given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a PATCH as the registry takes them. Raises Invalid."""
+    """The fields of a PATCH as the registry takes them."""
     values = dict(given)
     if "labels" in values:
         values["labels"] = values["labels"] or {}

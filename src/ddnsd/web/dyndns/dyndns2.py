@@ -215,7 +215,7 @@ class Dyndns2Views:
         except NoHost:
             return "nohost"
         except Held as error:  # nobody's fault here: nothing is counted
-            log.info("host held", host=host.fqdn, reason=str(error))
+            log.info("host held", host=host.fqdn, reason=error.cause)
             return "911"
         except (NotAcknowledged, StoreDown) as error:
             log.warning("update not acknowledged", host=host.fqdn, reason=str(error))

@@ -25,7 +25,17 @@ from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.domains import Domains
-from ddnsd.registry.errors import Blocked, Invalid, InvalidAddress, NoDomain, NoHost, NotPublished, UnknownPeer
+from ddnsd.registry.errors import (
+    Blocked,
+    Code,
+    Invalid,
+    InvalidAddress,
+    NoDomain,
+    NoHost,
+    NotPublished,
+    Reason,
+    UnknownPeer,
+)
 from ddnsd.registry.host_columns import FAMILIES
 from ddnsd.registry.hosts import Hosts, NewHost
 from ddnsd.registry.unknown_fronts import Fronts
@@ -92,7 +102,8 @@ class EgiApi:
         except NoDomain:
             return _error(400, "nxdomain")
         except Invalid as error:
-            return json_reply(400, {"status": "error", "message": "formerr", "errors": error.fields})
+            errors = {name: [str(reason)] for name, reason in error.fields.items()}
+            return json_reply(400, {"status": "error", "message": "formerr", "errors": errors})
         except (BadRequest, InvalidAddress) as error:
             return _error(400, str(error))
         except NoHost:
@@ -100,7 +111,7 @@ class EgiApi:
         except Blocked:
             return _error(403, "abuse")
         except NotPublished as error:
-            return _error(502, f"The name server does not confirm the change: {error}.")
+            return _error(502, f"The name server does not confirm the change: {error.cause}.")
         except (StoreDown, NotAcknowledged) as error:
             log.error("store down", reason=str(error))
             return _error(503, "911")
@@ -144,7 +155,7 @@ class EgiApi:
         domain = await self._usable(caller, fqdn, domain_name)
         comment = request.params.get("comment")
         if comment is not None and not comment.isprintable():
-            raise Invalid(comment="Enter printable characters.")
+            raise Invalid(comment=Reason(Code.NOT_PRINTABLE))
         secret = secrets.new_secret()
         new = NewHost(
             fqdn,
@@ -179,8 +190,8 @@ class EgiApi:
         well_formed = names.problem(domain_name or fqdn) is None
         if domain_name is None:
             domain = await self._domains.around(fqdn) if well_formed else None
-            if domain is None and names.problem(fqdn):
-                raise Invalid(fqdn=names.problem(fqdn) or "")
+            if domain is None and (problem := names.problem(fqdn)):
+                raise Invalid(fqdn=problem)
         else:
             domain = await self._domains.named(domain_name) if well_formed else None
         usable = domain is not None and domain.available and can(caller, Action.REGISTER, domain)
@@ -227,7 +238,7 @@ def _full_name(request: Request) -> tuple[str, str | None]:
     if "fqdn" in request.params:
         fqdn = names.fold(request.params["fqdn"])
         if "." not in fqdn:
-            raise Invalid(fqdn="Enter a full name, with its domain.")
+            raise Invalid(fqdn=Reason(Code.NAME_WITHOUT_DOMAIN))
         return fqdn, None
     for name in ("name", "domain"):
         if name not in request.params:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Errors as pages: what is wrong, whether anything was changed, and what to do."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -10,25 +10,11 @@ from starlette.responses import Response
 from ddnsd.auth.one_time_secrets import NotReady
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
-from ddnsd.registry.errors import (
-    Blocked,
-    Invalid,
-    InvalidAddress,
-    NoBind,
-    NoCredential,
-    NoDenial,
-    NoDomain,
-    NoHost,
-    NoRequest,
-    NotEmpty,
-    NotPermitted,
-    NotPublished,
-    OutcomeUnknown,
-    Stale,
-    StoreDown,
-    Unconfirmed,
-)
+from ddnsd.registry.errors import NoHost, NotPublished, OutcomeUnknown, RegistryError, StoreDown, Unconfirmed
+from ddnsd.web import error_status
+from ddnsd.web.error_status import by_class
 from ddnsd.web.portal import messages
+from ddnsd.web.portal.i18n import N_
 from ddnsd.web.portal.request import PageRequest
 
 log = structlog.get_logger()
@@ -46,13 +32,27 @@ class NoForm(Exception):
     """the body is no form"""
 
 
+STATUS = {**error_status.STATUS, NotFound: 404, TooLarge: 413, NoForm: 415}
+
+TITLES: Mapping[type[Exception], str] = {
+    Unconfirmed: N_("Saved, but not in DNS yet"),
+    OutcomeUnknown: N_("Perhaps it was saved"),
+    NotReady: N_("Not ready yet"),
+}
+"""The title where it is not that nothing was changed or found."""
+
+TEXTS: Mapping[type[Exception], str] = {
+    TooLarge: N_("That is more than a form here holds."),
+    NoForm: N_("This address takes forms only."),
+    NotReady: N_("The secret is still being made. Reload this page in a moment."),
+    OutcomeUnknown: N_("The connection to the database was lost while saving. Look before you try again."),
+    StoreDown: N_("The database cannot be used at the moment. Try again in a minute."),
+}
+
+
 def answer(page: PageRequest, error: Exception) -> Response:
     """The page for an error that a handler did not catch."""
-    status, title, text = _describe(page.gettext, error)
-    if isinstance(error, Invalid):
-        text = " ".join(page.reasons(error.fields).values())
-    elif isinstance(error, NotEmpty | NoBind):
-        text = messages.translated(page.language, str(error))
+    status, title, text = _describe(page, _of_registry(error))
     if status == 500:
         log.exception("unexpected error", path=page.path)
     elif status > 500:
@@ -63,47 +63,28 @@ def answer(page: PageRequest, error: Exception) -> Response:
     return response
 
 
-def _describe(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
-    nothing = _("Nothing was changed")
+def _of_registry(error: Exception) -> Exception:
+    """What the registry calls an error of the rooms below it."""
     match error:
-        case (
-            NotFound()
-            | NoHost()
-            | NoDomain()
-            | NoRequest()
-            | NoDenial()
-            | NoCredential()
-            | NotPermitted()
-            | HostGone()
-            | HTTPException(status_code=404)
-        ):
-            return 404, _("Not found"), _("There is nothing here that you may see; it may be gone or renamed.")
-        case HTTPException(status_code=405):
-            return 405, nothing, _("This address takes no such request.")
-        case NotReady():
-            return 503, _("Not ready yet"), _("The secret is still being made. Reload this page in a moment.")
-        case TooLarge():
-            return 413, nothing, _("That is more than a form here holds.")
-        case NoForm():
-            return 415, nothing, _("This address takes forms only.")
-        case Blocked():
-            return 403, nothing, _("The host is flagged or blocked for abuse. Write to the operator of the service.")
-        case Stale():
-            return 409, nothing, _("It has been changed meanwhile. Look at it again, and decide anew.")
-        case Invalid() | NotEmpty():
-            return 422, nothing, ""
-        case InvalidAddress():
-            return 422, nothing, _("That is not an address that a host may have.")
-        case Unconfirmed() | NotAcknowledged():
-            title, text = _("Saved, but not in DNS yet"), _("The name server did not confirm it. We keep trying.")
-            return 503, title, text
-        case NoBind():
-            return 503, nothing, ""
-        case NotPublished() | BindError():
-            return 503, nothing, _("The name server does not answer as it should. Try again in a minute.")
-        case OutcomeUnknown():
-            text = _("The connection to the database was lost while saving. Look before you try again.")
-            return 503, _("Perhaps it was saved"), text
-        case StoreDown():
-            return 503, nothing, _("The database cannot be used at the moment. Try again in a minute.")
+        case HostGone():
+            return NoHost()
+        case NotAcknowledged():
+            return Unconfirmed(str(error))
+        case BindError():
+            return NotPublished(str(error))
+    return error
+
+
+def _describe(page: PageRequest, error: Exception) -> tuple[int, str, str]:
+    _ = page.gettext
+    status = error.status_code if isinstance(error, HTTPException) else by_class(STATUS, error)
+    if status == 404:
+        return 404, _("Not found"), _(messages.NOTHING_HERE)
+    title = _(by_class(TITLES, error) or N_("Nothing was changed"))
+    if status == 405:
+        return 405, title, _("This address takes no such request.")
+    if status is not None and isinstance(error, RegistryError):
+        return status, title, page.explain(error)
+    if status is not None and (text := by_class(TEXTS, error)):
+        return status, title, _(text)
     return 500, _("Something went wrong"), _("This is our fault, and it has been logged.")

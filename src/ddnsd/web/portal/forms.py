@@ -4,7 +4,7 @@
 import re
 
 from ddnsd.registry import host_columns
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.inputs import COMMENT_LENGTH, CREDENTIAL_NAME_LENGTH, TTL_LEAST, TTL_MOST
 
 TTL_RANGE = range(TTL_LEAST, TTL_MOST + 1)
@@ -19,9 +19,9 @@ def address(field: str, text: str) -> str | None:
 def comment(text: str) -> str | None:
     """A comment of one line; None for "". Raises Invalid."""
     if len(text) > COMMENT_LENGTH:
-        raise Invalid(comment=f"Ensure this value has at most {COMMENT_LENGTH} characters.")
+        raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
     if not text.isprintable():
-        raise Invalid(comment="This has characters that cannot be shown.")
+        raise Invalid(comment=Reason(Code.NOT_PRINTABLE))
     return text or None
 
 
@@ -30,7 +30,7 @@ def ttl(text: str) -> int | None:
     if not text:
         return None
     if not _DIGITS.fullmatch(text) or int(text) not in TTL_RANGE:
-        raise Invalid(ttl="Give seconds, from 1 to 86400.")
+        raise Invalid(ttl=Reason(Code.TTL_OUT_OF_RANGE, least=TTL_LEAST, most=TTL_MOST))
     return int(text)
 
 

@@ -1,125 +1,149 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the registry says, which speaks English alone, in the visitor's language."""
+"""The registry's codes as sentences for people, in the visitor's language."""
 
-import re
-
+from ddnsd.registry.errors import Code, Reason
 from ddnsd.web.portal.i18n import N_, Language
 
-_SAID = [
-    N_("A name is needed."),
-    N_("A full name has at most 253 characters."),
-    N_("A label is empty."),
-    N_("A label has at most 63 characters."),
-    N_("A label has letters, digits and hyphens, and begins and ends with a letter or a digit."),
-    N_("This name is reserved."),
-    N_("This name lies below a host of somebody else."),
-    N_("Host with this name and domain already exists."),
-    N_("The name lies in no domain that you may use."),
-    N_("The operator of this service does not allow this name."),
-    N_("A host has at most 32 related names."),
-    N_("A host has at most 16 sets of records."),
-    N_("The host's records are too many or too long together."),
-    N_("Give 1 to 16 values."),
-    N_("A value has at most 4096 characters."),
-    N_('A string has at most 255 octets; a longer text is several strings: "first" "second".'),
-    N_("Ensure this value has at most 255 characters."),
-    N_("This has characters that cannot be shown."),
-    N_("Give seconds, from 1 to 86400."),
-    N_("Somebody else signs in with this identity."),
-    N_("It is the only way to sign in: add another one first."),
-    N_("A domain has at least one dot."),
-    N_("A domain has at most 189 characters: hosts lie below it."),
-    N_("Choose one of these."),
-    N_("Enter 1 to 253 printable characters."),
-    N_("Enter 3 to 120 printable characters, with which the user agent begins."),
-    N_("Enter printable characters."),
-    N_("Enter the address of the zone's primary name server."),
-    N_("a group has 1 to 255 printable characters"),
-    N_("a user name has 1 to 150 printable characters and no blanks"),
-    N_("Records can be removed only while the user is switched off."),
-    N_("nobody removes themselves"),
-    N_("nobody takes their own rights away"),
-]
+NOTHING_HERE = N_("There is nothing here that you may see; it may be gone or renamed.")
 
-_WITH_VALUES = {
-    re.compile(r"'(?P<value>.*)' is not an address that a host may have\."): N_(
-        "%(value)s is not an address that a host may have."
+MESSAGES = {
+    Code.NAME_MISSING: N_("A name is needed."),
+    Code.NAME_TOO_LONG: N_("A full name has at most %(limit)s characters."),
+    Code.NAME_WITHOUT_DOMAIN: N_("Enter a full name, with its domain."),
+    Code.NAME_RESERVED: N_("This name is reserved."),
+    Code.NAME_DENIED: N_("The operator of this service does not allow this name."),
+    Code.NAME_TAKEN: N_("A host with this name and domain already exists."),
+    Code.NAME_UNAVAILABLE: N_("The name cannot be used: %(obstacle)s."),
+    Code.NAME_BELOW_FOREIGN_HOST: N_("This name lies below a host of somebody else."),
+    Code.NAME_IN_OTHER_DOMAIN: N_("This name lies in the domain %(domain)s."),
+    Code.NAME_IN_NO_DOMAIN: N_("The name lies in no domain that you may use."),
+    Code.NAME_BELOW_TOO_LONG: N_(
+        "With %(prefix)s before it, the name has %(length)s characters: at most %(limit)s are possible."
     ),
-    re.compile(r"'(?P<value>.*)' is not one IPv(?P<version>[46]) address\."): N_(
-        "%(value)s is not one IPv%(version)s address."
+    Code.LABEL_EMPTY: N_("A label is empty."),
+    Code.LABEL_TOO_LONG: N_("A label has at most %(limit)s characters."),
+    Code.LABEL_CHARACTERS: N_("A label has letters, digits and hyphens, and begins and ends with a letter or a digit."),
+    Code.ADDRESS_INVALID: N_("%(address)s is not an address that a host may have."),
+    Code.ADDRESS_UNUSABLE: N_("%(address)s is not an address that a host may have."),
+    Code.ADDRESS_OF_OTHER_FAMILY: N_("%(address)s is not one IPv%(version)s address."),
+    Code.ADDRESS_NOT_ACCEPTED: N_("%(address)s is not accepted in this domain."),
+    Code.ADDRESS_DENIED: N_("The operator of this service does not allow this address."),
+    Code.PEER_UNKNOWN: N_("The service cannot see your address. Enter the address of the host."),
+    Code.TEXT_TOO_LONG: N_("Enter at most %(limit)s characters."),
+    Code.TEXT_LENGTH: N_("Enter a text of 1 to %(limit)s characters."),
+    Code.NOT_PRINTABLE: N_("Enter printable characters."),
+    Code.TTL_OUT_OF_RANGE: N_("Enter seconds, from %(least)s to %(most)s."),
+    Code.NOT_A_CHOICE: N_("Choose one of %(choices)s."),
+    Code.SECRETS_WITHOUT_OWNER: N_("Secrets are kept or replaced only with a new owner."),
+    Code.FIELD_CHANGED: N_("%(field)s is %(value)s now."),
+    Code.PREFIX_INVALID: N_("%(name)s is neither @ nor labels with an underscore each, such as _443._tcp."),
+    Code.PREFIX_NOT_APEX: N_("%(rtype)s records are possible only at the host's own name: @."),
+    Code.VALUE_COUNT: N_("Enter 1 to %(limit)s values."),
+    Code.VALUE_TOO_LONG: N_("A value has at most %(limit)s characters."),
+    Code.VALUE_RELATIVE: N_("%(name)s is not a full name: end it with a dot, as in %(name)s."),
+    Code.VALUE_STRING_TOO_LONG: N_(
+        'A string has at most 255 octets; a longer text is several strings: "first" "second".'
     ),
-    re.compile(
-        r"With (?P<value>\S+) before it, the name has (?P<count>\d+) characters: at most 253 are possible\."
-    ): N_("With %(value)s before it, the name has %(count)s characters: at most 253 are possible."),
-    re.compile(r"(?P<value>\S+) is not accepted in this domain\."): N_("%(value)s is not accepted in this domain."),
-    re.compile(r"This name lies in the domain (?P<value>\S*)\."): N_("This name lies in the domain %(value)s."),
-    re.compile(r"Not available: (?P<value>.*)\."): N_("The name cannot be used: %(value)s."),
-    re.compile(r"'(?P<value>.*)' is more than a label\."): N_("%(value)s is more than a label."),
-    re.compile(r"'(?P<value>.*)' is not an interface id such as ::7\."): N_(
-        "%(value)s is not an interface id such as ::7."
+    Code.VALUE_INVALID: N_("%(value)s is no %(rtype)s value such as %(example)s"),
+    Code.VALUES_REFUSED: N_("The name server does not take these values: %(rcode)s."),
+    Code.RECORDS_TOO_MANY: N_("A host has at most %(limit)s sets of records."),
+    Code.RECORDS_TOO_LARGE: N_("The host's records are too many or too long together."),
+    Code.RELATED_NOT_A_LABEL: N_("%(label)s is more than a label."),
+    Code.RELATED_TAKEN: N_("%(name)s is taken."),
+    Code.RELATED_TOO_MANY: N_("A host has at most %(limit)s related names."),
+    Code.INTERFACE_ID_INVALID: N_("%(interface_id)s is not an interface id such as ::7."),
+    Code.USER_MISSING: N_("There is no user %(user)s."),
+    Code.USER_EXISTS: N_("There is a user %(user)s already."),
+    Code.USER_NAME_INVALID: N_("A user name has 1 to %(limit)s printable characters and no blanks."),
+    Code.USER_NAME_RESERVED: N_("The name %(user)s is reserved."),
+    Code.USER_INACTIVE: N_("%(user)s is switched off. Switch the user on first."),
+    Code.USER_OWNS: N_("%(user)s owns hosts or domains. Remove them first, or give them to somebody else."),
+    Code.USER_NO_ADMINISTRATOR: N_("%(user)s is no administrator."),
+    Code.USER_DELETES_SELF: N_("You cannot remove yourself. Ask another administrator."),
+    Code.USER_DEMOTES_SELF: N_("You cannot change your own rights. Ask another administrator."),
+    Code.RECORDS_OF_ACTIVE_USER: N_("Records can be removed only while the user is switched off."),
+    Code.GROUP_INVALID: N_("A group has 1 to %(limit)s printable characters."),
+    Code.CREDENTIAL_EXISTS: N_("%(user)s has a token named %(name)s already."),
+    Code.SCOPE_EXCEEDED: N_("This is more than your own token allows: %(limit)s."),
+    Code.SCOPE_ENDS_EARLIER: N_("Your own token expires earlier."),
+    Code.EXPIRY_INVALID: N_("%(value)s is not a time with its offset, such as 2030-01-31T12:00:00Z."),
+    Code.EXPIRY_PAST: N_("%(value)s is in the past."),
+    Code.HOSTS_NOT_OWNED: N_("%(user)s has no such host: %(hosts)s."),
+    Code.IDENTITY_MISSING: N_("There is no such identity."),
+    Code.IDENTITY_TAKEN: N_("Somebody else signs in with this identity."),
+    Code.IDENTITY_IS_LAST: N_("It is the only way to sign in: add another one first."),
+    Code.IDENTITY_UNKNOWN: N_("There is no user with this identity. Ask an administrator to add you."),
+    Code.IDENTITY_INACTIVE: N_("Your account is switched off. Ask an administrator."),
+    Code.IDENTITY_NAME_TAKEN: N_("There are too many users named %(user)s. Ask an administrator to add you."),
+    Code.ENROLMENT_INVALID: N_(
+        "The enrolment token is unknown or expired, was used with another secret, or was replaced."
     ),
-    re.compile(r"['\"](?P<value>.*)['\"] is neither @ nor labels with an underscore each, such as _443\._tcp\."): N_(
-        "%(value)s is neither @ nor labels with an underscore each, such as _443._tcp."
+    Code.DOMAIN_MISSING: N_("There is no domain %(domain)s."),
+    Code.DOMAIN_EXISTS: N_("The domain %(domain)s exists already."),
+    Code.DOMAIN_IN_USE: N_("%(domain)s is in use here already."),
+    Code.DOMAIN_OF_OTHER_OWNER: N_("%(domain)s belongs to %(owner)s, not to %(user)s."),
+    Code.DOMAIN_WITHOUT_DOT: N_("A domain has at least one dot."),
+    Code.DOMAIN_TOO_LONG: N_("A domain has at most %(limit)s characters: hosts lie below it."),
+    Code.DOMAIN_HIDES_HOST: N_("The host %(host)s lies in %(domain)s already. Rename or remove it first."),
+    Code.DOMAIN_HIDES_RELATED: N_("%(name)s is a related name of the host %(host)s. Remove it first."),
+    Code.DOMAIN_HIDES_WILDCARD: N_(
+        "The host %(host)s has a wildcard, which answers for %(domain)s. Switch it off first."
     ),
-    re.compile(r"(?P<value>\w+) records stand at the host's own name: @\."): N_(
-        "%(value)s records stand at the host's own name: @."
+    Code.DOMAIN_HAS_HOSTS: N_("%(domain)s has hosts. Remove them first."),
+    Code.DOMAIN_HAS_REMOVALS: N_(
+        "Records of removed hosts are still in %(domain)s. Try again when its name server answers."
     ),
-    re.compile(r"(?P<value>\S+) is not a full name: end it with a dot, as in .*"): N_(
-        "%(value)s is not a full name: end it with a dot, as in %(value)s."
+    Code.CATALOG_HIDES: N_("The catalog zone %(catalog)s cannot be made. %(reason)s"),
+    Code.PRIMARY_MISSING: N_("Enter the address of the zone's primary name server."),
+    Code.PRIMARY_INVALID: N_("%(primary)s is not ADDRESS:PORT. Write an IPv6 address in brackets."),
+    Code.PRIMARY_UNUSABLE: N_("The zone cannot be used: %(cause)s."),
+    Code.PRIMARY_WITHOUT_KEY: N_("Enter both the primary and the key of an existing zone."),
+    Code.KEY_INVALID: N_("The key cannot be used: %(cause)s."),
+    Code.KEY_OF_OWN_ZONE: N_("The zone of %(domain)s has a key of its own. Leave the key out."),
+    Code.POLICY_INVALID: N_("%(policy)s cannot name a DNSSEC policy. Use letters, digits, -, _ and dots."),
+    Code.POLICY_OF_EXISTING_ZONE: N_("A zone that exists already is signed on its own server. Leave the policy out."),
+    Code.POLICY_OF_FOREIGN_ZONE: N_("%(domain)s is not on the BIND of this service. Sign it on its own server."),
+    Code.ZONE_NOT_PROVISIONED: N_("The zone of %(domain)s was not made on the BIND of this service."),
+    Code.BIND_MISSING: N_(
+        "This service controls no BIND, so it cannot make a zone. Enter the primary and the key of an existing zone."
     ),
-    re.compile(r"['\"](?P<value>.*)['\"] is no (?P<type>\w+) value such as (?P<example>.*)"): N_(
-        "%(value)s is no %(type)s value such as %(example)s"
-    ),
-    re.compile(r"The name server does not take these values: (?P<value>\w+)\."): N_(
-        "The name server does not take these values: %(value)s."
-    ),
-    re.compile(r"(?P<value>\S+) is taken\."): N_("%(value)s is taken."),
-    re.compile(r"there is no user '(?P<value>.*)'"): N_("There is no user %(value)s."),
-    re.compile(r"(?P<value>.*) is switched off: switch the user on first"): N_(
-        "%(value)s is switched off. Switch the user on first."
-    ),
-    re.compile(r"(?P<value>\S+) has hosts: delete them first"): N_("%(value)s has hosts: remove them first."),
-    re.compile(r"there is a user (?P<value>.*) already"): N_("There is a user %(value)s already."),
-    re.compile(r"the name (?P<value>.*) is reserved"): N_("The name %(value)s is reserved."),
-    re.compile(r".* has a token named (?P<value>['\"].*['\"]) already"): N_("There is a token %(value)s already."),
-    re.compile(r".* has no host (?P<value>.*)"): N_("There is no such host of yours: %(value)s."),
-    re.compile(r"the domain (?P<value>\S+) exists already"): N_("The domain %(value)s exists already."),
-    re.compile(r"the host (?P<value>\S+) lies in (?P<domain>\S+) already: rename or delete it first"): N_(
-        "The host %(value)s lies in %(domain)s already. Rename or remove it first."
-    ),
-    re.compile(r"(?P<value>\S+) is a related name of the host (?P<host>\S+): remove it first"): N_(
-        "%(value)s is a related name of the host %(host)s. Remove it first."
-    ),
-    re.compile(r"the host (?P<value>\S+) has a wildcard, which answers for (?P<domain>\S+): take it off first"): N_(
-        "The host %(value)s has a wildcard, which answers for %(domain)s. Take it off first."
-    ),
-    re.compile(r"(?P<value>.*) is denied already"): N_("%(value)s is denied already."),
-    re.compile(r"'(?P<value>.*)' is not an address or a network such as 192\.0\.2\.0/24\."): N_(
-        "%(value)s is no network such as 192.0.2.0/24."
-    ),
-    re.compile(r"(?P<value>\S+) is too much: /(?P<length>\d+) at most\."): N_(
-        "%(value)s is too much: /%(length)s at most."
-    ),
-    re.compile(r"Enter a label or a full name, with (?P<value>\d+) times \* for any characters at most\."): N_(
-        "Enter a label or a full name, with %(value)s times * for any characters at most."
-    ),
-    re.compile(r"You have asked for (?P<value>\S+) already\."): N_("You have asked for %(value)s already."),
-    re.compile(r"(?P<value>\d+) of your requests wait already: withdraw one first\."): N_(
-        "%(value)s of your requests wait already: withdraw one first."
-    ),
-    re.compile(r"Enter a text of 1 to (?P<value>\d+) characters\."): N_("Enter a text of 1 to %(value)s characters."),
-    re.compile(r"(?P<value>.*) owns hosts or domains: delete them, or give them to somebody else, first"): N_(
-        "%(value)s owns hosts or domains: remove them, or give them to somebody else, first."
-    ),
-    re.compile(r"records of deleted hosts are still to leave (?P<value>\S+): try again .*"): N_(
-        "Records of removed hosts are still to leave %(value)s. Try again once its name server answers."
-    ),
+    Code.REQUEST_EXISTS: N_("You have asked for %(domain)s already."),
+    Code.REQUESTS_TOO_MANY: N_("%(limit)s of your requests wait already: withdraw one first."),
+    Code.NETWORK_INVALID: N_("%(network)s is no network such as 192.0.2.0/24."),
+    Code.NETWORK_TOO_WIDE: N_("%(network)s is too much: /%(limit)s at most."),
+    Code.AGENT_INVALID: N_("Enter 3 to 120 printable characters, with which the user agent begins."),
+    Code.PATTERN_INVALID: N_("Enter a label or a full name, with at most %(limit)s times * for any characters."),
+    Code.DENIAL_TOO_LONG: N_("Enter 1 to %(limit)s printable characters."),
+    Code.DENIAL_COMMENT_INVALID: N_("Enter at most %(limit)s characters, on one line."),
+    Code.DENIAL_EXISTS: N_("%(value)s is denied already."),
+    Code.DENIAL_MISSING: N_("%(value)s is not denied."),
+    Code.HOST_MISSING: N_("There is no host %(host)s."),
+    Code.RELATED_MISSING: N_("%(name)s is no related name."),
+    Code.HOST_NOT_FOUND: NOTHING_HERE,
+    Code.DOMAIN_NOT_FOUND: NOTHING_HERE,
+    Code.REQUEST_NOT_FOUND: NOTHING_HERE,
+    Code.DENIAL_NOT_FOUND: NOTHING_HERE,
+    Code.CREDENTIAL_NOT_FOUND: NOTHING_HERE,
+    Code.USER_NOT_FOUND: NOTHING_HERE,
+    Code.FIELDS_OF_ADMINISTRATORS: N_("Only an administrator can change %(fields)s."),
+    Code.DOMAIN_OF_OTHERS: N_("Only its owner or an administrator can change a domain."),
+    Code.CREDENTIAL_EXCEEDS: N_("That token can do more than yours."),
+    Code.CREDENTIAL_IS_LIMITED: N_("Your token is limited to other domains, or to hosts."),
+    Code.HOST_BLOCKED: N_("The host is flagged or blocked for abuse. Write to the operator of the service."),
+    Code.STALE: N_("Someone else changed this while you were editing. Load the page again and repeat your change."),
+    Code.OTHER_CHANGE_FAILED: N_("Another change failed, so nothing was changed."),
+    Code.IDEMPOTENCY_KEY_REUSED: N_("This Idempotency-Key was used with another body. Use a new one."),
+    Code.NOT_PUBLISHED: N_("The name server does not answer as it should: %(cause)s. Try again in a minute."),
+    Code.HOST_REFUSED: N_("The name server does not take this host: %(cause)s."),
+    Code.UNCONFIRMED: N_("The name server did not confirm it: %(cause)s. We keep trying."),
+    Code.SCHEMA: N_("The request cannot be read: %(text)s"),
 }
 
 
-def translated(language: Language, text: str) -> str:
-    """The text as the language has it; one that nobody has foreseen stays as it is."""
-    for pattern, template in _WITH_VALUES.items():
-        if found := pattern.fullmatch(text):
-            return language.gettext(template, **found.groupdict())
-    return language.gettext(text)
+def translated(language: Language, reason: Reason) -> str:
+    """The sentence for the reason; reasons among its parameters are translated, too."""
+    values = {
+        name: translated(language, value) if isinstance(value, Reason) else value
+        for name, value in reason.parameters.items()
+    }
+    return language.gettext(MESSAGES[reason.code], **values)

@@ -12,7 +12,7 @@ A view is a module-level function of a `PageRequest`, and its module lists it in
 """
 
 import secrets
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -24,7 +24,7 @@ from starlette.responses import RedirectResponse, Response
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.auth.sessions import Session
-from ddnsd.registry.errors import Unconfirmed
+from ddnsd.registry.errors import Reason, RegistryError, Unconfirmed
 from ddnsd.registry.inputs import row_id
 from ddnsd.registry.rows import Author
 from ddnsd.web.author import author
@@ -147,11 +147,13 @@ class PageRequest:
         """Likewise, for a number."""
         return self.language.ngettext(one, many, number, **values)
 
-    def reasons(self, errors: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    def reasons(self, fields: Mapping[str, Reason]) -> dict[str, str]:
         """The errors of each field (`Invalid.fields`), in the user's language."""
-        return {
-            name: " ".join(messages.translated(self.language, text) for text in texts) for name, texts in errors.items()
-        }
+        return {name: messages.translated(self.language, reason) for name, reason in fields.items()}
+
+    def explain(self, error: RegistryError) -> str:
+        """Why the registry refuses, in the user's language."""
+        return " ".join(messages.translated(self.language, reason) for reason in error.reasons)
 
     def url(self, **changed: object) -> str:
         """This page's URL with other values in its query; None leaves one out."""

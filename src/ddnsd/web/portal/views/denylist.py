@@ -3,7 +3,7 @@
 
 from starlette.responses import Response
 
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.stored_denylist import KINDS
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.paging import paginate
@@ -24,9 +24,9 @@ async def add(page: PageRequest) -> Response:
     kind, value = page.text("kind"), page.text("value")
     try:
         if kind not in KINDS:
-            raise Invalid(kind="Choose one of these.")
+            raise Invalid(kind=Reason(Code.NOT_A_CHOICE, choices=", ".join(KINDS)))
         if not 0 < len(value) <= VALUE_LENGTH or not value.isprintable():
-            raise Invalid(value="Enter 1 to 253 printable characters.")
+            raise Invalid(value=Reason(Code.DENIAL_TOO_LONG, limit=VALUE_LENGTH))
         comment = forms.comment(page.text("comment"))
         await page.portal.denylist.add(kind, value, comment, actor=page.caller.user, client_ip=page.client_ip)
     except Invalid as error:

@@ -9,7 +9,7 @@ from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import ALGORITHMS, GENERATED, TsigKey
 from ddnsd.registry import names
-from ddnsd.registry.errors import Invalid, NoBind
+from ddnsd.registry.errors import Code, Invalid, NoBind, Reason
 from ddnsd.web.portal import show_once
 from ddnsd.web.portal.request import Form, PageRequest
 from ddnsd.web.portal.routing import Access, get, post
@@ -33,7 +33,7 @@ async def create_key(page: PageRequest) -> Response:
     """A key for a zone that the user brings. It is stored with the domain, and nowhere before."""
     name = names.fold(page.text("name"))
     if problem := names.domain_problem(name):
-        return _form(page, page.form, page.reasons({"name": [problem]}))
+        return _form(page, page.form, page.reasons({"name": problem}))
     algorithm = page.text("algorithm") if page.text("algorithm") in GENERATED else "hmac-sha256"
     key = TsigKey.generate(f"ddnsd.{name}", algorithm)
     filled = dict(page.form) | {
@@ -92,11 +92,11 @@ def brought_zone(page: PageRequest) -> dict[str, Any]:
     if page.text("zone") != BRING:
         return {}
     if not page.text("primary"):
-        raise Invalid(primary="Enter the address of the zone's primary name server.")
+        raise Invalid(primary=Reason(Code.PRIMARY_MISSING))
     try:
         key = TsigKey(page.text("key_name"), algorithm=page.text("algorithm"), secret=page.text("secret"))
     except ValueError as error:
-        raise Invalid(secret=str(error)) from None
+        raise Invalid(secret=Reason(Code.KEY_INVALID, cause=str(error))) from None
     return {"primary": page.text("primary"), "key": key}
 
 
@@ -104,8 +104,10 @@ def zone_errors(page: PageRequest, error: Exception) -> dict[str, str]:
     """Errors by field; a name server's error in its own words."""
     if isinstance(error, Invalid):
         return {{"user": "owner"}.get(n, n): text for n, text in page.reasons(error.fields).items()}
+    if isinstance(error, NoBind):
+        return {"__all__": page.explain(error)}
     if isinstance(error, DnsError) and page.text("zone") == BRING:
-        return {"primary": str(error)}
+        return page.reasons({"primary": Reason(Code.PRIMARY_UNUSABLE, cause=str(error))})
     return {"__all__": page.gettext("Nothing was changed: %(reason)s", reason=str(error))}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from ddnsd.auth.permissions import Action, can
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.inputs import GROUP_LENGTH
 from ddnsd.registry.rows import Domain
 from ddnsd.registry.status import ZoneStatus
@@ -86,7 +86,7 @@ def form_columns(page: PageRequest) -> dict[str, Any]:
     """The columns of a domain that its form sets, without the name. Raises Invalid."""
     group = page.text("group")
     if len(group) > GROUP_LENGTH or not group.isprintable():
-        raise Invalid(group=f"Ensure this value has at most {GROUP_LENGTH} characters.")
+        raise Invalid(group=Reason(Code.GROUP_INVALID, limit=GROUP_LENGTH))
     return {
         "public": page.text("use") == "public",
         "group": group or None if page.text("use") == "group" else None,

@@ -219,7 +219,7 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
 
 
 def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
-    """The columns that only administrators change."""
+    """The values that only administrators change; the owner by name."""
     values: dict[str, Any] = {"available": page.checked("available"), "abuse_blocked": page.checked("abuse_blocked")}
     if values["abuse_blocked"] == owned.host.abuse_blocked:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too

@@ -9,7 +9,7 @@ from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action
 from ddnsd.registry import addresses, host_columns, names
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Invalid, InvalidAddress, Taken, UnknownPeer
+from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, UnknownPeer
 from ddnsd.registry.hosts import NewHost
 from ddnsd.registry.validation import TAKEN
 from ddnsd.web.portal import access, forms, show_once
@@ -28,7 +28,7 @@ async def add(page: PageRequest) -> Response:
     fqdn, secret = _full_name(page.text("name"), page.text("domain")), secrets.new_secret()
     try:
         if not page.text("name"):
-            raise Invalid(name="A name is needed.")
+            raise Invalid(name=Reason(Code.NAME_MISSING))
         return await show_once.create_and_redirect(
             page, f"/hosts/{quote(fqdn, safe='')}/created", {"secret": secret}, lambda: _register(page, fqdn, secret)
         )
@@ -54,7 +54,7 @@ async def check(page: PageRequest) -> Response:
         if await page.portal.host_lists.is_taken(fqdn):
             raise Taken(name=TAKEN)
     except Invalid as error:
-        return JSONResponse({"free": False, "text": " ".join(page.reasons(error.fields).values())})
+        return JSONResponse({"free": False, "text": page.explain(error)})
     return JSONResponse({"free": True, "text": page.gettext("%(name)s is free.", name=fqdn)})
 
 

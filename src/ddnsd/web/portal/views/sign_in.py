@@ -88,7 +88,7 @@ async def from_provider(page: PageRequest) -> Response:
         log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
         response = _failed(page, flow, 403, "not admitted")
     except Invalid as error:
-        response = page.redirect("/account", " ".join(page.reasons(error.fields).values()), "warning")
+        response = page.redirect("/account", page.explain(error), "warning")
     _delete_login_cookie(response)
     return response
 

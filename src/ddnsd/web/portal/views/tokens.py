@@ -100,8 +100,8 @@ def _scope(page: PageRequest) -> tuple[TokenScope, dict[str, str]]:
     for text in page.text("networks").split():
         try:
             networks.append(network(text))
-        except ValueError:
-            errors["networks"] = _("%(value)s is no network such as 192.0.2.0/24.", value=text)
+        except Invalid as error:
+            errors |= page.reasons(error.fields)
     for field in ("domains", "hosts", "networks"):
         if len(page.text(field).split()) > TOKEN_LIMITS:
             errors[field] = _("At most %(most)s.", most=TOKEN_LIMITS)

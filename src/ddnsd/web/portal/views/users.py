@@ -95,7 +95,7 @@ async def remove(page: PageRequest) -> Response:
     try:
         await page.portal.users.remove(user.name, actor=page.caller.user, client_ip=page.client_ip)
     except NotEmpty as error:
-        return await _show(page, user, page.reasons({"__all__": [str(error)]}))
+        return await _show(page, user, {"__all__": page.explain(error)})
     return page.redirect("/admin/users", page.gettext("%(name)s was removed.", name=user.name))
 
 

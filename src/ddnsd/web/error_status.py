@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The HTTP status of an error that the rooms below raise, for the API and the portal alike."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from ddnsd.auth.caller import SignInError
+from ddnsd.auth.oidc import ProviderDown
+from ddnsd.auth.one_time_secrets import NotReady
+from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.errors import HostGone, NotAcknowledged
+from ddnsd.registry.errors import (
+    Blocked,
+    Invalid,
+    InvalidAddress,
+    KeyReused,
+    NoBind,
+    NoCredential,
+    NoDenial,
+    NoDomain,
+    NoHost,
+    NoRequest,
+    NotEmpty,
+    NotEnrolled,
+    NotPermitted,
+    NotPublished,
+    NoUser,
+    OtherFailed,
+    OutcomeUnknown,
+    Stale,
+    StoreDown,
+    Taken,
+)
+
+T = TypeVar("T")
+
+STATUS: Mapping[type[Exception], int] = {
+    SignInError: 401,
+    NotEnrolled: 401,
+    Blocked: 403,
+    NotPermitted: 403,
+    NoHost: 404,
+    HostGone: 404,
+    NoDomain: 404,
+    NoRequest: 404,
+    NoDenial: 404,
+    NoCredential: 404,
+    NoUser: 404,
+    Taken: 409,
+    NotEmpty: 409,
+    KeyReused: 409,
+    Stale: 412,
+    Invalid: 422,
+    InvalidAddress: 422,
+    OtherFailed: 424,
+    NotPublished: 503,
+    NotAcknowledged: 503,
+    NoBind: 503,
+    BindError: 503,
+    NotReady: 503,
+    ProviderDown: 503,
+    StoreDown: 503,
+    OutcomeUnknown: 503,
+}
+"""A class that is not here has the status of its base."""
+
+
+def status_of(error: Exception) -> int | None:
+    """The status; None for an error that nobody expects."""
+    return by_class(STATUS, error)
+
+
+def by_class(table: Mapping[type[Exception], T], error: Exception) -> T | None:
+    """The entry of the error's class, or of its nearest base that has one."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)

@@ -18,7 +18,6 @@ from starlette.responses import Response
 
 from ddnsd.auth.caller import SignInError
 from ddnsd.auth.oidc import NotAsked, ProviderDown
-from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
 from ddnsd.registry.errors import (
@@ -36,7 +35,9 @@ from ddnsd.registry.errors import (
     NotPermitted,
     NotPublished,
     NoUser,
+    OutcomeUnknown,
     Stale,
+    StoreDown,
     Taken,
     Unconfirmed,
 )

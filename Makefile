@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 PYTEST ?= -n 3 --dist worksteal
 
-SCENARIOS = fleet server client restore upgrade acme nat hooks cloud-init
+SCENARIOS = server client cloud-init nat
+LONG_SCENARIOS = fleet restore upgrade acme hooks
+
+# Each part shows its output when it ends.
+PARALLEL = $(MAKE) --no-print-directory --output-sync=target
+# The tests of pytest have deadlines, so the other parts leave the processor to them.
+NICE = nice -n 10
 
 # Every test starts our programs. With compiled modules they start faster, so ignore this setting of the environment.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-machines venv lint types walls collection sanity-2.16 pytest bench dist lock
+.PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bench dist lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -14,8 +20,14 @@ help: ## Show this list
 run: ## Start the service with its own BIND and example hosts; Ctrl-C stops it
 	@scripts/run
 
-test: lint ## Run all tests and checks, as CI does; each part shows its output when it ends
-	+@$(MAKE) --no-print-directory --jobs=6 --output-sync=target machines-server machines-client pytest collection types walls
+test: lint ## Run the tests and checks that a change must pass
+	+@$(PARALLEL) --jobs=4 types walls pytest collection $(SCENARIOS:%=machines-%)
+
+test-full: test ## Run everything: `make test`, and the tests that take longer
+	+@$(PARALLEL) --jobs=3 units $(LONG_SCENARIOS:%=machines-%)
+
+test-machines: venv ## Test the roles on systemd machines, in all scenarios
+	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
 
 venv:
 	@scripts/venv dev
@@ -25,26 +37,26 @@ lint: venv ## Check style and format
 	.venv/bin/ruff format --check
 
 types: venv ## Check types
-	.venv/bin/mypy
+	$(NICE) .venv/bin/mypy
 
 walls: venv ## Check that imports between the packages run downwards only
 	.venv/bin/lint-imports
 
 pytest: venv ## Run the tests of tests/; PYTEST=… are pytest's options
-	.venv/bin/python -m pytest $(PYTEST)
+	scripts/in-memory .venv/bin/python -m pytest $(PYTEST)
 
-collection: venv ## Run ansible-lint and ansible-test on the collection
-	scripts/collection
+collection: venv ## Run ansible-lint, and ansible-test sanity and integration
+	$(NICE) scripts/collection
+
+units: venv ## Run tests/unit/plugins with ansible-test as well, where the collection lies as it is installed
+	$(NICE) scripts/collection units
 
 sanity-2.16: venv ## Run ansible-test sanity with the oldest Ansible that is supported
 	scripts/peer-venv ansible-2.16
 	PROGRAMS=$(CURDIR)/.cache/ansible-2.16-venv/bin scripts/collection sanity
 
-test-machines: venv ## Test the roles on systemd machines: servers, a fleet, restore, upgrade, ACME, clients, NAT, hooks
-	+@$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(SCENARIOS:%=machines-%)
-
 machines-%: venv
-	scripts/machines $*
+	$(NICE) scripts/machines $*
 
 bench: venv ## Measure the speed on this machine, as ratios
 	.venv/bin/python -m bench

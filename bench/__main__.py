@@ -31,6 +31,7 @@ def main() -> None:
     # /var/tmp is on a disk where /tmp may be memory: on that, durability would cost nothing
     directory = Path(tempfile.mkdtemp(prefix="ddnsd-bench-", dir="/var/tmp"))
     directory.chmod(0o711)  # PostgreSQL runs as its own user
+    tempfile.tempdir = str(directory)
     try:
         _run(directory, frozenset(options.names or NAMES), quick=options.quick)
     finally:

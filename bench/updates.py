@@ -120,7 +120,7 @@ def _content(connection: sqlite3.Connection) -> str:
 
 @contextmanager
 def _on_postgres(directory: Path) -> Iterator[tuple[Rig, Callable[[], object]]]:
-    with postgres() as server:
+    with postgres(durable=True) as server:
         url = create_database(server, "bench")
         with dev(directory / "service", database_url=url) as service:
             yield Rig(service), lambda: subprocess.check_output([programs() / "psql", url, "-Atqc", _ROW_VERSIONS])

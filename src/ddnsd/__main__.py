@@ -2,12 +2,18 @@
 """`ddnsd`, and `python -m ddnsd`."""
 
 import gc
+import sys
 
 
 def main() -> None:
     """Load the commands, and run one. What is loaded stays: looking for garbage in it takes a fifth of the time."""
     gc.disable()
-    from ddnsd.cli import app
+    try:
+        from ddnsd.cli import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("ddnsd"):
+            raise
+        sys.exit("ddnsd needs the server's packages: pip install 'fedcloud-ddns[server]'")
 
     gc.freeze()
     gc.enable()

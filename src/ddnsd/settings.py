@@ -10,11 +10,14 @@ import ipaddress
 import json
 import os
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from ddnsd.auth.oidc.provider import Provider
 from ddnsd.auth.sessions import Lifetime
@@ -174,8 +177,17 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not value.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+        url = value.get_secret_value()
+        if not url:
+            return value
+        if not url.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("a database URL begins with sqlite:/// or postgresql://")
+        try:
+            make_url(url)
+        except (ArgumentError, ValueError):
+            raise ValueError("write the database URL as postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
+        if url.startswith("postgresql") and find_spec("asyncpg") is None:
+            raise ValueError("PostgreSQL needs one more package: pip install 'fedcloud-ddns[server,postgres]'")
         return value
 
     @model_validator(mode="after")
@@ -292,7 +304,9 @@ def load(**overrides: Any) -> Settings:
         reasons += [_reason(e["loc"], e["type"], e["msg"]) for e in error.errors(include_input=False)]
     except SettingsError as error:
         reasons.append(str(error))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        reasons.append(f"{PREFIX}CONFIG: {error.filename}: {error.strerror}")
+    except tomllib.TOMLDecodeError as error:
         reasons.append(f"{PREFIX}CONFIG: {error}")
     if reasons:
         raise SettingsError("\n".join(reasons))

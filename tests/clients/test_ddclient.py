@@ -2,7 +2,6 @@
 """ddclient 3.10: HTTP/1.1, waits for the server to close, reads the first word of each line, drops every non-2xx."""
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,11 +100,10 @@ def test_one_unknown_name_spoils_only_itself(
 
 
 def test_ipv6_alone_sends_an_empty_myip(ddclient: Ddclient, host: Host) -> None:
-    begin = time.monotonic()
     changed = ddclient(use="no", usev6="cmdv6", cmdv6="'echo 2001:db8::1'")
     assert f"hostname={host.fqdn}&myip= HTTP" in changed
     assert f"updating {host.fqdn}: good: IP address set to 127.0.0.1" in changed
-    assert time.monotonic() - begin < 5, "ddclient waited for the connection to close"
+    assert "Connection: close" in changed, "ddclient waits for the connection to close"
     assert host.a == ["127.0.0.1"]
     assert host.aaaa == []
 

@@ -2,13 +2,13 @@
 """§2, the rows about `hosts`, and what its fields mean."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from support.clients.dyndns import GIVEN, Host, counts, new_label, register, said
+from support.ports import in_time
 from support.servers.faults import hung
 from support.servers.service import Service, dev
 
@@ -157,18 +157,8 @@ def with_hosts(directory: Path, names: list[str]) -> Iterator[Service]:
         first.stop()
 
 
-def test_10_000_hosts_in_under_a_second_also_while_the_name_server_hangs(tmp_path: Path) -> None:
+def test_10_000_hosts_are_listed_also_while_the_name_server_hangs(tmp_path: Path) -> None:
     names = [f"n{number:05}" for number in range(10_000)]
-
-    def listing() -> float:
-        began = time.monotonic()
+    with with_hosts(tmp_path, names) as service, hung(service.named_pid()), in_time():
         answer = service.get("/nic/hosts", service.admin_token)
-        took = time.monotonic() - began
         assert [row["name"] for row in answer.json()["hosts"]] == names
-        return took
-
-    with with_hosts(tmp_path, names) as service:
-        listing()
-        assert min(listing() for _ in range(3)) < 2
-        with hung(service.named_pid()):
-            assert min(listing() for _ in range(3)) < 2

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 from joserfc import jwt
-from support.ports import wait_until
+from support.ports import in_time, wait_until
 from support.servers.openid_provider import AUDIENCE, Provider, new_key, provider
 from support.servers.service import Service, dev
 
@@ -279,19 +279,17 @@ def test_a_provider_that_hangs_holds_up_nobody(service: Service, campus: Provide
     time.sleep(PAUSE_SECONDS)
     with campus.hanging(), ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(me, service, token) for token in (unknown, opaque) for _ in range(8)]
-        began = time.monotonic()
-        for _ in range(20):
-            assert me(service, service.admin_token).status_code == 200
-            assert me(service, known).status_code == 200
-        assert time.monotonic() - began < 3
+        with in_time():
+            for _ in range(20):
+                assert me(service, service.admin_token).status_code == 200
+                assert me(service, known).status_code == 200
         answers = [future.result() for future in waiting]
         assert {answer.status_code for answer in answers} == {503}
         assert {answer.json()["type"] for answer in answers} == {"urn:ddns:provider"}
-        began = time.monotonic()
-        answer = service.get("/nic/update", opaque, params={"hostname": "x.example.org"})
-        assert (answer.status_code, answer.text) == (503, "911")
-        assert service.get("/nic/hosts", opaque).json()["message"] == "911"
-        assert time.monotonic() - began < 15
+        with in_time():
+            answer = service.get("/nic/update", opaque, params={"hostname": "x.example.org"})
+            assert (answer.status_code, answer.text) == (503, "911")
+            assert service.get("/nic/hosts", opaque).json()["message"] == "911"
     wait_until(lambda: me(service, opaque).status_code == 200, PAUSE_SECONDS + 5, "provider asked again")
 
 

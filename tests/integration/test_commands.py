@@ -134,12 +134,12 @@ def test_blocked_and_unblocked(service: Service) -> None:
     secret = service.register("abuser", ip="192.0.2.66")
     fqdn = f"abuser.{service.domain}"
     service.cli("host", "block", fqdn)
-    wait_until(lambda: service.dig(fqdn) == [], 5, "records gone")
+    wait_until(lambda: service.dig(fqdn) == [], 20, "records gone")
     answer = service.get("/nic/update", auth=(fqdn, secret), params={"myip": "192.0.2.67"})
     assert answer.text == "abuse"
     assert service.get("/nic/unregister", service.admin_token, params={"fqdn": fqdn}).status_code == 403
     service.cli("host", "unblock", fqdn)
-    wait_until(lambda: service.dig(fqdn) == ["192.0.2.66"], 5, "records back")
+    wait_until(lambda: service.dig(fqdn) == ["192.0.2.66"], 20, "records back")
     assert "there is no host" in failing(service, "host", "block", "nobody.example.org")
 
 
@@ -154,21 +154,21 @@ def test_a_new_ttl_reaches_the_zone(service: Service) -> None:
         query = dns.message.make_query(f"slow.{service.domain}", "A")
         return dns.query.udp(query, "127.0.0.1", port=service.dns_port, timeout=3).answer[0].ttl
 
-    wait_until(lambda: seconds() == 3600, 5, "the TTL")
+    wait_until(lambda: seconds() == 3600, 20, "the TTL")
 
 
 def test_related_names_follow_the_prefix(service: Service) -> None:
     secret = service.register("router", ip="2001:db8:1::1")
     fqdn = f"router.{service.domain}"
     service.cli("related", "add", fqdn, "nas", "::7")
-    wait_until(lambda: service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:1::7"], 5, "the related name")
+    wait_until(lambda: service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:1::7"], 20, "the related name")
     answer = service.get("/nic/update", auth=(fqdn, secret), params={"myip": "203.0.113.5,2001:db8:2::/64"})
     assert answer.text == "good 203.0.113.5,2001:db8:2::"
     assert service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:2::7"]
     assert service.dig(fqdn, "AAAA") == ["2001:db8:2::1"]
     for _ in range(2):  # the second time nothing changes
         service.cli("related", "add", fqdn, "nas", "::8")
-        wait_until(lambda: service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:2::8"], 5, "the other interface id")
+        wait_until(lambda: service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8:2::8"], 20, "the other interface id")
     assert "not an interface id" in failing(service, "related", "add", fqdn, "x", "zzz")
     assert service.get("/nic/unregister", service.admin_token, params={"fqdn": fqdn}).status_code == 200
     assert service.dig(f"nas.{fqdn}", "AAAA") == []
@@ -196,7 +196,7 @@ def test_related_names_are_none_that_nobody_may_have(service: Service) -> None:
     service.cli("domain", "set", service.domain, "--unavailable")
     assert "Error: no such domain" in failing(service, "related", "add", "--", fqdn, "late", "::7")
     service.cli("domain", "set", service.domain, "--available")
-    wait_until(lambda: service.dig(f"portal.{fqdn}", "AAAA") == ["2001:db8:1::7"], 5, "a name that is not reserved")
+    wait_until(lambda: service.dig(f"portal.{fqdn}", "AAAA") == ["2001:db8:1::7"], 20, "a name that is not reserved")
 
 
 def test_reconcile_reports_and_repairs(service: Service) -> None:

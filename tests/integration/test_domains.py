@@ -229,7 +229,7 @@ def test_a_lost_zone_is_made_anew_and_filled(service: Service) -> None:
     service.register(f"a.{zone}", ip="192.0.2.1")
     key = key_file(service, zone).read_text()
     rndc(service)("delzone", "-clean", zone)
-    wait_until(lambda: not (service.dir / "bind" / "zones" / f"{zone}.zone").exists(), 5, "the file is gone")
+    wait_until(lambda: not (service.dir / "bind" / "zones" / f"{zone}.zone").exists(), 20, "the file is gone")
     key_file(service, zone).unlink()
     assert service.dig(zone, "SOA") == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.ports import wait_until
+from support.ports import in_time, wait_until
 from support.servers.dns_proxy import DnsProxy, Mode
 from support.servers.faults import halt, hung
 from support.servers.service import Service, dev
@@ -37,18 +37,17 @@ def test_a_hung_name_server_delays_nothing_but_changes(service: Service) -> None
     other = service.register("b", ip="192.0.2.1")
     assert update(service, "b", other, "192.0.2.2").text == "good 192.0.2.2"
     with hung(service.named_pid()):
-        begin = time.monotonic()
-        answer = update(service, "a", secret, "192.0.2.7")
+        with in_time():
+            answer = update(service, "a", secret, "192.0.2.7")
         assert (answer.status_code, answer.text) == (503, "911")
-        assert time.monotonic() - begin < 4
         assert update(service, "b", other, "192.0.2.2").text == "nochg 192.0.2.2"
         assert update(service, "b", "wrong", "192.0.2.2").status_code == 401
         listed = service.get("/nic/hosts", service.admin_token).json()["hosts"]
         assert [host["ipv4"] for host in listed] == ["192.0.2.7", "192.0.2.2"]
-        wait_until(lambda: service.get("/readyz").status_code == 503, 6, "not ready")
+        wait_until(lambda: service.get("/readyz").status_code == 503, 20, "not ready")
     wait_until(lambda: service.dig(f"a.{service.domain}") == ["192.0.2.7"], 10, "DNS follows")
-    wait_until(lambda: update(service, "a", secret, "192.0.2.7").text == "nochg 192.0.2.7", 5, "known")
-    wait_until(lambda: service.get("/readyz").status_code == 200, 6, "ready")
+    wait_until(lambda: update(service, "a", secret, "192.0.2.7").text == "nochg 192.0.2.7", 20, "known")
+    wait_until(lambda: service.get("/readyz").status_code == 200, 20, "ready")
 
 
 def test_a_message_given_up_never_wins_over_a_newer_one(service: Service) -> None:
@@ -73,7 +72,7 @@ def test_a_registration_that_the_name_server_missed_leaves_nothing(service: Serv
         assert answer.status_code == 502
         assert service.get("/nic/hosts", service.admin_token).json()["hosts"] == []
     time.sleep(2.5)
-    wait_until(lambda: service.dig(f"new.{service.domain}") == [], 5, "no record is left")
+    wait_until(lambda: service.dig(f"new.{service.domain}") == [], 20, "no record is left")
     service.register("new", ip="192.0.2.6")
     assert service.dig(f"new.{service.domain}") == ["192.0.2.6"]
 
@@ -144,7 +143,7 @@ def test_a_broken_answer_is_never_good(proxied: tuple[Service, DnsProxy], mode: 
     assert (answer.status_code, answer.text) == (503, "911")
     proxy.mode = Mode.HONEST
     wait_until(lambda: service.dig(f"{name}.{service.domain}") == ["192.0.2.4"], 10, "DNS follows")
-    wait_until(lambda: update(service, name, secret, "192.0.2.4").text == "nochg 192.0.2.4", 5, "known")
+    wait_until(lambda: update(service, name, secret, "192.0.2.4").text == "nochg 192.0.2.4", 20, "known")
     hosts = service.get("/nic/hosts", service.admin_token).json()["hosts"]
     (host,) = (host for host in hosts if host["fqdn"] == f"{name}.{service.domain}")
     assert (host["client_faults"], host["server_faults"]) == (0, 1)
@@ -273,7 +272,7 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
         finally:
             resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, before)
         assert service.dig(f"a.{service.domain}") == ["192.0.2.1"]
-        wait_until(lambda: update(service, "a", secret, "192.0.2.2").text == "good 192.0.2.2", 5, "recovered")
+        wait_until(lambda: update(service, "a", secret, "192.0.2.2").text == "good 192.0.2.2", 20, "recovered")
 
 
 def test_a_locked_database_acknowledges_nothing(tmp_path: Path) -> None:
@@ -286,7 +285,7 @@ def test_a_locked_database_acknowledges_nothing(tmp_path: Path) -> None:
             assert update(service, "a", secret, "192.0.2.1").text == "nochg 192.0.2.1"
             other.execute("ROLLBACK")
         assert service.dig(f"a.{service.domain}") == ["192.0.2.1"]
-        wait_until(lambda: update(service, "a", secret, "192.0.2.2").text == "good 192.0.2.2", 5, "recovered")
+        wait_until(lambda: update(service, "a", secret, "192.0.2.2").text == "good 192.0.2.2", 20, "recovered")
 
 
 def test_two_processes_on_one_database_agree(tmp_path: Path, new_database: Callable[[], str]) -> None:

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import dns.exception
 import dns.message
 import dns.query
 import pytest
-from support.ports import free_port, wait_until
+from support.ports import free_port, in_time, wait_until
 
 from ddnsd.dns.bind import process as module
 from ddnsd.dns.bind.control import Bind
@@ -101,19 +100,18 @@ async def test_it_listens_where_it_is_told(tmp_path: Path, host: str) -> None:
 
 
 async def test_it_stops_at_once_and_leaves_no_process(named: Named) -> None:
-    pid, began = pid_of(named), time.monotonic()
-    await named.stop()
-    await named.stop()
-    assert time.monotonic() - began < 3
+    pid = pid_of(named)
+    with in_time():
+        await named.stop()
+        await named.stop()
     assert not alive(pid)
     assert not named.pid_file.exists()
 
 
 async def test_it_stops_also_when_it_hangs(named: Named) -> None:
     os.kill(pid_of(named), signal.SIGSTOP)
-    began = time.monotonic()
-    await named.stop()
-    assert time.monotonic() - began < 6
+    with in_time():
+        await named.stop()
 
 
 @pytest.mark.parametrize("request_", [signal.SIGKILL, signal.SIGTERM])
@@ -126,7 +124,7 @@ async def test_a_named_that_died_is_started_again_and_knows_its_zones(named: Nam
         await asyncio.to_thread(wait_until, lambda: not alive(pid))  # noqa: B023
         await asyncio.to_thread(wait_until, lambda: serves(named), 10, "named is back")
     await named.stop()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await supervision
     assert not serves(named)
 
@@ -146,7 +144,7 @@ async def test_supervision_goes_on_after_a_failed_start(named: Named, monkeypatc
         assert not supervision.done()
     await asyncio.to_thread(wait_until, lambda: serves(named), 10, "named is back")
     await named.stop()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await supervision
 
 

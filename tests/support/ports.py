@@ -4,11 +4,15 @@
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LOWEST = 10240
 """Below the ports that connections get as their own: a server that starts again must not find its port taken by one."""
+
+ENDS_SECONDS = 20.0
+"""Far above each deadline of the service (3 s), and below what waits for no deadline."""
 
 
 def free_port() -> int:
@@ -32,6 +36,15 @@ def wait_until(true: Callable[[], bool], seconds: float = 20.0, what: str = "con
     while not true():
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
         time.sleep(0.05)
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Check that the block ends by itself, with much room for a busy machine."""
+    begin = time.monotonic()
+    yield
+    took = time.monotonic() - begin
+    assert took < ENDS_SECONDS, f"took {took:.1f} s"
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

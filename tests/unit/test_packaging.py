@@ -60,6 +60,33 @@ def test_locks_name_no_index(lock: Path) -> None:
     assert "://" not in lock.read_text()
 
 
+def ddnsd_without(package: str, *arguments: str, url: str = "") -> tuple[int, str, str]:
+    """Run `ddnsd` as if a package were not installed."""
+    code = f"import sys; sys.modules[{package!r}] = None; from ddnsd.__main__ import main; main()"
+    env = {"DDNSD_DATABASE_URL": url}
+    done = subprocess.run([sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", "pydantic_settings", "structlog"])
+def test_without_its_packages_the_service_names_the_extra(package: str) -> None:
+    message = "ddnsd needs the server's packages: pip install 'fedcloud-ddns[server]'\n"
+    assert ddnsd_without(package, "serve") == (1, "", message)
+
+
+def test_an_error_in_our_own_modules_is_a_traceback() -> None:
+    code, _, message = ddnsd_without("ddnsd.cli.hosts", "serve")
+    assert (code, "ddnsd.cli.hosts" in message, "pip install" in message) == (1, True, False)
+
+
+@pytest.mark.parametrize("command", [("serve",), ("db", "upgrade"), ("domain", "list"), ("doctor",)])
+def test_without_its_driver_postgresql_names_the_extra(command: tuple[str, ...]) -> None:
+    code, printed, message = ddnsd_without("asyncpg", *command, url="postgresql://ddnsd@127.0.0.1/ddnsd")
+    assert (code, printed) == (1, "")
+    reason = "PostgreSQL needs one more package: pip install 'fedcloud-ddns[server,postgres]'"
+    assert message == f"Error: DDNSD_DATABASE_URL: {reason}\n"
+
+
 # ---- metadata
 
 

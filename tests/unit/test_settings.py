@@ -117,6 +117,20 @@ def test_mistakes_in_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         settings.load()
 
 
+@pytest.mark.parametrize("url", ["mysql://u:canary-password@h/d", "postgresql://u:canary-password@h:port/d"])
+def test_what_is_no_url_of_a_database(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DDNSD_DATABASE_URL", url)
+    with pytest.raises(settings.SettingsError, match=r"DDNSD_DATABASE_URL: .*postgresql://") as caught:
+        settings.load()
+    assert "canary" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DDNSD_CONFIG", "/absent.toml")
+    with pytest.raises(settings.SettingsError, match=r"^DDNSD_CONFIG: /absent\.toml: No such file or directory$"):
+        settings.load()
+
+
 def test_trusted_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not settings.load().unix_proxy
     monkeypatch.setenv("DDNSD_TRUSTED_PROXIES", "192.0.2.1, unix")

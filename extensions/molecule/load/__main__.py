@@ -22,12 +22,12 @@ def arguments() -> argparse.ArgumentParser:
     for name, text in (("run", "send changes until --stop exists"), ("lag", "how soon name servers answer a change")):
         command = commands.add_parser(name, help=text)
         command.add_argument("--hosts", type=Path, required=True, help="JSON: the secret of each host, by full name")
-        command.add_argument("--door", action="append", required=True, help="address[:port] that answers HTTPS")
+        command.add_argument("--address", action="append", required=True, help="address[:port] that answers HTTPS")
         command.add_argument("--record", type=Path, required=True, help="what was sent and acknowledged, of all runs")
         if name == "run":
             command.add_argument("--stop", type=Path, required=True, help="a file; the load ends when it is there")
             command.add_argument("--seconds", type=float, default=600, help="it ends after so long at the latest")
-            command.add_argument("--tally", type=Path, required=True, help="where the counts stand while it runs")
+            command.add_argument("--counts", type=Path, required=True, help="where the counts stand while it runs")
             command.add_argument("--careful", action="store_true", help="half of the hosts stop at their first failure")
         else:
             command.add_argument("--times", type=int, default=9)
@@ -38,19 +38,26 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole: a reader finds the former text or the new one."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 def run(given: argparse.Namespace) -> int:
     """Send changes; print the counts."""
     secrets = json.loads(given.hosts.read_text())
     hosts = record.read(given.record, secrets)
-    load = Load(hosts, secrets, given.door, careful=given.careful)
+    load = Load(hosts, secrets, given.address, careful=given.careful)
     end = time.monotonic() + given.seconds
     load.start()
     while not given.stop.exists() and time.monotonic() < end and not load.alone():
-        given.tally.write_text(json.dumps(load.tally().describe()))
+        _replace(given.counts, json.dumps(load.counts().describe()))
         time.sleep(TICK_SECONDS)
     load.stop()
     record.write(given.record, hosts)
-    print(json.dumps({**load.tally().describe(), "stopped": load.stopped()}))
+    print(json.dumps({**load.counts().describe(), "stopped": load.stopped()}))
     return 0
 
 
@@ -58,7 +65,7 @@ def measure(given: argparse.Namespace) -> int:
     """Print the seconds that each of several changes took to all servers, null for one that did not get there."""
     secrets = json.loads(given.hosts.read_text())
     hosts = record.read(given.record, secrets)
-    client = Client(given.door, hosts[0].name, secrets[hosts[0].name], kept=True)
+    client = Client(given.address, hosts[0].name, secrets[hosts[0].name], kept=True)
     print(json.dumps([lag(hosts[0], client, given.server) for _turn in range(given.times)]))
     client.close()
     record.write(given.record, hosts)

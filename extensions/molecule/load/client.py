@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client of `/nic/update` that knows several front doors of a service, and takes the next where one is silent."""
+"""A client of `/nic/update` that knows several addresses of a service, and takes the next where one is silent."""
 
 import base64
 import http.client
@@ -24,7 +24,7 @@ CLOSED = (
 Failures = (OSError, http.client.HTTPException)
 
 
-class FutureGroup:
+class Counts:
     """What became of requests: `good`, `reopened`, `fell_over` and `failed` by kind, the `longest` wait in seconds."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class FutureGroup:
         self.failed: Counter[str] = Counter()
         self.longest = 0.0
 
-    def add(self, other: "FutureGroup") -> None:
+    def add(self, other: "Counts") -> None:
         """Take in another one's."""
         self.good += other.good
         self.reopened += other.reopened
@@ -49,9 +49,9 @@ class FutureGroup:
 class Client:
     """Sends a host's addresses over HTTPS, on a `kept` connection or each on a new one; checks no certificate."""
 
-    def __init__(self, doors: list[str], name: str, secret: str, *, kept: bool) -> None:
-        self.tally = FutureGroup()
-        self._doors, self._kept, self._name = doors, kept, name
+    def __init__(self, addresses: list[str], name: str, secret: str, *, kept: bool) -> None:
+        self.counts = Counts()
+        self._addresses, self._kept, self._name = addresses, kept, name
         credentials = base64.b64encode(f"{name}:{secret}".encode()).decode()
         self._headers = {"Authorization": f"Basic {credentials}", "User-Agent": "load/1.0"}
         self._context = ssl.create_default_context()
@@ -60,32 +60,32 @@ class Client:
         self._connection: http.client.HTTPSConnection | None = None
 
     def update(self, address: str, *, fall_over: bool = True) -> bool:
-        """Whether the service acknowledged the address, at this door or, where it does not answer, at the next ones."""
+        """Whether the service acknowledged the address, here or, without an answer, at the next address."""
         began = time.monotonic()
         try:
             return self._update(address, fall_over=fall_over)
         finally:
-            self.tally.longest = max(self.tally.longest, time.monotonic() - began)
+            self.counts.longest = max(self.counts.longest, time.monotonic() - began)
 
     def _update(self, address: str, *, fall_over: bool) -> bool:
         kind = ""
-        for _door in self._doors if fall_over else self._doors[:1]:
+        for _address in self._addresses if fall_over else self._addresses[:1]:
             if kind:
-                self.tally.fell_over[kind] += 1
+                self.counts.fell_over[kind] += 1
             try:
                 answer = self._ask(f"/nic/update?hostname={self._name}&myip={address}")
             except Failures as error:
                 kind = type(error).__name__
                 self.close()
-                self._doors = [*self._doors[1:], self._doors[0]]
+                self._addresses = [*self._addresses[1:], self._addresses[0]]
                 continue
             # nochg: it was sent before, and done, but the answer did not come
             if answer in (f"200 good {address}", f"200 nochg {address}"):
-                self.tally.good += 1
+                self.counts.good += 1
                 return True
             kind = answer
             break
-        self.tally.failed[kind] += 1
+        self.counts.failed[kind] += 1
         return False
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class Client:
             self.close()
             if not reused:
                 raise
-            self.tally.reopened += 1
+            self.counts.reopened += 1
             return self._exchange(path)
 
     def _exchange(self, path: str) -> str:
@@ -116,7 +116,7 @@ class Client:
         return answer
 
     def _connect(self) -> http.client.HTTPSConnection:
-        connection = http.client.HTTPSConnection(self._doors[0], context=self._context, timeout=CONNECT_SECONDS)
+        connection = http.client.HTTPSConnection(self._addresses[0], context=self._context, timeout=CONNECT_SECONDS)
         connection.connect()
         connection.sock.settimeout(TIMEOUT)
         return connection

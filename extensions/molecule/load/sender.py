@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .client import Client, FutureGroup
+from .client import Client, Counts
 from .record import Host
 
 PAUSE_SECONDS = 0.05
@@ -40,15 +40,15 @@ class Sender:
 class Load:
     """Senders for hosts: even ones on kept connections, odd ones on new ones; half of each `careful` where asked.
 
-    They begin at the doors in turn.
+    They begin at the addresses in turn.
     """
 
-    def __init__(self, hosts: Sequence[Host], secrets: dict[str, str], doors: list[str], *, careful: bool) -> None:
+    def __init__(self, hosts: Sequence[Host], secrets: dict[str, str], addresses: list[str], *, careful: bool) -> None:
         self._stop = threading.Event()
         self._senders, self._threads = [], ThreadPoolExecutor(len(hosts))
         for index, host in enumerate(hosts):
-            first = (index // 2) % len(doors)
-            client = Client(doors[first:] + doors[:first], host.name, secrets[host.name], kept=index % 2 == 0)
+            first = (index // 2) % len(addresses)
+            client = Client(addresses[first:] + addresses[:first], host.name, secrets[host.name], kept=index % 2 == 0)
             sender = Sender(host, client, self._stop, careful=careful and index >= len(hosts) // 2)
             self._senders.append(sender)
 
@@ -64,12 +64,12 @@ class Load:
         for run in self._runs:
             run.result()
 
-    def tally(self) -> FutureGroup:
+    def counts(self) -> Counts:
         """What became of the requests until now, those of careful hosts apart."""
-        total = FutureGroup()
+        total = Counts()
         for sender in self._senders:
             if not sender.careful:
-                total.add(sender.client.tally)
+                total.add(sender.client.counts)
         return total
 
     def stopped(self) -> int:
@@ -78,7 +78,7 @@ class Load:
 
     def alone(self) -> bool:
         """Whether nothing was acknowledged for longer than any outage takes."""
-        good, now = self.tally().good, time.monotonic()
+        good, now = self.counts().good, time.monotonic()
         if good != self._heard[0]:
             self._heard = (good, now)
         return now - self._heard[1] > PATIENCE_SECONDS

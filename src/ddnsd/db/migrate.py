@@ -128,6 +128,22 @@ def _upgrade(connection: Connection) -> bool:
     return True
 
 
+def missing(connection: Connection) -> list[str]:
+    """What the database lacks of the schema, in words: tables, and columns of tables."""
+    from ddnsd.db.schema import metadata
+
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names())
+    found = []
+    for table in metadata.sorted_tables:
+        if table.name not in tables:
+            found.append(f"there is no table {table.name}")
+            continue
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        found += [f"table {table.name} lacks column {c.name}" for c in table.columns if c.name not in there]
+    return found
+
+
 def revision(connection: Connection) -> str | None:
     """The revision of the database; None without a schema."""
     if not inspect(connection).has_table("alembic_version"):

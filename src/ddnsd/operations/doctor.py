@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ddnsd.auth.oidc.provider import Provider
-from ddnsd.db import queries, set_aside, write_checks
+from ddnsd.db import migrate, queries, set_aside, write_checks
 from ddnsd.db.base import StoreDown
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, primary_check
@@ -32,6 +32,9 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
     try:
         await check_schema(settings.store_url)
         async with opened(settings.store_url) as store:
+            if missing := await store.read(migrate.missing):
+                reason = f"{'; '.join(missing)}. Something changed the tables: restore a backup"
+                return [*findings, ("database", reason)]
             findings.append(("database", await _examine_store(store)))
             all_domains = await store.read(queries.all_domains)
             findings += [(f"domain {d.name} at {d.primary}", await _examine(store, d)) for d in all_domains]

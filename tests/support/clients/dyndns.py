@@ -118,7 +118,7 @@ def counts(host: Host, client: int = 0, server: int = 0) -> Iterator[None]:
 
     yield
     if client or server:
-        wait_until(lambda: now() >= expected, 5, f"faults {expected}")
+        wait_until(lambda: now() >= expected, 20, f"faults {expected}")
     time.sleep(0.2)
     assert now() == expected
 

@@ -30,6 +30,8 @@ class Server:
 
     directory: Path
     port: int
+    durable: bool = False
+    """Whether a commit waits for the disk. Without, a power cut loses data, and the end of a process does not."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -39,20 +41,19 @@ class Server:
 
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
+        durable = "on" if self.durable else "off"
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.directory),
+            "max_connections": "300",
+            "fsync": durable,
+            "full_page_writes": durable,
+        }
         with (self.directory / "postgres.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    programs() / "postgres",
-                    "-D",
-                    self.directory / "data",
-                    "-p",
-                    str(self.port),
-                    "-c",
-                    "listen_addresses=127.0.0.1",
-                    "-c",
-                    f"unix_socket_directories={self.directory}",
-                    "-c",
-                    "max_connections=300",
+                    *(programs() / "postgres", "-D", self.directory / "data", "-p", str(self.port)),
+                    *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -90,8 +91,8 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A server with durable settings."""
+def running(durable: bool = False) -> Iterator[Server]:
+    """A server with a folder of its own."""
     # not in pytest's folder: each run of pytest closes that to other users, such as the one who owns the server
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         directory = Path(folder)
@@ -115,7 +116,7 @@ def running() -> Iterator[Server]:
             capture_output=True,
             **_as_user(),
         )
-        server = Server(directory, free_port())
+        server = Server(directory, free_port(), durable)
         try:
             server.start()
             yield server
@@ -124,9 +125,9 @@ def running() -> Iterator[Server]:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A server with durable settings; yields `postgresql://ddnsd@127.0.0.1:PORT` without a database name."""
-    with running() as server:
+def postgres(durable: bool = False) -> Iterator[str]:
+    """A server with a folder of its own; yields `postgresql://ddnsd@127.0.0.1:PORT` without a database name."""
+    with running(durable) as server:
         yield server.url
 
 

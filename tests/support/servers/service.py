@@ -128,7 +128,7 @@ class Service:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         url, http = self.url + path, self._kept_connections()
-        return http.request(method, url, headers=headers, timeout=15, allow_redirects=False, **kwargs)
+        return http.request(method, url, headers=headers, timeout=60, allow_redirects=False, **kwargs)
 
     def _kept_connections(self) -> requests.Session:
         """Keeps connections and nothing else: no cookies, and nothing from the environment."""

@@ -162,4 +162,4 @@ def test_the_server_is_down_and_back(tmp_path: Path, vm: Machine, host: Host) ->
         assert ": waiting: " in vm.run().out
         vm.now += 125
         assert vm.run().out == f"{own.fqdn}: updated: 198.51.100.3 {IPV6}\n"
-        wait_until(lambda: own.addresses() == ["198.51.100.3", IPV6], 5)
+        wait_until(lambda: own.addresses() == ["198.51.100.3", IPV6], 20)

@@ -116,7 +116,7 @@ def machines(**groups: list[str]) -> dict[str, Any]:
         (machines(ddns_primaries=["a"], ddns_secondaries=["b", "c"]), {}, None),
         (machines(rest=["a"], ddns_secondaries=["b"]), {}, "no machine in ddns_primaries"),
         (machines(ddns_nodes=["a", "b"]), {"ddns_server_database": "postgresql"}, "no machine in ddns_primaries"),
-        (machines(ddns_primaries=["a", "b"]), {}, "an empty store of its own"),
+        (machines(ddns_primaries=["a", "b"]), {}, "its own empty database"),
         (machines(ddns_primaries=["a"], ddns_secondaries=["a", "b"]), {}, "a is a secondary, and the primary as well"),
         (
             machines(ddns_primaries=["a"], ddns_secondaries=["b"], ddns_nodes=["a", "b"]),
@@ -222,13 +222,15 @@ def test_systemd_never_gives_up_the_service_and_a_play_starts_it() -> None:
     assert "\nExecStartPre=-" in body  # a database that is away must not stop the start
     assert "\nTriggerLimitIntervalSec=0\n" in socket.partition("[Socket]")[2]
     (block,) = (
-        task["block"] for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text()) if task["name"] == "Set up"
+        task["block"]
+        for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text())
+        if task["name"] == "Install the server"
     )
     names = [task["name"] for task in block]
-    (start,) = (task for task in block if task["name"] == "Start the service where it is down")
+    (start,) = (task for task in block if task["name"] == "Start the service if it is down")
     assert start["ansible.builtin.systemd_service"]["state"] == "started"
     assert start["loop"] == ["ddnsd.socket", "ddnsd.service"]
-    assert names.index("Bring everything into force") < names.index(start["name"]) < names.index("Health")
+    assert names.index("Run the handlers") < names.index(start["name"]) < names.index("Test the server")
 
 
 INNER = ("/metrics", "/readyz", "/healthz/dns")

@@ -61,7 +61,7 @@ class Status(StrEnum):
 
 
 class NameTaken(Taken):
-    """a host or a related name has the name"""
+    """A host or a related name has the name."""
 
     def __init__(self) -> None:
         super().__init__(name=TAKEN)

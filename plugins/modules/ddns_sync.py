@@ -177,7 +177,7 @@ changes:
       returned: sometimes
       sample: {file: /etc/ddns/secrets/www}
     reason:
-      description: Why the host is registered anew.
+      description: Why the host is registered again.
       type: str
       returned: of a replacement
       sample: the name is in another domain

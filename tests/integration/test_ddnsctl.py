@@ -108,7 +108,7 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
     assert "Applied: 2 added." in tool.run("apply", "web.yml", "-y", "--verify", "20", "--dns", tool.dns)
     assert tool.service.dig(tool.name("www")) == ["192.0.2.1"]
     assert tool.service.dig("x." + tool.name("www"), "AAAA") == ["2001:db8::1"]
-    assert "Nothing to do: 2 things are as declared." in tool.run("plan", "web.yml")
+    assert "Nothing to do: 2 unchanged." in tool.run("plan", "web.yml")
     assert "Nothing to do" in tool.run("apply", "web.yml", "-y")
 
     moved = f"www-{tool.stack}"
@@ -233,7 +233,7 @@ def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
     )
     tool.run("apply", "web.yml", "-y")
     tool.run("import", "--stack", tool.stack, "-o", "imported.yml")
-    assert "3 things are as declared" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
+    assert "Nothing to do: 3 unchanged" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
     assert tool.run("fmt", "--check", "imported.yml") == ""
     everything = tool.run("import", "--domain", "dyn.example.org")
     assert "Nothing to do" in tool.run("plan", "-", given=everything)

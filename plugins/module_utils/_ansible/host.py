@@ -61,8 +61,8 @@ def run(task: Task) -> dict[str, Any]:
 
 def _warnings(plan: Plan) -> list[str]:
     """What a user should know of that is no difference."""
-    anew = [f"{c.name}: registered anew, with a new secret: {c.reason}" for c in plan.changes if c.reason]
-    return anew + [f"{drift.name}: {drift.text}" for drift in plan.drift] + [str(note) for note in plan.notes]
+    again = [f"{c.name}: registered again, with a new secret: {c.reason}" for c in plan.changes if c.reason]
+    return again + [f"{drift.name}: {drift.text}" for drift in plan.drift] + [str(note) for note in plan.notes]
 
 
 def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Server) -> dict[str, Any]:

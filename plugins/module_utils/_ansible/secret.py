@@ -6,13 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping
 
-from .._sync import names, render
+from .._sync import names, render, secret_files
 from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem, SyncError
 from .._sync.model import Declaration, HostSpec, Registered, SecretSpec
 from .._sync.plan import Options, make
 from .execute import execute
-from .files import contains_secret, read_secret, write_secret
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -63,7 +62,7 @@ class _Secret:
             raise SyncError(f"{self.fqdn} is not registered, or not yours to see; ddns_host registers it")
         if self.task.params["state"] == "rotated":
             return self.anew(server, registered)
-        given = self.task.params["secret"] or (read_secret(self.path) if self.path else None)
+        given = self.task.params["secret"] or (secret_files.read(self.path) if self.path else None)
         if given and self.works(server, given):
             return self.keep(given)
         return self.anew(server, registered)
@@ -78,10 +77,11 @@ class _Secret:
     def keep(self, secret: str) -> dict[str, Any]:
         """The secret works; the file may have to be written all the same."""
         path = self.path
-        if path is None or contains_secret(path, secret):
+        if path is None or secret_files.contains(path, secret):
             return self.result(False, {"before": "", "after": ""})
         if not self.task.check:
-            write_secret(path, lambda: secret)
+            with secret_files.new_file(path) as file:
+                file.write(f"{secret}\n".encode())
         return self.result(True, {"before": "", "after": f"{self.fqdn}:\n  secret: (the given one → file {path})\n"})
 
     def anew(self, server: Server, registered: Registered) -> dict[str, Any]:
@@ -93,7 +93,8 @@ class _Secret:
         if self.task.check:
             return result
         if self.path:
-            write_secret(self.path, lambda: execute(self.task, plan, server) or "")
+            with secret_files.new_file(self.path) as file:  # nothing is changed if the folder is not writable
+                file.write(f"{execute(self.task, plan, server) or ''}\n".encode())
             return result
         return {**result, "secret": execute(self.task, plan, server)}
 

@@ -71,7 +71,7 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
         "warnings": [
             *_overruled(task.params["api_url"], declaration.server),
             *render.remarks(plan),
-            *_unkept(secret_writer.homeless() if outcome is None else secret_writer.dropped),
+            *_unkept(secret_writer.without_destination() if outcome is None else secret_writer.dropped),
         ],
         "changes": _changes(plan.changes, outcome),
         "counts": render.summary(plan),

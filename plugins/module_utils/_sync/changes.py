@@ -43,7 +43,7 @@ class Change:
     secret: SecretSpec | None = None
     """Where the secret goes that the change makes."""
     reason: str = ""
-    """Why the host is registered anew, in words."""
+    """Why the host is registered again."""
 
     @property
     def makes_secret(self) -> bool:

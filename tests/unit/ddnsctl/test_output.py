@@ -33,7 +33,7 @@ PLAN = Plan(
 
 TEXT = """\
 https://ddns.example.org (ddnsd 0.1.0), stack web
--/+ registered anew, with a new secret
+-/+ registered again, with a new secret
 
    - old.example.org
          ipv4  192.0.2.9
@@ -77,7 +77,7 @@ def test_colours_change_no_text(capsys: pytest.CaptureFixture[str], monkeypatch:
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     output.plan(Plan(unchanged=1, server="ddnsd"), "text")
-    assert capsys.readouterr().out == "ddnsd\n\nNothing to do: 1 thing is as declared.\n"
+    assert capsys.readouterr().out == "ddnsd\n\nNothing to do: 1 unchanged.\n"
 
 
 def test_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,13 +17,13 @@ from ..plugin_utils._yaml.reader import read
 
 
 class ActionModule(DdnsAction):
-    """See the module."""
+    """Runs the module's operation."""
 
     spec = sync.SPEC
     writes_files = True
 
     def operation(self) -> Operation:
-        """What the module does, with positions in the file for messages."""
+        """The operation of the module, with positions in the file for messages."""
         src, given = self._task.args.get("src"), self._task.args.get("declaration")
         if src and not given:
             return partial(sync.run, origin=self._read(src))

@@ -106,7 +106,7 @@ def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *
     outcome = None
     try:
         with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
-            outcome = engine.apply(
+            outcome = engine.apply_plan(
                 work.plan, work.server, recorder.secret_writer, journal=recorder, rest=rest, strict=work.strict
             )
     except KeyboardInterrupt:

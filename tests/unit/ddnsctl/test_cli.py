@@ -55,7 +55,7 @@ def test_help_loads_nothing_heavy() -> None:
         (["plan", "good.yml", "--server", "http://127.0.0.1:1"], "there is no token"),
         (["plan", "good.yml", "--server", "x", "--token-file", "good.yml"], "the token must be one word"),
         (["plan", "good.yml", "--server", "x", "--token-file", "no"], "no: does not exist"),
-        (["plan", "good.yml", "--max-deletes", "few"], "'few' is no limit"),
+        (["plan", "good.yml", "--max-deletes", "few"], "'few' is not a limit"),
         (["plan", "good.yml", "--timeout", "0"], "it must be a number of seconds, above 0"),
         (["apply", "--resume"], "there is no journal in .ddnsctl"),
         (["apply", "--resume", "good.yml"], "--resume continues the plan in the journal"),

@@ -2,6 +2,7 @@
 """Values of YAML, their positions, and what is wrong with it. The collection uses the same reader."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,3 +122,10 @@ trees = st.recursive(plain, lambda inner: st.lists(inner, max_size=4) | st.dicti
 @given(st.dictionaries(texts.filter(lambda key: key != "<<"), trees, max_size=5))
 def test_json_is_read_as_it_is(data: dict[str, Any]) -> None:
     assert values(json.dumps(data)) == data
+
+
+def test_the_collection_has_the_same_reader() -> None:
+    root = Path(__file__).parents[4]
+    link, shared = root / "src/ddnsctl/yaml/reader.py", root / "plugins/plugin_utils/_yaml/reader.py"
+    assert link.is_symlink()
+    assert link.resolve() == shared.resolve()

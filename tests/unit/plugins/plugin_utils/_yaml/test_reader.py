@@ -3,18 +3,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import Location
 from ansible_collections.fedcloud.ddns.plugins.plugin_utils._yaml import reader
-
-ROOT = Path(__file__).parents[5]
-
-
-def test_both_have_one_reader():
-    link = ROOT / "src" / "ddnsctl" / "yaml" / "reader.py"
-    assert link.is_symlink()
-    assert link.resolve() == (ROOT / "plugins" / "plugin_utils" / "_yaml" / "reader.py").resolve()
 
 
 def test_positions_and_problems_are_those_of_the_engine():

@@ -37,7 +37,7 @@ async def add(
     exist_ok: bool,
     check_only: bool,
 ) -> str | None:
-    """Add a domain, or with `exist_ok` set the given columns of an existing one. Returns what was done, None for nothing.
+    """Add a domain, or with `exist_ok` set the given columns of an existing one. Returns what was done, or None.
 
     With `check_only` nothing is changed. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown, AdminError.
     """

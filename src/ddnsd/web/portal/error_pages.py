@@ -65,33 +65,38 @@ def _describe(_: Callable[..., str], error: Exception) -> tuple[int, str, str]:
     nothing = _("Nothing was changed")
     match error:
         case NotFound() | NoHost() | NoDomain() | HostGone() | HTTPException(status_code=404):
-            return 404, _("Not found"), _("There is nothing here that you may see; it may be gone or renamed.")
+            return 404, _("Not found"), _("This page does not exist, was removed or renamed, or you may not see it.")
         case HTTPException(status_code=405):
-            return 405, nothing, _("This address takes no such request.")
+            return 405, nothing, _("This address does not accept such a request.")
         case NotReady():
-            return 503, _("Not ready yet"), _("The secret is still being made. Reload this page in a moment.")
+            return 503, _("Not ready yet"), _("The secret is not ready yet. Reload this page in a moment.")
         case TooLarge():
-            return 413, nothing, _("That is more than a form here holds.")
+            return 413, nothing, _("The form is too large.")
         case NoForm():
-            return 415, nothing, _("This address takes forms only.")
+            return 415, nothing, _("This address accepts only forms.")
         case Blocked():
-            return 403, nothing, _("The host is flagged or blocked for abuse. Write to the operator of the service.")
+            return 403, nothing, _("The host is flagged or blocked for abuse. Contact the operator of the service.")
         case Stale():
-            return 409, nothing, _("It has been changed meanwhile. Look at it again, and decide anew.")
+            return 409, nothing, _("Someone else changed this while you were editing. Check the values and try again.")
         case Invalid() | NotEmpty():
             return 422, nothing, ""
         case InvalidAddress():
-            return 422, nothing, _("That is not an address that a host may have.")
+            return 422, nothing, _("A host cannot have this address.")
         case Unconfirmed() | NotAcknowledged():
-            title, text = _("Saved, but not in DNS yet"), _("The name server did not confirm it. We keep trying.")
+            title, text = (
+                _("Saved, but not in DNS yet"),
+                _("The name server did not confirm it. The service keeps trying."),
+            )
             return 503, title, text
         case NoBind():
             return 503, nothing, ""
         case NotPublished() | BindError():
-            return 503, nothing, _("The name server does not answer as it should. Try again in a minute.")
+            return 503, nothing, _("The name server does not answer correctly. Try again in a minute.")
         case OutcomeUnknown():
-            text = _("The connection to the database was lost while saving. Look before you try again.")
-            return 503, _("Perhaps it was saved"), text
+            text = _(
+                "The connection to the database was lost while saving. Check whether it was saved, then try again."
+            )
+            return 503, _("It may have been saved"), text
         case StoreDown():
-            return 503, nothing, _("The database cannot be used at the moment. Try again in a minute.")
-    return 500, _("Something went wrong"), _("This is our fault, and it has been logged.")
+            return 503, nothing, _("The database is not available. Try again in a minute.")
+    return 500, _("Something went wrong"), _("This is an error of the service. It was logged.")

@@ -45,7 +45,7 @@ LANGUAGE_COOKIE = "ddns-language"
 BODY_LIMIT = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 
-UNCONFIRMED = N_("The name server did not confirm it yet; we keep trying.")
+UNCONFIRMED = N_("The name server has not confirmed it yet. The service keeps trying.")
 
 Form = ImmutableMultiDict[str, str]
 
@@ -294,7 +294,7 @@ def _of_this_site(request: Request, portal: Portal) -> bool:
 
 def _foreign(page: PageRequest) -> Response:
     _ = page.gettext
-    text = _("The form was not sent from a current page of this portal. Go back, reload the page, and send it again.")
+    text = _("The form did not come from a current page of this portal. Go back, reload the page, and send it again.")
     return page.refuse(403, _("Nothing was changed"), text)
 
 

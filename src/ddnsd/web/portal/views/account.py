@@ -21,7 +21,7 @@ from ddnsd.web.portal.views.sign_in import link_path
 _SAID = {
     passwords.TOO_SHORT: N_("A password has at least %(number)s characters."),
     passwords.TOO_LONG: N_("A password has at most %(number)s characters."),
-    passwords.TOO_SIMPLE: N_("A password is not the user's name, and not one character again and again."),
+    passwords.TOO_SIMPLE: N_("A password must not be the user name, or one repeated character."),
 }
 _NUMBERS = {passwords.TOO_SHORT: passwords.SHORTEST, passwords.TOO_LONG: passwords.LONGEST}
 
@@ -62,7 +62,7 @@ def routes(portal: Portal) -> list[Route]:
             keep=page.session.id,
             methods={flow.provider.issuer: name for name, flow in portal.flows.items()},
         )
-        return page.redirect("/account", page.gettext("This identity does not sign you in any more."))
+        return page.redirect("/account", page.gettext("You can no longer sign in with this identity."))
 
     async def change_password(page: PageRequest) -> Response:
         _, caller = page.gettext, page.caller
@@ -73,7 +73,7 @@ def routes(portal: Portal) -> list[Route]:
         if reason := passwords.problem(new, caller.user):
             errors["new"] = _(_SAID[reason], number=_NUMBERS.get(reason, ""))
         elif not passwords.same(new, page.form.get("again", "")):
-            errors["again"] = _("This is not the same as above.")
+            errors["again"] = _("The two passwords differ.")
         if errors:
             return await account_page(page, 422, errors)
         assert page.session is not None
@@ -97,7 +97,7 @@ def routes(portal: Portal) -> list[Route]:
         except Locked:
             return {"current": _("Too many failed attempts. Wait some minutes before you try again.")}
         except BadCredentials:
-            return {"current": _("This is not your password.")}
+            return {"current": _("Wrong password.")}
         return {}
 
     async def end_session(page: PageRequest) -> Response:

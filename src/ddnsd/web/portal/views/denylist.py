@@ -48,14 +48,14 @@ def routes(portal: Portal) -> list[Route]:
             )
         except Invalid as error:
             return await list_page(page, dict(page.form), page.reasons(error.fields))
-        return page.redirect("/admin/deny", page.gettext("Denied, on all nodes within seconds."))
+        return page.redirect("/admin/deny", page.gettext("Added. It applies on all nodes within seconds."))
 
     async def remove(page: PageRequest) -> Response:
         try:
             await portal.denials.remove(_number(page.param("id")), actor=page.caller.user, client_ip=page.client_ip)
         except NoDenial:
             raise NotFound from None
-        flash_message = page.gettext("It is denied no more. Hosts that were blocked for it stay so.")
+        flash_message = page.gettext("The entry was removed. Hosts that it blocked stay blocked.")
         return page.redirect("/admin/deny", flash_message)
 
     return [

@@ -40,7 +40,7 @@ def routes(portal: Portal) -> list[Route]:
         except Invalid as error:
             errors = page.reasons(error.fields)
             return page.render("domains/ask.html", 422, values=page.form, errors=errors)
-        return page.redirect("/domains", page.gettext("You have asked for %(name)s.", name=name))
+        return page.redirect("/domains", page.gettext("You have requested %(name)s.", name=name))
 
     async def withdraw(page: PageRequest) -> Response:
         def expect(found: DomainRequest) -> None:
@@ -53,7 +53,7 @@ def routes(portal: Portal) -> list[Route]:
             )
         except NoRequest:
             raise NotFound from None
-        return page.redirect("/domains", page.gettext("The request is withdrawn."))
+        return page.redirect("/domains", page.gettext("The request was withdrawn."))
 
     # ---- administrators
 
@@ -100,7 +100,7 @@ def routes(portal: Portal) -> list[Route]:
             )
         except (Invalid, DnsError, NoBind, BindError) as error:
             return form(page, found, page.form, reasons(page, error))
-        flash_message = page.gettext("%(name)s is %(user)s's domain now.", name=found.name, user=found.user)
+        flash_message = page.gettext("%(user)s now owns the domain %(name)s.", name=found.name, user=found.user)
         return page.redirect("/admin/requests", flash_message)
 
     async def decline(page: PageRequest) -> Response:
@@ -112,7 +112,7 @@ def routes(portal: Portal) -> list[Route]:
         except Invalid as error:
             values = Form([*USUAL.multi_items(), ("why", page.text("why"))])
             return form(page, found, values, {"why": page.reasons(error.fields)["answer"]})
-        return page.redirect("/admin/requests", page.gettext("The request is declined."))
+        return page.redirect("/admin/requests", page.gettext("The request was declined."))
 
     async def find(page: PageRequest) -> DomainRequest:
         number = _number(page.param("id"))

@@ -128,7 +128,9 @@ def routes(portal: Portal) -> list[Route]:
     async def lift(page: PageRequest) -> Response:
         owned = await access.host(page, Action.EDIT)
         await portal.hosts.lift_flag(owned.host, page.author, access.precondition(page, Action.EDIT))
-        return page.redirect(f"/hosts/{owned.host.fqdn}", page.gettext("The flag is lifted: updates are taken again."))
+        return page.redirect(
+            f"/hosts/{owned.host.fqdn}", page.gettext("The flag was removed. Updates are accepted again.")
+        )
 
     return [
         get("/hosts/{fqdn}", show),

@@ -93,7 +93,7 @@ def routes(portal: Portal) -> list[Route]:
     async def revoke(page: PageRequest) -> Response:
         key, _hosts = await own(page, page.param("login"))
         await portal.store.transact(lambda c: accounts.delete_key(c, key, page.caller.user, page.client_ip))
-        return page.redirect("/keys", page.gettext("The key %(name)s is void. Its hosts stay.", name=key.name))
+        return page.redirect("/keys", page.gettext("The key %(name)s was revoked. Its hosts stay.", name=key.name))
 
     return [
         get("/keys", show),

@@ -41,7 +41,7 @@ def routes(portal: Portal) -> list[Route]:
         _, attempt = page.gettext, _attempt(page)
         following = local_path(page.text("next"))
         if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
-            text = _("Your browser did not send the cookie that the form came with. Try again.")
+            text = _("Your browser did not send the cookie of the form. Try again.")
             return _form(page, LoginState.new(next_path=following), 403, error=text)
         try:
             user_id = await portal.passwords.check(page.text("name"), page.form.get("password", ""), page.client_ip)
@@ -49,7 +49,7 @@ def routes(portal: Portal) -> list[Route]:
             text = _("Too many failed attempts. Wait some minutes before you try again.")
             return _form(page, LoginState.new(next_path=following), 429, error=text)
         except BadCredentials:
-            text = _("Name and password do not fit together.")
+            text = _("Wrong user name or password.")
             return _form(page, LoginState.new(next_path=following), 403, error=text)
         return await _begin(page, user_id, PASSWORD, attempt.next)
 

@@ -28,7 +28,7 @@ LIFETIMES = {
     "30": N_("30 days"),
     "90": N_("90 days"),
     "365": N_("a year"),
-    "": N_("it never ends"),
+    "": N_("never expires"),
 }
 """Days as text, "" for ever."""
 USUAL = "90"
@@ -77,7 +77,7 @@ def routes(portal: Portal) -> list[Route]:
         if token is None or token.user_id != page.caller.user_id:
             raise NotFound
         await portal.store.transact(lambda c: accounts.delete_token(c, token, page.caller.user, page.client_ip))
-        return page.redirect("/tokens", page.gettext("The token %(name)s is void.", name=token.name))
+        return page.redirect("/tokens", page.gettext("The token %(name)s was revoked.", name=token.name))
 
     return [
         get("/tokens", show),
@@ -126,11 +126,11 @@ def _wanted(page: PageRequest, errors: dict[str, str]) -> TokenScope:
     if not scopes:
         errors["scopes"] = _("Tick at least one.")
     elif not set(scopes) <= page.caller.scopes:
-        errors["scopes"] = _("You have no such right yourself.")
+        errors["scopes"] = _("You do not have this right yourself.")
     names = {field: tuple(page.text(field).lower().split()) for field in ("domains", "hosts")}
     for field, patterns in names.items():
         if wrong := [pattern for pattern in patterns if not PATTERN.fullmatch(pattern)]:
-            errors[field] = _("%(value)s is no name, and no pattern such as *.example.org.", value=wrong[0])
+            errors[field] = _("%(value)s is not a name or a pattern such as *.example.org.", value=wrong[0])
     networks = []
     for text in page.text("networks").split():
         try:

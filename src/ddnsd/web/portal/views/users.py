@@ -124,7 +124,7 @@ def routes(portal: Portal) -> list[Route]:
         if token is None or token.user_id != user.id:
             raise NotFound
         await portal.store.transact(lambda c: accounts.delete_token(c, token, page.caller.user, page.client_ip))
-        return page.redirect(_path(user.name), page.gettext("The token %(name)s is void.", name=token.name))
+        return page.redirect(_path(user.name), page.gettext("The token %(name)s was revoked.", name=token.name))
 
     async def remove(page: PageRequest) -> Response:
         user = await find(page)

@@ -228,13 +228,13 @@ class Service:
             except StoreDown as error:
                 self._hold(str(error), tell)
             else:
-                log.info("database found")
+                log.info("database connected")
                 tell("")
                 return
 
     def _hold(self, reason: str, tell: Callable[[str], None]) -> None:
         if reason != self.store.held:
-            log.error("waiting for the database: updates are answered 911", reason=reason)
+            log.error("database not available, updates get 911", reason=reason)
             tell(reason)
         self.store.hold(reason)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the operator can set: `DDNSD_…` in the environment, or the same names in lower case in a TOML file.
+"""Settings of the service: `DDNSD_…` in the environment, or the same names in lower case in a TOML file.
 
-Or as credentials of systemd (systemd.exec(5), LoadCredential=), files of those names. The environment wins over
-credentials, they over the TOML file. A name that is not here is an error at start, so that a typing mistake never
-silently leaves a default in force.
+Also as credentials of systemd (systemd.exec(5), LoadCredential=), files with these names. The environment takes
+precedence over credentials, and credentials over the TOML file. An unknown name is an error at start, so that a
+typing mistake does not silently leave a default.
 """
 
 import ipaddress
@@ -46,7 +46,7 @@ def _switch(value: object) -> object:
 
 
 def _parsed(value: object) -> object:
-    """JSON, as the environment and credentials hold it."""
+    """The value of JSON in the environment or a credential."""
     return json.loads(value or "null") if isinstance(value, str) else value
 
 
@@ -57,7 +57,7 @@ Secrets = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_parsed)]
 
 
 class Settings(BaseSettings):
-    """One typed object; each field's description is what `ddnsd settings` prints."""
+    """All settings; `ddnsd settings` prints the description of each."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
@@ -67,66 +67,70 @@ class Settings(BaseSettings):
         SecretStr(""), description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; default: a file in DIR"
     )
     http: str = Field("127.0.0.1:8053", description="first address of the HTTP API")
-    listen: Words = Field((), description="further HTTP addresses, e.g. 0.0.0.0:8245,[::]:8245")
+    listen: Words = Field((), description="more HTTP addresses, e.g. 0.0.0.0:8245,[::]:8245")
     public_url: str = Field("", description="URL that clients use; default: http:// and the HTTP address")
-    public_url_ipv6: str = Field("", description="URL with a name that has IPv6 alone, shown at registration")
+    public_url_ipv6: str = Field("", description="URL with a name that has only IPv6, shown at registration")
     dns: str = Field("127.0.0.1:5300", description="address of the name server that `ddnsd dev` starts")
-    domain: str = Field("dyn.example.org", description="domain that `ddnsd dev` creates, public, owned by admin")
-    primary: str = Field("127.0.0.1:53", description="primary name server of domains that do not name their own")
-    rndc_key: Path | None = Field(None, description="rndc.conf or rndc key of a BIND that `domain add` may provision")
+    domain: str = Field("dyn.example.org", description="public domain that `ddnsd dev` creates for the user admin")
+    primary: str = Field("127.0.0.1:53", description="primary name server of domains without their own")
+    rndc_key: Path | None = Field(
+        None, description="rndc.conf or rndc key of the BIND on which the service creates zones"
+    )
     bind_dir: Path | None = Field(None, description="folder of that BIND's keys and zone files; default: DIR/bind")
     name_servers: Words = Field(
         ("localhost",),
-        description="names in SOA (the first) and NS of new zones; NAME=ADDRESS=… where one lies in a new zone",
+        description="names in SOA (the first) and NS of new zones; NAME=ADDRESS=… for a name inside a new zone",
     )
     transfer_key: str = Field(
-        "", description="TSIG key, by its name in named.conf, that transfers every provisioned zone"
+        "", description="name in named.conf of the TSIG key that may transfer the zones of that BIND"
     )
-    catalog_zone: str = Field("", description="catalog zone (RFC 9432) of the provisioned zones, for secondaries")
-    secondaries: Words = Field(
-        (), description="ADDRESS[:PORT] of the name servers that follow by transfer, whose serials the status shows"
-    )
+    catalog_zone: str = Field("", description="catalog zone (RFC 9432) of that BIND's zones, for secondaries")
+    secondaries: Words = Field((), description="ADDRESS[:PORT] of the secondaries, whose serials the status shows")
     metrics_zones: int = Field(
-        100, ge=0, description="zones with series of their own at /metrics, those with a problem first; 0: none"
+        100, ge=0, description="number of zones with their own series at /metrics, those with a problem first; 0: none"
     )
     ttl: int = Field(
-        60, ge=TTL_LEAST, le=TTL_MOST, description="TTL of records in seconds, unless domain or host says otherwise"
+        60, ge=TTL_LEAST, le=TTL_MOST, description="TTL of records in seconds, unless set for the domain or host"
     )
     dns_deadline: float = Field(2.5, gt=0, le=2.8, description="seconds to wait for the name server before 911")
     trusted_proxies: Words = Field(
-        (), description="networks, and `unix` for Unix sockets, whose X-Forwarded-For and X-Forwarded-Proto count"
+        (), description="networks, and `unix` for Unix sockets, whose X-Forwarded-For and X-Forwarded-Proto are trusted"
     )
     connections_per_address: int = Field(
         256,
         ge=0,
-        description="connections at a time from an IPv4 address or an IPv6 /64, those proxies excepted; 0: no limit",
+        description="concurrent connections from an IPv4 address or an IPv6 /64, except trusted proxies; 0: no limit",
     )
-    allow_loopback_peers: Switch = Field(False, description="take a caller's own loopback address as it is")
+    allow_loopback_peers: Switch = Field(False, description="accept a caller's own loopback address")
     private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")
-    address_deny: Words = Field((), description="networks that no host may point to; trying blocks the host")
-    agent_deny: Words = Field((), description="user agents answered `badagent`: case-insensitive beginnings")
+    address_deny: Words = Field((), description="networks that no host may point to; a host that tries is blocked")
+    agent_deny: Words = Field((), description="user agents that get `badagent`: case-insensitive beginnings")
     agent_required: Switch = Field(False, description="answer `badagent` to requests without a user agent")
     agent_true_status: Words = Field(
-        ("OPNsense-dyndns", "Python-urllib"), description="user agents that see error words with an error status"
+        ("OPNsense-dyndns", "Python-urllib"), description="user agents that get error words with an error status"
     )
-    offline: Switch = Field(True, description="allow offline=YES; when off it answers !donator")
+    offline: Switch = Field(True, description="allow offline=YES; if off, the answer is !donator")
     query_credentials: Switch = Field(
         False, description="accept username= and password= in the query, for every domain"
     )
     rules: Switch = Field(
-        True, description="rate rules: nochg rate, slower sign-ins after failures, locks of passwords"
+        True, description="enable rate rules: nochg rate, slower sign-ins after failures, password locks"
     )
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
-    signin_failures: int = Field(10, ge=1, description="failed sign-ins a minute per name and source before a slowdown")
-    session_idle_minutes: int = Field(480, ge=1, description="minutes after which an unused session of a browser ends")
-    session_days: int = Field(7, ge=1, le=365, description="days after which a session of a browser ends in any case")
-    local_accounts: Switch = Field(True, description="let users sign in with a password kept here")
+    signin_failures: int = Field(
+        10, ge=1, description="failed sign-ins a minute per name and source before the next ones are slowed down"
+    )
+    session_idle_minutes: int = Field(480, ge=1, description="minutes without use after which a browser session ends")
+    session_days: int = Field(7, ge=1, le=365, description="days after which every browser session ends")
+    local_accounts: Switch = Field(True, description="let users sign in with a password")
     oidc_providers: Providers = Field(
         (), description="OpenID Connect providers: tables of the TOML file, or JSON; see identity.md"
     )
     oidc_secrets: Secrets = Field({}, description='client secrets by the providers\' names, as JSON: {"egi": "…"}')
     event_days: int = Field(
-        400, ge=0, description="days of audit trail, histories and closed requests that `housekeeping` leaves; 0: all"
+        400,
+        ge=0,
+        description="days after which `housekeeping` deletes audit trail, histories and closed requests; 0: never",
     )
     log_level: str = Field("info", description="debug, info, warning or error")
 
@@ -159,7 +163,7 @@ class Settings(BaseSettings):
     @classmethod
     def _servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("a zone has at least one name server")
+            raise ValueError("a zone needs at least one name server")
         return tuple(str(NameServer.from_text(v)) for v in value)
 
     @field_validator("transfer_key", "catalog_zone")
@@ -209,12 +213,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over what `load` has read from files."""
+        """The environment takes precedence over the values that `load` has read from files."""
         return env_settings, init_settings
 
     @property
     def store_url(self) -> str:
-        """The database URL, with the default filled in."""
+        """The database URL, or its default."""
         return self.database_url.get_secret_value() or f"sqlite:///{self.dir / 'ddnsd.db'}"
 
     @property
@@ -231,7 +235,7 @@ class Settings(BaseSettings):
 
     @property
     def zone_options(self) -> ZoneOptions:
-        """What the zones of that BIND have in common."""
+        """Options of all zones of that BIND."""
         return ZoneOptions(
             name_servers=tuple(NameServer.from_text(v) for v in self.name_servers),
             transfer_key=self.transfer_key or None,
@@ -245,7 +249,7 @@ class Settings(BaseSettings):
 
     @property
     def unix_proxy(self) -> bool:
-        """Whether who connects to a Unix socket is a proxy of ours."""
+        """Whether connections to a Unix socket come from a trusted proxy."""
         return UNIX in self.trusted_proxies
 
     @property
@@ -272,7 +276,7 @@ class Settings(BaseSettings):
         return tuple(ipaddress.ip_network(n) for n in self.address_deny)
 
     def policy(self) -> Policy:
-        """The operator's rules; what the store denies is still to be read."""
+        """The operator's rules, without the deny lists of the database."""
         return Policy(
             denied=self.denied,
             private_addresses=self.private_addresses,
@@ -291,7 +295,7 @@ def _host_of(url: str) -> str:
 def load(**overrides: Any) -> Settings:
     """Read the environment over credentials over the TOML file over `ddnsd dev`'s over `overrides` over the defaults.
 
-    Raises SettingsError with every reason: unknown names, values out of range, an unreadable file.
+    Raises SettingsError with all reasons: unknown names, values out of range, an unreadable file.
     """
     reasons = [
         f"{name}: no such setting"
@@ -325,7 +329,7 @@ def source(name: str) -> str:
 
 
 def dev_file(folder: Path) -> Path:
-    """Where a running `ddnsd dev` tells the other commands how it is reached."""
+    """The file in which a running `ddnsd dev` tells its addresses to the other commands."""
     return folder / "dev.toml"
 
 
@@ -335,7 +339,7 @@ def _from_file() -> dict[str, Any]:
 
 
 def _from_credentials() -> dict[str, Any]:
-    """Values by name; of a setting that is a path, the file's own."""
+    """Values by name; for a setting that is a path, the path of the credential."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         return {}
@@ -347,7 +351,7 @@ def _from_credentials() -> dict[str, Any]:
 
 def _credential(file: Path) -> str:
     field = Settings.model_fields.get(file.name)
-    kind = field.annotation if field is not None else Path  # one that we do not know is not read
+    kind = field.annotation if field is not None else Path  # an unknown one is not read
     if Path in (kind, *get_args(kind)):
         return str(file)
     try:
@@ -362,7 +366,7 @@ def _from_dev() -> dict[str, Any]:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Raises OSError, tomllib.TOMLDecodeError."""
+    """The contents of a TOML file. Raises OSError, tomllib.TOMLDecodeError."""
     return tomllib.loads(file.read_text())
 
 
@@ -376,13 +380,14 @@ def _reason(where: tuple[int | str, ...], kind: str, text: str) -> str:
 
 
 def reference() -> str:
-    """Every setting as Markdown, for the documentation."""
+    """The page docs/settings.md."""
     lines = [
         "# Settings",
         "",
-        "In the environment, or in lower case and without `DDNSD_` in the TOML file that `DDNSD_CONFIG` names or as",
-        "[credentials](operations.md#under-systemd) of systemd; it wins over those, and they win over the file.",
-        "Lists are comma-separated, switches are `on` or `off`. An unknown name is an error at start.",
+        "Set these in the environment. In the TOML file that `DDNSD_CONFIG` names, and as",
+        "[credentials](operations.md#under-systemd) of systemd, use lower case without `DDNSD_`. The environment takes",
+        "precedence over credentials, and credentials over the file. Lists are comma-separated, switches are `on` or",
+        "`off`. An unknown name is an error at start.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",

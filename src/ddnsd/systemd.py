@@ -49,7 +49,7 @@ class Unit:
                 channel.settimeout(SEND_SECONDS)
                 channel.sendto(state.encode(), where)
         except OSError as error:
-            log.warning("systemd not told", state=state, reason=str(error))
+            log.warning("systemd not notified", state=state, reason=str(error))
 
     async def keep_alive(self, trouble: Callable[[], str | None]) -> None:
         """Tell the watchdog until cancelled, except while `trouble()` names a part that has ended or hangs.
@@ -60,7 +60,7 @@ class Unit:
             return
         while True:
             if part := trouble():
-                log.error("a part of the service has ended or hangs: the watchdog is not told", part=part)
+                log.error("part of the service ended or hangs, watchdog not notified", part=part)
             else:
                 self.notify("WATCHDOG=1")
             await asyncio.sleep(self.watchdog_seconds / 4)

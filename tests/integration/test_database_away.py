@@ -160,7 +160,7 @@ def test_what_each_part_of_the_web_says_while_it_is_away(rig: Rig) -> None:
         assert answer.json()["type"] == "urn:ddns:store"
         page = requests.get(f"{rig.service.url}/hosts", cookies={"__Host-ddns": "a" * 43}, timeout=20)
         assert page.status_code == 503
-        assert "The database cannot be used at the moment" in page.text
+        assert "The database is not available" in page.text
         assert rig.update_all() == ["911"]
         params = {"domains": "h1", "token": rig.secrets["h1"]}
         assert requests.get(f"{rig.service.url}/update", params=params, timeout=20).text == "KO"

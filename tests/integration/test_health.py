@@ -188,7 +188,7 @@ def test_a_full_disk_is_no_place_to_serve_from(tmp_path: Path) -> None:
         assert service.get("/healthz").status_code == 200
         auth = (f"a.{service.domain}", secret)
         assert service.get("/nic/update", auth=auth, params={"myip": "192.0.2.2"}).text == "911"
-        assert "database: it takes no write" in doctor(service)
+        assert "database: it does not accept writes" in doctor(service)
         (disk / "ballast").unlink()
         wait_until(lambda: status(service, "/readyz")[0] == 200, PROMISED_SECONDS, "there is room again")
         wait_until(

@@ -37,12 +37,12 @@ def test_the_password_is_changed(service: Service, new_user: NewUser) -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"current": "wrong"}, "This is not your password."),
-        ({"current": ""}, "This is not your password."),
+        ({"current": "wrong"}, "Wrong password."),
+        ({"current": ""}, "Wrong password."),
         ({"new": "short", "again": "short"}, "A password has at least 12 characters."),
         ({"new": "x" * 300, "again": "x" * 300}, "A password has at most 256 characters."),
-        ({"new": "a" * 20, "again": "a" * 20}, "not one character again and again"),
-        ({"again": "another horse battery"}, "This is not the same as above."),
+        ({"new": "a" * 20, "again": "a" * 20}, "or one repeated character"),
+        ({"again": "another horse battery"}, "The two passwords differ."),
     ],
 )
 def test_changes_that_are_refused(service: Service, new_user: NewUser, values: dict[str, str], reason: str) -> None:

@@ -131,13 +131,13 @@ def test_a_domain_over_a_host_is_refused_and_the_host_is_named(service: Service,
     for what in ("check", "add"):
         page = admin.send(admin.open("/domains/new"), "/domains", name=f"taken-zone.{service.domain}", do=what)
         assert page.status == 422
-        assert f"The host {fqdn} lies in taken-zone.{service.domain} already. Rename or remove it first." in page.text
+        assert f"The name of the host {fqdn} is in taken-zone.{service.domain}. Rename or remove the host first." in page.text
     assert service.dig(fqdn) == ["192.0.2.1"]
 
 
 def test_only_checking_changes_nothing(service: Service, admin: Browser) -> None:
     page = admin.send(admin.open("/domains/new"), "/domains", name="checked.example.org", do="check")
-    assert "All is well" in page.text
+    assert "The check was successful" in page.text
     assert page.form("/domains").values["name"] == "checked.example.org"
     assert admin.open("/domains/checked.example.org").status == 404
     assert service.dig("checked.example.org", "SOA") == []
@@ -178,11 +178,11 @@ async def test_what_the_page_shows_makes_a_name_server_take_updates(
     await server.start()
     try:
         at = str(server.endpoint)
-        assert "All is well" in admin.send(page, "/domains", primary=at, do="check").text
+        assert "The check was successful" in admin.send(page, "/domains", primary=at, do="check").text
         added = admin.send(page, "/domains", primary=at, do="add")
         assert added.path == f"/domains/{zone}", added.text
         wait_until(lambda: "answers" in owner.open(f"/domains/{zone}").text, what="a first look")
-        assert "brought along" in owner.open(f"/domains/{zone}").text
+        assert "existing, updated with a key" in owner.open(f"/domains/{zone}").text
         secret = service.register(f"host.{zone}", service.cli("token", "add", name, "--name", "t").stdout.strip())
         basic = (f"host.{zone}", secret)
         assert service.get("/nic/update", auth=basic, params={"myip": "192.0.2.9"}).text == "good 192.0.2.9"
@@ -217,7 +217,7 @@ def request_id(admin: Browser, name: str) -> str:
 def test_a_request_is_approved_and_the_domain_is_theirs(service: Service, admin: Browser, new_user: NewUser) -> None:
     name, user = new_user()
     wanted = f"{name}.example.net"
-    assert f"You have asked for {wanted}." in ask(user, wanted).text
+    assert f"You have requested {wanted}." in ask(user, wanted).text
     again = ask(user, wanted)
     assert again.status == 422
     assert "asked for" in again.text
@@ -226,7 +226,7 @@ def test_a_request_is_approved_and_the_domain_is_theirs(service: Service, admin:
     page = admin.open(f"/admin/requests/{number}")
     assert "For the machines of the project." in page.text
     done = admin.send(page, f"/admin/requests/{number}/approve", answer="Have fun.")
-    assert f"{wanted} is {name}'s domain now." in done.text
+    assert f"{name} now owns the domain {wanted}." in done.text
     assert service.dig(wanted, "SOA") != []
     listed = user.open("/domains").text
     assert "approved" in listed
@@ -257,7 +257,7 @@ def test_a_request_is_withdrawn_by_its_user_alone(admin: Browser, alice: Browser
     assert alice.open(f"/admin/requests/{number}").status == 403
     assert alice.post(f"/admin/requests/{number}/approve", csrf(alice)).status == 403
     gone = user.send(user.open("/domains"), f"/domains/requests/{number}/withdraw")
-    assert "The request is withdrawn." in gone.text
+    assert "The request was withdrawn." in gone.text
     assert f"/admin/requests/{number}" not in admin.open("/admin/requests").html
     assert f"/admin/requests/{number}" in admin.open("/admin/requests?state=all").html
 

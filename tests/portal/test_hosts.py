@@ -18,7 +18,7 @@ def add(browser: Browser, label: str | None = None, **values: str) -> tuple[str,
     page = browser.send(browser.open("/hosts/new"), "/hosts/new", name=label or new_label(), **values)
     assert page.status == 200, page.text
     secret = re.search(r'<code aria-label="the secret">([^<]+)</code>', page.html)
-    name = re.search(r"<h1>(\S+) is yours</h1>", page.html)
+    name = re.search(r"<h1>(\S+) was registered</h1>", page.html)
     assert secret, page.text
     assert name
     return name[1], secret[1]
@@ -44,7 +44,7 @@ def test_the_secret_is_shown_this_once_with_every_configuration(service: Service
     found = re.search(r'<code aria-label="the secret">([^<]+)</code>', page.html)
     assert found
     assert page.html.count(found[1]) > 15
-    fqdn = page.text.partition(" is yours")[0].rpartition(" ")[2]
+    fqdn = page.text.partition(" was registered")[0].rpartition(" ")[2]
     for path in ("", "/edit", "/configuration"):
         shown = alice.open(f"/hosts/{fqdn}{path}")
         assert shown.status == 200
@@ -179,7 +179,7 @@ def test_the_owner_of_a_blocked_host_reads_why_and_changes_nothing(
     assert "This host belongs to" in theirs.text
     assert admin.send(theirs, f"/hosts/{fqdn}/edit", abuse_blocked="on").status == 200
     assert service.dig(fqdn) == []
-    assert "Write to the operator" in alice.open(f"/hosts/{fqdn}").text
+    assert "Contact the operator" in alice.open(f"/hosts/{fqdn}").text
     page = alice.open(f"/hosts/{fqdn}/edit")
     assert alice.send(page, f"/hosts/{fqdn}/edit", comment="x").status == 403
     assert alice.send(page, f"/hosts/{fqdn}/remove").status == 403
@@ -208,15 +208,15 @@ def test_an_administrator_hands_a_host_over(service: Service, admin: Browser, ne
     assert "There is no user nobody-at-all." in refused.text
     asked = admin.send(page, f"/hosts/{fqdn}/edit", owner=name)
     assert f"Give {fqdn} to {name}?" in asked.text
-    assert "No machine has kept this host up to date so far, so none stops." in asked.text
+    assert "No machine has updated this host so far, so none stops." in asked.text
     assert fqdn not in theirs.open("/").text
     assert update(service, fqdn, secret, "192.0.2.7") == "good 192.0.2.7"
     stale = admin.send(asked, f"/hosts/{fqdn}/edit", confirmed=f"{name} replace")
     assert stale.status == 412  # the page does not show the address of now
     asked = admin.send(admin.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/edit", owner=name)
-    assert "1 machine stops updating, until the new owner makes a new secret" in asked.text
+    assert "1 machine stops updating until the new owner creates a new secret" in asked.text
     asked = admin.send(asked, f"/hosts/{fqdn}/edit", secrets="keep", confirmed=f"{name} replace")
-    assert "go on to work" in asked.text  # what was confirmed was something else
+    assert "still work" in asked.text  # what was confirmed was something else
     admin.headers["Accept-Language"] = "de"
     asked = admin.send(asked, f"/hosts/{fqdn}/edit", secrets="replace")
     admin.headers.pop("Accept-Language")

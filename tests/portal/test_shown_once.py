@@ -19,7 +19,7 @@ from support.servers.service import DOMAIN, Service
 
 from ddnsd.auth.secrets import digest
 
-AGAIN = "It was shown once, when it was made, and cannot be shown again."
+AGAIN = "It was shown once, when it was created, and cannot be shown again."
 SECRET = re.compile(r'<code aria-label="(?:the secret|the token)">([^<]+)</code>')
 
 
@@ -220,8 +220,8 @@ def test_reload_and_back(service: Service, alice: Browser, window: BrowserContex
     assert counts(alice) == made
     assert works(service, fqdn, first)
 
-    tab.get_by_text("Make a new secret …").click()
-    tab.get_by_role("button", name="Make the old one void").click()
+    tab.get_by_text("Replace secret …").click()
+    tab.get_by_role("button", name="Replace secret").click()
     second = shown(tab)
     assert second != first
     assert works(service, fqdn, second)
@@ -242,8 +242,8 @@ def test_a_double_click(service: Service, alice: Browser, window: BrowserContext
     tab.get_by_role("button", name="Add host").dblclick()
     assert works(service, fqdn, shown(tab))
     tab.goto(f"/hosts/{fqdn}/edit")
-    tab.get_by_text("Make a new secret …").click()
-    tab.get_by_role("button", name="Make the old one void").dblclick()
+    tab.get_by_text("Replace secret …").click()
+    tab.get_by_role("button", name="Replace secret").dblclick()
     assert works(service, fqdn, shown(tab))
     assert counts(alice)[:2] == (before[0] + 1, before[1] + 1)
 

@@ -115,7 +115,7 @@ def test_rights_come_and_go_at_sign_in(site: Service, campus: Provider) -> None:
         person.cookies.clear()
         person.walk()
         assert ("Administrator" in person.open("/account").text) == bool(status)
-        assert ("A claim gives this right" in admin.open("/admin/user/chief").text) == bool(status)
+        assert ("A claim grants this right" in admin.open("/admin/user/chief").text) == bool(status)
 
 
 def test_a_sign_in_begins_a_session_of_its_own(site: Service, campus: Provider) -> None:
@@ -266,7 +266,7 @@ def test_another_identity_is_added_and_removed(site: Service, campus: Provider) 
     assert other.name == "lee"
     gone = next(form.action for form in page.forms if form.action.endswith("/remove"))
     page = person.send(page, gone)
-    assert "does not sign you in any more" in page.text
+    assert "no longer sign in with this identity" in page.text
     assert "/remove" not in page.html
     assert other.name == ""  # who came by the provider is signed out, but for this browser
     assert person.post(gone, {"csrf": page.forms[0].values["csrf"]}).status == 422
@@ -346,7 +346,7 @@ def test_a_password_signs_in(site: Service) -> None:
     for name, password in (("pat", "correct horse battery"), ("nobody", "x"), ("", ""), ("pat\0", "x"), ("pat", "")):
         page = browser.send(page, "/login", name=name, password=password)
         assert page.status == 403
-        assert "do not fit" in page.text
+        assert "Wrong user name or password" in page.text
     assert browser.open("/account").path.startswith("/login")
     site.cli("user", "password", "pat", "--remove")
     assert browser.send(page, "/login", name="pat", password="another horse battery").status == 403
@@ -377,8 +377,8 @@ def test_passwords_that_are_not_taken(site: Service) -> None:
 
 def test_where_https_is_needed_it_is_said(site: Service) -> None:
     answer = requests.get(f"{site.url}/login", headers={"Host": "ddns.example.org"}, timeout=10)
-    assert "Signing in needs https" in answer.text
-    assert "Signing in needs https" not in Browser(site).open("/login").text
+    assert "Use https to sign in" in answer.text
+    assert "Use https to sign in" not in Browser(site).open("/login").text
 
 
 def test_the_file_of_the_password_is_private(site: Service) -> None:

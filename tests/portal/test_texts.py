@@ -78,7 +78,7 @@ def test_a_page_in_german_and_the_choice_at_its_foot(service: Service) -> None:
     browser = Browser(service, headers={"Accept-Language": "de-DE,de"})
     page = browser.open("/")
     assert '<html lang="de">' in page.html
-    assert "Namen für Maschinen, die umziehen" in page.text
+    assert "Namen für Maschinen, deren Adresse sich ändert" in page.text
     assert "Names for machines" in browser.send(page, "/account/language", language="en").text
     assert "Names for machines" in browser.open("/").text
 

@@ -54,7 +54,7 @@ def test_a_token_is_made_used_and_revoked(service: Service, new_user: NewUser) -
     assert service.get("/api/users/me", token).json()["name"] == name
 
     gone = browser.send(listed, f"/tokens/{made['id']}/revoke")
-    assert "The token pipeline is void." in gone.text
+    assert "The token pipeline was revoked." in gone.text
     assert service.get("/api/users/me", token).status_code == 401
     assert browser.post(f"/tokens/{made['id']}/revoke", {"csrf": csrf(gone)}).status == 404
 
@@ -76,9 +76,9 @@ def test_limits_are_kept(service: Service, alice: Browser) -> None:
     [
         ({"name": ""}, "A name has 1 to 100 printable characters."),
         ({"scopes": None}, "Tick at least one."),
-        ({"scopes": "admin"}, "You have no such right yourself."),
-        ({"domains": "exa mple_.org"}, "mple_.org is no name, and no pattern such as *.example.org."),
-        ({"networks": "192.0.2.0/33"}, "192.0.2.0/33 is no network such as 192.0.2.0/24."),
+        ({"scopes": "admin"}, "You do not have this right yourself."),
+        ({"domains": "exa mple_.org"}, "mple_.org is not a name or a pattern such as *.example.org."),
+        ({"networks": "192.0.2.0/33"}, "192.0.2.0/33 is not an address or a network such as 192.0.2.0/24."),
         ({"lifetime": "9999999"}, "Choose one of these."),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_key_updates_its_hosts_until_it_is_revoked(service: Service, new_user:
     listed = browser.open("/keys")
     assert secret not in listed.html
     assert all(host in listed.text for host in hosts)
-    assert "The key router is void." in browser.send(listed, f"/keys/{login}/revoke").text
+    assert "The key router was revoked." in browser.send(listed, f"/keys/{login}/revoke").text
     assert service.get("/nic/update", auth=(login, secret)).text == "badauth"
 
 

@@ -109,8 +109,8 @@ def wildcard(site: Service, page: Page) -> None:
 
 def a_new_secret_kills_the_old(site: Service, page: Page, secret: str) -> None:
     page.goto(f"/hosts/first.{DOMAIN}/edit")
-    page.get_by_text("Make a new secret …").click()
-    page.get_by_role("button", name="Make the old one void").click()
+    page.get_by_text("Replace secret …").click()
+    page.get_by_role("button", name="Replace secret").click()
     new = page.get_by_label("the secret", exact=True).inner_text()
     assert update(site, f"first.{DOMAIN}", secret, "192.0.2.78") == "badauth"
     assert update(site, f"first.{DOMAIN}", new, "192.0.2.78") == "good 192.0.2.78"
@@ -119,7 +119,7 @@ def a_new_secret_kills_the_old(site: Service, page: Page, secret: str) -> None:
 def search_while_typing(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Search").press_sequentially("nothing-like-it")
-    expect(page.get_by_text("No host fits")).to_be_visible()
+    expect(page.get_by_text("No matching hosts")).to_be_visible()
     page.get_by_label("Search").fill("192.0.2.78")
     expect(page.get_by_role("link", name=f"first.{DOMAIN}")).to_be_visible()
     assert "q=192.0.2.78" in page.url
@@ -127,28 +127,28 @@ def search_while_typing(page: Page) -> None:
 
 def a_domain_is_asked_for_and_approved(site: Service, browser: Chromium, page: Page) -> None:
     page.goto("/domains")
-    page.get_by_role("link", name="Ask for a domain").click()
+    page.get_by_role("link", name="Request a domain").click()
     page.locator("[name=name]").fill("ada.example.org")
     page.locator("[name=reason]").fill("For the engine.")
-    page.get_by_role("button", name=re.compile("^Ask")).click()
+    page.get_by_role("button", name=re.compile("^Send request")).click()
     expect(page.get_by_text("ada.example.org").first).to_be_visible()
 
     with chromium.context(browser, site, entered(site, "admin").cookies) as theirs:
         desk = theirs.new_page()
         desk.goto("/admin/requests")
         desk.get_by_role("link", name="ada.example.org").click()
-        desk.get_by_role("button", name="Approve and make the domain").click()
+        desk.get_by_role("button", name="Approve and create the domain").click()
         expect(desk.get_by_text("ada.example.org").first).to_be_visible()
     page.goto("/hosts/new?domain=ada.example.org")
     page.get_by_label("Name", exact=True).fill("difference")
     page.get_by_role("button", name="Add host").click()
-    expect(page.get_by_role("heading", name="difference.ada.example.org is yours")).to_be_visible()
+    expect(page.get_by_role("heading", name="difference.ada.example.org was registered")).to_be_visible()
 
 
 def a_token_for_ddnsctl(site: Service, page: Page, tmp_path: Path) -> None:
     page.goto("/tokens/new")
     page.locator("[name=name]").fill("adas-pipeline")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Create token").click()
     token = page.get_by_label("the token", exact=True).inner_text()
     declaration = tmp_path / "hosts.yml"
     declaration.write_text(
@@ -188,7 +188,7 @@ def test_by_keyboard_alone(other: Page) -> None:
     expect(other.get_by_label("Name", exact=True)).to_be_focused()
     other.keyboard.type("typed")
     other.keyboard.press("Enter")
-    expect(other.get_by_role("heading", name=f"typed.{DOMAIN} is yours")).to_be_visible()
+    expect(other.get_by_role("heading", name=f"typed.{DOMAIN} was registered")).to_be_visible()
     other.goto("/")
     other.keyboard.press("Tab")
     expect(other.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -203,7 +203,7 @@ def test_without_scripts(site: Service, browser: Chromium, other: Page) -> None:
         page.goto("/hosts/new")
         page.get_by_label("Name", exact=True).fill("plain")
         page.get_by_role("button", name="Add host").click()
-        expect(page.get_by_role("heading", name=f"plain.{DOMAIN} is yours")).to_be_visible()
+        expect(page.get_by_role("heading", name=f"plain.{DOMAIN} was registered")).to_be_visible()
         page.goto("/")
         page.get_by_label("Search").fill("plain")
         page.get_by_role("button", name="Filter").click()

@@ -25,7 +25,7 @@ NAME_LENGTH = 150
 
 TOO_SHORT = f"A password has at least {SHORTEST} characters."
 TOO_LONG = f"A password has at most {LONGEST} characters."
-TOO_SIMPLE = "A password is not the user's name, and not one character again and again."
+TOO_SIMPLE = "A password must not be the user name, or one repeated character."
 
 
 class Locked(BadCredentials):

@@ -25,7 +25,7 @@ def user() -> None:
 
 @user.command(name="add")
 @click.argument("name")
-@click.option("--admin", is_flag=True, help="An administrator, also when there is a user of that name.")
+@click.option("--admin", is_flag=True, help="Make the user an administrator, also if the user exists.")
 def user_add(name: str, admin: bool) -> None:
     """Add a user. Does nothing if the user exists."""
     in_transaction(lambda c: accounts.add_user(c, name, admin=admin))
@@ -33,13 +33,13 @@ def user_add(name: str, admin: bool) -> None:
 
 @user.command(name="password")
 @click.argument("name")
-@click.option("--remove", is_flag=True, help="Let the user sign in by an identity provider alone.")
+@click.option("--remove", is_flag=True, help="Remove the password; the user signs in with an identity provider.")
 def user_password(name: str, remove: bool) -> None:
     """Set a user's password for the portal.
 
-    It is asked for, or read from the first line of standard input.
+    The command asks for it, or reads the first line of standard input.
 
-    Their sessions end.
+    The user's sessions end.
     """
     from ddnsd.auth import passwords  # here: the other commands need no Argon2
 
@@ -60,12 +60,14 @@ def _typed_password() -> str:
 
 @user.command(name="groups")
 @click.argument("name")
-@click.option("--add", "new", multiple=True, metavar="GROUP", help="A group that the user is in from now on.")
-@click.option("--remove", "gone", multiple=True, metavar="GROUP", help="A group that was given here.")
+@click.option("--add", "new", multiple=True, metavar="GROUP", help="Add the user to this group.")
+@click.option(
+    "--remove", "gone", multiple=True, metavar="GROUP", help="Remove the user from a group that was added here."
+)
 def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
     """Print a user's groups, and add or remove some.
 
-    One per line. Groups of an identity provider follow its claims.
+    Prints one per line. Groups of an identity provider follow its claims.
     """
 
     def work(connection: Connection) -> list[str]:
@@ -86,14 +88,14 @@ def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
     type=click.Choice(("keep", "remove")),
     default="keep",
     show_default=True,
-    help="What becomes of the records of their hosts in DNS.",
+    help="Keep or remove the DNS records of the user's hosts.",
 )
 def user_disable(name: str, records: str) -> None:
-    """Switch a user off.
+    """Disable a user.
 
     Sessions end. Tokens, keys and secrets of hosts are refused.
 
-    Hosts, tokens and keys stay in the store, so that `user enable` brings all of it back.
+    The database keeps hosts, tokens and keys. `user enable` restores everything.
     """
     in_transaction(lambda c: accounts.set_user(c, name, {"active": False, "withdrawn": records == "remove"}))
 
@@ -101,7 +103,7 @@ def user_disable(name: str, records: str) -> None:
 @user.command(name="enable")
 @click.argument("name")
 def user_enable(name: str) -> None:
-    """Switch a user on. Removed records come back."""
+    """Enable a user. Removed records are published again."""
     in_transaction(lambda c: accounts.set_user(c, name, {"active": True}))
 
 
@@ -116,7 +118,7 @@ def token() -> None:
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(accounts.SCOPES), help="Default: read and write.")
 @click.option("--domain", "domains", multiple=True, help="Only domains that match, e.g. '*.example.org'.")
 @click.option("--host", "hosts", multiple=True, help="Only hosts that match, e.g. 'web-*.dyn.example.org'.")
-@click.option("--network", "networks", multiple=True, help="Only callers from there, e.g. 192.0.2.0/24.")
+@click.option("--network", "networks", multiple=True, help="Only callers from this network, e.g. 192.0.2.0/24.")
 @click.option("--expires", help="Lifetime, e.g. 12h, 30d.")
 def token_add(
     user_name: str,

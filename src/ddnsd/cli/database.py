@@ -23,13 +23,13 @@ def db() -> None:
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How long to try while the database cannot be used; 0: once.",
+    help="How long to retry while the database is down; 0: try once.",
 )
 def upgrade(wait: float) -> None:
     """Create or upgrade the schema. Prints a line if it changed."""
     url = settings.load().store_url
     if asyncio.run(migrate.upgrade_when_there(url, wait, lambda text: click.echo(text, err=True))):
-        click.echo(f"The database has the schema {migrate.NEWEST} now.")
+        click.echo(f"The database now has the schema {migrate.NEWEST}.")
 
 
 @click.command(name="export")

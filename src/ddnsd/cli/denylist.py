@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsd deny …`; a running service takes the lists over within seconds."""
+"""`ddnsd deny …`; a running service reads the changed lists within seconds."""
 
 import json
 from datetime import UTC, datetime
@@ -30,12 +30,12 @@ def deny() -> None:
 @deny.command()
 @KIND
 @click.argument("value")
-@click.option("--comment", help="Why, for other administrators.")
-@click.option("--exist-ok", is_flag=True, help="Where it is denied already, that is fine.")
+@click.option("--comment", help="Reason, for other administrators.")
+@click.option("--exist-ok", is_flag=True, help="Do not fail if the entry exists.")
 def add(kind: str, value: str, comment: str | None, exist_ok: bool) -> None:
     """Deny a network, a user agent, or a name for new hosts.
 
-    A user agent is compared by its beginning.
+    A user agent matches by its beginning.
 
     A name is a label or a full name, with * for any characters.
     """
@@ -51,7 +51,7 @@ def add(kind: str, value: str, comment: str | None, exist_ok: bool) -> None:
 @deny.command()
 @KIND
 @click.argument("value")
-@click.option("--exist-ok", is_flag=True, help="Where it is not denied, that is fine.")
+@click.option("--exist-ok", is_flag=True, help="Do not fail if there is no such entry.")
 def remove(kind: str, value: str, exist_ok: bool) -> None:
     """Remove an entry. Blocked hosts stay blocked."""
 
@@ -70,9 +70,9 @@ def remove(kind: str, value: str, exist_ok: bool) -> None:
 
 
 @deny.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Everything that is known of them, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all fields as JSON.")
 def list_(as_json: bool) -> None:
-    """List the entries, without those of the settings."""
+    """List the entries; those of the settings are not shown."""
     found = in_transaction(everything)
     if as_json:
         click.echo(json.dumps([_item(denial) for denial in found], indent=1))

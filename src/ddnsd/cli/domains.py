@@ -16,14 +16,14 @@ from ddnsd.registry.inputs import TTL_MOST
 from ddnsd.registry.names import fold
 
 ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
-"""How options say that there is to be none."""
+"""Values of options that remove the value."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 COLUMNS = (
-    click.option("--public/--private", default=None, help="Whether everybody registers hosts in it or only its owner."),
-    click.option("--comment", help="Shown to those who may use it; empty: none."),
-    click.option("--ttl", type=click.IntRange(0, TTL_MOST), help="Seconds; 0: the setting TTL."),
+    click.option("--public/--private", default=None, help="Whether everyone or only the owner may register hosts."),
+    click.option("--comment", help="Shown to users who may use the domain; empty: none."),
+    click.option("--ttl", type=click.IntRange(0, TTL_MOST), help="TTL in seconds; 0: the setting TTL."),
     click.option(
         "--query-credentials/--no-query-credentials", default=None, help="Accept username= and password= in the query."
     ),
@@ -32,7 +32,7 @@ COLUMNS = (
         default=None,
         help="Whether private, CGNAT and documentation addresses are accepted.",
     ),
-    click.option("--dnssec-policy", metavar="NAME", help="Policy by which our BIND signs the zone; none: unsigned."),
+    click.option("--dnssec-policy", metavar="NAME", help="DNSSEC policy of our BIND for the zone; none: unsigned."),
 )
 
 
@@ -54,8 +54,8 @@ def domain() -> None:
 @click.option("--primary", help="ADDRESS[:PORT] of an existing zone's primary; default: the setting PRIMARY.")
 @click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of that zone.")
 @click.option("--algorithm", type=click.Choice(("hmac-sha256", "hmac-sha384", "hmac-sha512")), default="hmac-sha256")
-@click.option("--exist-ok", is_flag=True, help="Where the domain exists, set the given options that differ.")
-@click.option("--check", is_flag=True, help="Only say what would be done.")
+@click.option("--exist-ok", is_flag=True, help="If the domain exists, set the given options that differ.")
+@click.option("--check", is_flag=True, help="Only show what would be done.")
 def add(
     name: str,
     owner: str,
@@ -66,11 +66,11 @@ def add(
     check: bool,
     **columns: Any,
 ) -> None:
-    """Add a domain, after a trial update of its zone.
+    """Add a domain, after a test update of its zone.
 
-    A new domain is public unless it is --private.
+    A new domain is public unless you give --private.
 
-    With --key-file the zone exists already and is tried; without, it is created on the BIND that RNDC_KEY controls.
+    With --key-file the zone must exist. Without it, the zone is created on the BIND that RNDC_KEY controls.
     """
     existing = _key(key_file) if key_file else None
     done = asyncio.run(
@@ -101,16 +101,16 @@ def _key(file: Path) -> TsigKey:
 @click.argument("name")
 @click.option("--available/--unavailable", default=None, help="Whether hosts take updates and can be registered.")
 @_columns
-@click.option("--primary", help="ADDRESS[:PORT] of the name server that takes its updates from now on.")
+@click.option("--primary", help="ADDRESS[:PORT] of the new primary.")
 @click.option(
     "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of the zone there."
 )
-@click.option("--check", is_flag=True, help="Only say what would be done.")
+@click.option("--check", is_flag=True, help="Only show what would be done.")
 def change(name: str, primary: str | None, key_file: Path | None, check: bool, **columns: Any) -> None:
     """Change a domain.
 
-    A new primary or key is tried first: it must answer for the zone, take updates and allow transfers. Then every
-    host is sent there. A host whose name has other records there is in conflict.
+    A new primary or key is tested first: it must answer for the zone, accept updates and allow transfers. Then all
+    hosts are sent there. A host whose name has other records there is in conflict.
     """
     given, key = _not_none(columns), _key(key_file) if key_file else None
     if primary is None and key is None and not given:
@@ -123,29 +123,29 @@ def change(name: str, primary: str | None, key_file: Path | None, check: bool, *
 
 
 def _not_none(options: dict[str, Any]) -> dict[str, Any]:
-    """The columns that were given; what says that there is to be none becomes None."""
+    """The given columns; a value in ABSENT becomes None."""
     given = {name: value for name, value in options.items() if value is not None}
     return {name: None if (name, value) in ABSENT else value for name, value in given.items()}
 
 
 @domain.command()
 @click.argument("name")
-@click.option("--exist-ok", is_flag=True, help="Where there is no such domain, that is fine.")
+@click.option("--exist-ok", is_flag=True, help="Do not fail if there is no such domain.")
 def remove(name: str, exist_ok: bool) -> None:
-    """Remove a domain without hosts, with the zone that we made."""
+    """Remove a domain without hosts, and the zone that we created."""
     if asyncio.run(domains.remove(settings.load(), fold(name), exist_ok=exist_ok)):
         click.echo(f"removed {fold(name)}")
 
 
 @domain.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--check", is_flag=True, help="Only say what would be done.")
+@click.option("--check", is_flag=True, help="Only show what would be done.")
 def provision(names: tuple[str, ...], check: bool) -> None:
-    """Make the controlled BIND serve its zones again.
+    """Restore the zones of the controlled BIND.
 
-    RNDC_KEY names that BIND. Its zones are those that the service made.
+    RNDC_KEY names that BIND. Its zones are those that the service created.
 
-    For a machine that was restored, and after changes of settings. Zones that are lost are made anew with their
+    Use it after you restored a machine or changed settings. Lost zones are created again with their
     keys, and the service, or `ddnsd reconcile`, fills them.
     """
 
@@ -158,7 +158,7 @@ def provision(names: tuple[str, ...], check: bool) -> None:
 
 
 @domain.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Everything that is set, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all fields as JSON.")
 def list_(as_json: bool) -> None:
     """List the domains."""
     found = asyncio.run(domains.listed(settings.load()))
@@ -179,6 +179,6 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
 
 
 def table(lines: Sequence[tuple[str, ...]]) -> str:
-    """Lines in columns, without blanks at their ends."""
+    """The lines as aligned columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands share: expected errors as messages, options that were given, a transaction in the database."""
+"""Shared by the commands: expected errors as messages, given options, a transaction in the database."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ HINTS = {
 
 
 class CommandGroup(click.Group):
-    """Shows expected errors as messages, without a traceback."""
+    """A command group that shows expected errors as messages, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -58,7 +58,7 @@ def _message(error: Exception) -> str:
 
 
 def given_options(columns: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given. Raises UsageError when there are none."""
+    """The options that were given. Raises UsageError if there are none."""
     given = {name: value for name, value in columns.items() if value is not None}
     if not given:
         raise click.UsageError("nothing to change: give an option")

@@ -29,14 +29,14 @@ def host_block(fqdn: str) -> None:
 @host.command(name="unblock")
 @click.argument("fqdn")
 def host_unblock(fqdn: str) -> None:
-    """Remove a block or a flag. The records come back."""
+    """Remove a block or a flag. The records are published again."""
     in_transaction(lambda c: hosts.unblock(c, fold(fqdn)))
 
 
 @host.command(name="set")
 @click.argument("fqdn")
-@click.option("--available/--unavailable", default=None, help="Whether it takes updates.")
-@click.option("--ttl", type=click.IntRange(TTL_LEAST, TTL_MOST), help="Seconds.")
+@click.option("--available/--unavailable", default=None, help="Whether the host accepts updates.")
+@click.option("--ttl", type=click.IntRange(TTL_LEAST, TTL_MOST), help="TTL in seconds.")
 def host_set(fqdn: str, **columns: Any) -> None:
     """Change a host."""
     in_transaction(lambda c: hosts.set_host(c, fold(fqdn), given_options(columns)))
@@ -44,20 +44,20 @@ def host_set(fqdn: str, **columns: Any) -> None:
 
 @host.command(name="give")
 @click.argument("fqdns", nargs=-1, required=True, metavar="FQDN...")
-@click.option("--to", "owner", required=True, metavar="USER", help="Whose the hosts are from now on.")
+@click.option("--to", "owner", required=True, metavar="USER", help="The new owner.")
 @click.option(
     "--secrets",
     "what",
     type=click.Choice(transfers.SECRETS),
     default=transfers.REPLACE,
     show_default=True,
-    help="replace: the hosts' secrets and the former owners' keys stop working. keep: they go on to work.",
+    help="replace: the hosts' secrets and the former owners' keys stop working. keep: they still work.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def host_give(fqdns: tuple[str, ...], owner: str, what: str, yes: bool) -> None:
     """Give hosts to another user.
 
-    It first says how many machines stop, and asks.
+    The command shows how many machines stop updating, and asks for confirmation.
     """
     names = list(dict.fromkeys(map(fold, fqdns)))
     if not yes:
@@ -80,7 +80,7 @@ def related() -> None:
 def related_add(fqdn: str, label: str, interface_id: str) -> None:
     """Add LABEL.FQDN, which follows the host's prefix.
 
-    INTERFACE_ID is the last part of its address, such as ::7.
+    INTERFACE_ID is the last half of its address, such as ::7.
     """
     asyncio.run(hosts.add_related(settings.load(), fold(fqdn), label, interface_id))
 

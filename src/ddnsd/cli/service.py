@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsd serve|dev|settings|doctor|housekeeping|reconcile`: run the service and look after it."""
+"""`ddnsd serve|dev|settings|doctor|housekeeping|reconcile`: run and maintain the service."""
 
 import asyncio
 import signal
@@ -17,9 +17,9 @@ from ddnsd.settings import Settings
 def serve() -> None:
     """Run the service.
 
-    It listens on the sockets that systemd hands over, else on the configured addresses.
+    It listens on the sockets that systemd passes, or else on the configured addresses.
 
-    While the database cannot be used, or waits for `ddnsd db upgrade`, updates are answered 911.
+    While the database is down, or needs `ddnsd db upgrade`, updates get 911.
     """
     import uvloop  # here: the other commands start twice as fast without a server
 
@@ -33,12 +33,12 @@ def serve() -> None:
 
 @click.command(name="dev")
 def dev_command() -> None:
-    """Run service and BIND in one folder, to try and develop."""
+    """Run service and BIND in one folder, for tests and development."""
     import uvloop
 
     from ddnsd import app, dev
 
-    # also in the background of a script, and before requests are answered: the name server must not be left behind
+    # also in the background of a script and during the start: the name server must not keep running
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     loaded = settings.load(**dev.defaults())
@@ -68,7 +68,7 @@ def _shown(value: object) -> str:
 def doctor_command() -> None:
     """Check settings, database, name servers and providers.
 
-    The exit status is 1 when something is wrong.
+    The exit status is 1 if there is a problem.
     """
     problems = 0
     for subject, problem in asyncio.run(doctor.examine(settings.load())):
@@ -85,11 +85,11 @@ def housekeeping_command() -> None:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only report; exit 2 when DNS and store differ.")
+@click.option("--check", is_flag=True, help="Only report; exit 2 if DNS and database differ.")
 def reconcile(check: bool) -> None:
-    """Compare database and zones, and repair what differs.
+    """Compare database and zones, and repair differences.
 
-    The zones are compared once more afterwards.
+    Then compare again, and report what is left.
     """
     done = asyncio.run(repair.reconcile(settings.load(), repair=not check))
     for difference in done.found:

@@ -158,7 +158,7 @@ class ZoneMonitor:
             if found:
                 await self._restore(sender, health, found)
         except errors.Refusal as error:
-            log.warning("zone cannot be compared", zone=zone, reason=str(error))
+            log.warning("zone not compared", zone=zone, reason=str(error))
             return
         except (errors.DnsError, StoreDown):
             health.connections = 0
@@ -166,11 +166,17 @@ class ZoneMonitor:
 
     async def _restore(self, sender: ZoneSender, health: Health, found: list[reconcile.Difference]) -> None:
         zone = sender.domain.name
-        log.warning("zone differs from the store", zone=zone, names=len(found), first=found[0].fqdn)
+        log.warning("zone differs from the database", zone=zone, names=len(found), first=found[0].fqdn)
         left = await reconcile.restore(self._store, sender.domain, found, self._writer.push_bulk)
         health.repaired += len(found) - len(left)
         if left:
-            log.warning("zone still differs", zone=zone, names=len(left), first=left[0].fqdn, reason=left[0].reason)
+            log.warning(
+                "zone still differs from the database",
+                zone=zone,
+                names=len(left),
+                first=left[0].fqdn,
+                reason=left[0].reason,
+            )
 
 
 def _went_back(before: int, after: int) -> bool:

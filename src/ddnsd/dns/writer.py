@@ -188,7 +188,7 @@ class Writer:
         try:
             return await self._sender(domain_id)
         except (errors.HostGone, StoreDown) as error:
-            log.warning("zone not followed yet", domain_id=domain_id, reason=str(error))
+            log.warning("zone not updated yet", domain_id=domain_id, reason=str(error))
             return None  # what is marked in the store is found by the next sweep
 
     def push_removals_later(self, domain_id: int) -> None:
@@ -280,7 +280,7 @@ class Writer:
                     self._committing = None
         except Exception as error:
             if isinstance(error, StoreDown):
-                log.error("store down", reason=str(error))
+                log.error("database not available", reason=str(error))
             else:
                 log.exception("unexpected error", changes=len(batch))  # no bug may stop the writer for good
             for done in [*fault_waiters, *(done for _, _, done in batch)]:
@@ -311,7 +311,7 @@ class Writer:
             entries = [host_update.entry for _, host_update, _ in batch if host_update.entry is not None]
             if not entries:
                 raise
-            log.warning("batch looked for", changes=len(batch), reason=str(error))
+            log.warning("batch of unknown outcome checked", changes=len(batch), reason=str(error))
             await self._store.transact(lambda c: _write_if_absent(c, entries, batch, confirmed, faults))
 
     async def _adopt(self, domain_id: int, host_update: HostUpdate, done: asyncio.Future[None]) -> None:
@@ -450,6 +450,6 @@ async def run_safely(work: Callable[[], Awaitable[None]], what: str) -> None:
     try:
         await work()
     except (StoreDown, errors.DnsError) as error:
-        log.warning(f"{what} put off", reason=str(error))
+        log.warning(f"{what} postponed", reason=str(error))
     except Exception:
         log.exception(f"{what} failed")

@@ -300,7 +300,7 @@ class ZoneSender:
         finally:
             self._sending = False
         if self.problem is not None:
-            log.info("zone follows again", zone=self.domain.name)
+            log.info("zone caught up", zone=self.domain.name)
         self.problem = None
 
     async def _refusal_of(self, batch: Waiters) -> errors.Refusal | None:
@@ -650,7 +650,7 @@ class ZoneSender:
         except errors.PrerequisiteFailed as error:
             if len(names) > 1:
                 return error
-            log.warning("name left alone", name=names[0].fqdn, reason=NOT_OURS)
+            log.warning("name not removed", name=names[0].fqdn, reason=NOT_OURS)
         except errors.Refusal as error:
             if not errors.may_be_about_items(error):
                 raise

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What commands do beside the running service, and what runs daily."""
+"""Operations of commands and pages: doctor, export and import, hosts and domains, daily retention."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with settings, database, name servers and identity providers."""
+"""Find problems of settings, database, name servers and identity providers."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 from ddnsd.operations.store_access import AdminError, check_schema, opened
 
 LATE_MICROSECONDS = 60 * 1_000_000
-"""What has waited for so long is not on its way any more."""
+"""Changes that have waited longer than this are stuck."""
 
 
 async def examine(settings: Settings) -> list[tuple[str, str | None]]:
-    """(subject, what is wrong with it or None) for the database and every domain."""
+    """(subject, its problem or None) for settings, database, domains, fronts and identity providers."""
     findings: list[tuple[str, str | None]] = [("settings", None)]
     try:
         await check_schema(settings.store_url)
@@ -46,7 +46,7 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
     findings += [(f"records of {one.zone}", _refused(one)) for one in refused]
     findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
     if (bind := settings.bind) is not None:
-        findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers to it"))
+        findings.append(("rndc", None if bind.is_running() else f"{settings.rndc_key}: no BIND answers with this key"))
     return findings
 
 
@@ -55,12 +55,12 @@ def _refused(one: set_aside.Refused) -> str:
     names = ", ".join(one.names) + (", …" if one.total > len(one.names) else "")
     return (
         f"{one.total} refused since {since}: {one.reason} ({names}). "
-        "Let the name server take them (update-policy, its log says why); we try again by ourselves"
+        "Allow them on the name server (update-policy; its log shows the reason). The service retries automatically"
     )
 
 
 async def _examine_provider(provider: Provider) -> str | None:
-    from ddnsd.auth.oidc import ProviderDown  # here: the other commands ask no provider
+    from ddnsd.auth.oidc import ProviderDown  # here: the other commands do not need it
     from ddnsd.auth.oidc.client import Client
     from ddnsd.auth.oidc.http_client import Http
 
@@ -72,15 +72,15 @@ async def _examine_provider(provider: Provider) -> str | None:
         return str(error)
     finally:
         await http.close()
-    return None if keys else "it publishes no key that we understand"
+    return None if keys else "it publishes no key of a supported type"
 
 
 async def _examine_store(store: "SqliteStore | PostgresStore") -> str | None:
-    """Why the database takes no writes: whether there is room is only known once something is written."""
+    """Why the database accepts no writes, or None. Only a write shows whether there is disk space."""
     try:
         await store.transact(write_checks.write)
     except StoreDown as error:
-        return f"it takes no write: {error}"
+        return f"it does not accept writes: {error}"
     return None
 
 
@@ -97,6 +97,4 @@ async def _examine(store: "SqliteStore | PostgresStore", domain: Domain) -> str 
     finally:
         connection.close()
     late = await store.read(lambda c: queries.late_count(c, domain.id, queries.now() - LATE_MICROSECONDS))
-    return (
-        f"{late} hosts and removals have waited for it for more than a minute: see the service's log" if late else None
-    )
+    return f"{late} hosts and removals have waited for more than a minute: see the service's log" if late else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands about domains do beside the running service, which notices it within about a second."""
+"""The commands about domains. The running service notices their changes within about a second."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason
 from ddnsd.settings import Settings
 
 NEW = {"public": True}
-"""Columns of a new domain that are otherwise than in the API."""
+"""Columns of a new domain that differ from the API's defaults."""
 
 
 @asynccontextmanager
@@ -37,9 +37,9 @@ async def add(
     exist_ok: bool,
     check_only: bool,
 ) -> str | None:
-    """Add a domain, or, where it may exist, set the given columns; answers what was done, None for nothing.
+    """Add a domain, or with `exist_ok` set the given columns of an existing one. Returns what was done, or None.
 
-    With `check_only` it is not done. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown, AdminError.
+    With `check_only` nothing is changed. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown, AdminError.
     """
     async with _zones(settings) as (store, zones):
         found = await store.read(lambda c: queries.domain(c, name)) if exist_ok else None
@@ -68,13 +68,13 @@ async def change(
     columns: dict[str, Any],
     check_only: bool,
 ) -> str:
-    """Change a domain as `Zones.set` does; answers what changes. Raises as `add` does, and NoDomain."""
+    """Change a domain with `Zones.set`. Returns what changed. Raises as `add`, and NoDomain."""
     async with _zones(settings) as (_, zones):
         return await zones.set(name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only)
 
 
 async def remove(settings: Settings, name: str, *, exist_ok: bool) -> bool:
-    """Remove a domain, and its zone where that was made for it; whether there was one.
+    """Remove a domain, and its zone if the service created it. Returns whether the domain existed.
 
     Raises NoDomain unless `exist_ok`, NotEmpty, NoBind, BindError, StoreDown, AdminError.
     """
@@ -89,14 +89,14 @@ async def remove(settings: Settings, name: str, *, exist_ok: bool) -> bool:
 
 
 async def provision(settings: Settings, names: Sequence[str], *, check_only: bool) -> AsyncIterator[Provisioned]:
-    """As `Zones.provision` does."""
+    """Run `Zones.provision`."""
     async with _zones(settings) as (_, zones):
         async for provisioned in zones.provision(names, actor=ACTOR, check_only=check_only):
             yield provisioned
 
 
 async def listed(settings: Settings) -> list[dict[str, Any]]:
-    """Every domain by name: what is set of it, and how many hosts it has. Raises StoreDown, AdminError."""
+    """All domains by name, with their settings and number of hosts. Raises StoreDown, AdminError."""
     async with _zones(settings) as (store, _):
         found = await store.read(queries.all_domains)
         counts = await store.read(paging.host_counts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All tables as JSON, and a new database from that."""
+"""Export all tables as JSON, and import them into an empty database."""
 
 import base64
 import json
@@ -36,11 +36,11 @@ def _dump(connection: Connection) -> dict[str, list[dict[str, Any]]]:
 
 
 async def from_json(url: str, exported: str) -> None:
-    """Fill an empty store; every host is then sent to DNS. Raises AdminError, StoreDown."""
+    """Fill an empty database; the service then sends every host to DNS. Raises AdminError, StoreDown."""
     try:
         content = json.loads(exported)
         if content["format"] != FORMAT or content["revision"] != migrate.NEWEST:
-            raise AdminError("the export is of another version")
+            raise AdminError("the export is from another version of ddnsd")
         rows = {table.name: [_restored(table, row) for row in content["tables"][table.name]] for table in _ordered()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdminError(f"this is not an export: {error!r}") from None
@@ -48,7 +48,7 @@ async def from_json(url: str, exported: str) -> None:
 
 
 def _ordered() -> list[Any]:
-    """The tables with something to keep, each after those that it refers to."""
+    """The tables to export, each after those that it refers to."""
     return [table for table in schema.metadata.sorted_tables if table is not schema.write_checks]
 
 
@@ -59,7 +59,7 @@ def _restored(table: Any, row: dict[str, Any]) -> dict[str, Any]:
 
 def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
     if queries.user_count(connection):
-        raise AdminError("the store is not empty")
+        raise AdminError("the database is not empty")
     for table in _ordered():
         if rows[table.name]:
             connection.execute(insert(table), rows[table.name])
@@ -68,7 +68,7 @@ def _load(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None
             connection.exec_driver_sql(
                 f"SELECT setval({sequence}, (SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"  # noqa: S608
             )
-    # ids of hosts and users that were gone before the export may be given to new ones
+    # new hosts and users may get the ids of those deleted before the export
     for host_id in history.strangers(connection):
         history.trim(connection, host_id, EVERY, kept=0)
     for host_id in last_seen.strangers(connection):

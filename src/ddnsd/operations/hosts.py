@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts and related names, as administrators change them.
+"""Administrators' changes of hosts and related names.
 
-Commands change the database. The service notices rows that DNS does not hold yet within about a second.
+Commands change the database. The service notices pending rows within about a second.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def block(connection: Connection, fqdn: str) -> None:
 
 
 def unblock(connection: Connection, fqdn: str) -> None:
-    """Lift a block or a flag. Raises NoHost."""
+    """Remove a block or a flag. Raises NoHost."""
     set_host(connection, fqdn, {"abuse_blocked": False})
 
 
@@ -53,21 +53,21 @@ def set_host(connection: Connection, fqdn: str, values: dict[str, Any]) -> None:
 
 
 def machines(connection: Connection, fqdns: Sequence[str], owner: str) -> int:
-    """How many of the hosts machines keep up to date. Raises NoHost, Invalid where there is no such host or user."""
+    """Number of the hosts that a machine updates. Raises NoHost, Invalid if there is no such host or user."""
     transfers.check_owner(queries.user(connection, owner), owner)
     return transfers.machines(connection, [_host(connection, fqdn) for fqdn in fqdns])
 
 
 def what_stops(count: int, fqdns: Sequence[str], owner: str, *, keep: bool) -> str:
-    """The question before hosts are given away."""
+    """The question to confirm before hosts are given to another user."""
     given = fqdns[0] if len(fqdns) == 1 else f"{len(fqdns)} hosts"
     if keep:
-        what = "Secrets and keys of the former owner go on to work, and the former owner may know them."
+        what = "Secrets and keys of the former owner still work, and the former owner may know them."
     elif count == 0:
-        what = "No machine has kept them up to date so far, so none stops."
+        what = "No machine has updated them so far, so none stops."
     else:
         stop = "1 machine stops" if count == 1 else f"{count} machines stop"
-        what = f"{stop} updating, until {owner} makes a new secret and puts it on each."
+        what = f"{stop} updating, until {owner} creates a new secret and puts it on each."
     return f"Give {given} to {owner}? {what}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare every zone with the database, and repair what differs."""
+"""Compare every zone with the database, and repair differences."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,7 @@ from ddnsd.operations.store_access import check_schema, new_writer, opened
 
 
 class Reconciled(NamedTuple):
-    """Every difference between store and zones, those that are `left` after the repair, and why zones failed."""
+    """Differences `found` between database and zones, those `left` after the repair, and failures by zone."""
 
     found: list[Difference]
     left: list[Difference]
@@ -25,7 +25,7 @@ class Reconciled(NamedTuple):
 
 
 async def reconcile(settings: Settings, *, repair: bool) -> Reconciled:
-    """Compare store and zones; with `repair` have DNS follow, and compare again. Raises StoreDown, AdminError."""
+    """Compare database and zones; with `repair` correct DNS and compare again. Raises StoreDown, AdminError."""
     await check_schema(settings.store_url)
     found: dict[Domain, list[Difference]] = {}
     failures: dict[str, str] = {}
@@ -49,7 +49,7 @@ async def _repair(
     found: dict[Domain, list[Difference]],
     failures: dict[str, str],
 ) -> list[Difference]:
-    """What is left; `failures` gets the zones whose name server does not answer."""
+    """Repair, and return the differences that are left. Zones without an answer are added to `failures`."""
     left: list[Difference] = []
     writer = new_writer(store, settings)
     await writer.start()

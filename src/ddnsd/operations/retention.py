@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What should be done once a day, beside the running service: what nobody needs any more leaves the store."""
+"""Daily deletion of old rows, while the service runs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,16 +16,16 @@ from ddnsd.settings import Settings
 DAY_MICROSECONDS = 86_400 * 1_000_000
 
 REMOVAL_DAYS = 30
-"""So long may a name server be restored from a journal that still has the name."""
+"""A name server may be restored from a journal that is this old and still has the name."""
 
 TOKEN_DAYS = 30
-"""So long an expired token is still shown to its user."""
+"""How long an expired token is still shown to its user."""
 
 SESSION_GRACE = 5 * 60 * 1_000_000
-"""So long may a process wait before it writes that a session was used."""
+"""A process may write the last use of a session this late."""
 
 PART = 500
-"""Rows of one transaction: the service waits for it with its own."""
+"""Rows per transaction; the service's own transactions wait for it."""
 
 PAUSE_SECONDS = 0.01
 
@@ -34,7 +34,7 @@ Task = Callable[[Store], Awaitable[int]]
 
 
 async def run(settings: Settings) -> dict[str, int]:
-    """Do it; answers how many rows of each kind were removed, without those of which there was none.
+    """Delete old rows. Returns the number of rows by kind, without zeros.
 
     Raises StoreDown, AdminError.
     """
@@ -59,8 +59,8 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
     yield "ended sessions", _parts(lambda c: sessions.forget_ended(c, idle, begun, PART))
     unseen = moment - one_time_secrets.LIFETIME
-    yield "secrets that nobody looked at", _parts(lambda c: one_time_secrets.forget(c, unseen, PART))
-    yield "write checks of processes that are gone", _parts(lambda c: write_checks.forget(c, ago(1), PART))
+    yield "secrets that were not shown", _parts(lambda c: one_time_secrets.forget(c, unseen, PART))
+    yield "write checks of ended processes", _parts(lambda c: write_checks.forget(c, ago(1), PART))
     yield "expired enrolments", _parts(lambda c: retention.forget_enrolments(c, moment, PART))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
@@ -74,7 +74,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
         yield "old entries of histories", _parts(lambda c: history.forget(c, ago(settings.event_days), PART))
 
 
-# What must be looked for in a whole table is looked for once, while the service writes.
+# These search a whole table, so they search once, outside of the write transactions.
 
 
 async def _trim_long(store: Store) -> int:
@@ -103,7 +103,7 @@ async def _trim(store: Store, host_ids: list[int], kept: int) -> int:
 
 
 def _parts(step: Step) -> Task:
-    """The step in transactions of its own until nothing is left to remove."""
+    """A task that repeats the step, in separate transactions, until nothing is left to delete."""
 
     async def task(store: Store) -> int:
         total = 0

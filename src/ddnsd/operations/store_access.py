@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The database and the writer, as commands beside the running service use them."""
+"""Database and writer for commands."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class AdminError(Exception):
-    """a command cannot do what it is asked"""
+    """the command failed"""
 
 
 @asynccontextmanager
@@ -35,14 +35,14 @@ async def opened(url: str) -> "AsyncIterator[SqliteStore | PostgresStore]":
 
 
 async def with_store(url: str, work: Callable[[Connection], T]) -> T:
-    """Run one transaction. Raises StoreDown, AdminError where there is no schema."""
+    """Run one transaction. Raises StoreDown, AdminError if the schema is missing or old."""
     await check_schema(url)
     async with opened(url) as store:
         return await store.transact(work)
 
 
 async def check_schema(url: str) -> None:
-    """Raises AdminError unless the database has the newest schema, and StoreDown."""
+    """Check that the database has the newest schema. Raises AdminError, StoreDown."""
     try:
         await migrate.verify(url)
     except (migrate.OldSchema, migrate.ForeignSchema) as error:

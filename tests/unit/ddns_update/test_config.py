@@ -36,7 +36,7 @@ quorum = two
     sources = "auto, server, interface, command, ec2, openstack, gce, azure, upnp, natpmp"
     providers = "dyndns2, noip, dyn, freedns, duckdns, cloudflare, digitalocean, route53, rfc2136"
     assert wrong(machine) == [
-        "[DEFAULT]: colour: there is no such option",
+        "[DEFAULT]: colour: unknown option",
         "[DEFAULT]: timeout: must be a number from 1 to 120",
         f"[a.example.org]: sources: must be different ones of {sources}",
         "[a.example.org]: ipv6: must be one of stable, temporary, any, no",
@@ -85,8 +85,8 @@ def test_options_that_do_not_go_together(machine: Machine, text: str, reason: st
         ("[DEFAULT]\nttl = 60\n", "it names no host: add a section [HOST.DOMAIN]"),
         ("server = x\n", "line 1: neither [SECTION] nor OPTION = VALUE"),
         ("[a.b]\nttl = 60\nhunter2\n", "line 3: neither [SECTION] nor OPTION = VALUE"),
-        ("[a.b]\nttl = 60\nttl = 61\n", "line 3: [a.b]: ttl is there twice"),
-        ("[a.b]\n[a.b]\n", "line 2: [a.b] is there twice; write `NAME at LABEL` for another provider"),
+        ("[a.b]\nttl = 60\nttl = 61\n", "line 3: [a.b]: ttl occurs twice"),
+        ("[a.b]\n[a.b]\n", "line 2: [a.b] occurs twice; write `NAME at LABEL` for another provider"),
     ],
 )
 def test_a_file_that_is_no_configuration(machine: Machine, text: str, reason: str) -> None:
@@ -102,7 +102,7 @@ def test_no_file_and_no_text(machine: Machine) -> None:
 
 def test_a_secret_in_the_wrong_place_is_not_repeated(machine: Machine, server: Web) -> None:
     machine.config.write_text(f"[{HOST}]\n{SECRET}\n")
-    assert wrong(machine) == [f"[{HOST}]: there is a line that is no option"]
+    assert wrong(machine) == [f"[{HOST}]: a line is not an option"]
     machine.config.write_text(f"[{HOST}]\nserver = {server.url}\nsecret = hunter2\n")
     (told,) = wrong(machine)
     assert told.startswith(f"[{HOST}]: secret: there is not such a file in $CREDENTIALS_DIRECTORY or ")
@@ -169,8 +169,8 @@ def test_names_that_are_not_there(machine: Machine, server: Web) -> None:
     ran = machine.run(HOST, "x.example.org", "y.example.org")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.splitlines() == [
-        "ddns-update: x.example.org: the configuration has no such name",
-        "ddns-update: y.example.org: the configuration has no such name",
+        "ddns-update: x.example.org: there is no such name in the configuration",
+        "ddns-update: y.example.org: there is no such name in the configuration",
     ]
 
 

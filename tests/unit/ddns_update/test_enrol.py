@@ -109,14 +109,14 @@ def test_a_token_for_somebody_else(machine: Machine, server: Web, token: Path) -
     server.says('{"fqdn": "other.example.org"}')
     ran = enrol(machine, server.url, token)
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err == f"ddns-update: {HOST}: the token was for other.example.org, which has this secret now\n"
+    assert ran.err == f"ddns-update: {HOST}: the token was for other.example.org, which now has this secret\n"
 
 
 @pytest.mark.parametrize(
     ("host", "server", "reason"),
     [
-        ("../etc/passwd", "http://d.example", "is no full host name"),
-        ("localhost", "http://d.example", "is no full host name"),
+        ("../etc/passwd", "http://d.example", "is not a full host name"),
+        ("localhost", "http://d.example", "is not a full host name"),
         (HOST, "d.example", "server: must be http://HOST or https://HOST"),
     ],
 )

@@ -101,7 +101,7 @@ def test_duckdns(machine: Machine) -> None:
         machine.run()
         assert server.taken()[0].query == {"domains": "home", "token": SECRET, "ipv6": IPV6}
         machine.secret(text="other")
-        assert "failed: KO: the server refused; are the name and the token right?" in machine.run().out
+        assert "failed: KO: the server refused; check the name and the token" in machine.run().out
 
 
 # ---- Cloudflare
@@ -192,7 +192,7 @@ def test_cloudflare_says_no(machine: Machine) -> None:
         assert "failed: GET was answered with HTTP 502: `<html>Bad gateway</html>`" in machine.run().out
         cloud.refused = 200, "<html>"
         machine.secret(text=SECRET + "2")
-        assert "failed: the server sent no JSON: `<html>`" in machine.run().out
+        assert "failed: the server did not send JSON: `<html>`" in machine.run().out
 
 
 # ---- DigitalOcean
@@ -404,7 +404,7 @@ def test_the_tsig_is_that_of_dnspython(machine: Machine, algorithm: str) -> None
 @pytest.mark.parametrize(
     ("secret", "endpoint", "said"),
     [
-        ("not base64!", "127.0.0.1:1", "paused: the secret is not the base64 of a TSIG key"),
+        ("not base64!", "127.0.0.1:1", "paused: the secret is not a TSIG key in base64"),
         ("AAAA", "a:b:c", "paused: endpoint: must be HOST, HOST:PORT or [IPv6]:PORT"),
         ("AAAA", "127.0.0.1:1", "failed: cannot reach 127.0.0.1 port 1: Connection refused"),
     ],

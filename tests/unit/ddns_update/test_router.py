@@ -159,8 +159,8 @@ def test_upnp_takes_no_description_from_elsewhere(machine: Machine, server: Web)
     [
         ("", "the router says that it has no public address"),
         ("0.0.0.0", "the router says that it has no public address"),
-        ("fe80::1", "the router tells no WAN address by UPnP"),
-        ("not known", "the router tells no WAN address by UPnP"),
+        ("fe80::1", "the router does not report a WAN address by UPnP"),
+        ("not known", "the router does not report a WAN address by UPnP"),
     ],
 )
 def test_upnp_without_an_address(machine: Machine, server: Web, wan: str, reason: str) -> None:
@@ -307,7 +307,7 @@ def test_a_report_sends_no_update_and_names_every_source(machine: Machine, serve
         "nat",
     ]
     assert "interface: 10.0.0.7, 2001:db8::7\n" in ran.out
-    assert f"upnp: {WAN}, no IPv6 (routers tell IPv4 addresses only)\n" in ran.out
+    assert f"upnp: {WAN}, no IPv6 (routers report only IPv4 addresses)\n" in ran.out
     assert found["sources"]["command"]["ipv4"] == "203.0.113.5"
     assert found["sources"]["natpmp"]["errors"]["ipv4"] == "no router"
     assert {asked.path for asked in server.taken()} == {"/myip"}

@@ -140,7 +140,7 @@ def test_rfc2136_with_the_name_server_itself(machine: Machine, service: Service)
     machine.secret(text=words[words.index("secret") + 1])
     ran = machine.run()
     assert ran.status == 1
-    assert "failed: NOTAUTH: said by the name server; again after " in ran.out
+    assert "failed: NOTAUTH: answered by the name server; again after " in ran.out
 
     for changed, word in (({"key_name": "nobody"}, "BADKEY"), ({}, "BADSIG")):
         machine.configure(section=name, **{**options, **changed})

@@ -84,7 +84,7 @@ def test_a_named_interface(machine: Machine, server: Web) -> None:
     machine.configure(server.url, sources="interface", interface="wan7")
     ran = machine.run()
     assert ran.status == 1
-    assert "cannot read the addresses of wan7; is it there?" in ran.out
+    assert "cannot read the addresses of wan7; does it exist?" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_command_that_fails(machine: Machine, server: Web, code: str, reason: 
 
 def test_a_command_that_is_not_there(machine: Machine, server: Web) -> None:
     machine.configure(server.url, sources="command", command="/nowhere/at-all")
-    assert "the command did not run: No such file or directory" in machine.run().out
+    assert "cannot run the command: No such file or directory" in machine.run().out
 
 
 def test_the_first_source_that_answers(machine: Machine, server: Web) -> None:

@@ -84,7 +84,7 @@ def test_without_a_place_for_state_nothing_is_sent(machine: Machine, server: Web
     (machine.folder / "state").write_text("a file")
     ran = machine.run()
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err == f"ddns-update: {machine.folder}/state: cannot keep state there: File exists\n"
+    assert ran.err == f"ddns-update: {machine.folder}/state: cannot save the state: File exists\n"
     assert server.asked == []
 
 
@@ -104,7 +104,7 @@ def test_a_write_that_fails_leaves_the_old_state(
     for _ in range(2):
         ran = machine.run()
         assert ran.status == 1, "a full disk is emptied some day: systemd tries again"
-        assert "cannot keep state there: No space left on device" in ran.err
+        assert "cannot save the state: No space left on device" in ran.err
         assert machine.state_file.read_text() == before
     assert server.taken() == [], "or it would be sent at each try"
 

@@ -53,8 +53,8 @@ def test_no_sentence_for_pages_holds_a_command_or_a_setting(catalogue: Catalog) 
 def test_a_sentence_with_its_parameters() -> None:
     reason = Reason(Code.USER_EXISTS, user="alice")
     assert str(reason) == "there is a user alice already"
-    assert translated(languages()["en"], reason) == "There is a user alice already."
-    assert translated(languages()["de"], reason) == "Es gibt schon jemanden namens alice."
+    assert translated(languages()["en"], reason) == "The user alice already exists."
+    assert translated(languages()["de"], reason) == "Den Benutzer alice gibt es schon."
 
 
 def test_a_reason_within_a_reason_is_translated() -> None:
@@ -66,7 +66,7 @@ def test_a_reason_within_a_reason_is_translated() -> None:
 
 def test_a_parameter_may_hold_percent_signs() -> None:
     reason = Reason(Code.NETWORK_INVALID, network="100 %(x)s %")
-    assert translated(languages()["en"], reason) == "100 %(x)s % is no network such as 192.0.2.0/24."
+    assert translated(languages()["en"], reason) == "100 %(x)s % is not an address or a network such as 192.0.2.0/24."
 
 
 # ---- the places that use codes

@@ -193,7 +193,7 @@ class Introspector:
                 told = await self.client.introspect(token)
             except ProviderDown as error:
                 self._down_until, self._failure = self._clock() + PAUSE_SECONDS, str(error)
-                log.warning("identity provider does not answer", reason=str(error))
+                log.warning("identity provider did not answer", reason=str(error))
                 raise
         if told.get("active") is not True or not _usable(self.client, told):
             self._accepted.forget(key)

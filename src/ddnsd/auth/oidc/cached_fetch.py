@@ -72,4 +72,4 @@ class CachedFetch(Generic[T]):
         self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed_at, self._failure = self._clock(), str(error)
-            log.warning("identity provider does not answer", reason=str(error))
+            log.warning("identity provider did not answer", reason=str(error))

@@ -116,13 +116,13 @@ class Named:
                 return
             if time.monotonic() - began > longest:
                 pause = shortest
-            log.warning("named ended, it is started again", status=status, seconds=pause)
+            log.warning("named ended, restart scheduled", status=status, seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
             try:
                 await self._launch()
             except BindError as error:
-                log.error("named does not start", error=str(error))
+                log.error("named not started", error=str(error))
 
     async def stop(self) -> None:
         """End `named`, within seconds also when it hangs, and release the folder."""
@@ -151,7 +151,7 @@ class Named:
             if self._stopping:
                 return
             for pid in _leftovers(self._config):
-                log.warning("a named of an earlier run is ended", pid=pid)
+                log.warning("named of an earlier run stopped", pid=pid)
                 await _end(pid, self._config)
             _check_free(self.endpoint)
             await self._configure()

@@ -113,7 +113,7 @@ class EgiApi:
         except NotPublished as error:
             return _error(502, f"The name server does not confirm the change: {error.cause}.")
         except (StoreDown, NotAcknowledged) as error:
-            log.error("store down", reason=str(error))
+            log.error("database not available", reason=str(error))
             return _error(503, "911")
         except ProviderDown:
             return _error(503, "911")

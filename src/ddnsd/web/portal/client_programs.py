@@ -22,19 +22,19 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "curl",
         N_("curl"),
-        N_("Sends the address from which it is called, once, with the secret in no command line. -4 or -6 chooses."),
+        N_("Sends the address once. The secret is not in a command line. Choose the family with -4 or -6."),
         (("curl.sh", N_("In a terminal"), "sh"),),
     ),
     Entry(
         "cloud-init",
         N_("cloud-init, with an updater"),
-        N_("From the first boot on, addresses are sent whenever they change. Needs Python 3.8 and systemd 247."),
+        N_("Sends the addresses from the first boot on, whenever they change. Needs Python 3.8 and systemd 247."),
         (("cloud-init-unit.yaml", N_("User data of a new machine"), "yaml"),),
     ),
     Entry(
         "cloud-init-runcmd",
         N_("cloud-init, one line"),
-        N_("One update at the first boot, with the secret in a command line. Nothing is tried again."),
+        N_("One update at the first boot, without retry. The secret is in a command line."),
         (("cloud-init-runcmd.yaml", N_("User data of a new machine"), "yaml"),),
     ),
     Entry(
@@ -47,24 +47,24 @@ CATALOGUE: tuple[Entry, ...] = (
         "ddclient-3",
         N_("ddclient 3.10"),
         N_("Sends IPv4. Debian 12 has this version."),
-        (("ddclient-3.conf", N_("/etc/ddclient.conf, readable by its owner alone"), "ini"),),
+        (("ddclient-3.conf", N_("/etc/ddclient.conf, readable only by its owner"), "ini"),),
     ),
     Entry(
         "ddclient-4",
         N_("ddclient 4"),
-        N_("Version 3.11 takes it as well."),
-        (("ddclient-4.conf", N_("/etc/ddclient/ddclient.conf, readable by its owner alone"), "ini"),),
+        N_("Also for version 3.11."),
+        (("ddclient-4.conf", N_("/etc/ddclient/ddclient.conf, readable only by its owner"), "ini"),),
     ),
     Entry(
         "inadyn",
         N_("inadyn"),
-        N_("Version 2. UniFi gateways have it inside."),
-        (("inadyn.conf", N_("/etc/inadyn.conf, readable by its owner alone"), "conf"),),
+        N_("Version 2. UniFi gateways contain it."),
+        (("inadyn.conf", N_("/etc/inadyn.conf, readable only by its owner"), "conf"),),
     ),
     Entry(
         "fritzbox",
         N_("FRITZ!Box"),
-        N_("IPv6 sends the router's prefix: the host and its related hosts follow with their own interface ids."),
+        N_("For IPv6 it sends the prefix: the host and its related names use it with their own interface ids."),
         (("fritzbox.txt", N_("Internet → Permit Access → DynDNS, provider: user-defined"), FIELDS),),
     ),
     Entry(
@@ -94,7 +94,7 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "home-assistant",
         N_("Home Assistant"),
-        N_("Sends the address from which it is called, every five minutes."),
+        N_("Sends the address of the machine every five minutes, as the service sees it."),
         (
             ("home-assistant.yaml", N_("configuration.yaml"), "yaml"),
             ("home-assistant-secrets.yaml", N_("secrets.yaml"), "yaml"),
@@ -112,10 +112,10 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry(
         "terraform",
         N_("Terraform"),
-        N_("For OpenTofu as well. The state holds the secret: keep it where nobody else reads it."),
+        N_("Also for OpenTofu. The state contains the secret: store it where nobody else can read it."),
         (
             ("terraform.tf", N_("A file of the configuration"), "hcl"),
-            ("terraform.tfvars", N_("ddns.auto.tfvars, which stays out of version control"), "hcl"),
+            ("terraform.tfvars", N_("ddns.auto.tfvars, not in version control"), "hcl"),
         ),
     ),
 )

@@ -36,17 +36,19 @@ STATUS = {**error_status.STATUS, NotFound: 404, TooLarge: 413, NoForm: 415}
 
 TITLES: Mapping[type[Exception], str] = {
     Unconfirmed: N_("Saved, but not in DNS yet"),
-    OutcomeUnknown: N_("Perhaps it was saved"),
+    OutcomeUnknown: N_("It may have been saved"),
     NotReady: N_("Not ready yet"),
 }
 """The title where it is not that nothing was changed or found."""
 
 TEXTS: Mapping[type[Exception], str] = {
-    TooLarge: N_("That is more than a form here holds."),
-    NoForm: N_("This address takes forms only."),
-    NotReady: N_("The secret is still being made. Reload this page in a moment."),
-    OutcomeUnknown: N_("The connection to the database was lost while saving. Look before you try again."),
-    StoreDown: N_("The database cannot be used at the moment. Try again in a minute."),
+    TooLarge: N_("The form is too large."),
+    NoForm: N_("This address accepts only forms."),
+    NotReady: N_("The secret is not ready yet. Reload this page in a moment."),
+    OutcomeUnknown: N_(
+        "The connection to the database was lost while saving. Check whether it was saved, then try again."
+    ),
+    StoreDown: N_("The database is not available. Try again in a minute."),
 }
 
 
@@ -82,9 +84,9 @@ def _describe(page: PageRequest, error: Exception) -> tuple[int, str, str]:
         return 404, _("Not found"), _(messages.NOTHING_HERE)
     title = _(by_class(TITLES, error) or N_("Nothing was changed"))
     if status == 405:
-        return 405, title, _("This address takes no such request.")
+        return 405, title, _("This address does not accept such a request.")
     if status is not None and isinstance(error, RegistryError):
         return status, title, page.explain(error)
     if status is not None and (text := by_class(TEXTS, error)):
         return status, title, _(text)
-    return 500, _("Something went wrong"), _("This is our fault, and it has been logged.")
+    return 500, _("Something went wrong"), _("This is an error of the service. It was logged.")

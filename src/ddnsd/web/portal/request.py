@@ -36,7 +36,7 @@ LANGUAGE_COOKIE = "ddns-language"
 PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 """Characters that stay as they are in the path of a URL, beside letters, digits and `._-`."""
 
-UNCONFIRMED = N_("The name server did not confirm it yet; we keep trying.")
+UNCONFIRMED = N_("The name server has not confirmed it yet. The service keeps trying.")
 
 Form = ImmutableMultiDict[str, str]
 

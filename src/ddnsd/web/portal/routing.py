@@ -113,5 +113,5 @@ def _is_same_site(page: PageRequest) -> bool:
 
 def _refuse_form(page: PageRequest) -> Response:
     _ = page.gettext
-    text = _("The form was not sent from a current page of this portal. Go back, reload the page, and send it again.")
+    text = _("The form did not come from a current page of this portal. Go back, reload the page, and send it again.")
     return page.refuse(403, _("Nothing was changed"), text)

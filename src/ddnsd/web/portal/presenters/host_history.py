@@ -31,7 +31,7 @@ FIELDS = {
     "labels": N_("Labels"),
     "related": N_("Related names"),
     "records": N_("Records"),
-    "available": N_("Updates are taken"),
+    "available": N_("Updates are accepted"),
     "owner": N_("Owner"),
     "abuse": N_("Flagged"),
     "abuse_blocked": N_("Blocked for abuse"),

@@ -19,51 +19,51 @@ BLOCKED = HostStatus(
     "bad",
     N_("blocked"),
     N_(
-        "An administrator, or a rule of the service, has blocked this host for abuse. Its records are not in DNS, and "
-        "updates are answered “abuse”. Write to the operator of the service: removing the host does not help."
+        "An administrator or a rule of the service has blocked this host for abuse. Its records are not in DNS, "
+        "and updates get “abuse”. Contact the operator of the service. Removing the host does not help."
     ),
 )
 FLAGGED = HostStatus(
     "bad",
     N_("flagged"),
     N_(
-        "A client sent the same address far too often, so updates are answered “abuse”. The records stay. Have the "
-        "client send only changes, then lift the flag here."
+        "A client sent the same address too often, so updates get “abuse”. The records stay in DNS. Configure the"
+        " client to send only changes, then remove the flag here."
     ),
 )
 OFF = HostStatus(
     "off",
-    N_("switched off"),
-    N_("An administrator has switched this host off: updates are answered “nohost”. Ask the operator of the service."),
+    N_("disabled"),
+    N_("An administrator has disabled this host: updates get “nohost”. Contact the operator of the service."),
 )
 OWNER_OFF = HostStatus(
     "off",
-    N_("owner off"),
-    N_("The host's owner is switched off: updates are answered “nohost”."),
+    N_("owner disabled"),
+    N_("The host's owner is disabled: updates get “nohost”."),
 )
 OWNER_OFF_HIDDEN = HostStatus(
     "off",
-    N_("owner off"),
-    N_("The host's owner is switched off: its records are not in DNS, and updates are answered “nohost”."),
+    N_("owner disabled"),
+    N_("The host's owner is disabled: its records are not in DNS, and updates get “nohost”."),
 )
 DOMAIN_OFF = HostStatus(
     "off",
-    N_("domain off"),
-    N_("The host's domain is switched off: updates are answered “nohost”. Ask the owner of the domain."),
+    N_("domain disabled"),
+    N_("The host's domain is disabled: updates get “nohost”. Contact the owner of the domain."),
 )
 CONFLICT = HostStatus(
     "bad",
     N_("name in use"),
     N_(
-        "A record of somebody else has this name in the zone, or hides it. Updates are kept and answered “911”. Remove "
-        "that record, and the host is back in DNS by itself; or give this host another name."
+        "A foreign record in the zone has this name or hides it. Updates are stored and get “911”. Remove that "
+        "record, and the host returns to DNS automatically. Or rename this host."
     ),
 )
 PENDING = HostStatus(
-    "wait", N_("pending"), N_("DNS does not hold the latest addresses yet. We keep sending them until it does.")
+    "wait", N_("pending"), N_("DNS does not have the latest addresses yet. The service sends them again until it does.")
 )
-EMPTY = HostStatus("off", N_("no address"), N_("No client has sent an address yet, and none was given."))
-CURRENT = HostStatus("good", N_("in DNS"), N_("DNS answers with these addresses."))
+EMPTY = HostStatus("off", N_("no address"), N_("The host has no address yet: no client has sent one."))
+CURRENT = HostStatus("good", N_("in DNS"), N_("DNS has these addresses."))
 
 
 def status_of(host: Host, dns: str) -> HostStatus:
@@ -88,7 +88,7 @@ STATES = {
     "empty": N_("no address"),
     "blocked": N_("flagged or blocked"),
     "conflict": N_("name in use"),
-    "off": N_("switched off"),
+    "off": N_("disabled"),
     "faults": N_("with client faults"),
 }
 """The states by which lists are filtered, with their labels."""

@@ -21,7 +21,7 @@ YEAR_SECONDS = 365 * 86_400
 _PROBLEMS = {
     passwords.TOO_SHORT: N_("A password has at least %(number)s characters."),
     passwords.TOO_LONG: N_("A password has at most %(number)s characters."),
-    passwords.TOO_SIMPLE: N_("A password is not the user's name, and not one character again and again."),
+    passwords.TOO_SIMPLE: N_("A password must not be the user name, or one repeated character."),
 }
 _NUMBERS = {passwords.TOO_SHORT: passwords.SHORTEST, passwords.TOO_LONG: passwords.LONGEST}
 
@@ -41,7 +41,7 @@ async def unlink(page: PageRequest) -> Response:
         keep=page.session.id,
         methods={flow.provider.issuer: name for name, flow in page.portal.flows.items()},
     )
-    return page.redirect("/account", page.gettext("This identity does not sign you in any more."))
+    return page.redirect("/account", page.gettext("You can no longer sign in with this identity."))
 
 
 async def change_password(page: PageRequest) -> Response:
@@ -118,7 +118,7 @@ async def _password_errors(page: PageRequest) -> dict[str, str]:
     if problem := passwords.problem(new, page.caller.user):
         errors["new"] = _(_PROBLEMS[problem], number=_NUMBERS.get(problem, ""))
     elif not passwords.same(new, page.form.get("again", "")):
-        errors["again"] = _("This is not the same as above.")
+        errors["again"] = _("The two passwords differ.")
     return errors
 
 
@@ -131,7 +131,7 @@ async def _current_password_errors(page: PageRequest) -> dict[str, str]:
     except Locked:
         return {"current": _("Too many failed attempts. Wait some minutes before you try again.")}
     except BadCredentials:
-        return {"current": _("This is not your password.")}
+        return {"current": _("Wrong password.")}
     return {}
 
 

@@ -31,13 +31,13 @@ async def add(page: PageRequest) -> Response:
         await page.portal.denylist.add(kind, value, comment, actor=page.caller.user, client_ip=page.client_ip)
     except Invalid as error:
         return await _show(page, dict(page.form), page.reasons(error.fields))
-    return page.redirect("/admin/deny", page.gettext("Denied, on all nodes within seconds."))
+    return page.redirect("/admin/deny", page.gettext("Added. It applies on all nodes within seconds."))
 
 
 async def remove(page: PageRequest) -> Response:
     """Remove an entry."""
     await page.portal.denylist.remove(page.id_param(), actor=page.caller.user, client_ip=page.client_ip)
-    done = page.gettext("It is denied no more. Hosts that were blocked for it stay so.")
+    done = page.gettext("The entry was removed. Hosts that it blocked stay blocked.")
     return page.redirect("/admin/deny", done)
 
 

@@ -39,7 +39,7 @@ async def ask(page: PageRequest) -> Response:
         )
     except Invalid as error:
         return page.render("domains/ask.html", 422, values=page.form, errors=page.reasons(error.fields))
-    return page.redirect("/domains", page.gettext("You have asked for %(name)s.", name=name))
+    return page.redirect("/domains", page.gettext("You have requested %(name)s.", name=name))
 
 
 async def withdraw(page: PageRequest) -> Response:
@@ -52,7 +52,7 @@ async def withdraw(page: PageRequest) -> Response:
     await page.portal.domain_requests.withdraw(
         page.id_param(), actor=page.caller.user, client_ip=page.client_ip, expect=expect
     )
-    return page.redirect("/domains", page.gettext("The request is withdrawn."))
+    return page.redirect("/domains", page.gettext("The request was withdrawn."))
 
 
 # ---- administrators
@@ -86,7 +86,7 @@ async def approve(page: PageRequest) -> Response:
         )
     except (Invalid, DnsError, NoBind, BindError) as error:
         return _form(page, found, page.form, zone_errors(page, error))
-    done = page.gettext("%(name)s is %(user)s's domain now.", name=found.name, user=found.user)
+    done = page.gettext("%(user)s now owns the domain %(name)s.", name=found.name, user=found.user)
     return page.redirect("/admin/requests", done)
 
 
@@ -100,7 +100,7 @@ async def decline(page: PageRequest) -> Response:
     except Invalid as error:
         values = Form([*USUAL.multi_items(), ("why", page.text("why"))])
         return _form(page, found, values, {"why": page.reasons(error.fields)["answer"]})
-    return page.redirect("/admin/requests", page.gettext("The request is declined."))
+    return page.redirect("/admin/requests", page.gettext("The request was declined."))
 
 
 def _form(page: PageRequest, found: DomainRequest, values: Form, errors: dict[str, str]) -> Response:

@@ -27,10 +27,14 @@ TOPICS = (
     Topic("start", N_("First steps"), N_("A name, a secret, and one request.")),
     Topic("clients", N_("Configurations"), N_("Ready-made for routers, programs and machines.")),
     Topic("words", N_("Answers to an update"), N_("What good, nochg, badauth and the others mean, and what to do.")),
-    Topic("ttl", N_("When others see the new address"), N_("Time to live, and the cache of Windows.")),
+    Topic("ttl", N_("When others see the new address"), N_("TTL, and the cache of Windows.")),
     Topic("own-domain", N_("A name in your own domain"), N_("A CNAME from your domain to a host here.")),
-    Topic("nat", N_("CGNAT and private addresses"), N_("When a host has a name and cannot be reached.")),
-    Topic("ports", N_("Ports and firewalls"), N_("What a client needs to reach this service, and others your host.")),
+    Topic("nat", N_("CGNAT and private addresses"), N_("If a host has a name but is not reachable.")),
+    Topic(
+        "ports",
+        N_("Ports and firewalls"),
+        N_("What a client needs to reach this service, and what others need to reach your host."),
+    ),
 )
 
 

@@ -138,7 +138,7 @@ async def lift_flag(page: PageRequest) -> Response:
     """Accept updates of a flagged host again."""
     host = (await access.get_host(page, Action.EDIT)).host
     await page.portal.hosts.lift_flag(host, page.author, access.expect_host(page, Action.EDIT))
-    return page.redirect(f"/hosts/{host.fqdn}", page.gettext("The flag is lifted: updates are taken again."))
+    return page.redirect(f"/hosts/{host.fqdn}", page.gettext("The flag was removed. Updates are accepted again."))
 
 
 def _reader_id(page: PageRequest) -> int | None:

@@ -62,7 +62,7 @@ async def show_created(page: PageRequest) -> Response:
 async def revoke(page: PageRequest) -> Response:
     """Delete a key."""
     key = await page.portal.keys.delete(page.caller, page.param("login"), client_ip=page.client_ip)
-    return page.redirect("/keys", page.gettext("The key %(name)s is void. Its hosts stay.", name=key.name))
+    return page.redirect("/keys", page.gettext("The key %(name)s was revoked. Its hosts stay.", name=key.name))
 
 
 async def _form(page: PageRequest, values: dict[str, Any], errors: dict[str, str]) -> Response:

@@ -43,7 +43,7 @@ async def by_password(page: PageRequest) -> Response:
     _, attempt = page.gettext, _login_state(page)
     again = LoginState.new(next_path=local_path(page.text("next")))
     if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
-        text = _("Your browser did not send the cookie that the form came with. Try again.")
+        text = _("Your browser did not send the cookie of the form. Try again.")
         return _form(page, again, 403, error=text)
     try:
         user_id = await page.portal.passwords.check(page.text("name"), page.form.get("password", ""), page.client_ip)
@@ -51,7 +51,7 @@ async def by_password(page: PageRequest) -> Response:
         text = _("Too many failed attempts. Wait some minutes before you try again.")
         return _form(page, again, 429, error=text)
     except BadCredentials:
-        return _form(page, again, 403, error=_("Name and password do not fit together."))
+        return _form(page, again, 403, error=_("Wrong user name or password."))
     response = await _begin_session(page, user_id, PASSWORD, attempt.next)
     _delete_login_cookie(response)
     return response

@@ -23,7 +23,7 @@ LIFETIMES = {
     "30": N_("30 days"),
     "90": N_("90 days"),
     "365": N_("a year"),
-    "": N_("it never ends"),
+    "": N_("never expires"),
 }
 """Days as text; "" is unlimited."""
 USUAL = Form([("scopes", "read"), ("scopes", "write"), ("lifetime", "90")])
@@ -69,7 +69,7 @@ async def revoke(page: PageRequest) -> Response:
     token = await page.portal.tokens.revoke(
         page.caller.user_id, page.id_param(), actor=page.caller.user, client_ip=page.client_ip
     )
-    return page.redirect("/tokens", page.gettext("The token %(name)s is void.", name=token.name))
+    return page.redirect("/tokens", page.gettext("The token %(name)s was revoked.", name=token.name))
 
 
 def _form(page: PageRequest, values: Form, errors: dict[str, str]) -> Response:
@@ -91,11 +91,11 @@ def _scope(page: PageRequest) -> tuple[TokenScope, dict[str, str]]:
     if not scopes:
         errors["scopes"] = _("Tick at least one.")
     elif not set(scopes) <= page.caller.scopes:
-        errors["scopes"] = _("You have no such right yourself.")
+        errors["scopes"] = _("You do not have this right yourself.")
     patterns = {field: tuple(page.text(field).lower().split()) for field in ("domains", "hosts")}
     for field, texts in patterns.items():
         if wrong := [text for text in texts if not PATTERN.fullmatch(text)]:
-            errors[field] = _("%(value)s is no name, and no pattern such as *.example.org.", value=wrong[0])
+            errors[field] = _("%(value)s is not a name or a pattern such as *.example.org.", value=wrong[0])
     networks = []
     for text in page.text("networks").split():
         try:

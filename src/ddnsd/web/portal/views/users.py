@@ -86,7 +86,7 @@ async def revoke_token(page: PageRequest) -> Response:
     """Delete one of the user's tokens."""
     user = await _find(page)
     token = await page.portal.tokens.revoke(user.id, page.id_param(), actor=page.caller.user, client_ip=page.client_ip)
-    return page.redirect(_path(user.name), page.gettext("The token %(name)s is void.", name=token.name))
+    return page.redirect(_path(user.name), page.gettext("The token %(name)s was revoked.", name=token.name))
 
 
 async def remove(page: PageRequest) -> Response:

@@ -106,6 +106,8 @@ def domains_named(connection: Connection, names: Collection[str]) -> list[rows.D
 
 def related_named(connection: Connection, names: Collection[str]) -> set[str]:
     """Which of the names are related names of hosts."""
+    if not names:
+        return set()
     return set(connection.scalars(select(related.c.fqdn).where(among(connection, related.c.fqdn, names))))
 
 
@@ -120,6 +122,8 @@ def related_of(connection: Connection, host_ids: Collection[int]) -> dict[int, l
 
 def names_being_removed(connection: Connection, names: Collection[str]) -> set[str]:
     """Those of the names that are about to leave a zone: they stand there as ours."""
+    if not names:
+        return set()
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
     return set(connection.scalars(select(removals.c.fqdn).where(among(connection, removals.c.fqdn, names), *waiting)))
 

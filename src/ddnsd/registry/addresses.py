@@ -206,13 +206,3 @@ def ipv6_columns(text: str) -> dict[str, str | None]:
     address = ipaddress.IPv6Address(text)
     network = ipaddress.IPv6Network((address, RELATED_PREFIX), strict=False)
     return {"ipv6": text, "prefix": str(network), "interface_id": str(address)}
-
-
-def initial_columns(update: AddressUpdate) -> dict[str, str | None]:
-    """The address columns of a new host."""
-    values: dict[str, str | None] = {"ipv4": update.ipv4}
-    if update.ipv6:
-        values |= ipv6_columns(update.ipv6)
-    if not update.explicit:
-        values["inferred"] = "ipv4" if update.ipv4 else "ipv6"
-    return values

@@ -13,6 +13,7 @@ from ddnsd.registry.policy import Policy
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")
+COMMENT_LENGTH = 255
 UNBLOCKED = {"abuse_blocked": False, "abuse": False, "client_faults": 0, "server_faults": 0}
 
 SHOWN_BY_DNS = frozenset({"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked"})
@@ -35,8 +36,10 @@ def address(field: str, text: str) -> str:
     return str(parsed)
 
 
-def check_policy(policy: Policy, values: Mapping[str, Any], *, domain_takes_private: bool) -> None:
-    """Whether the operator takes the addresses among `values`. Raises Invalid, naming the field."""
+def check_values(policy: Policy, values: Mapping[str, Any], *, domain_takes_private: bool) -> None:
+    """Whether the comment has room, and the operator takes the addresses. Raises Invalid, naming the field."""
+    if len(values.get("comment") or "") > COMMENT_LENGTH:
+        raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
     for field in FAMILIES:
         if text := values.get(field):
             try:

@@ -1,48 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registering and unregistering hosts."""
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
-from ddnsd.db import bulk_hosts, host_edits, queries
-from ddnsd.db.base import Store, StoreDown
+from ddnsd.db import host_edits, queries
+from ddnsd.db.base import Store
 from ddnsd.db.history import Author
-from ddnsd.db.rows import Domain, Host, endings
-from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.dns.records import records
+from ddnsd.db.rows import Domain, Host
+from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import history, names
-from ddnsd.registry.addresses import AddressUpdate, initial_columns
-from ddnsd.registry.changes import Changes
+from ddnsd.registry import history
+from ddnsd.registry.addresses import AddressUpdate
+from ddnsd.registry.changes import Changes, Decided
 from ddnsd.registry.errors import (
     Blocked,
-    Code,
-    DeniedAddress,
     Held,
-    HostRefused,
-    Invalid,
-    InvalidAddress,
-    NoDomain,
     NoHost,
     NotPublished,
-    Reason,
     Taken,
     Unconfirmed,
 )
-from ddnsd.registry.inputs import COMMENT_LENGTH
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.validation import BELOW, TAKEN, Change, Expect, Verb, check_reserved
+from ddnsd.registry.validation import TAKEN, Change, Expect, NameTaken, Verb, check_name
 
-log = structlog.get_logger()
+GIVEN = ("wildcard", "comment", "ttl", "stack", "labels")
+"""Fields of a registration beside its addresses."""
 
 
 @dataclass(frozen=True)
 class NewHost:
-    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret, `labels` are JSON.
+    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret.
 
     `author` is who stands in the host's history, `owner` unless given.
     """
@@ -56,7 +47,7 @@ class NewHost:
     comment: str | None = None
     ttl: int | None = None
     stack: str | None = None
-    labels: str = "{}"
+    labels: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
     client_ip: str | None = None
     author: Author | None = None
@@ -70,68 +61,34 @@ class Hosts:
         self._changes = Changes(store, writer, policy)
 
     async def register(self, domain: Domain, new: NewHost) -> Host:
-        """Register, and publish its addresses.
+        """Register, and publish its addresses; the host as it is registered.
 
-        Raises Invalid, InvalidAddress, NoDomain, StoreDown, and NotPublished with nothing left behind.
+        Raises Invalid, Taken, StoreDown, and NotPublished with nothing left behind.
         """
-        if not domain.available:
-            raise NoDomain
-        await self._check(domain, new)
+        values: dict[str, Any] = {name: getattr(new, name) for name in GIVEN}
+        values |= {"ipv4": new.wanted.ipv4, "ipv6": new.wanted.ipv6}
+        if not new.wanted.explicit:
+            values["inferred"] = "ipv4" if new.wanted.ipv4 else "ipv6"
         try:
-            host = await self._store.transact(lambda c: _insert(c, domain, new))
-        except IntegrityError:
+            row = await self._changes.make(
+                Change(Verb.CREATE, new.fqdn, values),
+                new.author or Author(new.owner, new.client_ip),
+                rights=Decided(user_id=new.owner_id, domain=domain),
+                tls=new.tls,
+                secret_hash=new.secret_hash,
+            )
+        except NameTaken:
             raise Taken(__all__=TAKEN) from None
-        try:
-            await self._writer.push_host(domain.id, [host.id])
-        except NameConflict as error:
-            await self._take_back(host, sent=False)
-            raise Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=str(error))) from None
-        except ChangeRefused as error:
-            await self._take_back(host, sent=False)
-            raise HostRefused(str(error)) from None
-        except (NotAcknowledged, HostGone, StoreDown) as error:
-            await self._take_back(host, sent=True)
-            raise NotPublished(str(error)) from None
-        return host
-
-    async def _check(self, domain: Domain, new: NewHost) -> None:
-        if new.comment is not None and len(new.comment) > COMMENT_LENGTH:
-            raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
-        await self.check_name(domain, new.fqdn)
-        if problem := names.owned_problem(new.fqdn, [f"*.{new.fqdn}"] if new.wildcard else ()):
-            raise Invalid(name=problem)
-        try:
-            self._policy.check(new.wanted, domain_takes_private=domain.private_addresses)
-        except DeniedAddress:
-            raise InvalidAddress(",".join(new.wanted.addresses)) from None
+        assert row.now is not None
+        return row.now
 
     async def check_name(self, domain: Domain, fqdn: str) -> None:
         """Whether a host may have the name at all. Raises Invalid, and NotPublished where DNS cannot be asked."""
-        if problem := names.problem(fqdn):
-            raise Invalid(name=problem)
-        check_reserved(self._policy, domain, fqdn, await self._servers(domain))
-
-    async def _servers(self, domain: Domain) -> frozenset[str]:
         try:
-            return await self._writer.name_servers(domain.id)
+            servers = await self._writer.name_servers(domain.id)
         except (DnsError, HostGone) as error:
             raise NotPublished(str(error)) from None
-
-    async def _take_back(self, host: Host, *, sent: bool) -> None:
-        """Delete the host; nothing of it is left in DNS.
-
-        Where it was `sent`, a message that was given up may still put it there. A name that was about to leave the zone
-        when the host took it leaves now.
-        """
-
-        def work(connection: Connection) -> None:
-            queries.delete_host(connection, host.id)
-            if sent or host.claimed:
-                queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=not host.claimed)
-
-        await self._store.transact(work)
-        if sent or host.claimed:
-            self._writer.push_removals_later(host.domain_id)
+        check_name(self._policy, domain, fqdn, servers)
 
     async def unregister(self, host: Host, actor: str, client_ip: str | None, expect: Expect | None = None) -> None:
         """Remove the host and its records; `expect` is called with the row just before, and may raise.
@@ -214,48 +171,3 @@ def _found(connection: Connection, host: Host, expect: Expect) -> Host:
         raise NoHost
     expect(current)
     return current
-
-
-def _insert(connection: Connection, domain: Domain, new: NewHost) -> Host:
-    bulk_hosts.hold_domains(connection, endings(new.fqdn))
-    check_family(connection, domain, new.fqdn, new.owner_id)
-    if queries.taken(connection, new.fqdn):
-        raise Taken(__all__=TAKEN)
-    columns = initial_columns(new.wanted)
-    updated = {f"updated_{f}": queries.now() for f in new.wanted.families}
-    tls = {f"tls_{f}": new.tls for f in new.wanted.families}
-    queries.add_host(
-        connection,
-        domain_id=domain.id,
-        owner_id=new.owner_id,
-        fqdn=new.fqdn,
-        name=new.fqdn.removesuffix("." + domain.name),
-        secret_hash=new.secret_hash,
-        wildcard=new.wildcard,
-        comment=new.comment,
-        ttl=new.ttl,
-        stack=new.stack,
-        labels=new.labels,
-        claimed=queries.reclaim(connection, new.fqdn),
-        **columns,
-        **updated,
-        **tls,
-    )
-    queries.add_event(connection, new.owner, "host.register", new.fqdn, new.client_ip, None, owner_id=new.owner_id)
-    host = queries.host(connection, new.fqdn)
-    assert host is not None
-    history.registered(connection, host, new.author or Author(new.owner, new.client_ip))
-    return host
-
-
-def check_family(connection: Connection, domain: Domain, fqdn: str, owner_id: int) -> None:
-    """A name below somebody else's host would borrow that host's trust (cookies, certificates). Raises Invalid."""
-    closest = queries.closest_domain(connection, fqdn)
-    if closest is None or closest.id != domain.id:
-        raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=closest.name if closest else ""))
-    if not closest.available:
-        raise NoDomain
-    labels = fqdn.removesuffix("." + domain.name).split(".")
-    above = [".".join([*labels[i:], domain.name]) for i in range(1, len(labels))]
-    if any(host.owner_id != owner_id for host in queries.hosts_named(connection, above)):
-        raise Invalid(name=BELOW)

@@ -60,13 +60,21 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class NameTaken(Taken):
+    """A host or a related name has the name."""
+
+    def __init__(self) -> None:
+        super().__init__(name=TAKEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change; names are folded.
 
-    `values` are those that `host_columns.columns` takes, and `owner` by name; `rename` is a new full name, `expected`
-    holds fields as they must still be. `expect` is called with the host just before the change, and may raise a
-    RegistryError. `problem` says why the change was refused before it came here.
+    `values` are those that `host_columns.columns` takes, `owner` by name, and `inferred`: the family of which a new
+    host's address is a guess. `rename` is a new full name, `expected` holds fields as they must still be. `expect` is
+    called with the host just before the change, and may raise a RegistryError. `problem` says why the change was
+    refused before it came here.
     """
 
     verb: Verb
@@ -197,10 +205,11 @@ class ChangeValidator:
 
     def _create(self, index: int, change: Change, result: Result) -> None:
         domain = self._find_domain(change.fqdn, self._rights.user_id)
-        host_columns.check_policy(self._policy, change.values, domain_takes_private=domain.private_addresses)
+        host_columns.check_values(self._policy, change.values, domain_takes_private=domain.private_addresses)
         secret, hashed = self._secret(index, change.fqdn)
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
-        host = blank._replace(**host_columns.columns(blank, change.values, tls=self._tls))
+        columns = host_columns.columns(blank, change.values, tls=self._tls)
+        host = blank._replace(**columns, inferred=change.values.get("inferred"))
         row = HostDiff(None, host)
         self._check_owned(row, host, "name")
         self.rows.append(row)
@@ -216,7 +225,7 @@ class ChangeValidator:
         rename = change.rename if change.rename != host.fqdn else None
         domain = self._find_domain(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
-        host_columns.check_policy(self._policy, change.values, domain_takes_private=private)
+        host_columns.check_values(self._policy, change.values, domain_takes_private=private)
         keep = change.values.get("secrets") == transfers.KEEP
         values = transfers.with_secret(
             host_columns.columns(host, self._with_owner(change.values), tls=self._tls), keep=keep
@@ -304,16 +313,16 @@ class ChangeValidator:
         servers = self.snapshot.servers.get(domain.id, SILENT)
         if isinstance(servers, str):
             raise NotPublished(servers)
-        check_reserved(self._policy, domain, fqdn, servers)
+        check_name(self._policy, domain, fqdn, servers)
         for name in above[1 : above.index(domain.name)]:
             row = self._at.get(name)
             if row is not None and row.now is not None and row.now.owner_id != owner_id:
                 raise Invalid(name=BELOW)
         below = [moved(r, host.fqdn, fqdn).fqdn for r in self.snapshot.related.get(host.id, ())] if host else []
         if any(name in self._at or name in self.snapshot.related_names for name in (fqdn, *below)):
-            raise Taken(name=TAKEN)
+            raise NameTaken
         if any(name in self.snapshot.domains for name in below):
-            raise Taken(name=TAKEN)
+            raise NameTaken
         return domain
 
     def _claim(self, row: HostDiff, host: Host, after: Host) -> None:
@@ -346,11 +355,13 @@ class ChangeValidator:
         self.events.append(Event(action, subject, host.owner_id, detail))
 
 
-def check_reserved(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
-    """Names that the service or the zone itself needs, or that are denied; `servers` are of its NS records.
+def check_name(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
+    """Whether a host of the domain may have the name at all; `servers` are of its NS records. Raises Invalid.
 
-    Raises Invalid.
+    Refused are names that the service or the zone itself needs, and those that are denied.
     """
+    if problem := names.problem(fqdn):
+        raise Invalid(name=problem)
     if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
         raise Invalid(name=Reason(Code.NAME_RESERVED))
     if policy.deny.has_name(fqdn, domain.name):

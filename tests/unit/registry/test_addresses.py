@@ -12,7 +12,6 @@ from ddnsd.registry.addresses import (
     AddressUpdate,
     columns,
     denied,
-    initial_columns,
     is_internal,
     named_columns,
     parse,
@@ -191,12 +190,6 @@ def test_all_columns_of_a_family_are_named_though_they_are_as_wanted_already() -
         "ipv6": None,
         "prefix": None,
     }
-
-
-def test_an_inferred_family_is_remembered() -> None:
-    assert initial_columns(AddressUpdate("192.0.2.1", explicit=False)) == {"ipv4": "192.0.2.1", "inferred": "ipv4"}
-    assert initial_columns(AddressUpdate("192.0.2.1")) == {"ipv4": "192.0.2.1"}
-    assert initial_columns(AddressUpdate(None, "2001:db8::1", explicit=False))["inferred"] == "ipv6"
 
 
 def test_answers_repeat_ipv4_first_and_a_prefix_as_its_network() -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
-from ddnsd.registry.errors import Blocked, Differs, Invalid, NoHost, NotPublished, OtherFailed, Taken
+from ddnsd.registry.errors import Blocked, Differs, Invalid, NoHost, NotPublished, OtherFailed, Stale, Taken
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import (
     BLANK,
     Change,
     ChangeValidator,
+    NameTaken,
     Result,
     Snapshot,
     Status,
@@ -80,8 +81,8 @@ def validated(one: ChangeValidator, *changes: Change, atomic: bool = False) -> l
     ("change", "expected"),
     [
         (create("new", ipv4="192.0.2.1"), "applied"),
-        (create("a"), Taken),
-        (create("nas.a"), Taken),
+        (create("a"), NameTaken),
+        (create("nas.a"), NameTaken),
         (create("x.theirs"), Invalid),
         (create("x.a"), "applied"),
         (create("ns"), Invalid),
@@ -96,7 +97,7 @@ def validated(one: ChangeValidator, *changes: Change, atomic: bool = False) -> l
         (update("a", expected={"ipv4": "192.0.2.1", "labels": {}}, comment="x"), "applied"),
         (update("a", expected={"ipv4": None}, comment="x"), Differs),
         (update("a", rename="a"), "unchanged"),
-        (update("a", rename="theirs"), Taken),
+        (update("a", rename="theirs"), NameTaken),
         (update("a", rename="x.theirs"), Invalid),
         (update("a", rename="ns"), Invalid),
         (update("theirs", comment="x"), NoHost),
@@ -136,6 +137,29 @@ def test_a_new_host() -> None:
     assert (result.secret, new.secret_hash) == ("secret0", b"hash0")
 
 
+def test_a_guessed_address_is_remembered() -> None:
+    (guessed, given) = validator().validate(
+        [create("a", ipv4="192.0.2.1", inferred="ipv4"), create("b", ipv4="192.0.2.1")], atomic=False
+    )
+    assert [r.row.now.inferred for r in (guessed, given) if r.row and r.row.now] == ["ipv4", None]
+
+
+@pytest.mark.parametrize(("length", "expected"), [(255, "applied"), (256, Invalid)])
+def test_the_length_of_a_comment(length: int, expected: str | type[Exception]) -> None:
+    one = validator(host(1, "a"))
+    assert validated(one, update("a", comment="x" * length), create("b", comment="x" * length)) == [expected] * 2
+
+
+def test_a_precondition_is_called_with_the_host() -> None:
+    def expect(current: Host) -> None:
+        if current.comment != "as shown":
+            raise Stale
+
+    changed = Change(Verb.UPDATE, f"a.{ZONE}", {"comment": "new"}, expect=expect)
+    assert validated(validator(host(1, "a", comment="as shown")), changed) == ["applied"]
+    assert validated(validator(host(1, "a")), changed) == [Stale]
+
+
 def test_each_change_sees_the_ones_before_it() -> None:
     one = validator(host(1, "a"), host(2, "b"))
     changes = (
@@ -150,7 +174,7 @@ def test_each_change_sees_the_ones_before_it() -> None:
         delete("c"),
     )
     assert validated(one, *changes) == [
-        Taken,
+        NameTaken,
         "applied",
         "applied",
         "applied",

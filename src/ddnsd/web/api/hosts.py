@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, is_limited
-from ddnsd.registry import host_columns, names, transfers
+from ddnsd.registry import names, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.dns_state import DnsState
 from ddnsd.registry.errors import Code, Invalid, NotPermitted
@@ -97,8 +97,6 @@ async def create_host(
     """Register a host. Without an address it has no record; none is taken from the caller."""
     secret = secrets.new_secret()
     domain = await _domain_of_new(context, caller, body.fqdn)
-    addresses = {"ipv4": body.ipv4, "ipv6": body.ipv6}
-    host_columns.check_policy(context.policy, addresses, domain_takes_private=domain.private_addresses)
     new = NewHost(
         body.fqdn,
         caller.user_id,
@@ -109,7 +107,7 @@ async def create_host(
         comment=body.comment,
         ttl=body.ttl,
         stack=body.stack,
-        labels=host_columns.labels_text(body.labels or {}),
+        labels=body.labels or {},
         tls=_is_tls(request),
         client_ip=client_ip,
         author=by,

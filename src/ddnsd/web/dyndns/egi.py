@@ -36,6 +36,7 @@ from ddnsd.registry.errors import (
     Reason,
     UnknownPeer,
 )
+from ddnsd.registry.host_columns import FAMILIES
 from ddnsd.registry.hosts import Hosts, NewHost
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.web.asgi import Reply, Request, json_reply
@@ -170,8 +171,10 @@ class EgiApi:
         )
         try:
             host = await self._hosts.register(domain, new)
-        except InvalidAddress:
-            raise InvalidAddress(request.params.get("ip") or ",".join(wanted.addresses)) from None
+        except Invalid as error:
+            if FAMILIES.keys() & error.fields.keys():
+                raise InvalidAddress(request.params.get("ip") or ",".join(wanted.addresses)) from None
+            raise
         shown = _host(host) | {"update_secret": secret} | self._update_urls(host.fqdn, secret)
         return {"status": "ok", "message": "Host registered.", "host": shown}
 
@@ -191,7 +194,8 @@ class EgiApi:
                 raise Invalid(fqdn=problem)
         else:
             domain = await self._domains.named(domain_name) if well_formed else None
-        if domain is None or not can(caller, Action.REGISTER, domain) or not is_name_allowed(caller, fqdn):
+        usable = domain is not None and domain.available and can(caller, Action.REGISTER, domain)
+        if domain is None or not usable or not is_name_allowed(caller, fqdn):
             raise NoDomain
         return domain
 

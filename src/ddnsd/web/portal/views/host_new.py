@@ -11,7 +11,6 @@ from ddnsd.registry import addresses, host_columns, names
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, UnknownPeer
 from ddnsd.registry.hosts import NewHost
-from ddnsd.registry.rows import Domain
 from ddnsd.registry.validation import TAKEN
 from ddnsd.web.portal import access, forms, show_once
 from ddnsd.web.portal.client_configs import secret_configurations
@@ -85,7 +84,7 @@ async def _register(page: PageRequest, fqdn: str, secret: str) -> None:
         page.caller.user_id,
         page.caller.user,
         secrets.digest(secret),
-        _first_addresses(page, domain),
+        _first_addresses(page),
         wildcard=page.checked("wildcard"),
         comment=forms.comment(page.text("comment")),
         ttl=forms.ttl(page.text("ttl")),
@@ -101,20 +100,17 @@ async def _register(page: PageRequest, fqdn: str, secret: str) -> None:
         raise
 
 
-def _first_addresses(page: PageRequest, domain: Domain) -> AddressUpdate:
+def _first_addresses(page: PageRequest) -> AddressUpdate:
     """The addresses that the form chooses. Raises Invalid, InvalidAddress."""
-    wanted = AddressUpdate()
     if page.text("address") == "browser":
         found = _browser_address(page)
         if found is None:
             raise InvalidAddress(page.client_ip or "")
-        wanted = found
-    elif page.text("address") == "given":
+        return found
+    if page.text("address") == "given":
         ipv4, ipv6 = (forms.address(family, page.text(family)) for family in host_columns.FAMILIES)
-        wanted = AddressUpdate(ipv4=ipv4, ipv6=ipv6)
-    values = {"ipv4": wanted.ipv4, "ipv6": wanted.ipv6}
-    host_columns.check_policy(page.portal.policy, values, domain_takes_private=domain.private_addresses)
-    return wanted
+        return AddressUpdate(ipv4=ipv4, ipv6=ipv6)
+    return AddressUpdate()
 
 
 def _browser_address(page: PageRequest) -> AddressUpdate | None:

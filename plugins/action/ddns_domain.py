@@ -9,10 +9,10 @@ from ..plugin_utils._action import DdnsAction
 
 
 class ActionModule(DdnsAction):
-    """See the module."""
+    """Runs the module's operation."""
 
     spec = domain.SPEC
 
     def operation(self) -> Operation:
-        """What the module does."""
+        """The operation of the module."""
         return domain.run

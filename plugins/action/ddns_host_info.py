@@ -9,10 +9,10 @@ from ..plugin_utils._action import DdnsAction
 
 
 class ActionModule(DdnsAction):
-    """See the module."""
+    """Runs the module's operation."""
 
     spec = info.HOSTS
 
     def operation(self) -> Operation:
-        """What the module does."""
+        """The operation of the module."""
         return info.hosts

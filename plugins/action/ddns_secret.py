@@ -9,11 +9,11 @@ from ..plugin_utils._action import DdnsAction
 
 
 class ActionModule(DdnsAction):
-    """See the module."""
+    """Runs the module's operation."""
 
     spec = secret.SPEC
     writes_files = True
 
     def operation(self) -> Operation:
-        """What the module does."""
+        """The operation of the module."""
         return secret.run

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddns_sync` in the controller's process; `src` is always read here."""
+"""`ddns_sync` in the controller's process. `src` is always read here, also when the module runs on another host."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,18 +11,19 @@ from typing import Any
 
 from ..module_utils._ansible import sync
 from ..module_utils._ansible.task import Operation
+from ..module_utils._sync.errors import DeclarationError
 from ..plugin_utils._action import DdnsAction
-from ..plugin_utils._yaml import read
+from ..plugin_utils._yaml.reader import read
 
 
 class ActionModule(DdnsAction):
-    """See the module."""
+    """Runs the module's operation."""
 
     spec = sync.SPEC
     writes_files = True
 
     def operation(self) -> Operation:
-        """What the module does, with places in the file that was read."""
+        """The operation of the module, with positions in the file for messages."""
         src, given = self._task.args.get("src"), self._task.args.get("declaration")
         if src and not given:
             return partial(sync.run, origin=self._read(src))
@@ -30,23 +32,26 @@ class ActionModule(DdnsAction):
         return sync.run
 
     def options(self) -> dict[str, Any]:
-        """Without the content of a declaration, which would be copied time and again; `operation` has it."""
+        """The options without the content of the declaration, which is slow to copy; `operation` passes it on."""
         options = super().options()
         return {**options, "declaration": {}} if isinstance(options.get("declaration"), Mapping) else options
 
     def module_args(self) -> Mapping[str, Any]:
-        """The module gets what the file holds."""
+        """The module's options: `declaration` with the content of the file instead of `src`."""
         args = self._task.args
         if not args.get("src") or args.get("declaration"):
             return super().module_args()
         rest = {name: value for name, value in args.items() if name != "src"}
-        return {**rest, "declaration": self._read(args["src"]).data}
+        # the reader's own kinds of mapping and list become plain ones
+        return {**rest, "declaration": json.loads(json.dumps(self._read(args["src"]).data))}
 
     def _read(self, src: str) -> sync.Origin:
         path = self._find_needle("files", src)
         real = self._loader.get_real_file(path)
         try:
-            data, locate = read(Path(real).read_bytes(), src)
+            document = read(Path(real).read_bytes(), src)
         finally:
             self._loader.cleanup_tmp_file(real)
-        return sync.Origin(data, locate, str(Path(path).absolute().parent))
+        if document.problems:
+            raise DeclarationError(document.problems)
+        return sync.Origin(document.data, document.locate, str(Path(path).absolute().parent))

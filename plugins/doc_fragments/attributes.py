@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every module supports."""
+"""The features that the modules support."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Attributes of the modules that change something; and, as `INFO`, of those that only look."""
+    """Attributes of the modules that make changes, and as `INFO` of those that only read."""
 
     DOCUMENTATION = r"""
 attributes:
@@ -24,7 +24,7 @@ attributes:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
       mode.
     support: full
-    details: The difference is the same in check mode and without it, and tells of no secret.
+    details: The difference is the same in check mode. It contains no secrets.
   idempotent:
     description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates
       no change.

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Inventory from registrations."""
+"""Inventory of registered hosts."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 name: ddns
-short_description: Hosts that are registered at a Dynamic DNS service
+short_description: Registered hosts of a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - An inventory of the caller's hosts by full name; with O(others=true) and an administrator's token, of everybody's.
-  - What the service tells of a host becomes the variables C(ddns_ipv4), C(ddns_domain) and so on; RV(ignore:hosts) of
-    M(fedcloud.ddns.ddns_host_info) names them. Nothing of it is ever evaluated as a template.
+  - An inventory of your hosts by full name. With O(others=true) and an administrator's token, of all hosts.
+  - Each field of a host becomes a variable, such as C(ddns_ipv4) and C(ddns_domain). The fields are listed in
+    RV(ignore:hosts) of M(fedcloud.ddns.ddns_host_info). Their values are never evaluated as templates.
   - The source is a file whose name ends in C(ddns.yml) or C(ddns.yaml).
 author:
   - fedcloud.ddns project (@fedcloud)
@@ -22,44 +22,44 @@ extends_documentation_fragment:
 options:
   plugin:
     description:
-      - The plugin's name.
+      - The name of this plugin.
     type: str
     required: true
     choices: [fedcloud.ddns.ddns]
   api_url:
     description:
       - Base URL of the service, such as V(https://ddns.example.org). It may be a template.
-      - Where E(DDNS_SERVER) is set as well, both must name the same service.
+      - If E(DDNS_SERVER) is set, too, both must name the same service.
     type: str
     required: true
     env:
       - name: DDNS_SERVER
   api_token:
     description:
-      - The caller's token; the scope C(read) is enough. It may be encrypted with C(ansible-vault), or a template.
-      - The token in E(DDNS_TOKEN) goes only to a service that E(DDNS_SERVER) names, never to one that only the source
-        names.
+      - Your token. The scope C(read) is enough. It may be encrypted with C(ansible-vault), or a template.
+      - The token in E(DDNS_TOKEN) is sent only to a service that E(DDNS_SERVER) names, and never to one that only the
+        source names.
     type: str
     required: true
     env:
       - name: DDNS_TOKEN
   validate_certs:
     description:
-      - Whether to trust only a certificate that a known authority has signed.
+      - Whether to check the server's certificate.
     type: bool
     default: true
   ca_path:
     description:
-      - A file of certificates (PEM) of the authorities to trust, instead of the system's.
+      - A file with the certificates (PEM) of the authorities to trust, instead of the system's.
     type: path
   timeout:
     description:
-      - How long to wait for an answer, in seconds.
+      - How many seconds to wait for an answer.
     type: int
     default: 30
   domain:
     description:
-      - Only hosts of these domains.
+      - Only hosts in these domains.
     type: list
     elements: str
   stack:
@@ -74,15 +74,15 @@ options:
     default: {}
   others:
     description:
-      - Whether hosts of other users are listed as well, which an administrator's token sees.
-      - Their owners choose their stacks and labels, and so the groups in which they are. C(ddns_own) and C(ddns_owner)
-        tell them apart.
+      - Whether to list hosts of other users, too. This needs an administrator's token.
+      - Their owners choose stacks and labels, and so the groups of these hosts. Use C(ddns_own) and C(ddns_owner) to
+        tell hosts of other users from yours.
     type: bool
     default: false
   group_by:
     description:
-      - The groups to make. V(domain) makes C(ddns_domain_dyn_example_org), V(stack) C(ddns_stack_web_prod), V(labels)
-        C(ddns_label_role_worker).
+      - The groups to create. V(domain) creates C(ddns_domain_dyn_example_org), V(stack) C(ddns_stack_web_prod),
+        V(labels) C(ddns_label_role_worker).
     type: list
     elements: str
     choices: [domain, stack, labels]
@@ -92,11 +92,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-# All hosts, by domain, stack and label; DDNS_SERVER and DDNS_TOKEN are set.
+# All hosts, grouped by domain, stack and label. DDNS_SERVER and DDNS_TOKEN are set.
 plugin: fedcloud.ddns.ddns
 
 ---
-# The hosts of one stack, reached by their registered address, which may be newer than what a resolver still knows.
+# The hosts of one stack, reached by their registered addresses. A resolver's cache may still have older ones.
 plugin: fedcloud.ddns.ddns
 api_url: https://ddns.example.org
 api_token: "{{ lookup('ansible.builtin.file', '~/.config/ddns/token') }}"
@@ -131,23 +131,23 @@ FILTERS = ("domain", "stack", "labels", "others")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
-    """The plugin; see its documentation."""
+    """The inventory plugin."""
 
     NAME = "fedcloud.ddns.ddns"
 
     def verify_file(self, path: str) -> bool:
-        """Whether the file's name says that it is for this plugin."""
+        """Whether the file is for this plugin, by its name."""
         return bool(super().verify_file(path)) and path.endswith(("ddns.yml", "ddns.yaml"))
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
-        """Fill the inventory."""
+        """Add the hosts to the inventory."""
         super().parse(inventory, loader, path)
         self._source = self._read_config_data(path)
         for host in self._cached(path, cache):
             self._add(wrap_var(host))
 
     def _cached(self, path: str, cache: bool) -> list[dict[str, Any]]:
-        """The hosts as `info.hosts` tells them; the source's own filters are applied before they are kept."""
+        """The hosts from the cache or the service. The filters of the source are already applied to cached hosts."""
         self.load_cache_plugin()
         key = self.get_cache_key(path)
         usable = cache and self.get_option("cache")

@@ -1,20 +1,19 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A domain of a Dynamic DNS service."""
+"""Manages a domain of a Dynamic DNS service."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: ddns_domain
-short_description: Create, change or remove a domain of a Dynamic DNS service
+short_description: Create, change or delete a domain of a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - Creates a domain, with its zone on the name server that the service controls, changes it, or removes it with its
-    zone.
-  - Options that are not given are left alone. To create a domain takes a token of the scope C(admin).
-  - EGI's service cannot create domains by its interface; the module fails there.
+  - Creates a domain and its zone on the service's name server, changes it, or deletes it and its zone.
+  - Options that are not set are not changed. You need a token with the scope C(admin) to create a domain.
+  - The module fails with EGI's service, which has no such function.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
@@ -29,48 +28,48 @@ options:
     required: true
   state:
     description:
-      - V(present) creates the domain, or changes it; V(absent) removes it. A domain with hosts cannot be removed.
+      - V(present) creates or changes the domain. V(absent) deletes it. A domain with hosts cannot be deleted.
     type: str
     choices: [present, absent]
     default: present
   public:
     description:
-      - Whether everybody may register hosts in it; a new domain is private.
+      - Whether all users may register hosts in it. A new domain is private.
     type: bool
   comment:
     description:
-      - A remark of one line; empty text removes it.
+      - A comment of one line. Empty text removes it.
     type: str
   ttl:
     description:
-      - Time to live of its records in seconds, 1 to 86400; V(0) for the service's.
+      - Time to live of its records in seconds, 1 to 86400. V(0) for the value of the service.
     type: int
   group:
     description:
-      - The group whose members may register hosts in it; empty text removes it.
+      - The group whose members may register hosts in it. Empty text removes it.
     type: str
   available:
     description:
-      - Whether hosts can be registered and updated in it; a new domain is available.
+      - Whether hosts can be registered and updated in it. A new domain is available.
     type: bool
 seealso:
   - module: fedcloud.ddns.ddns_domain_info
 """
 
 EXAMPLES = r"""
-- name: A domain for everybody
+- name: Create a domain for all users
   fedcloud.ddns.ddns_domain:
     name: cloud.example.org
     public: true
     comment: For all teams
     ttl: 120
 
-- name: It is closed for a while
+- name: Stop registrations and updates for a while
   fedcloud.ddns.ddns_domain:
     name: cloud.example.org
     available: false
 
-- name: It is gone
+- name: Delete the domain
   fedcloud.ddns.ddns_domain:
     name: cloud.example.org
     state: absent
@@ -78,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 domain:
-  description: The domain as it is registered; in check mode, as it would be.
+  description: The domain as it is registered. In check mode, as it would be.
   type: dict
   returned: success and O(state=present)
   sample:
@@ -97,17 +96,17 @@ domain:
       returned: always
       sample: dyn.example.org
     public:
-      description: Whether everybody may register hosts in it.
+      description: Whether all users may register hosts in it.
       type: bool
       returned: always
       sample: false
     comment:
-      description: A remark.
+      description: The comment.
       type: str
       returned: always
       sample: Machines of the lab
     ttl:
-      description: Time to live of its records in seconds; V(null) for the service's.
+      description: Time to live of its records in seconds. V(null) for the value of the service.
       type: int
       returned: always
       sample: 60
@@ -127,17 +126,17 @@ domain:
       returned: always
       sample: web-prod
     owner:
-      description: Whose it is.
+      description: The user who owns it.
       type: str
       returned: always
       sample: alice
     own:
-      description: Whether it is the caller's.
+      description: Whether you own it.
       type: bool
       returned: always
       sample: true
 diff:
-  description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
+  description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.
   type: dict
   returned: success
   sample:
@@ -154,7 +153,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module impo
 
 
 def main() -> None:
-    """Read the options, run, answer."""
+    """Run the module."""
     run(domain.SPEC, domain.run)
 
 

@@ -1,17 +1,17 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Domains of a Dynamic DNS service."""
+"""Lists domains of a Dynamic DNS service."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: ddns_domain_info
-short_description: Tell which domains a Dynamic DNS service has
+short_description: List domains of a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - Lists the domains in which the caller may register hosts, or with an administrator's token all.
+  - Lists the domains in which you may register hosts. An administrator's token lists all domains.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
@@ -21,7 +21,7 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - Only domains of these full names.
+      - Only domains with these full names.
     type: list
     elements: str
 seealso:
@@ -29,7 +29,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Where hosts may be registered
+- name: List the domains in which hosts can be registered
   fedcloud.ddns.ddns_domain_info:
   register: ddns
 """
@@ -56,17 +56,17 @@ domains:
       returned: always
       sample: dyn.example.org
     public:
-      description: Whether everybody may register hosts in it.
+      description: Whether all users may register hosts in it.
       type: bool
       returned: always
       sample: false
     comment:
-      description: A remark.
+      description: The comment.
       type: str
       returned: always
       sample: Machines of the lab
     ttl:
-      description: Time to live of its records in seconds; V(null) for the service's.
+      description: Time to live of its records in seconds. V(null) for the value of the service.
       type: int
       returned: always
       sample: 60
@@ -86,12 +86,12 @@ domains:
       returned: always
       sample: web-prod
     owner:
-      description: Whose it is.
+      description: The user who owns it.
       type: str
       returned: always
       sample: alice
     own:
-      description: Whether it is the caller's.
+      description: Whether you own it.
       type: bool
       returned: always
       sample: true
@@ -102,7 +102,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module impo
 
 
 def main() -> None:
-    """Read the options, run, answer."""
+    """Run the module."""
     run(info.DOMAINS, info.domains)
 
 

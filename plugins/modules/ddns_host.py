@@ -1,19 +1,19 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A host of a Dynamic DNS service."""
+"""Manages a host at a Dynamic DNS service."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: ddns_host
-short_description: Register, change or remove a host at a Dynamic DNS service
+short_description: Register, change or delete a host at a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - Registers a host under a name, changes it in place, renames it, or removes it with its DNS records.
-  - Options that are not given are left alone. For many hosts at once, M(fedcloud.ddns.ddns_sync) asks the service
-    once.
+  - Registers a host, changes it in place, renames it, or deletes it with its DNS records.
+  - Options that are not set are not changed. For many hosts, use M(fedcloud.ddns.ddns_sync), which needs only a few
+    requests.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
@@ -23,7 +23,7 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - The host's full name, or one without a dot in O(domain).
+      - The host's full name, or a name without a dot in O(domain).
     type: str
     required: true
     aliases: [fqdn]
@@ -33,15 +33,15 @@ options:
     type: str
   state:
     description:
-      - V(present) registers the host, or changes it; V(absent) removes it.
+      - V(present) registers or changes the host. V(absent) deletes it.
     type: str
     choices: [present, absent]
     default: present
   ipv4:
     description:
       - The host's IPv4 address.
-      - V(dynamic) leaves it to the host's own updater; it is never seen as a difference.
-      - V(none) removes the record.
+      - With V(dynamic) the host's updater sets the address. The module never changes it.
+      - With V(none) the host has no IPv4 address.
     type: str
   ipv6:
     description:
@@ -49,35 +49,35 @@ options:
     type: str
   wildcard:
     description:
-      - Whether every name below the host leads to it too.
+      - Whether all names below the host have its addresses, too.
     type: bool
   comment:
     description:
-      - A remark of one line; empty text removes it.
+      - A comment of one line. Empty text removes it.
     type: str
   ttl:
     description:
-      - Time to live of the host's records in seconds, 1 to 86400; V(0) for the domain's.
+      - Time to live of the host's records in seconds, 1 to 86400. V(0) for the value of the domain.
     type: int
   labels:
     description:
-      - Names with texts, at most 16. They replace those that the host has; an empty mapping removes all.
+      - Labels, a mapping of names to text, at most 16. They replace all labels of the host.
     type: dict
   stack:
     description:
       - The stack that the host belongs to. It is set when the host is registered.
-      - A host of another stack, or of none, is neither changed nor removed unless O(adopt=true).
-      - Without this option nobody asks to which stack the host belongs.
-      - A host of another user, which an administrator's token sees, is never changed nor removed.
+      - A host of another stack, or of none, is not changed or deleted unless O(adopt=true).
+      - Without this option, the host's stack does not matter.
+      - A host of another user, which an administrator's token sees, is never changed or deleted.
     type: str
   adopt:
     description:
-      - Takes a registered host of the caller over into O(stack).
+      - Whether to move a registered host that you own into O(stack).
     type: bool
     default: false
   moved_from:
     description:
-      - The host's former name. If that is registered and O(name) is not, the host is renamed, and keeps its secret.
+      - The host's former name. If it is registered and O(name) is not, the host is renamed. It keeps its secret.
     type: str
 seealso:
   - module: fedcloud.ddns.ddns_sync
@@ -86,7 +86,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A web server with both addresses, and every name below it
+- name: Register a web server with both addresses and all names below it
   fedcloud.ddns.ddns_host:
     name: www.dyn.example.org
     ipv4: 192.0.2.10
@@ -94,7 +94,7 @@ EXAMPLES = r"""
     wildcard: true
     comment: Front end
 
-- name: A virtual machine that keeps its own address up to date
+- name: Register a virtual machine that updates its own address
   fedcloud.ddns.ddns_host:
     name: vm-7
     domain: dyn.example.org
@@ -103,19 +103,19 @@ EXAMPLES = r"""
     labels:
       role: worker
   register: vm
-  no_log: true # vm.secret is there once
+  no_log: true # vm.secret is returned only once
 
-- name: The web server has lost its IPv6 address
+- name: Remove the IPv6 address of the web server
   fedcloud.ddns.ddns_host:
     name: www.dyn.example.org
     ipv6: none
 
-- name: A new name for it, under which its secret still works
+- name: Rename the web server
   fedcloud.ddns.ddns_host:
     name: front.dyn.example.org
     moved_from: www.dyn.example.org
 
-- name: The virtual machine is gone
+- name: Delete the virtual machine
   fedcloud.ddns.ddns_host:
     name: vm-7.dyn.example.org
     stack: lab
@@ -124,7 +124,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 host:
-  description: The host as it is registered; in check mode, as it would be.
+  description: The host as it is registered. In check mode, as it would be.
   type: dict
   returned: success and O(state=present)
   sample:
@@ -148,37 +148,37 @@ host:
       returned: always
       sample: www.dyn.example.org
     domain:
-      description: The domain that it lies in.
+      description: The host's domain.
       type: str
       returned: always
       sample: dyn.example.org
     ipv4:
-      description: Its IPv4 address; V(null) when it has none, V(unknown) when the service could not say.
+      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service could not tell.
       type: str
       returned: always
       sample: 192.0.2.10
     ipv6:
-      description: Its IPv6 address, likewise.
+      description: Its IPv6 address, with the same special values.
       type: str
       returned: always
       sample: "2001:db8::10"
     wildcard:
-      description: Whether every name below it leads to it.
+      description: Whether all names below it have its addresses, too.
       type: bool
       returned: always
       sample: true
     comment:
-      description: A remark.
+      description: The comment.
       type: str
       returned: always
       sample: Front end
     ttl:
-      description: Time to live of its records in seconds; V(null) for the domain's.
+      description: Time to live of its records in seconds. V(null) for the value of the domain.
       type: int
       returned: always
       sample: 60
     labels:
-      description: Names with texts.
+      description: Labels, a mapping of names to text.
       type: dict
       returned: always
       sample: {role: web}
@@ -188,41 +188,41 @@ host:
       returned: always
       sample: web-prod
     owner:
-      description: Whose it is.
+      description: The user who owns it.
       type: str
       returned: always
       sample: alice
     own:
-      description: Whether it is the caller's.
+      description: Whether you own it.
       type: bool
       returned: always
       sample: true
     available:
-      description: Whether its address may be updated.
+      description: Whether its address can be updated.
       type: bool
       returned: always
       sample: true
     dns:
       description:
-        - Whether DNS has it, V(current), follows, V(pending), or refuses it, V(conflict); V(unknown) when the service
-          does not tell.
+        - The state in DNS. V(current) if the records are published, V(pending) if they are not published yet,
+          V(conflict) if the name server refuses them, V(unknown) if the service does not tell.
       type: str
       returned: always
       sample: current
     conflict:
-      description: Why the name server refuses it.
+      description: Why the name server refuses its records.
       type: str
       returned: always
       sample: something else already has this name in DNS
 secret:
   description:
-    - The host's new secret. It can be had only now; keep it, and set C(no_log) on the task where results are shown or
-      kept.
+    - The host's new secret. It cannot be read again later, so save it. Set C(no_log) on the task if its result is
+      printed or logged.
   type: str
-  returned: when one was made
+  returned: if one was made
   sample: the-new-secret
 diff:
-  description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
+  description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.
   type: dict
   returned: success
   sample:
@@ -239,7 +239,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module impo
 
 
 def main() -> None:
-    """Read the options, run, answer."""
+    """Run the module."""
     run(host.SPEC, host.run)
 
 

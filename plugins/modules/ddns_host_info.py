@@ -1,17 +1,17 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Hosts of a Dynamic DNS service."""
+"""Lists hosts of a Dynamic DNS service."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: ddns_host_info
-short_description: Tell which hosts are registered at a Dynamic DNS service
+short_description: List hosts of a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - Lists the caller's hosts, or with an administrator's token everybody's. All filters that are given must hold.
+  - Lists your hosts. An administrator's token lists the hosts of all users. A host is listed if it matches all filters.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
@@ -21,13 +21,13 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - Only hosts of these full names.
+      - Only hosts with these full names.
     type: list
     elements: str
     aliases: [fqdn]
   domain:
     description:
-      - Only hosts of these domains.
+      - Only hosts in these domains.
     type: list
     elements: str
   stack:
@@ -46,14 +46,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: The workers of a stack
+- name: List the workers of a stack
   fedcloud.ddns.ddns_host_info:
     stack: web-prod
     labels:
       role: worker
   register: workers
 
-- name: Their addresses
+- name: Show their addresses
   ansible.builtin.debug:
     msg: "{{ workers.hosts | items2dict(key_name='fqdn', value_name='ipv4') }}"
 """
@@ -85,37 +85,37 @@ hosts:
       returned: always
       sample: www.dyn.example.org
     domain:
-      description: The domain that it lies in.
+      description: The host's domain.
       type: str
       returned: always
       sample: dyn.example.org
     ipv4:
-      description: Its IPv4 address; V(null) when it has none, V(unknown) when the service could not say.
+      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service could not tell.
       type: str
       returned: always
       sample: 192.0.2.10
     ipv6:
-      description: Its IPv6 address, likewise.
+      description: Its IPv6 address, with the same special values.
       type: str
       returned: always
       sample: "2001:db8::10"
     wildcard:
-      description: Whether every name below it leads to it.
+      description: Whether all names below it have its addresses, too.
       type: bool
       returned: always
       sample: true
     comment:
-      description: A remark.
+      description: The comment.
       type: str
       returned: always
       sample: Front end
     ttl:
-      description: Time to live of its records in seconds; V(null) for the domain's.
+      description: Time to live of its records in seconds. V(null) for the value of the domain.
       type: int
       returned: always
       sample: 60
     labels:
-      description: Names with texts.
+      description: Labels, a mapping of names to text.
       type: dict
       returned: always
       sample: {role: web}
@@ -125,29 +125,29 @@ hosts:
       returned: always
       sample: web-prod
     owner:
-      description: Whose it is.
+      description: The user who owns it.
       type: str
       returned: always
       sample: alice
     own:
-      description: Whether it is the caller's.
+      description: Whether you own it.
       type: bool
       returned: always
       sample: true
     available:
-      description: Whether its address may be updated.
+      description: Whether its address can be updated.
       type: bool
       returned: always
       sample: true
     dns:
       description:
-        - Whether DNS has it, V(current), follows, V(pending), or refuses it, V(conflict); V(unknown) when the service
-          does not tell.
+        - The state in DNS. V(current) if the records are published, V(pending) if they are not published yet,
+          V(conflict) if the name server refuses them, V(unknown) if the service does not tell.
       type: str
       returned: always
       sample: current
     conflict:
-      description: Why the name server refuses it.
+      description: Why the name server refuses its records.
       type: str
       returned: always
       sample: something else already has this name in DNS
@@ -158,7 +158,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module impo
 
 
 def main() -> None:
-    """Read the options, run, answer."""
+    """Run the module."""
     run(info.HOSTS, info.hosts)
 
 

@@ -1,20 +1,20 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A host's secret."""
+"""Manages a host's secret."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: ddns_secret
-short_description: Keep or make the secret by which a host updates its address
+short_description: Keep or replace the secret with which a host updates its address
 version_added: 0.1.0
 description:
-  - A host's secret is shown once, when it is made. This module keeps one that works, and makes another where none is
-    known.
-  - Whether a secret works is asked of the service, which changes nothing. EGI's service cannot say; there a secret
-    that is given is taken to work, with a warning.
+  - A host's secret can be read only once, when it is made. This module keeps a valid secret, and makes a new one if it
+    knows none.
+  - The service checks whether a secret is valid. EGI's service cannot do that. There, a given secret is assumed to be
+    valid, with a warning.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
@@ -24,7 +24,7 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - The host's full name, or one without a dot in O(domain). It must be registered.
+      - The host's full name, or a name without a dot in O(domain). It must be registered.
     type: str
     required: true
     aliases: [fqdn]
@@ -34,36 +34,36 @@ options:
     type: str
   state:
     description:
-      - V(present) keeps the secret of O(secret), or else of O(path), if it works, and makes a new one otherwise.
-      - V(rotated) makes a new one each time. The old one is void from then on.
+      - V(present) keeps the secret in O(secret), or without it the one in O(path), if it is valid. Otherwise it makes a
+        new one.
+      - V(rotated) makes a new secret each time. The old one stops working at once.
     type: str
     choices: [present, rotated]
     default: present
   secret:
     description:
-      - The secret that should work.
+      - The secret to keep, if it is valid.
     type: str
   path:
     description:
-      - A file on the host where the task runs, which has the secret and a line break, mode 0600. Its folder must
-        exist.
-      - The secret is read from there, and a new one is written there rather than returned.
+      - A file on the task's host with the secret and a line break, mode 0600. Its folder must exist.
+      - The secret is read from this file. A new secret is written to it and not returned.
     type: path
 attributes:
   idempotent:
     support: partial
-    details: Not with O(state=rotated), nor with neither O(secret) nor O(path).
+    details: Not with O(state=rotated), and not without O(secret) and O(path).
 seealso:
   - module: fedcloud.ddns.ddns_host
 """
 
 EXAMPLES = r"""
-- name: The host's updater finds a secret that works in this file
+- name: Write a valid secret to the file that the host's updater reads
   fedcloud.ddns.ddns_secret:
     name: www.dyn.example.org
     path: /etc/ddns/secret
 
-- name: A new one, since the old one may be known to others
+- name: Replace the secret, because others may know it
   fedcloud.ddns.ddns_secret:
     name: www.dyn.example.org
     path: /etc/ddns/secret
@@ -78,12 +78,13 @@ fqdn:
   sample: www.dyn.example.org
 secret:
   description:
-    - The new secret. It can be had only now; keep it, and set C(no_log) on the task where results are shown or kept.
+    - The new secret. It cannot be read again later, so save it. Set C(no_log) on the task if its result is printed or
+      logged.
   type: str
-  returned: when one was made and O(path) is not given
+  returned: if one was made and O(path) is not set
   sample: the-new-secret
 diff:
-  description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
+  description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.
   type: dict
   returned: success
   sample:
@@ -98,7 +99,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module impo
 
 
 def main() -> None:
-    """Read the options, run, answer."""
+    """Run the module."""
     run(secret.SPEC, secret.run)
 
 

@@ -1,21 +1,21 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A declaration of hosts and domains."""
+"""Applies a declaration of hosts and domains."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: ddns_sync
-short_description: Make a Dynamic DNS service have the hosts that are declared
+short_description: Apply a declaration of hosts and domains to a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - Compares a declaration with what is registered, and makes the difference, in one call where the service can.
-  - A host that is declared is declared in full. What it does not name has its default, but for addresses, which are
-    kept where none is named. The declaration's form is that of C(ddnsctl).
-  - The declaration's stack owns the hosts that it creates, and only its own hosts are changed or removed. Hosts of
-    other users, which an administrator's token sees, are never changed, whatever stack they carry.
+  - Compares a declaration with the service, and makes the changes, in one request if the service supports that.
+  - A host is declared in full. Fields that are not named have their default. If no address is named, both are kept.
+    The declaration has the same format as for C(ddnsctl).
+  - The declaration's stack owns the hosts that it creates. Only its own hosts are changed or deleted. Hosts of other
+    users, which an administrator's token sees, are never changed, whatever their stack is.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:
@@ -26,65 +26,66 @@ options:
   api_url:
     description:
       - Base URL of the service, such as V(https://ddns.example.org).
-      - Without the option, it is the environment variable E(DDNS_SERVER) or the declaration's C(server). Where both
-        are there they must name the same service, or the task fails. The option overrules both.
-      - The token in the environment variable E(DDNS_TOKEN) goes only to a service that this option or E(DDNS_SERVER)
-        names, never to one that only the declaration names.
+      - The default is the environment variable E(DDNS_SERVER) or the declaration's C(server). If both are set, they
+        must name the same service, or the task fails. This option overrides both.
+      - The token in the environment variable E(DDNS_TOKEN) is sent only to a service that this option or
+        E(DDNS_SERVER) names, and never to one that only the declaration names.
     required: false
   declaration:
     description:
-      - "The declaration: a mapping with C(stack), C(defaults), C(domains) and C(hosts). C(version) is 1 where it is
-        missing."
-      - Paths of secrets' files are relative to the playbook's folder, and must be absolute where the module runs
-        elsewhere.
+      - "The declaration: a mapping with C(stack), C(defaults), C(domains) and C(hosts). The default of C(version) is
+        1."
+      - Paths of secrets are relative to the playbook's folder. They must be absolute if the module runs on another
+        host.
     type: dict
   src:
     description:
-      - A file with the declaration, on the controller. It is looked for as M(ansible.builtin.copy) looks for files,
-        and may be encrypted with C(ansible-vault). Paths of secrets' files are relative to its folder.
+      - A file with the declaration, on the controller. It is searched for in the same folders as with
+        M(ansible.builtin.copy), and may be encrypted with C(ansible-vault). Paths of secrets are relative to its
+        folder.
     type: path
   state:
     description:
-      - V(present) makes what is declared. V(absent) removes everything of the stack, or, without a stack, everything
-        that is declared.
+      - V(present) applies the declaration. V(absent) deletes all hosts and domains of the stack, or without a stack all
+        that are declared.
     type: str
     choices: [present, absent]
     default: present
   stack:
     description:
-      - The stack, where the declaration names none.
+      - The stack, if the declaration names none.
     type: str
   domain:
     description:
-      - The domain of names without a dot, where the declaration names none.
+      - The domain of names without a dot, if the declaration names none.
     type: str
   prune:
     description:
-      - Whether the stack's hosts and domains that are no longer declared are removed.
+      - Whether to delete hosts and domains of the stack that are no longer declared.
     type: bool
     default: false
   max_deletes:
     description:
-      - "How much may be removed or replaced: a number of hosts, a share such as V(20%) of the stack's, or V(all).
-        Beyond that nothing is done at all."
-      - Without the option, 30 percent and 100 hosts are allowed, one host always unless it is the last.
+      - "The most hosts that may be deleted or replaced: a number, a percentage of the stack's hosts such as V(20%), or
+        V(all). If there are more, nothing is changed."
+      - The default is 30 percent and at most 100 hosts. One host is always allowed, unless it is the last.
     type: str
   secret_dir:
     description:
-      - A folder on the host where the task runs, made if it is missing. The new secret of a host whose declaration
-        names no file goes to the file of the host's full name there, mode 0600.
-      - Without it such secrets are kept only with O(return_secrets=true).
+      - A folder on the task's host. It is created if it is missing. If a declared host names no file for its secret, a
+        new secret is written there, to a file with the host's full name and mode 0600.
+      - Without this option, such secrets are saved only with O(return_secrets=true).
     type: path
   return_secrets:
     description:
-      - Whether new secrets of hosts that name no file, without O(secret_dir), are in RV(secrets). Set C(no_log) on the
-        task then, since Ansible prints results.
-      - Without it they are dropped, with a warning; a host whose secret nobody knows gets another by O(rotate).
+      - Whether to return new secrets of hosts that name no file in RV(secrets), if O(secret_dir) is not set. Set
+        C(no_log) on the task, because Ansible prints results.
+      - Otherwise these secrets are dropped, with a warning. O(rotate) makes new ones.
     type: bool
     default: false
   rotate:
     description:
-      - Full names of hosts that get a new secret, each time.
+      - Full names of hosts that get a new secret each time the task runs.
     type: list
     elements: str
     default: []
@@ -97,13 +98,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: The hosts of this file, and no others of its stack
+- name: Apply a file, and delete other hosts of its stack
   fedcloud.ddns.ddns_sync:
     src: hosts.yml
     prune: true
     secret_dir: /etc/ddns/secrets
 
-- name: Two hosts
+- name: Declare two hosts
   fedcloud.ddns.ddns_sync:
     declaration:
       stack: web-prod
@@ -120,7 +121,7 @@ EXAMPLES = r"""
   register: sync
   no_log: true # sync.secrets
 
-- name: Everything of a stack is removed
+- name: Delete all hosts and domains of a stack
   fedcloud.ddns.ddns_sync:
     declaration:
       stack: web-prod
@@ -129,10 +130,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was changed, or would be, in order.
+  description: The changes in order. In check mode, those that would be made.
   type: list
   elements: dict
-  returned: when the declaration is valid
+  returned: if the declaration is valid
   sample:
     - action: update
       kind: host
@@ -157,7 +158,7 @@ changes:
       returned: always
       sample: www.dyn.example.org
     before:
-      description: The observed values that the change rests on.
+      description: The registered values that the change depends on.
       type: dict
       returned: always
       sample: {ipv4: 192.0.2.10}
@@ -169,46 +170,46 @@ changes:
     source:
       description: The host's former name.
       type: str
-      returned: of a move
+      returned: for a move
       sample: old.dyn.example.org
     secret:
-      description: Where the new secret goes, if the declaration says so.
+      description: The file for the new secret, if the declaration names one.
       type: dict
-      returned: sometimes
+      returned: if a secret is made and a file is declared
       sample: {file: /etc/ddns/secrets/www}
     reason:
-      description: Why the host is registered anew.
+      description: Why the host is registered again.
       type: str
-      returned: of a replacement
+      returned: for a replacement
       sample: the name is in another domain
     status:
       description:
-        - V(applied), V(pending) when it is kept and DNS follows, V(unchanged) when it was so already, V(failed), or
-          V(stale) when the host has changed meanwhile.
+        - V(applied), V(pending) if it is saved but not in DNS yet, V(unchanged) if there was nothing to do, V(failed),
+          or V(stale) if someone else has changed the host.
       type: str
       returned: not in check mode
       sample: applied
     error:
-      description: What went wrong.
+      description: The error.
       type: str
-      returned: when it failed
+      returned: if it failed
       sample: the service refused the address
 counts:
   description:
-    - How many things there are to C(add), C(change), C(replace), C(delete), C(move), C(adopt), C(rotate), and
-      C(unchanged) ones.
+    - The number of hosts and domains to C(add), C(change), C(replace), C(delete), C(move), C(adopt) and C(rotate), and
+      of C(unchanged) ones.
   type: dict
-  returned: when the declaration is valid
+  returned: if the declaration is valid
   sample: {add: 1, change: 1, replace: 0, delete: 0, move: 0, adopt: 0, rotate: 0, unchanged: 12}
 secrets:
   description:
-    - New secrets by the hosts' full names, of those that go to no file. They can be had only now.
-    - A task that fails returns none, since Ansible prints the results of such a task.
+    - New secrets that are written to no file, by full host name. They cannot be read again later.
+    - A failed task returns no secrets, because Ansible prints its result.
   type: dict
   returned: success and O(return_secrets=true)
   sample: {vm-7.dyn.example.org: the-new-secret}
 diff:
-  description: What changes, in YAML's form, the same in check mode and without it; empty texts when nothing does.
+  description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.
   type: dict
   returned: success
   sample:
@@ -225,7 +226,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.module impo
 
 
 def main() -> None:
-    """Read the options, run, answer."""
+    """Run the module."""
     run(sync.SPEC, sync.run)
 
 

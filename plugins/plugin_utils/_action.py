@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules in the controller's own process: what a module run costs in starting Python is not paid.
+"""Runs the modules in the controller's own process, which saves the start of Python.
 
-A task runs here when its connection is local. Otherwise the module runs on the host that the task is for, which may be
-the only one that reaches the service; the variable `ddns_in_process` says otherwise. Also a task that becomes another
-user and writes files, and an asynchronous one, is left to the module.
+A task runs here if its connection is local. Otherwise the module runs on the task's host, which may be the only one
+that can reach the service. The variable `ddns_in_process` overrides this. Asynchronous tasks, and tasks that become
+another user and write files, always run as modules.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VARIABLE = "ddns_in_process"
 
 
 class DdnsAction(ActionBase):  # type: ignore[misc]
-    """An action plugin for the module of its name; a subclass says what it does."""
+    """Base class of the action plugins. Each has the name of its module."""
 
     _supports_async = True
 
@@ -37,14 +37,14 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
 
     @abstractmethod
     def operation(self) -> Operation:
-        """What to do in this process. Raises SyncError."""
+        """The operation to run in this process. Raises SyncError."""
 
     def options(self) -> dict[str, Any]:
-        """The task's options, as they are checked here."""
+        """The task's options, to validate here."""
         return dict(self._task.args)
 
     def module_args(self) -> Mapping[str, Any]:
-        """The module's options. Raises SyncError."""
+        """The options for the module. Raises SyncError."""
         args: Mapping[str, Any] = self._task.args
         return args
 
@@ -65,9 +65,9 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
     def _in_process(self, variables: Mapping[str, Any]) -> bool:
         if self._task.async_val:
             return False
-        wish = self._templar.template(variables.get(VARIABLE))
-        if wish is not None:
-            return bool(boolean(wish))
+        chosen = self._templar.template(variables.get(VARIABLE))
+        if chosen is not None:
+            return bool(boolean(chosen))
         local: bool = self._connection.transport == "local"
         return local and not (self.writes_files and self._connection.become)
 
@@ -77,11 +77,11 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
         return {name: str(value) for name, value in found.items()}
 
     def _here(self) -> dict[str, Any]:
-        """As the module does it: options checked, secret options kept out of the result."""
+        """Run like the module: validate the options, and remove secret options from the result."""
         checked = ArgumentSpecValidator(**self.spec.arguments()).validate(self.options())
         params = checked.validated_parameters
         if checked.error_messages:
-            result = {"failed": True, "msg": self._complaint(checked.errors)}
+            result = {"failed": True, "msg": self._error_text(checked.errors)}
         else:
             result = self._result(params)
         if not result.get("warnings"):
@@ -90,8 +90,8 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
         result["invocation"] = {"module_args": params}
         return {**remove_values(result, checked._no_log_values), **plain}
 
-    def _complaint(self, errors: Any) -> str:
-        """What is wrong with the options, as `AnsibleModule` says it."""
+    def _error_text(self, errors: Any) -> str:
+        """The errors of the options, worded as in `AnsibleModule`."""
         kind = f"Unsupported parameters for ({self._task.action}) module: "
         return (kind if isinstance(errors[0], UnsupportedError) else "") + str(errors.msg)
 
@@ -105,7 +105,7 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """The task's environment, for as long as it runs; a worker runs one task at a time."""
+    """Set the task's environment variables while it runs. A worker runs one task at a time."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

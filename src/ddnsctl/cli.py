@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsctl`: declare hosts, plan, apply. Commands parse, call, and print; each is a module in `commands`.
+"""`ddnsctl`: finds the command, runs it, and prints errors. Each command is a module in `commands`.
 
-Exit codes: 0 nothing to do, or done · 1 error, wrong usage included · 2 changes pending (`plan`) · 3 refused by a
-safety rule · 4 partly applied · 5 stale plan · 130 interrupted.
+Exit codes: 0 success, or nothing to do · 1 error, also of usage · 2 changes pending (`plan`) · 3 refused by a safety
+rule · 4 partly applied · 5 stale plan · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMANDS = ("validate", "plan", "apply", "destroy", "import", "show", "rotate", 
 MODULES = {"import": "import_", "user-data": "user_data"}
 INTERRUPTED = 130
 EPILOG = """\b
-A declaration in five lines, and how it becomes true:
+A declaration, and how to apply it:
   version: 1
   stack: web-prod
   hosts:
@@ -32,26 +32,26 @@ A declaration in five lines, and how it becomes true:
   $ ddnsctl plan web.yml
   $ ddnsctl apply web.yml
 
-Exit codes: 0 nothing to do, or done; 1 error; 2 changes pending (plan); 3 refused by a safety rule; 4 partly applied
-(apply --resume goes on); 5 the saved plan is stale."""
+Exit codes: 0 success, or nothing to do; 1 error; 2 changes pending (plan); 3 refused by a safety rule; 4 partly
+applied (apply --resume continues); 5 the saved plan is stale."""
 
 
 class Commands(click.Group):
-    """Finds the commands in their modules, when they are asked for."""
+    """Imports a command's module when the command is needed."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """In the order in which one meets them."""
+        """The commands in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, or None."""
+        """The command, or None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"ddnsctl.commands.{MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As Click, and with a guess at what was meant."""
+        """As Click, with a suggestion for a misspelt command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
@@ -70,19 +70,19 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, envvar="DDNSCTL_DEBUG", help="Show tracebacks of errors.")
 @click.pass_context
 def group(ctx: click.Context, debug: bool) -> None:
-    """Hosts of a Dynamic DNS service, declared in YAML: plan what differs, apply it."""
+    """Manage the hosts of a Dynamic DNS service from a declaration in YAML."""
     ctx.color = output.wants_colour()
     ctx.find_root().meta["debug"] = debug
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run, and exit with the command's code; what goes wrong is told in a line, with --debug in a traceback."""
-    gc.disable()  # a short run makes much and frees little: collecting would cost a third of its time
+    """Run a command and exit with its code. Errors are printed on one line, with --debug as a traceback."""
+    gc.disable()  # a short run frees little memory, and collection would take a third of its time
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and answer its exit code."""
+    """Run one command and return its exit code."""
     from ddnsctl.sync.errors import SyncError
 
     debug = "--debug" in arguments or bool(os.environ.get("DDNSCTL_DEBUG"))
@@ -102,7 +102,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        output.error(f"unexpected {type(error).__name__}: {error}; --debug shows where")
+        output.error(f"unexpected {type(error).__name__}: {error}. Run again with --debug, and report the traceback")
         return 1
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m ddnsctl.docs [FOLDER]`: a page for each command, from its help."""
+"""`python -m ddnsctl.docs [FOLDER]`: writes a page for each command, from its help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from ddnsctl.cli import COMMANDS, group
 
 FOLDER = Path("docs/ddnsctl")
-NOTE = "<!-- Made by python -m ddnsctl.docs from the commands' help; do not edit. -->"
+NOTE = "<!-- Made by python -m ddnsctl.docs from the commands' help. Do not edit. -->"
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -39,7 +39,7 @@ def _page(title: str, text: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write all pages, and remove those of commands that are gone. Raises OSError."""
+    """Write all pages, and delete pages of commands that do not exist. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     made = dict(pages())
     for old in folder.glob("*.md"):

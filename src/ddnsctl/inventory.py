@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible inventories: `ansible-inventory --list` reads them, so every kind of them works, and vaults.
+"""Reads declarations from Ansible inventories with `ansible-inventory --list`, so all kinds and vaults work.
 
-A host declares itself by the variable `ddns`, a mapping of a declared host's keys. Without `fqdn` in it the name is the
-inventory's; an address family that is not named is `ansible_host` if that is an address of it and no other is named.
+A host is declared if it has the variable `ddns`, a mapping with the keys of a declared host. The default of `fqdn` is
+the host's name in the inventory. If neither `ipv4` nor `ipv6` is in it and `ansible_host` is an address, that is used.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddnsctl.sync.errors import DeclarationError, Location, Problem, SyncError
-from ddnsctl.yamlfile import Document
+from ddnsctl.yaml.reader import Document
 
 PROGRAM, VAULT_PROGRAM = "ansible-inventory", "ansible-vault"
-NO_PASSWORD = "no vault password is known; use --vault-password-file, --vault-id or ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105
+NO_PASSWORD = "there is no vault password: use --vault-password-file, --vault-id or ANSIBLE_VAULT_PASSWORD_FILE"  # noqa: S105
 VARIABLE, ADDRESS, ENCRYPTED = "ddns", "ansible_host", "__ansible_vault"
 
 
 class Inventory(Document):
-    """A document whose places are hosts of an inventory."""
+    """A document whose positions are hosts of an inventory."""
 
     __slots__ = ()
 
     def locate(self, path: tuple[Any, ...]) -> Location | None:
-        """`INVENTORY[HOST]`; lines are not known."""
+        """`INVENTORY[HOST]`, without a line."""
         host = f"[{path[1]}]" if len(path) > 1 and path[0] == "hosts" else ""
         return Location(self.file + host)
 
 
 def read(name: str, vault: Sequence[str] = ()) -> Inventory:
-    """The declaration that an inventory holds; `vault` are options that say where passwords are.
+    """The declaration in an inventory. `vault` are options that say where passwords are.
 
-    Raises SyncError when Ansible is not there, DeclarationError when it cannot read the inventory.
+    Raises SyncError if Ansible is not installed, DeclarationError if it cannot read the inventory.
     """
     problems: list[Problem] = []
     hosts: dict[str, Any] = {}
@@ -49,18 +49,18 @@ def read(name: str, vault: Sequence[str] = ()) -> Inventory:
 
 
 def run(program: str, arguments: Sequence[str], given: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run one of Ansible's programs; secrets reach it through standard input alone. Raises SyncError: not installed."""
+    """Run a program of Ansible; `given` goes to its standard input. Raises SyncError if it is not installed."""
     path = shutil.which(program)
     if path is None:
-        raise SyncError(f"{program} is not installed: pip install ansible-core, or put its folder on PATH")
+        raise SyncError(f"{program} is not installed: run `pip install ansible-core`, or add its folder to PATH")
     options: dict[str, Any] = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
-    # without a terminal of its own it fails where it would ask for a password, and never takes the secret for one
+    # without a terminal it cannot ask for a password: it fails, and never reads the secret as the password
     options["start_new_session"] = True
     return subprocess.run([path, *arguments], capture_output=True, check=False, **options)  # noqa: S603
 
 
 def error_text(result: subprocess.CompletedProcess[bytes]) -> str:
-    """What the program complained of, in one line."""
+    """The program's error message, on one line."""
     text = result.stderr.decode(errors="replace").strip() or f"exit status {result.returncode}"
     if "EOFError" in text or "no vault secrets" in text.lower():
         return NO_PASSWORD
@@ -80,7 +80,7 @@ def _listed(name: str, vault: Sequence[str]) -> dict[str, Any]:
 
 
 def _unwrapped(value: dict[str, Any]) -> Any:
-    """A text that an inventory plugin had from somewhere else comes in a wrapping."""
+    """The plain value. Ansible wraps text that an inventory plugin marks as unsafe."""
     return value["__ansible_unsafe"] if value.keys() == {"__ansible_unsafe"} else value
 
 
@@ -91,7 +91,7 @@ def _options(
     if options is None:
         options = {}
     if not isinstance(options, Mapping) or ENCRYPTED in options:
-        problems.append(Problem(f"{VARIABLE}: must be a mapping", where, "as in ddns: {ipv4: dynamic}"))
+        problems.append(Problem(f"{VARIABLE}: must be a mapping", where, "such as ddns: {ipv4: dynamic}"))
         return {}
     plain = {key: _decrypted(value, vault, where, problems) for key, value in options.items()}
     plain.setdefault("fqdn", host)
@@ -112,16 +112,16 @@ def _family(address: Any) -> str | None:
 
 
 def _templates(options: Mapping[str, Any], where: Location) -> list[Problem]:
-    """Templates are not evaluated by `ansible-inventory`."""
+    """A problem for each template: `ansible-inventory` does not evaluate them."""
     return [
-        Problem(f"{VARIABLE}.{key}: is a template, which only a play evaluates", where, "write the value itself")
+        Problem(f"{VARIABLE}.{key}: is a template, which ddnsctl cannot evaluate", where, "write the value itself")
         for key, value in options.items()
         if "{{" in json.dumps(value)
     ]
 
 
 def _decrypted(value: Any, vault: Sequence[str], where: Location, problems: list[Problem]) -> Any:
-    """A value that `ansible-vault encrypt_string` made, in clear; any other value as it is."""
+    """The plain value of one that `ansible-vault encrypt_string` made; any other value unchanged."""
     if not isinstance(value, Mapping) or ENCRYPTED not in value:
         return value
     result = run(VAULT_PROGRAM, ["decrypt", "--output", "-", *vault], str(value[ENCRYPTED]).encode())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of journals: where they are, which one is to be gone on with, and when they go away."""
+"""The files of journals: where they are, which one `--resume` continues, and when they are deleted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from ddnsctl import secrets
+from ddnsctl.sync import secret_files
 from ddnsctl.sync.apply import GOOD, Result
 from ddnsctl.sync.errors import SyncError
 from ddnsctl.sync.journal import Journal, Observer
@@ -20,9 +21,9 @@ FOLDER = Path(".ddnsctl")
 
 
 class Recorder(Observer):
-    """A journal and the secrets that it speaks of: a change that the journal has as done has its secret kept.
+    """A journal together with the secrets of its changes: when a change is recorded as done, its secret is durable.
 
-    As a context it closes the journal, and removes it when everything is done or nothing was begun.
+    As a context manager it closes the journal, and deletes it if everything is done or nothing was begun.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Recorder(Observer):
         *,
         resumed: bool = False,
     ) -> None:
-        """Of `total` changes, an earlier run has `done` so many; `resumed`: it was begun by an earlier run."""
+        """`done` of `total` changes are from an earlier run; `resumed`: an earlier run began this journal."""
         self.path, self.journal, self.secret_writer = path, journal, secret_writer
         self.left, self.begun = total - done, resumed
         self.advance: Callable[[], None] = lambda: None
@@ -45,13 +46,13 @@ class Recorder(Observer):
     def create(
         cls, chosen: str | None, content: dict[str, Any], plan: Plan, secret_writer: secrets.SecretWriter
     ) -> Recorder:
-        """A new journal in `chosen`, or in a file of its own in FOLDER. Raises OSError, SyncError."""
+        """A new journal in the file `chosen`, or in a new file in FOLDER. Raises OSError, SyncError."""
         path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl"
-        secrets.make_folder(path.parent)
+        secret_files.make_folder(path.parent)
         try:
             journal = Journal.create(str(path), content, plan.changes)
         except FileExistsError:
-            raise SyncError(f"the journal {path} exists: go on with it by --resume, or name another") from None
+            raise SyncError(f"the journal {path} exists: continue it with --resume, or name another file") from None
         return cls(path, journal, secret_writer, len(plan.changes))
 
     def begin(self, change: Change, key: str) -> None:
@@ -66,7 +67,7 @@ class Recorder(Observer):
         self.advance()
 
     def flush(self) -> None:
-        """Make durable what was noted, secrets first."""
+        """Make everything durable, secrets first."""
         self.secret_writer.flush()
         self.journal.flush()
 
@@ -86,23 +87,23 @@ class Recorder(Observer):
 
     @property
     def kept(self) -> bool:
-        """Whether there is something to go on with."""
+        """Whether changes are left, so that the journal is kept."""
         return self.begun and self.left > 0
 
 
 def unfinished(chosen: str | None) -> Path:
-    """The journal to go on with: `chosen`, or the only one there is. Raises SyncError."""
+    """The journal to continue: `chosen`, or the only one in FOLDER. Raises SyncError."""
     if chosen is not None:
         return Path(chosen)
     found = unfinished_paths()
     if not found:
-        raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to go on with")
+        raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to resume")
     if len(found) > 1:
         names = ", ".join(map(str, found))
-        raise SyncError(f"there are several journals; name one with --journal, or remove what is out of date: {names}")
+        raise SyncError(f"there are several journals: name one with --journal, or delete the outdated ones: {names}")
     return found[0]
 
 
 def unfinished_paths() -> list[Path]:
-    """The journals of runs that did not end, oldest first."""
+    """The journals of unfinished runs, oldest first."""
     return sorted(FOLDER.glob("journal-*.jsonl"))

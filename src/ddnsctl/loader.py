@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files, folders, standard input and inventories → one declaration, with all that is wrong in any of them at once."""
+"""Reads declarations from files, folders, standard input and inventories, and reports all their errors at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ddnsctl import yamlfile
+from ddnsctl import output
 from ddnsctl.sync import declare, names
-from ddnsctl.sync.errors import DeclarationError, Location, Problem
+from ddnsctl.sync.errors import DeclarationError, Location, Problem, SyncError
 from ddnsctl.sync.model import Declaration, HostSpec, SecretSpec
+from ddnsctl.yaml import reader
 
 STDIN = "-"
 SUFFIXES = (".yml", ".yaml")
+NOTHING = "no declaration is named: name a file, a folder or - (standard input), or an inventory with -i"
 
 
 @dataclass(frozen=True)
@@ -23,25 +25,32 @@ class Sources:
     """Where declarations come from."""
 
     paths: tuple[str, ...] = ()
-    """Files, folders (their *.yml and *.yaml, by name, not those below) and `-`."""
+    """Files, folders (their *.yml and *.yaml files by name, without subfolders) and `-`."""
     inventories: tuple[str, ...] = ()
-    """What `ansible-inventory -i` takes."""
+    """Values for `ansible-inventory -i`."""
     vault: tuple[str, ...] = ()
     """Options of `ansible-inventory` that say where vault passwords are."""
     stack: str | None = None
-    """Counts for everything that names no stack of its own."""
+    """The stack of declarations that name none."""
     domain: str | None = None
-    """Default domain of everything that names none."""
+    """The default domain of declarations that name none."""
 
     def __bool__(self) -> bool:
         return bool(self.paths or self.inventories)
+
+
+def load_any(sources: Sources) -> Declaration:
+    """As `load`; raises SyncError also if no source is named."""
+    if not sources:
+        raise SyncError(NOTHING)
+    return load(sources)
 
 
 def load(sources: Sources) -> Declaration:
     """The merged declaration. Raises DeclarationError; OSError when a file cannot be read."""
     problems: list[Problem] = []
     _check_options(sources, problems)
-    documents = [yamlfile.read(raw, file) for file, raw in contents(sources.paths, problems)]
+    documents = [reader.read(raw, file) for file, raw in contents(sources.paths, problems)]
     declared: list[Declaration] = []
     for document in documents:
         problems += document.problems
@@ -67,7 +76,7 @@ def _check_options(sources: Sources, problems: list[Problem]) -> None:
 
 
 def files(paths: Iterable[str], problems: list[Problem]) -> Iterator[str]:
-    """The files that the paths mean; what is not there or holds nothing becomes a problem."""
+    """The files that the paths name. An empty folder becomes a problem."""
     for path in paths:
         if path == STDIN or not Path(path).is_dir():
             yield path
@@ -75,11 +84,11 @@ def files(paths: Iterable[str], problems: list[Problem]) -> Iterator[str]:
         found = sorted(str(f) for f in Path(path).iterdir() if f.suffix in SUFFIXES and not f.name.startswith("."))
         yield from found
         if not found:
-            problems.append(Problem("the folder holds no *.yml or *.yaml", Location(path)))
+            problems.append(Problem("the folder contains no *.yml or *.yaml file", Location(path)))
 
 
 def contents(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
-    """Each file once, with what it holds; what cannot be read becomes a problem."""
+    """Each file once, with its content. A file that cannot be read becomes a problem."""
     seen: set[str] = set()
     for file in files(paths, problems):
         if file in seen:
@@ -88,11 +97,11 @@ def contents(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[st
         try:
             yield file, sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         except OSError as error:
-            problems.append(Problem(f"cannot be read: {error.strerror}", Location(file)))
+            problems.append(Problem(output.describe(error), Location(file)))
 
 
 def _declare(
-    document: yamlfile.Document, base: Path, domain: str | None, declared: list[Declaration], problems: list[Problem]
+    document: reader.Document, base: Path, domain: str | None, declared: list[Declaration], problems: list[Problem]
 ) -> None:
     try:
         found = declare.declaration(document.data, default_domain=domain, locate=document.locate)
@@ -117,8 +126,8 @@ def _declare_inventory(
         _declare(document, base, domain, declared, problems)
 
 
-def _common_domain(documents: Iterable[yamlfile.Document]) -> str | None:
-    """The default domain of the files, where they agree: an inventory beside them shares it."""
+def _common_domain(documents: Iterable[reader.Document]) -> str | None:
+    """The default domain of the files, if they agree. Inventories on the same command line use it too."""
     found = {domain for document in documents if (domain := _default_domain(document.data)) is not None}
     return found.pop() if len(found) == 1 else None
 
@@ -134,7 +143,7 @@ def _base(file: str) -> Path:
 
 
 def _with_base(declaration: Declaration, base: Path) -> Declaration:
-    """Secrets' paths are relative to the file that declares them; from here on, to the working directory."""
+    """The declaration with secrets' paths relative to the working directory instead of the declaring file."""
     if base == Path():
         return declaration
     return replace(declaration, hosts={name: _moved(spec, base) for name, spec in declaration.hosts.items()})
@@ -150,6 +159,6 @@ def _with_stack(declaration: Declaration, stack: str | None) -> Declaration:
     if stack is None or declaration.stack == stack:
         return declaration
     if declaration.stack is not None:
-        text = f"the declaration is of the stack {declaration.stack}, --stack names {stack}"
-        raise DeclarationError([Problem(text, declaration.where, "leave out one of them")])
+        text = f"the declaration names the stack {declaration.stack}, but --stack names {stack}"
+        raise DeclarationError([Problem(text, declaration.where, "remove one of them")])
     return replace(declaration, stack=stack)

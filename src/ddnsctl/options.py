@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that commands share. Each decorator hands the command one object."""
+"""Options that several commands have. Each decorator passes its values to the command."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ FILE = click.Path(allow_dash=True)
 
 
 def seconds(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
-    """Callback of options with a time; refuses what is not between zero and a day."""
+    """Callback of options with a time. Refuses values that are not above 0 and at most a day."""
     if value is not None and not 0.0 < value <= 86400.0:
-        raise click.BadParameter("it is a number of seconds above 0, at most 86400")
+        raise click.BadParameter("it must be a number of seconds, above 0 and at most 86400")
     return value
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Which service, and how."""
+    """How to connect to the service."""
 
     server: str | None
-    """Of the command line, as `token_file` is."""
     token_file: str | None
     ca: str | None
     timeout: float
@@ -40,21 +39,21 @@ def connection(command: F) -> F:
     """`connection: Connection`, from --server, --token-file, --ca and --timeout."""
 
     @click.option(
-        "--server", metavar="URL", help="The service; overrules `server` in the declaration. [env: DDNS_SERVER]"
+        "--server", metavar="URL", help="URL of the service; overrides `server` in the declaration. [env: DDNS_SERVER]"
     )
     @click.option(
         "--token-file",
         metavar="FILE",
         type=click.Path(),
-        help="A file that holds the token. [env: DDNS_TOKEN_FILE, or the token itself: DDNS_TOKEN; both go only to "
-        "a server that --server or DDNS_SERVER names]",
+        help="File with the token. [env: DDNS_TOKEN_FILE, or DDNS_TOKEN for the token itself; with these, --server or "
+        "DDNS_SERVER must name the server]",
     )
     @click.option(
         "--ca",
         metavar="FILE",
         envvar="DDNS_CA",
         type=click.Path(),
-        help="Certificate authorities to trust instead of the system's. [env: DDNS_CA]",
+        help="File with the certificate authorities to trust, instead of the system's. [env: DDNS_CA]",
     )
     @click.option(
         "--timeout",
@@ -63,7 +62,7 @@ def connection(command: F) -> F:
         default=60.0,
         type=float,
         callback=seconds,
-        help="How long to wait for one answer; 60 by default. [env: DDNS_TIMEOUT]",
+        help="How long to wait for each answer; 60 by default. [env: DDNS_TIMEOUT]",
     )
     @functools.wraps(command)
     def wrapped(
@@ -75,7 +74,7 @@ def connection(command: F) -> F:
 
 
 def sources(*, argument: bool = True) -> Callable[[F], F]:
-    """`sources: Sources`, from the arguments (unless they mean something else), -f, -i, --stack and --domain."""
+    """`sources: Sources`, from -f, -i, --stack, --domain, and with `argument` from the arguments."""
 
     def decorate(command: F) -> F:
         @click.option(
@@ -85,7 +84,7 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
             metavar="PATH",
             multiple=True,
             type=FILE,
-            help="A declaration: a file, a folder with *.yml and *.yaml, or - for standard input. Repeatable.",
+            help="Declaration: a file, a folder with *.yml and *.yaml files, or - for standard input. Repeatable.",
         )
         @click.option(
             "-i",
@@ -93,11 +92,11 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
             "inventories",
             metavar="INVENTORY",
             multiple=True,
-            help="An Ansible inventory, whose hosts have a variable `ddns`. Repeatable.",
+            help="Ansible inventory whose hosts have a variable `ddns`. Repeatable.",
         )
         @vault
-        @click.option("--stack", metavar="NAME", help="The stack, where the declaration names none.")
-        @click.option("--domain", metavar="NAME", help="The domain of short names, where the declaration names none.")
+        @click.option("--stack", metavar="NAME", help="Stack, if the declaration names none.")
+        @click.option("--domain", metavar="NAME", help="Domain of names without a dot, if the declaration names none.")
         @functools.wraps(command)
         def wrapped(
             *args: Any,
@@ -122,15 +121,15 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
 
 
 def vault(command: F) -> F:
-    """`vault: tuple[str, ...]`, as options of Ansible's programs."""
+    """`vault: tuple[str, ...]`, the options to pass on to Ansible's programs."""
 
     @click.option(
         "--vault-password-file",
         metavar="FILE",
         type=click.Path(),
-        help="Password of ansible-vault, for inventories and secrets. [env: ANSIBLE_VAULT_PASSWORD_FILE]",
+        help="File with the password of ansible-vault. [env: ANSIBLE_VAULT_PASSWORD_FILE]",
     )
-    @click.option("--vault-id", metavar="LABEL@FILE", multiple=True, help="As of ansible-vault. Repeatable.")
+    @click.option("--vault-id", metavar="LABEL@FILE", multiple=True, help="As in ansible-vault. Repeatable.")
     @functools.wraps(command)
     def wrapped(*args: Any, vault_password_file: str | None, vault_id: tuple[str, ...], **kwargs: Any) -> Any:
         chosen = [part for label in vault_id for part in ("--vault-id", label)]
@@ -156,13 +155,20 @@ def pruning(command: F) -> F:
         "--max-deletes",
         metavar="N|N%|all",
         callback=_limits,
-        help="Refuse a plan that deletes or replaces more hosts than this; by default 30% of the stack's, at most 100.",
+        help="Refuse a plan that deletes or replaces more hosts. Default: 30% of the stack's hosts, at most 100.",
     )(command)
     return click.option(
-        "--prune", is_flag=True, help="Delete the stack's hosts and domains that are no longer declared."
+        "--prune", is_flag=True, help="Delete hosts and domains of the stack that are no longer declared."
     )(command)
 
 
 def yes(command: F) -> F:
     """`yes: bool`."""
-    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")(command)
+
+
+def journal(command: F) -> F:
+    """`journal: str | None`."""
+    return click.option(
+        "--journal", metavar="FILE", type=click.Path(), help="File for the journal; by default a new file in .ddnsctl."
+    )(command)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people see: plans in colour, results, errors. Results go to standard output, all else to standard error."""
+"""Prints plans, results and errors. Results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 COLOURS = {"+": "green", "~": "yellow", "-": "red", "-/+": "magenta", ">": "cyan", "@": "cyan", "!": "yellow"}
 MEANINGS = {
-    "-/+": "registered anew, with a new secret",
+    "-/+": "registered again, with a new secret",
     ">": "renamed",
-    "@": "taken over",
+    "@": "adopted",
     "!": "new secret",
 }
 FORMATS = ("text", "json", "ndjson", "markdown")
 
 
 def wants_colour() -> bool | None:
-    """True and False where the environment says so (https://no-color.org); None leaves it to the terminal."""
+    """Whether NO_COLOR or FORCE_COLOR asks for colours (https://no-color.org); None: if it is a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
     return True if os.environ.get("FORCE_COLOR") else None
 
 
 def error(text: str, problems: Iterable[Problem] = ()) -> None:
-    """`error: …`, and a line for each problem."""
+    """Print `error: …`, and one line per problem."""
     click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True, color=wants_colour())
     for problem in problems:
         place = click.style(f"{problem.where}: ", bold=True) if problem.where else ""
@@ -43,24 +43,24 @@ def error(text: str, problems: Iterable[Problem] = ()) -> None:
 
 
 def warning(text: str) -> None:
-    """`warning: …`"""
+    """Print `warning: …`."""
     click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {text}", err=True, color=wants_colour())
 
 
 def remark(text: str) -> None:
-    """Something by the way, on standard error."""
+    """Print a remark."""
     click.echo(text, err=True, color=wants_colour())
 
 
 def failure(raised: Exception) -> int:
-    """Tell of an error that ends the command; its exit code."""
+    """Print an error that ends the command. Returns the exit code."""
     problems = sorted(getattr(raised, "problems", ()), key=_place)
     if len(problems) == 1 and not problems[0].where:
         error(str(problems[0]))
     elif problems:
         error(f"{_headline(raised)} ({len(problems)} {'problem' if len(problems) == 1 else 'problems'})", problems)
     elif isinstance(raised, OSError) and raised.filename is not None:
-        error(f"{raised.filename}: {raised.strerror}")
+        error(f"{raised.filename}: {describe(raised)}")
     else:
         error(str(raised) or type(raised).__name__)
     return getattr(raised, "exit_code", 1)
@@ -73,11 +73,18 @@ def _place(problem: Problem) -> tuple[str, int, int]:
 def _headline(raised: Exception) -> str:
     headlines = {
         "DeclarationError": "the declaration is not valid",
-        "Conflicts": "declared names are registered already",
-        "NotSupported": "the server cannot do what is declared",
-        "Stale": "the plan is stale, nothing has been changed",
+        "Conflicts": "some declared names are already registered",
+        "NotSupported": "the server does not support everything that is declared",
+        "Stale": "the plan is stale, so nothing has been changed",
     }
     return headlines.get(type(raised).__name__, str(raised))
+
+
+def describe(error: OSError) -> str:
+    """An operating system error in words: `does not exist` for a missing file."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    return (error.strerror or str(error)).lower()
 
 
 def plan(planned: Plan, form: str, *, url: str = "") -> None:
@@ -136,7 +143,7 @@ def _unstyled(text: str, **_style: Any) -> str:
 
 
 def _change(line: Line, of_all: str, style: Callable[..., str]) -> Iterator[str]:
-    """A change and its details, but for the one that the plan's first line tells of all."""
+    """A change and its details, without the stack that is common to all and in the plan's first line."""
     colour = COLOURS[line.symbol]
     yield f"{style(f'{line.symbol:>4}', fg=colour, bold=True)} {style(line.text, bold=True)}"
     details = [detail.partition(": ") for detail in line.details if detail != of_all]
@@ -156,10 +163,9 @@ def _summary(planned: Plan, style: Callable[..., str]) -> str:
 
     if planned.changes:
         return style(render.summary_line(planned), bold=True)
-    unchanged = f"{planned.unchanged} {'thing is' if planned.unchanged == 1 else 'things are'} as declared"
-    return style(f"Nothing to do: {unchanged}.", fg="green", bold=True)
+    return style(f"Nothing to do: {planned.unchanged} unchanged.", fg="green", bold=True)
 
 
 def is_terminal() -> bool:
-    """Whether a person can be asked, and shown what moves."""
+    """Whether a user can answer questions and see progress."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A progress bar, on a terminal and when it is worth it."""
+"""A progress bar for many changes, on a terminal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 FEW = 20
-"""Up to this many changes no bar appears."""
+"""No bar appears for up to this many changes."""
 
 
 @contextmanager
 def shown(total: int, what: str = "Applying") -> Iterator[Callable[[], None]]:
-    """Hands out what is to be called after each of `total` steps."""
+    """Show a bar. Yields a function to call after each of `total` steps."""
     if total <= FEW or not sys.stderr.isatty():
         yield lambda: None
         return

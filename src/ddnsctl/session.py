@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From options to a server and a plan."""
+"""Connects to the server that the options name."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ from ddnsctl.sync.errors import Problem, SyncError
 from ddnsctl.sync.model import Declaration, Registered
 from ddnsctl.sync.plan import Options, Plan, make
 
-NO_TOKEN = "no token is given: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
+NO_TOKEN = "there is no token: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
 DECLARATION = "the declaration"
 NO_FILE = ""
-"""For commands that read no file."""
-NOTHING = "nothing is declared: name a file, a folder or - (standard input), or an inventory with -i"
+"""The file's name, for commands that read no file."""
 
 
 class UnknownNames(SyncError):
-    """Names on the command line that mean no host, or several."""
+    """Names on the command line that match no host, or several."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("not every name means one registered host")
+        super().__init__("some names do not match exactly one registered host")
         self.problems = tuple(problems)
 
 
 @dataclass(frozen=True)
 class Session:
-    """A server that has answered."""
+    """A connected server, and what is registered there."""
 
     url: str
     server: Server
@@ -45,24 +44,24 @@ class Session:
     token_id: str
 
     def plan(self, declaration: Declaration, options: Options) -> Plan:
-        """What is to be done. Raises SyncError."""
+        """The plan for a declaration. Raises SyncError."""
         return make(declaration, self.registered, self.server.capabilities, options)
 
 
 class Token(NamedTuple):
-    """A token, and the environment variable that it came from; empty if an option gave it."""
+    """A token, and the environment variable it came from; empty if it came from --token-file."""
 
     value: str
     variable: str = ""
 
     @property
     def id(self) -> str:
-        """What tells the token from others, and tells nothing of it."""
+        """Identifies the token without revealing it."""
         return hashlib.sha256(b"ddnsctl|" + self.value.encode()).hexdigest()[:16]
 
 
 class Connected(NamedTuple):
-    """A server that has answered, and `Token.id` of the token that it got."""
+    """A connected server, and `Token.id` of the token."""
 
     server: Server
     token_id: str
@@ -80,29 +79,29 @@ def token(connection: Connection) -> Token:
     if not found.value:
         raise SyncError(NO_TOKEN)
     if not found.value.isascii() or not found.value.isprintable() or " " in found.value:
-        raise SyncError("the token is not one word of ASCII characters; is it the right file?")
+        raise SyncError("the token must be one word of ASCII characters: check DDNS_TOKEN or the file")
     return found
 
 
 def _content(file: str) -> str:
     given = Path(file).read_text().strip()
     if not given:
-        raise SyncError(f"{file} is empty; it should hold the token")
+        raise SyncError(f"{file} is empty: write the token into it")
     return given
 
 
 def named(connection: Connection, declared: str | None, what: str = DECLARATION) -> Named:
-    """The servers that are named; `what` is the file with `declared`."""
+    """The servers that the option, DDNS_SERVER and a file name; `what` is the file that names `declared`."""
     return Named(connection.server, os.environ.get(VARIABLE) or None, declared, what)
 
 
 def address(connection: Connection, declared: str | None, what: str = DECLARATION) -> str:
-    """The service's URL. Raises SyncError."""
+    """The URL of the service. Raises SyncError."""
     return named(connection, declared, what).url()
 
 
 def connect(connection: Connection, declared: str | None, what: str = DECLARATION) -> Connected:
-    """The server, which has answered. Raises SyncError, OSError."""
+    """Connect to the server. Raises SyncError, OSError."""
     from ddnsctl.transport import RequestsTransport
 
     servers = named(connection, declared, what)
@@ -112,18 +111,18 @@ def connect(connection: Connection, declared: str | None, what: str = DECLARATIO
     transport = RequestsTransport(url, given.value, ca=connection.ca, timeout=connection.timeout)
     if remark := servers.overruled():
         output.warning(remark)
-    warn_unless_encrypted(url, "the token travels")
+    warn_unless_encrypted(url, "the token is sent")
     return Connected(open_server(transport), given.id)
 
 
 def warn_unless_encrypted(url: str, what: str) -> None:
-    """A warning where something secret goes to another machine over plain HTTP: "the token travels"."""
+    """Warn if a secret goes to another machine over plain HTTP; `what` is like "the token is sent"."""
     if urlsplit(url).scheme == "http" and not _is_loopback(urlsplit(url).hostname or ""):
         output.warning(f"{what} unencrypted to {url}; use https")
 
 
 def open_session(connection: Connection, declared: str | None, what: str = DECLARATION) -> Session:
-    """The server and everything that it has registered for the caller."""
+    """Connect to the server and read everything that is registered for the caller."""
     server, token_id = connect(connection, declared, what)
     return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
 
@@ -136,7 +135,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def full_names(given: tuple[str, ...], registered: Mapping[str, Any]) -> tuple[str, ...]:
-    """Registered names, each written in full or as its first label where that is unique. Raises UnknownNames."""
+    """The full registered names; a unique first label is enough. Raises UnknownNames."""
     found: list[str] = []
     problems: list[Problem] = []
     for name in given:
@@ -145,7 +144,7 @@ def full_names(given: tuple[str, ...], registered: Mapping[str, Any]) -> tuple[s
         if len(matches) == 1:
             found.append(matches[0])
         elif matches:
-            problems.append(Problem(f"{name} could be {', '.join(sorted(matches)[:5])}", hint="write it in full"))
+            problems.append(Problem(f"{name} matches {', '.join(sorted(matches)[:5])}", hint="write the full name"))
         else:
             problems.append(Problem(f"{name} is not registered", hint=_close(folded, registered)))
     if problems:
@@ -157,4 +156,4 @@ def _close(name: str, registered: Mapping[str, Any]) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, registered, 1)
-    return f"did you mean {close[0]}?" if close else "`ddnsctl show` lists what is"
+    return f"did you mean {close[0]}?" if close else "`ddnsctl show` lists registered hosts"

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP with `requests`: one pool of kept connections, proxies and certificate authorities from the environment."""
+"""HTTP with `requests`: one pool of connections; proxies and certificate authorities from the environment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from urllib.parse import urlencode
 
 import requests
@@ -15,16 +16,18 @@ from urllib3 import exceptions as pool
 
 from ddnsctl.sync import names
 from ddnsctl.sync.api import Response
-from ddnsctl.sync.errors import LostAnswer, SyncError, Unreachable
+from ddnsctl.sync.connection_failures import OptionNames, lost_answer, unreachable
+from ddnsctl.sync.errors import SyncError, Unreachable
 
 CONNECT_TIMEOUT = 10.0
 POOL = 32
 UNSENT = (pool.NewConnectionError, pool.ConnectTimeoutError, pool.ProxyError, pool.SSLError)
-"""Reasons that arise before a request leaves."""
+"""Errors of `urllib3` that occur before a request is sent."""
+OPTIONS = OptionNames("--server", "--ca", "--timeout")
 
 
 class Bearer(requests.auth.AuthBase):
-    """The token. As `auth` and not as a plain header, since a `.netrc` would replace that."""
+    """Adds the token. It is `auth` and not a plain header, because a `.netrc` would replace the header."""
 
     def __init__(self, token: str | None) -> None:
         self.token = token
@@ -36,11 +39,16 @@ class Bearer(requests.auth.AuthBase):
 
 
 class RequestsTransport:
-    """A `ddnsctl.sync.api.Transport`; safe to use from several threads."""
+    """A `ddnsctl.sync.api.Transport`. Several threads may use it."""
 
     def __init__(self, url: str, token: str | None, *, ca: str | None = None, timeout: float = 60.0) -> None:
-        """`ca` is a file of certificates to trust instead of the system's; `timeout` is in seconds, for one answer."""
+        """`ca` is a file with certificates to trust instead of the system's; `timeout` is in seconds, for each answer.
+
+        Raises SyncError.
+        """
         self.url = base_url(url)
+        if ca is not None and not Path(ca).exists():
+            raise SyncError(f"--ca: {ca} does not exist")
         self.timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
         self.session = requests.Session()
         self.session.auth = Bearer(token)
@@ -58,9 +66,9 @@ class RequestsTransport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Any status is an answer. Raises Unreachable, LostAnswer."""
+        """Send a request. Any status is an answer. Raises Unreachable, LostAnswer."""
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
-        with _as_ours(self.url):
+        with _translated(self.url):
             answer = self.session.request(
                 method,
                 url,
@@ -74,7 +82,7 @@ class RequestsTransport:
 
 
 def base_url(url: str) -> str:
-    """The URL without a trailing slash. Raises SyncError when it is not one of HTTP."""
+    """The URL without a trailing slash. Raises SyncError if it is not an HTTP URL."""
     try:
         return names.server_url(url)
     except ValueError as error:
@@ -82,29 +90,24 @@ def base_url(url: str) -> str:
 
 
 @contextmanager
-def _as_ours(url: str) -> Iterator[None]:
+def _translated(url: str) -> Iterator[None]:
+    """Turn errors of `requests` into Unreachable and LostAnswer."""
     try:
         yield
     except (exceptions.InvalidURL, exceptions.InvalidHeader, UnicodeError) as error:
-        raise Unreachable(f"{url}: {error}") from error
-    except exceptions.SSLError as error:
-        raise Unreachable(f"{url}: the certificate is not trusted: {_innermost(error)}") from error
-    except exceptions.ConnectTimeout as error:
-        raise Unreachable(f"{url}: no connection in time") from error
+        raise Unreachable(f"{url} is not a usable URL: {error}") from error
+    except (exceptions.SSLError, exceptions.ConnectTimeout) as error:
+        raise unreachable(url, _innermost(error), OPTIONS) from error
     except exceptions.Timeout as error:
-        raise LostAnswer(f"{url}: no answer in time (--timeout)") from error
+        raise lost_answer(url, TimeoutError(), OPTIONS) from error
     except exceptions.RequestException as error:
-        reason = getattr(error.args[0] if error.args else None, "reason", None)
-        kind = Unreachable if isinstance(reason, UNSENT) else LostAnswer
-        text = "cannot connect" if kind is Unreachable else "the connection broke before the answer came"
-        raise kind(f"{url}: {text}: {_innermost(error)}") from error
-    except OSError as error:  # a file of certificates that is not there
-        raise Unreachable(f"{url}: {error}") from error
+        unsent = isinstance(getattr(error.args[0] if error.args else None, "reason", None), UNSENT)
+        raise (unreachable if unsent else lost_answer)(url, _innermost(error), OPTIONS) from error
 
 
-def _innermost(error: BaseException) -> str:
-    """The operating system's own words, which `requests` wraps several times."""
+def _innermost(error: BaseException) -> BaseException:
+    """The operating system's error, which `requests` wraps several times."""
     seen: BaseException = error
     while inner := (seen.__cause__ or seen.__context__):
         seen = inner
-    return str(getattr(seen, "strerror", None) or seen)
+    return seen

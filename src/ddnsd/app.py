@@ -37,6 +37,7 @@ from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
+from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.host_edits import Edits
 from ddnsd.registry.host_history import HostHistory
 from ddnsd.registry.host_lists import HostLists
@@ -54,6 +55,7 @@ from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
 from ddnsd.registry.unknown_fronts import SECONDS as FRONT_SECONDS
 from ddnsd.registry.unknown_fronts import Fronts
+from ddnsd.registry.update_requests import UpdateRequests
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.users import Users
 from ddnsd.server import Server, listen, url
@@ -64,8 +66,11 @@ from ddnsd.web.asgi import Application, Dispatcher, Handler
 from ddnsd.web.client_address import Origins
 from ddnsd.web.connection_limits import Sources
 from ddnsd.web.context import Services
-from ddnsd.web.dyndns.dyndns2 import Agents, Dyndns2Views, answered
+from ddnsd.web.dyndns.agents import Agents
+from ddnsd.web.dyndns.duckdns import DuckDnsView
+from ddnsd.web.dyndns.dyndns2 import Dyndns2Views
 from ddnsd.web.dyndns.egi import EgiApi
+from ddnsd.web.dyndns.return_codes import answered
 from ddnsd.web.health import Probes
 from ddnsd.web.portal.context import Portal
 
@@ -110,27 +115,36 @@ class Service:
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
-        words = Dyndns2Views(
+        hosts, domains, access = Hosts(self.store, self.writer, policy), Domains(self.store), HostAccess(lookups)
+        requests = UpdateRequests(access, Updates(self.store, self.writer, policy), self.writer)
+        agents = Agents(
+            settings.agent_deny,
+            required=settings.agent_required,
+            true_status=settings.agent_true_status,
+            also=policy.deny,
+        )
+        dyndns2 = Dyndns2Views(
             signin,
-            lookups,
-            Updates(self.store, self.writer, policy),
-            self.writer,
-            Agents(
-                settings.agent_deny,
-                required=settings.agent_required,
-                true_status=settings.agent_true_status,
-                also=policy.deny,
-            ),
+            requests,
+            agents,
             self.contacts,
             self.fronts,
             offline=settings.offline,
             query_credentials=settings.query_credentials,
             loopback_peers=settings.allow_loopback_peers,
         )
-        hosts, domains = Hosts(self.store, self.writer, policy), Domains(self.store)
-        management = EgiApi(
+        duckdns = DuckDnsView(
             signin,
-            lookups,
+            access,
+            requests,
+            agents,
+            self.fronts,
+            dyndns2.update,
+            loopback_peers=settings.allow_loopback_peers,
+        )
+        egi = EgiApi(
+            signin,
+            access,
             hosts,
             domains,
             self.fronts,
@@ -166,7 +180,7 @@ class Service:
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
         probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
-        routes = _routes(words, management, probes)
+        routes = _routes(dyndns2, duckdns, egi, probes)
         portal = Portal(
             **vars(services),
             base_url=settings.base_url,
@@ -310,17 +324,17 @@ def _portal(portal: Portal) -> dict[str, Application]:
     return dict.fromkeys(app.PATHS, app.build(portal))
 
 
-def _routes(words: Dyndns2Views, management: EgiApi, probes: Probes) -> dict[str, Handler]:
+def _routes(dyndns2: Dyndns2Views, duckdns: DuckDnsView, egi: EgiApi, probes: Probes) -> dict[str, Handler]:
     updates = ("/nic/update", "/v3/update", "/dyndns/update")
-    return dict.fromkeys(updates, words.update) | {
-        "/update": words.update_or_duck,
-        "/nic/delete": words.delete,
-        "/myip": words.myip,
-        "/nic/domains": management.domains,
-        "/nic/hosts": management.hosts,
-        "/nic/register": management.register,
-        "/nic/unregister": management.unregister,
-        "/nic/generate_secret": management.generate_secret,
+    return dict.fromkeys(updates, dyndns2.update) | {
+        "/update": duckdns.update,
+        "/nic/delete": dyndns2.delete,
+        "/myip": dyndns2.myip,
+        "/nic/domains": egi.domains,
+        "/nic/hosts": egi.hosts,
+        "/nic/register": egi.register,
+        "/nic/unregister": egi.unregister,
+        "/nic/generate_secret": egi.generate_secret,
         "/healthz": probes.alive,
         "/readyz": probes.ready,
         "/healthz/dns": probes.dns,

@@ -268,7 +268,9 @@ def test_a_token_ends_with_the_rights_of_who_made_it(service: Service) -> None:
     chief.patch(f"/users/{name}", {"active": True})
     enrolled(enrol(service, token, new_secret()), host)
     token = begin(theirs, host)
-    chief.patch(f"/hosts/{host}", {"owner": "bob"})
+    other = new_label()
+    service.user(other)
+    chief.patch(f"/hosts/{host}", {"owner": other})
     for _ in range(2):
         refused(enrol(service, token, new_secret()))
 

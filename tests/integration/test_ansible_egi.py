@@ -42,7 +42,7 @@ def test_what_cannot_be_edited_is_registered_anew_and_said_so(ansible: Ansible, 
     old = service.hosts[NAME].secret
     result = ansible.task("ddns_host", name=NAME, wildcard=True)
     assert result["warnings"] == [
-        f"{NAME}: registered anew, with a new secret: EGI Dynamic DNS cannot change wildcard of a registered host"
+        f"{NAME}: registered again, with a new secret: EGI Dynamic DNS cannot change wildcard of a registered host"
     ]
     assert result["secret"] == service.hosts[NAME].secret != old
     assert service.hosts[NAME].ipv4 == "192.0.2.1"

@@ -108,7 +108,7 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
     assert "Applied: 2 added." in tool.run("apply", "web.yml", "-y", "--verify", "20", "--dns", tool.dns)
     assert tool.service.dig(tool.name("www")) == ["192.0.2.1"]
     assert tool.service.dig("x." + tool.name("www"), "AAAA") == ["2001:db8::1"]
-    assert "Nothing to do: 2 things are as declared." in tool.run("plan", "web.yml")
+    assert "Nothing to do: 2 unchanged." in tool.run("plan", "web.yml")
     assert "Nothing to do" in tool.run("apply", "web.yml", "-y")
 
     moved = f"www-{tool.stack}"
@@ -233,7 +233,7 @@ def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
     )
     tool.run("apply", "web.yml", "-y")
     tool.run("import", "--stack", tool.stack, "-o", "imported.yml")
-    assert "3 things are as declared" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
+    assert "Nothing to do: 3 unchanged" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
     assert tool.run("fmt", "--check", "imported.yml") == ""
     everything = tool.run("import", "--domain", "dyn.example.org")
     assert "Nothing to do" in tool.run("plan", "-", given=everything)
@@ -243,7 +243,7 @@ def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
 def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
     tool.service.register(tool.name("old"), ip="192.0.2.1")
     tool.declare(old={"ipv4": "192.0.2.1"})
-    assert "`adopt: true` takes it over" in tool.run("plan", "web.yml", code=1)
+    assert "adopt it with `adopt: true`" in tool.run("plan", "web.yml", code=1)
     tool.declare(old={"ipv4": "192.0.2.1", "adopt": True})
     assert "1 to adopt" in tool.run("plan", "web.yml", code=2)
     assert "1 adopted" in tool.run("apply", "web.yml", "-y")
@@ -263,10 +263,10 @@ def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Too
         tool.declare(theirs={"ipv4": "192.0.2.1", "adopt": adopt}, mine={"ipv4": "192.0.2.2"})
         for command in ("plan", "apply"):
             told = tool.run(command, "web.yml", code=1)
-            assert f"{theirs} is registered already and belongs to the user bob-{tool.stack}" in told
+            assert f"{theirs} is already registered and belongs to the user bob-{tool.stack}" in told
             assert f"use a token of bob-{tool.stack}, or have an administrator change the owner first" in told
     tool.declare(moved={"ipv4": "192.0.2.1", "moved_from": theirs, "adopt": True})
-    assert f"the former name {theirs} is registered already and belongs to the user" in tool.run(
+    assert f"the former name {theirs} is already registered and belongs to the user" in tool.run(
         "plan", "web.yml", code=1
     )
 
@@ -441,11 +441,11 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
         shown(other, b"Apply these changes?")
         tool.run("apply", "web.yml", "-y")
         os.write(other, b"y\n")
-        assert "The server refused them, so none of them was done." in shown(other, b"make the plan anew.")
+        assert "The server refused them, so none of them was done." in shown(other, b"make a new plan.")
         assert process.wait(10) == 4
     for _ in range(2):
         told = second.run("apply", "--resume", "-y", code=4)
-        assert f"create {tool.name('a')}: {tool.name('a')}: it exists by now (make the plan anew)" in told
+        assert f"create {tool.name('a')}: {tool.name('a')} is now registered (make a new plan)" in told
     assert not (second.folder / "a").exists()
     assert tool.works("a", tool.secret("a"))
     assert made_secrets(tool) == []
@@ -465,7 +465,7 @@ def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool
             shown(other, b"Apply these changes?")
             tool.service.cli("host", "give", tool.name("a"), "--to", "bob", "--yes")
             os.write(other, b"y\n")
-            told = shown(other, b"make the plan anew.")
+            told = shown(other, b"make a new plan.")
             assert f"{action} {tool.name('a')}" in told
             assert 'owner is "bob" now' in told
             assert process.wait(10) == 4

@@ -16,7 +16,7 @@ from support.clients.transport import lose
 from support.servers.service import Service, dev
 
 from ddnsctl.sync import journal, saved
-from ddnsctl.sync.apply import Outcome, apply
+from ddnsctl.sync.apply import Outcome, apply_plan
 from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.egi import EgiServer
@@ -132,7 +132,7 @@ def test_a_host_moves_to_another_name(target: Target) -> None:
 def test_a_host_of_somebody_else_is_taken_over_only_when_asked(target: Target) -> None:
     name = target.name()
     target.server.execute(Change(Action.CREATE, "host", name, after={"ipv4": "192.0.2.1", "comment": "By hand"}))
-    with pytest.raises(Conflicts, match=f"{name} is registered already and belongs to no stack"):
+    with pytest.raises(Conflicts, match=f"{name} is already registered and belongs to no stack"):
         target.plan(target.declare(spec(name)))
     declared = target.declare(spec(name, comment="By hand", adopt=True))
     assert target.run(declared) == [Action.ADOPT if target.edits else Action.REPLACE]
@@ -177,7 +177,7 @@ def test_all_of_a_stack_is_destroyed(target: Target) -> None:
 def test_what_the_server_refuses_is_told_and_the_rest_is_done(target: Target) -> None:
     good, bad = target.name(), "a.nowhere.example.net"
     made = target.plan(target.declare(spec(good), spec(bad)))
-    outcome = apply(made, target.server, target.keep)
+    outcome = apply_plan(made, target.server, target.keep)
     assert [result.change.name for result in outcome.failed] == [bad]
     assert outcome.failed[0].error
     assert list(target.secrets) == [good]
@@ -193,10 +193,10 @@ def test_a_saved_plan_is_applied_as_it_was_reviewed_or_not_at_all(target: Target
     for _ in range(2):
         changing = target.transport.changing
         with pytest.raises(Stale, match=rf"^{one}: ipv4 was 192\.0\.2\.1 and is 192\.0\.2\.9"):
-            apply(made, target.server, target.keep, strict=True)
+            apply_plan(made, target.server, target.keep, strict=True)
         assert target.transport.changing == changing
     again = saved.from_dict(saved.to_dict(target.plan(declared)))
-    assert apply(again, target.server, target.keep, strict=True).failed == ()
+    assert apply_plan(again, target.server, target.keep, strict=True).failed == ()
     target.becomes(two, "192.0.2.5")
 
 
@@ -237,7 +237,7 @@ class Journalled:
 
     def _apply(self, plan: Plan, file: journal.Journal, rest: Rest | None = None) -> Outcome:
         try:
-            return apply(plan, self.target.server, self.target.keep, journal=file, rest=rest)
+            return apply_plan(plan, self.target.server, self.target.keep, journal=file, rest=rest)
         finally:
             file.close()
 
@@ -386,6 +386,6 @@ def test_an_address_that_the_server_cannot_say_is_drift_and_is_set_again() -> No
             (Action.UPDATE, name, {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"})
         ]
         assert sorted((d.kind, d.name) for d in made.drift) == sorted([("unknown", name), ("unknown", vm)])
-        assert [r.status for r in apply(made, target.server, target.keep).results] == ["unchanged"]
+        assert [r.status for r in apply_plan(made, target.server, target.keep).results] == ["unchanged"]
         state.unknown.clear()
         assert target.run(declared) == []

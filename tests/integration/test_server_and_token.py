@@ -144,7 +144,7 @@ def test_the_option_overrules_the_file_and_the_plan_names_it(
     for environment in ({}, {"DDNS_SERVER": file_server.url}):
         code, said = ddnsctl(folder, *options, DDNS_TOKEN=TOKEN, **environment)
         assert (code, said.splitlines()[0].partition(" ")[0]) == (2, own_server.url)
-        assert f"--server overrules it: {own_server.url}" in said
+        assert f"--server overrides it: {own_server.url}" in said
         assert f"Server: {own_server.url}" in ddnsctl(folder, *options, "--format=markdown", DDNS_TOKEN=TOKEN)[1]
     assert file_server.tokens == []
     assert set(own_server.tokens) == {f"Bearer {TOKEN}"}
@@ -179,7 +179,7 @@ def test_the_module_does_alike(folder: Path, file_server: Listener, own_server: 
         [{"name": "t", "fedcloud.ddns.ddns_sync": {"src": "web.yml", "api_url": own_server.url}, "check_mode": True}],
         way,
     )
-    assert f"api_url overrules it: {own_server.url}" in str(planned["warnings"])
+    assert f"api_url overrides it: {own_server.url}" in str(planned["warnings"])
     assert planned["diff"]["before_header"] == f"registered at {own_server.url}"
     assert file_server.tokens == []
     assert set(own_server.tokens) == {f"Bearer {TOKEN}"}

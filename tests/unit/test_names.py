@@ -44,6 +44,17 @@ MODULES = {
     "marker": "comment_marker",
     "nochg_rate": "rate_limiter",
     "parts": "support",
+    "applying": "execution",
+    "planning": "saved_plans",
+    "importing": "import_",
+    "showing": "show",
+    "formatting": "fmt",
+    "firstboot": "user_data",
+    "userdata": "cloud_init",
+    "dnsquery": "query",
+    "yamlfile": "reader",
+    "emit": "writer",
+    "layout": "formatter",
 }
 """Modules and packages. `views/overview.py` is the portal's overview page and keeps its name."""
 
@@ -74,6 +85,8 @@ CLASSES = {
     "Sinks": "SecretWriter",
     "_Making": "PlanBuilder",
     "Mark": "Sentinel",
+    "Layout": "YamlLayout",
+    "Asker": "UdpClient",
 }
 
 FUNCTIONS = {

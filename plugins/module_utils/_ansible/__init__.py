@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules and action plugins do: options in, the engine, a task's result out. The same for both."""
+"""The operations of modules and action plugins: they turn options into the result of a task."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddns_domain`: one domain, of which the options that are given are declared."""
+"""`ddns_domain`: one domain. Only the given options are declared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration, DomainSpec, Registered
 from .._sync.plan import Options, Plan, make
-from .execute import execute, facts, predicted
+from .execute import execute_plan, facts, predicted
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -31,14 +31,14 @@ SPEC = (
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Result keys: changed, diff, warnings, domain (when present)."""
+    """Result keys: changed, diff, warnings, domain (if present)."""
     spec = _spec(task.params)
     server = task.server()
     registered = Registered({}, server.registered([]).domains)
     present = task.params["state"] == "present"
     declaration = Declaration(domains={spec.name: spec})
     plan = make(declaration, registered, server.capabilities, Options(destroy=not present))
-    execute(task, plan, server)
+    execute_plan(task, plan, server)
     result = {
         "changed": bool(plan.changes),
         "diff": render.diff(plan, server.url),
@@ -48,7 +48,7 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _domain(task: Task, name: str, plan: Plan, registered: Registered, server: Server) -> dict[str, Any]:
-    """The domain as it is registered, or as it would be."""
+    """The domain as it is registered; in check mode as it would be."""
     if not plan.changes:
         return facts(registered.domains[name])
     if task.check:
@@ -57,7 +57,7 @@ def _domain(task: Task, name: str, plan: Plan, registered: Registered, server: S
 
 
 def _spec(params: Mapping[str, Any]) -> DomainSpec:
-    """The domain with the options that are given; empty text and 0 remove a value. Raises DeclarationError."""
+    """The domain with the given options. Empty text and 0 remove a value. Raises DeclarationError."""
     problems: list[Problem] = []
 
     def parsed(option: str, parse: Callable[[Any], Any]) -> Any:

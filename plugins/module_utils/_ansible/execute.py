@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of one host or domain: carried out or not, and what a result says of the thing afterwards."""
+"""Applies the plan of one host or domain, and describes the host or domain in the result."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping
 
 from .._sync.api import Server
-from .._sync.apply import Outcome, apply
+from .._sync.apply import Outcome, apply_plan
 from .._sync.model import UNKNOWN, Domain, Host, Registered
 from .._sync.plan import Change, Plan
 from .task import Failed, Task
 
 
-def execute(task: Task, plan: Plan, server: Server) -> str | None:
-    """Carry out the plan, unless in check mode; the new secret if it made one. Raises Failed."""
+def execute_plan(task: Task, plan: Plan, server: Server) -> str | None:
+    """Apply the plan, unless in check mode. Returns the new secret if there is one. Raises Failed."""
     secrets: list[str] = []
     if not task.check and plan.changes:
-        outcome = apply(plan, server, lambda _change, secret: secrets.append(secret))
+        outcome = apply_plan(plan, server, lambda _change, secret: secrets.append(secret))
         if outcome.failed:
             text = "; ".join(result.error for result in outcome.failed)
             raise Failed(text, {"changed": changed_anything(outcome)})
@@ -29,13 +29,13 @@ def changed_anything(outcome: Outcome) -> bool:
 
 
 def facts(thing: Host | Domain) -> dict[str, Any]:
-    """All that the server tells of it, as plain values; an address that it does not know is `unknown`."""
+    """All fields as plain values. An address that the server could not tell is `unknown`."""
     named = {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__ if name != "facts"}
     return {**named, **thing.facts}
 
 
 def predicted(change: Change, registered: Registered) -> dict[str, Any]:
-    """What `facts` will say, as far as it is known, once the change is made."""
+    """The expected `facts` after the change."""
     if change.kind == "host":
         old: Host | Domain | None = registered.hosts.get(change.source or change.name)
         return {**facts(old or Host(change.name, "")), "fqdn": change.name, **change.after}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddns_host`: one host, of which the options that are given are declared."""
+"""`ddns_host`: one host. Only the given options are declared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._sync.errors import Conflicts, DeclarationError, Problem
 from .._sync.model import Declaration, HostSpec, Registered
 from .._sync.plan import Options, Plan, make
 from .._sync.policy import Limits
-from .execute import execute, facts, predicted
+from .execute import execute_plan, facts, predicted
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -38,7 +38,7 @@ _ONE = Options(limits=Limits(percent=None, count=None))
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Result keys: changed, diff, warnings, host (when present), secret (when one was made)."""
+    """Result keys: changed, diff, warnings, host (if present), secret (if one was made)."""
     spec, stack = _spec(task.params), _stack(task.params["stack"])
     server = task.server()
     found = server.registered([name for name in (spec.fqdn, spec.moved_from) if name])
@@ -48,7 +48,7 @@ def run(task: Task) -> dict[str, Any]:
     plan = make(declaration, registered, server.capabilities, _ONE if present else Options(destroy=True))
     if not present and spec.fqdn in registered.hosts and not plan.changes:
         raise Conflicts(plan.notes)
-    secret = execute(task, plan, server)
+    secret = execute_plan(task, plan, server)
     result = {
         "changed": bool(plan.changes),
         "diff": render.diff(plan, server.url),
@@ -60,13 +60,13 @@ def run(task: Task) -> dict[str, Any]:
 
 
 def _warnings(plan: Plan) -> list[str]:
-    """What a user should know of that is no difference."""
-    anew = [f"{c.name}: registered anew, with a new secret: {c.reason}" for c in plan.changes if c.reason]
-    return anew + [f"{drift.name}: {drift.text}" for drift in plan.drift] + [str(note) for note in plan.notes]
+    """Warnings of new secrets, drift and notes."""
+    again = [f"{c.name}: registered again, with a new secret: {c.reason}" for c in plan.changes if c.reason]
+    return again + [f"{drift.name}: {drift.text}" for drift in plan.drift] + [str(note) for note in plan.notes]
 
 
 def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Server) -> dict[str, Any]:
-    """The host as it is registered, or as it would be."""
+    """The host as it is registered; in check mode as it would be."""
     if not plan.changes:
         return facts(registered.hosts[fqdn])
     if task.check:
@@ -75,7 +75,7 @@ def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Ser
 
 
 def _spec(params: Mapping[str, Any]) -> HostSpec:
-    """The host with the options that are given; `none`, empty text and 0 remove a value. Raises DeclarationError."""
+    """The host with the given options. `none`, empty text and 0 remove a value. Raises DeclarationError."""
     fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "moved_from", "adopt")
     options = {field: params[field] for field in fields if params[field] is not None}
     for family in ("ipv4", "ipv6"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP by Ansible's own client: the engine's `Transport`, for modules, action plugins and the inventory."""
+"""HTTP with Ansible's client: the engine's `Transport` for modules, action plugins and the inventory."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from ansible.module_utils import urls
 
 from .._sync import names
 from .._sync.api import Response
-from .._sync.errors import LostAnswer, SyncError, Unreachable
+from .._sync.connection_failures import OptionNames, lost_answer, reason, unreachable
+from .._sync.errors import SyncError
 
+OPTIONS = OptionNames("`api_url`", "`ca_path`", "`timeout`")
 _KEEPS_CONTEXT = "context" in inspect.signature(urls.Request.__init__).parameters
 
 
 class Http:
-    """A service's base URL, and the token of whoever asks; safe to use from several threads."""
+    """Sends requests with a token to a service. Several threads may use it."""
 
     def __init__(
         self, url: str, token: str, *, validate_certs: bool = True, ca_path: str | None = None, timeout: float = 30
     ) -> None:
-        """`ca_path` is a file of certificates to trust instead of the system's; `timeout` is in seconds.
+        """`ca_path` is a file with certificates to trust instead of the system's; `timeout` is in seconds.
 
         Raises SyncError.
         """
         self.url = _checked(names.server_url, "api_url", url)
         self._headers = {"Authorization": "Bearer " + _checked(_token, "api_token", token)}
         tls: dict[str, Any] = {"validate_certs": validate_certs, "ca_path": ca_path}
-        if _KEEPS_CONTEXT:  # otherwise every request reads all certificates of the system anew
+        if _KEEPS_CONTEXT:  # without a context, each request reads all certificates of the system again
             tls = {"context": _context(self.url, validate_certs, ca_path)}
         self._session = urls.Request(
             timeout=timeout, http_agent="fedcloud.ddns", follow_redirects="none", use_netrc=False, **tls
@@ -47,14 +49,14 @@ class Http:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Any status is an answer. Raises Unreachable, LostAnswer."""
+        """Send a request. Any status is an answer. Raises Unreachable, LostAnswer."""
         url = self.url + path + ("?" + urlencode(query) if query else "")
         try:
             return self._answer(method, url, body, {**self._headers, **(headers or {})})
-        except URLError as error:  # urllib says so of connecting and sending, and of nothing later
-            raise Unreachable(f"{self.url}: {_reason(error.reason)}") from error
+        except URLError as error:  # urllib raises it while connecting and sending, and not later
+            raise unreachable(self.url, error.reason, OPTIONS) from error
         except (OSError, HTTPException) as error:
-            raise LostAnswer(f"{self.url}: no answer came to {method} {path}: {_reason(error)}") from error
+            raise lost_answer(self.url, error, OPTIONS) from error
 
     def _answer(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Response:
         try:
@@ -75,7 +77,7 @@ def _checked(check: Any, option: str, value: str) -> str:
 def _token(value: str) -> str:
     token = value.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("is no token: that is one word of ASCII letters, digits and signs")
+        raise ValueError("must be one word of ASCII characters")
     return token
 
 
@@ -85,15 +87,9 @@ def _context(url: str, validate_certs: bool, ca_path: str | None) -> ssl.SSLCont
     try:
         context: ssl.SSLContext = urls.make_context(cafile=ca_path, validate_certs=validate_certs)
     except OSError as error:
-        raise SyncError(f"ca_path: {ca_path} cannot be read: {_reason(error)}") from error
+        raise SyncError(f"ca_path: {ca_path} cannot be read: {reason(error)}") from error
     return context
 
 
 def _lower(headers: HTTPMessage) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _reason(error: Any) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}; `ca_path` names the authority to trust"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)

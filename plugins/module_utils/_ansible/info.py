@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddns_host_info`, `ddns_domain_info`, and what the inventory asks: what is registered."""
+"""Registered hosts and domains, for `ddns_host_info`, `ddns_domain_info` and the inventory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DOMAINS = CONNECTION + Spec({"name": {"type": "list", "elements": "str"}})
 
 
 def hosts(task: Task) -> dict[str, Any]:
-    """Result keys: changed, hosts (those that every given filter lets through, by name).
+    """Result keys: changed, hosts (those that match all given filters, by name).
 
-    With the parameter `others` False, hosts of other users are left out.
+    If the parameter `others` is false, hosts of other users are left out.
     """
     params = task.params
     wanted = _parsed("name", names.host_name, params["name"])
@@ -63,7 +63,7 @@ def filtered(
 
 
 def _parsed(option: str, parse: Any, values: Sequence[str] | None) -> list[str] | None:
-    """Every value in its canonical form; None where the option is not given. Raises DeclarationError."""
+    """All values in canonical form; None if the option is not given. Raises DeclarationError."""
     if values is None:
         return None
     problems: list[Problem] = []

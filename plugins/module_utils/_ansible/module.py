@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The frame of every module."""
+"""Runs an operation as a module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .task import Operation, perform
 
 
 def run(spec: Spec, operation: Operation) -> None:
-    """Read the options from the controller, run, answer, exit."""
+    """Read the options, run the operation, print the result, and exit."""
     module = AnsibleModule(supports_check_mode=True, **spec.arguments())
     result = perform(operation, module.params, module.check_mode)
     for warning in result.pop("warnings", []):

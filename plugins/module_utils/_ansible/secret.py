@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddns_secret`: a host's secret that works, kept or made."""
+"""`ddns_secret`: keeps a valid secret of a host, or makes a new one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Mapping
 
-from .._sync import names, render
+from .._sync import names, render, secret_files
 from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem, SyncError
 from .._sync.model import Declaration, HostSpec, Registered, SecretSpec
 from .._sync.plan import Options, make
-from .execute import execute
-from .files import contains_secret, read_secret, write_secret
+from .execute import execute_plan
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -31,7 +30,7 @@ SPEC = (
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Result keys: changed, diff (it tells of no secret), fqdn, secret (when one was made, and no `path` keeps it)."""
+    """Result keys: changed, diff (without secrets), fqdn, secret (if one was made and there is no `path`)."""
     fqdn = _fqdn(task.params)
     path = Path(task.params["path"]).absolute() if task.params["path"] else None
     try:
@@ -56,36 +55,39 @@ class _Secret:
     def run(self) -> dict[str, Any]:
         server = self.task.server()
         registered = Registered(server.registered([self.fqdn]).hosts)
-        if self.fqdn not in registered.hosts and self.task.check:  # an earlier task may be going to register it
+        if self.fqdn not in registered.hosts and self.task.check:  # an earlier task may register it in a real run
             self.warnings.append(f"{self.fqdn} is not registered yet")
             return self.result(True, {"before": "", "after": f"{self.fqdn}:\n  secret: (new secret)\n"})
         if self.fqdn not in registered.hosts:
-            raise SyncError(f"{self.fqdn} is not registered, or not yours to see; ddns_host registers it")
+            raise SyncError(f"{self.fqdn} is not registered, or you may not see it; register it with ddns_host")
         if self.task.params["state"] == "rotated":
-            return self.anew(server, registered)
-        given = self.task.params["secret"] or (read_secret(self.path) if self.path else None)
-        if given and self.works(server, given):
+            return self.replace(server, registered)
+        given = self.task.params["secret"] or (secret_files.read(self.path) if self.path else None)
+        if given and self.is_valid(server, given):
             return self.keep(given)
-        return self.anew(server, registered)
+        return self.replace(server, registered)
 
-    def works(self, server: Server, secret: str) -> bool:
-        """What the server says of a secret."""
+    def is_valid(self, server: Server, secret: str) -> bool:
+        """Whether the secret is valid. If the server cannot tell, it counts as valid, with a warning."""
         if server.capabilities.verifies:
             return server.valid(self.fqdn, secret)
-        self.warnings.append(f"{server.capabilities.server} cannot say whether a secret works; it is taken to")
+        self.warnings.append(
+            f"{server.capabilities.server} cannot check secrets, so the given one is assumed to be valid"
+        )
         return True
 
     def keep(self, secret: str) -> dict[str, Any]:
-        """The secret works; the file may have to be written all the same."""
+        """Keep a valid secret, and write it to the file if it is not there."""
         path = self.path
-        if path is None or contains_secret(path, secret):
+        if path is None or secret_files.contains(path, secret):
             return self.result(False, {"before": "", "after": ""})
         if not self.task.check:
-            write_secret(path, lambda: secret)
+            with secret_files.new_file(path) as file:
+                file.write(f"{secret}\n".encode())
         return self.result(True, {"before": "", "after": f"{self.fqdn}:\n  secret: (the given one → file {path})\n"})
 
-    def anew(self, server: Server, registered: Registered) -> dict[str, Any]:
-        """Make a secret, in the file or in the result."""
+    def replace(self, server: Server, registered: Registered) -> dict[str, Any]:
+        """Make a new secret, and write it to the file or return it."""
         place = SecretSpec("file", str(self.path)) if self.path else None
         declaration = Declaration(hosts={self.fqdn: HostSpec(self.fqdn, secret=place)})
         plan = make(declaration, registered, server.capabilities, Options(rotate=(self.fqdn,)))
@@ -93,9 +95,10 @@ class _Secret:
         if self.task.check:
             return result
         if self.path:
-            write_secret(self.path, lambda: execute(self.task, plan, server) or "")
+            with secret_files.new_file(self.path) as file:  # nothing is changed if the folder is not writable
+                file.write(f"{execute_plan(self.task, plan, server) or ''}\n".encode())
             return result
-        return {**result, "secret": execute(self.task, plan, server)}
+        return {**result, "secret": execute_plan(self.task, plan, server)}
 
     def result(self, changed: bool, difference: Mapping[str, str]) -> dict[str, Any]:
         return {"changed": changed, "fqdn": self.fqdn, "diff": difference, "warnings": self.warnings}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Argument specifications, and how they add up."""
+"""Argument specifications that can be added."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.basic import env_fallback
 
 @dataclass(frozen=True)
 class Spec:
-    """The options of a module, with the rules between them; the fields are named as `AnsibleModule` names them."""
+    """The options of a module and the rules between them. The fields have the names of `AnsibleModule`."""
 
     argument_spec: Mapping[str, Any] = field(default_factory=dict)
     mutually_exclusive: Sequence[Sequence[str]] = ()
@@ -52,7 +52,7 @@ CONNECTION = Spec(
         "timeout": {"type": "int", "default": 30},
     }
 )
-"""How to reach the service."""
+"""Options for the connection to the service."""
 
 
 def state(*choices: str) -> Spec:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from .._sync import declare, names, render, saved
-from .._sync.apply import GOOD, Outcome, Result, apply
+from .._sync.apply import GOOD, Outcome, Result, apply_plan
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration
 from .._sync.plan import Change, Options, make
@@ -23,7 +23,7 @@ SPEC = (
     + state("present", "absent")
     + Spec(
         {
-            # without a fallback: `Task.server` compares the environment with the declaration
+            # without a fallback, because `Task.server` compares the environment with the declaration
             "api_url": {"type": "str"},
             "declaration": {"type": "dict"},
             "src": {"type": "path"},
@@ -40,12 +40,12 @@ SPEC = (
     )
 )
 NAMED = 10
-"""So many failures are told in the message; the result's `changes` has all."""
+"""The most failures in the message. The result's `changes` has all of them."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a declaration was read: its data, how to find places in it, and what its relative paths start from."""
+    """A declaration's data, its positions, and the folder that relative paths start from."""
 
     data: Any
     locate: declare.Locate = field(default=lambda _path: None)
@@ -64,14 +64,14 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     secret_writer.check()
     outcome = None
     if not task.check and plan.changes:
-        outcome = apply(plan, server, secret_writer)
+        outcome = apply_plan(plan, server, secret_writer)
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
         "diff": render.diff(plan, server.url),
         "warnings": [
             *_overruled(task.params["api_url"], declaration.server),
             *render.remarks(plan),
-            *_unkept(secret_writer.homeless() if outcome is None else secret_writer.dropped),
+            *_dropped(secret_writer.without_destination() if outcome is None else secret_writer.dropped),
         ],
         "changes": _changes(plan.changes, outcome),
         "counts": render.summary(plan),
@@ -82,25 +82,25 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
 
 
 def _overruled(option: str | None, declared: str | None) -> list[str]:
-    """A warning where the option names another server than the declaration."""
+    """A warning if the option names another server than the declaration."""
     text = named(option, declared).overruled()
     return [text] if text else []
 
 
-def _unkept(hosts: Sequence[str]) -> list[str]:
-    """A warning of new secrets that nobody keeps."""
+def _dropped(hosts: Sequence[str]) -> list[str]:
+    """A warning about new secrets that are not written anywhere."""
     if not hosts:
         return []
     named = ", ".join(hosts[:NAMED]) + (" …" if len(hosts) > NAMED else "")
-    hint = "set `secret_dir`, declare `secret: {file: …}`, or set `return_secrets` and `no_log`; `rotate` makes others"
-    return [f"new secrets are not kept, since nothing says where they go: {named} ({hint})"]
+    hint = "set `secret_dir`, declare `secret: {file: …}`, or set `return_secrets` and `no_log`; then use `rotate`"
+    return [f"new secrets are not saved, because no file is named for them: {named} ({hint})"]
 
 
 def _declaration(params: Mapping[str, Any], origin: Origin | None) -> Declaration:
     if origin is None:
         given = params["declaration"]
         if given is None:
-            raise DeclarationError([Problem("src: only the controller reads it; give `declaration`")])
+            raise DeclarationError([Problem("src: only the controller can read it; set `declaration`")])
         origin = Origin({"version": 1, **given})
     declaration = declare.declaration(
         origin.data, default_domain=_parsed(params, "domain", names.domain_name), locate=origin.locate
@@ -109,8 +109,8 @@ def _declaration(params: Mapping[str, Any], origin: Origin | None) -> Declaratio
     if stack is None or declaration.stack == stack:
         return declaration
     if declaration.stack is not None:
-        text = f"the declaration is of the stack {declaration.stack}, the option `stack` names {stack}"
-        raise DeclarationError([Problem(text, declaration.where, "leave out one of them")])
+        text = f"the declaration names the stack {declaration.stack}, but the option `stack` names {stack}"
+        raise DeclarationError([Problem(text, declaration.where, "remove one of them")])
     return Declaration(stack, declaration.server, declaration.hosts, declaration.domains, declaration.where)
 
 
@@ -128,7 +128,7 @@ def _options(params: Mapping[str, Any]) -> Options:
 
 
 def _changes(changes: Sequence[Change], outcome: Outcome | None) -> list[dict[str, Any]]:
-    """Each change; once it was tried, with its `status`, and `error` where it failed."""
+    """All changes; after a run with `status`, and `error` if it failed."""
     results: Sequence[Result | None] = outcome.results if outcome else [None] * len(changes)
     return [_change(change, result) for change, result in zip(changes, results)]
 
@@ -143,7 +143,7 @@ def _change(change: Change, result: Result | None) -> dict[str, Any]:
 
 
 def _text(outcome: Outcome, lost: int) -> str:
-    """What failed, in words. Secrets are not in the result of a failed task, since Ansible prints that."""
+    """The failures in words. Ansible prints the result of a failed task, so it contains no secrets."""
     failed = outcome.failed
     reasons = Counter(result.error for result in failed)
     shown = [f"{result.change.name}: {result.error}" for result in failed[:NAMED]]
@@ -153,6 +153,6 @@ def _text(outcome: Outcome, lost: int) -> str:
     text = "\n".join([f"{len(failed)} of {len(outcome.results)} changes failed:", *shown, *more])
     if lost:
         text += (
-            f"\n{lost} new secrets had no file to go to and are lost; set `secret_dir`, and name the hosts in `rotate`"
+            f"\n{lost} new secrets are lost, because they have no file; set `secret_dir`, and `rotate` to these hosts"
         )
     return text

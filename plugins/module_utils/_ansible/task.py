@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of an operation: its options, its server, and its result or failure."""
+"""Runs an operation with its options and server, and returns its result or failure."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _SERVERS: dict[tuple[Any, ...], api.Server] = {}
 
 @dataclass(frozen=True)
 class Task:
-    """What an operation gets: validated options, and whether it may change anything."""
+    """Validated options, and whether the task is in check mode."""
 
     params: Mapping[str, Any]
     check: bool = False
 
     def server(self, declared: str | None = None) -> api.Server:
-        """The service of the connection options, or the one that a declaration names. Raises SyncError.
+        """The server that the options or a declaration name. Raises SyncError.
 
-        What kind of service it is, is asked once for each process: a loop asks once.
+        Each process finds out only once what kind of service it is, so a loop sends that request once.
         """
         names = ("api_token", "validate_certs", "ca_path", "timeout")
         options = tuple(self.params[name] for name in names)
-        where = named(self.params["api_url"], declared).url_for(variable_of(self.params["api_token"]))
-        if (where, options) not in _SERVERS:
+        url = named(self.params["api_url"], declared).url_for(variable_of(self.params["api_token"]))
+        if (url, options) not in _SERVERS:
             token, validate_certs, ca_path, timeout = options
-            transport = Http(where, token, validate_certs=validate_certs, ca_path=ca_path, timeout=timeout)
-            _SERVERS[where, options] = open_server(transport)
-        return _SERVERS[where, options]
+            transport = Http(url, token, validate_certs=validate_certs, ca_path=ca_path, timeout=timeout)
+            _SERVERS[url, options] = open_server(transport)
+        return _SERVERS[url, options]
 
 
 def named(option: str | None, declared: str | None) -> Named:
@@ -44,16 +44,16 @@ def named(option: str | None, declared: str | None) -> Named:
 
 
 def variable_of(token: str) -> str:
-    """The environment variable that holds this token; empty if none does."""
+    """The environment variable with this token; empty if there is none."""
     return TOKEN if token.strip() == os.environ.get(TOKEN, "").strip() else ""
 
 
 Operation = Callable[[Task], Dict[str, Any]]
-"""Does what the options ask for, or only finds out what it would do. Raises SyncError."""
+"""Makes the changes, or in check mode only finds out what they are. Raises SyncError."""
 
 
 class Failed(SyncError):
-    """A failure that has a result of its own, such as what was changed before it."""
+    """A failure with a result, such as the changes before it."""
 
     def __init__(self, text: str, result: Mapping[str, Any]) -> None:
         super().__init__(text)
@@ -61,7 +61,7 @@ class Failed(SyncError):
 
 
 def perform(operation: Operation, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
-    """The task's result, as modules and action plugins answer it."""
+    """The task's result, for modules and action plugins."""
     try:
         return operation(Task(params, check))
     except SyncError as error:
@@ -69,7 +69,7 @@ def perform(operation: Operation, params: Mapping[str, Any], check: bool) -> dic
 
 
 def failure(error: SyncError) -> dict[str, Any]:
-    """The result of a task that failed."""
+    """The result of a failed task."""
     result: dict[str, Any] = {"failed": True, "changed": False, "msg": str(error)}
     if isinstance(error, Failed):
         result.update(error.result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sync engine: declared hosts and domains against registered ones, a plan, and its application.
+"""The sync engine: compares declared hosts and domains with registered ones, makes a plan, and applies it.
 
-Pure Python with the standard library alone; no Ansible, no YAML. I/O enters through `api.Transport`.
+It imports only the standard library: no Ansible, no YAML. HTTP goes through `api.Transport`.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The seam: HTTP below, servers above."""
+"""The interfaces between the engine, servers and HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Response:
 
 
 class Transport(Protocol):
-    """HTTP to one base URL, with the caller's token. It follows no redirects and repeats nothing."""
+    """HTTP to one base URL, with the caller's token. It follows no redirects and never repeats a request."""
 
     url: str
 
@@ -40,17 +40,17 @@ class Transport(Protocol):
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Any status is an answer. Without `query`, `path` may end in an encoded query. Raises Unreachable, LostAnswer.
+        """Send a request. Any status is an answer. Without `query`, `path` may end in an encoded query.
 
-        Several threads may call it at the same time.
+        Several threads may call it at the same time. Raises Unreachable, LostAnswer.
         """
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a change: `applied`, `pending` (durable, DNS follows), `unchanged`, or `failed`.
+    """The result of a change: `applied`, `pending` (saved, but not in DNS yet), `unchanged`, or `failed`.
 
-    `failed` is answered rather than raised where a secret was made before something went wrong: `error` says what.
+    `failed` is returned instead of raised if a secret was made before the error, which is in `error`.
     """
 
     status: str
@@ -59,36 +59,36 @@ class Done:
 
 
 class Server(Protocol):
-    """What the engine asks of a server; `rest` and `egi` implement it. Everything raises ServerError."""
+    """A Dynamic DNS service. `rest` and `egi` implement it. All methods raise ServerError."""
 
     url: str
     capabilities: Capabilities
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """What the caller may see: everything, or only the hosts of these names, with all domains."""
+        """Everything that the caller may see, or only the hosts with these names, and all domains."""
 
     def execute(self, change: Change, key: str = "") -> Done:
-        """Carry out one change under its preconditions; a key as with `execute_many`. Raises Stale, Refused …"""
+        """Make one change if its preconditions hold; `key` as in `execute_many`. Raises Stale, Refused …"""
 
     def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
         """As `execute`, for many hosts at once, in order.
 
-        A call with the same changes and the same key as an earlier one does nothing again where the server `replays`:
-        it has the answers of the first one.
+        If the server `replays`, a second call with the same changes and the same key changes nothing and returns the
+        answers of the first call.
         """
 
     def valid(self, fqdn: str, secret: str) -> bool:
-        """Whether the host's secret is this one. Raises NotSupported."""
+        """Whether this is the host's secret. Raises NotSupported."""
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:
-        """A token with which the host's machine sets the host's secret, once, within `lifetime` seconds.
+        """A new token, with which the host's machine can set the host's secret once, within `lifetime` seconds.
 
-        It ends a former one. Raises NotSupported.
+        Earlier tokens become invalid. Raises NotSupported.
         """
 
 
 def object_in(response: Response) -> dict[str, Any]:
-    """The JSON object that is the answer; an empty one when the answer is something else."""
+    """The JSON object in the answer; an empty one if the answer is something else."""
     try:
         content = json.loads(response.body)
     except ValueError:
@@ -97,7 +97,7 @@ def object_in(response: Response) -> dict[str, Any]:
 
 
 def describe(response: Response) -> str:
-    """An answer in a few words, for messages: its status, what it is, and where a redirect leads."""
+    """An answer in a few words, for messages: its status, its content type, and where it redirects to."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip() or "no content type"
     place = response.headers.get("location")
     return f"answered {response.status} ({kind})" + (f", a redirect to {place}" if place else "")
@@ -107,10 +107,10 @@ def unauthorized(url: str) -> Unauthorized:
     """The error for a 401."""
     return Unauthorized(
         f"{url} does not accept the token: it is missing, mistyped, expired or revoked. "
-        "Make one in the service's portal or with `ddnsd token add`, and give it in DDNS_TOKEN"
+        "Create one in the service's portal or with `ddnsd token add`, and set it in DDNS_TOKEN"
     )
 
 
 def refused(response: Response, text: str, fields: dict[str, str] | None = None) -> Refused:
-    """The error for an answer that is neither a success nor a 401; without a text, what answered."""
+    """The error for an answer that is neither a success nor a 401. Without a text, it describes the answer."""
     return Refused(response.status, text or f"the server {describe(response)}", fields)

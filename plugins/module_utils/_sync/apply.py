@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carrying out a plan."""
+"""Applies a plan."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from .plan import Plan
 from .recheck import Rest, Steps, check, names_of
 
 Sink = Callable[[Change, str], None]
-"""Takes a new secret; raises OSError when it cannot keep it. Called as soon as the secret is known."""
+"""Writes a new secret as soon as it is known. Raises OSError if it cannot."""
 
 GOOD = ("applied", "pending", "unchanged")
-OTHER_BODY = "the server knows the call with another content; make the plan anew, and remove the journal"
+OTHER_BODY = "the server got this call with other content before: delete the journal and make a new plan"
 BULK = 10_000
-"""The most changes that one bulk call carries."""
+"""The most changes in one bulk call."""
 
 Item = Tuple[int, Steps]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a change: `applied`, `pending`, `unchanged`, `failed` (with `error`) or `stale` (with `error`)."""
+    """The result of a change: `applied`, `pending`, `unchanged`, `failed` or `stale`; the last two with `error`."""
 
     change: Change
     status: str
     error: str = ""
     refused: bool = False
-    """Of a failure: the change was certainly not carried out."""
+    """The change failed and was certainly not made."""
     kept: bool = False
-    """Its new secret was kept."""
+    """Its new secret was written."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Every change of the plan with its result, in order."""
+    """The results of all changes of the plan, in order."""
 
     results: tuple[Result, ...] = ()
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """Those that were not applied."""
+        """The results of changes that were not made."""
         return tuple(r for r in self.results if r.status not in GOOD)
 
 
-def apply(
+def apply_plan(
     plan: Plan,
     server: Server,
     sink: Sink,
@@ -62,13 +62,12 @@ def apply(
     strict: bool = False,
     concurrency: int = 8,
 ) -> Outcome:
-    """Carry out the changes, past failures.
+    """Make all changes. If a change fails, the others are still made.
 
     `journal` and `sink` are called in the caller's thread. `rest` is what an earlier run left (`recheck.remaining`).
-    With `strict` every precondition is looked at first: Stale is raised, and nothing is changed, when one does not hold
-    any more. A server that does not accept the token, or that cannot be reached time and again, is not asked any
-    further; what was not tried has no `begin`.
-    Raises Stale, and ServerError of these looks; nothing of a single change.
+    With `strict`, all preconditions are checked first; if one does not hold, Stale is raised and nothing is changed. If
+    the server refuses the token, or is repeatedly unreachable, the remaining changes are not tried and have no `begin`.
+    Raises Stale, and ServerError of this check, but no error of a single change.
     """
     return _Run(plan, server, sink, journal or Observer(), concurrency).run(rest, strict)
 
@@ -79,7 +78,7 @@ class _Run:
         self._journal, self._concurrency = journal, max(1, concurrency)
         self._results: dict[int, Result] = {}
         self._partly: frozenset[int] = frozenset()
-        """Changes of which an earlier run may have done something."""
+        """Changes that an earlier run may have made in part."""
         self._unreached = 0
         self._stopped = ""
 
@@ -91,7 +90,7 @@ class _Run:
         for index, change in enumerate(self._changes):
             if index in todo.refused:
                 self._results[index] = Result(change, "stale", todo.refused[index], refused=True)
-            elif index not in todo.work and index not in todo.replayed:  # an earlier run has ended it
+            elif index not in todo.work and index not in todo.replayed:  # done by an earlier run
                 self._results[index] = Result(change, "unchanged")
         for call in todo.replays:
             if not self._stopped:
@@ -115,7 +114,7 @@ class _Run:
             raise Stale(problems)
 
     def _replay(self, call: Call, awaited: frozenset[int]) -> None:
-        """Make a call again, for the changes that have no answer yet."""
+        """Send a call again, for changes without an answer."""
         answers: Sequence[Done | SyncError]
         try:
             answers = self._server.execute_many([self._changes[index] for index in call.indexes], call.key)
@@ -123,7 +122,7 @@ class _Run:
             other_body = isinstance(error, Refused) and error.status == 409
             answers = [Refused(409, OTHER_BODY) if other_body else error] * len(call.indexes)
         for index, answer in zip(call.indexes, answers):
-            if index in awaited:  # what refuses the whole call says nothing of the first one
+            if index in awaited:  # an error of the whole call does not tell what the first call did
                 of_one = isinstance(answer, Stale) or (isinstance(answer, Refused) and answer.of_one_change)
                 self._end(index, answer, judged=of_one)
         self._journal.flush()
@@ -132,7 +131,7 @@ class _Run:
         for start in range(0, len(items), BULK):
             part = items[start : start + BULK]
             key = uuid.uuid4().hex
-            # a call that holds something else than planned changes cannot be told from its indexes
+            # a call with steps that are not in the plan cannot be replayed from the indexes in the journal
             planned = not any(index in self._partly for index, _ in part)
             self._begin([(index, key if planned else "") for index, _ in part])
             answers: Sequence[Done | SyncError]
@@ -154,14 +153,14 @@ class _Run:
                 while self._start(pool, waiting, running, workers):
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         self._end(running.pop(future), _answer(future))
-            finally:  # interrupted: what is under way may have made secrets
+            finally:  # after an interruption, running changes may have made secrets
                 for future, index in running.items():
                     self._end(index, _answer(future))
 
     def _start(
         self, pool: ThreadPoolExecutor, waiting: Iterator[Item], running: dict[Future[Done], int], workers: int
     ) -> bool:
-        """Start as many as there is room for; whether anything is under way."""
+        """Start as many changes as there are free workers. Returns whether any are running."""
         new = [] if self._stopped else list(islice(waiting, workers - len(running)))
         keys = {index: self._key(index, steps) for index, steps in new}
         self._begin(keys.items())
@@ -170,7 +169,7 @@ class _Run:
         return bool(running)
 
     def _key(self, index: int, steps: Steps) -> str:
-        """The key of a call for one change; nothing where it cannot be replayed."""
+        """The key of a call for one change; empty if it cannot be replayed."""
         replays = self._server.capabilities.replays and steps[0].kind == "host" and index not in self._partly
         return uuid.uuid4().hex if replays else ""
 
@@ -180,7 +179,7 @@ class _Run:
         self._journal.flush()
 
     def _end(self, index: int, answer: Done | SyncError, *, judged: bool = True) -> None:
-        """`judged`: an error says of the change itself that it was not carried out, unless it is `lost`."""
+        """`judged`: an error means that the change was not made, unless the error is `lost`."""
         result = self._result(self._changes[index], answer, judged and index not in self._partly)
         self._results[index] = result
         self._journal.end(result)
@@ -196,13 +195,14 @@ class _Run:
             try:
                 self._sink(change, answer.secret)
             except OSError as error:
-                lost = f"its new secret could not be kept ({error}) and is lost; `rotate` makes another"
+                why = error.strerror or error
+                lost = f"its new secret could not be written ({why}) and is lost; make a new one with `rotate`"
                 return Result(change, "failed", f"{answer.error}; {lost}" if answer.error else lost)
         return Result(change, answer.status, answer.error, kept=answer.secret is not None)
 
 
 class _Group(NamedTuple):
-    """Consecutive work that may go at once; `several`: it takes more than one step."""
+    """Consecutive changes that can be sent together. `several`: they take more than one step."""
 
     kind: str
     phase: str
@@ -211,12 +211,12 @@ class _Group(NamedTuple):
 
     @property
     def independent(self) -> bool:
-        """Whether the order within the group does not matter: a move may wait for the name that another frees."""
+        """Whether the order does not matter. It does for moves: one may need the name that another frees."""
         return self.kind == "host" and self.phase != Action.MOVE.value
 
 
 def _groups(work: Sequence[Item]) -> Iterator[_Group]:
-    """Groups in the plan's order; rotations come after the other edits, since both may be of one host."""
+    """Groups in the order of the plan. Rotations come after other edits, because both may be for one host."""
     ordered = (item for _, items in groupby(work, _phase) for item in sorted(items, key=_rotates))
     for (kind, phase, _, several), items in groupby(ordered, lambda i: (*_phase(i), _rotates(i), len(i[1]) > 1)):
         yield _Group(kind, phase, several, list(items))
@@ -233,7 +233,7 @@ def _rotates(item: Item) -> bool:
 
 
 def _execute(server: Server, steps: Steps, key: str) -> Done:
-    """All steps of one change; the secret is that of the last step that made one. A key is for a single step."""
+    """Make all steps of one change. The secret is the one of the last step that made one."""
     done = Done("unchanged")
     for step in steps:
         try:

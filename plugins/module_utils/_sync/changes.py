@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plan consists of."""
+"""The parts of a plan."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ class Action(str, enum.Enum):
 class Change:
     """One change of one host or domain.
 
-    `before` has the observed values of the fields that the change rests on, `after` the new ones of those that it
-    changes; both are JSON values, and `before` is the precondition under which a saved plan is applied. A create has
-    an empty `before`, a delete an empty `after`. A replacement, and a move with a reason, register the host anew:
-    their `after` has every field that the host gets.
+    `before` has the registered values of the fields that the change depends on, `after` the new values of the fields
+    that it changes. Both are JSON values. `before` is also the precondition. A create has an empty `before`, a delete
+    an empty `after`. A replacement, and a move with a reason, register the host again: their `after` has all fields.
     """
 
     action: Action
@@ -39,22 +38,22 @@ class Change:
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
-    """The host's former name, of a move."""
+    """The host's former name, if this is a move."""
     secret: SecretSpec | None = None
-    """Where the secret goes that the change makes."""
+    """Where the new secret is written, if the change makes one."""
     reason: str = ""
-    """Why the host is registered anew, in words."""
+    """Why the host is registered again."""
 
     @property
     def makes_secret(self) -> bool:
-        """Whether the host has a new secret afterwards."""
+        """Whether the change makes a new secret."""
         anew = self.action in (Action.CREATE, Action.REPLACE, Action.ROTATE)
         return self.kind == "host" and (anew or (self.action is Action.MOVE and bool(self.reason)))
 
 
 @dataclass(frozen=True)
 class Drift:
-    """Something that is not as it should be without a change of ours: `dns` or `unknown`."""
+    """A difference that no change removes: `dns` or `unknown`."""
 
     kind: str
     name: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One declared thing × one registered thing → the change between them. Who owns it has been judged before."""
+"""Compares one declared host or domain with the registered one. The caller has already checked who owns it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FAMILIES = ("ipv4", "ipv6")
 
 
 class Comparison:
-    """Compares for one stack and one server."""
+    """Comparisons for one stack and one server."""
 
     def __init__(self, stack: str | None, capabilities: Capabilities) -> None:
         self.stack = stack
@@ -33,7 +33,7 @@ class Comparison:
         self.declared = tuple(name for name in self.kept if name != "stack")
 
     def create(self, spec: HostSpec) -> Change:
-        """Register a host; what is left alone, dynamic or nothing is not named."""
+        """Register a host. Fields that are kept, dynamic or empty are left out."""
         return Change(Action.CREATE, "host", spec.fqdn, after=self._initial(spec, self.declared), secret=spec.secret)
 
     def create_domain(self, spec: DomainSpec) -> Change:
@@ -49,15 +49,15 @@ class Comparison:
         return {name: _plain(value) for name, value in values.items() if value and not isinstance(value, Sentinel)}
 
     def change(self, spec: HostSpec, host: Host) -> Change | None:
-        """What makes the host as it is declared, or None."""
+        """The change that makes the host equal to its declaration, or None."""
         after = self.differences(spec, host)
         if not after:
             return None
-        reason = self.obstacle(after)
+        reason = self.reason_to_replace(after)
         if reason:
-            return self._anew(Action.REPLACE, spec, host, after, reason)
+            return self._register_again(Action.REPLACE, spec, host, after, reason)
         action = Action.ADOPT if "stack" in after else Action.UPDATE
-        return Change(action, "host", spec.fqdn, self._rests_on(host, after), after)
+        return Change(action, "host", spec.fqdn, self._preconditions(host, after), after)
 
     def differences(self, spec: HostSpec, host: Host) -> dict[str, Any]:
         """The declared values that the host does not have."""
@@ -67,15 +67,15 @@ class Comparison:
             observed = getattr(host, name)
             if value == observed or value is KEEP or value is DYNAMIC:
                 continue
-            # nobody knows whether there is a record to remove
+            # whether there is an address to remove is unknown
             if not (value is None and observed is UNKNOWN):
                 after[name] = _plain(value)
         if self.stack is not None and host.stack != self.stack:
             after["stack"] = self.stack
         return after
 
-    def obstacle(self, after: dict[str, Any]) -> str:
-        """Why the server cannot make the change in place, or nothing."""
+    def reason_to_replace(self, after: dict[str, Any]) -> str:
+        """Why the server cannot make the change in place; empty if it can."""
         server, edits = self.capabilities.server, self.capabilities.edits
         fixed = [name for name in after if name not in edits]
         if fixed:
@@ -86,43 +86,43 @@ class Comparison:
         return ""
 
     def move(self, spec: HostSpec, source: Host) -> Change:
-        """Give a registered host its new name, and what else is declared."""
+        """Rename a registered host, with its other changes."""
         after = self.differences(spec, source)
-        reason = self.obstacle(after)
+        reason = self.reason_to_replace(after)
         if "fqdn" not in self.capabilities.edits:
             reason = f"{self.capabilities.server} cannot rename a registered host"
         if reason:
-            return self._anew(Action.MOVE, spec, source, after, reason)
-        return Change(Action.MOVE, "host", spec.fqdn, self._rests_on(source, after), after, source.fqdn)
+            return self._register_again(Action.MOVE, spec, source, after, reason)
+        return Change(Action.MOVE, "host", spec.fqdn, self._preconditions(source, after), after, source.fqdn)
 
-    def _anew(self, action: Action, spec: HostSpec, host: Host, after: dict[str, Any], reason: str) -> Change:
+    def _register_again(self, action: Action, spec: HostSpec, host: Host, after: dict[str, Any], reason: str) -> Change:
         before = self.observed(host)
         source = host.fqdn if action is Action.MOVE else None
         return Change(action, "host", spec.fqdn, before, {**before, **after}, source, spec.secret, reason)
 
     def rotate(self, name: str, spec: HostSpec | None) -> Change:
-        """Make a new secret for a host, under the name and in the stack that it has by then."""
+        """Make a new secret for a host, under its name after the plan."""
         secret = spec.secret if spec else None
         before = {} if self.stack is None else {"stack": self.stack}
         return Change(Action.ROTATE, "host", name, before, secret=secret)
 
     def delete(self, host: Host) -> Change:
-        """Remove a host."""
+        """Delete a host."""
         return Change(Action.DELETE, "host", host.fqdn, self.observed(host))
 
     def observed(self, host: Host) -> dict[str, Any]:
-        """Every value that the server keeps and knows."""
+        """All fields that the server stores and can tell."""
         values = {name: getattr(host, name) for name in self.kept}
         return {name: _plain(value) for name, value in values.items() if value is not UNKNOWN}
 
-    def _rests_on(self, host: Host | Domain, after: Iterable[str]) -> dict[str, Any]:
-        # a thing that another stack has taken over is no longer ours to change
+    def _preconditions(self, host: Host | Domain, after: Iterable[str]) -> dict[str, Any]:
+        # with the stack: another stack may adopt it before the change is made
         names = after if self.stack is None else dict.fromkeys((*after, "stack"))
         values = {name: getattr(host, name) for name in names}
         return {name: _plain(value) for name, value in values.items() if value is not UNKNOWN}
 
     def change_domain(self, spec: DomainSpec, domain: Domain) -> Change | None:
-        """What makes the domain as it is declared, or None."""
+        """The change that makes the domain equal to its declaration, or None."""
         values = {name: getattr(spec, name) for name in DOMAIN_FIELDS[:-1]}
         after = {name: v for name, v in values.items() if v is not KEEP and v != getattr(domain, name)}
         if self.stack is not None and domain.stack != self.stack:
@@ -130,16 +130,16 @@ class Comparison:
         if not after:
             return None
         action = Action.ADOPT if "stack" in after else Action.UPDATE
-        return Change(action, "domain", spec.name, self._rests_on(domain, after), after)
+        return Change(action, "domain", spec.name, self._preconditions(domain, after), after)
 
     def delete_domain(self, domain: Domain) -> Change:
-        """Remove a domain."""
+        """Delete a domain."""
         values = {name: getattr(domain, name) for name in DOMAIN_FIELDS}
         return Change(Action.DELETE, "domain", domain.name, values)
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it."""
+    """The value as JSON."""
     return value if value is None or isinstance(value, (str, int)) else dict(value)
 
 

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which server is asked, and whether it may get the token: one rule for `ddnsctl`, the modules and the inventory.
+"""Which server is used, and whether it may get the token: one rule for `ddnsctl`, the modules and the inventory.
 
-A *file* is a declaration, a saved plan, a journal, or the source of an inventory. It often comes from somebody else,
-such as the author of a pull request, and must not be able to send the token of the environment elsewhere:
+A *file* is a declaration, a saved plan, a journal, or the source of an inventory. Its author may be another person, for
+example with a pull request, and must not be able to send the token of the environment to another server:
 
     option   DDNS_SERVER   file    server        a token of the environment
     -------  ------------  ------  ------------  --------------------------
-    a        any           any     a             goes there
-    -        a             -       a             goes there
-    -        a             a       a             goes there
+    a        any           any     a             is sent
+    -        a             -       a             is sent
+    -        a             a       a             is sent
     -        a             b       SyncError     -
     -        -             a       a             SyncError
     -        -             -       SyncError     -
 
-A token that an option gives goes to the server of the table. Servers are compared by `names.same_server`.
+A token from an option is sent to the server of the table. Servers are compared by `names.same_server`.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ VARIABLE = "DDNS_SERVER"
 
 @dataclass(frozen=True)
 class Named:
-    """The servers that are named, and where; None is not named."""
+    """The servers that the option, the environment and the file name; None if it names none."""
 
     option: str | None = None
     environment: str | None = None
     """By DDNS_SERVER."""
     file: str | None = None
     what: str = "the declaration"
-    """What the file is, for messages; empty where there is none."""
+    """What the file is, for messages; empty if there is none."""
     flag: str = "--server"
-    """The option's name, for messages; empty where there is none."""
+    """The option's name, for messages; empty if there is none."""
 
     def url(self) -> str:
-        """The server to ask. Raises SyncError when none is named, and when DDNS_SERVER and the file differ."""
+        """The server to use. Raises SyncError if none is named, or if DDNS_SERVER and the file differ."""
         if self.option:
             return self.option
         if not (self.environment or self.file):
@@ -58,24 +58,24 @@ class Named:
         return self.environment or self.file or ""
 
     def url_for(self, variable: str) -> str:
-        """The server to ask with the token of an environment variable; empty for a token that an option gives.
+        """The server to use with the token of an environment variable; empty if an option gives the token.
 
-        Raises SyncError as `url` does, and when only the file names the server of a token of the environment.
+        Raises SyncError as `url` does, and if only the file names a server and the token is from the environment.
         """
         url = self.url()
         if variable and not (self.option or self.environment):
             flag = f", or use {self.flag}" if self.flag else ""
             raise SyncError(
-                f"only {self.what} names the server, {url}, and {variable} goes only to a server that you name; "
-                f"nothing was sent. If the token is for this server, set {VARIABLE}={url}{flag}"
+                f"only {self.what} names the server {url}, but the token in {variable} is sent only to a server that "
+                f"you name; nothing was sent. If the token is for this server, set {VARIABLE}={url}{flag}"
             )
         return url
 
     def overruled(self) -> str:
-        """A remark where the option overrules the file; nothing elsewhere."""
+        """A remark if the option overrides the file; otherwise empty."""
         if not self.option or not self.file or same(self.option, self.file):
             return ""
-        return f"{self.what} names the server {self.file}; {self.flag} overrules it: {self.option}"
+        return f"{self.what} names the server {self.file}; {self.flag} overrides it: {self.option}"
 
 
 def same(one: str, other: str) -> bool:
@@ -87,7 +87,7 @@ def same(one: str, other: str) -> bool:
 
 
 def open_server(transport: api.Transport, kind: str | None = None) -> api.Server:
-    """The server behind a transport, found by asking it; with a `kind` (`ddnsd`, `egi`) nothing is asked.
+    """Find out what kind of service it is. With `kind` (`ddnsd`, `egi`) no request is sent.
 
     Raises ServerError.
     """
@@ -105,4 +105,4 @@ def open_server(transport: api.Transport, kind: str | None = None) -> api.Server
     if second.status == 200 and {"public", "private"} <= set(api.object_in(second)):
         return EgiServer(transport)
     answers = f"/api/ {api.describe(first)}, /nic/domains {api.describe(second)}"
-    raise ServerError(f"{transport.url} is no Dynamic DNS service that is known here: {answers}")
+    raise ServerError(f"{transport.url} is not a known Dynamic DNS service: {answers}. Check the URL")

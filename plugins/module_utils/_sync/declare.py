@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plain mappings, as YAML, JSON or an inventory hold them → declarations.
+"""Turns plain mappings, from YAML, JSON or an inventory, into declarations.
 
     version: 1
     server: URL
@@ -8,9 +8,8 @@
     domains: {NAME: {public, comment, ttl, group, available, adopt}}
     hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, secret, moved_from, adopt, fqdn}}
 
-A host that is declared is declared in full: a field that is not named has the default, or else no value (wildcard:
-false). Null is no value, also where there is a default; of a host's labels and the default ones each name counts by
-itself. With the addresses the other family decides:
+A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
+also if there is a default. Default labels are merged with a host's labels. A missing address depends on the other one:
 
     ipv4        ipv6        ipv4 becomes    ipv6 becomes
     -           -           KEEP            KEEP
@@ -18,8 +17,8 @@ itself. With the addresses the other family decides:
     dynamic     -           DYNAMIC         KEEP
     null        -           None            KEEP
 
-and the same with the families exchanged. A domain is declared in full too, but for `available`, which is kept.
-Everything that is wrong is reported at once.
+The same is true with the families exchanged. A domain is also declared in full, except `available`, which is kept if it
+is not named. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ from .model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec,
 
 T = TypeVar("T")
 Path = Tuple[Any, ...]
-"""The keys on the way to a place, as they stand in the data."""
+"""The keys from the top of the document to a value."""
 Locate = Callable[[Path], "Location | None"]
-"""The place of the key at a path, or of the value where only that is known."""
+"""Returns the position of the key at a path, or of its value if only that is known."""
 
 _TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
 _DEFAULTS = ("domain", "ttl", "comment", "labels", "wildcard", "secret")
@@ -63,7 +62,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def declaration(data: Any, *, default_domain: str | None = None, locate: Locate = lambda _path: None) -> Declaration:
-    """What a document declares. `default_domain` counts where it names none. Raises DeclarationError."""
+    """The declaration in a document. `default_domain` is used if it names none. Raises DeclarationError."""
     reader = _Reader(locate)
     declared = reader.document(data, default_domain)
     reader.problems += _clashes(declared.hosts.values())
@@ -74,7 +73,7 @@ def declaration(data: Any, *, default_domain: str | None = None, locate: Locate 
 def host_spec(
     fqdn: Any, options: Mapping[str, Any], *, default_domain: str | None = None, locate: Locate = lambda _path: None
 ) -> HostSpec:
-    """One host with only some fields declared: what `options` does not hold is KEEP. Raises DeclarationError."""
+    """One host with only some fields declared. Fields that are not in `options` are KEEP. Raises DeclarationError."""
     reader = _Reader(locate)
     domain = reader.default_domain(("domain",), default_domain, None)
     name = reader.value(("fqdn",), lambda value: names.host_name(value, domain), fqdn, "")
@@ -85,7 +84,7 @@ def host_spec(
 
 
 def merge(declarations: Sequence[Declaration]) -> Declaration:
-    """Several documents as one. Raises DeclarationError for what is declared twice, and for two stacks or servers."""
+    """Merge documents. Raises DeclarationError if something is declared twice, or stacks or servers differ."""
     problems: list[Problem] = []
     stack = _agreed("stack", declarations, problems)
     server = _agreed("server", declarations, problems)
@@ -124,7 +123,7 @@ def _twice(kind: str, name: str, where: Location | None, first: Location | None)
 
 
 def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
-    """What is wrong with hosts together: former names that are in use, secrets in one file."""
+    """Contradictions between hosts: former names that are in use, two secrets in one file."""
     problems: list[Problem] = []
     by_name = {spec.fqdn: spec for spec in hosts}
     files: dict[str, HostSpec] = {}
@@ -134,7 +133,7 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
             other = files.setdefault(spec.secret.path, spec)
             if other is not spec:
                 text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
-                problems.append(Problem(text, spec.where, "name a file for each"))
+                problems.append(Problem(text, spec.where, "name one file for each host"))
         if spec.moved_from is not None:
             other = sources.setdefault(spec.moved_from, spec)
             if other is not spec:
@@ -159,12 +158,12 @@ class _Reader:
             raise DeclarationError(self.problems)
 
     def report(self, path: Path, text: str, hint: str = "") -> None:
-        """Keep a problem; its text begins with the path."""
+        """Add a problem. Its text begins with the path."""
         subject = ".".join(map(str, path))
         self.problems.append(Problem(f"{subject}: {text}" if subject else text, self.locate(path), hint))
 
     def value(self, path: Path, parse: Callable[[Any], T], value: Any, otherwise: T) -> T:
-        """The parsed value, or `otherwise` with a problem."""
+        """The parsed value; if it is invalid, `otherwise`, and the problem is reported."""
         try:
             return parse(value)
         except ValueError as error:
@@ -172,7 +171,7 @@ class _Reader:
             return otherwise
 
     def known_keys(self, path: Path, given: Mapping[Any, Any], known: Sequence[str]) -> None:
-        """Report each key that is not known."""
+        """Report each unknown key."""
         for key in given:
             if key not in known:
                 close = difflib.get_close_matches(str(key), known, 1)
@@ -207,23 +206,23 @@ class _Reader:
         return Declaration(stack, server, hosts, domains, self.locate(()))
 
     def version(self, top: Mapping[Any, Any]) -> None:
-        """Only version 1 is known."""
+        """Check that it is version 1."""
         version = top.get("version")
         if version is None:
             self.report(("version",), "is missing", "write `version: 1`")
         elif isinstance(version, bool) or version not in (1, "1"):
-            self.report(("version",), f"must be 1, not {version!r}", "a later version of this program may read it")
+            self.report(("version",), f"must be 1, not {version!r}", "this program reads only version 1")
 
     def optional(self, top: Mapping[Any, Any], key: str, parse: Callable[[Any], str]) -> str | None:
-        """A text that may be missing or null."""
+        """A text; None if it is missing or null."""
         return None if top.get(key) is None else self.value((key,), parse, top[key], "")
 
     def default_domain(self, path: Path, value: Any, otherwise: str | None) -> str | None:
-        """The domain of names without a dot; a wrong one is reported once, not again with each name."""
+        """The domain of names without a dot. An invalid one is reported once, and not again for each name."""
         return otherwise if value is None else self.value(path, names.domain_name, value, "invalid")
 
     def defaults(self, given: Mapping[Any, Any]) -> dict[str, Any]:
-        """Field → value, of those named with one; the secret as a template."""
+        """The default values by field. The secret is a template."""
         found = {
             key: self.value(("defaults", key), parse, given[key], None)
             for key, parse in _PLAIN.items()
@@ -232,12 +231,13 @@ class _Reader:
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
             if template and template.kind == "file" and not _PLACEHOLDER.search(template.path):
-                self.report(("defaults", "secret", "file"), "is one file for all hosts", "put {name} or {fqdn} in it")
+                hint = "add {name} or {fqdn} to it"
+                self.report(("defaults", "secret", "file"), "is the same file for all hosts", hint)
             found["secret"] = template
         return {key: value for key, value in found.items() if value is not None}
 
     def secret(self, path: Path, value: Any) -> SecretSpec | None:
-        """A secret's place, its placeholders unreplaced; None for null or with a problem."""
+        """The file for a secret, with placeholders; None if it is null or invalid."""
         given = self.mapping(path, value)
         self.known_keys(path, given, ("file", "vault"))
         named = [key for key in ("file", "vault") if given.get(key) is not None]
@@ -267,7 +267,7 @@ class _Reader:
         return found
 
     def keep(self, kind: str, found: dict[str, Any], spec: Any) -> None:
-        """Add a spec by its name, which must be new; a name that is wrong has been reported."""
+        """Add a spec under its name. Reports a duplicate; an invalid name is already reported."""
         name = spec.fqdn if isinstance(spec, HostSpec) else spec.name
         if name in found:
             self.problems.append(_twice(kind, name, spec.where, found[name].where))
@@ -290,7 +290,7 @@ class _Reader:
     def host(
         self, path: Path, name: str, options: Mapping[Any, Any], otherwise: Mapping[str, Any], domain: str | None
     ) -> HostSpec:
-        """One host; `otherwise` has the values of fields that are not named, KEEP where it has none."""
+        """One host. `otherwise` has the values of fields that are not named; fields in neither are KEEP."""
         fields: dict[str, Any] = dict(otherwise)
         for key, value in options.items():
             parse = _PLAIN.get(key)
@@ -321,7 +321,7 @@ class _Reader:
         return former or None
 
     def addresses(self, path: Path, options: Mapping[Any, Any], *, full: bool) -> dict[str, str | Sentinel | None]:
-        """Both families, by the table above; with `full` False a family that is not named is kept."""
+        """Both families, as in the table above. If `full` is false, a family that is not named is kept."""
         found: dict[str, str | Sentinel | None] = {}
         for family, parse in _ADDRESSES.items():
             if family in options:

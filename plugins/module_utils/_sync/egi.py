@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""EGI's Dynamic DNS API: `/nic/*`, GET alone, also for what changes something.
+"""EGI's Dynamic DNS API: `/nic/*`, with GET for reads and changes.
 
-Nothing but an address is edited in place: everything else is a new registration, with a new secret. Domains are not
-made here. The stack is kept in the comment (`comment_marker`). A registration takes one address; without one the
-service takes the address of the caller, which is fine for a `dynamic` host: its updater replaces it.
+Only addresses are edited in place. Any other change is a new registration, with a new secret. Domains cannot be
+created. The stack is stored in the comment (`comment_marker`). A registration takes one address. Without an address,
+the service takes the caller's. This is no problem for a `dynamic` host, because its updater replaces the address.
 
-A GET that changes something is never repeated blindly: when its answer is lost, the list of hosts is looked at first.
-There are no preconditions either: they are judged by a list that is at most `LOOK` seconds old.
+If the answer to a change is lost, the list of hosts is read before another try. The API has no preconditions: they are
+checked here, with a list of hosts that is at most `LOOK` seconds old.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _HOST = frozenset(Host.__dataclass_fields__) - {"facts"}
 _DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts"}
 _MEANINGS = {
     "nohost": "there is no such host, or it is not yours",
-    "nxdomain": "there is no such domain, or it is not yours to use, or it is not available",
+    "nxdomain": "there is no such domain, or you may not use it, or it is not available",
     "formerr": "the server does not accept this name",
     "abuse": "the server has blocked the host for abuse",
 }
 
 
 class EgiServer:
-    """`Server` of EGI's API, and of whatever else speaks it."""
+    """`Server` for EGI's API."""
 
     capabilities = Capabilities(
         server="EGI Dynamic DNS",
@@ -64,7 +64,7 @@ class EgiServer:
         self._touched: dict[str, float] = {}
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """The caller's hosts, or those of these names, and every domain that the caller may use."""
+        """The caller's hosts, or those with these names, and all domains that the caller may use."""
         listed = self._json("/nic/domains")
         domains = [_domain(item) for kind in ("private", "public") for item in listed.get(kind) or ()]
         hosts = self._look()
@@ -73,7 +73,7 @@ class EgiServer:
         return Registered(hosts, {domain.name: domain for domain in domains})
 
     def execute(self, change: Change, key: str = "") -> Done:  # noqa: ARG002
-        """Carry out one change of a host; the API knows no key. Raises Stale, Refused, LostAnswer, NotSupported …"""
+        """Make one change of a host. The API has no keys. Raises Stale, Refused, LostAnswer, NotSupported …"""
         try:
             return self._execute(change)
         finally:
@@ -82,11 +82,11 @@ class EgiServer:
 
     def _execute(self, change: Change) -> Done:
         if change.kind != "host":
-            raise NotSupported([Problem(f"{change.name}: {self.capabilities.server} does not let domains be changed")])
+            raise NotSupported([Problem(f"{change.name}: {self.capabilities.server} cannot change domains")])
         seen = self._recent(change)
         if change.action is Action.CREATE:
-            if change.name in seen.hosts:  # seen later, after a lost answer, it would look like ours
-                raise Refused(409, f"{change.name} exists by now")
+            if change.name in seen.hosts:  # after a lost answer, it would look like ours
+                raise Refused(409, f"{change.name} is now registered")
             return self._create(change.name, change.after)
         if change.action is Action.DELETE and change.name not in seen.hosts:
             return Done("unchanged")
@@ -101,7 +101,7 @@ class EgiServer:
         return self._update(change.name, change.after)
 
     def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:  # noqa: ARG002
-        """One after the other; the API has no call for many, and knows no key."""
+        """Make the changes one after the other. The API has no bulk calls and no keys."""
         return [self._tried(change) for change in changes]
 
     def _tried(self, change: Change) -> Done | SyncError:
@@ -111,11 +111,11 @@ class EgiServer:
             return error
 
     def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
-        """Raises NotSupported: the API cannot tell without changing something."""
+        """Raises NotSupported: the API cannot check a secret without a change."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot tell whether a secret is valid")])
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:  # noqa: ARG002
-        """Raises NotSupported: the API has nothing of the kind."""
+        """Raises NotSupported: the API has no enrolment."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} makes no enrolment tokens")])
 
     # ---- the changes
@@ -130,28 +130,28 @@ class EgiServer:
             for address in others:
                 self._set_address(name, address)
         except SyncError as error:
-            return Done("failed", secret, f"registered with {first} alone: {error}")
+            return Done("failed", secret, f"registered, but only with {first}: {error}")
         return Done("applied", secret)
 
     def _register(self, name: str, query: Mapping[str, str]) -> str:
-        """The new host's secret. A lost answer leaves a secret that nobody knows: another is made."""
+        """Register a host and return its secret. If the answer is lost, a new secret is made."""
 
         def there() -> str | None:
             host = self._look().get(name)
             if host is None:
                 return None
             if not _made_by(query, host):
-                raise Refused(409, f"{name} exists by now, with other values")
+                raise Refused(409, f"{name} is now registered with other values")
             return self._new_secret(name)
 
         return self._safely(lambda: self._secret_in(self._json("/nic/register", query), "host"), there)
 
     def _new_secret(self, name: str) -> str:
-        """A new secret. One whose answer was lost is void with the next, so that asking again does no harm."""
+        """Make a new secret. It can be repeated after a lost answer: only the last secret is valid."""
 
         def there() -> str | None:
             if name not in self._look():
-                raise Refused(404, f"{name} is gone")
+                raise Refused(404, f"{name} is no longer registered")
             return None
 
         query = {"fqdn": name}
@@ -174,13 +174,13 @@ class EgiServer:
     def _update(self, name: str, values: Mapping[str, Any]) -> Done:
         if not_here := sorted(field for field in values if field not in FAMILIES or values[field] is None):
             text = f"{name}: {self.capabilities.server} cannot set {', '.join(not_here)} of a host that is registered"
-            raise NotSupported([Problem(text, hint="make the plan anew")])
+            raise NotSupported([Problem(text, hint="make a new plan")])
         statuses = [self._set_address(name, values[family]) for family in FAMILIES if family in values]
         worst = [status for status in ("pending", "applied") if status in statuses]
         return Done(worst[0] if worst else "unchanged")
 
     def _set_address(self, name: str, address: str) -> str:
-        """Set one family by an update with the token; answers a status."""
+        """Set one address by an update with the token. Returns a status."""
 
         def set_already() -> str | None:
             host = self._look().get(name)
@@ -193,41 +193,43 @@ class EgiServer:
         return self._safely(act, set_already)
 
     def _anew(self, change: Change, host: Host) -> Done:
-        """Register with the host's values and the changed ones: under its name, or under another one first."""
+        """Register the host again with the changed values: under its own name, or under a new name first."""
         values = {field: plain(host, field) for field in self.capabilities.fields}
         values.update({field: value for field, value in change.after.items() if field in values})
         if unsaid := [family for family in FAMILIES if values[family] == UNKNOWN.value]:
-            text = f"{host.fqdn}: the server cannot say its {' and '.join(unsaid)} at the moment, which would be lost"
+            text = (
+                f"{host.fqdn}: the server cannot tell its {' and '.join(unsaid)}, which would be lost; try again later"
+            )
             raise Refused(409, text)
         if (host.ipv4 or host.ipv6) and not (values["ipv4"] or values["ipv6"]):
-            text = f"{change.name}: without an address the server would give it this machine's own"
+            text = f"{change.name}: without an address, the server would set the address of this machine"
             raise Refused(400, f"{text}; declare an address, or `dynamic`")
-        _registration(change.name, values)  # judged before anything goes away
+        _registration(change.name, values)  # check before the old registration is deleted
         if change.action is Action.REPLACE:
             self._delete(host.fqdn)
             try:
                 return self._create(change.name, values)
             except SyncError as error:
-                raise ServerError(f"removed, but not registered again; the next run creates it: {error}") from None
+                raise ServerError(f"deleted, but not registered again; the next run registers it: {error}") from None
         done = self._create(change.name, values)
         try:
             self._delete(host.fqdn)
         except SyncError as error:
-            text = f"{host.fqdn}, the old name, still stands: {error}"
+            text = f"the old name {host.fqdn} is still registered: {error}"
             return replace(done, status="failed", error=f"{done.error}; {text}" if done.error else text)
         return done
 
     # ---- looking
 
     def _look(self) -> dict[str, Host]:
-        """The caller's hosts as they are now."""
+        """The caller's hosts, read now."""
         rows = self._json("/nic/hosts").get("hosts")
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("fqdn") for row in rows):
-            raise ServerError(f"{self._transport.url}/nic/hosts did not answer a list of hosts")
+            raise ServerError(f"{self._transport.url}/nic/hosts sent no list of hosts")
         return {host.fqdn: host for host in map(_host, rows)}
 
     def _recent(self, change: Change) -> Registered:
-        """The caller's hosts as they were a moment ago; threads share one look, unless the host was changed since."""
+        """The caller's hosts, read recently. Threads share one list, unless the host was changed since."""
         with self._lock:
             now = self._clock()
             touched = max(self._touched.get(name, float("-inf")) for name in _names(change))
@@ -236,10 +238,10 @@ class EgiServer:
             return self._seen
 
     def _safely(self, act: Callable[[], T], seen: Callable[[], T | None], tries: int = TRIES) -> T:
-        """Do it; after a lost answer see what is there (`seen` answers None when it was not done) before another try.
+        """Call `act`. After a lost answer, call `seen`, which returns None if nothing was done, before another try.
 
-        After an error of the server's own it is looked at as well, and not tried again. What is refused at a second
-        try may be what the first one did.
+        `seen` is also called after an internal error of the server, without another try, and if the second try is
+        refused, because the first one may have succeeded.
         """
         try:
             return act()
@@ -270,13 +272,13 @@ class EgiServer:
         if response.status == 200 and content.get("status") == "ok":
             return content
         if content.get("status") != "error" and response.status < 500:
-            raise ServerError(f"{self._transport.url}{path} {describe(response)}, which is no answer of EGI's API")
+            raise ServerError(f"{self._transport.url}{path} {describe(response)}: this is not EGI's API. Check the URL")
         raise refused(response, *_reason(content))
 
     def _secret_in(self, content: Mapping[str, Any], inside: str = "") -> str:
         secret = content.get("secret") if not inside else (content.get(inside) or {}).get("update_secret")
         if not isinstance(secret, str) or not secret:
-            raise ServerError(f"{self._transport.url} did not answer a secret")
+            raise ServerError(f"{self._transport.url} sent no secret")
         return secret
 
 
@@ -285,7 +287,7 @@ def _names(change: Change) -> list[str]:
 
 
 def _registration(name: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters of a registration, without an address. Raises Refused when the comment is too long."""
+    """The parameters of a registration, without an address. Raises Refused if the comment is too long."""
     query = {"fqdn": name, "wildcard": "true" if values.get("wildcard") else "false"}
     try:
         comment = comment_marker.encode(values.get("comment"), values.get("stack"))
@@ -295,14 +297,14 @@ def _registration(name: str, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _made_by(query: Mapping[str, str], host: Host) -> bool:
-    """Whether a host came from a registration with these parameters."""
+    """Whether the host is the result of a registration with these parameters."""
     same_address = "ip" not in query or query["ip"] in (host.ipv4, host.ipv6) or UNKNOWN in (host.ipv4, host.ipv6)
     comment = comment_marker.encode(host.comment, host.stack)
     return same_address and comment == query.get("comment", "") and host.wildcard is (query["wildcard"] == "true")
 
 
 def _reason(content: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """(text, texts of the fields) of an error."""
+    """The message of an error, and its messages for fields."""
     message = str(content.get("message") or "")
     errors = content.get("errors")
     fields = {}
@@ -321,7 +323,7 @@ def _host(item: Mapping[str, Any]) -> Host:
 
 
 def _address(value: Any) -> Any:
-    """The canonical address, None, or UNKNOWN: the server puts `error` where it cannot tell."""
+    """The canonical address, None, or UNKNOWN: the server sends `error` if it cannot tell."""
     try:
         return str(ipaddress.ip_address(value)) if value else None
     except ValueError:

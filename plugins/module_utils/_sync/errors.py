@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong, as one tree; `exit_code` is that of `ddnsctl`.
+"""All errors of the engine, as one tree. The numbers are exit codes of `ddnsctl`.
 
 SyncError                       1
-├── DeclarationError            1   everything wrong with a declaration, at once
-├── Conflicts                   1   declared hosts that belong to somebody else
-├── NotSupported                1   the server cannot do what is declared
+├── DeclarationError            1   all errors of a declaration
+├── Conflicts                   1   declared hosts that belong to another stack or user
+├── NotSupported                1   the server does not support what is declared
 ├── ServerError                 1
 │   ├── Unreachable                 nothing was sent
-│   ├── LostAnswer                  sent, but no answer came: it may have been carried out
+│   ├── LostAnswer                  sent, but no answer came: the change may be made
 │   ├── Unauthorized                401: no valid token
-│   └── Refused                     the server said no, and why
+│   └── Refused                     the server refused, with a reason
 ├── Unsafe                      3   more deletions than the limits allow
 ├── PartlyApplied               4   some changes failed; the others are done
-└── Stale                       5   what a saved plan rests on has changed
+└── Stale                       5   hosts of a saved plan have changed
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple, Sequence
 
 
 class Location(NamedTuple):
-    """A place in a declaration: a file (or `-`, or an inventory's name), line and column from 1; 0 is unknown."""
+    """A position in a declaration: file (or `-`, or an inventory), line and column from 1; 0 is unknown."""
 
     file: str
     line: int = 0
@@ -32,7 +32,7 @@ class Location(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong: what, where, and what to do about it."""
+    """One error: what is wrong, where, and what to do."""
 
     text: str
     where: Location | None = None
@@ -44,11 +44,11 @@ class Problem(NamedTuple):
 
 
 class SyncError(Exception):
-    """Every error of the engine."""
+    """Base class of the engine's errors."""
 
     exit_code = 1
     lost = False
-    """Whether what was asked for may have been done all the same."""
+    """Whether the change may be made in spite of the error."""
 
 
 class _Problems(SyncError):
@@ -62,11 +62,11 @@ class DeclarationError(_Problems):
 
 
 class Conflicts(_Problems):
-    """Declared hosts exist already and belong to somebody else."""
+    """Declared hosts are already registered and belong to another stack or user."""
 
 
 class NotSupported(_Problems):
-    """The server cannot do what is declared."""
+    """The server does not support what is declared."""
 
 
 class ServerError(SyncError):
@@ -76,13 +76,13 @@ class ServerError(SyncError):
 
 
 class Unreachable(ServerError):
-    """The request was certainly not carried out."""
+    """The request was not sent, so nothing is changed."""
 
     lost = False
 
 
 class LostAnswer(ServerError):
-    """The request may have been carried out."""
+    """No answer came, so the change may or may not be made."""
 
 
 class Unauthorized(ServerError):
@@ -92,10 +92,10 @@ class Unauthorized(ServerError):
 
 
 class Refused(ServerError):
-    """The server answered with an error: its HTTP status, what it says, and what it says of single fields.
+    """The server answered with an error: HTTP status, message, and messages for single fields.
 
-    An error of the server's own, or of a proxy, leaves open whether anything was done. What the server says of one
-    change of a call does not.
+    After an internal error, or one of a proxy, the change may be made. This is not so if the server reports the error
+    for one change of a call (`of_one_change`).
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Refused(ServerError):
 
 
 class Unsafe(SyncError):
-    """More deletions than the limits allow; `names` are the hosts concerned."""
+    """More deletions than the limits allow. `names` are the hosts to delete or replace."""
 
     exit_code = 3
 
@@ -123,6 +123,6 @@ class PartlyApplied(SyncError):
 
 
 class Stale(_Problems):
-    """The registered hosts are no longer those that the plan was made for."""
+    """Registered hosts have changed since the plan was made."""
 
     exit_code = 5

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of an application: what was begun and what ended, so that a later run can go on.
+"""The journal of a run: which changes were begun and which ended, so that a later run can resume it.
 
-A file of JSON lines, without secrets. The first holds the plan, the others tell what happened, by index in its changes:
+It is a file of JSON lines without secrets. The first line has the plan, the others have events by a change's index:
 
     {"journal": 2, "plan": {…}}
     {"event": "begin", "index": 0, "at": 1767225600, "call": "9f…"}
     {"event": "end", "index": 0, "status": "applied"}
     {"event": "end", "index": 1, "status": "failed", "error": "…"}
 
-Changes with one `call` went to the server in one call, in this order, with this key, at this second.
+Changes with the same `call` were sent to the server in one call, in this order, with this key, at this time.
 
-A change that ended well is done. One that the server refused (`"refused": true`) was certainly not carried out. One
-that began and ended in another way, or not at all, is uncertain: it may have been carried out, wholly or in part. With
-`"kept": true` its new secret was kept all the same. The rest was never sent.
+A change that ended with success is done. A change that the server refused (`"refused": true`) was not made. A change
+that began, and ended in another way or not at all, is uncertain: it may be made, fully or in part. With `"kept": true`
+its new secret was written nevertheless. All other changes were never sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GOOD = ("applied", "pending", "unchanged")
 
 
 class Call(NamedTuple):
-    """A call that was made: its key, when (seconds since 1970), and the indexes of its changes in order."""
+    """A call to the server: its key, its time (seconds since 1970), and the indexes of its changes in order."""
 
     key: str
     at: int
@@ -43,16 +43,16 @@ class Call(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a journal says: the plan as it was written, and the indexes of changes by what became of them."""
+    """The content of a journal: the plan, and the indexes of changes by their state."""
 
     plan: Mapping[str, Any]
     done: frozenset[int]
     refused: frozenset[int]
     uncertain: frozenset[int]
     calls: tuple[Call, ...]
-    """The last calls of those that are uncertain, where they had a key, in order."""
+    """The last call of each uncertain change, if it had a key, in order."""
     kept: frozenset[int]
-    """Those that are not done although their new secrets were kept."""
+    """Changes that are not done although their new secrets were written."""
 
 
 def header(plan: Mapping[str, Any]) -> str:
@@ -61,12 +61,12 @@ def header(plan: Mapping[str, Any]) -> str:
 
 
 def begin(index: int, at: int, key: str) -> str:
-    """The line of a change that is about to be sent in the call of that key; without a key the call has none."""
+    """The line for a change that is about to be sent; `key` is the key of the call, if it has one."""
     return _line({"event": "begin", "index": index, "at": at, **({"call": key} if key else {})})
 
 
 def end(index: int, result: Result) -> str:
-    """The line of a change that has ended."""
+    """The line for a change that has ended."""
     content: dict[str, Any] = {"event": "end", "index": index, "status": result.status}
     kept = result.kept and result.status not in GOOD
     optional = {"error": result.error, "refused": result.refused, "kept": kept}
@@ -74,7 +74,7 @@ def end(index: int, result: Result) -> str:
 
 
 def read(lines: Sequence[str]) -> State:
-    """What the lines say. Raises SyncError naming the line that is none of a journal."""
+    """Parse the lines. Raises SyncError with the number of an invalid line."""
     if not lines:
         raise SyncError("the journal is empty")
     plan = _plan(_content(1, lines[0], ("journal", "plan")))
@@ -106,14 +106,14 @@ def _content(number: int, line: str, keys: Sequence[str]) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict) or not set(keys) <= set(content):
-        raise SyncError(f"line {number} is no line of a journal")
+        raise SyncError(f"line {number} is not a line of a journal")
     return content
 
 
 def _plan(content: Mapping[str, Any]) -> Mapping[str, Any]:
     if content["journal"] != FORMAT:
         text = f"the journal has format {content['journal']}; this version reads format {FORMAT}"
-        raise SyncError(f"{text}. Remove it, and make the plan anew: it shows what is left")
+        raise SyncError(f"{text}. Delete it and make a new plan, which shows the changes that are left")
     plan: Mapping[str, Any] = content["plan"]
     return plan
 
@@ -123,44 +123,44 @@ def _line(content: Mapping[str, Any]) -> str:
 
 
 class Observer:
-    """What `apply` tells of a run, in the caller's thread; this one keeps nothing."""
+    """Gets the events of a run, in the caller's thread. This class ignores them."""
 
     def begin(self, change: Change, key: str) -> None:
-        """A change is about to be sent, in the call of that key; without a key the call cannot be replayed."""
+        """A change is about to be sent. Without a key, the call cannot be replayed."""
 
     def end(self, result: Result) -> None:
         """A change has ended."""
 
     def flush(self) -> None:
-        """Make durable what was told: called before anything is sent, and after the ends of a bulk call."""
+        """Make all events durable. Called before something is sent, and after a bulk call has ended."""
 
 
 class Journal(Observer):
-    """A journal in a file; give it to `apply`, and close it. One process has it at a time."""
+    """A journal in a file. Pass it to `apply_plan`, then close it. Only one process can open it at a time."""
 
     def __init__(self, file: BinaryIO, path: str, changes: Sequence[Change] = ()) -> None:
-        """Raises SyncError when another process has it."""
+        """Raises SyncError if another process has it open."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
-            raise SyncError(f"another run is using the journal {path}; wait for its end") from None
+            raise SyncError(f"another run is using the journal {path}: wait until it ends") from None
         self._file, self._path = file, path
         self.set_changes(changes)
 
     @classmethod
     def create(cls, path: str, plan: Mapping[str, Any], changes: Sequence[Change]) -> Journal:
-        """Begin a journal in a new file that only its owner reads. Raises OSError, also when there is one already."""
+        """Create a journal with mode 0600. Raises OSError, FileExistsError."""
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
         journal = cls(file, path, changes)
         file.write(header(plan).encode())
         journal.flush()
-        _keep_entry(path)
+        _fsync_folder(path)
         return journal
 
     @classmethod
     def resume(cls, path: str) -> tuple[Journal, State]:
-        """Go on with a journal, once `set_changes` has its changes; a last line that a crash cut off goes away.
+        """Open a journal to continue it; call `set_changes` next. A last line that a crash cut off is removed.
 
         Raises OSError, SyncError.
         """
@@ -178,24 +178,24 @@ class Journal(Observer):
         return journal, state
 
     def set_changes(self, changes: Sequence[Change]) -> None:
-        """The plan's changes, whose indexes are written."""
+        """Set the changes of the plan, to know their indexes."""
         self._indexes = {_key(change): index for index, change in enumerate(changes)}
 
     def begin(self, change: Change, key: str) -> None:
-        """Write that a change is about to be sent; it is durable after the next `flush`. Raises OSError."""
+        """Record that a change is about to be sent. Durable after the next `flush`. Raises OSError."""
         self._file.write(begin(self._indexes[_key(change)], int(time.time()), key).encode())
 
     def end(self, result: Result) -> None:
-        """Write what became of a change; it is durable after the next `flush`. Raises OSError."""
+        """Record the result of a change. Durable after the next `flush`. Raises OSError."""
         self._file.write(end(self._indexes[_key(result.change)], result).encode())
 
     def flush(self) -> None:
-        """Make durable what was noted. Raises OSError."""
+        """Make all events durable. Raises OSError."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Make all durable, and close the file. Raises OSError."""
+        """Make all events durable and close the file. Raises OSError."""
         if not self._file.closed:
             self.flush()
             self._file.close()
@@ -205,8 +205,8 @@ def _key(change: Change) -> tuple[str, str, str]:
     return change.kind, change.action.value, change.name
 
 
-def _keep_entry(path: str) -> None:
-    """The file's name is as durable as its content."""
+def _fsync_folder(path: str) -> None:
+    """Make the file's name durable, too."""
     folder = os.open(str(Path(path).parent), os.O_RDONLY)
     try:
         os.fsync(folder)

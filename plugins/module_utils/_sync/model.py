@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is declared (`…Spec`) and what is registered. Names are full, lower case, without a trailing dot; addresses are
-canonical text. Both are normalised where they enter (`names`), and are plain values from then on.
+"""Declared (`…Spec`) and registered hosts and domains. Names are full, lower case, without a trailing dot. Addresses
+are canonical text. `names` normalises both.
 
-A declared field holds a value, or
+A declared field has a value, or
 
-    KEEP      the declaration leaves the field alone
-    DYNAMIC   (addresses) the host's own updater owns it: neither set nor removed, never drift
+    KEEP      the declaration does not change the field
+    DYNAMIC   (addresses) the host's updater sets it: never set, removed or reported as drift
 
-A registered address holds a value, None (no such record), or UNKNOWN when the server could not say.
+A registered address has a value, None (no record), or UNKNOWN if the server could not tell it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .errors import Location
 
 
 class Sentinel(enum.Enum):
-    """Stands where a value would; see the module."""
+    """A special value; see the module."""
 
     KEEP = "keep"
     DYNAMIC = "dynamic"
@@ -30,14 +30,14 @@ class Sentinel(enum.Enum):
 KEEP, DYNAMIC, UNKNOWN = Sentinel.KEEP, Sentinel.DYNAMIC, Sentinel.UNKNOWN
 
 HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "stack")
-"""Fields of a host that a change may set, in the order in which they are shown; `fqdn` (a rename) apart."""
+"""Fields of a host that a change may set, except `fqdn` (a rename), in the order in which they are shown."""
 
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
 
 
 @dataclass(frozen=True)
 class SecretSpec:
-    """Where a host's secret goes when one is made: `file` (0600) or `vault` (a file that ansible-vault encrypts)."""
+    """Where a new secret is written: `file` (mode 0600) or `vault` (a file that ansible-vault encrypts)."""
 
     kind: str
     path: str
@@ -76,7 +76,7 @@ class DomainSpec:
 
 @dataclass(frozen=True)
 class Declaration:
-    """All that one stack declares; `hosts` and `domains` are by full name."""
+    """A declaration. `hosts` and `domains` are by full name."""
 
     stack: str | None = None
     server: str | None = None
@@ -87,7 +87,7 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Host:
-    """A registered host. `dns` is `current`, `pending` (DNS follows), `conflict` (DNS refuses) or `unknown`."""
+    """A registered host. `dns` is `current`, `pending` (not in DNS yet), `conflict` (refused) or `unknown`."""
 
     fqdn: str
     domain: str
@@ -103,9 +103,9 @@ class Host:
     dns: str = "unknown"
     conflict: str | None = None
     own: bool = True
-    """Whether the caller is its owner; an administrator's token sees everybody's."""
+    """Whether the caller owns it. An administrator's token sees hosts of all users."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """Everything else that the server tells, for information only."""
+    """All other fields that the server sends, for information only."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class Registered:
-    """What a server has, by full name."""
+    """Hosts and domains of a server, by full name."""
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
     domains: Mapping[str, Domain] = field(default_factory=dict)
@@ -139,18 +139,18 @@ class Capabilities:
     server: str
     """A name for messages, such as `ddnsd 0.1.0` or `EGI Dynamic DNS`."""
     fields: frozenset[str] = frozenset(HOST_FIELDS)
-    """The fields of a host that it keeps."""
+    """Fields of a host that it stores."""
     edits: frozenset[str] = frozenset(HOST_FIELDS) | {"fqdn"}
-    """Those that it changes in place, without a new secret; `fqdn`: it renames hosts."""
+    """Fields that it changes in place, without a new secret; `fqdn`: it renames hosts."""
     clears: bool = True
     """It removes a single address in place."""
     bulk: bool = True
     """It takes many changes in one call."""
     replays: bool = True
-    """It answers a call that is made again with the same key as it answered the first one, secrets included."""
+    """It answers a repeated call with the same key as the first one, including secrets."""
     domains: bool = True
     """It creates, edits and deletes domains."""
     verifies: bool = True
-    """It says whether a secret is valid, without changing anything."""
+    """It checks whether a secret is valid."""
     enrols: bool = True
-    """It makes tokens with which a machine brings its host a secret of its own."""
+    """It makes tokens with which a machine sets its own secret."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values as a user writes them → values as a server keeps them.
+"""Turns values as a user writes them into values as a server stores them.
 
-Each function raises ValueError whose text says what is wrong with the value and what to do. They accept nothing that
-the service refuses.
+Each function raises ValueError with a text that says what is wrong and what to do. No function accepts a value that the
+service refuses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 NAME_LENGTH, LABEL_LENGTH = 253, 63
 WILDCARD_NAME_LENGTH = NAME_LENGTH - len("*.")
-WILDCARD_ADVICE = f"a name below which everything is answered has at most {WILDCARD_NAME_LENGTH}"
+WILDCARD_ADVICE = f"the name of a host with a wildcard has at most {WILDCARD_NAME_LENGTH} characters"
 DOMAIN_LENGTH = 189
 COMMENT_LENGTH = 255
 TTL_MAX = 86400
@@ -29,7 +29,7 @@ _TRANSLATION = IPv6Network("64:ff9b::/96")
 
 
 def text(value: Any) -> str:
-    """The value, which must be text that is not empty."""
+    """The value, if it is text and not empty."""
     given = _any_text(value)
     if not given.strip():
         raise ValueError("is empty")
@@ -43,7 +43,7 @@ def _any_text(value: Any) -> str:
 
 
 def kind(value: Any) -> str:
-    """What a value is, for messages."""
+    """The type of a value, for messages."""
     if isinstance(value, str):
         return "text"
     if value is None:
@@ -109,12 +109,12 @@ def _ascii_form(name: str) -> str:
         same = encoded.decode("idna") == name.lower()
     except UnicodeError:
         same = False
-    # the codec speaks IDNA 2003, which turns some letters into others
+    # the codec implements IDNA 2003, which replaces some letters
     return f"; write {encoded.decode('ascii')}" if same else "; write its ASCII form, with labels that begin with xn--"
 
 
 def ipv4(value: Any) -> str:
-    """Canonical text of an IPv4 address; an IPv4-mapped IPv6 address is one."""
+    """Canonical text of an IPv4 address. An IPv4-mapped IPv6 address counts as one."""
     address = _address(value, 4)
     if isinstance(address, IPv6Address):
         raise ValueError(f"{address} is an IPv6 address; it belongs under `ipv6`")
@@ -133,7 +133,7 @@ def _address(value: Any, version: int) -> IPv4Address | IPv6Address:
     given = text(value).strip()
     bare, slash, length = given.partition("/")
     if "%" in bare:
-        raise ValueError(f"{given!r} has a zone id, which means nothing elsewhere; remove `%{bare.partition('%')[2]}`")
+        raise ValueError(f"{given!r} has a zone id, which only this machine knows; remove `%{bare.partition('%')[2]}`")
     address: IPv4Address | IPv6Address
     try:
         address = IPv6Address(bare) if ":" in bare else IPv4Address(bare)
@@ -151,14 +151,14 @@ def _address(value: Any, version: int) -> IPv4Address | IPv6Address:
 def _check_length(given: str, address: IPv4Address | IPv6Address, length: str) -> None:
     bits = address.max_prefixlen
     if not (length.isascii() and length.isdigit() and int(length) <= bits):
-        raise ValueError(f"{given!r} has a prefix length that is no number from 0 to {bits}; remove it")
+        raise ValueError(f"{given!r} has a prefix length that is not a number from 0 to {bits}; remove it")
     host_bits = (1 << (bits - int(length))) - 1
     if host_bits and not int(address) & host_bits:
         raise ValueError(f"{given!r} is a network; write the host's own address, without a prefix length")
 
 
 def _is_ordinary(address: IPv4Address | IPv6Address) -> bool:
-    """Whether a look at the first bits tells that the address is fine, as it does for nearly all."""
+    """Whether the first bits already show that the address is usable. This is true for nearly all addresses."""
     if isinstance(address, IPv6Address):
         return int(address) >> 125 == 1  # 2000::/3
     first = int(address) >> 24
@@ -168,7 +168,7 @@ def _is_ordinary(address: IPv4Address | IPv6Address) -> bool:
 def _check_use(given: str, address: IPv4Address | IPv6Address) -> None:
     reason = _unusable(address)
     if reason:
-        raise ValueError(f"{given!r} is {reason}, which no host has; write the address at which others reach the host")
+        raise ValueError(f"{given!r} is {reason}; write the address at which others reach the host")
 
 
 def _unusable(address: IPv4Address | IPv6Address) -> str:
@@ -206,21 +206,21 @@ def ttl(value: Any) -> int:
 
 
 def comment(value: Any) -> str | None:
-    """One line of text, blanks and all; empty text is no comment."""
+    """One line of text, with its spaces; None if it is empty."""
     given = _any_text(value)
     if len(given) > COMMENT_LENGTH:
-        raise ValueError(f"has {len(given)} characters; at most {COMMENT_LENGTH} are kept")
+        raise ValueError(f"has {len(given)} characters; at most {COMMENT_LENGTH} are allowed")
     if _CONTROL.search(given):
         raise ValueError("has a line break or another control character; write one line")
     return given or None
 
 
 def labels(value: Any) -> dict[str, str]:
-    """Names with texts; numbers and truth values become text."""
+    """A mapping of names to text. Numbers and booleans become text."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a mapping of names to text, not {value!r}")
     if len(value) > LABELS_MAX:
-        raise ValueError(f"has {len(value)} entries; at most {LABELS_MAX} are kept")
+        raise ValueError(f"has {len(value)} entries; at most {LABELS_MAX} are allowed")
     return {_label_key(key): _label_value(key, item) for key, item in value.items()}
 
 
@@ -241,7 +241,7 @@ def _label_value(key: str, item: Any) -> str:
 
 
 def flag(value: Any) -> bool:
-    """A truth value, or its name as templates write it."""
+    """A boolean, or its name as templates write it."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in ("true", "yes", "on", "false", "no", "off"):
@@ -250,7 +250,7 @@ def flag(value: Any) -> bool:
 
 
 def group(value: Any) -> str | None:
-    """The name of a group; empty text is none."""
+    """The name of a group; None if it is empty."""
     return comment(value)
 
 
@@ -258,7 +258,7 @@ def server_url(value: Any) -> str:
     """The base URL of a server, without a trailing slash."""
     given = text(value).strip()
     if "@" in given:
-        raise ValueError("has credentials in it; remove them, a token is given apart from the URL")
+        raise ValueError("contains credentials; remove them, and set the token in DDNS_TOKEN")
     try:
         parts = urlsplit(given)
         whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -270,14 +270,14 @@ def server_url(value: Any) -> str:
 
 
 def same_server(one: str, other: str) -> bool:
-    """Whether two URLs mean one server: case, a default port, dots and slashes at the end do not count.
+    """Whether two URLs name the same server. Case, a default port, and dots and slashes at the end do not matter.
 
     Raises ValueError.
     """
-    return _place(one) == _place(other)
+    return _compared(one) == _compared(other)
 
 
-def _place(url: str) -> tuple[str, str, int, str]:
+def _compared(url: str) -> tuple[str, str, int, str]:
     parts = urlsplit(server_url(url))
     host = (parts.hostname or "").rstrip(".")
     with suppress(ValueError):

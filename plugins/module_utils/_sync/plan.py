@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Declared × registered → plan.
+"""Compares the declaration with what is registered, and makes the plan.
 
-The table of cases, which is also that of the tests. `own` is registered for the declaration's stack, `foreign` for
-another one or for none; a declaration without a stack takes every registered host of the caller for its own, and every
-domain. What another user owns, which an administrator's token sees, is never changed, whatever its stack says.
-`fixed` is a server that does not change this field in place.
+The table lists all cases; the tests use it. `own` is registered for the declaration's stack, `foreign` for another
+stack or none. For a declaration without a stack, all registered hosts of the caller and all domains are own. Hosts and
+domains of other users, which an administrator's token sees, are never changed, whatever their stack is. `fixed` is a
+server that cannot change the field in place.
 
     declared                  registered           server   options   plan
     ------------------------  -------------------  -------  --------  ---------------------
@@ -114,7 +114,7 @@ from .policy import Limits
 
 @dataclass(frozen=True)
 class Plan:
-    """Changes in the order in which they are applied, and what else there is to say."""
+    """Changes in the order in which they are applied, drift, and notes."""
 
     changes: tuple[Change, ...] = ()
     drift: tuple[Drift, ...] = ()
@@ -126,39 +126,36 @@ class Plan:
 
 @dataclass(frozen=True)
 class Options:
-    """How a plan is made."""
+    """Options for a plan."""
 
     prune: bool = False
     """Delete the stack's hosts and domains that are no longer declared."""
     destroy: bool = False
-    """Delete everything of the stack; without a stack, the declared hosts and domains. No limit applies."""
+    """Delete everything in the stack, or without a stack all declared hosts and domains. Limits do not apply."""
     rotate: tuple[str, ...] = ()
-    """Hosts that get a new secret, by full name."""
+    """Full names of hosts that get a new secret."""
     limits: Limits = field(default_factory=Limits)
 
 
 def make(declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options) -> Plan:
-    """The plan that makes what is registered equal to what is declared.
-
-    Raises NotSupported, Conflicts, Unsafe, and DeclarationError for a host to rotate that is not there.
-    """
-    making = PlanBuilder(declaration, registered, capabilities, options)
-    making.unsupported()
+    """Make the plan. Raises NotSupported, Conflicts, Unsafe, and DeclarationError if a host to rotate is missing."""
+    builder = PlanBuilder(declaration, registered, capabilities, options)
+    builder.unsupported()
     if options.destroy:
-        making.destroy()
+        builder.destroy()
     else:
-        making.domains()
-        making.hosts()
-        making.undeclared()
-        making.rotations()
-    return making.plan()
+        builder.domains()
+        builder.hosts()
+        builder.undeclared()
+        builder.rotations()
+    return builder.plan()
 
 
-_DNS = {"pending": "DNS does not answer with it yet", "conflict": "DNS refuses it"}
+_DNS = {"pending": "not in DNS yet", "conflict": "refused by the name server"}
 
 
 class PlanBuilder:
-    """A plan in the making."""
+    """Collects the changes, drift and notes of a plan."""
 
     def __init__(
         self, declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options
@@ -172,18 +169,18 @@ class PlanBuilder:
         self.notes: list[Problem] = []
         self.conflicts: list[Problem] = []
         self.gone: set[str] = set()
-        """Names of hosts that the plan takes away: deleted, or moved elsewhere."""
+        """Names that the plan frees: hosts that are deleted or moved."""
 
     def unsupported(self) -> None:
-        """Raises NotSupported for what the server cannot keep."""
+        """Raises NotSupported if the server cannot store a declared field."""
         server, missing = self.capabilities.server, [f for f in HOST_FIELDS if f not in self.capabilities.fields]
         problems = []
         if self.stack is not None and "stack" in missing:
-            problems.append(Problem(f"{server} keeps no stack", self.declared.where, "remove `stack`"))
+            problems.append(Problem(f"{server} cannot store a stack", self.declared.where, "remove `stack`"))
         for spec in self.declared.hosts.values() if missing else ():
-            fields = [f for f in missing if f != "stack" and _says_something(getattr(spec, f))]
+            fields = [f for f in missing if f != "stack" and _is_set(getattr(spec, f))]
             if fields:
-                text = f"{spec.fqdn}: {server} keeps no {listed(fields)}"
+                text = f"{spec.fqdn}: {server} cannot store {listed(fields)}"
                 problems.append(Problem(text, spec.where, f"remove `{'`, `'.join(fields)}`"))
         for domain in () if self.capabilities.domains else self.declared.domains.values():
             text = f"{domain.name}: {server} cannot create or change domains"
@@ -192,26 +189,26 @@ class PlanBuilder:
             raise NotSupported(problems)
 
     def owns(self, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it without adopting it."""
-        if self.stack is None:  # what an administrator names is theirs to change where it is a domain
+        """Whether the declaration may change it without adoption."""
+        if self.stack is None:  # an administrator may change all domains
             return thing.own or isinstance(thing, Domain)
         return thing.own and thing.stack == self.stack
 
     def may_change(self, spec: HostSpec | DomainSpec, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it, by adopting it if need be: never what another user owns."""
+        """Whether the declaration may change it, if necessary by adoption. Never if another user owns it."""
         return self.owns(thing) or (thing.own and spec.adopt)
 
     def in_stack(self, thing: Host | Domain) -> bool:
-        """Whether the stack made it or took it over."""
+        """Whether it belongs to the stack and the caller."""
         return thing.own and self.stack is not None and thing.stack == self.stack
 
     def add(self, change: Change | None) -> None:
-        """Keep a change, if there is one."""
+        """Add a change, if there is one."""
         if change is not None:
             self.changes.append(change)
 
     def domains(self) -> None:
-        """Declared domains."""
+        """Plan declared domains."""
         for name, spec in sorted(self.declared.domains.items()):
             domain = self.registered.domains.get(name)
             if domain is None:
@@ -222,7 +219,7 @@ class PlanBuilder:
                 self.conflict(spec, domain)
 
     def hosts(self) -> None:
-        """Declared hosts."""
+        """Plan declared hosts."""
         for name, spec in sorted(self.declared.hosts.items()):
             host = self.registered.hosts.get(name)
             if host is None:
@@ -230,22 +227,22 @@ class PlanBuilder:
             elif self.may_change(spec, host):
                 self.note_drift(host)
                 self.add(self.compare.change(spec, host))
-                self.remains(spec)
+                self.note_former_name(spec)
             else:
                 self.conflict(spec, host)
 
     def conflict(self, spec: HostSpec | DomainSpec, thing: Host | Domain, *, moved: bool = False) -> None:
-        """Keep that a declared thing is somebody else's."""
+        """Add a conflict: a declared host or domain belongs to another stack or user."""
         owner = f"belongs to stack {thing.stack}" if thing.stack else "belongs to no stack"
-        hint = "`adopt: true` takes it over"
+        hint = "adopt it with `adopt: true`"
         if not thing.own:
-            owner, hint = f"belongs to the user {thing.owner}", _way_to(thing)
+            owner, hint = f"belongs to the user {thing.owner}", _owner_hint(thing)
         name = thing.fqdn if isinstance(thing, Host) else thing.name
         role = "the former name " if moved else ""
-        self.conflicts.append(Problem(f"{role}{name} is registered already and {owner}", spec.where, hint))
+        self.conflicts.append(Problem(f"{role}{name} is already registered and {owner}", spec.where, hint))
 
     def new(self, spec: HostSpec) -> Change | None:
-        """A host that is not registered under its name: moved, or created."""
+        """Plan a host that is not registered under its name: a move or a creation."""
         source = self.registered.hosts.get(spec.moved_from) if spec.moved_from else None
         self.locate(spec)
         if source is None or source.fqdn in self.gone or source.fqdn in self.declared.hosts:
@@ -257,29 +254,29 @@ class PlanBuilder:
         return self.compare.move(spec, source)
 
     def locate(self, spec: HostSpec) -> None:
-        """Note a new host that lies in no domain of the server, where the domains are known."""
+        """Note a new host that is in no domain of the server, if the domains are known."""
         known = {**self.registered.domains, **self.declared.domains}
         if self.registered.domains and _domain_of(spec.fqdn, known) is None:
-            hint = f"it offers {', '.join(sorted(known)[:5])}"
-            self.notes.append(Problem(f"{spec.fqdn} lies in no domain that the server offers", spec.where, hint))
+            hint = f"its domains are {', '.join(sorted(known)[:5])}"
+            self.notes.append(Problem(f"{spec.fqdn} is in no domain of the server", spec.where, hint))
 
     def note_drift(self, host: Host) -> None:
-        """Keep what is not as it should be with a declared host."""
+        """Add the drift of a declared host."""
         if host.dns in _DNS:
             self.drift.append(Drift("dns", host.fqdn, host.conflict or _DNS[host.dns]))
         unknown = [family for family in ("ipv4", "ipv6") if getattr(host, family) is UNKNOWN]
         if unknown:
-            self.drift.append(Drift("unknown", host.fqdn, f"the server could not say the {listed(unknown)} address"))
+            self.drift.append(Drift("unknown", host.fqdn, f"the server could not tell the {listed(unknown)} address"))
 
-    def remains(self, spec: HostSpec) -> None:
+    def note_former_name(self, spec: HostSpec) -> None:
         """Note a former name that is still registered beside the new one."""
         source = self.registered.hosts.get(spec.moved_from) if spec.moved_from else None
         if source is not None and self.owns(source) and not (self.options.prune and self.in_stack(source)):
             text = f"{spec.fqdn} and its former name {source.fqdn} are both registered"
-            self.notes.append(Problem(text, spec.where, "nothing is moved; delete the old one if it is not in use"))
+            self.notes.append(Problem(text, spec.where, "nothing is moved; delete the old host if it is unused"))
 
     def undeclared(self) -> None:
-        """What is the stack's and no longer declared."""
+        """Plan hosts and domains of the stack that are no longer declared."""
         left = set(self.declared.hosts) | self.gone
         hosts = sorted(n for n, h in self.registered.hosts.items() if self.in_stack(h) and n not in left)
         domains = sorted(n for n, d in self.registered.domains.items() if self.in_stack(d))
@@ -289,28 +286,28 @@ class PlanBuilder:
         if self.options.prune:
             self.delete(hosts, domains)
             if self.stack is None:
-                self.note("nothing is pruned: the declaration names no stack", "set `stack`")
+                self.note("nothing is pruned, because the declaration names no stack", "set `stack`")
         elif hosts or domains:
-            text = f"{len(hosts) + len(domains)} of stack {self.stack} are registered and not declared: "
-            self.note(text + _some([*hosts, *domains]), "`--prune` would remove them")
+            text = f"{len(hosts) + len(domains)} of stack {self.stack} are registered but not declared: "
+            self.note(text + _some([*hosts, *domains]), "delete them with `--prune`")
 
     def note(self, text: str, hint: str = "") -> None:
-        """Keep something to be said of the whole."""
+        """Add a note on the whole declaration."""
         self.notes.append(Problem(text, self.declared.where, hint))
 
     def note_scope(self, undeclared: Iterable[str]) -> None:
-        """Note each domain in which the stack has hosts and declares none any more."""
+        """Note each domain in which the stack has registered hosts but no declared ones."""
         counts: dict[str, int] = {}
         for name in undeclared:
             domain = self.registered.hosts[name].domain
             counts[domain] = counts.get(domain, 0) + 1
         for domain, count in sorted(counts.items()):
             if not any(name.endswith("." + domain) for name in self.declared.hosts):
-                text = f"no host in {domain} is declared any more; stack {self.stack} has {count} there"
+                text = f"no host in {domain} is declared, but stack {self.stack} has {count} there"
                 self.note(text, "is a file or a domain missing from the declaration?")
 
     def note_labelled(self, judged: AbstractSet[str]) -> None:
-        """Note what carries the stack's label and belongs to other users, but for names that are judged elsewhere."""
+        """Note hosts and domains of the stack that other users own, except those that are handled elsewhere."""
         things: dict[str, Host | Domain] = {**self.registered.domains, **self.registered.hosts}
         labelled = [
             f"{name} ({thing.owner})"
@@ -318,30 +315,30 @@ class PlanBuilder:
             if self.stack is not None and thing.stack == self.stack and not thing.own and name not in judged
         ]
         if labelled:
-            text = f"left alone, since other users own it although it is labelled with stack {self.stack}: "
+            text = f"not changed, because other users own them, although their stack is {self.stack}: "
             self.note(text + _some(labelled))
 
     def delete(self, hosts: Iterable[str], domains: Iterable[str]) -> None:
-        """Delete hosts, and those domains in which no host is left."""
+        """Delete hosts, and domains without any other host."""
         for name in hosts:
             self.gone.add(name)
             self.add(self.compare.delete(self.registered.hosts[name]))
         used = self.domains_in_use() if domains else {}
         for name in domains:
             if name in used:
-                self.note(f"domain {name} is kept: it has hosts, such as {used[name]}")
+                self.note(f"domain {name} is kept, because it has hosts such as {used[name]}")
             else:
                 self.add(self.compare.delete_domain(self.registered.domains[name]))
 
     def domains_in_use(self) -> dict[str, str]:
-        """Domain → a host that is in it after the plan."""
+        """The domains that have hosts after the plan, each with one of them."""
         known = {**self.registered.domains, **self.declared.domains}
         new = [change.name for change in self.changes if change.kind == "host" and change.name not in self.gone]
         left = {_domain_of(name, known) or "": name for name in new}
         return {**left, **{h.domain: n for n, h in sorted(self.registered.hosts.items()) if n not in self.gone}}
 
     def rotations(self) -> None:
-        """New secrets for hosts that get none anyway."""
+        """Plan new secrets, for hosts that do not already get one."""
         fresh = {change.name for change in self.changes if change.makes_secret}
         former = {change.name: change.source for change in self.changes if change.source}
         problems = []
@@ -360,24 +357,24 @@ class PlanBuilder:
             raise DeclarationError(problems)
 
     def destroy(self) -> None:
-        """Everything of the stack; without a stack, everything declared."""
+        """Delete everything in the stack, or without a stack everything that is declared."""
         self.note_labelled({*self.declared.hosts, *self.declared.domains})
-        hosts = self.doomed(self.registered.hosts, self.declared.hosts)
-        domains = self.doomed(self.registered.domains, self.declared.domains)
+        hosts = self.to_delete(self.registered.hosts, self.declared.hosts)
+        domains = self.to_delete(self.registered.domains, self.declared.domains)
         self.delete(hosts, domains)
 
-    def doomed(self, registered: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
-        """Names to delete; says which of the declared ones are somebody else's."""
+    def to_delete(self, registered: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
+        """Names to delete. Notes declared ones that belong to another stack or user."""
         there = {name: registered[name] for name in declared if name in registered}
         others = {name: thing for name, thing in there.items() if not (thing.own or self.owns(thing))}
         if others:
             named = _some(f"{name} ({thing.owner})" for name, thing in sorted(others.items()))
-            self.note(f"not deleted, as other users own them: {named}", _way_to(next(iter(others.values()))))
+            self.note(f"not deleted, because other users own them: {named}", _owner_hint(next(iter(others.values()))))
         if self.stack is None:
             return sorted(there.keys() - others.keys())
         foreign = sorted(name for name in there.keys() - others.keys() if not self.in_stack(there[name]))
         if foreign:
-            self.note(f"not deleted, as they are not of stack {self.stack}: {_some(foreign)}")
+            self.note(f"not deleted, because they do not belong to stack {self.stack}: {_some(foreign)}")
         return sorted(name for name, thing in registered.items() if self.in_stack(thing))
 
     def plan(self) -> Plan:
@@ -395,15 +392,15 @@ class PlanBuilder:
         return Plan(changes, tuple(self.drift), notes, unchanged, server, self.stack)
 
     def check_limits(self) -> None:
-        """Raises Unsafe."""
+        """Raises Unsafe if the plan deletes too many hosts."""
         hosts = [change for change in self.changes if change.kind == "host"]
         deleted = [change.name for change in hosts if change.action is Action.DELETE]
-        anew = [change.name for change in hosts if change.reason]
+        replaced = [change.name for change in hosts if change.reason]
         added = sum(change.action in (Action.CREATE, Action.ADOPT) for change in hosts)
         registered = sum(map(self.in_stack, self.registered.hosts.values()))
         if self.stack is None:
             registered = sum(name in self.registered.hosts for name in self.declared.hosts)
-        self.options.limits.check(deleted, anew, registered=registered, added=added)
+        self.options.limits.check(deleted, replaced, registered=registered, added=added)
 
 
 _RANKS = {
@@ -420,17 +417,17 @@ def _order(change: Change) -> tuple[int, str, bool]:
     return rank, change.name, change.action is Action.ROTATE
 
 
-def _way_to(thing: Host | Domain) -> str:
-    """What to do about a thing that another user owns."""
-    return f"use a token of {thing.owner}, or have an administrator change the owner first"
+def _owner_hint(thing: Host | Domain) -> str:
+    """A hint for a host or domain that another user owns."""
+    return f"use a token of {thing.owner}, or ask an administrator to change the owner"
 
 
-def _says_something(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     return bool(value) and not isinstance(value, Sentinel)
 
 
 def _domain_of(fqdn: str, domains: Iterable[str]) -> str | None:
-    """The nearest of the domains above a name."""
+    """The nearest domain above a name."""
     above = fqdn
     while above:
         above = above.partition(".")[2]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many deletions a plan may hold."""
+"""The limits on deletions in a plan."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Deletions (and replacements) above either bound are refused; None is no bound."""
+    """The most deletions and replacements that a plan may contain. None is no limit."""
 
     percent: int | None = 30
-    """Of the stack's registered hosts; one is always allowed unless it is the last."""
+    """Percentage of the stack's registered hosts. One host is always allowed, unless it is the last."""
     count: int | None = 100
 
     @classmethod
     def parse(cls, text: str) -> Limits:
-        """`20%`, `10` or `all`: this bound alone. Raises ValueError."""
+        """Parse `20%`, `10` or `all`. Raises ValueError."""
         match = re.fullmatch(r"(\d{1,9})\s*(%?)", text.strip(), re.ASCII)
         if text.strip() == "all":
             return cls(percent=None, count=None)
         if not match or (match[2] and int(match[1]) > 100):
-            raise ValueError(f"{text!r} is no limit: write a number of hosts, a percentage such as 20%, or all")
+            raise ValueError(f"{text!r} is not a limit: write a number of hosts, a percentage such as 20%, or all")
         return cls(int(match[1]), None) if match[2] else cls(None, int(match[1]))
 
     def check(self, deleted: Sequence[str], replaced: Sequence[str], *, registered: int, added: int) -> None:
-        """Raises Unsafe when hosts are to go beyond the bounds.
+        """Raises Unsafe if more hosts are deleted or replaced than allowed.
 
-        `registered` is how many hosts the stack has, `added` how many more the plan gives it. A replaced host counts
-        as deleted, because it loses its secret and for a moment its name.
+        `registered` is the number of hosts in the stack, `added` the number that the plan adds. A replaced host counts
+        as deleted, because it loses its secret, and its name for a moment.
         """
         gone = len(deleted) + len(replaced)
         leaves_none = registered + added <= len(deleted)
@@ -54,8 +54,8 @@ class Limits:
 def _text(names: Sequence[str], registered: int, bound: int, *, leaves_none: bool) -> str:
     shown = ", ".join(names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    rest = ", which leaves none" if leaves_none else ""
+    rest = ", so none would be left" if leaves_none else ""
     return (
         f"{len(names)} of {registered} registered hosts would be deleted or replaced{rest}; the limit allows {bound}: "
-        f"{shown}{more}. Raise the limit, to {len(names)} or all, if this is meant"
+        f"{shown}{more}. If this is intended, raise the limit to {len(names)} or all"
     )

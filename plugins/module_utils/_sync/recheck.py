@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking before acting: does a plan still hold, and what is left of a run that broke off?
+"""Checks whether a plan still matches the server, and what an interrupted run has left to do.
 
-What is left of a change, by what the journal says of it:
+What is left of a change depends on its state in the journal:
 
     done         nothing
-    refused      nothing, if it is in the way of what is registered now; otherwise the change, as it was
-    uncertain    if its call can be replayed, within a day and with the same token: that call, whose answer has the
+    refused      nothing, if its preconditions do not hold now; otherwise the unchanged change
+    uncertain    if its call can be replayed, within a day and with the same token: that call; its answer has the
                  secrets of the first one
-                 otherwise, by what is registered now:
+                 otherwise, depending on what is registered now:
 
-    create   absent: the change · ours: the fields that differ, then a new secret in the place of the first one, unless
-             that was kept · somebody else's: the change, which the server refuses
-    update   its values stand: nothing · otherwise: the change, under its preconditions (adopt likewise)
+    create   absent: the change · ours: the fields that differ, then a new secret instead of the first one, unless
+             that was written · another user's: the change, which the server refuses
+    update   its values are set: nothing · otherwise: the change, with its preconditions (adopt likewise)
     delete   absent: nothing · otherwise: the change
     rotate   the change
-    replace  absent: a create with what it was to have · its fixed fields stand: as a create that is ours
+    replace  absent: a create with its values · its fixed fields are set: as a create that is ours
              · otherwise: the change
-    move     a rename: the change, unless the new name stands · anew: as a create, and the old name's deletion
+    move     a rename: the change, unless it is done · a new registration: as a create, and the old name's deletion
 """
 
 from __future__ import annotations
@@ -34,34 +34,34 @@ from .model import Domain, Host, Registered, Sentinel
 
 ADDRESSES = ("ipv4", "ipv6")
 REPLAYED = 23 * 3600
-"""Seconds for which a call is replayed. Services keep answers for a day; the rest is for clocks that differ."""
+"""Seconds during which a call is replayed. Services keep answers for a day; an hour is for clocks that differ."""
 
 Steps = Tuple[Change, ...]
 
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left to do of a plan's changes, by their indexes."""
+    """The work that is left of a plan, by the indexes of its changes."""
 
     work: Mapping[int, Steps]
-    """The steps of those that are sent anew: mostly the change itself."""
+    """The steps of changes that are sent again: usually the change itself."""
     replays: tuple[Call, ...] = ()
-    """Calls that are made again as they were."""
+    """Calls that are repeated unchanged."""
     replayed: frozenset[int] = frozenset()
-    """The changes that await the answers of these calls."""
+    """The changes that need the answers of these calls."""
     refused: Mapping[int, str] = field(default_factory=dict)
-    """Those that stay refused, and why."""
+    """Changes that stay refused, with the reason."""
 
     def changes(self, planned: Sequence[Change]) -> tuple[Change, ...]:
-        """What will be done, for people: the planned changes, or the steps that are left of them."""
+        """The work to show to the user: planned changes, or the steps that are left of them."""
         shown = {index: (planned[index],) for index in self.replayed}
         return tuple(change for _index, steps in sorted({**shown, **self.work}.items()) for change in steps)
 
 
 def remaining(changes: Sequence[Change], state: State, server: Server, *, same_token: bool = True) -> Rest:
-    """What a run that goes on has to do; looks at the server where that decides. Raises ServerError.
+    """The work for a resumed run. Reads from the server if necessary. Raises ServerError.
 
-    `same_token`: this run has the token of the run that wrote the journal. To a server another one makes another call.
+    `same_token`: this run has the same token as the run that wrote the journal. Otherwise calls cannot be replayed.
     """
     fresh = time.time() - REPLAYED
     again = same_token and server.capabilities.replays
@@ -82,16 +82,16 @@ def remaining(changes: Sequence[Change], state: State, server: Server, *, same_t
 
 
 def names_of(changes: Iterable[Change]) -> list[str]:
-    """The names of the hosts that the changes concern, former ones included."""
+    """The names of the hosts in the changes, including former names."""
     return sorted({name for c in changes if c.kind == "host" for name in (c.name, c.source) if name})
 
 
 def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, ...]:
-    """What has moved since the changes were planned: every precondition that no longer holds."""
+    """All preconditions of the changes that no longer hold."""
     problems: list[Problem] = []
     judged: set[tuple[str, str]] = set()
     for change in changes:
-        if (change.kind, change.name) not in judged:  # a second change rests on what the first leaves
+        if (change.kind, change.name) not in judged:  # a second change of a host depends on the first one
             problems += moved(change, registered)
         judged.add((change.kind, change.name))
     return tuple(problems)
@@ -102,31 +102,31 @@ def moved(change: Change, registered: Registered) -> list[Problem]:
     things: Mapping[str, Host | Domain] = registered.hosts if change.kind == "host" else registered.domains
     problems = []
     if change.action in (Action.CREATE, Action.MOVE) and change.name in things:
-        problems.append(f"{change.name}: it exists by now")
+        problems.append(f"{change.name} is now registered")
     old = change.source or change.name
     if change.action is not Action.CREATE:
         if old not in things:
-            problems.append(f"{old}: it is gone")
+            problems.append(f"{old} is no longer registered")
         else:
             problems += _of_others(things[old]) + differences(old, change.before, things[old])
-    return [Problem(text, hint="make the plan anew") for text in problems]
+    return [Problem(text, hint="make a new plan") for text in problems]
 
 
 def _of_others(thing: Host | Domain) -> list[str]:
-    return [f"{thing.fqdn}: it belongs to the user {thing.owner}"] if isinstance(thing, Host) and not thing.own else []
+    return [f"{thing.fqdn} belongs to the user {thing.owner}"] if isinstance(thing, Host) and not thing.own else []
 
 
 def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> list[str]:
-    """The observed values that have changed, in words."""
+    """The values that have changed since they were read, in words."""
     return [
-        f"{name}: {field} was {_text(value)} and is {_text(plain(thing, field))}"
+        f"{name}: {field} was {_text(value)} and is now {_text(plain(thing, field))}"
         for field, value in before.items()
         if plain(thing, field) != value
     ]
 
 
 def plain(thing: Host | Domain, field: str) -> Any:
-    """A registered field as a JSON value, as it stands in `Change.before`."""
+    """A registered field as a JSON value, as in `Change.before`."""
     value = getattr(thing, field, None)
     if isinstance(value, Sentinel):
         return value.value
@@ -138,9 +138,9 @@ def _text(value: Any) -> str:
 
 
 def remaining_work(change: Change, registered: Registered, *, kept: bool = False) -> tuple[Change, ...]:
-    """What is left to do of a change of which it is not known whether it was carried out; see the module.
+    """The steps that are left of an uncertain change; see the module.
 
-    `kept`: its new secret was kept.
+    `kept`: its new secret was written.
     """
     if change.kind == "domain":
         return _of_a_domain(change, registered.domains.get(change.name))
@@ -176,7 +176,7 @@ def _of_a_move(change: Change, host: Host | None, old: Host | None, *, kept: boo
 
 
 def _ours(change: Change, host: Host) -> bool:
-    """Whether what stands there came from the change: its addresses may still be missing, all else has been set."""
+    """Whether the change registered this host. Its addresses may still be missing, all other fields are set."""
     return host.own and not set(_differing(change, host)) - (set(ADDRESSES) if "stack" in change.after else set())
 
 
@@ -185,7 +185,7 @@ def _differing(change: Change, thing: Host | Domain) -> dict[str, Any]:
 
 
 def _create(change: Change) -> Change:
-    """The change as the creation of what it was to make."""
+    """A creation with the values of the change."""
     after = {field: value for field, value in change.after.items() if value}
     return replace(change, action=Action.CREATE, before={}, after=after, source=None, reason="")
 

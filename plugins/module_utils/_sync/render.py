@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan for people and programs: lines, text, JSON values, Markdown, Ansible's diff. Never a secret, no colour."""
+"""Renders a plan as lines, text, JSON values, Markdown, or Ansible's diff, without secrets and colours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYMBOLS = {
     Action.ROTATE: "!",
 }
 MARKDOWN_LENGTH = 60000
-"""Characters; forges refuse comments of more than 65 536."""
+"""The most characters; forges refuse comments of more than 65 536."""
 
 _LONG = 20
 _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class Line:
-    """One change: `+`, what it is about, and its details, such as `ipv4: 192.0.2.1 → 192.0.2.2`."""
+    """One change: its symbol, its name, and its details, such as `ipv4: 192.0.2.1 → 192.0.2.2`."""
 
     symbol: str
     text: str
@@ -40,7 +40,7 @@ class Line:
 
 
 def lines(plan: Plan) -> list[Line]:
-    """The changes, in the plan's order; every character is printable."""
+    """The changes in the order of the plan. All characters are printable."""
     return [Line(SYMBOLS[c.action], _visible(_subject(c)), tuple(map(_visible, _details(c))), c) for c in plan.changes]
 
 
@@ -87,14 +87,14 @@ def _shown(value: Any) -> str:
 
 
 def _visible(text: str) -> str:
-    """The text with what a terminal would act upon, or hide, as escapes."""
+    """The text with escapes instead of characters that are not printable."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def summary(plan: Plan) -> dict[str, int]:
-    """How many things are to be done of each kind. A move that registers the host anew counts as a move."""
+    """The number of changes of each kind. A move that registers the host again counts as a move."""
     counts = dict.fromkeys(("add", "change", "replace", "delete", "move", "adopt", "rotate"), 0)
     words = {Action.CREATE: "add", Action.UPDATE: "change"}
     for change in plan.changes:
@@ -103,7 +103,7 @@ def summary(plan: Plan) -> dict[str, int]:
 
 
 def summary_line(plan: Plan) -> str:
-    """`Plan: 3 to add, 1 to change, 0 to replace, 2 to delete, 9 unchanged.`; what is rare is named when it occurs."""
+    """`Plan: 3 to add, 1 to change, 0 to replace, 2 to delete, 9 unchanged.`; rare kinds only if they occur."""
     counts = summary(plan)
     shown = [f"{counts[word]} to {word}" for word in ("add", "change", "replace", "delete")]
     shown += [f"{counts[word]} to {word}" for word in ("move", "adopt", "rotate") if counts[word]]
@@ -139,9 +139,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
 
 
 def markdown(plan: Plan, url: str) -> str:
-    """For a pull request: the summary, the server's URL, the changes as a diff (folded when long, cut when too long),
-    remarks.
-    """
+    """Markdown for a pull request: summary, server, changes as a diff, remarks. A long diff is folded, then cut."""
     heading = f"### {summary_line(plan)}\n\nServer: {_escaped(url)}"
     notes = "\n".join(f"- {_escaped(remark)}" for remark in remarks(plan)[:_LONG])
     shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(notes))
@@ -165,8 +163,8 @@ def _diff_lines(plan: Plan) -> list[str]:
 
 
 def _fitting(shown: list[str], room: int) -> tuple[list[str], int]:
-    """As many lines as fit into so many characters, and how many do not."""
-    used = 200  # what stands around them
+    """The lines that fit into `room` characters, and the number of lines that do not."""
+    used = 200  # for the text around them
     for number, line in enumerate(shown):
         used += len(line) + 1
         if used > room:
@@ -179,9 +177,9 @@ def _escaped(text: str) -> str:
 
 
 def diff(plan: Plan, url: str) -> dict[str, str]:
-    """Ansible's diff: the fields that change, by host, before and after; equal in check mode and without it.
+    """Ansible's diff: the changed fields of each host, before and after. It is the same in check mode.
 
-    `url` is the server's.
+    `url` is the server's URL.
     """
     before: list[str] = []
     after: list[str] = []

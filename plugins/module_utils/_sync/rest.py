@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our own service, over `/api`."""
+"""The API of `ddnsd`: `/api`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .recheck import differences, plain
 PAGE = 10_000
 BULK = 10_000
 QUERY_OCTETS = 4_000
-"""Longer lists of names are not asked for one by one: proxies limit the length of a request line."""
+"""The longest query with names. For more names all hosts are read, because proxies limit the request line."""
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each repetition of a call that may be repeated."""
+"""Seconds before each repetition of a call with a key."""
 
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
 _HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
@@ -29,7 +29,7 @@ _DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts", "own"}
 
 
 class RestServer:
-    """`Server` of a `ddnsd`; `features` is what its `/api/` lists, None when it was not asked."""
+    """`Server` for a `ddnsd`. `features` is the list in its `/api/`; None if that was not read."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class RestServer:
         self._user: str | None = None
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """The caller's hosts (an administrator's token: everybody's), or those of these names.
+        """The caller's hosts (with an administrator's token all hosts), or those with these names, and all domains.
 
-        All domains come with them, unless every name is that of a host: one request less for each of many tasks.
+        If all names are found, domains are left out. This saves a request in each of many tasks.
         """
         wanted = None if names is None else sorted(set(names))
         query = "" if wanted is None else urlencode([("fqdn", name) for name in wanted])
@@ -64,26 +64,26 @@ class RestServer:
             hosts = [_host(i) for i in self._items("/api/hosts", "") if asked is None or i["fqdn"] in asked]
         known = bool(wanted) and len(hosts) == len(wanted or ())
         domains = [] if known else [_domain(item) for item in self._items("/api/domains", "")]
-        return self._judged(hosts, domains)
+        return self._with_owners(hosts, domains)
 
-    def _judged(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
-        """With a word on each of whether it is the caller's."""
+    def _with_owners(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
+        """Hosts and domains, each marked whether it belongs to the caller."""
         user = self._caller() if hosts or domains else ""
         own_hosts = (host if host.owner == user else replace(host, own=False) for host in hosts)
         own_domains = (domain if domain.owner == user else replace(domain, own=False) for domain in domains)
         return Registered({host.fqdn: host for host in own_hosts}, {domain.name: domain for domain in own_domains})
 
     def _caller(self) -> str:
-        """The name of the user whose token it is; asked once."""
+        """The name of the user who owns the token. It is read once."""
         if self._user is None:
             name = object_in(self._call("GET", "/api/users/me")).get("name")
             if not isinstance(name, str):
-                raise ServerError(f"{self.url}/api/users/me did not answer a user's name")
+                raise ServerError(f"{self.url}/api/users/me sent no user name")
             self._user = name
         return self._user
 
     def execute(self, change: Change, key: str = "") -> Done:
-        """Carry out one change; a key as with `execute_many`. Raises Stale, Refused, LostAnswer …"""
+        """Make one change; `key` as in `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
         answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
@@ -92,9 +92,9 @@ class RestServer:
         return answer
 
     def execute_many(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
-        """Carry out changes of hosts, in order, 10 000 in a call, or fewer where a proxy lets no more through.
+        """Make changes of hosts in order, up to 10 000 in a call, or fewer if a proxy limits the size.
 
-        Raises ServerError when the first call fails.
+        Raises ServerError if the first call fails.
         """
         answers: list[Done | SyncError] = []
         parts = [changes[start : start + BULK] for start in range(0, len(changes), BULK)]
@@ -113,18 +113,18 @@ class RestServer:
         return answers
 
     def valid(self, fqdn: str, secret: str) -> bool:
-        """Whether the host's secret is this one."""
+        """Whether this is the host's secret."""
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/verify-secret", {"secret": secret})
         return object_in(answer).get("valid") is True
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:
-        """A token for the host's machine. One whose answer was lost ends with the next."""
+        """A token for the host's machine. A new token makes earlier ones invalid."""
         if not self.capabilities.enrols:
             raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} makes no enrolment tokens")])
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/enrolments", {"lifetime": lifetime})
         token = object_in(answer).get("token")
         if not isinstance(token, str) or not token:
-            raise ServerError(f"{self._transport.url} did not answer a token")
+            raise ServerError(f"{self._transport.url} sent no token")
         return token
 
     # ---- hosts
@@ -136,11 +136,11 @@ class RestServer:
         response = self._repeated("/api/changes", content, key)
         results = object_in(response).get("results")
         if not isinstance(results, list) or [isinstance(r, dict) for r in results] != [True] * len(changes):
-            raise ServerError(f"{self._transport.url}/api/changes did not answer a result for each of its changes")
+            raise ServerError(f"{self._transport.url}/api/changes did not send one result for each change")
         return [_outcome(change, result) for change, result in zip(changes, results)]
 
     def _repeated(self, path: str, content: Mapping[str, Any], key: str) -> Response:
-        """POST with an idempotency key: as often as it takes to get an answer, within bounds."""
+        """POST with an idempotency key, repeated a few times until an answer arrives."""
         sent: ServerError | None = None
         for pause in (*PAUSES, None):
             try:
@@ -155,7 +155,7 @@ class RestServer:
                 if not isinstance(error, Refused) or error.status not in (502, 503, 504):
                     if sent is None:
                         raise
-                    raise LostAnswer(f"{sent}; asked again: {error}") from error
+                    raise LostAnswer(f"{sent} (tried again: {error})") from error
                 failure, sent = error, sent or error
             if pause is not None:
                 self._pause(pause)
@@ -167,27 +167,27 @@ class RestServer:
         path = f"/api/domains/{quote(change.name)}"
         if change.action is Action.CREATE:
             content = {"name": change.name, **_not_none(change.after)}
-            return self._looking(change, lambda: self._call("POST", "/api/domains", content))
+            return self._checked(change, lambda: self._call("POST", "/api/domains", content))
         found = self._find(path)
         if found is None:
             if change.action is Action.DELETE:
                 return Done("unchanged")
-            raise Refused(404, f"there is no domain {change.name}, or it is not yours to see")
+            raise Refused(404, f"there is no domain {change.name}, or you may not see it")
         if texts := differences(change.name, change.before, _domain(object_in(found))):
-            raise Stale([Problem(text, hint="make the plan anew") for text in texts])
+            raise Stale([Problem(text, hint="make a new plan") for text in texts])
         tag = {"If-Match": found.headers["etag"]} if "etag" in found.headers else {}
         if change.action is Action.DELETE:
-            return self._looking(change, lambda: self._call("DELETE", path, headers=tag))
-        return self._looking(change, lambda: self._call("PATCH", path, change.after, tag))
+            return self._checked(change, lambda: self._call("DELETE", path, headers=tag))
+        return self._checked(change, lambda: self._call("PATCH", path, change.after, tag))
 
-    def _looking(self, change: Change, act: Callable[[], object]) -> Done:
-        """Do it; when the answer is lost, see whether it was done. It is not repeated."""
+    def _checked(self, change: Change, act: Callable[[], object]) -> Done:
+        """Call `act` once. If the answer is lost, check whether the change was made."""
         try:
             act()
         except LostAnswer:
             found = self._find(f"/api/domains/{quote(change.name)}")
             domain = None if found is None else _domain(object_in(found))
-            if not _stands(change, domain):
+            if not _is_made(change, domain):
                 raise
         return Done("applied")
 
@@ -202,13 +202,13 @@ class RestServer:
     # ---- HTTP
 
     def _items(self, path: str, query: str) -> Iterator[dict[str, Any]]:
-        """Every item of a list, page by page."""
+        """All items of a list, read page by page."""
         cursor = ""
         while True:
             parts = [query, f"limit={PAGE}", urlencode({"cursor": cursor}) if cursor else ""]
             page = object_in(self._call("GET", path + "?" + "&".join(part for part in parts if part)))
             if not isinstance(page.get("items"), list):
-                raise ServerError(f"{self._transport.url}{path} did not answer a list")
+                raise ServerError(f"{self._transport.url}{path} sent no list")
             yield from page["items"]
             cursor = page.get("next") or ""
             if not cursor:
@@ -237,12 +237,12 @@ class RestServer:
 def _error(response: Response) -> SyncError:
     problem = object_in(response)
     if response.status == 412:
-        return Stale([Problem(_text(problem), hint="make the plan anew")])
+        return Stale([Problem(_text(problem), hint="make a new plan")])
     return refused(response, _text(problem), _fields(problem))
 
 
 def _text(problem: Mapping[str, Any]) -> str:
-    """A problem in words: its detail, and what it says of single fields."""
+    """The text of a problem: its detail, and its messages for fields."""
     text = str(problem.get("detail") or problem.get("title") or "")
     fields = "; ".join(f"{field}: {message}" for field, message in _fields(problem).items() if message not in text)
     return f"{text} ({fields})" if text and fields else text or fields
@@ -256,9 +256,9 @@ def _fields(problem: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _item(change: Change, user: str) -> dict[str, Any]:
-    """A change as `POST /api/changes` takes it: one of a host that is still the user's."""
+    """A change as JSON for `POST /api/changes`, on condition that the host belongs to the user."""
     if change.action is Action.REPLACE:
-        raise Refused(400, f"{change.name}: this plan was made for a server that cannot edit hosts; make it anew")
+        raise Refused(400, f"{change.name}: this plan was made for a server that cannot edit hosts; make a new plan")
     action = change.action.value if change.action in (Action.CREATE, Action.DELETE, Action.ROTATE) else "update"
     item: dict[str, Any] = {"action": action, "fqdn": change.source or change.name}
     values = _not_none(change.after) if change.action is Action.CREATE else dict(change.after)
@@ -284,11 +284,11 @@ def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
     if status == 404 and change.action is Action.DELETE:
         return Done("unchanged")
     if status == 412:
-        return Stale([Problem(f"{change.name}: {_text(error)}", hint="make the plan anew")])
-    return Refused(status, _text(error) or "the server gives no reason", _fields(error), of_one_change=True)
+        return Stale([Problem(f"{change.name}: {_text(error)}", hint="make a new plan")])
+    return Refused(status, _text(error) or "the server refused it without a reason", _fields(error), of_one_change=True)
 
 
-def _stands(change: Change, domain: Domain | None) -> bool:
+def _is_made(change: Change, domain: Domain | None) -> bool:
     if change.action is Action.DELETE or domain is None:
         return change.action is Action.DELETE and domain is None
     return all(plain(domain, field) == value for field, value in change.after.items())

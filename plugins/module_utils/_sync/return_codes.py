@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the words of dyndns2 mean to somebody who set one address of one host."""
+"""The meaning of dyndns2 return codes, for an update of one address of one host."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .errors import Refused, ServerError, Unauthorized
 
 _REFUSALS = {
     "nohost": (404, "there is no such host, or it is not yours, or it is not available"),
-    "!yours": (404, "the host belongs to somebody else"),
+    "!yours": (404, "the host belongs to another user"),
     "notfqdn": (400, "the server does not accept this as a full host name"),
     "numhost": (400, "too many hosts in one request"),
-    "dnserr": (400, "the server does not accept this address, or has an error of its own with its name server"),
+    "dnserr": (400, "the server does not accept this address, or its name server failed"),
     "abuse": (403, "the server has blocked the host for abuse"),
     "badagent": (403, "the server refuses this client program"),
     "badsys": (400, "the server does not accept the request's parameters"),
@@ -22,9 +22,9 @@ _REFUSALS = {
 
 
 def outcome_of(status: int, body: str, name: str, address: str) -> str:
-    """`applied` or `unchanged` of an answer to an update. Raises Unauthorized, Refused, ServerError.
+    """`applied` or `unchanged`, from the answer to an update. Raises Unauthorized, Refused, ServerError.
 
-    The body is one word (`good nochg nohost …`), after `good` and `nochg` with the address that is set now.
+    The body is a return code (`good nochg nohost …`). After `good` and `nochg` it also has the address.
     """
     word, _, rest = body.strip().partition(" ")
     if word in ("good", "nochg") and status == 200:
@@ -37,12 +37,12 @@ def outcome_of(status: int, body: str, name: str, address: str) -> str:
         code, text = _REFUSALS[word]
         raise Refused(code, f"{name}: {word}: {text}")
     if status >= 400:
-        raise Refused(status, f"{name}: the server answered {status} and no known word")
-    raise ServerError(f"{name}: the server answered no known word: {body.strip()[:80]!r}")
+        raise Refused(status, f"{name}: the server answered {status} without a known return code")
+    raise ServerError(f"{name}: the server sent an unknown return code: {body.strip()[:80]!r}")
 
 
 def _contains(text: str, address: str) -> bool:
-    """Whether the address is among those of the answer, however they are written."""
+    """Whether the answer contains the address, in any spelling."""
     return address in {_canonical(part) for part in text.replace(",", " ").split()}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plan ↔ JSON. No secret is in a plan, so none is in its file."""
+"""Plans as JSON values. They contain no secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELDS = {"host": HOST_FIELDS, "domain": DOMAIN_FIELDS}
 
 
 def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:
-    """The plan as JSON values; `made` is the time at which it was made, for people."""
+    """The plan as JSON values. `made` is the time at which it was made."""
     return {
         "format": FORMAT,
         "server": plan.server,
@@ -30,7 +30,7 @@ def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:
 
 
 def change_dict(change: Change) -> dict[str, Any]:
-    """A change as JSON values; what it does not have is left out."""
+    """A change as JSON values, without empty optional fields."""
     optional = {
         "source": change.source,
         "secret": {change.secret.kind: change.secret.path} if change.secret else None,
@@ -57,15 +57,16 @@ def note_dict(note: Problem) -> dict[str, Any]:
 
 
 def from_dict(data: Any) -> Plan:
-    """The plan that `to_dict` made JSON values of. Raises DeclarationError for anything else."""
+    """The plan in the JSON values of `to_dict`. Raises DeclarationError for any other value."""
     if not isinstance(data, Mapping) or "format" not in data:
         raise _refusal("this is not a saved plan", "`ddnsctl plan -o FILE` makes one")
     if data["format"] != FORMAT:
-        raise _refusal(f"the saved plan has format {data['format']!r}, and {FORMAT} is understood", "make it again")
+        text = f"the saved plan has format {data['format']!r}, but this version reads format {FORMAT}"
+        raise _refusal(text, "make a new plan")
     try:
         return _plan(data)
     except ValueError as error:
-        raise _refusal(f"the saved plan is damaged: {error}", "make it again") from None
+        raise _refusal(f"the saved plan is damaged: {error}", "make a new plan") from None
 
 
 def _refusal(text: str, hint: str) -> DeclarationError:
@@ -85,11 +86,11 @@ def _plan(data: Mapping[str, Any]) -> Plan:
 
 def _typed(data: Any, key: str, kinds: Any) -> Any:
     if not isinstance(data, Mapping):
-        raise ValueError("an object is expected")
+        raise ValueError("it is not an object")
     if key not in data:
         raise ValueError(f"{key} is missing")
     if not isinstance(data[key], kinds):
-        raise ValueError(f"{key} is not of its type")
+        raise ValueError(f"{key} has the wrong type")
     return data[key]
 
 
@@ -113,7 +114,7 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
     values = dict(_typed(data, key, dict))
     for name, value in values.items():
         if name not in fields or not isinstance(value, (str, int, dict, type(None))):
-            raise ValueError(f"{key} has a {name!r} that is not understood")
+            raise ValueError(f"{key} has an unknown or invalid {name!r}")
     return values
 
 

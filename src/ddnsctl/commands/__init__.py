@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands of `ddnsctl`, a module each; what they need to run is imported when they run."""
+"""The commands of `ddnsctl`, one module each.
+
+Functions import what they need when they run, so that `--help` and completion stay fast.
+"""

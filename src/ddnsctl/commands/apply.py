@@ -11,17 +11,20 @@ import click
 from ddnsctl import options
 
 if TYPE_CHECKING:
+    from ddnsctl.execution import Settings
     from ddnsctl.loader import Sources
+    from ddnsctl.saved_plans import SavedPlan
     from ddnsctl.sync.policy import Limits
 
 VERIFY = "60"
+QUESTION = "Apply these changes?"
 
 
-class Apply(click.Command):
-    """`--verify` takes a number if one follows; any other word after it is a file."""
+class ApplyCommand(click.Command):
+    """A command whose `--verify` takes a number if one follows. Any other word after it is a file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As Click."""
+        """As Click, with the default of `--verify` filled in."""
         joined: list[str] = []
         for argument in args:
             if joined and joined[-1] == "--verify":
@@ -35,24 +38,24 @@ class Apply(click.Command):
         return super().parse_args(ctx, joined)
 
 
-@click.command("apply", cls=Apply)
+@click.command("apply", cls=ApplyCommand)
 @options.sources()
 @options.pruning
 @options.yes
-@click.option("--resume", is_flag=True, help="Go on with what an earlier run began, by its journal.")
-@click.option("--journal", metavar="FILE", type=click.Path(), help="The journal; by default a file in .ddnsctl.")
+@click.option("--resume", is_flag=True, help="Continue an earlier run from its journal.")
+@options.journal
 @click.option(
     "--verify",
     metavar="[SECONDS]",
     type=float,
     callback=options.seconds,
-    help=f"Wait until the domains' name servers answer as declared; {VERIFY} seconds by default.",
+    help=f"Wait until the domains' name servers answer as declared, at most {VERIFY} seconds by default.",
 )
 @click.option(
     "--dns",
     metavar="HOST:PORT",
     multiple=True,
-    help="With --verify: ask this name server and not those of the domains' NS records. Repeatable.",
+    help="With --verify: ask this name server instead of those in the domains' NS records. Repeatable.",
 )
 @options.connection
 def command(
@@ -62,30 +65,83 @@ def command(
     max_deletes: Limits | None,
     **kwargs: Any,
 ) -> int:
-    """Make what is registered as it is declared.
+    """Register, change and delete hosts as declared.
 
-    Shows the plan, asks, and carries it out, past changes that fail. A plan that `plan -o` saved is carried out as it
-    was shown, and refused (exit code 5) when what it rests on has changed.
+    Shows the plan, asks for confirmation, and makes the changes. If a change fails, the others are still made. A plan
+    that `plan -o` saved is applied as it was shown. It is refused (exit code 5) if its hosts have changed since.
 
-    What is done is written to a journal, which goes away in the end. If changes failed, or the run was interrupted, it
-    stays (exit code 4), and `ddnsctl apply --resume` goes on where that run ended. A call whose answer was lost is made
-    again with its key, and answered as before, with the same secrets. After a day, with another
-    token, and with EGI's service, that is not possible: then the plan shows which secrets are replaced. What the server
-    refused is never sent as something else.
+    A journal records the progress. It is deleted when all changes are done. If changes failed, or the run was
+    interrupted, it stays (exit code 4), and `ddnsctl apply --resume` continues. If an answer of the server was lost,
+    the same request is sent again, and the server repeats its answer, with the same secrets. This is not possible after
+    a day, with another token, or with EGI's service: then the plan shows which secrets are replaced. A change that the
+    server refused is not sent in another form.
 
-    Secrets of new hosts go where the declaration says (`secret: {file: …}`), with mode 0600, and nowhere else.
+    New secrets are written to the files that the declaration names (`secret: {file: …}`), with mode 0600, and nowhere
+    else.
     """
-    from ddnsctl import applying, planning
+    from ddnsctl import execution, saved_plans
     from ddnsctl.sync.errors import SyncError
 
-    settings = applying.Settings(**kwargs)
+    settings = execution.Settings(**kwargs)
     if settings.resume:
         if sources:
-            raise SyncError("--resume goes on with the plan in the journal; name no declaration beside it")
-        return applying.resume(sources, settings, connection)
-    saved = planning.saved_plan(sources)
+            raise SyncError("--resume continues the plan in the journal: remove the declaration from the command line")
+        return _resume(sources, settings, connection)
+    saved = saved_plans.find(sources)
     if saved is not None:
         if prune or max_deletes is not None:
-            raise SyncError("a saved plan is carried out as it is: --prune and --max-deletes belong to `plan`")
-        return applying.saved(saved, sources, settings, connection)
-    return applying.declared(sources, settings, connection, prune=prune, limits=max_deletes)
+            raise SyncError("a saved plan is applied unchanged: use --prune and --max-deletes with `plan` instead")
+        return _apply_saved_plan(saved, sources, settings, connection)
+    return _apply_declarations(sources, settings, connection, prune=prune, limits=max_deletes)
+
+
+def _apply_declarations(
+    sources: Sources, settings: Settings, connection: options.Connection, *, prune: bool, limits: Limits | None
+) -> int:
+    from ddnsctl import execution, loader, session
+    from ddnsctl.sync.plan import Options
+    from ddnsctl.sync.policy import Limits
+
+    declaration = loader.load_any(sources)
+    opened = session.open_session(connection, declaration.server)
+    plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()))
+    work = execution.Work(plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault)
+    return execution.run(work, settings, QUESTION)
+
+
+def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, connection: options.Connection) -> int:
+    from ddnsctl import execution, saved_plans, session
+
+    saved_plans.check_server(connection, saved.url, saved.file)
+    connected = session.connect(connection, saved.url or None, saved.file)
+    work = execution.Work(saved.plan, saved.url, *connected, strict=True, vault=sources.vault)
+    return execution.run(work, settings, QUESTION)
+
+
+def _resume(sources: Sources, settings: Settings, connection: options.Connection) -> int:
+    import contextlib
+    from dataclasses import replace
+
+    from ddnsctl import execution, journals, output, saved_plans, secrets, session
+    from ddnsctl.sync import recheck
+    from ddnsctl.sync.journal import Journal
+
+    path = journals.unfinished(settings.journal)
+    journal, state = Journal.resume(str(path))
+    with contextlib.closing(journal):
+        plan, url = saved_plans.read(state.plan), str(state.plan.get("url", ""))
+        journal.set_changes(plan.changes)
+        saved_plans.check_server(connection, url, str(path))
+        work = execution.Work(plan, url, *session.connect(connection, url or None, str(path)))
+        same_token = state.plan.get(execution.TOKEN_ID, work.token_id) == work.token_id
+        rest = recheck.remaining(plan.changes, state, work.server, same_token=same_token)
+        left = len(plan.changes) - len(state.done)
+        output.remark(f"Resuming {path}: {left} of {len(plan.changes)} changes are left.")
+        shown = replace(plan, changes=rest.changes(plan.changes))
+        secret_writer = secrets.SecretWriter(shown.changes, sources.vault, resumed=True)
+        secret_writer.check()
+        if shown.changes and not execution.confirmed(shown, work.url, settings, "Apply the remaining changes?"):
+            return 1
+        recorder = journals.Recorder(path, journal, secret_writer, len(plan.changes), len(state.done), resumed=True)
+        code = execution.execute(work, recorder, rest, done=len(state.done))
+        return code or execution.verified(work, settings)

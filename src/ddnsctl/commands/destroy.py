@@ -16,14 +16,23 @@ if TYPE_CHECKING:
 @click.command("destroy")
 @options.sources()
 @options.yes
-@click.option("--journal", metavar="FILE", type=click.Path(), help="The journal; by default a file in .ddnsctl.")
+@options.journal
 @options.connection
 def command(sources: Sources, connection: options.Connection, yes: bool, journal: str | None) -> int:
-    """Delete everything of a stack.
+    """Delete all hosts and domains of a stack.
 
-    All hosts and domains that are registered for the stack go, declared or not; --stack NAME needs no declaration. Of a
-    declaration without a stack, the declared hosts and domains go. Asks for the stack's name.
+    Deletes everything that is registered for the stack, declared or not. With --stack NAME no declaration is needed. If
+    the declaration has no stack, the declared hosts and domains are deleted. You confirm by typing the stack's name.
     """
-    from ddnsctl import applying
+    from ddnsctl import execution, loader, session
+    from ddnsctl.sync.errors import SyncError
+    from ddnsctl.sync.plan import Options
 
-    return applying.destroy(sources, applying.Settings(yes=yes, journal=journal), connection)
+    if not sources and sources.stack is None:
+        raise SyncError("nothing to delete is named: name a declaration, or a stack with --stack NAME")
+    declaration = loader.load(sources)
+    opened = session.open_session(connection, declaration.server)
+    plan = opened.plan(declaration, Options(destroy=True))
+    work = execution.Work(plan, opened.url, opened.server, opened.token_id)
+    settings = execution.Settings(yes=yes, journal=journal)
+    return execution.run(work, settings, "", typed=declaration.stack or "destroy")

@@ -3,23 +3,69 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from ddnsctl import options
+from ddnsctl import options, output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ddnsctl.sync.errors import Problem
 
 
 @click.command("fmt")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=options.FILE)
-@click.option("--check", is_flag=True, help="Change nothing; exit 1 and name the files that are not formatted.")
-@click.option("--diff", is_flag=True, help="Show what changes, and change nothing.")
+@click.option("--check", is_flag=True, help="Change nothing. Print the names of unformatted files; exit 1 if any.")
+@click.option("--diff", is_flag=True, help="Change nothing. Print the difference.")
 @click.option("--sort", is_flag=True, help="Sort domains and hosts by name.")
 def command(paths: tuple[str, ...], check: bool, diff: bool, sort: bool) -> int:
-    """Format declarations: one layout, the same content, all comments kept.
+    """Format declarations. Content and comments do not change.
 
-    Sections stand in the order version, server, stack, defaults, domains, hosts; levels are indented by two spaces; no
-    trailing blanks, no two empty lines in a row, one line break at the end. Formatting a formatted file changes
-    nothing. Names the files that it changed. For - the formatted text goes to standard output.
+    The order of the sections is version, server, stack, defaults, domains, hosts. Each level is indented by two spaces.
+    Trailing spaces and repeated empty lines are removed, and the file ends with one line break. Prints the names of the
+    files that were changed. If PATH is -, the formatted text goes to standard output.
     """
-    from ddnsctl import formatting
+    return format_files(paths, check=check, diff=diff, sort=sort)
 
-    return formatting.run(paths, check=check, diff=diff, sort=sort)
+
+def format_files(paths: Sequence[str], *, check: bool, diff: bool, sort: bool) -> int:
+    """Format files and return the exit code. Raises OSError, and DeclarationError with all problems of all files."""
+    from pathlib import Path
+
+    from ddnsctl import loader
+    from ddnsctl.sync.errors import DeclarationError
+    from ddnsctl.yaml.formatter import formatted
+
+    problems: list[Problem] = []
+    changed: list[tuple[str, str, str]] = []
+    for file, raw in loader.contents(paths, problems):
+        try:
+            after = formatted(raw, file, sort=sort)
+        except DeclarationError as error:
+            problems += error.problems
+            continue
+        if file == loader.STDIN and not check and not diff:
+            click.echo(after, nl=False)
+        elif after.encode() != raw:
+            changed.append((file, raw.decode("utf-8-sig"), after))
+    if problems:
+        raise DeclarationError(problems)
+    for file, before, after in changed:
+        if diff:
+            _print_difference(file, before, after)
+        else:
+            click.echo(file)
+        if not check and not diff:
+            Path(file).write_bytes(after.encode())
+    return 1 if check and changed else 0
+
+
+def _print_difference(file: str, before: str, after: str) -> None:
+    import difflib
+
+    shown = difflib.unified_diff(before.splitlines(True), after.splitlines(True), file, f"{file} (formatted)")
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in shown:
+        click.echo(click.style(line.rstrip("\n"), fg=colours.get(line[0])), color=output.wants_colour())

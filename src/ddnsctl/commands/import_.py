@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import click
 
 from ddnsctl import options, output
 
+if TYPE_CHECKING:
+    from ddnsctl.sync.model import Capabilities, Domain, Host, Registered
+
 
 @click.command("import")
 @click.option("--domain", metavar="NAME", help="Only hosts in this domain.")
-@click.option("--stack", metavar="NAME", help="Declare this stack, and what is registered for it.")
-@click.option("--adopt", is_flag=True, help="With --stack: also hosts of no stack, which the next apply takes over.")
-@click.option("--dynamic", is_flag=True, help="Leave all addresses to the hosts' own updaters.")
+@click.option("--stack", metavar="NAME", help="Declare this stack, with what is registered for it.")
+@click.option("--adopt", is_flag=True, help="With --stack: include hosts without a stack; the next apply adopts them.")
+@click.option("--dynamic", is_flag=True, help="Declare all addresses as dynamic: the hosts' updaters set them.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(), help="Write to a new file instead of standard output.")
 @options.connection
 def command(
@@ -23,22 +28,95 @@ def command(
     out: str | None,
     connection: options.Connection,
 ) -> int:
-    """Write a declaration of what is registered for you. Hosts of other users, which an administrator sees, stay out.
+    """Write a declaration of your registered hosts. Hosts of other users, which an administrator sees, are left out.
 
-    A plan of it has nothing to do, unless --adopt is used: then it takes over the hosts that belong to no stack, and
+    A plan of this declaration contains no changes. With --adopt, it adopts the hosts that belong to no stack and
     changes nothing else.
     """
-    from ddnsctl import importing, session
+    from ddnsctl import session
     from ddnsctl.sync.errors import SyncError
 
     if adopt and stack is None:
-        raise SyncError("--adopt needs --stack: it says which stack takes the hosts over")
+        raise SyncError("--adopt needs --stack NAME, the stack that adopts the hosts")
     opened = session.open_session(connection, None, session.NO_FILE)
-    choice = importing.Choice(domain, stack, adopt=adopt, dynamic=dynamic, server=opened.url)
-    text = importing.declaration(opened.registered, opened.server.capabilities, choice)
+    choice = Choice(domain, stack, adopt=adopt, dynamic=dynamic, server=opened.url)
+    text = declaration(opened.registered, opened.server.capabilities, choice)
     if out is None:
         click.echo(text, nl=False)
     else:
-        importing.write(text, out)
+        write(text, out)
         output.remark(f"Written to {out}.")
     return 0
+
+
+class Choice(NamedTuple):
+    """What the declaration contains, and how it is written."""
+
+    domain: str | None = None
+    """Only hosts in this domain."""
+    stack: str | None = None
+    """The declaration's stack. Only its hosts and domains are included, unless others are adopted."""
+    adopt: bool = False
+    """Also include hosts that belong to no stack."""
+    dynamic: bool = False
+    """Declare all addresses as dynamic."""
+    server: str | None = None
+
+
+def declaration(registered: Registered, capabilities: Capabilities, choice: Choice) -> str:
+    """The declaration of the caller's own hosts as YAML. Warns about values that the next apply would still change.
+
+    Raises SyncError if nothing matches.
+    """
+    from ddnsctl.sync.errors import SyncError
+    from ddnsctl.yaml import writer
+
+    hosts = sorted((h for h in registered.hosts.values() if _is_chosen(h, choice)), key=lambda h: h.fqdn)
+    domains = sorted((d for d in registered.domains.values() if _is_in_stack(d, choice)), key=lambda d: d.name)
+    if not hosts and not domains:
+        raise SyncError("no registered host matches; `ddnsctl show` lists all of them")
+    text = writer.declaration(hosts, domains, choice.server, choice.stack, adopt=choice.adopt, dynamic=choice.dynamic)
+    _warn_of_changes(text, registered, capabilities)
+    return text
+
+
+def write(text: str, file: str) -> None:
+    """Write a new file. Raises SyncError if it exists."""
+    from pathlib import Path
+
+    from ddnsctl.sync import secret_files
+    from ddnsctl.sync.errors import SyncError
+
+    try:
+        secret_files.write(Path(file), text.encode(), replace=False, durable=False)
+    except FileExistsError:
+        raise SyncError(f"{file} exists: remove it, or write to another file") from None
+
+
+def _is_chosen(host: Host, choice: Choice) -> bool:
+    if not host.own:
+        return False
+    if choice.domain is not None and host.domain != choice.domain.lower().rstrip("."):
+        return False
+    return choice.stack is None or host.stack == choice.stack or (choice.adopt and host.stack is None)
+
+
+def _is_in_stack(domain: Domain, choice: Choice) -> bool:
+    matches = choice.domain is None or domain.name == choice.domain.lower().rstrip(".")
+    return matches and domain.own and choice.stack is not None and domain.stack == choice.stack
+
+
+def _warn_of_changes(text: str, registered: Registered, capabilities: Capabilities) -> None:
+    """Warn about values that cannot be declared as they are, such as an empty comment."""
+    from ddnsctl.sync import declare
+    from ddnsctl.sync.plan import Action, Options, make
+    from ddnsctl.sync.policy import Limits
+    from ddnsctl.yaml import reader
+
+    document = reader.read(text.encode(), "the imported declaration")
+    declared = declare.declaration(document.data, locate=document.locate)
+    plan = make(declared, registered, capabilities, Options(limits=Limits(percent=None, count=None)))
+    for change in plan.changes:
+        fields = [name for name in change.after if change.action is not Action.ADOPT or name != "stack"]
+        if fields:
+            output.warning(f"{change.name}: the next apply will normalise {', '.join(fields)}")

@@ -25,7 +25,7 @@ PENDING = 2
     type=click.Choice(output.FORMATS),
     default="text",
     metavar="FORMAT",
-    help="text, json, ndjson (a line for each change) or markdown (for a pull request).",
+    help="text, json, ndjson (one line per change) or markdown (for a pull request).",
 )
 @click.option("-o", "--out", metavar="FILE", type=click.Path(), help="Save the plan, for `apply FILE`.")
 @options.connection
@@ -37,22 +37,26 @@ def command(
     form: str,
     out: str | None,
 ) -> int:
-    """Show what would change. Nothing is changed.
+    """Show what `apply` would change. This command changes nothing.
 
     \b
-      +    the host would be registered        -/+  … registered anew, with a new secret
-      ~    … changed in place                  >    … renamed, keeping its secret
-      -    … deleted                           @    … taken over (`adopt: true`)
-                                               !    … given a new secret
+      +    register the host                  -/+  register it again, with a new secret
+      ~    change it in place                   >    rename it; it keeps its secret
+      -    delete it                            @    take it over (`adopt: true`)
+                                                !    give it a new secret
 
-    Exits 0 when there is nothing to do, 2 when there is, 3 when a safety rule refuses the plan. A saved plan holds no
-    secrets; `apply` carries it out as it is, or not at all.
+    Exit code: 0 if there are no changes, 2 if there are, 3 if a safety rule refuses the plan. A saved plan contains no
+    secrets. `apply` applies all of it or refuses it.
     """
-    from ddnsctl import planning
+    from ddnsctl import loader, saved_plans, session
+    from ddnsctl.sync.plan import Options
+    from ddnsctl.sync.policy import Limits
 
-    planned, url = planning.make(sources, connection, prune=prune, limits=max_deletes)
-    output.plan(planned, form, url=url)
+    declared = loader.load_any(sources)
+    opened = session.open_session(connection, declared.server)
+    plan = opened.plan(declared, Options(prune=prune, limits=max_deletes or Limits()))
+    output.plan(plan, form, url=opened.url)
     if out is not None:
-        planning.save(planned, url, out)
-        output.remark(f"\nSaved to {out}. Carry it out with: ddnsctl apply {out}")
-    return PENDING if planned.changes else 0
+        saved_plans.save(plan, opened.url, out)
+        output.remark(f"\nSaved to {out}. Apply it with: ddnsctl apply {out}")
+    return PENDING if plan.changes else 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -10,12 +11,16 @@ import click
 from ddnsctl import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ddnsctl.loader import Sources
+    from ddnsctl.sync.changes import Change
+    from ddnsctl.sync.model import Declaration
 
 
 @click.command("rotate")
 @click.argument("hosts", metavar="HOST...", nargs=-1, required=True)
-@click.option("--secret-dir", metavar="DIR", type=click.Path(), help="Keep each new secret in a file DIR/FULL-NAME.")
+@click.option("--secret-dir", metavar="DIR", type=click.Path(), help="Write each new secret to DIR/FULL-NAME.")
 @options.yes
 @options.sources(argument=False)
 @options.connection
@@ -26,12 +31,43 @@ def command(
     secret_dir: str | None,
     yes: bool,
 ) -> int:
-    """Make new secrets for hosts. The old ones are void at once.
+    """Replace the secrets of hosts. The old secrets stop working at once.
 
-    A HOST is a registered name, in full or its first label where that is unique. Its new secret goes where the
-    declaration (-f) says, or into --secret-dir; a host with neither is refused before anything is changed.
+    HOST is a registered name, in full or its first label if that is unique. The new secret goes to the file that the
+    declaration (-f) names, or to --secret-dir. If a host has neither, nothing is changed.
     """
-    from ddnsctl import applying
+    from ddnsctl import execution, loader, secrets, session
+    from ddnsctl.sync.plan import Action, Options
 
-    settings = applying.Settings(yes=yes)
-    return applying.rotate(hosts, sources, secret_dir, settings, connection)
+    declaration = loader.load(sources)
+    opened = session.open_session(connection, declaration.server)
+    names = session.full_names(hosts, opened.registered.hosts)
+    plan = opened.plan(_secrets_only(declaration, names), Options(rotate=names))
+    changes = tuple(change for change in plan.changes if change.action is Action.ROTATE)
+    if secret_dir is not None:
+        changes = tuple(replace(change, secret=secrets.in_folder(secret_dir, change.name)) for change in changes)
+    _check_destinations(changes)
+    alone = replace(plan, changes=changes, drift=(), notes=(), unchanged=0)
+    work = execution.Work(alone, opened.url, opened.server, opened.token_id, vault=sources.vault)
+    question = "Replace these secrets? The present ones stop working at once."
+    return execution.run(work, execution.Settings(yes=yes), question)
+
+
+def _secrets_only(declaration: Declaration, names: Sequence[str]) -> Declaration:
+    """The declaration of these hosts with nothing but their secrets, so that no other field changes."""
+    from ddnsctl.sync.model import HostSpec
+
+    known = {name: declaration.hosts[name] for name in names if name in declaration.hosts}
+    kept = {name: HostSpec(name, secret=spec.secret, where=spec.where) for name, spec in known.items()}
+    return replace(declaration, hosts=kept, domains={})
+
+
+def _check_destinations(changes: Sequence[Change]) -> None:
+    """Raises SecretError if a new secret has no file to go to."""
+    from ddnsctl.secrets import SecretError
+    from ddnsctl.sync.errors import Problem
+
+    hint = "declare `secret:` and name the declaration with -f, or use --secret-dir"
+    without = [change.name for change in changes if change.secret is None]
+    if without:
+        raise SecretError([Problem(f"{name}: no file is named for its secret", hint=hint) for name in without])

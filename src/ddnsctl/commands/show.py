@@ -1,11 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsctl show`"""
+"""`ddnsctl show`: a table on a terminal, lines with tabs in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
+import fnmatch
+import json
+import sys
+from dataclasses import asdict
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from ddnsctl import options
+from ddnsctl import options, output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ddnsctl.sync.model import Host
+
+COLUMNS = ("host", "ipv4", "ipv6", "wildcard", "stack", "dns", "comment")
+FIXED = 3
+"""The number of columns that are always shown. Others are left out if they are empty."""
+DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
 
 
 @click.command("show")
@@ -18,20 +35,92 @@ from ddnsctl import options
     type=click.Choice(["text", "json", "ndjson"]),
     default="text",
     metavar="FORMAT",
-    help="text, json, or ndjson (a line for each host).",
+    help="text, json, or ndjson (one line per host).",
 )
 @options.connection
 def command(
     names: tuple[str, ...], domain: str | None, stack: str | None, form: str, connection: options.Connection
 ) -> int:
-    """Show the registered hosts.
+    """List registered hosts.
 
-    A NAME is a full name or its first label, and may be a pattern, such as 'vm-*'. Exits 1 when a NAME that is no
-    pattern is not registered. In a pipe the table is lines with tabs.
+    NAME is a full name, its first label, or a pattern such as 'vm-*'. Exit code: 1 if a NAME without wildcards is not
+    registered. In a pipe, columns are separated by tabs.
     """
-    from ddnsctl import session, showing
+    from ddnsctl import session
 
     opened = session.open_session(connection, None, session.NO_FILE)
-    hosts = showing.chosen(opened.registered.hosts, names, domain=domain, stack=stack)
-    showing.show(hosts, form)
+    _print(_chosen(opened.registered.hosts, names, domain=domain, stack=stack), form)
     return 0
+
+
+def _chosen(hosts: Mapping[str, Host], names: Sequence[str], *, domain: str | None, stack: str | None) -> list[Host]:
+    """The hosts of these names and patterns (all if there are none) in this domain and stack. Raises UnknownNames."""
+    from ddnsctl import session
+
+    patterns = [name.lower() for name in names if set(name) & set("*?[")]
+    exact = session.full_names(tuple(name for name in names if not set(name) & set("*?[")), hosts)
+    return [
+        host
+        for name, host in sorted(hosts.items(), key=lambda item: (item[1].domain, item[0]))
+        if (not names or name in exact or any(_matches(name, pattern) for pattern in patterns))
+        and (domain is None or host.domain == domain.lower().rstrip("."))
+        and (stack is None or host.stack == stack)
+    ]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether the full name or its first label matches the pattern."""
+    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name.partition(".")[0], pattern)
+
+
+def _print(hosts: Sequence[Host], form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps([_json_values(host) for host in hosts], indent=2))
+    elif form == "ndjson":
+        click.echo("".join(json.dumps(_json_values(host)) + "\n" for host in hosts), nl=False)
+    elif sys.stdout.isatty():
+        _print_table(hosts)
+    else:
+        click.echo("".join("\t".join(row) + "\n" for row in [COLUMNS, *map(_row, hosts)]), nl=False)
+
+
+def _json_values(host: Host) -> dict[str, Any]:
+    """All fields of a host as JSON values. An address that the server could not tell is `unknown`."""
+    values = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(host).items()}
+    return {**host.facts, **{name: value for name, value in values.items() if name != "facts"}}
+
+
+def _row(host: Host) -> tuple[str, ...]:
+    values = (host.fqdn, host.ipv4, host.ipv6, "yes" if host.wildcard else "", host.stack, _dns(host), host.comment)
+    return tuple(_text(value) for value in values)
+
+
+def _dns(host: Host) -> str:
+    blocked = "" if host.available else " (not available)"
+    return host.dns + (f": {host.conflict}" if host.conflict else "") + blocked
+
+
+def _text(value: str | Enum | None) -> str:
+    text = str(value.value) if isinstance(value, Enum) else value or ""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _print_table(hosts: Iterable[Host]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [_row(host) for host in hosts]
+    used = [i for i, name in enumerate(COLUMNS) if i < FIXED or any(row[i] not in ("", "unknown") for row in rows)]
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    for i in used:
+        table.add_column({"wildcard": "*"}.get(COLUMNS[i], COLUMNS[i]), no_wrap=COLUMNS[i] != "comment")
+    for row in rows:
+        row = (*row[:3], "*" if row[3] else "", *row[4:])
+        style = DNS_COLOURS.get(row[5].partition(":")[0].partition(" ")[0], "dim")
+        cells = [Text(cell, style={0: "bold", 5: style}.get(i, "")) for i, cell in enumerate(row)]
+        table.add_row(*(cells[i] for i in used))
+    console = Console(no_color=output.wants_colour() is False, highlight=False)
+    console.print(table)
+    console.print(Text(f"\n{len(rows)} {'host' if len(rows) == 1 else 'hosts'}", style="dim"))

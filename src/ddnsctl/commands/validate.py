@@ -14,30 +14,25 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of declarations, for editors, and end.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of declarations, for editors, and exit.")
 @options.sources()
 def command(sources: Sources, schema: bool) -> int:
-    """Check declarations, without asking any server.
+    """Check declarations without connecting to a server.
 
-    Everything that is wrong is reported at once, with file, line and column. With nothing but --schema the schema is
-    printed; in an editor that has the YAML language server, the first line
+    Reports all errors at once, with file, line and column. With --schema it prints the JSON Schema instead. In an
+    editor with the YAML language server, this first line of a declaration turns on checks and completion:
 
     \b
       # yaml-language-server: $schema=declaration.schema.json
-
-    checks a declaration, and completes it, while it is written.
     """
-    from ddnsctl import loader, session
-    from ddnsctl.sync.errors import SyncError
+    from ddnsctl import loader
 
     if schema:
         from importlib import resources
 
         click.echo(resources.files("ddnsctl").joinpath("schema/declaration.schema.json").read_text(), nl=False)
         return 0
-    if not sources:
-        raise SyncError(session.NOTHING)
-    declared = loader.load(sources)
+    declared = loader.load_any(sources)
     counts = f"{_count(len(declared.hosts), 'host')}, {_count(len(declared.domains), 'domain')}"
     stack = f" of stack {declared.stack}" if declared.stack else ", no stack"
     click.echo(f"valid: {counts}{stack}")

@@ -45,10 +45,10 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except EXPECTED as error:
-            raise click.ClickException(_in_words(error)) from None
+            raise click.ClickException(_message(error)) from None
 
 
-def _in_words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = str(error) or error.__doc__ or type(error).__name__

@@ -73,8 +73,8 @@ class Domains:
 
 
 def may_register(caller: Caller, domain: Domain, fqdn: str) -> bool:
-    """Whether the caller may register the name in the domain."""
-    return can(caller, Action.REGISTER, domain) and is_name_allowed(caller, fqdn)
+    """Whether the caller may register the name in the domain, which must be enabled."""
+    return domain.available and can(caller, Action.REGISTER, domain) and is_name_allowed(caller, fqdn)
 
 
 def add_domain(

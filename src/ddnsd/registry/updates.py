@@ -35,6 +35,16 @@ class Outcome:
     addresses: list[str]
 
 
+def check_updatable(host: Host) -> None:
+    """Whether the host takes updates at all. Raises Blocked, NoHost."""
+    if not host.owner_active:
+        raise NoHost
+    if host.abuse or host.abuse_blocked:
+        raise Blocked
+    if not (host.available and host.domain_available):
+        raise NoHost
+
+
 class Updates:
     """Applies wishes to hosts; whether the caller may is decided before."""
 
@@ -42,22 +52,12 @@ class Updates:
         self._store, self._writer, self._policy = store, writer, policy
         self._rate = RateLimiter(policy.nochg_per_hour)
 
-    def check_updatable(self, host: Host) -> None:
-        """Whether the host takes updates at all. Raises Blocked, NoHost."""
-        if not host.owner_active:
-            raise NoHost
-        if host.abuse or host.abuse_blocked:
-            raise Blocked
-        if not (host.available and host.domain_available):
-            raise NoHost
-
     async def apply(self, host: Host, update: AddressUpdate, *, tls: bool, author: Author) -> Outcome:
-        """Make the host's addresses as wanted; durable and acknowledged by the name server when this returns.
+        """Change the addresses of a host that takes updates, as `check_updatable` has found.
 
-        Raises Blocked, NoHost, InvalidAddress, DeniedAddress (the host is blocked), StoreDown, NotAcknowledged,
-        Held (kept, but a foreign record has the name).
+        The change is durable and acknowledged by the name server when this returns. Raises NoHost, InvalidAddress,
+        DeniedAddress (the host is blocked), StoreDown, NotAcknowledged, Held (kept, but a foreign record has the name).
         """
-        self.check_updatable(host)
         try:
             self._policy.check(update, domain_takes_private=host.private_addresses)
         except DeniedAddress:

@@ -2,7 +2,7 @@
 """Who makes a change, as a host's history tells it."""
 
 from ddnsd.auth.caller import Caller, Kind
-from ddnsd.db.history import Author
+from ddnsd.registry.rows import Author
 
 
 def author(caller: Caller, client_ip: str | None, agent: str) -> Author:

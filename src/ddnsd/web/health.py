@@ -20,9 +20,9 @@ from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import Caller, SignInError
 from ddnsd.auth.oidc import ProviderDown
 from ddnsd.auth.permissions import Action, can
-from ddnsd.db.base import StoreDown
 from ddnsd.dns.causes import KINDS, UNREACHABLE
 from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
+from ddnsd.registry.errors import StoreDown
 from ddnsd.registry.readiness import Readiness
 from ddnsd.web.asgi import Reply, Request, json_reply, text_reply
 

@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from ddnsctl.sync.api import Server
-from ddnsctl.sync.apply import apply
+from ddnsctl.sync.apply import apply_plan
 from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.model import Declaration, DomainSpec, HostSpec
@@ -60,7 +60,7 @@ class Target:
     def run(self, declaration: Declaration, **options: Any) -> list[Action]:
         """Plan and apply; nothing fails, and a second plan is empty. The actions that there were."""
         made = self.plan(declaration, **options)
-        outcome = apply(made, self.server, self.keep)
+        outcome = apply_plan(made, self.server, self.keep)
         assert outcome.failed == ()
         rotated = options.pop("rotate", None)
         assert self.plan(declaration, **options).changes == (), rotated

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of commands are messages in words; where a command helps, it is named."""
+"""Expected errors of commands are messages in words; where a command helps, it is named."""
 
 import errno
 import os
@@ -23,13 +23,13 @@ REFUSED, ABSENT = os.strerror(errno.ECONNREFUSED), os.strerror(errno.ENOENT)
         (OSError("no port is free"), "no port is free"),
         (StoreDown("PostgreSQL at h does not answer"), "PostgreSQL at h does not answer"),
         (StoreDown(), "the database cannot be used"),
-        (NoDomain(), "no such domain"),
-        (NoDomain(Code.DOMAIN_MISSING, domain="a.example.org"), "there is no domain a.example.org"),
         (Invalid(user=Reason(Code.USER_MISSING, user="bob")), "there is no user 'bob' (ddnsd user add bob)"),
         (
             Invalid(scopes=Reason(Code.USER_NO_ADMINISTRATOR, user="bob")),
             "bob is no administrator (ddnsd user add bob --admin)",
         ),
+        (NoDomain(Code.DOMAIN_MISSING, domain="a.example.org"), "there is no domain a.example.org"),
+        (NoDomain(), "no such domain"),
     ],
 )
 def test_an_expected_error_is_a_message(error: Exception, text: str) -> None:

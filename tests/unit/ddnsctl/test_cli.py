@@ -46,23 +46,23 @@ def test_help_loads_nothing_heavy() -> None:
     [
         (["paln"], "no such command: paln (did you mean plan?) (see ddnsctl --help)"),
         (["plan", "--pruen"], "(see ddnsctl plan --help)"),
-        (["plan"], "nothing is declared: name a file, a folder or - (standard input), or an inventory with -i"),
-        (["plan", "no.yml"], "no.yml: cannot be read: No such file or directory"),
+        (["plan"], "no declaration is named: name a file, a folder or - (standard input), or an inventory with -i"),
+        (["plan", "no.yml"], "no.yml: does not exist"),
         (["plan", "good.yml"], "no server is named: use --server, set DDNS_SERVER, or write it into the declaration"),
         (["show"], "no server is named: use --server, or set DDNS_SERVER\n"),
         (["import"], "no server is named: use --server, or set DDNS_SERVER\n"),
         (["user-data", "a.example.org", "--enrol"], "no server is named: use --server, or set DDNS_SERVER\n"),
-        (["plan", "good.yml", "--server", "http://127.0.0.1:1"], "no token is given"),
-        (["plan", "good.yml", "--server", "x", "--token-file", "good.yml"], "the token is not one word"),
-        (["plan", "good.yml", "--server", "x", "--token-file", "no"], "no: No such file or directory"),
-        (["plan", "good.yml", "--max-deletes", "few"], "'few' is no limit"),
-        (["plan", "good.yml", "--timeout", "0"], "it is a number of seconds above 0"),
+        (["plan", "good.yml", "--server", "http://127.0.0.1:1"], "there is no token"),
+        (["plan", "good.yml", "--server", "x", "--token-file", "good.yml"], "the token must be one word"),
+        (["plan", "good.yml", "--server", "x", "--token-file", "no"], "no: does not exist"),
+        (["plan", "good.yml", "--max-deletes", "few"], "'few' is not a limit"),
+        (["plan", "good.yml", "--timeout", "0"], "it must be a number of seconds, above 0"),
         (["apply", "--resume"], "there is no journal in .ddnsctl"),
-        (["apply", "--resume", "good.yml"], "--resume goes on with the plan in the journal"),
-        (["destroy"], "say what is to be destroyed"),
+        (["apply", "--resume", "good.yml"], "--resume continues the plan in the journal"),
+        (["destroy"], "nothing to delete is named"),
         (["import", "--adopt"], "--adopt needs --stack"),
         (["rotate"], "missing argument 'HOST...'"),
-        (["fmt", "no.yml"], "no.yml: cannot be read"),
+        (["fmt", "no.yml"], "no.yml: does not exist"),
     ],
 )
 def test_errors_are_told_in_a_line(arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -78,9 +78,10 @@ def test_an_unreachable_server(capfd: pytest.CaptureFixture[str], monkeypatch: p
     monkeypatch.setenv("DDNS_TOKEN", "ddns_secret_token")
     assert run(["plan", "good.yml", "--server", "http://127.0.0.1:1"]) == 1
     output = capfd.readouterr()
-    assert output.err == "error: http://127.0.0.1:1: cannot connect: Connection refused\n"
+    text = "http://127.0.0.1:1 does not answer: connection refused. Check --server and that the service runs."
+    assert output.err == f"error: {text}\n"
     assert run(["plan", "good.yml", "--server", "http://nothing.invalid"]) == 1
-    assert "warning: the token travels unencrypted to http://nothing.invalid; use https\n" in capfd.readouterr().err
+    assert "warning: the token is sent unencrypted to http://nothing.invalid; use https\n" in capfd.readouterr().err
 
 
 def test_debug_shows_where() -> None:
@@ -93,7 +94,7 @@ def test_debug_shows_where() -> None:
 def test_a_token_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "token").write_text("ddns_x\n")
     assert run(["plan", "good.yml", "--server", "http://127.0.0.1:1", "--token-file", "token"]) == 1
-    assert "cannot connect" in capfd.readouterr().err
+    assert "does not answer" in capfd.readouterr().err
     (tmp_path / "token").write_text("\n")
     assert run(["plan", "good.yml", "--server", "http://127.0.0.1:1", "--token-file", "token"]) == 1
     assert "token is empty" in capfd.readouterr().err

@@ -96,7 +96,7 @@ def test_the_stack_and_domain_of_the_command_line_count_where_none_is_named() ->
     assert (declared.stack, list(declared.hosts)) == ("web", ["a.lab.example.org"])
     write("b.yml", HEAD)
     assert problems(Sources(("b.yml",), stack="other")) == [
-        "b.yml:1:1: the declaration is of the stack web, --stack names other (leave out one of them)"
+        "b.yml:1:1: the declaration names the stack web, but --stack names other (remove one of them)"
     ]
 
 

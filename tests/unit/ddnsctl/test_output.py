@@ -24,7 +24,7 @@ PLAN = Plan(
         ),
         Change(Action.UPDATE, "host", "www.example.org", {"ipv4": None}, {"ipv4": "192.0.2.2"}),
     ),
-    drift=(Drift("dns", "slow.example.org", "DNS does not answer with it yet"),),
+    drift=(Drift("dns", "slow.example.org", "not in DNS yet"),),
     notes=(Problem("something", Location("f.yml", 3, 1), "do this"),),
     unchanged=7,
     server="ddnsd 0.1.0",
@@ -33,7 +33,7 @@ PLAN = Plan(
 
 TEXT = """\
 https://ddns.example.org (ddnsd 0.1.0), stack web
--/+ registered anew, with a new secret
+-/+ registered again, with a new secret
 
    - old.example.org
          ipv4  192.0.2.9
@@ -51,7 +51,7 @@ https://ddns.example.org (ddnsd 0.1.0), stack web
    ~ www.example.org
          ipv4  none → 192.0.2.2
 
-dns drift: slow.example.org: DNS does not answer with it yet
+dns drift: slow.example.org: not in DNS yet
 note: f.yml:3:1: something (do this)
 
 Plan: 1 to add, 1 to change, 1 to replace, 1 to delete, 7 unchanged.
@@ -77,7 +77,7 @@ def test_colours_change_no_text(capsys: pytest.CaptureFixture[str], monkeypatch:
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     output.plan(Plan(unchanged=1, server="ddnsd"), "text")
-    assert capsys.readouterr().out == "ddnsd\n\nNothing to do: 1 thing is as declared.\n"
+    assert capsys.readouterr().out == "ddnsd\n\nNothing to do: 1 unchanged.\n"
 
 
 def test_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:

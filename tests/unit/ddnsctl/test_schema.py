@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsctl import yamlfile
 from ddnsctl.sync import declare
 from ddnsctl.sync.errors import DeclarationError
+from ddnsctl.yaml import reader
 
 REPOSITORY = Path(__file__).parents[3]
 SCHEMA = json.loads(resources.files("ddnsctl").joinpath("schema/declaration.schema.json").read_text())
@@ -35,7 +35,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "examples").glob("*.yml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
-    document = yamlfile.read(file.read_bytes(), str(file))
+    document = reader.read(file.read_bytes(), str(file))
     assert document.problems == ()
     assert list(VALIDATOR.iter_errors(document.data)) == []
     assert accepted(document.data)
@@ -112,6 +112,6 @@ def test_the_documentation_s_declarations_are_valid() -> None:
     blocks = [block for block in re.findall(r"(?s)```yaml\n(.*?)```", text) if block.startswith("version: 1")]
     assert blocks
     for block in blocks:
-        data = yamlfile.read(block.encode(), "docs").data
+        data = reader.read(block.encode(), "docs").data
         assert VALIDATOR.is_valid(data)
         assert accepted(data)

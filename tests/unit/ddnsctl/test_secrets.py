@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ddnsctl.secrets import SecretError, SecretWriter, write
+from ddnsctl.secrets import SecretError, SecretWriter
 from ddnsctl.sync.model import SecretSpec
 from ddnsctl.sync.plan import Action, Change
+from ddnsctl.sync.secret_files import write
 
 
 @pytest.fixture(autouse=True)
@@ -39,11 +40,11 @@ def refusals(*changes: Change) -> list[str]:
 
 
 def test_a_file_holds_the_secret_alone_and_is_its_owner_s() -> None:
-    sinks = SecretWriter([change("s/t/a")])
-    sinks.check()
+    secret_writer = SecretWriter([change("s/t/a")])
+    secret_writer.check()
     os.umask(0)
-    sinks(change("s/t/a"), "top-secret")
-    sinks.flush()
+    secret_writer(change("s/t/a"), "top-secret")
+    secret_writer.flush()
     os.umask(0o022)
     assert Path("s/t/a").read_text() == "top-secret\n"
     assert (mode("s/t/a"), mode("s/t"), mode("s")) == (0o600, 0o700, 0o700)
@@ -53,7 +54,7 @@ def test_a_file_holds_the_secret_alone_and_is_its_owner_s() -> None:
 def test_a_new_host_never_overwrites_a_file() -> None:
     write(Path("s/a"), b"old", replace=False)
     assert refusals(change()) == [
-        "a.example.org is new, but the file of its secret exists: s/a (move the file away, or name another)"
+        "a.example.org is new, but the file for its secret exists: s/a (move the file away, or name another)"
     ]
     with pytest.raises(FileExistsError):
         SecretWriter([change()])(change(), "new")
@@ -64,18 +65,18 @@ def test_a_new_host_never_overwrites_a_file() -> None:
 @pytest.mark.parametrize("action", [Action.ROTATE, Action.REPLACE])
 def test_a_secret_that_becomes_void_is_replaced(action: Action) -> None:
     write(Path("s/a"), b"old", replace=False)
-    sinks = SecretWriter([change(action=action)])
-    sinks.check()
-    sinks(change(action=action), "new")
+    secret_writer = SecretWriter([change(action=action)])
+    secret_writer.check()
+    secret_writer(change(action=action), "new")
     assert Path("s/a").read_text() == "new\n"
     assert mode("s/a") == 0o600
 
 
 def test_a_resumed_run_finds_the_files_of_the_first() -> None:
     write(Path("s/a"), b"old", replace=False)
-    sinks = SecretWriter([change()], resumed=True)
-    sinks.check()
-    sinks(change(), "new")
+    secret_writer = SecretWriter([change()], resumed=True)
+    secret_writer.check()
+    secret_writer(change(), "new")
     assert Path("s/a").read_text() == "new\n"
 
 
@@ -93,8 +94,8 @@ def test_what_cannot_be_kept_is_told_before_anything_is_changed() -> None:
     Path("file").write_text("")
     found = refusals(change("file/a"), change("s/b", name="b.example.org"), change("s/./b", name="c.example.org"))
     assert found == [
-        "c.example.org: s/b is the file of b.example.org's secret (name another)",
-        "file is no folder, so no secret can be kept in file",
+        "c.example.org: s/b is the file of b.example.org's secret (name another file)",
+        "file is not a folder, so no secret can be written to file",
     ]
 
 
@@ -104,30 +105,30 @@ def test_changes_that_make_no_secret_need_no_place() -> None:
 
 
 def test_secrets_without_a_place_are_counted_and_kept_nowhere() -> None:
-    sinks = SecretWriter([Change(Action.CREATE, "host", "a.example.org")])
-    sinks.check()
-    sinks(sinks.changes[0], "top-secret")
-    assert sinks.dropped == ["a.example.org"]
+    secret_writer = SecretWriter([Change(Action.CREATE, "host", "a.example.org")])
+    secret_writer.check()
+    secret_writer(secret_writer.changes[0], "top-secret")
+    assert secret_writer.dropped == ["a.example.org"]
     assert list(Path().iterdir()) == []
 
 
 def test_many_files_are_made_durable_too() -> None:
     changes = [change(f"s/{number}", name=f"h{number}.example.org") for number in range(70)]
-    sinks = SecretWriter(changes)
-    sinks.check()
+    secret_writer = SecretWriter(changes)
+    secret_writer.check()
     for each in changes:
-        sinks(each, each.name)
-    sinks.flush()
-    assert sinks.written == []
+        secret_writer(each, each.name)
+    secret_writer.flush()
+    assert secret_writer.written == []
     assert sorted(p.read_text() for p in Path("s").iterdir()) == sorted(f"{c.name}\n" for c in changes)
 
 
 def test_a_vault_is_encrypted_and_ansible_reads_it() -> None:
     Path("password").write_text("open sesame\n")
     each = change("s/a", kind="vault")
-    sinks = SecretWriter([each], ("--vault-password-file", "password"))
-    sinks.check()
-    sinks(each, "top-secret")
+    secret_writer = SecretWriter([each], ("--vault-password-file", "password"))
+    secret_writer.check()
+    secret_writer(each, "top-secret")
     assert Path("s/a").read_text().startswith("$ANSIBLE_VAULT;")
     assert mode("s/a") == 0o600
     view = ["ansible-vault", "view", "--vault-password-file", "password", "s/a"]

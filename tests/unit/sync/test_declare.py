@@ -157,7 +157,7 @@ def test_documents_that_are_none(top: Any, text: str) -> None:
         ({"defaults": {"domian": "a.b"}}, "defaults.domian: unknown key (did you mean `domain`?)"),
         ({"defaults": {"ttl": 0}}, "hosts.yml:3:3: defaults.ttl: must be a whole number"),
         ({"defaults": {"domain": "a_b.c"}, "hosts": {"www": None}}, "defaults.domain: 'a_b.c' is not a host name"),
-        ({"defaults": {"secret": {"file": "a"}}}, "defaults.secret.file: is one file for all hosts (put {name}"),
+        ({"defaults": {"secret": {"file": "a"}}}, "defaults.secret.file: is the same file for all hosts (add {name}"),
         ({"defaults": {"secret": {"file": "a/{host}"}}}, "unknown placeholder {host} (known: {name}, {fqdn})"),
         ({"defaults": {"secret": {}}}, "defaults.secret: needs either `file` or `vault`"),
         ({"domains": {"org": None}}, "hosts.yml:3:3: domains.org: 'org' is not a full domain name"),
@@ -262,7 +262,11 @@ def test_documents_that_contradict_each_other() -> None:
         Problem("stack is db here and web elsewhere (at a.yml)", Location("b.yml"), "keep one"),
         Problem("host a.b is declared twice", Location("b.yml", 2), "first at a.yml:2"),
         Problem("domain b.c is declared twice", Location("b.yml", 2), "first at a.yml:2"),
-        Problem("the secrets of a.b and c.b would go to the same file s", Location("b.yml", 2), "name a file for each"),
+        Problem(
+            "the secrets of a.b and c.b would go to the same file s",
+            Location("b.yml", 2),
+            "name one file for each host",
+        ),
     ]
     with pytest.raises(DeclarationError, match="server is http://b here and http://a elsewhere"):
         merge([Declaration(server="http://a"), Declaration(server="http://b")])

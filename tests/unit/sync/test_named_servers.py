@@ -78,10 +78,10 @@ def test_messages_say_what_to_do() -> None:
     with pytest.raises(SyncError) as refused:
         Named(None, None, B, "plan.json", "api_url").url_for("DDNS_TOKEN")
     assert str(refused.value) == (
-        f"only plan.json names the server, {B}, and DDNS_TOKEN goes only to a server that you name; nothing was sent. "
-        f"If the token is for this server, set DDNS_SERVER={B}, or use api_url"
+        f"only plan.json names the server {B}, but the token in DDNS_TOKEN is sent only to a server that you name; "
+        f"nothing was sent. If the token is for this server, set DDNS_SERVER={B}, or use api_url"
     )
-    assert Named(A, None, B).overruled() == f"the declaration names the server {B}; --server overrules it: {A}"
+    assert Named(A, None, B).overruled() == f"the declaration names the server {B}; --server overrides it: {A}"
 
 
 @pytest.mark.parametrize("url", ["nonsense", "https://user:pw@a.example.org"])

@@ -114,7 +114,7 @@ def test_ipv6(value: str, address: str) -> None:
         ("vm7", "'vm7' is not an IPv4 address"),
         ("192.0.2.256", "is not an IPv4 address"),
         ("192.0.2.0/24", "is a network"),
-        ("192.0.2.1/33", "prefix length that is no number from 0 to 32"),
+        ("192.0.2.1/33", "prefix length that is not a number from 0 to 32"),
         ("192.0.2.1/x", "prefix length"),
         ("192.0.2.1/", "prefix length"),
         ("127.0.0.1", "a loopback address"),
@@ -136,7 +136,7 @@ def test_what_is_no_ipv4_address(value: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("fe80::1%eth0", "zone id, which means nothing elsewhere; remove `%eth0`"),
+        ("fe80::1%eth0", "zone id, which only this machine knows; remove `%eth0`"),
         ("fe80::1", "a link-local address"),
         ("::1", "a loopback address"),
         ("::", "the unspecified address"),
@@ -279,6 +279,6 @@ def test_ill_formed_server_urls(value: str) -> None:
 
 
 def test_credentials_of_a_url_are_not_repeated() -> None:
-    with pytest.raises(ValueError, match="has credentials in it") as raised:
+    with pytest.raises(ValueError, match="contains credentials") as raised:
         names.server_url("https://a:hidden@ddns.example.org")
     assert "hidden" not in str(raised.value)

@@ -110,7 +110,7 @@ def test_an_address_that_nobody_knows_is_no_precondition() -> None:
     unknown = replace(host("a"), ipv4=UNKNOWN)
     made = plan([spec("a")], [unknown])
     assert (only(made).before, only(made).after) == ({"stack": "web"}, {"ipv4": "192.0.2.1"})
-    assert made.drift == (Drift("unknown", f"a.{DOMAIN}", "the server could not say the ipv4 address"),)
+    assert made.drift == (Drift("unknown", f"a.{DOMAIN}", "the server could not tell the ipv4 address"),)
     change = only(plan([replace(spec("a", comment="new"), ipv4=DYNAMIC)], [unknown], EGI))
     assert "ipv4" not in change.before
     assert "ipv4" not in change.after
@@ -193,12 +193,12 @@ def test_conflicts_are_reported_at_once() -> None:
     hosts = [host("a", stack="db"), host("b", stack=None), host("old", stack="db")]
     with pytest.raises(Conflicts) as raised:
         plan([spec("b"), spec("a"), moved], hosts, domains=domains, known=(Domain(DOMAIN),))
-    hint = "`adopt: true` takes it over"
+    hint = "adopt it with `adopt: true`"
     assert list(raised.value.problems) == [
-        Problem(f"{DOMAIN} is registered already and belongs to no stack", WHERE, hint),
-        Problem(f"a.{DOMAIN} is registered already and belongs to stack db", WHERE, hint),
-        Problem(f"b.{DOMAIN} is registered already and belongs to no stack", WHERE, hint),
-        Problem(f"the former name old.{DOMAIN} is registered already and belongs to stack db", WHERE, hint),
+        Problem(f"{DOMAIN} is already registered and belongs to no stack", WHERE, hint),
+        Problem(f"a.{DOMAIN} is already registered and belongs to stack db", WHERE, hint),
+        Problem(f"b.{DOMAIN} is already registered and belongs to no stack", WHERE, hint),
+        Problem(f"the former name old.{DOMAIN} is already registered and belongs to stack db", WHERE, hint),
     ]
 
 
@@ -207,10 +207,10 @@ def test_what_a_server_cannot_keep_is_reported_at_once() -> None:
     with pytest.raises(NotSupported) as raised:
         plan([bad, spec("b")], [], EGI, domains=(DomainSpec(DOMAIN, where=WHERE),))
     assert list(raised.value.problems) == [
-        Problem(f"a.{DOMAIN}: EGI keeps no ttl and labels", WHERE, "remove `ttl`, `labels`"),
+        Problem(f"a.{DOMAIN}: EGI cannot store ttl and labels", WHERE, "remove `ttl`, `labels`"),
         Problem(f"{DOMAIN}: EGI cannot create or change domains", WHERE, "remove it from `domains`"),
     ]
-    with pytest.raises(NotSupported, match="EGI keeps no stack"):
+    with pytest.raises(NotSupported, match="EGI cannot store a stack"):
         plan([], [], replace(EGI, fields=frozenset({"ipv4"})))
 
 
@@ -218,7 +218,7 @@ def test_drift_of_dns() -> None:
     hosts = [replace(host("a"), dns="pending"), replace(host("b"), dns="conflict", conflict="owned by DHCP")]
     made = plan([spec("a"), spec("b")], hosts)
     assert made.drift == (
-        Drift("dns", f"a.{DOMAIN}", "DNS does not answer with it yet"),
+        Drift("dns", f"a.{DOMAIN}", "not in DNS yet"),
         Drift("dns", f"b.{DOMAIN}", "owned by DHCP"),
     )
     assert made.unchanged == 2
@@ -227,23 +227,23 @@ def test_drift_of_dns() -> None:
 def test_undeclared_hosts_are_counted_and_named() -> None:
     made = plan([spec("a")], [host("a"), *(host(f"x{i}") for i in range(7)), host("foreign", stack="db")])
     named = ", ".join(f"x{i}.{DOMAIN}" for i in range(5))
-    text = f"7 of stack web are registered and not declared: {named} and 2 more"
-    assert made.notes == (Problem(text, WHERE, "`--prune` would remove them"),)
+    text = f"7 of stack web are registered but not declared: {named} and 2 more"
+    assert made.notes == (Problem(text, WHERE, "delete them with `--prune`"),)
 
 
 def test_a_scope_that_shrank_is_noticed_with_and_without_pruning() -> None:
     lab = Host("x.lab.example.org", "lab.example.org", stack="web")
     for prune in (False, True):
         notes = plan([spec("a")], [host("a"), host("b"), lab], prune=prune).notes
-        assert notes[0].text == "no host in lab.example.org is declared any more; stack web has 1 there"
+        assert notes[0].text == "no host in lab.example.org is declared, but stack web has 1 there"
         assert len(notes) == (1 if prune else 2)
 
 
 def test_a_new_host_in_no_domain_is_noticed() -> None:
     stray = HostSpec("a.elsewhere.org", "192.0.2.1", where=WHERE)
     made = plan([stray], [], known=(Domain(DOMAIN),))
-    text = "a.elsewhere.org lies in no domain that the server offers"
-    assert made.notes == (Problem(text, WHERE, f"it offers {DOMAIN}"),)
+    text = "a.elsewhere.org is in no domain of the server"
+    assert made.notes == (Problem(text, WHERE, f"its domains are {DOMAIN}"),)
     assert plan([stray], []).notes == ()
     assert plan([stray], [], known=(Domain(DOMAIN),), domains=(DomainSpec("elsewhere.org"),)).notes == ()
 
@@ -257,7 +257,7 @@ def test_a_domain_in_use_is_kept() -> None:
         (Action.MOVE, moved.fqdn),
         (Action.DELETE, "lab.example.org"),
     ]
-    assert made.notes[-1].text == f"domain sub.lab.example.org is kept: it has hosts, such as {moved.fqdn}"
+    assert made.notes[-1].text == f"domain sub.lab.example.org is kept, because it has hosts such as {moved.fqdn}"
     stray = plan([HostSpec("a.elsewhere.org")], [old], known=known, prune=True)
     assert [change.name for change in stray.changes if change.kind == "domain"] == [d.name for d in known]
 
@@ -272,7 +272,7 @@ def test_a_former_name_beside_the_new_one_is_noticed_until_it_is_pruned() -> Non
     assert plan([moved], both, prune=True).notes == ()
     assert [note.text for note in plan([moved], both, stack=None, prune=True).notes] == [
         text,
-        "nothing is pruned: the declaration names no stack",
+        "nothing is pruned, because the declaration names no stack",
     ]
 
 
@@ -320,8 +320,8 @@ def test_destroying() -> None:
     assert [change.name for change in made.changes] == [f"a.{DOMAIN}", f"b.{DOMAIN}", "lab.example.org"]
     assert made.unchanged == 0
     assert [note.text for note in made.notes] == [
-        f"not deleted, as they are not of stack web: f.{DOMAIN}",
-        f"domain {DOMAIN} is kept: it has hosts, such as f.{DOMAIN}",
+        f"not deleted, because they do not belong to stack web: f.{DOMAIN}",
+        f"domain {DOMAIN} is kept, because it has hosts such as f.{DOMAIN}",
     ]
 
 

@@ -95,7 +95,7 @@ domain_specs = st.builds(
 
 
 def domains(server: Capabilities) -> st.SearchStrategy[Any]:
-    """Registered domains; those of a server that keeps no stack with them are nobody's."""
+    """Registered domains; those of a server that cannot store a stack with them are nobody's."""
     owners = stacks if server.domains else st.none()
     return st.builds(Domain, st.sampled_from(DOMAINS), st.booleans(), comments, stack=owners)
 

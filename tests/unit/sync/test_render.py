@@ -43,8 +43,8 @@ DOMAIN = Change(Action.CREATE, "domain", "dyn.example.org", after={"public": Tru
 
 PLAN = Plan(
     (DOMAIN, DELETE, MOVE, REPLACE, CREATE, ADOPT, UPDATE, ROTATE),
-    (Drift("dns", "d.example.org", "DNS does not answer with it yet"),),
-    (Problem("1 of stack web are not declared: x", Location("hosts.yml", 2), "`--prune` would remove them"),),
+    (Drift("dns", "d.example.org", "not in DNS yet"),),
+    (Problem("1 of stack web are not declared: x", Location("hosts.yml", 2), "delete them with `--prune`"),),
     9,
     "ddnsd 0.1.0",
     "web",
@@ -75,8 +75,8 @@ TEXT = """\
   ! c.example.org
       (new secret, replaces the present one → file secrets/vm-7)
 
-dns drift: d.example.org: DNS does not answer with it yet
-note: hosts.yml:2: 1 of stack web are not declared: x (`--prune` would remove them)
+dns drift: d.example.org: not in DNS yet
+note: hosts.yml:2: 1 of stack web are not declared: x (delete them with `--prune`)
 
 Plan: 2 to add, 1 to change, 1 to replace, 1 to delete, 1 to move, 1 to adopt, 1 to rotate, 9 unchanged.
 """
@@ -130,7 +130,7 @@ def test_json_values() -> None:
         "secret": {"file": "secrets/vm-7"},
     }
     assert shown["changes"][2]["source"] == "old-api.example.org"
-    assert shown["drift"] == [{"kind": "dns", "name": "d.example.org", "text": "DNS does not answer with it yet"}]
+    assert shown["drift"] == [{"kind": "dns", "name": "d.example.org", "text": "not in DNS yet"}]
     assert shown["notes"][0]["where"] == {"file": "hosts.yml", "line": 2, "column": 0}
     assert shown["summary"] == {
         "add": 2,

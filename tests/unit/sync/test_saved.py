@@ -56,34 +56,34 @@ def test_what_is_no_plan(data: Any) -> None:
 
 @pytest.mark.parametrize("number", [0, 2, "1", None])
 def test_a_format_that_is_not_known(number: Any) -> None:
-    with pytest.raises(DeclarationError, match=r"has format .*, and 1 is understood \(make it again\)"):
+    with pytest.raises(DeclarationError, match=r"has format .*, but this version reads format 1 \(make a new plan\)"):
         saved.from_dict({**saved.to_dict(PLAN), "format": number})
 
 
 @pytest.mark.parametrize(
     ("path", "value", "text"),
     [
-        (("changes",), None, "changes is not of its type"),
+        (("changes",), None, "changes has the wrong type"),
         (("changes",), ..., "changes is missing"),
-        (("changes", 0), 5, "an object is expected"),
+        (("changes", 0), 5, "it is not an object"),
         (("changes", 0, "action"), "explode", "'explode' is not a valid Action"),
         (("changes", 0, "action"), ..., "action is missing"),
         (("changes", 0, "kind"), "zone", "kind 'zone' is unknown"),
-        (("changes", 0, "name"), 5, "name is not of its type"),
-        (("changes", 0, "source"), 5, "source is not of its type"),
-        (("changes", 0, "before"), [], "before is not of its type"),
-        (("changes", 0, "after", "available"), True, "after has a 'available' that is not understood"),
-        (("changes", 0, "after", "ipv4"), [], "after has a 'ipv4' that is not understood"),
+        (("changes", 0, "name"), 5, "name has the wrong type"),
+        (("changes", 0, "source"), 5, "source has the wrong type"),
+        (("changes", 0, "before"), [], "before has the wrong type"),
+        (("changes", 0, "after", "available"), True, "after has an unknown or invalid 'available'"),
+        (("changes", 0, "after", "ipv4"), [], "after has an unknown or invalid 'ipv4'"),
         (("changes", 0, "secret"), {}, "not enough values"),
         (("changes", 0, "secret"), {"mail": "a"}, "secret 'mail' is unknown"),
-        (("changes", 0, "secret"), {"file": 5}, "file is not of its type"),
-        (("changes", 0, "reason"), None, "reason is not of its type"),
-        (("drift",), 5, "drift is not of its type"),
-        (("drift", 0, "text"), None, "text is not of its type"),
+        (("changes", 0, "secret"), {"file": 5}, "file has the wrong type"),
+        (("changes", 0, "reason"), None, "reason has the wrong type"),
+        (("drift",), 5, "drift has the wrong type"),
+        (("drift", 0, "text"), None, "text has the wrong type"),
         (("notes", 0, "where"), {}, "file is missing"),
-        (("unchanged",), "5", "unchanged is not of its type"),
-        (("server",), None, "server is not of its type"),
-        (("stack",), 5, "stack is not of its type"),
+        (("unchanged",), "5", "unchanged has the wrong type"),
+        (("server",), None, "server has the wrong type"),
+        (("stack",), 5, "stack has the wrong type"),
     ],
 )
 def test_a_damaged_plan(path: tuple[Any, ...], value: Any, text: str) -> None:

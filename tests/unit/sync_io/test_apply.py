@@ -11,7 +11,7 @@ import pytest
 
 from ddnsctl.sync import render
 from ddnsctl.sync.api import Done
-from ddnsctl.sync.apply import Outcome, Result, apply
+from ddnsctl.sync.apply import Outcome, Result, apply_plan
 from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.errors import LostAnswer, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
 from ddnsctl.sync.journal import Call, Observer, State
@@ -133,7 +133,7 @@ def kept() -> Kept:
 
 def test_groups_go_in_the_plans_order(kept: Kept) -> None:
     server = Fake(bulk=True)
-    outcome = apply(PLAN, server, kept.sink)
+    outcome = apply_plan(PLAN, server, kept.sink)
     assert server.calls == [
         ["create zone"],
         ["delete d1", "delete d2"],
@@ -151,7 +151,7 @@ def test_groups_go_in_the_plans_order(kept: Kept) -> None:
 
 def test_without_bulk_calls_each_change_goes_by_itself(kept: Kept) -> None:
     server = Fake(bulk=False)
-    outcome = apply(PLAN, server, kept.sink, concurrency=1)
+    outcome = apply_plan(PLAN, server, kept.sink, concurrency=1)
     assert server.calls == [
         ["create zone"],
         ["delete d1"],
@@ -171,7 +171,7 @@ def test_without_bulk_calls_each_change_goes_by_itself(kept: Kept) -> None:
 def test_several_are_under_way_at_once_and_no_more_than_that(kept: Kept) -> None:
     server = Fake(bulk=False, meet=threading.Barrier(3))
     plan = Plan(tuple(change("create", f"c{n}") for n in range(9)))
-    apply(plan, server, kept.sink, journal=kept, concurrency=3)
+    apply_plan(plan, server, kept.sink, journal=kept, concurrency=3)
     assert len(kept.secrets) == 9
     begun = most = 0
     for event in kept.events:
@@ -183,7 +183,7 @@ def test_several_are_under_way_at_once_and_no_more_than_that(kept: Kept) -> None
 @pytest.mark.parametrize(("action", "kind"), [("move", "host"), ("create", "domain")])
 def test_moves_and_domains_go_one_by_one(kept: Kept, action: str, kind: str) -> None:
     plan = Plan(tuple(change(action, f"m{n}", kind) for n in range(4)))
-    apply(plan, Fake(bulk=False), kept.sink, journal=kept, concurrency=4)
+    apply_plan(plan, Fake(bulk=False), kept.sink, journal=kept, concurrency=4)
     assert [event.partition(" ")[0] for event in kept.events[:-1]] == ["begin", "flush", "end"] * 4
 
 
@@ -191,7 +191,7 @@ def test_moves_and_domains_go_one_by_one(kept: Kept, action: str, kind: str) -> 
 def test_failures_do_not_stop_the_rest(kept: Kept, bulk: bool) -> None:
     server = Fake(bulk, {f"c1.{D}": Refused(409, "taken"), f"d1.{D}": Stale([]), f"u2.{D}": LostAnswer("lost")})
     for _ in range(2):
-        outcome = apply(PLAN, server, kept.sink, journal=kept)
+        outcome = apply_plan(PLAN, server, kept.sink, journal=kept)
         statuses = {said(r.change): (r.status, r.error) for r in outcome.failed}
         assert statuses == {
             "create c1": ("failed", "taken"),
@@ -204,13 +204,13 @@ def test_failures_do_not_stop_the_rest(kept: Kept, bulk: bool) -> None:
 
 def test_a_bulk_call_that_fails_fails_all_of_its_changes(kept: Kept) -> None:
     plan = Plan((change("delete", "d1"), change("create", "c1"), change("create", "c2")))
-    outcome = apply(plan, Fake(True, {"whole call": Refused(403, "read only")}), kept.sink)
+    outcome = apply_plan(plan, Fake(True, {"whole call": Refused(403, "read only")}), kept.sink)
     assert [result.error for result in outcome.failed] == ["read only"] * 3
 
 
 def test_pending_and_unchanged_are_no_failures(kept: Kept) -> None:
     server = Fake(True, {f"c1.{D}": Done("pending", "s"), f"u2.{D}": Done("unchanged")})
-    outcome = apply(PLAN, server, kept.sink)
+    outcome = apply_plan(PLAN, server, kept.sink)
     assert outcome.failed == ()
     assert kept.secrets["c1"] == "s"
 
@@ -218,7 +218,7 @@ def test_pending_and_unchanged_are_no_failures(kept: Kept) -> None:
 @pytest.mark.parametrize("bulk", [True, False])
 def test_begin_is_durable_before_and_end_comes_after(kept: Kept, bulk: bool) -> None:
     plan = Plan((change("create", "c1"), change("create", "c2"), change("update", "u1")))
-    apply(plan, Fake(bulk), kept.sink, journal=kept, concurrency=2)
+    apply_plan(plan, Fake(bulk), kept.sink, journal=kept, concurrency=2)
     first = kept.events.index("flush")
     assert kept.events[:first] == ["begin create c1", "begin create c2"]
     assert sorted(e for e in kept.events if e.startswith("end")) == [
@@ -234,17 +234,17 @@ def test_begin_is_durable_before_and_end_comes_after(kept: Kept, bulk: bool) -> 
 @pytest.mark.parametrize("bulk", [True, False])
 def test_a_secret_that_cannot_be_kept_is_told_and_never_shown(bulk: bool) -> None:
     kept = Kept(broken=True)
-    outcome = apply(Plan((change("create", "c1"),)), Fake(bulk), kept.sink, journal=kept)
+    outcome = apply_plan(Plan((change("create", "c1"),)), Fake(bulk), kept.sink, journal=kept)
     (result,) = outcome.failed
     assert "No space left on device" in result.error
-    assert "`rotate` makes another" in result.error
+    assert "make a new one with `rotate`" in result.error
     assert "secret of" not in result.error
     assert kept.told == ["begin create c1", "end create c1 failed"]
 
 
 def test_a_change_that_failed_late_still_has_its_secret(kept: Kept) -> None:
     server = Fake(False, {f"c1.{D}": Done("failed", "s", "the second address was refused")})
-    outcome = apply(Plan((change("create", "c1"),)), server, kept.sink)
+    outcome = apply_plan(Plan((change("create", "c1"),)), server, kept.sink)
     assert [(r.status, r.error) for r in outcome.results] == [("failed", "the second address was refused")]
     assert kept.secrets == {"c1": "s"}
 
@@ -253,7 +253,7 @@ def test_a_change_that_failed_late_still_has_its_secret(kept: Kept) -> None:
 def test_a_refused_token_ends_the_run(kept: Kept, bulk: bool) -> None:
     answers: dict[str, Done | SyncError] = {f"d1.{D}": Unauthorized("no token"), "whole call": Unauthorized("no token")}
     server = Fake(bulk, answers)
-    outcome = apply(PLAN, server, kept.sink, journal=kept, concurrency=1)
+    outcome = apply_plan(PLAN, server, kept.sink, journal=kept, concurrency=1)
     assert [r.status for r in outcome.results] == ["applied"] + ["failed"] * 9
     assert outcome.results[-1].error == "not tried: no token"
     assert "begin create c1" not in kept.events
@@ -262,7 +262,7 @@ def test_a_refused_token_ends_the_run(kept: Kept, bulk: bool) -> None:
 def test_a_server_that_is_gone_is_not_asked_forever(kept: Kept) -> None:
     plan = Plan(tuple(change("create", f"c{n}") for n in range(50)))
     server = Fake(False, {c.name: Unreachable("refused") for c in plan.changes})
-    outcome = apply(plan, server, kept.sink, concurrency=2)
+    outcome = apply_plan(plan, server, kept.sink, concurrency=2)
     assert len(outcome.failed) == 50
     assert len(server.calls) < 10
     assert outcome.results[-1].error == "not tried: refused"
@@ -271,7 +271,7 @@ def test_a_server_that_is_gone_is_not_asked_forever(kept: Kept) -> None:
 def test_now_and_then_unreachable_is_only_a_failure(kept: Kept) -> None:
     plan = Plan(tuple(change("create", f"c{n}") for n in range(20)))
     server = Fake(False, {c.name: Unreachable("refused") for c in plan.changes[::2]})
-    outcome = apply(plan, server, kept.sink, concurrency=1)
+    outcome = apply_plan(plan, server, kept.sink, concurrency=1)
     assert len(outcome.failed) == 10
     assert len(server.calls) == 20
 
@@ -295,10 +295,10 @@ def test_a_strict_run_changes_nothing_when_something_has_moved(kept: Kept) -> No
     server = Fake(True, hosts=host("d1", ipv4="192.0.2.1") | host("u1", ipv4="192.0.2.7") | host("c1"))
     for _ in range(2):
         with pytest.raises(Stale) as raised:
-            apply(SAVED, server, kept.sink, journal=kept, strict=True)
+            apply_plan(SAVED, server, kept.sink, journal=kept, strict=True)
         assert [problem.text for problem in raised.value.problems] == [
-            f"c1.{D}: it exists by now",
-            f"u1.{D}: ipv4 was 192.0.2.1 and is 192.0.2.7",
+            f"c1.{D} is now registered",
+            f"u1.{D}: ipv4 was 192.0.2.1 and is now 192.0.2.7",
         ]
     assert server.calls == []
     assert kept.events == []
@@ -306,7 +306,7 @@ def test_a_strict_run_changes_nothing_when_something_has_moved(kept: Kept) -> No
 
 def test_a_strict_run_applies_what_still_holds(kept: Kept) -> None:
     server = Fake(True, hosts=host("d1", ipv4="192.0.2.1") | host("u1", ipv4="192.0.2.1"))
-    assert apply(SAVED, server, kept.sink, strict=True).failed == ()
+    assert apply_plan(SAVED, server, kept.sink, strict=True).failed == ()
     assert server.looks == 1
     assert len(server.calls) == 3
 
@@ -328,7 +328,7 @@ def state(
 
 
 def go_on(plan: Plan, server: Fake, kept: Kept, said_before: State) -> Outcome:
-    return apply(plan, server, kept.sink, journal=kept, rest=remaining(plan.changes, said_before, server))
+    return apply_plan(plan, server, kept.sink, journal=kept, rest=remaining(plan.changes, said_before, server))
 
 
 @pytest.mark.parametrize("bulk", [True, False])
@@ -386,7 +386,7 @@ def test_a_call_whose_answer_was_lost_is_made_again_as_it_was(kept: Kept) -> Non
     before = state(done=[2], uncertain=[0, 1], calls=[call])
     rest = remaining(THREE.changes, before, server)
     assert rest.changes(THREE.changes) == THREE.changes[:2]
-    outcome = apply(THREE, server, kept.sink, journal=kept, rest=rest)
+    outcome = apply_plan(THREE, server, kept.sink, journal=kept, rest=rest)
     assert (server.calls, server.keys, server.looks) == ([["create c1", "create c2", "create c3"]], [call.key], 0)
     assert [(r.status, r.refused) for r in outcome.results] == [
         ("applied", False),
@@ -416,7 +416,7 @@ def test_after_a_day_the_answer_cannot_be_had_again_and_the_plan_says_so(kept: K
     assert (shown.action, shown.before) == (Action.ROTATE, {"stack": "web"})
     (line,) = render.lines(replace(plan, changes=(shown,)))
     assert line.details == ("(new secret, replaces the present one)",)
-    assert apply(plan, server, kept.sink, rest=rest).failed == ()
+    assert apply_plan(plan, server, kept.sink, rest=rest).failed == ()
     assert server.calls == [["rotate c1"]]
 
 
@@ -427,12 +427,12 @@ def test_a_refusal_is_final_where_what_refused_it_is_still_there(kept: Kept) -> 
     outcome = go_on(plan, server, kept, state(refused=[0, 1]))
     assert server.calls == [["create c2"]]
     assert [(r.status, r.refused) for r in outcome.results] == [("stale", True), ("applied", False)]
-    assert outcome.results[0].error == f"c1.{D}: it exists by now (make the plan anew)"
+    assert outcome.results[0].error == f"c1.{D} is now registered (make a new plan)"
 
 
 def test_each_call_has_a_key_that_the_journal_knows_before(kept: Kept) -> None:
     server = Fake(True)
-    apply(PLAN, server, kept.sink, journal=kept)
+    apply_plan(PLAN, server, kept.sink, journal=kept)
     assert kept.keys["create c1"] == kept.keys["create c2"] != kept.keys["update u1"]
     assert [key for key in server.keys if key] == list(dict.fromkeys(key for key in kept.keys.values() if key))
     assert kept.keys["create zone"] == kept.keys["delete away"] == ""
@@ -449,7 +449,7 @@ def test_only_what_certainly_was_not_done_counts_as_refused(kept: Kept) -> None:
         f"m1.{D}": Refused(500, "x", of_one_change=True),
         f"u2.{D}": Stale([]),
     }
-    failed = apply(PLAN, Fake(True, answers), kept.sink).failed
+    failed = apply_plan(PLAN, Fake(True, answers), kept.sink).failed
     assert {said(r.change) for r in failed if r.refused} == {"create c1", "delete d1", "move m1", "adopt u2"}
     assert {said(r.change) for r in failed if not r.refused} == {"create c2", "update u1", "rotate u1", "delete d2"}
 
@@ -503,6 +503,6 @@ def test_an_interrupted_run_keeps_the_secrets_of_what_is_under_way() -> None:
     kept = _Interrupted(released.set)
     plan = Plan(tuple(change("create", f"c{n}") for n in range(5)))
     with pytest.raises(KeyboardInterrupt):
-        apply(plan, Slow(False), kept.sink, journal=kept, concurrency=2)
+        apply_plan(plan, Slow(False), kept.sink, journal=kept, concurrency=2)
     assert sorted(kept.secrets) == ["c0", "c1"]
     assert kept.told == ["begin create c0", "begin create c1", "end create c0 applied", "end create c1 applied"]

@@ -39,7 +39,7 @@ def test_every_comment_survives(comment: str, stack: str) -> None:
 def test_the_most_that_fits() -> None:
     room = 255 - len(" [ddns:web]")
     assert len(comment_marker.encode("c" * room, "web")) == 255
-    with pytest.raises(ValueError, match=r"256 characters with the mark of stack web, and 255 is the most"):
+    with pytest.raises(ValueError, match=r"256 characters with the marker of stack web; shorten it to at most 255"):
         comment_marker.encode("c" * (room + 1), "web")
-    with pytest.raises(ValueError, match=r"256 characters, and 255"):
+    with pytest.raises(ValueError, match=r"256 characters; shorten it to at most 255"):
         comment_marker.encode("c" * 256, None)

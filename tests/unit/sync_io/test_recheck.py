@@ -36,50 +36,53 @@ def at(host: Host, **values: Any) -> Host:
     ("change", "things", "texts"),
     [
         (CREATE, [], []),
-        (CREATE, [HOST], [f"{A}: it exists by now"]),
+        (CREATE, [HOST], [f"{A} is now registered"]),
         (UPDATE, [at(HOST, ipv4="192.0.2.9")], []),
         (UPDATE, [at(HOST, ipv4="192.0.2.9", comment="not rested on")], []),
-        (UPDATE, [HOST], [f"{A}: ipv4 was 192.0.2.9 and is 192.0.2.1"]),
-        (UPDATE, [at(HOST, ipv4=None)], [f"{A}: ipv4 was 192.0.2.9 and is null"]),
-        (UPDATE, [at(HOST, ipv4=UNKNOWN)], [f"{A}: ipv4 was 192.0.2.9 and is unknown"]),
-        (UPDATE, [], [f"{A}: it is gone"]),
+        (UPDATE, [HOST], [f"{A}: ipv4 was 192.0.2.9 and is now 192.0.2.1"]),
+        (UPDATE, [at(HOST, ipv4=None)], [f"{A}: ipv4 was 192.0.2.9 and is now null"]),
+        (UPDATE, [at(HOST, ipv4=UNKNOWN)], [f"{A}: ipv4 was 192.0.2.9 and is now unknown"]),
+        (UPDATE, [], [f"{A} is no longer registered"]),
         (DELETE, [HOST], []),
         (
             DELETE,
             [at(HOST, wildcard=True, stack="other")],
-            [f"{A}: wildcard was false and is true", f"{A}: stack was web and is other"],
+            [f"{A}: wildcard was false and is now true", f"{A}: stack was web and is now other"],
         ),
         (RENAME, [at(HOST, fqdn=B)], []),
-        (UPDATE, [at(HOST, ipv4="192.0.2.9", owner="bob", own=False)], [f"{A}: it belongs to the user bob"]),
-        (RENAME, [], [f"{B}: it is gone"]),
-        (RENAME, [at(HOST, fqdn=B), HOST], [f"{A}: it exists by now"]),
-        (RENAME, [at(HOST, fqdn=B, stack="x")], [f"{B}: stack was web and is x"]),
+        (UPDATE, [at(HOST, ipv4="192.0.2.9", owner="bob", own=False)], [f"{A} belongs to the user bob"]),
+        (RENAME, [], [f"{B} is no longer registered"]),
+        (RENAME, [at(HOST, fqdn=B), HOST], [f"{A} is now registered"]),
+        (RENAME, [at(HOST, fqdn=B, stack="x")], [f"{B}: stack was web and is now x"]),
         (Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}), [at(HOST, labels={"a": "b"})], []),
         (
             Change(Action.UPDATE, "host", A, {"labels": {"a": "b"}}),
             [HOST],
-            [f'{A}: labels was {{"a": "b"}} and is {{}}'],
+            [f'{A}: labels was {{"a": "b"}} and is now {{}}'],
         ),
         (Change(Action.UPDATE, "domain", D, {"comment": None}), [Domain(D)], []),
         (
             Change(Action.UPDATE, "domain", D, {"comment": None}),
             [Domain(D, comment="c")],
-            [f"{D}: comment was null and is c"],
+            [f"{D}: comment was null and is now c"],
         ),
-        (Change(Action.CREATE, "domain", D), [Domain(D)], [f"{D}: it exists by now"]),
-        (Change(Action.DELETE, "domain", D), [], [f"{D}: it is gone"]),
+        (Change(Action.CREATE, "domain", D), [Domain(D)], [f"{D} is now registered"]),
+        (Change(Action.DELETE, "domain", D), [], [f"{D} is no longer registered"]),
     ],
 )
 def test_what_has_moved(change: Change, things: list[Host | Domain], texts: list[str]) -> None:
     for _ in range(2):
         problems = check([change], registered(*things))
         assert [problem.text for problem in problems] == texts
-        assert {problem.hint for problem in problems} <= {"make the plan anew"}
+        assert {problem.hint for problem in problems} <= {"make a new plan"}
 
 
 def test_everything_that_has_moved_is_told_at_once() -> None:
     problems = check([UPDATE, replace(DELETE, name=B)], registered(HOST))
-    assert [problem.text for problem in problems] == [f"{A}: ipv4 was 192.0.2.9 and is 192.0.2.1", f"{B}: it is gone"]
+    assert [problem.text for problem in problems] == [
+        f"{A}: ipv4 was 192.0.2.9 and is now 192.0.2.1",
+        f"{B} is no longer registered",
+    ]
 
 
 def test_a_second_change_of_a_host_rests_on_the_first() -> None:

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ddnsctl import userdata
+from ddnsctl import cloud_init
 from ddnsd.web.portal import escaping
 from ddnsd.web.portal.client_configs import PLACEHOLDER, SHIPPED, Target, configuration, configurations, shipped
 from ddnsd.web.portal.client_programs import CATALOGUE, FIELDS
@@ -203,10 +203,10 @@ def test_systemd_reads_one_word(secret: str) -> None:
 
 
 def test_user_data_is_that_of_ddnsctl() -> None:
-    assert loaded(text("cloud-init")) == yaml.safe_load(userdata.with_secret(FQDN, SERVER, SECRET))
-    assert loaded(text("cloud-init-runcmd")) == yaml.safe_load(userdata.with_curl(FQDN, SERVER, SECRET))
+    assert loaded(text("cloud-init")) == yaml.safe_load(cloud_init.with_secret(FQDN, SERVER, SECRET))
+    assert loaded(text("cloud-init-runcmd")) == yaml.safe_load(cloud_init.with_curl(FQDN, SERVER, SECRET))
     below = f"{SERVER}/ddns"
-    assert loaded(text("cloud-init", server=below)) == yaml.safe_load(userdata.with_secret(FQDN, below, SECRET))
+    assert loaded(text("cloud-init", server=below)) == yaml.safe_load(cloud_init.with_secret(FQDN, below, SECRET))
 
 
 def test_user_data_holds_the_updater() -> None:

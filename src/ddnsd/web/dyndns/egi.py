@@ -16,15 +16,11 @@ from ddnsd.auth import secrets
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, SignInError
 from ddnsd.auth.oidc import ProviderDown
-from ddnsd.auth.permissions import Action, can, is_name_allowed
-from ddnsd.db.base import StoreDown
-from ddnsd.db.history import Author
-from ddnsd.db.lookups import Lookups
-from ddnsd.db.rows import Domain, Host
+from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.domains import Domains
+from ddnsd.registry.domains import Domains, may_register
 from ddnsd.registry.errors import (
     Blocked,
     Code,
@@ -34,13 +30,17 @@ from ddnsd.registry.errors import (
     NoHost,
     NotPublished,
     Reason,
+    StoreDown,
     UnknownPeer,
 )
+from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.host_columns import FAMILIES
 from ddnsd.registry.hosts import Hosts, NewHost
+from ddnsd.registry.rows import Author, Domain, Host
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.web.asgi import Reply, Request, json_reply
 from ddnsd.web.author import author
+from ddnsd.web.dyndns.peer import note_silent_front
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class EgiApi:
     def __init__(
         self,
         signin: SignIn,
-        lookups: Lookups,
+        access: HostAccess,
         hosts: Hosts,
         domains: Domains,
         fronts: Fronts,
@@ -69,7 +69,7 @@ class EgiApi:
         ipv6_url: str,
         loopback_peers: bool,
     ) -> None:
-        self._signin, self._lookups, self._hosts, self._domains = signin, lookups, hosts, domains
+        self._signin, self._access, self._hosts, self._domains = signin, access, hosts, domains
         self._fronts = fronts
         self._urls = {"IPv4": base_url} | ({"IPv6": ipv6_url} if ipv6_url else {})
         self._loopback_peers = loopback_peers
@@ -118,8 +118,7 @@ class EgiApi:
         except ProviderDown:
             return _error(503, "911")
         except UnknownPeer:
-            if request.fault is not None and request.fault.hop is None:
-                self._fronts.note(*request.fault)
+            note_silent_front(self._fronts, request)
             return _error(503, "911")
         # a list of 10 000 hosts takes a while to encode
         body = await asyncio.to_thread(json.dumps, content) if "hosts" in content else json.dumps(content)
@@ -187,15 +186,13 @@ class EgiApi:
 
     async def _usable(self, caller: Caller, fqdn: str, domain_name: str | None) -> Domain:
         """The domain in which the name is to stand; one answer whether it is unknown or not the caller's to use."""
-        well_formed = names.problem(domain_name or fqdn) is None
         if domain_name is None:
-            domain = await self._domains.around(fqdn) if well_formed else None
-            if domain is None and (problem := names.problem(fqdn)):
+            if problem := names.problem(fqdn):
                 raise Invalid(fqdn=problem)
+            domain = await self._domains.around(fqdn)
         else:
-            domain = await self._domains.named(domain_name) if well_formed else None
-        usable = domain is not None and domain.available and can(caller, Action.REGISTER, domain)
-        if domain is None or not usable or not is_name_allowed(caller, fqdn):
+            domain = await self._domains.named(domain_name) if names.problem(domain_name) is None else None
+        if domain is None or not may_register(caller, domain, fqdn):
             raise NoDomain
         return domain
 
@@ -223,10 +220,7 @@ class EgiApi:
 
     async def _own(self, request: Request, caller: Caller, action: Action) -> Host:
         fqdn, _ = _full_name(request)
-        host = await self._lookups.host.one(fqdn) if names.problem(fqdn) is None else None
-        if host is None or not can(caller, action, host):
-            raise NoHost
-        return host
+        return await self._access.get(caller, fqdn, action)
 
 
 def _author(request: Request, caller: Caller) -> Author:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is registered → a declaration that plans to nothing."""
+"""The plan of an imported declaration has no changes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddnsctl import yamlfile
-from ddnsctl.importing import Choice, declaration, write
+from ddnsctl.commands.import_ import Choice, declaration, write
 from ddnsctl.sync import declare
 from ddnsctl.sync.errors import SyncError
 from ddnsctl.sync.model import UNKNOWN, Capabilities, Domain, Host, Registered
 from ddnsctl.sync.plan import Action, Options, Plan, make
+from ddnsctl.yaml import reader
 
 FULL = Capabilities("ddnsd")
 EGI = Capabilities(
@@ -76,11 +76,11 @@ def planned(there: Registered, server: Capabilities, choice: Choice) -> Plan | N
     fits = any(choice.stack in (None, host.stack) for host in hosts)
     domains = [d for d in there.domains.values() if d.stack == choice.stack and choice.domain in (None, d.name)]
     if not fits and not (choice.stack and domains):
-        with pytest.raises(SyncError, match="nothing that is registered fits"):
+        with pytest.raises(SyncError, match="no registered host matches"):
             declaration(there, server, choice)
         return None
     text = declaration(there, server, choice)
-    document = yamlfile.read(text.encode(), "f")
+    document = reader.read(text.encode(), "f")
     assert document.problems == ()
     return make(declare.declaration(document.data, locate=document.locate), there, server, Options())
 
@@ -90,6 +90,7 @@ choices = st.builds(
     Choice,
     st.sampled_from([None, *DOMAINS]),
     st.sampled_from([None, "web", "7"]),
+    adopt=st.just(False),
     dynamic=st.booleans(),
     server=st.sampled_from([None, "https://ddns.example.org"]),
 )
@@ -107,7 +108,7 @@ def test_adopting_takes_over_what_belongs_to_no_stack_and_changes_nothing_else(
     data: st.DataObject, choice: Choice
 ) -> None:
     there = data.draw(registered(FULL))
-    choice = replace(choice, stack="web", adopt=True)
+    choice = choice._replace(stack="web", adopt=True)
     plan = planned(there, FULL, choice)
     free = {name for name, host in there.hosts.items() if host.stack is None and choice.domain in (None, host.domain)}
     changes = plan.changes if plan is not None else ()
@@ -147,11 +148,11 @@ def test_what_cannot_be_declared_as_it_is_is_told(capsys: pytest.CaptureFixture[
         declaration(Registered({host.fqdn: host}), FULL, Choice())
     host = Host("a.example.org", "example.org", comment="")
     declaration(Registered({host.fqdn: host}), FULL, Choice())
-    assert "a.example.org: the next apply will write comment" in capsys.readouterr().err
+    assert "a.example.org: the next apply will normalise comment" in capsys.readouterr().err
 
 
 def test_nothing_to_import_is_an_error() -> None:
-    with pytest.raises(SyncError, match="nothing that is registered fits"):
+    with pytest.raises(SyncError, match="no registered host matches"):
         declaration(Registered(), FULL, Choice())
 
 

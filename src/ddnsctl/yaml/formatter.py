@@ -14,8 +14,44 @@ from typing import NamedTuple
 
 import yaml
 
+from ddnsctl.sync.errors import DeclarationError, Location, Problem
+from ddnsctl.yaml import reader
+
+ORDER = ("version", "server", "stack", "defaults", "domains", "hosts")
+SORTED = ("domains", "hosts")
 STEP = 2
 Path = tuple[str, ...]
+
+
+def formatted(raw: bytes, file: str, *, sort: bool = False) -> str:
+    """The text in its layout. Raises DeclarationError when it is not YAML."""
+    before = reader.read(raw, file)
+    if before.problems:
+        raise DeclarationError(before.problems)
+    text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    node = reader.compose(text.encode(), file)
+    if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
+        return tidy([(line, True) for line in text.split("\n")])
+    document = YamlLayout(text, node)
+    # an anchor may come after its use when keys change places; then they stay
+    for rank in (_sorted if sort else _sections, _sections, None):
+        result = document.text(rank)
+        after = reader.read(result.encode(), file)
+        if not after.problems and after.data == before.data:
+            return result
+    raise DeclarationError([Problem("cannot be formatted without changing what it says", Location(file))])
+
+
+def _sections(path: tuple[str, ...]) -> tuple[int, str]:
+    """The order of sections."""
+    known = len(path) == 1 and path[0] in ORDER
+    return (ORDER.index(path[0]) if known else len(ORDER)), ""
+
+
+def _sorted(path: tuple[str, ...]) -> tuple[int, str]:
+    """As `_sections`, and domains and hosts by name."""
+    rank, _ = _sections(path)
+    return rank, path[1] if len(path) == 2 and path[0] in SORTED else ""
 
 
 class Key(NamedTuple):
@@ -71,7 +107,7 @@ def _last_line(value: yaml.Node) -> int:
     return end.line if end.column or end.line == value.start_mark.line else end.line - 1
 
 
-class Layout:
+class YamlLayout:
     """A document, line by line."""
 
     def __init__(self, text: str, node: yaml.MappingNode) -> None:

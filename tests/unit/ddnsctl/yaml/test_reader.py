@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML → values with their places."""
+"""Values of YAML, their positions, and what is wrong with it. The collection uses the same reader."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddnsctl.sync.errors import Location
-from ddnsctl.yamlfile import read
+from ddnsctl.yaml.reader import read
 
 
 def values(text: str) -> Any:
@@ -72,17 +73,17 @@ def test_anchors_and_merge_keys() -> None:
         (b"", "f.yml: is empty (a declaration begins with `version: 1`)"),
         (b"# nothing\n---\n", None),
         (b"# nothing\n", "f.yml: is empty (a declaration begins with `version: 1`)"),
-        (b"a: 1\nb:\n\tc: 2\n", "f.yml:3:1: a tab cannot indent YAML (use spaces)"),
+        (b"a: 1\nb:\n\tc: 2\n", "f.yml:3:1: is indented with a tab, which YAML does not allow (use spaces)"),
         (b"a: 1\nb: \xff\n", "f.yml:2:4: is not UTF-8 text (save the file as UTF-8)"),
-        (b"a: \x01\n", "f.yml:1:4: a control character is not allowed"),
-        (b"a: 1\nb: 2\na: 3\n", "f.yml:3:1: 'a' stands here twice (first in line 1)"),
-        (b"a: 1\n---\nb: 2\n", "f.yml:2:1: holds more than one document (put each into a file of its own)"),
-        (b"a: &a [*a]\n", "f.yml:1:4: an anchor may not contain itself"),
+        (b"a: \x01\n", "f.yml:1:4: contains a control character (remove it)"),
+        (b"a: 1\nb: 2\na: 3\n", "f.yml:3:1: the key 'a' appears twice (first on line 1)"),
+        (b"a: 1\n---\nb: 2\n", "f.yml:2:1: contains more than one document (put each document into its own file)"),
+        (b"a: &a [*a]\n", "f.yml:1:4: the value of an anchor contains the anchor itself"),
         (b"? [a]\n: 1\n", "f.yml:1:3: a key must be text"),
-        (b"a: {<<: 7}\n", "f.yml:1:9: only a mapping, or a list of them, can be merged"),
-        (b"a: !thing 7\n", "f.yml:1:4: the tag !thing cannot stand here (write the value without a tag)"),
-        (b"a: !thing {}\n", "f.yml:1:4: the tag !thing cannot stand here (write the value without a tag)"),
-        (b"a: !!int x\n", "f.yml:1:4: the tag !!int cannot stand here (write the value without a tag)"),
+        (b"a: {<<: 7}\n", "f.yml:1:9: << takes only a mapping or a list of mappings"),
+        (b"a: !thing 7\n", "f.yml:1:4: the tag !thing is not allowed here (write the value without a tag)"),
+        (b"a: !thing {}\n", "f.yml:1:4: the tag !thing is not allowed here (write the value without a tag)"),
+        (b"a: !!int x\n", "f.yml:1:4: the tag !!int is not allowed here (write the value without a tag)"),
         (b"a: b: c\n", "f.yml:1:5: is not valid YAML: mapping values are not allowed in this context"),
     ],
 )
@@ -92,8 +93,8 @@ def test_what_is_wrong_is_told_with_its_place(raw: bytes, expected: str | None) 
 
 def test_an_encrypted_value_is_refused_with_a_hint() -> None:
     (problem,) = problems(b"a:\n  b: !vault |\n    $ANSIBLE_VAULT;1.1;AES256\n    3132\n")
-    assert problem.startswith("f.yml:2:6: the tag !vault cannot stand here (")
-    assert "-i INVENTORY" in problem
+    assert problem.startswith("f.yml:2:6: the tag !vault is not allowed here (")
+    assert "encrypt the whole file or inventory" in problem
 
 
 def test_all_problems_are_told() -> None:
@@ -121,3 +122,10 @@ trees = st.recursive(plain, lambda inner: st.lists(inner, max_size=4) | st.dicti
 @given(st.dictionaries(texts.filter(lambda key: key != "<<"), trees, max_size=5))
 def test_json_is_read_as_it_is(data: dict[str, Any]) -> None:
     assert values(json.dumps(data)) == data
+
+
+def test_the_collection_has_the_same_reader() -> None:
+    root = Path(__file__).parents[4]
+    link, shared = root / "src/ddnsctl/yaml/reader.py", root / "plugins/plugin_utils/_yaml/reader.py"
+    assert link.is_symlink()
+    assert link.resolve() == shared.resolve()

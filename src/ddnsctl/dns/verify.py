@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting until the authoritative name servers answer as declared."""
+"""Waits until the authoritative name servers answer as declared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import dns.exception
 import dns.resolver
 
 from ddnsctl import output
-from ddnsctl.dnsquery import Asker, Question, ServerAddress, address, name_servers
+from ddnsctl.dns.query import Question, ServerAddress, UdpClient, name_servers, server_address
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.errors import SyncError
 from ddnsctl.sync.model import HostSpec
@@ -22,7 +22,7 @@ from ddnsctl.sync.plan import Action, Change, Plan
 
 FAMILIES = {"ipv4": "A", "ipv6": "AAAA"}
 BELOW = "ddnsctl-verify"
-"""The label that is asked for below a host with a wildcard."""
+"""The label that is queried below a host with a wildcard."""
 PAUSE = 0.5
 """Seconds between two rounds."""
 SHOWN = 10
@@ -30,23 +30,23 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Expectation:
-    """That a name has this one record of a type, or none."""
+    """A record that a name should have; `value` is None if it should have none of this type."""
 
     host: str
     question: Question
     value: str | None
 
-    def laggard(self, answer: frozenset[str] | str) -> str:
-        """What is wrong with an answer, in words; nothing when it is as expected."""
-        wanted = frozenset(() if self.value is None else (self.value,))
-        if answer == wanted:
+    def mismatch(self, answer: frozenset[str] | str) -> str:
+        """What is wrong with an answer; empty if it is as expected."""
+        expected = frozenset(() if self.value is None else (self.value,))
+        if answer == expected:
             return ""
         seen = answer if isinstance(answer, str) else ", ".join(sorted(answer)) or "no record"
         return f"{self.question.name} {self.question.rtype}: {seen}, not {self.value or 'no record'}"
 
 
-def wanted(plan: Plan, declared: Mapping[str, HostSpec]) -> list[Expectation]:
-    """What DNS should hold: for declared hosts what is declared, for the plan's others what it makes of them."""
+def expectations(plan: Plan, declared: Mapping[str, HostSpec]) -> list[Expectation]:
+    """The records that DNS should have: those of the declared hosts, and of other hosts that the plan changes."""
     found = [e for spec in declared.values() for e in _of_host(spec.fqdn, vars(spec))]
     for change in plan.changes:
         if change.kind == "host":
@@ -63,7 +63,7 @@ def _of_change(change: Change, declared: Mapping[str, HostSpec]) -> list[Expecta
 
 
 def _of_host(fqdn: str, values: Mapping[str, object]) -> list[Expectation]:
-    """An address that is dynamic or left alone is nothing to wait for."""
+    """The records of one host. An address that is dynamic or not declared is not waited for."""
     found = []
     for family, rtype in FAMILIES.items():
         value = values.get(family, ...)
@@ -76,29 +76,32 @@ def _of_host(fqdn: str, values: Mapping[str, object]) -> list[Expectation]:
 
 
 def wait(expected: Sequence[Expectation], server: Server, chosen: Sequence[str], seconds: float) -> int:
-    """Ask until all is as expected or the time is over; tells which. Answers the exit code; raises SyncError."""
+    """Query until all answers are as expected or the time is over. Prints the result and returns the exit code.
+
+    Raises SyncError.
+    """
     if not expected:
-        output.remark("Nothing to verify: no declared address is fixed.")
+        output.remark("Nothing to verify: no fixed address is declared.")
         return 0
-    by_server = _ask_whom(expected, server, chosen)
+    by_server = _by_server(expected, server, chosen)
     began = time.monotonic()
-    lagging = asyncio.run(_rounds(by_server, began + seconds))
+    missing = asyncio.run(_rounds(by_server, began + seconds))
     count = len({e.host for e in expected})
-    if not any(lagging.values()):
+    if not any(missing.values()):
         servers = ", ".join(map(str, by_server))
         took = f"after {time.monotonic() - began:.1f} s"
         text = f"Verified: {count} {'host' if count == 1 else 'hosts'} {took}, at {servers}."
         click.echo(click.style(text, fg="green", bold=True), color=output.wants_colour())
         return 0
-    _tell(lagging, seconds)
+    _report(missing, seconds)
     return 1
 
 
-def _ask_whom(
+def _by_server(
     expected: Sequence[Expectation], server: Server, chosen: Sequence[str]
 ) -> dict[ServerAddress, list[Expectation]]:
     if chosen:
-        return {address(text): list(expected) for text in chosen}
+        return {server_address(text): list(expected) for text in chosen}
     domains = server.registered(()).domains
     by_server: dict[ServerAddress, list[Expectation]] = {}
     of_domain: dict[str, list[ServerAddress]] = {}
@@ -120,32 +123,32 @@ def _name_servers(domain: str) -> list[ServerAddress]:
     try:
         return name_servers(domain)
     except dns.exception.DNSException as error:
-        text = f"cannot find the name servers of {domain}: {error}; name one with --dns HOST:PORT"
+        text = f"cannot find the name servers of {domain}: {error}. Name one with --dns HOST:PORT"
         raise SyncError(text) from None
 
 
 async def _rounds(
     by_server: Mapping[ServerAddress, list[Expectation]], deadline: float
 ) -> dict[ServerAddress, list[str]]:
-    """Ask every server until it has nothing left to do, or the time is over. Answers what each still lacks."""
+    """Query each server until its answers are as expected, or the time is over. Returns what is still wrong."""
     results = await asyncio.gather(*(_one_server(at, list(e), deadline) for at, e in by_server.items()))
     return dict(zip(by_server, results, strict=True))
 
 
 async def _one_server(at: ServerAddress, expected: list[Expectation], deadline: float) -> list[str]:
-    async with Asker(at) as asker:
+    async with UdpClient(at) as client:
         while True:
-            answers = await asker.ask([e.question for e in expected])
-            pairs = [(e, e.laggard(answer)) for e, answer in zip(expected, answers, strict=True)]
+            answers = await client.ask([e.question for e in expected])
+            pairs = [(e, e.mismatch(answer)) for e, answer in zip(expected, answers, strict=True)]
             expected = [e for e, text in pairs if text]
             if not expected or time.monotonic() >= deadline:
                 return [text for _, text in pairs if text]
             await asyncio.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
 
 
-def _tell(lagging: Mapping[ServerAddress, list[str]], seconds: float) -> None:
-    output.error(f"applied, but after {seconds:g} s not every name server answers as declared:")
-    for at, texts in lagging.items():
+def _report(missing: Mapping[ServerAddress, list[str]], seconds: float) -> None:
+    output.error(f"applied, but after {seconds:g} s some name servers do not answer as declared:")
+    for at, texts in missing.items():
         for text in texts[:SHOWN]:
             output.remark(f"  {click.style(str(at), bold=True)}: {text}")
         if len(texts) > SHOWN:

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files with a secret each, and which of them a plan may write."""
+"""Where a task writes new secrets, and what it refuses before any change."""
 
 from __future__ import annotations
 
 import stat
 
 import pytest
-from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.files import (
-    contains_secret,
-    read_secret,
-    write_secret,
-)
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.secret_writer import SecretWriter
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.changes import Action, Change
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import DeclarationError
@@ -23,45 +18,6 @@ def mode(path):
 
 def created(name, path=None, kind="file", action=Action.CREATE):
     return Change(action, "host", name, secret=None if path is None else SecretSpec(kind, str(path)))
-
-
-def test_a_secret_is_written_for_its_owner_alone_and_read_again(tmp_path):
-    file = tmp_path / "secret"
-    assert read_secret(file) is None
-    write_secret(file, lambda: "s1")
-    write_secret(file, lambda: "s2")
-    assert (file.read_text(), mode(file), read_secret(file)) == ("s2\n", 0o600, "s2")
-    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
-
-
-def test_a_file_that_others_may_read_does_not_count_as_kept(tmp_path):
-    file = tmp_path / "secret"
-    file.write_text("s1")
-    file.chmod(0o644)
-    assert not contains_secret(file, "s1")
-    file.chmod(0o600)
-    assert contains_secret(file, "s1")
-    assert not contains_secret(file, "s2")
-
-
-def test_no_secret_is_made_for_a_folder_that_takes_none(tmp_path):
-    made = []
-    with pytest.raises(FileNotFoundError):
-        write_secret(tmp_path / "missing" / "secret", lambda: made.append(1) or "s")
-    assert not made
-
-
-def test_what_fails_leaves_the_old_file(tmp_path):
-    file = tmp_path / "secret"
-    write_secret(file, lambda: "s1")
-
-    def fail():
-        raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError):
-        write_secret(file, fail)
-    assert file.read_text() == "s1\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
 
 def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
@@ -77,9 +33,9 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
     assert secret_writer.returned == {}
     asked = SecretWriter([other], None, None, returns=True)
     asked(other, "s3")
-    assert (asked.returned, asked.homeless(), asked.dropped) == ({"b.example.org": "s3"}, [], [])
+    assert (asked.returned, asked.without_destination(), asked.dropped) == ({"b.example.org": "s3"}, [], [])
     unasked = SecretWriter([other], None, None)
-    assert unasked.homeless() == ["b.example.org"]
+    assert unasked.without_destination() == ["b.example.org"]
     unasked(other, "s3")
     assert (unasked.returned, unasked.dropped) == ({}, ["b.example.org"])
 
@@ -90,8 +46,8 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
         ([created("a", "x", kind="vault")], "only `ddnsctl apply`"),
         ([created("a", "relative/x")], "relative"),
         ([created("a", "/nowhere/x"), created("b", "/nowhere/x")], "the file of a's secret"),
-        ([created("a", __file__)], "the file of its secret exists"),
-        ([created("a", __file__ + "/x")], "is no folder"),
+        ([created("a", __file__)], "the file for its secret exists"),
+        ([created("a", __file__ + "/x")], "is not a folder"),
     ],
 )
 def test_what_cannot_be_kept_is_said_before_anything_is_made(changes, said):

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""User data as cloud-init reads it: what stands where, with which mode, and what `ddnsctl user-data` refuses."""
+"""User data as cloud-init reads it: the files with their modes, and the commands."""
 
 import base64
 import gzip
 import shlex
-import stat
 import subprocess
 import tomllib
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ddnsctl import userdata
-from ddnsctl.cli import run
+from ddnsctl import cloud_init
 
 FILES = Path(__file__).parents[3] / "roles" / "ddns_client" / "files"
 NAME, SERVER, SECRET, TOKEN = "vm-7.dyn.example.org", "https://ddns.example.org", "s3cret", "ddnse_t0ken"
@@ -22,14 +20,6 @@ FOLDER = "/etc/ddns-update/secrets"
 UNITS = "/etc/systemd/system"
 PROGRAM, SERVICE, ENROL = "/usr/local/sbin/ddns-update", "ddns-update.service", "ddns-update-enrol.service"
 AGAIN = "ddns-update-enrol.timer"
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("DDNS_SERVER", "DDNS_TOKEN", "DDNS_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    Path("secret").write_text(f"{SECRET}\n")
 
 
 def read(text: str) -> dict[str, Any]:
@@ -52,8 +42,8 @@ def files(content: dict[str, Any]) -> dict[str, tuple[str, bytes]]:
 
 
 def test_the_unit_form_with_a_secret() -> None:
-    text = userdata.with_secret(NAME, SERVER, SECRET)
-    assert text == userdata.with_secret(NAME, SERVER, SECRET)
+    text = cloud_init.with_secret(NAME, SERVER, SECRET)
+    assert text == cloud_init.with_secret(NAME, SERVER, SECRET)
     content = read(text)
     assert list(content) == ["bootcmd", "write_files", "runcmd"]
     assert content["bootcmd"] == [["install", "-d", "-m", "0700", FOLDER]]
@@ -77,9 +67,9 @@ def test_the_unit_form_with_a_secret() -> None:
 
 
 def test_the_unit_form_with_a_token() -> None:
-    content = read(userdata.with_token(NAME, SERVER, TOKEN))
+    content = read(cloud_init.with_token(NAME, SERVER, TOKEN))
     found = files(content)
-    plain = files(read(userdata.with_secret(NAME, SERVER, SECRET)))
+    plain = files(read(cloud_init.with_secret(NAME, SERVER, SECRET)))
     waiting = f"{FOLDER}/{NAME}.enrolment"
     assert found[waiting] == ("0600", f"{TOKEN}\n".encode())
     for unit in (ENROL, AGAIN):
@@ -99,7 +89,7 @@ def test_the_unit_form_with_a_token() -> None:
 
 
 def test_without_the_updater() -> None:
-    for make, given in ((userdata.with_secret, SECRET), (userdata.with_token, TOKEN)):
+    for make, given in ((cloud_init.with_secret, SECRET), (cloud_init.with_token, TOKEN)):
         whole, small = make(NAME, SERVER, given), make(NAME, SERVER, given, updater=False)
         assert files(read(small)) == {path: f for path, f in files(read(whole)).items() if path != PROGRAM}
         assert len(small) < 8_000
@@ -118,7 +108,7 @@ def test_the_enrolment_unit_calls_the_updater_as_it_wants_to_be_called() -> None
 
 def test_a_server_below_a_path_and_with_percent_signs() -> None:
     server = "https://ddns.example.org/a%20b"
-    found = files(read(userdata.with_token(NAME, server, TOKEN)))
+    found = files(read(cloud_init.with_token(NAME, server, TOKEN)))
     assert f"server = {server}/nic/update\n" in found["/etc/ddns-update.conf"][1].decode()
     # systemd reads %% as one percent sign
     assert '"SERVER=https://ddns.example.org/a%%20b"' in found[f"{UNITS}/{ENROL}.d/host.conf"][1].decode()
@@ -126,18 +116,18 @@ def test_a_server_below_a_path_and_with_percent_signs() -> None:
 
 @pytest.mark.parametrize("secret", ["s3cret", "a: b # c", "- x", "{{ x }}", "%@:/?#[]!$&'()*+,;=\"\\", "x" * 300])
 def test_any_secret_arrives_as_it_is(secret: str) -> None:
-    assert files(read(userdata.with_secret(NAME, SERVER, secret)))[f"{FOLDER}/{NAME}"][1] == f"{secret}\n".encode()
+    assert files(read(cloud_init.with_secret(NAME, SERVER, secret)))[f"{FOLDER}/{NAME}"][1] == f"{secret}\n".encode()
 
 
 def test_the_runcmd_form() -> None:
-    content = read(userdata.with_curl(NAME, SERVER, "a/b@c:d%"))
+    content = read(cloud_init.with_curl(NAME, SERVER, "a/b@c:d%"))
     assert content == {"runcmd": [["curl", f"https://{NAME}:a%2Fb%40c%3Ad%25@ddns.example.org/nic/update"]]}
 
 
 def test_the_distribution_carries_what_is_needed() -> None:
     project = tomllib.loads((FILES.parents[2] / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["ddnsctl"]
-    package = Path(userdata.__file__).parent
+    package = Path(cloud_init.__file__).parent
     carried = {path.name for pattern in patterns for path in package.glob(pattern)}
     assert {"ddns-update", SERVICE, "ddns-update.timer", ENROL} <= carried
 
@@ -184,96 +174,3 @@ def test_no_exit_status_ends_a_unit_for_good() -> None:
     assert prevented == {"ddns-update": "2 3", "ddns-update-enrol": "2 3", "ddns-update-watch": "2"}
     assert watched_by_a_timer == {"ddns-update", "ddns-update-enrol"}
     assert all("\nStartLimitIntervalSec=0\n" in (FILES / f"{name}.service").read_text() for name in prevented)
-
-
-# ---- the command
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "say where the machine's secret comes from, by one of --enrol"),
-        (["--enrol", "--new-secret"], "say where the machine's secret comes from"),
-        (["--enrol", "--secret-file", "secret"], "say where the machine's secret comes from"),
-        (["--enrol", "--form", "runcmd"], "curl cannot enrol: --form runcmd needs --secret-file or --new-secret"),
-        (["--new-secret", "--lifetime", "60"], "--lifetime is that of an enrolment token: it needs --enrol"),
-        (["--enrol", "--lifetime", "59"], "59 is not in the range 60<=x<=604800"),
-        (["--enrol", "--lifetime", "604801"], "604801 is not in the range"),
-        (["--secret-file", "secret", "--form", "netplan"], "'netplan' is not one of 'unit', 'runcmd'"),
-        (["--secret-file", "no"], "no: No such file or directory"),
-        (["--secret-file", "empty"], "empty does not hold a secret"),
-        (["--secret-file", "two"], "two does not hold a secret"),
-        (["--secret-file", "binary"], "binary does not hold a secret"),
-        (["--secret-file", "secret", "-o", "."], "is a folder; name a file"),
-        (["--enrol"], "no token is given"),
-        (["--new-secret"], "no token is given"),
-    ],
-)
-def test_what_is_refused(arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
-    for name, content in (("empty", b"\n"), ("two", b"a\nb\n"), ("binary", b"\xff\xfe")):
-        Path(name).write_bytes(content)
-    before = sorted(Path().iterdir())
-    for _ in range(2):
-        assert run(["user-data", NAME, "--server", SERVER, *arguments]) == 1
-        output = capfd.readouterr()
-        assert message in output.err
-        assert output.out == ""
-        assert sorted(Path().iterdir()) == before
-
-
-@pytest.mark.parametrize("name", ["vm-7", "vm 7.example.org", "*.example.org", "vm_7.example.org", "", "ü.example.org"])
-def test_names_that_no_host_has(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["user-data", name, "--server", SERVER, "--secret-file", "secret"]) == 1
-    assert capfd.readouterr().err.startswith("error: HOST: ")
-
-
-@pytest.mark.parametrize("server", [[], ["--server", "ddns"], ["--server", "https://u:p@ddns.example.org"]])
-def test_servers_that_are_none(server: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["user-data", NAME, "--secret-file", "secret", *server]) == 1
-    output = capfd.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("error: ")
-
-
-def test_with_a_secret_nobody_is_asked(capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["user-data", NAME.upper() + ".", "--server", SERVER + "/", "--secret-file", "secret"]
-    for _ in range(2):
-        assert run(arguments) == 0
-        assert capfd.readouterr().out == userdata.with_secret(NAME, SERVER, SECRET)
-    assert run([*arguments, "--form", "runcmd"]) == 0
-    output = capfd.readouterr()
-    assert (output.out, output.err) == (userdata.with_curl(NAME, SERVER, SECRET), "")
-
-
-def test_a_file_is_its_owners(capfd: pytest.CaptureFixture[str]) -> None:
-    out = Path("new/user-data")
-    for form in ("unit", "runcmd"):
-        arguments = ["user-data", NAME, "--server", SERVER, "--secret-file", "secret", "--form", form, "-o", str(out)]
-        for _ in range(2):
-            assert run(arguments) == 0
-            output = capfd.readouterr()
-            assert output.out == ""
-            assert f"Written to {out}, {out.stat().st_size} bytes.\n" in output.err
-            assert SECRET not in output.err
-            assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert out.read_text() == userdata.with_curl(NAME, SERVER, SECRET)
-
-
-def test_what_is_too_long_for_ec2_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["user-data", NAME, "--server", SERVER, "--secret-file", "secret"]
-    size = len(userdata.with_secret(NAME, SERVER, SECRET))
-    assert size > 16_384
-    assert run(arguments) == 0
-    assert f"warning: the user data has {size} bytes, and EC2 takes 16384" in capfd.readouterr().err
-    assert run([*arguments, "--no-updater"]) == 0
-    output = capfd.readouterr()
-    assert (output.out, output.err) == (userdata.with_secret(NAME, SERVER, SECRET, updater=False), "")
-
-
-def test_a_server_without_encryption_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["user-data", NAME, "--secret-file", "secret", "--form", "runcmd", "--server"]
-    assert run([*arguments, "http://ddns.example.org"]) == 0
-    text = "warning: the machine's secret will travel unencrypted to http://ddns.example.org; use https\n"
-    assert capfd.readouterr().err == text
-    assert run([*arguments, "http://127.0.0.1:8053"]) == 0
-    assert capfd.readouterr().err == ""

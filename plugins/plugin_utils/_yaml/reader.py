@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML with the place of every key and value.
+"""Reads YAML and keeps the position of every key and value.
 
-A mapping is a `Map` and a sequence a `Seq`, which are plain dictionaries and lists that also know where their members
-stand. Keys are always text (a host may be called `on` or `7`). Scalars follow YAML 1.2's core, and `yes`, `no`, `on`,
-`off` as Ansible has them: what looks like a date or a number of base 60 is text, so that no address becomes one.
+Mappings are `Map` and sequences are `Seq`: dictionaries and lists that also keep the parsed nodes of their members.
+Keys are always text, so a host may be named `on` or `7`. Scalars follow the core schema of YAML 1.2, and `yes`, `no`,
+`on` and `off` are booleans as in Ansible. Dates and numbers of base 60 are text, so no address turns into a number.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import yaml
 
-from ddnsctl.sync.errors import DeclarationError, Location, Problem
+from .problems import DeclarationError, Location, Problem
 
-WORDS: dict[str, object] = {
+KEYWORDS: dict[str, object] = {
     **dict.fromkeys(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"), True),
     **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -27,20 +27,20 @@ STR, INT, FLOATING, BOOL, NULL, MAP, SEQ, MERGE = (
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")
 )
 PLAIN = "plain"
-VAULT_HINT = "a declaration holds no secrets; an inventory may be encrypted: ddnsctl … -i INVENTORY"
+VAULT_HINT = "a declaration contains no secrets: write the plain value, or encrypt the whole file or inventory"
 
-Position = tuple[int, int]
+Position = Tuple[int, int]
 """Line and column, from 1."""
 
 
-class Map(dict[str, Any]):
-    """A mapping; `nodes` has the parsed key of each member, which knows its place."""
+class Map(Dict[str, Any]):
+    """A mapping; `nodes` has the parsed key of each member, and so its position."""
 
     __slots__ = ("nodes",)
     nodes: dict[str, yaml.Node]
 
 
-class Seq(list[Any]):
+class Seq(List[Any]):
     """A sequence; `nodes` has the parsed items."""
 
     __slots__ = ("nodes",)
@@ -48,38 +48,38 @@ class Seq(list[Any]):
 
 
 class Document(NamedTuple):
-    """What one source holds; `data` is None when it could not be read. `problems` are all that were found."""
+    """The content of one file. `data` is None if the file cannot be parsed. `problems` has everything that is wrong."""
 
     file: str
     data: Any
     problems: tuple[Problem, ...]
 
     def locate(self, path: tuple[Any, ...]) -> Location | None:
-        """Where the key or item at `path` stands, or the innermost part of it that exists; None: nowhere."""
+        """The position of the key or item at `path`, or of the innermost part of the path that exists."""
         data, line, column = self.data, 1, 1
         for part in path:
             known = isinstance(data, Map) and part in data
             if not known and not (isinstance(data, Seq) and isinstance(part, int) and part < len(data)):
                 break
-            line, column = _at(data.nodes[part])
+            line, column = _position(data.nodes[part])
             data = data[part]
         return Location(self.file, line, column)
 
 
 class _Resolver:
-    """Replaces PyYAML's: the types of plain scalars are judged in `_Reader`, by one look-up."""
+    """Replaces PyYAML's resolver. `_Reader` finds the types of plain scalars, with one look-up each."""
 
     def resolve(self, kind: type, _value: str, implicit: tuple[bool, bool] | bool) -> str:
-        """The tag of a node that has none."""
+        """The tag of a node without an explicit tag."""
         if kind is yaml.ScalarNode:
             return PLAIN if isinstance(implicit, tuple) and implicit[0] else STR
         return MAP if kind is yaml.MappingNode else SEQ
 
     def descend_resolver(self, _parent: Any, _index: Any) -> None:
-        """Nothing depends on where a node stands."""
+        """Do nothing: no tag depends on the path of a node."""
 
     def ascend_resolver(self) -> None:
-        """As above."""
+        """Do nothing, as `descend_resolver`."""
 
 
 if yaml.__with_libyaml__:
@@ -102,7 +102,7 @@ else:  # pragma: no cover - PyYAML without libyaml
 
 
 def read(raw: bytes, file: str) -> Document:
-    """Parse one source. Raises nothing: what is wrong is in `problems`."""
+    """Parse one file. Never raises: errors are in `problems` of the result."""
     try:
         node = compose(raw, file)
     except DeclarationError as error:
@@ -113,7 +113,7 @@ def read(raw: bytes, file: str) -> Document:
 
 
 def compose(raw: bytes, file: str) -> yaml.Node:
-    """The only document's root node. Raises DeclarationError."""
+    """The root node of the only document. Raises DeclarationError."""
     text = _decode(raw, file)
     try:
         composer = _Composer(text)
@@ -139,30 +139,30 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if isinstance(error, yaml.reader.ReaderError):
         at = max(error.position, 0)
         line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-        return Problem("a control character is not allowed", Location(file, line, column))
+        return Problem("contains a control character", Location(file, line, column), "remove it")
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
     error_text = str(getattr(error, "problem", None) or error)
     if "single document" in str(getattr(error, "context", None)):
-        return Problem("holds more than one document", where, "put each into a file of its own")
+        return Problem("contains more than one document", where, "put each document into its own file")
     lines = text.splitlines()
     indent = lines[where.line - 1][: where.column] if 0 < where.line <= len(lines) else ""
     if "\t" in indent and not indent.strip():
-        return Problem("a tab cannot indent YAML", where, "use spaces")
+        return Problem("is indented with a tab, which YAML does not allow", where, "use spaces")
     return Problem(f"is not valid YAML: {error_text}", where)
 
 
 class _Reader:
-    """Nodes → values; collects problems."""
+    """Turns nodes into values and collects problems."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
         self.aliased: dict[int, Any] = {}
-        self.scalars: dict[str, Any] = dict(WORDS)
+        self.scalars: dict[str, Any] = dict(KEYWORDS)
 
     def problem(self, text: str, node: yaml.Node, hint: str = "") -> None:
-        self.problems.append(Problem(text, Location(self.file, *_at(node)), hint))
+        self.problems.append(Problem(text, Location(self.file, *_position(node)), hint))
 
     def value(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.ScalarNode):
@@ -170,7 +170,7 @@ class _Reader:
         known = self.aliased.get(id(node))
         if known is not None:
             if known is Ellipsis:
-                self.problem("an anchor may not contain itself", node)
+                self.problem("the value of an anchor contains the anchor itself", node)
             return None if known is Ellipsis else known
         self.aliased[id(node)] = ...
         result: Map | Seq = self.map(node) if isinstance(node, yaml.MappingNode) else self.seq(node)
@@ -190,12 +190,12 @@ class _Reader:
         return self.tagged(node)
 
     def tagged(self, node: yaml.ScalarNode) -> Any:
-        plain = WORDS.get(node.value, _number(node.value))
+        plain = KEYWORDS.get(node.value, _number(node.value))
         kinds: dict[str, type] = {INT: int, FLOATING: float, BOOL: bool, NULL: type(None)}
         if node.tag in kinds and type(plain) is kinds[node.tag]:
             return plain
         hint = VAULT_HINT if node.tag == "!vault" else "write the value without a tag"
-        self.problem(f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} cannot stand here", node, hint)
+        self.problem(f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not allowed here", node, hint)
         return None
 
     def seq(self, node: yaml.Node) -> Seq:
@@ -217,7 +217,7 @@ class _Reader:
             elif key == "<<" and key_node.tag in (PLAIN, MERGE):
                 merged.append((value_node, value))
             elif key in nodes:
-                self.problem(f"{key!r} stands here twice", key_node, f"first in line {_at(nodes[key])[0]}")
+                self.problem(f"the key {key!r} appears twice", key_node, f"first on line {_position(nodes[key])[0]}")
             else:
                 result[key], nodes[key] = value, key_node
         for value_node, value in merged:
@@ -227,7 +227,7 @@ class _Reader:
     def merge(self, into: Map, node: yaml.Node, value: Any) -> None:
         for source in value if isinstance(value, Seq) else [value]:
             if not isinstance(source, Map):
-                self.problem("only a mapping, or a list of them, can be merged", node)
+                self.problem("<< takes only a mapping or a list of mappings", node)
                 continue
             for key in source:
                 if key not in into:
@@ -235,10 +235,10 @@ class _Reader:
 
     def collection_tag(self, node: yaml.Node, usual: str) -> None:
         if node.tag != usual:
-            self.problem(f"the tag {node.tag} cannot stand here", node, "write the value without a tag")
+            self.problem(f"the tag {node.tag} is not allowed here", node, "write the value without a tag")
 
 
-def _at(node: yaml.Node) -> Position:
+def _position(node: yaml.Node) -> Position:
     mark = node.start_mark
     return mark.line + 1, mark.column + 1
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""User data for cloud-init, with which a new machine keeps its host's addresses fresh from its first boot.
+"""User data for cloud-init: a new machine keeps its host's addresses up to date from its first boot on.
 
-unit      the updater with its timer and configuration, and the host's secret or an enrolment token
-runcmd    one call of curl at the first boot, as EGI's documentation has it: the secret stands in a command line
+It contains the updater with its timer and configuration, and the host's secret or an enrolment token. `with_curl` makes
+the form of EGI's documentation instead: one call of curl, with the secret in its command line.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from dataclasses import dataclass
 from importlib import resources
 from urllib.parse import quote, urlsplit
 
-UNIT, RUNCMD = "unit", "runcmd"
-
 CONFIGURATION, SECRETS = "/etc/ddns-update.conf", "/etc/ddns-update/secrets"
 UNITS = "/etc/systemd/system"
 TIMER, SERVICE = "ddns-update.timer", "ddns-update.service"
 ENROL, ENROL_TIMER = "ddns-update-enrol.service", "ddns-update-enrol.timer"
 REFRESH = "1d"
-"""How often the machine tells the service that it is there, though its addresses are the same."""
+"""How often the machine sends an update although its addresses have not changed."""
 HEADER = "#cloud-config\n# {fqdn}: {what}. Made by `ddnsctl user-data`.\n"
 
 
 @dataclass(frozen=True)
 class File:
-    """A file on the machine, root's; `packed` ones travel compressed."""
+    """A file on the machine, owned by root. The user data contains it compressed if `packed`."""
 
     path: str
     content: bytes
@@ -38,9 +36,9 @@ class File:
 
 
 def with_secret(fqdn: str, server: str, secret: str, *, updater: bool = True) -> str:
-    """User data of the form `unit`, with the host's secret; `server` is the service's base URL.
+    """User data with the updater and the host's secret. `server` is the base URL of the service.
 
-    Without `updater` the machine's image has the program already.
+    Without `updater` the program itself is left out, for an image that contains it.
     """
     files = [File(f"{SECRETS}/{fqdn}", f"{secret}\n".encode(), "0600"), _credential(fqdn)]
     note = "an updater with the host's secret"
@@ -48,14 +46,14 @@ def with_secret(fqdn: str, server: str, secret: str, *, updater: bool = True) ->
 
 
 def with_token(fqdn: str, server: str, token: str, *, updater: bool = True) -> str:
-    """User data of the form `unit`, with an enrolment token, which the machine turns into a secret of its own."""
-    waiting = f"{SECRETS}/{fqdn}.enrolment"
+    """User data with the updater and an enrolment token, with which the machine sets a secret of its own."""
+    token_file = f"{SECRETS}/{fqdn}.enrolment"
     files = [
-        File(waiting, f"{token}\n".encode(), "0600"),
+        File(token_file, f"{token}\n".encode(), "0600"),
         *(File(f"{UNITS}/{unit}", _shipped(unit)) for unit in (ENROL, ENROL_TIMER)),
         File(f"{UNITS}/{ENROL}.d/host.conf", f"[Service]\n{_environment(NAME=fqdn, SERVER=server)}\n".encode()),
-        # a secret that the service does not know yet would make the updater pause
-        _credential(fqdn, f"[Unit]\nAfter={ENROL}\nConditionPathExists=!{waiting}\n\n"),
+        # not before the enrolment: the updater pauses after a secret that the service does not know
+        _credential(fqdn, f"[Unit]\nAfter={ENROL}\nConditionPathExists=!{token_file}\n\n"),
     ]
     note = "an updater with a token that works once"
     return _render(
@@ -66,9 +64,9 @@ def with_token(fqdn: str, server: str, token: str, *, updater: bool = True) -> s
 
 
 def with_curl(fqdn: str, server: str, secret: str) -> str:
-    """User data of the form `runcmd`."""
-    scheme, _, place = _update_url(server).partition("://")
-    url = f"{scheme}://{fqdn}:{quote(secret, safe='')}@{place}"
+    """User data with one call of curl."""
+    scheme, _, rest = _update_url(server).partition("://")
+    url = f"{scheme}://{fqdn}:{quote(secret, safe='')}@{rest}"
     head = HEADER.format(fqdn=fqdn, what="one update at the first boot")
     return f"{head}runcmd:\n{_command('curl', url)}"
 
@@ -90,7 +88,7 @@ def _credential(fqdn: str, before: str = "") -> File:
 
 
 def _shipped(name: str) -> bytes:
-    """A file of the role `ddns_client`, which travels with this package."""
+    """A file of the role `ddns_client`, which this package contains."""
     return (resources.files("ddnsctl") / "updater" / name).read_bytes()
 
 
@@ -107,7 +105,7 @@ def _update_url(server: str) -> str:
 
 
 def _render(head: str, files: list[File], started: list[str]) -> str:
-    """The folder of the secrets is closed before they are written: `bootcmd` comes before `write_files`."""
+    """The user data as YAML. `bootcmd` runs before `write_files`, so the folder for secrets is private in time."""
     enabled = [TIMER, *(unit for unit in started if unit != SERVICE)]
     return "".join(
         (
@@ -129,7 +127,7 @@ def _written(file: File) -> Iterator[str]:
     yield f'- path: {file.path}\n  permissions: "{file.mode}"\n'
     text = file.content.decode()
     if file.packed:
-        # the same file gives the same text
+        # without a time, so that the same file gives the same text
         text = textwrap.fill(base64.b64encode(gzip.compress(file.content, mtime=0)).decode(), 110) + "\n"
         yield "  encoding: gz+b64\n"
     yield "  content: |\n" + textwrap.indent(text, "    ")

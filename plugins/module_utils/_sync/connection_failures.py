@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Failures of HTTP connections in words: what happened, why, and what to do. The same for `ddnsctl` and the modules."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from http.client import IncompleteRead, RemoteDisconnected
+from typing import NamedTuple
+
+from .errors import LostAnswer, Unreachable
+
+
+class OptionNames(NamedTuple):
+    """The names of the options that the messages advise to check."""
+
+    server: str
+    ca: str
+    timeout: str
+
+
+def unreachable(url: str, error: object, options: OptionNames) -> Unreachable:
+    """The error for a request that was not sent. `error` is the operating system's error or a text."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = f"{url} has a certificate that is not trusted: {error.verify_message}"
+        return Unreachable(f"{text}. Name its certificate authority with {options.ca}.")
+    if isinstance(error, ssl.SSLError):
+        return Unreachable(f"{url} does not speak TLS: {reason(error)}. Check scheme and port in {options.server}.")
+    return Unreachable(f"{url} does not answer: {reason(error)}. Check {options.server} and that the service runs.")
+
+
+def lost_answer(url: str, error: object, options: OptionNames) -> LostAnswer:
+    """The error for a request that was sent, and whose answer did not arrive."""
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return LostAnswer(f"{url} does not answer in time. Wait longer with {options.timeout}, or check the service.")
+    return LostAnswer(f"{url} did not send its whole answer: {reason(error)}. Check the service and its proxies.")
+
+
+def reason(error: object) -> str:
+    """An error in a few words."""
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return "no connection in time"
+    if isinstance(error, socket.gaierror):
+        return "its name has no address in DNS"
+    if isinstance(error, RemoteDisconnected):
+        return "the connection was closed"
+    if isinstance(error, IncompleteRead):
+        return "the connection was closed in the middle of it"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or str(error)).lower().replace("_", " ")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return str(error) or type(error).__name__

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Executes plans for `apply`, `destroy` and `rotate`: shows the plan, asks, makes the changes, reports the result."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import click
+
+from ddnsctl import journals, output, progress, saved_plans, secrets
+from ddnsctl.sync import apply as engine
+from ddnsctl.sync.api import Server
+from ddnsctl.sync.errors import PartlyApplied, Problem, SyncError
+from ddnsctl.sync.model import HostSpec
+from ddnsctl.sync.plan import Action, Plan
+from ddnsctl.sync.recheck import Rest
+
+PARTLY = PartlyApplied.exit_code
+TOKEN_ID = "token_id"  # noqa: S105
+"""The key under which a journal keeps `Token.id` of the run that wrote it."""
+DONE = {
+    Action.CREATE: "added",
+    Action.UPDATE: "changed",
+    Action.REPLACE: "replaced",
+    Action.DELETE: "deleted",
+    Action.MOVE: "moved",
+    Action.ADOPT: "adopted",
+    Action.ROTATE: "rotated",
+}
+SHOWN = 20
+"""The most failed changes that are printed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is executed: the options of the command."""
+
+    yes: bool = False
+    resume: bool = False
+    journal: str | None = None
+    verify: float | None = None
+    dns: tuple[str, ...] = ()
+
+
+class Work(NamedTuple):
+    """A plan and the server to execute it on."""
+
+    plan: Plan
+    url: str
+    server: Server
+    token_id: str
+    declared: Mapping[str, HostSpec] = {}
+    """The declared hosts, if they are known: for --verify."""
+    strict: bool = False
+    """Check all preconditions before the first change."""
+    vault: tuple[str, ...] = ()
+    """Options of `ansible-vault`, for secrets."""
+
+
+def run(work: Work, settings: Settings, question: str, *, typed: str | None = None) -> int:
+    """Show the plan, ask `question`, execute the plan, and wait for DNS with --verify. Returns the exit code.
+
+    With `typed`, the user confirms by typing this word.
+    """
+    secret_writer = secrets.SecretWriter(work.plan.changes, work.vault)
+    secret_writer.check()
+    if not work.plan.changes:
+        output.plan(work.plan, "text", url=work.url)
+        return verified(work, settings)
+    for path in journals.unfinished_paths() if settings.journal is None else ():
+        output.warning(f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}")
+    if not confirmed(work.plan, work.url, settings, question, typed):
+        return 1
+    content = saved_plans.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
+    recorder = journals.Recorder.create(settings.journal, content, work.plan, secret_writer)
+    return execute(work, recorder) or verified(work, settings)
+
+
+def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: str | None = None) -> bool:
+    """Show the plan and ask whether to execute it. Raises SyncError if there is no terminal to ask at."""
+    output.plan(plan, "text", url=url)
+    if settings.yes:
+        click.echo(err=True)
+        return True
+    if not output.is_terminal():
+        raise SyncError("this needs a confirmation, but there is no terminal: check the plan above, then use --yes")
+    click.echo(err=True)
+    if typed is None:
+        agreed = click.confirm(click.style(question, bold=True), err=True)
+    else:
+        text = click.style(f"This cannot be undone. Type {typed} to delete all of it", bold=True)
+        agreed = click.prompt(text, default="", show_default=False, err=True) == typed
+    if not agreed:
+        output.error("not confirmed, so nothing has been changed")
+    return agreed
+
+
+def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *, done: int = 0) -> int:
+    """Make the changes and report the result. `done` changes are from an earlier run. Returns the exit code."""
+    # a cancelled pipeline leaves the same journal as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    outcome = None
+    try:
+        with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
+            outcome = engine.apply_plan(
+                work.plan, work.server, recorder.secret_writer, journal=recorder, rest=rest, strict=work.strict
+            )
+    except KeyboardInterrupt:
+        if not recorder.kept:
+            raise
+        output.error(f"interrupted; {recorder.left} changes are left. {_how_to_continue(recorder)}")
+        return PARTLY
+    _report(outcome, recorder, done)
+    return PARTLY if outcome.failed else 0
+
+
+def verified(work: Work, settings: Settings) -> int:
+    """Wait for DNS if --verify is given. Returns the exit code."""
+    if settings.verify is None:
+        return 0
+    from ddnsctl.dns import verify
+
+    expected = verify.expectations(work.plan, work.declared)
+    return verify.wait(expected, work.server, settings.dns, settings.verify)
+
+
+def _how_to_continue(recorder: journals.Recorder) -> str:
+    return f"Continue with: ddnsctl apply --resume{_journal_option(recorder)}"
+
+
+def _journal_option(recorder: journals.Recorder) -> str:
+    return "" if recorder.path.parent == journals.FOLDER else f" --journal {recorder.path}"
+
+
+def _report(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -> None:
+    failed = outcome.failed
+    good = [result for result in outcome.results if result.status in engine.GOOD]
+    counts = Counter(DONE[result.change.action] for result in good if result.status in ("applied", "pending"))
+    text = ", ".join(f"{counts[word]} {word}" for word in DONE.values() if counts[word]) or "nothing had to be changed"
+    earlier = f" ({before} in an earlier run)" if before else ""
+    colour = "yellow" if failed else "green"
+    click.echo(click.style(f"Applied: {text}{earlier}.", fg=colour, bold=True), color=output.wants_colour())
+    pending = sum(result.status == "pending" for result in good)
+    if pending:
+        output.remark(f"{pending} of them are not in DNS yet. The service publishes them as soon as it can.")
+    dropped = recorder.secret_writer.dropped
+    if dropped:
+        names = ", ".join(dropped[:3]) + (" …" if len(dropped) > 3 else "")
+        secrets_were = "1 new secret was" if len(dropped) == 1 else f"{len(dropped)} new secrets were"
+        output.remark(
+            f"{secrets_were} not saved, because no `secret:` is declared for {names}. `ddnsctl rotate` makes new ones."
+        )
+    _report_failures(failed, recorder)
+
+
+def _report_failures(failed: Sequence[engine.Result], recorder: journals.Recorder) -> None:
+    if not failed:
+        return
+    problems = [Problem(f"{r.change.action.value} {r.change.name}: {r.error}") for r in failed[:SHOWN]]
+    output.error(f"{len(failed)} {'change' if len(failed) == 1 else 'changes'} failed; the others are done", problems)
+    if len(failed) > SHOWN:
+        output.remark(f"  … and {len(failed) - SHOWN} more, in {recorder.path}")
+    if all(result.refused for result in failed):
+        output.remark(
+            "The server refused them. Fix the causes and continue (ddnsctl apply --resume"
+            f"{_journal_option(recorder)}), or delete {recorder.path} and make a new plan."
+        )
+    else:
+        output.remark(_how_to_continue(recorder))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans in files: `plan -o` saves them, `apply FILE` reads them, and journals begin with one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ddnsctl import loader
+from ddnsctl.loader import Sources
+from ddnsctl.options import Connection
+from ddnsctl.sync import connect, saved, secret_files
+from ddnsctl.sync.errors import SyncError
+from ddnsctl.sync.plan import Plan
+
+
+class SavedPlan(NamedTuple):
+    """A plan from a file, and the URL of the service that it was made for."""
+
+    plan: Plan
+    url: str
+    file: str
+
+
+def content(plan: Plan, url: str) -> dict[str, Any]:
+    """The JSON values of a saved plan or of the start of a journal. They contain no secrets."""
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"url": url, **saved.to_dict(plan, made=made)}
+
+
+def save(plan: Plan, url: str, file: str) -> None:
+    """Save a plan with mode 0600. Raises OSError."""
+    secret_files.write(Path(file), (json.dumps(content(plan, url), indent=1) + "\n").encode(), durable=False)
+
+
+def find(sources: Sources) -> SavedPlan | None:
+    """The saved plan that the command line names; None if it names declarations. Raises SyncError."""
+    found = [(path, data) for path in sources.paths if (data := _json(path)) is not None]
+    if not found:
+        return None
+    if len(sources.paths) > 1 or sources.inventories:
+        raise SyncError(f"{found[0][0]} is a saved plan: name no other file and no inventory with it")
+    return SavedPlan(read(found[0][1]), str(found[0][1].get("url", "")), found[0][0])
+
+
+def read(data: Any) -> Plan:
+    """The plan in the JSON values that `content` made. Raises SyncError."""
+    return saved.from_dict(data)
+
+
+def _json(path: str) -> Any:
+    """The JSON object in a file with a saved plan; None for any other file."""
+    if path == loader.STDIN or not Path(path).is_file():
+        return None
+    with Path(path).open("rb") as file:
+        if file.read(1) != b"{":
+            return None
+        try:
+            data = json.loads(b"{" + file.read())
+        except ValueError:
+            return None
+    return data if isinstance(data, dict) and "format" in data and "changes" in data else None
+
+
+def check_server(connection: Connection, url: str, what: str) -> None:
+    """Raises SyncError if --server names another service than the plan was made for."""
+    if connection.server is not None and url and not connect.same(connection.server, url):
+        raise SyncError(f"{what} was made for {url}, but --server names {connection.server}: remove --server")

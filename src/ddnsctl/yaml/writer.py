@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes declarations as YAML that readers of YAML 1.1 and 1.2 understand alike."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ddnsctl.sync.model import UNKNOWN, Domain, Host
+
+_PLAIN = re.compile(r"[A-Za-z0-9/](?:[\w./:+ -]*[\w./+-])?", re.ASCII)
+_SPECIAL = re.compile(
+    r"[-+.]?[0-9][0-9_.,:eExXoObB+-]*|y|n|yes|no|on|off|true|false|null|\.inf|\.nan|0[xob][0-9a-f]+", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f]+(?:::?[0-9a-f]+)*::[0-9a-f:]*[0-9a-f]", re.ASCII)
+
+
+def scalar(value: str | float | bool | None) -> str:
+    """A value on one line. Text is quoted if a reader could take it for another type."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _ADDRESS.fullmatch(value):
+        return value
+    plain = _PLAIN.fullmatch(value) and not _SPECIAL.fullmatch(value) and ": " not in value and "  " not in value
+    return value if plain else f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08X}"
+
+
+def flow(values: Mapping[str, Any]) -> str:
+    """A mapping on one line: `{a: 1, b: text}`."""
+    members = (f"{scalar(k)}: {flow(v) if isinstance(v, Mapping) else scalar(v)}" for k, v in values.items())
+    return "{" + ", ".join(members) + "}"
+
+
+def declaration(
+    hosts: Sequence[Host],
+    domains: Sequence[Domain],
+    server: str | None,
+    stack: str | None,
+    *,
+    adopt: bool = False,
+    dynamic: bool = False,
+) -> str:
+    """The declaration of registered hosts and domains; `adopt` and `dynamic` as with `ddnsctl import`."""
+    return "".join(f"{line}\n" for line in _lines(hosts, domains, server, stack, adopt=adopt, dynamic=dynamic))
+
+
+def _lines(
+    hosts: Sequence[Host],
+    domains: Sequence[Domain],
+    server: str | None,
+    stack: str | None,
+    *,
+    adopt: bool,
+    dynamic: bool,
+) -> Iterator[str]:
+    common = Counter(host.domain for host in hosts).most_common(1)
+    default = common[0][0] if common else None
+    yield "version: 1"
+    if server is not None:
+        yield f"server: {scalar(server)}"
+    if stack is not None:
+        yield f"stack: {scalar(stack)}"
+    if default is not None:
+        yield f"defaults: {flow({'domain': default})}"
+    if domains:
+        yield "domains:"
+        yield from (f"  {scalar(domain.name)}: {flow(_domain_options(domain))}" for domain in domains)
+    if hosts:
+        yield "hosts:"
+    for host in hosts:
+        options = dict(_addresses(host, dynamic=dynamic)) | _host_options(host)
+        if adopt and host.stack != stack:
+            options["adopt"] = True
+        yield from _host_lines(host, default, options)
+
+
+def _domain_options(domain: Domain) -> dict[str, Any]:
+    values = {"public": domain.public, "comment": domain.comment, "ttl": domain.ttl, "group": domain.group}
+    return {name: value for name, value in values.items() if value}
+
+
+def _host_options(host: Host) -> dict[str, Any]:
+    values = {"wildcard": host.wildcard, "comment": host.comment, "ttl": host.ttl, "labels": dict(host.labels)}
+    return {name: value for name, value in values.items() if value}
+
+
+def _addresses(host: Host, *, dynamic: bool) -> Iterator[tuple[str, Any]]:
+    """Addresses whose plan changes neither family. An unknown address beside a known one is declared as dynamic."""
+    if dynamic:
+        yield from (("ipv4", "dynamic"), ("ipv6", "dynamic"))
+        return
+    values = {"ipv4": host.ipv4, "ipv6": host.ipv6}
+    literal = any(isinstance(value, str) for value in values.values())
+    for family, value in values.items():
+        if isinstance(value, str):
+            yield family, value
+        elif value is UNKNOWN and literal:
+            yield family, "dynamic"
+
+
+def _host_lines(host: Host, default: str | None, options: Mapping[str, Any]) -> Iterator[str]:
+    label, _, domain = host.fqdn.partition(".")
+    name = scalar(label if domain == default else host.fqdn)
+    if not options:
+        yield f"  {name}: {{}}"
+        return
+    yield f"  {name}:"
+    for key, value in options.items():
+        yield f"    {key}: {flow(value) if isinstance(value, Mapping) else scalar(value)}"

@@ -39,6 +39,7 @@ def test_everybody_sees_what_is_open_to_them(service: Service, admin: Browser, n
         assert owner.open(path).status == 200
     for deed in ("edit", "remove"):
         assert other.post(f"/domains/{mine}/{deed}", csrf(other)).status == 404
+    assert other.open(f"/domains/{service.domain}/edit").status == 404  # they see it, and have no form for it
     assert "This is" in admin.open(f"/domains/{mine}").text
     assert "127.0.0.1" not in other.open(f"/domains/{service.domain}").text  # where its primary is
 

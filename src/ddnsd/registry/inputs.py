@@ -186,12 +186,12 @@ def _reasons(error: ValidationError) -> dict[str, Reason]:
     """The first reason of each field, by the field's name."""
     found: dict[str, Reason] = {}
     for part in error.errors(include_url=False, include_input=False):
-        found.setdefault(str(part["loc"][0]), _reason(part["type"], part.get("ctx", {})))
+        found.setdefault(str(part["loc"][0]), _reason(part["type"], part.get("ctx", {}), part["msg"]))
     return found
 
 
-def _reason(kind: str, context: Mapping[str, Any]) -> Reason:
-    """The reason for an error of the schema; `kind` is pydantic's type of the error."""
+def _reason(kind: str, context: Mapping[str, Any], text: str) -> Reason:
+    """The reason for an error of the schema: pydantic's type of the error, its values and its English text."""
     match kind:
         case "rule":
             reason: Reason = context["reason"]
@@ -202,4 +202,6 @@ def _reason(kind: str, context: Mapping[str, Any]) -> Reason:
             return Reason(Code.TTL_OUT_OF_RANGE, least=TTL_LEAST, most=TTL_MOST)  # forms have no other numbers
         case "missing":
             return Reason(Code.NAME_MISSING)  # nothing else is required
-    return Reason(Code.NOT_PRINTABLE)
+        case "string_pattern_mismatch":
+            return Reason(Code.NOT_PRINTABLE)  # names have reasons of their own, from `names.problem`
+    return Reason(Code.SCHEMA, text=text)

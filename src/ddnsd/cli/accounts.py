@@ -46,8 +46,8 @@ def user_password(name: str, remove: bool) -> None:
     new = None
     if not remove:
         new = _typed_password()
-        if reason := passwords.problem(new, name):
-            raise click.ClickException(reason)
+        if weakness := passwords.weakness(new, name):
+            raise click.ClickException(str(weakness))
     in_transaction(lambda c: identities.set_password(c, name, passwords.hashed(new) if new is not None else None))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from ddnsd.auth import passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.failure_counter import NAMES_PER_SOURCE
-from ddnsd.auth.passwords import Locked, Passwords
+from ddnsd.auth.passwords import Locked, Passwords, Weakness
 from ddnsd.db import migrate, schema
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.registry import accounts
@@ -152,14 +152,14 @@ async def test_however_it_is_typed(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     ("password", "reason"),
     [
-        ("short", passwords.TOO_SHORT),
-        ("x" * 257, passwords.TOO_LONG),
-        ("a" * 20, passwords.TOO_SIMPLE),
-        ("abababababab", passwords.TOO_SIMPLE),
-        ("alicealicealice", passwords.TOO_SIMPLE),
+        ("short", Weakness.TOO_SHORT),
+        ("x" * 257, Weakness.TOO_LONG),
+        ("a" * 20, Weakness.TOO_SIMPLE),
+        ("abababababab", Weakness.TOO_SIMPLE),
+        ("alicealicealice", Weakness.TOO_SIMPLE),
         (RIGHT, None),
         ("Zwölf Zeichen", None),
     ],
 )
-def test_passwords_that_are_none(password: str, reason: str | None) -> None:
-    assert passwords.problem(password, "alice") == reason
+def test_passwords_that_are_none(password: str, reason: Weakness | None) -> None:
+    assert passwords.weakness(password, "alice") == reason

@@ -61,4 +61,4 @@ def test_a_secret_that_is_known_is_taken_to_work_with_a_warning(ansible: Ansible
     assert (tmp_path / "secret").read_text() == service.hosts[NAME].secret + "\n"
     again = ansible.task("ddns_secret", **options)
     assert not again["changed"]
-    assert "cannot say whether a secret works" in again["warnings"][0]
+    assert "cannot check secrets" in again["warnings"][0]

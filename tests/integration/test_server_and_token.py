@@ -121,7 +121,7 @@ def test_a_token_of_the_environment_goes_to_no_server_that_only_a_file_names(
     env = {variable: TOKEN if variable == "DDNS_TOKEN" else "token"}
     code, said = ddnsctl(folder, *door, **env)
     assert code == 1
-    assert f"{variable} goes only to a server that you name; nothing was sent" in said
+    assert f"the token in {variable} is sent only to a server that you name; nothing was sent" in said
     assert f"set DDNS_SERVER={file_server.url}, or use --server" in said
     assert file_server.tokens == []
 
@@ -160,7 +160,7 @@ def test_servers_that_agree_and_a_token_of_an_option(folder: Path, file_server: 
 
 def refused(file_server: Listener, said: str) -> None:
     text = " ".join(said.replace("\\n", " ").split())
-    assert "DDNS_TOKEN goes only to a server that you name; nothing was sent" in text
+    assert "the token in DDNS_TOKEN is sent only to a server that you name; nothing was sent" in text
     assert file_server.tokens == []
 
 

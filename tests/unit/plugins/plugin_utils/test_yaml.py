@@ -16,7 +16,7 @@ hosts:
 """
 
 
-def test_values_and_names_are_what_a_reader_takes_them_for():
+def test_values_and_names_are_what_a_reader_takes_them_for() -> None:
     data = read(TEXT, "f.yml")[0]
     assert data["hosts"] == {
         "on": {"ipv4": "192.0.2.1", "comment": "12:30"},
@@ -39,7 +39,7 @@ def test_values_and_names_are_what_a_reader_takes_them_for():
         (("hosts", "b", "labels", "nothing"), "f.yml:5:24"),
     ],
 )
-def test_every_key_has_its_place(path, place):
+def test_every_key_has_its_place(path: tuple[str, ...], place: str) -> None:
     assert str(read(TEXT, "f.yml")[1](path)) == place
 
 
@@ -55,6 +55,6 @@ def test_every_key_has_its_place(path, place):
         (b"a: 1\n---\nb: 2\n", "f.yml:2:1: is not valid YAML"),
     ],
 )
-def test_what_is_no_declaration_is_said_with_its_place(content, said):
+def test_what_is_no_declaration_is_said_with_its_place(content: bytes, said: str) -> None:
     with pytest.raises(DeclarationError, match=said):
         read(content, "f.yml")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ansible.playbooks import PROGRAMS, REPOSITORY, Ansible
@@ -51,7 +52,7 @@ class TestHost:
         blank = {"name": name, "ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
         results = ansible.tasks("ddns_host", given, blank, blank)
         assert [result["changed"] for result in results] == [True, True, False]
-        wanted = {"ipv4": None, "comment": None, "ttl": None, "labels": {}}
+        wanted: dict[str, object] = {"ipv4": None, "comment": None, "ttl": None, "labels": {}}
         assert wanted.items() <= host(ddnsd, name).items()
         assert ddnsd.dig(name) == []
 
@@ -406,10 +407,10 @@ class TestSync:
 
 
 class TestInventory:
-    def listed(self, ansible: Ansible, source: str) -> dict[str, dict[str, object]]:
+    def listed(self, ansible: Ansible, source: str) -> dict[str, dict[str, Any]]:
         (ansible.folder / "ddns.yml").write_text("plugin: fedcloud.ddns.ddns\n" + source)
         text = ansible.run("ansible-inventory", "-i", "ddns.yml", "--list").stdout
-        listed: dict[str, dict[str, object]] = json.loads(text, object_hook=lambda o: o.get("__ansible_unsafe", o))
+        listed: dict[str, dict[str, Any]] = json.loads(text, object_hook=lambda o: o.get("__ansible_unsafe", o))
         return listed
 
     def test_groups_filters_and_variables(self, ansible: Ansible, ddnsd: Service) -> None:
@@ -423,14 +424,14 @@ class TestInventory:
         names = [f"inv-{role}.{ddnsd.domain}" for role in ("db", "web")]
         assert found["ddns_domain_dyn_example_org"]["hosts"] == found["ddns_stack_inv_1"]["hosts"] == names
         assert found["ddns_label_role_web"]["hosts"] == [names[1]]
-        variables = found["_meta"]["hostvars"][names[1]]  # type: ignore[index]
+        variables = found["_meta"]["hostvars"][names[1]]
         assert (variables["ansible_host"], variables["ddns_ipv4"], variables["ddns_stack"]) == (
             "192.0.2.1",
             "192.0.2.1",
             "inv-1",
         )
         only = self.listed(ansible, "labels: {role: db}\nstack: [inv-1]\ngroup_by: []\n")
-        assert list(only["_meta"]["hostvars"]) == [names[0]]  # type: ignore[call-overload]
+        assert list(only["_meta"]["hostvars"]) == [names[0]]
         assert "ddns_stack_inv_1" not in only
 
     def test_hosts_of_other_users_are_listed_only_when_asked_for(
@@ -447,7 +448,7 @@ class TestInventory:
         assert theirs not in json.dumps(found)
         everybody = self.listed(ansible, "others: true\n")
         assert everybody["ddns_stack_shared"]["hosts"] == [mine, theirs]
-        variables = everybody["_meta"]["hostvars"][theirs]  # type: ignore[index]
+        variables = everybody["_meta"]["hostvars"][theirs]
         assert (variables["ddns_own"], variables["ddns_owner"]) == (False, f"bob-{name}")
 
     def test_nothing_that_users_wrote_is_a_template(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
@@ -497,7 +498,14 @@ def test_a_built_and_installed_collection_works_without_everything_else(
     ddnsd: Service, tmp_path: Path, name: str
 ) -> None:
     tool = Ansible(tmp_path / "tool", collections=tmp_path / "installed")
-    build = [PROGRAMS / "ansible-galaxy", "collection", "build", REPOSITORY, "--output-path", tmp_path]
+    build: list[str | Path] = [
+        PROGRAMS / "ansible-galaxy",
+        "collection",
+        "build",
+        REPOSITORY,
+        "--output-path",
+        tmp_path,
+    ]
     subprocess.run(build, env=tool.env, check=True, capture_output=True, timeout=120)
     (tarball,) = tmp_path.glob("fedcloud-ddns-*.tar.gz")
     tool.run("ansible-galaxy", "collection", "install", str(tarball), "-p", str(tmp_path / "installed"))

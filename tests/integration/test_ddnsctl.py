@@ -136,7 +136,8 @@ def test_an_address_that_the_vm_owns_is_no_drift(tool: Tool) -> None:
 
 
 def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
-    tool.declare(**{f"h{number}": {"ipv4": f"192.0.2.{number}"} for number in range(1, 6)})
+    hosts: dict[str, Any] = {f"h{number}": {"ipv4": f"192.0.2.{number}"} for number in range(1, 6)}
+    tool.declare(**hosts)
     tool.run("apply", "web.yml", "-y")
     tool.declare(h1={"ipv4": "192.0.2.1"})
     assert "--prune" in tool.run("plan", "web.yml")
@@ -315,7 +316,7 @@ def test_an_inventory_with_a_vault(tool: Tool) -> None:
         check=True,
         capture_output=True,
     )
-    options = ("-i", "hosts.ini", "--stack", tool.stack, "--domain", "dyn.example.org")
+    options: tuple[str, ...] = ("-i", "hosts.ini", "--stack", tool.stack, "--domain", "dyn.example.org")
     assert "cannot read it" in tool.run("plan", *options, code=1)
     options += ("--vault-password-file", "password")
     assert "2 added" in tool.run("apply", *options, "-y")
@@ -460,7 +461,8 @@ def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool
     for action, arguments in (("update", ("apply", "web.yml")), ("delete", ("apply", "web.yml", "--prune"))):
         tool.declare(a={"ipv4": "192.0.2.1"}, b={})
         tool.run("apply", "web.yml", "-y")
-        tool.declare(**({"a": {"ipv4": "192.0.2.2"}} if action == "update" else {}), b={})
+        kept: dict[str, Any] = {"a": {"ipv4": "192.0.2.2"}} if action == "update" else {}
+        tool.declare(**kept, b={})
         with terminal(tool, *arguments, "--max-deletes", "all") as (process, other):
             shown(other, b"Apply these changes?")
             tool.service.cli("host", "give", tool.name("a"), "--to", "bob", "--yes")

@@ -37,7 +37,14 @@ def listening() -> Iterator[Listener]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             listener.tokens.append(self.headers.get("Authorization", ""))
-            about = {"service": "ddnsd", "version": "0", "features": [], "name": "alice", "items": [], "next": None}
+            about: dict[str, object] = {
+                "service": "ddnsd",
+                "version": "0",
+                "features": [],
+                "name": "alice",
+                "items": [],
+                "next": None,
+            }
             body = json.dumps(about).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))

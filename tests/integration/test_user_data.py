@@ -144,7 +144,7 @@ def test_cloud_init_refuses_what_is_wrong(tmp_path: Path) -> None:
 
 def accepted(file: Path) -> subprocess.CompletedProcess[str]:
     """The verdict of the real program on user data."""
-    command = [ROOT / "scripts" / "cloud-init", "schema", "--config-file", file]
+    command: list[str | Path] = [ROOT / "scripts" / "cloud-init", "schema", "--config-file", file]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     result.stderr = result.stderr.removeprefix("Unpacking cloud-init …\n")
     return result

@@ -4,6 +4,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await migrate.upgrade(url)
     opened = SqliteStore(url)
     for name in ("alice", "bob"):
-        await opened.transact(lambda c, name=name: accounts.add_user(c, name))
+        await opened.transact(partial(accounts.add_user, name=name))
     await opened.transact(lambda c: registry_members.set_password(c, "alice", WEAK.hash(RIGHT)))
     yield opened
     await opened.close()
@@ -47,6 +48,7 @@ async def test_the_right_one_lets_in(store: SqliteStore) -> None:
     for _ in range(2):
         assert await found.check(" alice ", RIGHT, "192.0.2.1") == 1
     kept = await store.read(lambda c: c.scalar(select(schema.passwords.c.hash)))
+    assert kept is not None
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # renewed as strong as new ones
     await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False}))
     with pytest.raises(BadCredentials):
@@ -81,7 +83,7 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
 @pytest.mark.usefixtures("cheap")
 async def test_clients_whose_address_is_not_known_are_not_one_source(store: SqliteStore) -> None:
     found = Passwords(store, 3)
-    for number in range(3 * passwords.NAMES_PER_SOURCE):
+    for number in range(3 * NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check(f"nobody{number}", "wrong", None)
     assert await found.check("alice", RIGHT, None) == 1

@@ -2,7 +2,6 @@
 """Guesses are slowed down: how many reads they cost, and that none of them turns away the right secret."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -54,7 +53,7 @@ def _fill(connection: Connection) -> None:
 
 
 @pytest.fixture
-def reads(store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def reads(store: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The queries of the hot path, as they are run."""
     seen: list[str] = []
     rows = store.rows

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-PYTEST ?= -n 3 --dist worksteal
+PYTEST ?= -n 3 --dist worksteal $(COVERAGE)
+COVERAGE ?= --cov --cov-report=
 
 SCENARIOS = server client cloud-init nat
 LONG_SCENARIOS = fleet restore upgrade acme hooks
@@ -23,6 +24,7 @@ run: ## Start the service with its own BIND and example hosts; Ctrl-C stops it
 test: lint ## Run the tests and checks that a change must pass
 	+@$(PARALLEL) --jobs=4 types walls pytest collection $(SCENARIOS:%=machines-%)
 
+test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
 	+@$(PARALLEL) --jobs=3 units $(LONG_SCENARIOS:%=machines-%)
 

@@ -128,6 +128,6 @@ class Desk:
 
     def tasks(self) -> dict[str, float]:
         """Run the playbook; seconds of each task by name."""
-        command = [PROGRAMS / "ansible-playbook", "--inventory", "localhost,", "playbook.yml"]
+        command: list[str | Path] = [PROGRAMS / "ansible-playbook", "--inventory", "localhost,", "playbook.yml"]
         _, output = seconds_of(command, self.directory, environment=self.environment)
         return {name: float(seconds) for name, seconds in re.findall(r"seconds of (\w+): ([\d.]+)", output)}

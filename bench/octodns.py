@@ -64,5 +64,9 @@ class OctoDns:
         return self._sync("--doit", "--force")[0]
 
     def _sync(self, *options: str) -> tuple[float, str]:
-        command = [VENV / "bin" / "octodns-sync", f"--config-file={self.directory / 'octodns.yaml'}", *options]
+        command: list[str | Path] = [
+            VENV / "bin" / "octodns-sync",
+            f"--config-file={self.directory / 'octodns.yaml'}",
+            *options,
+        ]
         return seconds_of(command, self.directory)

@@ -10,15 +10,18 @@ import os
 
 import dns.query
 import dns.resolver
+from nsupdate.settings import prod
 from nsupdate.settings.prod import *  # noqa: F403
 
 SECRET_KEY = os.environ["BENCH_SECRET_KEY"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BENCH_DATABASE"]}}
+DATABASES: dict[str, dict[str, object]] = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["BENCH_DATABASE"]}
+}
 BASEDOMAIN = "bench.test"
 WWW_HOST = WWW_IPV4_HOST = WWW_IPV6_HOST = "127.0.0.1"
 ALLOWED_HOSTS = [WWW_HOST]
 if os.environ.get("BENCH_TUNED"):
-    LOGGING["loggers"] = {}  # noqa: F405
+    prod.LOGGING["loggers"] = {}
     DATABASES["default"] |= {
         "CONN_MAX_AGE": None,
         "OPTIONS": {
@@ -39,4 +42,4 @@ class _Resolver(dns.resolver.Resolver):
         self.port = _PORT
 
 
-dns.resolver.Resolver = _Resolver
+dns.resolver.Resolver = _Resolver  # type: ignore[misc]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Databases that a whole run shares, and examples that are the same in every run.
+"""Databases that a whole run shares, and examples that are the same in every run, without limits of time.
 
 `pytest --hypothesis-profile=default` looks for new ones.
 """
@@ -13,11 +13,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support import programs
 from support.servers.postgres import create_database, postgres
 
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
 
 # programs under test are sent it; a run in the background of a shell would have them ignore it

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
@@ -15,7 +16,7 @@ description: Writes one line for each task, with its name and seconds.
 """
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "durations"
@@ -25,11 +26,11 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._task, self._begin = "", 0.0
 
-    def v2_playbook_on_task_start(self, task, **_options):
+    def v2_playbook_on_task_start(self, task: Any, **_options: Any) -> None:
         self._end()
         self._task, self._begin = task.get_name(), time.perf_counter()
 
-    def v2_playbook_on_stats(self, *_stats):
+    def v2_playbook_on_stats(self, *_stats: Any) -> None:
         self._end()
 
     def _end(self) -> None:

@@ -166,7 +166,7 @@ def _report_failures(failed: Sequence[engine.Result], recorder: journals.Recorde
         output.remark(f"  … and {len(failed) - SHOWN} more, in {recorder.path}")
     if all(result.refused for result in failed):
         output.remark(
-            "The server refused them. Fix the causes and continue (ddnsctl apply --resume"
+            "The server refused them, so they were not made. Fix the causes and continue (ddnsctl apply --resume"
             f"{_journal_option(recorder)}), or delete {recorder.path} and make a new plan."
         )
     else:

@@ -19,9 +19,10 @@ from ddnsd.dns.bind.control import Bind
 from ddnsd.dns.bind.process import Named
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry import accounts, identities
+from ddnsd.registry import accounts, credentials, identities
 from ddnsd.registry.domain_zones import check_catalog
 from ddnsd.registry.domains import add_domain, check_new
+from ddnsd.registry.token_scope import SCOPES, TokenScope
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
 
@@ -121,7 +122,7 @@ def _populate(
         add_domain(connection, settings.domain, admin, key, settings.dns, public=True, provisioned=True)
     if token is not None:
         name = f"admin.token {queries.now()}"
-        accounts.add_token(connection, admin, name, secrets.digest(token), scopes=accounts.SCOPES)
+        credentials.add_token(connection, admin, name, token, TokenScope(SCOPES))
     if password is not None:
         identities.set_password(connection, ADMIN, passwords.hashed_secret(password))
 

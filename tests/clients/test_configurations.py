@@ -244,8 +244,8 @@ class _Loader(yaml.SafeLoader):
     """YAML with Home Assistant's and Ansible's tags."""
 
 
-_Loader.add_constructor("!secret", lambda loader, node: loader.construct_scalar(node))
-_Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+for tag in ("!secret", "!unsafe"):
+    _Loader.add_constructor(tag, lambda _loader, node: node.value)
 
 
 USES: dict[str, Callable[..., Outcome]] = {
@@ -312,7 +312,7 @@ def test_any_secret_arrives_as_it_is(use: Use, name: str) -> None:
 @pytest.mark.parametrize("name", ["cloud-init", "cloud-init-runcmd"])
 def test_cloud_init_takes_the_user_data(tmp_path: Path, name: str) -> None:
     file = kept(tmp_path, made_for(name, FQDN, "https://ddns.example.org", HOSTILE))
-    command = [REPOSITORY / "scripts" / "cloud-init", "schema", "--config-file", file]
+    command: list[str | Path] = [REPOSITORY / "scripts" / "cloud-init", "schema", "--config-file", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Valid" in done.stdout

@@ -290,8 +290,8 @@ def test_fields_of_an_administrator(service: Service, api: Api, admin: Api) -> N
     name = new_name(service)
     made(api, create(name, ipv4="192.0.2.1"))
     for field, value in (("available", False), ("abuse_blocked", True), ("owner", "bob")):
-        (found,) = results(call(api, update(name, **{field: value})))
-        assert (found["error"]["status"], set(found["error"]["errors"])) == (422, {field})
+        (result,) = results(call(api, update(name, **{field: value})))
+        assert (result["error"]["status"], set(result["error"]["errors"])) == (422, {field})
     assert made(admin, update(name, abuse_blocked=True))[0]["status"] == "applied"
     assert service.dig(name) == []
     found = results(call(api, update(name, ipv4="192.0.2.2"), delete(name), create(name)))
@@ -333,7 +333,7 @@ def test_values_that_must_still_hold(service: Service, api: Api) -> None:
         "owner": "alice",
     }
     made(api, create(name, ipv4="192.0.2.1", ipv6="2001:db8::1", stack="s", labels={"a": "b", "b": "c"}))
-    moved = {
+    moved: Content = {
         "ipv4": None,
         "ipv6": "2001:db8::2",
         "wildcard": True,

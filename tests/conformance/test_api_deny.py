@@ -126,7 +126,8 @@ def test_status_for_everybody(service: Service, admin: Api, host: Host) -> None:
         return content
 
     def zone() -> Content:
-        (found,) = [zone for zone in status()["zones"] if zone["name"] == service.domain]
+        zones: list[Content] = [zone for zone in status()["zones"] if zone["name"] == service.domain]
+        (found,) = zones
         return found
 
     hidden = f"{new_label()}.example.org"

@@ -76,7 +76,7 @@ def test_the_life_of_a_host(service: Service, api: Api, admin: Api) -> None:
     api.patch(f"/hosts/{fqdn}", {"fqdn": new})
     mine = ("alice", "token", "test")
     admins = ("admin", "token", "ddnsd dev")
-    before = {"comment": "first", "ttl": None, "labels": {}, "ipv6": None}
+    before: dict[str, object] = {"comment": "first", "ttl": None, "labels": {}, "ipv6": None}
     after = {"comment": "second", "ttl": 90, "labels": {"a": "b"}, "ipv6": "2001:db8::1"}
     found = [told(e) for e in entries(api, new)]
     assert found[3][3:] == found[2][3:]

@@ -10,7 +10,7 @@ from support.clients.rest_api import Api, new_name, problem
 from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
-NOTHING = {
+NOTHING: dict[str, object] = {
     "ipv4": None,
     "ipv6": None,
     "wildcard": False,

@@ -59,7 +59,16 @@ def _schemathesis(service: Service, folder: Path, store: str) -> subprocess.Comp
     tokens = {"token": service.admin_token, "enrolment": made.json()["token"]}
     file.write_text(CONFIGURATION.format(hooks=hooks, seed=SEED, examples=EXAMPLES[store], **tokens))
     program = Path(sys.executable).parent / "schemathesis"
-    command = [program, "--config-file", file, "run", f"{service.url}/api/schema/", "--no-color", "--checks", "all"]
+    command: list[str | Path] = [
+        program,
+        "--config-file",
+        file,
+        "run",
+        f"{service.url}/api/schema/",
+        "--no-color",
+        "--checks",
+        "all",
+    ]
     command += ["--phases", PHASES[store]]
     env = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": str(REPOSITORY / ".hypothesis")}  # keeps tables of Unicode
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)

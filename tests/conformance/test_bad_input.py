@@ -5,6 +5,7 @@ The name server is up, so `911` would be a fault of ours as well, but where a fr
 """
 
 import base64
+import http.client
 from collections.abc import Mapping
 from urllib.parse import quote, quote_from_bytes, urlencode
 
@@ -255,7 +256,7 @@ def test_octets_that_are_no_http(service: Service, octets: bytes) -> None:
     request = ended if b"HTTP/" in ended.split(b"\r\n")[0] else b"X" + ended
     try:
         answer = raw_http.exchange(request, service.http_port, timeout=3)
-    except (OSError, ValueError, raw_http.http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException):
         return  # hanging up, or waiting for the rest, is an answer as well
     assert answer.status < 500
     assert "Traceback" not in answer.text

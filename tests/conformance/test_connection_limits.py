@@ -2,6 +2,7 @@
 """A port without a front: what too much, too slow and ambiguous requests get, and that others are served meanwhile."""
 
 import base64
+import http.client
 import json
 import re
 import shutil
@@ -129,7 +130,7 @@ def test_heads_without_end(open_port: Service) -> None:
         with connected(open_port, source=f"127.0.1.{number}") as (connection,):
             with suppress(ConnectionError):  # it was told enough
                 connection.sendall(endless)
-            answer = raw_http.http.client.HTTPResponse(connection)
+            answer = http.client.HTTPResponse(connection)
             answer.begin()
             return raw_http.Answer(answer.status, {}, answer.read())
 
@@ -213,7 +214,7 @@ def test_who_sends_no_more_is_answered(open_port: Service, machine: Host) -> Non
         with connected(open_port) as (connection,):
             connection.sendall(raw_http.request(target, headers=headers))
             connection.shutdown(socket.SHUT_WR)
-            answer = raw_http.http.client.HTTPResponse(connection)
+            answer = http.client.HTTPResponse(connection)
             answer.begin()
             assert answer.status == 200
             assert answer.read().decode().lower().startswith(text)
@@ -262,7 +263,7 @@ def test_requests_after_an_upgrade_that_was_ignored(open_port: Service, machine:
             )
             for octet in octets:  # each on its own
                 connection.send(bytes([octet]))
-            answer = raw_http.http.client.HTTPResponse(connection)
+            answer = http.client.HTTPResponse(connection)
             answer.begin()
             assert answer.read().decode() == f"good 192.0.2.{number}"
 
@@ -409,7 +410,7 @@ def test_connections_of_one_address(open_port: Service) -> None:
         def is_let_in() -> bool:
             try:
                 return raw_http.exchange(octets, open_port.http_port, source="127.0.2.1").text == "ok"
-            except (OSError, raw_http.http.client.HTTPException):
+            except (OSError, http.client.HTTPException):
                 return False
 
         wait_until(is_let_in, what="a connection after one has ended")

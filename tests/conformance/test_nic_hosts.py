@@ -12,7 +12,7 @@ from support.ports import in_time
 from support.servers.faults import hung
 from support.servers.service import Service, dev
 
-SIXTEEN = {
+SIXTEEN: dict[str, type | tuple[type, ...]] = {
     "fqdn": str,
     "name": str,
     "domain": str,
@@ -130,8 +130,9 @@ def test_tls_is_not_believed_of_a_caller_who_is_no_proxy(host: Host) -> None:
 
 def test_client_faults_count_client_faults(host: Host) -> None:
     with counts(host, client=3):
-        for params in ({"myip": "zzz"}, {"hostname": "nodot"}, {"hostname": "nobody.dyn.example.org"}):
-            assert host.update(**params).text in ("dnserr", "notfqdn", "nohost")
+        assert host.update(myip="zzz").text == "dnserr"
+        for name, word in (("nodot", "notfqdn"), ("nobody.dyn.example.org", "nohost")):
+            assert host.update(hostname=name).text == word
 
 
 @contextmanager

@@ -89,15 +89,16 @@ def test_everything_of_an_owner_who_is_off_is_refused(
     by_admin = admin.call("POST", f"/hosts/{owner.second.fqdn}/enrolments", {}).json()["token"]
     assert token
     switch(service, owner.name, active=False)
+    updates: list[dict[str, Any]] = [
+        {"myip": "192.0.2.9"},
+        {"myip": GIVEN},
+        {"offline": "YES"},
+        {"myip": "no address"},
+        {"hostname": "nodot"},
+        {"hostname": f"{host.fqdn},{owner.second.fqdn}", "myip": "192.0.2.9"},
+    ]
     with uncounted(admin, host):
-        for params in (
-            {"myip": "192.0.2.9"},
-            {"myip": GIVEN},
-            {"offline": "YES"},
-            {"myip": "no address"},
-            {"hostname": "nodot"},
-            {"hostname": f"{host.fqdn},{owner.second.fqdn}", "myip": "192.0.2.9"},
-        ):
+        for params in updates:
             lines = host.update(**params).text.splitlines()
             assert set(lines) == {"nohost"}
             assert len(lines) == len(params.get("hostname", "x").split(","))

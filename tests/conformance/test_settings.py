@@ -47,7 +47,7 @@ def printed(folder: Path, **settings: str) -> str:
 def entry(text: str, name: str) -> str:
     """What `ddnsd settings` says about one setting: the line that begins with its name, and the indented ones below."""
     (found,) = re.findall(rf"^DDNSD_{name}\b.*(?:\n[ \t].*)*", text, re.MULTILINE)
-    return found
+    return str(found)
 
 
 def refuses(command: str, folder: Path, **settings: str) -> str:

@@ -3,6 +3,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 import requests
@@ -96,7 +97,7 @@ def test_one_bad_address_among_good_ones_changes_nothing(host: Host, address: st
     ],
     ids=str,
 )
-def test_two_different_addresses_of_one_family_are_dnserr(host: Host, params: dict[str, str]) -> None:
+def test_two_different_addresses_of_one_family_are_dnserr(host: Host, params: dict[str, Any]) -> None:
     with counts(host, client=2):
         for _ in range(2):
             refused(host.update(**params), 200, "dnserr")
@@ -106,7 +107,7 @@ def test_two_different_addresses_of_one_family_are_dnserr(host: Host, params: di
 @pytest.mark.parametrize(
     "params", [{"myip": f"{V4},{V4}"}, {"myip": V4, "ip": V4}, {"myip": f"{V4},::ffff:{V4}"}], ids=str
 )
-def test_the_same_address_twice_is_one(host: Host, params: dict[str, str]) -> None:
+def test_the_same_address_twice_is_one(host: Host, params: dict[str, Any]) -> None:
     for word in ("good", "nochg"):
         said(host.update(**params), 200, f"{word} {V4}")
 
@@ -118,7 +119,8 @@ def test_the_same_address_twice_is_one(host: Host, params: dict[str, str]) -> No
 @pytest.mark.parametrize("parameter", ["myip", "myipv4", "ipv4", "ip", "myipv6", "ipv6", "ip6"])
 def test_every_parameter_takes_either_family(host: Host, parameter: str, address: str) -> None:
     for word in ("good", "nochg"):
-        said(host.update(**{parameter: address}), 200, f"{word} {address}")
+        asked: dict[str, Any] = {parameter: address}
+        said(host.update(**asked), 200, f"{word} {address}")
         assert host.addresses() == ([V4] if address == V4 else [GIVEN, V6])
 
 
@@ -139,7 +141,7 @@ def test_every_parameter_takes_either_family(host: Host, parameter: str, address
     ],
     ids=str,
 )
-def test_both_families_on_one_line_ipv4_first(host: Host, params: dict[str, str]) -> None:
+def test_both_families_on_one_line_ipv4_first(host: Host, params: dict[str, Any]) -> None:
     for word in ("good", "nochg"):
         said(host.update(**params), 200, f"{word} {V4},{V6}")
         assert host.addresses() == [V4, V6]
@@ -349,7 +351,7 @@ def test_an_update_and_an_edit_at_once_never_end_as_a_mixture(service: Service, 
 @pytest.mark.parametrize(
     "params", [{}, {"myip": ""}, {"myip": ","}, {"myip": " , "}, {"myip": "", "myipv6": ""}], ids=str
 )
-def test_absent_or_empty_addresses_mean_the_peer(host: Host, params: dict[str, str]) -> None:
+def test_absent_or_empty_addresses_mean_the_peer(host: Host, params: dict[str, Any]) -> None:
     for word in ("good", "nochg"):
         said(host.update(**params), 200, f"{word} {PEER}")
         assert host.addresses() == [PEER]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """§1, the rows about `hostname`, and which status comes with an error word."""
 
+from typing import Any
+
 import pytest
 import requests
 from support.clients.dyndns import GIVEN, Host, counts, refused, register, said
@@ -15,14 +17,14 @@ Key = tuple[str, str, Host, Host]
 
 
 @pytest.mark.parametrize("params", [{}, {"hostname": ""}, {"hostname": "YES"}], ids=str)
-def test_without_hostname_basic_means_the_own_host(host: Host, params: dict[str, str]) -> None:
+def test_without_hostname_basic_means_the_own_host(host: Host, params: dict[str, Any]) -> None:
     for word in ("good", "nochg"):
         said(host.update(**params, myip=NEW), 200, f"{word} {NEW}")
         assert host.addresses() == [NEW]
 
 
 @pytest.mark.parametrize("params", [{}, {"hostname": ""}, {"hostname": "YES"}], ids=str)
-def test_without_hostname_a_key_means_all_of_its_hosts(service: Service, key: Key, params: dict[str, str]) -> None:
+def test_without_hostname_a_key_means_all_of_its_hosts(service: Service, key: Key, params: dict[str, Any]) -> None:
     login, secret, one, two = key
     for word in ("good", "nochg"):
         answer = service.get("/nic/update", auth=(login, secret), params=params | {"myip": NEW})
@@ -31,7 +33,7 @@ def test_without_hostname_a_key_means_all_of_its_hosts(service: Service, key: Ke
 
 
 @pytest.mark.parametrize("params", [{}, {"hostname": ""}, {"hostname": "YES"}], ids=str)
-def test_without_hostname_bearer_is_nohost(service: Service, host: Host, params: dict[str, str]) -> None:
+def test_without_hostname_bearer_is_nohost(service: Service, host: Host, params: dict[str, Any]) -> None:
     for _ in range(2):
         refused(service.get("/nic/update", host.token, params=params | {"myip": NEW}), 404, "nohost")
     assert host.addresses() == [GIVEN]
@@ -145,7 +147,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("params", "word", "status"), WORDS, ids=[word for _, word, _ in WORDS])
-def test_status_of_error_words(host: Host, params: dict[str, str], word: str, status: int) -> None:
+def test_status_of_error_words(host: Host, params: dict[str, Any], word: str, status: int) -> None:
     for _ in range(2):
         refused(host.update(**params), 200, word)
         refused(host.bearer(**params), status, word)

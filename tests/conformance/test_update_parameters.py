@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """§1, "Addresses", its end: `no` and `preserve`, `offline`, and the parameters that change nothing."""
 
+from typing import Any
+
 import pytest
 from support.clients import raw_http
 from support.clients.dyndns import GIVEN, Host, refused, register, said
@@ -26,7 +28,7 @@ def test_no_and_preserve_leave_a_family_alone(host: Host, word: str) -> None:
 @pytest.mark.parametrize(
     "params", [{"myip": "no"}, {"myip": "preserve"}, {"myipv4": "no", "myipv6": "preserve"}], ids=str
 )
-def test_no_alone_changes_nothing_and_does_not_mean_the_peer(host: Host, params: dict[str, str]) -> None:
+def test_no_alone_changes_nothing_and_does_not_mean_the_peer(host: Host, params: dict[str, Any]) -> None:
     for _ in range(2):
         answer = host.update(**params)
         assert answer.status_code == 200
@@ -65,7 +67,7 @@ def test_offline_is_donator_where_it_is_switched_off(strict: Service) -> None:
 
 def test_dyndns_parameters_and_unknown_ones_change_nothing(host: Host) -> None:
     before = host.row()
-    params = {
+    params: dict[str, Any] = {
         "mx": "mail.example.org",
         "backmx": "YES",
         "wildcard": "ON",

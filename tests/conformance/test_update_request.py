@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """§1, opening paragraph: paths, methods, HTTP versions, and the form of an answer."""
 
+from typing import Any
+
 import pytest
 import requests
 from support.clients import raw_http
@@ -139,7 +141,7 @@ def test_connection_is_kept_otherwise(service: Service, host: Host) -> None:
     ],
 )
 def test_answers_are_plain_text_with_a_length_and_without_a_newline(
-    host: Host, params: dict[str, str], body: str
+    host: Host, params: dict[str, Any], body: str
 ) -> None:
     answer = host.update(**params)
     said(answer, 200, body)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 from joserfc import jwt
+from joserfc.jwk import RSAKey
 from support.ports import in_time, wait_until
 from support.servers.openid_provider import AUDIENCE, Provider, new_key, provider
 from support.servers.service import Service, dev
@@ -151,7 +152,8 @@ def refused(service: Service, token: str) -> None:
     ("claim", "seconds"), [("exp", -120), ("nbf", 7200), ("iat", 7200)], ids=["expired", "of-tomorrow", "made-tomorrow"]
 )
 def test_times_that_do_not_fit(service: Service, campus: Provider, claim: str, seconds: int) -> None:
-    refused(service, signed(campus, **{claim: int(time.time()) + seconds}))
+    claims: dict[str, Any] = {claim: int(time.time()) + seconds}
+    refused(service, signed(campus, **claims))
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,7 @@ def test_an_id_token_is_no_access_token(service: Service, campus: Provider) -> N
 
 def test_signatures_of_others(service: Service, campus: Provider) -> None:
     real = campus.keys[0]
+    assert isinstance(real, RSAKey)
     public = real.as_pem(private=False)
     good = signed(campus)
     header, payload, signature = good.split(".")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ansible.playbooks import PROGRAMS, REPOSITORY, Ansible
@@ -51,7 +52,7 @@ class TestHost:
         blank = {"name": name, "ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
         results = ansible.tasks("ddns_host", given, blank, blank)
         assert [result["changed"] for result in results] == [True, True, False]
-        wanted = {"ipv4": None, "comment": None, "ttl": None, "labels": {}}
+        wanted: dict[str, object] = {"ipv4": None, "comment": None, "ttl": None, "labels": {}}
         assert wanted.items() <= host(ddnsd, name).items()
         assert ddnsd.dig(name) == []
 
@@ -72,7 +73,7 @@ class TestHost:
             {**two, "state": "absent"},
             fails=[1, 2],
         )
-        for failed, said in ((moved, "belongs to stack one"), (removed, "not of stack two")):
+        for failed, said in ((moved, "belongs to stack one"), (removed, "do not belong to stack two")):
             assert name in failed["msg"]
             assert said in failed["msg"]
         assert host(ddnsd, name)["ipv4"] == "192.0.2.1"
@@ -94,7 +95,7 @@ class TestHost:
         failed += ansible.tasks("ddns_sync", {"declaration": declared}, variables=way, fails=[0])
         for result in failed:
             assert name in result["msg"]
-            assert f"use a token of {user}, or have an administrator change the owner first" in result["msg"]
+            assert f"use a token of {user}, or ask an administrator to change the owner" in result["msg"]
         pruned = ansible.task("ddns_sync", way, declaration={"stack": "one"}, prune=True, max_deletes="all")
         gone = ansible.task("ddns_sync", way, declaration={"stack": "one"}, state="absent")
         assert (pruned["changed"], gone["changed"]) == (False, False)
@@ -122,7 +123,7 @@ class TestHost:
         options = ({"api_url": nowhere}, {"api_token": "ddns_wrong"})
         failed = ansible.tasks("ddns_host", *({"name": name, **o} for o in options), variables=way, fails=range(2))
         refused, unknown = (str(result["msg"]) for result in failed)
-        assert refused == f"{nowhere}: Connection refused"
+        assert refused == f"{nowhere} does not answer: connection refused. Check `api_url` and that the service runs."
         assert "does not accept the token" in unknown
         assert "ddns_wrong" not in unknown
 
@@ -345,7 +346,7 @@ class TestSync:
             "ddns_sync", {"declaration": declared}, {"declaration": declared, **ask}, variables=way
         )
         assert "secrets" not in dropped
-        assert f"since nothing says where they go: {name}, b-{name}" in str(dropped["warnings"])
+        assert f"because no file is named for them: {name}, b-{name}" in str(dropped["warnings"])
         (secret,) = asked["secrets"].values()
         assert ddnsd.get("/nic/update", params={"myip": "192.0.2.1"}, auth=(name, secret)).status_code == 200
         assert secret not in json.dumps([asked["diff"], asked["invocation"], asked["changes"], asked.get("warnings")])
@@ -393,7 +394,7 @@ class TestSync:
         planned = play("--check")
         assert f"+{name}:" in planned
         assert "+  ipv4: 192.0.2.1" in planned
-        assert "new secrets are not kept" in " ".join(planned.split())
+        assert "new secrets are not saved" in " ".join(planned.split())
         done = play()
         assert f"+{name}:" in done
         assert ddnsd.admin_token not in planned + done
@@ -406,10 +407,10 @@ class TestSync:
 
 
 class TestInventory:
-    def listed(self, ansible: Ansible, source: str) -> dict[str, dict[str, object]]:
+    def listed(self, ansible: Ansible, source: str) -> dict[str, dict[str, Any]]:
         (ansible.folder / "ddns.yml").write_text("plugin: fedcloud.ddns.ddns\n" + source)
         text = ansible.run("ansible-inventory", "-i", "ddns.yml", "--list").stdout
-        listed: dict[str, dict[str, object]] = json.loads(text, object_hook=lambda o: o.get("__ansible_unsafe", o))
+        listed: dict[str, dict[str, Any]] = json.loads(text, object_hook=lambda o: o.get("__ansible_unsafe", o))
         return listed
 
     def test_groups_filters_and_variables(self, ansible: Ansible, ddnsd: Service) -> None:
@@ -423,14 +424,14 @@ class TestInventory:
         names = [f"inv-{role}.{ddnsd.domain}" for role in ("db", "web")]
         assert found["ddns_domain_dyn_example_org"]["hosts"] == found["ddns_stack_inv_1"]["hosts"] == names
         assert found["ddns_label_role_web"]["hosts"] == [names[1]]
-        variables = found["_meta"]["hostvars"][names[1]]  # type: ignore[index]
+        variables = found["_meta"]["hostvars"][names[1]]
         assert (variables["ansible_host"], variables["ddns_ipv4"], variables["ddns_stack"]) == (
             "192.0.2.1",
             "192.0.2.1",
             "inv-1",
         )
         only = self.listed(ansible, "labels: {role: db}\nstack: [inv-1]\ngroup_by: []\n")
-        assert list(only["_meta"]["hostvars"]) == [names[0]]  # type: ignore[call-overload]
+        assert list(only["_meta"]["hostvars"]) == [names[0]]
         assert "ddns_stack_inv_1" not in only
 
     def test_hosts_of_other_users_are_listed_only_when_asked_for(
@@ -447,7 +448,7 @@ class TestInventory:
         assert theirs not in json.dumps(found)
         everybody = self.listed(ansible, "others: true\n")
         assert everybody["ddns_stack_shared"]["hosts"] == [mine, theirs]
-        variables = everybody["_meta"]["hostvars"][theirs]  # type: ignore[index]
+        variables = everybody["_meta"]["hostvars"][theirs]
         assert (variables["ddns_own"], variables["ddns_owner"]) == (False, f"bob-{name}")
 
     def test_nothing_that_users_wrote_is_a_template(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
@@ -490,14 +491,21 @@ class TestInventory:
             f"plugin: fedcloud.ddns.ddns\napi_url: http://127.0.0.1:{free_port()}\napi_token: t\n"
         )
         done = ansible.run("ansible-inventory", "-i", "ddns.yml", "--list", check=False)
-        assert "Connection refused" in done.stderr
+        assert "connection refused" in done.stderr
 
 
 def test_a_built_and_installed_collection_works_without_everything_else(
     ddnsd: Service, tmp_path: Path, name: str
 ) -> None:
     tool = Ansible(tmp_path / "tool", collections=tmp_path / "installed")
-    build = [PROGRAMS / "ansible-galaxy", "collection", "build", REPOSITORY, "--output-path", tmp_path]
+    build: list[str | Path] = [
+        PROGRAMS / "ansible-galaxy",
+        "collection",
+        "build",
+        REPOSITORY,
+        "--output-path",
+        tmp_path,
+    ]
     subprocess.run(build, env=tool.env, check=True, capture_output=True, timeout=120)
     (tarball,) = tmp_path.glob("fedcloud-ddns-*.tar.gz")
     tool.run("ansible-galaxy", "collection", "install", str(tarball), "-p", str(tmp_path / "installed"))

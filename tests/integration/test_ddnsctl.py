@@ -136,7 +136,8 @@ def test_an_address_that_the_vm_owns_is_no_drift(tool: Tool) -> None:
 
 
 def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
-    tool.declare(**{f"h{number}": {"ipv4": f"192.0.2.{number}"} for number in range(1, 6)})
+    hosts: dict[str, Any] = {f"h{number}": {"ipv4": f"192.0.2.{number}"} for number in range(1, 6)}
+    tool.declare(**hosts)
     tool.run("apply", "web.yml", "-y")
     tool.declare(h1={"ipv4": "192.0.2.1"})
     assert "--prune" in tool.run("plan", "web.yml")
@@ -160,7 +161,7 @@ def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
     tool.run("plan", "web.yml", "-o", "plan.json", code=2)
     tool.service.get(f"/nic/update?hostname={tool.name('b')}&myip=192.0.2.99", tool.service.admin_token)
     stale = tool.run("apply", "plan.json", "-y", code=5)
-    assert f"{tool.name('b')}: ipv4 was 192.0.2.2 and is 192.0.2.99" in stale
+    assert f"{tool.name('b')}: ipv4 was 192.0.2.2 and is now 192.0.2.99" in stale
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
     assert tool.journals() == []
     assert "was made for" in tool.run("apply", "plan.json", "-y", "--server", "http://127.0.0.1:1", code=1)
@@ -178,7 +179,7 @@ def test_what_fails_is_told_and_resumed(tool: Tool) -> None:
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     secret = tool.secret("a")
     assert secret not in journal.read_text()
-    assert f"goes on with {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
+    assert f"or delete {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
     remove(tool.service, standing)
     assert "Applied: 1 added" in tool.run("apply", "--resume", "-y")
     assert tool.service.dig(standing) == ["192.0.2.2"]
@@ -201,9 +202,9 @@ def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
     (tool.folder / "password").write_text("open sesame\n")
     vault = ("--vault-password-file", "password")
     tool.declare(f={"secret": {"file": "s/f"}}, v={"secret": {"vault": "s/v"}}, n={})
-    assert "no vault password is known" in tool.run("apply", "web.yml", "-y", code=1)
+    assert "there is no vault password" in tool.run("apply", "web.yml", "-y", code=1)
     assert not (tool.folder / "s").exists()
-    assert "1 new secret was not kept" in tool.run("apply", "web.yml", "-y", *vault)
+    assert "1 new secret was not saved" in tool.run("apply", "web.yml", "-y", *vault)
     view = ["ansible-vault", "view", *vault, "s/v"]
 
     def encrypted() -> str:
@@ -213,7 +214,7 @@ def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
     first = {"f": tool.secret("s/f"), "v": encrypted()}
     assert all(tool.works(label, secret) for label, secret in first.items())
     refused = tool.run("rotate", f"n-{tool.stack}", "-y", code=1)
-    assert "nothing says where its secret goes" in refused
+    assert "no file is named for its secret" in refused
     tool.run("rotate", f"f-{tool.stack}", tool.name("v"), "-f", "web.yml", "-y", *vault)
     tool.run("rotate", f"n-{tool.stack}", "--secret-dir", "more", "-y")
     second = {"f": tool.secret("s/f"), "v": encrypted(), "n": tool.secret(f"more/{tool.name('n')}")}
@@ -264,7 +265,7 @@ def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Too
         for command in ("plan", "apply"):
             told = tool.run(command, "web.yml", code=1)
             assert f"{theirs} is already registered and belongs to the user bob-{tool.stack}" in told
-            assert f"use a token of bob-{tool.stack}, or have an administrator change the owner first" in told
+            assert f"use a token of bob-{tool.stack}, or ask an administrator to change the owner" in told
     tool.declare(moved={"ipv4": "192.0.2.1", "moved_from": theirs, "adopt": True})
     assert f"the former name {theirs} is already registered and belongs to the user" in tool.run(
         "plan", "web.yml", code=1
@@ -274,7 +275,7 @@ def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Too
     assert "1 added" in tool.run("apply", "web.yml", "-y")
     pruned = tool.run("apply", "web.yml", "-y", "--prune", "--max-deletes", "all")
     assert (
-        f"other users own it although it is labelled with stack {tool.stack}: {labelled} (bob-{tool.stack})" in pruned
+        f"because other users own them, although their stack is {tool.stack}: {labelled} (bob-{tool.stack})" in pruned
     )
     assert "Nothing to do" in pruned
     assert "belongs to the user" in tool.run("rotate", labelled, "--secret-dir", "s", "-y", code=1)
@@ -296,7 +297,7 @@ def test_a_host_that_was_given_away_makes_a_saved_plan_stale(tool: Tool) -> None
     given = {"owner": f"bob-{tool.stack}"}
     path = f"/api/hosts/{tool.name('a')}"
     assert tool.service.request("PATCH", path, tool.service.admin_token, json=given).status_code == 200
-    assert f"it belongs to the user bob-{tool.stack}" in tool.run("apply", "plan.json", "-y", code=5)
+    assert f"belongs to the user bob-{tool.stack}" in tool.run("apply", "plan.json", "-y", code=5)
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
 
 
@@ -315,7 +316,7 @@ def test_an_inventory_with_a_vault(tool: Tool) -> None:
         check=True,
         capture_output=True,
     )
-    options = ("-i", "hosts.ini", "--stack", tool.stack, "--domain", "dyn.example.org")
+    options: tuple[str, ...] = ("-i", "hosts.ini", "--stack", tool.stack, "--domain", "dyn.example.org")
     assert "cannot read it" in tool.run("plan", *options, code=1)
     options += ("--vault-password-file", "password")
     assert "2 added" in tool.run("apply", *options, "-y")
@@ -411,7 +412,7 @@ def test_on_a_terminal_it_asks_in_colour(tool: Tool) -> None:
     with terminal(tool, "apply", "web.yml") as (process, other):
         assert "\x1b[32m" in shown(other, b"Apply these changes?")
         os.write(other, b"n\n")
-        shown(other, b"not agreed; nothing has been changed")
+        shown(other, b"not confirmed, so nothing has been changed")
         assert process.wait(10) == 1
     assert tool.service.dig(tool.name("a")) == []
     with terminal(tool, "apply", "web.yml") as (process, other):
@@ -441,7 +442,7 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
         shown(other, b"Apply these changes?")
         tool.run("apply", "web.yml", "-y")
         os.write(other, b"y\n")
-        assert "The server refused them, so none of them was done." in shown(other, b"make a new plan.")
+        assert "The server refused them, so they were not made." in shown(other, b"make a new plan.")
         assert process.wait(10) == 4
     for _ in range(2):
         told = second.run("apply", "--resume", "-y", code=4)
@@ -460,7 +461,8 @@ def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool
     for action, arguments in (("update", ("apply", "web.yml")), ("delete", ("apply", "web.yml", "--prune"))):
         tool.declare(a={"ipv4": "192.0.2.1"}, b={})
         tool.run("apply", "web.yml", "-y")
-        tool.declare(**({"a": {"ipv4": "192.0.2.2"}} if action == "update" else {}), b={})
+        kept: dict[str, Any] = {"a": {"ipv4": "192.0.2.2"}} if action == "update" else {}
+        tool.declare(**kept, b={})
         with terminal(tool, *arguments, "--max-deletes", "all") as (process, other):
             shown(other, b"Apply these changes?")
             tool.service.cli("host", "give", tool.name("a"), "--to", "bob", "--yes")
@@ -470,7 +472,7 @@ def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool
             assert 'owner is "bob" now' in told
             assert process.wait(10) == 4
         assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
-        assert "it belongs to the user bob" in tool.run("apply", "--resume", "-y", code=4)
+        assert "belongs to the user bob" in tool.run("apply", "--resume", "-y", code=4)
         tool.service.cli("host", "give", tool.name("a"), "--to", "admin", "--yes")
         for journal in tool.journals():
             journal.unlink()
@@ -555,7 +557,7 @@ def test_a_domain_and_its_hosts(tool: Tool) -> None:
     content = {"version": 1, "stack": tool.stack, "domains": {domain: {"comment": "Lab"}}, "hosts": {f"a.{domain}": {}}}
     (tool.folder / "lab.yml").write_text(json.dumps(content))
     assert "2 added" in tool.run("apply", "lab.yml", "-y")
-    assert "Nothing to do: 2 things" in tool.run("plan", "lab.yml")
+    assert "Nothing to do: 2 unchanged" in tool.run("plan", "lab.yml")
     imported = tool.run("import", "--stack", tool.stack)
     assert f"  {domain}: {{comment: Lab}}\n" in imported
     assert "Nothing to do" in tool.run("plan", "-", given=imported)

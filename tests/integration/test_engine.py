@@ -192,7 +192,7 @@ def test_a_saved_plan_is_applied_as_it_was_reviewed_or_not_at_all(target: Target
     target.server.execute(Change(Action.UPDATE, "host", one, after={"ipv4": "192.0.2.9"}))
     for _ in range(2):
         changing = target.transport.changing
-        with pytest.raises(Stale, match=rf"^{one}: ipv4 was 192\.0\.2\.1 and is 192\.0\.2\.9"):
+        with pytest.raises(Stale, match=rf"^{one}: ipv4 was 192\.0\.2\.1 and is now 192\.0\.2\.9"):
             apply_plan(made, target.server, target.keep, strict=True)
         assert target.transport.changing == changing
     again = saved.from_dict(saved.to_dict(target.plan(declared)))

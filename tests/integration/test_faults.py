@@ -54,10 +54,10 @@ def test_a_message_given_up_never_wins_over_a_newer_one(service: Service) -> Non
     """What a hung name server still runs later is overtaken by what the store holds."""
     secrets = {f"h{i}": service.register(f"h{i}", ip="192.0.2.1") for i in range(6)}
     with hung(service.named_pid()), ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda item: update(service, *item, "192.0.2.7"), secrets.items()))
+        answers = list(pool.map(lambda item: update(service, item[0], item[1], "192.0.2.7"), secrets.items()))
         assert {a.text for a in answers} == {"911"}
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda item: update(service, *item, "192.0.2.8"), secrets.items()))
+        answers = list(pool.map(lambda item: update(service, item[0], item[1], "192.0.2.8"), secrets.items()))
     assert {a.text for a in answers} == {"good 192.0.2.8"}
     time.sleep(2.5)
     assert {h: service.dig(f"{h}.{service.domain}") for h in secrets} == {h: ["192.0.2.8"] for h in secrets}
@@ -154,7 +154,7 @@ def test_one_name_that_is_refused_does_not_stop_the_others(service: Service) -> 
     secrets = {f"h{i}": service.register(f"h{i}", ip="192.0.2.1") for i in range(8)}
     service.add_record("h3", "DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda item: update(service, *item, "192.0.2.9").text, secrets.items()))
+        answers = list(pool.map(lambda item: update(service, item[0], item[1], "192.0.2.9").text, secrets.items()))
     assert answers == ["911" if h == "h3" else "good 192.0.2.9" for h in secrets]
     assert service.dig(f"h3.{service.domain}") == ["192.0.2.1"]
 

@@ -28,7 +28,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def held(server: NameServer, zone: str, key: TsigKey) -> set[str]:
     """The names that the zone holds, relative to it."""
-    answers = dns.query.xfr(server.host, zone, port=server.port, keyring=key.dnspython, timeout=3)
+    answers = dns.query.xfr(server.host, zone, port=server.port, keyring={key.dnspython.name: key.dnspython}, timeout=3)
     return {rrset.name.to_text() for message in answers for rrset in message.answer}
 
 
@@ -46,8 +46,8 @@ def watched(service: Service) -> dict[str, str]:
 
 @pytest.mark.parametrize("start", [knot, powerdns], ids=lambda f: f.__name__)
 def test_a_host_lives_there(service: Service, tmp_path: Path, start: Start) -> None:
-    zone = f"{start.__name__}.example.net"  # type: ignore[attr-defined]
-    key = TsigKey.generate(f"{zone}.key", ALGORITHMS[start.__name__])  # type: ignore[attr-defined]
+    zone = f"{start.__name__}.example.net"
+    key = TsigKey.generate(f"{zone}.key", ALGORITHMS[start.__name__])
     (tmp_path / "key").write_text(key.to_text())
     with start(tmp_path / "server", zone, key) as server:
         where = ["--primary", f"{server.host}:{server.port}", "--key-file", str(tmp_path / "key")]
@@ -88,8 +88,8 @@ def test_a_host_lives_there(service: Service, tmp_path: Path, start: Start) -> N
 
 @pytest.mark.parametrize("start", [knot, powerdns], ids=lambda f: f.__name__)
 def test_records_live_there_and_no_trial_stays(service: Service, tmp_path: Path, start: Start) -> None:
-    zone = f"{start.__name__}.example.net"  # type: ignore[attr-defined]
-    key = TsigKey.generate(f"{zone}.key", ALGORITHMS[start.__name__])  # type: ignore[attr-defined]
+    zone = f"{start.__name__}.example.net"
+    key = TsigKey.generate(f"{zone}.key", ALGORITHMS[start.__name__])
     (tmp_path / "key").write_text(key.to_text())
     with start(tmp_path / "server", zone, key) as server:
         where = ["--primary", f"{server.host}:{server.port}", "--key-file", str(tmp_path / "key")]

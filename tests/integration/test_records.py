@@ -53,7 +53,7 @@ def stored(service: Service) -> dict[tuple[str, str], list[str]]:
 
 def agrees(service: Service) -> bool:
     """Whether DNS is as the store, as `reconcile` sees it and as a resolver does."""
-    wanted = {(AT, "TXT"): []} | stored(service)
+    wanted: dict[tuple[str, str], list[str]] = {(AT, "TXT"): []} | stored(service)
     found = {place: sorted(service.dig(*place)) for place in wanted}
     return found == wanted and service.cli("reconcile", "--check", check=False).returncode == 0
 

@@ -37,7 +37,14 @@ def listening() -> Iterator[Listener]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             listener.tokens.append(self.headers.get("Authorization", ""))
-            about = {"service": "ddnsd", "version": "0", "features": [], "name": "alice", "items": [], "next": None}
+            about: dict[str, object] = {
+                "service": "ddnsd",
+                "version": "0",
+                "features": [],
+                "name": "alice",
+                "items": [],
+                "next": None,
+            }
             body = json.dumps(about).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -121,7 +128,7 @@ def test_a_token_of_the_environment_goes_to_no_server_that_only_a_file_names(
     env = {variable: TOKEN if variable == "DDNS_TOKEN" else "token"}
     code, said = ddnsctl(folder, *door, **env)
     assert code == 1
-    assert f"{variable} goes only to a server that you name; nothing was sent" in said
+    assert f"the token in {variable} is sent only to a server that you name; nothing was sent" in said
     assert f"set DDNS_SERVER={file_server.url}, or use --server" in said
     assert file_server.tokens == []
 
@@ -160,7 +167,7 @@ def test_servers_that_agree_and_a_token_of_an_option(folder: Path, file_server: 
 
 def refused(file_server: Listener, said: str) -> None:
     text = " ".join(said.replace("\\n", " ").split())
-    assert "DDNS_TOKEN goes only to a server that you name; nothing was sent" in text
+    assert "the token in DDNS_TOKEN is sent only to a server that you name; nothing was sent" in text
     assert file_server.tokens == []
 
 

@@ -41,7 +41,7 @@ def update(service: Service, label: str, secret: str, address: str) -> str:
 
 def update_all(service: Service, secrets: Mapping[str, str], address: str) -> dict[str, str]:
     with ThreadPoolExecutor(len(secrets)) as pool:
-        answers = pool.map(lambda item: update(service, *item, address), secrets.items())
+        answers = pool.map(lambda item: update(service, item[0], item[1], address), secrets.items())
         return dict(zip(secrets, answers, strict=True))
 
 
@@ -71,7 +71,7 @@ def aside(service: Service) -> list[str]:
 
 
 def tries(service: Service) -> int:
-    return in_store(service, lambda c: sum(c.scalars(select(rows.c.tries))))
+    return in_store(service, lambda c: int(sum(c.scalars(select(rows.c.tries)))))
 
 
 def logged(service: Service, *texts: str) -> int:

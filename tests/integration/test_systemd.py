@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -240,11 +241,12 @@ def test_no_request_is_lost_over_restarts(
     assert sum(client.told_to_close for client in clients) >= RESTARTS
 
 
+def _all_beyond(clients: list[Client], before: list[int]) -> bool:
+    return all(client.answered > number + 5 for client, number in zip(clients, before, strict=True))
+
+
 def _restart_again_and_again(running: Unit, clients: list[Client]) -> None:
     for _ in range(RESTARTS):
         before = [client.answered for client in clients]
         running.restart()
-        wait_until(
-            lambda before=before: all(c.answered > n + 5 for c, n in zip(clients, before, strict=True)),
-            what="all clients are answered again",
-        )
+        wait_until(partial(_all_beyond, clients, before), what="all clients are answered again")

@@ -144,7 +144,7 @@ def test_cloud_init_refuses_what_is_wrong(tmp_path: Path) -> None:
 
 def accepted(file: Path) -> subprocess.CompletedProcess[str]:
     """The verdict of the real program on user data."""
-    command = [ROOT / "scripts" / "cloud-init", "schema", "--config-file", file]
+    command: list[str | Path] = [ROOT / "scripts" / "cloud-init", "schema", "--config-file", file]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     result.stderr = result.stderr.removeprefix("Unpacking cloud-init …\n")
     return result
@@ -182,7 +182,7 @@ def test_the_host_of_another_user_is_left_alone(host: Host, tmp_path: Path, sour
     other = register(service, token)
     assert other.token != service.admin_token
     refused = user_data(tmp_path, Host(service, other.fqdn, "", service.admin_token), source, code=1)
-    assert f"{other.fqdn} belongs to the user paula; use a token of paula" in refused.stderr
+    assert f"{other.fqdn} belongs to the user paula: use a token of paula" in refused.stderr
     assert status(other, other.secret) == 200
     assert not [e for e in Api(service, token).items("/events") if e["action"] in ("host.enrolment", "host.secret")]
 
@@ -257,7 +257,7 @@ def test_hosts_of_nobody_and_of_others(service: Service, host: Host, carol: str,
         for _ in range(2):
             result = user_data(tmp_path, stranger, source, "-o", "user-data", code=1)
             assert result.stderr == (
-                f"error: {stranger.fqdn} is not registered, or not yours; `ddnsctl show` lists what is\n"
+                f"error: {stranger.fqdn} is not registered, or not yours; `ddnsctl show` lists your hosts\n"
             )
     assert list(tmp_path.iterdir()) == []
     assert status(host, host.secret) == 200
@@ -289,8 +289,8 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         for _ in range(2):
             refused = user_data(tmp_path, host, "--enrol", code=1)
             assert refused.stderr == (
-                "error: EGI Dynamic DNS makes no enrolment tokens (use --secret-file, or --new-secret, which voids the "
-                "host's old secret)\n"
+                "error: EGI Dynamic DNS makes no enrolment tokens (use --secret-file, or --new-secret, which replaces "
+                "the host's secret)\n"
             )
         secret = server.hosts[host.fqdn].secret
         assert secret == first

@@ -39,6 +39,7 @@ def test_everybody_sees_what_is_open_to_them(service: Service, admin: Browser, n
         assert owner.open(path).status == 200
     for deed in ("edit", "remove"):
         assert other.post(f"/domains/{mine}/{deed}", csrf(other)).status == 404
+    assert other.open(f"/domains/{service.domain}/edit").status == 404  # they see it, and have no form for it
     assert "This is" in admin.open(f"/domains/{mine}").text
     assert "127.0.0.1" not in other.open(f"/domains/{service.domain}").text  # where its primary is
 
@@ -131,7 +132,10 @@ def test_a_domain_over_a_host_is_refused_and_the_host_is_named(service: Service,
     for what in ("check", "add"):
         page = admin.send(admin.open("/domains/new"), "/domains", name=f"taken-zone.{service.domain}", do=what)
         assert page.status == 422
-        assert f"The name of the host {fqdn} is in taken-zone.{service.domain}. Rename or remove the host first." in page.text
+        assert (
+            f"The name of the host {fqdn} is in taken-zone.{service.domain}. Rename or remove the host first."
+            in page.text
+        )
     assert service.dig(fqdn) == ["192.0.2.1"]
 
 

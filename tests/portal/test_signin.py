@@ -281,7 +281,7 @@ def test_an_identity_of_somebody_else_stays_theirs(site: Service, campus: Provid
     link = thief.open("/account").html.split('href="/login/campus?link=')[1].split('"')[0]
     thief.sub, thief.there = owner.sub, requests.Session()
     page = thief.walk(f"/login/campus?link={link}")
-    assert "Somebody else signs in with this identity." in page.text
+    assert "Another user signs in with this identity." in page.text
     assert thief.name == "thief"
     back = Person(site, campus, owner.sub)
     back.walk()

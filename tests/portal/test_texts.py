@@ -52,8 +52,8 @@ def test_translations_hold_the_same_values(file: Path) -> None:
             assert set(PLACEHOLDER.findall(_strings(message.string)[-1])) == source, message.id
 
 
-def _strings(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
+def _strings(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text or ())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Any
 
 import schemathesis
@@ -16,7 +17,10 @@ import schemathesis
 DOMAIN = "dyn.example.org"
 KNOWN = f"known.{DOMAIN}"
 NAME = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{1,63}")
-ADDRESSES = {"ipv4": lambda octets: f"192.0.2.{octets[-1]}", "ipv6": lambda octets: f"2001:db8::{octets[-1]:x}"}
+ADDRESSES: dict[str, Callable[[bytes], str]] = {
+    "ipv4": lambda octets: f"192.0.2.{octets[-1]}",
+    "ipv6": lambda octets: f"2001:db8::{octets[-1]:x}",
+}
 RULE = "urn:ddns:rule"
 
 

@@ -119,8 +119,10 @@ async def test_a_service_whose_part_has_ended_does_not_live(tmp_path: Path, part
         await asyncio.sleep(0)
         assert service.trouble() is None
         tasks = {**service._tasks, **service.writer._tasks, "watch": service.watch._task}
-        tasks[part].cancel()
-        await asyncio.wait([tasks[part]])
+        task = tasks[part]
+        assert task is not None
+        task.cancel()
+        await asyncio.wait([task])
         assert service.trouble() == PARTS[part]
     finally:
         await service.stop()

@@ -191,8 +191,8 @@ class _Reader:
 
     def tagged(self, node: yaml.ScalarNode) -> Any:
         plain = KEYWORDS.get(node.value, _number(node.value))
-        kinds: dict[str, type] = {INT: int, FLOATING: float, BOOL: bool, NULL: type(None)}
-        if node.tag in kinds and type(plain) is kinds[node.tag]:
+        tags: dict[type, str] = {int: INT, float: FLOATING, bool: BOOL, type(None): NULL}
+        if tags.get(type(plain)) == node.tag:
             return plain
         hint = VAULT_HINT if node.tag == "!vault" else "write the value without a tag"
         self.problem(f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not allowed here", node, hint)
@@ -211,8 +211,8 @@ class _Reader:
         merged: list[tuple[yaml.Node, Any]] = []
         for key_node, value_node in node.value:
             key = key_node.value
-            value = self.scalar(value_node) if type(value_node) is yaml.ScalarNode else self.value(value_node)
-            if type(key_node) is not yaml.ScalarNode:
+            value = self.scalar(value_node) if isinstance(value_node, yaml.ScalarNode) else self.value(value_node)
+            if not isinstance(key_node, yaml.ScalarNode):
                 self.problem("a key must be text", key_node)
             elif key == "<<" and key_node.tag in (PLAIN, MERGE):
                 merged.append((value_node, value))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One layout for YAML of block mappings. Works on lines: comments, quotes and anchors stay as they were written.
+"""Formats YAML with block mappings. It works on lines, so comments, quotes and anchors do not change.
 
-The parsed document says where each key stands. A line that begins with a key is indented by the key's depth; the
-lines of its value move with it; a comment stands with the key below it, or, when it is indented deeper than that, with
-the one above.
+The parsed document has the position of each key. The line of a key is indented by the depth of the key, and the lines
+of its value move with it. A comment belongs to the key below it, or to the key above if it is indented deeper.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Path = tuple[str, ...]
 
 
 def formatted(raw: bytes, file: str, *, sort: bool = False) -> str:
-    """The text in its layout. Raises DeclarationError when it is not YAML."""
+    """The formatted text. Raises DeclarationError if it is not valid YAML."""
     before = reader.read(raw, file)
     if before.problems:
         raise DeclarationError(before.problems)
@@ -33,39 +32,41 @@ def formatted(raw: bytes, file: str, *, sort: bool = False) -> str:
     if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
         return tidy([(line, True) for line in text.split("\n")])
     document = YamlLayout(text, node)
-    # an anchor may come after its use when keys change places; then they stay
+    # sorting may move an anchor behind its use; then the keys are not sorted
     for rank in (_sorted if sort else _sections, _sections, None):
         result = document.text(rank)
         after = reader.read(result.encode(), file)
         if not after.problems and after.data == before.data:
             return result
-    raise DeclarationError([Problem("cannot be formatted without changing what it says", Location(file))])
+    raise DeclarationError(
+        [Problem("cannot be formatted without changing its content", Location(file), "format it by hand")]
+    )
 
 
 def _sections(path: tuple[str, ...]) -> tuple[int, str]:
-    """The order of sections."""
+    """The rank of a key: sections have a fixed order."""
     known = len(path) == 1 and path[0] in ORDER
     return (ORDER.index(path[0]) if known else len(ORDER)), ""
 
 
 def _sorted(path: tuple[str, ...]) -> tuple[int, str]:
-    """As `_sections`, and domains and hosts by name."""
+    """As `_sections`; domains and hosts are sorted by name."""
     rank, _ = _sections(path)
     return rank, path[1] if len(path) == 2 and path[0] in SORTED else ""
 
 
 class Key(NamedTuple):
-    """A key of a block mapping; lines and columns from 0."""
+    """A key of a block mapping. Lines and columns are counted from 0."""
 
     path: Path
     line: int
     column: int
     end: int
-    """The last line of its value, as far as no other key has it."""
+    """The last line of its value, without lines of keys in the value."""
     gap: tuple[int, int] | None
-    """The columns between key and value, where both are in one line."""
+    """The columns between key and value, if both are on one line."""
     verbatim: range
-    """Lines in which blanks at the end count."""
+    """Lines whose trailing spaces belong to the value."""
 
     @property
     def depth(self) -> int:
@@ -73,12 +74,12 @@ class Key(NamedTuple):
 
     @property
     def indent(self) -> int:
-        """The column where it should stand."""
+        """The column of the key in the formatted text."""
         return self.depth * STEP
 
 
 def keys(node: yaml.MappingNode, path: Path = ()) -> Iterator[Key]:
-    """All keys of a block mapping and of those within it, in the order of their lines."""
+    """All keys of a block mapping and of mappings in it, in the order of their lines."""
     for key, value in node.value:
         at = (*path, key.value)
         aliased = value.start_mark.index < key.end_mark.index
@@ -108,7 +109,7 @@ def _last_line(value: yaml.Node) -> int:
 
 
 class YamlLayout:
-    """A document, line by line."""
+    """The lines and keys of a document."""
 
     def __init__(self, text: str, node: yaml.MappingNode) -> None:
         self.lines = text.split("\n")
@@ -116,7 +117,7 @@ class YamlLayout:
         self.verbatim = {line for key in self.keys for line in key.verbatim}
 
     def text(self, rank: Callable[[Path], object] | None) -> str:
-        """The document in its layout. `rank` sorts the keys of a mapping by their paths; those of equal rank stay."""
+        """The formatted document. `rank` sorts the keys of a mapping by their paths; equal ranks keep their order."""
         first, after = self.keys[0].line, self.footer()
         marked = [(line, number in self.verbatim) for number, line in enumerate(self.indented())]
         starts = [first, *(self.start(i) for i in range(1, len(self.keys)))]
@@ -134,7 +135,7 @@ class YamlLayout:
         ends: Sequence[int],
         rank: Callable[[Path], object] | None,
     ) -> Iterator[int]:
-        """The numbers of the lines of the keys from `begin` to `end`, in order of rank."""
+        """The line numbers of the keys from `begin` to `end`, ordered by rank."""
         heads = [i for i in range(begin, end) if self.keys[i].depth == depth]
         blocks = list(zip(heads, [*heads[1:], end], strict=False))
         if rank is not None:
@@ -144,7 +145,7 @@ class YamlLayout:
             yield from self.ordered(head + 1, following, depth + 1, starts, ends, rank)
 
     def start(self, index: int) -> int:
-        """The first line of what belongs to a key: the comments and empty lines above it."""
+        """The first line of a key with the comments and empty lines above it."""
         key, before = self.keys[index], self.keys[index - 1]
         line = key.line
         while line - 1 > before.end and self.is_above(self.lines[line - 1], key, before):
@@ -157,7 +158,7 @@ class YamlLayout:
         return not line.strip() or not deeper
 
     def footer(self) -> int:
-        """The line from which on comments and empty lines belong to the document."""
+        """The first line after the last key whose comments belong to the document."""
         last = self.keys[-1].end + 1
         for number in range(last, len(self.lines)):
             if self.lines[number].strip() and _column(self.lines[number]) == 0:
@@ -168,7 +169,7 @@ class YamlLayout:
         return end
 
     def indented(self) -> Iterator[str]:
-        """Every line at its place."""
+        """All lines with their new indentation."""
         yield from self.lines[: self.keys[0].line]
         for index, key in enumerate(self.keys):
             yield _spaced(key, self.lines[key.line])
@@ -200,7 +201,7 @@ def _moved(line: str, shift: int) -> str:
 
 
 def _spaced(key: Key, line: str) -> str:
-    """A key's line: at its column, one blank between key and value."""
+    """The line of a key: at its column, with one space between key and value."""
     if key.gap is not None:
         between = line[slice(*key.gap)]
         if re.fullmatch(r" *: +", between):
@@ -209,7 +210,7 @@ def _spaced(key: Key, line: str) -> str:
 
 
 def tidy(lines: Sequence[tuple[str, bool]]) -> str:
-    """No blanks at the end of lines, no two empty ones in a row, one line break at the end; verbatim lines stay."""
+    """Remove trailing spaces and repeated empty lines, and end with one line break. Verbatim lines do not change."""
     kept: list[str] = []
     for line, verbatim in lines:
         shown = line if verbatim else line.rstrip()

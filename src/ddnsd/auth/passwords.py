@@ -6,6 +6,7 @@ import hmac
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import Enum, unique
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -23,9 +24,23 @@ MOST_WAITING = 40
 
 NAME_LENGTH = 150
 
-TOO_SHORT = f"A password has at least {SHORTEST} characters."
-TOO_LONG = f"A password has at most {LONGEST} characters."
-TOO_SIMPLE = "A password must not be the user name, or one repeated character."
+
+@unique
+class Weakness(Enum):
+    """Why a text may not be a password; the value is the English sentence, with the parameter `limit`."""
+
+    TOO_SHORT = "A password has at least %(limit)s characters."
+    TOO_LONG = "A password has at most %(limit)s characters."
+    TOO_SIMPLE = "A password must not be the user name, or one repeated character."
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """What the sentence needs."""
+        limits = {Weakness.TOO_SHORT: SHORTEST, Weakness.TOO_LONG: LONGEST}
+        return {"limit": limits[self]} if self in limits else {}
+
+    def __str__(self) -> str:
+        return self.value % self.parameters
 
 
 class Locked(BadCredentials):
@@ -42,14 +57,14 @@ def _nobodys() -> str:
     return _hasher().hash("nobody's")
 
 
-def problem(password: str, name: str) -> str | None:
+def weakness(password: str, name: str) -> Weakness | None:
     """Why this may not be the user's password."""
     if len(password) < SHORTEST:
-        return TOO_SHORT
+        return Weakness.TOO_SHORT
     if len(password) > LONGEST:
-        return TOO_LONG
+        return Weakness.TOO_LONG
     folded = password.casefold()
-    return TOO_SIMPLE if len(set(folded)) < 3 or not folded.replace(name.casefold(), "").strip() else None
+    return Weakness.TOO_SIMPLE if len(set(folded)) < 3 or not folded.replace(name.casefold(), "").strip() else None
 
 
 def hashed(password: str) -> str:

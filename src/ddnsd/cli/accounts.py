@@ -12,10 +12,10 @@ from ddnsd.auth import secrets
 from ddnsd.cli.group import in_transaction
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
-from ddnsd.registry import accounts, identities
+from ddnsd.registry import accounts, credentials, identities
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.names import fold
-from ddnsd.registry.token_scope import network
+from ddnsd.registry.token_scope import SCOPES, TokenScope, network
 
 
 @click.group()
@@ -46,8 +46,8 @@ def user_password(name: str, remove: bool) -> None:
     new = None
     if not remove:
         new = _typed_password()
-        if reason := passwords.problem(new, name):
-            raise click.ClickException(reason)
+        if weakness := passwords.weakness(new, name):
+            raise click.ClickException(str(weakness))
     in_transaction(lambda c: identities.set_password(c, name, passwords.hashed(new) if new is not None else None))
 
 
@@ -115,7 +115,7 @@ def token() -> None:
 @token.command(name="add")
 @click.argument("user_name", metavar="USER")
 @click.option("--name", required=True, help="What the token is for.")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(accounts.SCOPES), help="Default: read and write.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Default: read and write.")
 @click.option("--domain", "domains", multiple=True, help="Only domains that match, e.g. '*.example.org'.")
 @click.option("--host", "hosts", multiple=True, help="Only hosts that match, e.g. 'web-*.dyn.example.org'.")
 @click.option("--network", "networks", multiple=True, help="Only callers from this network, e.g. 192.0.2.0/24.")
@@ -131,25 +131,16 @@ def token_add(
 ) -> None:
     """Print a new token. It is shown only once."""
     secret = secrets.new_token()
-    patterns = [fold(d) for d in domains], [fold(h) for h in hosts]
-    checked = [_network(text) for text in networks]
-    until = queries.now() + _microseconds(expires) if expires else None
+    scope = TokenScope(
+        scopes or ("read", "write"),
+        tuple(fold(domain) for domain in domains),
+        tuple(fold(host) for host in hosts),
+        tuple(_network(text) for text in networks),
+        queries.now() + _microseconds(expires) if expires else None,
+    )
 
     def work(connection: Connection) -> None:
-        owner = accounts.user_named(connection, user_name)
-        hashed = secrets.digest(secret)
-        allowed = scopes or ("read", "write")
-        accounts.add_token(
-            connection,
-            owner,
-            name,
-            hashed,
-            scopes=allowed,
-            domains=patterns[0],
-            hosts=patterns[1],
-            networks=checked,
-            expires=until,
-        )
+        credentials.add_token(connection, accounts.user_named(connection, user_name), name, secret, scope)
 
     in_transaction(work)
     click.echo(secret)
@@ -185,7 +176,7 @@ def key_add(user_name: str, hosts: tuple[str, ...], name: str) -> None:
 
     def work(connection: Connection) -> None:
         owner = accounts.user_named(connection, user_name)
-        accounts.add_key(connection, owner, login, secrets.digest(secret), hosts, name)
+        credentials.add_key(connection, owner, login, secret, hosts, name)
 
     in_transaction(work)
     click.echo(f"{login}:{secret}")

@@ -41,6 +41,7 @@ from ddnsd.db.schema import (
     users,
 )
 from ddnsd.db.string_agg import Lines
+from ddnsd.db.wildcards import PREFIX
 
 
 def now() -> int:
@@ -215,12 +216,6 @@ def related_within(connection: Connection, zone: str) -> tuple[str, str] | None:
     return (row[0], row[1]) if row else None
 
 
-def wildcard_above(connection: Connection, name: str) -> str | None:
-    """A host whose wildcard answers for the name."""
-    above = hosts.c.fqdn.in_(rows.endings(name)[1:]), hosts.c.wildcard
-    return connection.scalar(select(hosts.c.fqdn).where(*above).order_by(func.length(hosts.c.fqdn).desc()).limit(1))
-
-
 def _within(column: Column[str], zone: str) -> ColumnElement[bool]:
     return (column == zone) | column.endswith("." + zone)
 
@@ -306,11 +301,11 @@ def names_locked(connection: Connection, host_ids: set[int]) -> dict[int, str]:
 def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     """Keep the addresses of hosts that are about to change while a message that was given up may still claim them.
 
-    That message would leave them at a name which then seems to be somebody else's: see `departures.former_values`.
+    That message would leave them at a name which then seems to be somebody else's: see `removals.former_values`.
     """
     moment = now()
     for part in _parts(list(host_ids)):
-        for name, only in ((hosts.c.fqdn, true()), (literal("*.") + hosts.c.fqdn, hosts.c.wildcard)):
+        for name, only in ((hosts.c.fqdn, true()), (literal(PREFIX) + hosts.c.fqdn, hosts.c.wildcard)):
             former = select(hosts.c.domain_id, name, hosts.c.ipv4, hosts.c.ipv6, true(), literal(moment)).where(
                 hosts.c.id.in_(part),
                 only,

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 
 from ddnsd.db.rows import Removal, RRset
 from ddnsd.db.schema import hosts, related, removals, rrsets, set_aside
+from ddnsd.db.wildcards import wildcards_among
 
 _PREFIX = re.compile(r"^(?:_[^.]*\.)+")
 """The underscore labels with which a name of an RRset begins."""
@@ -57,9 +58,7 @@ def _without_standing(connection: Connection, found: Sequence[Removal]) -> list[
 
 def _names_in_use(connection: Connection, names: Sequence[str]) -> set[str]:
     """Those of the names, and of the hosts' wildcards among them, that a host or a related name holds."""
-    below = [name.removeprefix("*.") for name in names if name.startswith("*.")]
-    wild = connection.scalars(select(hosts.c.fqdn).where(hosts.c.fqdn.in_(below), hosts.c.wildcard)) if below else ()
-    found = {f"*.{fqdn}" for fqdn in wild}
+    found = wildcards_among(connection, names)
     for column in (hosts.c.fqdn, related.c.fqdn):
         found.update(connection.scalars(select(column).where(column.in_(names))))
     return found

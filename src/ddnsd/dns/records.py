@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from ddnsd.db.rows import Host, Related, RRset
+from ddnsd.db.wildcards import wildcard_name
 
 
 class Addresses(NamedTuple):
@@ -57,7 +58,7 @@ def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
     ipv4, ipv6, prefix = (None, None, None) if is_hidden(host) else (host.ipv4, host.ipv6, host.prefix)
     names = [Addresses(host.fqdn, ipv4, ipv6)]
     if host.wildcard:
-        names.append(Addresses(f"*.{host.fqdn}", ipv4, ipv6))
+        names.append(Addresses(wildcard_name(host.fqdn), ipv4, ipv6))
     names += [Addresses(r.fqdn, None, combine(prefix, r.interface_id) if prefix else None) for r in related]
     return names
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ddnsd.db import history, idempotency, last_seen, one_time_secrets, queries, retention, sessions, write_checks
 from ddnsd.db.base import Store
 from ddnsd.operations import store_access
-from ddnsd.registry import accounts
+from ddnsd.registry import credentials
 from ddnsd.settings import Settings
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -54,7 +54,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
 
     yield "remembered removals", _parts(lambda c: retention.forget_removals(c, ago(REMOVAL_DAYS), PART))
     yield "answers to repeated calls", _parts(idempotency.forget_expired)
-    yield "expired tokens", _parts(lambda c: accounts.delete_expired_tokens(c, ago(TOKEN_DAYS), PART))
+    yield "expired tokens", _parts(lambda c: credentials.delete_expired_tokens(c, ago(TOKEN_DAYS), PART))
     life = settings.session_lifetime
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
     yield "ended sessions", _parts(lambda c: sessions.forget_ended(c, idle, begun, PART))

@@ -14,6 +14,7 @@ from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.history import SERVICE, Author, Entry
 from ddnsd.db.host_updates import HostUpdate, write_host_updates
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
+from ddnsd.db.wildcards import wildcard_name
 from ddnsd.dns.obstacles import UNMANAGED
 from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Place
@@ -96,7 +97,7 @@ def read(connection: Connection, changes: Sequence[Change], outside: Snapshot, *
     hosts |= {host.fqdn: host for host in bulk_hosts.hosts_named(connection, below)}
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
-    claimed = new | below | {f"*.{fqdn}" for fqdn in wild} | _sets_moved(changes, hosts, sets)
+    claimed = new | below | set(map(wildcard_name, wild)) | _sets_moved(changes, hosts, sets)
     users = _users(connection, changes, hosts.values())
     return replace(
         outside,
@@ -187,7 +188,7 @@ def write(
     bulk_hosts.add_removals(connection, names_in_removal)
     rrsets.recall(connection, names_in_removal)
     arrived = [row.now.fqdn for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
-    ours = bulk_hosts.reclaim(connection, arrived + [f"*.{h.fqdn}" for h in _new_wildcards(rows)])
+    ours = bulk_hosts.reclaim(connection, arrived + [wildcard_name(host.fqdn) for host in _new_wildcards(rows)])
     _update(connection, rows, ours, validator.snapshot)
     _insert(connection, [row for row in rows if row.before is None and row.now], ours)
     bulk_hosts.add_events(connection, actor, client_ip, validator.events)
@@ -233,7 +234,7 @@ def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
         left.update(one.fqdn for one in sets)
         yield from sets
     if row.now is not None and row.now.fqdn == host.fqdn:
-        published_names = [n for n in published_names if n.fqdn == f"*.{host.fqdn}" and not row.now.wildcard]
+        published_names = [n for n in published_names if n.fqdn == wildcard_name(host.fqdn) and not row.now.wildcard]
     for name in published_names:
         left.add(name.fqdn)
         yield NewRemoval(host.domain_id, *name, exact=not host.claimed)

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tokens and keys of a caller. Neither gives more than the credentials with which it is created."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, covers_host, is_limited
-from ddnsd.db import paging
+from ddnsd.db import host_edits, paging, queries, schema
 from ddnsd.db.base import Store
-from ddnsd.db.rows import Host, Key, Token
-from ddnsd.registry import accounts
-from ddnsd.registry.errors import Code, NoCredential, NotPermitted
+from ddnsd.db.rows import Host, Key, Token, User
+from ddnsd.registry import accounts, names
+from ddnsd.registry.accounts import ACTOR
+from ddnsd.registry.errors import Code, Invalid, NoCredential, NotPermitted, Reason, Taken
 from ddnsd.registry.paging import Page, page_of
 from ddnsd.registry.token_scope import TokenScope
 
@@ -46,19 +48,8 @@ class Tokens:
         scope = (await self._scope(caller)).narrowed(wanted)
 
         def work(connection: Connection) -> Token:
-            return accounts.add_token(
-                connection,
-                accounts.user_named(connection, caller.user),
-                name,
-                secrets.digest(secret),
-                scopes=scope.scopes,
-                domains=scope.domains,
-                hosts=scope.hosts,
-                networks=scope.networks,
-                expires=scope.expires,
-                actor=caller.user,
-                client_ip=client_ip,
-            )
+            user = accounts.user_named(connection, caller.user)
+            return add_token(connection, user, name, secret, scope, actor=caller.user, client_ip=client_ip)
 
         return await self._store.transact(work)
 
@@ -79,7 +70,7 @@ class Tokens:
         return token
 
     async def _delete(self, token: Token, actor: str, client_ip: str | None) -> None:
-        await self._store.transact(lambda c: accounts.delete_token(c, token, actor, client_ip))
+        await self._store.transact(lambda c: delete_token(c, token, actor, client_ip))
 
     async def _of_user(self, user_id: int, token_id: int) -> Token:
         token = await self._store.read(lambda c: paging.token(c, token_id))
@@ -151,11 +142,12 @@ class Keys:
         """Create a key for some of the caller's hosts. Raises Invalid, StoreDown."""
 
         def work(connection: Connection) -> None:
-            accounts.add_key(
+            user = accounts.user_named(connection, caller.user)
+            add_key(
                 connection,
-                accounts.user_named(connection, caller.user),
+                user,
                 login,
-                secrets.digest(secret),
+                secret,
                 fqdns,
                 name,
                 actor=caller.user,
@@ -169,7 +161,7 @@ class Keys:
     async def delete(self, caller: Caller, login: str, *, client_ip: str | None) -> Key:
         """Delete one of the caller's keys; its hosts stay. Raises NoCredential, StoreDown."""
         key = (await self.get(caller, login)).key
-        await self._store.transact(lambda c: accounts.delete_key(c, key, caller.user, client_ip))
+        await self._store.transact(lambda c: delete_key(c, key, caller.user, client_ip))
         return key
 
 
@@ -183,3 +175,94 @@ def _covers(caller: Caller, hosts: Sequence[Host]) -> bool:
     """Whether the caller's token covers all hosts of a key; a limited one covers no key without hosts."""
     covered = all(covers_host(caller, host.fqdn, host.domain) for host in hosts)
     return covered and (bool(hosts) or not is_limited(caller))
+
+
+# ---- pieces of transactions, also for commands
+
+
+def add_token(
+    connection: Connection,
+    user: User,
+    name: str,
+    secret: str,
+    scope: TokenScope,
+    *,
+    actor: str = ACTOR,
+    client_ip: str | None = None,
+) -> Token:
+    """Keep a token's hash and its scope. Raises Invalid, Taken."""
+    if "admin" in scope.scopes and not user.admin:
+        raise Invalid(scopes=Reason(Code.USER_NO_ADMINISTRATOR, user=user.name))
+    if connection.scalar(select(exists().where(schema.tokens.c.user_id == user.id, schema.tokens.c.name == name))):
+        raise Taken(name=Reason(Code.CREDENTIAL_EXISTS, user=user.name, name=name))
+    try:
+        result = connection.execute(
+            insert(schema.tokens).values(
+                user_id=user.id,
+                name=name,
+                hash=secrets.digest(secret),
+                scopes=" ".join(scope.scopes),
+                domains=" ".join(scope.domains),
+                hosts=" ".join(scope.hosts),
+                networks=" ".join(scope.networks),
+                expires=scope.expires,
+                created=queries.now(),
+            )
+        )
+    except IntegrityError:
+        raise Taken(name=Reason(Code.CREDENTIAL_EXISTS, user=user.name, name=name)) from None
+    queries.add_event(connection, actor, "token.add", user.name, client_ip, name, owner_id=user.id)
+    assert result.inserted_primary_key is not None
+    token = paging.token(connection, result.inserted_primary_key[0])
+    assert token is not None
+    return token
+
+
+def delete_token(connection: Connection, token: Token, actor: str, client_ip: str | None) -> None:
+    """Delete a token."""
+    host_edits.delete_token(connection, token.id)
+    queries.add_event(connection, actor, "token.delete", token.user, client_ip, token.name, owner_id=token.user_id)
+
+
+def delete_expired_tokens(connection: Connection, before: int, limit: int) -> int:
+    """Remove at most `limit` tokens that expired before `before`. Returns how many."""
+    ids = connection.scalars(select(schema.tokens.c.id).where(schema.tokens.c.expires < before).limit(limit)).all()
+    for token_id in ids:
+        token = paging.token(connection, token_id)
+        assert token is not None
+        delete_token(connection, token, ACTOR, None)
+    return len(ids)
+
+
+def add_key(
+    connection: Connection,
+    user: User,
+    login: str,
+    secret: str,
+    fqdns: Sequence[str],
+    name: str = "",
+    *,
+    actor: str = ACTOR,
+    client_ip: str | None = None,
+    usable: Callable[[Host], bool] = lambda _: True,
+) -> None:
+    """Keep a key for a group of the user's own hosts that are `usable`. Raises Invalid, naming every other one."""
+    folded = [names.fold(fqdn) for fqdn in fqdns]
+    found = queries.hosts_named(connection, folded)
+    own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}
+    if missing := [fqdn for fqdn in folded if fqdn not in own]:
+        raise Invalid(hosts=Reason(Code.HOSTS_NOT_OWNED, user=user.name, hosts=", ".join(missing)))
+    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.digest(secret)}
+    result = connection.execute(insert(schema.keys).values(created=queries.now(), **values))
+    assert result.inserted_primary_key is not None
+    key_id = result.inserted_primary_key[0]
+    connection.execute(
+        insert(schema.key_hosts), [{"key_id": key_id, "host_id": host_id} for host_id in sorted(own.values())]
+    )
+    queries.add_event(connection, actor, "key.add", login, client_ip, name or None, owner_id=user.id)
+
+
+def delete_key(connection: Connection, key: Key, actor: str, client_ip: str | None) -> None:
+    """Delete a key; its hosts stay."""
+    host_edits.delete_key(connection, key.id)
+    queries.add_event(connection, actor, "key.delete", key.login, client_ip, key.name, owner_id=key.owner_id)

@@ -17,12 +17,11 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.errors import Code, Invalid, NoRequest, Reason, Stale, Taken
+from ddnsd.registry.inputs import LONG_TEXT_LENGTH
 from ddnsd.registry.paging import Page, page_of
 
 OPEN_REQUESTS = 5
 """Requests of a user that may wait at the same time."""
-
-TEXT_LENGTH = 1000
 
 ACTIONS = {"approved": "approve", "declined": "decline", "withdrawn": "withdraw"}
 
@@ -166,8 +165,8 @@ def _opened(found: DomainRequest | None) -> DomainRequest:
 
 def _text(field: str, text: str) -> str:
     stripped = text.strip()
-    if not stripped or len(stripped) > TEXT_LENGTH:
-        raise Invalid(**{field: Reason(Code.TEXT_LENGTH, limit=TEXT_LENGTH)})
+    if not stripped or len(stripped) > LONG_TEXT_LENGTH:
+        raise Invalid(**{field: Reason(Code.TEXT_LENGTH, limit=LONG_TEXT_LENGTH)})
     if any(not (c.isprintable() or c == "\n") for c in stripped):
         raise Invalid(**{field: Reason(Code.NOT_PRINTABLE)})
     return stripped

@@ -14,6 +14,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
 from ddnsd.db.rows import Domain, User
 from ddnsd.db.schema import domains
+from ddnsd.db.wildcards import wildcard_above
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NotEmpty, Reason, Taken
@@ -130,7 +131,7 @@ def hides(connection: Connection, name: str) -> Reason | None:
         return Reason(Code.DOMAIN_HIDES_HOST, host=host, domain=name)
     if found := queries.related_within(connection, name):
         return Reason(Code.DOMAIN_HIDES_RELATED, name=found[0], host=found[1])
-    if host := queries.wildcard_above(connection, name):
+    if host := wildcard_above(connection, name):
         return Reason(Code.DOMAIN_HIDES_WILDCARD, host=host, domain=name)
     return None
 

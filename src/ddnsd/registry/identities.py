@@ -16,6 +16,7 @@ from ddnsd.db.identities import LinkedIdentity, Member, OidcIdentity
 from ddnsd.db.rows import Identity, User
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Code, Invalid, NotAdmitted, Reason, Taken
+from ddnsd.registry.inputs import GROUP_LENGTH
 
 USE_MICROSECONDS = 3600 * 1_000_000
 """`last_used` of an identity is that exact where access tokens are concerned."""
@@ -24,7 +25,6 @@ NOT_AT_FIRST_CONTACT = ("admin", "administrator", "root")
 """Names that a person of this machine gives, if anybody."""
 
 TRIES = 1000
-GROUP_LENGTH = 255
 
 
 class Identities:

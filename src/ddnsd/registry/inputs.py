@@ -7,14 +7,14 @@ A type checks and returns the value as the registry takes it: folded names, cano
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ddnsd.db import queries
-from ddnsd.registry import errors, host_columns, names
-from ddnsd.registry.errors import Code, Invalid
+from ddnsd.registry import host_columns, names
+from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.token_scope import network
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=BaseModel)
 TTL_LEAST, TTL_MOST = 1, 86_400
 COMMENT_LENGTH = host_columns.COMMENT_LENGTH
 TEXT_LENGTH = 255
-REASON_LENGTH = 1000
+LONG_TEXT_LENGTH = 1000
 USER_NAME_LENGTH = 150
 GROUP_LENGTH = 255
 CREDENTIAL_NAME_LENGTH = 100
@@ -72,7 +72,7 @@ NewUserName = Annotated[str, Field(max_length=USER_NAME_LENGTH, pattern=r"^[A-Za
 CredentialName = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_NAME_LENGTH, pattern=PRINTABLE)]
 Comment = Annotated[str, Field(max_length=COMMENT_LENGTH, pattern=PRINTABLE)]
 Text = Annotated[str, Field(max_length=TEXT_LENGTH, pattern=PRINTABLE)]
-Reason = Annotated[str, Field(min_length=1, max_length=REASON_LENGTH, pattern=PRINTABLE)]
+LongText = Annotated[str, Field(min_length=1, max_length=LONG_TEXT_LENGTH, pattern=PRINTABLE)]
 Group = Annotated[
     str, Field(min_length=1, max_length=GROUP_LENGTH, pattern=PRINTABLE, description="Whose members may use it.")
 ]
@@ -144,9 +144,9 @@ def _expiry(value: object) -> int:
     except (ValueError, OverflowError):
         moment, microseconds = datetime.min, 0
     if moment.tzinfo is None:
-        raise Invalid(expires=errors.Reason(Code.EXPIRY_INVALID, value=value))
+        raise Invalid(expires=Reason(Code.EXPIRY_INVALID, value=value))
     if microseconds <= queries.now():
-        raise Invalid(expires=errors.Reason(Code.EXPIRY_PAST, value=value))
+        raise Invalid(expires=Reason(Code.EXPIRY_PAST, value=value))
     return microseconds
 
 
@@ -169,16 +169,8 @@ KeyHosts = Annotated[list[FullName], Field(min_length=1, max_length=KEY_HOSTS)]
 # ---- forms
 
 
-class FieldError(NamedTuple):
-    """What is wrong with a field: pydantic's type of the error and its parameters, and the same in English."""
-
-    code: str
-    parameters: Mapping[str, Any]
-    text: str
-
-
-def from_form(model: type[Model], texts: Mapping[str, str | Sequence[str]]) -> Model | dict[str, FieldError]:
-    """The model, or what is wrong with each field that it does not accept.
+def from_form(model: type[Model], texts: Mapping[str, str | Sequence[str]]) -> Model:
+    """The model. Raises Invalid with the reason of each field that it does not accept.
 
     `texts` are a form's fields; the value of a field that may come several times is a list. A field that is empty
     counts as absent.
@@ -187,13 +179,29 @@ def from_form(model: type[Model], texts: Mapping[str, str | Sequence[str]]) -> M
     try:
         return model.model_validate({name: value for name, value in given.items() if value})
     except ValidationError as error:
-        return field_errors(error)
+        raise Invalid(**_reasons(error)) from None
 
 
-def field_errors(error: ValidationError) -> dict[str, FieldError]:
-    """The first error of each field, by the field's name."""
-    found: dict[str, FieldError] = {}
+def _reasons(error: ValidationError) -> dict[str, Reason]:
+    """The first reason of each field, by the field's name."""
+    found: dict[str, Reason] = {}
     for part in error.errors(include_url=False, include_input=False):
-        name = str(part["loc"][0]) if part["loc"] else "__all__"
-        found.setdefault(name, FieldError(part["type"], part.get("ctx", {}), part["msg"]))
+        found.setdefault(str(part["loc"][0]), _reason(part["type"], part.get("ctx", {}), part["msg"]))
     return found
+
+
+def _reason(kind: str, context: Mapping[str, Any], text: str) -> Reason:
+    """The reason for an error of the schema: pydantic's type of the error, its values and its English text."""
+    match kind:
+        case "rule":
+            reason: Reason = context["reason"]
+            return reason
+        case "string_too_long":
+            return Reason(Code.TEXT_TOO_LONG, limit=context["max_length"])
+        case "int_parsing" | "int_parsing_size" | "greater_than_equal" | "less_than_equal":
+            return Reason(Code.TTL_OUT_OF_RANGE, least=TTL_LEAST, most=TTL_MOST)  # forms have no other numbers
+        case "missing":
+            return Reason(Code.NAME_MISSING)  # nothing else is required
+        case "string_pattern_mismatch":
+            return Reason(Code.NOT_PRINTABLE)  # names have reasons of their own, from `names.problem`
+    return Reason(Code.SCHEMA, text=text)

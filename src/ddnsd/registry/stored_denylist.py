@@ -13,6 +13,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.denylist import Denial
 from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import Code, Invalid, NoDenial, Reason, Taken
+from ddnsd.registry.inputs import COMMENT_LENGTH
 from ddnsd.registry.paging import Page, page_of
 
 SECONDS = 2.0
@@ -23,7 +24,6 @@ KINDS = ("network", "agent", "name")
 WIDEST = {4: 8, 6: 16}
 """Shortest prefixes: what is wider is a slip."""
 
-COMMENT_LENGTH = 255
 _COMMENT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{0,{COMMENT_LENGTH}}}")
 _NAME = re.compile(r"(?=.*[a-z0-9])[a-z0-9.*-]{1,253}")
 STARS = 4

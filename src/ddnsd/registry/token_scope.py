@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from ddnsd.db.rows import Token
 from ddnsd.registry.errors import Code, Invalid, Reason
 
+SCOPES = ("read", "write", "admin")
+
 PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
 _NO_WILDCARD = re.compile(r"[^?\[]*")
 

@@ -38,8 +38,9 @@ def _config(task: dict[str, Any]) -> Any:
 
 
 async def main(task: dict[str, Any]) -> dict[str, Any]:
-    name, answer = task["component"], {"result": None, "log": []}
-    component = importlib.import_module(f"homeassistant.components.{name}")
+    name: str = task["component"]
+    answer: dict[str, Any] = {"result": None}
+    component: Any = importlib.import_module(f"homeassistant.components.{name}")
     if "url" in task:
         component.UPDATE_URL = task["url"]
     log = Lines()

@@ -129,7 +129,7 @@ def examples(module: str) -> list[Task]:
     """The tasks of a module's EXAMPLES."""
     tree = ast.parse((REPOSITORY / "plugins" / "modules" / f"{module}.py").read_text())
     texts = {
-        node.targets[0].id: node.value.value
+        node.targets[0].id: str(node.value.value)
         for node in tree.body
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from support.npm import installed
 from support.servers.service import Service
@@ -21,7 +21,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-MODES = {
+MODES: dict[str, tuple[ViewportSize, Literal["light", "dark"]]] = {
     "wide-light": ({"width": 1280, "height": 800}, "light"),
     "wide-dark": ({"width": 1280, "height": 800}, "dark"),
     "narrow-light": ({"width": 360, "height": 740}, "light"),

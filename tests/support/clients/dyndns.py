@@ -56,7 +56,7 @@ class Host:
         """GET with the owner's token; `hostname` is this host's unless given."""
         return self.service.get(path, self.token, params={"hostname": self.fqdn} | params)
 
-    def delete(self, **params: str) -> requests.Response:
+    def delete(self, **params: Any) -> requests.Response:
         """`/nic/delete` with the host's own name and secret."""
         return self.update("/nic/delete", **params)
 
@@ -64,7 +64,8 @@ class Host:
         """The host as its owner's list shows it."""
         answer = self.service.get("/nic/hosts", self.token, params={"domain": self.domain})
         assert answer.status_code == 200, answer.text
-        (row,) = [row for row in answer.json()["hosts"] if row["fqdn"] == self.fqdn]
+        rows: list[dict[str, Any]] = [row for row in answer.json()["hosts"] if row["fqdn"] == self.fqdn]
+        (row,) = rows
         return row
 
     def is_listed(self) -> bool:

@@ -60,15 +60,15 @@ class Watched:
     """
 
     inner: Transport
+    url: str = field(init=False)
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     changing: int = 0
     before: Callable[[int], None] = lambda _number: None
     after: Callable[[int], None] = lambda _number: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def url(self) -> str:
-        return self.inner.url
+    def __post_init__(self) -> None:
+        self.url = self.inner.url
 
     def request(
         self,

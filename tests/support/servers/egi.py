@@ -146,8 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.state.requests[target.path] += 1
             self.state.in_flight += 1
             self.state.most_in_flight = max(self.state.most_in_flight, self.state.in_flight)
-            pending = self.state.faults.get(target.path) or [None]
-            fault = pending.pop(0)
+            pending = self.state.faults.get(target.path)
+            fault = pending.pop(0) if pending else None
         time.sleep(self.state.delay)
         try:
             answer = self._answer(target.path, dict(parse_qsl(target.query, keep_blank_values=True)), fault)

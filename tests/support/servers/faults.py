@@ -74,7 +74,7 @@ def locked(service: Service) -> Iterator[None]:
 
 def insert(service: Service, zone: str, name: str, rtype: str, value: str) -> None:
     """Add a record to the zone with its own key, as somebody other than the service would."""
-    keys = {}
+    keys: dict[str, tuple[str, str, str]] = {}
     for file in (service.dir / "bind").rglob("*"):
         if file.suffix in (".conf", ".key") and file.is_file():
             keys |= {found[0].rstrip("."): found for found in _KEY.findall(file.read_text())}

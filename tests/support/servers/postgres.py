@@ -78,7 +78,7 @@ class Server:
 
     def psql(self, statement: str, database: str = "postgres") -> str:
         """Run a statement as the superuser; answers its rows."""
-        command = [programs() / "psql", f"{self.url}/{database}", "-XAtqc", statement]
+        command: list[str | Path] = [programs() / "psql", f"{self.url}/{database}", "-XAtqc", statement]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def terminate_all(self, database: str) -> None:
@@ -158,7 +158,7 @@ def create_database(server: str, name: str, template: str = "template1") -> str:
 
 def stop(server: str) -> None:
     """End a server at once, with its connections, and wait for that."""
-    show = [programs() / "psql", f"{server}/postgres", "-Atqc", "SHOW data_directory"]
+    show: list[str | Path] = [programs() / "psql", f"{server}/postgres", "-Atqc", "SHOW data_directory"]
     data = Path(subprocess.check_output(show, text=True).strip())
     pid = int((data / "postmaster.pid").read_text().split()[0])
     ended = os.pidfd_open(pid)

@@ -156,8 +156,9 @@ class Service:
     def addresses(self) -> dict[str, list[str]]:
         """The IPv4 addresses of all names in the zone, as a secondary gets them."""
         found: dict[str, list[str]] = {}
+        key = self._key()
         for message in dns.query.xfr(
-            "127.0.0.1", self.domain, port=self.dns_port, keyring=self._key(), lifetime=10, relativize=False
+            "127.0.0.1", self.domain, port=self.dns_port, keyring={key.name: key}, lifetime=10, relativize=False
         ):
             for rrset in message.answer:
                 if rrset.rdtype == dns.rdatatype.A:

@@ -4,6 +4,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sqlalchemy import select
 from ddnsd.auth import passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.failure_counter import NAMES_PER_SOURCE
-from ddnsd.auth.passwords import Locked, Passwords
+from ddnsd.auth.passwords import Locked, Passwords, Weakness
 from ddnsd.db import migrate, schema
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.registry import accounts
@@ -36,7 +37,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await migrate.upgrade(url)
     opened = SqliteStore(url)
     for name in ("alice", "bob"):
-        await opened.transact(lambda c, name=name: accounts.add_user(c, name))
+        await opened.transact(partial(accounts.add_user, name=name))
     await opened.transact(lambda c: registry_members.set_password(c, "alice", WEAK.hash(RIGHT)))
     yield opened
     await opened.close()
@@ -47,6 +48,7 @@ async def test_the_right_one_lets_in(store: SqliteStore) -> None:
     for _ in range(2):
         assert await found.check(" alice ", RIGHT, "192.0.2.1") == 1
     kept = await store.read(lambda c: c.scalar(select(schema.passwords.c.hash)))
+    assert kept is not None
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # renewed as strong as new ones
     await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False}))
     with pytest.raises(BadCredentials):
@@ -81,7 +83,7 @@ async def test_one_may_try_so_often(store: SqliteStore) -> None:
 @pytest.mark.usefixtures("cheap")
 async def test_clients_whose_address_is_not_known_are_not_one_source(store: SqliteStore) -> None:
     found = Passwords(store, 3)
-    for number in range(3 * passwords.NAMES_PER_SOURCE):
+    for number in range(3 * NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check(f"nobody{number}", "wrong", None)
     assert await found.check("alice", RIGHT, None) == 1
@@ -152,14 +154,14 @@ async def test_however_it_is_typed(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     ("password", "reason"),
     [
-        ("short", passwords.TOO_SHORT),
-        ("x" * 257, passwords.TOO_LONG),
-        ("a" * 20, passwords.TOO_SIMPLE),
-        ("abababababab", passwords.TOO_SIMPLE),
-        ("alicealicealice", passwords.TOO_SIMPLE),
+        ("short", Weakness.TOO_SHORT),
+        ("x" * 257, Weakness.TOO_LONG),
+        ("a" * 20, Weakness.TOO_SIMPLE),
+        ("abababababab", Weakness.TOO_SIMPLE),
+        ("alicealicealice", Weakness.TOO_SIMPLE),
         (RIGHT, None),
         ("Zwölf Zeichen", None),
     ],
 )
-def test_passwords_that_are_none(password: str, reason: str | None) -> None:
-    assert passwords.problem(password, "alice") == reason
+def test_passwords_that_are_none(password: str, reason: Weakness | None) -> None:
+    assert passwords.weakness(password, "alice") == reason

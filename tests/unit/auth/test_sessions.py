@@ -13,6 +13,7 @@ from ddnsd.auth.sessions import AGENT_LENGTH, MOST, Lifetime, Sessions
 from ddnsd.db import queries, schema
 from ddnsd.db import sessions as stored
 from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import User
 from ddnsd.registry import accounts
 
 HOUR = 3600 * 1_000_000
@@ -26,7 +27,8 @@ def sessions(store: Any) -> Sessions:
 
 @pytest.fixture
 async def alice(store: Any) -> int:
-    return (await store.transact(lambda c: accounts.add_user(c, "alice"))).id
+    user: User = await store.transact(lambda c: accounts.add_user(c, "alice"))
+    return user.id
 
 
 async def set_columns(store: Any, **values: Any) -> None:
@@ -39,11 +41,11 @@ async def test_a_cookie_is_its_users(store: Any, sessions: Sessions, alice: int)
         found = await sessions.find(cookie, "192.0.2.1")
         assert found is not None
         assert (found.user.user, found.user.user_id, found.user.kind) == ("alice", alice, Kind.USER)
-        assert (found.user.scopes, found.user.admin, found.method) == ({"read", "write"}, False, "egi")
+        assert (found.user.scopes, found.user.admin, found.method) == (frozenset({"read", "write"}), False, "egi")
         assert len(found.csrf) == 64
         assert found.csrf != secrets.digest(cookie).hex()
-    row = (await sessions.list(alice))[0]
-    assert (row.id, row.source, row.method) == (found.id, "192.0.2.1", "egi")
+        row = (await sessions.list(alice))[0]
+        assert (row.id, row.source, row.method) == (found.id, "192.0.2.1", "egi")
     assert row.agent.startswith("Firefox /1xx")
     assert len(row.agent) == AGENT_LENGTH
     hashes = await store.read(lambda c: list(c.scalars(select(schema.sessions.c.hash))))
@@ -130,7 +132,7 @@ async def test_rights_are_those_of_the_moment(store: Any, sessions: Sessions, al
     await store.transact(lambda c: c.execute(insert(schema.memberships), rows))
     found = await sessions.find(cookie, None)
     assert found is not None
-    assert (found.user.scopes, found.user.groups) == ({"read", "write", "admin"}, {"a", "b"})
+    assert (found.user.scopes, found.user.groups) == (frozenset({"read", "write", "admin"}), frozenset({"a", "b"}))
     assert not found.user.admin
     await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False}))
     assert await sessions.find(cookie, None) is None

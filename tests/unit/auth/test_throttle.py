@@ -2,7 +2,6 @@
 """Guesses are slowed down: how many reads they cost, and that none of them turns away the right secret."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from ddnsd.auth.tokens import LocalTokens
 from ddnsd.db import queries, schema
 from ddnsd.db.lookups import Lookups
 from ddnsd.registry import accounts
+from ddnsd.registry.credentials import add_token
+from ddnsd.registry.token_scope import TokenScope
 
 FQDN, SECRET, TOKEN = "a.example.org", "right", "ddns_right"
 SOURCE = "192.0.2.1"
@@ -48,11 +49,11 @@ def _fill(connection: Connection) -> None:
     connection.execute(insert(schema.domains).values(**values, **key))
     hashed = secrets.digest(SECRET)
     queries.add_host(connection, domain_id=1, owner_id=user.id, fqdn=FQDN, name="a", secret_hash=hashed)
-    accounts.add_token(connection, user, "t", secrets.digest(TOKEN), scopes=("read",))
+    add_token(connection, user, "t", TOKEN, TokenScope(("read",)))
 
 
 @pytest.fixture
-def reads(store: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def reads(store: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The queries of the hot path, as they are run."""
     seen: list[str] = []
     rows = store.rows
@@ -150,9 +151,7 @@ async def test_success_does_not_let_others_guess_on(signin: SignIn, reads: list[
 async def test_a_token_from_elsewhere_is_not_remembered_as_wrong(signin: SignIn, store: Any) -> None:
     def limited(connection: Connection) -> None:
         user = accounts.user_named(connection, "ann")
-        accounts.add_token(
-            connection, user, "here", secrets.digest("ddns_here"), scopes=("read",), networks=("192.0.2.0/24",)
-        )
+        add_token(connection, user, "here", "ddns_here", TokenScope(("read",), networks=("192.0.2.0/24",)))
 
     await store.transact(limited)
     for _ in range(5):

@@ -76,7 +76,7 @@ async def test_a_read_is_done_again_and_a_wrong_statement_is_not(store: Postgres
         tries.append(1)
         if len(tries) == 1:
             end(connection)
-        return connection.execute(text("SELECT 7")).scalar_one()
+        return int(connection.execute(text("SELECT 7")).scalar_one())
 
     assert await store.read(work) == 7
     await store.transact(lambda c: add_user(c, "me"))

@@ -3,7 +3,7 @@
 
 import pytest
 from support.clients.updater import HOST, IPV4, IPV6, SECRET, Machine
-from support.servers.http_stub import Web
+from support.servers.http_stub import Said, Web
 
 BOTH = f"{IPV4},{IPV6}"
 
@@ -158,7 +158,7 @@ def test_several_names_are_judged_one_by_one(machine: Machine, server: Web) -> N
     machine.config.write_text(
         f"[DEFAULT]\nserver = {server.url}\nsecret = {HOST}\n" + "".join(f"[{name}]\n" for name in names)
     )
-    words = dict(zip(names, ["nohost", (503, "911"), "good"], strict=True))
+    words: dict[str, Said | str] = dict(zip(names, ["nohost", (503, "911"), "good"], strict=True))
     server.answer = lambda asked: words[asked.query["hostname"]]
     ran = machine.run("--json")
     assert ran.status == 1

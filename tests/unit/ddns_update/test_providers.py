@@ -17,7 +17,7 @@ OTHER = "192.0.2.99"
 UPDATED, CURRENT = f"{HOST}: updated: {IPV4} {IPV6}\n", f"{HOST}: current: {IPV4} {IPV6}\n"
 
 
-def keep(machine: Machine, server: Web, provider: str, **options: object) -> None:
+def keep(machine: Machine, server: Web, provider: str, **options: Any) -> None:
     """Configure the provider, publish, publish nothing, and publish a change."""
     machine.configure(provider=provider, endpoint=server.url, **options)
     ran = machine.run()

@@ -113,7 +113,7 @@ def test_a_record_that_somebody_changed_is_put_right_within_a_day(
     machine.configure(server.url)
     with resolver(machine) as dns_server:
         dns_server.known[HOST] = BOTH
-        server.answer = lambda asked: dns_server.known.update({HOST: BOTH}) or "good"  # type: ignore[func-returns-value]
+        server.answer = lambda asked: dns_server.known.update({HOST: BOTH}) or "good"
         machine.run()
         assert days(machine, server, 3) == []
         for _ in range(2):
@@ -125,7 +125,7 @@ def test_a_record_that_somebody_changed_is_put_right_within_a_day(
 def test_a_name_that_is_gone_is_sent(machine: Machine, server: Web) -> None:
     machine.configure(server.url)
     with resolver(machine) as dns_server:
-        server.answer = lambda asked: dns_server.known.update({HOST: BOTH}) or "good"  # type: ignore[func-returns-value]
+        server.answer = lambda asked: dns_server.known.update({HOST: BOTH}) or "good"
         machine.run()
         dns_server.known.clear()
         assert len(days(machine, server, 5)) == 1

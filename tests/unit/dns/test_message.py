@@ -20,9 +20,14 @@ ZONE = "dyn.example.org"
 
 
 def read(update: Update) -> dns.update.UpdateMessage:
-    message = dns.message.from_wire(update.to_wire(KEY).wire, keyring=KEY.dnspython)
-    assert isinstance(message, dns.update.UpdateMessage)
+    message = received(update.to_wire(KEY).wire)
     assert message.had_tsig
+    return message
+
+
+def received(wire: bytes) -> dns.update.UpdateMessage:
+    message = dns.message.from_wire(wire, keyring=KEY.dnspython)
+    assert isinstance(message, dns.update.UpdateMessage)
     return message
 
 
@@ -35,7 +40,7 @@ def test_a_host_is_replaced_as_dnspython_would() -> None:
         theirs.delete("www", rtype)
     theirs.add("www", 60, "A", "192.0.2.1")
     theirs.add("www", 60, "AAAA", "2001:db8::1")
-    theirs = dns.message.from_wire(theirs.to_wire())
+    theirs = received(theirs.to_wire())
     assert [str(r) for r in ours.zone] == [str(r) for r in theirs.zone]
     assert [str(r) for r in ours.prerequisite] == [str(r) for r in theirs.prerequisite]
     assert [str(r) for r in ours.update] == [str(r) for r in theirs.update]
@@ -64,6 +69,7 @@ def answer(signed: Signed, rcode: str = "NOERROR", error: int = 0, key: TsigKey 
     response = dns.message.make_response(query)
     response.set_rcode(dns.rcode.from_text(rcode))
     response.use_tsig(key.dnspython, tsig_error=error)
+    assert query.mac is not None
     response.request_mac = query.mac
     return response.to_wire()
 

@@ -26,8 +26,8 @@ class Refusing:
 
 def domain() -> Domain:
     fields: dict[str, Any] = dict.fromkeys(Domain._fields)
-    key = {"key_name": KEY.name, "key_algorithm": KEY.algorithm, "key_secret": KEY.secret}
-    return Domain(**{**fields, "name": "example.org", "primary": "192.0.2.1:53", **key})
+    fields |= {"key_name": KEY.name, "key_algorithm": KEY.algorithm, "key_secret": KEY.secret}
+    return Domain(**fields | {"name": "example.org", "primary": "192.0.2.1:53"})
 
 
 @pytest.mark.parametrize("error", [errors.BadKey("BADKEY"), errors.BadSignature("BADSIG"), errors.BadTime("BADTIME")])

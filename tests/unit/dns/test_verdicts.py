@@ -20,7 +20,7 @@ from ddnsd.db import queries, records
 from ddnsd.db.base import Store
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Confirmed
-from ddnsd.db.schema import domains, hosts, removals, set_aside, users
+from ddnsd.db.schema import domains, hosts, pending, removals, set_aside, users
 from ddnsd.db.set_aside import Aside, counts, due_rrsets, put
 from ddnsd.dns import errors
 from ddnsd.dns.connection import PrimaryConnection
@@ -83,6 +83,7 @@ class NameServer:
 
 def _signed(response: dns.message.Message, question: dns.message.Message) -> bytes:
     response.use_tsig(KEY.dnspython)
+    assert question.mac is not None
     response.request_mac = question.mac
     return response.to_wire()
 
@@ -113,7 +114,8 @@ class Zone:
         waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
         for host_id, done in zip(host_ids, waiters, strict=True):
             self.sender.push_host(host_id, done)
-        return await asyncio.gather(*waiters, return_exceptions=True)
+        outcomes: list[BaseException | None] = await asyncio.gather(*waiters, return_exceptions=True)
+        return outcomes
 
     async def push_removals(self, *labels: str) -> BaseException | None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -228,7 +230,7 @@ async def test_hundreds_of_refused_hosts_let_others_go_first(zone: Zone) -> None
 async def test_a_zone_that_refuses_everything(zone: Zone, rcode: str) -> None:
     former = await zone.store.transact(lambda c: add(c, "a", "b", claimed=True))
     assert await zone.push_host(*former) == [None] * 2
-    await zone.store.transact(lambda c: c.execute(queries.pending.delete()))
+    await zone.store.transact(lambda c: c.execute(pending.delete()))
     ids = await zone.store.transact(lambda c: add(c, *labels(256)))
     await zone.store.transact(
         lambda c: queries.add_removals(c, [(f"{x}.{ZONE}", "192.0.2.1", None) for x in labels(9)], domain_id=1)
@@ -248,9 +250,9 @@ async def test_what_leaves_does_not_wait_for_hosts_that_are_refused(zone: Zone) 
     """The key may not update the host, nor the name that nobody has; nothing else is left to tell how the zone is."""
     names = [(f"{label}.{ZONE}", "192.0.2.1", None) for label in labels(3)]
     await zone.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
-    ids = await zone.store.transact(lambda c: add(c, "a"))
+    (host,) = await zone.store.transact(lambda c: add(c, "a"))
     zone.server.rcode = only(*labels(3))
-    zone.sender.push_host(*ids)
+    zone.sender.push_host(host)
     assert await zone.push_removals(*labels(3)) is None
     assert await zone.aside() == []
 
@@ -295,11 +297,11 @@ async def test_refused_removals_stop_nobody(zone: Zone) -> None:
     (host,) = await zone.store.transact(lambda c: add(c, "a"))
     zone.server.rcode = none_of("h003", "h004", "h005", "h299")
     zone.sender.push_removals()
-    outcomes = await asyncio.gather(
+    refused, removed, pushed, unknown = await asyncio.gather(
         zone.push_removals("h004"), zone.push_removals("h006"), zone.push_host(host), zone.push_removals("unknown")
     )
-    assert isinstance(outcomes[0], errors.ChangeRefused)
-    assert outcomes[1:] == [None, [None], None]
+    assert isinstance(refused, errors.ChangeRefused)
+    assert (removed, pushed, unknown) == (None, [None], None)
     await zone.idle()
     assert await zone.aside() == [f"{label}.{ZONE} (removal)" for label in ("h003", "h004", "h005", "h299")]
     dirty = select(removals.c.fqdn).where(removals.c.dirty_since.is_not(None))

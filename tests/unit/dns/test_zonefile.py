@@ -18,7 +18,7 @@ def records(origin: str, text: str) -> set[str]:
     zone = dns.zone.from_text(text, origin, relativize=False)
     return {
         f"{name} {rdataset.rdtype.name} {rdata}"
-        for name, node in zone.items()
+        for name, node in zone.nodes.items()
         for rdataset in node
         for rdata in rdataset
         if rdataset.rdtype.name != "SOA"

@@ -2,6 +2,7 @@
 """What `ddnsd doctor` finds in a database."""
 
 from collections.abc import Callable
+from operator import methodcaller
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ async def examined(url: str, *statements: str) -> dict[str, str | None]:
     store = open_store(url)
     try:
         for statement in statements:
-            await store.transact(lambda c, statement=statement: c.exec_driver_sql(statement))
+            await store.transact(methodcaller("exec_driver_sql", statement))
     finally:
         await store.close()
     return dict(await doctor.examine(Settings(database_url=SecretStr(url))))

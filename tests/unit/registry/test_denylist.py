@@ -21,7 +21,7 @@ def deny(*, networks: list[str] = [], agents: list[str] = [], names: list[str] =
 
 
 @given(st.lists(V4 | V6_ONLY, max_size=5), st.ip_addresses(), st.data())
-def test_addresses(networks: list[ipaddress.IPv4Network], address: object, data: st.DataObject) -> None:
+def test_addresses(networks: list[ipaddress.IPv4Network], address: ipaddress.IPv4Address, data: st.DataObject) -> None:
     made = DenyList()
     made.use(networks, [], [])
     near = [n.network_address for n in networks] + [n.broadcast_address for n in networks]
@@ -40,10 +40,10 @@ def test_nothing_is_denied_at_first() -> None:
 def test_the_last_use_counts_alone() -> None:
     made = deny(networks=["192.0.2.0/24"], agents=["Evil"], names=["bank"])
     assert made.has_address(["198.51.100.1", "192.0.2.255"])
-    assert made.agents == ("evil",)
+    assert "evil/1".startswith(made.agents)
     made.use([], [], [])
     assert not made.has_address(["192.0.2.255"])
-    assert made.agents == ()
+    assert not "evil/1".startswith(made.agents)
     assert not made.has_name("bank.example.org", "example.org")
 
 

@@ -12,10 +12,10 @@ from ddnsd.db import queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain, User
 from ddnsd.db.schema import domains, hosts, users
+from ddnsd.dns import primary_check
 from ddnsd.dns.bind.control import ZoneOptions
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.writer import Outcomes
-from ddnsd.registry import domain_zones
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import add_domain
@@ -104,7 +104,7 @@ async def test_a_new_zone_does_not_stay_over_a_host_that_came_meanwhile(
     async def accepts_updates(*_: object) -> None:
         """The zone does."""
 
-    monkeypatch.setattr(domain_zones.primary_check, "accepts_updates", accepts_updates)
+    monkeypatch.setattr(primary_check, "accepts_updates", accepts_updates)
     await store.transact(fill)
     before = set(served)
     bind: Any = SlowBind(store, await domain_named(store, "example.org"), set(served))

@@ -28,7 +28,7 @@ async def test_whom_a_provider_knows(store: Any) -> None:
         await known.admit(somebody(), create=False, client_ip=None)
     assert await store.read(queries.user_count) == 0
     made = await known.admit(somebody(groups=frozenset({"a", "b"})), create=True, client_ip="192.0.2.1")
-    assert (made.name, made.admin, made.groups) == ("ann", False, {"a", "b"})
+    assert (made.name, made.admin, made.groups) == ("ann", False, frozenset({"a", "b"}))
     for create in (True, False):
         silent = somebody(groups=None, admin=None)
         assert await known.recognise(silent, create=create, client_ip=None) == made

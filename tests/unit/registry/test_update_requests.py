@@ -115,7 +115,7 @@ async def test_a_name_that_is_not_the_callers_is_a_fault_of_a_machine(fqdn: str,
 )
 @pytest.mark.parametrize("update", [UPDATE, Refusal.BAD_ADDRESS, Refusal.UNKNOWN_PEER])
 async def test_a_host_that_takes_no_updates_counts_nothing(
-    values: dict[str, bool], refusal: Refusal, update: AddressUpdate | Refusal
+    values: dict[str, Any], refusal: Refusal, update: AddressUpdate | Refusal
 ) -> None:
     service = Service()
     assert await service.apply(machine(host(**values)), "www.example.org", update) is refusal

@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
-from ddnsd.registry.errors import Blocked, Differs, Invalid, NoHost, NotPublished, OtherFailed, Stale, Taken
+from ddnsd.registry.errors import (
+    Blocked,
+    Code,
+    Differs,
+    Invalid,
+    NoHost,
+    NotPublished,
+    OtherFailed,
+    Reason,
+    Stale,
+    Taken,
+)
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.validation import (
     BLANK,
@@ -109,7 +120,7 @@ def validated(one: ChangeValidator, *changes: Change, atomic: bool = False) -> l
         (delete("theirs"), NoHost),
         (Change(Verb.ROTATE, f"a.{ZONE}"), "applied"),
         (Change(Verb.ROTATE, f"theirs.{ZONE}"), NoHost),
-        (Change(Verb.CREATE, f"x.{ZONE}", problem=Invalid(ttl="no")), Invalid),
+        (Change(Verb.CREATE, f"x.{ZONE}", problem=Invalid(ttl=Reason(Code.NOT_PRINTABLE))), Invalid),
     ],
 )
 def test_one_change(change: Change, expected: str | type[Exception]) -> None:

@@ -38,10 +38,10 @@ class Fake:
     meet: threading.Barrier | None = None
     looks: int = 0
     url: str = "https://fake.example.org"
+    capabilities: Capabilities = field(init=False)
 
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities("fake", bulk=self.bulk, replays=self.bulk)
+    def __post_init__(self) -> None:
+        self.capabilities = Capabilities("fake", bulk=self.bulk, replays=self.bulk)
 
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         self.looks += 1
@@ -66,6 +66,9 @@ class Fake:
         return [self.answer(change) for change in changes]
 
     def valid(self, fqdn: str, secret: str) -> bool:
+        raise AssertionError
+
+    def enrolment(self, fqdn: str, lifetime: int) -> str:
         raise AssertionError
 
     def answer(self, change: Change) -> Done | SyncError:

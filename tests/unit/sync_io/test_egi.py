@@ -45,8 +45,8 @@ class Rig:
 def rig() -> Iterator[Rig]:
     with egi(delay=0) as state:
         transport = Watched(HttpTransport(state.url, "token-of-alice"))
-        rig = Rig(state, transport, EgiServer(transport, clock=lambda: rig.now))
-        yield rig
+        made = Rig(state, transport, EgiServer(transport, clock=lambda: made.now))
+        yield made
 
 
 def update(**after: Any) -> Change:

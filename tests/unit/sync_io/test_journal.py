@@ -43,7 +43,7 @@ def load(path: str) -> journal.State:
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal.time, "time", lambda: 1767225600.9)
+    monkeypatch.setattr("time.time", lambda: 1767225600.9)
 
 
 CALL = journal.Call("first", 1767225600, (0, 1, 2))

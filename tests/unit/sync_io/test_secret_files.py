@@ -59,7 +59,7 @@ def test_an_error_in_the_block_keeps_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     secret_files.write(file, b"s1")
     with pytest.raises(TypeError), secret_files.new_file(file) as new:
-        new.write("no bytes")  # type: ignore[arg-type]
+        new.write("no bytes")  # type: ignore[call-overload]
     assert file.read_text() == "s1"
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 

@@ -2,6 +2,7 @@
 """The dispatcher: parameters, applications below it, and faults of ours."""
 
 import ipaddress
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ async def call(
 ) -> tuple[int, bytes]:
     sent: list[Any] = []
 
-    messages = iter([{"type": "http.request", "body": body, "more_body": cut}, {"type": "http.disconnect"}])
+    messages: Iterator[dict[str, Any]] = iter(
+        [{"type": "http.request", "body": body, "more_body": cut}, {"type": "http.disconnect"}]
+    )
 
     async def receive() -> dict[str, Any]:
         return next(messages)

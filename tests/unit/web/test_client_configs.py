@@ -116,8 +116,8 @@ class Loader(yaml.SafeLoader):
     """YAML with the tags of Ansible and Home Assistant."""
 
 
-Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
-Loader.add_constructor("!secret", lambda loader, node: f"secret {loader.construct_scalar(node)}")
+Loader.add_constructor("!unsafe", lambda _loader, node: node.value)
+Loader.add_constructor("!secret", lambda _loader, node: f"secret {node.value}")
 
 
 def loaded(content: str) -> Any:

@@ -290,7 +290,8 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 async def test_what_follows_a_body_is_no_header_and_not_endless() -> None:
-    go, seen = asyncio.Event(), []
+    go = asyncio.Event()
+    seen: list[bytes] = []
 
     async def late(scope: Any, receive: Any, send: Any) -> None:
         await go.wait()

@@ -11,9 +11,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 import ddnsd
+from ddnsd.auth.passwords import Weakness
 from ddnsd.registry.errors import Code, Reason
 from ddnsd.web.portal.i18n import FOLDER, languages
 from ddnsd.web.portal.messages import MESSAGES, translated
+from ddnsd.web.portal.views.account import WEAKNESSES
 
 CATALOGUES = {file.parts[-3]: file for file in sorted(FOLDER.glob("*/LC_MESSAGES/ddnsd.po"))}
 SOURCE = Path(ddnsd.__file__).parent
@@ -62,6 +64,14 @@ def test_a_reason_within_a_reason_is_translated() -> None:
     reason = Reason(Code.CATALOG_HIDES, catalog="cat.example.org", reason=hidden)
     assert str(reason).endswith("nas.a.example.org is a related name of the host a.example.org: remove it first")
     assert translated(languages()["de"], reason).endswith("Entfernen Sie ihn zuerst.")
+
+
+@pytest.mark.parametrize("weakness", Weakness)
+def test_what_is_wrong_with_a_password_is_translated(catalogue: Catalog, weakness: Weakness) -> None:
+    message = catalogue.get(WEAKNESSES[weakness])
+    assert message is not None
+    assert parameters(str(message.string)) == parameters(weakness.value) == set(weakness.parameters)
+    assert str(weakness) == WEAKNESSES[weakness] % weakness.parameters
 
 
 def test_a_parameter_may_hold_percent_signs() -> None:

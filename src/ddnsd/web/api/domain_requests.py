@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from ddnsd.auth.permissions import Action, can, covers_domain
 from ddnsd.dns.errors import DnsError
 from ddnsd.registry.errors import Code, NoRequest, NotPermitted
-from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Reason, Ttl
+from ddnsd.registry.inputs import Comment, FullName, Group, LongText, Primary, Ttl
 from ddnsd.registry.rows import DomainRequest
 from ddnsd.web.api import domains, serializers
 from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, Id, Reader
@@ -25,14 +25,14 @@ class RequestCreate(Body):
     """A domain that is wanted."""
 
     name: FullName
-    reason: Reason = Field(description="What it is for.")
+    reason: LongText = Field(description="What it is for.")
     public: bool = Field(False, description="Whether everybody is to register hosts in it.")
 
 
 class Approval(Body):
     """How the domain is made. Without `primary` and `key` its zone is made on the BIND that the service controls."""
 
-    answer: Reason | None = None
+    answer: LongText | None = None
     public: bool = unset(description="As it was asked for unless given.")
     comment: Comment | None = None
     ttl: Ttl | None = None
@@ -44,7 +44,7 @@ class Approval(Body):
 class Refusal(Body):
     """Why there is to be no such domain."""
 
-    answer: Reason
+    answer: LongText
 
 
 class RequestOut(Shown):

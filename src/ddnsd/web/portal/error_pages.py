@@ -10,7 +10,15 @@ from starlette.responses import Response
 from ddnsd.auth.one_time_secrets import NotReady
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.errors import HostGone, NotAcknowledged
-from ddnsd.registry.errors import NoHost, NotPublished, OutcomeUnknown, RegistryError, StoreDown, Unconfirmed
+from ddnsd.registry.errors import (
+    NoHost,
+    NotPermitted,
+    NotPublished,
+    OutcomeUnknown,
+    RegistryError,
+    StoreDown,
+    Unconfirmed,
+)
 from ddnsd.web import error_status
 from ddnsd.web.error_status import by_class
 from ddnsd.web.portal import messages
@@ -32,7 +40,8 @@ class NoForm(Exception):
     """the body is no form"""
 
 
-STATUS = {**error_status.STATUS, NotFound: 404, TooLarge: 413, NoForm: 415}
+STATUS = {**error_status.STATUS, NotPermitted: 404, NotFound: 404, TooLarge: 413, NoForm: 415}
+"""As in the API, but a page that its reader may not use is not found."""
 
 TITLES: Mapping[type[Exception], str] = {
     Unconfirmed: N_("Saved, but not in DNS yet"),

@@ -1,37 +1,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of form fields, parsed as the registry takes them."""
+"""The fields of forms, validated as the API validates those of its bodies."""
 
-import re
+from typing import TypeVar
 
-from ddnsd.registry import host_columns
-from ddnsd.registry.errors import Code, Invalid, Reason
-from ddnsd.registry.inputs import COMMENT_LENGTH, CREDENTIAL_NAME_LENGTH, TTL_LEAST, TTL_MOST
+from pydantic import BaseModel
 
-TTL_RANGE = range(TTL_LEAST, TTL_MOST + 1)
-_DIGITS = re.compile(r"[0-9]{1,6}")
+from ddnsd.registry.inputs import CREDENTIAL_NAME_LENGTH, Comment, Ipv4, Ipv6, Ttl, from_form
+from ddnsd.web.portal.request import PageRequest
 
-
-def address(field: str, text: str) -> str | None:
-    """An address of the family `ipv4` or `ipv6`; None for "". Raises Invalid."""
-    return host_columns.address(field, text) if text else None
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def comment(text: str) -> str | None:
-    """A comment of one line; None for "". Raises Invalid."""
-    if len(text) > COMMENT_LENGTH:
-        raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
-    if not text.isprintable():
-        raise Invalid(comment=Reason(Code.NOT_PRINTABLE))
-    return text or None
+class TtlField(BaseModel):
+    """The TTL of records; None: the default."""
+
+    ttl: Ttl | None = None
 
 
-def ttl(text: str) -> int | None:
-    """Seconds; None for "". Raises Invalid."""
-    if not text:
-        return None
-    if not _DIGITS.fullmatch(text) or int(text) not in TTL_RANGE:
-        raise Invalid(ttl=Reason(Code.TTL_OUT_OF_RANGE, least=TTL_LEAST, most=TTL_MOST))
-    return int(text)
+class CommentField(BaseModel):
+    """A comment of one line."""
+
+    comment: Comment | None = None
+
+
+class DomainFields(TtlField, CommentField):
+    """What a form sets of a domain, beside boxes and choices."""
+
+
+class HostFields(DomainFields):
+    """What a form sets of a host, beside boxes and choices."""
+
+    ipv4: Ipv4 | None = None
+    ipv6: Ipv6 | None = None
+
+
+def read(page: PageRequest, model: type[Model]) -> Model:
+    """The fields of the form. Raises Invalid with the reason of each field that is wrong."""
+    return from_form(model, {name: page.text(name) for name in model.model_fields})
 
 
 def is_name(text: str) -> bool:

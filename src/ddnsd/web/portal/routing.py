@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes of pages: who may open a page, and whether a form comes from the portal (CSRF)."""
+"""Routes of pages: who may open a page, and which forms reach its view."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from ddnsd.registry.errors import StoreDown
 from ddnsd.web.asgi import FIELDS, signed_in
 from ddnsd.web.portal import error_pages
+from ddnsd.web.portal.csrf import is_from_portal
 from ddnsd.web.portal.request import Form, PageRequest, anonymous, load_request
 
 BODY_LIMIT = 64 * 1024
@@ -58,7 +58,7 @@ async def _answer(request: Request, view: View, access: Access) -> Response:
             signed_in(request.scope)
         if request.method == "POST":
             page.form = await _read_form(request)
-            if not (_is_same_site(page) and _has_csrf_token(page)):
+            if not is_from_portal(page):
                 return _refuse_form(page)
         return await view(page)
     except ClientDisconnect:
@@ -96,19 +96,6 @@ async def _read_form(request: Request) -> Form:
     if body.count(b"&") >= FIELDS:
         raise error_pages.TooLarge
     return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="utf-8"))
-
-
-def _has_csrf_token(page: PageRequest) -> bool:
-    return not page.signed_in or hmac.compare_digest(page.form.get("csrf", "").encode(), page.csrf.encode())
-
-
-def _is_same_site(page: PageRequest) -> bool:
-    """Whether the form came from this site (Sec-Fetch-Site, else Origin). Clients that send neither are allowed."""
-    headers, url = page.request.headers, page.request.url
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        return site in ("same-origin", "none")
-    return origin is None or origin in (f"{url.scheme}://{headers.get('host', '')}", page.portal.base_url)
 
 
 def _refuse_form(page: PageRequest) -> Response:

@@ -46,15 +46,15 @@ def test_names(claims: dict[str, Any], name: str, label: str) -> None:
     ],
 )
 def test_groups(claims: dict[str, Any], groups: set[str]) -> None:
-    assert presented(EGI, {"sub": "1", **claims}, whole=True).groups == groups
+    assert presented(EGI, {"sub": "1", **claims}, whole=True).groups == frozenset(groups)
 
 
 def test_groups_that_lie_deeper() -> None:
     deep = EGI.model_copy(update={"groups_claim": "realm_access.roles", "admin_group": "admin"})
     found = presented(deep, {"sub": "1", "realm_access": {"roles": ["admin"]}}, whole=True)
-    assert (found.groups, found.admin) == ({"admin"}, True)
+    assert (found.groups, found.admin) == (frozenset({"admin"}), True)
     flat = presented(deep, {"sub": "1", "realm_access.roles": ["x"]}, whole=True)
-    assert (flat.groups, flat.admin) == ({"x"}, False)
+    assert (flat.groups, flat.admin) == (frozenset({"x"}), False)
     assert presented(deep, {"sub": "1", "realm_access": "x"}, whole=False).groups is None
 
 

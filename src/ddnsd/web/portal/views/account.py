@@ -6,7 +6,7 @@ from starlette.responses import Response
 from ddnsd.auth import passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc.login_state import local_path
-from ddnsd.auth.passwords import Locked
+from ddnsd.auth.passwords import Locked, Weakness
 from ddnsd.auth.sessions import PASSWORD, csrf_of
 from ddnsd.web.portal import flash
 from ddnsd.web.portal.error_pages import NotFound
@@ -18,12 +18,11 @@ from ddnsd.web.portal.views.sign_in import link_path, set_session_cookie
 
 YEAR_SECONDS = 365 * 86_400
 
-_PROBLEMS = {
-    passwords.TOO_SHORT: N_("A password has at least %(number)s characters."),
-    passwords.TOO_LONG: N_("A password has at most %(number)s characters."),
-    passwords.TOO_SIMPLE: N_("A password must not be the user name, or one repeated character."),
+WEAKNESSES = {
+    Weakness.TOO_SHORT: N_("A password has at least %(limit)s characters."),
+    Weakness.TOO_LONG: N_("A password has at most %(limit)s characters."),
+    Weakness.TOO_SIMPLE: N_("A password must not be the user name, or one repeated character."),
 }
-_NUMBERS = {passwords.TOO_SHORT: passwords.SHORTEST, passwords.TOO_LONG: passwords.LONGEST}
 
 
 async def show(page: PageRequest) -> Response:
@@ -115,8 +114,8 @@ async def _password_errors(page: PageRequest) -> dict[str, str]:
     """Errors of the form that changes the password, by field."""
     _, new = page.gettext, page.form.get("new", "")
     errors = await _current_password_errors(page)
-    if problem := passwords.problem(new, page.caller.user):
-        errors["new"] = _(_PROBLEMS[problem], number=_NUMBERS.get(problem, ""))
+    if weakness := passwords.weakness(new, page.caller.user):
+        errors["new"] = _(WEAKNESSES[weakness], **weakness.parameters)
     elif not passwords.same(new, page.form.get("again", "")):
         errors["again"] = _("The two passwords differ.")
     return errors

@@ -27,7 +27,7 @@ async def add(page: PageRequest) -> Response:
             raise Invalid(kind=Reason(Code.NOT_A_CHOICE, choices=", ".join(KINDS)))
         if not 0 < len(value) <= VALUE_LENGTH or not value.isprintable():
             raise Invalid(value=Reason(Code.DENIAL_TOO_LONG, limit=VALUE_LENGTH))
-        comment = forms.comment(page.text("comment"))
+        comment = forms.read(page, forms.CommentField).comment
         await page.portal.denylist.add(kind, value, comment, actor=page.caller.user, client_ip=page.client_ip)
     except Invalid as error:
         return await _show(page, dict(page.form), page.reasons(error.fields))

@@ -91,8 +91,7 @@ def form_columns(page: PageRequest) -> dict[str, Any]:
         "public": page.text("use") == "public",
         "group": group or None if page.text("use") == "group" else None,
         "available": page.checked("available"),
-        "comment": forms.comment(page.text("comment")),
-        "ttl": forms.ttl(page.text("ttl")),
+        **forms.read(page, forms.DomainFields).model_dump(),
     }
 
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action
-from ddnsd.registry import host_columns, names, transfers
+from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Invalid, Unconfirmed
 from ddnsd.registry.host_edits import Edit
 from ddnsd.registry.rows import OwnedHost
@@ -193,9 +193,8 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
     """Change the host as the form says. Raises what `Edits.apply` raises."""
     values: dict[str, Any] = {
         "wildcard": page.checked("wildcard"),
-        "comment": forms.comment(page.text("comment")),
-        "ttl": forms.ttl(page.text("ttl")),
-    } | {family: forms.address(family, page.text(family)) for family in host_columns.FAMILIES}
+        **forms.read(page, forms.HostFields).model_dump(),
+    }
     if page.admin:
         values |= _administrators_values(page, owned)
     try:

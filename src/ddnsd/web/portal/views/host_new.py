@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action
-from ddnsd.registry import addresses, host_columns, names
+from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, UnknownPeer
 from ddnsd.registry.hosts import NewHost
@@ -79,15 +79,16 @@ def _full_name(name: str, domain: str) -> str:
 async def _register(page: PageRequest, fqdn: str, secret: str) -> None:
     """Register the host of the form. Raises Invalid, NotPublished, StoreDown."""
     domain = await access.domain_around(page, fqdn)
+    fields = forms.read(page, forms.HostFields if page.text("address") == "given" else forms.DomainFields)
     host = NewHost(
         fqdn,
         page.caller.user_id,
         page.caller.user,
         secrets.digest(secret),
-        _first_addresses(page),
+        _first_addresses(page, fields),
         wildcard=page.checked("wildcard"),
-        comment=forms.comment(page.text("comment")),
-        ttl=forms.ttl(page.text("ttl")),
+        comment=fields.comment,
+        ttl=fields.ttl,
         tls=page.tls,
         client_ip=page.client_ip,
         author=page.author,
@@ -100,17 +101,14 @@ async def _register(page: PageRequest, fqdn: str, secret: str) -> None:
         raise
 
 
-def _first_addresses(page: PageRequest) -> AddressUpdate:
-    """The addresses that the form chooses. Raises Invalid, InvalidAddress."""
+def _first_addresses(page: PageRequest, fields: forms.DomainFields) -> AddressUpdate:
+    """The addresses that the form chooses. Raises InvalidAddress."""
     if page.text("address") == "browser":
         found = _browser_address(page)
         if found is None:
             raise InvalidAddress(page.client_ip or "")
         return found
-    if page.text("address") == "given":
-        ipv4, ipv6 = (forms.address(family, page.text(family)) for family in host_columns.FAMILIES)
-        return AddressUpdate(ipv4=ipv4, ipv6=ipv6)
-    return AddressUpdate()
+    return AddressUpdate(fields.ipv4, fields.ipv6) if isinstance(fields, forms.HostFields) else AddressUpdate()
 
 
 def _browser_address(page: PageRequest) -> AddressUpdate | None:

@@ -78,7 +78,7 @@ async def save_rrset(page: PageRequest) -> Response:
             page.text("name"),
             page.text("type"),
             values,
-            forms.ttl(page.text("ttl")),
+            forms.read(page, forms.TtlField).ttl,
             page.author,
             access.expect_host(page, Action.EDIT),
         )

@@ -6,10 +6,9 @@ import time
 from starlette.responses import Response
 
 from ddnsd.auth import secrets
-from ddnsd.registry.accounts import SCOPES
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.inputs import TOKEN_LIMITS
-from ddnsd.registry.token_scope import PATTERN, TokenScope, network
+from ddnsd.registry.token_scope import PATTERN, SCOPES, TokenScope, network
 from ddnsd.web.portal import forms, show_once
 from ddnsd.web.portal.i18n import N_
 from ddnsd.web.portal.paging import paginate

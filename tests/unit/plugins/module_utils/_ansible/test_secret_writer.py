@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 import pytest
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.secret_writer import SecretWriter
@@ -12,15 +13,15 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import 
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.model import SecretSpec
 
 
-def mode(path):
+def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def created(name, path=None, kind="file", action=Action.CREATE):
+def created(name: str, path: Path | str | None = None, kind: str = "file", action: Action = Action.CREATE) -> Change:
     return Change(action, "host", name, secret=None if path is None else SecretSpec(kind, str(path)))
 
 
-def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
+def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path: Path) -> None:
     own, other = created("a.example.org", "own"), created("b.example.org")
     secret_writer = SecretWriter([own, other], str(tmp_path / "new" / "folder"), str(tmp_path))
     secret_writer.check()
@@ -50,12 +51,12 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path):
         ([created("a", __file__ + "/x")], "is not a folder"),
     ],
 )
-def test_what_cannot_be_kept_is_said_before_anything_is_made(changes, said):
+def test_what_cannot_be_kept_is_said_before_anything_is_made(changes: list[Change], said: str) -> None:
     with pytest.raises(DeclarationError, match=said):
         SecretWriter(changes, None, None).check()
 
 
-def test_a_new_secret_may_take_the_place_of_the_one_that_it_voids(tmp_path):
+def test_a_new_secret_may_take_the_place_of_the_one_that_it_voids(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("old")
     change = created("a.example.org", file, action=Action.ROTATE)
@@ -65,7 +66,7 @@ def test_a_new_secret_may_take_the_place_of_the_one_that_it_voids(tmp_path):
     assert file.read_text() == "new\n"
 
 
-def test_a_file_of_the_host_s_name_in_the_folder_has_a_secret_of_a_host_that_is_gone(tmp_path):
+def test_a_file_of_the_host_s_name_in_the_folder_has_a_secret_of_a_host_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a.example.org").write_text("old")
     secret_writer = SecretWriter([created("a.example.org")], str(tmp_path), None)
     secret_writer.check()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.spec import Spec
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.task import Failed, Task, perform
@@ -26,25 +28,25 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import 
         (Failed("half", {"changed": True, "changes": []}), {"msg": "half", "changed": True, "changes": []}),
     ],
 )
-def test_an_error_is_a_failed_result(error, more):
-    def operation(_task):
+def test_an_error_is_a_failed_result(error: SyncError, more: dict[str, Any]) -> None:
+    def operation(_task: Task) -> dict[str, Any]:
         raise error
 
     assert perform(operation, {}, False) == {"failed": True, "changed": False, **more}
 
 
-def test_an_operation_gets_its_options_and_the_mode():
+def test_an_operation_gets_its_options_and_the_mode() -> None:
     assert perform(lambda task: {"changed": task.check, **task.params}, {"a": 1}, True) == {"changed": True, "a": 1}
 
 
-def test_a_service_must_be_named(monkeypatch):
+def test_a_service_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DDNS_SERVER", raising=False)
     params = {"api_url": None, "api_token": "t", "validate_certs": True, "ca_path": None, "timeout": 1}
     with pytest.raises(SyncError, match=r"^no server is named: use api_url, set DDNS_SERVER, or write it"):
         Task(params).server()
 
 
-def test_specifications_add_up_and_stay_as_they_are():
+def test_specifications_add_up_and_stay_as_they_are() -> None:
     one = Spec({"a": {"type": "str"}}, required_one_of=[("a", "b")])
     two = Spec({"b": {"type": "int"}}, mutually_exclusive=[("a", "b")], required_by={"b": "a"})
     both = (one + two).arguments()

@@ -7,7 +7,7 @@ from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import 
 from ansible_collections.fedcloud.ddns.plugins.plugin_utils._yaml import reader
 
 
-def test_positions_and_problems_are_those_of_the_engine():
+def test_positions_and_problems_are_those_of_the_engine() -> None:
     document = reader.read(b"version: 1\nhosts:\n  a: {ttl: 60}\n  a: {}\n", "f.yml")
     assert document.locate(("hosts", "a", "ttl")) == Location("f.yml", 3, 7)
     (problem,) = document.problems

@@ -47,8 +47,8 @@ class Change:
     @property
     def makes_secret(self) -> bool:
         """Whether the change makes a new secret."""
-        anew = self.action in (Action.CREATE, Action.REPLACE, Action.ROTATE)
-        return self.kind == "host" and (anew or (self.action is Action.MOVE and bool(self.reason)))
+        makes_one = self.action in (Action.CREATE, Action.REPLACE, Action.ROTATE)
+        return self.kind == "host" and (makes_one or (self.action is Action.MOVE and bool(self.reason)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import click
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 def command(shell: str) -> int:
-    """Print a script for the shell that completes commands and options.
+    """Print a script that completes commands and options.
 
     \b
       bash   source <(ddnsctl completion bash)             in ~/.bashrc

@@ -65,7 +65,7 @@ def command(connection: Connection, no_updater: bool, **kwargs: Any) -> int:
     EC2 takes 16384 bytes of user data, less than the updater needs. Use an image that contains it, with --no-updater.
     """
     choice = Choice(updater=not no_updater, **kwargs)
-    _write(_user_data(choice, connection), choice.out)
+    _write(_new_user_data(choice, connection), choice.out)
     return 0
 
 
@@ -94,7 +94,7 @@ class Choice(NamedTuple):
             raise SyncError("--lifetime is the lifetime of an enrolment token: use it with --enrol")
 
 
-def _user_data(choice: Choice, connection: Connection) -> str:
+def _new_user_data(choice: Choice, connection: Connection) -> str:
     """The user data. Raises SyncError, OSError. Makes a secret or token last, when everything else is checked."""
     from pathlib import Path
 

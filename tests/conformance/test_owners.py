@@ -280,7 +280,9 @@ def test_the_command_counts_the_machines_that_stop(service: Service, owner: Owne
 
     assert "No machine has updated them so far" in asked("n\n")
     assert owner.host.update(myip="192.0.2.9").text == "good 192.0.2.9"
-    wait_until(lambda: "1 machine stops updating, until bob creates a new secret" in asked("n\n"), 30, "machine counted")
+    wait_until(
+        lambda: "1 machine stops updating, until bob creates a new secret" in asked("n\n"), 30, "machine counted"
+    )
     assert owner.host.update(myip="192.0.2.8").text == "good 192.0.2.8"
     assert "still work" in asked("n\n", "--secrets", "keep")
     assert "1 machine stops" in asked("y\n")

@@ -77,7 +77,7 @@ def test_limits_are_kept(service: Service, alice: Browser) -> None:
         ({"name": ""}, "A name has 1 to 100 printable characters."),
         ({"scopes": None}, "Tick at least one."),
         ({"scopes": "admin"}, "You do not have this right yourself."),
-        ({"domains": "exa mple_.org"}, "mple_.org is no name, and no pattern such as *.example.org."),
+        ({"domains": "exa mple_.org"}, "mple_.org is not a name or a pattern such as *.example.org."),
         ({"networks": "192.0.2.0/33"}, "192.0.2.0/33 is no network such as 192.0.2.0/24."),
         ({"lifetime": "9999999"}, "Choose one of these."),
     ],

@@ -299,4 +299,4 @@ def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     for command in (["serve"], ["db", "upgrade"], ["user", "add", "alice"]):
         text = failing(other, *command)
         assert "9999" in text
-        assert "install the version of ddnsd that made it" in text
+        assert "install the version of ddnsd that created it" in text

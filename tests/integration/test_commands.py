@@ -185,7 +185,7 @@ def test_related_names_are_none_that_nobody_may_have(service: Service) -> None:
         for label, reason in (
             ("portal", "This name is reserved."),
             ("bad-nas", "The operator of this service does not allow this name."),
-            ("theirs", "Not available: the name stands in the zone and is not ours."),
+            ("theirs", "Not available: the name is in the zone and is not ours."),
             ("-x", "begins and ends with a letter or a digit"),
             ("a.b", "more than a label"),
         ):

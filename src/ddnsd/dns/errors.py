@@ -94,7 +94,7 @@ class ChangeRefused(NotAcknowledged):
 
 
 class NameConflict(Exception):
-    """the name stands in the zone and is not ours"""
+    """the name is in the zone and is not ours"""
 
 
 class HostGone(Exception):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from ddnsd.dns.message import CNAME, DHCID, DNAME, NS, Update
 
-UNMANAGED = "the name stands in the zone and is not ours"
+UNMANAGED = "the name is in the zone and is not ours"
 
 DELEGATED = "{0} is delegated to other name servers (NS record)"
 REDIRECTED = "names below {0} are redirected (DNAME record)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds the service from its settings: the only place where parts are wired."""
+"""Build the service from its settings. Only here parts are connected."""
 
 import asyncio
 import gc
@@ -79,19 +79,19 @@ if TYPE_CHECKING:
     from ddnsd.auth.oidc.login import Flow
 
 USE_SECONDS = 60.0
-"""How often it is written when tokens and sessions were last used."""
+"""How often the last use of tokens and sessions is written."""
 
 STUCK_SECONDS = 1800.0
-"""A periodic task has ended long before: every wait in it has an end."""
+"""No periodic task takes this long, because every wait in it has a limit."""
 
 PAUSE_SECONDS = (0.5, 5.0)
-"""First and last pause before the database is tried again; it doubles in between."""
+"""First and longest pause between tries to reach the database; it doubles in between."""
 
 log = structlog.get_logger()
 
 
 class Service:
-    """The parts of one process, wired."""
+    """The connected parts of one process."""
 
     def __init__(self, settings: Settings, embedded: str | None = None) -> None:
         """`embedded` is the address of the one name server that belongs to this process, under `ddnsd dev`."""
@@ -202,10 +202,10 @@ class Service:
         self._waiting: asyncio.Task[None] | None = None
 
     async def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Begin to write and to watch: now, or as soon as the database can be used.
+        """Start writer and monitor, now or when the database is available.
 
-        Until then callers get StoreDown with the reason; `tell` hears the reason, and "" at the end of it.
-        Raises ForeignSchema, now or by `wait`.
+        Until then callers get StoreDown with the reason; `tell` gets the reason, and "" at the end.
+        Raises ForeignSchema, here or in `wait`.
         """
         try:
             await self._begin()
@@ -214,7 +214,7 @@ class Service:
             self._waiting = asyncio.create_task(self._begin_later(tell))
 
     async def wait(self) -> None:
-        """Return once it writes and watches. Raises ForeignSchema."""
+        """Wait until writer and monitor run. Raises ForeignSchema."""
         if self._waiting is not None:
             await asyncio.shield(self._waiting)
 
@@ -239,7 +239,7 @@ class Service:
         self.store.hold(reason)
 
     async def _begin(self) -> None:
-        """Raises StoreDown, and may be called again then; ForeignSchema."""
+        """Start the parts. Raises StoreDown (it may then be called again), ForeignSchema."""
         await migrate.verify(self.settings.store_url)
         self.store.release()
         await self.denials.refresh()
@@ -259,7 +259,7 @@ class Service:
             self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
 
     async def stop(self) -> None:
-        """End what `start` began."""
+        """Stop everything that `start` has started."""
         for task in (*self._tasks.values(), *filter(None, [self._waiting])):
             task.cancel()
         await self.watch.stop()
@@ -273,7 +273,7 @@ class Service:
         await self.store.close()
 
     def trouble(self) -> str | None:
-        """The part that has ended or hangs, of those that run until `stop`; None while all of them are well."""
+        """The part that has ended or hangs, or None."""
         if not self.lookups.alive:
             return "lookups"
         if not self._tasks:
@@ -313,7 +313,7 @@ def _openid(
 
 
 def _api(context: Context) -> Application:
-    from ddnsd.web.api import app  # here: it takes long to import, and the commands do not need it
+    from ddnsd.web.api import app  # here: the import is slow, and the commands do not need it
 
     return app.build(context)
 
@@ -343,16 +343,16 @@ def _routes(dyndns2: Dyndns2Views, duckdns: DuckDnsView, egi: EgiApi, probes: Pr
 
 
 async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None], embedded: str | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL once it answers.
+    """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL when it answers.
 
-    `embedded` is as of `Service`. Without its database it answers 911 until it is there. Raises OSError, ForeignSchema.
+    `embedded` as in `Service`. Without its database it answers 911. Raises OSError, ForeignSchema.
     """
     service = Service(settings, embedded)
     sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
     await service.start(lambda reason: unit.notify(f"STATUS={reason}"))
     gc.collect()
-    gc.freeze()  # what is loaded now stays: a full collection would stop every request for tens of milliseconds
+    gc.freeze()  # exclude loaded objects: a full collection would stop all requests for tens of milliseconds
 
     def started() -> None:
         ready(where)
@@ -384,7 +384,7 @@ def _stop_if_failed(server: Server, waiting: "asyncio.Task[None]") -> None:
 
 
 def set_up_logging(level: str) -> None:
-    """One line a fact on standard error; never a query string, a header or a secret."""
+    """Log one line per event to standard error, never a query string, a header or a secret."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

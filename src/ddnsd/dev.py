@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsd dev`: the service, a BIND of its own, an administrator and a domain, all in one folder on loopback."""
+"""`ddnsd dev`: the service with its own BIND, an administrator and a domain, in one folder on loopback."""
 
 import asyncio
 import fcntl
@@ -35,7 +35,7 @@ class AlreadyRunning(OSError):
 
 
 def defaults() -> dict[str, object]:
-    """What `ddnsd dev` sets otherwise than `ddnsd serve`; the environment still wins."""
+    """The defaults of `ddnsd dev` that differ from `ddnsd serve`; the environment takes precedence."""
     return {"rules": False, "allow_loopback_peers": True}
 
 
@@ -93,7 +93,7 @@ async def _prepare(settings: Settings, bind: Bind) -> None:
 
 
 def _zone(bind: Bind, name: str, found: Domain | None) -> TsigKey:
-    """Serve the domain's zone, as the store says where it is there; answers its key."""
+    """Serve the domain's zone, with its settings in the database if it exists. Returns its key."""
     if found is None:
         return bind.provision(name)
     key = TsigKey.of(found)
@@ -103,7 +103,7 @@ def _zone(bind: Bind, name: str, found: Domain | None) -> TsigKey:
 
 
 def _former_primary(settings: Settings) -> str | None:
-    """The address of the BIND of the last run, which may have changed."""
+    """The address of the BIND in the last run."""
     file = settings_module.dev_file(settings.dir)
     return settings_module.read_toml(file).get("primary") if file.exists() else None
 
@@ -128,7 +128,7 @@ def _populate(
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Replace the file as a whole; it is readable by us alone from its first moment."""
+    """Replace the file atomically; only its owner may read it."""
     new = file.with_suffix(file.suffix + ".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as handle:

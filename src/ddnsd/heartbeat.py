@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a background worker still makes progress, for the watchdog: a task that hangs has not ended."""
+"""Progress of a background worker, for the watchdog, which must also notice a task that hangs."""
 
 import time
 
 
 class Heartbeat:
-    """A worker says when a step of its work begins, and when it rests; no step takes `seconds`."""
+    """A worker reports the start of each step, and when it is idle; no step takes `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._since: float | None = None
 
     def step(self) -> None:
-        """The worker begins the next step."""
+        """Note that the worker begins a step."""
         self._since = time.monotonic()
 
     def rest(self) -> None:
-        """The worker has nothing to do."""
+        """Note that the worker is idle."""
         self._since = None
 
     @property
     def alive(self) -> bool:
-        """Whether the worker rests, or the step is not older than it may be."""
+        """Whether the worker is idle, or its step is younger than the limit."""
         return self._since is None or time.monotonic() - self._since < self._seconds

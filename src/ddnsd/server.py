@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""uvicorn on sockets of ours or of systemd's, and an end that loses no request.
+"""uvicorn on our own or systemd's sockets, with a stop that loses no request.
 
-SIGTERM ─► stop accepting: who connects now waits in the backlog for the next process, if the socket outlives us
-        ─► requests under way, and those that still come on kept connections, are answered: `Connection: close`
-        ─► kept connections that stay idle are closed, with nothing unread on them
+SIGTERM ─► stop accepting: new connections wait in the backlog for the next process, if systemd keeps the socket
+        ─► answer running requests, and those that still arrive on open connections, with `Connection: close`
+        ─► close connections that stay idle, with nothing unread on them
 """
 
 import asyncio
@@ -21,30 +21,30 @@ from ddnsd.web.connection_limits import Sources
 from ddnsd.web.http_protocol import OneSendProtocol, State
 
 BACKLOG = 65535
-"""As many as the kernel grants (net.core.somaxconn): they wait while one process follows another."""
+"""As many as the kernel allows (net.core.somaxconn): connections wait here during a restart."""
 
 IDLE_SECONDS = 0.25
-"""A kept connection may still bring a request for so long after the stop began."""
+"""How long an idle connection may still send a request after the stop has begun."""
 
 SILENT_SECONDS = 3.0
-"""So may a connection whose request has not come whole."""
+"""How long a connection with an incomplete request may continue."""
 
 STOP_SECONDS = 12.0
-"""Requests under way get so long: no call waits longer for name servers."""
+"""How long running requests may continue: no call waits longer for name servers."""
 
 TURN_SECONDS = 0.01
 
 EXPIRE_TICKS = 5
-"""Ticks of a tenth of a second between two looks for clients that have used up their time."""
+"""Ticks of a tenth of a second between two checks of time limits."""
 
-# since Python 3.13 a server removes its Unix socket when it closes; those that systemd made are systemd's
+# since Python 3.13 a server removes its Unix socket when it closes; those of systemd must stay
 _LEAVE_SOCKET: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class Server(uvicorn.Server):
-    """Calls `started` once it answers and `stopping` when it begins to stop; ends by itself alone, raising no signal.
+    """A server that calls `started` when it answers and `stopping` when it begins to stop; it raises no signal.
 
-    It listens on the sockets that `serve` is given, which it closes.
+    It listens on the sockets given to `serve`, and closes them.
     """
 
     server_state: State
@@ -105,7 +105,7 @@ class Server(uvicorn.Server):
         for connection in list(state.connections):
             connection.shutdown()
         began = loop.time()
-        await asyncio.sleep(TURN_SECONDS)  # the loop tells a connection's protocol a turn after it was accepted
+        await asyncio.sleep(TURN_SECONDS)  # the loop creates a connection's protocol one turn after accepting it
         while (state.connections or state.tasks) and not self.force_exit:
             passed = loop.time() - began
             if passed > STOP_SECONDS:
@@ -124,7 +124,7 @@ class Server(uvicorn.Server):
 
 
 def listen(endpoint: Endpoint) -> socket.socket:
-    """A bound TCP socket; on IPv6 it takes IPv6 alone. Raises OSError."""
+    """A bound TCP socket; an IPv6 socket accepts only IPv6. Raises OSError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -140,7 +140,7 @@ def listen(endpoint: Endpoint) -> socket.socket:
 
 
 def url(listener: socket.socket) -> str:
-    """Where a listening socket is reached: `http://ADDRESS:PORT`, or `unix:PATH` (`unix:@NAME` when abstract)."""
+    """The URL of a listening socket: `http://ADDRESS:PORT`, or `unix:PATH` (`unix:@NAME` when abstract)."""
     address = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return "unix:" + ("@" + address[1:].decode() if isinstance(address, bytes) else address)

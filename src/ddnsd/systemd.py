@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What systemd hands to a service, and what it is told: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)."""
+"""The interface to systemd: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)."""
 
 import asyncio
 import os
@@ -29,10 +29,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Unit:
-    """The unit that runs this process; without systemd it has no sockets and is told nothing.
+    """The unit that runs this process; without systemd it has no sockets and ignores notifications.
 
-    `sockets` listen already; `address` is a path, or `@NAME` in the abstract namespace; the watchdog restarts the
-    service when it has not been told for `watchdog_seconds`.
+    `sockets` are listening; `address` is a path, or `@NAME` in the abstract namespace; the watchdog restarts the
+    service if it gets no notification for `watchdog_seconds`.
     """
 
     sockets: tuple[socket.socket, ...] = ()
@@ -40,7 +40,7 @@ class Unit:
     watchdog_seconds: float | None = None
 
     def notify(self, state: str) -> None:
-        """Tell a state such as `READY=1`; that it could not be told is logged."""
+        """Notify systemd of a state such as `READY=1`; a failure is logged."""
         if not self.address:
             return
         where = "\0" + self.address[1:] if self.address.startswith("@") else self.address
@@ -52,9 +52,9 @@ class Unit:
             log.warning("systemd not notified", state=state, reason=str(error))
 
     async def keep_alive(self, trouble: Callable[[], str | None]) -> None:
-        """Tell the watchdog until cancelled, except while `trouble()` names a part that has ended or hangs.
+        """Notify the watchdog until cancelled, except while `trouble()` names a part that has ended or hangs.
 
-        It runs in the event loop, so that a loop that hangs is silent too.
+        It runs in the event loop, so a loop that hangs sends nothing either.
         """
         if self.watchdog_seconds is None:
             return
@@ -67,7 +67,7 @@ class Unit:
 
 
 def unit(environ: MutableMapping[str, str] = os.environ) -> Unit:
-    """What systemd gave this process. The variables leave the environment, so that no child takes them for its own.
+    """The unit from systemd's variables, which are removed from the environment, so that no child process uses them.
 
     Raises OSError for a descriptor that does not listen for connections.
     """

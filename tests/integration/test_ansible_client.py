@@ -62,7 +62,7 @@ def test_unregister_as_a_text(role: Role, ddnsd: Service, text: str, stays: bool
         ({"ddns_client_register": "true"}, ""),
         ({"ddns_client_register": "true", "ddns_client_interval": "7"}, ""),
         ({"ddns_client_register": "false"}, "There is no secret for "),
-        ({"ddns_client_register": "true", "ddns_client_api_token": ""}, "ddns_client_api_token must be a token"),
+        ({"ddns_client_register": "true", "ddns_client_api_token": ""}, "set ddns_client_api_token to a token"),
         ({"ddns_client_register": "true", "ddns_client_interval": "61"}, "must be 1 to 60 minutes"),
         ({"ddns_client_register": "true", "ddns_client_interval": "often"}, "must be 1 to 60 minutes"),
         ({"ddns_client_register": "true", "ddns_client_refresh": "daily"}, "a number and m, h or d, such as 1d"),

@@ -228,7 +228,7 @@ async def test_errors_say_what_to_do(named: Named, bind: Bind, tmp_path: Path) -
     assert "must stand in named's controls" in failure(Bind(tmp_path / "b", wrong, server=control))
     assert "cannot read the rndc key" in failure(Bind(tmp_path / "b", tmp_path / "none"))
     inside = ZoneOptions(name_servers=(NameServer(f"ns.{ZONE}"),))
-    assert f"ns.{ZONE} would need an address" in failure(Bind(tmp_path / "b", key, options=inside))
+    assert f"ns.{ZONE} needs an address" in failure(Bind(tmp_path / "b", key, options=inside))
     assert Bind(named.folder, key, server=control).is_running()
     assert not Bind(tmp_path / "b", wrong, server=control).is_running()
     with pytest.raises(ValueError, match="cannot name a zone"):

@@ -185,7 +185,7 @@ def test_related_names_are_none_that_nobody_may_have(service: Service) -> None:
         for label, reason in (
             ("portal", "This name is reserved."),
             ("bad-nas", "The operator of this service does not allow this name."),
-            ("theirs", "Not available: the name stands in the zone and is not ours."),
+            ("theirs", "Not available: the name is in the zone and is not ours."),
             ("-x", "begins and ends with a letter or a digit"),
             ("a.b", "more than a label"),
         ):
@@ -299,4 +299,4 @@ def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     for command in (["serve"], ["db", "upgrade"], ["user", "add", "alice"]):
         text = failing(other, *command)
         assert "9999" in text
-        assert "install the version of ddnsd that made it" in text
+        assert "install the version of ddnsd that created it" in text

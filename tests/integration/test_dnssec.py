@@ -97,7 +97,7 @@ def test_a_zone_is_signed_and_unsigned(service: Service) -> None:
 
 def test_a_policy_that_bind_does_not_have_is_explained(service: Service) -> None:
     zone = "unknown.example.org"
-    for name, said in (("nosuch", 'named.conf must hold `dnssec-policy "nosuch"'), ("a;b", "cannot name")):
+    for name, said in (("nosuch", 'named.conf must contain `dnssec-policy "nosuch"'), ("a;b", "cannot name")):
         for command in (
             ("add", zone, "--owner", "admin", "--dnssec-policy", name),
             ("set", service.domain, "--dnssec-policy", name),

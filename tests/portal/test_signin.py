@@ -244,7 +244,7 @@ def test_who_is_inactive_is_not_let_in(site: Service, campus: Provider) -> None:
     assert person.name == ""  # signed out at once
     page = person.walk()
     assert (page.status, person.name) == (403, "")
-    assert "not active" in page.text
+    assert "account is disabled" in page.text
 
 
 # ---- more than one identity

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From credentials to a caller."""
+"""Authenticate a caller by credentials."""
 
 import base64
 import binascii
@@ -14,14 +14,14 @@ from ddnsd.db.rows import Host, Key
 
 _NOBODY = secrets.digest("")
 LONGEST = 512
-"""Characters of a user name or secret that are looked at."""
+"""Maximum characters of a user name or secret."""
 
 Rows = Lookups | SharedLookups
-"""Where a sign-in looks."""
+"""The source of lookups for a sign-in."""
 
 
 class SignIn:
-    """Every way to sign in on `/nic` and `/api`. No cookie is ever one of them."""
+    """All ways to sign in on `/nic` and `/api`; cookies are not accepted."""
 
     def __init__(self, lookups: Lookups, throttle: LoginThrottle, verifiers: Sequence[Verifier]) -> None:
         self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
@@ -55,7 +55,7 @@ class SignIn:
         return await self._counted(guess, find(guess.rows, name, password))
 
     async def by_secret(self, secret: str, name: str, client_ip: str | None) -> Caller:
-        """Duck DNS's form: a secret alone, of a host or a key, or a token; `name` is what it is to update.
+        """The caller of Duck DNS's form: only a secret of a host or key, or a token; `name` is the name to update.
 
         Raises BadCredentials, StoreDown.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is calling, however they have proved it."""
+"""The caller of a request, with any kind of credentials."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from ddnsd.db.rows import Host
 
 
 class Kind(Enum):
-    """How the caller signed in: which credentials, and so which habits of its client."""
+    """The kind of credentials, which also tells the habits of the client."""
 
     HOST = "host"
     KEY = "key"
@@ -18,8 +18,8 @@ class Kind(Enum):
 class Caller(NamedTuple):
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
-    `admin`: also other people's things, through doors that offer it. `token_id` is set for a token of the store.
-    `credential_name` is what the caller calls the key or token.
+    `admin`: also objects of other users. `token_id` is set for a token of the database. `credential_name` is the name
+    of the key or token.
     """
 
     kind: Kind
@@ -37,14 +37,14 @@ class Caller(NamedTuple):
 
 
 def groups_of(lines: str | None) -> frozenset[str]:
-    """A user's groups as the store answers them."""
+    """A user's groups, from the lines of a row."""
     return frozenset(lines.split("\n")) if lines else frozenset()
 
 
 class SignInError(Exception):
     """Sign-in failed.
 
-    NoCredentials   none, malformed, or of another scheme: nobody's fault
+    NoCredentials   none, malformed, or of another scheme; not counted as a failure
     BadCredentials  unknown or wrong
     NotFqdn         a user name that is neither a host's nor a key's
     """
@@ -55,7 +55,7 @@ class NoCredentials(SignInError):
 
 
 class BadCredentials(SignInError):
-    """bad credentials; `host_id` is that of the host whose name came with a wrong secret"""
+    """bad credentials; `host_id` is the host of a right name with a wrong secret"""
 
     def __init__(self, host_id: int | None = None) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks a name for a source after many failed sign-ins; in memory, bounded, without the store."""
+"""Locks a name for a source after many failed sign-ins, in bounded memory without the database."""
 
 import ipaddress
 import time
@@ -12,7 +12,7 @@ FIRST_LOCK_SECONDS = 60.0
 LONGEST_LOCK_SECONDS = 15 * 60.0
 REMEMBERED = 50_000
 NAMES_PER_SOURCE = 5
-"""A source may fail this many times as often with different names as with one name."""
+"""Factor by which a source may fail more often with different names than with one name."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Record:
 class FailureCounter:
     """`failures` within a minute lock the name for that source for a minute, the next time for two, up to fifteen.
 
-    A source is an address; one of IPv6 counts as its /64, of which anybody has all. Names are bounded by the caller.
+    A source is an IPv4 address or an IPv6 /64, because a client can use all of it. The caller limits the names.
     """
 
     def __init__(self, failures: int, *, enabled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +34,7 @@ class FailureCounter:
         self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
 
     def locked(self, name: str, source: str) -> bool:
-        """Whether the pair is locked now."""
+        """Whether name and source are locked."""
         if not self._records:
             return False
         record = self._records.get((name, network(source)))
@@ -60,13 +60,13 @@ class FailureCounter:
             record.lock = min(2 * record.lock, LONGEST_LOCK_SECONDS)
 
     def succeeded(self, name: str, source: str) -> None:
-        """Forget the failures."""
+        """Reset the failures."""
         if self._records:
             self._records.pop((name, network(source)), None)
 
 
 def network(source: str) -> str:
-    """What counts as one source: an IPv4 address, or the /64 of an IPv6 address."""
+    """The source of an address: an IPv4 address, or the /64 of an IPv6 address."""
     if ":" not in source:
         return source
     address = ipaddress.IPv6Address(source)

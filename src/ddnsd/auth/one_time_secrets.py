@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""New secrets on their way to the page that shows them once.
+"""New secrets, stored until the next page shows them once.
 
-A form is answered with a redirect, so that a reload sends nothing again. What the next page shows waits in the store,
-where any process of the service finds it and one of them alone reads it. It is sealed with a key made of the session's
-cookie, of which the store has only a hash: neither the database nor a copy of it tells the secret.
+A form is answered with a redirect, so that a reload does not send it again. The secret for the next page is in the
+database, where every process finds it and only one reads it. It is encrypted with a key derived from the session's
+cookie. The database has only a hash of the cookie, so neither it nor a copy reveals the secret.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from ddnsd.db import one_time_secrets as stored
 from ddnsd.db.base import Store
 
 WAIT_SECONDS = 5.0
-"""How long a page waits for a secret that is being made: a registration waits for the name server."""
+"""How long a page waits for a secret that is not ready: a registration waits for the name server."""
 
 POLL_SECONDS = 0.1
 
@@ -23,30 +23,30 @@ _HEADER = {"alg": "dir", "enc": "A256GCM"}
 
 
 class NotReady(Exception):
-    """the secret is still being made"""
+    """the secret is not ready yet"""
 
 
 class OneTimeSecrets:
-    """The secrets of sessions, by the numbers of the forms that made them."""
+    """One-time secrets of sessions, by the numbers of their forms."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def begin(self, session: Session, number: str, content: Mapping[str, str]) -> bool:
-        """Keep what the next page shows, before it is in force; False where the form came before. Raises StoreDown."""
+        """Store the secret before it works. False if the form was sent before. Raises StoreDown."""
         sealed = _sealed(session.sealing_key, content)
         return await self._store.transact(lambda c: stored.begin(c, session.id, number, sealed))
 
     async def finish(self, session: Session, number: str) -> None:
-        """It is in force. Raises StoreDown."""
+        """Mark the secret as ready. Raises StoreDown."""
         await self._store.transact(lambda c: stored.finish(c, session.id, number))
 
     async def cancel(self, session: Session, number: str) -> None:
-        """It did not come into force. Raises StoreDown."""
+        """Delete a secret that was not created. Raises StoreDown."""
         await self._store.transact(lambda c: stored.cancel(c, session.id, number))
 
     async def take(self, session: Session, number: str) -> dict[str, str] | None:
-        """What the page shows, once: None where it was shown, is unknown or has expired. Raises NotReady, StoreDown."""
+        """The secret, once. None if it was shown, is unknown or has expired. Raises NotReady, StoreDown."""
         end = asyncio.get_running_loop().time() + WAIT_SECONDS
         while True:
             found = await self._store.transact(lambda c: stored.take(c, session.id, number))

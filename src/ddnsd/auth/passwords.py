@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Passwords of people: kept as Argon2id, checked in threads, a few at a time, since each takes its 64 MiB."""
+"""Passwords of people: Argon2id hashes, checked in threads, a few at a time, because each takes 64 MiB."""
 
 import asyncio
 import hmac
@@ -20,7 +20,7 @@ from ddnsd.db.base import Store
 SHORTEST, LONGEST = 12, 256
 AT_ONCE = 2
 MOST_WAITING = 40
-"""Passwords that wait for their turn, a few seconds' work; further ones are refused unseen."""
+"""Maximum waiting checks, a few seconds' work; more are refused unchecked."""
 
 NAME_LENGTH = 150
 
@@ -58,7 +58,7 @@ def _nobodys() -> str:
 
 
 def weakness(password: str, name: str) -> Weakness | None:
-    """Why this may not be the user's password."""
+    """The reason why this cannot be the user's password, or None."""
     if len(password) < SHORTEST:
         return Weakness.TOO_SHORT
     if len(password) > LONGEST:
@@ -68,12 +68,12 @@ def weakness(password: str, name: str) -> Weakness | None:
 
 
 def hashed(password: str) -> str:
-    """What is kept of a password; takes a tenth of a second."""
+    """The hash of a password; takes a tenth of a second."""
     return _hasher().hash(_normal(password))
 
 
 def hashed_secret(secret: str) -> str:
-    """What is kept of a password that we made, until its first use: nobody guesses it, however fast they may try."""
+    """A fast hash of a generated password, until its first use: it is too long to guess."""
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(secret)
 
 
@@ -85,12 +85,12 @@ def _matches(stored: str, password: str) -> bool:
 
 
 def _normal(password: str) -> str:
-    """However a keyboard composes its characters, it is the same password."""
+    """The normalised password, independent of how a keyboard composes characters."""
     return unicodedata.normalize("NFKC", password)
 
 
 class Passwords:
-    """Sign-in with a password; `enabled` is the operator's switch."""
+    """Sign-in with a password; `enabled` is the setting."""
 
     def __init__(self, store: Store, failures: int, *, rules: bool = True, enabled: bool = True) -> None:
         self._store, self.enabled = store, enabled
@@ -107,9 +107,9 @@ class Passwords:
         self._refuse_locked(name, where)
         found = await self._check(name, password, where) if self.enabled else None
         if found is None:
-            if len(name) <= NAME_LENGTH:  # others are nobody's, and would fill the memory
+            if len(name) <= NAME_LENGTH:  # other names have no user, and would fill the memory
                 self._by_name.failed(name, where)
-            if where:  # clients of a front that does not tell their addresses are many, and not one source
+            if where:  # behind a front that does not send addresses there are many clients, not one source
                 self._by_source.failed("", where)
             raise BadCredentials
         self._by_name.succeeded(name, where)
@@ -124,7 +124,7 @@ class Passwords:
             return None
         row = await self._store.read(lambda c: identities.password_of(c, name))
         async with self._turn():
-            self._refuse_locked(name, where)  # those whose turn came first may have failed
+            self._refuse_locked(name, where)  # callers before this one may have failed
             right = await asyncio.to_thread(_matches, row[1] if row else _nobodys(), password)
             if row is None or not right:
                 return None
@@ -148,11 +148,11 @@ class Passwords:
             self._turns.release()
 
     async def hashed(self, password: str) -> str:
-        """As the function of that name, beside the event loop."""
+        """Run the function of this name outside of the event loop."""
         async with self._turns:
             return await asyncio.to_thread(hashed, password)
 
 
 def same(one: str, other: str) -> bool:
-    """Whether a password was typed the same way twice."""
+    """Whether two typed passwords are equal."""
     return hmac.compare_digest(_normal(one).encode(), _normal(other).encode())

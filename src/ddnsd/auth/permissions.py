@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a caller may do: one function decides for every door."""
+"""Permissions of callers: one function decides for all paths."""
 
 import re
 from enum import Enum
@@ -27,7 +27,7 @@ class Action(Enum):
 
 
 class Whole(Enum):
-    """The service as a whole, of which a token with patterns has no part."""
+    """The service as a whole; tokens with patterns have no access."""
 
     SERVICE = "the service"
 
@@ -42,9 +42,9 @@ _LITERAL_END = re.compile(r"[^*?\]]*$")
 def can(caller: Caller, action: Action, subject: Subject) -> bool:
     """Whether the caller may do this to the subject.
 
-    Credentials of a host or a key change the addresses of their own hosts and do nothing else. A user acts on their own
-    hosts and domains, sees and registers in those that are public or their group's, within the scopes and patterns of
-    their token. An administrator acts on everybody's, within the patterns, and without patterns on the whole service.
+    Credentials of a host or a key can only change the addresses of their own hosts. A user can manage their own hosts
+    and domains, and see and use domains that are public or their group's, within the scopes and patterns of the token.
+    An administrator can manage those of all users, within the patterns, and without patterns the whole service.
     """
     if caller.kind is not Kind.USER:
         return action is Action.UPDATE and any(h.id == subject.id for h in caller.hosts if isinstance(subject, Host))
@@ -72,17 +72,17 @@ def is_limited(caller: Caller) -> bool:
 
 
 def is_name_allowed(caller: Caller, fqdn: str) -> bool:
-    """Whether the token's host patterns let the caller register this name."""
+    """Whether the token's host patterns allow the registration of this name."""
     return _within(caller.host_patterns, fqdn)
 
 
 def covers_domain(caller: Caller, name: str) -> bool:
-    """Whether the token's patterns leave the caller a whole domain of that name."""
+    """Whether the token's patterns allow the whole domain of this name."""
     return not caller.host_patterns and _within(caller.domains, name)
 
 
 def covers_host(caller: Caller, fqdn: str, domain: str) -> bool:
-    """Whether the token's patterns leave the caller a host of that name and domain, also of another user."""
+    """Whether the token's patterns allow a host of this name and domain, also of another user."""
     return _within(caller.domains, domain) and _within(caller.host_patterns, fqdn)
 
 
@@ -91,7 +91,7 @@ def _within(patterns: tuple[str, ...], name: str) -> bool:
 
 
 def _may_hold(domain: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a host that fits a pattern may lie in the domain, as far as the literal end of the pattern tells."""
+    """Whether a host that matches a pattern may be in the domain, by the literal end of the pattern."""
     ends = (_literal_end(pattern) for pattern in patterns)
     return not patterns or any(f".{domain}".endswith(end) or end.endswith(f".{domain}") for end in ends)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random secrets: shown once, kept as SHA-256 (a slow hash gains nothing against 128 random bits)."""
+"""Random secrets: shown once, stored as SHA-256 (a slow hash gains nothing against 128 random bits)."""
 
 import hashlib
 import hmac
@@ -29,7 +29,7 @@ def new_token() -> str:
 
 
 def new_enrolment() -> str:
-    """A token with which a machine gives its host a secret, once."""
+    """An enrolment token, with which a machine sets its host's secret once."""
     return ENROLMENT_PREFIX + _random(32)
 
 
@@ -39,7 +39,7 @@ def new_login() -> str:
 
 
 def digest(secret: str) -> bytes:
-    """What is stored of a secret: 32 octets."""
+    """The stored hash of a secret: 32 octets."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions of browsers: a random cookie, its hash in the store, an end when idle and an end in any case."""
+"""Sessions of browsers: a random cookie, its hash in the database, an idle limit and an absolute limit."""
 
 import hashlib
 import hmac
@@ -23,11 +23,11 @@ PASSWORD = ""
 
 LENGTH = 43  # 256 bits in base64url
 MOST = 50
-"""Sessions of one user; a further one ends the one that was seen longest ago."""
+"""Maximum sessions per user; one more ends the one that was seen longest ago."""
 
 AGENT_LENGTH = 120
 SEEN_MICROSECONDS = 60 * 1_000_000
-"""`last_seen` is that exact."""
+"""Accuracy of `last_seen`."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Lifetime:
     absolute: int
 
     def over(self, session: rows.Session, last_seen: int, moment: int) -> bool:
-        """Whether the session has ended by itself."""
+        """Whether the session has expired."""
         return moment - last_seen > self.idle or moment - session.created > self.absolute
 
 
 @dataclass(frozen=True)
 class Session:
-    """Whose browser it is; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
+    """A session with its user; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
 
-    `csrf` goes into every form of a page, and comes back with it. `sealing_key` can be made of the cookie alone.
+    `csrf` is in every form of a page, and is returned with it. `sealing_key` is derived from the cookie.
     """
 
     id: int
@@ -59,7 +59,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions of the store; `passwords` says whether those that began with a password count."""
+    """The sessions in the database; `passwords`: whether sessions that began with a password are valid."""
 
     def __init__(self, store: Store, lookups: Lookups, lifetime: Lifetime, *, passwords: bool = True) -> None:
         self._store, self._lookups, self._lifetime, self._passwords = store, lookups, lifetime, passwords
@@ -84,7 +84,7 @@ class Sessions:
     async def begin(
         self, user_id: int, method: str, client_ip: str | None, agent: str, *, replaces: int | None = None
     ) -> str:
-        """Begin a session; answers the cookie's value. `replaces` is the session that the browser had.
+        """Begin a session. Returns the cookie's value. `replaces` is the browser's former session.
 
         Raises StoreDown.
         """
@@ -99,11 +99,11 @@ class Sessions:
         await self._store.transact(lambda c: stored.end(c, session_id))
 
     async def end_all(self, user_id: int, *, but: int | None = None) -> int:
-        """End a user's sessions, but one; answers how many. Raises StoreDown."""
+        """End a user's sessions except one. Returns the number. Raises StoreDown."""
         return await self._store.transact(lambda c: stored.end_all(c, user_id, but=but))
 
     async def list(self, user_id: int) -> list[rows.Session]:
-        """A user's sessions that have not ended, the last one seen first. Raises StoreDown."""
+        """A user's sessions that have not ended, the last seen first. Raises StoreDown."""
         await self.record_seen()
         moment = queries.now()
         found = await self._store.read(lambda c: stored.of_user(c, user_id))
@@ -126,17 +126,17 @@ class Sessions:
 
 
 def proof(csrf: str, purpose: str) -> str:
-    """What a link of a page carries to show where it is from, and that lets it do nothing else."""
+    """The proof in a link that it is from a page of this session, valid for one purpose."""
     return hmac.new(csrf.encode(), purpose.encode(), hashlib.sha256).hexdigest()
 
 
 def sealing_key_of(cookie: str) -> bytes:
-    """What seals that which only the cookie's browser is to read; 256 bits."""
+    """The encryption key for secrets that only the cookie's browser can read; 256 bits."""
     return hmac.digest(cookie.encode(), b"seal", hashlib.sha256)
 
 
 def csrf_of(cookie: str) -> str:
-    """What proves that a form is from a page of the cookie's browser."""
+    """The proof that a form is from a page of the cookie's browser."""
     return hmac.new(cookie.encode(), b"form", hashlib.sha256).hexdigest()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Slows down guesses of random secrets, and never refuses the right secret.
+"""Slow down guesses of random secrets, without refusing the right secret.
 
-Failures are counted in memory, by name and source. Above the limit a further guess costs no read of its own: a wrong
-pair that was seen a moment ago is refused from memory. All other guesses share one read of the store at a time, with a
-pause between two reads. The right secret is judged by the same read, so it waits for that pause at most.
+Failures are counted in memory, by name and source. Above the limit, a wrong pair that was seen a moment ago is refused
+from memory. All other guesses share one read of the database at a time, with a pause between two reads. The right
+secret uses the same read, so it waits at most for that pause.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ddnsd.db.sqlite import SqliteStore
 
 PAUSE_SECONDS = 0.1
-"""Between two shared reads; the right secret waits so long at most."""
+"""Pause between two shared reads; the maximum wait of the right secret."""
 
 MEMORY_SECONDS = 1.0
-"""How long a wrong pair is refused from memory. Another node may have made it right since."""
+"""How long a wrong pair is refused from memory. Another node may have made it right."""
 
 REMEMBERED = 20_000
 
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 
 class _Reads:
-    """One read at a time for all who wait, and a pause between two."""
+    """Shared reads: one at a time for all waiting callers, with a pause between two."""
 
     def __init__(self) -> None:
         self._waiting: dict[Lookup[Any], dict[Any, list[asyncio.Future[list[Any]]]]] = {}
@@ -66,7 +66,7 @@ async def _answer(lookup: Lookup[Any], keys: dict[Any, list[asyncio.Future[list[
     failure: Exception | None = None
     try:
         found = await lookup.many(list(keys))
-    except Exception as error:  # also a bug: those who wait must hear of it
+    except Exception as error:  # also for a bug: waiting callers must get an answer
         failure = error
     for key, futures in keys.items():
         for future in futures:
@@ -85,17 +85,17 @@ class SharedLookup(Generic[R]):
         self._lookup, self._reads = lookup, reads
 
     async def all(self, key: Any) -> list[R]:
-        """Every row with that key. Raises StoreDown."""
+        """All rows with this key. Raises StoreDown."""
         return await self._reads.join(self._lookup, key)
 
     async def one(self, key: Any) -> R | None:
-        """The only row with that key, or None. Raises StoreDown."""
+        """The only row with this key, or None. Raises StoreDown."""
         rows = await self.all(key)
         return rows[0] if rows else None
 
 
 class SharedLookups:
-    """The lookups by which callers are recognised, with shared reads."""
+    """The lookups for authentication, with shared reads."""
 
     def __init__(self, lookups: Lookups) -> None:
         reads = _Reads()
@@ -108,7 +108,7 @@ class SharedLookups:
 
 
 class Guess(NamedTuple):
-    """One sign-in: `rows` is where it looks; `changes` counts what was written before it looked."""
+    """One sign-in: `rows` is the source of lookups; `changes` is the number of writes before them."""
 
     name: str
     secret: str
@@ -119,9 +119,9 @@ class Guess(NamedTuple):
 
 
 class LoginThrottle:
-    """`failures` in a minute for a name from a source slow down further guesses, and so do many with several names.
+    """Slow down guesses after `failures` in a minute for a name from a source, or after many with several names.
 
-    A source is an address; one of IPv6 counts as its /64. `enabled` False: nothing is counted.
+    A source is an IPv4 address or an IPv6 /64. With `enabled` False nothing is counted.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class LoginThrottle:
         self._wrong: OrderedDict[bytes, tuple[float, int, int | None]] = OrderedDict()
 
     def begin(self, name: str, secret: str, client_ip: str) -> Guess:
-        """Where to look for this name and secret. Raises BadCredentials for a wrong pair that is remembered."""
+        """The lookups for this name and secret. Raises BadCredentials for a remembered wrong pair."""
         slowed = self._by_name.locked(name, client_ip) or self._by_source.locked("", client_ip)
         if slowed:
             self._refuse_known(name, secret)
@@ -151,7 +151,7 @@ class LoginThrottle:
             raise BadCredentials(host_id)
 
     def failed(self, guess: Guess, host_id: int | None = None, *, wrong: bool = True) -> None:
-        """Count a failure; `wrong`: nobody has this name and secret, so it is remembered. `host_id` as it was found."""
+        """Count a failure; `wrong`: the pair does not exist and is remembered. `host_id` as it was found."""
         self._by_name.failed(guess.name, guess.client_ip)
         self._by_source.failed("", guess.client_ip)
         if wrong:
@@ -162,7 +162,7 @@ class LoginThrottle:
                 self._wrong.popitem(last=False)
 
     def succeeded(self, guess: Guess) -> None:
-        """Forget the failures of the name from there; somebody else there may go on guessing, so not while slowed."""
+        """Reset the failures of the name from the source, except in slow mode: somebody else may be guessing."""
         if not guess.slowed:
             self._by_name.succeeded(guess.name, guess.client_ip)
 
@@ -172,7 +172,7 @@ def _pair(name: str, secret: str) -> bytes:
 
 
 class Turns:
-    """Questions to somebody else for a source that has failed often: one in a while, and a few wait for their turn."""
+    """Turns for requests to a provider from a source that has failed often; only a few may wait."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class Turns:
         self._next: OrderedDict[str, float] = OrderedDict()
 
     async def take(self, client_ip: str) -> bool:
-        """Wait for a turn; False at once where too many wait already."""
+        """Wait for a turn. False if too many wait already."""
         key, moment = network(client_ip), self._clock()
         turn = max(self._next.get(key, moment), moment)
         if turn - moment > self._longest:

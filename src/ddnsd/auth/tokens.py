@@ -14,24 +14,24 @@ from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.rows import Token
 
 NAME = "token"
-"""In place of a name, of which an unknown token tells none."""
+"""In place of a name, which an unknown token does not have."""
 
 
 class Verifier(Protocol):
-    """Something that knows a kind of Bearer token."""
+    """An authenticator for one kind of Bearer token."""
 
     def recognises(self, token: str) -> bool:
-        """Whether the token looks like one of this kind."""
+        """Whether the token has the form of this kind."""
 
     async def verify(self, token: str, client_ip: str | None) -> Caller | None:
-        """The caller, or None for a token that is unknown, expired or used from elsewhere.
+        """The caller, or None for a token that is unknown, expired or used from a wrong network.
 
-        Raises StoreDown, ProviderDown where a provider must be asked, and BadCredentials for what was refused just now.
+        Raises StoreDown, ProviderDown if a provider must be asked, BadCredentials for a token that was just refused.
         """
 
 
 class LocalTokens:
-    """The tokens of the store."""
+    """The tokens in the database."""
 
     def __init__(self, store: Store, throttle: LoginThrottle) -> None:
         self._store, self._throttle = store, throttle
@@ -62,7 +62,7 @@ class LocalTokens:
         )
 
     async def record_use(self) -> None:
-        """Write when tokens were last used. Raises StoreDown, and remembers it on."""
+        """Store when tokens were last used. Raises StoreDown; then it keeps them for the next call."""
         used, self._used = self._used, {}
         if not used:
             return

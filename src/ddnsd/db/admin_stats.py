@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What administrators look at: everybody's things, counted and listed."""
+"""Counts and lists for administrators, of the objects of all users."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from ddnsd.db.schema import domains, hosts, memberships, users
 
 
 class Counts(NamedTuple):
-    """How much there is; `blocked` hosts are flagged or blocked, `faulty` ones have faults of their clients."""
+    """Numbers of objects; `blocked` hosts are flagged or blocked, `faulty` hosts have client faults."""
 
     users: int
     domains: int
@@ -22,7 +22,7 @@ class Counts(NamedTuple):
 
 
 class Account(NamedTuple):
-    """A user, and how much is theirs."""
+    """A user, with the numbers of their objects."""
 
     user: rows.User
     hosts: int
@@ -30,7 +30,7 @@ class Account(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A group: how many users have it, and which domains are for it."""
+    """A group: its number of users, and its domains."""
 
     name: str
     members: int
@@ -38,7 +38,7 @@ class Group(NamedTuple):
 
 
 def counts(connection: Connection) -> Counts:
-    """All of it at once."""
+    """All numbers, in one query."""
     of_hosts = select(func.count()).select_from(hosts)
     parts = (
         select(func.count()).select_from(users),

@@ -2,10 +2,10 @@
 """The store: transactions on SQLite or PostgreSQL, and fresh reads for the hot path.
 
 A query is a plain function of a SQLAlchemy `Connection`. On SQLite it runs in a thread of the store, one hop for a
-whole transaction; on PostgreSQL it runs on asyncpg. Nothing else in the service knows which one it is.
+whole transaction; on PostgreSQL it runs on asyncpg. No other part of the service depends on which one it is.
 
-    StoreDown       the database cannot be used now; nothing of the transaction is kept
-    OutcomeUnknown  a StoreDown: the connection was lost during the commit, so the transaction may be kept
+    StoreDown       the database is not available; nothing of the transaction is committed
+    OutcomeUnknown  a StoreDown: the connection was lost during the commit, so the transaction may be committed
 """
 
 import os
@@ -28,10 +28,10 @@ BUSY_SECONDS = 2.0
 _OURS = (IntegrityError, ProgrammingError, DataError)
 
 _OUR_CLASSES = ("22", "23", "42")
-"""Classes of SQLSTATE for what the statement asked wrongly: values, constraints, syntax."""
+"""SQLSTATE classes of errors in a statement: values, constraints, syntax."""
 
 _NOT_OURS = {"42501", "42P01", "42703", "3F000"}
-"""Of those: no permission, and a table, column or schema that is not there. The database is not ready for us."""
+"""Exceptions to these: no permission, or a missing table, column or schema. The database is not ready."""
 
 
 class StoreDown(Exception):
@@ -43,14 +43,14 @@ class OutcomeUnknown(StoreDown):
 
 
 class ZoneLock(Protocol):
-    """A zone's lock that is held."""
+    """A held lock of a zone."""
 
     def check(self) -> None:
-        """Raises StoreDown when the lock was lost: another process may send to the zone."""
+        """Check the lock. Raises StoreDown if it was lost: another process may send to the zone."""
 
 
 class DatabaseName(NamedTuple):
-    """Which database messages speak of, what they say of one without an answer, and its driver's own errors."""
+    """The database's name in messages, the text for one that does not answer, and its driver's errors."""
 
     name: str
     silent: str
@@ -58,13 +58,13 @@ class DatabaseName(NamedTuple):
 
 
 class Gate:
-    """Keeps callers from a database of which it is not known yet whether it has our schema."""
+    """Refuses callers until the database is known to have our schema."""
 
     held: str | None = None
-    """Why nobody may use the database; None when everybody may."""
+    """The reason why the database cannot be used yet, or None."""
 
     def hold(self, reason: str) -> None:
-        """Answer StoreDown with this reason from now on."""
+        """Refuse callers with StoreDown and this reason."""
         self.held = reason
 
     def release(self) -> None:
@@ -72,13 +72,13 @@ class Gate:
         self.held = None
 
     def check_gate(self) -> None:
-        """Raises StoreDown while the store is held."""
+        """Check the gate. Raises StoreDown while callers are refused."""
         if self.held is not None:
             raise StoreDown(self.held)
 
 
 class Store(Protocol):
-    """What both databases offer."""
+    """The interface of both databases."""
 
     async def transact(self, work: Work[T]) -> T:
         """Run `work` in one write transaction, durable when this returns. Raises StoreDown."""
@@ -90,10 +90,10 @@ class Store(Protocol):
         """Run `work` on a consistent read. Raises StoreDown."""
 
     def zone_lock(self, domain_id: int) -> AbstractAsyncContextManager[ZoneLock]:
-        """No other process sends to this zone meanwhile, unless the lock is lost. Raises StoreDown."""
+        """Hold the zone's lock, so that no other process sends to the zone. Raises StoreDown."""
 
     async def tidy(self) -> None:
-        """Put statistics and files in order, where the database does not do so by itself. Raises StoreDown."""
+        """Refresh statistics and files, if the database does not do this itself. Raises StoreDown."""
 
     async def close(self) -> None:
         """Release every connection."""
@@ -101,7 +101,7 @@ class Store(Protocol):
 
 @contextmanager
 def faults(place: DatabaseName) -> Iterator[None]:
-    """Turn what the database cannot do now into StoreDown; what was asked wrongly stays as it is."""
+    """Convert errors of an unavailable database into StoreDown; errors of a statement are not changed."""
     kinds: tuple[type[Exception], ...] = (DBAPIError, PoolTimeout, sqlite3.Error, OSError, *place.errors)
     try:
         yield
@@ -119,7 +119,7 @@ def _is_ours(error: Exception) -> bool:
 
 
 def _describe(error: Exception, place: DatabaseName) -> str:
-    """What is wrong, for logs and operators: which database it is, and why it cannot be used."""
+    """The text for logs and operators: the database, and why it is not available."""
     if isinstance(error, PoolTimeout):
         return f"{place.name}: every connection of this process is in use"
     if isinstance(error, TimeoutError):

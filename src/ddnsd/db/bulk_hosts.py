@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Statements for thousands of rows at once.
 
-On PostgreSQL a transaction runs in the event loop, so nothing here takes longer than the others can wait: rows come and
-go in slices, and `aside` is for what takes the processor.
+On PostgreSQL a transaction runs in the event loop, so each step must be short: rows are read and written in slices, and
+`aside` runs long computations.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ SLICE = 500
 
 
 class NewRemoval(NamedTuple):
-    """A name that is to leave a zone; `exact`: only these values, since the name may not be ours.
+    """A name to remove from a zone; `exact`: only these values, because the name may not be ours.
 
-    With an `rtype` the values are lines of `data`, else addresses.
+    With an `rtype` the values are the lines of `data`, otherwise addresses.
     """
 
     domain_id: int
@@ -55,7 +55,7 @@ class NewRemoval(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What the audit trail says of one change."""
+    """An entry of the audit trail."""
 
     action: str
     object: str
@@ -64,9 +64,9 @@ class Event(NamedTuple):
 
 
 def aside(connection: Connection, work: Callable[[], T]) -> T:
-    """Compute for long without a query, and without stopping the event loop."""
+    """Run a long computation without a query and without blocking the event loop."""
     if connection.dialect.name != "postgresql":
-        return work()  # SQLite's transactions have a thread of their own
+        return work()  # SQLite's transactions run in their own thread
     adapted: Any = connection.connection.dbapi_connection
     answer: T = adapted.run_async(lambda _driver: asyncio.to_thread(work))
     return answer
@@ -76,14 +76,14 @@ def aside(connection: Connection, work: Callable[[], T]) -> T:
 
 
 def lock_hosts(connection: Connection, names: Collection[str]) -> None:
-    """Nobody else changes the hosts of these names until the end of the transaction; in the order of their ids."""
+    """Lock the hosts of these names until the end of the transaction, in the order of their ids."""
     if connection.dialect.name == "postgresql":
         query = select(hosts.c.id).where(among(connection, hosts.c.fqdn, names)).order_by(hosts.c.id)
         connection.execute(query.with_for_update(key_share=True))
 
 
 def hold_domains(connection: Connection, names: Collection[str]) -> None:
-    """No domain is added below those among the names until the transaction ends; call it before a host is locked."""
+    """Lock the domains among the names until the end of the transaction; call it before a host is locked."""
     if connection.dialect.name == "postgresql":
         query = select(domains.c.id).where(among(connection, domains.c.name, names)).order_by(domains.c.id)
         connection.execute(query.with_for_update(read=True, key_share=True))
@@ -105,7 +105,7 @@ def domains_named(connection: Connection, names: Collection[str]) -> list[rows.D
 
 
 def related_named(connection: Connection, names: Collection[str]) -> set[str]:
-    """Which of the names are related names of hosts."""
+    """Those of the names that are related names of hosts."""
     if not names:
         return set()
     return set(connection.scalars(select(related.c.fqdn).where(among(connection, related.c.fqdn, names))))
@@ -121,7 +121,7 @@ def related_of(connection: Connection, host_ids: Collection[int]) -> dict[int, l
 
 
 def names_being_removed(connection: Connection, names: Collection[str]) -> set[str]:
-    """Those of the names that are about to leave a zone: they stand there as ours."""
+    """Those of the names with a pending removal: they are in the zone and are ours."""
     if not names:
         return set()
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
@@ -129,7 +129,7 @@ def names_being_removed(connection: Connection, names: Collection[str]) -> set[s
 
 
 class NamedUser(NamedTuple):
-    """A user, and whether they are switched on."""
+    """A user, and whether they are active."""
 
     name: str
     id: int
@@ -137,14 +137,14 @@ class NamedUser(NamedTuple):
 
 
 def users_known(connection: Connection, names: Collection[str], ids: Collection[int]) -> list[NamedUser]:
-    """The users of these names, and those of these ids."""
+    """The users of these names or ids."""
     chosen = among(connection, users.c.name, names), among(connection, users.c.id, ids)
     found = connection.execute(select(users.c.name, users.c.id, users.c.active).where(or_(*chosen)))
     return [NamedUser._make(row) for row in found]
 
 
 def lock_users(connection: Connection, names: Collection[str]) -> None:
-    """Nobody switches these users off until the end of the transaction."""
+    """Lock these users until the end of the transaction."""
     if names and connection.dialect.name == "postgresql":
         query = select(users.c.id).where(among(connection, users.c.name, names)).order_by(users.c.id)
         connection.execute(query.with_for_update(read=True))
@@ -162,9 +162,9 @@ def among(connection: Connection, column: Column[Any], keys: Collection[Any]) ->
 
 
 def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> dict[str, int]:
-    """Insert hosts that wait for DNS, as values of the columns `names`, which begin with `fqdn`; answers ids by name.
+    """Insert pending hosts, as values of the columns `names`, the first of which is `fqdn`. Returns ids by name.
 
-    IntegrityError when a name is taken.
+    Raises IntegrityError if a name is taken.
     """
     moment = queries.now()
     # in the order of full names: two transactions that insert the same ones wait, but not for each other
@@ -181,13 +181,13 @@ def insert_hosts(connection: Connection, names: Sequence[str], values: Sequence[
 def update_hosts(
     connection: Connection, host_updates: Mapping[int, Mapping[str, Any]], unclaimed: Collection[int]
 ) -> None:
-    """New values by host id; each counts as a version and waits for DNS. IntegrityError when a name is taken.
+    """Write new values by host id, as pending new versions. Raises IntegrityError if a name is taken.
 
-    `unclaimed` are the hosts whose names were not known to be ours.
+    `unclaimed` are hosts whose names are not known to be ours.
     """
     renamed = [(host_id,) for host_id, values in sorted(host_updates.items()) if "fqdn" in values]
     queries.remember_unclaimed(connection, list(unclaimed))
-    for_each(connection, _leave_name, ["host_id"], renamed)  # hosts may exchange their names
+    for_each(connection, _leave_name, ["host_id"], renamed)  # hosts may swap their names
     _write(connection, _write_version, host_updates)
     _mark_pending(connection, sorted(host_updates))
 
@@ -204,7 +204,7 @@ def _leave_name(given: Given) -> Update:
 
 
 def set_hosts(connection: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
-    """New values by host id, of columns that DNS does not show."""
+    """Write new values by host id, of columns that do not affect DNS."""
     _write(connection, _write_plain, changes)
 
 
@@ -229,20 +229,20 @@ def _write_version(given: Given) -> Update:
 
 
 def leave_keys_of_others(connection: Connection, host_ids: Sequence[int]) -> None:
-    """Take hosts out of the keys of users who do not own them."""
+    """Remove hosts from the keys of users who do not own them."""
     for part in _slices(host_ids):
         host_edits.leave_keys_of_others(connection, part)
 
 
 def delete_hosts(connection: Connection, host_ids: Collection[int]) -> None:
-    """Delete the rows, their related names and their places in keys."""
+    """Delete hosts, their related names and their entries in keys."""
     for part in _slices(sorted(host_ids)):
         connection.execute(delete(hosts).where(among(connection, hosts.c.id, part)))
         connection.execute(delete(pending).where(among(connection, pending.c.host_id, part)))
 
 
 def add_removals(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
-    """Have names leave their zones."""
+    """Add pending removals."""
     moment = queries.now()
     _insert(
         connection, removals, (*NewRemoval._fields, "dirty_since", "created"), [(*n, moment, moment) for n in leaving]
@@ -250,7 +250,7 @@ def add_removals(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
 
 
 def reclaim(connection: Connection, names: Collection[str]) -> set[str]:
-    """Take names that were about to leave their zones: those that still stand there as ours."""
+    """Cancel pending removals of these names. Returns those that are still in the zone as ours."""
     if not names:
         return set()
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
@@ -271,7 +271,7 @@ def add_history(connection: Connection, entries: Sequence[history.Entry]) -> Non
 
 
 def _insert(connection: Connection, table: Table, names: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> None:
-    """Rows as the driver takes them: what stands between costs more than the database."""
+    """Execute rows with the driver directly: SQLAlchemy would cost more than the database."""
     compiled = insert(table).compile(dialect=connection.dialect, column_keys=names)
     assert compiled.positiontup is not None
     order = itemgetter(*(names.index(name) for name in compiled.positiontup))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One statement for many rows of values, which it reads as a table.
 
-PostgreSQL gets an array for each column, SQLite gets VALUES: with a step for each row, the thread that writes would
-wait for Python's lock at every one of them, behind the requests that are being answered.
+PostgreSQL gets an array per column, SQLite gets VALUES. With one step per row, the writing thread would wait for
+Python's lock at each step, behind the requests.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,13 +36,13 @@ _TYPES |= {f"entry_{c.name}": c.type for c in history.c}
 _TYPES["if_inferred"] = hosts.c.inferred.type
 
 _SIZES = [1 << n for n in reversed(range(9))]
-"""Rows of a statement on SQLite: few sizes, so that each is prepared once."""
+"""Rows per statement on SQLite: few sizes, so that each is prepared only once."""
 
 Row = Sequence[Any]
 
 
 class Given(dict[str, ColumnElement[Any]]):
-    """The columns of the table of values by name; a name is a key of `_TYPES`. `rows` is for SQLite alone."""
+    """The columns of the table of values by name; a name is a key of `_TYPES`. Only SQLite needs `rows`."""
 
     def __init__(self, dialect: str, names: Sequence[str], rows: int = 1) -> None:
         self.dialect = dialect
@@ -64,7 +64,7 @@ def upsert(dialect: str, table: Table, rows: Select[Any]) -> "sqlite.Insert | po
 
 
 def insert_into(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
-    """An INSERT that takes ON CONFLICT."""
+    """An INSERT that supports ON CONFLICT."""
     if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # here: commands start faster without it
 
@@ -79,7 +79,7 @@ def for_each(
     rows: Sequence[Row],
     **others: Any,
 ) -> None:
-    """Execute what `build` makes for `rows` of values of the columns `names`; PostgreSQL is given `others` as well."""
+    """Execute the statement of `build` for `rows` of values of the columns `names`; PostgreSQL also gets `others`."""
     if not rows:
         return
     if connection.dialect.name == "postgresql":
@@ -98,7 +98,7 @@ def _of_arrays(build: Callable[[Given], UpdateBase], names: tuple[str, ...]) -> 
 
 @lru_cache(maxsize=256)
 def _of_values(build: Callable[[Given], UpdateBase], names: tuple[str, ...], rows: int) -> tuple[str, tuple[Any, ...]]:
-    """The statement's text, and what it is given after the rows."""
+    """The statement's text, and its parameters after the rows."""
     compiled = build(Given("sqlite", names, rows)).compile(dialect=sqlite.dialect())
     assert compiled.positiontup is not None
     return str(compiled), tuple(compiled.params[name] for name in compiled.positiontup[len(names) * rows :])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What administrators deny beside the settings."""
+"""Deny entries of administrators; the settings have others."""
 
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ _DENIAL = select(*(denials.c[name] for name in Denial._fields))
 
 
 def everything(connection: Connection) -> list[Denial]:
-    """Everything, by kind and value."""
+    """All entries, by kind and value."""
     query = _DENIAL.order_by(denials.c.kind, denials.c.value)
     return [Denial._make(row) for row in connection.execute(query)]
 
@@ -38,19 +38,19 @@ def page(connection: Connection, after: int, limit: int, kind: str | None = None
 
 
 def find(connection: Connection, denial_id: int) -> Denial | None:
-    """The one of that id."""
+    """The entry with this id."""
     row = connection.execute(_DENIAL.where(denials.c.id == denial_id)).first()
     return Denial._make(row) if row else None
 
 
 def named(connection: Connection, kind: str, value: str) -> Denial | None:
-    """The one of that kind and value."""
+    """The entry of this kind and value."""
     row = connection.execute(_DENIAL.where(denials.c.kind == kind, denials.c.value == value)).first()
     return Denial._make(row) if row else None
 
 
 def add(connection: Connection, **values: Any) -> Denial:
-    """Insert one."""
+    """Insert an entry."""
     result = connection.execute(insert(denials).values(created=queries.now(), **values))
     assert result.inserted_primary_key is not None
     made = find(connection, result.inserted_primary_key[0])
@@ -59,5 +59,5 @@ def add(connection: Connection, **values: Any) -> Denial:
 
 
 def remove(connection: Connection, denial_id: int) -> bool:
-    """Whether there was one of that id."""
+    """Delete an entry. Returns whether it existed."""
     return connection.execute(delete(denials).where(denials.c.id == denial_id)).rowcount > 0

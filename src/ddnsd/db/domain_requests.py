@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Domains that users ask for."""
+"""Domain requests of users."""
 
 from typing import Any, NamedTuple
 
@@ -41,14 +41,14 @@ def add(connection: Connection, **values: Any) -> DomainRequest:
 
 
 def find(connection: Connection, request_id: int, *, lock: bool = False) -> DomainRequest | None:
-    """The request of that id; with `lock` nobody else decides on it until the transaction ends."""
+    """The request with this id, with `lock` locked until the end of the transaction."""
     query = _REQUEST.where(domain_requests.c.id == request_id)
     row = connection.execute(query.with_for_update(of=domain_requests) if lock else query).first()
     return DomainRequest._make(row) if row else None
 
 
 def set_state(connection: Connection, request_id: int, **values: Any) -> None:
-    """What became of a request."""
+    """Store the decision on a request."""
     connection.execute(update(domain_requests).where(domain_requests.c.id == request_id).values(**values))
 
 
@@ -66,7 +66,7 @@ def page(
 
 
 def latest(connection: Connection, limit: int, *, user_id: int) -> list[DomainRequest]:
-    """At most `limit` requests of the user, newest first: those that are open are always among them."""
+    """At most `limit` requests of the user, newest first, always including the open ones."""
     query = _REQUEST.where(domain_requests.c.user_id == user_id)
     closed = domain_requests.c.state != OPEN
     found = connection.execute(query.order_by(closed, domain_requests.c.id.desc()).limit(limit))
@@ -74,13 +74,13 @@ def latest(connection: Connection, limit: int, *, user_id: int) -> list[DomainRe
 
 
 def open_of(connection: Connection, user_id: int, name: str) -> bool:
-    """Whether the user has asked for that domain and waits."""
+    """Whether the user has an open request for this domain."""
     mine = domain_requests.c.user_id == user_id, domain_requests.c.name == name, domain_requests.c.state == OPEN
     return connection.scalar(select(domain_requests.c.id).where(*mine).limit(1)) is not None
 
 
 def open_count(connection: Connection, user_id: int | None = None) -> int:
-    """How many requests wait: of one user or of all."""
+    """Number of open requests, of one user or of all."""
     query = select(func.count()).select_from(domain_requests).where(domain_requests.c.state == OPEN)
     if user_id is not None:
         query = query.where(domain_requests.c.user_id == user_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Enrolment tokens: one row a host, which is locked before its row here changes."""
+"""Enrolment tokens: one row per host; the host is locked before its row here changes."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,9 @@ from ddnsd.db.schema import enrolments, hosts, users
 
 
 class Enrolment(NamedTuple):
-    """A token's limits, with what is now so of its host and of the user who made it; times are microseconds.
+    """A token, with the current state of its host and its creator; times are microseconds.
 
-    `replaces` is the hash of the secret that the host had when the token was made, `secret_hash` of the one it has.
+    `replaces` is the hash of the host's secret when the token was created, `secret_hash` that of the current one.
     """
 
     host_id: int
@@ -50,13 +50,13 @@ ENROLMENT = (
 
 
 def find(connection: Connection, token_hash: bytes) -> Enrolment | None:
-    """What that token stands for."""
+    """The token with this hash."""
     row = connection.execute(ENROLMENT.where(enrolments.c.token_hash == token_hash)).first()
     return Enrolment._make(row) if row else None
 
 
 def locked(connection: Connection, token_hash: bytes) -> Enrolment | None:
-    """As `find`; neither the host nor its token is changed by anybody else until the transaction ends."""
+    """As `find`, with host and token locked until the end of the transaction."""
     of_token = select(enrolments.c.host_id).where(enrolments.c.token_hash == token_hash).scalar_subquery()
     connection.execute(select(hosts.c.id).where(hosts.c.id == of_token).with_for_update(key_share=True))
     return find(connection, token_hash)
@@ -65,12 +65,12 @@ def locked(connection: Connection, token_hash: bytes) -> Enrolment | None:
 def replace(
     connection: Connection, host_id: int, *, user_id: int, token_hash: bytes, replaces: bytes, expires: int
 ) -> None:
-    """Keep a token, and forget the host's former one."""
+    """Store a token in place of the host's former one."""
     connection.execute(delete(enrolments).where(enrolments.c.host_id == host_id))
     values = {"user_id": user_id, "token_hash": token_hash, "replaces": replaces, "expires": expires}
     connection.execute(insert(enrolments).values(host_id=host_id, **values))
 
 
 def mark_used(connection: Connection, host_id: int) -> None:
-    """The host has the secret that its machine sent with the token."""
+    """Store the secret that the machine sent with the token."""
     connection.execute(update(enrolments).where(enrolments.c.host_id == host_id).values(used=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What became of hosts: one row for each change, with before and after, who made it, and from where."""
+"""Histories of hosts: one row per change, with before and after, author and address."""
 
 import json
 import time
@@ -14,23 +14,23 @@ from ddnsd.db.bulk_sql import Given, for_each
 from ddnsd.db.schema import history, hosts
 
 KEPT = 1000
-"""Entries of a host that are left when it is trimmed."""
+"""Entries that remain when a host's history is trimmed."""
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
 AGENT_LENGTH = 120
 
 ADDRESSES = ("ipv4", "ipv6", "prefix")
-"""Columns of a host that an entry of an update tells."""
+"""Columns of a host in the entry of an update."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Author(NamedTuple):
-    """Who makes a change, and how.
+    """The author of a change, and their credentials.
 
     `actor` is a user, a host or the login of a key; `ddnsd` is the service. `via` says with which credentials: host,
-    key, token, user (signed in) or service; `name` is that of the key or token. `agent` is what the client calls
-    itself, as it came.
+    key, token, user (signed in) or service; `name` is that of the key or token. `agent` is the unchanged
+    user agent of the client.
     """
 
     actor: str
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """An entry as it is read."""
+    """An entry of a history."""
 
     id: int
     at: int
@@ -85,7 +85,7 @@ def entry(
     after: Mapping[str, Any] | None = None,
     note: str | None = None,
 ) -> Entry:
-    """An entry of this moment."""
+    """A new entry with the current time."""
     was, now = (None if fields is None else _encode(fields) for fields in (before, after))
     return encoded(host_id, owner_id, kind, author, was, now, note)
 
@@ -99,7 +99,7 @@ def encoded(
     after: str | None,
     note: str | None = None,
 ) -> Entry:
-    """An entry of this moment, whose fields are JSON already."""
+    """A new entry with the current time, from fields in JSON."""
     actor, source, via, name, agent = author
     return Entry(
         host_id,
@@ -118,7 +118,7 @@ def encoded(
 
 
 def agent_text(agent: str) -> str | None:
-    """What is kept of a user agent: 120 printable characters at most."""
+    """The stored part of a user agent: at most 120 printable characters."""
     if not agent.isprintable():
         agent = "".join(c for c in agent if c.isprintable())
     return agent[:AGENT_LENGTH] or None
@@ -128,12 +128,12 @@ def agent_text(agent: str) -> str | None:
 
 
 def add(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Append; one statement for all of them."""
+    """Append entries in one statement."""
     for_each(connection, _append, Entry._fields, entries)
 
 
 def has_any(connection: Connection, entries: Sequence[Entry]) -> bool:
-    """Whether one of the entries was appended; the fields before and after a change do not count."""
+    """Whether one of the entries exists, ignoring the fields before and after."""
     keys = [history.c[name] for name in Entry._fields if name not in ("before", "after")]
     moments = {entry.at for entry in entries}
     query = select(*keys).where(history.c.host_id.in_({entry.host_id for entry in entries}), history.c.at.in_(moments))
@@ -146,7 +146,7 @@ def _append(given: Given) -> UpdateBase:
 
 
 def trim(connection: Connection, host_id: int, limit: int, kept: int = KEPT) -> int:
-    """Remove at most `limit` of the host's oldest entries, so that the `kept` newest stay; answers how many."""
+    """Remove at most `limit` of the host's oldest entries, so that the `kept` newest stay. Returns the number."""
     of_host = select(history.c.id).where(history.c.host_id == host_id)
     last = connection.scalar(of_host.order_by(history.c.id.desc()).offset(kept).limit(1))
     if last is None:
@@ -156,32 +156,32 @@ def trim(connection: Connection, host_id: int, limit: int, kept: int = KEPT) -> 
 
 
 def crowded(connection: Connection, kept: int = KEPT) -> list[int]:
-    """Hosts with more entries than are kept."""
+    """Ids of hosts with more entries than the limit."""
     counted = select(history.c.host_id).group_by(history.c.host_id).having(func.count() > kept)
     return list(connection.scalars(counted))
 
 
 def added_since(connection: Connection, after: int) -> tuple[int, dict[int, int]]:
-    """The last id, and how many entries each host got with an id above `after`."""
+    """The last id, and the number of entries per host with an id above `after`."""
     query = select(history.c.host_id, func.count(), func.max(history.c.id)).where(history.c.id > after)
     found = connection.execute(query.group_by(history.c.host_id)).all()
     return max((row[2] for row in found), default=after), {row[0]: row[1] for row in found}
 
 
 def last_id(connection: Connection) -> int:
-    """The id of the newest entry, 0 where there is none."""
+    """The id of the newest entry, or 0."""
     return connection.scalar(select(func.max(history.c.id))) or 0
 
 
 def forget(connection: Connection, before: int, limit: int) -> int:
-    """Remove entries from before `before` among the `limit` oldest ones; answers how many."""
+    """Remove entries older than `before` among the `limit` oldest ones. Returns the number."""
     oldest = select(history.c.id, history.c.at).order_by(history.c.id).limit(limit).subquery()
     old = select(oldest.c.id).where(oldest.c.at < before)
     return connection.execute(delete(history).where(history.c.id.in_(old))).rowcount
 
 
 def strangers(connection: Connection) -> list[int]:
-    """Hosts that are gone and still have entries."""
+    """Ids of deleted hosts that still have entries."""
     host = select(hosts.c.id).where(hosts.c.id == history.c.host_id)
     return list(connection.scalars(select(history.c.host_id).distinct().where(~exists(host))))
 
@@ -194,7 +194,7 @@ def page(
 ) -> list[Shown]:
     """At most `limit` entries of a host with an id below `before`, newest first.
 
-    With `reader_id` those alone that this user may read: of the time when the host was theirs.
+    With `reader_id` only those that this user may read, of the time when they owned the host.
     """
     names = [name for name in Shown._fields if name != "id"]
     query = select(history.c.id, *(history.c[name] for name in names)).where(*_of(host_id, reader_id))
@@ -205,7 +205,7 @@ def page(
 
 
 def addresses(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[str]]:
-    """Every address that a host had, as far as its history goes back, by host id."""
+    """All addresses in the histories of hosts, by host id."""
     found: dict[int, set[str]] = {}
     for begin in range(0, len(host_ids), 500):
         query = select(history.c.host_id, history.c.before, history.c.after)
@@ -219,7 +219,7 @@ def addresses(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[
 def per_day(
     connection: Connection, host_id: int, days: int, *, reader_id: int | None = None, now: int | None = None
 ) -> list[tuple[str, int]]:
-    """How many entries each of the last `days` days has, as (ISO date, count), oldest first; UTC."""
+    """Number of entries on each of the last `days` days, as (ISO date, count), oldest first; UTC."""
     today = (time.time_ns() // 1000 if now is None else now) // DAY_MICROSECONDS
     first = today - days + 1
     query = select(history.c.at).where(*_of(host_id, reader_id), history.c.at >= first * DAY_MICROSECONDS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the history of a host short while the service runs: a client that flaps must not fill the disk."""
+"""Trim histories while the service runs, so that a flapping client does not fill the disk."""
 
 import asyncio
 from collections import Counter
@@ -10,13 +10,13 @@ from ddnsd.db.base import Store
 SECONDS = 60.0
 
 PART = 200
-"""Rows of one transaction: changes wait for it."""
+"""Rows per transaction; changes wait for it."""
 
 PAUSE_SECONDS = 0.02
 
 
 class Trimmer:
-    """Trims hosts that got many entries, by whichever process, since it last looked at them."""
+    """Trims histories that have grown, by any process, since the last check."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -24,7 +24,7 @@ class Trimmer:
         self._added: Counter[int] = Counter()
 
     async def run(self) -> None:
-        """Look at what was added since the last time. Raises StoreDown."""
+        """Check the entries since the last call, and trim. Raises StoreDown."""
         if self._last is None:
             self._last = await self._store.read(history.last_id)
         last = self._last

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows read to be changed, and the changes that updates of addresses never need."""
+"""Locked reads and changes of rows, for everything except updates of addresses."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -12,25 +12,25 @@ from ddnsd.db.schema import domains, hosts, key_hosts, keys, related, removals, 
 
 
 def locked_host(connection: Connection, fqdn: str) -> rows.Host | None:
-    """The host, which nobody else changes until the transaction ends."""
+    """The host, locked until the end of the transaction."""
     query = queries.HOST.where(hosts.c.fqdn == fqdn).with_for_update(key_share=True, of=hosts)
     row = connection.execute(query).first()
     return rows.Host._make(row) if row else None
 
 
 def locked_domain(connection: Connection, name: str) -> rows.Domain | None:
-    """The domain, in which nobody registers until the transaction ends."""
+    """The domain, locked against registrations until the end of the transaction."""
     row = connection.execute(queries.DOMAIN.where(domains.c.name == name).with_for_update(of=domains)).first()
     return rows.Domain._make(row) if row else None
 
 
 def locked_user(connection: Connection, name: str) -> rows.User | None:
-    """The user, to whom nobody gives anything until the transaction ends."""
+    """The user, locked until the end of the transaction."""
     return locked_users(connection, {name}).get(name)
 
 
 def locked_users(connection: Connection, names: Collection[str]) -> dict[str, rows.User]:
-    """Likewise all of these names, in the same order whoever asks."""
+    """The users of these names, locked in a fixed order."""
     found = connection.execute(queries.USER.where(users.c.name.in_(names)).order_by(users.c.id).with_for_update())
     return {user.name: user for user in map(rows.User._make, found)}
 
@@ -45,25 +45,25 @@ def user_names(connection: Connection, ids: Collection[int]) -> dict[int, str]:
 
 
 def names_in_removal(connection: Connection, names: Sequence[str]) -> set[str]:
-    """Those of the full names that are about to leave the zone: they stand there as ours."""
+    """Those of the full names with a pending removal: they are in the zone and are ours."""
     waiting = removals.c.fqdn.in_(names), removals.c.dirty_since.is_not(None), ~removals.c.exact
     return set(connection.scalars(select(removals.c.fqdn).where(*waiting)))
 
 
 def rename_related(connection: Connection, host_id: int, before: str, after: str) -> None:
-    """Names below a host move with it."""
+    """Move the related names of a renamed host."""
     for name in queries.related_of(connection, [host_id]).get(host_id, ()):
         moved = name.fqdn.removesuffix(before) + after
         connection.execute(update(related).where(related.c.id == name.id).values(fqdn=moved))
 
 
 def add_related(connection: Connection, host_id: int, fqdn: str, interface_id: str) -> None:
-    """Insert a related name. IntegrityError when it is taken."""
+    """Insert a related name. Raises IntegrityError if it is taken."""
     connection.execute(insert(related).values(host_id=host_id, fqdn=fqdn, interface_id=interface_id))
 
 
 def set_related(connection: Connection, related_id: int, interface_id: str) -> None:
-    """Change where a related name points to."""
+    """Change the interface id of a related name."""
     connection.execute(update(related).where(related.c.id == related_id).values(interface_id=interface_id))
 
 
@@ -73,14 +73,14 @@ def delete_related(connection: Connection, related_id: int) -> None:
 
 
 def leave_keys_of_others(connection: Connection, host_ids: Sequence[int]) -> None:
-    """Take hosts out of the keys of users who do not own them; 500 at most."""
+    """Remove at most 500 hosts from the keys of users who do not own them."""
     pairs = keys.c.id == key_hosts.c.key_id, hosts.c.id == key_hosts.c.host_id, keys.c.owner_id != hosts.c.owner_id
     of_others = exists().where(*pairs).correlate(key_hosts)
     connection.execute(delete(key_hosts).where(key_hosts.c.host_id.in_(host_ids), of_others))
 
 
 def send_hosts_of(connection: Connection, owner_id: int) -> None:
-    """Have all hosts of a user sent to DNS again."""
+    """Mark all hosts of a user as pending."""
     ids = list(connection.scalars(select(hosts.c.id).where(hosts.c.owner_id == owner_id).order_by(hosts.c.id)))
     lock(connection, ids)
     queries.remember_unclaimed(connection, ids)
@@ -96,7 +96,7 @@ def has_hosts(connection: Connection, domain_id: int) -> bool:
 
 
 def is_being_left(connection: Connection, domain_id: int) -> bool:
-    """Whether names are still to leave the domain's zone."""
+    """Whether the domain's zone has pending removals."""
     waiting = removals.c.domain_id == domain_id, removals.c.dirty_since.is_not(None)
     return bool(connection.scalar(select(exists().where(*waiting))))
 
@@ -107,7 +107,7 @@ def set_domain(connection: Connection, domain_id: int, **values: Any) -> None:
 
 
 def delete_domain(connection: Connection, domain_id: int) -> None:
-    """Delete the row, with the memory of what left the zone."""
+    """Delete the domain, with its removals."""
     connection.execute(delete(domains).where(domains.c.id == domain_id))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A user's hosts as an overview lists them: searched, filtered, sorted, by pages."""
+"""Search, filter and sort a user's hosts, by pages."""
 
 from typing import Any, NamedTuple
 
@@ -25,14 +25,14 @@ class View(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A page of them, and how many fit the view."""
+    """A page of hosts, and the number of matches."""
 
     hosts: list[rows.Host]
     total: int
 
 
 class Facets(NamedTuple):
-    """How many hosts a user has in each domain, with each stack, and in each state."""
+    """Numbers of a user's hosts by domain, stack and state."""
 
     domains: dict[str, int]
     stacks: dict[str, int]
@@ -67,7 +67,7 @@ def page(connection: Connection, view: View, limit: int, offset: int) -> Part:
     order = ORDERS[view.order]
     ordered = (order.desc(), hosts.c.id.desc()) if view.descending else (order, hosts.c.id)
     fitting = _of(select(hosts.c.id), view).order_by(*ordered)
-    if view.text:  # few fit, and looking twice takes twice as long
+    if view.text:  # few matches, and a second query takes twice as long
         every = connection.scalars(fitting).all()
         ids, total = every[offset : offset + limit], len(every)
     else:
@@ -78,7 +78,7 @@ def page(connection: Connection, view: View, limit: int, offset: int) -> Part:
 
 
 def facets(connection: Connection, owner_id: int) -> Facets:
-    """What the user's hosts can be filtered by."""
+    """The values by which the user's hosts can be filtered."""
     counts = (
         select(hosts.c.domain_id, func.count().label("count"))
         .where(hosts.c.owner_id == owner_id)
@@ -102,7 +102,7 @@ def facets(connection: Connection, owner_id: int) -> Facets:
 
 
 def _of(query: Select[Any], view: View) -> Select[Any]:
-    """The hosts of the view; what it does not ask for is not joined."""
+    """The query for the hosts of the view, with only the joins that it needs."""
     fits: list[ColumnElement[bool]] = [] if view.owner_id is None else [hosts.c.owner_id == view.owner_id]
     if view.text:
         fits.append(_holding(view.text))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store's half of group commit: new values of hosts, their histories, and which rows DNS has come to hold.
+"""The database half of group commit: new values of hosts, their histories, and confirmed versions.
 
-A wish names the values that it sets, and nobody reads the row before. What the row was is learnt as it is written: an
-entry of the history tells from which addresses to which, and is left out where none changes.
+A host update has the values to set; the row is not read before. The statement that writes the row also returns its
+former values for the history, which gets no entry if no address changes.
 
-On PostgreSQL every statement costs a turn of the event loop beside its own time, so that one does all of it. On SQLite
-there is a statement for each table.
+On PostgreSQL every statement costs a turn of the event loop in addition to its own time, so one statement does all. On
+SQLite there is a statement per table.
 """
 
 from collections import Counter
@@ -48,18 +48,18 @@ _NO_ENTRY = (None,) * len(_ENTRY)
 _KIND = history.Entry._fields.index("kind")
 
 IF_INFERRED = "if_inferred"
-"""Beside the columns in a wish's values: the family whose address goes if it is still the guess of registration."""
+"""A key in an update's values: the family whose address is removed if it is still the guess of registration."""
 
 _OLD = ("ipv4", "ipv6", "prefix", "inferred")
-"""Columns whose former values count."""
+"""Columns whose former values are needed."""
 
 
 class HostUpdate(NamedTuple):
-    """New values for some columns of a host; the change counts as a version and waits for DNS.
+    """New values for some columns of a host, as a pending new version.
 
-    `unclaimed`: the host was seen before its name was known to be ours (see `queries.remember_unclaimed`). `entry` is
-    for the host's history, which tells the addresses that change. `own` makes the host's own IPv6 address of the
-    interface id that the row has.
+    `unclaimed`: the host was read before its name was known to be ours (see `queries.remember_unclaimed`). `entry` is
+    for the host's history, with the addresses that change. `own` computes the host's own IPv6 address from the
+    interface id of the row.
     """
 
     host_id: int
@@ -81,10 +81,10 @@ def is_single(host_updates: Sequence[HostUpdate]) -> bool:
 def write_host_updates(
     connection: Connection, host_updates: Iterable[HostUpdate], confirmed: Iterable[Confirmed]
 ) -> None:
-    """Mark what is settled, then write every wish; those of one host in their order."""
+    """Mark confirmed versions, then write all host updates; those of one host in order."""
     host_updates = list(host_updates)
     changed = {item.host_id for item in host_updates}
-    confirmed = [item for item in confirmed if item.host_id not in changed]  # of those newer rows wait
+    confirmed = [item for item in confirmed if item.host_id not in changed]  # newer rows of these are pending
     if not is_single(host_updates):
         lock(connection, changed | {item.host_id for item in confirmed})
         mark_confirmed(connection, confirmed)
@@ -104,7 +104,7 @@ def write_host_updates(
 
 
 def _in_turn(host_updates: Sequence[HostUpdate]) -> Iterable[Sequence[HostUpdate]]:
-    """The wishes in parts, each of which names a host once."""
+    """Split the host updates into parts that contain each host once."""
     turns: list[list[HostUpdate]] = []
     seen: Counter[int] = Counter()
     for host_update in host_updates:
@@ -123,7 +123,7 @@ def _by_shape(host_updates: Iterable[HostUpdate]) -> Mapping[tuple[str, ...], Se
 
 
 def _with_own_addresses(connection: Connection, host_updates: Sequence[HostUpdate]) -> Iterable[HostUpdate]:
-    """The wishes; those of a prefix with the host's address in it, by the interface id that the row has now."""
+    """The host updates; a prefix is combined with the current interface id of the row."""
     asking = [item.host_id for item in host_updates if item.own]
     if not asking:
         return host_updates
@@ -143,7 +143,7 @@ def _write(given: Given) -> Update:
 
 
 def _new_values(given: Given, old: Any) -> dict[str, ColumnElement[Any]]:
-    """What the columns of a row become that was `old`."""
+    """The new columns of a row that was `old`."""
     new: dict[str, ColumnElement[Any]] = {name: value for name, value in given.items() if name in hosts.c}
     if IF_INFERRED in given:
         still = old["inferred"] == given[IF_INFERRED]
@@ -176,10 +176,10 @@ _INTO = [*(name.removeprefix("entry_") for name in _ENTRY), "before", "after"]
 
 
 def _entries(given: Given, old: Any) -> Select[Any]:
-    """The entries of the wishes by which an address of the `old` rows changes."""
+    """The history entries of updates that change an address of the `old` rows."""
     new = _new_values(given, old)
     changes = {name: old[name].is_distinct_from(new[name]) for name in history.ADDRESSES if name in new}
-    if "prefix" in changes and "ipv6" in changes:  # a prefix is told where the host itself has no new address in it
+    if "prefix" in changes and "ipv6" in changes:  # an entry has the prefix if the host has no new address in it
         changes["prefix"] = and_(changes["prefix"], ~changes["ipv6"])
     before, after = (_json(changes, values) for values in (old, new))
     told = given["entry_kind"].is_not(None), or_(false(), *changes.values())
@@ -187,7 +187,7 @@ def _entries(given: Given, old: Any) -> Select[Any]:
 
 
 def _json(changes: Mapping[str, ColumnElement[bool]], values: Any) -> ColumnElement[str]:
-    """An object of the addresses that change; none has a character that JSON would escape."""
+    """A JSON object of the changed addresses; they need no escaping."""
     members = _text("")
     for name, changed in changes.items():
         value = func.coalesce(_text('"').concat(values[name]).concat(_text('"')), _text("null"))
@@ -219,9 +219,9 @@ def _write_at_once(
 
 
 def _write_all(given: Given) -> UpdateBase:
-    """Everything for the `given` wishes of one shape, each of a host of its own.
+    """The statement for `given` host updates with the same columns, each of another host.
 
-    Beside them: `since`, the arrays `settled_ids` and `settled_versions`, and `ids` of all hosts, to be locked.
+    Other parameters: `since`, the arrays `settled_ids` and `settled_versions`, and `ids` of all hosts, to be locked.
     """
     locked = locking(*_OLD).cte("locked")
     arrays = bindparam("settled_ids", type_=ARRAY(BigInteger)), bindparam("settled_versions", type_=ARRAY(Integer))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What calls with an Idempotency-Key were answered; kept for a day."""
+"""Answers to calls with an Idempotency-Key, kept for a day."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ _OPEN, _FINAL = "~", "="
 
 
 class Answer(NamedTuple):
-    """An answer, and the SHA-256 of the call's body; `final` once name servers have had their say."""
+    """An answer, and the SHA-256 of the call's body; `final` after the name servers have answered."""
 
     body_hash: bytes
     text: str
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
 
 def reserve(connection: Connection, key_hash: bytes, body_hash: bytes) -> Answer | None:
-    """Take the key for this transaction's answer; answers what a former call with it was answered, if there is one.
+    """Reserve the key for this transaction's answer. Returns the answer to a former call with it, if any.
 
     Another transaction with the same key waits for the end of this one.
     """
@@ -38,18 +38,18 @@ def reserve(connection: Connection, key_hash: bytes, body_hash: bytes) -> Answer
 
 
 def forget_expired(connection: Connection) -> int:
-    """Remove answers past their time; answers how many."""
+    """Remove expired answers. Returns the number."""
     return connection.execute(delete(answers).where(answers.c.created < queries.now() - KEPT_MICROSECONDS)).rowcount
 
 
 def find(connection: Connection, key_hash: bytes) -> Answer | None:
-    """The answer under that key."""
+    """The answer stored under this key."""
     query = select(answers.c.body_hash, answers.c.answer, answers.c.created).where(answers.c.key_hash == key_hash)
     row = connection.execute(query).first()
     return Answer(row.body_hash, row.answer[1:], row.answer[:1] == _FINAL, row.created) if row else None
 
 
 def write(connection: Connection, key_hash: bytes, text: str, *, final: bool) -> None:
-    """Keep the answer under a key that is reserved."""
+    """Store the answer under a reserved key."""
     answer = (_FINAL if final else _OPEN) + text
     connection.execute(update(answers).where(answers.c.key_hash == key_hash).values(answer=answer))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who users are at providers of OpenID Connect, their groups, and their passwords."""
+"""Identities of users at OpenID Connect providers, their groups, and their passwords."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from ddnsd.db.schema import identities, memberships, passwords, users
 from ddnsd.db.string_agg import Lines
 
 LOCAL = 0
-"""Stands for the identity of groups that an administrator has given."""
+"""In place of an identity id, for groups that an administrator has added."""
 
 
 class OidcIdentity(NamedTuple):
-    """What a provider says of somebody; `label` and `name` are what it calls them.
+    """The claims of a provider about a person; `label` and `name` are for people to read.
 
-    Where `groups` or `admin` is None it says nothing of them.
+    `groups` or `admin` is None if the claims do not contain them.
     """
 
     issuer: str
@@ -29,7 +29,7 @@ class OidcIdentity(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A user whom a provider knows."""
+    """A user with an identity."""
 
     user_id: int
     name: str
@@ -53,7 +53,7 @@ class LinkedIdentity(NamedTuple):
 
 
 def linked_identity(connection: Connection, issuer: str, subject: str) -> LinkedIdentity | None:
-    """The identity of that subject."""
+    """The identity with this subject."""
     c = identities.c
     all_groups = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id)
     own = all_groups.where(memberships.c.identity_id == c.id).scalar_subquery()
@@ -74,7 +74,7 @@ def linked_identity(connection: Connection, issuer: str, subject: str) -> Linked
 
 
 def add_identity(connection: Connection, user_id: int, somebody: OidcIdentity) -> int:
-    """Keep an identity; answers its id. Raises IntegrityError when somebody has it."""
+    """Insert an identity. Returns its id. Raises IntegrityError if it belongs to a user."""
     moment = queries.now()
     result = connection.execute(
         insert(identities).values(
@@ -91,7 +91,7 @@ def add_identity(connection: Connection, user_id: int, somebody: OidcIdentity) -
 
 
 def mark_used(connection: Connection, identity_id: int, label: str) -> None:
-    """Somebody has come by this identity."""
+    """Store the use of an identity."""
     values = {"last_used": queries.now()} | ({"label": label} if label else {})
     connection.execute(update(identities).where(identities.c.id == identity_id).values(**values))
 
@@ -103,7 +103,7 @@ def identities_of(connection: Connection, user_id: int) -> list[rows.Identity]:
 
 
 def delete_identity(connection: Connection, user_id: int, identity_id: int) -> None:
-    """Forget an identity, and what its claims have given."""
+    """Delete an identity, with the groups and rights of its claims."""
     set_groups(connection, user_id, identity_id, ())
     given = users.c.id == user_id, users.c.admin_by == identity_id
     connection.execute(update(users).where(*given).values(admin=False, admin_by=None))
@@ -114,7 +114,7 @@ def delete_identity(connection: Connection, user_id: int, identity_id: int) -> N
 
 
 def set_groups(connection: Connection, user_id: int, identity_id: int, groups: Iterable[str]) -> None:
-    """Make these the groups that the user has by an identity, or by an administrator (LOCAL)."""
+    """Replace the user's groups of an identity, or of an administrator (LOCAL)."""
     of_it = memberships.c.user_id == user_id, memberships.c.identity_id == identity_id
     held = set(connection.scalars(select(memberships.c.group).where(*of_it)))
     wanted = set(groups)
@@ -127,7 +127,7 @@ def set_groups(connection: Connection, user_id: int, identity_id: int, groups: I
 
 
 def groups_of(connection: Connection, user_id: int, *, given: bool = False) -> list[str]:
-    """A user's groups by name; with `given` those alone that an administrator has given."""
+    """A user's groups by name; with `given` only those that an administrator has added."""
     query = select(memberships.c.group).where(memberships.c.user_id == user_id).distinct()
     if given:
         query = query.where(memberships.c.identity_id == LOCAL)
@@ -145,23 +145,23 @@ def password_of(connection: Connection, name: str) -> tuple[int, str] | None:
 
 
 def set_password(connection: Connection, user_id: int, hashed: str) -> None:
-    """Keep the hash of a password, in place of any other."""
+    """Store the hash of a password, replacing any other."""
     values = {"hash": hashed, "changed": queries.now()}
     if not connection.execute(update(passwords).where(passwords.c.user_id == user_id).values(**values)).rowcount:
         connection.execute(insert(passwords).values(user_id=user_id, **values))
 
 
 def renew_password(connection: Connection, user_id: int, before: str, after: str) -> None:
-    """Keep a stronger hash of the same password, unless it was changed meanwhile."""
+    """Store a stronger hash of the same password, unless it has changed."""
     same = passwords.c.user_id == user_id, passwords.c.hash == before
     connection.execute(update(passwords).where(*same).values(hash=after))
 
 
 def delete_password(connection: Connection, user_id: int) -> bool:
-    """Forget a password: whether there was one."""
+    """Delete a password. Returns whether there was one."""
     return connection.execute(delete(passwords).where(passwords.c.user_id == user_id)).rowcount > 0
 
 
 def has_password(connection: Connection, user_id: int) -> bool:
-    """Whether the user has one."""
+    """Whether the user has a password."""
     return bool(connection.scalar(select(exists().where(passwords.c.user_id == user_id))))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last request for each host: when, from where, by which client, and what it was told."""
+"""The last request for each host: time, address, client, and answer."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from ddnsd.db.schema import contacts, hosts
 
 
 class Contact(NamedTuple):
-    """A request; `at` in microseconds, `agent` as it came until it is written, `word` what it was told."""
+    """A request; `at` in microseconds, `agent` unchanged until it is written, `word` the answer."""
 
     at: int
     source: str | None
@@ -22,10 +22,10 @@ class Contact(NamedTuple):
 
 
 def write(connection: Connection, seen: Mapping[int, Contact]) -> None:
-    """Keep what is newer than what is kept, by host id."""
+    """Store requests that are newer than the stored ones, by host id."""
     rows = [
         (host_id, *contact._replace(agent=agent_text(contact.agent or "")))
-        for host_id, contact in sorted(seen.items())  # two processes never wait for each other in a circle
+        for host_id, contact in sorted(seen.items())  # in a fixed order, so that two processes cannot deadlock
     ]
     for_each(connection, _write, ("host_id", *Contact._fields), rows)
 
@@ -39,18 +39,18 @@ def _write(given: Given) -> UpdateBase:
 
 
 def of(connection: Connection, host_ids: Collection[int]) -> dict[int, Contact]:
-    """The last request for each of these hosts (500 at most); a host that nobody asked for is not there."""
+    """The last request for each of these hosts (at most 500); hosts without a request are missing."""
     columns = [contacts.c[name] for name in Contact._fields]
     query = select(contacts.c.host_id, *columns).where(contacts.c.host_id.in_(list(host_ids)))
     return {row[0]: Contact._make(row[1:]) for row in connection.execute(query)}
 
 
 def strangers(connection: Connection) -> list[int]:
-    """Hosts that are gone and still have a contact."""
+    """Ids of deleted hosts that still have a contact."""
     host = select(hosts.c.id).where(hosts.c.id == contacts.c.host_id)
     return list(connection.scalars(select(contacts.c.host_id).where(~exists(host))))
 
 
 def forget(connection: Connection, host_ids: Collection[int]) -> int:
-    """Remove the contacts of these hosts (500 at most); answers how many."""
+    """Remove the contacts of these hosts (at most 500). Returns the number."""
     return connection.execute(delete(contacts).where(contacts.c.host_id.in_(list(host_ids)))).rowcount

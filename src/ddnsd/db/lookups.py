@@ -2,7 +2,7 @@
 """Rows by key for the hot path: always fresh from the database, never a cache.
 
 On SQLite a key is one read in the event loop. On PostgreSQL the callers of one moment share a query (group read): a
-key that is asked for while a query runs is answered by the next one, never by one that began before.
+key requested while a query runs is read by the next one, never by a query that began before.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 STUCK_SECONDS = 20.0
-"""A group read has ended long before: the store gives up after two seconds."""
+"""No group read takes this long: the database gives up after two seconds."""
 
 log = structlog.get_logger()
 
 
 class Lookup(Generic[R]):
-    """Answers the rows of `query` whose `column` equals a key, as `row` objects."""
+    """Looks up rows of `query` by a key in `column`, as `row` objects."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Lookup(Generic[R]):
         if isinstance(store, SqliteStore):
             one = query.where(column == bindparam("key"))
             self._sql = str(one.compile(dialect=sqlite.dialect()))
-            self._binary = isinstance(column.type, LargeBinary)  # which JSON cannot hold
+            self._binary = isinstance(column.type, LargeBinary)  # not possible in JSON
             given = select(func.json_each(bindparam("keys")).table_valued("value").c.value)
             one_of = column.in_([bindparam("keys")]) if self._binary else column.in_(given)
             self._sql_of_many = str(query.add_columns(column).where(one_of).compile(dialect=sqlite.dialect()))
@@ -61,7 +61,7 @@ class Lookup(Generic[R]):
             self._drain: asyncio.Task[None] | None = None
 
     async def all(self, key: Any) -> list[R]:
-        """Every row with that key. Raises StoreDown."""
+        """All rows with this key. Raises StoreDown."""
         if isinstance(self._store, SqliteStore):
             return [self._row(row) for row in self._store.rows(self._sql, (key,))]
         future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
@@ -71,12 +71,12 @@ class Lookup(Generic[R]):
         return await future
 
     async def one(self, key: Any) -> R | None:
-        """The only row with that key, or None. Raises StoreDown."""
+        """The only row with this key, or None. Raises StoreDown."""
         rows = await self.all(key)
         return rows[0] if rows else None
 
     async def many(self, keys: list[Any]) -> dict[Any, list[R]]:
-        """The rows by key; a key without rows is not there. Raises StoreDown."""
+        """The rows by key; keys without rows are missing. Raises StoreDown."""
         if isinstance(self._store, SqliteStore):
             if self._binary:
                 return self._by_key(self._store.rows(_with_places(self._sql_of_many, len(keys)), tuple(keys)))
@@ -98,20 +98,20 @@ class Lookup(Generic[R]):
         finally:
             self.heartbeat.rest()
             self._drain = None
-            _refuse(self._take()[1], StoreDown("the read was given up"))  # only when it was cancelled
+            _refuse(self._take()[1], StoreDown("the read was cancelled"))  # only when it was cancelled
 
     def _take(self) -> "tuple[list[Any], list[_Waiters[R]]]":
         waiting, self._waiting = self._waiting, defaultdict(list)
         return list(waiting), list(waiting.values())
 
     async def _answer(self, keys: list[Any], waiters: "list[_Waiters[R]]") -> None:
-        """Answer every caller of a group, also after an error: no other task does."""
+        """Answer all callers of a group, also after an error: no other task does it."""
         try:
             found = await self.many(keys)
         except BaseException as error:
             if not isinstance(error, StoreDown | asyncio.CancelledError):
                 log.exception("unexpected error", keys=len(keys))
-            waiters += self._take()[1]  # later callers do not wait for the same fault again
+            waiters += self._take()[1]  # later callers do not wait for the same error again
             _refuse(waiters, error)
             if not isinstance(error, Exception):
                 raise
@@ -131,19 +131,19 @@ def _refuse(waiters: "Iterable[_Waiters[R]]", error: BaseException) -> None:
 
 
 def _with_places(sql: str, count: int) -> str:
-    """The query with a place for each key instead of the one it has."""
+    """The query with a parameter list instead of its single key."""
     before, _, after = sql.rpartition("?")
     return f"{before}{','.join('?' * count)}{after}"
 
 
 def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, bool, int]:
-    """The host, whether it has related names and is set aside, and its domain's generation: all of one moment."""
+    """The host, whether it has related names and is set aside, and its domain's generation, in one read."""
     *host, has_related, is_set_aside, generation = row
     return rows.Host._make(host), bool(has_related), bool(is_set_aside), generation
 
 
 class Lookups:
-    """Every lookup of the hot path."""
+    """All lookups of the hot path."""
 
     def __init__(self, store: "SqliteStore | PostgresStore") -> None:
         self.host = Lookup(store, queries.HOST, schema.hosts.c.fqdn, rows.Host._make)
@@ -161,5 +161,5 @@ class Lookups:
 
     @property
     def alive(self) -> bool:
-        """Whether none of them has callers that wait for ever."""
+        """Whether all lookups make progress."""
         return all(lookup.heartbeat.alive for lookup in vars(self).values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bringing a database to the newest schema, with Alembic, which is imported only where there is something to do."""
+"""Upgrade a database to the newest schema, with Alembic, which is imported only if needed."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ NEWEST = "0005"
 """The newest revision that this version of the service knows."""
 
 PAUSE_SECONDS = 1.0
-"""Between two tries to reach a database."""
+"""Pause between two tries to reach a database."""
 
 
 class OldSchema(StoreDown):
@@ -44,17 +44,17 @@ async def verify(url: str) -> None:
 
 
 def _check_known(found: str | None) -> None:
-    """Raises ForeignSchema."""
+    """Check the revision. Raises ForeignSchema."""
     known = {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py")}
     if found is not None and found not in known:
         raise ForeignSchema(
             f"the database has the schema {found}, which this version does not know (its own is {NEWEST}): "
-            "install the version of ddnsd that made it, or restore a backup into an empty database"
+            "install the version of ddnsd that created it, or restore a backup into an empty database"
         )
 
 
 async def upgrade_when_there(url: str, wait: float, say: Callable[[str], None]) -> bool:
-    """`upgrade`, tried for `wait` seconds while the database cannot be used; `say` gets what is waited for.
+    """Run `upgrade`, retried for `wait` seconds while the database is not available; `say` gets the reason.
 
     Raises StoreDown, ForeignSchema.
     """
@@ -75,7 +75,7 @@ async def upgrade_when_there(url: str, wait: float, say: Callable[[str], None]) 
 
 
 async def upgrade(url: str) -> bool:
-    """Create or upgrade the schema; answers whether there was something to do. Raises StoreDown, ForeignSchema."""
+    """Create or upgrade the schema. Returns whether it changed. Raises StoreDown, ForeignSchema."""
     if url.startswith("sqlite"):
         return _upgrade_file(Path(make_url(url).database or ""))
     return await _upgrade_server(url)
@@ -108,7 +108,7 @@ async def _upgrade_server(url: str) -> bool:
 
 
 def _upgrade(connection: Connection) -> bool:
-    if connection.dialect.name == "postgresql":  # several nodes may start at once: one upgrades, the others try again
+    if connection.dialect.name == "postgresql":  # several nodes may start at once: one upgrades, the others retry
         connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
         connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""New secrets, sealed, that wait to be shown to the browser whose form has asked for them.
+"""New secrets, encrypted, until the browser that sent the form shows them.
 
-A row begins when the form comes in, is ready when the secret is in force, and loses the secret when it is read. It
-stays for a while after that, so that the same form, sent twice, makes nothing twice.
+A row is created with the form, is ready when the secret works, and loses the secret when it is read. It stays for a
+while after that, so that a form that is sent twice creates nothing twice.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,14 @@ PART = 100
 
 
 class Found(NamedTuple):
-    """`sealed` is None once it was read."""
+    """`sealed` is None after it was read."""
 
     sealed: str | None
     ready: bool
 
 
 def begin(connection: Connection, session_id: int, number: str, sealed: str) -> bool:
-    """Keep a secret under the number of its form; False where that form came before."""
+    """Store a secret under the number of its form. False if that form was sent before."""
     moment = queries.now()
     forget(connection, moment - LIFETIME, PART)
     row = {"session_id": session_id, "number": number, "sealed": sealed, "created": moment}
@@ -36,17 +36,17 @@ def begin(connection: Connection, session_id: int, number: str, sealed: str) -> 
 
 
 def finish(connection: Connection, session_id: int, number: str) -> None:
-    """The secret is in force."""
+    """Mark the secret as ready."""
     connection.execute(update(table).where(*_at(session_id, number)).values(ready=True))
 
 
 def cancel(connection: Connection, session_id: int, number: str) -> None:
-    """The secret did not come into force."""
+    """Delete the row of a secret that was not created."""
     connection.execute(delete(table).where(*_at(session_id, number)))
 
 
 def take(connection: Connection, session_id: int, number: str) -> Found | None:
-    """The secret, which is forgotten if it is ready; None for a number that is unknown, or waits too long."""
+    """Read the secret, and delete it if it is ready. None for an unknown or expired number."""
     fresh = table.c.created >= queries.now() - LIFETIME
     query = select(table.c.sealed, table.c.ready).where(*_at(session_id, number), fresh)
     row = connection.execute(query.with_for_update()).first()
@@ -58,7 +58,7 @@ def take(connection: Connection, session_id: int, number: str) -> Found | None:
 
 
 def forget(connection: Connection, before: int, limit: int) -> int:
-    """Remove at most `limit` rows from before `before`; answers how many."""
+    """Remove at most `limit` rows older than `before`. Returns the number."""
     key = table.c.session_id, table.c.number
     old = select(*key).where(table.c.created < before).limit(limit)
     return connection.execute(delete(table).where(tuple_(*key).in_(old))).rowcount

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pages of rows, by id, with the names of those who own them."""
+"""Pages of rows, by id, with the names of their owners."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from ddnsd.db.schema import domains, events, hosts, key_hosts, keys, tokens, use
 
 
 class HostFilter(NamedTuple):
-    """Which hosts a page holds; None does not limit. `owner` and `domain` are names, `fqdns` full names."""
+    """The filter of a page of hosts; None does not limit. `owner` and `domain` are names, `fqdns` full names."""
 
     owner_id: int | None = None
     owner: str | None = None
@@ -31,7 +31,7 @@ _HOST = queries.HOST.add_columns(users.c.name)
 
 
 def host(connection: Connection, fqdn: str) -> OwnedHost | None:
-    """The host of that name."""
+    """The host with this name."""
     row = connection.execute(_HOST.where(hosts.c.fqdn == fqdn)).first()
     return _owned(row) if row else None
 
@@ -59,13 +59,13 @@ def _owned(row: Any) -> OwnedHost:
 
 
 def host_counts(connection: Connection) -> dict[int, int]:
-    """How many hosts a domain has, by its id; domains without any are not there."""
+    """Numbers of hosts by domain id; domains without hosts are missing."""
     counted = select(hosts.c.domain_id, func.count()).group_by(hosts.c.domain_id)
     return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def host_count(connection: Connection, domain_id: int) -> int:
-    """How many hosts the domain has."""
+    """Number of hosts of the domain."""
     return connection.scalar(select(func.count()).select_from(hosts).where(hosts.c.domain_id == domain_id)) or 0
 
 
@@ -86,7 +86,7 @@ def page_of_tokens(connection: Connection, user_id: int, after: int, limit: int)
 
 
 def token(connection: Connection, token_id: int) -> rows.Token | None:
-    """The token of that id."""
+    """The token with this id."""
     row = connection.execute(queries.TOKEN.where(tokens.c.id == token_id)).first()
     return rows.Token._make(row) if row else None
 
@@ -98,7 +98,7 @@ def page_of_keys(connection: Connection, owner_id: int, after: int, limit: int) 
 
 
 def key(connection: Connection, login: str) -> rows.Key | None:
-    """The key of that login."""
+    """The key with this login."""
     row = connection.execute(queries.KEY.where(keys.c.login == login)).first()
     return rows.Key._make(row) if row else None
 
@@ -129,7 +129,7 @@ class Happened(NamedTuple):
 def page_of_events(
     connection: Connection, *, reader_id: int | None, wanted: dict[str, str], before: int | None, limit: int
 ) -> list[Happened]:
-    """At most `limit` entries with an id below `before`, newest first; with `reader_id` those that this user may read.
+    """At most `limit` entries with an id below `before`, newest first; `reader_id`: those that this user may read.
 
     `wanted` limits the columns `object`, `actor` and `action`.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts of which DNS is not known to hold the row."""
+"""Pending hosts: DNS is not known to have their current row."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -23,25 +23,25 @@ from ddnsd.db.bulk_sql import Given, for_each, upsert
 from ddnsd.db.schema import hosts, pending
 
 ASKED_FOR = 0
-"""`since` of a row that somebody wants to be sent, without a message for it being under way."""
+"""`since` of a row that should be sent, without a message under way."""
 
 
 class Confirmed(NamedTuple):
-    """DNS holds this version of the host."""
+    """A version of a host that DNS has."""
 
     host_id: int
     version: int
 
 
 def lock(connection: Connection, host_ids: Iterable[int]) -> None:
-    """Lock rows in the order of their ids, so that two processes never wait for each other in a circle."""
+    """Lock rows in the order of their ids, so that two processes cannot deadlock."""
     if connection.dialect.name == "postgresql":
         connection.execute(locking(), {"ids": sorted(host_ids)})
 
 
 @lru_cache(maxsize=2)
 def locking(*columns: str) -> Select[Any]:
-    """Ids and `columns` of the hosts of the array `ids`, which nobody else changes meanwhile; on PostgreSQL."""
+    """Ids and `columns` of the hosts of the array `ids`, locked; on PostgreSQL."""
     query = select(hosts.c.id, *(hosts.c[name] for name in columns)).where(
         hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
     )
@@ -49,7 +49,7 @@ def locking(*columns: str) -> Select[Any]:
 
 
 def mark_pending(connection: Connection, host_ids: Iterable[int], since: int) -> None:
-    """The hosts' current rows wait for DNS since then."""
+    """Mark the hosts' current rows as pending since then."""
     for_each(connection, _wait, ("host_id", "since"), [(host_id, since) for host_id in host_ids])
 
 
@@ -59,7 +59,7 @@ def _wait(given: Given) -> UpdateBase:
 
 
 def mark_confirmed(connection: Connection, confirmed: Sequence[Confirmed]) -> None:
-    """DNS holds what the store holds, unless the row has changed since."""
+    """Remove the pending marks of confirmed versions, unless the row has changed since."""
     for_each(connection, _settle, Confirmed._fields, confirmed)
 
 

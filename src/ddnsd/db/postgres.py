@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The store in a PostgreSQL database, which may restart at any time.
 
-A connection that was lost while nobody used it is replaced before it is used: asyncpg knows that it is closed, and one
-that was idle for a while is tried first. What fails on a connection that is lost meanwhile is done once more where
-nothing of it can be kept: a read, a lock, and a transaction whose COMMIT was not sent. A lost COMMIT is OutcomeUnknown.
+A connection that was lost while idle is replaced before it is used: asyncpg knows that it is closed, and one that was
+idle for a while is tested first. After a loss during use, reads, locks, and transactions whose COMMIT was not sent are
+repeated once. A lost COMMIT is OutcomeUnknown.
 
-No wait is without an end: for a free connection, for a new one, and for each statement.
+Every wait has a limit: for a free connection, for a new one, and for each statement.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Gate, OutcomeUnknown, StoreDown, T, Work, ZoneLock, faults
 
 COMMAND_SECONDS = 30.0
-"""A statement takes no longer."""
+"""Limit of a statement."""
 
 LOCK_POOL_SECONDS = 30.0
 """How long a zone waits until one of the connections for locks is free."""
 
 IDLE_SECONDS = 5.0
-"""A connection that was idle for longer is tried before it is used: a firewall or a failover ends it silently."""
+"""A connection idle for longer is tested before use: a firewall or a failover may have ended it silently."""
 
 TRY_SECONDS = 1.0
-"""How long such a connection may take to answer."""
+"""Limit of such a test."""
 
 DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -48,12 +48,12 @@ _LOST = (
 
 
 def driver_url(url: str) -> URL:
-    """The same database, by the driver that we use."""
+    """The URL with the driver that we use."""
     return make_url(url).set(drivername="postgresql+asyncpg")
 
 
 def database_name(url: str) -> DatabaseName:
-    """What messages call the database: its address, never its password."""
+    """The database's name in messages: its address, never its password."""
     address = make_url(url)
     host = address.host or address.query.get("host") or "localhost"
     hosts = host if isinstance(host, str) else ", ".join(host)
@@ -69,9 +69,9 @@ class PostgresStore(Gate):
         options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS}
         self._place = database_name(url)
         self._engine = create_async_engine(address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=options)
-        # A statement by itself needs no other two around it, each of which costs a turn of the event loop.
+        # A single statement needs no BEGIN and COMMIT, each of which costs a turn of the event loop.
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        # Locks are held while a name server is slow; they must not use up the connections of the others.
+        # Locks are held while a name server is slow; they must not use up the other connections.
         self._lock_engine = create_async_engine(
             address, pool_size=4, max_overflow=28, pool_timeout=LOCK_POOL_SECONDS, connect_args=options
         )
@@ -81,7 +81,7 @@ class PostgresStore(Gate):
         self._reader: _Kept | None = None
         self._reading = asyncio.Lock()
         self.changes = 0
-        """How many transactions of this process have changed something."""
+        """Number of transactions of this process with changes."""
 
     async def transact(self, work: Work[T]) -> T:
         self.check_gate()
@@ -162,7 +162,7 @@ class PostgresStore(Gate):
         return kept
 
     async def tidy(self) -> None:
-        """It vacuums by itself."""
+        """Nothing to do: PostgreSQL vacuums automatically."""
 
     async def close(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -181,7 +181,7 @@ class _Kept:
         self.used = time.monotonic()
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Any]:
-        """Run a query. A failure closes the connection, and ends what it has locked."""
+        """Run a query. A failure closes the connection and ends its locks."""
         try:
             found: list[Any] = await self.driver.fetch(sql, *parameters)
         except BaseException:
@@ -191,7 +191,7 @@ class _Kept:
         return found
 
     async def drop(self) -> None:
-        """Close the connection at once: a polite end waits for a server that may be gone."""
+        """Close the connection at once, without waiting for a server that may be gone."""
         self.driver.terminate()
         if self.connection.closed:
             return
@@ -205,18 +205,18 @@ async def _kept(engine: AsyncEngine) -> _Kept:
 
 
 class _SessionLock:
-    """An advisory lock: PostgreSQL gives it to the next one when the connection is lost."""
+    """An advisory lock; PostgreSQL releases it when the connection is lost."""
 
     def __init__(self, kept: _Kept, place: DatabaseName) -> None:
         self._kept, self._place = kept, place
 
     def check(self) -> None:
-        """Raises StoreDown when the connection is closed."""
+        """Check the lock. Raises StoreDown if the connection is closed."""
         if self._kept.driver.is_closed():
             raise StoreDown(f"{self._place.name} closed the connection that held the zone's lock")
 
     async def release(self) -> None:
-        """Give the lock back. Raises StoreDown when it was lost, however long ago."""
+        """Release the lock. Raises StoreDown if it was lost at any time."""
         if self._kept.driver.is_closed():
             await self._kept.drop()
         self.check()
@@ -225,13 +225,13 @@ class _SessionLock:
 
 
 class _Silence:
-    """Connections that were lost without a sign: where one is found, those last used before it are lost too."""
+    """Detect silently lost connections: if one is lost, those last used before it are lost too."""
 
     def __init__(self) -> None:
         self._heard = 0.0
 
     async def over(self, driver: Any, used: float) -> bool:
-        """Whether a connection that was last used then can be used again; it is tried where it was idle for long."""
+        """Whether a connection last used then can be used; tests it if it was idle for long."""
         if driver.is_closed() or used < self._heard:
             return False
         if time.monotonic() - used < IDLE_SECONDS:
@@ -244,12 +244,12 @@ class _Silence:
         return True
 
     def may_be_lost(self, driver: Any, used: float) -> bool:
-        """Whether `over` has to be asked."""
+        """Whether the connection must be tested."""
         return driver.is_closed() or used < self._heard or time.monotonic() - used >= IDLE_SECONDS
 
 
 def _replace_lost(engine: AsyncEngine, silence: _Silence) -> None:
-    """Make the pool replace connections that were lost while idle. It costs no roundtrip."""
+    """Let the pool replace connections that were lost while idle, without a round trip."""
 
     @event.listens_for(engine.sync_engine, "checkin")
     def _left(_connection: object, record: Any) -> None:
@@ -267,7 +267,7 @@ def _replace_lost(engine: AsyncEngine, silence: _Silence) -> None:
 
 
 async def _twice(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Once more where the connection was lost; for what leaves nothing behind then."""
+    """Run again if the connection was lost; only for work that leaves nothing behind."""
     try:
         return await attempt()
     except (DBAPIError, OSError, *DRIVER_ERRORS) as error:

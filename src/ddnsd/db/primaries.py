@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the store has to forget and to send again when a domain gets another primary or key."""
+"""Changes in the database when a domain gets another primary or key."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from ddnsd.db.schema import domains, hosts, pending, removals, rrsets, set_aside
 
 
 class Owned(NamedTuple):
-    """What a primary holds that is known to be ours.
+    """Names and RRsets at a primary that are known to be ours.
 
-    `hosts` are full names by host id, `sets` ids of RRsets, `removals` ids of what has left a zone and is there again.
+    `hosts` are full names by host id, `sets` ids of RRsets, `removals` ids of removed names that are there again.
     """
 
     hosts: Mapping[int, str]
@@ -29,16 +29,16 @@ NOTHING = Owned({}, (), ())
 
 
 def locked_generation(connection: Connection, domain_id: int) -> int | None:
-    """The domain's generation, which nobody changes until the transaction ends; None where the domain is gone."""
+    """The domain's generation, locked until the end of the transaction; None if the domain is gone."""
     query = select(domains.c.generation).where(domains.c.id == domain_id)
     return connection.scalar(query.with_for_update(read=True, key_share=True))
 
 
 def send_all_again(connection: Connection, domain_id: int, owned: Owned) -> None:
-    """Nothing is known to be in the domain's zone, but what is `owned`; every host and every removal waits.
+    """Reset what is known about the domain's zone except `owned`; mark every host and every removal as pending.
 
-    What was acknowledged before, or is on its way, counts for nothing: each host gets a new version, and what was sent
-    of an older generation marks nothing. The caller has locked the domain.
+    Each host gets a new version, so acknowledgements of the older generation have no effect. The caller has locked the
+    domain.
     """
     _lock_hosts(connection, domain_id)
     connection.execute(delete(set_aside).where(set_aside.c.domain_id == domain_id))  # by the former primary
@@ -51,7 +51,7 @@ def send_all_again(connection: Connection, domain_id: int, owned: Owned) -> None
     claimed = update(rrsets).where(among(connection, rrsets.c.id, owned.sets), sets)
     connection.execute(claimed.values(claimed=True))
     _remember_values(connection, domain_id)
-    # whole names that leave would take what somebody else has there: only our own values leave
+    # removing whole names could remove foreign records: remove only our own values
     waiting = removals.c.dirty_since.is_not(None) | among(connection, removals.c.id, owned.removals)
     leaving = update(removals).where(removals.c.domain_id == domain_id, waiting)
     connection.execute(leaving.values(exact=True, dirty_since=ASKED_FOR))
@@ -62,14 +62,14 @@ def send_all_again(connection: Connection, domain_id: int, owned: Owned) -> None
 
 
 def _lock_hosts(connection: Connection, domain_id: int) -> None:
-    """In the order of their ids, as everybody does."""
+    """Lock rows in the order of their ids."""
     if connection.dialect.name == "postgresql":
         query = select(hosts.c.id).where(hosts.c.domain_id == domain_id).order_by(hosts.c.id)
         connection.execute(select(func.count()).select_from(query.with_for_update(key_share=True).subquery()))
 
 
 def _remember_values(connection: Connection, domain_id: int) -> None:
-    """Values of RRsets that are not known to be ours: see `remember_unclaimed`."""
+    """Remember values of RRsets that are not known to be ours: see `remember_unclaimed`."""
     query = select(hosts.c.fqdn, *(rrsets.c[name] for name in RRset._fields))
     query = query.join_from(rrsets, hosts).where(hosts.c.domain_id == domain_id, ~rrsets.c.claimed)
     moment = queries.now()

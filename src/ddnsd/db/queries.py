@@ -53,7 +53,7 @@ def _columns(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
     return [table.c[name] for name in names]
 
 
-# ---- what a lookup by key reads -------------------------------------------------------------------------------------
+# ---- lookups by key -------------------------------------------------------------------------------------
 
 HOST: Select[Any] = select(
     *_columns(hosts, rows.Host._fields[:-8]),
@@ -69,8 +69,8 @@ HOST: Select[Any] = select(
     hosts.join(domains).join(users, users.c.id == hosts.c.owner_id).outerjoin(pending, pending.c.host_id == hosts.c.id)
 )
 
-# with whether it has related names (most have none, and nobody looks for them), whether it was set aside, and its
-# domain's generation
+# also whether it has related names (most have none, which saves a query), whether it is set aside, and its domain's
+# generation
 HOST_TO_SEND: Select[Any] = HOST.add_columns(
     exists().where(related.c.host_id == hosts.c.id),
     exists().where(set_aside.c.host_id == hosts.c.id),
@@ -99,7 +99,7 @@ USER: Select[Any] = select(*_columns(users, rows.User._fields))
 
 
 def domain(connection: Connection, name: str) -> rows.Domain | None:
-    """The domain of that name."""
+    """The domain with this name."""
     row = connection.execute(DOMAIN.where(domains.c.name == name)).first()
     return rows.Domain._make(row) if row else None
 
@@ -111,34 +111,34 @@ def closest_domain(connection: Connection, fqdn: str) -> rows.Domain | None:
 
 
 def is_domain(connection: Connection, names: Sequence[str]) -> bool:
-    """Whether one of the names is a domain's."""
+    """Whether one of the names is a domain."""
     return bool(connection.scalar(select(exists().where(domains.c.name.in_(names)))))
 
 
 def all_domains(connection: Connection) -> list[rows.Domain]:
-    """Every domain, by name."""
+    """All domains, by name."""
     return [rows.Domain._make(row) for row in connection.execute(DOMAIN.order_by(domains.c.name))]
 
 
 def user(connection: Connection, name: str) -> rows.User | None:
-    """The user of that name."""
+    """The user with this name."""
     row = connection.execute(USER.where(users.c.name == name)).first()
     return rows.User._make(row) if row else None
 
 
 def user_name(connection: Connection, user_id: int) -> str:
-    """The name of the user of that id."""
+    """The name of the user with this id."""
     name: str = connection.execute(select(users.c.name).where(users.c.id == user_id)).scalar_one()
     return name
 
 
 def user_count(connection: Connection) -> int:
-    """How many users there are."""
+    """Number of users."""
     return connection.scalar(select(func.count()).select_from(users)) or 0
 
 
 def host(connection: Connection, fqdn: str) -> rows.Host | None:
-    """The host of that name."""
+    """The host with this name."""
     row = connection.execute(HOST.where(hosts.c.fqdn == fqdn)).first()
     return rows.Host._make(row) if row else None
 
@@ -161,12 +161,12 @@ def hosts_of_owner(connection: Connection, owner_id: int, domain_id: int | None)
 
 
 def hosts_of_domain(connection: Connection, domain_id: int) -> Iterable[rows.Host]:
-    """Every host of a domain."""
+    """All hosts of a domain."""
     return map(rows.Host._make, connection.execute(HOST.where(hosts.c.domain_id == domain_id)))
 
 
 def places(connection: Connection, domain_id: int, limit: int) -> list[tuple[str, str]]:
-    """The names of a few hosts that DNS holds, each with the type of its address."""
+    """The names of a few published hosts, each with the type of its address."""
     query = select(hosts.c.fqdn, hosts.c.ipv4).where(
         hosts.c.domain_id == domain_id, hosts.c.claimed, or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None))
     )
@@ -192,7 +192,7 @@ def related_of_domain(connection: Connection, domain_id: int) -> dict[int, list[
 
 
 def taken(connection: Connection, fqdn: str) -> bool:
-    """Whether a host or a related name holds `fqdn`."""
+    """Whether a host or a related name has `fqdn`."""
     return bool(
         connection.scalar(select(exists().where(hosts.c.fqdn == fqdn) | exists().where(related.c.fqdn == fqdn)))
     )
@@ -210,7 +210,7 @@ def host_within(connection: Connection, zone: str) -> str | None:
 
 
 def related_within(connection: Connection, zone: str) -> tuple[str, str] | None:
-    """Likewise a related name, and its host."""
+    """The same for a related name, with its host."""
     query = select(related.c.fqdn, hosts.c.fqdn).join_from(related, hosts).where(_within(related.c.fqdn, zone))
     row = connection.execute(query.limit(1)).first()
     return (row[0], row[1]) if row else None
@@ -221,9 +221,9 @@ def _within(column: Column[str], zone: str) -> ColumnElement[bool]:
 
 
 def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
-    """(domain id, host id, since when) of hosts of which DNS is not known to hold the row since before `before`.
+    """(domain id, host id, since) of hosts that have been pending since before `before`.
 
-    Without those that were set aside, until they are due, unless they have changed since.
+    Without hosts set aside that are not due, unless they have changed since.
     """
     query = select(hosts.c.domain_id, hosts.c.id, pending.c.since).join_from(
         pending, hosts, pending.c.host_id == hosts.c.id
@@ -237,7 +237,7 @@ def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> lis
 
 
 def some_published(connection: Connection, domain_id: int, number: int) -> list[int]:
-    """Ids of some hosts, others each time, that DNS holds."""
+    """Ids of some published hosts, different ones each time."""
     mine = hosts.c.domain_id == domain_id
     first, last = connection.execute(select(func.min(hosts.c.id), func.max(hosts.c.id)).where(mine)).one()
     if first is None:
@@ -253,13 +253,13 @@ def some_published(connection: Connection, domain_id: int, number: int) -> list[
 
 
 def pending_count(connection: Connection) -> int:
-    """Of how many hosts DNS is not known to hold the row, without those whose names foreign records have."""
+    """Number of pending hosts, without those in conflict with a foreign record."""
     waiting = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))
     return connection.scalar(waiting.where(hosts.c.conflict.is_(None))) or 0
 
 
 def late_count(connection: Connection, domain_id: int, before: int) -> int:
-    """How many hosts and removals of the domain have waited for DNS since before `before`."""
+    """Number of the domain's hosts and removals that have been pending since before `before`."""
     late = pending.c.since < before, pending.c.since > ASKED_FOR
     of_hosts = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))
     of_removals = select(func.count()).where(
@@ -270,9 +270,9 @@ def late_count(connection: Connection, domain_id: int, before: int) -> int:
 
 
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
-    """Ids of the domains with names that are still to leave since before `before`.
+    """Ids of domains with removals that have been pending since before `before`.
 
-    Without those that were set aside, until they are due.
+    Without removals set aside that are not due.
     """
     later = exists().where(set_aside.c.removal_id == removals.c.id, set_aside.c.retry_at > now())
     query = select(removals.c.domain_id).where(removals.c.dirty_since < before, ~later)
@@ -280,7 +280,7 @@ def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
 
 
 def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
-    """Names that have left the zone, or would have if the name server did not refuse to remove them."""
+    """Names that were removed from the zone, or whose removal the name server refuses."""
     refused = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(None))
     query = _select(removals, rows.Removal._fields).where(
         removals.c.domain_id == domain_id, removals.c.dirty_since.is_(None) | removals.c.id.in_(refused)
@@ -292,16 +292,16 @@ def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
 
 
 def names_locked(connection: Connection, host_ids: set[int]) -> dict[int, str]:
-    """The names of hosts by id, which nobody changes until the transaction ends."""
+    """The names of hosts by id, locked until the end of the transaction."""
     lock(connection, host_ids)
     found = connection.execute(select(hosts.c.id, hosts.c.fqdn).where(hosts.c.id.in_(host_ids)))
     return {row.id: row.fqdn for row in found}
 
 
 def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
-    """Keep the addresses of hosts that are about to change while a message that was given up may still claim them.
+    """Remember the addresses of hosts that are about to change while an abandoned message may still publish them.
 
-    That message would leave them at a name which then seems to be somebody else's: see `removals.former_values`.
+    That message would leave them at a name that then seems to belong to somebody else: see `removals.former_values`.
     """
     moment = now()
     for part in _parts(list(host_ids)):
@@ -318,12 +318,12 @@ def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
 
 
 def set_host(connection: Connection, host_id: int, **values: Any) -> None:
-    """Change columns that DNS does not show."""
+    """Change columns that do not affect DNS."""
     connection.execute(update(hosts).where(hosts.c.id == host_id).values(**values))
 
 
 def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
-    """Have the hosts' records sent once more, as soon as possible: also of hosts that were set aside."""
+    """Mark the hosts as pending, to be sent as soon as possible, also if they are set aside."""
     ids = list(host_ids)
     for part in _parts(ids):
         connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1))
@@ -332,12 +332,12 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
 
 
 def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:
-    """The hosts' names in the zone are ours: those that they were sent with, should one be renamed meanwhile."""
+    """Mark the hosts' names as ours, unless they were renamed after sending."""
     mark_claimed_names(connection, {host.id: host.fqdn for host in sent})
 
 
 def mark_claimed_names(connection: Connection, names: Mapping[int, str]) -> None:
-    """Likewise, of full names by host id."""
+    """Mark names as ours, from full names by host id."""
     for part in _parts(list(names)):
         where = hosts.c.id.in_(part), hosts.c.fqdn.in_([names[host_id] for host_id in part])
         connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))
@@ -351,7 +351,7 @@ def count_faults(connection: Connection, faults: Iterable[tuple[int, str]]) -> N
 
 
 def add_host(connection: Connection, **values: Any) -> int:
-    """Insert a host that waits for DNS; answers its id. IntegrityError when the name is taken."""
+    """Insert a pending host. Returns its id. Raises IntegrityError if the name is taken."""
     moment = now()
     result = connection.execute(insert(hosts).values(created=moment, **values))
     assert result.inserted_primary_key is not None
@@ -361,7 +361,7 @@ def add_host(connection: Connection, **values: Any) -> int:
 
 
 def delete_host(connection: Connection, host_id: int) -> None:
-    """Delete the row, its related names and its places in keys."""
+    """Delete the host, its related names and its entries in keys."""
     connection.execute(delete(hosts).where(hosts.c.id == host_id))
     connection.execute(delete(pending).where(pending.c.host_id == host_id))
 
@@ -369,7 +369,7 @@ def delete_host(connection: Connection, host_id: int) -> None:
 def add_removals(
     connection: Connection, names: Iterable[tuple[str, str | None, str | None]], *, domain_id: int, exact: bool = False
 ) -> None:
-    """Have (fqdn, ipv4, ipv6) leave the zone."""
+    """Add a pending removal of (fqdn, ipv4, ipv6)."""
     moment = now()
     connection.execute(
         insert(removals),
@@ -389,19 +389,19 @@ def add_removals(
 
 
 def settle_removals(connection: Connection, ids: Iterable[int]) -> None:
-    """The names have left the zone."""
+    """Mark removals as finished."""
     for part in _parts(list(ids)):
         connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=None))
 
 
 def remove_again(connection: Connection, ids: Iterable[int]) -> None:
-    """Names that have come back are to leave once more."""
+    """Mark finished removals as pending again."""
     for part in _parts(list(ids)):
         connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=ASKED_FOR))
 
 
 def reclaim(connection: Connection, fqdn: str) -> bool:
-    """Take a name that was about to leave the zone: whether it still stands there as ours."""
+    """Cancel the pending removal of a name. Returns whether it is still in the zone as ours."""
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
     return connection.execute(delete(removals).where(removals.c.fqdn == fqdn, *waiting)).rowcount > 0
 
@@ -416,7 +416,7 @@ def add_event(
     *,
     owner_id: int | None = None,
 ) -> None:
-    """Append to the audit trail; `owner_id` is the user who may read it beside the administrators."""
+    """Append to the audit trail; `owner_id` is the user who may read it, as administrators may."""
     connection.execute(
         insert(events).values(
             at=now(), actor=actor, action=action, object=subject, owner_id=owner_id, source=source, detail=detail
@@ -429,5 +429,5 @@ def _select(table: Table, names: Sequence[str]) -> Select[Any]:
 
 
 def _parts(ids: list[int], size: int = 500) -> Iterable[list[int]]:
-    """SQLite bounds the number of parameters of a statement."""
+    """Split a list: SQLite limits the number of parameters."""
     return (ids[i : i + size] for i in range(0, len(ids), size))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RRsets beside hosts' addresses. They lie below their host, whatever its name: those that leave a zone are named."""
+"""RRsets of hosts. Their names follow the host's name; removals have full names."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -15,13 +15,13 @@ RRSET: Select[Any] = select(*(rrsets.c[name] for name in RRset._fields))
 
 
 def of_hosts(connection: Connection, found: Iterable[Host]) -> dict[int, list[RRset]]:
-    """By their host's id, sorted by name and type; no query where no host has one."""
+    """RRsets by their host's id, sorted by name and type, without a query if no host has any."""
     ids = [host.id for host in found if host.has_rrsets]
     return _by_host(connection, RRSET.where(among(connection, rrsets.c.host_id, ids))) if ids else {}
 
 
 def of_host(connection: Connection, host_id: int) -> list[RRset]:
-    """Likewise, of one."""
+    """The RRsets of one host."""
     return _by_host(connection, RRSET.where(rrsets.c.host_id == host_id)).get(host_id, [])
 
 
@@ -33,7 +33,7 @@ def below(connection: Connection, host_ids: Iterable[int]) -> list[RRset]:
 
 
 def of_domain(connection: Connection, domain_id: int) -> dict[int, list[RRset]]:
-    """Likewise, of a whole domain."""
+    """The RRsets of a whole domain."""
     return _by_host(connection, RRSET.join(hosts).where(hosts.c.domain_id == domain_id))
 
 
@@ -55,41 +55,41 @@ def change(connection: Connection, rrset_id: int, **values: Any) -> None:
 
 
 def remove(connection: Connection, rrset: RRset) -> None:
-    """Delete the row; the zone is not concerned."""
+    """Delete the row, without a change of the zone."""
     connection.execute(delete(rrsets).where(rrsets.c.id == rrset.id))
     others = bool(connection.scalar(select(exists().where(rrsets.c.host_id == rrset.host_id))))
     queries.set_host(connection, rrset.host_id, has_rrsets=others)
 
 
 def mark_claimed(connection: Connection, ids: Collection[int]) -> None:
-    """The RRsets in the zone are ours."""
+    """Mark RRsets in the zone as ours."""
     connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(claimed=True, conflict=None))
 
 
 def mark_conflict(connection: Connection, ids: Collection[int], reason: str) -> None:
-    """The zone does not have them: their hosts are sent without them."""
+    """Mark RRsets that are not in the zone: their hosts are sent without them."""
     connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(conflict=reason))
 
 
-# ---- what leaves a zone
+# ---- removals
 
 
 def new_removals(host: Host, sets: Iterable[RRset]) -> Iterator[NewRemoval]:
-    """The host's RRsets as what leaves its zone, under the name that it has."""
+    """Removals of the host's RRsets, under its current name."""
     for one in sets:
-        if one.conflict is None or one.claimed:  # of a claimed one older values may be there
+        if one.conflict is None or one.claimed:  # the zone may have older values of an RRset of ours
             yield NewRemoval(host.domain_id, one.name(host.fqdn), None, None, not one.claimed, one.rtype, one.data)
 
 
 def leave(connection: Connection, host: Host, sets: Iterable[RRset]) -> None:
-    """Have RRsets of the host leave its zone: told before its addresses, no name is free before they have left."""
+    """Add removals of the host's RRsets; call it before that of its addresses, so that no name is free too early."""
     leaving = list(new_removals(host, sets))
     bulk_hosts.add_removals(connection, leaving)
     recall(connection, leaving)
 
 
 def recall(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
-    """What was remembered of RRsets that are not known to be ours leaves with them."""
+    """Mark remembered values of RRsets that are not known to be ours as pending removals."""
     moment = queries.now()
     for one in leaving:
         if one.exact and one.rtype is not None:
@@ -98,7 +98,7 @@ def recall(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
 
 
 def claim_at_new_names(connection: Connection, renamed: Collection[Host]) -> None:
-    """Hosts have new names: their RRsets are ours there only where they were about to leave them."""
+    """After a rename, RRsets are ours at the new name only if their removal there was pending."""
     sets = of_hosts(connection, renamed)
     for host in renamed:
         for one in sets.get(host.id, ()):
@@ -107,7 +107,7 @@ def claim_at_new_names(connection: Connection, renamed: Collection[Host]) -> Non
 
 
 def claim(connection: Connection, host: Host, fqdn: str, rtype: str, data: str) -> bool:
-    """Whether the new RRset stands there as ours already, about to leave; its values are remembered where not."""
+    """Whether the new RRset is already there as ours, with a pending removal; otherwise remember its values."""
     claimed = reclaim(connection, fqdn, rtype)
     if not claimed:
         remember_unclaimed(connection, host, fqdn, rtype, data)
@@ -115,19 +115,19 @@ def claim(connection: Connection, host: Host, fqdn: str, rtype: str, data: str) 
 
 
 def reclaim(connection: Connection, fqdn: str, rtype: str) -> bool:
-    """Take an RRset that was about to leave the zone: whether it still stands there as ours."""
+    """Cancel the pending removal of an RRset. Returns whether it is still in the zone as ours."""
     at = removals.c.fqdn == fqdn, removals.c.rtype == rtype, removals.c.dirty_since.is_not(None)
     connection.execute(update(removals).where(*at, removals.c.exact).values(dirty_since=None))
     return connection.execute(delete(removals).where(*at, ~removals.c.exact)).rowcount > 0
 
 
 def is_being_removed(connection: Connection, fqdn: str, rtype: str) -> bool:
-    """Whether the RRset is about to leave the zone: it stands there as ours, or a part of it may."""
+    """Whether the RRset has a pending removal: it is in the zone as ours, or a part of it may be."""
     at = removals.c.fqdn == fqdn, removals.c.rtype == rtype, removals.c.dirty_since.is_not(None)
     return bool(connection.scalar(select(exists().where(*at))))
 
 
 def remember_unclaimed(connection: Connection, host: Host, fqdn: str, rtype: str, data: str) -> None:
-    """Keep the values of an RRset that is not known to be ours: a message with them may run and nobody learn of it."""
+    """Remember the values of an RRset that is not known to be ours, because a lost message may publish them."""
     values = {"rtype": rtype, "data": data, "exact": True, "created": queries.now()}
     connection.execute(insert(removals).values(domain_id=host.domain_id, fqdn=fqdn, **values))

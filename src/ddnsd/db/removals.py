@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that are to leave a zone, as its sender reads them."""
+"""Pending removals of a zone, for its sender."""
 
 import re
 from collections.abc import Sequence, Set
@@ -22,7 +22,7 @@ _SET_ASIDE = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(
 def dirty(connection: Connection, domain_id: int, after: int, limit: int) -> tuple[list[Removal], int]:
     """Pending removals among the next `limit` ids above `after`, and the last of these ids (0 at the end).
 
-    Where whole names leave, not those that a host has taken since. Without what was set aside.
+    Without whole names that a host has taken since, and without removals set aside.
     """
     found = _found(connection, domain_id, removals.c.id > after, removals.c.id.not_in(_SET_ASIDE), limit=limit)
     last = found[-1].id if len(found) == limit else 0
@@ -30,7 +30,7 @@ def dirty(connection: Connection, domain_id: int, after: int, limit: int) -> tup
 
 
 def due(connection: Connection, domain_id: int, moment: int, limit: int) -> list[Removal]:
-    """Removals that were set aside and are due at this moment."""
+    """Removals set aside that are due now."""
     by_now = _SET_ASIDE.where(set_aside.c.retry_at <= moment)
     return _without_standing(connection, _found(connection, domain_id, removals.c.id.in_(by_now), limit=limit))
 
@@ -57,7 +57,7 @@ def _without_standing(connection: Connection, found: Sequence[Removal]) -> list[
 
 
 def _names_in_use(connection: Connection, names: Sequence[str]) -> set[str]:
-    """Those of the names, and of the hosts' wildcards among them, that a host or a related name holds."""
+    """Those of the names, including hosts' wildcards, that a host or a related name has."""
     found = wildcards_among(connection, names)
     for column in (hosts.c.fqdn, related.c.fqdn):
         found.update(connection.scalars(select(column).where(column.in_(names))))
@@ -76,6 +76,6 @@ def _standing_sets(connection: Connection, names: Set[str]) -> Set[tuple[str, st
 
 
 def former_values(connection: Connection, domain_id: int, names: Sequence[str]) -> list[Removal]:
-    """What messages of ours that were given up may have left at the names."""
+    """Values that abandoned messages may have left at the names."""
     query = _REMOVAL.where(removals.c.domain_id == domain_id, removals.c.exact, removals.c.fqdn.in_(names))
     return [Removal._make(row) for row in connection.execute(query)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows that have done their service. Each function removes at most `limit` rows and answers how many."""
+"""Delete old rows. Each function deletes at most `limit` rows and returns the number."""
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select
 
@@ -8,23 +8,23 @@ from ddnsd.db.schema import domain_requests, enrolments, events, removals
 
 
 def forget_removals(connection: Connection, before: int, limit: int) -> int:
-    """The memory of names that were told to leave before `before`, and have left."""
+    """Delete finished removals from before `before`."""
     return _remove(connection, removals, limit, removals.c.dirty_since.is_(None), removals.c.created < before)
 
 
 def forget_events(connection: Connection, before: int, limit: int) -> int:
-    """The audit trail before `before`."""
+    """Delete the audit trail before `before`."""
     return _remove(connection, events, limit, events.c.at < before)
 
 
 def forget_requests(connection: Connection, before: int, limit: int) -> int:
-    """Requests for domains that were closed before `before`."""
+    """Delete domain requests that were closed before `before`."""
     closed = domain_requests.c.state != OPEN
     return _remove(connection, domain_requests, limit, closed, domain_requests.c.decided < before)
 
 
 def forget_enrolments(connection: Connection, before: int, limit: int) -> int:
-    """Enrolment tokens that expired before `before`."""
+    """Delete enrolment tokens that expired before `before`."""
     return _remove(connection, enrolments, limit, enrolments.c.expires < before)
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows as the rest of the service reads them; a field stands for a column of the same name."""
+"""Rows for the rest of the service; a field is the column of the same name."""
 
 from typing import NamedTuple
 
 
 class Host(NamedTuple):
-    """A host with what its domain and its owner say; addresses are canonical text, times microseconds since the epoch.
+    """A host with fields of its domain and owner; addresses are canonical text, times microseconds since the epoch.
 
-    `withdrawn`: its records are out of DNS while its owner is switched off.
+    `withdrawn`: its records are removed from DNS while its owner is disabled.
     """
 
     id: int
@@ -51,9 +51,9 @@ class Host(NamedTuple):
 
 
 class Domain(NamedTuple):
-    """A domain, its owner's name, and how its primary is reached.
+    """A domain with its owner's name, its primary and key.
 
-    `generation` grows whenever the primary or the key changes.
+    `generation` increases when the primary or the key changes.
     """
 
     id: int
@@ -82,9 +82,9 @@ class Domain(NamedTuple):
 
 
 class User(NamedTuple):
-    """A user; `admin_by` is the identity by whose claim they are an administrator, if they are by one.
+    """A user; `admin_by` is the identity whose claim makes them an administrator, if any.
 
-    `withdrawn`: they are not active, and the records of their hosts are out of DNS.
+    `withdrawn`: the user is disabled, and the records of their hosts are removed from DNS.
     """
 
     id: int
@@ -97,7 +97,7 @@ class User(NamedTuple):
 
 
 class Session(NamedTuple):
-    """A browser that is signed in, with its user; `groups` are lines of text."""
+    """A browser session with its user; `groups` are lines of text."""
 
     id: int
     user_id: int
@@ -113,7 +113,7 @@ class Session(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Who a user is at a provider of OpenID Connect; `label` is what the provider calls them."""
+    """A user's identity at an OpenID Connect provider; `label` is their name there."""
 
     id: int
     user_id: int
@@ -144,7 +144,7 @@ class Token(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Basic credentials for a group of hosts; `active` is the owner."""
+    """Basic credentials for a group of hosts; `active` is that of the owner."""
 
     id: int
     owner_id: int
@@ -156,7 +156,7 @@ class Key(NamedTuple):
 
 
 class Related(NamedTuple):
-    """A name whose AAAA follows its host's prefix."""
+    """A related name: its AAAA record follows its host's prefix."""
 
     id: int
     host_id: int
@@ -165,18 +165,18 @@ class Related(NamedTuple):
 
 
 def name_below(prefix: str, host: str) -> str:
-    """The full name of a prefix, which may be empty, below a host's."""
+    """The full name of a prefix, possibly empty, below a host's name."""
     return f"{prefix}.{host}" if prefix else host
 
 
 def endings(fqdn: str) -> list[str]:
-    """The name, and what is left of it when labels go from the left."""
+    """The name and all its parents."""
     labels = fqdn.split(".")
     return [".".join(labels[i:]) for i in range(len(labels))]
 
 
 class RRset(NamedTuple):
-    """An RRset beside a host's addresses; `data` has a line for each value, in presentation format."""
+    """An RRset of a host; `data` has a line per value, in presentation format."""
 
     id: int
     host_id: int
@@ -188,12 +188,12 @@ class RRset(NamedTuple):
     conflict: str | None
 
     def name(self, host: str) -> str:
-        """Its full name, below that of its host."""
+        """The full name, below its host's name."""
         return name_below(self.prefix, host)
 
 
 class Removal(NamedTuple):
-    """The addresses of a name, or its RRset of a type, that leave, or have left, the zone."""
+    """A pending or finished removal of a name's addresses, or of its RRset of a type."""
 
     id: int
     domain_id: int

@@ -2,11 +2,11 @@
 """The tables. Times are microseconds since the epoch, UTC; addresses are canonical text.
 
 `hosts` holds the desired state: `version` counts the changes of the row, `claimed` says that the name in the zone is
-ours. `pending` lists the hosts of which DNS is not known to hold the row. It stands apart so that a change touches no
-index of `hosts`, which PostgreSQL rewards.
+ours. `pending` lists the hosts whose current row DNS is not known to have. It is a separate table, so that a change
+touches no index of `hosts`, which is faster on PostgreSQL.
 
-How a database stores a table stands in the migrations alone, which make it: an option of one database here would load
-SQLAlchemy's whole dialect of it, for every command and whichever database is used.
+Storage options are only in the migrations: an option of one database here would load SQLAlchemy's dialect of it for
+every command.
 """
 
 from sqlalchemy import (
@@ -62,12 +62,12 @@ users = Table(
     Column("name", String(150), nullable=False, unique=True),
     _flag("admin", False),
     _flag("active", True),
-    Column("admin_by", BigInteger),  # the identity by whose claim the user is an administrator
-    _flag("withdrawn", False),  # not active, and the records of their hosts are out of DNS meanwhile
+    Column("admin_by", BigInteger),  # the identity whose claim makes the user an administrator
+    _flag("withdrawn", False),  # disabled, and the records of their hosts are removed from DNS
     Column("created", BigInteger, nullable=False),
 )
 
-# Who a user is at a provider of OpenID Connect.
+# Identities of users at OpenID Connect providers.
 identities = Table(
     "identities",
     metadata,
@@ -75,7 +75,7 @@ identities = Table(
     _ref("user_id", "users.id"),
     Column("issuer", String(255), nullable=False),
     Column("subject", String(255), nullable=False),
-    Column("label", String(255), nullable=False, server_default=""),  # what the provider calls the user
+    Column("label", String(255), nullable=False, server_default=""),  # the user's name at the provider
     Column("created", BigInteger, nullable=False),
     Column("last_used", BigInteger, nullable=False),
     UniqueConstraint("issuer", "subject"),
@@ -85,7 +85,9 @@ memberships = Table(
     "memberships",
     metadata,
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("identity_id", BigInteger, primary_key=True),  # whose claim says so; 0: an administrator
+    Column(
+        "identity_id", BigInteger, primary_key=True
+    ),  # the identity whose claim gives the group; 0: an administrator
     Column("group", String(255), primary_key=True, index=True),
 )
 
@@ -93,11 +95,11 @@ passwords = Table(
     "passwords",
     metadata,
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    Column("hash", String(255), nullable=False),  # Argon2id, in its own notation
+    Column("hash", String(255), nullable=False),  # Argon2id hash in its own format
     Column("changed", BigInteger, nullable=False),
 )
 
-# Browsers that are signed in.
+# Sessions of browsers.
 sessions = Table(
     "sessions",
     metadata,
@@ -111,14 +113,14 @@ sessions = Table(
     Column("last_seen", BigInteger, nullable=False, index=True),
 )
 
-# New secrets that a page is to show once, sealed with a key that the browser alone has.
+# New secrets that a page shows once, encrypted with a key that only the browser has.
 one_time_secrets = Table(
     "one_time_secrets",
     metadata,
     Column("session_id", Id, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    Column("number", String(64), primary_key=True),  # of the form that was sent
-    Column("sealed", Text),  # NULL once it was shown
-    _flag("ready", False),  # the secret is in force
+    Column("number", String(64), primary_key=True),  # of the form
+    Column("sealed", Text),  # NULL after it was shown
+    _flag("ready", False),  # the secret works
     Column("created", BigInteger, nullable=False, index=True),
 )
 
@@ -130,7 +132,7 @@ tokens = Table(
     Column("name", String(100), nullable=False),
     Column("hash", LargeBinary(32), nullable=False, unique=True),
     Column("scopes", Text, nullable=False),  # blank-separated: read write admin
-    Column("domains", Text, nullable=False, server_default=""),  # blank-separated patterns; empty: every one
+    Column("domains", Text, nullable=False, server_default=""),  # blank-separated patterns; empty: all
     Column("hosts", Text, nullable=False, server_default=""),
     Column("networks", Text, nullable=False, server_default=""),
     Column("expires", BigInteger),
@@ -158,12 +160,12 @@ domains = Table(
     Column("group", String(255)),  # whose members may register hosts
     Column("stack", String(63)),
     _flag("provisioned", False),  # the zone is on the BIND that the service controls
-    Column("dnssec_policy", String(63)),  # which signs it by this policy
+    Column("dnssec_policy", String(63)),  # BIND signs it with this policy
     Column("created", BigInteger, nullable=False),
-    _count("generation", 1),  # grows when the primary or the key changes
+    _count("generation", 1),  # increases when the primary or the key changes
 )
 
-# Domains that users ask for, and what became of it.
+# Domain requests of users, with the decisions.
 domain_requests = Table(
     "domain_requests",
     metadata,
@@ -208,8 +210,8 @@ hosts = Table(
     _count("version", 1),
     _flag("claimed", False),
     Column("conflict", String(255)),  # the foreign record that has the name or hides it
-    _flag("has_rrsets", False),  # so that nobody looks for what most hosts do not have
-    Column("stack", String(63), index=True),  # who declared it
+    _flag("has_rrsets", False),  # saves a query, because most hosts have none
+    Column("stack", String(63), index=True),  # the declaration that owns the host
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
     Index("ix_hosts_owner_id", "owner_id", "fqdn"),
@@ -218,7 +220,7 @@ hosts = Table(
 pending = Table(
     "pending",
     metadata,
-    # no foreign key: it would be checked with every change; a row whose host is gone stands for nothing
+    # no foreign key, because it would be checked with every change; rows of deleted hosts are ignored
     Column("host_id", Id, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
     Column("since", BigInteger, nullable=False),
@@ -233,7 +235,7 @@ related = Table(
     Column("interface_id", String(39), nullable=False),
 )
 
-# RRsets beside a host's addresses.
+# RRsets of hosts.
 rrsets = Table(
     "rrsets",
     metadata,
@@ -242,7 +244,7 @@ rrsets = Table(
     Column("prefix", String(253), nullable=False),  # underscore labels below the host; "": at its name
     Column("rtype", String(10), nullable=False),
     Column("ttl", Integer),
-    Column("data", Text, nullable=False),  # values in presentation format, one a line
+    Column("data", Text, nullable=False),  # values in presentation format, one per line
     _flag("claimed", False),  # as of a host
     Column("conflict", String(255)),
     UniqueConstraint("host_id", "prefix", "rtype"),
@@ -266,20 +268,20 @@ key_hosts = Table(
     Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
-# A token with which a machine gives its host a secret of its own, once; a host has one at most.
+# Enrolment tokens: a machine sets its host's secret, once; a host has at most one.
 enrolments = Table(
     "enrolments",
     metadata,
     Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    _ref("user_id", "users.id"),  # who made it
+    _ref("user_id", "users.id"),  # who created it
     Column("token_hash", LargeBinary(32), nullable=False, unique=True),
-    Column("replaces", LargeBinary(32), nullable=False),  # hash of the host's secret when it was made
+    Column("replaces", LargeBinary(32), nullable=False),  # hash of the host's secret when the token was created
     Column("expires", BigInteger, nullable=False, index=True),
     _flag("used", False),
 )
 
-# Names and RRsets that are to leave the zone, and, once they have, a memory of what stood there: a name server restored
-# from an older journal brings them back.
+# Names and RRsets to remove from the zone. Finished removals are kept, because a name server that is restored from an
+# older journal brings the records back.
 removals = Table(
     "removals",
     metadata,
@@ -288,9 +290,9 @@ removals = Table(
     Column("fqdn", String(253), nullable=False, index=True),
     Column("ipv4", String(15)),
     Column("ipv6", String(39)),
-    Column("rtype", String(10)),  # an RRset leaves, not addresses
+    Column("rtype", String(10)),  # of an RRset; NULL: addresses
     Column("data", Text),  # its values
-    _flag("exact", False),  # remove these values alone: it is not certain that the name is ours
+    _flag("exact", False),  # remove only these values: the name may not be ours
     Column("dirty_since", BigInteger),
     Column("created", BigInteger, nullable=False),
 )
@@ -299,7 +301,7 @@ Index(
     removals.c.dirty_since,
 )
 
-# What a name server does not take of a zone: exactly one of a host, an RRset and a removal. It is tried again later.
+# Refused by the name server: exactly one of a host, an RRset and a removal. It is retried later.
 set_aside = Table(
     "set_aside",
     metadata,
@@ -308,9 +310,9 @@ set_aside = Table(
     Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), unique=True),
     Column("rrset_id", Id, ForeignKey("rrsets.id", ondelete="CASCADE"), unique=True),
     Column("removal_id", Id, ForeignKey("removals.id", ondelete="CASCADE"), unique=True),
-    Column("name", String(300), nullable=False),  # as operators read it: a full name, and an RRset's type
+    Column("name", String(300), nullable=False),  # for operators: a full name, and an RRset's type
     Column("reason", Text, nullable=False),
-    _flag("held", False),  # a foreign record has the name: this is between its owner and that record
+    _flag("held", False),  # a foreign record has the name; this concerns the owner, not the operator
     Column("since", BigInteger, nullable=False),
     _count("tries"),
     Column("retry_at", BigInteger, nullable=False, index=True),
@@ -324,22 +326,22 @@ events = Table(
     Column("actor", String(255), nullable=False),
     Column("action", String(50), nullable=False),
     Column("object", String(255), nullable=False, index=True),
-    Column("owner_id", Id),  # who may read it beside the administrators: the owner at that time
+    Column("owner_id", Id),  # who may read it, as administrators may: the owner at that time
     Column("source", String(45)),
     Column("detail", Text),
     Index("ix_events_owner_id", "owner_id", "id"),
 )
 
-# What became of a host's addresses and fields: no foreign key, as in `pending`.
+# Histories of hosts; no foreign key, as in `pending`.
 history = Table(
     "history",
     metadata,
     _id(),
     Column("host_id", Id, nullable=False),
-    Column("owner_id", Id, nullable=False),  # who may read it beside the administrators: the owner at that time
+    Column("owner_id", Id, nullable=False),  # who may read it, as administrators may: the owner at that time
     Column("at", BigInteger, nullable=False),
     Column("kind", String(10), nullable=False),  # register update edit secret block unblock flag
-    Column("before", Text),  # JSON: the fields that changed, as they were
+    Column("before", Text),  # JSON: the former values of changed fields
     Column("after", Text),
     Column("note", String(255)),
     Column("actor", String(255), nullable=False),
@@ -350,7 +352,7 @@ history = Table(
     Index("ix_history_host_id", "host_id", "id"),
 )
 
-# The last request for each host; written some seconds late.
+# The last request for each host, written some seconds later.
 contacts = Table(
     "contacts",
     metadata,
@@ -358,11 +360,11 @@ contacts = Table(
     Column("at", BigInteger, nullable=False),
     Column("source", String(45)),
     Column("agent", String(120)),
-    Column("word", String(20), nullable=False),  # what it was told
+    Column("word", String(20), nullable=False),  # the answer
     _flag("tls", False),
 )
 
-# What administrators deny beside the settings.
+# Deny entries of administrators.
 denials = Table(
     "denials",
     metadata,
@@ -375,7 +377,7 @@ denials = Table(
     UniqueConstraint("kind", "value"),
 )
 
-# Answers to calls with an Idempotency-Key; secrets are not among them.
+# Answers to calls with an Idempotency-Key, without secrets.
 answers = Table(
     "answers",
     metadata,
@@ -385,7 +387,7 @@ answers = Table(
     Column("created", BigInteger, nullable=False, index=True),
 )
 
-# One row for each process that was asked whether the database takes changes.
+# One row per process that has checked whether the database accepts writes.
 write_checks = Table(
     "write_checks",
     metadata,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Browsers that are signed in."""
+"""Sessions of browsers."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from ddnsd.db.schema import sessions
 
 
 def add(connection: Connection, user_id: int, hashed: bytes, method: str, source: str | None, agent: str) -> None:
-    """Keep a session that begins now."""
+    """Insert a session that begins now."""
     moment = queries.now()
     connection.execute(
         insert(sessions).values(
@@ -20,19 +20,19 @@ def add(connection: Connection, user_id: int, hashed: bytes, method: str, source
 
 
 def of_user(connection: Connection, user_id: int) -> list[rows.Session]:
-    """A user's sessions, the last one seen first."""
+    """A user's sessions, the last seen first."""
     query = queries.SESSION.where(sessions.c.user_id == user_id)
     found = connection.execute(query.order_by(sessions.c.last_seen.desc(), sessions.c.id.desc()))
     return [rows.Session._make(row) for row in found]
 
 
 def end(connection: Connection, session_id: int) -> None:
-    """Forget a session."""
+    """Delete a session."""
     connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
 def end_all(connection: Connection, user_id: int, *, but: int | None = None, method: str | None = None) -> int:
-    """Forget a user's sessions, but one; with `method` those alone that began so. Answers how many."""
+    """Delete a user's sessions except one; with `method` only those of this method. Returns the number."""
     others = delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id != (but or 0))
     if method is not None:
         others = others.where(sessions.c.method == method)
@@ -40,20 +40,20 @@ def end_all(connection: Connection, user_id: int, *, but: int | None = None, met
 
 
 def keep_newest(connection: Connection, user_id: int, count: int) -> None:
-    """Forget all but the `count` sessions of a user that were seen last."""
+    """Keep only the `count` last seen sessions of a user."""
     newest = sessions.c.last_seen.desc(), sessions.c.id.desc()
     beyond = select(sessions.c.id).where(sessions.c.user_id == user_id).order_by(*newest).limit(1000).offset(count)
     connection.execute(delete(sessions).where(sessions.c.id.in_(list(connection.scalars(beyond)))))
 
 
 def mark_seen(connection: Connection, seen: Mapping[int, int]) -> None:
-    """Write when sessions were last seen, by their ids."""
+    """Store when sessions were last seen, by their ids."""
     statement = update(sessions).where(sessions.c.id == bindparam("session")).values(last_seen=bindparam("at"))
     connection.execute(statement, [{"session": session, "at": at} for session, at in sorted(seen.items())])
 
 
 def forget_ended(connection: Connection, seen_before: int, begun_before: int, limit: int) -> int:
-    """Remove at most `limit` sessions that were last seen, or began, too long ago; answers how many."""
+    """Remove at most `limit` sessions that were last seen, or began, too long ago. Returns the number."""
     over = or_(sessions.c.last_seen < seen_before, sessions.c.created < begun_before)
     found = select(sessions.c.id).where(over).limit(limit)
     return connection.execute(delete(sessions).where(sessions.c.id.in_(found))).rowcount

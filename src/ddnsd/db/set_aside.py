@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What name servers do not take: hosts, RRsets and removals, each with the reason, and when it is tried again.
+"""Hosts, RRsets and removals that name servers refuse, each with the reason and the time of the next try.
 
-A row goes with the thing that it is about, or once the name server has taken it. Foreign records that hold a name
-(`held`) concern the host's owner; everything else concerns the operator.
+A row is deleted with its object, or when the name server accepts it. Foreign records that have a host's name (`held`)
+concern the host's owner; everything else concerns the operator.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,22 +21,22 @@ from ddnsd.db.schema import domains, hosts, pending, removals, rrsets, set_aside
 SECOND = 1_000_000
 
 FIRST_PAUSE, LONGEST_PAUSE = 30 * SECOND, 3600 * SECOND
-"""Between two tries of something refused: it doubles."""
+"""First and longest pause between two tries; it doubles."""
 
 HELD_FIRST_PAUSE, HELD_LONGEST_PAUSE = 5 * SECOND, 300 * SECOND
-"""Likewise where a foreign record has the name: its owner expects the host back soon after it has gone."""
+"""The same for a host with a foreign record, which should return soon after the record is removed."""
 
 EXAMPLES = 3
-"""Names that a summary gives for a reason."""
+"""Names per reason in a summary."""
 
 CONFLICT_LENGTH = 255
 
 OF: dict[str, Table] = {"host_id": hosts, "rrset_id": rrsets, "removal_id": removals}
-"""What a row may be about."""
+"""Columns for the object of a row."""
 
 
 class Aside(NamedTuple):
-    """Something that the name server does not take: `column` is a key of `OF`, `name` what operators read."""
+    """A refused object: `column` is a key of `OF`, `name` the text for operators."""
 
     domain_id: int
     column: str
@@ -47,7 +47,7 @@ class Aside(NamedTuple):
 
 
 class Due(NamedTuple):
-    """An RRset to be tried again with its host."""
+    """An RRset to retry with its host."""
 
     domain_id: int
     host_id: int
@@ -55,7 +55,7 @@ class Due(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """What a zone's name server refuses for one reason: how many, since when (microseconds), and some names."""
+    """Objects refused in a zone for one reason: number, since (microseconds), and some names."""
 
     zone: str
     reason: str
@@ -68,9 +68,9 @@ class Refused(NamedTuple):
 
 
 def refused(connection: Connection, zones: Collection[str] | None = None) -> list[Refused]:
-    """What name servers refuse, by zone and reason, oldest first; of all zones unless some are named.
+    """Refused objects by zone and reason, oldest first; of all zones, or only those given.
 
-    Foreign records that hold a name are not among it.
+    Without hosts whose names foreign records have.
     """
     count, since = func.count(), func.min(set_aside.c.since)
     query = select(domains.c.id, domains.c.name, set_aside.c.reason, count, since).join_from(set_aside, domains)
@@ -91,13 +91,13 @@ def _examples(connection: Connection, domain_id: int, reason: str) -> tuple[str,
 
 
 def counts(connection: Connection) -> dict[int, int]:
-    """How much the name servers refuse, by domain id."""
+    """Numbers of refused objects by domain id."""
     query = select(set_aside.c.domain_id, func.count()).where(~set_aside.c.held).group_by(set_aside.c.domain_id)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def due_rrsets(connection: Connection, limit: int) -> list[Due]:
-    """RRsets whose time has come, of hosts that are not set aside themselves: those have to be taken first."""
+    """RRsets that are due, of hosts that are not set aside themselves."""
     query = select(hosts.c.domain_id, hosts.c.id, rrsets.c.id).join_from(rrsets, hosts)
     query = query.join(set_aside, set_aside.c.rrset_id == rrsets.c.id).where(set_aside.c.retry_at <= queries.now())
     query = query.where(hosts.c.id.not_in(select(set_aside.c.host_id).where(set_aside.c.host_id.is_not(None))))
@@ -105,7 +105,7 @@ def due_rrsets(connection: Connection, limit: int) -> list[Due]:
 
 
 def resolved(connection: Connection) -> list[int]:
-    """Rows about what another process has settled, which did not know that it was set aside."""
+    """Rows of objects that another process has published without knowing that they were set aside."""
     done = (
         and_(set_aside.c.host_id.is_not(None), set_aside.c.host_id.not_in(select(pending.c.host_id))),
         set_aside.c.rrset_id.in_(select(rrsets.c.id).where(rrsets.c.conflict.is_(None))),
@@ -115,7 +115,7 @@ def resolved(connection: Connection) -> list[int]:
 
 
 def reasons(connection: Connection, column: str, ids: Collection[int]) -> dict[int, str]:
-    """Why each of them was set aside, of those that were."""
+    """The reasons of those that were set aside."""
     item = set_aside.c[column]
     query = select(item, set_aside.c.reason).where(among(connection, item, ids))
     return {row[0]: row[1] for row in connection.execute(query)}
@@ -125,7 +125,7 @@ def reasons(connection: Connection, column: str, ids: Collection[int]) -> dict[i
 
 
 def put(connection: Connection, items: Sequence[Aside]) -> list[Aside]:
-    """Set aside, or once more; answers those that are new, or have another reason than before."""
+    """Set objects aside, again or for the first time. Returns those that are new or have a new reason."""
     ids: dict[str, list[int]] = {}
     for item in items:
         ids.setdefault(item.column, []).append(item.item_id)
@@ -151,10 +151,10 @@ def _upsert(connection: Connection, item: Aside) -> bool:
         list(values), rows.where(table.c.id == item.item_id)
     )
     again = _next_try(item, moment)
-    # a client that asks again and again does not make the pause longer
+    # a client that repeats its request does not increase the pause
     was_due = set_aside.c.retry_at <= moment
     new = {
-        "domain_id": item.domain_id,  # a renamed host may lie in another domain
+        "domain_id": item.domain_id,  # a renamed host may be in another domain
         "reason": item.reason,
         "held": item.held,
         "name": item.name,
@@ -175,7 +175,7 @@ def _pause(held: bool, tries: int) -> int:
 
 
 def take_back(connection: Connection, column: str, ids: Collection[int]) -> None:
-    """The name server has taken them."""
+    """Delete the rows of accepted objects."""
     connection.execute(delete(set_aside).where(among(connection, set_aside.c[column], ids)))
 
 
@@ -188,9 +188,9 @@ def forget(connection: Connection, ids: Collection[int]) -> None:
 
 
 def put_host(connection: Connection, host: Host, reason: str, *, held: bool, tell: bool = False) -> list[Aside]:
-    """Set the host aside; answers what is new. It goes on to wait for DNS.
+    """Set the host aside. Returns the new entries. It stays pending.
 
-    `held`: a foreign record has the name, which the host shows as its conflict; with `tell` its history as well.
+    `held`: a foreign record has the name, which the host shows as its conflict; with `tell` also in its history.
     """
     _wait(connection, host)
     if held:
@@ -199,7 +199,7 @@ def put_host(connection: Connection, host: Host, reason: str, *, held: bool, tel
 
 
 def _wait(connection: Connection, host: Host) -> None:
-    """The version waits for DNS, without a message for it being under way."""
+    """Mark the version as pending, without a message under way."""
     row = pending.c.host_id == host.id, pending.c.version == host.version
     connection.execute(update(pending).where(*row).values(since=ASKED_FOR))
     current = select(hosts.c.id, hosts.c.version, literal(ASKED_FOR))
@@ -217,6 +217,6 @@ def _hold(connection: Connection, host: Host, reason: str, *, tell: bool) -> Non
 
 
 def tell_taken_back(connection: Connection, host: Host) -> None:
-    """The foreign record that had the host's name has gone."""
+    """Remove the conflict of a host whose foreign record is gone."""
     queries.add_event(connection, SERVICE.actor, "host.resumed", host.fqdn, None, host.conflict, owner_id=host.owner_id)
     history.add(connection, [history.entry(host.id, host.owner_id, "resumed", SERVICE, note=host.conflict)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store in one file."""
+"""The store in an SQLite file."""
 
 import asyncio
 import fcntl
@@ -18,19 +18,19 @@ from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Gate, T, Work, ZoneLock, f
 
 
 def engine_of(path: Path) -> Engine:
-    """An engine with our durability; makes the file's folder."""
+    """An engine with our durability settings; creates the file's folder."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # SQLAlchemy begins, see below
+        connection.isolation_level = None  # SQLAlchemy begins transactions, see below
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-8000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A write lock from the start: a transaction that reads before it writes never meets a stale snapshot.
+        # Take the write lock at the start, so that a transaction that reads before it writes has no stale snapshot.
         mode = "DEFERRED" if connection.get_execution_options().get("reading") else "IMMEDIATE"
         connection.exec_driver_sql(f"BEGIN {mode}")
 
@@ -38,14 +38,14 @@ def engine_of(path: Path) -> Engine:
 
 
 def database_name(path: Path) -> DatabaseName:
-    """What messages call the file."""
+    """The file's name in messages."""
     return DatabaseName(f"SQLite at {path}", "cannot be used")
 
 
 class SqliteStore(Gate):
-    """One file; one writing thread, two reading ones, and reads of single rows in the event loop itself.
+    """One file, with one writing thread, two reading threads, and reads of single rows in the event loop.
 
-    In WAL mode a reader waits for nobody, and a row by its key takes microseconds, less than a thread's hop.
+    In WAL mode readers do not wait, and a row by its key takes microseconds, less than a switch of threads.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,7 +58,7 @@ class SqliteStore(Gate):
         self._loop_reader: sqlite3.Connection | None = None
         self._locks: dict[int, int] = {}
         self.changes = 0
-        """How many transactions of this process have changed something."""
+        """Number of transactions of this process with changes."""
 
     async def transact(self, work: Work[T]) -> T:
         self.check_gate()
@@ -81,10 +81,10 @@ class SqliteStore(Gate):
             return work(connection.execution_options(reading=True))
 
     def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """Run a compiled query at once, in the event loop, waiting for nobody.
+        """Run a compiled query at once, in the event loop, without waiting.
 
-        The reads of one turn of the loop share a transaction. It begins after their requests have come in, so it sees
-        all that was answered before them.
+        The reads of one turn of the loop share a transaction. It begins after their requests have arrived, so it sees
+        all changes that were answered before.
         """
         self.check_gate()
         with faults(self._place):
@@ -139,7 +139,7 @@ class SqliteStore(Gate):
 
 
 class _FileLock:
-    """The kernel keeps a file's lock for as long as the process lives."""
+    """A file lock, which the kernel keeps as long as the process lives."""
 
     def check(self) -> None:
-        """It is held."""
+        """Nothing to check: the lock cannot be lost."""

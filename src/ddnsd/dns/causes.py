@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a zone does not follow the store: one list for health answers, metrics and the portal."""
+"""Causes why a zone differs from the database: one list for health answers, metrics and the portal."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,11 +12,11 @@ BEHIND, HELD_BACK = "behind", "held back"
 KINDS = (UNKNOWN, UNREACHABLE, FROZEN, REFUSING, BEHIND, HELD_BACK)
 
 PROVEN = 2
-"""Refused probes in a row after which messages that the primary accepts prove that it refuses the probe alone."""
+"""After this many refused probes in a row, accepted messages prove that the primary refuses only the probe."""
 
 
 class Cause(NamedTuple):
-    """One reason: its kind, and the words for an administrator."""
+    """One cause: its kind, and a text for administrators."""
 
     kind: str
     text: str
@@ -26,7 +26,7 @@ class Cause(NamedTuple):
 
 
 def cause_of(error: errors.DnsError) -> Cause:
-    """What an exchange with the primary shows that failed."""
+    """The cause of a failed exchange with the primary."""
     match error:
         case errors.Unreachable():
             return Cause(UNREACHABLE, str(error))
@@ -38,10 +38,9 @@ def cause_of(error: errors.DnsError) -> Cause:
 
 @dataclass
 class Health:
-    """What is known of a zone's primary.
+    """The state of a zone's primary.
 
-    `answer` is what was wrong with its last answer, `updates` why it refused the last probe; both are None while all
-    is well.
+    `answer` is the problem of its last answer, `updates` the reason why it refused the last probe; None for no problem.
     """
 
     primary: str
@@ -57,23 +56,23 @@ class Health:
 
     @property
     def asked(self) -> bool:
-        """Whether anything is known."""
+        """Whether the primary has been asked."""
         return self.answer is None or self.answer.kind != UNKNOWN
 
     @property
     def problem(self) -> str | None:
-        """Why the primary does not answer as it should, None while it does."""
+        """The problem of the primary's answer, or None."""
         return None if self.answer is None else self.answer.text
 
     def accepted(self) -> None:
-        """The primary took a probe."""
+        """Note that the primary accepted a probe."""
         self.updates, self._refusals = None, 0
 
     def refused(self, cause: Cause, acknowledged: int) -> None:
-        """The primary refused a probe; `acknowledged` messages of the zone were accepted so far.
+        """Note that the primary refused a probe; `acknowledged` messages of the zone were accepted so far.
 
-        Messages that it accepts between refused probes prove that it refuses the probe alone. The zone's own messages
-        then tell how it is.
+        Messages that it accepts between refused probes prove that it refuses only the probe. Then the results of the
+        zone's own messages count.
         """
         self._refusals += 1
         if self._refusals <= PROVEN:
@@ -82,7 +81,7 @@ class Health:
 
 
 def causes(health: Health | None, sender: ZoneSender) -> list[Cause]:
-    """Everything that keeps the zone from following the store, the first cause first."""
+    """All causes why the zone differs from the database, the first cause first."""
     if health is None:
         return [Cause(UNKNOWN, "not asked yet")]
     found = [cause for cause in (health.answer, health.updates) if cause is not None]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One kept TCP connection to a primary name server; every zone on it shares the connection.
+"""A persistent TCP connection to a primary name server, shared by all its zones.
 
-Answers find their question by message id, so that many are under way at once (RFC 7766, section 6.2.1).
+Answers are matched by message id, so that many queries are under way at once (RFC 7766, section 6.2.1).
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from ddnsd.dns.errors import NoAnswer, Unreachable
 
 
 class PrimaryConnection:
-    """Talks to one name server; connects when first used and again after a loss."""
+    """The connection to one name server; connects at first use and after a loss."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.connections = 0
-        """How many times a connection was made: one more says that the name server may have restarted."""
+        """Number of connections made; an increase means that the name server may have restarted."""
         self._protocol: _Exchange | None = None
         self._connecting = asyncio.Lock()
 
     async def exchange(self, wire: bytes, seconds: float) -> bytes:
         """Send a DNS message (id in its first two octets) and wait for the answer to it.
 
-        Raises Unreachable when there is no connection, NoAnswer once it was sent. After a silence the connection is
-        closed: what was sent on it may still be carried out.
+        Raises Unreachable without a connection, NoAnswer after sending. After a timeout the connection is closed; the
+        name server may still apply what was sent.
         """
         failure: type[Unreachable] = Unreachable
         try:
@@ -50,7 +50,7 @@ class PrimaryConnection:
             return self._protocol
 
     def close(self, reason: str = "closed") -> None:
-        """Close the connection; whoever waits on it gets Unreachable."""
+        """Close the connection; waiting callers get Unreachable."""
         if self._protocol is not None:
             self._protocol.abort(reason)
             self._protocol = None
@@ -66,7 +66,7 @@ class _Exchange(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by type
+        self._transport = cast(asyncio.Transport, transport)  # the transport of uvloop has another type
 
     async def ask(self, wire: bytes) -> bytes:
         message_id = wire[:2]
@@ -93,7 +93,7 @@ class _Exchange(asyncio.Protocol):
             message = bytes(self._buffer[2:end])
             del self._buffer[:end]
             waiting = self._waiting.get(message[:2])
-            if waiting is None:  # not an answer to anything: whoever speaks there does not speak DNS
+            if waiting is None:  # not an answer to any query: the other end does not speak DNS
                 self.abort("an answer that nobody asked for")
                 return
             if not waiting.done():
@@ -103,7 +103,7 @@ class _Exchange(asyncio.Protocol):
         self.abort(str(exc) if exc else "closed by the name server")
 
     def abort(self, reason: str) -> None:
-        """Close, and tell everyone who waits."""
+        """Close the connection and end all waiting queries."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
@@ -113,6 +113,6 @@ class _Exchange(asyncio.Protocol):
 
 
 def _acknowledge_at_once(transport: asyncio.Transport) -> None:
-    """A name server that waits for the ACK of one answer before it sends the next (Nagle) would lose 40 ms."""
+    """Acknowledge at once: a name server that waits for the ACK before its next answer (Nagle) would lose 40 ms."""
     if hasattr(socket, "TCP_QUICKACK"):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong between us and a name server.
+"""Errors between the service and a name server.
 
 DnsError                the change is not known to be in DNS
   Unreachable           no connection: nothing was sent
-    NoAnswer            sent, but no answer in time, or not an answer: it may still be carried out
-  Refusal               the name server answered, and did not do it
+    NoAnswer            sent, but no valid answer in time: the name server may still apply it
+  Refusal               the name server answered with a refusal
     BadKey              it does not know our TSIG key
-    BadSignature        the signature, its own or ours, does not fit the key
+    BadSignature        the signature, its own or ours, does not match the key
     BadTime             its clock and ours differ by more than the fudge
     Frozen              it refuses every update of the zone
     PrerequisiteFailed  a name or RRset was not as the message required
-    Unsendable          no message can say it; nothing was sent
-    ZoneRefused         it takes no update of the zone, whatever the message holds
-NotAcknowledged         a caller's change is kept, but DNS has not confirmed it in time
-  ChangeRefused         likewise: the name server refuses this very change
-NameConflict            the name stands in the zone, and it is not ours
-HostGone                the host was deleted meanwhile
-DomainChanged           the domain has another primary or key than was used
+    Unsendable          no message can contain it; nothing was sent
+    ZoneRefused         it refuses every update of the zone
+NotAcknowledged         a change is stored, but the name server has not acknowledged it in time
+  ChangeRefused         likewise, because the name server refuses this change
+NameConflict            the name is in the zone and is not managed by the service
+HostGone                the host was deleted in the meantime
+DomainChanged           the primary or key of the domain has changed
 """
 
 
@@ -45,7 +45,7 @@ class BadKey(Refusal):
 
 
 class BadSignature(Refusal):
-    """the TSIG signature does not fit the key (BADSIG)"""
+    """the TSIG signature does not match the key (BADSIG)"""
 
 
 class BadTime(Refusal):
@@ -61,7 +61,7 @@ class PrerequisiteFailed(Refusal):
 
 
 class Unsendable(Refusal):
-    """no message can say it"""
+    """no message can contain it"""
 
     def __init__(self, text: str) -> None:
         super().__init__("", text)
@@ -75,11 +75,11 @@ NOT_WRITTEN = "SERVFAIL"
 """The name server could not change the zone: too many records (max-records) of one host, or a full disk."""
 
 ABOUT_ITEMS = frozenset({"REFUSED", "FORMERR", "NOTZONE", NOT_WRITTEN})
-"""Answers that may be about a single record of the message."""
+"""Answers that may concern a single record of the message."""
 
 
 def may_be_about_items(error: Refusal) -> bool:
-    """Whether a part of the message may be at fault, so that the other parts may do without it."""
+    """Whether a part of the message may be the reason, so that the others may succeed without it."""
     if isinstance(error, ZoneRefused):
         return False
     return isinstance(error, (PrerequisiteFailed, Unsendable)) or error.rcode in ABOUT_ITEMS
@@ -94,12 +94,12 @@ class ChangeRefused(NotAcknowledged):
 
 
 class NameConflict(Exception):
-    """the name stands in the zone and is not ours"""
+    """the name is in the zone and is not ours"""
 
 
 class HostGone(Exception):
-    """the host does not exist any more"""
+    """the host no longer exists"""
 
 
 class DomainChanged(Exception):
-    """the domain has another primary or key meanwhile"""
+    """the primary or key of the domain has changed"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for many acknowledgements at once, for as long as name servers go on answering."""
+"""Wait for many acknowledgements at once, as long as name servers continue to answer."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class FutureGroup(Generic[K]):
-    """What became of each of many futures: `outcomes` holds those that have ended, with their error or None."""
+    """The outcomes of many futures: `outcomes` has those that have ended, with their error or None."""
 
     def __init__(self) -> None:
         self.outcomes: dict[K, BaseException | None] = {}
@@ -18,16 +18,16 @@ class FutureGroup(Generic[K]):
         self._all_ended = asyncio.Event()
 
     def future(self, key: K) -> asyncio.Future[None]:
-        """A future whose end counts under `key`."""
+        """A new future whose outcome is stored under `key`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.add_done_callback(partial(self._ended, key))
         self._open[key] = future
         return future
 
     async def wait(self, seconds: float, most: float, progress: Callable[[], int]) -> None:
-        """Wait until all have ended: `seconds`, as long again while `progress` moves, and `most` altogether.
+        """Wait until all have ended: `seconds`, again while `progress` increases, and at most `most`.
 
-        What has not ended then is cancelled.
+        The others are then cancelled.
         """
         end = asyncio.get_running_loop().time() + most
         while self._open:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""DNS UPDATE messages (RFC 2136), signed with TSIG (RFC 8945), and what their answers mean.
+"""DNS UPDATE messages (RFC 2136), signed with TSIG (RFC 8945), and the meaning of their answers.
 
-The records of a message are written straight into its wire form: a message carries hundreds of hosts, and this is the
-hot path. Signatures and answers are dnspython's.
+The records of a message are written directly in wire form: a message contains hundreds of hosts, and this is the
+hot path. dnspython handles signatures and answers.
 """
 
 import random
@@ -30,9 +30,9 @@ from ddnsd.dns.tsig import TsigKey
 A, NS, CNAME, SOA, AAAA, DNAME, DHCID, TSIG, ANY_TYPE = 1, 2, 5, 6, 28, 39, 49, 250, 255
 IN, NONE, ANY_CLASS = 1, 254, 255
 FUDGE_SECONDS = 300
-ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, which follows the header of 12 octets
-POINTER = 0xC0  # with what its first octet begins
-POINTERS = 0x4000  # where a pointer cannot lead to any more (RFC 1035, 4.1.4)
+ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, after the header of 12 octets
+POINTER = 0xC0  # the first bits of a pointer
+POINTERS = 0x4000  # a pointer cannot reach this offset (RFC 1035, 4.1.4)
 NAME_LENGTH = 253
 
 _HEADER = struct.Struct("!HHHHHH")
@@ -59,26 +59,26 @@ class Update:
         self._pointers = {zone: ZONE_NAME}
 
     def require_unused(self, fqdn: str) -> Self:
-        """The name must own no record (RFC 2136, 2.4.5)."""
+        """Prerequisite: the name has no record (RFC 2136, 2.4.5)."""
         return self._require(fqdn, _UNUSED)
 
     def require_absent(self, fqdn: str, *rtypes: int) -> Self:
-        """The RRsets must not exist (RFC 2136, 2.4.3)."""
+        """Prerequisite: the RRsets do not exist (RFC 2136, 2.4.3)."""
         return self._require(fqdn, *(_RECORD.pack(rtype, NONE, 0, 0) for rtype in rtypes))
 
     def require_ours(self, fqdn: str) -> Self:
-        """Prerequisite: no record at the name that gives it to somebody else, or hides our addresses.
+        """Prerequisite: no record at the name that belongs to somebody else or hides our addresses.
 
         DHCP owns a name by DHCID (RFC 4701); additions beside a CNAME are ignored silently (RFC 2136, 3.4.2.2).
         """
         return self._require(fqdn, *_NOT_OURS)
 
     def require_served(self, fqdn: str) -> Self:
-        """Names below must be answered from this zone: neither delegated nor redirected."""
+        """Prerequisite: names below are answered from this zone, not delegated or redirected."""
         return self._require(fqdn, *_NOT_SERVED)
 
     def _require(self, fqdn: str, *records: bytes) -> Self:
-        """The name once, then pointers to it: most of a message is names."""
+        """The name in full at first, then a pointer to it: most of a message is names."""
         owner = later = self._owner(fqdn)
         if owner[0] < POINTER:
             self._remember(fqdn)
@@ -90,7 +90,7 @@ class Update:
         return self
 
     def _remember(self, fqdn: str) -> None:
-        """Note where the name and the names above it will be written: at the present end of the prerequisites."""
+        """Remember the offset of the name and the names above it: the current end of the prerequisites."""
         at = self._end
         while at < POINTERS and fqdn not in self._pointers:
             self._pointers[fqdn] = struct.pack("!H", 0xC000 | at)
@@ -117,11 +117,11 @@ class Update:
         return self
 
     def require_free(self, fqdn: str, rtype: str) -> Self:
-        """The RRset must not exist, nor what would hide it."""
+        """Prerequisite: the RRset and records that would hide it do not exist."""
         return self.require_visible(fqdn).require_absent(fqdn, dns.rdatatype.from_text(rtype))
 
     def require_visible(self, fqdn: str) -> Self:
-        """The name must own no alias (RFC 1034, 3.6.2), beside which the RRset would be ignored, and no delegation."""
+        """Prerequisite: no alias (RFC 1034, 3.6.2) at the name, which would hide the RRset, and no delegation."""
         return self._require(fqdn, *_HIDING)
 
     def replace_set(self, fqdn: str, rtype: str, ttl: int, values: Iterable[str]) -> Self:
@@ -158,7 +158,7 @@ class Update:
 
 
 class Signed:
-    """A signed message, ready to send, and the signature that its answer must fit."""
+    """A signed message, ready to send, and the signature that its answer must match."""
 
     def __init__(self, wire: bytes, key: TsigKey, mac: bytes) -> None:
         self.wire, self.mac, self._key = wire, mac, key
@@ -179,13 +179,13 @@ class Signed:
 
     @classmethod
     def query(cls, name: str, rtype: str, key: TsigKey) -> Self:
-        """A signed question."""
+        """A signed query."""
         return cls.sign(dns.message.make_query(name, rtype, use_edns=False).to_wire(), key)
 
     def read(self, answer: bytes) -> dns.message.Message:
         """The verified answer with rcode NOERROR.
 
-        Raises NoAnswer for what is not a DNS message, and a Refusal for every other rcode or a bad signature.
+        Raises NoAnswer if it is not a DNS message, and a Refusal for every other rcode or a bad signature.
         """
         try:
             message = dns.message.from_wire(answer, keyring=self._key.dnspython, request_mac=self.mac)
@@ -203,21 +203,21 @@ class Signed:
         if rcode != dns.rcode.NOERROR:
             raise Refusal(dns.rcode.to_text(rcode))
         if not message.flags & dns.flags.QR:
-            raise NoAnswer("what the name server sends is not an answer")
+            raise NoAnswer("the name server did not send an answer")
         if not message.had_tsig:
             raise BadSignature("BADSIG", "the name server's answer is not signed")
         return message
 
 
 def _failure(answer: bytes) -> DnsError:
-    """What an answer means that cannot be read whole: some servers refuse with a bare header."""
+    """The error for an answer that cannot be parsed: some servers refuse with only a header."""
     if len(answer) >= _HEADER.size and answer[2] & 0x80 and answer[3] & 0xF:
         return Refusal(dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0xF)))
-    return NoAnswer("what the name server sends is not a DNS message")
+    return NoAnswer("the name server did not send a DNS message")
 
 
 def _wire(name: str) -> bytes:
-    """A name uncompressed, as wire octets."""
+    """A name in uncompressed wire form."""
     wire = dns.name.from_text(name).to_wire()
     assert wire is not None
     return wire

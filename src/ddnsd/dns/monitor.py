@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Watches the primaries: whether each zone is answered and takes updates, and whether an older zone came back.
+"""Monitor the primaries: whether they answer for each zone and accept updates, and whether an older zone came back.
 
-A new connection, or a serial that went back, says that the name server may have restarted; then store and zone are
-compared and what differs is sent again. So DNS converges after a crash or a restored journal with no client doing
-anything.
+After a new connection, or a lower serial, the name server may have restarted. Then database and zone are compared,
+and differences are sent again. So DNS converges after a crash or a restored journal without any client.
 """
 
 import asyncio
@@ -25,15 +24,15 @@ PERIOD_SECONDS = 1.5
 RECONCILE_SECONDS = 3600.0
 
 STUCK_SECONDS = 300.0
-"""Each zone has been asked long before: every question has a deadline."""
+"""No query takes this long, because each has a deadline."""
 PROBES_PER_PERIOD = 75
-"""So many zones at most are probed in one period, in turn; the others are asked for their serial."""
+"""At most this many zones are probed in one period, in turn; the others are asked for their serial."""
 
 log = structlog.get_logger()
 
 
 class ZoneHealth(NamedTuple):
-    """A zone, the primary that it is sent to, why it does not follow, and how many hosts are to be sent."""
+    """A zone, its primary, the causes of problems, and the number of pending hosts."""
 
     domain: Domain
     primary: str
@@ -43,7 +42,7 @@ class ZoneHealth(NamedTuple):
 
 
 class ZoneMonitor:
-    """One task per process, and one for each zone that is looked at; `health` is by zone name."""
+    """One task per process, and one per zone under check; `health` is by zone name."""
 
     def __init__(self, store: Store, writer: Writer) -> None:
         self._store, self._writer = store, writer
@@ -55,11 +54,11 @@ class ZoneMonitor:
         self._heartbeat = Heartbeat(STUCK_SECONDS)
 
     async def start(self) -> None:
-        """Begin to watch."""
+        """Start the task."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End."""
+        """Stop all tasks."""
         tasks = [*self._looks.values(), *self._comparisons.values(), *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()
@@ -67,11 +66,11 @@ class ZoneMonitor:
 
     @property
     def alive(self) -> bool:
-        """Whether the zones are still looked at."""
+        """Whether the task still makes progress."""
         return self._task is not None and not self._task.done() and self._heartbeat.alive
 
     def zones(self) -> list[ZoneHealth]:
-        """Every zone by name, as this process knows it now."""
+        """All zones by name, with their current state in this process."""
         senders = sorted(self._writer.senders.values(), key=lambda s: s.domain.name)
         return [self._zone(sender, self.health.get(sender.domain.name)) for sender in senders]
 
@@ -92,7 +91,7 @@ class ZoneMonitor:
             await asyncio.sleep(PERIOD_SECONDS)
 
     def _begin(self, sender: ZoneSender, *, probe: bool) -> None:
-        """Look at a zone, unless the last look is still under way: no primary delays what is known of the others."""
+        """Check a zone unless its last check still runs, so that no primary delays the others."""
         zone = sender.domain.name
         if zone in self._looks:
             return
@@ -100,7 +99,7 @@ class ZoneMonitor:
         self._looks[zone].add_done_callback(lambda _: self._looks.pop(zone, None))
 
     async def _look(self, sender: ZoneSender, *, probe: bool) -> None:
-        """Probe the zone or ask for its serial; both at first."""
+        """Probe the zone or ask for its serial; at first both."""
         zone, primary = sender.domain.name, sender.primary
         health = self.health.setdefault(zone, Health(str(primary.endpoint)))
         health.primary = str(primary.endpoint)
@@ -118,7 +117,7 @@ class ZoneMonitor:
             health.answer = cause_of(error)
             return
         restarted = health.connections != primary.connections or _went_back(before, health.serial)
-        # a new primary is being filled: it is compared once that is done
+        # a new primary is being filled: compare it afterwards
         moved = health.generation != sender.domain.generation and not sender.pending
         late = asyncio.get_running_loop().time() - health.reconciled > RECONCILE_SECONDS
         health.connections = primary.connections
@@ -128,7 +127,7 @@ class ZoneMonitor:
             self._reconcile(sender, health)
 
     async def _probe(self, sender: ZoneSender, health: Health) -> None:
-        """Raises Unreachable."""
+        """Probe the zone and store the outcome. Raises Unreachable."""
 
         async def hosts() -> list[tuple[str, str]]:
             try:
@@ -146,7 +145,7 @@ class ZoneMonitor:
     def _reconcile(self, sender: ZoneSender, health: Health) -> None:
         zone = sender.domain.name
         if zone in self._comparisons and not self._comparisons[zone].done():
-            health.connections = 0  # look again once the comparison under way has ended
+            health.connections = 0  # check again after the running comparison
             return
         health.reconciled = asyncio.get_running_loop().time()
         self._comparisons[zone] = asyncio.create_task(run_safely(lambda: self._compare(sender, health), "reconcile"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Another primary or key for a domain: whether it is usable, and which of our records it already holds.
+"""Check a new primary or key of a domain: whether it is usable, and which of our records it already has.
 
-It may be empty, hold a copy of the zone, or hold records of somebody else under the names of our hosts. A copy was
-made some time ago: what a host had then, and what has left the zone since, is still ours.
+It may be empty, have a copy of the zone, or have records of somebody else under the names of our hosts. A copy may be
+old: former values of a host, and names that were removed since, are still ours.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from ddnsd.dns.tsig import TsigKey
 
 
 class Found(NamedTuple):
-    """What a primary holds of ours, and the names of hosts at which it holds something else."""
+    """Our records at a primary, and the names of hosts with other records."""
 
     owned: Owned
     foreign: list[str]
@@ -36,10 +36,10 @@ NOTHING = Found(primaries.NOTHING, [])
 
 
 async def look(store: Store, domain: Domain) -> Found:
-    """Try the primary and the key of the changed row `domain`, and compare its zone with the store.
+    """Test the primary and the key of the changed row `domain`, and compare its zone with the database.
 
-    It must answer a signed question for the zone's SOA record, take an update and let the key transfer the zone.
-    Nothing is changed. Raises DnsError with what is wrong, StoreDown.
+    It must answer a signed query for the zone's SOA record, accept an update and let the key transfer the zone.
+    Nothing is changed. Raises DnsError with the reason, StoreDown.
     """
     await _check_reachable(domain)
     await primary_check.accepts_updates(domain.name, domain.primary, TsigKey.of(domain))
@@ -60,7 +60,7 @@ async def _check_reachable(domain: Domain) -> None:
         raise type(error)(error.rcode, f"{domain.primary}: {error}") from None
     finally:
         connection.close()
-    raise errors.Refusal("NOTAUTH", f"{domain.primary}: the name server holds no zone {domain.name}")
+    raise errors.Refusal("NOTAUTH", f"{domain.primary}: the name server does not have the zone {domain.name}")
 
 
 def _compare(connection: Connection, domain: Domain, held: Zone) -> Found:
@@ -102,7 +102,7 @@ def _holds_set(host: Host, one: RRset, held: Zone) -> bool:
 
 
 def _are_ours(host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Zone) -> bool:
-    """Whether what is at the host's names is ours: addresses that are wanted or that it `had`, or only its RRsets."""
+    """Whether the records at the host's names are ours: its current or former addresses (`had`), or only its RRsets."""
     own = {(one.name(host.fqdn), one.rtype) for one in sets if _holds_set(host, one, held)}
     for fqdn, *wanted in records(host, related):
         values = held.sets.get((fqdn, None), ())

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Foreign records because of which a name cannot be ours, or is not answered from our zone.
+"""Foreign records that prevent a name from being ours, or from being answered from our zone.
 
-NS below the apex delegates a name and all names below it; DNAME redirects all names below it. A name server takes
-updates there and answers without them.
+NS below the apex delegates a name and all names below it; DNAME redirects all names below it. A name server accepts
+updates there, but answers without them.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
 
 from ddnsd.dns.message import CNAME, DHCID, DNAME, NS, Update
 
-UNMANAGED = "the name stands in the zone and is not ours"
+UNMANAGED = "the name is in the zone and is not ours"
 
 DELEGATED = "{0} is delegated to other name servers (NS record)"
 REDIRECTED = "names below {0} are redirected (DNAME record)"
@@ -20,7 +20,7 @@ OWN = {
     DNAME: "{0} has a DNAME record that is not ours",
     DHCID: "the name belongs to DHCP (DHCID)",
 }
-"""What may be at the name itself."""
+"""Types that may be at the name itself."""
 
 Holds = Callable[[Update], Awaitable[bool]]
 """Whether the prerequisites of the message are met."""
@@ -36,7 +36,7 @@ def between(fqdn: str, zone: str) -> Iterator[str]:
 
 
 def require_path(update: Update, fqdn: str, zone: str) -> Update:
-    """The name must be answered from this zone, as far as the names above it go."""
+    """Prerequisite: no name above delegates or redirects the name."""
     update.require_absent(zone, DNAME)
     for parent in between(fqdn, zone):
         update.require_served(parent)
@@ -44,7 +44,7 @@ def require_path(update: Update, fqdn: str, zone: str) -> Update:
 
 
 async def obstacle(zone: str, fqdn: str, holds: Holds, *, ours: bool) -> str | None:
-    """What keeps the name from being ours; None for nothing. `ours`: addresses and RRsets there are not in the way."""
+    """The obstacle at the name, or None. With `ours`, addresses and RRsets there are no obstacle."""
     whole = require_path(Update(zone), fqdn, zone)
     if await holds(whole.require_ours(fqdn) if ours else whole.require_unused(fqdn)):
         return None

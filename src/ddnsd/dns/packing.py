@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much fits into one UPDATE message: over TCP it has at most 65 535 octets.
+"""Pack hosts and names into UPDATE messages, which have at most 65 535 octets over TCP.
 
-A name has eight records at most: four prerequisites, two removals and two addresses. From the second one on it is a
-pointer to the first, as long as that is near enough to the beginning of the message.
+A name has at most eight records: four prerequisites, two removals and two addresses. From the second one on, the
+name is a pointer to the first, if that is near enough to the beginning of the message.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -16,19 +16,19 @@ MESSAGE_OCTETS = 60_000
 RECORDS = 8
 
 RECORD_OCTETS = RECORDS * 10 + 20
-"""What the records of a name take beside the name."""
+"""Octets of a name's records without the name."""
 
 POINTER_OCTETS = 2
 
 NEAR_OCTETS = 16_000
-"""So far a pointer leads, from the beginning of the prerequisites."""
+"""Reach of a pointer, from the beginning of the prerequisites."""
 
 VALUE_OCTETS = 16
-"""What a record of an RRset takes at most beside its name and its value as text."""
+"""Maximum octets of an RRset's record without its name and its value as text."""
 
 
 def parts(hosts: Iterable[HostRecords], zone: str) -> Iterable[list[HostRecords]]:
-    """Hosts that fit into one message each time; a host is never divided."""
+    """Split hosts into lists that fit into one message; a host is never divided."""
     part: list[HostRecords] = []
     octets = required = 0
     for host in hosts:
@@ -46,7 +46,7 @@ def parts(hosts: Iterable[HostRecords], zone: str) -> Iterable[list[HostRecords]
 
 
 def _size(host: HostRecords, zone: str, required: int) -> tuple[int, int]:
-    """(octets of the host, those of its prerequisites) in a message with `required` octets of prerequisites so far."""
+    """(octets of the host, of its prerequisites) in a message that has `required` octets of prerequisites."""
     size, begin = 0, required
     for fqdn, _, _ in host.names:
         octets = len(fqdn) - len(zone) + POINTER_OCTETS
@@ -63,12 +63,12 @@ def _size(host: HostRecords, zone: str, required: int) -> tuple[int, int]:
 
 
 def set_octets(fqdn: str, values: Collection[str]) -> int:
-    """What an RRset takes at most, but for two prerequisites: two, its removal, and its values, each with the name."""
+    """Maximum octets of an RRset without two prerequisites: two more, its removal, and its values."""
     return (3 + len(values)) * (len(fqdn) + VALUE_OCTETS) + sum(map(len, values))
 
 
 def first_part(leaving: Sequence[Removal], zone: str) -> Sequence[Removal]:
-    """The first names and RRsets that fit into one message: a name has at most four records, and those above it two."""
+    """The first names and RRsets that fit into one message; a name has at most four records, names above it two."""
     octets = 0
     for n, removal in enumerate(leaving):
         octets += 3 * len(removal.fqdn) + RECORD_OCTETS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a primary will take our changes of a zone, and if not, precisely why."""
+"""Check whether a primary accepts our changes of a zone, and if not, why."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,10 +17,10 @@ from ddnsd.dns.tsig import TsigKey
 SECONDS = 5.0
 
 NAMES = 64
-"""Names that one message asks for."""
+"""Names per message."""
 
 PROBED_HOSTS = 3
-"""At so many hosts the name server is asked again where it refuses the probe's own name."""
+"""Number of hosts to try if the name server refuses the probe's own name."""
 
 Places = Callable[[], Awaitable[Sequence[tuple[str, str]]]]
 """Names of hosts in a zone, each with the type of its address, A or AAAA."""
@@ -28,14 +28,14 @@ Places = Callable[[], Awaitable[Sequence[tuple[str, str]]]]
 Ask = Callable[[Update], Awaitable[None]]
 
 _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
-"""What no host's record can be."""
+"""An address that no host can have."""
 
 
 async def probe(domain: Domain, hosts: Places, connection: PrimaryConnection, seconds: float) -> None:
-    """Send the name server an update that changes nothing. Raises DnsError: why it takes no updates.
+    """Send the name server an update that changes nothing. Raises DnsError with the reason of a refusal.
 
-    It deletes an RRset that does not exist, so no serial moves. A policy may refuse that name alone: then it deletes an
-    address that does not exist from a few `hosts`, and one that is accepted is enough.
+    It deletes an RRset that does not exist, so the serial does not change. If a policy refuses that name, it deletes an
+    address that does not exist from a few `hosts`; one accepted message is enough.
     """
     key, zone = TsigKey.of(domain), domain.name
 
@@ -62,7 +62,7 @@ async def _takes_one(zone: str, hosts: Sequence[tuple[str, str]], ask: Ask) -> b
 
 
 async def _why_refused(domain: Domain, ask: Ask) -> errors.Refusal:
-    """A policy says nothing about a message without updates; a frozen zone refuses that too."""
+    """Tell a frozen zone from a policy: only a frozen zone refuses a message without updates."""
     try:
         await ask(Update(domain.name))
     except errors.Refusal:
@@ -71,7 +71,7 @@ async def _why_refused(domain: Domain, ask: Ask) -> errors.Refusal:
 
 
 async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:
-    """Add and remove an address, so that nothing changes. Raises DnsError with what is wrong."""
+    """Add and remove an address, so that nothing changes. Raises DnsError with the reason of a refusal."""
     await _try_address(zone, primary, key)
 
 
@@ -99,14 +99,13 @@ async def obstacle_of(
     *,
     new: bool,
 ) -> str | None:
-    """Why the name has no room for an RRset, which is tried below the zone and removed again in the same message.
+    """The obstacle for an RRset at the name, or None. The values are tested at a random name below the zone.
 
-    And once more in one of its own: PowerDNS carries out the removals of a message before its additions.
-
-    None: it has. `new`: the zone must hold none of the type there. Raises DnsError; BadValue where the name server
-    takes updates of the zone, but not these records.
+    They are added and removed in one message, and removed again in a second one, because PowerDNS does the removals of
+    a message before its additions. `new`: the zone must not have an RRset of this type there. Raises DnsError; BadValue
+    if the name server accepts updates of the zone, but not these records.
     """
-    name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # what may stand at a name depends on it
+    name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # the name decides what may be there
     removal = Update(domain.name).replace_set(name, rtype, 0, ())
     probe = (
         Update(domain.name).require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
@@ -134,7 +133,7 @@ async def obstacle_of(
 async def obstacles(
     domain: Domain, names: Sequence[str], connection: PrimaryConnection, seconds: float
 ) -> dict[str, str]:
-    """Why names cannot be a new host's, of those that cannot; halves are asked for until a name is alone.
+    """The obstacles by name, for names that a new host cannot have. Bisects to find them.
 
     Raises DnsError.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions to a primary, signed as our messages are."""
+"""Signed queries to a primary."""
 
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.message import Signed
@@ -7,7 +7,7 @@ from ddnsd.dns.tsig import TsigKey
 
 
 async def ask(primary: PrimaryConnection, key: TsigKey, name: str, rtype: str, seconds: float) -> list[str]:
-    """The records of that name and type, as texts. Raises DnsError."""
+    """The records of this name and type, as texts. Raises DnsError."""
     question = Signed.query(name, rtype, key)
     answer = question.read(await primary.exchange(question.wire, seconds))
     return [rdata.to_text() for rrset in answer.answer for rdata in rrset]

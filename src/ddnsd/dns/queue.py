@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts of one zone that wait to be sent, and who waits for them."""
+"""The queue of one zone: pending hosts, and the callers that wait for them."""
 
 import asyncio
 from collections.abc import Container, Iterable, Iterator
@@ -8,13 +8,13 @@ from itertools import islice
 Waiters = dict[int, list[asyncio.Future[None]]]
 
 SLOW = 16
-"""Hosts of the slow lane that are taken at once: each is sent in a message of its own."""
+"""Number of hosts taken from the slow lane at once; each has its own message."""
 
 
 class Queue:
-    """Lanes that take turns: hosts of single changes, those of bulk calls, which come in thousands, and slow ones.
+    """Three lanes that take turns: hosts of single changes, hosts of bulk calls, and slow hosts.
 
-    Slow hosts are those that the name server did not take the last time.
+    Slow hosts are those that the name server refused the last time.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class Queue:
         return bool(self._single or self._bulk or self._slow)
 
     def ids(self) -> set[int]:
-        """The hosts that wait."""
+        """The pending hosts."""
         return self._single.keys() | self._bulk.keys() | self._slow.keys()
 
     def add(self, host_id: int, done: asyncio.Future[None] | None, *, bulk: bool) -> None:
-        """Have the host sent; `done` hears of it. A host of both lanes waits in that of single changes."""
+        """Add the host; `done` gets the outcome. A host of both lanes waits in the lane of single changes."""
         if host_id in self._slow:
             waiters = self._slow[host_id]
         elif bulk and host_id not in self._single:
@@ -42,7 +42,7 @@ class Queue:
             waiters.append(done)
 
     def take(self, limit: int) -> Waiters:
-        """The next hosts to be sent, of the lane whose turn it is."""
+        """Take the next hosts, from the lane whose turn it is."""
         lanes = [self._single, self._bulk, self._slow]
         at = next(n for n, lane in enumerate(lanes) if lane is self._took)
         turns = (lanes[(at + n) % len(lanes)] for n in range(1, len(lanes) + 1))
@@ -53,13 +53,13 @@ class Queue:
         return batch
 
     def slow_down(self, batch: Waiters) -> None:
-        """Put hosts that were taken into the slow lane: each is sent in a message of its own."""
+        """Put taken hosts into the slow lane, where each has its own message."""
         for host_id, waiters in batch.items():
             again = self._single.pop(host_id, []) + self._bulk.pop(host_id, [])
             self._slow.setdefault(host_id, []).extend(waiters + again)
 
     def put_back(self, batch: Waiters) -> None:
-        """What was taken last could not be sent: the hosts go to the front, with their waiting callers."""
+        """Put the last taken hosts back to the front, with their waiting callers."""
         lanes = [self._slow, self._single, self._took]
         fronts: list[Waiters] = [{}, {}, {}]
         for host_id, waiters in batch.items():
@@ -72,7 +72,7 @@ class Queue:
             lane.update(front | behind)
 
     def give_up(self, host_ids: Container[int] | None = None) -> Iterator[asyncio.Future[None]]:
-        """Everyone who waits, or everyone who waits for these hosts; the hosts stay."""
+        """Take the waiting callers, all or those of these hosts; the hosts stay."""
         for host_id, waiters in (*self._single.items(), *self._bulk.items(), *self._slow.items()):
             if host_ids is None or host_id in host_ids:
                 yield from waiters
@@ -80,7 +80,7 @@ class Queue:
 
 
 def end(waiters: Iterable[asyncio.Future[None]], error: Exception | None = None) -> None:
-    """Tell everyone who still waits."""
+    """End all waiting callers with this error."""
     for waiter in waiters:
         if waiter.done():
             continue

@@ -41,7 +41,7 @@ class LongString(BadValue):
 
 
 def canonical(rtype: str, text: str) -> str:
-    """The value as it is stored and compared. Raises BadValue: nothing is completed or dropped silently."""
+    """The canonical form of the value. Raises BadValue; nothing is added or dropped silently."""
     if _COMMENT.search(_QUOTED.sub("", text)) or (rtype == "TXT" and not _TEXT.fullmatch(text.strip())):
         raise BadValue(text)
     try:
@@ -57,7 +57,7 @@ def canonical(rtype: str, text: str) -> str:
 
 
 def text_of(rdata: dns.rdata.Rdata) -> str:
-    """The one text of equal values: names are in lower case."""
+    """The same text for equal values: names in lower case."""
     return rdata.replace(**{field: name.canonicalize() for field, name in _names(rdata).items()}).to_text()
 
 
@@ -67,7 +67,7 @@ def _names(rdata: dns.rdata.Rdata) -> dict[str, dns.name.Name]:
 
 
 def wire(rtype: str, text: str) -> bytes:
-    """The canonical text as octets of a message."""
+    """The wire form of the canonical text."""
     octets = dns.rdata.from_text(dns.rdataclass.IN, rtype, text).to_wire()
     assert octets is not None
     return octets

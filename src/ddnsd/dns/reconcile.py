@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Store against zone: what differs, and having it sent again.
+"""Compare database and zone, and send differences again.
 
 The zone is read by AXFR (RFC 5936), so the name server must let our key transfer it. Names that we never had are not
-a difference: the zone may hold records of its operator.
+a difference: the zone may have records of its operator.
 """
 
 import asyncio
@@ -44,17 +44,17 @@ _TYPES: dict[int, str | None] = {
 
 
 _OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
-"""What the name server adds by itself."""
+"""Types that the name server adds itself."""
 
 
 Follow = Callable[[Mapping[int, Iterable[int]], Mapping[RemovalPlace, Collection[str]]], Awaitable[Outcomes]]
-"""`Writer.push_bulk`."""
+"""The signature of `Writer.push_bulk`."""
 
 
 class Difference(NamedTuple):
-    """Where DNS differs: what the store wants, and what the zone holds; `rtype` is None for addresses.
+    """A difference: the values `wanted` by the database and `found` in the zone; `rtype` is None for addresses.
 
-    `reason` is the foreign record that keeps ours from being there, or why it is not there although it was sent again.
+    `reason` is the foreign record in the way, or why the repair failed.
     """
 
     fqdn: str
@@ -67,20 +67,20 @@ class Difference(NamedTuple):
 
     @property
     def place(self) -> "Place":
-        """Where it differs."""
+        """Name and type of the difference."""
         return self.fqdn, self.rtype
 
 
 Place = tuple[str, str | None]
-"""A name and the type of an RRset there, or None for its addresses."""
+"""A name and the type of an RRset, or None for addresses."""
 
 Sets = dict[Place, tuple[str, ...]]
 
 
 class Zone(NamedTuple):
-    """What a zone holds: `sets` of the types that may be ours, and `foreign` types by name that may be in their way.
+    """The contents of a zone: `sets` of types that may be ours, and `foreign` types by name that may be in the way.
 
-    `types` has all types of records by name, without what the name server adds for DNSSEC.
+    `types` has all types by name, without those that the name server adds for DNSSEC.
     """
 
     sets: Sets
@@ -89,9 +89,9 @@ class Zone(NamedTuple):
 
 
 async def differences(store: Store, domain: Domain, *, held: bool = True) -> list[Difference]:
-    """Where the zone differs from the store, in both of two looks: a change under way is no difference.
+    """The differences that two comparisons both find, so that a change under way does not count.
 
-    Without hosts that are known to be `held` by a foreign record where that is False. Raises DnsError, StoreDown.
+    With `held` False, without hosts that are known to be held by a foreign record. Raises DnsError, StoreDown.
     """
     first = await _look(store, domain, held)
     if not first:
@@ -102,9 +102,9 @@ async def differences(store: Store, domain: Domain, *, held: bool = True) -> lis
 
 
 async def restore(store: Store, domain: Domain, found: list[Difference], push_bulk: Follow) -> list[Difference]:
-    """Send again what differs; return what still differs, with the reasons.
+    """Send differences again; return those that are left, with the reasons.
 
-    Raises DnsError where the name server does not answer in time, and StoreDown.
+    Raises DnsError if the name server does not answer in time, and StoreDown.
     """
     await repair(store, found)
     hosts = {d.host_id: None for d in found if d.host_id is not None}
@@ -131,7 +131,7 @@ def _with_reasons(connection: Connection, left: list[Difference]) -> list[Differ
 
 
 async def repair(store: Store, found: list[Difference]) -> None:
-    """Mark what differs, so that it is sent again. Raises StoreDown."""
+    """Mark differences as pending. Raises StoreDown."""
     hosts = {d.host_id for d in found if d.host_id is not None}
     removals = [d.removal_id for d in found if d.removal_id is not None]
 
@@ -156,7 +156,7 @@ def _compare(connection: Connection, domain: Domain, zone: Zone, held: bool) -> 
         wanted = wanted_of(host, related.get(host.id, ()), sets.get(host.id, ()))
         seen.update(wanted)
         if not host.claimed and host.conflict is not None:
-            continue  # the name is somebody else's
+            continue  # the name belongs to somebody else
         if obstacle := zone.foreign and _obstacle(zone, domain.name, wanted):
             if held or host.conflict is None:
                 found += [Difference(*p, v, (), host.id, None, f"held: {obstacle}") for p, v in wanted.items() if v]
@@ -173,7 +173,7 @@ def _compare(connection: Connection, domain: Domain, zone: Zone, held: bool) -> 
 
 
 def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> str | None:
-    """The foreign record that has one of a host's names, or hides it."""
+    """The foreign record at one of a host's names or above, or None."""
     for fqdn, rtype in wanted:
         if reason := _hidden(zone, apex, fqdn):
             return reason
@@ -184,7 +184,7 @@ def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> str | None:
 
 
 def _hidden(zone: Zone, apex: str, fqdn: str) -> str | None:
-    """The record above because of which the name is not answered from this zone."""
+    """The record above the name that delegates or redirects it, or None."""
     if dns.rdatatype.DNAME in zone.foreign.get(apex, ()):
         return REDIRECTED.format(apex)
     for parent in reversed(list(between(fqdn, apex))):
@@ -196,7 +196,7 @@ def _hidden(zone: Zone, apex: str, fqdn: str) -> str | None:
 
 
 def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Sets:
-    """What the zone should hold of the host, by place; an empty value where it should hold nothing."""
+    """The values that the zone should have for the host, by place; empty for none."""
     wanted: Sets = {}
     for fqdn, ipv4, ipv6 in records(host, related):
         wanted[fqdn, None] = tuple(sorted(a for a in (ipv4, ipv6) if a))
@@ -206,14 +206,14 @@ def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> 
 
 
 def came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
-    """What stands where something left, if it is that which left: otherwise somebody else has the place now."""
+    """The values at a removed place, if they are those that were removed; others belong to somebody else."""
     held = zone.sets.get((removal.fqdn, removal.rtype), ())
     left = {removal.ipv4, removal.ipv6} if removal.data is None else set(values_of(removal.data))
     return held if held and left.issuperset(held) else ()
 
 
 def transfer(domain: Domain) -> Zone:
-    """What the zone holds that concerns us, as AXFR gives it; values are sorted. Blocks. Raises DnsError."""
+    """The relevant contents of the zone, by AXFR, with sorted values. Blocks. Raises DnsError."""
     key = TsigKey.of(domain)
     endpoint = Endpoint.from_text(domain.primary, 53)
     found: dict[Place, list[str]] = {}
@@ -238,7 +238,7 @@ def transfer(domain: Domain) -> Zone:
 
 
 def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:
-    """The messages of a transfer, until the SOA record stands a second time."""
+    """The messages of a transfer, until the second SOA record."""
     question = Signed.query(zone, "AXFR", key)
     connection.sendall(struct.pack("!H", len(question.wire)) + question.wire)
     marks, context = 0, None
@@ -255,14 +255,14 @@ def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dn
                 one_rr_per_rrset=True,
             )
         except dns.exception.DNSException as error:
-            raise errors.Refusal("BADSIG", f"the transfer of {zone} fails: {type(error).__name__}") from None
+            raise errors.Refusal("BADSIG", f"the transfer of {zone} failed: {type(error).__name__}") from None
         if message.rcode() != dns.rcode.NOERROR:
             rcode = dns.rcode.to_text(message.rcode())
             raise errors.Refusal(rcode, f"the name server answers {rcode} to a transfer of {zone}")
         context = message.tsig_ctx
         marks += sum(len(rrset) for rrset in message.answer if rrset.rdtype == dns.rdatatype.SOA)
         if not message.answer:
-            raise errors.Unreachable(f"the transfer of {zone} ends early")
+            raise errors.Unreachable(f"the transfer of {zone} ended early")
         yield message
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's row as the records that the zone shall hold: a pure function of the current row."""
+"""The records of a host in its zone, computed from its current row."""
 
 import ipaddress
 from collections.abc import Container, Iterable
@@ -10,7 +10,7 @@ from ddnsd.db.wildcards import wildcard_name
 
 
 class Addresses(NamedTuple):
-    """What stands at one name: at most one A and one AAAA record, as canonical text."""
+    """The addresses of one name: at most one A and one AAAA record, as canonical text."""
 
     fqdn: str
     ipv4: str | None
@@ -18,7 +18,7 @@ class Addresses(NamedTuple):
 
 
 class RecordSet(NamedTuple):
-    """An RRset beside the addresses: values in presentation format, and none where it shall not stand.
+    """An RRset of a host: values in presentation format, none to remove it.
 
     `ttl` is in seconds; None: the host's.
     """
@@ -30,11 +30,11 @@ class RecordSet(NamedTuple):
     claimed: bool
     id: int
     again: bool = False
-    """The zone did not have it the last time, and it is tried once more."""
+    """The name server refused it the last time; it is sent again."""
 
 
 class HostRecords(NamedTuple):
-    """A host, and everything that the zone shall hold of it."""
+    """A host, and all records that its zone should have."""
 
     host: Host
     names: list[Addresses]
@@ -43,18 +43,18 @@ class HostRecords(NamedTuple):
 
     @property
     def claimed(self) -> bool:
-        """Whether all that stands there is known to be ours."""
+        """Whether all its names and RRsets are known to be ours."""
         return self.host.claimed and all(one.claimed for one in self.sets)
 
     @property
     def to_mark(self) -> bool:
-        """Whether the store has to learn that the name server has taken it."""
+        """Whether the database must be updated when the name server accepts it."""
         told = self.claimed and self.host.conflict is None and not self.is_set_aside
         return not told or any(one.again for one in self.sets)
 
 
 def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
-    """Every name of the host with its addresses; a hidden host has none."""
+    """All names of the host with their addresses; a hidden host has no addresses."""
     ipv4, ipv6, prefix = (None, None, None) if is_hidden(host) else (host.ipv4, host.ipv6, host.prefix)
     names = [Addresses(host.fqdn, ipv4, ipv6)]
     if host.wildcard:
@@ -64,17 +64,17 @@ def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
 
 
 def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RRset] = ()) -> set[str]:
-    """Every name at which the host has records, or may have some."""
+    """All names at which the host has or may have records."""
     return {name.fqdn for name in records(host, related)} | {one.name(host.fqdn) for one in rrsets}
 
 
 def is_hidden(host: Host) -> bool:
-    """Whether the host's records are out of DNS: it is blocked, or its owner is switched off, records removed."""
+    """Whether the host's records are removed from DNS: it is blocked, or its owner is disabled with records removed."""
     return host.abuse_blocked or host.withdrawn
 
 
 def record_sets(host: Host, rrsets: Iterable[RRset], again: Container[int] = ()) -> list[RecordSet]:
-    """The host's RRsets, without those in conflict unless they are tried `again`; a hidden host's have no value."""
+    """The host's RRsets, without those in conflict unless sent `again`; without values if the host is hidden."""
     hidden = is_hidden(host)
     return [
         RecordSet(
@@ -92,12 +92,12 @@ def record_sets(host: Host, rrsets: Iterable[RRset], again: Container[int] = ())
 
 
 def values_of(data: str) -> tuple[str, ...]:
-    """The values of an RRset's row, as presentation format has no line breaks."""
+    """The values of an RRset's row, one per line."""
     return tuple(data.split("\n"))
 
 
 def ttl(host: Host, default: int) -> int:
-    """Seconds: the host's, else its domain's, else the service's."""
+    """The TTL in seconds: the host's, else its domain's, else the service's."""
     return host.ttl or host.domain_ttl or default
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pending removals of a zone: which callers wait for them, and which were sent.
+"""Pending removals of a zone, and the callers that wait for them.
 
-A round sends one message of each kind, so that hosts have their turn: names that callers wait for, and all others by
-id. After a refusal messages have a quarter of the names, down to single ones. Those that are refused alone
-are set aside, and once one is taken the messages grow again.
+A round sends one message of names that callers wait for, and one of all others by id, so that hosts are sent in
+between. After a refusal messages shrink to a quarter of the names, down to single ones. Names that are refused alone
+are set aside. After an accepted message they grow again.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from ddnsd.dns.packing import first_part
 from ddnsd.dns.queue import end
 
 NAMES = 256
-"""Names that are read at once."""
+"""Names per read."""
 
 DUE = 16
-"""Names that were set aside, and are tried again in one round, each in a message of its own."""
+"""Names set aside that are retried per round, each in its own message."""
 
 SINGLE = 16
-"""Names that are sent in one round, each in a message of its own, while the name server refuses them."""
+"""Names sent per round, each in its own message, while the name server refuses them."""
 
 
 class Sends(Protocol):
-    """What sends the messages; it raises what is wrong with more than the names of one."""
+    """Sends the messages; raises errors that concern more than the names of one message."""
 
     async def send(self, names: Sequence[Removal]) -> Refusal | None:
-        """Send one message; answers why the name server does not take it. None: it has, and the store knows."""
+        """Send one message. Returns the refusal, or None if it was accepted and stored."""
 
     async def set_aside(self, refused: Sequence[tuple[Removal, Refusal]]) -> None:
-        """The name server refuses each of these alone."""
+        """Set aside these names; the name server refuses each of them alone."""
 
 
 class _Waiter:
@@ -45,28 +45,28 @@ class _Waiter:
         self.done, self._open = done, set(names)
 
     def left(self, name: str, error: Exception | None) -> None:
-        """The name has left, or will not: the first error ends the waiting."""
+        """Note that the name was removed or refused; the first error ends the wait."""
         self._open.discard(name)
         if error is not None or not self._open:
             end([self.done], error)
 
 
 class ZoneRemovals:
-    """The names of one zone; true while there is something to send."""
+    """The removals of one zone; true while there is something to send."""
 
     def __init__(self, store: Store, domain: Domain) -> None:
         self._store, self._domain_id, self._zone = store, domain.id, domain.name
         self._due = False
-        self._after: int | None = None  # the last id of the pass under way
+        self._after: int | None = None  # the last id of the current pass
         self._asked: dict[str, list[_Waiter]] = {}
-        self._sent: set[int] = set()  # while callers wait: a removal may stay pending although it was sent
+        self._sent: set[int] = set()  # while callers wait: a sent removal may stay pending
         self._most = NAMES
 
     def __bool__(self) -> bool:
         return self._due or self._after is not None or bool(self._asked)
 
     def add(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
-        """The store has names that leave; `done` hears when these `names` have left, or why one does not."""
+        """Note that the database has removals; `done` gets the outcome of these `names`."""
         if done is None:
             self._due = True
             return
@@ -78,14 +78,14 @@ class ZoneRemovals:
             self._asked.setdefault(name, []).append(waiter)
 
     def give_up(self) -> list[asyncio.Future[None]]:
-        """Everyone who waits; the names stay."""
+        """Take the waiting callers; the names stay."""
         waiters = [waiter.done for waiting in self._asked.values() for waiter in waiting]
         self._due = self._due or bool(self._asked)
         self._asked.clear()
         return waiters
 
     async def remove(self, sender: Sends) -> None:
-        """Send what has its turn."""
+        """Send the messages of one round."""
         if self._asked:
             await self._send_asked(sender)
         if self._due or self._after is not None:
@@ -101,7 +101,7 @@ class ZoneRemovals:
         settled |= {removal.fqdn for removal in found[:number]} - {removal.fqdn for removal in found[number:]}
         for removal, error in refused:
             self._tell(removal.fqdn, ChangeRefused(str(error)))
-            self._due = True  # other removals at that name
+            self._due = True  # other removals at this name
         for name in settled:
             self._tell(name)
         if not self._asked:
@@ -112,7 +112,7 @@ class ZoneRemovals:
             waiter.left(name, error)
 
     async def _send(self, found: Sequence[Removal], sender: Sends) -> tuple[int, Sequence[tuple[Removal, Refusal]]]:
-        """Send the first of them; (how many are done with, those of them that were refused)."""
+        """Send the first of them. Returns (number of finished names, the refused ones)."""
         if not found:
             return 0, ()
         if self._most == 1:
@@ -128,7 +128,7 @@ class ZoneRemovals:
     async def _send_single(
         self, found: Sequence[Removal], sender: Sends
     ) -> tuple[int, Sequence[tuple[Removal, Refusal]]]:
-        """One after the other, until one is taken."""
+        """Send single names until one is accepted."""
         refused: list[tuple[Removal, Refusal]] = []
         for removal in found:
             error = await sender.send([removal])
@@ -153,7 +153,7 @@ class ZoneRemovals:
             self._due = True
 
     async def _try_again(self, sender: Sends) -> bool:
-        """Try what was set aside and is due; whether there may be more of it."""
+        """Retry names set aside that are due. Returns whether there may be more."""
         moment = queries.now()
         due = await self._store.read(lambda c: removals.due(c, self._domain_id, moment, DUE))
         answers = [(removal, await sender.send([removal])) for removal in due]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far secondaries follow: each is asked for the serial of each zone, unsigned, as anybody may."""
+"""How current secondaries are: ask each for the serial of each zone, unsigned."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ AT_ONCE = 16
 
 
 class Followed(NamedTuple):
-    """What a secondary said of a zone: its serial, or what is wrong."""
+    """The answer of a secondary for a zone: its serial, or the problem."""
 
     serial: int | None
     problem: str | None
 
 
 class Secondaries:
-    """`found` is by zone name, in the order of `endpoints`; empty until the first look has ended."""
+    """The states of the secondaries: `found` is by zone name, in the order of `endpoints`; at first empty."""
 
     def __init__(self, writer: Writer, endpoints: Sequence[Endpoint]) -> None:
         self._writer, self.endpoints = writer, tuple(endpoints)
         self.found: dict[str, list[Followed]] = {}
 
     async def look(self) -> None:
-        """Ask every secondary for every zone."""
+        """Ask all secondaries for all zones."""
         zones = [sender.domain.name for sender in self._writer.senders.values()] if self.endpoints else []
         few = asyncio.Semaphore(AT_ONCE)
 
@@ -42,7 +42,7 @@ class Secondaries:
 
 
 async def _ask(zone: str, endpoint: Endpoint) -> Followed:
-    import dns.asyncquery  # here: it takes a while, and only those who have secondaries need it
+    import dns.asyncquery  # here: the import is slow, and only services with secondaries need it
     import dns.exception
     import dns.message
     import dns.rcode

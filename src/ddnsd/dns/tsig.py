@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TSIG keys (RFC 8945) as `named.conf`, `nsupdate -y` and dnspython write them."""
+"""TSIG keys (RFC 8945), in the forms of `named.conf`, `nsupdate -y` and dnspython."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ import dns.tsig
 
 from ddnsd.db.rows import Domain
 
-# What a new key may use, and the length of its secret in octets: that of the hash (RFC 8945, section 8).
+# Algorithms of new keys, and the octets of their secrets: those of the hash (RFC 8945, section 8).
 GENERATED = {"hmac-sha256": 32, "hmac-sha384": 48, "hmac-sha512": 64}
 
 ALGORITHMS = {
@@ -37,7 +37,7 @@ _STATEMENT = re.compile(r'([\w-]+)\s+"?([^"\s;]+)"?\s*;')
 class TsigKey:
     """A key's name (lower case, no trailing dot), its algorithm (a key of `ALGORITHMS`) and its secret in base64.
 
-    ValueError where one of them is not that; no error and no `repr` shows the secret.
+    Raises ValueError for an invalid value. No error and no `repr` shows the secret.
     """
 
     name: str
@@ -60,7 +60,7 @@ class TsigKey:
 
     @classmethod
     def of(cls, domain: Domain) -> "TsigKey":
-        """The key of a domain in the store."""
+        """The key of a domain."""
         return cls(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
 
     @classmethod

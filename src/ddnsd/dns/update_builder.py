@@ -12,7 +12,7 @@ from ddnsd.dns.records import HostRecords, RecordSet, ttl, values_of
 def host_update(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Update:
     """Publish the hosts. Prerequisite: each name is free, or known to be ours.
 
-    No name above may delegate or redirect: the name server would take the records and never answer with them.
+    No name above may delegate or redirect: the name server would accept the records and never answer with them.
     """
     update = Update(zone).require_absent(zone, DNAME)
     checked: set[str] = set()
@@ -47,7 +47,7 @@ def require_room(update: Update, one: RecordSet) -> Update:
 
 
 def require_room_below(zone: str, fqdn: str, one: RecordSet) -> Update:
-    """The same prerequisite, and that no name between the RRset and its host `fqdn` delegates or redirects."""
+    """The same prerequisite; also, no name between the RRset and its host `fqdn` delegates or redirects."""
     update = require_room(Update(zone), one)
     for parent in between(one.fqdn, fqdn):
         update.require_served(parent)
@@ -55,18 +55,17 @@ def require_room_below(zone: str, fqdn: str, one: RecordSet) -> Update:
 
 
 def probe(zone: str) -> Update:
-    """Delete an RRset that cannot exist: no host can have the name, and BIND takes no address there. No serial moves.
+    """Delete an RRset that cannot exist, because no host can have the name. The serial does not change.
 
-    A name server that takes updates of the zone accepts it, unless a policy grants other names alone.
+    A name server that takes updates of the zone accepts it, unless a policy allows only other names.
     """
     return Update(zone).replace_set(f"_ddnsd-probe.{zone}", "A", 0, ())
 
 
 def removal(zone: str, leaving: Iterable[Removal]) -> Update:
-    """Remove names and RRsets from the zone: all of them, or exactly the values of the removal.
+    """Remove names and RRsets from the zone, completely or exactly the values of the removal.
 
-    Addresses that are not answered from the zone stay: beside and below an NS record they are those of the name servers
-    to which it delegates.
+    Addresses beside and below an NS record stay: they belong to the name servers of the delegation.
     """
     update = Update(zone)
     checked: set[str] = set()

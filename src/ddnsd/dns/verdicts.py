@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a name server said of single hosts, RRsets and removals, and how the store learns of it."""
+"""Results of a name server for single hosts, RRsets and removals, and their updates of the database."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Verdicts:
-    """The hosts of a round that the name server does not take.
+    """The hosts of a round that the name server refused.
 
     `refused` with the refusal; `held` with the foreign record that has the name, and whether to tell the owner.
     """
@@ -26,15 +26,15 @@ class Verdicts:
     refused: list[tuple[Host, errors.Refusal]] = field(default_factory=list)
     held: list[tuple[Host, str, bool]] = field(default_factory=list)
     zone_is_open: bool = False
-    """Whether it takes other updates of the zone."""
+    """Whether the name server accepts other updates of the zone."""
 
     @property
     def number(self) -> int:
-        """How many hosts they are."""
+        """Number of these hosts."""
         return len(self.refused) + len(self.held)
 
     def write(self, connection: Connection) -> list[Aside]:
-        """Set them aside; answers what is new."""
+        """Set the hosts aside. Returns the new entries."""
         news: list[Aside] = []
         for host, error in self.refused:
             news += set_aside.put_host(connection, host, str(error), held=False)
@@ -44,7 +44,7 @@ class Verdicts:
 
 
 def write_sets(connection: Connection, host: Host, sets: Sequence[tuple[RecordSet, str]], *, held: bool) -> list[Aside]:
-    """Set aside RRsets of the host with their reasons; answers what is new."""
+    """Set aside RRsets of the host with their reasons. Returns the new entries."""
     ids = set(existing_rrsets(connection, [one for one, _ in sets], {host.id}))
     there = [(one, reason) for one, reason in sets if one.id in ids]
     for one, reason in there:
@@ -56,7 +56,7 @@ def write_sets(connection: Connection, host: Host, sets: Sequence[tuple[RecordSe
 
 
 def write_removals(connection: Connection, refused: Iterable[tuple[Removal, errors.Refusal]]) -> list[Aside]:
-    """Set aside removals; answers those that are new."""
+    """Set aside removals. Returns the new entries."""
     items = [
         Aside(one.domain_id, "removal_id", one.id, " ".join(filter(None, (one.fqdn, one.rtype, "(removal)"))), str(why))
         for one, why in refused
@@ -65,21 +65,21 @@ def write_removals(connection: Connection, refused: Iterable[tuple[Removal, erro
 
 
 def settle_removals(connection: Connection, names: Iterable[Removal]) -> None:
-    """They have left."""
+    """Mark removals as finished."""
     ids = [removal.id for removal in names]
     queries.settle_removals(connection, ids)
     set_aside.take_back(connection, "removal_id", ids)
 
 
 def tell(zone: str, news: Iterable[Aside]) -> None:
-    """Log what is new."""
+    """Log new entries."""
     for one in news:
         what = "name held by a foreign record" if one.held else "refused and set aside"
         log.warning(what, zone=zone, name=one.name, reason=one.reason)
 
 
 def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
-    """The name server has taken the hosts: names and RRsets are ours, and nothing is set aside any more."""
+    """Mark accepted hosts: names and RRsets are ours, and nothing is set aside."""
     ids = {item.host.id for item in hosts}
     if sets := [one for item in hosts for one in item.sets if not one.claimed or one.again]:
         taken = existing_rrsets(connection, sets, ids)
@@ -94,7 +94,7 @@ def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
 
 
 def existing_rrsets(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:
-    """The ids of those that are still wanted where they were sent to: a host may be renamed, and an id given anew."""
+    """The ids of RRsets that are still wanted where they were sent: a host may be renamed, an id reused."""
     names = queries.names_locked(connection, host_ids)
     places = {one.id: (one.name(names[one.host_id]), one.rtype) for one in records.below(connection, names)}
     return [one.id for one in sets if places.get(one.id) == (one.fqdn, one.rtype)]

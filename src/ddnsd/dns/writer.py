@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The write path: group commit into the store, then into DNS.
+"""The write path: group commit into the database, then into DNS.
 
-    update()    a wish joins the queue ─► one transaction for all that wait ─► their zones' senders ─► acknowledged
-    publish()   the caller has committed rows of its own ─► their zone's sender ─► acknowledged
+    update()    a change joins the queue ─► one transaction for all that wait ─► their zones' senders ─► acknowledged
+    publish()   the caller has committed rows itself ─► their zone's sender ─► acknowledged
 
-While one batch is with the name server the next one is being committed. That DNS holds a row is marked with the next
-transaction, so that it costs none of its own; until then this process remembers it (`confirmed`).
+While one batch is with the name server, the next one is committed. Confirmed rows are marked with the next
+transaction, which saves one; until then this process remembers them (`confirmed`).
 """
 
 import asyncio
@@ -31,25 +31,25 @@ from ddnsd.dns.zone_sender import FINE, ZoneSender
 from ddnsd.heartbeat import Heartbeat
 
 BATCH = 512
-"""Changes in one transaction at most."""
+"""Maximum changes per transaction."""
 
 MARK_SECONDS = 0.02
-"""When nothing else is written, acknowledgements are marked this much later."""
+"""Acknowledgements are marked after this time if nothing else is written."""
 
 SWEEP_SECONDS = 1.0
-"""How often rows that DNS may not hold are looked for; other processes' only when older than GRACE."""
+"""How often pending rows are searched; those of other processes only when older than GRACE."""
 
 GRACE_MICROSECONDS = 3_000_000
 
 PATIENCE = 4
-"""Deadlines that a bulk call waits at most while the name server acknowledges message after message."""
+"""Maximum number of deadlines that a bulk call waits while the name server acknowledges messages."""
 
 STUCK_SECONDS = 300.0
-"""A batch, or a sweep, has ended long before: every wait in it has an end."""
+"""No batch or sweep takes this long, because every wait in it has a limit."""
 TRANSACTION_SECONDS = 4.0
 
 RRSETS = 64
-"""RRsets that are tried again with one sweep."""
+"""RRsets that one sweep retries."""
 
 TOO_LATE = "the name server does not answer in time"
 
@@ -61,20 +61,20 @@ SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name s
 
 Entry = tuple[int, HostUpdate, asyncio.Future[None]]
 Place = tuple[int, str]
-"""A domain's id, and the name of a host that leaves it."""
+"""A domain's id, and the name of a host that is removed from it."""
 
 Outcomes = Mapping[tuple[str, int | Place], BaseException | None]
 
 
 class Fault(NamedTuple):
-    """One more fault of a host: `client_faults` or `server_faults`."""
+    """One more fault of a host, in the column `client_faults` or `server_faults`."""
 
     host_id: int
     column: str
 
 
 class Writer:
-    """Takes changes, answers when they are durable and acknowledged. One per process."""
+    """Accepts changes, and returns when they are durable and acknowledged. One per process."""
 
     def __init__(self, store: Store, lookups: Lookups, *, deadline: float, default_ttl: int) -> None:
         self._store, self._deadline, self._default_ttl = store, deadline, default_ttl
@@ -91,14 +91,14 @@ class Writer:
         self._committing: float | None = None
 
     async def start(self) -> None:
-        """Begin to write, and take up what a former process left. Raises StoreDown; then it may be called again."""
+        """Start the tasks, with pending rows of a former process. Raises StoreDown; then it may be called again."""
         await self.refresh()
         await self._sweep(queries.now())
         self._tasks["commit"] = asyncio.create_task(self._commit_forever())
         self._tasks["sweep"] = asyncio.create_task(self._sweep_forever())
 
     async def stop(self) -> None:
-        """End the tasks; what DNS does not hold yet stays marked in the store."""
+        """Stop the tasks; pending rows stay marked in the database."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -110,28 +110,28 @@ class Writer:
 
     @property
     def alive(self) -> bool:
-        """Whether none of the tasks has ended or hangs."""
+        """Whether all tasks still run and make progress."""
         if any(task.done() for task in self._tasks.values()):
             return False
         return all(h.alive for h in (self._commits, self._sweeps, *(s.heartbeat for s in self.senders.values())))
 
     @property
     def stuck(self) -> bool:
-        """Whether one transaction has been under way for longer than anybody waits for it."""
+        """Whether a transaction has run for longer than callers wait."""
         began = self._committing
         return began is not None and asyncio.get_running_loop().time() - began > TRANSACTION_SECONDS
 
     # ---- what callers ask for
 
     async def update(self, domain_id: int, host_update: HostUpdate) -> None:
-        """Write the wish and have DNS follow.
+        """Store the host update, and publish it.
 
-        Raises StoreDown (nothing is kept), NotAcknowledged (kept, DNS follows later), NameConflict, HostGone.
+        Raises StoreDown (nothing is stored), NotAcknowledged (stored, published later), NameConflict, HostGone.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((domain_id, host_update, done))
         self._wake.set()
-        # once for every change: less than asyncio.timeout costs
+        # cheaper than asyncio.timeout for each change
         timer = asyncio.get_running_loop().call_later(self._deadline, _too_late, done)
         try:
             await done
@@ -139,7 +139,7 @@ class Writer:
             timer.cancel()
 
     async def push_host(self, domain_id: int, host_ids: Iterable[int]) -> None:
-        """Have DNS follow rows that the caller has committed. Raises as `update` does, for the first that fails."""
+        """Publish rows that the caller has committed. Raises as `update` does, for the first that fails."""
         sender = await self._sender(domain_id)
         waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
         for host_id, done in zip(host_ids, waiters, strict=True):
@@ -147,9 +147,9 @@ class Writer:
         await self._within_deadline(asyncio.gather(*waiters))
 
     async def push_removals(self, domain_id: int, names: Collection[str]) -> None:
-        """Have DNS follow the removals at these names, which the caller has committed.
+        """Send the committed removals at these names.
 
-        Raises NotAcknowledged: ChangeRefused where the name server refuses one of them.
+        Raises NotAcknowledged: ChangeRefused if the name server refuses one of them.
         """
         sender = await self._sender(domain_id)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -159,11 +159,11 @@ class Writer:
     async def push_bulk(
         self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]], *, bulk: bool = True
     ) -> Outcomes:
-        """Have DNS follow what a call has committed: hosts' rows, as ids by domain id, and names that leave.
+        """Publish committed changes of a call: hosts' rows, as ids by domain id, and removed names.
 
-        Waits while the name servers acknowledge messages, not longer than PATIENCE deadlines; one deadline where the
-        call is not `bulk`. Answers what became of
-        each, ("host", id) or ("left", place): None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
+        Waits while the name servers acknowledge messages, at most PATIENCE deadlines; one deadline if the call is not
+        `bulk`. Returns the outcomes by ("host", id) or ("left", place): None, NameConflict, HostGone or
+        NotAcknowledged; absent: not in time.
         """
         group: FutureGroup[tuple[str, int | Place]] = FutureGroup()
         senders: list[ZoneSender] = []
@@ -189,10 +189,10 @@ class Writer:
             return await self._sender(domain_id)
         except (errors.HostGone, StoreDown) as error:
             log.warning("zone not updated yet", domain_id=domain_id, reason=str(error))
-            return None  # what is marked in the store is found by the next sweep
+            return None  # the next sweep finds pending rows
 
     def push_removals_later(self, domain_id: int) -> None:
-        """Have DNS follow committed removals; nobody waits."""
+        """Send committed removals later, without waiting."""
         if sender := self.senders.get(domain_id):
             sender.push_removals()
 
@@ -201,7 +201,7 @@ class Writer:
         return await (await self._sender(domain_id)).name_servers()
 
     async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, str]:
-        """Why names cannot be a new host's, of those that cannot: they own a record, or lie below a delegation.
+        """The obstacles by name, for names that a new host cannot have: a record, or a delegation above.
 
         Raises DnsError, HostGone.
         """
@@ -210,7 +210,7 @@ class Writer:
     async def obstacle_of(
         self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool
     ) -> str | None:
-        """Why the name has no room for an RRset; raises BadValue, DnsError, HostGone as `check.obstacle_of` does."""
+        """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError, HostGone."""
         return await (await self._sender(domain_id)).obstacle_of(fqdn, rtype, values, new=new)
 
     def count_later(self, fault: Fault) -> None:
@@ -219,7 +219,7 @@ class Writer:
         self._wake.set()
 
     async def count(self, fault: Fault) -> None:
-        """Count a fault; returns when it is written, or cannot be."""
+        """Count a fault; returns when it is written or has failed."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fault_waiters.append(done)
         self.count_later(fault)
@@ -229,15 +229,15 @@ class Writer:
             log.warning("fault not counted", host_id=fault.host_id)
 
     def is_published(self, host: Host) -> bool:
-        """Whether DNS is known to hold this very row."""
+        """Whether DNS is known to have this version of the row."""
         if host.conflict is not None:
             return False
         return host.pending_since is None or self._confirmed.get(host.id) == host.version
 
     def confirmed_versions(self) -> dict[int, int]:
-        """Versions by host id that DNS holds although their rows say that they wait.
+        """Confirmed versions by host id whose rows are still marked as pending.
 
-        Ask before rows are read: what is marked in the store meanwhile is forgotten here.
+        Call it before you read rows: versions that are marked in the meantime are dropped here.
         """
         return dict(self._confirmed)
 
@@ -248,7 +248,7 @@ class Writer:
         except TimeoutError:
             raise errors.NotAcknowledged(TOO_LATE) from None
 
-    # ---- the store's half
+    # ---- the database
 
     async def _commit_forever(self) -> None:
         while True:
@@ -282,7 +282,7 @@ class Writer:
             if isinstance(error, StoreDown):
                 log.error("database not available", reason=str(error))
             else:
-                log.exception("unexpected error", changes=len(batch))  # no bug may stop the writer for good
+                log.exception("unexpected error", changes=len(batch))  # a bug must not stop the writer for ever
             for done in [*fault_waiters, *(done for _, _, done in batch)]:
                 if not done.done():
                     done.set_exception(StoreDown(str(error)))
@@ -302,7 +302,7 @@ class Writer:
                 await self._adopt(domain_id, host_update, done)
 
     async def _write(self, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> None:
-        """Write the batch; once more where the connection was lost and none of it is there. Raises StoreDown."""
+        """Write the batch; repeat it if the connection was lost and nothing was committed. Raises StoreDown."""
         single = not faults and is_single([host_update for _, host_update, _ in batch])
         write = self._store.execute if single else self._store.transact
         try:
@@ -315,7 +315,7 @@ class Writer:
             await self._store.transact(lambda c: _write_if_absent(c, entries, batch, confirmed, faults))
 
     async def _adopt(self, domain_id: int, host_update: HostUpdate, done: asyncio.Future[None]) -> None:
-        """The first change of a domain that another process has added."""
+        """Load a domain that another process has added, and publish its first change."""
         try:
             (await self._sender(domain_id)).push_host(host_update.host_id, done)
         except (StoreDown, errors.HostGone) as error:
@@ -323,7 +323,7 @@ class Writer:
                 done.set_exception(error)
 
     def _confirm(self, confirmed: Confirmed) -> None:
-        """DNS holds this version. The store is told with the next transaction; until then we remember it."""
+        """Note that DNS has this version. The next transaction marks it in the database."""
         self._confirmed[confirmed.host_id] = confirmed.version
         self._wake.set()
 
@@ -337,11 +337,11 @@ class Writer:
         return self.senders[domain_id]
 
     async def refresh(self) -> None:
-        """Take up domains that were added, changed or removed. Raises StoreDown."""
+        """Load domains that were added, changed or removed. Raises StoreDown."""
         domains = {domain.id: domain for domain in await self._store.read(queries.all_domains)}
         for domain_id, sender in list(self.senders.items()):
             domain = domains.get(domain_id)
-            if domain is None or domain.name != sender.domain.name:  # SQLite gives the id of a removed one to a new one
+            if domain is None or domain.name != sender.domain.name:  # SQLite reuses the id of a removed domain
                 del self.senders[domain_id]
                 self._tasks.pop(f"zone {domain_id}").cancel()
             elif sender.domain != domain:
@@ -385,7 +385,10 @@ class Writer:
             if host_id not in self._confirmed:
                 by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
         leaving = await self._store.read(lambda c: queries.dirty_removal_domains(c, before))
-        for domain_id, sender in self.senders.items():  # a domain that was added meanwhile has its turn with the next
+        for (
+            domain_id,
+            sender,
+        ) in self.senders.items():  # the next round includes domains that were added in the meantime
             if domain_id in by_zone:
                 sender.sweep(by_zone[domain_id])
             if domain_id in leaving:
@@ -409,7 +412,7 @@ def _set_aside(connection: Connection) -> tuple[list[set_aside.Due], dict[int, i
 
 
 def _divided(queue: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """The next batch, and what waits for another: a host is in a batch once, so that many wishes delay it alone."""
+    """The next batch, and the rest. A host is in a batch once, so that many updates delay only that host."""
     batch: list[Entry] = []
     rest: list[Entry] = []
     hosts: set[int] = set()
@@ -439,14 +442,14 @@ def _write_if_absent(
     confirmed: list[Confirmed],
     faults: list[Fault],
 ) -> None:
-    """Write a batch unless one of its entries was kept; if a lost one still runs, this waits for its end."""
+    """Write a batch unless one of its entries exists; waits for the end of a lost statement that still runs."""
     lock(connection, {host_update.host_id for _, host_update, _ in batch})
     if not history.has_any(connection, entries):
         _write(connection, batch, confirmed, faults)
 
 
 async def run_safely(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run a periodic task once; neither a fault nor a bug ends it for good."""
+    """Run a periodic task once; log errors, so that none ends it for ever."""
     try:
         await work()
     except (StoreDown, errors.DnsError) as error:

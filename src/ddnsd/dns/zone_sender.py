@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The DNS half of the write path: one zone's hosts as UPDATE messages, one message under way at a time.
+"""The DNS half of the write path: send one zone's hosts as UPDATE messages, one message at a time.
 
-The sender never remembers what to send. Under the zone's lock it reads the *current* rows of the hosts that wait and
-makes DNS hold those, so that the last change that the store accepted wins whatever happened in between.
+The sender never remembers what to send. Under the zone's lock it reads the *current* rows of the pending hosts and
+publishes these, so the last change that the database accepted always wins.
 """
 
 import asyncio
@@ -35,26 +35,26 @@ from ddnsd.dns.verdicts import Verdicts, mark_claimed, settle_removals, tell, wr
 from ddnsd.heartbeat import Heartbeat
 
 MESSAGE_HOSTS = 256
-"""Hosts in one round at most."""
+"""Maximum hosts per round."""
 
 LONGEST_MESSAGE = 65_535
 
 SETTLE_SECONDS = 1.0
-"""After an outage a message that was given up may still run; what was sent since is sent once more after this."""
+"""After an outage an abandoned message may still run; later messages are sent again after this time."""
 
 RETRY_SECONDS = (0.1, 5.0)
-"""First and last pause after a failure; it doubles in between."""
+"""First and longest pause after a failure; it doubles in between."""
 
 WITNESSES = 4
-"""Hosts that DNS holds, which are sent to see whether the name server takes updates of the zone at all."""
+"""Number of published hosts that are sent to test whether the name server accepts updates of the zone at all."""
 
 STUCK_SECONDS = 300.0
-"""A round, or the message of one, has ended long before: every wait in it has an end."""
+"""No round or message takes this long, because every wait in it has a limit."""
 
 NS_SECONDS = 60.0
 
 NOT_OURS = "it is delegated (NS), redirected (DNAME) or belongs to DHCP (DHCID)"
-"""Why a removal leaves the records at a name alone."""
+"""The reason why a removal does not change the records at a name."""
 
 KEY_REFUSED = (errors.BadKey, errors.BadSignature)
 
@@ -98,7 +98,7 @@ class ZoneSender:
         self._unknown_claims: set[int] = set()
         self._lock: ZoneLock | None = None
         self.heartbeat = Heartbeat(STUCK_SECONDS)
-        self._again: set[int] = set()  # RRsets that were set aside, and are due
+        self._again: set[int] = set()  # RRsets set aside that are due
         self._accepted: int | None = None  # the host that was acknowledged last
         self._batch: set[int] = set()  # the hosts of the last round
         self._unwritten: int | None = None  # the zone's serial when the name server first failed to change it
@@ -107,15 +107,15 @@ class ZoneSender:
         self.acknowledged = 0
         """How many messages were acknowledged."""
         self.problem: str | None = None
-        """Why the last message failed; None when it succeeded."""
+        """The error of the last message, or None."""
         self.domain, self.primary = self._latest = domain, primary
         self._key = TsigKey.of(domain)
         self._sending = False
 
     def use(self, domain: Domain, primary: PrimaryConnection) -> None:
-        """Take a changed domain: its primary, its key, its TTL.
+        """Use a changed domain: its primary, its key, its TTL.
 
-        A round ends with those that it began with: rows that it has read say nothing about another primary.
+        A running round keeps the old ones: its rows belong to the old primary.
         """
         self._latest = domain, primary
         if not self._sending:
@@ -125,15 +125,15 @@ class ZoneSender:
         before = self.domain.generation
         self.domain, self.primary = self._latest
         self._key = TsigKey.of(self.domain)
-        if before != self.domain.generation:  # what the former primary said
+        if before != self.domain.generation:  # the problem of the former primary
             self._name_servers = None
             self._again.clear()
             self._accepted = self._unwritten = None
 
     def push_host(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
-        """Have DNS follow the host's current row; `done` ends with the acknowledgement or an error of ours.
+        """Publish the host's current row; `done` gets the acknowledgement or an error.
 
-        A host of a `bulk` call gives way to others.
+        Hosts of a `bulk` call take turns with others.
         """
         self._queue.add(host_id, done, bulk=bulk)
         if done is not None:
@@ -142,11 +142,11 @@ class ZoneSender:
 
     @property
     def pending(self) -> int:
-        """How many hosts are to be sent."""
+        """Number of pending hosts."""
         return len(self._queue.ids())
 
     def push_removals(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
-        """Send pending removals; `done` ends once the zone holds nothing of ours at these `names`, or with the reason.
+        """Send pending removals; `done` ends when the zone has nothing of ours at these `names`, or with an error.
 
         Removals that a caller waits for go first.
         """
@@ -156,7 +156,7 @@ class ZoneSender:
         self._wake.set()
 
     def sweep(self, hosts: Mapping[int, bool]) -> None:
-        """Publish hosts that nobody waits for; True where another process may have left a message under way."""
+        """Publish hosts without a waiting caller; the value is True if another process may have a message under way."""
         known = self._send_again | self._queue.ids()
         for host_id in hosts.keys() - known:
             if hosts[host_id]:
@@ -170,17 +170,17 @@ class ZoneSender:
         self.push_host(host_id, bulk=True)
 
     async def serial(self) -> int:
-        """Ask the primary for the zone's SOA record; answers its serial. Raises DnsError."""
+        """The serial of the zone at its primary. Raises DnsError."""
         if soa := await self._ask(self.domain.name, "SOA"):
             return int(soa[0].split()[2])
-        raise errors.Refusal("NOTAUTH", f"the name server holds no zone {self.domain.name}")
+        raise errors.Refusal("NOTAUTH", f"the name server does not have the zone {self.domain.name}")
 
     async def probe(self, hosts: primary_check.Places) -> None:
         """Send the primary an update that changes nothing. Raises DnsError as `primary_check.probe` does."""
         await self._by_current_key(lambda: primary_check.probe(self.domain, hosts, self.primary, self._deadline))
 
     async def name_servers(self) -> frozenset[str]:
-        """The names of the zone's NS records, asked for once a minute; those of last time while it is silent.
+        """The names of the zone's NS records, cached for a minute, and for longer while the server is unreachable.
 
         Raises DnsError.
         """
@@ -196,18 +196,18 @@ class ZoneSender:
         return self._name_servers[1]
 
     async def learn(self) -> None:
-        """Ask for the names of the NS records if none are known, for the time when nobody answers. Raises DnsError."""
+        """Load the names of the NS records into the cache. Raises DnsError."""
         if self._name_servers is None:
             self._name_servers = float("-inf"), await self.name_servers()
 
     async def obstacles(self, names: Sequence[str]) -> dict[str, str]:
-        """Why names cannot be a new host's, of those that cannot. Raises DnsError."""
+        """The obstacles by name, for names that a new host cannot have. Raises DnsError."""
         return await self._by_current_key(
             lambda: primary_check.obstacles(self.domain, names, self.primary, self._deadline)
         )
 
     async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> str | None:
-        """Why the name has no room for an RRset; None where it has. Raises BadValue, DnsError."""
+        """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError."""
         return await self._by_current_key(
             lambda: primary_check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
         )
@@ -216,7 +216,7 @@ class ZoneSender:
         return await self._by_current_key(lambda: ask(self.primary, self._key, name, rtype, self._deadline))
 
     async def _by_current_key(self, call: Callable[[], Awaitable[T]]) -> T:
-        """What is answered, asked once more where the key that was refused is not the domain's any more."""
+        """The answer; asks again if the refused key is no longer the domain's key."""
         try:
             return await call()
         except KEY_REFUSED:
@@ -225,7 +225,7 @@ class ZoneSender:
             return await call()
 
     async def _changed(self) -> bool:
-        """Whether somebody has changed the domain since it was last read."""
+        """Reload the domain. Returns whether it has changed."""
         before = self.domain
         with contextlib.suppress(StoreDown):
             await self._refresh()
@@ -249,13 +249,13 @@ class ZoneSender:
                     self._wake.set()
                     continue
                 if not isinstance(error, (errors.DnsError, errors.DomainChanged, StoreDown)):
-                    log.exception("unexpected error", zone=self.domain.name)  # no bug may stop a zone for good
+                    log.exception("unexpected error", zone=self.domain.name)  # a bug must not stop a zone for ever
                 self._fail(error)
                 await self._rest(pause)
                 pause = min(2 * pause, RETRY_SECONDS[1])
 
     async def _rest(self, seconds: float) -> None:
-        """Wait before the next try; somebody who waits for an answer shortens it to the first pause."""
+        """Wait before the next try; a waiting caller shortens it to the first pause."""
         self._wake.set()
         await asyncio.sleep(RETRY_SECONDS[0])
         with contextlib.suppress(TimeoutError):
@@ -263,7 +263,7 @@ class ZoneSender:
                 await self._urgent.wait()
 
     def _fail(self, error: Exception) -> None:
-        """Refuse everyone who waits. While name server or database are away they wait until their own deadline."""
+        """End waiting callers with the error. During an outage they wait until their own deadline."""
         if self.problem != str(error):
             log.warning("zone behind", zone=self.domain.name, primary=str(self.primary.endpoint), reason=str(error))
         self.problem = str(error)
@@ -273,13 +273,13 @@ class ZoneSender:
         MESSAGES.labels(type(error).__name__).inc()
         if isinstance(error, errors.Unreachable | StoreDown):
             return
-        # what the name server could not write may be the fault of one host: those of other batches have their turn
+        # one host may be the reason why the name server could not write: hosts of other batches come first
         alone = isinstance(error, errors.Refusal) and error.rcode == errors.NOT_WRITTEN
         waiters = self._queue.give_up(self._batch if alone else None)
         end([*waiters, *self._removals.give_up()], errors.NotAcknowledged(str(error)))
 
     async def _round(self) -> None:
-        """One batch of hosts, then what leaves: neither waits for all of the other, also where one is refused."""
+        """Send one batch of hosts, then removals, so that neither blocks the other, even if one is refused."""
         batch = self._queue.take(MESSAGE_HOSTS)
         self._batch = set(batch)
         self.heartbeat.step()
@@ -304,7 +304,7 @@ class ZoneSender:
         self.problem = None
 
     async def _refusal_of(self, batch: Waiters) -> errors.Refusal | None:
-        """Send the hosts; answers why the name server refuses them all: what leaves may do better."""
+        """Send the hosts. Returns the error if all are refused; removals may still succeed."""
         try:
             await self._send_hosts(batch)
         except KEY_REFUSED:
@@ -330,9 +330,9 @@ class ZoneSender:
             await self._write(verdicts, batch)
 
     def _without_slow(self, hosts: list[HostRecords], batch: Waiters) -> list[HostRecords]:
-        """Move hosts that the name server did not take the last time to the slow lane, and return the others.
+        """Move hosts that were refused the last time to the slow lane, and return the others.
 
-        They are sent later, each in a message of its own.
+        They are sent later, each in its own message.
         """
         slow = [item.host.id for item in hosts if _is_slow(item)]
         if len(slow) < len(hosts) or len(slow) > SLOW:
@@ -362,7 +362,7 @@ class ZoneSender:
         ]
 
     async def _make_room(self, hosts: Sequence[HostRecords]) -> None:
-        """Remove what lost messages of ours may have left at names that new hosts claim."""
+        """Remove values that lost messages may have left at names of new hosts."""
         new = [item for item in hosts if not item.claimed]
         names = {one.fqdn for item in new for one in item.names} | {one.fqdn for item in new for one in item.sets}
         if not names:
@@ -376,9 +376,9 @@ class ZoneSender:
                 await self.set_aside([(removal, error) for removal, error in answers if error is not None])
 
     async def _send_part(self, part: Sequence[HostRecords], batch: Waiters, verdicts: Verdicts) -> None:
-        """Send the hosts; where one is not acceptable, halves are sent until it is alone.
+        """Send the hosts; bisect a refused message to isolate the failing host.
 
-        Once a round has found many of these, the other hosts wait for their turn in the slow lane.
+        If a round finds many failing hosts, the others move to the slow lane.
         """
         if verdicts.number >= SLOW:
             self._queue.slow_down({item.host.id: batch.pop(item.host.id) for item in part})
@@ -408,7 +408,7 @@ class ZoneSender:
         except errors.NoAnswer:
             self._lost.update(item.host.id for item in hosts)
             self._unknown_claims.update(item.host.id for item in hosts if not item.host.claimed)
-            self._remove_again = True  # a name that this message claims may be given up meanwhile
+            self._remove_again = True  # a name in this message may be released in the meantime
             raise
         BATCH.observe(len(hosts))
 
@@ -418,7 +418,7 @@ class ZoneSender:
         except errors.Unsendable:
             raise
         except Exception as error:  # a broken row must not stop other rows
-            raise errors.Unsendable(f"no message can hold it: {error!r}") from error
+            raise errors.Unsendable(f"no message can contain it: {error!r}") from error
         if len(signed.wire) > LONGEST_MESSAGE:
             raise errors.Unsendable(f"it does not fit into a message of {LONGEST_MESSAGE} octets")
         assert self._lock is not None
@@ -426,7 +426,7 @@ class ZoneSender:
         self.heartbeat.step()
         with SECONDS.time():
             signed.read(await self.primary.exchange(signed.wire, self._deadline))
-        self._lock.check()  # what was sent without it is sent again: another process may have sent a newer row
+        self._lock.check()  # without the lock: send again, another process may have sent a newer row
         self.acknowledged += 1
         MESSAGES.labels("acknowledged").inc()
 
@@ -439,12 +439,12 @@ class ZoneSender:
 
     async def _acknowledge(self, hosts: Sequence[HostRecords], batch: Waiters) -> None:
         if news := [item for item in hosts if item.to_mark]:
-            # at once: the next sender must know that the name is ours
+            # at once: the next sender must see that the name is ours
             self._unknown_claims.update(item.host.id for item in news if not item.host.claimed)
             await self._transact(lambda c: mark_claimed(c, news))
         for host in (item.host for item in hosts):
             if self._lost_removals or host.id in self._lost:
-                # an older message may still run: this one counts once it was sent again
+                # an older message may still run: this one counts after it is sent again
                 self._send_again.add(host.id)
                 self._settle_later()
             else:
@@ -453,12 +453,12 @@ class ZoneSender:
             end(batch[host.id])
             self._accepted = host.id
 
-    # ---- hosts that the name server does not take
+    # ---- refused hosts
 
     async def _check_zone(self, error: errors.Refusal) -> None:
-        """Raises ZoneRefused where the name server takes no update of the zone at all.
+        """Raise ZoneRefused if the name server accepts no update of the zone at all.
 
-        It may take updates of certain names only, so some that it has taken before are sent as well.
+        It may accept updates of certain names only, so some published hosts are sent as well.
         """
         if isinstance(error, errors.Unsendable):
             return
@@ -489,9 +489,9 @@ class ZoneSender:
     async def _without_witness(
         self, part: Sequence[HostRecords], error: errors.Refusal, batch: Waiters
     ) -> Sequence[HostRecords]:
-        """What is left of the hosts to be sent, of which some are refused.
+        """The hosts that remain to be sent, after some were refused.
 
-        Where no other host can tell whether the zone is open, one of them may. Raises ZoneRefused.
+        If no other host can show that the zone accepts updates, one of them may. Raises ZoneRefused.
         """
         try:
             await self._check_zone(error)
@@ -517,7 +517,7 @@ class ZoneSender:
         return True
 
     async def _refuse(self, item: HostRecords, error: errors.Refusal, batch: Waiters, verdicts: Verdicts) -> None:
-        """A host is refused; where it has RRsets, it may be one of those alone."""
+        """Handle a refused host; if it has RRsets, the reason may be one of these."""
         bare = item._replace(sets=[])
         if not item.sets or not await self._is_sent(bare):
             verdicts.refused.append((item.host, error))
@@ -546,16 +546,16 @@ class ZoneSender:
             await self._check_zone(error)
         tell(self.domain.name, await self._transact(verdicts.write))
         for host, error in verdicts.refused:
-            # a message that was lost may have put it there all the same
+            # a lost message may have added it nevertheless
             kind = errors.NotAcknowledged if host.id in self._lost else errors.ChangeRefused
             end(batch[host.id], kind(str(error)))
         for host, reason, _ in verdicts.held:
             end(batch[host.id], errors.NameConflict(reason))
 
     async def _conflict(self, item: HostRecords, batch: Waiters, verdicts: Verdicts) -> None:
-        """A name is used by somebody else, unless it was our own message, given up, that took it.
+        """Handle a name in use, by somebody else or by an abandoned message of ours.
 
-        Where an RRset alone is, the host is sent without it.
+        If only an RRset is in use, the host is sent without it.
         """
         host = item.host
         doubtful = not host.claimed and host.id in self._unknown_claims
@@ -573,7 +573,7 @@ class ZoneSender:
         verdicts.held.append((host, reason or UNMANAGED, bool(host.claimed) or not waited_for))
 
     async def _obstacle(self, item: HostRecords) -> str | None:
-        """The foreign record that has one of the names."""
+        """The foreign record at one of the host's names, or None."""
         for name in item.names:
             ours = bool(item.host.claimed)
             if reason := await obstacle(self.domain.name, name.fqdn, self._is_met, ours=ours):
@@ -581,13 +581,13 @@ class ZoneSender:
         return None
 
     async def _obstacle_of(self, host: Host, one: RecordSet) -> str | None:
-        """Likewise of an RRset."""
+        """The foreign record at the name of an RRset, or None."""
         if await self._is_met(require_room_below(self.domain.name, host.fqdn, one)):
             return None
         return await obstacle(self.domain.name, one.fqdn, self._is_met, ours=True) or UNMANAGED
 
     async def _claimed_anew(self, item: HostRecords, *, doubtful: bool) -> bool:
-        """Whether the name was free for us once what our own messages may have left there was removed."""
+        """Remove values that our own messages may have left. Returns whether the name is then free."""
         places: set[tuple[str, str | None]] = {(one.fqdn, one.rtype) for one in item.sets if not one.claimed}
         if doubtful:
             places |= {(name.fqdn, None) for name in item.names}
@@ -600,7 +600,7 @@ class ZoneSender:
         if not former:
             return False
         try:
-            while former:  # years of trying may be more than one message holds
+            while former:  # may be too much for one message after many tries
                 part = first_part(former, self.domain.name)
                 await self._send_removals(part)
                 former = former[len(part) :]
@@ -612,7 +612,7 @@ class ZoneSender:
         return True
 
     async def _is_confirmed_held(self, item: HostRecords) -> bool:
-        """Whether DNS is seen to hold exactly these addresses and values at every one of the names."""
+        """Whether DNS has exactly these addresses and values at each of the names."""
         with contextlib.suppress(errors.Refusal):
             return await self._is_held(item)
         return False
@@ -628,7 +628,7 @@ class ZoneSender:
         return True
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
-        """Keep what an answer of the primary says, unless the domain has another one meanwhile.
+        """Store the outcome of an answer, unless the primary has changed in the meantime.
 
         Raises DomainChanged, StoreDown.
         """
@@ -641,10 +641,10 @@ class ZoneSender:
 
         return await self._store.transact(keep)
 
-    # ---- names that leave
+    # ---- removals
 
     async def send(self, names: Sequence[Removal]) -> errors.Refusal | None:
-        """Remove the names; return why the name server refuses to. Raises errors that are not about the names."""
+        """Remove the names. Returns the refusal or None. Raises errors that do not concern the names."""
         try:
             await self._send_removals(names)
         except errors.PrerequisiteFailed as error:
@@ -662,7 +662,7 @@ class ZoneSender:
         return None
 
     async def set_aside(self, refused: Sequence[tuple[Removal, errors.Refusal]]) -> None:
-        """Set aside what was refused alone. Raises ZoneRefused where it is the zone that is refused."""
+        """Set aside removals that were refused alone. Raises ZoneRefused if the whole zone is refused."""
         if refused:
             await self._check_zone(refused[0][1])
             tell(self.domain.name, await self._transact(lambda c: write_removals(c, refused)))
@@ -677,7 +677,7 @@ class ZoneSender:
     # ---- after an outage
 
     def _settle_later(self) -> None:
-        """The name server answers again; what was lost has run when the timer ends."""
+        """Start the timer after an outage; lost messages have run when it ends."""
         if self._settling is None:
             self._settling = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._resend)
 
@@ -693,5 +693,5 @@ class ZoneSender:
 
 
 def _is_slow(item: HostRecords) -> bool:
-    """Whether the name server did not take it, or one of its RRsets, the last time."""
+    """Whether the name server refused the host, or one of its RRsets, the last time."""
     return item.is_set_aside or any(one.again for one in item.sets)

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OpenID Connect: people who sign in at a provider, and access tokens that it gave them.
 
-provider    what the operator says about one
-http        asking it, with a limit on time and size
-fetched     what it publishes, kept for a while
-client      its metadata and keys, and the calls that need our credentials
-jwt         signatures and claims
-person      from claims to who somebody is
-attempt     one sign-in of one browser, from the first redirection to the last
-flow        the code flow (OpenID Connect Core 3.1, RFC 7636, RFC 9207)
-bearer      access tokens: JWTs (RFC 9068) by the provider's keys, others by introspection (RFC 7662)
+provider      the operator's settings of a provider
+http_client   requests to it, with limits of time and size
+cached_fetch  cache for its published documents
+client        its metadata and keys, and calls with our credentials
+jwt           signatures and claims
+claims        from claims to an identity
+login_state   one sign-in of one browser, from the first redirection to the last
+login         the code flow (OpenID Connect Core 3.1, RFC 7636, RFC 9207)
+callbacks     limits for codes of returning browsers
+bearer        access tokens: JWTs (RFC 9068) by the provider's keys, others by introspection (RFC 7662)
 
-    ProviderDown    the provider does not answer as it should: nothing is known, and nobody's fault
-      NotAsked      likewise: the provider was not asked, since too much from that address was refused
-    NotSignedIn     the browser comes back from the provider with nothing that lets anybody in
-      NotBegun      likewise, and without a code of a sign-in that this browser began: any page can send it so
+    ProviderDown    the provider does not answer correctly, so nothing is known; not counted as a failure
+      NotAsked      the provider was not asked, because too many tokens from that address were refused
+    NotSignedIn     the browser came back from the provider without a valid sign-in
+      NotBegun      also without a code of a sign-in that this browser began: any page can cause this
 """
 
 
@@ -34,4 +35,4 @@ class NotSignedIn(Exception):
 
 
 class NotBegun(NotSignedIn):
-    """the browser comes back with no code of a sign-in that it began"""
+    """the browser came back without a code of a sign-in that it began"""

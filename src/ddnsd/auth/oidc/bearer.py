@@ -21,34 +21,34 @@ from ddnsd.db.identities import Member, OidcIdentity
 log = structlog.get_logger()
 
 CACHE_SECONDS = 60.0
-"""So long may a token be used after the provider has withdrawn it."""
+"""How long a token still works after the provider has revoked it."""
 
 REFUSED_SECONDS = 5.0
-"""So long is a token refused without asking again; a provider may know a new token a little later."""
+"""How long a refusal is cached; a provider may learn of a new token a little later."""
 
 PAUSE_SECONDS = 3.0
-"""So long a provider that has failed is not asked again."""
+"""How long a failed provider is not asked again."""
 
 REMEMBERED = 10_000
 AT_ONCE = 8
-"""Questions that a provider is asked at the same time; the next ones wait."""
+"""Concurrent requests to a provider; others wait."""
 
 TURN_SECONDS, LONGEST_TURN = 0.5, 2.0
-"""From an address with many refused tokens a new one is asked about so often; others wait so long at most."""
+"""For an address with many refused tokens: interval between requests, and maximum wait."""
 
 GUARDED = "access token"
-"""In place of a name, of which an unknown token tells none."""
+"""In place of a name, which an unknown token does not have."""
 
 
 class Identities(Protocol):
-    """Who of those whom a provider knows is a user."""
+    """Finds the user of an identity."""
 
     async def recognise(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member | None:
-        """The user, created where that is allowed; None for nobody. Raises StoreDown."""
+        """The user, created if allowed, or None. Raises StoreDown."""
 
 
 class AccessTokens:
-    """Those of every provider that names an audience."""
+    """Access tokens of all providers with an audience."""
 
     def __init__(
         self,
@@ -119,14 +119,14 @@ class AccessTokens:
 
 
 class _Answers:
-    """The newest of what was answered, by token."""
+    """A cache of the newest answers, by token."""
 
     def __init__(self, clock: Callable[[], float], seconds: float) -> None:
         self._clock, self._seconds = clock, seconds
         self._kept: OrderedDict[bytes, tuple[float, dict[str, Any]]] = OrderedDict()
 
     def fresh(self, key: bytes) -> dict[str, Any] | None:
-        """The answer, while it may be used."""
+        """The answer, if it has not expired."""
         until, answer = self._kept.get(key, (float("-inf"), None))
         return answer if self._clock() < until else None
 
@@ -144,10 +144,9 @@ class _Answers:
 
 
 class Introspector:
-    """Asks one provider about opaque tokens, and remembers the answers for a while.
+    """Introspection of opaque tokens at one provider, with a cache.
 
-    Tokens that the provider has accepted are kept apart from refused ones, and have questions of their own, so that a
-    flood of junk neither displaces nor delays them.
+    Accepted tokens have their own cache and requests, so that a flood of junk neither displaces nor delays them.
     """
 
     def __init__(self, client: Client, clock: Callable[[], float]) -> None:
@@ -158,15 +157,15 @@ class Introspector:
         self._down_until, self._failure = float("-inf"), ""
 
     def knows(self, key: bytes) -> bool:
-        """Whether the provider accepted the token of this hash when it was last asked."""
+        """Whether the provider accepted the token with this hash the last time."""
         return key in self._accepted
 
     def refuses(self, key: bytes) -> bool:
-        """Whether the provider refused it a moment ago."""
+        """Whether the provider has just refused the token."""
         return self._refused.fresh(key) is not None
 
     async def claims(self, token: str) -> dict[str, Any] | None:
-        """What the provider says of a token that may be used here; None for any other. Raises ProviderDown."""
+        """The claims of a token that is valid here, or None. Raises ProviderDown."""
         if "introspection_endpoint" not in await self.client.metadata():
             return None
         key = digest(token)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Something that a provider publishes: fetched when needed, once for all who wait, and kept while it is of use."""
+"""Cache of a document that a provider publishes: fetched when needed, once for all waiting callers."""
 
 import asyncio
 import time
@@ -15,17 +15,17 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 FRESH_SECONDS = 300.0
-"""Then it is fetched anew, while what is there goes on to be used."""
+"""Age after which it is fetched again, while the cached value is still used."""
 
 STALE_SECONDS = 24 * 3600.0
-"""Then it is not used any more."""
+"""Age after which it is not used."""
 
 PAUSE_SECONDS = 10.0
-"""Between one attempt and the next, whatever anybody asks for."""
+"""Minimum time between two attempts."""
 
 
 class CachedFetch(Generic[T]):
-    """What `fetch` answers, which may raise ProviderDown."""
+    """The cached value of `fetch`, which may raise ProviderDown."""
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch, self._clock = fetch, clock
@@ -35,7 +35,7 @@ class CachedFetch(Generic[T]):
         self._task: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        """The value; waits only where there is none. Raises ProviderDown."""
+        """The value; waits only if there is none. Raises ProviderDown."""
         age = self._clock() - self._fetched_at
         if self._value is None or age > STALE_SECONDS:
             return await self._refresh()
@@ -44,7 +44,7 @@ class CachedFetch(Generic[T]):
         return self._value
 
     async def newer(self) -> T:
-        """The value as it was fetched within the last seconds. Raises ProviderDown."""
+        """The value, fetched within the last seconds. Raises ProviderDown."""
         if self._value is not None and self._clock() - self._fetched_at < PAUSE_SECONDS:
             return self._value
         return await self._refresh()

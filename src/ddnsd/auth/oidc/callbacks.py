@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How often codes of returning browsers are shown to a provider.
+"""Limits for codes of returning browsers.
 
-A code that the provider refuses spends the sign-in that it belongs to: no second code of that sign-in is tried. Codes
-from an address with many refused ones take turns. So a stranger there delays a sign-in, and does not stop it.
+A refused code ends its sign-in: no second code of that sign-in is tried. Codes from an address with many refused ones
+take turns. So a stranger at the same address can delay a sign-in, but not stop it.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.throttle import REMEMBERED, Turns
 
 TURN_SECONDS, LONGEST_TURN = 0.5, 3.0
-"""From an address with many refused codes one is tried so often; the next ones wait so long at most."""
+"""For an address with many refused codes: interval between two codes, and maximum wait."""
 
 NAME = "sign-in"
 
@@ -28,11 +28,11 @@ class Callbacks:
         return state in self._spent
 
     async def may_ask(self, client_ip: str) -> bool:
-        """Wait for a turn where the address needs one; False: too many wait."""
+        """Wait for a turn if the address needs one. False if too many wait."""
         return not self._guard.locked(NAME, client_ip) or await self._turns.take(client_ip)
 
     def refused(self, state: str, client_ip: str) -> None:
-        """The provider has refused a code of this sign-in."""
+        """Note that the provider refused a code of this sign-in."""
         self._guard.failed(NAME, client_ip)
         self._spent[state] = None
         if len(self._spent) > REMEMBERED:

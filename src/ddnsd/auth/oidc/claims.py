@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the claims of a provider to who somebody is."""
+"""Convert the claims of a provider into an identity."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@+-]+")
 
 
 def presented(provider: Provider, claims: Mapping[str, Any], *, whole: bool) -> OidcIdentity:
-    """Who it is. `whole`: these are all claims, and what is not among them is not so. Raises Invalid."""
+    """The identity in the claims. `whole`: these are all claims, so a missing one is empty. Raises Invalid."""
     stated = _claim(claims, provider.groups_claim)
     groups = _groups(stated) if whole or stated is not None else None
     admin = None if groups is None else bool(provider.admin_group) and provider.admin_group in groups
@@ -26,7 +26,7 @@ def presented(provider: Provider, claims: Mapping[str, Any], *, whole: bool) -> 
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
-    """A claim by its name, or by a path with dots, as of `realm_access.roles`."""
+    """A claim by its name, or by a path such as `realm_access.roles`."""
     if name in claims:
         return claims[name]
     found: Any = claims
@@ -50,7 +50,7 @@ def _label(claims: Mapping[str, Any]) -> str:
 
 
 def _name(wanted: object, claims: Mapping[str, Any]) -> str:
-    """A name for a new user: what the provider calls them, in the characters that names have here."""
+    """A name for a new user: their name at the provider, reduced to allowed characters."""
     email = claims.get("email")
     for value in (wanted, email.partition("@")[0] if isinstance(email, str) else None):
         if isinstance(value, str) and (name := _folded(value)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One provider as we see it: its metadata (OpenID Connect Discovery), its keys, and what we may ask it."""
+"""Client of one provider: metadata (OpenID Connect Discovery), keys, and authenticated calls."""
 
 from base64 import b64encode
 from typing import Any
@@ -27,7 +27,7 @@ NEEDED = ENDPOINTS[:3]
 
 
 class Client:
-    """Raises ProviderDown wherever it has to ask the provider."""
+    """Calls raise ProviderDown if the provider does not answer correctly."""
 
     def __init__(self, provider: Provider, http: Http) -> None:
         self.provider, self._http = provider, http
@@ -35,16 +35,16 @@ class Client:
         self._keys = CachedFetch(self._fetch_keys)
 
     async def metadata(self) -> dict[str, Any]:
-        """What the provider publishes about itself; its endpoints are as trustworthy as the issuer."""
+        """The provider's metadata; its endpoints are as trustworthy as the issuer."""
         return await self._metadata.get()
 
     async def keys(self, kid: object, *, newer: bool = False) -> list[Key]:
-        """The public keys with that id, or all where it is None; `newer` asks again, unless that was just done."""
+        """The public keys with this id, or all if it is None; `newer` fetches again, unless that was just done."""
         found = await (self._keys.newer() if newer else self._keys.get())
         return [key for key in found if kid is None or key.kid == kid]
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
-        """The answer of the token endpoint; {} where it refuses the code."""
+        """The answer of the token endpoint; {} if it refuses the code."""
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -55,18 +55,18 @@ class Client:
         return content if status == 200 else {}
 
     async def introspect(self, token: str) -> dict[str, Any]:
-        """What the provider knows of an access token; `active` is the least."""
+        """The introspection of an access token; it has at least `active`."""
         status, content = await self._post(
             "introspection_endpoint", {"token": token, "token_type_hint": "access_token"}
         )
-        if status == 400:  # to the provider it is not even a token
+        if status == 400:  # the provider does not accept it as a token
             return {"active": False}
         if status != 200:
-            raise ProviderDown(f"{self.provider.name}: introspection is refused with status {status}")
+            raise ProviderDown(f"{self.provider.name}: introspection was refused with status {status}")
         return content
 
     async def userinfo(self, access_token: str) -> dict[str, Any]:
-        """The claims of the user; {} where the provider has no such endpoint."""
+        """The claims of the user; {} if the provider has no such endpoint."""
         endpoint = (await self.metadata()).get("userinfo_endpoint")
         return await self._http.get(endpoint, {"Authorization": f"Bearer {access_token}"}) if endpoint else {}
 
@@ -119,7 +119,7 @@ def _is_local(issuer: str, scheme: str, host: str) -> bool:
 
 
 def _key(content: Any) -> Key | None:
-    """A public key for signatures; one that we do not understand is passed over (RFC 7517, section 5)."""
+    """A public key for signatures; unsupported ones are skipped (RFC 7517, section 5)."""
     if not isinstance(content, dict) or content.get("kty") not in KEY_TYPES or content.get("use", "sig") != "sig":
         return None
     try:

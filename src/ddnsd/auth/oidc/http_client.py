@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asking a provider: JSON, within bounds of time and size, and never by a redirection."""
+"""Requests to a provider: JSON, with limits of time and size, without redirections."""
 
 import asyncio
 import json
@@ -12,16 +12,16 @@ import httpx
 from ddnsd.auth.oidc import ProviderDown
 
 SECONDS = 5.0
-"""For a whole call."""
+"""Limit of a whole call."""
 
 LIMIT = 1024 * 1024
-"""Octets of an answer."""
+"""Maximum octets of an answer."""
 
 ACCEPT = {"Accept": "application/json"}
 
 
 class Http:
-    """Connections to every provider; opens them when first used."""
+    """Connections to all providers, opened at first use."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
@@ -34,7 +34,7 @@ class Http:
         return content
 
     async def post(self, url: str, headers: Mapping[str, str], form: str) -> tuple[int, dict[str, Any]]:
-        """Status and JSON object of the answer to a form, which a fault of ours may be. Raises ProviderDown."""
+        """Status and JSON object of the answer to a form, including client errors. Raises ProviderDown."""
         status, content = await self._call("POST", url, headers, form)
         if status >= 500 or status == 429:
             raise ProviderDown(f"{url}: status {status}")
@@ -62,9 +62,9 @@ class Http:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise ProviderDown(f"{url}: {error or type(error).__name__}") from None
         except (ValueError, RecursionError):
-            raise ProviderDown(f"{url}: status {answer.status_code}, and no JSON") from None
+            raise ProviderDown(f"{url}: status {answer.status_code}, and not JSON") from None
         if not isinstance(content, dict):
-            raise ProviderDown(f"{url}: no JSON object")
+            raise ProviderDown(f"{url}: not a JSON object")
         return answer.status_code, content
 
     async def close(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signatures of JWTs by the provider's keys, with algorithms of public keys alone, and the claims of access tokens."""
+"""Verify signatures of JWTs with the provider's public keys, and the claims of access tokens."""
 
 import json
 import time
@@ -24,11 +24,11 @@ ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash")
 
 
 class Invalid(Exception):
-    """The token is not what it should be; the text says why, without what it holds."""
+    """The token is invalid; the text has the reason, without contents of the token."""
 
 
 def peek(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Header and claims, of which nothing is proved; None for what is no signed JWT."""
+    """Unverified header and claims, or None if it is not a signed JWT."""
     parts = token.split(".")
     if len(parts) != 3 or len(token) > LONGEST or not token.isascii():
         return None
@@ -43,7 +43,7 @@ async def verified(client: Client, token: str) -> tuple[dict[str, Any], dict[str
     """Header and claims of a JWT that the provider has signed. Raises Invalid, ProviderDown."""
     seen = peek(token)
     if seen is None:
-        raise Invalid("it is no JWT")
+        raise Invalid("it is not a JWT")
     if seen[0].get("alg") not in ALGORITHMS:
         raise Invalid("its algorithm is not accepted")
     kid = seen[0].get("kid")
@@ -66,9 +66,9 @@ def _by_any(keys: list[Key], token: str) -> jwt.Token | None:
 
 
 def check_access(provider: Provider, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
-    """Whether it is an access token for us, now. Raises Invalid."""
+    """Check that it is a valid access token for us. Raises Invalid."""
     if claims.get("iss") != provider.issuer:
-        raise Invalid("it is of another issuer")
+        raise Invalid("it is from another issuer")
     says_so = str(header.get("typ", "")).lower() in ACCESS_TOKEN_TYPES
     if not says_so and (claims.get("typ") == "ID" or any(name in claims for name in ID_TOKEN_CLAIMS)):
         raise Invalid("it is an ID token")
@@ -76,15 +76,15 @@ def check_access(provider: Provider, header: Mapping[str, Any], claims: Mapping[
 
 
 def check_use(provider: Provider, claims: Mapping[str, Any], *, ends: bool = True) -> None:
-    """Whether audience, times and subject of a token let it be used here. Raises Invalid.
+    """Check audience, times and subject of a token. Raises Invalid.
 
-    `ends`: it has to say when.
+    `ends`: the token must have an expiry time.
     """
     stated = claims.get("aud")
     if not any(audience in provider.audience for audience in (stated if isinstance(stated, list) else [stated])):
         raise Invalid("it is for another audience")
     if "cnf" in claims:
-        raise Invalid("it may be used only with a key of its holder's (RFC 7800)")
+        raise Invalid("it is bound to a key of its holder (RFC 7800)")
     moment = time.time()
     if ("exp" in claims or ends) and not _number(claims.get("exp")) > moment - LEEWAY_SECONDS:
         raise Invalid("it has expired")
@@ -94,7 +94,7 @@ def check_use(provider: Provider, claims: Mapping[str, Any], *, ends: bool = Tru
 
 
 def subject_of(claims: Mapping[str, Any]) -> str:
-    """Whom it is about. Raises Invalid."""
+    """The subject. Raises Invalid."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= 255 or "\0" in subject:
         raise Invalid("it has no subject")
@@ -103,5 +103,5 @@ def subject_of(claims: Mapping[str, Any]) -> str:
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Invalid("a time is no number")
+        raise Invalid("a time is not a number")
     return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The code flow: to the provider, and back with a code that only we can redeem."""
+"""The authorization code flow: to the provider, and back with a code."""
 
 import hmac
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ class Flow:
 
     @property
     def provider(self) -> Provider:
-        """What the operator says about it."""
+        """The operator's settings of the provider."""
         return self._client.provider
 
     @property
     def redirect_uri(self) -> str:
-        """Where the provider sends browsers back to."""
+        """The redirect URI, to which the provider sends browsers back."""
         return f"{self._base_url}/login/{self.provider.name}/callback"
 
     async def begin(self, attempt: LoginState) -> str:
@@ -50,38 +50,38 @@ class Flow:
         return str(url)
 
     async def complete(self, attempt: LoginState, params: Mapping[str, str]) -> OidcIdentity:
-        """Who comes back with these parameters of the redirection. Raises NotSignedIn, saying why.
+        """The identity of the browser that came back with these parameters. Raises NotSignedIn with the reason.
 
-        NotBegun where no code was redeemed.
+        NotBegun if no code was redeemed.
         """
         metadata = await self._client.metadata()
         self.check(attempt, params)
         if metadata.get("authorization_response_iss_parameter_supported") is True and "iss" not in params:
-            raise NotBegun("the answer does not say of which provider it is")
+            raise NotBegun("the answer does not name its provider")
         tokens = await self._client.exchange(params["code"], attempt.verifier, self.redirect_uri)
         id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
         if not isinstance(id_token, str) or not isinstance(access_token, str):
-            raise NotSignedIn("the provider gives no token for the code")
+            raise NotSignedIn("the provider gave no token for the code")
         try:
             claims = await self._id_token(attempt, id_token, access_token)
             told = await self._client.userinfo(access_token)
             if told and told.get("sub") != claims["sub"]:
-                raise NotSignedIn("the provider tells of somebody else")
+                raise NotSignedIn("the provider's claims are for another subject")
             return presented(self.provider, claims | told, whole=True)
         except jwt.Invalid as error:
-            raise NotSignedIn(f"the ID token is not accepted: {error}") from None
+            raise NotSignedIn(f"the ID token is invalid: {error}") from None
 
     def check(self, attempt: LoginState, params: Mapping[str, str]) -> None:
-        """Whether it is a code of the sign-in that this browser began. Raises NotBegun."""
+        """Check that the code belongs to the sign-in that this browser began. Raises NotBegun."""
         if attempt.provider != self.provider.name or not hmac.compare_digest(
             params.get("state", "").encode(), attempt.state.encode()
         ):
             raise NotBegun("it is not the sign-in that this browser began")
-        # a provider that could be taken for another one says who it is (RFC 9207)
+        # the provider names itself against mix-up attacks (RFC 9207)
         if params.get("iss", self.provider.issuer) != self.provider.issuer:
-            raise NotBegun("the answer is of another provider")
+            raise NotBegun("the answer is from another provider")
         if "code" not in params:
-            raise NotBegun(f"the provider says {params.get('error', 'nothing')!r}")
+            raise NotBegun(f"the provider answered {params.get('error', 'nothing')!r}")
 
     async def _id_token(self, attempt: LoginState, token: str, access_token: str) -> dict[str, Any]:
         header, claims = await jwt.verified(self._client, token)
@@ -99,7 +99,7 @@ class Flow:
         return claims
 
     async def sign_out_url(self) -> str | None:
-        """Where a browser signs out at the provider as well, and comes back from; None where that is not offered."""
+        """The URL to sign out at the provider as well, and to come back; None if it has none."""
         endpoint = (await self._client.metadata()).get("end_session_endpoint")
         if endpoint is None:
             return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One sign-in of one browser, which keeps it in a cookie until it comes back from the provider.
+"""One sign-in of one browser, in a cookie until the browser comes back from the provider.
 
-Everything that the provider must give back, or must not learn, follows from a random seed that only the browser has;
-so any process can take the browser back, and nothing is kept for those who never return.
+All values for the provider are derived from a random seed that only the browser has. So any process can finish the
+sign-in, and nothing is stored for browsers that never return.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 
 COOKIE = "__Host-ddns-signin"
 SECONDS = 600
-"""A sign-in takes so long at most."""
+"""Maximum duration of a sign-in."""
 
 LONGEST = 2048
 HOME = "/"
@@ -25,7 +25,7 @@ _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
 
 def local_path(text: str | None) -> str:
-    """`text` where it is a path of this site, and nothing that a browser could take for another; else `/`."""
+    """`text` if it is certainly a path of this site, else `/`."""
     return text if text and len(text) <= 1000 and _LOCAL.fullmatch(text) else HOME
 
 
@@ -41,12 +41,12 @@ class LoginState:
 
     @classmethod
     def new(cls, provider: str = "", next_path: str | None = None, link: int | None = None) -> "LoginState":
-        """One that begins now."""
+        """A new sign-in."""
         return cls(secrets.token_urlsafe(32), int(time.time()), provider, local_path(next_path), link)
 
     @classmethod
     def from_cookie(cls, value: str | None) -> "LoginState | None":
-        """The attempt in a cookie; None when there is none, it is over, or it is none of ours."""
+        """The sign-in in a cookie; None if it is missing, expired, or not ours."""
         try:
             text = (value or "")[:LONGEST]
             content = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -66,22 +66,22 @@ class LoginState:
 
     @property
     def state(self) -> str:
-        """What the provider gives back with the browser."""
+        """The value that the provider returns with the browser."""
         return self._derived("state")
 
     @property
     def nonce(self) -> str:
-        """What the ID token must hold."""
+        """The nonce that the ID token must contain."""
         return self._derived("nonce")
 
     @property
     def verifier(self) -> str:
-        """What only we can tell with the code (RFC 7636)."""
+        """The PKCE verifier, which only we can send with the code (RFC 7636)."""
         return self._derived("verifier")
 
     @property
     def csrf(self) -> str:
-        """What proves that the sign-in form is from a page of this browser."""
+        """The proof that the sign-in form is from a page of this browser."""
         return self._derived("form")
 
     def _derived(self, purpose: str) -> str:

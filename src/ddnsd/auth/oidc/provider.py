@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the operator says about a provider."""
+"""The operator's settings of a provider."""
 
 import ipaddress
 from typing import Annotated, Literal
@@ -13,12 +13,12 @@ def _trustworthy(url: str) -> str:
     if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("an issuer is a URL of a host, without query and fragment")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("an issuer begins with https://; http:// is for this machine's own")
+        raise ValueError("an issuer begins with https://; http:// is only for this machine")
     return url
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host of a URL is this machine."""
+    """Whether the host of a URL is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -44,7 +44,7 @@ class Provider(BaseModel):
 
     @property
     def title(self) -> str:
-        """What people read."""
+        """The text for people."""
         return self.label or self.name
 
     @property
@@ -54,7 +54,7 @@ class Provider(BaseModel):
 
     @property
     def creates(self) -> bool:
-        """Whether somebody of whom nothing is known becomes a user."""
+        """Whether the first sign-in of an unknown identity creates a user."""
         return self.first_contact == "create"
 
     def __str__(self) -> str:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The BIND that we control by `rndc`, or run as our child: its zones, keys, files and catalog."""
+"""Control a BIND by `rndc`, or run one as a child process: zones, keys, files and catalog."""

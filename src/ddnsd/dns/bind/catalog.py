@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Members of a catalog zone (RFC 9432): what secondaries serve without being told one by one."""
+"""Members of a catalog zone (RFC 9432), from which secondaries learn their zones."""
 
 import hashlib
 import socket
@@ -32,13 +32,13 @@ class Catalog:
         return any(rrset.rdtype == dns.rdatatype.PTR for rrset in answer.answer)
 
     def add(self, zone: str) -> None:
-        """Make the zone a member."""
+        """Add the zone."""
         change = dns.update.UpdateMessage(f"{self.name}.")
         change.replace(f"{label(zone)}.zones", TTL, "PTR", f"{zone}.")
         self._ask(change)
 
     def remove(self, zone: str) -> None:
-        """Make the zone a member no longer, with what is said of it below its name; not being one is fine."""
+        """Remove the zone with its properties, if it is a member."""
         change = dns.update.UpdateMessage(f"{self.name}.")
         change.delete(f"{label(zone)}.zones")
         self._ask(change)
@@ -58,7 +58,7 @@ class Catalog:
 
 
 def label(zone: str) -> str:
-    """The unique label of a member: SHA-1 of its name in wire form, as BIND's documentation has it."""
+    """The unique label of a member: SHA-1 of its name in wire form, as in BIND's documentation."""
     return hashlib.sha1(dns.name.from_text(zone).to_wire() or b"", usedforsecurity=False).hexdigest()
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A BIND that we control by `rndc`: zones and their keys come and go while it runs.
+"""Control a BIND by `rndc`: add and remove zones and their keys while it runs.
 
 Its `named.conf` needs three things: `allow-new-zones yes;`, `controls` that accept our rndc key, and
-`include "FOLDER/keys.conf";` (without it, BIND answers BADKEY to whatever we sign).
+`include "FOLDER/keys.conf";` (without it, BIND answers BADKEY to signed messages).
 
-Under FOLDER, `keys/` holds one TSIG key per zone, `zones/` the zone files, which named rewrites, and `dnssec/` what
-named signs with. Where named runs as another user, give FOLDER its group and mode 2770. Where the process may not set
-the setgid bit itself, make the three folders beforehand in the same way.
+FOLDER has one TSIG key per zone in `keys/`, the zone files, which named rewrites, in `zones/`, and the signing keys of
+named in `dnssec/`. If named runs as another user, give FOLDER its group and mode 2770. If the process may not set
+the setgid bit, create the three folders beforehand in the same way.
 """
 
 import fcntl
@@ -27,15 +27,15 @@ from ddnsd.dns.tsig import TsigKey
 
 FOLDERS = ("keys", "zones", "dnssec")
 UNSIGNING = "insecure"
-"""BIND's policy that takes the signatures out of a zone that was signed."""
+"""BIND's policy that removes the signatures from a signed zone."""
 
 
 @dataclass(frozen=True)
 class ZoneOptions:
-    """What the zones of a BIND have in common.
+    """Options of all zones of a BIND.
 
-    `name_servers` stand in SOA (the first) and NS of new zones. The TSIG key named `transfer_key`, which `named.conf`
-    holds, transfers every zone. `catalog` is the zone that lists all of them for secondaries. BIND answers DNS at
+    `name_servers` are in SOA (the first) and NS of new zones. The TSIG key `transfer_key` of `named.conf` may
+    transfer every zone. `catalog` is the zone that lists all of them for secondaries. BIND answers DNS at
     `primary`.
     """
 
@@ -46,9 +46,9 @@ class ZoneOptions:
 
 
 class Bind:
-    """Zones on a running BIND. Calls block for as long as `rndc` takes; several processes may call at once.
+    """Zones on a running BIND. Calls block while `rndc` runs; several processes may call at once.
 
-    `rndc_key` is an `rndc.conf` or a file with a `key` clause alone, `server` overrides the address that it says.
+    `rndc_key` is an `rndc.conf` or a file with only a `key` clause; `server` overrides its address.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Bind:
         self.rndc = Rndc(rndc_key, server)
 
     def provision(self, zone: str, algorithm: str = "hmac-sha256", dnssec_policy: str | None = None) -> TsigKey:
-        """Serve `zone`, and answer the key that may update and transfer it.
+        """Serve `zone`. Returns the key that may update and transfer it.
 
-        A zone that was provisioned before keeps its key, its algorithm and its records.
-        BindError where BIND cannot be reached, refuses, or serves the zone without granting it to our key;
-        ValueError where `zone` is no host-like domain name.
+        An existing zone keeps its key, its algorithm and its records.
+        Raises BindError if BIND is unreachable, refuses, or serves the zone without access for our key;
+        ValueError if `zone` is not a valid domain name.
         """
         zone = zone_name(zone)
         self._check(zone)
@@ -74,10 +74,10 @@ class Bind:
         return key
 
     def ensure(self, zone: str, key: TsigKey, dnssec_policy: str | None = None, *, check: bool = False) -> list[str]:
-        """Serve `zone` with this very key and policy; answers what had to be done, and with `check` does not do it.
+        """Serve `zone` with this key and policy. Returns what had to be done; with `check`, nothing is done.
 
-        The words are `key` (another one was in force, or none), `zone` (it was not served: it is made anew where its
-        file is lost), `configuration` and `catalog`. Raises as `provision` does.
+        The words are `key` (missing or another one), `zone` (not served; created again if its file is lost),
+        `configuration` and `catalog`. Raises as `provision` does.
         """
         zone = zone_name(zone)
         self._check(zone)
@@ -85,12 +85,12 @@ class Bind:
             return [*self._serve(zone, key, dnssec_policy, check=check), *self._list(zone, check=check)]
 
     def ensure_catalog(self, *, check: bool = False) -> list[str]:
-        """Serve the catalog zone, if there is to be one; answers and raises as `ensure` does."""
+        """Serve the catalog zone, if one is configured. Returns and raises as `ensure` does."""
         with self._lock(check=check):
             return self._serve_catalog(check=check)
 
     def withdraw(self, zone: str) -> None:
-        """Serve `zone` no more, and remove its records and its keys; a zone that is not there is fine. BindError."""
+        """Remove `zone` with its records and keys, if it exists. Raises BindError."""
         zone = zone_name(zone)
         with self._lock():
             if (catalog := self._catalog()) is not None and catalog.has(zone):
@@ -105,7 +105,7 @@ class Bind:
                 self.rndc("reconfig")
 
     def serves(self, zone: str) -> bool:
-        """Whether BIND serves the zone. BindError where it cannot be asked."""
+        """Whether BIND serves the zone. Raises BindError if it cannot be asked."""
         return self.rndc.zone_statement(zone_name(zone)) is not None
 
     def is_running(self) -> bool:
@@ -118,19 +118,19 @@ class Bind:
         for server in self.options.name_servers:
             if server.lies_in(zone) and not server.addresses:
                 raise BindError(
-                    f"the name server {server.name} would need an address in {zone}: "
-                    f"set DDNSD_NAME_SERVERS={server.name}=ADDRESS, or name one outside of the zone"
+                    f"the name server {server.name} needs an address in {zone}: "
+                    f"set DDNSD_NAME_SERVERS={server.name}=ADDRESS, or use a name outside of the zone"
                 )
 
     # ---- a zone
 
     def _serve(self, zone: str, key: TsigKey, policy: str | None, *, check: bool) -> list[str]:
-        """What `ensure` does but for the catalog."""
+        """Do the work of `ensure` without the catalog."""
         found, wanted = self.rndc.zone_statement(zone), self._zone_statement(zone, key, policy)
         done = [] if self._stored_key(zone) == key else ["key"]
         if found is not None and not zone_config.serves_file(found, self._zone_file(zone)):
             if not zone_config.grants(found, key):
-                raise BindError(f'{zone} is there already: add `grant "{key.name}" zonesub ANY;` to its update-policy')
+                raise BindError(f'{zone} already exists: add `grant "{key.name}" zonesub ANY;` to its update-policy')
         elif found is None or not self.rndc.has_loaded(zone):
             done.append("zone")
         elif zone_config.parts(found) != zone_config.parts(wanted):
@@ -144,7 +144,7 @@ class Bind:
         return done
 
     def _take_up_key(self, zone: str, key: TsigKey, *, reread: bool) -> None:
-        """Have BIND know the key; `reread` also where the files say so already: a former try may have ended there."""
+        """Add the key to BIND. `reread`: also if the files are unchanged, because a former try may have failed here."""
         if self._stored_key(zone) != key:
             self._write(self._key_file(zone), key.to_text())
         if self._write_key_list() or reread:
@@ -171,12 +171,12 @@ class Bind:
         except BindError as error:
             if policy is not None and "not found" in str(error):
                 raise BindError(
-                    f'{error} (named.conf must hold `dnssec-policy "{policy}" {{ … }};`; `default` is built in)'
+                    f'{error} (named.conf must contain `dnssec-policy "{policy}" {{ … }};`; `default` is built in)'
                 ) from None
             raise
 
     def _forget(self, zone: str) -> None:
-        """A zone that BIND does not take leaves nothing behind."""
+        """Add the zone; if BIND refuses it, remove its files."""
         self._zone_file(zone).unlink(missing_ok=True)
         self._key_file(zone).unlink(missing_ok=True)
         if self._write_key_list():
@@ -196,7 +196,7 @@ class Bind:
         )
 
     def _wait_for_removal(self, zone: str) -> None:
-        """`delzone -clean` answers before the file is gone, and a new zone must not find the old records."""
+        """Delete the zone's files: `delzone -clean` answers earlier, and a new zone must not find old records."""
         file, end = self._zone_file(zone), time.monotonic() + 2
         while file.exists() and time.monotonic() < end:
             time.sleep(0.02)
@@ -212,7 +212,7 @@ class Bind:
         return self._serve(name, key, None, check=check)
 
     def _list(self, zone: str, *, check: bool) -> list[str]:
-        """Make the zone a member of the catalog."""
+        """Add the zone to the catalog."""
         made = self._serve_catalog(check=check)
         if self.options.catalog is None:
             return []
@@ -226,7 +226,7 @@ class Bind:
         return ["catalog"]
 
     def _catalog(self) -> Catalog | None:
-        """The catalog zone where it is served."""
+        """The catalog zone, if BIND serves it."""
         if (name := self.options.catalog) is None or (key := self._stored_key(name)) is None:
             return None
         served = self.rndc.zone_statement(name) is not None and self.rndc.has_loaded(name)
@@ -245,22 +245,22 @@ class Bind:
         return self.folder / "zones" / f"{zone}.zone"
 
     def _signing_keys(self, zone: str) -> list[Path]:
-        """What named has signed the zone with; nothing where it was never signed."""
+        """The signing keys of named for the zone; empty if it was never signed."""
         return list((self.folder / "dnssec").glob(f"K{zone}.+*"))
 
     def _write_zone_file(self, zone: str) -> bool:
-        """Whether there was none; the clock as serial keeps growing when a zone is removed and made anew."""
+        """Write a new zone file if there is none. The clock as serial grows when a zone is created again."""
         file, serial = self._zone_file(zone), int(time.time())
         if file.exists():
             return False
-        file.with_name(f"{file.name}.jnl").unlink(missing_ok=True)  # it belongs to the lost file
+        file.with_name(f"{file.name}.jnl").unlink(missing_ok=True)  # the journal belongs to the lost file
         is_catalog = zone == self.options.catalog
         text = catalog_text(serial) if is_catalog else zone_text(zone, self.options.name_servers, serial)
         self._write(file, text)
         return True
 
     def _write_key_list(self) -> bool:
-        """Make `keys.conf` include exactly the existing keys; whether that changed it."""
+        """Let `keys.conf` include exactly the existing keys. Returns whether it changed."""
         file = self.folder / "keys.conf"
         text = "".join(f'include "{key}";\n' for key in sorted((self.folder / "keys").glob("*.key")))
         if file.exists() and file.read_text() == text:
@@ -270,7 +270,7 @@ class Bind:
 
     @contextmanager
     def _lock(self, *, check: bool = False) -> Iterator[None]:
-        """Nobody else changes zones meanwhile; the folders are there, but with `check` nothing is made."""
+        """Create the folders and lock out other changes of zones; with `check` only lock."""
         if check and not self.folder.exists():
             yield
             return
@@ -286,18 +286,18 @@ class Bind:
             os.close(handle)
 
     def _make_folder(self, folder: Path) -> None:
-        """One that has the right mode is left alone: who may not set the setgid bit may use it."""
+        """Create a folder. One with the right mode is not changed, for users who may not set the setgid bit."""
         mode = 0o2770 if self._shared else 0o700
         try:
             folder.mkdir(exist_ok=True)
             if stat.S_IMODE(folder.stat().st_mode) != mode:
                 folder.chmod(mode)
         except PermissionError:
-            raise BindError(f"{folder} must be ours, with the group of named and mode {mode:o}: make it so") from None
+            raise BindError(f"{folder} must be ours, with the group of named and mode {mode:o}: change it") from None
 
     @property
     def _shared(self) -> bool:
-        """Whether named reads and writes here as a member of the folder's group."""
+        """Whether named reads and writes here through the folder's group."""
         return bool(self.folder.stat().st_mode & stat.S_ISGID)
 
     def _write(self, file: Path, text: str) -> None:
@@ -305,7 +305,7 @@ class Bind:
 
 
 def replace_file(file: Path, text: str, mode: int = 0o600) -> None:
-    """Give `file` this text and mode at once: no reader and no crash ever sees a part of it."""
+    """Replace `file` atomically, with this text and mode."""
     draft = file.with_name(f".{file.name}")
     draft.unlink(missing_ok=True)
     with draft.open("x") as out:

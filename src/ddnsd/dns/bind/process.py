@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The BIND that `ddnsd dev` runs as its child; everything that it reads and writes lies in one folder.
+"""Run a BIND as a child of `ddnsd dev`, with all its files in one folder.
 
-It runs as the user that we are. A killed service leaves it running; the next start finds it and ends it.
+It runs as the current user. If the service is killed it keeps running; the next start finds and stops it.
 """
 
 import asyncio
@@ -63,8 +63,8 @@ include "{folder}/rndc.key";
 options {{ default-server 127.0.0.1; default-port {control_port}; default-key "rndc"; }};
 """
 
-# Not every version knows these: without the first, those before 9.20 lock a file in /run; the second lets more
-# UPDATEs wait.
+# Not every version has these options: without the first, those before 9.20 lock a file in /run; the second allows more
+# waiting UPDATEs.
 _OPTIONAL = {"lock-file": "none", "update-quota": "500"}
 
 _APPARMOR = (Path("/sys/module/apparmor/parameters/enabled"), Path("/etc/apparmor.d/usr.sbin.named"))
@@ -75,7 +75,7 @@ log = structlog.get_logger()
 class Named:
     """`named` on `host` (an address without brackets) and `port`, with all its files in `folder`.
 
-    `start` it, `supervise` it in a task, `stop` it; `Bind(named.folder, named.rndc_key)` gives it zones.
+    Call `start`, run `supervise` in a task, call `stop`; `Bind(named.folder, named.rndc_key)` adds zones.
     """
 
     def __init__(self, folder: Path, host: str, port: int) -> None:
@@ -91,10 +91,10 @@ class Named:
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:
-        """Configure and start `named`; it answers, with its zones loaded, when this returns.
+        """Configure and start `named`; returns when it answers with its zones loaded.
 
-        BindError when it is not installed, when the address cannot be had, when another process holds the folder,
-        or when `named` refuses its configuration or ends: with what it says.
+        Raises BindError if it is not installed, the address cannot be used, another process uses the folder,
+        or `named` refuses its configuration or ends, with its output.
         """
         self._stopping = False
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ class Named:
             raise
 
     async def supervise(self) -> None:
-        """Start `named` again whenever it died, until `stop`."""
+        """Restart `named` whenever it ends, until `stop`."""
         shortest, longest = BACKOFF_SECONDS
         pause = shortest
         while self._process is not None:
@@ -125,7 +125,7 @@ class Named:
                 log.error("named not started", error=str(error))
 
     async def stop(self) -> None:
-        """End `named`, within seconds also when it hangs, and release the folder."""
+        """Stop `named`, within seconds even if it hangs, and release the folder."""
         self._stopping = True
         async with self._changing:
             if self._process is not None:
@@ -137,7 +137,7 @@ class Named:
                 self._owner = None
 
     def _own_folder(self) -> None:
-        """Hold a lock that dies with us: a `named` that is found while we have it is a leftover."""
+        """Lock the folder while this process lives: a `named` found under the lock is a leftover."""
         self._owner = (self.folder / "owner").open("w")
         try:
             fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,7 +167,7 @@ class Named:
                     stdout=output,
                     stderr=output,
                     cwd=self.folder,
-                    start_new_session=True,  # a Ctrl-C at the terminal is ours to handle
+                    start_new_session=True,  # this process handles a Ctrl-C at the terminal
                 )
             try:
                 await self._wait_until_it_answers(self._process)
@@ -176,7 +176,7 @@ class Named:
                 raise
 
     async def _configure(self) -> None:
-        """Write the configuration; the control port and its key stay what they were where they can."""
+        """Write the configuration; keep the control port and its key if possible."""
         key_file, keys = self.folder / "rndc.key", self.folder / "keys.conf"
         if not key_file.exists():
             replace_file(key_file, TsigKey.generate("rndc").to_text())
@@ -206,7 +206,7 @@ class Named:
         )
 
     async def _problems(self) -> str:
-        """What `named-checkconf` has against the configuration; empty when it is fine."""
+        """The errors of `named-checkconf`; empty for none."""
         check = await asyncio.create_subprocess_exec(
             program("named-checkconf"),
             str(self._config),
@@ -232,12 +232,12 @@ class Named:
         bind, end = Bind(self.folder, self.rndc_key), time.monotonic() + START_SECONDS
         while not await asyncio.to_thread(bind.is_running):
             if process.returncode is not None or time.monotonic() > end:
-                raise BindError(f"named does not start: {self._last_words()}")
+                raise BindError(f"named did not start: {self._last_words()}")
             if self._stopping:
                 return
             await asyncio.sleep(0.05)
-        if not await self._listens():  # it goes on without an address that it cannot have
-            raise BindError(f"named does not listen on {self.endpoint}: is that an address of a network interface?")
+        if not await self._listens():  # named continues without an address that it cannot use
+            raise BindError(f"named does not listen on {self.endpoint}: use an address of a network interface")
 
     async def _listens(self) -> bool:
         try:
@@ -253,7 +253,7 @@ class Named:
 
 
 def _binary(folder: Path) -> str:
-    """The `named` to run: where AppArmor confines it by its path, and so to /etc/bind, a copy in `folder`."""
+    """The `named` to run: a copy in `folder` if AppArmor confines the original by its path."""
     binary, (enabled, profile) = program("named"), _APPARMOR
     if not (profile.exists() and enabled.exists() and enabled.read_text().startswith("Y")):
         return binary
@@ -265,11 +265,11 @@ def _binary(folder: Path) -> str:
 
 
 def _check_free(endpoint: Endpoint) -> None:
-    """BindError when we cannot listen there."""
+    """Check that the address can be used. Raises BindError."""
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(family, kind) as probe:
-            if kind == socket.SOCK_STREAM:  # connections that a predecessor had do not count
+            if kind == socket.SOCK_STREAM:  # old connections of a predecessor do not count
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -280,7 +280,7 @@ def _check_free(endpoint: Endpoint) -> None:
 
 
 def _leftovers(config: Path) -> list[int]:
-    """Processes of `named` with this very configuration file."""
+    """Processes of `named` with this configuration file."""
     return [int(p.name) for p in Path("/proc").glob("[0-9]*") if _runs(int(p.name), config)]
 
 
@@ -293,7 +293,7 @@ def _runs(pid: int, config: Path) -> bool:
 
 
 async def _end(pid: int, config: Path) -> None:
-    """End that `named`, by force after a while; SIGCONT, since a stopped process hears nothing else."""
+    """Stop that `named`, by force after a while; SIGCONT, because a stopped process ignores other signals."""
     for request, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, request)

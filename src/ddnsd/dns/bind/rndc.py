@@ -22,20 +22,20 @@ _HINTS = {
 
 
 class BindError(Exception):
-    """BIND, or a program of its, did not do what it should; the text says what and what to do about it."""
+    """BIND or one of its programs failed; the text says why and what to do."""
 
 
 class Rndc:
-    """Sends commands to a running named, and blocks until it has answered.
+    """Sends commands to a running named, and blocks until the answer.
 
-    `key` is an `rndc.conf` or a file with a `key` clause alone, `server` overrides the address that it says.
+    `key` is an `rndc.conf` or a file with only a `key` clause; `server` overrides its address.
     """
 
     def __init__(self, key: Path, server: Endpoint | None = None) -> None:
         self._key, self._server = key, server
 
     def __call__(self, *words: str) -> str:
-        """What named answers to the command. Raises BindError with what it says against it."""
+        """The answer of named to the command. Raises BindError with its error."""
         command = [program("rndc"), *self._options(), *words]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
@@ -53,7 +53,7 @@ class Rndc:
             return False
 
     def zone_statement(self, zone: str) -> str | None:
-        """The `zone` statement that named has; None when it does not know the zone. Raises BindError."""
+        """The `zone` statement of named, or None if it does not know the zone. Raises BindError."""
         try:
             return self("showzone", zone)
         except BindError as error:
@@ -84,7 +84,7 @@ class Rndc:
 
 
 def program(name: str) -> str:
-    """The path of one of BIND's programs, in PATH or where packages put daemons; BindError when it is missing."""
+    """The path of one of BIND's programs, in PATH or where packages put daemons; raises BindError if it is missing."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin")
     if found is None:
         raise BindError(f"{name} is not installed: apt-get install bind9")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`zone` statements, as `rndc addzone` and `rndc modzone` take them and `rndc showzone` gives them back."""
+"""`zone` statements for `rndc addzone` and `rndc modzone`, and from `rndc showzone`."""
 
 import re
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def zone_block(
 ) -> str:
     """The body, in braces, of a primary zone that `key` updates and transfers.
 
-    `transfer_keys` are names of further TSIG keys that transfer it. With a `dnssec_policy` BIND signs it and keeps
-    what it signs with in `key_directory`. A `hidden` zone answers nobody but its keys. Raises ValueError as
+    `transfer_keys` are names of more TSIG keys that may transfer it. With a `dnssec_policy` BIND signs it, with keys in
+    `key_directory`. A `hidden` zone answers only its keys. Raises ValueError as
     `check_policy` does.
     """
     readers = " ".join(f'key "{name}";' for name in (key.name, *transfer_keys))
@@ -34,19 +34,19 @@ def zone_block(
         parts.append(f"allow-query {{ {readers} }}")
     if dnssec_policy is not None:
         check_policy(dnssec_policy)
-        # inline-signing would keep a second copy of the zone; from BIND 9.20 on it is the default
+        # inline-signing, the default from BIND 9.20 on, would keep a second copy of the zone
         parts += [f'dnssec-policy "{dnssec_policy}"', "inline-signing no", f'key-directory "{key_directory}"']
     return "{ " + " ".join(f"{part};" for part in parts) + " };"
 
 
 def check_policy(name: str) -> None:
-    """Whether a `dnssec-policy` can have that name. Raises ValueError."""
+    """Check that a `dnssec-policy` can have this name. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", name):
         raise ValueError(f"{name!r} cannot name a dnssec-policy: use letters, digits, -, _ and .")
 
 
 def parts(text: str) -> frozenset[str]:
-    """What stands in the outermost braces, without order, quotes and spacing: equal for equal statements."""
+    """The contents of the outermost braces without order, quotes and spacing: equal for equal statements."""
     found, depth, part = [], 0, ""
     for word in re.findall(r"[{};]|[^\s{};]+", text.replace('"', "")):
         depth += {"{": 1, "}": -1}.get(word, 0)
@@ -61,10 +61,10 @@ def parts(text: str) -> frozenset[str]:
 
 
 def serves_file(text: str, file: Path) -> bool:
-    """Whether the statement is of a zone that is kept in this file."""
+    """Whether the statement's zone is in this file."""
     return f"file {' '.join(str(file).split())}" in parts(text)
 
 
 def grants(text: str, key: TsigKey) -> bool:
-    """Whether the statement lets the key update the zone."""
+    """Whether the statement allows the key to update the zone."""
     return re.search(rf'\bgrant "?{re.escape(key.name)}\.?["\s]', text) is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of new zones, and the name servers that stand in them."""
+"""The files of new zones, and their name servers."""
 
 import ipaddress
 import re
@@ -21,7 +21,7 @@ version TXT "2"
 
 @dataclass(frozen=True)
 class NameServer:
-    """A name (lower case, no trailing dot), and the addresses that zones need in which the name lies."""
+    """A name (lower case, no trailing dot), and its addresses for a zone that contains the name."""
 
     name: str
     addresses: tuple[str, ...] = ()
@@ -36,12 +36,12 @@ class NameServer:
         return "=".join((self.name, *self.addresses))
 
     def lies_in(self, zone: str) -> bool:
-        """Whether the zone is where its addresses stand."""
+        """Whether the zone contains the name, and so its addresses."""
         return f".{self.name}".endswith(f".{zone}")
 
 
 def zone_text(zone: str, servers: tuple[NameServer, ...], serial: int) -> str:
-    """A zone with SOA (MNAME is the first server) and NS, and with addresses of servers whose names lie in it."""
+    """A zone with SOA (MNAME is the first server), NS, and the addresses of servers with names in it."""
     lines = [f"@ NS {server.name}." for server in servers]
     for server in servers:
         if server.lies_in(zone):
@@ -55,7 +55,7 @@ def catalog_text(serial: int) -> str:
 
 
 def zone_name(text: str) -> str:
-    """A name in lower case and without a trailing dot. Raises ValueError where it cannot be a zone."""
+    """A name in lower case and without a trailing dot. Raises ValueError if it cannot be a zone."""
     normal = text.lower().removesuffix(".")
     if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", normal) or len(normal) > 253:
         raise ValueError(f"{text!r} cannot name a zone: it must be a domain name of letters, digits, - and _")

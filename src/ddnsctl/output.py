@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from ddnsctl.sync.errors import Problem
     from ddnsctl.sync.plan import Plan
-    from ddnsctl.sync.render import Line
+    from ddnsctl.sync.plan_table import Line
 
 COLOURS = {"+": "green", "~": "yellow", "-": "red", "-/+": "magenta", ">": "cyan", "@": "cyan", "!": "yellow"}
 MEANINGS = {
@@ -89,15 +89,15 @@ def describe(error: OSError) -> str:
 
 def plan(planned: Plan, form: str, *, url: str = "") -> None:
     """Print a plan in one of FORMATS."""
-    from ddnsctl.sync import render
+    from ddnsctl.sync import plan_table
 
     if form == "json":
-        click.echo(json.dumps({"url": url, **render.as_dict(planned)}, indent=2))
+        click.echo(json.dumps({"url": url, **plan_table.as_dict(planned)}, indent=2))
     elif form == "ndjson":
-        for record in _records(render.as_dict(planned), url):
+        for record in _records(plan_table.as_dict(planned), url):
             click.echo(json.dumps(record))
     elif form == "markdown":
-        click.echo(render.markdown(planned, url), nl=False)
+        click.echo(plan_table.markdown(planned, url), nl=False)
     else:
         click.echo("\n".join(_text(planned, url)), color=wants_colour())
 
@@ -112,19 +112,19 @@ def _records(content: Mapping[str, Any], url: str) -> Iterator[dict[str, Any]]:
 
 
 def _text(planned: Plan, url: str) -> Iterator[str]:
-    from ddnsctl.sync import render
+    from ddnsctl.sync import plan_table
 
     style = click.style if _in_colour() else _unstyled
     of_stack = f", stack {style(planned.stack, bold=True)}" if planned.stack else ""
     yield f"{style(url or planned.server, bold=True)}{f' ({planned.server})' if url else ''}{of_stack}"
-    lines = render.lines(planned)
+    lines = plan_table.lines(planned)
     used = dict.fromkeys(line.symbol for line in lines if line.symbol in MEANINGS)
     if used:
         yield "  ".join(f"{style(symbol, fg=COLOURS[symbol])} {style(MEANINGS[symbol], dim=True)}" for symbol in used)
     yield ""
     for line in lines:
         yield from _change(line, f"stack: {planned.stack}", style)
-    remarks = render.remarks(planned)
+    remarks = plan_table.remarks(planned)
     for text in remarks:
         mark, _, rest = text.partition(": ")
         yield f"{style(mark + ':', fg='yellow')} {rest}"
@@ -159,10 +159,10 @@ def _change(line: Line, of_all: str, style: Callable[..., str]) -> Iterator[str]
 
 
 def _summary(planned: Plan, style: Callable[..., str]) -> str:
-    from ddnsctl.sync import render
+    from ddnsctl.sync import plan_table
 
     if planned.changes:
-        return style(render.summary_line(planned), bold=True)
+        return style(plan_table.summary_line(planned), bold=True)
     return style(f"Nothing to do: {planned.unchanged} unchanged.", fg="green", bold=True)
 
 

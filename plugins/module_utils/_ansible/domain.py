@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from .._sync import names, render
+from .._sync import names, plan_table
 from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration, DomainSpec, Registered
@@ -41,7 +41,7 @@ def run(task: Task) -> dict[str, Any]:
     execute_plan(task, plan, server)
     result = {
         "changed": bool(plan.changes),
-        "diff": render.diff(plan, server.url),
+        "diff": plan_table.diff(plan, server.url),
         "warnings": [str(note) for note in plan.notes],
     }
     return {**result, "domain": _domain(task, spec.name, plan, registered, server)} if present else result

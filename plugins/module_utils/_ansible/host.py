@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from .._sync import declare, names, render
+from .._sync import declare, names, plan_table
 from .._sync.api import Server
 from .._sync.errors import Conflicts, DeclarationError, Problem
 from .._sync.model import Declaration, HostSpec, Registered
@@ -51,7 +51,7 @@ def run(task: Task) -> dict[str, Any]:
     secret = execute_plan(task, plan, server)
     result = {
         "changed": bool(plan.changes),
-        "diff": render.diff(plan, server.url),
+        "diff": plan_table.diff(plan, server.url),
         "warnings": _warnings(plan),
     }
     if present:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping
 
-from .._sync import names, render, secret_files
+from .._sync import names, plan_table, secret_files
 from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem, SyncError
 from .._sync.model import Declaration, HostSpec, Registered, SecretSpec
@@ -91,7 +91,7 @@ class _Secret:
         place = SecretSpec("file", str(self.path)) if self.path else None
         declaration = Declaration(hosts={self.fqdn: HostSpec(self.fqdn, secret=place)})
         plan = make(declaration, registered, server.capabilities, Options(rotate=(self.fqdn,)))
-        result = self.result(True, render.diff(plan, server.url))
+        result = self.result(True, plan_table.diff(plan, server.url))
         if self.task.check:
             return result
         if self.path:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-from .._sync import declare, names, render, saved
+from .._sync import declare, names, plan_table, saved
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration
@@ -67,14 +67,14 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
         outcome = apply_plan(plan, server, secret_writer)
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
-        "diff": render.diff(plan, server.url),
+        "diff": plan_table.diff(plan, server.url),
         "warnings": [
             *_overruled(task.params["api_url"], declaration.server),
-            *render.remarks(plan),
+            *plan_table.remarks(plan),
             *_dropped(secret_writer.without_destination() if outcome is None else secret_writer.dropped),
         ],
         "changes": _changes(plan.changes, outcome),
-        "counts": render.summary(plan),
+        "counts": plan_table.summary(plan),
     }
     if outcome is not None and outcome.failed:
         raise Failed(_text(outcome, len(secret_writer.returned) + len(secret_writer.dropped)), result)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clients.applied_plan import applied
 
-from ddnsctl.sync import render, saved
+from ddnsctl.sync import plan_table, saved
 from ddnsctl.sync.errors import Conflicts
 from ddnsctl.sync.model import (
     DYNAMIC,
@@ -220,10 +220,10 @@ def test_every_rendering_names_every_change(situation: Any) -> None:
     plan = planned(situation)
     if plan is None:
         return
-    json.dumps(render.as_dict(plan))
-    difference = render.diff(plan, "https://ddns.example.org")
+    json.dumps(plan_table.as_dict(plan))
+    difference = plan_table.diff(plan, "https://ddns.example.org")
     for change in plan.changes:
-        assert change.name in render.text(plan)
-        assert change.name in render.markdown(plan, "https://ddns.example.org")
+        assert change.name in plan_table.text(plan)
+        assert change.name in plan_table.markdown(plan, "https://ddns.example.org")
         assert change.name in difference["before"] + difference["after"]
     assert (difference["before"] == difference["after"]) == (not plan.changes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ddnsctl.sync import render
+from ddnsctl.sync import plan_table
 from ddnsctl.sync.api import Done
 from ddnsctl.sync.apply import Outcome, Result, apply_plan
 from ddnsctl.sync.changes import Action, Change
@@ -417,7 +417,7 @@ def test_after_a_day_the_answer_cannot_be_had_again_and_the_plan_says_so(kept: K
     rest = remaining(plan.changes, state(uncertain=[0], calls=[Call("k", NOW - REPLAYED - 1, (0,))]), server)
     (shown,) = rest.changes(plan.changes)
     assert (shown.action, shown.before) == (Action.ROTATE, {"stack": "web"})
-    (line,) = render.lines(replace(plan, changes=(shown,)))
+    (line,) = plan_table.lines(replace(plan, changes=(shown,)))
     assert line.details == ("(new secret, replaces the present one)",)
     assert apply_plan(plan, server, kept.sink, rest=rest).failed == ()
     assert server.calls == [["rotate c1"]]

@@ -177,7 +177,7 @@ def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dic
 def _expected(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
     """Raises Invalid, ValidationError."""
     if given and verb is Verb.CREATE:
-        raise _unreadable(**{"if": "A host that is to be created has no values yet."})
+        raise _unreadable(**{"if": "A new host has no values yet."})
     return _canonical(_validated(Expected, given)) if given else {}
 
 

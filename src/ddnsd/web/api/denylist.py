@@ -17,7 +17,7 @@ Word = Literal["network", "agent", "name"]
 
 
 class DenialCreate(Body):
-    """What is to be denied."""
+    """The item to deny."""
 
     kind: Word = Field(
         description="network: no host may point there, trying blocks it; agent: how a user agent begins, which is "

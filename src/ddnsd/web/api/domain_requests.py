@@ -42,7 +42,7 @@ class Approval(Body):
 
 
 class Refusal(Body):
-    """Why there is to be no such domain."""
+    """The reason for the refusal."""
 
     answer: LongText
 

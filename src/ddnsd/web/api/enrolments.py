@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Enrolment: whoever may change a host makes a token for its machine, and the machine brings its secret with that."""
+"""Enrolment: a user who may change a host makes a token for its machine, which sets its secret with that token."""
 
 from typing import Annotated
 
@@ -73,7 +73,7 @@ async def create_enrolment(
 
 @machines.post("/api/enrol", responses=described(400, 401, 413, 415, 422, 503) | {200: success(EnrolOut)})
 async def enrol(context: Ctx, where: ClientIp, request: Request, body: EnrolIn) -> Response:
-    """Set the secret of the host for which the enrolment token was made; the old one is void at once.
+    """Set the secret of the host for which the enrolment token was made; the old secret stops working at once.
 
     The same call again is answered alike. The token is good for no other secret.
     """

@@ -63,7 +63,7 @@ class DaysQuery(BaseModel):
 
 
 class ContactOut(Shown):
-    """The last request for a host, whoever sent it; all null before the first one."""
+    """The last request for a host, from any client; all null before the first one."""
 
     at: Moment | None
     source: str | None

@@ -175,7 +175,7 @@ async def delete_host(
 
 @router.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
 async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: By, fqdn: str) -> Response:
-    """Make a new secret; the old one is void at once."""
+    """Make a new secret; the old one stops working at once."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.ROTATE)).host
     secret = secrets.new_secret()
     await context.hosts.new_secret(host, secrets.digest(secret), caller.user, client_ip, by)

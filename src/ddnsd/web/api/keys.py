@@ -70,7 +70,7 @@ async def read_key(caller: Reader, context: Ctx, login: str) -> Response:
 
 @router.delete("/{login}", status_code=204, responses=problems(404) | NO_CONTENT)
 async def delete_key(caller: Changer, context: Ctx, client_ip: ClientIp, login: str) -> Response:
-    """Make a key void at once; its hosts stay."""
+    """Delete a key. It stops working at once; its hosts stay."""
     await context.keys.delete(caller, login, client_ip=client_ip)
     return Response(status_code=204)
 

@@ -83,7 +83,7 @@ async def read_token(caller: Reader, context: Ctx, token_id: Id) -> Response:
 
 @router.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
 async def delete_token(caller: Changer, context: Ctx, client_ip: ClientIp, token_id: Id) -> Response:
-    """Make a token void at once; one that can do more than yours is left alone (403)."""
+    """Delete a token. It stops working at once. A token that can do more than yours is left alone (403)."""
     await context.tokens.delete(caller, token_id, client_ip=client_ip)
     return Response(status_code=204)
 

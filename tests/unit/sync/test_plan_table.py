@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsctl.sync import render
+from ddnsctl.sync import plan_table
 from ddnsctl.sync.errors import Location, Problem
 from ddnsctl.sync.model import SecretSpec
 from ddnsctl.sync.plan import Action, Change, Drift, Plan
@@ -83,15 +83,15 @@ Plan: 2 to add, 1 to change, 1 to replace, 1 to delete, 1 to move, 1 to adopt, 1
 
 
 def test_text() -> None:
-    assert render.text(PLAN) == TEXT
+    assert plan_table.text(PLAN) == TEXT
 
 
 def test_nothing_to_do() -> None:
     plan = Plan(unchanged=9, server="ddnsd")
     line = "Plan: 0 to add, 0 to change, 0 to replace, 0 to delete, 9 unchanged."
-    assert render.text(plan) == line + "\n"
-    assert render.markdown(plan, URL) == f"### {line}\n\nServer: {URL}\n"
-    assert render.diff(plan, URL) == {
+    assert plan_table.text(plan) == line + "\n"
+    assert plan_table.markdown(plan, URL) == f"### {line}\n\nServer: {URL}\n"
+    assert plan_table.diff(plan, URL) == {
         "before": "",
         "after": "",
         "before_header": f"registered at {URL}",
@@ -100,8 +100,8 @@ def test_nothing_to_do() -> None:
 
 
 def test_lines_keep_their_change() -> None:
-    (line,) = render.lines(Plan((ANEW,)))
-    assert line == render.Line(
+    (line,) = plan_table.lines(Plan((ANEW,)))
+    assert line == plan_table.Line(
         ">",
         "old-api.example.org → api.example.org",
         ("(EGI cannot rename a registered host)", "(new secret → vault v.yml)"),
@@ -113,13 +113,13 @@ def test_lines_keep_their_change() -> None:
 def test_what_a_terminal_would_act_upon_is_escaped(text: str) -> None:
     hostile = Change(Action.UPDATE, "host", text, {"comment": text}, {"comment": "b"}, text, reason=text)
     plan = Plan((hostile,), (Drift("dns", text, text),), (Problem(text),))
-    for shown in (render.text(plan), render.markdown(plan, URL), *render.diff(plan, URL).values()):
+    for shown in (plan_table.text(plan), plan_table.markdown(plan, URL), *plan_table.diff(plan, URL).values()):
         assert all(line.isprintable() for line in shown.splitlines())
         assert text not in shown
 
 
 def test_json_values() -> None:
-    shown = render.as_dict(PLAN)
+    shown = plan_table.as_dict(PLAN)
     assert list(shown) == ["server", "stack", "changes", "drift", "notes", "summary"]
     assert shown["changes"][4] == {
         "action": "create",
@@ -165,24 +165,24 @@ Server: https://ddns.example.org
 
 
 def test_markdown() -> None:
-    assert render.markdown(Plan((DELETE, REPLACE, DOMAIN), (Drift("dns", "a_b", "<b>"),)), URL) == MARKDOWN
+    assert plan_table.markdown(Plan((DELETE, REPLACE, DOMAIN), (Drift("dns", "a_b", "<b>"),)), URL) == MARKDOWN
 
 
 def test_long_markdown_is_folded() -> None:
-    shown = render.markdown(PLAN, URL)
+    shown = plan_table.markdown(PLAN, URL)
     assert "<details><summary>8 changes</summary>\n\n```diff\n" in shown
     assert "\n```\n\n</details>\n\n- dns drift" in shown
 
 
 def test_a_fence_outlasts_what_is_inside() -> None:
-    shown = render.markdown(Plan((replace(CREATE, after={"comment": "````"}),)), URL)
+    shown = plan_table.markdown(Plan((replace(CREATE, after={"comment": "````"}),)), URL)
     assert "\n`````diff\n" in shown
     assert "\n`````\n" in shown
 
 
 def test_markdown_that_is_too_long_is_cut() -> None:
-    shown = render.markdown(Plan(tuple(replace(DELETE, name=f"h{i}.example.org") for i in range(3000))), URL)
-    assert render.MARKDOWN_LENGTH - 500 < len(shown) <= render.MARKDOWN_LENGTH
+    shown = plan_table.markdown(Plan(tuple(replace(DELETE, name=f"h{i}.example.org") for i in range(3000))), URL)
+    assert plan_table.MARKDOWN_LENGTH - 500 < len(shown) <= plan_table.MARKDOWN_LENGTH
     kept = shown.count("\n-")
     assert f"\n{6000 - kept} more lines are left out.\n" in shown
 
@@ -229,7 +229,7 @@ c.example.org:
 
 
 def test_ansibles_diff() -> None:
-    assert render.diff(PLAN, URL) == {
+    assert plan_table.diff(PLAN, URL) == {
         "before": BEFORE,
         "after": AFTER,
         "before_header": f"registered at {URL}",

@@ -89,7 +89,7 @@ def test_list(service: Service) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "reason"),
     [
-        ("network", "0.0.0.0/0", "too much"),
+        ("network", "0.0.0.0/0", "too large"),
         ("network", "here", "not an address or a network"),
         ("network", "", "not an address or a network"),
         ("agent", "ab", "3 to 120"),

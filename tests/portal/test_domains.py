@@ -52,7 +52,7 @@ def test_a_domain_is_added_changed_and_removed(service: Service, admin: Browser)
     assert service.dig(name, "SOA") != []
     again = add(admin, name)
     assert again.status == 422
-    assert "exists already" in again.text
+    assert "already exists" in again.text
 
     edited = admin.send(admin.open(f"/domains/{name}/edit"), f"/domains/{name}/edit", comment="For <all>", ttl="120")
     assert "For &lt;all&gt;" in edited.html
@@ -224,7 +224,7 @@ def test_a_request_is_approved_and_the_domain_is_theirs(service: Service, admin:
     assert f"You have requested {wanted}." in ask(user, wanted).text
     again = ask(user, wanted)
     assert again.status == 422
-    assert "asked for" in again.text
+    assert "You have already requested" in again.text
 
     number = request_id(admin, wanted)
     page = admin.open(f"/admin/requests/{number}")

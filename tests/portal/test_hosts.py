@@ -67,13 +67,13 @@ def test_a_full_name_is_taken_as_it_is(service: Service, alice: Browser) -> None
 @pytest.mark.parametrize(
     ("values", "field", "says"),
     [
-        ({"name": ""}, "name", "A name is needed."),
+        ({"name": ""}, "name", "Enter a name."),
         ({"name": "a_b"}, "name", "letters, digits and hyphens"),
         ({"name": "x" * 64}, "name", "at most 63"),
-        ({"domain": "nowhere.example"}, "name", "in no domain that you may use"),
-        ({"address": "given", "ipv4": "192.0.2.256"}, "ipv4", "192.0.2.256 is not an address"),
-        ({"address": "given", "ipv4": "2001:db8::1"}, "ipv4", "not one IPv4 address"),
-        ({"address": "given", "ipv6": "<script>"}, "ipv6", "<script> is not an address"),
+        ({"domain": "nowhere.example"}, "name", "not in a domain that you may use"),
+        ({"address": "given", "ipv4": "192.0.2.256"}, "ipv4", "A host cannot have the address 192.0.2.256"),
+        ({"address": "given", "ipv4": "2001:db8::1"}, "ipv4", "not a single IPv4 address"),
+        ({"address": "given", "ipv6": "<script>"}, "ipv6", "A host cannot have the address <script>"),
         ({"comment": "x" * 256}, "comment", "at most 255 characters"),
         ({"ttl": "0"}, "ttl", "from 1 to 86400"),
         ({"ttl": "1e3"}, "ttl", "from 1 to 86400"),

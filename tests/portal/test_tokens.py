@@ -94,7 +94,7 @@ def test_a_name_is_given_once(alice: Browser) -> None:
     token_of(make(alice, name="same"))
     again = make(alice, name="same")
     assert again.status == 422
-    assert "has a token named same already." in again.text
+    assert "already has a token named same." in again.text
 
 
 def test_nobody_revokes_or_sees_the_tokens_of_others(service: Service, new_user: NewUser, alice: Browser) -> None:

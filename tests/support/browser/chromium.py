@@ -89,7 +89,7 @@ def too_wide(page: Page) -> int:
 def examined(context: BrowserContext) -> Page:
     """A new page, with axe-core in whatever it opens: so it is sent to the browser and compiled there once."""
     page = context.new_page()
-    page.add_init_script(path=installed("axe") / "axe-core" / "axe.min.js")
+    page.add_init_script(path=installed("axe") / "node_modules" / "axe-core" / "axe.min.js")
     return page
 
 

@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,27 +14,13 @@ from typing import Any
 import requests
 from joserfc.jwk import ECKey, Key, RSAKey
 
+from support.npm import installed
 from support.ports import free_port, wait_until
 from support.servers.faults import hung
 
 HERE = Path(__file__).parents[1] / "oidc"
-INSTALLED = Path(__file__).parents[3] / ".cache" / "oidc"
 AUDIENCE = "https://ddns.example.org"
 CLIENT, SECRET = "ddns", "not-so-secret"
-
-
-def installed() -> Path:
-    """The folder with the provider's packages, installed when they are not those of the lock."""
-    lock = HERE / "package-lock.json"
-    stamp = INSTALLED / "installed"
-    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        INSTALLED.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, INSTALLED)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=INSTALLED, check=True, capture_output=True, timeout=300)
-        shutil.copy(lock, stamp)
-    return INSTALLED
 
 
 @dataclass
@@ -68,7 +53,7 @@ class Provider:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["node", HERE / "provider.mjs", installed()],
+                ["node", HERE / "provider.mjs", installed("oidc")],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -201,7 +201,7 @@ async def test_a_broken_configuration_is_named(named: Named) -> None:
 async def test_a_named_that_ends_is_quoted(named: Named, monkeypatch: pytest.MonkeyPatch) -> None:
     await named.stop()
     (named.folder / "_default.nzd").write_bytes(b"no database")
-    with pytest.raises(BindError, match=r"does not start: .*exiting"):
+    with pytest.raises(BindError, match=r"did not start: .*exiting"):
         await named.start()
 
 

@@ -4,6 +4,7 @@
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ gsqlite3-database={folder}/zones.db
 gsqlite3-pragma-synchronous=0
 local-address=127.0.0.1
 local-port={port}
-socket-dir={folder}
+socket-dir={sockets}
 daemon=no
 guardian=no
 dnsupdate=yes
@@ -41,7 +42,8 @@ def powerdns(directory: Path, zone: str, key: TsigKey) -> Iterator[NameServer]:
     assert program, "PowerDNS is not installed (apt-get install pdns-server pdns-backend-sqlite3)"
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    (directory / "pdns.conf").write_text(_CONFIG.format(port=port, folder=directory))
+    sockets = tempfile.mkdtemp(prefix="pdns-")  # the path of a socket has at most 107 octets
+    (directory / "pdns.conf").write_text(_CONFIG.format(port=port, folder=directory, sockets=sockets))
     _create_zone(directory, zone, key)
     with (directory / "log").open("wb") as log:
         server = subprocess.Popen([program, f"--config-dir={directory}"], stdout=log, stderr=log)
@@ -51,6 +53,7 @@ def powerdns(directory: Path, zone: str, key: TsigKey) -> Iterator[NameServer]:
     finally:
         server.terminate()
         server.wait(20)
+        shutil.rmtree(sockets)
 
 
 def _create_zone(directory: Path, zone: str, key: TsigKey) -> None:

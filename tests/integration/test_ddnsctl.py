@@ -24,7 +24,7 @@ import dns.rrset
 import pytest
 import requests
 from support import programs
-from support.ports import wait_until
+from support.ports import unread, wait_until
 from support.servers.egi import egi
 from support.servers.faults import hung
 from support.servers.service import Service, dev
@@ -495,6 +495,8 @@ def begun_and_unanswered(tool: Tool) -> Iterator[tuple[subprocess.Popen[bytes], 
         with hung(process_of_service.pid):
             os.write(other, b"y\n")
             wait_until(lambda: any("begin" in path.read_text() for path in tool.journals()), what="a begun change")
+            wait_until(lambda: unread(tool.service.http_port) > 0, what="a request that nobody reads")
+            time.sleep(0.2)  # the body follows the head
             yield process, other
 
 
@@ -506,7 +508,7 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
         assert process.wait(10) == 4
     assert len(tool.journals()) == 1
     assert not (tool.folder / "a").exists()
-    # the request was on its way: the service may carry it out by now
+    # the request was on its way: the service carries it out now
     wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
     (journal,) = tool.journals()
     begun = json.loads(journal.read_text().splitlines()[1])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ESTABLISHED = "01"
+
 LOWEST = 10240
 """Below the ports that connections get as their own: a server that starts again must not find its port taken by one."""
 
@@ -54,3 +56,13 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
             return True
     except OSError:
         return False
+
+
+def unread(port: int) -> int:
+    """Octets that clients have sent to 127.0.0.1:`port` and that the server has not read."""
+    found = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, queues, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) == port and state == ESTABLISHED:
+            found += int(queues.rpartition(":")[2], 16)
+    return found

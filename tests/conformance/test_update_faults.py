@@ -204,7 +204,7 @@ def test_the_store_down_is_911(tmp_path: Path) -> None:
                 refused(two.bearer(myip=NEW), 503, "911")
             with in_time():
                 refused(two.delete(myip="0.0.0.0"), 503, "911")
-            with in_time():  # its secret is right, whoever failed before
+            with in_time():  # its secret is right, although others failed before
                 refused(one.update(myip=NEW), 503, "911")
             with in_time():
                 refused(service.get("/nic/update"), 401, "badauth")

@@ -57,6 +57,9 @@ log = structlog.get_logger()
 
 COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of changes was durable", buckets=FINE)
 
+READ_SECONDS = 3.0
+"""A read of the hot path, and what is decided by it, take less."""
+
 SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name servers refuse, in the whole store")
 
 Entry = tuple[int, HostUpdate, asyncio.Future[None]]
@@ -86,6 +89,7 @@ class Writer:
         self._faults: list[Fault] = []
         self._fault_waiters: list[asyncio.Future[None]] = []
         self._confirmed: dict[int, int] = {}
+        self._marked: dict[int, tuple[int, int]] = {}  # confirmed versions that the database has marked, and when
         self._wake = asyncio.Event()
         self._commits, self._sweeps = Heartbeat(STUCK_SECONDS), Heartbeat(STUCK_SECONDS)
         self._committing: float | None = None
@@ -232,7 +236,11 @@ class Writer:
         """Whether DNS is known to have this version of the row."""
         if host.conflict is not None:
             return False
-        return host.pending_since is None or self._confirmed.get(host.id) == host.version
+        if host.pending_since is None or self._confirmed.get(host.id) == host.version:
+            return True
+        # The row may have been read just before its version was marked.
+        version, moment = self._marked.get(host.id, (None, 0))
+        return host.version == version and ASKED_FOR < host.pending_since < moment
 
     def confirmed_versions(self) -> dict[int, int]:
         """Confirmed versions by host id whose rows are still marked as pending.
@@ -289,9 +297,7 @@ class Writer:
             if not batch:
                 await asyncio.sleep(SWEEP_SECONDS)
             return
-        for host_id, version in confirmed:
-            if self._confirmed.get(host_id) == version:
-                del self._confirmed[host_id]
+        self._note_marked(confirmed)
         for done in fault_waiters:
             if not done.done():
                 done.set_result(None)
@@ -326,6 +332,21 @@ class Writer:
         """Note that DNS has this version. The next transaction marks it in the database."""
         self._confirmed[confirmed.host_id] = confirmed.version
         self._wake.set()
+
+    def _note_marked(self, confirmed: Sequence[Confirmed]) -> None:
+        """Remember marked versions until every read that began before the mark has ended."""
+        moment = queries.now()
+        for host_id, version in confirmed:
+            if self._confirmed.get(host_id) == version:
+                del self._confirmed[host_id]
+            self._marked[host_id] = version, moment
+        if confirmed:
+            asyncio.get_running_loop().call_later(READ_SECONDS, self._forget_marked, confirmed, moment)
+
+    def _forget_marked(self, confirmed: Sequence[Confirmed], moment: int) -> None:
+        for host_id, version in confirmed:
+            if self._marked.get(host_id) == (version, moment):
+                del self._marked[host_id]
 
     # ---- the zones
 

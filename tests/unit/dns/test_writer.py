@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ddnsd.db.pending import Confirmed
-from ddnsd.db.rows import Domain
+from ddnsd.db import queries
+from ddnsd.db.pending import ASKED_FOR, Confirmed
+from ddnsd.db.rows import Domain, Host
+from ddnsd.dns import writer as module
 from ddnsd.dns.writer import Writer
 
 
@@ -35,6 +37,26 @@ def test_it_stops_while_acknowledgements_come_in(turns: int) -> None:
             await writer.stop()
 
     asyncio.run(go())
+
+
+def row(version: int, pending_since: int | None) -> Host:
+    fields = dict.fromkeys(Host._fields) | {"id": 1, "version": version, "pending_since": pending_since}
+    return Host(**fields)  # type: ignore[arg-type]
+
+
+async def test_a_row_that_was_read_before_its_mark_is_known_to_be_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_SECONDS", 0.05)
+    store: Any = EmptyStore()
+    writer = Writer(store, store, deadline=1, default_ttl=60)
+    before, confirmed = queries.now() - 1, Confirmed(1, 7)
+    writer._confirm(confirmed)
+    writer._note_marked([confirmed])
+    assert writer.is_published(row(7, before))
+    assert not writer.is_published(row(8, before))
+    assert not writer.is_published(row(7, ASKED_FOR))  # somebody wants it to be sent again
+    assert not writer.is_published(row(7, queries.now() + 1))  # a new host with the id of a removed one
+    await asyncio.sleep(0.2)
+    assert not writer.is_published(row(7, before))
 
 
 async def test_a_domain_with_the_id_of_a_removed_one_has_a_sender_of_its_own() -> None:

@@ -150,7 +150,7 @@ def _reader_id(page: PageRequest) -> int | None:
 
 
 class _Transfer(NamedTuple):
-    """A change of owner that is to be confirmed; `machines` stop unless secrets are kept, `given` confirms it."""
+    """A change of owner that needs a confirmation; `machines` stop unless secrets are kept, `given` confirms it."""
 
     keep: bool
     machines: int

@@ -5,6 +5,11 @@ COVERAGE ?= --cov --cov-report=
 SCENARIOS = server client cloud-init nat
 LONG_SCENARIOS = fleet restore upgrade acme hooks
 
+# What depends on the version of BIND. Tests that look at the process of named are not here: a loader runs it.
+INTEGRATION_9_20 = bind catalog dnssec domains foreign_changes foreign_records freeze journals zone_transfer
+CONFORMANCE_9_20 = api_records nic_register nic_unregister update_addresses
+TESTS_9_20 = $(INTEGRATION_9_20:%=tests/integration/test_%.py) $(CONFORMANCE_9_20:%=tests/conformance/test_%.py)
+
 # Each part shows its output when it ends.
 PARALLEL = $(MAKE) --no-print-directory --output-sync=target
 # The tests of pytest have deadlines, so the other parts leave the processor to them.
@@ -13,7 +18,8 @@ NICE = nice -n 10
 # Every test starts our programs. With compiled modules they start faster, so ignore this setting of the environment.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bench dist lock
+.PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bind-9.20 \
+  debian-13 bench dist lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,10 +32,10 @@ test: lint ## Run the tests and checks that a change must pass
 
 test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
-	+@$(PARALLEL) --jobs=3 units $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 units bind-9.20 debian-13 $(LONG_SCENARIOS:%=machines-%)
 
 test-machines: venv ## Test the roles on systemd machines, in all scenarios
-	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-13 $(LONG_SCENARIOS:%=machines-%)
 
 venv:
 	@scripts/venv dev
@@ -57,11 +63,17 @@ sanity-2.16: venv ## Run ansible-test sanity with the oldest Ansible that is sup
 	scripts/peer-venv ansible-2.16
 	PROGRAMS=$(CURDIR)/.cache/ansible-2.16-venv/bin scripts/collection sanity
 
+bind-9.20: venv ## Run the tests of records and zones with Debian 13's BIND
+	$(NICE) scripts/bind-9.20 scripts/in-memory .venv/bin/python -m pytest -n 2 --dist worksteal $(TESTS_9_20)
+
+debian-13: venv ## Test the server role on Debian 13, with its BIND 9.20 and Python 3.13
+	MACHINES_SUITE=trixie $(NICE) scripts/machines server
+
 machines-%: venv
 	$(NICE) scripts/machines $*
 
-bench: venv ## Measure the speed on this machine, as ratios
-	.venv/bin/python -m bench
+bench: venv ## Measure the speed on this machine, as ratios; NAMES=million measures with a million hosts
+	.venv/bin/python -m bench $(NAMES)
 
 dist: venv ## Build wheel, source archive and collection into dist/, and check each; URL=… is the public address
 	scripts/dist $(URL)

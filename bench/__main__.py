@@ -13,20 +13,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # for tests/support, the servers that the tests start as well
 
-from bench import against, ceiling, declared, machine, many, portal, updates  # noqa: E402
+from bench import against, ceiling, declared, large, machine, many, million, nodes, portal, rules, updates, zones  # noqa: E402
 from bench.figure import Section, missed  # noqa: E402
-from bench.plan import NAMES, Plan  # noqa: E402
+from bench.plan import LONG_NAMES, NAMES, Plan  # noqa: E402
 from bench.report import markdown  # noqa: E402
+
+ALL = (*NAMES, *LONG_NAMES)
+WITHOUT = f"all but {', '.join(LONG_NAMES)}"
+DATABASES = ("SQLite", "PostgreSQL")
 
 
 def main() -> None:
     """Parse, measure, report."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(NAMES)}; all without one")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(ALL)}; without one, {WITHOUT}")
     parser.add_argument("--quick", action="store_true", help="one short round, for a look; writes no results")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(NAMES):
-        parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    if unknown := set(options.names) - set(ALL):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C: every server is ended, every file removed
     # /var/tmp is on a disk where /tmp may be memory: on that, durability would cost nothing
     directory = Path(tempfile.mkdtemp(prefix="ddnsd-bench-", dir="/var/tmp"))
@@ -45,6 +49,8 @@ def _run(directory: Path, names: frozenset[str], *, quick: bool) -> None:
         rounds=1 if quick else 5,
         seconds=0.5 if quick else 3,
         many=12_000 if quick else 100_000,
+        large=20_000 if quick else 200_000,
+        million=50_000 if quick else 1_000_000,
         directory=directory,
     )
     described = machine.describe(directory)
@@ -61,8 +67,12 @@ def _run(directory: Path, names: frozenset[str], *, quick: bool) -> None:
 def _sections(plan: Plan) -> Iterator[Section]:
     yield ceiling.section(plan)
     if plan.has("changed", "nochg"):
-        yield updates.section(plan, "SQLite")
-        yield updates.section(plan, "PostgreSQL")
+        for database in DATABASES:
+            yield updates.section(plan, database)
+    if plan.has("rules"):
+        yield rules.section(plan)
+    if plan.has("nodes"):
+        yield nodes.section(plan)
     if plan.has("upstream"):
         yield against.section(plan)
     if plan.has("declared"):
@@ -73,6 +83,16 @@ def _sections(plan: Plan) -> Iterator[Section]:
         yield portal.section(plan)
     if plan.has("memory"):
         yield many.memory_section(plan)
+    if plan.has("large"):
+        for database in DATABASES:
+            yield large.section(plan, database)
+    if plan.has("million"):
+        for database in DATABASES:
+            yield million.section(plan, database)
+    if plan.has("zones"):
+        yield zones.speed_section(plan)
+    if plan.has("idle"):
+        yield zones.idle_section(plan)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """BIND by itself: the rate at which it accepts ready-made UPDATE messages of one record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench import dnswire
@@ -22,11 +23,20 @@ class Bind:
     zone: str
     key: dnswire.Key
 
-    def accepts(self, way: str, seconds: float) -> Run:
-        """Move one host per message to a new address, signed ahead of the clock; every answer is NOERROR."""
+    def best(self, seconds: float, zones: Sequence[str] = ()) -> Run:
+        """The quickest of all ways; each runs for a third of the time."""
+        runs = (self.accepts(way, seconds / 3, zones) for way in WAYS)
+        return max(runs, key=lambda run: run.rate)
+
+    def accepts(self, way: str, seconds: float, zones: Sequence[str] = ()) -> Run:
+        """Move one host per message to a new address, signed ahead of the clock; every answer is NOERROR.
+
+        The hosts are in `zones` in turn, or in the one zone.
+        """
         connections, depth = WAYS[way]
+        places = zones or [self.zone]
         messages = [
-            dnswire.update(self.zone, dnswire.moved(f"h{n % HOSTS}", fresh()), self.key, n)
+            dnswire.update(places[n % HOSTS % len(places)], dnswire.moved(f"h{n % HOSTS}", fresh()), self.key, n)
             for n in range(int(MAX_RATE * seconds))
         ]
         supplies = [messages[i::connections] for i in range(connections)]

@@ -36,7 +36,9 @@ def section(plan: Plan) -> Section:
 
 
 def _serve(listener: socket.socket) -> None:
-    threading.Timer(LONGEST, lambda: listener.close()).start()
+    limit = threading.Timer(LONGEST, lambda: listener.close())
+    limit.daemon = True  # the process ends when it is told to
+    limit.start()
     poll, clients = select.epoll(), {listener.fileno(): listener}
     poll.register(listener, select.EPOLLIN)
     while True:

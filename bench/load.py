@@ -5,6 +5,7 @@ The generator shares the processors with what it measures, so it builds nothing 
 """
 
 import gc
+import itertools
 import select
 import socket
 import time
@@ -66,7 +67,8 @@ class _Connection:
 class ClosedLoop:
     """Keeps `depth` requests in flight on one connection per supply.
 
-    With `keep` false every request gets a connection of its own, for servers that close after an answer.
+    Connections are spread over `address` and `others`. With `keep` false every request gets a connection of its own,
+    for servers that close after an answer.
     """
 
     def __init__(
@@ -78,12 +80,13 @@ class ClosedLoop:
         *,
         depth: int = 1,
         keep: bool = True,
+        others: Sequence[tuple[str, int]] = (),
     ) -> None:
         self._frame, self._word, self._depth, self._keep = frame, word, depth, keep
         self._poll = select.epoll()
         self._open: dict[int, _Connection] = {}
-        for supply in supplies:
-            self._register(_Connection(address, iter(supply)))
+        for supply, place in zip(supplies, itertools.cycle((address, *others)), strict=False):
+            self._register(_Connection(place, iter(supply)))
         self._in_flight = 0
         self._run = Run()
 

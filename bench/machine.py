@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from support.servers.postgres import programs
+from support.servers.service import Service
 
 LIBRARIES = ("uvicorn", "uvloop", "httptools", "dnspython", "SQLAlchemy", "asyncpg")
 
@@ -58,3 +59,15 @@ def _upstream() -> list[str]:
     lock = (Path(__file__).resolve().parent.parent / "requirements" / "upstream.txt").read_text()
     found = re.findall(r"^(nsupdate|django|gunicorn|dnspython)==(\S+)", lock, re.MULTILINE)
     return [f"{name} {number}" for name, number in found]
+
+
+def processor_seconds(service: Service) -> float:
+    """Processor time that the service's process has used, without its children."""
+    assert service.process is not None
+    return process_seconds(service.process.pid)
+
+
+def process_seconds(pid: int) -> float:
+    """Processor time that the process has used, without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

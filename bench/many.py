@@ -80,13 +80,13 @@ def memory_section(plan: Plan) -> Section:
             for _ in range(2):
                 _list(service, token)
             rig.changed(plan.seconds / 2)
-            resident.add(_memory(service, "VmRSS"))
-            peak.add(_memory(service, "VmHWM"))
+            resident.add(memory(service, "VmRSS"))
+            peak.add(memory(service, "VmHWM"))
             say([resident, peak])
     return Section("Memory", MEMORY_TEXT.format(number=number(plan.many)), [resident, peak])
 
 
-def _memory(service: Service, field: str) -> float:
+def memory(service: Service, field: str) -> float:
     """MiB of the service and its children, without named."""
     assert service.process is not None
     return sum(_kib(pid, field) for pid in _tree(service.process.pid)) / 1024

@@ -7,7 +7,23 @@ from pathlib import Path
 
 from bench.figure import Figure, number
 
-NAMES = ("changed", "nochg", "upstream", "declared", "hosts", "pages", "memory")
+NAMES = (
+    "changed",
+    "nochg",
+    "rules",
+    "upstream",
+    "declared",
+    "hosts",
+    "pages",
+    "memory",
+    "large",
+    "nodes",
+    "zones",
+    "idle",
+)
+
+LONG_NAMES = ("million",)
+"""What is measured only when it is named: it takes too long for a run of everything."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +34,8 @@ class Plan:
     rounds: int
     seconds: float
     many: int
+    large: int
+    million: int
     directory: Path
 
     def has(self, *names: str) -> bool:

@@ -21,7 +21,7 @@ PAGES = {
     "overview, by last change": "/?sort=-updated",
     "search by name": "/?q=list99",
     "search by address": "/?q=10.9",
-    "search in vain": "/?q=nothing-like-it",
+    "search, no match": "/?q=nothing-like-it",
     "host": "/hosts/list77.dyn.example.org",
     "edit": "/hosts/list77.dyn.example.org/edit",
     "configurations": "/hosts/list77.dyn.example.org/configuration",

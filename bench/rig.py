@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is measured: `ddnsd dev` with hosts, and on its BIND zones that other parties write to."""
 
+import asyncio
 import base64
 import hashlib
 import itertools
 import json
 import secrets
-import sqlite3
+import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.ports import wait_until
+from sqlalchemy import insert, text
 from support.servers.service import Service
 
 from bench import httpwire
@@ -20,10 +21,14 @@ from bench.address import fresh
 from bench.bind import Bind
 from bench.dnswire import Key
 from bench.load import ClosedLoop, Run
+from ddnsd.db import queries
+from ddnsd.db.schema import hosts
+from ddnsd.operations.store_access import opened
 
 CONNECTIONS = 64
 HOSTS = 1024
 MAX_RATE = 16_000  # changes a second that are made ahead; a run that used them up ends early
+INSERTED = 5000
 PLAIN_ZONE = "plain.test"
 
 
@@ -56,9 +61,10 @@ class Rig:
 
     # ---- hosts
 
-    def register(self, number: int = HOSTS) -> None:
-        """Register hosts as an administrator does, each with an address."""
-        names = [f"h{n}.{self.service.domain}" for n in range(number)]
+    def register(self, number: int = HOSTS, zones: Sequence[str] = ()) -> None:
+        """Register hosts as an administrator does, each with an address; in these zones in turn, if there are some."""
+        turns = itertools.cycle(zones or [self.service.domain])
+        names = [f"h{n}.{zone}" for n, zone in zip(range(number), turns, strict=False)]
         self.current |= {name: fresh() for name in names}
         answers: list[bytes] = []
 
@@ -75,24 +81,64 @@ class Rig:
             self.hosts[host["fqdn"]] = host["update_secret"]
 
     def insert(self, prefix: str, number: int, owner: str) -> None:
-        """Write hosts straight into the SQLite file, and wait until the service has brought them into DNS."""
+        """Write hosts straight into the database, and wait until the service has brought them into DNS."""
+        asyncio.run(self._insert(prefix, number, owner, waiting=True))
+        self.wait_for_dns()
+
+    def load(self, prefix: str, number: int, owner: str) -> None:
+        """Write hosts straight into the database and into the zone's file, while the service is stopped: quicker."""
+        asyncio.run(self._insert(prefix, number, owner, waiting=False))
+        domain = self.service.domain
+        file = self.service.dir / "bind" / "zones" / f"{domain}.zone"
+        whole = file.with_suffix(".new")
+        subprocess.run(["named-compilezone", "-q", "-j", "-o", whole, domain, file], check=True)
+        with whole.open("a") as lines:
+            lines.writelines(f"{name}. 60 IN A {address}\n" for name, address in self.current.items())
+        whole.replace(file)
+        file.with_suffix(".zone.jnl").unlink(missing_ok=True)
+
+    async def _insert(self, prefix: str, number: int, owner: str, *, waiting: bool) -> None:
         domain = self.service.domain
         secret_of = {f"{prefix}{n}.{domain}": secrets.token_urlsafe(18) for n in range(number)}
         self.hosts |= secret_of
         self.current |= {name: fresh() for name in secret_of}
-        with closing(sqlite3.connect(self.database, timeout=20)) as connection:
-            rows = [
-                (name, name.split(".")[0], _digest(secret), self.current[name], owner, domain)
-                for name, secret in secret_of.items()
-            ]
-            for begin in range(0, number, 5000):
-                with connection:
-                    connection.executemany(_INSERT, rows[begin : begin + 5000])
-                    connection.execute(
-                        "INSERT OR IGNORE INTO pending SELECT id, version, 0 FROM hosts WHERE updated_ipv4 = 0"
-                    )
-            waiting = "SELECT count(*) FROM pending"
-            wait_until(lambda: connection.execute(waiting).fetchone() == (0,), 120, "all hosts in DNS")
+        async with opened(self.url) as store:
+            found = await store.read(lambda c: (queries.user(c, owner), queries.domain(c, domain)))
+            assert found[0] is not None
+            assert found[1] is not None
+            before = await store.read(lambda c: c.scalar(text("SELECT coalesce(max(id), 0) FROM hosts")))
+            same = {
+                "owner_id": found[0].id,
+                "domain_id": found[1].id,
+                "updated_ipv4": 0,
+                "created": 0,
+                "claimed": not waiting,
+            }
+            values = (
+                {"fqdn": n, "name": n.split(".")[0], "secret_hash": _digest(s), "ipv4": self.current[n], **same}
+                for n, s in secret_of.items()
+            )
+            while part := list(itertools.islice(values, INSERTED)):
+                await store.transact(lambda c, part=part: c.execute(insert(hosts), part).close())  # type: ignore[misc]
+            if waiting:
+                await store.transact(lambda c: c.execute(text(_WAIT), {"after": before}).close())
+
+    def wait_for_dns(self, seconds: float = 120) -> None:
+        """Wait until the service has brought all hosts into DNS."""
+        asyncio.run(self._wait_for_dns(seconds))
+
+    async def _wait_for_dns(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        async with opened(self.url) as store:
+            while await store.read(lambda c: c.scalar(text(_LEFT))):
+                if time.monotonic() > end:
+                    raise TimeoutError("not all hosts are in DNS")
+                await asyncio.sleep(0.1)
+
+    @property
+    def url(self) -> str:
+        """The URL of its database."""
+        return self.service.settings.get("DDNSD_DATABASE_URL", f"sqlite:///{self.database}")
 
     # ---- load
 
@@ -100,10 +146,10 @@ class Rig:
         """Every request moves a host to an address that it never had."""
         return self.changing(seconds).run(seconds).only("200 good")
 
-    def changing(self, seconds: float) -> ClosedLoop:
-        """The load of `changed`, ready to run."""
+    def changing(self, seconds: float, others: Sequence[tuple[str, int]] = ()) -> ClosedLoop:
+        """The load of `changed`, ready to run; connections also go to `others`, nodes of the same database."""
         number = int(MAX_RATE * seconds / CONNECTIONS)
-        return self._loop(self._moves(names, number) for names in self._shares())
+        return self._loop((self._moves(names, number) for names in self._shares()), others)
 
     def unchanged(self, seconds: float) -> Run:
         """Every request repeats the address that its host has."""
@@ -135,15 +181,14 @@ class Rig:
             self.current[name] = address
             yield request
 
-    def _loop(self, supplies: Iterable[Iterable[bytes]]) -> ClosedLoop:
-        return ClosedLoop(self.address, list(supplies), httpwire.frame, httpwire.word)
+    def _loop(self, supplies: Iterable[Iterable[bytes]], others: Sequence[tuple[str, int]] = ()) -> ClosedLoop:
+        return ClosedLoop(self.address, list(supplies), httpwire.frame, httpwire.word, others=others)
 
 
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-_INSERT = """
-INSERT INTO hosts (fqdn, name, secret_hash, ipv4, owner_id, domain_id, updated_ipv4, created)
-SELECT ?, ?, ?, ?, users.id, domains.id, 0, 0 FROM users, domains WHERE users.name = ? AND domains.name = ?
-"""
+_WAIT = "INSERT INTO pending SELECT id, version, 0 FROM hosts WHERE id > :after ON CONFLICT DO NOTHING"
+
+_LEFT = "SELECT EXISTS (SELECT 1 FROM pending) OR EXISTS (SELECT 1 FROM resends)"

@@ -68,13 +68,19 @@ options:
       - The stack that the host belongs to. It is set when the host is registered.
       - A host of another stack, or of none, is not changed or deleted unless O(adopt=true).
       - Without this option, the host's stack does not matter.
-      - A host of another user, which an administrator's token sees, is never changed or deleted.
+      - A host of another user, which an administrator's token sees, is never changed or deleted, unless O(adopt_from)
+        names this user.
     type: str
   adopt:
     description:
       - Whether to move a registered host that you own into O(stack).
     type: bool
     default: false
+  adopt_from:
+    description:
+      - Another user, from whom to take the host over if it is theirs. This needs an administrator's token.
+      - The host gets a new secret, which is returned, so that the former owner cannot update it any more.
+    type: str
   moved_from:
     description:
       - The host's former name. If it is registered and O(name) is not, the host is renamed. It keeps its secret.
@@ -153,7 +159,7 @@ host:
       returned: always
       sample: dyn.example.org
     ipv4:
-      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service could not tell.
+      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service did not report it.
       type: str
       returned: always
       sample: 192.0.2.10
@@ -205,7 +211,7 @@ host:
     dns:
       description:
         - The state in DNS. V(current) if the records are published, V(pending) if they are not published yet,
-          V(conflict) if the name server refuses them, V(unknown) if the service does not tell.
+          V(conflict) if the name server refuses them, V(unknown) if the service does not report it.
       type: str
       returned: always
       sample: current

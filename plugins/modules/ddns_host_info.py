@@ -90,7 +90,7 @@ hosts:
       returned: always
       sample: dyn.example.org
     ipv4:
-      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service could not tell.
+      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service did not report it.
       type: str
       returned: always
       sample: 192.0.2.10
@@ -142,7 +142,7 @@ hosts:
     dns:
       description:
         - The state in DNS. V(current) if the records are published, V(pending) if they are not published yet,
-          V(conflict) if the name server refuses them, V(unknown) if the service does not tell.
+          V(conflict) if the name server refuses them, V(unknown) if the service does not report it.
       type: str
       returned: always
       sample: current

@@ -11,8 +11,8 @@ module: ddns_secret
 short_description: Keep or replace the secret with which a host updates its address
 version_added: 0.1.0
 description:
-  - A host's secret can be read only once, when it is made. This module keeps a valid secret, and makes a new one if it
-    knows none.
+  - A host's secret can be read only once, when it is made. This module keeps a valid secret, and creates a new one
+    if it has none.
   - The service checks whether a secret is valid. EGI's service cannot do that. There, a given secret is assumed to be
     valid, with a warning.
 author:
@@ -34,9 +34,9 @@ options:
     type: str
   state:
     description:
-      - V(present) keeps the secret in O(secret), or without it the one in O(path), if it is valid. Otherwise it makes a
-        new one.
-      - V(rotated) makes a new secret each time. The old one stops working at once.
+      - V(present) keeps the secret in O(secret), or without it the one in O(path), if it is valid. Otherwise it
+        creates a new one.
+      - V(rotated) creates a new secret each time. The old one stops working at once.
     type: str
     choices: [present, rotated]
     default: present

@@ -15,7 +15,8 @@ description:
   - A host is declared in full. Fields that are not named have their default. If no address is named, both are kept.
     The declaration has the same format as for C(ddnsctl).
   - The declaration's stack owns the hosts that it creates. Only its own hosts are changed or deleted. Hosts of other
-    users, which an administrator's token sees, are never changed, whatever their stack is.
+    users, which an administrator's token sees, are never changed, whatever their stack is. Only C(adopt_from) of a host
+    takes it over from the user that it names, with a new secret.
 author:
   - fedcloud.ddns project (@fedcloud)
 extends_documentation_fragment:

@@ -32,7 +32,7 @@ DONE = {
     Action.ROTATE: "rotated",
 }
 SHOWN = 20
-"""The most failed changes that are printed."""
+"""The most failed changes, and warnings of the server, that are printed."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,10 @@ def _report(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -
     pending = sum(result.status == "pending" for result in good)
     if pending:
         output.remark(f"{pending} of them are not in DNS yet. The service publishes them as soon as it can.")
+    for text in outcome.warnings[:SHOWN]:
+        output.warning(text)
+    if len(outcome.warnings) > SHOWN:
+        output.remark(f"  … and {len(outcome.warnings) - SHOWN} more warnings of the server")
     dropped = recorder.secret_writer.dropped
     if dropped:
         names = ", ".join(dropped[:3]) + (" …" if len(dropped) > 3 else "")

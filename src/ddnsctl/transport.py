@@ -65,8 +65,9 @@ class RequestsTransport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Response:
-        """Send a request. Any status is an answer. Raises Unreachable, LostAnswer."""
+        """Send a request, if `anonymous` without the token. Any status is an answer. Raises Unreachable, LostAnswer."""
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
         with _translated(self.url):
             answer = self.session.request(
@@ -74,6 +75,7 @@ class RequestsTransport:
                 url,
                 data=body,
                 headers=dict(headers or {}),
+                auth=Bearer(None) if anonymous else None,
                 timeout=self.timeout,
                 verify=self.verify,
                 allow_redirects=False,

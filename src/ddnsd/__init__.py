@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The update service.
+"""The Dynamic DNS service.
 
 `web` receives a request, `auth` identifies the caller, `registry` applies the rules, `db` stores the result, and `dns`
 sends it to the name server.

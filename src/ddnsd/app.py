@@ -2,11 +2,14 @@
 """Build the service from its settings. Only here parts are connected."""
 
 import asyncio
+import contextlib
 import gc
 import logging
+import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -18,13 +21,16 @@ from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
-from ddnsd.db import migrate
+from ddnsd.db import migrate, moved
 from ddnsd.db.base import StoreDown
 from ddnsd.db.connect import open_store
-from ddnsd.db.history_retention import SECONDS as TRIM_SECONDS
-from ddnsd.db.history_retention import Trimmer
 from ddnsd.db.lookups import Lookups
+from ddnsd.db.retention import SECONDS as TRIM_SECONDS
+from ddnsd.db.retention import Trimmer
+from ddnsd.dns.bind.statistics import StatisticsChannel
 from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.mirror import SECONDS as MIRROR_SECONDS
+from ddnsd.dns.mirror import Mirrors
 from ddnsd.dns.monitor import ZoneMonitor
 from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
@@ -37,14 +43,16 @@ from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.enrolments import Enrolments
 from ddnsd.registry.events import AdminStats, AuditLog
+from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_access import HostAccess
-from ddnsd.registry.host_edits import Edits
-from ddnsd.registry.host_history import HostHistory
 from ddnsd.registry.host_lists import HostLists
-from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.hosts import Edits, Hosts
 from ddnsd.registry.identities import Identities
 from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
 from ddnsd.registry.last_seen import LastSeen
+from ddnsd.registry.quota_overrides import QuotaOverrides
+from ddnsd.registry.rates import SECONDS as RATES_SECONDS
+from ddnsd.registry.rates import Rates
 from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
@@ -59,9 +67,10 @@ from ddnsd.registry.update_requests import UpdateRequests
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.users import Users
 from ddnsd.server import Server, listen, url
-from ddnsd.settings import Settings
+from ddnsd.settings import PREFIX, RELOADABLE, Settings, SettingsError, differences
 from ddnsd.systemd import Unit
-from ddnsd.web.api.context import Context
+from ddnsd.web.api.bulk_turns import BulkTurns
+from ddnsd.web.api.dependencies import Context
 from ddnsd.web.asgi import Application, Dispatcher, Handler
 from ddnsd.web.client_address import Origins
 from ddnsd.web.connection_limits import Sources
@@ -87,6 +96,9 @@ STUCK_SECONDS = 1800.0
 PAUSE_SECONDS = (0.5, 5.0)
 """First and longest pause between tries to reach the database; it doubles in between."""
 
+METHOD_LEVELS = {"exception": "error", "msg": "info", "warn": "warning"}
+"""Levels of the log methods that are not named after theirs."""
+
 log = structlog.get_logger()
 
 
@@ -99,31 +111,38 @@ class Service:
         self.store = open_store(settings.store_url)
         self.lookups = lookups = Lookups(self.store)
         self.writer = Writer(self.store, lookups, deadline=settings.dns_deadline, default_ttl=settings.ttl)
-        self.watch = ZoneMonitor(self.store, self.writer)
-        throttle = LoginThrottle(self.store, lookups, settings.signin_failures, enabled=settings.rules)
-        self.tokens = LocalTokens(self.store, throttle)
-        self.sessions = Sessions(self.store, lookups, settings.session_lifetime, passwords=settings.local_accounts)
-        passwords = Passwords(
+        channels = {primary: StatisticsChannel(channel) for primary, channel in settings.channels.items()}
+        self.watch = ZoneMonitor(self.store, self.writer, channels)
+        self.mirrors = Mirrors(self.store, self.writer, deadline=settings.dns_deadline, default_ttl=settings.ttl)
+        self._throttle = throttle = LoginThrottle(self.store, lookups, settings.signin_failures, enabled=settings.rules)
+        claims_age = settings.claims_age
+        self.tokens = LocalTokens(self.store, throttle, claims_age)
+        self.sessions = Sessions(
+            self.store, lookups, settings.session_lifetime, claims_age, passwords=settings.local_accounts
+        )
+        self._passwords = passwords = Passwords(
             self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
         )
-        policy = settings.policy()
-        self.denials = StoredDenyList(self.store, policy.deny)
-        provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
-        members = Identities(self.store, passwords=settings.local_accounts)
+        self._policy = policy = settings.policy()
+        self.denials, self.rates = StoredDenyList(self.store, policy.deny), Rates(self.store, policy)
+        self._provider_guard = provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
+        members = Identities(self.store, claims_age, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
-        hosts, domains, access = Hosts(self.store, self.writer, policy), Domains(self.store), HostAccess(lookups)
-        requests = UpdateRequests(access, Updates(self.store, self.writer, policy), self.writer)
-        agents = Agents(
+        hosts = Hosts(self.store, self.writer, policy, self.rates)
+        domains, access = Domains(self.store), HostAccess(lookups)
+        updates = Updates(self.store, lookups, self.writer, policy, self.rates)
+        requests = UpdateRequests(access, updates, self.writer)
+        self._agents = agents = Agents(
             settings.agent_deny,
             required=settings.agent_required,
             true_status=settings.agent_true_status,
             also=policy.deny,
         )
-        dyndns2 = Dyndns2Views(
+        self._dyndns2 = dyndns2 = Dyndns2Views(
             signin,
             requests,
             agents,
@@ -142,32 +161,38 @@ class Service:
             dyndns2.update,
             loopback_peers=settings.allow_loopback_peers,
         )
+        host_lists = HostLists(self.store, self.writer, self.contacts)
         egi = EgiApi(
             signin,
             access,
             hosts,
+            host_lists,
             domains,
             self.fronts,
+            self.rates,
             base_url=settings.base_url,
             ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
         )
+        self._own_tokens = tokens = Tokens(self.store, policy, settings.token_max_days)
         zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
         services = Services(
             policy=policy,
+            rates=self.rates,
+            quota_overrides=QuotaOverrides(self.store, self.rates),
             hosts=hosts,
-            edits=Edits(self.store, self.writer, policy),
-            host_lists=HostLists(self.store, self.writer, self.contacts),
+            edits=Edits(self.store, self.writer, policy, self.rates),
+            host_lists=host_lists,
             host_history=HostHistory(self.store, self.contacts),
             transfers=Transfers(self.store, self.contacts),
-            related=RelatedNames(self.store, self.writer, hosts),
-            rrsets=RRsets(self.store, self.writer),
+            related=RelatedNames(self.store, self.writer, hosts, policy, self.rates),
+            rrsets=RRsets(self.store, self.writer, self.rates),
             domains=domains,
             zones=zones,
             domain_requests=Requests(self.store, zones),
-            tokens=Tokens(self.store),
-            keys=Keys(self.store),
-            users=Users(self.store),
+            tokens=tokens,
+            keys=Keys(self.store, policy),
+            users=Users(self.store, claims_age),
             audit_log=AuditLog(self.store),
             denylist=self.denials,
             status=self.status,
@@ -176,10 +201,18 @@ class Service:
             **vars(services),
             signin=signin,
             enrolments=Enrolments(self.store, throttle),
-            changes=Changes(self.store, self.writer, policy),
+            changes=Changes(self.store, self.writer, policy, self.rates),
+            bulk_turns=BulkTurns(),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
-        probes = Probes(readiness, self.watch, signin, metrics_zones=settings.metrics_zones, embedded=embedded)
+        probes = Probes(
+            readiness,
+            self.watch,
+            signin,
+            status=self.status,
+            metrics_zones=settings.metrics_zones,
+            embedded=embedded,
+        )
         routes = _routes(dyndns2, duckdns, egi, probes)
         portal = Portal(
             **vars(services),
@@ -193,19 +226,42 @@ class Service:
             callbacks=Callbacks(provider_guard),
         )
         below = {"/api": _api(context)} | _portal(portal)
-        origins = Origins(
+        self._origins = origins = Origins(
             settings.proxies, unix_proxy=settings.unix_proxy, unreadable=lambda fault: self.fronts.note(*fault)
         )
         self.app = Dispatcher(routes, origins, below)
+        self.sources = Sources(settings.connections_per_address, settings.proxies)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
         self._waiting: asyncio.Task[None] | None = None
+
+    def reload(self, loaded: Settings) -> tuple[list[str], list[str]]:
+        """Apply the settings that can change while the service runs.
+
+        Returns the names of those that it applied, and of those that differ and need a restart.
+        """
+        differ = differences(self.settings, loaded)
+        applied = [name for name in differ if name in RELOADABLE]
+        # a copy of the new ones: they know which quotas are given, also if a value equals the default
+        later = [name for name in differ if name not in RELOADABLE]
+        self.settings = now = loaded.model_copy(update={name: getattr(self.settings, name) for name in later})
+        self._policy.use(now.policy())
+        self._agents.use(now.agent_deny, required=now.agent_required, true_status=now.agent_true_status)
+        self._dyndns2.use(offline=now.offline, query_credentials=now.query_credentials)
+        self._origins.use(now.proxies, unix_proxy=now.unix_proxy)
+        self.sources.use(now.connections_per_address, now.proxies)
+        self.sessions.lifetime = now.session_lifetime
+        self._own_tokens.max_days = now.token_max_days
+        for counter in (self._throttle, self._passwords, self._provider_guard):
+            counter.use(now.signin_failures, enabled=now.rules)
+        set_log_level(now.log_level)
+        return applied, later
 
     async def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """Start writer and monitor, now or when the database is available.
 
         Until then callers get StoreDown with the reason; `tell` gets the reason, and "" at the end.
-        Raises ForeignSchema, here or in `wait`.
+        Raises ForeignSchema or Pooled, here or in `wait`.
         """
         try:
             await self._begin()
@@ -214,7 +270,7 @@ class Service:
             self._waiting = asyncio.create_task(self._begin_later(tell))
 
     async def wait(self) -> None:
-        """Wait until writer and monitor run. Raises ForeignSchema."""
+        """Wait until writer and monitor run. Raises ForeignSchema, Pooled."""
         if self._waiting is not None:
             await asyncio.shield(self._waiting)
 
@@ -239,10 +295,13 @@ class Service:
         self.store.hold(reason)
 
     async def _begin(self) -> None:
-        """Start the parts. Raises StoreDown (it may then be called again), ForeignSchema."""
+        """Start the parts. Raises StoreDown (it may then be called again), ForeignSchema, Pooled."""
+        began = time.monotonic()
         await migrate.verify(self.settings.store_url)
+        self.store.note_mark(None, began)
         self.store.release()
         await self.denials.refresh()
+        await self.rates.refresh()
         await self.writer.start()
         await self.watch.start()
         for seconds, work, what in (
@@ -250,20 +309,34 @@ class Service:
             (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
             (CONTACT_SECONDS, self.contacts.write, "contacts"),
             (FRONT_SECONDS, self.fronts.write, "fronts"),
-            (TRIM_SECONDS, self.trimmer.run, "trimming of histories"),
+            (TRIM_SECONDS, self.trimmer.run, "removal of old history entries"),
             (DENY_SECONDS, self.denials.refresh, "deny lists"),
+            (RATES_SECONDS, self.rates.refresh, "quotas"),
+            (moved.LOOK_SECONDS, self._look_for_move, "check for a moved database"),
             (STATUS_SECONDS, self.status.look, "status"),
             (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
+            (MIRROR_SECONDS, self.mirrors.look, "second primaries"),
         ):
             heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)
             self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
+
+    async def _look_for_move(self) -> None:
+        before = self.store.moved
+        with contextlib.suppress(StoreDown):  # other parts report it
+            await moved.look(self.store)
+        if self.store.moved != before:
+            if self.store.moved is None:
+                log.info("database accepts updates again")
+            else:
+                log.error("updates get 911", reason=self.store.moved)
 
     async def stop(self) -> None:
         """Stop everything that `start` has started."""
         for task in (*self._tasks.values(), *filter(None, [self._waiting])):
             task.cancel()
         await self.watch.stop()
-        await run_safely(self.writer.stop, "last marks")
+        await self.mirrors.stop()
+        await run_safely(self.writer.stop, "last acknowledgements")
         await run_safely(self.tokens.record_use, "use of tokens")
         await run_safely(self.sessions.record_seen, "use of sessions")
         await run_safely(self.contacts.write, "contacts")
@@ -301,7 +374,7 @@ def _openid(
 ) -> "tuple[Http | None, dict[str, Flow], list[Verifier]]":
     if not settings.providers:
         return None, {}, []
-    from ddnsd.auth.oidc.bearer import AccessTokens  # here: most services start without
+    from ddnsd.auth.oidc.bearer import AccessTokens  # here: most services need no provider
     from ddnsd.auth.oidc.client import Client
     from ddnsd.auth.oidc.http_client import Http
     from ddnsd.auth.oidc.login import Flow
@@ -342,12 +415,22 @@ def _routes(dyndns2: Dyndns2Views, duckdns: DuckDnsView, egi: EgiApi, probes: Pr
     }
 
 
-async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None], embedded: str | None = None) -> None:
+async def serve(
+    settings: Settings,
+    unit: Unit,
+    ready: Callable[[str], None],
+    load: Callable[[], Settings],
+    embedded: str | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, on the unit's sockets if it has some; `ready` gets the URL when it answers.
 
-    `embedded` as in `Service`. Without its database it answers 911. Raises OSError, ForeignSchema.
+    SIGHUP reads the settings again by `load`. `embedded` as in `Service`. Without its database it answers 911.
+    Raises OSError, ForeignSchema, Pooled.
     """
     service = Service(settings, embedded)
+    again = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again.set)
+    reloading = asyncio.create_task(_reload_forever(service, load, again))
     sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
     await service.start(lambda reason: unit.notify(f"STATUS={reason}"))
@@ -360,7 +443,7 @@ async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None], em
 
     server = Server(
         service.app,
-        Sources(settings.connections_per_address, settings.proxies),
+        service.sources,
         started,
         stopping=lambda: unit.notify("STOPPING=1"),
     )
@@ -371,11 +454,37 @@ async def serve(settings: Settings, unit: Unit, ready: Callable[[str], None], em
         await server.serve(sockets)
     finally:
         failed = waiting.done()
-        for task in (watchdog, waiting):
+        for task in (watchdog, waiting, reloading):
             task.cancel()
         await service.stop()
     if failed:
         waiting.result()
+
+
+async def _reload_forever(service: Service, load: Callable[[], Settings], again: asyncio.Event) -> None:
+    while True:
+        await again.wait()
+        again.clear()
+        await _reload(service, load)
+
+
+async def _reload(service: Service, load: Callable[[], Settings]) -> None:
+    """Read the settings again, and apply them. A mistake changes nothing."""
+    try:
+        applied, later = service.reload(await asyncio.to_thread(load))
+    except SettingsError as error:
+        log.error("settings not reloaded", reason=str(error))
+        return
+    except Exception:
+        log.exception("settings not reloaded")
+        return
+    log.info("settings reloaded", changed=_variables(applied))
+    if later:
+        log.warning("settings need a restart", changed=_variables(later))
+
+
+def _variables(names: list[str]) -> str:
+    return ",".join(f"{PREFIX}{name.upper()}" for name in names) or "none"
 
 
 def _stop_if_failed(server: Server, waiting: "asyncio.Task[None]") -> None:
@@ -383,18 +492,58 @@ def _stop_if_failed(server: Server, waiting: "asyncio.Task[None]") -> None:
         server.should_exit = True
 
 
+class LogOutput:
+    """Drops what cannot be written, for example on a full disk: a lost line must not end the task that logs it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write the text if possible."""
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the file if possible."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+
 def set_up_logging(level: str) -> None:
     """Log one line per event to standard error, never a query string, a header or a secret."""
-    threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
+            _drop_below_level,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, LogOutput(sys.stderr))),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+    set_log_level(level)
+
+
+def set_log_level(level: str) -> None:
+    """Log events of this level and above from now on, and warnings of libraries."""
+    _threshold.level = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger().setLevel(max(_threshold.level, logging.WARNING))
+
+
+class _Threshold:
+    """The lowest level that is logged. Loggers keep their configuration, so the level is looked up for each event."""
+
+    level = logging.INFO
+
+
+_threshold = _Threshold()
+
+
+def _drop_below_level(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if logging.getLevelNamesMapping()[METHOD_LEVELS.get(method, method).upper()] < _threshold.level:
+        raise structlog.DropEvent
+    return event

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection, update
 
 from ddnsd import settings as settings_module
@@ -22,12 +23,16 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, credentials, identities
 from ddnsd.registry.domain_zones import check_catalog
 from ddnsd.registry.domains import add_domain, check_new
+from ddnsd.registry.names import is_reverse
 from ddnsd.registry.token_scope import SCOPES, TokenScope
 from ddnsd.settings import Settings
 from ddnsd.systemd import Unit
 
 ADMIN = "admin"
 PASSWORD_FILE = "admin.password"  # noqa: S105
+
+
+log = structlog.get_logger()
 
 
 class AlreadyRunning(OSError):
@@ -52,10 +57,15 @@ async def run(settings: Settings) -> None:
     await named.start()
     supervision = asyncio.create_task(named.supervise())
     try:
-        own = {"rndc_key": named.rndc_key, "bind_dir": named.folder, "primary": settings.dns}
+        own: dict[str, object] = {"rndc_key": named.rndc_key, "bind_dir": named.folder, "primary": settings.dns}
+        own["statistics"] = (f"{endpoint}={named.statistics}", *settings.statistics)
         ours = settings.model_copy(update=own)
         await _prepare(ours, Bind(named.folder, named.rndc_key, options=ours.zone_options))
-        await serve(ours, Unit(), lambda url: _say(ours, url), embedded=ours.dns)
+
+        def load() -> Settings:
+            return settings_module.load(**defaults()).model_copy(update=own)
+
+        await serve(ours, Unit(), lambda url: _say(ours, url), load, embedded=ours.dns)
     finally:
         supervision.cancel()
         await named.stop()
@@ -97,8 +107,8 @@ def _zone(bind: Bind, name: str, found: Domain | None) -> TsigKey:
     if found is None:
         return bind.provision(name)
     key = TsigKey.of(found)
-    if found.provisioned:
-        bind.ensure(name, key, found.dnssec_policy)
+    if found.provisioned and (done := bind.ensure(name, key, found.dnssec_policy)):
+        log.warning("zone restored", zone=name, steps=done, journals=[str(file) for file in bind.kept_journals(name)])
     return key
 
 
@@ -119,7 +129,8 @@ def _populate(
     admin = accounts.add_user(connection, ADMIN, admin=True)
     connection.execute(update(domains).where(domains.c.primary.in_(primaries)).values(primary=settings.dns))
     if queries.domain(connection, settings.domain) is None:
-        add_domain(connection, settings.domain, admin, key, settings.dns, public=True, provisioned=True)
+        public = not is_reverse(settings.domain)
+        add_domain(connection, settings.domain, admin, key, settings.dns, public=public, provisioned=True)
     if token is not None:
         name = f"admin.token {queries.now()}"
         credentials.add_token(connection, admin, name, token, TokenScope(SCOPES))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Progress of a background worker, for the watchdog, which must also notice a task that hangs."""
+"""Progress of a background worker, so that the watchdog also notices a task that hangs."""
 
 import time
 
 
 class Heartbeat:
-    """A worker reports the start of each step, and when it is idle; no step takes `seconds`."""
+    """A worker reports the start of each step, and when it is idle. A step that takes `seconds` hangs."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

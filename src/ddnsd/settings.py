@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings of the service: `DDNSD_…` in the environment, or the same names in lower case in a TOML file.
 
-Also as credentials of systemd (systemd.exec(5), LoadCredential=), files with these names. The environment takes
-precedence over credentials, and credentials over the TOML file. An unknown name is an error at start, so that a
+They can also be credentials of systemd (systemd.exec(5), LoadCredential=): files with these names. The environment
+takes precedence over credentials, and credentials over the TOML file. An unknown name is an error at start, so that a
 typing mistake does not silently leave a default.
 """
 
@@ -19,7 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from ddnsd.auth.oidc.provider import Provider
+from ddnsd.auth.claims_age import DAY, HOUR, SESSION_HOURS, ClaimsAge
+from ddnsd.auth.oidc.provider import Provider, of_opaque_tokens
 from ddnsd.auth.sessions import Lifetime
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
@@ -28,9 +29,38 @@ from ddnsd.registry.addresses import Network
 from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.names import fold
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.quotas import DEFAULTS, Quota, QuotaRules
 from ddnsd.web.client_address import UNIX
 
 PREFIX = "DDNSD_"
+
+MOST = 2**31 - 1
+"""The largest quota."""
+
+
+RELOADABLE = frozenset(
+    {
+        "log_level",
+        "trusted_proxies",
+        "connections_per_address",
+        "private_addresses",
+        "address_deny",
+        "agent_deny",
+        "agent_required",
+        "agent_true_status",
+        "offline",
+        "query_credentials",
+        "rules",
+        "nochg_per_hour",
+        "signin_failures",
+        *Quota,
+        "session_idle_minutes",
+        "session_days",
+        "token_max_days",
+        "event_days",
+    }
+)
+"""Settings that a running service applies when it reads them again (`Service.reload`)."""
 
 
 class SettingsError(Exception):
@@ -54,6 +84,10 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_parsed)]
 Secrets = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_parsed)]
+
+
+def _quota(quota: Quota, description: str) -> Any:
+    return Field(DEFAULTS[quota], ge=0, le=MOST, description=f"{description}; 0: no limit")
 
 
 class Settings(BaseSettings):
@@ -86,6 +120,10 @@ class Settings(BaseSettings):
     )
     catalog_zone: str = Field("", description="catalog zone (RFC 9432) of that BIND's zones, for secondaries")
     secondaries: Words = Field((), description="ADDRESS[:PORT] of the secondaries, whose serials the status shows")
+    statistics: Words = Field(
+        (),
+        description="statistics channels of BIND, PRIMARY=ADDRESS:PORT: they replace most queries for serials",
+    )
     metrics_zones: int = Field(
         100, ge=0, description="number of zones with their own series at /metrics, those with a problem first; 0: none"
     )
@@ -114,19 +152,44 @@ class Settings(BaseSettings):
         False, description="accept username= and password= in the query, for every domain"
     )
     rules: Switch = Field(
-        True, description="enable rate rules: nochg rate, slower sign-ins after failures, password locks"
+        True, description="enable quotas and rate rules: nochg rate, slower sign-ins after failures, password locks"
     )
     nochg_per_hour: int = Field(600, ge=1, description="unchanged updates an hour above which a host is flagged")
     signin_failures: int = Field(
         10, ge=1, description="failed sign-ins a minute per name and source before the next ones are slowed down"
     )
+    hosts_per_user: int = _quota(Quota.HOSTS, "hosts of a user")
+    tokens_per_user: int = _quota(Quota.TOKENS, "API tokens of a user")
+    keys_per_user: int = _quota(Quota.KEYS, "keys of a user")
+    changes_per_hour: int = _quota(
+        Quota.CHANGES, "address changes of a host an hour; more updates get 911 until the hour has passed"
+    )
+    record_changes_per_hour: int = _quota(Quota.RECORD_CHANGES, "changes of a host's records and related names an hour")
+    api_writes_per_minute: int = _quota(
+        Quota.API_WRITES, "changing calls of a user a minute; a bulk call counts once per 1000 changes"
+    )
+    answers_mb_per_user: int = _quota(
+        Quota.ANSWERS, "MB of answers to calls with an Idempotency-Key, stored for a user for a day"
+    )
     session_idle_minutes: int = Field(480, ge=1, description="minutes without use after which a browser session ends")
     session_days: int = Field(7, ge=1, le=365, description="days after which every browser session ends")
+    token_max_days: int = Field(
+        0, ge=0, le=3650, description="longest lifetime of new API tokens in days; 0: they may last for ever"
+    )
     local_accounts: Switch = Field(True, description="let users sign in with a password")
     oidc_providers: Providers = Field(
         (), description="OpenID Connect providers: tables of the TOML file, or JSON; see identity.md"
     )
     oidc_secrets: Secrets = Field({}, description='client secrets by the providers\' names, as JSON: {"egi": "…"}')
+    oidc_claims_max_age: int = Field(
+        0,
+        ge=0,
+        description="days after which tokens lose the groups and administrator rights that a provider stated, unless "
+        "it states them again; 0: never",
+    )
+    oidc_claims_session_hours: int = Field(
+        SESSION_HOURS, ge=0, description="hours after which browser sessions lose them; 0: never"
+    )
     event_days: int = Field(
         400,
         ge=0,
@@ -148,6 +211,11 @@ class Settings(BaseSettings):
     @classmethod
     def _name_server_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Endpoint.from_text(v, 53)) for v in value)
+
+    @field_validator("statistics")
+    @classmethod
+    def _channels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple("=".join(map(str, _channel(v))) for v in value)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -181,17 +249,8 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
-        url = value.get_secret_value()
-        if not url:
-            return value
-        if not url.startswith(("sqlite:///", "postgresql://")):
-            raise ValueError("a database URL begins with sqlite:/// or postgresql://")
-        try:
-            make_url(url)
-        except (ArgumentError, ValueError):
-            raise ValueError("write the database URL as postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
-        if url.startswith("postgresql") and find_spec("asyncpg") is None:
-            raise ValueError("PostgreSQL needs one more package: pip install 'fedcloud-ddns[server,postgres]'")
+        if url := value.get_secret_value():
+            check_database_url(url)
         return value
 
     @model_validator(mode="after")
@@ -202,6 +261,11 @@ class Settings(BaseSettings):
             raise ValueError("OIDC_PROVIDERS: two of them have the same name or issuer")
         if unknown := set(self.oidc_secrets) - set(names):
             raise ValueError(f"OIDC_SECRETS: there is no provider {', '.join(sorted(unknown))}")
+        marked = [provider for provider in self.providers if provider.opaque]
+        if len(marked) > 1:
+            raise ValueError("OIDC_PROVIDERS: only one of them can have opaque = true")
+        if marked and of_opaque_tokens(marked) is None:
+            raise ValueError(f"OIDC_PROVIDERS: opaque = true of {marked[0].name} needs an audience and a client secret")
         return self
 
     @classmethod
@@ -258,6 +322,11 @@ class Settings(BaseSettings):
         return tuple(Endpoint.from_text(v, 53) for v in self.secondaries)
 
     @property
+    def channels(self) -> dict[Endpoint, Endpoint]:
+        """The statistics channels by primary."""
+        return dict(map(_channel, self.statistics))
+
+    @property
     def providers(self) -> tuple[Provider, ...]:
         """The OpenID Connect providers with their secrets."""
         given = self.oidc_secrets
@@ -272,6 +341,11 @@ class Settings(BaseSettings):
         return Lifetime(idle=self.session_idle_minutes * minute, absolute=self.session_days * 24 * 60 * minute)
 
     @property
+    def claims_age(self) -> ClaimsAge:
+        """How long rights from claims of providers last."""
+        return ClaimsAge(self.oidc_claims_session_hours * HOUR, self.oidc_claims_max_age * DAY)
+
+    @property
     def denied(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(n) for n in self.address_deny)
 
@@ -282,9 +356,32 @@ class Settings(BaseSettings):
             private_addresses=self.private_addresses,
             loopback_peers=self.allow_loopback_peers,
             nochg_per_hour=self.nochg_per_hour if self.rules else None,
-            reserved=frozenset({_host_of(self.base_url)}),
+            reserved=frozenset(filter(None, map(_host_of, (self.base_url, self.public_url_ipv6)))),
             catalog=self.catalog_zone or None,
+            quotas=QuotaRules(
+                {quota: getattr(self, quota) for quota in Quota if quota in self.model_fields_set}, enabled=self.rules
+            ),
         )
+
+
+def _channel(text: str) -> tuple[Endpoint, Endpoint]:
+    """A primary and its statistics channel. Raises ValueError."""
+    primary, equals, channel = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} is not PRIMARY=ADDRESS:PORT")
+    return Endpoint.from_text(primary, 53), Endpoint.from_text(channel)
+
+
+def check_database_url(url: str) -> None:
+    """Check the URL of a database. Raises ValueError, never with the URL, which may contain a password."""
+    if not url.startswith(("sqlite:///", "postgresql://")):
+        raise ValueError("a database URL begins with sqlite:/// or postgresql://")
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("write the database URL as postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
+    if url.startswith("postgresql") and find_spec("asyncpg") is None:
+        raise ValueError("PostgreSQL needs one more package: pip install 'fedcloud-ddns[server,postgres]'")
 
 
 def _host_of(url: str) -> str:
@@ -293,7 +390,7 @@ def _host_of(url: str) -> str:
 
 
 def load(**overrides: Any) -> Settings:
-    """Read the environment over credentials over the TOML file over `ddnsd dev`'s over `overrides` over the defaults.
+    """Load the settings. Precedence: environment, credentials, TOML file, file of `ddnsd dev`, `overrides`, defaults.
 
     Raises SettingsError with all reasons: unknown names, values out of range, an unreadable file.
     """
@@ -317,6 +414,11 @@ def load(**overrides: Any) -> Settings:
     return settings
 
 
+def differences(one: Settings, other: Settings) -> list[str]:
+    """Names of the settings that differ."""
+    return [name for name in Settings.model_fields if getattr(one, name) != getattr(other, name)]
+
+
 def source(name: str) -> str:
     """Where the value of a setting comes from."""
     if PREFIX + name.upper() in os.environ:
@@ -329,7 +431,7 @@ def source(name: str) -> str:
 
 
 def dev_file(folder: Path) -> Path:
-    """The file in which a running `ddnsd dev` tells its addresses to the other commands."""
+    """The file with the addresses of a running `ddnsd dev`, for the other commands."""
     return folder / "dev.toml"
 
 
@@ -351,7 +453,7 @@ def _from_credentials() -> dict[str, Any]:
 
 def _credential(file: Path) -> str:
     field = Settings.model_fields.get(file.name)
-    kind = field.annotation if field is not None else Path  # an unknown one is not read
+    kind = field.annotation if field is not None else Path  # a file with an unknown name is not read
     if Path in (kind, *get_args(kind)):
         return str(file)
     try:
@@ -380,7 +482,7 @@ def _reason(where: tuple[int | str, ...], kind: str, text: str) -> str:
 
 
 def reference() -> str:
-    """The page docs/settings.md."""
+    """The text of docs/settings.md."""
     lines = [
         "# Settings",
         "",
@@ -389,11 +491,15 @@ def reference() -> str:
         "precedence over credentials, and credentials over the file. Lists are comma-separated, switches are `on` or",
         "`off`. An unknown name is an error at start.",
         "",
-        "| variable | default | meaning |",
-        "|---|---|---|",
+        "Those with ↻ can change while the service runs: edit the file, and run `systemctl reload ddnsd`, or send",
+        "SIGHUP ([change settings](operations.md#change-settings)). All others need a restart.",
+        "",
+        "| variable | default | ↻ | meaning |",
+        "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        lines.append(f"| `{PREFIX}{name.upper()}` | {_default(field.default)} | {field.description} |")
+        reload = "↻" if name in RELOADABLE else ""
+        lines.append(f"| `{PREFIX}{name.upper()}` | {_default(field.default)} | {reload} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 

@@ -60,7 +60,7 @@ class Unit:
             return
         while True:
             if part := trouble():
-                log.error("part of the service ended or hangs, watchdog not notified", part=part)
+                log.error("part of the service has ended or hangs, watchdog not notified", part=part)
             else:
                 self.notify("WATCHDOG=1")
             await asyncio.sleep(self.watchdog_seconds / 4)

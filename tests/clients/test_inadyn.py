@@ -129,7 +129,7 @@ def test_hung_name_server(command: Command, tmp_path: Path, host: Host) -> None:
     cache = tmp_path / "cache" / f"{host.fqdn}.cache"
     with running(*command("192.0.2.7"), home=tmp_path) as (process, printed):
         with hung_name_server(host.service):
-            wait_until(lambda: "Will retry again in 600 sec" in printed(), what="inadyn's retry")
+            wait_until(lambda: "Will retry again in 600 sec" in printed(), 60, "inadyn's retry")
         assert "[503 Service Unavailable] 911" in printed()
         assert not cache.exists()
         becomes(host, "192.0.2.7")  # ten minutes before inadyn asks again

@@ -14,6 +14,7 @@ from support.ports import free_port, wait_until
 from support.servers.service import Service, dev
 
 PUBLIC_NAME = "ddns.dyn.example.org"
+PUBLIC_NAME_IPV6 = "ddns.v6.dyn.example.org"
 NOCHG_PER_HOUR = 20
 
 NewHost = Callable[..., Host]
@@ -58,7 +59,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory, extra_ports: tuple[int, in
         "trusted_proxies": "127.0.0.0/8",
         "query_credentials": "on",
         "public_url": f"https://{PUBLIC_NAME}",
-        "public_url_ipv6": "https://ipv6.ddns.example.net",
+        "public_url_ipv6": f"https://{PUBLIC_NAME_IPV6}",
         "listen": f"127.0.0.1:{extra_ports[0]},[::1]:{extra_ports[1]}",
         "signin_failures": "2",
         "nochg_per_hour": "3",

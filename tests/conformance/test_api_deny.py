@@ -45,6 +45,46 @@ def test_a_network(api: Api, admin: Api, host: Host) -> None:
     assert events == ["deny.remove", "deny.add"]
 
 
+def test_what_a_prefix_makes_of_the_host(service: Service, api: Api, admin: Api, alice: str) -> None:
+    """The prefix is wider than the denied network: only the result tells."""
+    router = register(service, alice, ip="2001:db8:1::7")
+    made = deny(admin, "network", "2001:db8:2::7/128")
+    assert router.update(myip="2001:db8:3::/64").text == "good 2001:db8:3::"
+    assert router.addresses() == ["2001:db8:3::7"]
+    for _ in range(2):
+        assert router.update(myip="2001:db8:2::/64").text == "abuse"
+        assert router.addresses() == []
+        assert api.get(f"/hosts/{router.fqdn}")["abuse_blocked"] is True
+    admin.delete(f"/deny/{made['id']}")
+
+
+def test_what_a_prefix_makes_of_related_names(service: Service, api: Api, admin: Api, alice: str) -> None:
+    router = register(service, alice, ip="2001:db8:1::7")
+    related = f"/hosts/{router.fqdn}/related"
+    assert api.call("PUT", f"{related}/nas", {"interface_id": "::66"}).status_code == 200
+    made = deny(admin, "network", "2001:db8:2::60/124")
+    problem(api.call("PATCH", f"/hosts/{router.fqdn}", {"ipv6": "2001:db8:2::7"}), 422, RULE, {"ipv6"})
+    assert router.addresses("nas") == ["2001:db8:1::66"]
+    assert router.update(myip="2001:db8:2::/64").text == "abuse"
+    assert (router.addresses(), router.addresses("nas")) == ([], [])
+    admin.patch(f"/hosts/{router.fqdn}", {"abuse_blocked": False})
+    api.delete(f"{related}/nas")
+    assert router.update(myip="2001:db8:2::/64").text == "good 2001:db8:2::"
+    problem(api.call("PUT", f"{related}/nas", {"interface_id": "::61"}), 422, RULE, {"interface_id"})
+    assert api.call("PUT", f"{related}/nas", {"interface_id": "::71"}).status_code == 200
+    assert router.addresses("nas") == ["2001:db8:2::71"]
+    admin.delete(f"/deny/{made['id']}")
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::c633:6409", "2002:c633:6409::1", "2001:0:cb00:7101:0:1234:39cc:9bf6"])
+def test_an_ipv4_address_within_ipv6(admin: Api, host: Host, address: str) -> None:
+    """NAT64, 6to4 and Teredo reach 198.51.100.9."""
+    made = deny(admin, "network", "198.51.100.8/29")
+    assert host.update(myip=address).text == "abuse"
+    assert host.addresses() == []
+    admin.delete(f"/deny/{made['id']}")
+
+
 def test_an_agent(admin: Api, host: Host) -> None:
     made = deny(admin, "agent", "Evil-Box/")
     agents = {"EVIL-box/9.1": "badagent", "Good (Evil-Box/1)": "nochg 192.0.2.1", "": "nochg 192.0.2.1"}

@@ -20,7 +20,9 @@ NOTHING: Content = {
     "ttl": None,
     "group": None,
     "stack": None,
+    "frozen": None,
     "dnssec_policy": None,
+    "inline_signing": False,
     "hosts": 0,
 }
 LONGEST = ".".join(("x" * 63, "x" * 63, "x" * 61))

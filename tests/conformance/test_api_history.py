@@ -5,10 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 from support.clients.dyndns import Host, register
 from support.clients.rest_api import Api, Content, new_name, problem
 from support.ports import wait_until
+from support.servers.faults import in_store
 from support.servers.service import Service
+
+from ddnsd.db import flapping
+from ddnsd.db.schema import hosts
 
 HERE = "127.0.0.1"
 AGENT = {"User-Agent": "Camera/1.0"}
@@ -176,8 +181,9 @@ def test_the_last_request(service: Service, api: Api, alice: str) -> None:
     assert second["at"] > first["at"]
     host.update(myip="127.0.0.1")
     assert contact(api, host.fqdn, "dnserr")["at"] > second["at"]
-    service.get("/nic/update", auth=(host.fqdn, "wrong"), params={"myip": "192.0.2.6"})
-    contact(api, host.fqdn, "badauth")
+    stranger = {"User-Agent": "<b>call 0900 123</b>"}
+    service.get("/nic/update", auth=(host.fqdn, "wrong"), params={"myip": "192.0.2.6"}, headers=stranger)
+    assert contact(api, host.fqdn, "badauth")["agent"] is None
     service.cli("host", "block", host.fqdn)
     host.update(myip="192.0.2.5")
     contact(api, host.fqdn, "abuse")
@@ -187,3 +193,34 @@ def test_control_characters_of_an_agent_are_not_kept(api: Api, host: Host) -> No
     host.update(myip="192.0.2.5", headers={"User-Agent": "a\tb\xff"})
     assert contact(api, host.fqdn, "good")["agent"] == "ab\xff"
     assert entries(api, host.fqdn)[-1]["agent"] == "ab\xff"
+
+
+def test_two_machines_with_one_name(service: Service, api: Api, admin: Api, host: Host) -> None:
+    path = f"/hosts/{host.fqdn}"
+    assert api.get(path)["flapping_since"] is None
+    for number in range(30):
+        for address, agent in (("192.0.2.21", "ddclient/3.10"), ("192.0.2.22", "Camera/1.0")):
+            answer = host.update(myip=address, headers={"User-Agent": agent})
+            assert answer.text == f"good {address}", number
+
+    def look(connection: Connection) -> None:
+        """As the service does about once a minute."""
+        host_id = connection.scalar(select(hosts.c.id).where(hosts.c.fqdn == host.fqdn))
+        assert host_id is not None
+        found = flapping.find(connection, host_id)
+        assert found is not None
+        flapping.record(connection, host_id, found)
+
+    in_store(service, look)
+    in_store(service, look)
+    note = f"192.0.2.21 from {HERE} (ddclient/3.10); 192.0.2.22 from {HERE} (Camera/1.0)"
+    items = [item for item in entries(api, host.fqdn) if item["kind"] == "flapping"]
+    assert [(item["note"], item["actor"], item["via"]) for item in items] == [(note, "ddnsd", "service")]
+    for reader in (api, admin):
+        found = [e["detail"] for e in reader.items("/events") if e["action"] == "host.flapping"]
+        assert found == [note]
+    assert api.get(path)["flapping_since"][:16] == items[0]["at"][:16]
+    assert "flapping_since" not in next(item for item in api.items("/hosts") if item["fqdn"] == host.fqdn)
+    assert host.update(myip="192.0.2.21").text == "good 192.0.2.21", "nothing is blocked"
+    api.delete(path)
+    assert api.host(fqdn=host.fqdn)["flapping_since"] is None

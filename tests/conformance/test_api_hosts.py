@@ -21,6 +21,7 @@ NOTHING: dict[str, object] = {
     "available": True,
     "abuse": False,
     "abuse_blocked": False,
+    "block_reason": None,
     "client_faults": 0,
     "server_faults": 0,
     "updated_ipv4": None,
@@ -58,6 +59,7 @@ def test_a_host_without_anything_has_no_record(service: Service, api: Api) -> No
     assert made.pop("created").endswith("Z")
     assert len(made.pop("secret")) >= 22
     name, _, domain = fqdn.partition(".")
+    assert (made.pop("warnings"), made.pop("flapping_since")) == ([], None)
     assert made == NOTHING | {"fqdn": fqdn, "name": name, "domain": domain, "owner": "alice"}
     assert service.dig(fqdn) == service.dig(fqdn, "AAAA") == []
 
@@ -272,7 +274,9 @@ def test_an_administrator_acts_on_everybodys_hosts(service: Service, admin: Api,
     problem(other.call("GET", f"/hosts/{made['fqdn']}"), 404)
 
 
-@pytest.mark.parametrize("fields", [{"available": False}, {"abuse_blocked": True}, {"owner": "alice"}])
+@pytest.mark.parametrize(
+    "fields", [{"available": False}, {"abuse_blocked": True}, {"block_reason": "x"}, {"owner": "alice"}]
+)
 def test_only_an_administrator_changes_some_fields(api: Api, fields: dict[str, Any]) -> None:
     made = api.host(ipv4="192.0.2.1")
     for _ in range(2):
@@ -293,6 +297,26 @@ def test_a_block_takes_the_records_and_keeps_the_owner_out(service: Service, api
         assert admin.patch(path, {"abuse_blocked": False})["abuse_blocked"] is False
         assert service.dig(made["fqdn"]) == ["192.0.2.1"]
     assert api.patch(path, {"ipv4": "192.0.2.2"})["ipv4"] == "192.0.2.2"
+
+
+def test_the_owner_reads_the_reason_of_a_block(service: Service, api: Api, admin: Api) -> None:
+    fqdn = api.host(ipv4="192.0.2.1")["fqdn"]
+    path = f"/hosts/{fqdn}"
+    problem(admin.call("PATCH", path, {"block_reason": "Spam"}), 422, RULE, {"block_reason"})
+    admin.patch(path, {"abuse_blocked": True, "block_reason": "Spam since Monday"})
+    assert api.get(path)["block_reason"] == "Spam since Monday"
+    assert [host["block_reason"] for host in api.items("/hosts", fqdn=fqdn)] == ["Spam since Monday"]
+    admin.patch(path, {"block_reason": "Spam, ticket 7"})
+    assert api.items("/events", object=fqdn, action="host.block")[0]["detail"] == "Spam, ticket 7"
+    (newest, first) = (e for e in api.items(f"{path}/history") if e["kind"] == "block")
+    assert newest["after"] == {"block_reason": "Spam, ticket 7"}
+    assert first["after"]["block_reason"] == "Spam since Monday"
+    admin.patch(path, {"abuse_blocked": False})
+    assert api.get(path)["block_reason"] is None
+    service.cli("host", "block", fqdn, "--reason", "Phishing")
+    assert api.get(path)["block_reason"] == "Phishing"
+    service.cli("host", "unblock", fqdn)
+    assert api.get(path)["block_reason"] is None
 
 
 def test_a_new_owner(service: Service, api: Api, other: Api, admin: Api) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """§3, RRsets beside a host's addresses: at its name, and at underscore labels below it."""
 
+import base64
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -9,6 +11,7 @@ import dns.rdata
 import pytest
 from support.clients.dyndns import Host, counts, one_message, ttl
 from support.clients.rest_api import Api, Content, new_name, problem
+from support.ports import wait_until
 from support.servers.service import Service
 
 from ddnsd.dns.rdata import EXAMPLES
@@ -16,6 +19,16 @@ from ddnsd.dns.rdata import EXAMPLES
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 
 TLSA = "3 1 1 " + "ab" * 32
+
+
+def dkim(bits: int) -> str:
+    """A DKIM record with a random RSA key of that size, in strings of 255 octets."""
+    key = base64.b64encode(os.urandom(bits // 8 + 38)).decode()
+    text = f"v=DKIM1; k=rsa; p={key}"
+    return " ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))
+
+
+DKIM = {bits: dkim(bits) for bits in (2048, 4096)}
 
 
 @pytest.fixture
@@ -72,6 +85,11 @@ def test_they_stand_in_dns(service: Service, api: Api, host: Host) -> None:
         ("_sip._udp/SRV", ["0 0 0 ."], ["0 0 0 ."]),
         ("_acme-challenge/TXT", ["kC9_token-x"], ['"kC9_token-x"']),
         ("_dmarc/TXT", ['"v=DMARC1; p=none"'], ['"v=DMARC1; p=none"']),
+        ("mail2024._domainkey/TXT", [DKIM[2048]], [DKIM[2048]]),
+        ("Sel-1_a._DomainKey/TXT", [DKIM[4096]], [DKIM[4096]]),
+        ("_25._tcp/TLSA", [TLSA], [dns.rdata.from_text("IN", "TLSA", TLSA).to_text()]),
+        ("default._bimi/TXT", ["v=BIMI1"], ['"v=BIMI1"']),
+        ("a.b._report._dmarc/TXT", ['"v=DMARC1"'], ['"v=DMARC1"']),
         ("@/TXT", ['"first" "second"', '""', r'"\"; (\\é"'], ['""', r'"\"; (\\\195\169"', '"first" "second"']),
         ("@/CAA", ["0 issue ca.example.net"], ['0 issue "ca.example.net"']),
         ("@/TXT", [f'"{"x" * 255}"'], [f'"{"x" * 255}"']),
@@ -95,6 +113,12 @@ def test_refused(service: Service, api: Api, host: Host, blocked: Host) -> None:
         ("_/TXT", ["x"], "name"),
         ("*/TXT", ["x"], "name"),
         ("_25._tcp/MX", ["10 a."], "name"),
+        ("sel._domainkey.mail/TXT", ["x"], "name"),
+        ("sel..domainkey/TXT", ["x"], "name"),
+        ("-sel._domainkey/TXT", ["x"], "name"),
+        ("*._domainkey/TXT", ["x"], "name"),
+        ("sel._domainkey/MX", ["10 a."], "name"),
+        ("a" * 64 + "._domainkey/TXT", ["x"], "name"),
         (".".join(["_" + "a" * 62] * 4) + "/TXT", ["x"], "name"),
         ("@/A", ["192.0.2.1"], "type"),
         ("@/CNAME", ["a."], "type"),
@@ -118,7 +142,7 @@ def test_refused(service: Service, api: Api, host: Host, blocked: Host) -> None:
     ):
         problem(api.call("PUT", f"{path}/{place}", {"values": values}), 422, RULE, {field})
     both = problem(api.call("PUT", f"{path}/x/MX", {"values": ["10 relative"]}), 422, RULE, {"name", "values"})
-    assert "relative is not a full name: end it with a dot, as in relative." in both["detail"]
+    assert "relative is not a full name. End it with a dot: relative." in both["detail"]
     for values, bad in (([], "values"), (["x"] * 17, "values"), (["\n"], "values.0"), ([""], "values.0")):
         problem(api.call("PUT", f"{path}/@/TXT", {"values": values}), 422, fields={bad})
     problem(api.call("PUT", f"{path}/@/TXT", {"values": ["x"], "ttl": 0}), 422, fields={"ttl"})
@@ -163,6 +187,32 @@ def test_others_of_the_name_are_left_alone(service: Service, api: Api, host: Hos
     api.delete(f"/hosts/{host.fqdn}/records/_x/TXT")
     assert service.dig(f"_x.{host.fqdn}", "HINFO") == ['"a" "b"']
     service.remove_records(f"_x.{host.fqdn}.", "HINFO")
+
+
+def test_a_dkim_key_lives_with_its_host(service: Service, api: Api, host: Host) -> None:
+    """It stays while addresses change, is rotated, compared with the zone, renamed and removed with the host."""
+    other = api.host(ipv4="192.0.2.1")["fqdn"]
+    for fqdn in (host.fqdn, other):
+        for bits, selector in ((2048, "old"), (4096, "new")):
+            put(api, fqdn, f"{selector}._domainkey/TXT", DKIM[bits])
+    with one_message(service):
+        assert host.update(myip="192.0.2.2").text == "good 192.0.2.2"
+    split = DKIM[2048].replace('" "', "")  # the same text in strings of other lengths is another record
+    put(api, host.fqdn, "old._domainkey/TXT", f'"{split[1:101]}" "{split[101:201]}" "{split[201:401]}" "{split[401:]}')
+    put(api, host.fqdn, "old._domainkey/TXT", DKIM[2048])
+    assert service.dig(f"old._domainkey.{host.fqdn}", "TXT") == [DKIM[2048]]
+    service.remove_records(f"new._domainkey.{host.fqdn}.", "TXT")
+    wait_until(lambda: service.dig(f"new._domainkey.{host.fqdn}", "TXT") == [DKIM[4096]], 20, "it is repaired")
+    assert service.cli("reconcile", "--check").stdout == ""
+    renamed = new_name(service)
+    api.patch(f"/hosts/{host.fqdn}", {"fqdn": renamed})
+    assert service.dig(f"new._domainkey.{renamed}", "TXT") == [DKIM[4096]]
+    assert service.dig(f"new._domainkey.{host.fqdn}", "TXT") == []
+    api.delete(f"/hosts/{renamed}/records/old._domainkey/TXT")
+    assert [name for name, _, _ in places(api, renamed)] == ["new._domainkey"]
+    api.delete(f"/hosts/{renamed}")
+    assert service.dig(f"new._domainkey.{renamed}", "TXT") == []
+    assert service.dig(f"new._domainkey.{other}", "TXT") == [DKIM[4096]]
 
 
 def test_history_and_events(api: Api, host: Host) -> None:

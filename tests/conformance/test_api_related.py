@@ -136,4 +136,4 @@ def test_commands_do_the_same(service: Service, api: Api, router: Host) -> None:
     service.cli("related", "remove", router.fqdn, "nas")
     assert api.get(f"/hosts/{router.fqdn}/related") == {"items": []}
     again = service.cli("related", "remove", router.fqdn, "nas", check=False)
-    assert (again.returncode, again.stderr) == (1, f"Error: nas.{router.fqdn} is no related name\n")
+    assert (again.returncode, again.stderr) == (1, f"Error: nas.{router.fqdn} is not a related name.\n")

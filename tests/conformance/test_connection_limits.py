@@ -362,6 +362,95 @@ def resident(service: Service) -> int:
     return int(line.split()[1]) * 1024
 
 
+def test_many_large_calls_at_once(open_port: Service, admin: Api) -> None:
+    """They wait for each other: at no time are all of them in memory."""
+    users = [admin, *(Api(open_port, open_port.user(f"many{n}")) for n in range(3))]
+    before = resident(open_port)
+
+    def send(api: Api, kind: str) -> int:
+        headers = JSON | {"Authorization": f"Bearer {api.token}"}
+        octets = raw_http.request("/api/changes", method="POST", headers=headers, body=BOMBS[kind])
+        return raw_http.exchange(octets, open_port.http_port, source="127.0.9.7", timeout=300).status
+
+    kinds = ["lists", "objects", "items", "members of an item"]
+    with alive(open_port), ThreadPoolExecutor(len(users) * len(kinds)) as pool:
+        calls = [pool.submit(send, api, kind) for kind in kinds for api in users]
+        assert {call.result() for call in calls} <= {413, 422, 429}
+    assert resident(open_port) - before < 200 * MEGABYTE
+
+
+def begun(service: Service, token: str, content: bytes) -> socket.socket:
+    """A large call that has its turn, and of which the last octet is missing."""
+    headers = JSON | {"Authorization": f"Bearer {token}", "Content-Length": str(len(content))}
+    head = raw_http.request("/api/changes", method="POST", headers=headers | {"Expect": "100-continue"})
+    connection = socket.create_connection(("127.0.0.1", service.http_port), timeout=60)
+    connection.sendall(head)
+    assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(content[:-1])
+    return connection
+
+
+def test_one_large_call_at_a_time_per_user(open_port: Service, admin: Api) -> None:
+    large = b'{"changes":[]' + b" " * 100_000 + b"}"
+    with begun(open_port, str(admin.token), large) as first, ThreadPoolExecutor(1) as pool:
+        second = pool.submit(admin.call, "POST", "/changes", data=large, headers=JSON)
+        for api in (Api(open_port, open_port.user("other")), Api(open_port, open_port.user("another"))):
+            assert api.call("POST", "/changes", data=large, headers=JSON).status_code == 200
+        assert admin.service.get("/api/users/me", admin.token).status_code == 200
+        small = raw_http.request(
+            "/api/changes",
+            method="POST",
+            headers=JSON | {"Authorization": f"Bearer {admin.token}"},
+            body=b'{"changes":[]}',
+        )
+        assert ask(open_port, small).status == 200
+        assert not second.done()
+        first.sendall(large[-1:])
+        assert first.recv(15) == b"HTTP/1.1 200 OK"
+        assert second.result().status_code == 200
+
+
+def test_a_client_that_leaves_gives_its_turn_back(open_port: Service, admin: Api) -> None:
+    large = b'{"changes":[]' + b" " * 100_000 + b"}"
+    for _ in range(3):
+        begun(open_port, str(admin.token), large).close()
+    assert admin.call("POST", "/changes", data=large, headers=JSON).status_code == 200
+
+
+BODIES = {
+    "depth": nested(30_000),
+    "depth of objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "lists": b"[" + b"[]," * 20_000 + b"[]]",
+    "numbers": b"[" + b"1," * 30_000 + b"1]",
+    "text": b'"' + b"a" * 60_000 + b'"',
+    "number": b"1" * 60_000,
+    "exponent": b"1e" + b"9" * 60_000,
+    "null": b"null",
+    "not UTF-8": b'{"name":"\xff"}',
+}
+
+
+def doors(service: Service) -> list[tuple[str, str]]:
+    """All routes with a body."""
+    paths = service.get("/api/schema/").json()["paths"]
+    return [(m.upper(), p) for p, calls in paths.items() for m, one in calls.items() if "requestBody" in one]
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_every_door_for_json(open_port: Service, admin: Api, kind: str) -> None:
+    fqdn = admin.host()["fqdn"]
+    tried = 0
+    with alive(open_port):
+        for method, path in doors(open_port):
+            values = {"fqdn": fqdn, "name": "admin" if "users" in path else open_port.domain}
+            values |= {"label": "a", "rtype": "TXT", "id": "1", "login": "k"}
+            answer = admin.call(method, path.removeprefix("/api").format(**values), data=BODIES[kind], headers=JSON)
+            assert 400 <= answer.status_code < 500, (method, path, answer.text)
+            assert len(answer.content) < 20_000
+            tried += 1
+    assert tried >= 15
+
+
 @pytest.mark.parametrize("path", ["/hosts", "/tokens", "/keys", "/domains", "/users", "/deny", "/domain-requests"])
 def test_json_for_one_thing(open_port: Service, admin: Api, path: str) -> None:
     members = b"{" + b",".join(b'"%x":1' % n for n in range(6000)) + b"}"

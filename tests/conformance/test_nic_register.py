@@ -163,7 +163,7 @@ def test_update_urls_are_those_of_the_public_name_with_and_without_ipv6(proxied:
     host = registered(proxied, proxied.admin_token, fqdn=fqdn, ip=GIVEN)
     assert set(host) == NINETEEN | {"IPv6_update_url_basic_auth", "IPv6_update_url_bearer_auth"}
     secret = host["update_secret"]
-    for family, name in (("IPv4", "ddns.dyn.example.org"), ("IPv6", "ipv6.ddns.example.net")):
+    for family, name in (("IPv4", "ddns.dyn.example.org"), ("IPv6", "ddns.v6.dyn.example.org")):
         assert host[f"{family}_update_url_basic_auth"] == f"https://{fqdn}:{secret}@{name}/nic/update"
         bearer = f"https://{name}/nic/update?hostname={fqdn}&myip=${{myip}}"
         assert host[f"{family}_update_url_bearer_auth"] == bearer

@@ -197,6 +197,13 @@ def test_the_services_public_name_is_reserved(proxied: Service) -> None:
     assert proxied.dig("ddns.dyn.example.org") == []
 
 
+def test_the_name_with_only_ipv6_and_names_above_it_are_reserved(proxied: Service) -> None:
+    for name in ("ddns.v6", "v6", "DDNS.v6"):
+        formerr(ask(proxied, proxied.admin_token, fqdn=f"{name}.dyn.example.org", ip=OTHER, wildcard="true"))
+        assert proxied.dig(f"{name}.dyn.example.org") == []
+    assert ask(proxied, proxied.admin_token, fqdn="ddns.v6-beside.dyn.example.org", ip=OTHER).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("rtype", "value"),
     [

@@ -67,9 +67,9 @@ def rest(service: Service, name: str, **values: object) -> None:
 
 def command(service: Service, name: str, **values: object) -> None:
     if values["active"]:
-        service.cli("user", "enable", name)
+        service.cli("user", "resume", name)
     else:
-        service.cli("user", "disable", name, *(("--records", str(values["records"])) if "records" in values else ()))
+        service.cli("user", "suspend", name, *(("--records", str(values["records"])) if "records" in values else ()))
 
 
 DOORS = pytest.mark.parametrize("switch", [rest, command], ids=["api", "command"])
@@ -157,6 +157,20 @@ def test_records_are_chosen_while_the_user_is_off(service: Service, owner: Owner
     assert admin.get(path)["active"] is False
 
 
+def test_the_reason_of_a_suspension(service: Service, owner: Owner, admin: Api) -> None:
+    path = f"/users/{owner.name}"
+    problem(admin.call("PATCH", path, {"reason": "Spam"}), 422, RULE, {"reason"})
+    assert admin.patch(path, {"active": False, "reason": "Spam"})["reason"] == "Spam"
+    assert admin.patch(path, {"reason": "Spam, ticket 7"})["reason"] == "Spam, ticket 7"
+    assert admin.items("/events", object=owner.name, action="user.set")[0]["detail"] == "reason: Spam, ticket 7"
+    assert admin.patch(path, {"active": True})["reason"] is None
+    service.cli("user", "suspend", owner.name, "--reason", "Phishing")
+    assert admin.get(path)["reason"] == "Phishing"
+    for former, active in (("enable", True), ("disable", False)):
+        service.cli("user", former, owner.name)
+        assert admin.get(path)["active"] is active
+
+
 def test_a_key_of_an_owner_who_is_off_updates_no_host_of_somebody_else(
     service: Service, owner: Owner, admin: Api, bob: str
 ) -> None:
@@ -206,6 +220,9 @@ def test_the_former_owner_is_out(
     said(service.get("/nic/update", auth=(host.fqdn, secret), params={"myip": "192.0.2.9"}), 200, "good 192.0.2.9")
     given = theirs.items("/events", object=host.fqdn, action="host.transfer")
     assert [event["detail"] for event in given] == [f"from {owner.name}, secrets replaced"]
+    taken = owner.api.items("/events", object=host.fqdn, action="host.transfer")
+    assert [event["detail"] for event in taken] == ["to bob, secrets replaced"]
+    assert not admin.items("/events", object=host.fqdn, action="host.set")
     (entry,) = [e for e in admin.items(f"/hosts/{host.fqdn}/history") if "owner" in (e["after"] or {})]
     assert (entry["before"]["owner"], entry["after"]["owner"], entry["note"]) == (owner.name, "bob", "secrets replaced")
 

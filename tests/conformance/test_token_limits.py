@@ -1,107 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Limits of tokens hold at every door; every route of the OpenAPI document is in `ROUTES`, with its rule."""
 
-import secrets
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import requests
 from support.clients.dyndns import Host, new_label, refused, register, said
-from support.clients.rest_api import Api, Content, problem
+from support.clients.rest_api import Api, problem
+from support.clients.routes import READING, ROUTES, PathValues
 from support.servers.service import Service
 
-# The rules:
-#   public   needs no token of a user
-#   own      concerns the caller alone
-#   service  concerns the whole service: a limited token is refused with 403
-#   list     shows what lies within the limits
-#   host, domain, request, token, key
-#            concerns one thing: within the limits it succeeds, beyond them there is nothing (404; 403 for a token)
-#   new      makes something: within the limits it succeeds, beyond them it is refused
-
-SECRET = secrets.token_urlsafe(32)
-
-ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
-    ("GET", "/api"): ("public", None),
-    ("GET", "/api/status"): ("public", None),
-    ("POST", "/api/enrol"): ("public", {"secret": SECRET}),
-    ("GET", "/api/users/me"): ("own", None),
-    ("GET", "/api/hosts"): ("list", None),
-    ("POST", "/api/hosts"): ("new", {}),
-    ("GET", "/api/hosts/{fqdn}"): ("host", None),
-    ("PATCH", "/api/hosts/{fqdn}"): ("host", {"comment": "x", "available": True}),
-    ("DELETE", "/api/hosts/{fqdn}"): ("host", None),
-    ("POST", "/api/hosts/{fqdn}/secret"): ("host", None),
-    ("POST", "/api/hosts/{fqdn}/verify-secret"): ("host", {"secret": "x"}),
-    ("GET", "/api/hosts/{fqdn}/ipv4"): ("host", None),
-    ("GET", "/api/hosts/{fqdn}/ipv6"): ("host", None),
-    ("GET", "/api/hosts/{fqdn}/history"): ("host", None),
-    ("GET", "/api/hosts/{fqdn}/history/days"): ("host", None),
-    ("GET", "/api/hosts/{fqdn}/contact"): ("host", None),
-    ("GET", "/api/hosts/{fqdn}/related"): ("host", None),
-    ("PUT", "/api/hosts/{fqdn}/related/{label}"): ("host", {"interface_id": "::7"}),
-    ("DELETE", "/api/hosts/{fqdn}/related/{label}"): ("host", None),
-    ("GET", "/api/hosts/{fqdn}/records"): ("host", None),
-    ("PUT", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", {"values": ['"x"']}),
-    ("DELETE", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", None),
-    ("POST", "/api/hosts/{fqdn}/enrolments"): ("host", {}),
-    ("POST", "/api/changes"): ("new", {}),
-    ("GET", "/api/domains"): ("list", None),
-    ("POST", "/api/domains"): ("service", {"name": "made.example.org"}),
-    ("GET", "/api/domains/{name}"): ("domain", None),
-    ("PATCH", "/api/domains/{name}"): ("domain", {"comment": "x"}),
-    ("DELETE", "/api/domains/{name}"): ("domain", None),
-    ("GET", "/api/domain-requests"): ("list", None),
-    ("POST", "/api/domain-requests"): ("new", {}),
-    ("GET", "/api/domain-requests/{id}"): ("request", None),
-    ("DELETE", "/api/domain-requests/{id}"): ("request", None),
-    ("POST", "/api/domain-requests/{id}/approve"): ("service", {}),
-    ("POST", "/api/domain-requests/{id}/decline"): ("service", {"answer": "No."}),
-    ("GET", "/api/tokens"): ("list", None),
-    ("POST", "/api/tokens"): ("new", {}),
-    ("GET", "/api/tokens/{id}"): ("token", None),
-    ("DELETE", "/api/tokens/{id}"): ("token", None),
-    ("GET", "/api/keys"): ("list", None),
-    ("POST", "/api/keys"): ("new", {}),
-    ("GET", "/api/keys/{login}"): ("key", None),
-    ("DELETE", "/api/keys/{login}"): ("key", None),
-    ("GET", "/api/users"): ("service", None),
-    ("POST", "/api/users"): ("service", {"name": "made", "admin": True}),
-    ("GET", "/api/users/{name}"): ("service", None),
-    ("PATCH", "/api/users/{name}"): ("service", {"admin": True}),
-    ("DELETE", "/api/users/{name}"): ("service", None),
-    ("GET", "/api/events"): ("list", None),
-    ("GET", "/api/deny"): ("service", None),
-    ("POST", "/api/deny"): ("service", {"kind": "name", "value": "made-by-a-limited-token"}),
-    ("GET", "/api/deny/{id}"): ("service", None),
-    ("DELETE", "/api/deny/{id}"): ("service", None),
-}
-
-READING = {("POST", "/api/hosts/{fqdn}/verify-secret")}
-"""Calls that change nothing, although they are no GET."""
-
-
-class Place(NamedTuple):
-    """The variables of paths for one thing of each kind."""
-
-    fqdn: str
-    domain: str
-    request: str
-    token: str
-    login: str
-
-    def path(self, template: str) -> str:
-        """The path below `/api`."""
-        thing = template.split("/")[2]
-        ids = {"domain-requests": self.request, "tokens": self.token, "deny": "1"}
-        names = {"domains": self.domain, "users": "admin"}
-        filled = template.removeprefix("/api").replace("{name}/{rtype}", "@/TXT").replace("{label}", "r")
-        filled = filled.replace("{fqdn}", self.fqdn).replace("{login}", self.login)
-        return filled.replace("{name}", names.get(thing, "")).replace("{id}", ids.get(thing, ""))
-
-
-NOTHING = Place("", "", "", "", "")
+NOTHING = PathValues()
 
 
 @dataclass
@@ -114,10 +24,10 @@ class World:
     outside_domain: str
     outside: list[Host] = field(default_factory=list)
     limited: dict[str, Api] = field(default_factory=dict)
-    beyond: Place = NOTHING
+    beyond: PathValues = NOTHING
     asked: str = ""
 
-    def inside(self, limit: str, rule: str) -> Place:
+    def inside(self, limit: str, rule: str) -> PathValues:
         """A new thing of the rule's kind within the limits of a token, and a host."""
         fqdn = self.new_name()
         self.admin.post("/hosts", {"fqdn": fqdn, "ipv4": "192.0.2.1", "ipv6": "2001:db8::1"})
@@ -164,7 +74,7 @@ def world(service: Service, alice: str) -> World:
     hosts = [made.outside[1].fqdn]
     login = admin.post("/keys", {"name": "k", "hosts": hosts})["login"]
     admin.post("/deny", {"kind": "name", "value": new_label()})
-    made.beyond = Place(made.outside[0].fqdn, made.outside_domain, request, wide, login)
+    made.beyond = PathValues(made.outside[0].fqdn, made.outside_domain, request, wide, login)
     return made
 
 
@@ -175,7 +85,7 @@ def of(*rules: str) -> list[tuple[str, str]]:
     return [route for route, (rule, _) in ROUTES.items() if rule in rules]
 
 
-def call(api: Api, route: tuple[str, str], place: Place) -> requests.Response:
+def call(api: Api, route: tuple[str, str], place: PathValues) -> requests.Response:
     return api.call(route[0], place.path(route[1]), ROUTES[route][1])
 
 
@@ -196,6 +106,7 @@ def test_nothing_of_the_service_was_changed(world: World) -> None:
     assert "made" not in names
     assert "made.example.org" not in [domain["name"] for domain in world.admin.items("/domains")]
     assert "made-by-a-limited-token" not in [one["value"] for one in world.admin.items("/deny")]
+    assert "made-by-a-limited-token" not in [one["group"] for one in world.admin.items("/quotas")]
     assert world.admin.get(f"/domain-requests/{world.beyond.request}")["state"] == "open"
 
 

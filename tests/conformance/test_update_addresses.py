@@ -282,6 +282,78 @@ def test_a_prefix_moves_related_hosts_in_the_same_update(service: Service, host:
     said(host.update(myip="2001:db8:2::/64"), 200, "nochg 2001:db8:2::")
 
 
+# ---- an address and a prefix together, as a router with both sends them
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"myip": "192.0.2.5,2001:db8:a::1,2001:db8:b::/64"},
+        {"myip": "2001:db8:b::/64,2001:db8:a::1,192.0.2.5"},
+        {"myip": "192.0.2.5", "myipv6": "2001:db8:a::1,2001:db8:b::/64"},
+        {"myip": "192.0.2.5", "myipv6": "2001:db8:a::1", "ip6": "2001:db8:b::/64"},
+        {"ipv6": "2001:db8:b::/64", "ip": "192.0.2.5", "ip6": "2001:DB8:A:0::1"},
+        {"myip": "192.0.2.5,2001:db8:a::1,2001:db8:b::/64,2001:db8:b::/64,2001:db8:a::1"},
+    ],
+    ids=str,
+)
+def test_an_address_is_the_hosts_and_a_prefix_is_that_of_related_names(
+    service: Service, host: Host, params: dict[str, Any]
+) -> None:
+    service.cli("related", "add", host.fqdn, "nas", "::7")
+    with one_message(service):
+        said(host.update(**params), 200, "good 192.0.2.5,2001:db8:a::1")
+    for _ in range(2):
+        assert host.addresses() == ["192.0.2.5", "2001:db8:a::1"]
+        assert service.dig(f"nas.{host.fqdn}", "AAAA") == ["2001:db8:b::7"]
+        said(host.update(**params), 200, "nochg 192.0.2.5,2001:db8:a::1")
+    with one_message(service):
+        said(host.update(myip="192.0.2.5,2001:db8:a::1,2001:db8:c::/64"), 200, "good 192.0.2.5,2001:db8:a::1")
+    assert host.addresses() == ["192.0.2.5", "2001:db8:a::1"]
+    assert service.dig(f"nas.{host.fqdn}", "AAAA") == ["2001:db8:c::7"]
+
+
+def test_two_different_prefixes_are_dnserr(host: Host) -> None:
+    refused(host.update(myip="2001:db8:a::1,2001:db8:b::/64,2001:db8:c::/64"), 200, "dnserr")
+    assert host.addresses() == [GIVEN]
+
+
+# ---- placeholders that a router did not fill in
+
+
+@pytest.mark.parametrize(
+    ("params", "answer"),
+    [
+        ({"myip": "192.0.2.5,<ip6lanprefix>"}, "192.0.2.5"),
+        ({"myip": "<ipaddr>,2001:db8:a::1,<ip6lanprefix>"}, "2001:db8:a::1"),
+        ({"myip": "192.0.2.5", "myipv6": "<ip6addr>"}, "192.0.2.5"),
+        ({"myip": " <ipaddr> ,192.0.2.5"}, "192.0.2.5"),
+    ],
+    ids=str,
+)
+def test_a_placeholder_is_ignored(host: Host, params: dict[str, Any], answer: str) -> None:
+    for word in ("good", "nochg"):
+        said(host.update(**params), 200, f"{word} {answer}")
+    assert answer in host.addresses()
+
+
+@pytest.mark.parametrize("params", [{"myip": "<ipaddr>"}, {"myip": ",<ipaddr>,<ip6lanprefix>", "ip6": ""}], ids=str)
+def test_only_placeholders_are_dnserr(host: Host, params: dict[str, Any]) -> None:
+    with counts(host, client=2):
+        refused(host.update(**params), 200, "dnserr")
+        refused(host.delete(**params), 200, "dnserr")
+    assert host.addresses() == [GIVEN]
+
+
+def test_a_placeholder_is_ignored_at_the_other_paths(service: Service, host: Host) -> None:
+    asked = {"domains": host.name, "token": host.secret}
+    said(service.get("/update", params=asked | {"ip": "192.0.2.6", "ipv6": "<ip6addr>"}), 200, "OK")
+    assert host.addresses() == ["192.0.2.6"]
+    refused(service.get("/update", params=asked | {"ip": "<ipaddr>"}), 200, "KO")
+    said(host.delete(myip="0.0.0.0,<ip6addr>"), 200, "deleted A")
+    assert host.addresses() == []
+
+
 # ---- two updates at once
 
 BASE = (GIVEN, "2001:db8::1")

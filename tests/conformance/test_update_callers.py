@@ -25,6 +25,32 @@ def is_challenge(answer: requests.Response | raw_http.Answer) -> None:
     assert headers["www-authenticate"].startswith('Basic realm="')
 
 
+# ---- a browser that has stored the credentials
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/nic/update", "/v3/update", "/dyndns/update", "//update", "/update", "/nic/delete"])
+def test_a_page_of_another_site_cannot_use_them(host: Host, path: str, method: str, site: str) -> None:
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+    with counts(host):
+        answer = host.service.request(method, path, auth=host.auth, headers=headers, params={"myip": NEW})
+        refused(answer, 403, "badauth")
+        assert "WWW-Authenticate" not in answer.headers
+    assert host.addresses() == [GIVEN]
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_the_address_bar_and_pages_of_the_service_can(host: Host, site: str) -> None:
+    said(host.update(myip=NEW, headers={"Sec-Fetch-Site": site}), 200, f"good {NEW}")
+
+
+def test_a_token_is_never_stored_by_a_browser(service: Service, host: Host) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    params = {"hostname": host.fqdn, "myip": NEW}
+    said(service.get("/nic/update", host.token, headers=headers, params=params), 200, f"good {NEW}")
+
+
 # ---- who may call
 
 

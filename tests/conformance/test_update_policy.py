@@ -4,6 +4,7 @@
 import pytest
 from support.clients import raw_http
 from support.clients.dyndns import GIVEN, Host, counts, is_listed, refused, register, said, ttl
+from support.clients.rest_api import Api
 from support.ports import wait_until
 from support.servers.service import Service
 
@@ -143,6 +144,7 @@ def test_a_denied_address_blocks_the_host_and_removes_its_records(strict: Servic
         refused(host.update(myip=denied), 200, "abuse")
     wait_until(lambda: host.addresses() == host.addresses("any") == [], 20, "records removed")
     assert host.row()["abuse_blocked"] is True
+    assert Api(strict, strict.admin_token).get(f"/hosts/{host.fqdn}")["block_reason"] == "address on the deny list"
     for _ in range(2):
         refused(host.update(myip=ONE), 200, "abuse")
         refused(host.bearer(myip=TWO), 403, "abuse")

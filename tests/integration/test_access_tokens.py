@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ def test_a_local_token_has_its_users_groups(service: Service, campus: Provider) 
     service.register("tess.lab.example.org", local, ip="192.0.2.1")
 
 
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+def test_a_token_made_with_it_does_not_outlive_it(service: Service, campus: Provider, form: str) -> None:
+    campus.will_be("brief", in_access_tokens={"preferred_username": "brief", "eduperson_entitlement": ["ddns-admins"]})
+    brief = campus.token("brief", format=form, seconds=30)
+    ends = time.time() + 31
+    body: dict[str, Any] = {"name": f"grab {form}", "scopes": ["read", "write", "admin"]}
+    never = service.request("POST", "/api/tokens", brief, json=body)
+    assert never.status_code == 201, never.text
+    assert datetime.fromisoformat(never.json()["expires"]).timestamp() <= ends
+    late = datetime.fromtimestamp(ends + 60, UTC).isoformat()
+    longer = service.request("POST", "/api/tokens", brief, json=body | {"name": "longer", "expires": late})
+    assert (longer.status_code, list(longer.json()["errors"])) == (422, ["expires"])
+    # secrets of hosts are not meant: a machine is registered with an access token, and goes on for years
+    secret = service.register(f"brief-{form}", brief, ip="192.0.2.1")
+    assert service.get("/nic/update", auth=(f"brief-{form}.{service.domain}", secret)).status_code == 200
+
+
 def test_rights_come_and_go_with_the_claim(service: Service, campus: Provider) -> None:
     for groups, status in ((["ddns-admins"], 200), ([], 403), (["ddns-admins"], 200), (None, 200), ([], 403)):
         claims = {"preferred_username": "chief"} | ({} if groups is None else {"eduperson_entitlement": groups})
@@ -103,6 +121,16 @@ def test_rights_come_and_go_with_the_claim(service: Service, campus: Provider) -
         assert service.get("/api/users", campus.token("chief")).status_code == status
     service.cli("user", "add", "chief", "--admin")
     assert service.get("/api/users", campus.token("chief")).status_code == 200  # what a person gave stays
+
+
+def test_an_older_token_gives_no_rights_back(service: Service, campus: Provider) -> None:
+    now = int(time.time())
+    old, newer = (
+        signed(campus, sub="demoted", preferred_username="demoted", iat=now - ago, eduperson_entitlement=groups)
+        for ago, groups in ((500, ["ddns-admins"]), (5, []))
+    )
+    statuses = [service.get("/api/users", token).status_code for token in (old, newer, old)]
+    assert statuses == [200, 403, 403]
 
 
 def test_nobody_takes_over_a_name(service: Service, campus: Provider) -> None:
@@ -333,3 +361,41 @@ def test_without_an_audience_no_token_counts(campus: Provider, tmp_path: Path) -
     with dev(tmp_path, oidc_providers=json.dumps([campus.settings(audience=[])])) as service:
         for form in ("jwt", "opaque"):
             assert me(service, campus.token("new", format=form)).status_code == 401
+
+
+def test_junk_from_the_same_address_stops_no_right_token(campus: Provider, tmp_path: Path) -> None:
+    """A right token gets its answer, or 911 until the provider was asked: never badauth."""
+    campus.will_be("nan")
+    settings = {"rules": "on", "signin_failures": "2", "oidc_providers": json.dumps([campus.settings()])}
+    with dev(tmp_path, **settings) as service:
+        known, new, signed_token = (campus.token("nan", format=form) for form in ("opaque", "opaque", "jwt"))
+        assert me(service, known).status_code == 200
+        for number in range(6):
+            assert me(service, f"junk{number}").status_code in (401, 503)
+        for _ in range(3):
+            assert me(service, known).status_code == 200
+            assert me(service, signed_token).status_code == 200
+            assert service.get("/nic/hosts", known).status_code == 200
+
+        def accepted() -> bool:
+            status = me(service, new).status_code
+            assert status in (200, 503)
+            return status == 200
+
+        wait_until(accepted, 30, "a new token after junk")
+
+
+def test_a_provider_does_not_see_tokens_of_another(campus: Provider, tmp_path: Path) -> None:
+    """With two providers only the marked one is asked about opaque tokens."""
+    campus.will_be("oli")
+    with provider(tmp_path, name="other") as other:
+        for marked, status in (("campus", 200), ("other", 401)):
+            providers = [campus.settings(opaque=marked == "campus"), other.settings("other", opaque=marked == "other")]
+            with dev(tmp_path / marked, oidc_providers=json.dumps(providers)) as service:
+                assert me(service, campus.token("oli", format="opaque")).status_code == status
+                assert me(service, campus.token("oli")).status_code == 200
+        unmarked = json.dumps([campus.settings(), other.settings("other")])
+        with dev(tmp_path / "unmarked", oidc_providers=unmarked) as service:
+            assert me(service, campus.token("oli", format="opaque")).status_code == 401
+            shown = service.cli("doctor", check=False).stdout
+            assert "opaque access tokens are refused, because none has opaque = true" in shown

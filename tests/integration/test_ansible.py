@@ -47,6 +47,22 @@ class TestHost:
         assert kept.items() <= host(ddnsd, name).items()
         assert ddnsd.dig(f"x.{name}", "AAAA") == ["2001:db8::1"]
 
+    def test_a_warning_of_the_service_is_shown(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        ansible.task("ddns_host", way, name=name, ipv4="192.0.2.1", wildcard=True)
+        below = {"name": f"c.b.{name}", "ipv4": "192.0.2.2"}
+        made, again = ansible.tasks("ddns_host", below, below, variables=way)
+        text = (
+            f"The wildcard *.{name} does not answer for b.{name} and names below it, because c.b.{name} is registered"
+        )
+        assert [text in str(result.get("warnings")) for result in (made, again)] == [True, False]
+        hosts = {f"c.b{number:02}.{name}": {"ipv4": "192.0.2.2"} for number in range(12)}
+        bulk = ansible.task("ddns_sync", way, declaration={"stack": name.partition(".")[0], "hosts": hosts})
+        _unsaved, first, *_ = bulk["warnings"]
+        assert f"does not answer for b00.{name} and names below it" in first
+        assert bulk["warnings"][11:] == ["and 2 more warnings of the server"]
+
     def test_words_remove_values(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         given = {"name": name, "ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": "b"}}
         blank = {"name": name, "ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
@@ -104,6 +120,18 @@ class TestHost:
         assert answer.text == "nochg 192.0.2.66"
         ansible.api_token = token
         assert ansible.task("ddns_host", way, name=name, stack="one", state="absent")["changed"]
+
+    def test_a_host_is_taken_over_from_the_named_user(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        user = name.partition(".")[0]
+        body = {"fqdn": name, "ipv4": "192.0.2.66"}
+        former = ddnsd.request("POST", "/api/hosts", ddnsd.user(user), json=body).json()["secret"]
+        options = {"name": name, "adopt_from": user}
+        (taken, again) = ansible.tasks("ddns_host", options, options, variables=way)
+        assert (taken["changed"], taken["host"]["owner"], again["changed"]) == (True, "admin", False)
+        for secret, said in ((former, "badauth"), (taken["secret"], "nochg 192.0.2.66")):
+            assert ddnsd.get("/nic/update", params={"myip": "192.0.2.66"}, auth=(name, secret)).text == said
 
     def test_bad_options_are_named_and_change_nothing(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]

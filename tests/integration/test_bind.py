@@ -12,7 +12,7 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 import pytest
-from support.ports import free_port
+from support.ports import free_port, until
 
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.process import Named
@@ -128,7 +128,7 @@ async def test_folders_that_are_right_are_left_alone(
     named.folder.chmod(0o2770)
     monkeypatch.setattr(Path, "chmod", restricted)
     (named.folder / "keys").mkdir(mode=0o700)
-    with pytest.raises(BindError, match=r"keys must be ours, with the group of named and mode 2770"):
+    with pytest.raises(BindError, match=r"keys must belong to the service's user and to named's group, with mode 2770"):
         await asyncio.to_thread(bind.provision, ZONE)
     for name in ("keys", "zones", "dnssec"):
         (named.folder / name).mkdir(exist_ok=True)
@@ -224,14 +224,14 @@ async def test_errors_say_what_to_do(named: Named, bind: Bind, tmp_path: Path) -
     wrong.write_text(TsigKey.generate("rndc").to_text())
     port = int(named.rndc_key.read_text().split("default-port ")[1].split(";")[0])
     control = Endpoint("127.0.0.1", port)
-    assert "is named running" in failure(Bind(tmp_path / "b", key, server=Endpoint("127.0.0.1", free_port())))
-    assert "must stand in named's controls" in failure(Bind(tmp_path / "b", wrong, server=control))
+    assert "check that named runs" in failure(Bind(tmp_path / "b", key, server=Endpoint("127.0.0.1", free_port())))
+    assert "name the rndc key in named's controls statement" in failure(Bind(tmp_path / "b", wrong, server=control))
     assert "cannot read the rndc key" in failure(Bind(tmp_path / "b", tmp_path / "none"))
     inside = ZoneOptions(name_servers=(NameServer(f"ns.{ZONE}"),))
     assert f"ns.{ZONE} needs an address" in failure(Bind(tmp_path / "b", key, options=inside))
     assert Bind(named.folder, key, server=control).is_running()
     assert not Bind(tmp_path / "b", wrong, server=control).is_running()
-    with pytest.raises(ValueError, match="cannot name a zone"):
+    with pytest.raises(ValueError, match="is not a valid name for a zone"):
         bind.provision("../etc/passwd")
 
 
@@ -239,5 +239,20 @@ async def test_a_named_that_takes_no_new_zones_is_explained(named: Named, bind: 
     config = named.folder / "named.conf"
     config.write_text(config.read_text().replace("allow-new-zones yes;", ""))
     await asyncio.to_thread(bind.rndc, "reconfig")
-    with pytest.raises(BindError, match="put `allow-new-zones yes;` into"):
+    with pytest.raises(BindError, match="add `allow-new-zones yes;` to"):
         await asyncio.to_thread(bind.provision, ZONE)
+
+
+async def test_new_zones_are_signed_with_one_key_each(named: Named, bind: Bind) -> None:
+    """Each makes named read its configuration again just before, and its signing keys just after."""
+    names = [f"z{number}.example.org" for number in range(12)]
+    keys = [await asyncio.to_thread(bind.provision, name, dnssec_policy="default") for name in names]
+
+    async def are_signed() -> bool:
+        return all([await ask(named, name, "DNSKEY") for name in names])
+
+    await until(are_signed, "the zones are signed")
+    for name, key in zip(names, keys, strict=True):
+        assert len(await ask(named, name, "DNSKEY")) == 1
+        assert len(list((bind.folder / "dnssec").glob(f"K{name}.+*.key"))) == 1
+        assert await asyncio.to_thread(bind.ensure, name, key, "default") == []

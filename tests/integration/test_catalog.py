@@ -2,11 +2,11 @@
 """A secondary that follows the catalog zone: zones come, change and go there with nobody configuring it."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.ports import until
 from support.servers.bind import CATALOG, Server, pair, transfer_key
 
 from ddnsd.dns.bind.catalog import label
@@ -30,13 +30,6 @@ async def servers(tmp_path: Path) -> AsyncIterator[tuple[Server, Server]]:
 @pytest.fixture
 def bind(servers: tuple[Server, Server]) -> Bind:
     return servers[0].bind(catalog=CATALOG, transfer_key=transfer_key(servers[0]).name)
-
-
-async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not await holds():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        await asyncio.sleep(0.05)
 
 
 async def test_a_secondary_follows(servers: tuple[Server, Server], bind: Bind) -> None:

@@ -3,12 +3,17 @@
 
 import asyncio
 import json
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 from support.ports import free_port, wait_until
+from support.servers.faults import hung
 from support.servers.service import Service, dev
 
 from ddnsd.dns.errors import DnsError
@@ -36,7 +41,21 @@ def test_user_add_twice(service: Service) -> None:
     for _ in range(2):
         result = service.cli("user", "add", "alice")
         assert (result.stdout, result.stderr) == ("", "")
-    assert "a user name" in failing(service, "user", "add", "two words")
+    assert "A user name" in failing(service, "user", "add", "two words")
+
+
+def test_the_reason_of_a_suspension_stays_until_another_is_given(service: Service) -> None:
+    service.cli("user", "add", "spammer")
+    for command, options, reason in (
+        ("suspend", ["--reason", "Spam"], "Spam"),
+        ("suspend", ["--records", "remove"], "Spam"),
+        ("disable", [], "Spam"),
+        ("disable", ["--reason", "Phishing"], "Phishing"),
+        ("suspend", ["--reason", ""], None),
+    ):
+        service.cli("user", command, "spammer", *options)
+        assert service.get("/api/users/spammer", service.admin_token).json()["reason"] == reason
+    assert service.request("DELETE", "/api/users/spammer", service.admin_token).status_code == 204
 
 
 def test_token_add_prints_the_token_alone(service: Service) -> None:
@@ -46,7 +65,7 @@ def test_token_add_prints_the_token_alone(service: Service) -> None:
     assert token.count("\n") == 1
     assert service.get("/nic/domains", token.strip()).status_code == 200
     assert "already" in failing(service, "token", "add", "alice", "--name", "ci")
-    assert "there is no user" in failing(service, "token", "add", "nobody", "--name", "ci")
+    assert "There is no user" in failing(service, "token", "add", "nobody", "--name", "ci")
 
 
 def test_limits_of_tokens(service: Service) -> None:
@@ -81,7 +100,7 @@ def test_a_key_updates_its_group(service: Service) -> None:
     answer = service.get("/nic/update", auth=(login, secret), params={"myip": "192.0.2.5"})
     assert answer.text == "good 192.0.2.5\ngood 192.0.2.5"
     assert [service.dig(h) for h in hosts] == [["192.0.2.5"], ["192.0.2.5"]]
-    assert "has no host" in failing(service, "key", "add", "admin", "--host", hosts[0])
+    assert "has no such host" in failing(service, "key", "add", "admin", "--host", hosts[0])
 
 
 def test_domain_add_makes_the_zone_answer(service: Service) -> None:
@@ -90,9 +109,9 @@ def test_domain_add_makes_the_zone_answer(service: Service) -> None:
     assert service.dig("lab.example.org", "SOA")
     service.register("vm.lab.example.org", bob, ip="192.0.2.33")
     assert service.dig("vm.lab.example.org") == ["192.0.2.33"]
-    assert "exists already" in failing(service, "domain", "add", "lab.example.org", "--owner", "bob")
+    assert "already exists" in failing(service, "domain", "add", "lab.example.org", "--owner", "bob")
     assert "at least one dot" in failing(service, "domain", "add", "lab", "--owner", "bob")
-    assert "there is no user" in failing(service, "domain", "add", "x.example.org", "--owner", "nobody")
+    assert "There is no user" in failing(service, "domain", "add", "x.example.org", "--owner", "nobody")
 
 
 def test_domain_add_says_what_is_wrong_with_a_primary(service: Service, tmp_path: Path) -> None:
@@ -140,7 +159,7 @@ def test_blocked_and_unblocked(service: Service) -> None:
     assert service.get("/nic/unregister", service.admin_token, params={"fqdn": fqdn}).status_code == 403
     service.cli("host", "unblock", fqdn)
     wait_until(lambda: service.dig(fqdn) == ["192.0.2.66"], 20, "records back")
-    assert "there is no host" in failing(service, "host", "block", "nobody.example.org")
+    assert "There is no host" in failing(service, "host", "block", "nobody.example.org")
 
 
 def test_a_new_ttl_reaches_the_zone(service: Service) -> None:
@@ -185,28 +204,31 @@ def test_related_names_are_none_that_nobody_may_have(service: Service) -> None:
         for label, reason in (
             ("portal", "This name is reserved."),
             ("bad-nas", "The operator of this service does not allow this name."),
-            ("theirs", "Not available: the name is in the zone and is not ours."),
+            ("theirs", "The name cannot be used: the name is in the zone and is not ours."),
             ("-x", "begins and ends with a letter or a digit"),
-            ("a.b", "more than a label"),
+            ("a.b", "not a single label"),
         ):
             assert reason in failing(service, "related", "add", "--", fqdn, label, "::7")
     finally:
         del service.settings["DDNSD_PUBLIC_URL"]
     service.cli("related", "add", fqdn, "portal", "::7")
     service.cli("domain", "set", service.domain, "--unavailable")
-    assert "Error: no such domain" in failing(service, "related", "add", "--", fqdn, "late", "::7")
+    assert "Error: There is no such domain." in failing(service, "related", "add", "--", fqdn, "late", "::7")
     service.cli("domain", "set", service.domain, "--available")
     wait_until(lambda: service.dig(f"portal.{fqdn}", "AAAA") == ["2001:db8:1::7"], 20, "a name that is not reserved")
 
 
 def test_reconcile_reports_and_repairs(service: Service) -> None:
     service.register("drifted", ip="192.0.2.1")
-    service.add_record("drifted", "A", "192.0.2.222")
-    service.add_record("operators-own", "A", "192.0.2.223")
-    checked = service.cli("reconcile", "--check", check=False)
-    assert checked.returncode == 2
-    assert checked.stdout == f"drifted.{service.domain}: store 192.0.2.1; DNS 192.0.2.1, 192.0.2.222\n"
-    assert service.cli("reconcile").returncode == 0
+    assert service.cli("reconcile", "--check").stdout == ""
+    assert service.process is not None
+    with hung(service.process.pid):  # it would repair at once
+        service.add_record("drifted", "A", "192.0.2.222")
+        service.add_record("operators-own", "A", "192.0.2.223")
+        checked = service.cli("reconcile", "--check", check=False)
+        assert checked.returncode == 2
+        assert checked.stdout == f"drifted.{service.domain}: database 192.0.2.1; DNS 192.0.2.1, 192.0.2.222\n"
+        assert service.cli("reconcile").returncode == 0
     assert service.dig(f"drifted.{service.domain}") == ["192.0.2.1"]
     assert service.dig(f"operators-own.{service.domain}") == ["192.0.2.223"]
     assert service.cli("reconcile", "--check").stdout == ""
@@ -234,6 +256,39 @@ def test_settings_hide_the_database_password(service: Service) -> None:
         service.settings.pop("DDNSD_DATABASE_URL")
         if before:
             service.settings["DDNSD_DATABASE_URL"] = before
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_only_its_owner_can_read_an_export(service: Service, tmp_path: Path, before: int | None) -> None:
+    file = tmp_path / "export.json"
+    if before is not None:
+        file.touch(before)
+        file.chmod(before)
+    former = os.umask(0)
+    try:
+        service.cli("export", str(file))
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["format"] == 1
+    refused = service.cli("export", str(tmp_path / "none" / "export.json"), check=False)
+    assert (refused.returncode, "No such file or directory" in refused.stderr) == (1, True)
+    assert "Traceback" not in refused.stderr
+
+
+def test_only_its_owner_can_read_a_database_file(service: Service) -> None:
+    if "DDNSD_DATABASE_URL" in service.settings:
+        assert not list(service.dir.glob("ddnsd.db*"))
+        return
+    files = list(service.dir.glob("ddnsd.db*"))
+    assert {file.name for file in files} >= {"ddnsd.db", "ddnsd.db-wal"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_the_name_server_hides_what_it_is(service: Service) -> None:
+    for name in ("version.bind", "version.server", "hostname.bind", "id.server"):
+        question = dns.message.make_query(name, "TXT", "CH")
+        assert not dns.query.udp(question, "127.0.0.1", port=service.dns_port, timeout=5).answer
 
 
 def test_export_and_import(service: Service, tmp_path: Path) -> None:

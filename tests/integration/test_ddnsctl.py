@@ -125,6 +125,20 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
     assert tool.journals() == []
 
 
+def test_warnings_of_the_service_are_printed(tool: Tool) -> None:
+    tool.declare(w={"ipv4": "192.0.2.1", "wildcard": True})
+    assert "warning:" not in tool.run("apply", "web.yml", "-y")
+    hosts = {f"h{number:02}.a{number:02}.{tool.name('w')}": {"ipv4": "192.0.2.2"} for number in range(22)}
+    below = {"version": 1, "stack": tool.stack, "hosts": hosts}
+    (tool.folder / "below.yml").write_text(json.dumps(below))
+    said = tool.run("apply", "below.yml", "-y")
+    first, of = f"a00.{tool.name('w')}", tool.name("w")
+    assert f"warning: The wildcard *.{of} does not answer for {first} and names below it, because h00.{first}" in said
+    assert said.count("warning:") == 20
+    assert "… and 2 more warnings of the server" in said
+    assert "warning:" not in tool.run("apply", "below.yml", "-y")
+
+
 def test_an_address_that_the_vm_owns_is_no_drift(tool: Tool) -> None:
     tool.declare(vm={"ipv4": "dynamic", "secret": {"file": "vm"}})
     tool.run("apply", "web.yml", "-y")
@@ -248,6 +262,36 @@ def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
     tool.declare(old={"ipv4": "192.0.2.1", "adopt": True})
     assert "1 to adopt" in tool.run("plan", "web.yml", code=2)
     assert "1 adopted" in tool.run("apply", "web.yml", "-y")
+    assert "Nothing to do" in tool.run("plan", "web.yml")
+
+
+def test_a_host_of_another_user_is_taken_over_only_from_the_named_user(tool: Tool) -> None:
+    theirs, bob = tool.name("theirs"), f"bob-{tool.stack}"
+    body = {"fqdn": theirs, "ipv4": "192.0.2.66", "stack": tool.stack}
+    token = tool.service.user(bob)
+    secret = tool.service.request("POST", "/api/hosts", token, json=body).json()["secret"]
+
+    def update(known: str) -> str:
+        return tool.service.get("/nic/update", auth=(theirs, known), params={"myip": "192.0.2.9"}).text
+
+    declared = {"ipv4": "192.0.2.1", "secret": {"file": "theirs.secret"}}
+    tool.declare(theirs=declared)
+    assert f"`adopt_from: {bob}` takes the host over, and replaces its secret" in tool.run("plan", "web.yml", code=1)
+    tool.declare(theirs=declared | {"adopt_from": "carol"})
+    assert f"belongs to the user {bob}" in tool.run("apply", "web.yml", "-y", code=1)
+    assert tool.service.dig(theirs) == ["192.0.2.66"]
+
+    tool.declare(theirs=declared | {"adopt_from": bob})
+    planned = tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    assert f"owner {bob} → admin" in " ".join(planned.split())
+    assert "1 to adopt, 1 to rotate" in planned
+    assert "1 adopted" in tool.run("apply", "plan.json", "-y")
+    assert tool.service.get(f"/api/hosts/{theirs}", tool.service.admin_token).json()["owner"] == "admin"
+    assert tool.service.get(f"/api/hosts/{theirs}", token).status_code == 404
+    assert tool.service.dig(theirs) == ["192.0.2.1"]
+    assert update(secret) == "badauth"
+    assert update((tool.folder / "theirs.secret").read_text().strip()) == "good 192.0.2.9"
+    tool.declare(theirs=declared | {"ipv4": "192.0.2.9", "adopt_from": bob})
     assert "Nothing to do" in tool.run("plan", "web.yml")
 
 

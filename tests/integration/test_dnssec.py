@@ -13,7 +13,9 @@ import dns.query
 import dns.rdatatype
 import dns.rrset
 import pytest
+from support.browser.portal import entered
 from support.ports import wait_until
+from support.servers.second_bind import second_bind
 from support.servers.service import Service, dev
 
 SIGNED = "signed.example.org"
@@ -70,6 +72,61 @@ def test_answers_are_signed_and_stay_so_through_updates(service: Service) -> Non
     assert service.cli("domain", "provision").stdout == ""
 
 
+def test_no_answer_is_older_than_good(service: Service) -> None:
+    """BIND would answer from a signed copy that follows later, if the zone had inline-signing."""
+    wait_until(lambda: is_signed(service, SIGNED, SIGNED, "SOA"), 20, "the zone is signed")
+    secret = service.register(f"fresh.{SIGNED}", ip="192.0.2.1")
+    for number in range(100):
+        address = f"198.51.100.{number}"
+        answer = service.get("/nic/update", auth=(f"fresh.{SIGNED}", secret), params={"myip": address})
+        assert answer.text == f"good {address}"
+        assert service.dig(f"fresh.{SIGNED}") == [address]
+    [line] = [line for line in service.cli("doctor").stdout.splitlines() if SIGNED in line]
+    assert "note" not in line
+
+
+def is_shown_late(service: Service, zone: str) -> bool:
+    """What the API says."""
+    shown: bool = service.get(f"/api/domains/{zone}", service.admin_token).json()["inline_signing"]
+    return shown
+
+
+def test_a_primary_whose_answers_are_late_is_told(service: Service, tmp_path: Path) -> None:
+    copied, direct = "inline.example.net", "direct.example.net"
+    seen = r"(had a change \d+ ms|may have a change some milliseconds)"
+    told = rf"answers {seen} after its acknowledgement, because the zone has inline signing"
+    with second_bind(tmp_path / "bind") as bind:
+        said = {}
+        for zone in (copied, direct):
+            key = ("--key-file", str(bind.make_signed_zone(zone, inline=zone == copied)))
+            add = ("domain", "add", zone, "--owner", "admin", "--primary", bind.address)
+            said[zone] = service.cli(*add, *key).stdout
+        assert re.fullmatch(
+            f"added {copied}; note: {told}; `inline-signing no;` in the zone's statement ends this\n", said[copied]
+        )
+        assert said[direct] == f"added {direct}\n"
+        lines = service.cli("doctor").stdout.splitlines()
+        [line] = [line for line in lines if copied in line]
+        assert re.match(rf"ok   domain {copied} at {bind.address} \(note: {told}", line)
+        assert f"ok   domain {direct} at {bind.address}" in lines
+        wait_until(lambda: is_shown_late(service, copied), 20, "the service knows it")
+        assert not is_shown_late(service, direct)
+        listed = json.loads(service.cli("domain", "list", "--json").stdout)
+        assert [one["name"] for one in listed if one["inline_signing"]] == [copied]
+        browser = entered(service, "admin")
+        texts = {"en": "the zone has inline signing", "de": "Die Zone hat „inline-signing“"}
+        for language, text in texts.items():
+            browser.headers["Accept-Language"] = language
+            assert text in browser.open(f"/domains/{copied}").text
+            assert text not in browser.open(f"/domains/{direct}").text
+        bind.end_inline_signing(copied)
+        bind.restart()
+        wait_until(lambda: not is_shown_late(service, copied), 20, "the service has noticed the restart")
+        wait_until(lambda: bind.names(copied) == {copied}, 10, "nothing is left of the test")
+        for zone in said:
+            service.cli("domain", "remove", zone)
+
+
 def test_a_zone_is_signed_and_unsigned(service: Service) -> None:
     zone = "later.example.org"
     add = ("domain", "add", zone, "--owner", "admin", "--exist-ok")
@@ -97,7 +154,10 @@ def test_a_zone_is_signed_and_unsigned(service: Service) -> None:
 
 def test_a_policy_that_bind_does_not_have_is_explained(service: Service) -> None:
     zone = "unknown.example.org"
-    for name, said in (("nosuch", 'named.conf must contain `dnssec-policy "nosuch"'), ("a;b", "cannot name")):
+    for name, said in (
+        ("nosuch", 'named.conf must contain `dnssec-policy "nosuch"'),
+        ("a;b", "is not a valid name"),
+    ):
         for command in (
             ("add", zone, "--owner", "admin", "--dnssec-policy", name),
             ("set", service.domain, "--dnssec-policy", name),

@@ -82,6 +82,8 @@ def test_add_exist_ok_adds_then_changes_then_does_nothing(service: Service) -> N
     assert found == {
         "name": "declared.example.org",
         "owner": "admin",
+        "frozen": False,
+        "frozen_reason": None,
         "public": True,
         "primary": f"127.0.0.1:{service.dns_port}",
         "ttl": None,
@@ -89,6 +91,7 @@ def test_add_exist_ok_adds_then_changes_then_does_nothing(service: Service) -> N
         "available": True,
         "provisioned": True,
         "dnssec_policy": None,
+        "inline_signing": False,
         "hosts": 0,
     }
 
@@ -105,7 +108,7 @@ def test_check_does_not_add(service: Service) -> None:
     assert shown(service, "checked.example.org") == {}
     assert service.dig("checked.example.org", "SOA") == []
     assert not key_file(service, "checked.example.org").exists()
-    assert "there is no user" in failing(service, "add", "checked.example.org", "--owner", "nobody", "--check")
+    assert "There is no user" in failing(service, "add", "checked.example.org", "--owner", "nobody", "--check")
 
 
 def test_a_domain_of_somebody_else_is_an_error(service: Service) -> None:
@@ -121,7 +124,7 @@ def test_a_key_that_is_not_needed_is_an_error(service: Service, tmp_path: Path) 
     text = failing(
         service, "add", service.domain, "--owner", "admin", "--exist-ok", "--key-file", str(tmp_path / "key")
     )
-    assert "was made with a key of its own" in text
+    assert "has its own key" in text
 
 
 def other_primary(service: Service, zone: str) -> tuple[str, ...]:
@@ -163,7 +166,7 @@ def test_a_new_key_counts_at_once_for_registrations(service: Service) -> None:
 def test_a_zone_elsewhere_is_left_alone(service: Service) -> None:
     zone = "theirs.example.org"
     said(service, "add", zone, "--owner", "admin", *other_primary(service, zone))
-    assert f"the zone of {zone} was not made on the BIND" in failing(service, "provision", zone)
+    assert f"This service did not create the zone of {zone}." in failing(service, "provision", zone)
     assert f"{zone} is not on the BIND" in failing(service, "set", zone, "--dnssec-policy", "default")
     assert said(service, "remove", zone) == [f"removed {zone}"]
     assert service.dig(zone, "NS")
@@ -198,7 +201,7 @@ def test_remove(service: Service) -> None:
     assert is_member(service, "gone.example.org")
     assert said(service, "remove", "Gone.example.org.", "--exist-ok") == ["removed gone.example.org"]
     assert said(service, "remove", "gone.example.org", "--exist-ok") == []
-    assert "there is no domain gone.example.org" in failing(service, "remove", "gone.example.org")
+    assert "There is no domain gone.example.org" in failing(service, "remove", "gone.example.org")
     assert service.dig("gone.example.org", "SOA") == []
     assert not is_member(service, "gone.example.org")
     assert not key_file(service, "gone.example.org").exists()
@@ -236,7 +239,7 @@ def test_a_lost_zone_is_made_anew_and_filled(service: Service) -> None:
     expected = [f"provisioned {zone}: key, zone"]
     assert said(service, "provision", "--check") == said(service, "provision", "--check") == expected
     assert service.dig(zone, "SOA") == []
-    assert said(service, "provision") == expected
+    assert said(service, "provision") == [f"{expected[0]}; all hosts are sent again"]
     assert said(service, "provision") == said(service, "provision", "--check") == []
     assert key_file(service, zone).read_text() == key
     wait_until(lambda: service.dig(f"a.{zone}") == ["192.0.2.1"], 10, "the host is back")
@@ -271,7 +274,7 @@ def test_a_lost_member_of_the_catalog_is_listed_again(service: Service) -> None:
 
 
 def test_provision_of_an_unknown_domain(service: Service) -> None:
-    assert "there is no domain nowhere.example.org" in failing(service, "provision", "nowhere.example.org")
+    assert "There is no domain nowhere.example.org" in failing(service, "provision", "nowhere.example.org")
 
 
 def test_without_a_running_service_reconcile_fills(tmp_path: Path) -> None:
@@ -295,12 +298,12 @@ def test_without_a_running_service_reconcile_fills(tmp_path: Path) -> None:
         other.cli("db", "upgrade")
         other.cli("import", str(exported))
         other.cli("domain", "set", old.domain, "--primary", f"127.0.0.1:{new.dns_port}")
-        assert said(other, "provision") == [f"provisioned {old.domain}: key, zone"]
+        assert said(other, "provision") == [f"provisioned {old.domain}: key, zone; all hosts are sent again"]
         assert new.dig(f"a.{old.domain}") == []
         other.cli("reconcile")
         assert new.dig(f"a.{old.domain}") == ["192.0.2.1"]
         assert said(other, "provision") == []
-        assert "controls no BIND" in without_bind(other)
+        assert "does not control a BIND" in without_bind(other)
 
 
 def without_bind(service: Service) -> str:

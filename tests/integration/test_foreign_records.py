@@ -4,10 +4,14 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import select
 from support.clients.rest_api import Api, Content, problem
 from support.ports import wait_until
-from support.servers.faults import make_due, write_to_zone_file
+from support.servers.faults import in_store, make_due, write_to_zone_file
+from support.servers.kea import Kea, kea
 from support.servers.service import DOMAIN, Service, dev
+
+from ddnsd.db.schema import hosts
 
 Settings = Callable[[], dict[str, str]]
 
@@ -81,6 +85,61 @@ def test_a_host_is_held_and_taken_back(service: Service, api: Api, rtype: str, v
     assert service.dig(fqdn) == ["192.0.2.3"]
     assert kinds(api, fqdn)[0][0] == "resumed"
     assert update(service, fqdn, secret, "192.0.2.3") == (200, "nochg 192.0.2.3")
+
+
+@pytest.fixture(scope="module")
+def dhcp(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kea]:
+    with kea(tmp_path_factory.mktemp("kea") / "kea", DOMAIN, service.key, service.dns_port) as running:
+        yield running
+
+
+def test_dhcp_leaves_a_host_alone_with_conflict_resolution(service: Service, api: Api, dhcp: Kea) -> None:
+    name = new()
+    fqdn = f"{name}.{DOMAIN}"
+    secret = service.register(name, ip="192.0.2.1")
+    dhcp.lease(fqdn, "192.0.2.77", resolution=True)
+    wait_until(lambda: any("REJECTED" in line and fqdn in line for line in dhcp.said), 20, "Kea gave up")
+    assert service.dig(fqdn) == ["192.0.2.1"]
+    assert update(service, fqdn, secret, "192.0.2.2") == (200, "good 192.0.2.2")
+    assert [kind for kind, _ in kinds(api, fqdn)].count("held") == 0
+
+
+def test_no_update_of_a_name_that_dhcp_took_over_is_nohost(service: Service, api: Api, dhcp: Kea) -> None:
+    """Without conflict resolution Kea replaces our addresses by the lease's, with a DHCID record."""
+    name, other = new(), new()
+    fqdn, beside = f"{name}.{DOMAIN}", f"{other}.{DOMAIN}"
+    secret = service.register(name, ip="192.0.2.1")
+    service.register(other, ip="192.0.2.1")
+    key = api.post("/keys", {"name": f"dhcp-{name}", "hosts": [fqdn, beside]})
+    dhcp.lease(fqdn, "192.0.2.77", resolution=False)
+    wait_until(lambda: service.dig(fqdn) == ["192.0.2.77"], 20, "Kea took the name over")
+
+    def ask(path: str = "/nic/update", auth: tuple[str, str] | None = None, **params: str) -> tuple[int, str]:
+        token = None if auth else service.admin_token
+        answer = service.get(path, token, auth=auth, params=params)
+        return answer.status_code, answer.text
+
+    own, bulk = (fqdn, secret), (key["login"], key["secret"])
+    for _ in range(2):
+        assert ask(auth=own, myip="192.0.2.2") == (503, "911")
+        assert ask(auth=own, myip="2001:db8::2") == (503, "911")
+        assert ask(auth=own, myip="192.0.2.2", hostname=fqdn) == (503, "911")
+        assert ask(auth=own, offline="YES") == (503, "911")
+        assert ask("/nic/delete", auth=own, myip="0.0.0.0") == (503, "911")
+        assert ask("/v3/update", auth=own, myip="192.0.2.3") == (503, "911")
+        assert ask(hostname=fqdn, myip="192.0.2.4") == (503, "911")
+        assert ask("/update", domains=fqdn, token=secret, ip="192.0.2.4") == (200, "KO")
+        assert ask(auth=bulk, hostname=f"{fqdn},{beside}", myip="192.0.2.5")[1].splitlines()[0] == "911"
+    assert service.dig(beside) == ["192.0.2.5"]
+    assert service.dig(fqdn) == ["192.0.2.77"], "the lease's address is left alone"
+    host = api.get(f"/hosts/{fqdn}")
+    assert (host["dns"], host["conflict"], host["client_faults"]) == ("conflict", "the name belongs to DHCP (DHCID)", 0)
+    assert [kind for kind, _ in kinds(api, fqdn)].count("held") == 1
+    dhcp.expire(fqdn, "192.0.2.77", resolution=False)
+    wait_until(lambda: service.dig(fqdn, "DHCID") == [], 20, "the lease ended")
+    make_due(service)
+    wait_until(lambda: api.get(f"/hosts/{fqdn}")["dns"] == "current", 10, "taken back")
+    assert service.dig(fqdn) == ["192.0.2.5"], "our address again, not the lease's"
 
 
 def test_addresses_that_somebody_changed_are_restored(service: Service, api: Api) -> None:
@@ -204,6 +263,8 @@ def test_a_delegation_that_appears_above_a_host(
         assert f"{fqdn}: not repaired; held: {reason}" in done.stdout
         assert "0 repaired" in done.stdout
         assert api.get(f"/hosts/{fqdn}")["conflict"] == reason
+        stored = in_store(service, lambda c: c.scalar(select(hosts.c.conflict).where(hosts.c.fqdn == fqdn)))
+        assert stored == f"{ {'NS': 'delegated', 'DNAME': 'redirected'}[rtype] } lab.{DOMAIN}"
         assert update(service, fqdn, secret, "192.0.2.2") == (503, "911")
     finally:
         service.remove_records("lab", rtype)

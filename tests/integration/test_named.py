@@ -91,7 +91,10 @@ async def test_it_listens_where_it_is_told(tmp_path: Path, host: str) -> None:
         addresses = await asyncio.to_thread(listening, pid_of(named))
         ours = {a for a in addresses if a.endswith(f":{named.endpoint.port}")}
         assert ours == {str(named.endpoint)} or host in ("0.0.0.0", "::")
-        assert len(addresses - ours) == 1, "the control channel"
+        channels = addresses - ours
+        assert len(channels) == 2, "the control channel and the statistics channel"
+        assert str(named.statistics) in channels
+        assert all(address.startswith("127.0.0.1:") for address in channels)
         await asyncio.to_thread(Bind(named.folder, named.rndc_key).provision, ZONE)
         loopback = "::1" if ":" in host else "127.0.0.1"
         assert serves(named, loopback)
@@ -231,7 +234,7 @@ async def test_a_copy_runs_where_apparmor_confines_the_original(
 
 async def test_without_bind_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddnsd.dns.bind.rndc.shutil.which", lambda *_, **__: None)
-    with pytest.raises(BindError, match="named-checkconf is not installed: apt-get install bind9"):
+    with pytest.raises(BindError, match="named-checkconf is not installed: run `apt-get install bind9`"):
         await Named(tmp_path, "127.0.0.1", free_port()).start()
 
 

@@ -3,26 +3,25 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.ports import free_port, wait_until
 from support.servers.faults import hung
-from support.servers.second_bind import SecondBind, second_bind
-from support.servers.service import Service, dev
+from support.servers.second_bind import SecondBind
+from support.servers.service import Service, beside, dev
+from support.servers.two_primaries import ZONE, agrees, at, digs, serving, two_binds, unregister, update
 
 from ddnsd.dns.tsig import TsigKey
 
 Settings = Callable[[], dict[str, str]]
-ZONE = "moving.example.net"
 
 
 @pytest.fixture
 def binds(tmp_path: Path) -> Iterator[tuple[SecondBind, SecondBind]]:
     """The old primary and the new one, which serves the zone with a key of its own."""
-    with second_bind(tmp_path / "old") as old, second_bind(tmp_path / "new") as new:
-        yield old, new
+    with two_binds(tmp_path) as both:
+        yield both
 
 
 @pytest.fixture
@@ -36,37 +35,15 @@ def new(binds: tuple[SecondBind, SecondBind]) -> SecondBind:
     return binds[1]
 
 
-def at(primary: SecondBind) -> list[str]:
-    return ["--primary", primary.address, "--key-file", str(primary.server.folder / f"{ZONE}.tsig")]
-
-
 @pytest.fixture
 def service(tmp_path: Path, store_settings: Settings, old: SecondBind) -> Iterator[Service]:
     """Serves the zone, which is at the old primary."""
-    with dev(tmp_path / "service", **store_settings()) as running:
-        old.make_zone(ZONE)
-        running.cli("domain", "add", ZONE, "--owner", "admin", *at(old))
+    with serving(tmp_path / "service", old, store_settings()) as running:
         yield running
 
 
 def move(service: Service, primary: SecondBind) -> str:
     return service.cli("domain", "set", ZONE, *at(primary)).stdout
-
-
-def update(service: Service, name: str, secret: str, address: str) -> str:
-    return service.get("/nic/update", auth=(f"{name}.{ZONE}", secret), params={"myip": address}).text
-
-
-def unregister(service: Service, name: str) -> int:
-    return service.get("/nic/unregister", service.admin_token, params={"fqdn": f"{name}.{ZONE}"}).status_code
-
-
-def digs(primary: SecondBind, *names: str) -> dict[str, list[str]]:
-    return {name: primary.dig(f"{name}.{ZONE}") for name in names}
-
-
-def agrees(service: Service) -> bool:
-    return service.cli("reconcile", "--check", check=False).returncode == 0
 
 
 def host(service: Service, name: str) -> dict[str, object]:
@@ -150,7 +127,10 @@ def test_records_of_somebody_else_stay(service: Service, old: SecondBind, new: S
     with hung(old.pid):
         unregister(service, "leaves")
         checked = service.cli("domain", "set", ZONE, *at(new), "--check").stdout
-        assert checked == f"changed {ZONE}: key, primary; in conflict with other records there: taken.{ZONE}\n"
+        assert (
+            checked
+            == f"changed {ZONE}: key, primary; these hosts are in conflict with other records there: taken.{ZONE}\n"
+        )
         assert update(service, "free", free, "192.0.2.2") == "nochg 192.0.2.2"  # it was only a check
         assert move(service, new) == checked
         wait_until(lambda: digs(new, "free", "text") == {"free": ["192.0.2.2"], "text": ["192.0.2.4"]}, 10, "filled")
@@ -216,17 +196,6 @@ def test_a_zone_comes_back_to_our_own_name_server(service: Service, new: SecondB
     assert answer.text == "911"
     assert service.cli("domain", "provision").stdout != ""
     wait_until(lambda: service.dig(f"a.{zone}") == ["192.0.2.1"], 10, "it is back")
-
-
-@contextmanager
-def beside(first: Service, directory: Path, url: str) -> Iterator[Service]:
-    """A further process on the same database."""
-    service = Service(directory, free_port(), first.dns_port, ("serve",), {"DDNSD_DATABASE_URL": url})
-    service.start()
-    try:
-        yield service
-    finally:
-        service.stop()
 
 
 def test_no_process_answers_for_the_old_primary(

@@ -11,16 +11,17 @@ from support.servers.service import Service, dev
 from ddnsd.db import queries
 from ddnsd.db.connect import open_store
 from ddnsd.db.lookups import Lookups
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.writer import Writer
 from ddnsd.registry.errors import Taken
-from ddnsd.registry.host_edits import Edit, Edits
+from ddnsd.registry.hosts import Edit, Edits
 from ddnsd.registry.policy import Policy
 
 
 class Hasty(Writer):
     """Finds every name free, as one does who looks a moment too early."""
 
-    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, str]:
+    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, Obstacle]:
         return {}
 
 

@@ -289,8 +289,8 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         for _ in range(2):
             refused = user_data(tmp_path, host, "--enrol", code=1)
             assert refused.stderr == (
-                "error: EGI Dynamic DNS makes no enrolment tokens (use --secret-file, or --new-secret, which replaces "
-                "the host's secret)\n"
+                "error: EGI Dynamic DNS cannot create enrolment tokens (use --secret-file, or --new-secret, which "
+                "replaces the host's secret)\n"
             )
         secret = server.hosts[host.fqdn].secret
         assert secret == first

@@ -98,6 +98,7 @@ TABLE = {
     "POST /login": OPEN,
     "GET /login/{provider}": OPEN,
     "GET /login/{provider}/callback": OPEN,
+    "POST /login/{provider}/backchannel-logout": OPEN,
     "POST /logout": USERS,
 }
 
@@ -115,7 +116,13 @@ NAMES = {
 }
 """What a parameter of the paths with this beginning stands for."""
 
-NOT_TRIED = {"POST /login", "POST /logout", "GET /login/{provider}", "GET /login/{provider}/callback"}
+NOT_TRIED = {
+    "POST /login",
+    "POST /logout",
+    "GET /login/{provider}",
+    "GET /login/{provider}/callback",
+    "POST /login/{provider}/backchannel-logout",
+}
 """They change who it is, and have tests of their own."""
 
 _numbers = count(1)

@@ -4,8 +4,8 @@
 from collections.abc import Callable
 
 import pytest
-from support.browser.portal import Browser, password_of
-from support.servers.service import Service
+from support.browser.portal import Browser, entered, password_of
+from support.servers.service import Service, dev
 
 SESSION = "__Host-ddns"
 NewUser = Callable[[], tuple[str, Browser]]
@@ -32,6 +32,18 @@ def test_the_password_is_changed(service: Service, new_user: NewUser) -> None:
     signed_in(service, name, new)
     failed = Browser(service)
     assert failed.send(failed.open("/login"), "/login", name=name, password=old).status == 403
+
+
+def test_a_first_password_needs_a_recent_sign_in(service: Service, new_user: NewUser) -> None:
+    name, fresh = new_user()
+    found = entered(service, name, ago=3600)  # somebody's open browser
+    new = {"new": "a new horse battery", "again": "a new horse battery"}
+    page = found.send(found.open("/account"), "/account/password", **new)
+    assert page.path.startswith("/login?again=1")
+    assert "Nothing was changed." in page.text
+    failed = Browser(service)
+    assert failed.send(failed.open("/login"), "/login", name=name, password=new["new"]).status == 403
+    assert "The password was changed." in fresh.send(fresh.open("/account"), "/account/password", **new).text
 
 
 @pytest.mark.parametrize(
@@ -93,3 +105,23 @@ def test_groups_are_shown(service: Service, new_user: NewUser) -> None:
     assert service.cli("user", "groups", name, "--remove", "staff").stdout == "<b>lab\n"
     assert "staff" not in browser.open("/account").text
     assert "group" in service.cli("user", "groups", name, "--add", "a\nb", check=False).stderr
+
+
+# ---- limits
+
+
+def test_limits_are_shown(tmp_path_factory: pytest.TempPathFactory, service: Service, new_user: NewUser) -> None:
+    assert "There are no limits for you." in new_user()[1].open("/account").text
+    with dev(tmp_path_factory.mktemp("limits"), rules="on", hosts_per_user="1") as limited:
+        limited.register(f"a.{limited.domain}", limited.user("alice"))
+        browser = entered(limited, "alice")
+        text = browser.open("/account").text
+        assert "Hosts 1 1 Tokens 1 100 Keys 0 100" in text
+        assert "Changes of one host within an hour 1 600" in text
+        page = browser.send(browser.open("/hosts/new"), "/hosts/new", name="b", domain=limited.domain)
+        assert page.status == 429
+        assert "You have reached the limit for hosts (1). Remove one first" in page.text
+        limited.cli("user", "set", "alice", "--api-writes-per-minute", "1", "--hosts-per-user", "0")
+        browser.headers["Accept-Language"] = "de"
+        assert "Hosts – keine Grenze" in browser.open("/account").text
+        assert "There are no limits for you." in entered(limited, "admin").open("/account").text

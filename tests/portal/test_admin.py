@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.browser.portal import Browser, Page
+from support.browser.portal import Browser, Page, password_of
 from support.ports import wait_until
 from support.servers.faults import hung
 from support.servers.service import Service, dev
@@ -78,6 +78,9 @@ def test_a_user_is_added_changed_and_removed(service: Service, admin: Browser) -
     assert "was added" in page.text
     assert admin.send(admin.open("/admin/users/new"), "/admin/users", name=name).status == 422
     assert admin.send(admin.open("/admin/users/new"), "/admin/users", name="two words").status == 422
+    unnamed = admin.send(admin.open("/admin/users/new"), "/admin/users", name=" ", admin="on")
+    assert (unnamed.status, unnamed.form("/admin/users").values.get("admin")) == (422, "on")
+    assert "Enter a name." in unnamed.text
     assert name in admin.open("/admin/users?q=zo%C3%AB").text
 
     save = next(form.action for form in page.forms if "/save/" in form.action)
@@ -87,7 +90,10 @@ def test_a_user_is_added_changed_and_removed(service: Service, admin: Browser) -
     assert "vo.example.org" in groups
     shown = service.get(f"/api/users/{name.replace('/', '%2F')}", service.admin_token)
     assert "administrator" in saved.text, shown.text
-    assert admin.send(saved, save, groups="x" * 256).status == 422
+    wrong = admin.send(saved, save, groups="vo.example.org\r\n" + "x" * 256)
+    assert wrong.status == 422
+    assert "Enter at most 255 characters." in wrong.text
+    assert "x" * 256 in wrong.html, "what was entered stays"
 
     remove = next(form.action for form in saved.forms if "/remove/" in form.action)
     assert "was removed" in admin.send(saved, remove).text
@@ -99,8 +105,13 @@ def test_who_is_switched_off_is_out_at_once(service: Service, admin: Browser, ne
     token = service.cli("token", "add", name, "--name", "api").stdout.strip()
     page = admin.open(f"/admin/user/{name}")
     assert "api" in page.text
-    admin.send(page, f"/admin/user/save/{name}", active=None)
+    admin.send(page, f"/admin/user/save/{name}", active=None, reason="Spam since Monday")
     assert service.get("/api/users/me", token).status_code == 401
+    assert admin.open(f"/admin/user/{name}").form(f"/admin/user/save/{name}").values["reason"] == "Spam since Monday"
+    login = Browser(service)
+    password = password_of(service, name)
+    refused = login.send(login.open("/login"), "/login", name=name, password=password)
+    assert (refused.status, "Reason: Spam since Monday" in refused.text) == (403, True)
     admin.send(admin.open(f"/admin/user/{name}"), f"/admin/user/save/{name}", active="on")
     assert service.get("/api/users/me", token).status_code == 200
 

@@ -5,10 +5,16 @@ import re
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import Connection, select
+from sqlalchemy import update as sql_update
 from support.browser.portal import Browser, Page
 from support.clients.dyndns import new_label
 from support.ports import wait_until
+from support.servers.faults import in_store
 from support.servers.service import Service
+
+from ddnsd.db import flapping
+from ddnsd.db.schema import hosts
 
 NewUser = Callable[[], tuple[str, Browser]]
 
@@ -177,9 +183,11 @@ def test_the_owner_of_a_blocked_host_reads_why_and_changes_nothing(
     fqdn, secret = add(alice, address="given", ipv4="192.0.2.1")
     theirs = admin.open(f"/hosts/{fqdn}/edit")
     assert "This host belongs to" in theirs.text
-    assert admin.send(theirs, f"/hosts/{fqdn}/edit", abuse_blocked="on").status == 200
+    ticked = {"abuse_blocked": "on", "block_reason": "Spam since Monday"}
+    assert admin.send(theirs, f"/hosts/{fqdn}/edit", **ticked).status == 200
     assert service.dig(fqdn) == []
     assert "Contact the operator" in alice.open(f"/hosts/{fqdn}").text
+    assert "Reason: Spam since Monday" in alice.open(f"/hosts/{fqdn}").text
     page = alice.open(f"/hosts/{fqdn}/edit")
     assert alice.send(page, f"/hosts/{fqdn}/edit", comment="x").status == 403
     assert alice.send(page, f"/hosts/{fqdn}/remove").status == 403
@@ -343,6 +351,55 @@ def test_related_names(service: Service, alice: Browser) -> None:
     assert service.dig(f"nas.{fqdn}", "AAAA") == []
 
 
+def test_a_host_cannot_be_added_to_a_reverse_zone(admin: Browser) -> None:
+    zone = "7.10.in-addr.arpa"
+    page = admin.send(
+        admin.open("/domains/new"), "/domains", name=zone, zone="provision", use="private", available="on"
+    )
+    assert f"{zone} was added." in page.text
+    form = admin.open("/hosts/new")
+    assert f'value="{zone}"' not in form.html
+    page = admin.send(form, "/hosts/new", name=f"9.{zone}", domain="", address="none")
+    assert page.status == 422
+    assert f"{zone} is a zone for reverse lookups." in page.text
+    assert admin.open(f"/hosts/check?name=9.{zone}").html.count('"free":false') == 1
+    host, _ = add(admin)
+    page = admin.send(admin.open(f"/hosts/{host}/edit"), f"/hosts/{host}/edit", fqdn=f"9.{zone}")
+    assert page.status == 422
+
+
+def test_names_that_a_wildcard_stops_answering(alice: Browser) -> None:
+    fqdn, _ = add(alice, wildcard="on")
+    page = alice.send(alice.open("/hosts/new"), "/hosts/new", name=f"b.a.{fqdn}")
+    text = f"The wildcard *.{fqdn} does not answer for a.{fqdn} and names below it, because b.a.{fqdn} is registered."
+    for shown in (page, alice.open(f"/hosts/{fqdn}"), alice.open(f"/hosts/b.a.{fqdn}")):
+        assert text in shown.text
+    form = alice.open(f"/hosts/{fqdn}/edit")
+    assert text not in alice.send(form, f"/hosts/{fqdn}/edit", wildcard=None).text
+    assert text in alice.send(alice.open(f"/hosts/{fqdn}/edit"), f"/hosts/{fqdn}/edit", wildcard="on").text
+
+
+def test_a_host_that_two_machines_update(service: Service, alice: Browser) -> None:
+    fqdn, secret = add(alice)
+    text = "The address keeps changing back and forth."
+    for number in range(10):
+        agent = {"User-Agent": f"box/{number % 2}"}
+        asked = {"myip": f"192.0.2.{number % 2}"}
+        service.request("GET", "/nic/update", params=asked, auth=(fqdn, secret), headers=agent)
+    assert text not in alice.open(f"/hosts/{fqdn}").text
+
+    def look(connection: Connection) -> None:
+        host_id = connection.scalar(select(hosts.c.id).where(hosts.c.fqdn == fqdn))
+        assert host_id is not None
+        found = flapping.find(connection, host_id)
+        assert found is not None
+        flapping.record(connection, host_id, found)
+
+    in_store(service, look)
+    assert text in alice.open(f"/hosts/{fqdn}").text
+    assert "192.0.2.0 from 127.0.0.1 (box/0)" in alice.open(f"/hosts/{fqdn}/history").text
+
+
 def test_records(service: Service, alice: Browser) -> None:
     fqdn, _ = add(alice)
     path = f"/hosts/{fqdn}/records"
@@ -364,5 +421,34 @@ def test_records(service: Service, alice: Browser) -> None:
         assert '"<script>"' in shown.text
     service.add_record(f"_y.{fqdn}.", "TXT", "foreign")
     assert alice.send(alice.open(path), path, **good | {"name": "_y"}).status == 422
+    long = '"v=DKIM1; p=' + "A" * 240 + '" "' + "B" * 255 + '" "' + "C" * 255 + '"'
+    key = {"name": "mail2024._domainkey", "values": long}
+    assert "Saved." in alice.send(alice.open(path), path, **good | key).text
+    assert service.dig(f"mail2024._domainkey.{fqdn}", "TXT") == [long]
+    removed = alice.send(alice.open(path), f"{path}/mail2024._domainkey/TXT/remove")
+    assert "mail2024._domainkey TXT was removed." in removed.text
     assert "_x TXT was removed." in alice.send(alice.open(path), f"{path}/_x/TXT/remove").text
     assert service.dig(f"_x.{fqdn}", "TXT") == []
+
+
+def test_a_foreign_record_is_told_in_the_visitors_language(service: Service, alice: Browser) -> None:
+    fqdn, secret = add(alice, address="given", ipv4="192.0.2.1")
+    service.remove_records(f"{fqdn}.", "A")
+    service.add_record(f"{fqdn}.", "CNAME", "elsewhere.example.net.")
+    assert update(service, fqdn, secret, "192.0.2.2") == "911"
+    path = f"/hosts/{fqdn}"
+    english = f"{fqdn} is an alias that is not ours (CNAME record)"
+    german = f"{fqdn} ist ein fremder Alias (CNAME-Eintrag)"
+    assert english in alice.open(path).text
+    assert english in alice.open(f"{path}/history").text
+    alice.headers["Accept-Language"] = "de"
+    assert german in alice.open(path).text
+    refused = alice.send(alice.open(f"{path}/records"), f"{path}/records", name="_x", type="TXT", values="x")
+    assert refused.status == 422
+    assert f"Der Name kann nicht verwendet werden: {german}." in refused.text
+
+    former = sql_update(hosts).where(hosts.c.fqdn == fqdn).values(conflict="as it was <b>")
+    in_store(service, lambda c: c.execute(former))
+    page = alice.open(path)
+    assert "as it was <b>" in page.text
+    assert "as it was &lt;b&gt;" in page.html

@@ -2,18 +2,28 @@
 """Signing in by a real identity provider, and with passwords; what must not sign anybody in; and signing out."""
 
 import json
+import re
+import secrets
+import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 import requests
-from support.browser.portal import Browser, Page
+from joserfc import jwt
+from support.browser.portal import Browser, Page, entered
 from support.ports import free_port, wait_until
 from support.servers.openid_provider import Provider
 from support.servers.service import Service, dev
 
+from ddnsd.auth.account_backoff import SOURCES
 from ddnsd.auth.oidc.cached_fetch import PAUSE_SECONDS
+from ddnsd.auth.passwords import AT_ONCE
 
 SESSION, ATTEMPT = "__Host-ddns", "__Host-ddns-signin"
 _numbers = count(1)
@@ -29,9 +39,11 @@ def campus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 @pytest.fixture(scope="module")
 def site(campus: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     providers = json.dumps([campus.settings(admin_group="ddns-admins")])
-    with dev(tmp_path_factory.mktemp("site"), oidc_providers=providers) as running:
+    folder = tmp_path_factory.mktemp("site")
+    with dev(folder, oidc_providers=providers, oidc_claims_max_age="30", token_max_days="20") as running:
         campus.redirect_uris = [f"{running.url}/login/campus/callback"]
         campus.post_logout_redirect_uris = [f"{running.url}/login"]
+        campus.backchannel_logout_uri = f"{running.url}/login/campus/backchannel-logout"
         campus.start()
         yield running
 
@@ -64,6 +76,13 @@ class Person(Browser):
     def walk(self, path: str = "/login/campus") -> Page:
         """The whole way, and the page at its end."""
         return self.open(self.back(self.away(path)))
+
+    def leave(self) -> None:
+        """Sign out at the provider, which tells the service."""
+        page = self.there.get(f"{self.campus.issuer}/session/end", timeout=10)
+        (xsrf,) = re.findall(r'name="xsrf" value="([^"]+)"', page.text)
+        left = self.there.post(f"{self.campus.issuer}/session/end/confirm", {"xsrf": xsrf, "logout": "yes"}, timeout=10)
+        assert left.status_code == 200, left.text
 
     @property
     def name(self) -> str:
@@ -245,6 +264,8 @@ def test_who_is_inactive_is_not_let_in(site: Service, campus: Provider) -> None:
     page = person.walk()
     assert (page.status, person.name) == (403, "")
     assert "account is disabled" in page.text
+    site.cli("user", "suspend", "ida", "--reason", "Spam <b> since Monday")
+    assert "suspended: Spam &lt;b&gt; since Monday" in person.walk().html
 
 
 # ---- more than one identity
@@ -457,3 +478,196 @@ def test_refused_codes_stop_nobody_else_at_the_address(
             back = urlencode({"code": "forged", "state": state, "iss": campus.issuer})
             assert browser.open(f"/login/campus/callback?{back}").status == 403
         assert Person(strict, campus).walk().status == 200
+
+
+# ---- rights that the provider has not stated for long
+
+
+def age_claims(site: Service, days: float) -> None:
+    """All identities were last stated so many days ago."""
+    with closing(sqlite3.connect(site.dir / "ddnsd.db", timeout=10)) as store, store:
+        store.execute("UPDATE identities SET claims_at = ?", (round((time.time() - days * 86_400) * 1e6),))
+
+
+def test_rights_end_and_a_new_sign_in_brings_them_back(site: Service, campus: Provider) -> None:
+    person = Person(site, campus, preferred_username="boss", eduperson_entitlement=["ddns-admins"])
+    person.walk()
+    token = site.cli("token", "add", "boss", "--name", "t", "--scope", "admin", "--expires", "9d").stdout.strip()
+    lapsed = "administrator rights from your identity provider have ended"
+    for days, in_session, by_token, warned in (
+        (0, 200, 200, False),
+        (0.6, 403, 200, False),
+        (24, 403, 200, True),
+        (31, 403, 403, True),
+    ):
+        age_claims(site, days)
+        page = person.open("/admin/users")
+        assert (page.status, lapsed in page.text) == (in_session, in_session == 403)
+        assert site.get("/api/users", token).status_code == by_token
+        assert ("lose groups or administrator rights" in person.open("/tokens").text) == warned
+        if by_token == 200:
+            me = site.get("/api/users/me", token).json()
+            assert bool(me["warnings"]) == warned
+            left = datetime.fromisoformat(me["rights_end"]) - datetime.now(UTC)
+            assert abs(left.total_seconds() / 86_400 - (30 - days)) < 0.1
+    page = person.open(person.back(person.away("/login/campus?again=1&next=/admin/users")))
+    assert (page.status, lapsed in page.text) == (200, False)
+    assert site.get("/api/users", token).status_code == 200
+    assert site.get("/api/users/me", site.admin_token).json()["rights_end"] is None
+
+
+def test_the_operator_limits_tokens(site: Service, campus: Provider) -> None:
+    person = Person(site, campus, preferred_username="limited")
+    person.walk()
+    page = person.open("/tokens/new")
+    assert "90 days" not in page.text
+    made = person.send(page, "/tokens", name="long", scopes="read", lifetime="")
+    assert made.status == 200, made.text
+    late = person.send(page, "/tokens", name="longer", scopes="read", lifetime="365")
+    assert (late.status, "allows tokens for at most 20 days" in late.text) == (422, True)
+    refused = site.cli("token", "add", "limited", "--name", "cli", "--expires", "21d", check=False)
+    assert (refused.returncode, "at most 20 days" in refused.stderr) == (1, True)
+    token = site.cli("token", "add", "limited", "--name", "cli").stdout.strip()
+    latest = datetime.now(UTC) + timedelta(days=20)
+    assert all(
+        latest - timedelta(hours=1) < datetime.fromisoformat(item["expires"]) <= latest
+        for item in site.get("/api/tokens", token).json()["items"]
+    )
+
+
+# ---- the provider ends sessions
+
+
+def logout_token(campus: Provider, **claims: object) -> str:
+    """A logout token of the provider, with these claims otherwise."""
+    now = int(time.time())
+    right = {"iss": campus.issuer, "aud": "ddns", "iat": now, "exp": now + 120, "jti": secrets.token_hex()}
+    events: dict[str, object] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+    return jwt.encode(
+        {"alg": "RS256", "kid": campus.keys[0].kid, "typ": "logout+jwt"},
+        right | {"events": events} | claims,
+        campus.keys[0],
+    )
+
+
+def told(site: Service, token: str, provider: str = "campus") -> requests.Response:
+    answer = site.request("POST", f"/login/{provider}/backchannel-logout", data={"logout_token": token})
+    assert answer.headers["cache-control"] == "no-store"
+    return answer
+
+
+def test_who_signs_out_at_the_provider_is_signed_out_here(site: Service, campus: Provider) -> None:
+    person = Person(site, campus, preferred_username="leaver")
+    person.walk()
+    elsewhere = Person(site, campus, person.sub, preferred_username="leaver")
+    elsewhere.walk()
+    assert person.name == elsewhere.name == "leaver"
+    person.leave()
+    wait_until(lambda: person.name == "", 10, "signed out")
+    assert elsewhere.name == "leaver"  # another session at the provider
+    ended = site.get("/api/events?object=leaver&action=session.end", site.admin_token).json()["items"]
+    assert [(event["actor"], event["detail"]) for event in ended] == [("campus", "by the provider")]
+
+
+def test_all_sessions_of_a_user_end(site: Service, campus: Provider) -> None:
+    sub = f"sub{next(_numbers)}"
+    people = [Person(site, campus, sub, preferred_username="all") for _ in range(2)]
+    other = Person(site, campus, preferred_username="stays")
+    for person in (*people, other):
+        person.walk()
+    local = entered(site, "all")  # with a password: the provider has no say in it
+    token = logout_token(campus, sub=sub)
+    assert told(site, token).status_code == 200
+    assert [person.name for person in people] == ["", ""]
+    assert other.name == "stays"
+    assert "all" in local.open("/account").text
+    people[0].walk()
+    assert told(site, token).json()["error_description"] == "it was used before"
+    assert people[0].name == "all"
+
+
+def test_a_logout_that_the_provider_did_not_send(site: Service, campus: Provider) -> None:
+    person = Person(site, campus, preferred_username="calm")
+    person.walk()
+    for token in ("", "x", logout_token(campus, sub=person.sub, aud="other"), logout_token(campus)):
+        assert told(site, token).status_code == 400
+    assert told(site, logout_token(campus, sub=person.sub), "nobody").status_code == 400
+    path = "/login/campus/backchannel-logout"
+    assert site.get(path).status_code in (404, 405)
+    assert site.request("POST", path, json={"logout_token": "x"}).status_code == 400
+    assert site.request("POST", path, data={"logout_token": "x" * 70_000}).status_code == 400
+    assert person.name == "calm"
+
+
+def test_the_provider_says_when_it_asked_for_the_password(site: Service, campus: Provider) -> None:
+    person = Person(site, campus, preferred_username="ago", signed_in_seconds_ago=3600)
+    person.walk()
+    ends = "the token ends with this session"
+    assert ends in person.open("/tokens/new").text
+    link = person.open("/account").html.split('href="/login/campus?link=')[1].split('"')[0]
+    assert person.open(f"/login/campus?link={link}").path == "/login?again=1&next=%2Faccount"
+    person.claims["signed_in_seconds_ago"] = 0
+    away = person.away("/login/campus?again=1&next=/tokens/new")
+    assert "max_age=60" in away
+    page = person.open(person.back(away))
+    assert (page.path, ends in page.text) == ("/tokens/new", False)
+    assert person.name == "ago"
+
+
+# ---- guesses at a password
+
+
+BROWSER = "__Host-ddns-browser"
+
+
+@pytest.fixture(scope="module")
+def guessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose administrator's password is guessed from many addresses."""
+    settings = {"rules": "on", "signin_failures": "2", "trusted_proxies": "127.0.0.0/8"}
+    with dev(tmp_path_factory.mktemp("guessed"), **settings) as running:
+        yield running
+
+
+def sign_in(service: Service, source: str, password: str = "", known: Browser | None = None) -> int:
+    """The status of a sign-in as admin from this address, in a new browser or in one with a known one's cookie."""
+    browser = Browser(service, {BROWSER: known.cookies[BROWSER]} if known else {}, {"X-Forwarded-For": source})
+    right = (service.dir / "admin.password").read_text().strip()
+    page = browser.send(browser.open("/login"), "/login", name="admin", password=password or right)
+    return page.status
+
+
+@pytest.fixture(scope="module")
+def known(guessed: Service) -> Browser:
+    """A browser in which the administrator has signed in."""
+    browser = Browser(guessed)
+    password = (guessed.dir / "admin.password").read_text().strip()
+    answer = browser.send(browser.open("/login"), "/login", name="admin", password=password)
+    assert answer.status == 200
+    return browser
+
+
+def test_the_cookie_of_a_known_browser_is_for_this_site_alone(guessed: Service) -> None:
+    browser = Browser(guessed)
+    password = (guessed.dir / "admin.password").read_text().strip()
+    form = browser.open("/login").form("/login").values
+    answer = browser.request("POST", "/login", data={**form, "name": "admin", "password": password})
+    cookie = next(c for c in answer.raw.headers.getlist("set-cookie") if c.startswith(f"{BROWSER}="))
+    words = {word.strip().lower() for word in cookie.split(";")[1:]}
+    assert {"secure", "httponly", "samesite=lax", "path=/"} <= words
+    assert not any(word.startswith("domain") for word in words)
+    assert password not in cookie
+
+
+def test_failures_at_an_address_do_not_lock_out_a_known_browser(guessed: Service, known: Browser) -> None:
+    assert [sign_in(guessed, "192.0.2.1", "wrong") for _ in range(3)] == [403, 403, 429]
+    assert sign_in(guessed, "192.0.2.1") == 429
+    assert sign_in(guessed, "192.0.2.1", known=known) == 200
+
+
+def test_guesses_from_forty_networks(guessed: Service, known: Browser) -> None:
+    """Most are refused unchecked, and a known browser still signs in."""
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(lambda n: sign_in(guessed, f"2001:db8:{n:x}::1", "wrong"), range(40)))
+        assert set(answers) == {403, 429}
+        assert answers.count(403) < 2 * SOURCES + AT_ONCE
+    assert sign_in(guessed, "2001:db8:ffff::1", known=known) == 200

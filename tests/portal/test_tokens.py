@@ -3,9 +3,10 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.browser.portal import Browser, Page
+from support.browser.portal import Browser, Page, entered, password_of
 from support.servers.service import Service
 
 NewUser = Callable[[], tuple[str, Browser]]
@@ -59,6 +60,29 @@ def test_a_token_is_made_used_and_revoked(service: Service, new_user: NewUser) -
     assert browser.post(f"/tokens/{made['id']}/revoke", {"csrf": csrf(gone)}).status == 404
 
 
+def test_a_token_outlives_the_session_only_after_a_fresh_sign_in(service: Service, new_user: NewUser) -> None:
+    name, _ = new_user()
+    browser = entered(service, name, ago=3600)
+    page = browser.open("/tokens/new")
+    assert "the token ends with this session" in page.text
+    assert "never expires" not in page.text
+    late = make(browser, name="late", lifetime="90")
+    assert (late.status, "Sign in again to create" in late.text) == (422, True)
+    token = token_of(make(browser, name="short", lifetime=""))
+    (short,) = service.get("/api/tokens", token).json()["items"]
+    week = datetime.now(UTC) + timedelta(days=7)
+    assert datetime.fromisoformat(short["expires"]) <= week
+    again = browser.open("/login?again=1&next=/tokens/new")
+    assert f'value="{name}"' in again.html
+    password = password_of(service, name)
+    assert browser.send(again, "/login", password="wrong").status == 403  # the session stays
+    fresh = browser.send(browser.open("/login?again=1&next=/tokens/new"), "/login", password=password)
+    assert (fresh.path, "never expires" in fresh.text) == ("/tokens/new", True)
+    token_of(make(browser, name="long", lifetime=""))
+    items = service.get("/api/tokens", token).json()["items"]
+    assert {item["name"]: item["expires"] for item in items}["long"] is None
+
+
 def csrf(page: Page) -> str:
     return page.form("/logout").values["csrf"]
 
@@ -74,12 +98,14 @@ def test_limits_are_kept(service: Service, alice: Browser) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"name": ""}, "A name has 1 to 100 printable characters."),
-        ({"scopes": None}, "Tick at least one."),
-        ({"scopes": "admin"}, "You do not have this right yourself."),
+        ({"name": ""}, "Enter a name."),
+        ({"name": "kept <b>" * 13}, "Enter at most 100 characters."),
+        ({"scopes": None}, "Choose at least one."),
+        ({"scopes": "admin"}, "You can give at most the rights that you have yourself: read write."),
         ({"domains": "exa mple_.org"}, "mple_.org is not a name or a pattern such as *.example.org."),
         ({"networks": "192.0.2.0/33"}, "192.0.2.0/33 is not an address or a network such as 192.0.2.0/24."),
-        ({"lifetime": "9999999"}, "Choose one of these."),
+        ({"hosts": "*.example.org " * 101}, "Enter at most 100."),
+        ({"lifetime": "9999999"}, "Choose one of '1', '30', '90' or '365'."),
     ],
 )
 def test_what_is_wrong_stands_at_its_field(alice: Browser, wrong: dict[str, str], said: str) -> None:
@@ -88,6 +114,26 @@ def test_what_is_wrong_stands_at_its_field(alice: Browser, wrong: dict[str, str]
     assert said in page.text
     assert "kept &lt;b&gt;" in page.html or wrong.get("name") == ""
     assert "kept" not in alice.open("/tokens").text
+
+
+def test_all_that_is_wrong_is_said_at_once_and_kept(alice: Browser) -> None:
+    wrong = {"name": "", "scopes": None, "domains": "a_b", "networks": "192.0.2.0/33", "lifetime": "30"}
+    page = make(alice, **wrong)
+    assert page.status == 422
+    for said in (
+        "Enter a name.",
+        "Choose at least one.",
+        "a_b is not a name or a pattern such as *.example.org.",
+        "192.0.2.0/33 is not an address or a network such as 192.0.2.0/24.",
+    ):
+        assert said in page.text
+    values = page.form("/tokens").values
+    assert (values["domains"], values["networks"], values["lifetime"]) == ("a_b", "192.0.2.0/33", "30")
+
+
+def test_a_pattern_in_capitals_is_one_in_small_letters(service: Service, alice: Browser) -> None:
+    token = token_of(make(alice, name="capitals", hosts="WEB.Example.ORG"))
+    assert service.get("/api/tokens", token).json()["items"][0]["hosts"] == ["web.example.org"]
 
 
 def test_a_name_is_given_once(alice: Browser) -> None:
@@ -142,5 +188,12 @@ def test_a_key_is_for_own_hosts_alone(service: Service, new_user: NewUser, alice
     page = own.send(own.open("/keys/new"), "/keys", name="mine", hosts=f"{name}-theirs.{service.domain}")
     assert page.status == 422
     assert f"{own_name} has no such host: {name}-theirs.{service.domain}." in page.text
-    assert own.send(own.open("/keys/new"), "/keys", name="mine", hosts=None).status == 422
+    page = own.send(own.open("/keys/new"), "/keys", name="", hosts=None)
+    assert page.status == 422
+    assert "Enter a name." in page.text
+    assert "Choose at least one." in page.text
+    page = own.send(own.open("/keys/new"), "/keys", name="mine", hosts="nas")
+    assert page.status == 422
+    assert "nas is not a full name such as www.example.org." in page.text
+    assert page.form("/keys").values["name"] == "mine"
     assert "No keys yet" in own.open("/keys").text

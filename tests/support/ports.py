@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Free loopback ports, and waiting for a server to listen."""
 
+import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def wait_until(true: Callable[[], bool], seconds: float = 20.0, what: str = "con
     while not true():
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
         time.sleep(0.05)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 20.0) -> None:
+    """As `wait_until`, in a test that is asynchronous itself."""
+    end = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        await asyncio.sleep(0.05)
 
 
 @contextmanager

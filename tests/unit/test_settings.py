@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings: environment over file over defaults, and every mistake at once."""
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -189,3 +191,30 @@ def test_mistakes_in_identity_providers(
 def test_the_reference_page_is_current() -> None:
     page = Path(__file__).parents[2] / "docs" / "settings.md"
     assert page.read_text() == settings.reference(), "run: python -m ddnsd.settings > docs/settings.md"
+
+
+def test_what_can_be_reloaded_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.Settings.model_fields.keys() >= settings.RELOADABLE
+    before = settings.load()
+    monkeypatch.setenv("DDNSD_TTL", "45")
+    monkeypatch.setenv("DDNSD_OFFLINE", "off")
+    assert settings.differences(before, settings.load()) == ["ttl", "offline"]
+    assert "DDNSD_OFFLINE = off  (environment, can be reloaded)" in CliRunner().invoke(main, ["settings"]).stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ([{"opaque": True, "audience": ["us"], "client_secret": "s"}], ""),
+        ([{"opaque": True, "client_secret": "s"}], "opaque = true of p0 needs an audience and a client secret"),
+        ([{"opaque": True, "audience": ["us"]}], "opaque = true of p0 needs an audience and a client secret"),
+        ([{"opaque": True, "audience": ["us"], "client_secret": "s"}] * 2, "only one of them can have opaque = true"),
+    ],
+)
+def test_the_provider_of_opaque_tokens(
+    monkeypatch: pytest.MonkeyPatch, more: list[dict[str, object]], text: str
+) -> None:
+    base = [{"name": f"p{n}", "issuer": f"https://p{n}.example.org", "client_id": "ddns"} for n in range(len(more))]
+    monkeypatch.setenv("DDNSD_OIDC_PROVIDERS", json.dumps([one | extra for one, extra in zip(base, more, strict=True)]))
+    with pytest.raises(settings.SettingsError, match=text) if text else nullcontext():
+        assert settings.load().providers[0].opaque

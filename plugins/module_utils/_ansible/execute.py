@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
 
 from .._sync.api import Server
 from .._sync.apply import Outcome, apply_plan
@@ -12,15 +13,24 @@ from .._sync.plan import Change, Plan
 from .task import Failed, Task
 
 
-def execute_plan(task: Task, plan: Plan, server: Server) -> str | None:
-    """Apply the plan, unless in check mode. Returns the new secret if there is one. Raises Failed."""
+@dataclass(frozen=True)
+class Executed:
+    """The new secret, if there is one, and texts of the server."""
+
+    secret: str | None = None
+    warnings: Sequence[str] = ()
+
+
+def execute_plan(task: Task, plan: Plan, server: Server) -> Executed:
+    """Apply the plan, unless in check mode. Raises Failed."""
+    if task.check or not plan.changes:
+        return Executed()
     secrets: list[str] = []
-    if not task.check and plan.changes:
-        outcome = apply_plan(plan, server, lambda _change, secret: secrets.append(secret))
-        if outcome.failed:
-            text = "; ".join(result.error for result in outcome.failed)
-            raise Failed(text, {"changed": changed_anything(outcome)})
-    return secrets[-1] if secrets else None
+    outcome = apply_plan(plan, server, lambda _change, secret: secrets.append(secret))
+    if outcome.failed:
+        text = "; ".join(result.error for result in outcome.failed)
+        raise Failed(text, {"changed": changed_anything(outcome), "warnings": list(outcome.warnings)})
+    return Executed(secrets[-1] if secrets else None, outcome.warnings)
 
 
 def changed_anything(outcome: Outcome) -> bool:
@@ -29,7 +39,7 @@ def changed_anything(outcome: Outcome) -> bool:
 
 
 def facts(thing: Host | Domain) -> dict[str, Any]:
-    """All fields as plain values. An address that the server could not tell is `unknown`."""
+    """All fields as plain values. An address that the server did not report is `unknown`."""
     named = {name: _plain(getattr(thing, name)) for name in thing.__dataclass_fields__ if name != "facts"}
     return {**named, **thing.facts}
 
@@ -38,7 +48,8 @@ def predicted(change: Change, registered: Registered) -> dict[str, Any]:
     """The expected `facts` after the change."""
     if change.kind == "host":
         old: Host | Domain | None = registered.hosts.get(change.source or change.name)
-        return {**facts(old or Host(change.name, "")), "fqdn": change.name, **change.after}
+        taken = {"own": True} if "owner" in change.after else {}
+        return {**facts(old or Host(change.name, "")), "fqdn": change.name, **change.after, **taken}
     return {**facts(registered.domains.get(change.name) or Domain(change.name)), **change.after}
 
 

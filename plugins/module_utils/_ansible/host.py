@@ -30,6 +30,7 @@ SPEC = (
             "labels": {"type": "dict"},
             "stack": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
+            "adopt_from": {"type": "str"},
             "moved_from": {"type": "str"},
         }
     )
@@ -42,21 +43,21 @@ def run(task: Task) -> dict[str, Any]:
     spec, stack = _spec(task.params), _stack(task.params["stack"])
     server = task.server()
     found = server.registered([name for name in (spec.fqdn, spec.moved_from) if name])
-    registered = Registered(found.hosts)
+    registered = Registered(found.hosts, user=found.user)
     present = task.params["state"] == "present"
     declaration = Declaration(stack, hosts={spec.fqdn: spec})
     plan = make(declaration, registered, server.capabilities, _ONE if present else Options(destroy=True))
     if not present and spec.fqdn in registered.hosts and not plan.changes:
         raise Conflicts(plan.notes)
-    secret = execute_plan(task, plan, server)
+    executed = execute_plan(task, plan, server)
     result = {
         "changed": bool(plan.changes),
         "diff": plan_table.diff(plan, server.url),
-        "warnings": _warnings(plan),
+        "warnings": [*_warnings(plan), *executed.warnings],
     }
     if present:
         result["host"] = _host(task, spec.fqdn, plan, registered, server)
-    return result if secret is None else {**result, "secret": secret}
+    return result if executed.secret is None else {**result, "secret": executed.secret}
 
 
 def _warnings(plan: Plan) -> list[str]:
@@ -76,7 +77,7 @@ def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Ser
 
 def _spec(params: Mapping[str, Any]) -> HostSpec:
     """The host with the given options. `none`, empty text and 0 remove a value. Raises DeclarationError."""
-    fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "moved_from", "adopt")
+    fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "moved_from", "adopt", "adopt_from")
     options = {field: params[field] for field in fields if params[field] is not None}
     for family in ("ipv4", "ipv6"):
         if options.get(family, "").strip().lower() == "none":

@@ -48,11 +48,12 @@ class Http:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Response:
-        """Send a request. Any status is an answer. Raises Unreachable, LostAnswer."""
+        """Send a request, if `anonymous` without the token. Any status is an answer. Raises Unreachable, LostAnswer."""
         url = self.url + path + ("?" + urlencode(query) if query else "")
         try:
-            return self._answer(method, url, body, {**self._headers, **(headers or {})})
+            return self._answer(method, url, body, {**({} if anonymous else self._headers), **(headers or {})})
         except URLError as error:  # urllib raises it while connecting and sending, and not later
             raise unreachable(self.url, error.reason, OPTIONS) from error
         except (OSError, HTTPException) as error:

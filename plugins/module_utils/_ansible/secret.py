@@ -96,9 +96,9 @@ class _Secret:
             return result
         if self.path:
             with secret_files.new_file(self.path) as file:  # nothing is changed if the folder is not writable
-                file.write(f"{execute_plan(self.task, plan, server) or ''}\n".encode())
+                file.write(f"{execute_plan(self.task, plan, server).secret or ''}\n".encode())
             return result
-        return {**result, "secret": execute_plan(self.task, plan, server)}
+        return {**result, "secret": execute_plan(self.task, plan, server).secret}
 
     def result(self, changed: bool, difference: Mapping[str, str]) -> dict[str, Any]:
         return {"changed": changed, "fqdn": self.fqdn, "diff": difference, "warnings": self.warnings}

@@ -40,7 +40,7 @@ SPEC = (
     )
 )
 NAMED = 10
-"""The most failures in the message. The result's `changes` has all of them."""
+"""The most failures in the message, and the most warnings of the server. The result's `changes` has all failures."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
             *_overruled(task.params["api_url"], declaration.server),
             *plan_table.remarks(plan),
             *_dropped(secret_writer.without_destination() if outcome is None else secret_writer.dropped),
+            *_of_server(outcome),
         ],
         "changes": _changes(plan.changes, outcome),
         "counts": plan_table.summary(plan),
@@ -94,6 +95,13 @@ def _dropped(hosts: Sequence[str]) -> list[str]:
     named = ", ".join(hosts[:NAMED]) + (" …" if len(hosts) > NAMED else "")
     hint = "set `secret_dir`, declare `secret: {file: …}`, or set `return_secrets` and `no_log`; then use `rotate`"
     return [f"new secrets are not saved, because no file is named for them: {named} ({hint})"]
+
+
+def _of_server(outcome: Outcome | None) -> list[str]:
+    """The warnings of the server, at most `NAMED` of them."""
+    texts = () if outcome is None else outcome.warnings
+    more = len(texts) - NAMED
+    return [*texts[:NAMED], *([f"and {more} more warnings of the server"] if more > 0 else [])]
 
 
 def _declaration(params: Mapping[str, Any], origin: Origin | None) -> Declaration:

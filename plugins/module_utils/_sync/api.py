@@ -39,8 +39,11 @@ class Transport(Protocol):
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Response:
         """Send a request. Any status is an answer. Without `query`, `path` may end in an encoded query.
+
+        `anonymous`: send no token.
 
         Several threads may call it at the same time. Raises Unreachable, LostAnswer.
         """
@@ -50,12 +53,14 @@ class Transport(Protocol):
 class Done:
     """The result of a change: `applied`, `pending` (saved, but not in DNS yet), `unchanged`, or `failed`.
 
-    `failed` is returned instead of raised if a secret was made before the error, which is in `error`.
+    `failed` is returned instead of raised if a secret was made before the error, which is in `error`. `warnings` are
+    texts of the server.
     """
 
     status: str
     secret: str | None = None
     error: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Server(Protocol):
@@ -113,4 +118,6 @@ def unauthorized(url: str) -> Unauthorized:
 
 def refused(response: Response, text: str, fields: dict[str, str] | None = None) -> Refused:
     """The error for an answer that is neither a success nor a 401. Without a text, it describes the answer."""
-    return Refused(response.status, text or f"the server {describe(response)}", fields)
+    wait = response.headers.get("retry-after", "") if response.status == 429 else ""
+    text = text or f"the server {describe(response)}"
+    return Refused(response.status, text, fields, retry_after=int(wait) if wait.isdecimal() else 0)

@@ -20,7 +20,7 @@ Sink = Callable[[Change, str], None]
 """Writes a new secret as soon as it is known. Raises OSError if it cannot."""
 
 GOOD = ("applied", "pending", "unchanged")
-OTHER_BODY = "the server got this call with other content before: delete the journal and make a new plan"
+OTHER_BODY = "the server has received this call before, with other content: delete the journal and make a new plan"
 BULK = 10_000
 """The most changes in one bulk call."""
 
@@ -38,6 +38,8 @@ class Result:
     """The change failed and was certainly not made."""
     kept: bool = False
     """Its new secret was written."""
+    warnings: tuple[str, ...] = ()
+    """Texts of the server."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Outcome:
     def failed(self) -> tuple[Result, ...]:
         """The results of changes that were not made."""
         return tuple(r for r in self.results if r.status not in GOOD)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the server warns of, each text once."""
+        return tuple(dict.fromkeys(text for result in self.results for text in result.warnings))
 
 
 def apply_plan(
@@ -198,7 +205,8 @@ class _Run:
                 why = error.strerror or error
                 lost = f"its new secret could not be written ({why}) and is lost; make a new one with `rotate`"
                 return Result(change, "failed", f"{answer.error}; {lost}" if answer.error else lost)
-        return Result(change, answer.status, answer.error, kept=answer.secret is not None)
+        kept = answer.secret is not None
+        return Result(change, answer.status, answer.error, kept=kept, warnings=answer.warnings)
 
 
 class _Group(NamedTuple):
@@ -233,7 +241,7 @@ def _rotates(item: Item) -> bool:
 
 
 def _execute(server: Server, steps: Steps, key: str) -> Done:
-    """Make all steps of one change. The secret is the one of the last step that made one."""
+    """Make all steps of one change. The secret is the one of the last step that made one; warnings are of all steps."""
     done = Done("unchanged")
     for step in steps:
         try:
@@ -242,7 +250,8 @@ def _execute(server: Server, steps: Steps, key: str) -> Done:
             if done.secret is None:
                 raise
             return replace(done, status="failed", error=str(error))
-        done = replace(following, secret=following.secret or done.secret)
+        warnings = done.warnings + following.warnings
+        done = replace(following, secret=following.secret or done.secret, warnings=warnings)
         if done.status == "failed":
             break
     return done

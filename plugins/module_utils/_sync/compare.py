@@ -24,10 +24,10 @@ _FAMILIES = ("ipv4", "ipv6")
 
 
 class Comparison:
-    """Comparisons for one stack and one server."""
+    """Comparisons for one stack, one server and one user."""
 
-    def __init__(self, stack: str | None, capabilities: Capabilities) -> None:
-        self.stack = stack
+    def __init__(self, stack: str | None, capabilities: Capabilities, user: str) -> None:
+        self.stack, self.user = stack, user
         self.capabilities = capabilities
         self.kept = tuple(name for name in HOST_FIELDS if name in capabilities.fields)
         self.declared = tuple(name for name in self.kept if name != "stack")
@@ -56,7 +56,7 @@ class Comparison:
         reason = self.reason_to_replace(after)
         if reason:
             return self._register_again(Action.REPLACE, spec, host, after, reason)
-        action = Action.ADOPT if "stack" in after else Action.UPDATE
+        action = Action.ADOPT if {"stack", "owner"} & after.keys() else Action.UPDATE
         return Change(action, "host", spec.fqdn, self._preconditions(host, after), after)
 
     def differences(self, spec: HostSpec, host: Host) -> dict[str, Any]:
@@ -72,6 +72,8 @@ class Comparison:
                 after[name] = _plain(value)
         if self.stack is not None and host.stack != self.stack:
             after["stack"] = self.stack
+        if not host.own:
+            after["owner"] = self.user
         return after
 
     def reason_to_replace(self, after: dict[str, Any]) -> str:

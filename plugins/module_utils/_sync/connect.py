@@ -89,20 +89,22 @@ def same(one: str, other: str) -> bool:
 def open_server(transport: api.Transport, kind: str | None = None) -> api.Server:
     """Find out what kind of service it is. With `kind` (`ddnsd`, `egi`) no request is sent.
 
-    Raises ServerError.
+    The token is sent only to what behaves as a Dynamic DNS service, because the URL may be wrong. Raises ServerError.
     """
     if kind is not None:
         return RestServer(transport) if kind == "ddnsd" else EgiServer(transport)
-    first = transport.request("GET", "/api/")
+    first = transport.request("GET", "/api/", anonymous=True)
     about = api.object_in(first)
     if first.status == 200 and about.get("service") == "ddnsd":
         return RestServer(transport, str(about.get("version", "")), about.get("features"))
     if first.status in (502, 503, 504):
         raise ServerError(f"{transport.url} is not ready: {api.describe(first)}")
-    second = transport.request("GET", "/nic/domains")
-    if second.status == 401:
-        raise api.unauthorized(transport.url)
-    if second.status == 200 and {"public", "private"} <= set(api.object_in(second)):
-        return EgiServer(transport)
+    second = transport.request("GET", "/nic/domains", anonymous=True)
+    if second.status == 401:  # as EGI's service answers without a token
+        second = transport.request("GET", "/nic/domains")
+        if second.status == 401:
+            raise api.unauthorized(transport.url)
+        if second.status == 200 and {"public", "private"} <= set(api.object_in(second)):
+            return EgiServer(transport)
     answers = f"/api/ {api.describe(first)}, /nic/domains {api.describe(second)}"
     raise ServerError(f"{transport.url} is not a known Dynamic DNS service: {answers}. Check the URL")

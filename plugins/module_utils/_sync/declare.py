@@ -6,7 +6,7 @@
     stack: NAME
     defaults: {domain, ttl, comment, labels, wildcard, secret}
     domains: {NAME: {public, comment, ttl, group, available, adopt}}
-    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, secret, moved_from, adopt, fqdn}}
+    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, secret, moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. A missing address depends on the other one:
@@ -47,7 +47,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "ttl": names.ttl,
     "labels": names.labels,
 }
-_HOST = (*_ADDRESSES, *_PLAIN, "secret", "moved_from", "adopt", "fqdn")
+_HOST = (*_ADDRESSES, *_PLAIN, "secret", "moved_from", "adopt", "adopt_from", "fqdn")
 _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "public": names.flag,
     "comment": names.comment,
@@ -305,6 +305,8 @@ class _Reader:
             fields["secret"] = _filled(fields["secret"], name)
         if options.get("adopt") is not None:
             fields["adopt"] = self.value((*path, "adopt"), names.flag, options["adopt"], False)
+        if options.get("adopt_from") is not None:
+            fields["adopt_from"] = self.value((*path, "adopt_from"), names.user, options["adopt_from"], None)
         if options.get("moved_from") is not None:
             fields["moved_from"] = self.former(path, name, options["moved_from"], domain)
         if fields.get("wildcard") is True and len(name) > names.WILDCARD_NAME_LENGTH:

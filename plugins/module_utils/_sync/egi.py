@@ -112,11 +112,11 @@ class EgiServer:
 
     def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
         """Raises NotSupported: the API cannot check a secret without a change."""
-        raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot tell whether a secret is valid")])
+        raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot check whether a secret is valid")])
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:  # noqa: ARG002
         """Raises NotSupported: the API has no enrolment."""
-        raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} makes no enrolment tokens")])
+        raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot create enrolment tokens")])
 
     # ---- the changes
 
@@ -198,7 +198,8 @@ class EgiServer:
         values.update({field: value for field, value in change.after.items() if field in values})
         if unsaid := [family for family in FAMILIES if values[family] == UNKNOWN.value]:
             text = (
-                f"{host.fqdn}: the server cannot tell its {' and '.join(unsaid)}, which would be lost; try again later"
+                f"{host.fqdn}: the server does not report its {' and '.join(unsaid)}, and the change would lose it; "
+                "try again later"
             )
             raise Refused(409, text)
         if (host.ipv4 or host.ipv6) and not (values["ipv4"] or values["ipv6"]):

@@ -95,13 +95,21 @@ class Refused(ServerError):
     """The server answered with an error: HTTP status, message, and messages for single fields.
 
     After an internal error, or one of a proxy, the change may be made. This is not so if the server reports the error
-    for one change of a call (`of_one_change`).
+    for one change of a call (`of_one_change`). After a 429, nothing is changed, and `retry_after` has the seconds
+    after which the server accepts the call.
     """
 
     def __init__(
-        self, status: int, text: str, fields: dict[str, str] | None = None, *, of_one_change: bool = False
+        self,
+        status: int,
+        text: str,
+        fields: dict[str, str] | None = None,
+        *,
+        of_one_change: bool = False,
+        retry_after: int = 0,
     ) -> None:
         super().__init__(text)
+        self.retry_after = retry_after
         self.status, self.fields, self.of_one_change = status, fields or {}, of_one_change
         self.lost = not of_one_change and (status >= 500 or status == 408)
 

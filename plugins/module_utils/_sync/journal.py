@@ -106,7 +106,7 @@ def _content(number: int, line: str, keys: Sequence[str]) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict) or not set(keys) <= set(content):
-        raise SyncError(f"line {number} is not a line of a journal")
+        raise SyncError(f"line {number} is not valid; the journal is damaged, or the file is not a journal")
     return content
 
 

@@ -7,7 +7,7 @@ A declared field has a value, or
     KEEP      the declaration does not change the field
     DYNAMIC   (addresses) the host's updater sets it: never set, removed or reported as drift
 
-A registered address has a value, None (no record), or UNKNOWN if the server could not tell it.
+A registered address has a value, None (no record), or UNKNOWN if the server did not report it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class HostSpec:
     secret: SecretSpec | None = None
     moved_from: str | None = None
     adopt: bool = False
+    adopt_from: str | None = None
+    """The other user from whom the host is taken over, with a new secret."""
     where: Location | None = field(default=None, compare=False)
 
 
@@ -130,6 +132,8 @@ class Registered:
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
     domains: Mapping[str, Domain] = field(default_factory=dict)
+    user: str = ""
+    """The caller, if the server tells other users' hosts."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,8 @@ class Capabilities:
     """A name for messages, such as `ddnsd 0.1.0` or `EGI Dynamic DNS`."""
     fields: frozenset[str] = frozenset(HOST_FIELDS)
     """Fields of a host that it stores."""
-    edits: frozenset[str] = frozenset(HOST_FIELDS) | {"fqdn"}
-    """Fields that it changes in place, without a new secret; `fqdn`: it renames hosts."""
+    edits: frozenset[str] = frozenset(HOST_FIELDS) | {"fqdn", "owner"}
+    """Fields that it changes in place, without a new secret; `fqdn`: it renames hosts; `owner`: with a new secret."""
     clears: bool = True
     """It removes a single address in place."""
     bulk: bool = True

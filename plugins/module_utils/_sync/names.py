@@ -18,6 +18,7 @@ WILDCARD_NAME_LENGTH = NAME_LENGTH - len("*.")
 WILDCARD_ADVICE = f"the name of a host with a wildcard has at most {WILDCARD_NAME_LENGTH} characters"
 DOMAIN_LENGTH = 189
 COMMENT_LENGTH = 255
+USER_LENGTH = 150
 TTL_MAX = 86400
 LABELS_MAX, LABEL_KEY_LENGTH, LABEL_VALUE_LENGTH = 16, 63, 255
 
@@ -252,6 +253,14 @@ def flag(value: Any) -> bool:
 def group(value: Any) -> str | None:
     """The name of a group; None if it is empty."""
     return comment(value)
+
+
+def user(value: Any) -> str:
+    """The name of a user."""
+    given = text(value).strip()
+    if len(given) > USER_LENGTH or not given.isprintable():
+        raise ValueError(f"must be the name of a user, at most {USER_LENGTH} printable characters")
+    return given
 
 
 def server_url(value: Any) -> str:

@@ -3,8 +3,8 @@
 
 The table lists all cases; the tests use it. `own` is registered for the declaration's stack, `foreign` for another
 stack or none. For a declaration without a stack, all registered hosts of the caller and all domains are own. Hosts and
-domains of other users, which an administrator's token sees, are never changed, whatever their stack is. `fixed` is a
-server that cannot change the field in place.
+domains of other users, which an administrator's token sees, are not changed, whatever their stack is; only `adopt_from`
+(from bob) takes a host of this user over. `fixed` is a server that cannot change the field in place.
 
     declared                  registered           server   options   plan
     ------------------------  -------------------  -------  --------  ---------------------
@@ -36,6 +36,14 @@ server that cannot change the field in place.
     host                      another user's       any      -         Conflicts
     host, adopt               another user's       any      -         Conflicts
     host, no stack declared   another user's       any      -         Conflicts
+    host, from bob            another user's       edits    -         adopt, rotate
+    host, from bob            another user's       edits    rotate    adopt, rotate
+    host, from bob            own, equal           any      -         -
+    host, from bob            foreign, equal       any      -         Conflicts
+    host, from bob            -                    any      -         create
+    host, from bob            another user's       any      destroy   -, note
+    host, from bob            another user's       fixed    -         Conflicts
+    host, from ann            another user's       any      -         Conflicts
     -                         own                  any      -         -, note
     -                         own                  any      prune     delete
     -                         foreign              any      prune     -
@@ -54,6 +62,7 @@ server that cannot change the field in place.
     host, moved               old foreign new own  any      -         -
     host, moved               old another user's   any      -         Conflicts
     host, moved, adopt        old another user's   any      -         Conflicts
+    host, moved, from bob     old another user's   any      -         Conflicts
     host                      own, equal           any      rotate    rotate
     host                      own, differs         edits    rotate    update, rotate
     host                      own, differs         fixed    rotate    replace
@@ -163,7 +172,7 @@ class PlanBuilder:
         self.declared, self.registered = declaration, registered
         self.capabilities, self.options = capabilities, options
         self.stack = declaration.stack
-        self.compare = Comparison(declaration.stack, capabilities)
+        self.compare = Comparison(declaration.stack, capabilities, registered.user)
         self.changes: list[Change] = []
         self.drift: list[Drift] = []
         self.notes: list[Problem] = []
@@ -195,8 +204,12 @@ class PlanBuilder:
         return thing.own and thing.stack == self.stack
 
     def may_change(self, spec: HostSpec | DomainSpec, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it, if necessary by adoption. Never if another user owns it."""
+        """Whether the declaration may change it, if necessary by adoption from another stack of the caller."""
         return self.owns(thing) or (thing.own and spec.adopt)
+
+    def may_take(self, spec: HostSpec, host: Host) -> bool:
+        """Whether the declaration takes the host over from the other user who owns it."""
+        return not host.own and host.owner is not None and spec.adopt_from == host.owner
 
     def in_stack(self, thing: Host | Domain) -> bool:
         """Whether it belongs to the stack and the caller."""
@@ -228,6 +241,10 @@ class PlanBuilder:
                 self.note_drift(host)
                 self.add(self.compare.change(spec, host))
                 self.note_former_name(spec)
+            elif self.may_take(spec, host) and "owner" in self.capabilities.edits:
+                self.note_drift(host)
+                self.add(self.compare.change(spec, host))
+                self.add(self.compare.rotate(name, spec))
             else:
                 self.conflict(spec, host)
 
@@ -237,6 +254,8 @@ class PlanBuilder:
         hint = "adopt it with `adopt: true`"
         if not thing.own:
             owner, hint = f"belongs to the user {thing.owner}", _owner_hint(thing)
+            if isinstance(thing, Host) and not moved:
+                hint += f". `adopt_from: {thing.owner}` takes the host over, and replaces its secret"
         name = thing.fqdn if isinstance(thing, Host) else thing.name
         role = "the former name " if moved else ""
         self.conflicts.append(Problem(f"{role}{name} is already registered and {owner}", spec.where, hint))
@@ -266,7 +285,7 @@ class PlanBuilder:
             self.drift.append(Drift("dns", host.fqdn, host.conflict or _DNS[host.dns]))
         unknown = [family for family in ("ipv4", "ipv6") if getattr(host, family) is UNKNOWN]
         if unknown:
-            self.drift.append(Drift("unknown", host.fqdn, f"the server could not tell the {listed(unknown)} address"))
+            self.drift.append(Drift("unknown", host.fqdn, f"the server did not report the {listed(unknown)} address"))
 
     def note_former_name(self, spec: HostSpec) -> None:
         """Note a former name that is still registered beside the new one."""

@@ -50,7 +50,7 @@ def _subject(change: Change) -> str:
 
 
 def _details(change: Change) -> list[str]:
-    fields = DOMAIN_FIELDS if change.kind == "domain" else HOST_FIELDS
+    fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
     found = [f"({change.reason})"] if change.reason else []
     found += [detail for detail in (_detail(change, name) for name in fields) if detail]
     if change.makes_secret:
@@ -198,7 +198,7 @@ def _block(change: Change, name: str, values: Mapping[str, Any], *, after: bool)
     absent = Action.DELETE if after else Action.CREATE
     if change.action is absent:
         return []
-    fields = DOMAIN_FIELDS if change.kind == "domain" else HOST_FIELDS
+    fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
     shown = [f"{f}: {_shown(values.get(f)) if f in values else 'unknown'}" for f in fields if _detail(change, f)]
     if change.makes_secret:
         shown.append(f"secret: {_secret(change) if after else 'the current one'}")

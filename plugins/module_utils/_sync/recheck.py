@@ -108,7 +108,8 @@ def moved(change: Change, registered: Registered) -> list[Problem]:
         if old not in things:
             problems.append(f"{old} is no longer registered")
         else:
-            problems += _of_others(things[old]) + differences(old, change.before, things[old])
+            problems += differences(old, change.before, things[old])
+            problems += [] if "owner" in change.before else _of_others(things[old])
     return [Problem(text, hint="make a new plan") for text in problems]
 
 

@@ -21,7 +21,9 @@ BULK = 10_000
 QUERY_OCTETS = 4_000
 """The longest query with names. For more names all hosts are read, because proxies limit the request line."""
 PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each repetition of a call with a key."""
+"""Seconds before each repetition of a call with a key, unless the server asks for more."""
+MOST_PAUSE = 60
+"""Seconds of a `Retry-After` above which a call is not repeated."""
 
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
 _HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
@@ -41,7 +43,7 @@ class RestServer:
         has = {"domains", "enrol", "rename", "verify-secret"} if features is None else set(features)
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
-            edits=frozenset(HOST_FIELDS) | frozenset({"fqdn"} if "rename" in has else ()),
+            edits=frozenset(HOST_FIELDS) | {"owner"} | frozenset({"fqdn"} if "rename" in has else ()),
             domains="domains" in has,
             verifies="verify-secret" in has,
             enrols="enrol" in has,
@@ -71,7 +73,9 @@ class RestServer:
         user = self._caller() if hosts or domains else ""
         own_hosts = (host if host.owner == user else replace(host, own=False) for host in hosts)
         own_domains = (domain if domain.owner == user else replace(domain, own=False) for domain in domains)
-        return Registered({host.fqdn: host for host in own_hosts}, {domain.name: domain for domain in own_domains})
+        return Registered(
+            {host.fqdn: host for host in own_hosts}, {domain.name: domain for domain in own_domains}, user
+        )
 
     def _caller(self) -> str:
         """The name of the user who owns the token. It is read once."""
@@ -120,7 +124,7 @@ class RestServer:
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         """A token for the host's machine. A new token makes earlier ones invalid."""
         if not self.capabilities.enrols:
-            raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} makes no enrolment tokens")])
+            raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot create enrolment tokens")])
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/enrolments", {"lifetime": lifetime})
         token = object_in(answer).get("token")
         if not isinstance(token, str) or not token:
@@ -143,6 +147,7 @@ class RestServer:
         """POST with an idempotency key, repeated a few times until an answer arrives."""
         sent: ServerError | None = None
         for pause in (*PAUSES, None):
+            wait = 0
             try:
                 return self._call("POST", path, content, {"Idempotency-Key": key})
             except Unreachable as error:
@@ -152,13 +157,15 @@ class RestServer:
             except LostAnswer as error:
                 failure = sent = error
             except (Refused, Unauthorized) as error:
-                if not isinstance(error, Refused) or error.status not in (502, 503, 504):
+                if not isinstance(error, Refused) or not _is_temporary(error):
                     if sent is None:
                         raise
                     raise LostAnswer(f"{sent} (tried again: {error})") from error
-                failure, sent = error, sent or error
+                failure, wait = error, error.retry_after
+                if error.status != 429:
+                    sent = sent or error
             if pause is not None:
-                self._pause(pause)
+                self._pause(max(pause, wait))
         raise sent if sent is not None else failure
 
     # ---- domains
@@ -234,6 +241,10 @@ class RestServer:
         return response
 
 
+def _is_temporary(error: Refused) -> bool:
+    return error.status in (429, 502, 503, 504) and error.retry_after <= MOST_PAUSE
+
+
 def _error(response: Response) -> SyncError:
     problem = object_in(response)
     if response.status == 412:
@@ -256,7 +267,7 @@ def _fields(problem: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _item(change: Change, user: str) -> dict[str, Any]:
-    """A change as JSON for `POST /api/changes`, on condition that the host belongs to the user."""
+    """A change as JSON for `POST /api/changes`, on condition that the host belongs to the user or the known owner."""
     if change.action is Action.REPLACE:
         raise Refused(400, f"{change.name}: this plan was made for a server that cannot edit hosts; make a new plan")
     action = change.action.value if change.action in (Action.CREATE, Action.DELETE, Action.ROTATE) else "update"
@@ -268,7 +279,7 @@ def _item(change: Change, user: str) -> dict[str, Any]:
         item["set"] = values
     conditions = {field: value for field, value in change.before.items() if field in CONDITIONS}
     if change.action is not Action.CREATE:
-        item["if"] = {**conditions, "owner": user}
+        item["if"] = {"owner": user, **conditions}
     return item
 
 
@@ -278,7 +289,8 @@ def _not_none(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
     if result.get("status") != "failed":
-        return Done(str(result.get("status")), result.get("secret"))
+        warnings = tuple(map(str, result.get("warnings") or ()))
+        return Done(str(result.get("status")), result.get("secret"), warnings=warnings)
     error = result.get("error") or {}
     status = int(error.get("status") or 500)
     if status == 404 and change.action is Action.DELETE:

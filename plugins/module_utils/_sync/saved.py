@@ -12,7 +12,7 @@ from .plan import Plan
 
 FORMAT = 1
 
-_FIELDS = {"host": HOST_FIELDS, "domain": DOMAIN_FIELDS}
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS}
 
 
 def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _print(hosts: Sequence[Host], form: str) -> None:
 
 
 def _json_values(host: Host) -> dict[str, Any]:
-    """All fields of a host as JSON values. An address that the server could not tell is `unknown`."""
+    """All fields of a host as JSON values. An address that the server did not report is `unknown`."""
     values = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(host).items()}
     return {**host.facts, **{name: value for name, value in values.items() if name != "facts"}}
 

@@ -20,19 +20,19 @@ T = TypeVar("T")
 
 UNIT, RUNCMD = "unit", "runcmd"
 EC2_LIMIT = 16_384
-"""The bytes of user data that EC2 takes, fewer than any other cloud."""
+"""The most bytes of user data that EC2 accepts, fewer than any other cloud."""
 HOUR = 3600
 
 CHOICE = (
-    "say where the machine's secret comes from, with one of --enrol (the user data contains a token that works once, "
-    "and the machine makes its own secret), --secret-file FILE (the host's present secret) and --new-secret (a new "
-    "secret; the old one stops working at once)"
+    "choose where the machine's secret comes from: --enrol (the user data contains a token that works once, and the "
+    "machine creates its own secret), --secret-file FILE (the host's present secret) or --new-secret (a new secret; "
+    "the old one stops working at once)"
 )
 
 
 @click.command("user-data")
 @click.argument("host")
-@click.option("--enrol", is_flag=True, help="Include a token that works once; the machine makes its own secret.")
+@click.option("--enrol", is_flag=True, help="Include a token that works once; the machine creates its own secret.")
 @click.option(
     "--lifetime",
     metavar="SECONDS",
@@ -57,12 +57,12 @@ def command(connection: Connection, no_updater: bool, **kwargs: Any) -> int:
     From its first boot on, the machine keeps the addresses of HOST up to date. HOST is a registered name, in full.
 
     The machine needs a secret: use exactly one of --enrol, --secret-file and --new-secret. Every program on a machine
-    may be able to read its user data, and so a secret in it. A token is useless once the machine has booted. EGI's
+    may be able to read its user data, and so a secret in it. A token is useless after the machine has used it. EGI's
     Dynamic DNS has no such tokens. --secret-file needs no token of yours and sends no request.
 
     With --form runcmd, the secret is visible in the command line of curl for a moment, and the address is sent once.
 
-    EC2 takes 16384 bytes of user data, less than the updater needs. Use an image that contains it, with --no-updater.
+    EC2 accepts 16384 bytes of user data, less than the updater needs. Use an image that contains it, with --no-updater.
     """
     choice = Choice(updater=not no_updater, **kwargs)
     _write(_new_user_data(choice, connection), choice.out)
@@ -89,7 +89,9 @@ class Choice(NamedTuple):
         if [self.secret_file is not None, self.new_secret, self.enrol].count(True) != 1:
             raise SyncError(CHOICE)
         if self.form == RUNCMD and self.enrol:
-            raise SyncError("curl cannot enrol: use --secret-file or --new-secret with --form runcmd")
+            raise SyncError(
+                "--enrol needs the updater, and --form runcmd has only curl: use --secret-file or --new-secret with it"
+            )
         if self.lifetime is not None and not self.enrol:
             raise SyncError("--lifetime is the lifetime of an enrolment token: use it with --enrol")
 
@@ -131,8 +133,8 @@ def _write(text: str, out: str | None) -> None:
         output.remark(f"Written to {out}, {len(octets)} bytes.")
     if len(octets) > EC2_LIMIT:
         output.warning(
-            f"the user data has {len(octets)} bytes, and EC2 takes {EC2_LIMIT}. On EC2, use an image with the updater "
-            "(--no-updater), or --form runcmd. OpenStack takes 65535 bytes, Azure 65536, Google Cloud 262144"
+            f"the user data has {len(octets)} bytes, but EC2 accepts only {EC2_LIMIT}. On EC2, use an image with the "
+            "updater (--no-updater), or --form runcmd. OpenStack accepts 65535 bytes, Azure 65536, Google Cloud 262144"
         )
 
 
@@ -195,7 +197,7 @@ def _new_token(server: Server, fqdn: str, lifetime: int) -> str:
     from ddnsctl.sync.errors import NotSupported, Problem
 
     if not server.capabilities.enrols:
-        text = f"{server.capabilities.server} makes no enrolment tokens"
+        text = f"{server.capabilities.server} cannot create enrolment tokens"
         hint = "use --secret-file, or --new-secret, which replaces the host's secret"
         raise NotSupported([Problem(text, hint=hint)])
     return server.enrolment(fqdn, lifetime)

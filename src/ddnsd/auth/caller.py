@@ -19,7 +19,7 @@ class Caller(NamedTuple):
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
     `admin`: also objects of other users. `token_id` is set for a token of the database. `credential_name` is the name
-    of the key or token.
+    of the key or token. No token that the caller creates may outlive `expires`, in microseconds since the epoch.
     """
 
     kind: Kind
@@ -34,11 +34,7 @@ class Caller(NamedTuple):
     admin: bool = False
     token_id: int | None = None
     credential_name: str | None = None
-
-
-def groups_of(lines: str | None) -> frozenset[str]:
-    """A user's groups, from the lines of a row."""
-    return frozenset(lines.split("\n")) if lines else frozenset()
+    expires: int | None = None
 
 
 class SignInError(Exception):

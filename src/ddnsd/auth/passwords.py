@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, unique
 from functools import cache
+from typing import NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from ddnsd.auth import known_browsers
+from ddnsd.auth.account_backoff import AccountBackoff
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, FailureCounter
+from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, ClientAndSiteCounter, FailureCounter
 from ddnsd.db import identities
 from ddnsd.db.base import Store
 
@@ -45,6 +48,14 @@ class Weakness(Enum):
 
 class Locked(BadCredentials):
     """too many failures; try again in some minutes"""
+
+
+class Suspended(BadCredentials):
+    """the password is right, but the user is disabled; `reason` says why, if an administrator gave one"""
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 @cache
@@ -89,52 +100,15 @@ def _normal(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-class Passwords:
-    """Sign-in with a password; `enabled` is the setting."""
+class _Queue:
+    """Checks of hashes, some at once; a few more may wait."""
 
-    def __init__(self, store: Store, failures: int, *, rules: bool = True, enabled: bool = True) -> None:
-        self._store, self.enabled = store, enabled
-        self._by_name = FailureCounter(failures, enabled=rules)
-        self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=rules)
-        self._turns, self._waiting = asyncio.Semaphore(AT_ONCE), 0
-
-    async def check(self, name: str, password: str, client_ip: str | None) -> int:
-        """The id of the active user of that name and password; `client_ip` is None where it is not known.
-
-        Raises BadCredentials, Locked, StoreDown.
-        """
-        name, where = name.strip(), client_ip or ""
-        self._refuse_locked(name, where)
-        found = await self._check(name, password, where) if self.enabled else None
-        if found is None:
-            if len(name) <= NAME_LENGTH:  # other names have no user, and would fill the memory
-                self._by_name.failed(name, where)
-            if where:  # behind a front that does not send addresses there are many clients, not one source
-                self._by_source.failed("", where)
-            raise BadCredentials
-        self._by_name.succeeded(name, where)
-        return found
-
-    def _refuse_locked(self, name: str, where: str) -> None:
-        if self._by_name.locked(name, where) or self._by_source.locked("", where):
-            raise Locked
-
-    async def _check(self, name: str, password: str, where: str) -> int | None:
-        if not 0 < len(name) <= NAME_LENGTH or not name.isprintable() or len(password) > LONGEST:
-            return None
-        row = await self._store.read(lambda c: identities.password_of(c, name))
-        async with self._turn():
-            self._refuse_locked(name, where)  # callers before this one may have failed
-            right = await asyncio.to_thread(_matches, row[1] if row else _nobodys(), password)
-            if row is None or not right:
-                return None
-            if _hasher().check_needs_rehash(row[1]):
-                renewed = await asyncio.to_thread(hashed, password)
-                await self._store.transact(lambda c: identities.renew_password(c, row[0], row[1], renewed))
-        return row[0]
+    def __init__(self, at_once: int) -> None:
+        self._turns, self._waiting = asyncio.Semaphore(at_once), 0
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def turn(self) -> AsyncIterator[None]:
+        """A turn. Raises Locked if too many wait."""
         if self._waiting >= MOST_WAITING:
             raise Locked
         self._waiting += 1
@@ -147,10 +121,125 @@ class Passwords:
         finally:
             self._turns.release()
 
+
+class _LoginTry(NamedTuple):
+    """A sign-in; `browser` is the id of a browser in which this user has signed in before.
+
+    `slowed`: it had to wait for a turn of its account.
+    """
+
+    name: str
+    source: str
+    browser: str | None
+    slowed: bool
+
+
+class Passwords:
+    """Sign-in with a password; `enabled` is the setting.
+
+    Failures are counted by name and by source. A browser in which the user has signed in before is counted by itself,
+    and has its own queue: strangers who guess do not lock it out.
+    """
+
+    def __init__(self, store: Store, failures: int, *, rules: bool = True, enabled: bool = True) -> None:
+        self._store, self.enabled = store, enabled
+        self._by_name, self._by_source = ClientAndSiteCounter(failures), ClientAndSiteCounter(failures)
+        self._by_browser, self._backoff = FailureCounter(failures), AccountBackoff(failures)
+        self._strangers, self._known, self._hashing = _Queue(AT_ONCE), _Queue(1), asyncio.Semaphore(1)
+        self.use(failures, enabled=rules)
+
+    def use(self, failures: int, *, enabled: bool) -> None:
+        """Apply this limit of failures from now on."""
+        self._by_source.use(failures * NAMES_PER_SOURCE, enabled=enabled)
+        for counter in (self._by_name, self._by_browser, self._backoff):
+            counter.use(failures, enabled=enabled)
+
+    async def check(self, name: str, password: str, client_ip: str | None, cookie: str = "") -> int:
+        """The id of the active user of that name and password.
+
+        `client_ip` is None where it is not known, `cookie` is that of `known_browsers`. Raises BadCredentials, Locked,
+        Suspended, StoreDown.
+        """
+        name = name.strip()
+        browser = await self._known_browser(name, cookie)
+        login = _LoginTry(name, client_ip or "", browser, browser is None and self._backoff.slows(name))
+        self._refuse_locked(login)
+        if login.slowed:
+            failed_before = self._by_name.has_failed(name, login.source)
+            if not await self._backoff.take(name, failed_before=failed_before):
+                raise Locked
+        found = await self._check(login, password) if self.enabled else None
+        if found is None:
+            self._failed(login)
+            raise BadCredentials
+        self._succeeded(login)
+        if not found.active:
+            raise Suspended(found.suspension_reason)
+        return found.user_id
+
+    async def new_cookie(self, name: str) -> str:
+        """The cookie of `known_browsers` after a sign-in; "" if the password is gone. Raises StoreDown."""
+        row = await self._store.read(lambda c: identities.password_of(c, name.strip()))
+        return known_browsers.new_cookie(name.strip(), row.hash) if row else ""
+
+    async def _known_browser(self, name: str, cookie: str) -> str | None:
+        """The id of the browser, if the user has signed in there before and it has not failed too often since."""
+        browser = known_browsers.browser_of(cookie)
+        if browser is None or not _is_name(name) or self._by_browser.locked(name, browser):
+            return None
+        row = await self._store.read(lambda c: identities.password_of(c, name))
+        return browser if row is not None and known_browsers.is_valid(cookie, name, row.hash) else None
+
+    def _refuse_locked(self, login: _LoginTry) -> None:
+        name, source, browser, slowed = login
+        if browser is not None:
+            locked = self._by_browser.locked(name, browser)
+        else:
+            locked = self._by_name.locked(name, source) or self._by_source.locked("", source)
+        if locked or (browser is None and not slowed and self._backoff.slows(name)):
+            raise Locked
+
+    def _failed(self, login: _LoginTry) -> None:
+        name, source, browser, _ = login
+        if browser is not None:
+            self._by_browser.failed(name, browser)
+            return
+        if len(name) <= NAME_LENGTH:  # other names have no user, and would fill the memory
+            self._backoff.failed(name)
+            self._by_name.failed(name, source)
+        if source:  # behind a front that does not send addresses there are many clients, not one source
+            self._by_source.failed("", source)
+
+    def _succeeded(self, login: _LoginTry) -> None:
+        name, source, browser, _ = login
+        if browser is not None:
+            self._by_browser.succeeded(name, browser)
+        else:
+            self._by_name.succeeded(name, source)
+
+    async def _check(self, login: _LoginTry, password: str) -> identities.StoredPassword | None:
+        name = login.name
+        if not _is_name(name) or len(password) > LONGEST:
+            return None
+        row = await self._store.read(lambda c: identities.password_of(c, name))
+        async with (self._strangers if login.browser is None else self._known).turn():
+            self._refuse_locked(login)  # callers before this one may have failed
+            right = await asyncio.to_thread(_matches, row.hash if row else _nobodys(), password)
+            if row is None or not right:
+                return None
+            if _hasher().check_needs_rehash(row.hash):
+                renewed = await asyncio.to_thread(hashed, password)
+                await self._store.transact(lambda c: identities.renew_password(c, row.user_id, row.hash, renewed))
+        return row
+
     async def hashed(self, password: str) -> str:
         """Run the function of this name outside of the event loop."""
-        async with self._turns:
+        async with self._hashing:
             return await asyncio.to_thread(hashed, password)
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= NAME_LENGTH and name.isprintable()
 
 
 def same(one: str, other: str) -> bool:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from ddnsd.auth.caller import Caller, Kind
 from ddnsd.db.domain_requests import DomainRequest
-from ddnsd.db.rows import Domain, Host
+from ddnsd.db.rows import Domain, Host, ListedHost
 
 
 class Action(Enum):
@@ -34,7 +34,7 @@ class Whole(Enum):
 
 SERVICE = Whole.SERVICE
 
-Subject = Host | Domain | DomainRequest | Whole
+Subject = Host | ListedHost | Domain | DomainRequest | Whole
 
 _LITERAL_END = re.compile(r"[^*?\]]*$")
 
@@ -53,7 +53,7 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
     match subject:
         case Whole():
             return action is Action.ADMINISTER and not is_limited(caller)
-        case Host():
+        case Host() | ListedHost():
             mine = caller.admin or subject.owner_id == caller.user_id
             return mine and covers_host(caller, subject.fqdn, subject.domain)
         case DomainRequest():

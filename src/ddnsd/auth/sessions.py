@@ -5,15 +5,21 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection
 
-from ddnsd.auth.caller import Caller, Kind, groups_of
+from ddnsd.auth.caller import Caller, Kind
+from ddnsd.auth.claims_age import ClaimsAge, CurrentRights
 from ddnsd.auth.secrets import digest
 from ddnsd.db import queries, rows
 from ddnsd.db import sessions as stored
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.lookups import Lookups
+from ddnsd.db.sessions import NewSession
+
+if TYPE_CHECKING:
+    from ddnsd.auth.oidc.backchannel import LogoutToken
 
 COOKIE = "__Host-ddns"
 """Secure; HttpOnly; SameSite=Lax; Path=/ and no Domain, which its prefix demands."""
@@ -29,6 +35,12 @@ AGENT_LENGTH = 120
 SEEN_MICROSECONDS = 60 * 1_000_000
 """Accuracy of `last_seen`."""
 
+LOGOUT_MICROSECONDS = 3600 * 1_000_000
+"""How long used logout tokens are remembered; they are valid for some minutes."""
+
+FRESH_SECONDS = 600
+"""How long after giving their password people may do what needs a recent sign-in."""
+
 
 @dataclass(frozen=True)
 class Lifetime:
@@ -42,27 +54,52 @@ class Lifetime:
         return moment - last_seen > self.idle or moment - session.created > self.absolute
 
 
+class Proof(NamedTuple):
+    """How a user proved who they are: when they gave a password, and the user and session at the provider."""
+
+    authenticated: int
+    subject: str | None = None
+    sid: str | None = None
+
+
 @dataclass(frozen=True)
 class Session:
     """A session with its user; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
 
-    `csrf` is in every form of a page, and is returned with it. `sealing_key` is derived from the cookie.
+    `lapsed`: rights from a provider have ended. `csrf` is in every form of a page, and is returned with it.
+    `sealing_key` is derived from the cookie.
     """
 
     id: int
     user: Caller
     csrf: str
     method: str
+    proof: Proof
+    lapsed: bool
     created: int
     last_seen: int
     sealing_key: bytes = field(repr=False)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the user has signed in just now."""
+        return _is_fresh(self.proof.authenticated)
 
 
 class Sessions:
     """The sessions in the database; `passwords`: whether sessions that began with a password are valid."""
 
-    def __init__(self, store: Store, lookups: Lookups, lifetime: Lifetime, *, passwords: bool = True) -> None:
-        self._store, self._lookups, self._lifetime, self._passwords = store, lookups, lifetime, passwords
+    def __init__(
+        self,
+        store: Store,
+        lookups: Lookups,
+        lifetime: Lifetime,
+        claims_age: ClaimsAge | None = None,
+        *,
+        passwords: bool = True,
+    ) -> None:
+        self._store, self._lookups, self.lifetime, self._passwords = store, lookups, lifetime, passwords
+        self._claims_age = claims_age or ClaimsAge()
         self._seen: dict[int, int] = {}
 
     async def find(self, cookie: str | None, client_ip: str | None) -> Session | None:  # noqa: ARG002
@@ -73,25 +110,42 @@ class Sessions:
         if row is None or not row.active or (row.method == PASSWORD and not self._passwords):
             return None
         moment, last_seen = queries.now(), max(row.last_seen, self._seen.get(row.id, 0))
-        if self._lifetime.over(row, last_seen, moment):
+        if self.lifetime.over(row, last_seen, moment):
             return None
         if moment - last_seen > SEEN_MICROSECONDS:
             self._seen[row.id] = last_seen = moment
+        rights = self._claims_age.in_session(row.rights)
         return Session(
-            row.id, _caller(row), csrf_of(cookie), row.method, row.created, last_seen, sealing_key_of(cookie)
+            row.id,
+            _caller(row, rights, self.lifetime),
+            csrf_of(cookie),
+            row.method,
+            Proof(row.authenticated, row.subject, row.sid),
+            rights.lapsed,
+            row.created,
+            last_seen,
+            sealing_key_of(cookie),
         )
 
     async def begin(
-        self, user_id: int, method: str, client_ip: str | None, agent: str, *, replaces: int | None = None
+        self,
+        user_id: int,
+        method: str,
+        client_ip: str | None,
+        agent: str,
+        *,
+        replaces: int | None = None,
+        proof: Proof | None = None,
     ) -> str:
         """Begin a session. Returns the cookie's value. `replaces` is the browser's former session.
 
-        Raises StoreDown.
+        Without a `proof` the user has just given a password. Raises StoreDown.
         """
-        cookie = secrets.token_urlsafe(32)
-        await self._store.transact(
-            lambda c: _begin(c, user_id, digest(cookie), method, client_ip, _printable(agent), replaces)
-        )
+        cookie, moment = secrets.token_urlsafe(32), queries.now()
+        when, subject, sid = proof or Proof(moment)
+        hashed, when = digest(cookie), min(when, moment)
+        new = NewSession(user_id, hashed, method, client_ip, _printable(agent), when, subject, sid)
+        await self._store.transact(lambda c: _begin(c, new, replaces))
         return cookie
 
     async def end(self, session_id: int) -> None:
@@ -102,6 +156,13 @@ class Sessions:
         """End a user's sessions except one. Returns the number. Raises StoreDown."""
         return await self._store.transact(lambda c: stored.end_all(c, user_id, but=but))
 
+    async def end_by_provider(self, method: str, logout: "LogoutToken", client_ip: str | None) -> bool:
+        """End the sessions that a provider has ended. Returns False if the logout token was used before.
+
+        Raises StoreDown.
+        """
+        return await self._store.transact(lambda c: _end_by_provider(c, method, logout, client_ip))
+
     async def list(self, user_id: int) -> list[rows.Session]:
         """A user's sessions that have not ended, the last seen first. Raises StoreDown."""
         await self.record_seen()
@@ -110,7 +171,7 @@ class Sessions:
         return [
             row
             for row in found
-            if not self._lifetime.over(row, row.last_seen, moment) and (self._passwords or row.method != PASSWORD)
+            if not self.lifetime.over(row, row.last_seen, moment) and (self._passwords or row.method != PASSWORD)
         ]
 
     async def record_seen(self) -> None:
@@ -140,26 +201,42 @@ def csrf_of(cookie: str) -> str:
     return hmac.new(cookie.encode(), b"form", hashlib.sha256).hexdigest()
 
 
-def _begin(
-    connection: Connection,
-    user_id: int,
-    hashed: bytes,
-    method: str,
-    client_ip: str | None,
-    agent: str,
-    replaces: int | None,
-) -> None:
+def _begin(connection: Connection, new: NewSession, replaces: int | None) -> None:
     if replaces is not None:
         stored.end(connection, replaces)
-    stored.add(connection, user_id, hashed, method, client_ip, agent)
-    stored.keep_newest(connection, user_id, MOST)
-    name = queries.user_name(connection, user_id)
-    queries.add_event(connection, name, "session.begin", name, client_ip, method or "password", owner_id=user_id)
+    stored.add(connection, new)
+    stored.keep_newest(connection, new.user_id, MOST)
+    name, method = queries.user_name(connection, new.user_id), new.method or "password"
+    queries.add_event(connection, name, "session.begin", name, new.source, method, owner_id=new.user_id)
 
 
-def _caller(row: rows.Session) -> Caller:
-    scopes = frozenset({"read", "write", "admin"} if row.admin else {"read", "write"})
-    return Caller(Kind.USER, row.user, row.user_id, row.user, scopes=scopes, groups=groups_of(row.groups))
+def _end_by_provider(connection: Connection, method: str, logout: "LogoutToken", client_ip: str | None) -> bool:
+    hashed = digest(f"{method} {logout.token_id}")
+    if not stored.use_logout_token(connection, hashed, queries.now() - LOGOUT_MICROSECONDS):
+        return False
+    for session in stored.of_provider(connection, method, logout.subject, logout.sid):
+        stored.end(connection, session.id)
+        queries.add_event(
+            connection, method, "session.end", session.user, client_ip, "by the provider", owner_id=session.user_id
+        )
+    return True
+
+
+def _is_fresh(authenticated: int) -> bool:
+    return queries.now() - authenticated < FRESH_SECONDS * 1_000_000
+
+
+def _caller(row: rows.Session, rights: CurrentRights, lifetime: Lifetime) -> Caller:
+    """The user of a session. What they create ends with the session, unless they have just signed in."""
+    return Caller(
+        Kind.USER,
+        row.user,
+        row.user_id,
+        row.user,
+        scopes=rights.scopes,
+        groups=rights.groups,
+        expires=None if _is_fresh(row.authenticated) else row.created + lifetime.absolute,
+    )
 
 
 def _printable(agent: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, FailureCounter, network
+from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, FailureCounter
 from ddnsd.db.lookups import Lookup, Lookups
 
 if TYPE_CHECKING:
@@ -138,6 +138,11 @@ class LoginThrottle:
         self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=enabled, clock=clock)
         self._wrong: OrderedDict[bytes, tuple[float, int, int | None]] = OrderedDict()
 
+    def use(self, failures: int, *, enabled: bool) -> None:
+        """Apply this limit of failures from now on."""
+        self._by_name.use(failures, enabled=enabled)
+        self._by_source.use(failures * NAMES_PER_SOURCE, enabled=enabled)
+
     def begin(self, name: str, secret: str, client_ip: str) -> Guess:
         """The lookups for this name and secret. Raises BadCredentials for a remembered wrong pair."""
         slowed = self._by_name.locked(name, client_ip) or self._by_source.locked("", client_ip)
@@ -172,7 +177,7 @@ def _pair(name: str, secret: str) -> bytes:
 
 
 class Turns:
-    """Turns for requests to a provider from a source that has failed often; only a few may wait."""
+    """Turns of those who have failed often, by source or account; only a few may wait."""
 
     def __init__(
         self,
@@ -185,13 +190,13 @@ class Turns:
         self._pause, self._longest, self._clock, self._sleep = pause, longest, clock, sleep
         self._next: OrderedDict[str, float] = OrderedDict()
 
-    async def take(self, client_ip: str) -> bool:
-        """Wait for a turn. False if too many wait already."""
-        key, moment = network(client_ip), self._clock()
+    async def take(self, key: str, pause: float | None = None) -> bool:
+        """Wait for a turn; the next one is `pause` seconds later. False if too many wait already."""
+        moment = self._clock()
         turn = max(self._next.get(key, moment), moment)
         if turn - moment > self._longest:
             return False
-        self._next[key] = turn + self._pause
+        self._next[key] = turn + (self._pause if pause is None else pause)
         self._next.move_to_end(key)
         while len(self._next) > REMEMBERED:
             self._next.popitem(last=False)

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, update
 
-from ddnsd.auth.caller import Caller, Kind, groups_of
+from ddnsd.auth.caller import Caller, Kind
+from ddnsd.auth.claims_age import ClaimsAge
 from ddnsd.auth.secrets import TOKEN_PREFIX, digest
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db import queries, schema
@@ -33,8 +34,8 @@ class Verifier(Protocol):
 class LocalTokens:
     """The tokens in the database."""
 
-    def __init__(self, store: Store, throttle: LoginThrottle) -> None:
-        self._store, self._throttle = store, throttle
+    def __init__(self, store: Store, throttle: LoginThrottle, claims_age: ClaimsAge) -> None:
+        self._store, self._throttle, self._claims_age = store, throttle, claims_age
         self._used: dict[int, int] = {}
 
     def recognises(self, token: str) -> bool:
@@ -47,18 +48,19 @@ class LocalTokens:
             self._throttle.failed(guess, wrong=row is None)
             return None
         self._used[row.id] = queries.now()
-        scopes = frozenset(row.scopes.split())
+        scopes, rights = frozenset(row.scopes.split()), self._claims_age.of_token(row.rights)
         return Caller(
             Kind.USER,
             row.user,
             row.user_id,
             row.user,
-            scopes=scopes if row.admin else scopes - {"admin"},
+            scopes=scopes if rights.admin else scopes - {"admin"},
             domains=tuple(row.domains.split()),
             host_patterns=tuple(row.hosts.split()),
-            groups=groups_of(row.groups),
+            groups=rights.groups,
             token_id=row.id,
             credential_name=row.name,
+            expires=row.expires,
         )
 
     async def record_use(self) -> None:

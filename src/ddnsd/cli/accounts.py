@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsd user …`, `ddnsd token …` and `ddnsd key …`."""
 
+import copy
 import re
 import sys
 from datetime import timedelta
+from typing import Any
 
 import click
 from sqlalchemy import Connection
 
+from ddnsd import settings
 from ddnsd.auth import secrets
-from ddnsd.cli.group import in_transaction
+from ddnsd.cli import quotas
+from ddnsd.cli.group import in_transaction, short_text
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
 from ddnsd.registry import accounts, credentials, identities
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.names import fold
+from ddnsd.registry.quota_overrides import Subject
 from ddnsd.registry.token_scope import SCOPES, TokenScope, network
 
 
@@ -81,8 +86,21 @@ def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
         click.echo(group)
 
 
-@user.command(name="disable")
+@user.command(name="set")
 @click.argument("name")
+@quotas.quota_options()
+def user_set(name: str, **options: Any) -> None:
+    """Change a user's quotas.
+
+    They have precedence over those of groups, of domains and of the settings. 0 is no limit, `default` removes what was
+    set. Administrators have no quotas.
+    """
+    quotas.put(Subject(user=name), quotas.required(options))
+
+
+@user.command(name="suspend")
+@click.argument("name")
+@click.option("--reason", metavar="TEXT", callback=short_text, help="Why. The user reads it when they sign in.")
 @click.option(
     "--records",
     type=click.Choice(("keep", "remove")),
@@ -90,21 +108,32 @@ def user_groups(name: str, new: tuple[str, ...], gone: tuple[str, ...]) -> None:
     show_default=True,
     help="Keep or remove the DNS records of the user's hosts.",
 )
-def user_disable(name: str, records: str) -> None:
-    """Disable a user.
+def user_suspend(name: str, reason: str | None, records: str) -> None:
+    """Disable a user with all their hosts.
 
     Sessions end. Tokens, keys and secrets of hosts are refused.
 
-    The database keeps hosts, tokens and keys. `user enable` restores everything.
+    The database keeps hosts, tokens and keys. `user resume` restores everything.
+
+    Without --reason, a former reason stays.
     """
-    in_transaction(lambda c: accounts.set_user(c, name, {"active": False, "withdrawn": records == "remove"}))
+    values: dict[str, bool | str | None] = {"active": False, "withdrawn": records == "remove"}
+    if reason is not None:
+        values["suspension_reason"] = reason or None
+    in_transaction(lambda c: accounts.set_user(c, name, values))
 
 
-@user.command(name="enable")
+@user.command(name="resume")
 @click.argument("name")
-def user_enable(name: str) -> None:
-    """Enable a user. Removed records are published again."""
+def user_resume(name: str) -> None:
+    """Enable a user again. Removed records are published again."""
     in_transaction(lambda c: accounts.set_user(c, name, {"active": True}))
+
+
+for _former, _command in (("disable", user_suspend), ("enable", user_resume)):
+    _hidden = copy.copy(_command)
+    _hidden.hidden = True
+    user.add_command(_hidden, _former)
 
 
 @click.group()
@@ -129,7 +158,10 @@ def token_add(
     networks: tuple[str, ...],
     expires: str | None,
 ) -> None:
-    """Print a new token. It is shown only once."""
+    """Print a new token. It is shown only once.
+
+    DDNSD_TOKEN_MAX_DAYS limits its lifetime.
+    """
     secret = secrets.new_token()
     scope = TokenScope(
         scopes or ("read", "write"),
@@ -137,7 +169,7 @@ def token_add(
         tuple(fold(host) for host in hosts),
         tuple(_network(text) for text in networks),
         queries.now() + _microseconds(expires) if expires else None,
-    )
+    ).within(settings.load().token_max_days)
 
     def work(connection: Connection) -> None:
         credentials.add_token(connection, accounts.user_named(connection, user_name), name, secret, scope)

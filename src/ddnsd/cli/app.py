@@ -3,7 +3,7 @@
 
 import click
 
-from ddnsd.cli import accounts, database, denylist, domains, hosts, service
+from ddnsd.cli import accounts, database, denylist, domains, hosts, queue, quotas, service
 from ddnsd.cli.group import CommandGroup
 
 
@@ -24,12 +24,14 @@ COMMANDS = (
     database.export_command,
     database.import_command,
     accounts.user,
+    quotas.group,
     accounts.token,
     accounts.key,
     domains.domain,
     denylist.deny,
     hosts.host,
     hosts.related,
+    queue.queue,
 )
 for command in COMMANDS:
     main.add_command(command)

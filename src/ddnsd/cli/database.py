@@ -2,18 +2,23 @@
 """`ddnsd db …`, `ddnsd export` and `ddnsd import`."""
 
 import asyncio
-from typing import Any
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import click
 
 from ddnsd import settings
 from ddnsd.db import migrate
-from ddnsd.operations import export
+from ddnsd.operations import database_copy, export
 
 
 @click.group()
 def db() -> None:
-    """Create or upgrade the database schema."""
+    """Create, upgrade or move the database."""
 
 
 @db.command()
@@ -32,18 +37,86 @@ def upgrade(wait: float) -> None:
         click.echo(f"The database now has the schema {migrate.NEWEST}.")
 
 
-@click.command(name="export")
-@click.argument("file", type=click.File("w"), default="-")
-def export_command(file: Any) -> None:
-    """Write all tables as JSON.
+@db.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def copy(source: str, target: str) -> None:
+    """Move a running service to another database.
 
-    Secrets of hosts and tokens are hashes. TSIG keys are in clear.
+    FROM and TO are sqlite:///PATH or postgresql://USER@HOST/NAME; `service` is
+    the database of the settings, and `-` a line of standard input. TO must be
+    empty. Updates get 911 during the copy. At the end FROM refuses changes, and
+    you restart the service with TO.
+
+    Do not write a password on the command line: use `-`, or PGPASSFILE or
+    PGPASSWORD.
     """
-    file.write(asyncio.run(export.to_json(settings.load().store_url)))
+    if source == target == "-":
+        raise click.UsageError("only one of FROM and TO can be `-`")
+    one, other = _database_url(source), _database_url(target)
+    done = asyncio.run(database_copy.copy(one, other, lambda text: click.echo(text, err=True)))
+    copied = f"{done.rows} rows were copied and compared" if done.rows else "the earlier copy is finished"
+    click.echo(f"Moved {done.source} to {done.target}: {copied}.")
+    click.echo("Set DDNSD_DATABASE_URL to the new database, and restart the service on every node.")
+    click.echo("The old database refuses changes. `ddnsd db unfreeze` would let you use it again.")
+
+
+@db.command()
+@click.argument("url", default="service")
+def unfreeze(url: str) -> None:
+    """Use a database again that was moved.
+
+    Removes the mark of `ddnsd db copy`. Changes since then are only in the
+    other database: stop its services first. The service then sends all hosts
+    to DNS.
+    """
+    peer = asyncio.run(database_copy.unfreeze(_database_url(url)))
+    if peer is not None:
+        click.echo(f"The database accepts changes again. No service may use {peer} any more.")
+
+
+def _database_url(text: str) -> str:
+    """The URL behind an argument. Raises UsageError, SettingsError."""
+    if text == "service":
+        return settings.load().store_url
+    url = sys.stdin.readline().strip() if text == "-" else text
+    try:
+        settings.check_database_url(url)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return url
+
+
+@contextmanager
+def _private_file(path: str) -> Iterator[IO[str]]:
+    """Open a file for writing that only its owner can read; `-` is standard output. Raises FileError."""
+    if path == "-":
+        yield sys.stdout
+        return
+    try:
+        opened = open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    except OSError as error:
+        raise click.FileError(path, error.strerror) from None
+    with opened as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            os.fchmod(file.fileno(), 0o600)  # it may have existed, with another mode
+        yield file
+
+
+@click.command(name="export")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
+def export_command(file: str) -> None:
+    """Write all tables as JSON, as they are at one moment. Updates go on.
+
+    Secrets of hosts and tokens are hashes. TSIG keys are in clear, so only you
+    can read the new file.
+    """
+    with _private_file(file) as opened:
+        asyncio.run(export.write(settings.load().store_url, opened))
 
 
 @click.command(name="import")
 @click.argument("file", type=click.File("r"), default="-")
 def import_command(file: Any) -> None:
-    """Fill an empty database from an export."""
-    asyncio.run(export.from_json(settings.load().store_url, file.read()))
+    """Fill an empty database from an export. A failure changes nothing."""
+    asyncio.run(export.read(settings.load().store_url, file))

@@ -10,10 +10,16 @@ from typing import Any, TypeVar
 import click
 
 from ddnsd import settings
+from ddnsd.cli import quotas
+from ddnsd.cli.group import in_transaction, short_text
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.operations import domains
+from ddnsd.operations import domains, moves
+from ddnsd.registry.domain_zones import Provisioned
+from ddnsd.registry.domains import Freeze, set_domain
 from ddnsd.registry.inputs import TTL_MOST
 from ddnsd.registry.names import fold
+from ddnsd.registry.quota_overrides import Subject
+from ddnsd.registry.quotas import OF_DOMAINS
 
 ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
 """Values of options that remove the value."""
@@ -32,7 +38,9 @@ COLUMNS = (
         default=None,
         help="Whether private, CGNAT and documentation addresses are accepted.",
     ),
-    click.option("--dnssec-policy", metavar="NAME", help="DNSSEC policy of our BIND for the zone; none: unsigned."),
+    click.option(
+        "--dnssec-policy", metavar="NAME", help="Policy of the service's BIND that signs the zone; none: unsigned."
+    ),
 )
 
 
@@ -68,7 +76,8 @@ def add(
 ) -> None:
     """Add a domain, after a test update of its zone.
 
-    A new domain is public unless you give --private.
+    A new domain is public unless you give --private. A zone of reverse lookups (in-addr.arpa, ip6.arpa) is private
+    unless you give --public.
 
     With --key-file the zone must exist. Without it, the zone is created on the BIND that RNDC_KEY controls.
     """
@@ -99,27 +108,67 @@ def _key(file: Path) -> TsigKey:
 
 @domain.command(name="set")
 @click.argument("name")
-@click.option("--available/--unavailable", default=None, help="Whether hosts take updates and can be registered.")
+@click.option("--available/--unavailable", default=None, help="Whether hosts accept updates and can be registered.")
 @_columns
 @click.option("--primary", help="ADDRESS[:PORT] of the new primary.")
 @click.option(
     "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of the zone there."
 )
+@quotas.quota_options(OF_DOMAINS)
 @click.option("--check", is_flag=True, help="Only show what would be done.")
 def change(name: str, primary: str | None, key_file: Path | None, check: bool, **columns: Any) -> None:
     """Change a domain.
 
     A new primary or key is tested first: it must answer for the zone, accept updates and allow transfers. Then all
     hosts are sent there. A host whose name has other records there is in conflict.
+
+    Quotas apply to the hosts of this domain: --hosts-per-user to those of each user, counted without their other hosts.
+    0 is no limit, `default` removes what was set.
     """
+    limits = quotas.taken(columns)
     given, key = _not_none(columns), _key(key_file) if key_file else None
+    if limits and not check:
+        quotas.put(Subject(domain=fold(name)), limits)
     if primary is None and key is None and not given:
-        raise click.UsageError("nothing to change: give an option")
+        if not limits:
+            raise click.UsageError("There is nothing to change. Give an option.")
+        return
     done = asyncio.run(
         domains.change(settings.load(), fold(name), primary=primary, key=key, columns=given, check_only=check)
     )
     if done:
         click.echo(f"changed {fold(name)}: {done}")
+
+
+STEPS = {"status": moves.status, "finish": moves.finish, "cancel": moves.cancel, "back": moves.back}
+
+
+@domain.command()
+@click.argument("name")
+@click.option("--primary", help="ADDRESS[:PORT] of the new primary.")
+@click.option(
+    "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of the zone there."
+)
+@click.option("--check", is_flag=True, help="Only test the new primary.")
+@click.option("--status", "step", flag_value="status", help="Show how far the move is.")
+@click.option("--cancel", "step", flag_value="cancel", help="Before the switch: stop filling the new primary.")
+@click.option("--finish", "step", flag_value="finish", help="After the switch: the old primary gets no more changes.")
+@click.option("--back", "step", flag_value="back", help="After the switch: move back to the old primary.")
+def move(name: str, primary: str | None, key_file: Path | None, check: bool, step: str | None) -> None:
+    """Move a domain to another primary or key, without a gap.
+
+    The new primary is tested first. Then the running service fills it, while the old one is in use. When a comparison
+    finds no difference, the service switches. The old primary still gets every change until you give --finish.
+    """
+    begins = primary is not None or key_file is not None
+    if begins == (step is not None) or (check and not begins):
+        raise click.UsageError("Give --primary or --key-file, or one of --status, --cancel, --finish and --back")
+    if step is not None:
+        done = asyncio.run(STEPS[step](settings.load(), fold(name)))
+    else:
+        key = _key(key_file) if key_file else None
+        done = asyncio.run(moves.begin(settings.load(), fold(name), primary=primary, key=key, check_only=check))
+    click.echo(done)
 
 
 def _not_none(options: dict[str, Any]) -> dict[str, Any]:
@@ -130,9 +179,37 @@ def _not_none(options: dict[str, Any]) -> dict[str, Any]:
 
 @domain.command()
 @click.argument("name")
+@click.option("--reason", metavar="TEXT", callback=short_text, help="Shown to the users of the domain.")
+def freeze(name: str, reason: str | None) -> None:
+    """Send nothing to a zone, for maintenance.
+
+    Changes are stored and sent after the freeze. Until then updates with a new address get 911, and new
+    names are refused. Health checks do not count it as a problem. Repeat the command to change the reason.
+    """
+    freeze = Freeze(reason or None)
+    found = in_transaction(lambda c: set_domain(c, fold(name), frozen=freeze))
+    click.echo(f"frozen {found.name}: changes are stored until `ddnsd domain thaw {found.name}`")
+
+
+@domain.command()
+@click.argument("name")
+def thaw(name: str) -> None:
+    """End a freeze.
+
+    The service sends the stored changes within seconds.
+    """
+    found = in_transaction(lambda c: set_domain(c, fold(name), frozen=None))
+    click.echo(f"thawed {found.name}")
+
+
+@domain.command()
+@click.argument("name")
 @click.option("--exist-ok", is_flag=True, help="Do not fail if there is no such domain.")
 def remove(name: str, exist_ok: bool) -> None:
-    """Remove a domain without hosts, and the zone that we created."""
+    """Remove a domain without hosts.
+
+    If the service created its zone, the zone is removed as well.
+    """
     if asyncio.run(domains.remove(settings.load(), fold(name), exist_ok=exist_ok)):
         click.echo(f"removed {fold(name)}")
 
@@ -145,16 +222,24 @@ def provision(names: tuple[str, ...], check: bool) -> None:
 
     RNDC_KEY names that BIND. Its zones are those that the service created.
 
-    Use it after you restored a machine or changed settings. Lost zones are created again with their
-    keys, and the service, or `ddnsd reconcile`, fills them.
+    Use it after you restored a machine or changed settings, or if BIND has not loaded a zone. Lost zones are created
+    again with their keys. A damaged journal is renamed, and the zone loads from its file. The service, or
+    `ddnsd reconcile`, sends all hosts of these zones again.
     """
 
     async def work() -> None:
         folded = [fold(name) for name in names]
-        async for zone, done in domains.provision(settings.load(), folded, check_only=check):
-            click.echo(f"provisioned {zone}: {', '.join(done)}")
+        async for one in domains.provision(settings.load(), folded, check_only=check):
+            click.echo(_in_words(one))
 
     asyncio.run(work())
+
+
+def _in_words(one: Provisioned) -> str:
+    kept = "" if one.kept is None else f"; the damaged journal is now {one.kept}"
+    resent = "; all hosts are sent again" if one.resent else ""
+    problem = "" if one.uncompared is None else f"; not compared: {one.uncompared}. Run `ddnsd reconcile` later"
+    return f"provisioned {one.zone}: {', '.join(one.done)}{kept}{resent}{problem}"
 
 
 @domain.command(name="list")
@@ -173,6 +258,7 @@ HEAD = ("NAME", "OWNER", "ACCESS", "PRIMARY", "TTL", "DNSSEC", "HOSTS", "COMMENT
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
     access = ("public" if item["public"] else "private") + ("" if item["available"] else ", unavailable")
+    access += ", frozen" if item["frozen"] else ""
     ttl, policy, comment = (str(item[name] or "-") for name in ("ttl", "dnssec_policy", "comment"))
     primary = item["primary"] + (" (ours)" if item["provisioned"] else "")
     return item["name"], item["owner"], access, primary, ttl, policy, str(item["hosts"]), comment

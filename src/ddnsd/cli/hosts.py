@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ddnsd import settings
-from ddnsd.cli.group import given_options, in_transaction
+from ddnsd.cli.group import given_options, in_transaction, short_text
 from ddnsd.operations import hosts
 from ddnsd.registry import transfers
 from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
@@ -21,9 +21,10 @@ def host() -> None:
 
 @host.command(name="block")
 @click.argument("fqdn")
-def host_block(fqdn: str) -> None:
+@click.option("--reason", metavar="TEXT", callback=short_text, help="Why. The owner of the host can read it.")
+def host_block(fqdn: str, reason: str | None) -> None:
     """Block a host for abuse and remove its records."""
-    in_transaction(lambda c: hosts.block(c, fold(fqdn)))
+    in_transaction(lambda c: hosts.block(c, fold(fqdn), reason))
 
 
 @host.command(name="unblock")

@@ -19,6 +19,9 @@ def serve() -> None:
 
     It listens on the sockets that systemd passes, or else on the configured addresses.
 
+    SIGHUP reads the settings again; `ddnsd settings` shows which of them then
+    apply, and which need a restart.
+
     While the database is down, or needs `ddnsd db upgrade`, updates get 911.
     """
     import uvloop  # here: the other commands start twice as fast without a server
@@ -28,7 +31,7 @@ def serve() -> None:
     unit = systemd.unit()
     loaded = settings.load()
     app.set_up_logging(loaded.log_level)
-    uvloop.run(app.serve(loaded, unit, lambda url: click.echo(f"ready: {url}")))
+    uvloop.run(app.serve(loaded, unit, lambda url: click.echo(f"ready: {url}"), settings.load))
 
 
 @click.command(name="dev")
@@ -52,7 +55,8 @@ def settings_command() -> None:
     loaded = settings.load()
     for name, field in Settings.model_fields.items():
         value = getattr(loaded, name)
-        click.echo(f"{settings.PREFIX}{name.upper()} = {_shown(value)}  ({settings.source(name)})")
+        reload = ", can be reloaded" if name in settings.RELOADABLE else ""
+        click.echo(f"{settings.PREFIX}{name.upper()} = {_shown(value)}  ({settings.source(name)}{reload})")
         click.echo(f"    {field.description}")
 
 
@@ -94,11 +98,13 @@ def reconcile(check: bool) -> None:
     done = asyncio.run(repair.reconcile(settings.load(), repair=not check))
     for difference in done.found:
         wanted, there = (", ".join(texts) or "nothing" for texts in (difference.wanted, difference.found))
-        click.echo(f"{_place(difference)}: store {wanted}; DNS {there}{_why(difference)}")
+        click.echo(f"{_place(difference)}: database {wanted}; DNS {there}{_why(difference)}")
     if done.found and not check:
         click.echo(f"{len(done.found) - len(done.left)} repaired")
         for difference in done.left:
             click.echo(f"{_place(difference)}: not repaired{_why(difference)}")
+    for reason in done.frozen.values():
+        click.echo(f"not compared: {reason}", err=True)
     for zone, reason in done.failures.items():
         click.echo(f"Error: {zone}: {reason}", err=True)
     sys.exit(1 if done.failures else 2 if done.left else 0)

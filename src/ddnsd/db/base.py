@@ -8,11 +8,12 @@ whole transaction; on PostgreSQL it runs on asyncpg. No other part of the servic
     OutcomeUnknown  a StoreDown: the connection was lost during the commit, so the transaction may be committed
 """
 
+import math
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+import time
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -24,6 +25,11 @@ Work = Callable[[Connection], T]
 
 BUSY_SECONDS = 2.0
 """How long a transaction waits for another process's write lock on SQLite."""
+
+NOTICE_SECONDS = 5.0
+"""After this time every running service knows that `ddnsd db copy` has moved its database."""
+
+_FAULTS = (DBAPIError, PoolTimeout, sqlite3.Error, OSError)
 
 _OURS = (IntegrityError, ProgrammingError, DataError)
 
@@ -43,10 +49,14 @@ class OutcomeUnknown(StoreDown):
 
 
 class ZoneLock(Protocol):
-    """A held lock of a zone."""
+    """The right to send a zone's changes."""
+
+    @property
+    def marker(self) -> str | None:
+        """The text that marks this ownership in the zone; None if a former owner cannot send after the next one."""
 
     def check(self) -> None:
-        """Check the lock. Raises StoreDown if it was lost: another process may send to the zone."""
+        """Check it. Raises an error if it was lost: another process may send to the zone."""
 
 
 class DatabaseName(NamedTuple):
@@ -58,10 +68,25 @@ class DatabaseName(NamedTuple):
 
 
 class Gate:
-    """Refuses callers until the database is known to have our schema."""
+    """Refuses callers until the database is known to have our schema, and knows whether it was moved."""
 
     held: str | None = None
     """The reason why the database cannot be used yet, or None."""
+
+    moved: str | None = None
+    """The reason why writes are refused: the content was moved to another database; or None."""
+
+    _mark_read = math.inf
+    """When a service began to read the mark of a moved database; infinite in commands, which do not repeat this."""
+
+    def note_mark(self, reason: str | None, moment: float) -> None:
+        """Note what the read of the mark that began then (time.monotonic) has found."""
+        self.moved, self._mark_read = reason, moment
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this database is surely the one in use: it was not moved, as of NOTICE_SECONDS ago at most."""
+        return self.moved is None and time.monotonic() - self._mark_read < NOTICE_SECONDS
 
     def hold(self, reason: str) -> None:
         """Refuse callers with StoreDown and this reason."""
@@ -89,8 +114,8 @@ class Store(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a consistent read. Raises StoreDown."""
 
-    def zone_lock(self, domain_id: int) -> AbstractAsyncContextManager[ZoneLock]:
-        """Hold the zone's lock, so that no other process sends to the zone. Raises StoreDown."""
+    async def check(self) -> None:
+        """Check that the connection can do what the service needs. Raises StoreDown, Pooled."""
 
     async def tidy(self) -> None:
         """Refresh statistics and files, if the database does not do this itself. Raises StoreDown."""
@@ -99,26 +124,36 @@ class Store(Protocol):
         """Release every connection."""
 
 
-@contextmanager
-def faults(place: DatabaseName) -> Iterator[None]:
-    """Convert errors of an unavailable database into StoreDown; errors of a statement are not changed."""
-    kinds: tuple[type[Exception], ...] = (DBAPIError, PoolTimeout, sqlite3.Error, OSError, *place.errors)
-    try:
-        yield
-    except kinds as error:
-        if _is_ours(error):
-            raise
-        raise StoreDown(_describe(error, place)) from error
+class Faults:
+    """Converts errors of an unavailable database into StoreDown; errors of a statement are not changed.
+
+    Every read of the hot path has one, so it is no generator.
+    """
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: DatabaseName) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Convert the error, if there is one. Raises StoreDown."""
+        if error is not None and isinstance(error, (*_FAULTS, *self._place.errors)) and not _is_ours(error):
+            raise StoreDown(_describe(error, self._place)) from error
 
 
-def _is_ours(error: Exception) -> bool:
+def _is_ours(error: BaseException) -> bool:
     state = getattr(getattr(error, "orig", error), "sqlstate", None)
     if state is None:
-        return isinstance(error, _OURS)
+        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+        # only a moved database has triggers
+        return isinstance(error, _OURS) and code != sqlite3.SQLITE_CONSTRAINT_TRIGGER
     return state[:2] in _OUR_CLASSES and state not in _NOT_OURS
 
 
-def _describe(error: Exception, place: DatabaseName) -> str:
+def _describe(error: BaseException, place: DatabaseName) -> str:
     """The text for logs and operators: the database, and why it is not available."""
     if isinstance(error, PoolTimeout):
         return f"{place.name}: every connection of this process is in use"

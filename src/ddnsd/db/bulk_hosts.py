@@ -19,12 +19,14 @@ from sqlalchemy import (
     String,
     Table,
     Update,
+    and_,
     bindparam,
     cast,
     delete,
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     update,
@@ -126,6 +128,62 @@ def names_being_removed(connection: Connection, names: Collection[str]) -> set[s
         return set()
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact
     return set(connection.scalars(select(removals.c.fqdn).where(among(connection, removals.c.fqdn, names), *waiting)))
+
+
+def names_above_others(
+    connection: Connection, wanted: Collection[tuple[str, int]], besides: Collection[str]
+) -> set[tuple[str, int]]:
+    """Those of the (full name, owner's id) below which others have a host, in the same zone or in one below it.
+
+    Hosts `besides` in the same zone do not count.
+    """
+    if not wanted:
+        return set()
+    names, owners = zip(*wanted, strict=True)
+    given = _given(connection, names, [rows.reversed_name(name) for name in names], owners)
+    counted = hosts.c.owner_id != given.owner_id, not_(among(connection, hosts.c.fqdn, besides))
+    # not EXISTS: PostgreSQL would read all hosts below a name instead of the first one
+    first = select(hosts.c.id).where(_below(hosts, given), *counted).order_by(hosts.c.reversed_name).limit(1)
+    query = select(given.fqdn, given.owner_id).where(first.scalar_subquery().is_not(None))
+    found = {(row.fqdn, row.owner_id) for row in connection.execute(query)}
+    zones = select(given.fqdn, given.owner_id, domains.c.id).where(_below(domains, given))
+    for row in connection.execute(zones).all():
+        pair = row.fqdn, row.owner_id
+        if pair not in found and _has_hosts_of_others(connection, row.id, row.owner_id):
+            found.add(pair)
+    return found
+
+
+def _has_hosts_of_others(connection: Connection, domain_id: int, owner_id: int) -> bool:
+    query = select(hosts.c.id).where(hosts.c.domain_id == domain_id, hosts.c.owner_id != owner_id)
+    return connection.scalar(query.order_by(hosts.c.id).limit(1)) is not None
+
+
+def _below(table: Table, given: "_Given") -> ColumnElement[bool]:
+    names = table.c.reversed_name
+    return and_(names > given.reversed_name + ".", names < given.reversed_name + "/")  # the character after the dot
+
+
+class _Given(NamedTuple):
+    """Columns of a table of values."""
+
+    fqdn: ColumnElement[str]
+    reversed_name: ColumnElement[str]
+    owner_id: ColumnElement[int]
+
+
+def _given(connection: Connection, *values: Sequence[Any]) -> _Given:
+    columns = [hosts.c[name] for name in _Given._fields]
+    if connection.dialect.name == "postgresql":
+        arrays = (
+            bindparam(None, list(of_one), type_=ARRAY(column.type), unique=True)
+            for of_one, column in zip(values, columns, strict=True)
+        )
+        table = func.unnest(*arrays).table_valued(*_Given._fields, name="given").render_derived()
+        return _Given(*(table.c[name] for name in _Given._fields))
+    row = func.json_each(literal(json.dumps(list(zip(*values, strict=True))))).table_valued("value").c.value
+    found = (func.json_extract(row, f"$[{n}]", type_=column.type) for n, column in enumerate(columns))
+    return _Given(*(value.label(column.name) for value, column in zip(found, columns, strict=True)))
 
 
 class NamedUser(NamedTuple):

@@ -5,6 +5,7 @@ PostgreSQL gets an array per column, SQLite gets VALUES. With one step per row, 
 Python's lock at each step, behind the requests.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -12,18 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
+    Column,
     ColumnElement,
     Connection,
     Select,
     Table,
+    Text,
     UpdateBase,
+    any_,
     bindparam,
     column,
+    delete,
     func,
+    literal,
     select,
     values,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from ddnsd.db.schema import contacts, history, hosts, pending
@@ -39,6 +48,21 @@ _SIZES = [1 << n for n in reversed(range(9))]
 """Rows per statement on SQLite: few sizes, so that each is prepared only once."""
 
 Row = Sequence[Any]
+
+
+def delete_found(connection: Connection, key: Column[int], found: Select[tuple[int]]) -> int:
+    """Delete the rows whose `key` the query finds. Returns the number.
+
+    As one statement, PostgreSQL may compare them with the whole table.
+    """
+    ids = list(connection.scalars(found))
+    if not ids:
+        return 0
+    if connection.dialect.name == "postgresql":
+        chosen = key == any_(bindparam(None, ids, type_=ARRAY(key.type), unique=True))
+    else:
+        chosen = key.in_(select(func.json_each(literal(json.dumps(ids))).table_valued("value").c.value))
+    return connection.execute(delete(key.table).where(chosen)).rowcount
 
 
 class Given(dict[str, ColumnElement[Any]]):
@@ -77,22 +101,35 @@ def for_each(
     build: Callable[[Given], UpdateBase],
     names: Sequence[str],
     rows: Sequence[Row],
-    **others: Any,
 ) -> None:
-    """Execute the statement of `build` for `rows` of values of the columns `names`; PostgreSQL also gets `others`."""
+    """Execute the statement of `build` for `rows` of values of the columns `names`."""
     if not rows:
         return
     if connection.dialect.name == "postgresql":
         arrays = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-        connection.execute(_of_arrays(build, tuple(names)), arrays | others)
+        connection.execute(_of_arrays(build, tuple(names)), arrays)
         return
     for part in _parts(rows):
         sql, rest = _of_values(build, tuple(names), len(part))
         connection.exec_driver_sql(sql, (*chain.from_iterable(part), *rest))
 
 
+def fetch_each(
+    connection: Connection,
+    build: Callable[[Given], "UpdateBase | Select[Any]"],
+    names: Sequence[str],
+    rows: Sequence[Row],
+    **others: Any,
+) -> list[Any]:
+    """Execute the statement of `build` as `for_each` does, on PostgreSQL. Returns the first column of its rows."""
+    arrays = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    return list(connection.scalars(_of_arrays(build, tuple(names)), arrays | others))
+
+
 @lru_cache(maxsize=64)
-def _of_arrays(build: Callable[[Given], UpdateBase], names: tuple[str, ...]) -> UpdateBase:
+def _of_arrays(
+    build: Callable[[Given], "UpdateBase | Select[Any]"], names: tuple[str, ...]
+) -> "UpdateBase | Select[Any]":
     return build(Given("postgresql", names))
 
 
@@ -110,3 +147,20 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         while len(rows) - begin >= size:
             yield rows[begin : begin + size]
             begin += size
+
+
+class Lines(FunctionElement[str]):
+    """An aggregate of text."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(Lines)
+def _sqlite(element: Lines, compiler: SQLCompiler, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)}, char(10))"
+
+
+@compiles(Lines, "postgresql")
+def _postgresql(element: Lines, compiler: SQLCompiler, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, chr(10))"

@@ -4,13 +4,13 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, UpdateBase, delete, exists, func, insert, select
+from sqlalchemy import Connection, UpdateBase, exists, func, insert, select
 
-from ddnsd.db.bulk_sql import Given, for_each
+from ddnsd.db.bulk_sql import Given, delete_found, for_each
 from ddnsd.db.schema import history, hosts
 
 KEPT = 1000
@@ -18,6 +18,7 @@ KEPT = 1000
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
 AGENT_LENGTH = 120
+NOTE_LENGTH = 255
 
 ADDRESSES = ("ipv4", "ipv6", "prefix")
 """Columns of a host in the entry of an update."""
@@ -108,7 +109,7 @@ def encoded(
         kind,
         before,
         after,
-        note,
+        note and note[:NOTE_LENGTH],
         actor,
         via,
         name,
@@ -152,7 +153,7 @@ def trim(connection: Connection, host_id: int, limit: int, kept: int = KEPT) -> 
     if last is None:
         return 0
     oldest = of_host.where(history.c.id <= last).order_by(history.c.id).limit(limit)
-    return connection.execute(delete(history).where(history.c.id.in_(oldest))).rowcount
+    return delete_found(connection, history.c.id, oldest)
 
 
 def crowded(connection: Connection, kept: int = KEPT) -> list[int]:
@@ -176,14 +177,20 @@ def last_id(connection: Connection) -> int:
 def forget(connection: Connection, before: int, limit: int) -> int:
     """Remove entries older than `before` among the `limit` oldest ones. Returns the number."""
     oldest = select(history.c.id, history.c.at).order_by(history.c.id).limit(limit).subquery()
-    old = select(oldest.c.id).where(oldest.c.at < before)
-    return connection.execute(delete(history).where(history.c.id.in_(old))).rowcount
+    return delete_found(connection, history.c.id, select(oldest.c.id).where(oldest.c.at < before))
 
 
-def strangers(connection: Connection) -> list[int]:
-    """Ids of deleted hosts that still have entries."""
+def strangers(connection: Connection, after: int, limit: int) -> list[int]:
+    """Ids above `after` of at most `limit` deleted hosts that still have entries, sorted."""
     host = select(hosts.c.id).where(hosts.c.id == history.c.host_id)
-    return list(connection.scalars(select(history.c.host_id).distinct().where(~exists(host))))
+    query = select(history.c.host_id).distinct().where(history.c.host_id > after, ~exists(host))
+    return list(connection.scalars(query.order_by(history.c.host_id).limit(limit)))
+
+
+def forget_hosts(connection: Connection, host_ids: Collection[int], limit: int) -> int:
+    """Remove at most `limit` entries of these hosts (at most 500). Returns the number."""
+    found = select(history.c.id).where(history.c.host_id.in_(list(host_ids))).limit(limit)
+    return delete_found(connection, history.c.id, found)
 
 
 # ---- reading
@@ -204,15 +211,16 @@ def page(
     return [Shown._make(row)._replace(before=_decoded(row.before), after=_decoded(row.after)) for row in found]
 
 
-def addresses(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[str]]:
-    """All addresses in the histories of hosts, by host id."""
+def former_values(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[str]]:
+    """All addresses, and all values of RRsets, in the histories of hosts, by host id."""
     found: dict[int, set[str]] = {}
     for begin in range(0, len(host_ids), 500):
         query = select(history.c.host_id, history.c.before, history.c.after)
         for host_id, *fields in connection.execute(query.where(history.c.host_id.in_(host_ids[begin : begin + 500]))):
-            told = [_decoded(text) or {} for text in fields]
-            had = {values.get(family) for values in told for family in ("ipv4", "ipv6")}
-            found.setdefault(host_id, set()).update(address for address in had if isinstance(address, str))
+            for values in (_decoded(text) or {} for text in fields):
+                had = [values.get(family) for family in ("ipv4", "ipv6")]
+                had += (value for one in values.get("records", {}).values() if one for value in one["values"])
+                found.setdefault(host_id, set()).update(value for value in had if isinstance(value, str))
     return found
 
 

@@ -96,8 +96,9 @@ def has_hosts(connection: Connection, domain_id: int) -> bool:
 
 
 def is_being_left(connection: Connection, domain_id: int) -> bool:
-    """Whether the domain's zone has pending removals."""
-    waiting = removals.c.domain_id == domain_id, removals.c.dirty_since.is_not(None)
+    """Whether the domain's zone has pending removals that are not skipped."""
+    left = removals.c.id.not_in(queries.SKIPPED_REMOVALS)
+    waiting = removals.c.domain_id == domain_id, removals.c.dirty_since.is_not(None), left
     return bool(connection.scalar(select(exists().where(*waiting))))
 
 
@@ -131,8 +132,14 @@ def delete_user(connection: Connection, user_id: int) -> None:
     connection.execute(delete(users).where(users.c.id == user_id))
 
 
+def hold_token(connection: Connection, token_id: int, *, alone: bool = False) -> bool:
+    """Lock a token until the end of the transaction: against its deletion, or `alone`. Returns whether it exists."""
+    held = select(tokens.c.id).where(tokens.c.id == token_id).with_for_update(read=not alone, key_share=not alone)
+    return connection.scalar(held) is not None
+
+
 def delete_token(connection: Connection, token_id: int) -> None:
-    """Delete the row."""
+    """Delete the row, and those of tokens that were created with it."""
     connection.execute(delete(tokens).where(tokens.c.id == token_id))
 
 

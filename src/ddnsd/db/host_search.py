@@ -66,12 +66,13 @@ def page(connection: Connection, view: View, limit: int, offset: int) -> Part:
     """At most `limit` of the hosts, after `offset` of them."""
     order = ORDERS[view.order]
     ordered = (order.desc(), hosts.c.id.desc()) if view.descending else (order, hosts.c.id)
-    fitting = _of(select(hosts.c.id), view).order_by(*ordered)
-    if view.text:  # few matches, and a second query takes twice as long
-        every = connection.scalars(fitting).all()
-        ids, total = every[offset : offset + limit], len(every)
+    part = _of(select(hosts.c.id), view).order_by(*ordered).limit(limit).offset(offset)
+    if view.text:  # a second search would take as long again
+        counted = connection.execute(part.add_columns(func.count().over())).all()
+        ids, total = [row[0] for row in counted], counted[0][1] if counted else None
     else:
-        ids = connection.scalars(fitting.limit(limit).offset(offset)).all()
+        ids, total = list(connection.scalars(part)), None
+    if total is None:
         total = connection.scalar(_of(select(func.count()), view)) or 0
     found = {row[0]: rows.Host._make(row) for row in connection.execute(queries.HOST.where(hosts.c.id.in_(ids)))}
     return Part([found[host_id] for host_id in ids], total)

@@ -38,8 +38,8 @@ from sqlalchemy import (
 )
 
 from ddnsd.db import history, queries
-from ddnsd.db.bulk_sql import Given, for_each, upsert
-from ddnsd.db.pending import Confirmed, lock, locking, mark_confirmed, mark_pending
+from ddnsd.db.bulk_sql import Given, fetch_each, for_each, upsert
+from ddnsd.db.pending import Confirmed, lock, lock_free, locking, mark_confirmed, mark_pending
 from ddnsd.db.schema import history as history_table
 from ddnsd.db.schema import hosts, pending
 
@@ -78,29 +78,45 @@ def is_single(host_updates: Sequence[HostUpdate]) -> bool:
     ) == len(host_updates)
 
 
+def write_host_update(connection: Connection, host_update: HostUpdate) -> None:
+    """Write one host update, as a part of a transaction. Waits for others that have locked the row."""
+    lock(connection, [host_update.host_id])
+    write_host_updates(connection, [host_update], ())
+
+
 def write_host_updates(
-    connection: Connection, host_updates: Iterable[HostUpdate], confirmed: Iterable[Confirmed]
-) -> None:
-    """Mark confirmed versions, then write all host updates; those of one host in order."""
-    host_updates = list(host_updates)
+    connection: Connection,
+    host_updates: Iterable[HostUpdate],
+    confirmed: Iterable[Confirmed],
+    faults: Iterable[tuple[int, str]] = (),
+) -> set[int]:
+    """Mark confirmed versions, write all host updates, those of one host in order, and count faults.
+
+    All rows are locked at once and in one order, without waiting. Returns the ids of hosts whose rows somebody else has
+    locked, and of hosts that are gone; nothing is written for these.
+    """
+    host_updates, faults = list(host_updates), list(faults)
     changed = {item.host_id for item in host_updates}
     confirmed = [item for item in confirmed if item.host_id not in changed]  # newer rows of these are pending
-    if not is_single(host_updates):
-        lock(connection, changed | {item.host_id for item in confirmed})
-        mark_confirmed(connection, confirmed)
-        queries.remember_unclaimed(connection, [item.host_id for item in host_updates if item.unclaimed])
-        confirmed = []
-    elif connection.dialect.name != "postgresql":
-        mark_confirmed(connection, confirmed)
+    if is_single(host_updates) and not faults and connection.dialect.name == "postgresql":
+        return _write_at_once(connection, tuple(host_updates[0].values), host_updates, confirmed)
+    skipped = lock_free(connection, changed.union((c.host_id for c in confirmed), (host_id for host_id, _ in faults)))
+    if skipped:
+        host_updates = [item for item in host_updates if item.host_id not in skipped]
+        changed -= skipped
+    mark_confirmed(connection, [item for item in confirmed if item.host_id not in skipped])
+    queries.count_faults(connection, [fault for fault in faults if fault[0] not in skipped])
+    queries.remember_unclaimed(connection, [item.host_id for item in host_updates if item.unclaimed])
     for turn in [host_updates] if len(changed) == len(host_updates) else _in_turn(host_updates):
         for names, same in _by_shape(_with_own_addresses(connection, turn)).items():
             if connection.dialect.name == "postgresql":
-                _write_at_once(connection, names, same, confirmed)
+                _write_at_once(connection, names, same, ())
             else:
                 _add_entries(connection, names, same)
                 rows = [(host_update.host_id, *host_update.values.values()) for host_update in same]
                 for_each(connection, _write, ("host_id", *names), rows)
                 mark_pending(connection, [host_update.host_id for host_update in same], queries.now())
+    return skipped
 
 
 def _in_turn(host_updates: Sequence[HostUpdate]) -> Iterable[Sequence[HostUpdate]]:
@@ -204,7 +220,8 @@ def _text(constant: str) -> ColumnElement[str]:
 
 def _write_at_once(
     connection: Connection, names: tuple[str, ...], host_updates: Sequence[HostUpdate], confirmed: Sequence[Confirmed]
-) -> None:
+) -> set[int]:
+    """Write host updates of the same columns. Returns the ids of hosts that were locked or gone."""
     rows = [
         (host_update.host_id, *host_update.values.values(), *_of_entry(host_update.entry))
         for host_update in host_updates
@@ -215,15 +232,18 @@ def _write_at_once(
         "settled_ids": list(settled_ids),
         "settled_versions": list(versions),
     }
-    for_each(connection, _write_all, ("host_id", *names, *_ENTRY), rows, **others, since=queries.now())
+    columns = ("host_id", *names, *_ENTRY)
+    return set(others["ids"]).difference(
+        fetch_each(connection, _write_all, columns, rows, **others, since=queries.now())
+    )
 
 
-def _write_all(given: Given) -> UpdateBase:
-    """The statement for `given` host updates with the same columns, each of another host.
+def _write_all(given: Given) -> Select[Any]:
+    """The statement for `given` host updates with the same columns, each of another host. It returns the locked hosts.
 
     Other parameters: `since`, the arrays `settled_ids` and `settled_versions`, and `ids` of all hosts, to be locked.
     """
-    locked = locking(*_OLD).cte("locked")
+    locked = locking(*_OLD, skip_locked=True).cte("locked")
     arrays = bindparam("settled_ids", type_=ARRAY(BigInteger)), bindparam("settled_versions", type_=ARRAY(Integer))
     confirmed = func.unnest(*arrays).table_valued(column("host_id"), column("version"), name="settled").render_derived()
     left = delete(pending).where(
@@ -234,5 +254,5 @@ def _write_all(given: Given) -> UpdateBase:
     since = bindparam("since", type_=BigInteger)
     waiting = upsert(given.dialect, pending, select(written.c.id, written.c.version, since))
     entries = _entries(given, locked.c).where(locked.c.id == given["host_id"])
-    statement = insert(history_table).from_select(_INTO, entries)
-    return statement.add_cte(left.cte("left"), waiting.cte("waiting"))
+    added = insert(history_table).from_select(_INTO, entries)
+    return select(locked.c.id).add_cte(left.cte("left"), waiting.cte("waiting"), added.cte("added"))

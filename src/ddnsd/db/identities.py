@@ -7,8 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from ddnsd.db import queries, rows
+from ddnsd.db.bulk_sql import Lines
 from ddnsd.db.schema import identities, memberships, passwords, users
-from ddnsd.db.string_agg import Lines
 
 LOCAL = 0
 """In place of an identity id, for groups that an administrator has added."""
@@ -17,7 +17,8 @@ LOCAL = 0
 class OidcIdentity(NamedTuple):
     """The claims of a provider about a person; `label` and `name` are for people to read.
 
-    `groups` or `admin` is None if the claims do not contain them.
+    `groups` or `admin` is None if the claims do not contain them. `stated` is when the provider stated them, in
+    microseconds since the epoch; None: just now.
     """
 
     issuer: str
@@ -26,6 +27,7 @@ class OidcIdentity(NamedTuple):
     name: str
     groups: frozenset[str] | None
     admin: bool | None
+    stated: int | None = None
 
 
 class Member(NamedTuple):
@@ -38,36 +40,44 @@ class Member(NamedTuple):
 
 
 class LinkedIdentity(NamedTuple):
-    """An identity with its user; `own_groups` are those of its claim, `groups` all of the user's, lines of text."""
+    """An identity with its user, whose rights are as in `rows.StatedRights`; `own_groups` are lines of its claim."""
 
     id: int
     user_id: int
     label: str
     last_used: int
+    claims_at: int
     user: str
-    admin: bool
     active: bool
+    suspension_reason: str | None
     admin_by: int | None
     own_groups: str | None
+    admin: bool
+    admin_at: int | None
     groups: str | None
+
+    @property
+    def rights(self) -> rows.StatedRights:
+        """The rights of the user."""
+        return rows.StatedRights(self.admin, self.admin_at, self.groups)
 
 
 def linked_identity(connection: Connection, issuer: str, subject: str) -> LinkedIdentity | None:
     """The identity with this subject."""
     c = identities.c
-    all_groups = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id)
-    own = all_groups.where(memberships.c.identity_id == c.id).scalar_subquery()
+    own = select(Lines(memberships.c.group)).where(memberships.c.identity_id == c.id).scalar_subquery()
     query = select(
         c.id,
         c.user_id,
         c.label,
         c.last_used,
+        c.claims_at,
         users.c.name,
-        users.c.admin,
         users.c.active,
+        users.c.suspension_reason,
         users.c.admin_by,
         own,
-        all_groups.scalar_subquery(),
+        *queries.RIGHTS,
     ).join_from(identities, users)
     row = connection.execute(query.where(c.issuer == issuer, c.subject == subject)).first()
     return LinkedIdentity._make(row) if row else None
@@ -90,9 +100,10 @@ def add_identity(connection: Connection, user_id: int, somebody: OidcIdentity) -
     return int(result.inserted_primary_key[0])
 
 
-def mark_used(connection: Connection, identity_id: int, label: str) -> None:
-    """Store the use of an identity."""
+def mark_used(connection: Connection, identity_id: int, label: str, *, claims_at: int | None) -> None:
+    """Store the use of an identity; `claims_at` is when the provider has stated its groups, if it has."""
     values = {"last_used": queries.now()} | ({"label": label} if label else {})
+    values |= {"claims_at": claims_at} if claims_at is not None else {}
     connection.execute(update(identities).where(identities.c.id == identity_id).values(**values))
 
 
@@ -137,11 +148,20 @@ def groups_of(connection: Connection, user_id: int, *, given: bool = False) -> l
 # ---- passwords
 
 
-def password_of(connection: Connection, name: str) -> tuple[int, str] | None:
-    """Id and password hash of an active user of that name who has a password."""
-    query = select(users.c.id, passwords.c.hash).join_from(users, passwords).where(users.c.name == name, users.c.active)
-    row = connection.execute(query).first()
-    return (row[0], row[1]) if row else None
+class StoredPassword(NamedTuple):
+    """The password hash of a user."""
+
+    user_id: int
+    hash: str
+    active: bool
+    suspension_reason: str | None
+
+
+def password_of(connection: Connection, name: str) -> StoredPassword | None:
+    """The password of the user of that name, if they have one."""
+    query = select(users.c.id, passwords.c.hash, users.c.active, users.c.suspension_reason)
+    row = connection.execute(query.join_from(users, passwords).where(users.c.name == name)).first()
+    return StoredPassword._make(row) if row else None
 
 
 def set_password(connection: Connection, user_id: int, hashed: str) -> None:

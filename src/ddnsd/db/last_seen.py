@@ -45,10 +45,11 @@ def of(connection: Connection, host_ids: Collection[int]) -> dict[int, Contact]:
     return {row[0]: Contact._make(row[1:]) for row in connection.execute(query)}
 
 
-def strangers(connection: Connection) -> list[int]:
-    """Ids of deleted hosts that still have a contact."""
+def strangers(connection: Connection, after: int, limit: int) -> list[int]:
+    """Ids above `after` of at most `limit` deleted hosts that still have a contact, sorted."""
     host = select(hosts.c.id).where(hosts.c.id == contacts.c.host_id)
-    return list(connection.scalars(select(contacts.c.host_id).where(~exists(host))))
+    query = select(contacts.c.host_id).where(contacts.c.host_id > after, ~exists(host))
+    return list(connection.scalars(query.order_by(contacts.c.host_id).limit(limit)))
 
 
 def forget(connection: Connection, host_ids: Collection[int]) -> int:

@@ -7,9 +7,8 @@ key requested while a query runs is read by the next one, never by a query that 
 
 import asyncio
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import ARRAY, Column, ColumnElement, LargeBinary, Select, any_, bindparam, func, select
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
     from ddnsd.db.postgres import PostgresStore
 
 R = TypeVar("R")
+
+FEW = 8
+GATHER_SECONDS = 0.002
+"""The pause after a group read with few callers, so that more share the next one."""
 
 STUCK_SECONDS = 20.0
 """No group read takes this long: the database gives up after two seconds."""
@@ -57,18 +60,14 @@ class Lookup(Generic[R]):
             keys: ColumnElement[Any] = bindparam("keys", type_=ARRAY(column.type))
             many = query.add_columns(column).where(column == any_(keys))
             self._sql_of_many = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
-            self._waiting: defaultdict[Any, list[asyncio.Future[list[R]]]] = defaultdict(list)
+            self._waiting: list[_Waiter[R]] = []
             self._drain: asyncio.Task[None] | None = None
 
     async def all(self, key: Any) -> list[R]:
         """All rows with this key. Raises StoreDown."""
         if isinstance(self._store, SqliteStore):
             return [self._row(row) for row in self._store.rows(self._sql, (key,))]
-        future: asyncio.Future[list[R]] = asyncio.get_running_loop().create_future()
-        self._waiting[key].append(future)
-        if self._drain is None:
-            self._drain = asyncio.create_task(self._group_read())
-        return await future
+        return (await self._grouped([key])).get(key, [])
 
     async def one(self, key: Any) -> R | None:
         """The only row with this key, or None. Raises StoreDown."""
@@ -81,7 +80,8 @@ class Lookup(Generic[R]):
             if self._binary:
                 return self._by_key(self._store.rows(_with_places(self._sql_of_many, len(keys)), tuple(keys)))
             return self._by_key(self._store.rows(self._sql_of_many, (json.dumps(keys),)))
-        return self._by_key(await self._store.rows(self._sql_of_many, (keys,)))
+        found = await self._grouped(keys)
+        return {key: found[key] for key in keys if key in found}
 
     def _by_key(self, rows: Iterable[Any]) -> dict[Any, list[R]]:
         found: dict[Any, list[R]] = {}
@@ -89,44 +89,60 @@ class Lookup(Generic[R]):
             found.setdefault(key, []).append(self._row(row))
         return found
 
+    async def _grouped(self, keys: list[Any]) -> dict[Any, list[R]]:
+        """The rows of at least these keys, from a query that other callers share (PostgreSQL)."""
+        future: asyncio.Future[dict[Any, list[R]]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiter(keys, future))
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._group_read())
+        return await future
+
     async def _group_read(self) -> None:
         try:
             await asyncio.sleep(0)  # callers of this turn of the loop share the query
             while self._waiting:
                 self.heartbeat.step()
-                await self._answer(*self._take())
+                waiters = self._take()
+                await self._answer(waiters)
+                if len(waiters) < FEW:
+                    await asyncio.sleep(GATHER_SECONDS)
         finally:
             self.heartbeat.rest()
             self._drain = None
-            _refuse(self._take()[1], StoreDown("the read was cancelled"))  # only when it was cancelled
+            _refuse(self._take(), StoreDown("the read was cancelled"))  # only when it was cancelled
 
-    def _take(self) -> "tuple[list[Any], list[_Waiters[R]]]":
-        waiting, self._waiting = self._waiting, defaultdict(list)
-        return list(waiting), list(waiting.values())
+    def _take(self) -> "list[_Waiter[R]]":
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
-    async def _answer(self, keys: list[Any], waiters: "list[_Waiters[R]]") -> None:
+    async def _answer(self, waiters: "list[_Waiter[R]]") -> None:
         """Answer all callers of a group, also after an error: no other task does it."""
+        keys = list({key: None for waiter in waiters for key in waiter.keys})
         try:
-            found = await self.many(keys)
+            assert not isinstance(self._store, SqliteStore)
+            found = self._by_key(await self._store.rows(self._sql_of_many, (keys,)))
         except BaseException as error:
             if not isinstance(error, StoreDown | asyncio.CancelledError):
                 log.exception("unexpected error", keys=len(keys))
-            waiters += self._take()[1]  # later callers do not wait for the same error again
+            waiters += self._take()  # later callers do not wait for the same error again
             _refuse(waiters, error)
             if not isinstance(error, Exception):
                 raise
             return
-        for key, futures in zip(keys, waiters, strict=True):
-            for future in futures:
-                if not future.done():
-                    future.set_result(found.get(key, []))
+        for waiter in waiters:
+            if not waiter.future.done():
+                waiter.future.set_result(found)
 
 
-_Waiters = list["asyncio.Future[list[R]]"]
+class _Waiter(NamedTuple, Generic[R]):
+    """A caller of a group read."""
+
+    keys: list[Any]
+    future: "asyncio.Future[dict[Any, list[R]]]"
 
 
-def _refuse(waiters: "Iterable[_Waiters[R]]", error: BaseException) -> None:
-    for future in (future for futures in waiters for future in futures if not future.done()):
+def _refuse(waiters: "Iterable[_Waiter[R]]", error: BaseException) -> None:
+    for future in (waiter.future for waiter in waiters if not waiter.future.done()):
         future.set_exception(StoreDown(str(error) or type(error).__name__))
 
 

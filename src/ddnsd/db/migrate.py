@@ -9,12 +9,13 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
 
-from ddnsd.db.base import BUSY_SECONDS, StoreDown, faults
+from ddnsd.db import moved
+from ddnsd.db.base import BUSY_SECONDS, Faults, StoreDown
 from ddnsd.db.connect import open_store
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-NEWEST = "0005"
+NEWEST = "0016"
 """The newest revision that this version of the service knows."""
 
 PAUSE_SECONDS = 1.0
@@ -30,10 +31,14 @@ class ForeignSchema(Exception):
 
 
 async def verify(url: str) -> None:
-    """Check that the database has the newest schema. Raises StoreDown, OldSchema, ForeignSchema."""
+    """Check the connection, that the database has the newest schema, and that it was not moved.
+
+    Raises StoreDown, OldSchema, Moved, ForeignSchema, Pooled.
+    """
     store = open_store(url)
     try:
-        found = await store.read(revision)
+        await store.check()
+        found = await store.read(_revision_in_use)
     finally:
         await store.close()
     if found == NEWEST:
@@ -41,6 +46,12 @@ async def verify(url: str) -> None:
     _check_known(found)
     has = f"has the schema {found} of an older version" if found else "has no schema"
     raise OldSchema(f"the database {has}, this version needs {NEWEST}: run `ddnsd db upgrade`")
+
+
+def _revision_in_use(connection: Connection) -> str | None:
+    """The revision of the database. Raises Moved."""
+    moved.check(connection)
+    return revision(connection)
 
 
 def _check_known(found: str | None) -> None:
@@ -56,13 +67,15 @@ def _check_known(found: str | None) -> None:
 async def upgrade_when_there(url: str, wait: float, say: Callable[[str], None]) -> bool:
     """Run `upgrade`, retried for `wait` seconds while the database is not available; `say` gets the reason.
 
-    Raises StoreDown, ForeignSchema.
+    Raises StoreDown, Moved, ForeignSchema.
     """
     end = time.monotonic() + wait
     said = ""
     while True:
         try:
             return await upgrade(url)
+        except moved.Moved:
+            raise
         except StoreDown as error:
             left = end - time.monotonic()
             if left <= 0:
@@ -75,7 +88,7 @@ async def upgrade_when_there(url: str, wait: float, say: Callable[[str], None]) 
 
 
 async def upgrade(url: str) -> bool:
-    """Create or upgrade the schema. Returns whether it changed. Raises StoreDown, ForeignSchema."""
+    """Create or upgrade the schema. Returns whether it changed. Raises StoreDown, Moved, ForeignSchema."""
     if url.startswith("sqlite"):
         return _upgrade_file(Path(make_url(url).database or ""))
     return await _upgrade_server(url)
@@ -84,7 +97,7 @@ async def upgrade(url: str) -> bool:
 def _upgrade_file(path: Path) -> bool:
     from ddnsd.db.sqlite import database_name, engine_of
 
-    with faults(database_name(path)):
+    with Faults(database_name(path)):
         engine = engine_of(path)
         try:
             with engine.begin() as connection:
@@ -100,7 +113,7 @@ async def _upgrade_server(url: str) -> bool:
 
     engine = create_async_engine(driver_url(url), connect_args={"timeout": BUSY_SECONDS})
     try:
-        with faults(database_name(url)):
+        with Faults(database_name(url)):
             async with engine.begin() as connection:
                 return await connection.run_sync(_upgrade)
     finally:
@@ -112,7 +125,7 @@ def _upgrade(connection: Connection) -> bool:
         connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7233, 0)")
         connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
-    found = revision(connection)
+    found = _revision_in_use(connection)
     if found == NEWEST:
         return False
     _check_known(found)

@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, select, tuple_
 
 from ddnsd.db import queries, rows
 from ddnsd.db.schema import domains, events, hosts, key_hosts, keys, tokens, users
@@ -18,6 +18,10 @@ class HostFilter(NamedTuple):
     domain: str | None = None
     stack: str | None = None
     fqdns: Sequence[str] | None = None
+
+
+DOMAINS = 50
+"""Maximum number of domains in one slice of a list of hosts."""
 
 
 class OwnedHost(NamedTuple):
@@ -38,19 +42,103 @@ def host(connection: Connection, fqdn: str) -> OwnedHost | None:
 
 def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit: int) -> list[OwnedHost]:
     """At most `limit` hosts with an id above `after`, by id."""
-    query = _HOST.where(hosts.c.id > after)
-    limits = (
-        (hosts.c.owner_id, wanted.owner_id),
-        (users.c.name, wanted.owner),
-        (domains.c.name, wanted.domain),
-        (hosts.c.stack, wanted.stack),
+    ids = _ids(connection, wanted)
+    if ids is None:
+        return []
+    query = _page_of_hosts(*ids, wanted.stack, wanted.fqdns, after).limit(limit)
+    return [_owned(row) for row in connection.execute(query)]
+
+
+def _page_of_hosts(
+    owner_id: int | None, domain_id: int | None, stack: str | None, fqdns: Sequence[str] | None, after: int
+) -> Select[Any]:
+    """The query of a page, with an index for one filter: the first that is given of full names, stack, owner, domain.
+
+    These indexes have the ids in order, so that no page sorts all hosts of a user. `+ 0` hides a column from the
+    planners, because SQLite's uses any index.
+    """
+    host_id = hosts.c.id if fqdns is None else hosts.c.id + 0
+    query = _HOST.where(host_id > after).order_by(host_id)
+    if fqdns is not None:
+        query = query.where(hosts.c.fqdn.in_(fqdns))
+    if stack is not None:
+        query = query.where(hosts.c.stack == stack)
+    if owner_id is not None:
+        column = hosts.c.owner_id if stack is None else hosts.c.owner_id + 0
+        query = query.where(column == owner_id)
+    if domain_id is not None:
+        column = hosts.c.domain_id if stack is None and owner_id is None else hosts.c.domain_id + 0
+        query = query.where(column == domain_id)
+    return query
+
+
+def _ids(connection: Connection, wanted: HostFilter) -> tuple[int | None, int | None] | None:
+    """The ids of owner and domain; None if the filter matches nothing.
+
+    PostgreSQL's planner knows how many hosts have an id, but not how many have the id that belongs to a name.
+    """
+    owner_id, domain_id = wanted.owner_id, None
+    if wanted.owner is not None:
+        found = connection.scalar(select(users.c.id).where(users.c.name == wanted.owner))
+        if found is None or owner_id not in (None, found):
+            return None
+        owner_id = found
+    if wanted.domain is not None:
+        domain_id = connection.scalar(select(domains.c.id).where(domains.c.name == wanted.domain))
+        if domain_id is None:
+            return None
+    return owner_id, domain_id
+
+
+class HostPosition(NamedTuple):
+    """A position in the list of a user's hosts, by domain and name: after this host."""
+
+    domain: str = ""
+    name: str = ""
+
+
+_LISTED = select(*(hosts.c[name] for name in rows.ListedHost._fields[:-2]))
+
+_BY_NAME = hosts.c.domain_id, hosts.c.name
+
+
+def _after(owner_id: int, domain_id: int | Column[int], name: str) -> ColumnElement[bool]:
+    """The user's hosts in a domain with a name above `name`, for queries in the order of `_BY_NAME`.
+
+    Only the index of these columns has this order. With `domain_id = …` and the order of names, PostgreSQL may read the
+    index of all names instead: it expects a match soon, and reads the whole table if the user has none in the domain.
+    """
+    return and_(
+        hosts.c.owner_id == owner_id, tuple_(*_BY_NAME) > tuple_(domain_id, name), hosts.c.domain_id <= domain_id
     )
-    for column, value in limits:
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.fqdns is not None:
-        query = query.where(hosts.c.fqdn.in_(wanted.fqdns))
-    return [_owned(row) for row in connection.execute(query.order_by(hosts.c.id).limit(limit))]
+
+
+def domains_of_hosts(
+    connection: Connection, owner_id: int, domain_id: int | None, after: str, limit: int
+) -> list[tuple[int, str, bool]]:
+    """(id, name, available) of at most `limit` domains with hosts of the user, by name, from the name `after` on."""
+    own = select(hosts.c.id).where(_after(owner_id, domains.c.id, ""))
+    first = own.order_by(*_BY_NAME).limit(1).scalar_subquery()
+    query = select(domains.c.id, domains.c.name, domains.c.available).where(domains.c.name >= after, first.is_not(None))
+    if domain_id is not None:
+        query = query.where(domains.c.id == domain_id)
+    found = connection.execute(query.order_by(domains.c.name).limit(limit))
+    return [(row.id, row.name, row.available) for row in found]
+
+
+def slice_of_hosts(
+    connection: Connection, owner_id: int, domain_id: int | None, after: HostPosition, limit: int
+) -> tuple[list[rows.ListedHost], HostPosition | None]:
+    """At most `limit` hosts of a user, sorted by domain and name, and the position after them; None at the end."""
+    found: list[rows.ListedHost] = []
+    around = domains_of_hosts(connection, owner_id, domain_id, after.domain, DOMAINS + 1)
+    for number, domain, available in around[:DOMAINS]:
+        query = _LISTED.where(_after(owner_id, number, after.name if domain == after.domain else ""))
+        page = connection.execute(query.order_by(*_BY_NAME).limit(limit - len(found))).all()
+        found += [rows.ListedHost._make((*row, domain, available)) for row in page]
+        if len(found) == limit:
+            return found, HostPosition(domain, found[-1].name)
+    return found, HostPosition(around[DOMAINS][1]) if len(around) > DOMAINS else None
 
 
 def _owned(row: Any) -> OwnedHost:
@@ -74,6 +162,13 @@ def page_of_domains(connection: Connection, after: int, limit: int) -> list[rows
     return _page(connection, queries.DOMAIN, domains.c.id, rows.Domain._make, after, limit)
 
 
+def domains_by_name(connection: Connection, after: str, limit: int, *, owner_id: int, own: bool) -> list[rows.Domain]:
+    """At most `limit` domains with a name above `after`, by name: those of the user, or with `own` false all others."""
+    owned = domains.c.owner_id == owner_id if own else domains.c.owner_id != owner_id
+    query = queries.DOMAIN.where(domains.c.name > after, owned).order_by(domains.c.name).limit(limit)
+    return [rows.Domain._make(row) for row in connection.execute(query)]
+
+
 def page_of_users(connection: Connection, after: int, limit: int) -> list[rows.User]:
     """At most `limit` users with an id above `after`, by id."""
     return _page(connection, queries.USER, users.c.id, rows.User._make, after, limit)
@@ -89,6 +184,13 @@ def token(connection: Connection, token_id: int) -> rows.Token | None:
     """The token with this id."""
     row = connection.execute(queries.TOKEN.where(tokens.c.id == token_id)).first()
     return rows.Token._make(row) if row else None
+
+
+def names_of_descendants(connection: Connection, token_id: int) -> list[str]:
+    """The names of the tokens that were created with this one, or with one of those."""
+    made = select(tokens.c.id, tokens.c.name).where(tokens.c.parent_id == token_id).cte(recursive=True)
+    made = made.union_all(select(tokens.c.id, tokens.c.name).where(tokens.c.parent_id == made.c.id))
+    return list(connection.scalars(select(made.c.name).order_by(made.c.id)))
 
 
 def page_of_keys(connection: Connection, owner_id: int, after: int, limit: int) -> list[rows.Key]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pending hosts: DNS is not known to have their current row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
+    exists,
     select,
     tuple_,
 )
@@ -39,13 +40,27 @@ def lock(connection: Connection, host_ids: Iterable[int]) -> None:
         connection.execute(locking(), {"ids": sorted(host_ids)})
 
 
-@lru_cache(maxsize=2)
-def locking(*columns: str) -> Select[Any]:
+def lock_free(connection: Connection, host_ids: Collection[int]) -> set[int]:
+    """Lock those rows that nobody else has locked. Returns the ids of the others, also of hosts that are gone."""
+    if connection.dialect.name != "postgresql":
+        return set()
+    return set(host_ids).difference(connection.scalars(locking(skip_locked=True), {"ids": sorted(host_ids)}))
+
+
+@lru_cache(maxsize=4)
+def locking(*columns: str, skip_locked: bool = False) -> Select[Any]:
     """Ids and `columns` of the hosts of the array `ids`, locked; on PostgreSQL."""
     query = select(hosts.c.id, *(hosts.c[name] for name in columns)).where(
         hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
     )
-    return query.order_by(hosts.c.id).with_for_update(key_share=True)
+    return query.order_by(hosts.c.id).with_for_update(key_share=True, skip_locked=skip_locked)
+
+
+def are_published(connection: Connection, host_ids: Iterable[int]) -> dict[int, bool]:
+    """Whether DNS is known to have the current rows of these hosts, on PostgreSQL; hosts that are gone are missing."""
+    is_pending = exists().where(pending.c.host_id == hosts.c.id)
+    query = select(hosts.c.id, ~is_pending).where(hosts.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+    return {row[0]: row[1] for row in connection.execute(query, {"ids": list(host_ids)})}
 
 
 def mark_pending(connection: Connection, host_ids: Iterable[int], since: int) -> None:

@@ -2,7 +2,7 @@
 """The store in a PostgreSQL database, which may restart at any time.
 
 A connection that was lost while idle is replaced before it is used: asyncpg knows that it is closed, and one that was
-idle for a while is tested first. After a loss during use, reads, locks, and transactions whose COMMIT was not sent are
+idle for a while is tested first. After a loss during use, reads, and transactions whose COMMIT was not sent, are
 repeated once. A lost COMMIT is OutcomeUnknown.
 
 Every wait has a limit: for a free connection, for a new one, and for each statement.
@@ -11,8 +11,7 @@ Every wait has a limit: for a free connection, for a new one, and for each state
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -21,13 +20,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Gate, OutcomeUnknown, StoreDown, T, Work, ZoneLock, faults
+from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Faults, Gate, OutcomeUnknown, T, Work
+from ddnsd.db.notifications import Notifications
 
 COMMAND_SECONDS = 30.0
 """Limit of a statement."""
 
-LOCK_POOL_SECONDS = 30.0
-"""How long a zone waits until one of the connections for locks is free."""
+LIMITS = "SET lock_timeout = 2000; SET idle_in_transaction_session_timeout = 10000"
+"""Milliseconds. A row that somebody else has locked, or a process that was stopped, delays nobody for longer."""
 
 IDLE_SECONDS = 5.0
 """A connection idle for longer is tested before use: a firewall or a failover may have ended it silently."""
@@ -66,18 +66,16 @@ class PostgresStore(Gate):
 
     def __init__(self, url: str) -> None:
         address = driver_url(url)
-        options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS}
-        self._place = database_name(url)
-        self._engine = create_async_engine(address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=options)
+        self._options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS}
+        self._url, self._place = address, database_name(url)
+        self._engine = create_async_engine(
+            address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=self._options
+        )
         # A single statement needs no BEGIN and COMMIT, each of which costs a turn of the event loop.
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        # Locks are held while a name server is slow; they must not use up the other connections.
-        self._lock_engine = create_async_engine(
-            address, pool_size=4, max_overflow=28, pool_timeout=LOCK_POOL_SECONDS, connect_args=options
-        )
         self._silence = _Silence()
-        for engine in (self._engine, self._lock_engine):
-            _replace_lost(engine, self._silence)
+        _replace_lost(self._engine, self._silence)
+        _limit_waits(self._engine)
         self._reader: _Kept | None = None
         self._reading = asyncio.Lock()
         self.changes = 0
@@ -86,8 +84,8 @@ class PostgresStore(Gate):
     async def transact(self, work: Work[T]) -> T:
         self.check_gate()
         try:
-            with faults(self._place):
-                return await _twice(lambda: self._transact(work))
+            with Faults(self._place):
+                return await self._twice(lambda: self._transact(work))
         finally:
             self.changes += 1
 
@@ -106,7 +104,7 @@ class PostgresStore(Gate):
 
     async def execute(self, work: Work[T]) -> T:
         self.check_gate()
-        with faults(self._place):
+        with Faults(self._place):
             async with self._single.connect() as connection:
                 try:
                     return await connection.run_sync(work)
@@ -114,15 +112,26 @@ class PostgresStore(Gate):
                     self._check_outcome(error)
                     raise
 
+    async def _twice(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Run again, on a new connection, if the connection was lost; only for work that leaves nothing behind."""
+        try:
+            return await attempt()
+        except (DBAPIError, OSError, *DRIVER_ERRORS) as error:
+            if not _is_lost(error):
+                raise
+        self._silence.note()  # the others may be lost as well, which asyncpg does not know yet
+        return await attempt()
+
     def _check_outcome(self, error: Exception) -> None:
         if _is_lost(error) or isinstance(error, TimeoutError):
+            self._silence.note()
             text = f"{self._place.name}: the connection was lost during the commit, so the change may be kept"
             raise OutcomeUnknown(text) from error
 
     async def read(self, work: Work[T]) -> T:
         self.check_gate()
-        with faults(self._place):
-            return await _twice(lambda: self._read(work))
+        with Faults(self._place):
+            return await self._twice(lambda: self._read(work))
 
     async def _read(self, work: Work[T]) -> T:
         async with self._engine.connect() as connection:
@@ -131,9 +140,9 @@ class PostgresStore(Gate):
     async def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
         """Run a compiled query on a connection kept for it. Raises StoreDown after BUSY_SECONDS at the latest."""
         self.check_gate()
-        with faults(self._place):
+        with Faults(self._place):
             async with asyncio.timeout(BUSY_SECONDS), self._reading:
-                return await _twice(lambda: self._rows(sql, parameters))
+                return await self._twice(lambda: self._rows(sql, parameters))
 
     async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
         kept = self._reader
@@ -144,22 +153,26 @@ class PostgresStore(Gate):
             kept = self._reader = await _kept(self._engine)
         return await kept.fetch(sql, *parameters)
 
-    @asynccontextmanager
-    async def zone_lock(self, domain_id: int) -> AsyncIterator[ZoneLock]:
-        self.check_gate()
-        with faults(self._place):
-            kept = await _twice(lambda: self._lock(domain_id))
-        lock = _SessionLock(kept, self._place)
-        try:
-            yield lock
-        finally:
-            with faults(self._place):
-                await lock.release()
+    async def session(self) -> Any:
+        """A new connection of asyncpg for notifications, outside the pool; their commits do not wait for the disk.
 
-    async def _lock(self, domain_id: int) -> "_Kept":
-        kept = await _kept(self._lock_engine)
-        await kept.fetch("SELECT pg_advisory_lock(7233, $1)", domain_id)
-        return kept
+        Raises StoreDown.
+        """
+        arguments, options = self._engine.dialect.create_connect_args(self._url)
+        with self.faults():
+            driver = await asyncpg.connect(*arguments, **options, **self._options)
+            await driver.execute("SET synchronous_commit = off")
+            return driver
+
+    async def check(self) -> None:
+        """Check that connections keep their sessions. Raises StoreDown, Pooled."""
+        notifications = Notifications(self, {})
+        await notifications.start()
+        notifications.stop()
+
+    def faults(self) -> Faults:
+        """Convert errors of the connection into StoreDown."""
+        return Faults(self._place)
 
     async def tidy(self) -> None:
         """Nothing to do: PostgreSQL vacuums automatically."""
@@ -169,8 +182,7 @@ class PostgresStore(Gate):
             async with asyncio.timeout(BUSY_SECONDS):
                 if self._reader is not None:
                     await self._reader.connection.close()
-                for engine in (self._engine, self._lock_engine):
-                    await engine.dispose()
+                await self._engine.dispose()
 
 
 class _Kept:
@@ -204,31 +216,15 @@ async def _kept(engine: AsyncEngine) -> _Kept:
     return _Kept(connection, (await connection.get_raw_connection()).driver_connection)
 
 
-class _SessionLock:
-    """An advisory lock; PostgreSQL releases it when the connection is lost."""
-
-    def __init__(self, kept: _Kept, place: DatabaseName) -> None:
-        self._kept, self._place = kept, place
-
-    def check(self) -> None:
-        """Check the lock. Raises StoreDown if the connection is closed."""
-        if self._kept.driver.is_closed():
-            raise StoreDown(f"{self._place.name} closed the connection that held the zone's lock")
-
-    async def release(self) -> None:
-        """Release the lock. Raises StoreDown if it was lost at any time."""
-        if self._kept.driver.is_closed():
-            await self._kept.drop()
-        self.check()
-        await self._kept.fetch("SELECT pg_advisory_unlock_all()")
-        await self._kept.connection.close()
-
-
 class _Silence:
     """Detect silently lost connections: if one is lost, those last used before it are lost too."""
 
     def __init__(self) -> None:
         self._heard = 0.0
+
+    def note(self) -> None:
+        """Note that a connection was lost: those that were last used before are not used again."""
+        self._heard = time.monotonic()
 
     async def over(self, driver: Any, used: float) -> bool:
         """Whether a connection last used then can be used; tests it if it was idle for long."""
@@ -239,13 +235,21 @@ class _Silence:
         try:
             await driver.fetchval("SELECT 1", timeout=TRY_SECONDS)
         except (*DRIVER_ERRORS, OSError):
-            self._heard = time.monotonic()
+            self.note()
             return False
         return True
 
     def may_be_lost(self, driver: Any, used: float) -> bool:
         """Whether the connection must be tested."""
         return driver.is_closed() or used < self._heard or time.monotonic() - used >= IDLE_SECONDS
+
+
+def _limit_waits(engine: AsyncEngine) -> None:
+    """Set LIMITS in each new connection. Poolers refuse them as parameters of the connection."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        connection.run_async(lambda driver: driver.execute(LIMITS))
 
 
 def _replace_lost(engine: AsyncEngine, silence: _Silence) -> None:
@@ -264,16 +268,6 @@ def _replace_lost(engine: AsyncEngine, silence: _Silence) -> None:
         if silence.may_be_lost(driver, left) and not connection.run_async(lambda d: silence.over(d, left)):
             driver.terminate()
             raise DisconnectionError
-
-
-async def _twice(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run again if the connection was lost; only for work that leaves nothing behind."""
-    try:
-        return await attempt()
-    except (DBAPIError, OSError, *DRIVER_ERRORS) as error:
-        if not _is_lost(error):
-            raise
-    return await attempt()
 
 
 def _is_lost(error: Exception) -> bool:

@@ -44,8 +44,8 @@ def send_all_again(connection: Connection, domain_id: int, owned: Owned) -> None
     connection.execute(delete(set_aside).where(set_aside.c.domain_id == domain_id))  # by the former primary
     of_domain = select(hosts.c.id).where(hosts.c.domain_id == domain_id)
     anew = update(hosts).where(hosts.c.domain_id == domain_id)
-    connection.execute(anew.values(version=hosts.c.version + 1, claimed=False, conflict=None))
-    queries.mark_claimed_names(connection, owned.hosts)
+    ours = among(connection, hosts.c.id, owned.hosts.keys()) & among(connection, hosts.c.fqdn, owned.hosts.values())
+    connection.execute(anew.values(version=hosts.c.version + 1, claimed=ours, conflict=None))
     sets = rrsets.c.host_id.in_(of_domain)
     connection.execute(update(rrsets).where(sets).values(claimed=False, conflict=None))
     claimed = update(rrsets).where(among(connection, rrsets.c.id, owned.sets), sets)

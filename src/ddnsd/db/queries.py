@@ -3,7 +3,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -12,11 +12,15 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
+    Text,
+    case,
+    cast,
     delete,
     exists,
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -24,24 +28,29 @@ from sqlalchemy import (
 )
 
 from ddnsd.db import rows
+from ddnsd.db.bulk_sql import Lines
 from ddnsd.db.pending import ASKED_FOR, lock, mark_pending
 from ddnsd.db.schema import (
     domains,
     events,
     hosts,
+    identities,
     key_hosts,
     keys,
     memberships,
     pending,
     related,
     removals,
+    resends,
     sessions,
     set_aside,
     tokens,
     users,
 )
-from ddnsd.db.string_agg import Lines
 from ddnsd.db.wildcards import PREFIX
+
+PAGE = 5000
+"""Rows that are read at once where all are read."""
 
 
 def now() -> int:
@@ -69,22 +78,35 @@ HOST: Select[Any] = select(
     hosts.join(domains).join(users, users.c.id == hosts.c.owner_id).outerjoin(pending, pending.c.host_id == hosts.c.id)
 )
 
+FROZEN_DOMAINS = select(domains.c.id).where(domains.c.frozen_since.is_not(None))
+
 # also whether it has related names (most have none, which saves a query), whether it is set aside, and its domain's
-# generation
+# generation: 0, which no sender has, while the domain is frozen
 HOST_TO_SEND: Select[Any] = HOST.add_columns(
     exists().where(related.c.host_id == hosts.c.id),
     exists().where(set_aside.c.host_id == hosts.c.id),
-    domains.c.generation,
+    case((domains.c.frozen_since.is_not(None), literal_column("0")), else_=domains.c.generation),
 )
 
 KEY: Select[Any] = select(*_columns(keys, rows.Key._fields[:-1]), users.c.active).join_from(keys, users)
 
-_GROUPS = select(Lines(memberships.c.group)).where(memberships.c.user_id == users.c.id).scalar_subquery()
-_USER = users.c.name, users.c.admin, users.c.active, _GROUPS
+_stating, _promoting = identities.alias("stating"), identities.alias("promoting")
+_STATED = func.coalesce(_stating.c.claims_at, literal_column("0"))  # lookups allow no parameter but their key
+_GROUPS = (
+    select(Lines(cast(_STATED, Text).concat(literal_column("' '")).concat(memberships.c.group)))
+    .select_from(memberships.outerjoin(_stating, _stating.c.id == memberships.c.identity_id))
+    .where(memberships.c.user_id == users.c.id)
+    .scalar_subquery()
+)
+_ADMIN_AT = select(_promoting.c.claims_at).where(_promoting.c.id == users.c.admin_by).scalar_subquery()
+RIGHTS = users.c.admin, _ADMIN_AT, _GROUPS
+"""The fields of `rows.StatedRights`, in queries that have the user."""
 
-TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-4]), *_USER).join_from(tokens, users)
+_USER = users.c.name, users.c.active, *RIGHTS
 
-SESSION: Select[Any] = select(*_columns(sessions, rows.Session._fields[:-4]), *_USER).join_from(sessions, users)
+TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-5]), *_USER).join_from(tokens, users)
+
+SESSION: Select[Any] = select(*_columns(sessions, rows.Session._fields[:-5]), *_USER).join_from(sessions, users)
 
 HOSTS_OF_KEY: Select[Any] = HOST.join(key_hosts, key_hosts.c.host_id == hosts.c.id).order_by(hosts.c.id)
 
@@ -93,6 +115,8 @@ DOMAIN: Select[Any] = select(*_columns(domains, rows.Domain._fields[:-1]), users
 RELATED: Select[Any] = select(*_columns(related, rows.Related._fields))
 
 USER: Select[Any] = select(*_columns(users, rows.User._fields))
+
+SKIPPED_REMOVALS = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(None), set_aside.c.skipped)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------
@@ -120,10 +144,20 @@ def all_domains(connection: Connection) -> list[rows.Domain]:
     return [rows.Domain._make(row) for row in connection.execute(DOMAIN.order_by(domains.c.name))]
 
 
+def is_frozen(connection: Connection, domain_id: int) -> bool:
+    """Whether the domain is frozen for maintenance."""
+    return connection.scalar(FROZEN_DOMAINS.where(domains.c.id == domain_id)) is not None
+
+
 def user(connection: Connection, name: str) -> rows.User | None:
     """The user with this name."""
     row = connection.execute(USER.where(users.c.name == name)).first()
     return rows.User._make(row) if row else None
+
+
+def rights(connection: Connection, user_id: int) -> rows.StatedRights:
+    """The rights of a user."""
+    return rows.StatedRights._make(connection.execute(select(*RIGHTS).where(users.c.id == user_id)).one())
 
 
 def user_name(connection: Connection, user_id: int) -> str:
@@ -152,12 +186,9 @@ def hosts_by_id(connection: Connection, ids: Iterable[int]) -> list[rows.Host]:
     ]
 
 
-def hosts_of_owner(connection: Connection, owner_id: int, domain_id: int | None) -> list[rows.Host]:
-    """A user's hosts, of one domain or of all, sorted by domain and name."""
-    query = HOST.where(hosts.c.owner_id == owner_id).order_by(domains.c.name, hosts.c.name)
-    if domain_id is not None:
-        query = query.where(hosts.c.domain_id == domain_id)
-    return [rows.Host._make(row) for row in connection.execute(query)]
+def existing_hosts(connection: Connection, ids: Collection[int]) -> list[int]:
+    """Those of the ids that are hosts."""
+    return list(connection.scalars(select(hosts.c.id).where(hosts.c.id.in_(ids))))
 
 
 def hosts_of_domain(connection: Connection, domain_id: int) -> Iterable[rows.Host]:
@@ -220,10 +251,12 @@ def _within(column: Column[str], zone: str) -> ColumnElement[bool]:
     return (column == zone) | column.endswith("." + zone)
 
 
-def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> list[tuple[int, int, int]]:
-    """(domain id, host id, since) of hosts that have been pending since before `before`.
+def pending_hosts(
+    connection: Connection, domain_ids: Collection[int], before: int, limit: int
+) -> list[tuple[int, int, int]]:
+    """(domain id, host id, since) of hosts of these domains that have been pending since before `before`, oldest first.
 
-    Without hosts set aside that are not due, unless they have changed since.
+    Without hosts set aside that are not due, unless they have changed since, and without those of frozen domains.
     """
     query = select(hosts.c.domain_id, hosts.c.id, pending.c.since).join_from(
         pending, hosts, pending.c.host_id == hosts.c.id
@@ -231,7 +264,8 @@ def pending_hosts(connection: Connection, before: int, limit: int = 5000) -> lis
     later = exists().where(
         set_aside.c.host_id == pending.c.host_id, set_aside.c.retry_at > now(), pending.c.since == ASKED_FOR
     )
-    query = query.where(pending.c.since < before, ~later).order_by(pending.c.since)
+    of_domains = hosts.c.domain_id.in_(domain_ids), hosts.c.domain_id.not_in(FROZEN_DOMAINS)
+    query = query.where(*of_domains, pending.c.since < before, ~later).order_by(pending.c.since)
     found = connection.execute(query.limit(limit))
     return [(row.domain_id, row.id, row.since) for row in found]
 
@@ -258,12 +292,26 @@ def pending_count(connection: Connection) -> int:
     return connection.scalar(waiting.where(hosts.c.conflict.is_(None))) or 0
 
 
+def has_unfinished_work(connection: Connection) -> bool:
+    """Whether anything is pending, set aside, or to be sent again, in any zone."""
+    waiting = (
+        exists().select_from(pending),
+        exists().where(removals.c.dirty_since.is_not(None)),
+        exists().select_from(set_aside),
+        exists().select_from(resends),
+    )
+    return bool(connection.scalar(select(or_(*waiting))))
+
+
 def late_count(connection: Connection, domain_id: int, before: int) -> int:
-    """Number of the domain's hosts and removals that have been pending since before `before`."""
+    """Number of the domain's hosts and removals that have been pending since before `before`, without skipped ones."""
     late = pending.c.since < before, pending.c.since > ASKED_FOR
     of_hosts = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))
     of_removals = select(func.count()).where(
-        removals.c.domain_id == domain_id, removals.c.dirty_since < before, removals.c.dirty_since > ASKED_FOR
+        removals.c.domain_id == domain_id,
+        removals.c.dirty_since < before,
+        removals.c.dirty_since > ASKED_FOR,
+        removals.c.id.not_in(SKIPPED_REMOVALS),
     )
     found = connection.scalar(of_hosts.where(hosts.c.domain_id == domain_id, *late)) or 0
     return found + (connection.scalar(of_removals) or 0)
@@ -272,16 +320,17 @@ def late_count(connection: Connection, domain_id: int, before: int) -> int:
 def dirty_removal_domains(connection: Connection, before: int) -> list[int]:
     """Ids of domains with removals that have been pending since before `before`.
 
-    Without removals set aside that are not due.
+    Without removals set aside that are not due, and without frozen domains.
     """
     later = exists().where(set_aside.c.removal_id == removals.c.id, set_aside.c.retry_at > now())
-    query = select(removals.c.domain_id).where(removals.c.dirty_since < before, ~later)
+    thawed = removals.c.domain_id.not_in(FROZEN_DOMAINS)
+    query = select(removals.c.domain_id).where(removals.c.dirty_since < before, ~later, thawed)
     return list(connection.scalars(query.distinct()))
 
 
 def removed_names(connection: Connection, domain_id: int) -> list[rows.Removal]:
-    """Names that were removed from the zone, or whose removal the name server refuses."""
-    refused = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(None))
+    """Names that were removed from the zone, or whose removal the name server refuses, unless it is skipped."""
+    refused = select(set_aside.c.removal_id).where(set_aside.c.removal_id.is_not(None), ~set_aside.c.skipped)
     query = _select(removals, rows.Removal._fields).where(
         removals.c.domain_id == domain_id, removals.c.dirty_since.is_(None) | removals.c.id.in_(refused)
     )
@@ -327,8 +376,17 @@ def wish_again(connection: Connection, host_ids: Iterable[int]) -> None:
     ids = list(host_ids)
     for part in _parts(ids):
         connection.execute(update(hosts).where(hosts.c.id.in_(part)).values(version=hosts.c.version + 1))
-        connection.execute(update(set_aside).where(set_aside.c.host_id.in_(part)).values(retry_at=now(), tries=0))
+        due = update(set_aside).where(set_aside.c.host_id.in_(part))
+        connection.execute(due.values(retry_at=now(), tries=0, skipped=False))
     mark_pending(connection, ids, ASKED_FOR)
+
+
+def wish_all_again(connection: Connection) -> None:
+    """Mark all hosts as pending, as `wish_again` does."""
+    last = 0
+    while ids := list(connection.scalars(select(hosts.c.id).where(hosts.c.id > last).order_by(hosts.c.id).limit(PAGE))):
+        wish_again(connection, ids)
+        last = ids[-1]
 
 
 def mark_claimed(connection: Connection, sent: Iterable[rows.Host]) -> None:

@@ -66,9 +66,9 @@ def mark_claimed(connection: Connection, ids: Collection[int]) -> None:
     connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(claimed=True, conflict=None))
 
 
-def mark_conflict(connection: Connection, ids: Collection[int], reason: str) -> None:
+def mark_conflict(connection: Connection, ids: Collection[int], conflict: str) -> None:
     """Mark RRsets that are not in the zone: their hosts are sent without them."""
-    connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(conflict=reason))
+    connection.execute(update(rrsets).where(rrsets.c.id.in_(ids)).values(conflict=conflict))
 
 
 # ---- removals

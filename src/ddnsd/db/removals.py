@@ -6,12 +6,13 @@ from collections.abc import Sequence, Set
 
 from sqlalchemy import ColumnElement, Connection, or_, select
 
+from ddnsd.db.queries import SKIPPED_REMOVALS
 from ddnsd.db.rows import Removal, RRset
 from ddnsd.db.schema import hosts, related, removals, rrsets, set_aside
 from ddnsd.db.wildcards import wildcards_among
 
-_PREFIX = re.compile(r"^(?:_[^.]*\.)+")
-"""The underscore labels with which a name of an RRset begins."""
+_PREFIX = re.compile(r"^(?:[^.]*\.)*_[^.]*\.")
+"""The labels of an RRset's name up to the last underscore label. Names of hosts have none."""
 
 _REMOVAL = select(*(removals.c[name] for name in Removal._fields))
 
@@ -36,8 +37,11 @@ def due(connection: Connection, domain_id: int, moment: int, limit: int) -> list
 
 
 def dirty_at(connection: Connection, domain_id: int, names: Sequence[str], *, exact: bool = False) -> list[Removal]:
-    """Pending removals at these names, including those set aside; with `exact` only removals of single values."""
-    at = [removals.c.fqdn.in_(names), *([removals.c.exact] if exact else [])]
+    """Pending removals at these names, including those set aside but not skipped.
+
+    With `exact` only removals of single values.
+    """
+    at = [removals.c.fqdn.in_(names), removals.c.id.not_in(SKIPPED_REMOVALS), *([removals.c.exact] if exact else [])]
     return _without_standing(connection, _found(connection, domain_id, *at))
 
 
@@ -78,4 +82,4 @@ def _standing_sets(connection: Connection, names: Set[str]) -> Set[tuple[str, st
 def former_values(connection: Connection, domain_id: int, names: Sequence[str]) -> list[Removal]:
     """Values that abandoned messages may have left at the names."""
     query = _REMOVAL.where(removals.c.domain_id == domain_id, removals.c.exact, removals.c.fqdn.in_(names))
-    return [Removal._make(row) for row in connection.execute(query)]
+    return [Removal._make(row) for row in connection.execute(query.order_by(removals.c.id))]

@@ -1,34 +1,91 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Delete old rows. Each function deletes at most `limit` rows and returns the number."""
+"""Delete old rows, and trim histories while the service runs.
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+Each function deletes at most `limit` rows and returns the number.
+"""
 
+import asyncio
+from collections import Counter
+
+from sqlalchemy import Column, ColumnElement, Connection, func, select
+
+from ddnsd.db import history
+from ddnsd.db.base import Store
+from ddnsd.db.bulk_sql import delete_found
 from ddnsd.db.domain_requests import OPEN
+from ddnsd.db.flapping import FlappingDetector
 from ddnsd.db.schema import domain_requests, enrolments, events, removals
 
 
-def forget_removals(connection: Connection, before: int, limit: int) -> int:
-    """Delete finished removals from before `before`."""
-    return _remove(connection, removals, limit, removals.c.dirty_since.is_(None), removals.c.created < before)
+def last_removal(connection: Connection, before: int) -> int:
+    """The last id of removals from before `before`, or 0. It reads the whole table: use it outside of writes."""
+    return connection.scalar(select(func.max(removals.c.id)).where(removals.c.created < before)) or 0
+
+
+def forget_removals(connection: Connection, last: int, before: int, limit: int) -> int:
+    """Delete finished removals from before `before`, oldest first, up to the id `last` (see `last_removal`)."""
+    done = removals.c.dirty_since.is_(None), removals.c.created < before
+    found = select(removals.c.id).where(removals.c.id <= last, *done).order_by(removals.c.id).limit(limit)
+    return delete_found(connection, removals.c.id, found)
 
 
 def forget_events(connection: Connection, before: int, limit: int) -> int:
     """Delete the audit trail before `before`."""
-    return _remove(connection, events, limit, events.c.at < before)
+    return _remove(connection, events.c.at, limit, events.c.at < before)
 
 
 def forget_requests(connection: Connection, before: int, limit: int) -> int:
     """Delete domain requests that were closed before `before`."""
     closed = domain_requests.c.state != OPEN
-    return _remove(connection, domain_requests, limit, closed, domain_requests.c.decided < before)
+    return _remove(connection, domain_requests.c.id, limit, closed, domain_requests.c.decided < before)
 
 
 def forget_enrolments(connection: Connection, before: int, limit: int) -> int:
     """Delete enrolment tokens that expired before `before`."""
-    return _remove(connection, enrolments, limit, enrolments.c.expires < before)
+    return _remove(connection, enrolments.c.expires, limit, enrolments.c.expires < before)
 
 
-def _remove(connection: Connection, table: Table, limit: int, *conditions: ColumnElement[bool]) -> int:
-    (key,) = table.primary_key
-    found = select(key).where(*conditions).limit(limit)
-    return connection.execute(delete(table).where(key.in_(found))).rowcount
+def _remove(connection: Connection, order: Column[int], limit: int, *conditions: ColumnElement[bool]) -> int:
+    (key,) = order.table.primary_key
+    return delete_found(connection, key, select(key).where(*conditions).order_by(order).limit(limit))
+
+
+SECONDS = 60.0
+
+PART = 200
+"""Rows per transaction; changes wait for it."""
+
+PAUSE_SECONDS = 0.02
+
+LOOK_BACK = 50_000
+"""How many of the newest entries of all histories count at the first check, since other processes may have ended."""
+
+
+class Trimmer:
+    """Trims histories that have grown, by any process, since the last check, and looks for flapping hosts in them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: int | None = None
+        self._added: Counter[int] = Counter()
+        self._flapping = FlappingDetector(store)
+
+    async def run(self) -> None:
+        """Check the entries since the last call, at first the newest ones, and trim. Raises StoreDown."""
+        if self._last is None:
+            self._last = max(await self._store.read(history.last_id) - LOOK_BACK, 0)
+        last = self._last
+        self._last, added = await self._store.read(lambda c: history.added_since(c, last))
+        self._added.update(added)
+        for host_id in [host_id for host_id, count in self._added.items() if count >= history.KEPT // 4]:
+            await self._trim(host_id)
+            del self._added[host_id]
+        self._flapping.note(added)
+        await self._flapping.run()
+
+    async def _trim(self, host_id: int) -> None:
+        while True:
+            removed = await self._store.transact(lambda c: history.trim(c, host_id, PART))
+            if removed < PART:
+                return
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -22,6 +22,7 @@ class Host(NamedTuple):
     available: bool
     abuse: bool
     abuse_blocked: bool
+    block_reason: str | None
     client_faults: int
     server_faults: int
     ipv4: str | None
@@ -50,10 +51,55 @@ class Host(NamedTuple):
     pending_since: int | None
 
 
+class Watched(NamedTuple):
+    """The fields of a host that determine its records, for the comparison with its zone."""
+
+    id: int
+    owner_id: int
+    fqdn: str
+    wildcard: bool
+    ipv4: str | None
+    ipv6: str | None
+    prefix: str | None
+    version: int
+    claimed: bool
+    conflict: str | None
+    has_rrsets: bool
+    abuse_blocked: bool
+    withdrawn: bool
+    pending_since: int | None
+    has_related: bool
+    is_set_aside: bool
+
+
+class ListedHost(NamedTuple):
+    """The fields of a host in a user's list of all their hosts."""
+
+    owner_id: int
+    fqdn: str
+    name: str
+    wildcard: bool
+    comment: str | None
+    available: bool
+    client_faults: int
+    server_faults: int
+    abuse_blocked: bool
+    abuse: bool
+    updated_ipv4: int | None
+    tls_ipv4: bool
+    ipv4: str | None
+    updated_ipv6: int | None
+    tls_ipv6: bool
+    ipv6: str | None
+    domain: str
+    domain_available: bool
+
+
 class Domain(NamedTuple):
     """A domain with its owner's name, its primary and key.
 
-    `generation` increases when the primary or the key changes.
+    `generation` increases when the primary or the key changes. `inline_signing`: the primary answers from a signed copy
+    of the zone, so answers follow its acknowledgements late.
     """
 
     id: int
@@ -75,16 +121,48 @@ class Domain(NamedTuple):
     dnssec_policy: str | None
     created: int
     generation: int
+    frozen_since: int | None
+    frozen_reason: str | None
+    inline_signing: bool
     owner: str
+
+    @property
+    def frozen(self) -> str | None:
+        """Why nothing is sent to the zone, as text; None unless the domain is frozen for maintenance."""
+        if not self.frozen_since:
+            return None
+        return f"{self.name} is frozen for maintenance" + (f": {self.frozen_reason}" if self.frozen_reason else "")
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r})"
 
 
+class Mirror(NamedTuple):
+    """A second primary of a domain. `role` is `new` while the domain moves to it, `old` for its former primary.
+
+    `seen` is the time of the service's last report, `waiting` the number of hosts that it does not have; both are None
+    before the first one. `problem` is the reason why it is not up to date, or None.
+    """
+
+    domain_id: int
+    primary: str
+    key_name: str
+    key_algorithm: str
+    key_secret: str
+    role: str
+    since: int
+    seen: int | None
+    waiting: int | None
+    problem: str | None
+
+    def __repr__(self) -> str:
+        return f"Mirror({self.primary!r}, {self.role!r})"
+
+
 class User(NamedTuple):
     """A user; `admin_by` is the identity whose claim makes them an administrator, if any.
 
-    `withdrawn`: the user is disabled, and the records of their hosts are removed from DNS.
+    `withdrawn`: the user is disabled, and the records of their hosts are removed from DNS. `suspension_reason`: why.
     """
 
     id: int
@@ -94,22 +172,48 @@ class User(NamedTuple):
     created: int
     admin_by: int | None = None
     withdrawn: bool = False
+    suspension_reason: str | None = None
+
+
+class StatedRights(NamedTuple):
+    """The rights of a user. Each has the time when a provider last stated it, in microseconds since the epoch.
+
+    `admin_at` is None for an administrator by another administrator. `groups` are lines: the time, a blank, and the
+    group; the time is 0 for a group that an administrator has assigned.
+    """
+
+    admin: bool
+    admin_at: int | None
+    groups: str | None
 
 
 class Session(NamedTuple):
-    """A browser session with its user; `groups` are lines of text."""
+    """A browser session with its user, whose rights are as in `StatedRights`.
+
+    `authenticated` is when the user gave a password here or at the provider, which may be long before `created`.
+    `subject` and `sid` are the user and their session at the provider.
+    """
 
     id: int
     user_id: int
     method: str
     source: str | None
     agent: str
+    authenticated: int
+    subject: str | None
+    sid: str | None
     created: int
     last_seen: int
     user: str
-    admin: bool
     active: bool
+    admin: bool
+    admin_at: int | None
     groups: str | None
+
+    @property
+    def rights(self) -> StatedRights:
+        """The rights of the user."""
+        return StatedRights(self.admin, self.admin_at, self.groups)
 
 
 class Identity(NamedTuple):
@@ -125,7 +229,7 @@ class Identity(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A token with its user; lists are blank-separated text, groups lines of text."""
+    """A token with its user; lists are blank-separated text, the user's rights are as in `StatedRights`."""
 
     id: int
     user_id: int
@@ -138,9 +242,15 @@ class Token(NamedTuple):
     created: int
     last_used: int | None
     user: str
-    admin: bool
     active: bool
+    admin: bool
+    admin_at: int | None
     groups: str | None
+
+    @property
+    def rights(self) -> StatedRights:
+        """The rights of the user."""
+        return StatedRights(self.admin, self.admin_at, self.groups)
 
 
 class Key(NamedTuple):
@@ -173,6 +283,11 @@ def endings(fqdn: str) -> list[str]:
     """The name and all its parents."""
     labels = fqdn.split(".")
     return [".".join(labels[i:]) for i in range(len(labels))]
+
+
+def reversed_name(fqdn: str) -> str:
+    """The name with its labels in reverse order: those of names below it begin with it and a dot."""
+    return ".".join(reversed(fqdn.split(".")))
 
 
 class RRset(NamedTuple):

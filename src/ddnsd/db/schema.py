@@ -36,6 +36,9 @@ metadata = MetaData(
     }
 )
 
+REVERSED = String(253).with_variant(String(253, collation="C"), "postgresql")
+"""A name with its labels in reverse order. All names below it are a range of the index, on PostgreSQL by octets."""
+
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -55,6 +58,11 @@ def _count(name: str, default: int = 0) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default=text(str(default)))
 
 
+def _reversed_index() -> Index:
+    filled = text("reversed_name IS NOT NULL")
+    return Index(None, "reversed_name", "owner_id", sqlite_where=filled, postgresql_where=filled)
+
+
 users = Table(
     "users",
     metadata,
@@ -64,6 +72,7 @@ users = Table(
     _flag("active", True),
     Column("admin_by", BigInteger),  # the identity whose claim makes the user an administrator
     _flag("withdrawn", False),  # disabled, and the records of their hosts are removed from DNS
+    Column("suspension_reason", String(255)),  # why they are disabled; shown to them
     Column("created", BigInteger, nullable=False),
 )
 
@@ -78,6 +87,7 @@ identities = Table(
     Column("label", String(255), nullable=False, server_default=""),  # the user's name at the provider
     Column("created", BigInteger, nullable=False),
     Column("last_used", BigInteger, nullable=False),
+    Column("claims_at", BigInteger, nullable=False, server_default=text("0")),  # when the provider last stated groups
     UniqueConstraint("issuer", "subject"),
 )
 
@@ -109,8 +119,19 @@ sessions = Table(
     Column("method", String(30), nullable=False),  # a provider's name, or "" for a password
     Column("source", String(45)),
     Column("agent", String(200), nullable=False),
+    Column("authenticated", BigInteger, nullable=False, server_default=text("0")),  # when the user proved who they are
+    Column("subject", String(255), index=True),  # the user at the provider,
+    Column("sid", String(255)),  # and their session there
     Column("created", BigInteger, nullable=False, index=True),
     Column("last_seen", BigInteger, nullable=False, index=True),
+)
+
+# Logout tokens of providers that were used, so that nobody can use them again.
+logout_tokens = Table(
+    "logout_tokens",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),  # of the provider's name and the token's id
+    Column("at", BigInteger, nullable=False),
 )
 
 # New secrets that a page shows once, encrypted with a key that only the browser has.
@@ -136,6 +157,7 @@ tokens = Table(
     Column("hosts", Text, nullable=False, server_default=""),
     Column("networks", Text, nullable=False, server_default=""),
     Column("expires", BigInteger),
+    Column("parent_id", Id, ForeignKey("tokens.id", ondelete="CASCADE"), index=True),  # the token that created it
     Column("created", BigInteger, nullable=False),
     Column("last_used", BigInteger),
     UniqueConstraint("user_id", "name"),
@@ -163,6 +185,11 @@ domains = Table(
     Column("dnssec_policy", String(63)),  # BIND signs it with this policy
     Column("created", BigInteger, nullable=False),
     _count("generation", 1),  # increases when the primary or the key changes
+    Column("frozen_since", BigInteger),  # for maintenance: nothing is sent to the zone
+    Column("frozen_reason", String(255)),  # shown to people
+    _flag("inline_signing", False),  # the primary answers from a signed copy of the zone, later than it acknowledges
+    Column("reversed_name", REVERSED),
+    _reversed_index(),
 )
 
 # Domain requests of users, with the decisions.
@@ -185,7 +212,7 @@ hosts = Table(
     "hosts",
     metadata,
     _id(),
-    _ref("domain_id", "domains.id"),
+    _ref("domain_id", "domains.id", index=False),
     _ref("owner_id", "users.id", index=False),
     Column("fqdn", String(253), nullable=False, unique=True),
     Column("name", String(253), nullable=False, index=True),
@@ -196,6 +223,7 @@ hosts = Table(
     _flag("available", True),
     _flag("abuse", False),
     _flag("abuse_blocked", False),
+    Column("block_reason", String(255)),  # shown to the owner
     _count("client_faults"),
     _count("server_faults"),
     Column("ipv4", String(15)),
@@ -209,12 +237,18 @@ hosts = Table(
     _flag("tls_ipv6", False),
     _count("version", 1),
     _flag("claimed", False),
-    Column("conflict", String(255)),  # the foreign record that has the name or hides it
+    Column("conflict", String(255)),  # the foreign record that has the name or hides it, as in dns/conflicts.py
     _flag("has_rrsets", False),  # saves a query, because most hosts have none
-    Column("stack", String(63), index=True),  # the declaration that owns the host
+    Column("stack", String(63)),  # the declaration that owns the host
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
+    Column("reversed_name", REVERSED),  # of the full name; only if it has several labels within the domain, as few have
     Index("ix_hosts_owner_id", "owner_id", "fqdn"),
+    Index("ix_hosts_owner_id_domain_id", "owner_id", "domain_id", "name"),
+    Index("ix_hosts_owner_id_id", "owner_id", "id"),
+    Index("ix_hosts_domain_id", "domain_id", "id"),
+    Index("ix_hosts_stack", "stack", "id"),
+    _reversed_index(),
 )
 
 pending = Table(
@@ -224,6 +258,57 @@ pending = Table(
     Column("host_id", Id, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
     Column("since", BigInteger, nullable=False),
+)
+
+# Service processes on PostgreSQL. A node that has not renewed its row for some seconds is gone.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node", String(100), primary_key=True),
+    Column("expires", BigInteger, nullable=False),
+)
+
+# The node that alone sends the changes of a zone, until `expires`. Each new owner has a higher epoch.
+zone_leases = Table(
+    "zone_leases",
+    metadata,
+    Column("domain_id", Id, ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("node", String(100), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
+# Domains with a new TTL, whose hosts are all sent again: those with ids above `after_id` are not marked as pending yet.
+resends = Table(
+    "resends",
+    metadata,
+    Column("domain_id", Id, ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("after_id", Id, nullable=False),
+)
+
+# Second primaries of domains: the one that a domain moves to (new), or its former one, kept up to date (old).
+mirrors = Table(
+    "mirrors",
+    metadata,
+    Column("domain_id", Id, ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("primary", String(260), nullable=False),
+    Column("key_name", String(253), nullable=False),
+    Column("key_algorithm", String(30), nullable=False),
+    Column("key_secret", Text, nullable=False),
+    Column("role", String(3), nullable=False),  # new old
+    Column("since", BigInteger, nullable=False),  # when it got this role; another time is another move
+    Column("seen", BigInteger),  # the last report of the service
+    Column("waiting", Integer),  # hosts that it does not have; NULL before the first comparison
+    Column("problem", Text),
+)
+
+# Names and RRsets at second primaries that are known to be ours, as `claimed` says it of the primary in use.
+mirror_places = Table(
+    "mirror_places",
+    metadata,
+    Column("domain_id", Id, ForeignKey("mirrors.domain_id", ondelete="CASCADE"), primary_key=True),
+    Column("fqdn", String(253), primary_key=True),
+    Column("rtype", String(10), primary_key=True),  # of an RRset; "": addresses
 )
 
 related = Table(
@@ -241,12 +326,12 @@ rrsets = Table(
     metadata,
     _id(),
     _ref("host_id", "hosts.id", index=False),
-    Column("prefix", String(253), nullable=False),  # underscore labels below the host; "": at its name
+    Column("prefix", String(253), nullable=False),  # labels below the host, the last of underscore; "": at its name
     Column("rtype", String(10), nullable=False),
     Column("ttl", Integer),
     Column("data", Text, nullable=False),  # values in presentation format, one per line
     _flag("claimed", False),  # as of a host
-    Column("conflict", String(255)),
+    Column("conflict", String(255)),  # as of a host
     UniqueConstraint("host_id", "prefix", "rtype"),
 )
 
@@ -286,7 +371,7 @@ removals = Table(
     "removals",
     metadata,
     _id(),
-    _ref("domain_id", "domains.id"),
+    _ref("domain_id", "domains.id", index=False),
     Column("fqdn", String(253), nullable=False, index=True),
     Column("ipv4", String(15)),
     Column("ipv6", String(39)),
@@ -295,10 +380,9 @@ removals = Table(
     _flag("exact", False),  # remove only these values: the name may not be ours
     Column("dirty_since", BigInteger),
     Column("created", BigInteger, nullable=False),
-)
-Index(
-    "ix_removals_dirty",
-    removals.c.dirty_since,
+    Index("ix_removals_domain_id", "domain_id", "fqdn"),
+    Index("ix_removals_dirty", "dirty_since"),  # these two only of pending removals, see the migrations
+    Index("ix_removals_pending", "domain_id", "id"),
 )
 
 # Refused by the name server: exactly one of a host, an RRset and a removal. It is retried later.
@@ -313,6 +397,7 @@ set_aside = Table(
     Column("name", String(300), nullable=False),  # for operators: a full name, and an RRset's type
     Column("reason", Text, nullable=False),
     _flag("held", False),  # a foreign record has the name; this concerns the owner, not the operator
+    _flag("skipped", False),  # by an operator: not retried, and no fault
     Column("since", BigInteger, nullable=False),
     _count("tries"),
     Column("retry_at", BigInteger, nullable=False, index=True),
@@ -340,7 +425,7 @@ history = Table(
     Column("host_id", Id, nullable=False),
     Column("owner_id", Id, nullable=False),  # who may read it, as administrators may: the owner at that time
     Column("at", BigInteger, nullable=False),
-    Column("kind", String(10), nullable=False),  # register update edit secret block unblock flag
+    Column("kind", String(10), nullable=False),  # register update edit secret block unblock flag …
     Column("before", Text),  # JSON: the former values of changed fields
     Column("after", Text),
     Column("note", String(255)),
@@ -350,6 +435,15 @@ history = Table(
     Column("source", String(45)),
     Column("agent", String(120)),
     Index("ix_history_host_id", "host_id", "id"),
+)
+
+# Hosts whose addresses alternate because several clients update them: since when, and when this was seen last.
+flapping = Table(
+    "flapping",
+    metadata,
+    Column("host_id", Id, ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("since", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
 )
 
 # The last request for each host, written some seconds later.
@@ -385,6 +479,23 @@ answers = Table(
     Column("body_hash", LargeBinary(32), nullable=False),
     Column("answer", Text, nullable=False),
     Column("created", BigInteger, nullable=False, index=True),
+    Column("user_id", Id, index=True),  # the caller
+    _count("size"),  # characters of the answer, rounded up if it is short
+)
+
+# Quotas that differ from the settings: of a user, a group or a domain; of everybody if all three are NULL. 0: no limit.
+quotas = Table(
+    "quotas",
+    metadata,
+    _id(),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("group", String(255)),
+    Column("domain_id", Id, ForeignKey("domains.id", ondelete="CASCADE")),
+    Column("name", String(30), nullable=False),
+    Column("limit", Integer, nullable=False),
+    UniqueConstraint("user_id", "name"),
+    UniqueConstraint("group", "name"),
+    UniqueConstraint("domain_id", "name"),
 )
 
 # One row per process that has checked whether the database accepts writes.

@@ -2,21 +2,32 @@
 """Sessions of browsers."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from ddnsd.db import queries, rows
-from ddnsd.db.schema import sessions
+from ddnsd.db.schema import logout_tokens, sessions
 
 
-def add(connection: Connection, user_id: int, hashed: bytes, method: str, source: str | None, agent: str) -> None:
+class NewSession(NamedTuple):
+    """A session that begins; the fields are columns of the same name."""
+
+    user_id: int
+    hash: bytes
+    method: str
+    source: str | None
+    agent: str
+    authenticated: int
+    subject: str | None = None
+    sid: str | None = None
+
+
+def add(connection: Connection, new: NewSession) -> None:
     """Insert a session that begins now."""
     moment = queries.now()
-    connection.execute(
-        insert(sessions).values(
-            user_id=user_id, hash=hashed, method=method, source=source, agent=agent, created=moment, last_seen=moment
-        )
-    )
+    connection.execute(insert(sessions).values(**new._asdict(), created=moment, last_seen=moment))
 
 
 def of_user(connection: Connection, user_id: int) -> list[rows.Session]:
@@ -37,6 +48,31 @@ def end_all(connection: Connection, user_id: int, *, but: int | None = None, met
     if method is not None:
         others = others.where(sessions.c.method == method)
     return connection.execute(others).rowcount
+
+
+def of_provider(connection: Connection, method: str, subject: str | None, sid: str | None) -> list[rows.Session]:
+    """The sessions that began with this user of the provider and in this session there, as far as they are given.
+
+    With both, also the user's sessions without a `sid`: an ID token need not have one.
+    """
+    query = queries.SESSION.where(sessions.c.method == method)
+    if subject is not None:
+        query = query.where(sessions.c.subject == subject)
+    if sid is not None:
+        same = sessions.c.sid == sid
+        query = query.where(same if subject is None else or_(same, sessions.c.sid.is_(None)))
+    return [rows.Session._make(row) for row in connection.execute(query.order_by(sessions.c.id))]
+
+
+def use_logout_token(connection: Connection, hashed: bytes, forget_before: int) -> bool:
+    """Remember a logout token, and forget old ones. Returns whether it was unknown."""
+    connection.execute(delete(logout_tokens).where(logout_tokens.c.at < forget_before))
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(logout_tokens).values(hash=hashed, at=queries.now()))
+    except IntegrityError:
+        return False
+    return True
 
 
 def keep_newest(connection: Connection, user_id: int, count: int) -> None:

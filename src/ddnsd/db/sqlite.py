@@ -2,9 +2,11 @@
 """The store in an SQLite file."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
@@ -14,13 +16,18 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine, make_url
 
-from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Gate, T, Work, ZoneLock, faults
+from ddnsd.db import moved
+from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Faults, Gate, T, Work, ZoneLock
 
 
 def engine_of(path: Path) -> Engine:
-    """An engine with our durability settings; creates the file's folder."""
+    """An engine with our durability settings; creates the file's folder, and the file for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "do_connect")
+    def _protect(*_: object) -> None:
+        _keep_private(path)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -37,9 +44,27 @@ def engine_of(path: Path) -> Engine:
     return engine
 
 
+def _keep_private(path: Path) -> None:
+    """Create the file with mode 0600. If everyone can read it, which is the default of umask, set this mode.
+
+    SQLite gives the files beside it (`-wal`, `-shm`) the mode of the database. Errors are those of the connection.
+    """
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        with contextlib.suppress(OSError):
+            if file.stat().st_mode & stat.S_IROTH:
+                file.chmod(0o600)
+
+
 def database_name(path: Path) -> DatabaseName:
     """The file's name in messages."""
     return DatabaseName(f"SQLite at {path}", "cannot be used")
+
+
+def zone_lock_file(path: Path, domain_id: int | str) -> Path:
+    """The lock file of a zone, beside the database."""
+    return path.with_name(f"{path.name}-zone{domain_id}.lock")
 
 
 class SqliteStore(Gate):
@@ -51,7 +76,7 @@ class SqliteStore(Gate):
     def __init__(self, url: str) -> None:
         self.path = Path(make_url(url).database or "")
         self._place = database_name(self.path)
-        with faults(self._place):
+        with Faults(self._place):
             self._engine = engine_of(self.path)
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(2, "store-reader")
@@ -65,7 +90,7 @@ class SqliteStore(Gate):
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work)
 
     def _transact(self, work: Work[T]) -> T:
-        with faults(self._place), self._engine.begin() as connection:
+        with Faults(self._place), self._engine.begin() as connection:
             answer = work(connection)
         self.changes += 1
         return answer
@@ -77,7 +102,7 @@ class SqliteStore(Gate):
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
-        with faults(self._place), self._engine.connect() as connection:
+        with Faults(self._place), self._engine.connect() as connection:
             return work(connection.execution_options(reading=True))
 
     def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
@@ -87,7 +112,7 @@ class SqliteStore(Gate):
         all changes that were answered before.
         """
         self.check_gate()
-        with faults(self._place):
+        with Faults(self._place):
             if self._loop_reader is None:
                 name = f"file:{self.path}?mode=ro"
                 self._loop_reader = sqlite3.connect(name, uri=True, timeout=0, isolation_level=None)
@@ -95,6 +120,12 @@ class SqliteStore(Gate):
                 self._loop_reader.execute("BEGIN")
                 asyncio.get_running_loop().call_soon(self._end_reads)
             return self._loop_reader.execute(sql, parameters).fetchall()
+
+    @property
+    def version(self) -> int:
+        """A number that changes with every transaction of any process. Raises StoreDown."""
+        ((version,),) = self.rows("PRAGMA data_version", ())
+        return int(version)
 
     def _end_reads(self) -> None:
         if self._loop_reader is not None and self._loop_reader.in_transaction:
@@ -104,9 +135,8 @@ class SqliteStore(Gate):
     async def zone_lock(self, domain_id: int) -> AsyncIterator[ZoneLock]:
         descriptor = self._locks.get(domain_id)
         if descriptor is None:
-            name = f"{self.path}-zone{domain_id}.lock"
-            with faults(self._place):
-                descriptor = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            with Faults(self._place):
+                descriptor = os.open(zone_lock_file(self.path, domain_id), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             self._locks[domain_id] = descriptor
         while True:
             try:
@@ -115,15 +145,26 @@ class SqliteStore(Gate):
             except BlockingIOError:
                 await asyncio.sleep(0.005)
         try:
+            self._check_moved()
             yield _FileLock()
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _check_moved(self) -> None:
+        """Check at the last moment that the file was not moved: then another process sends. Raises Moved."""
+        self._end_reads()  # they may have begun before
+        if self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (moved.database_move.name,)):
+            with Faults(self._place), self._engine.connect() as connection:
+                moved.check(connection.execution_options(reading=True))
+
+    async def check(self) -> None:
+        """Nothing to check: the file is ours."""
 
     async def tidy(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._writer, self._tidy)
 
     def _tidy(self) -> None:
-        with faults(self._place), closing(self._engine.raw_connection()) as connection:
+        with Faults(self._place), closing(self._engine.raw_connection()) as connection:
             for pragma in ("optimize", "wal_checkpoint(TRUNCATE)"):
                 connection.cursor().execute(f"PRAGMA {pragma}").fetchall()
 
@@ -140,6 +181,8 @@ class SqliteStore(Gate):
 
 class _FileLock:
     """A file lock, which the kernel keeps as long as the process lives."""
+
+    marker = None
 
     def check(self) -> None:
         """Nothing to check: the lock cannot be lost."""

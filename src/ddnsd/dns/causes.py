@@ -4,12 +4,14 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ddnsd.db.rows import Domain
 from ddnsd.dns import errors
 from ddnsd.dns.zone_sender import ZoneSender
 
-UNKNOWN, UNREACHABLE, FROZEN, REFUSING = "unknown", "unreachable", "frozen", "refusing"
+UNKNOWN, UNREACHABLE, NOT_LOADED = "unknown", "unreachable", "not loaded"
+FROZEN, REFUSING = "frozen", "refusing"
 BEHIND, HELD_BACK = "behind", "held back"
-KINDS = (UNKNOWN, UNREACHABLE, FROZEN, REFUSING, BEHIND, HELD_BACK)
+KINDS = (UNKNOWN, UNREACHABLE, NOT_LOADED, FROZEN, REFUSING, BEHIND, HELD_BACK)
 
 PROVEN = 2
 """After this many refused probes in a row, accepted messages prove that the primary refuses only the probe."""
@@ -36,11 +38,22 @@ def cause_of(error: errors.DnsError) -> Cause:
             return Cause(REFUSING, str(error))
 
 
+def cause_of_query(error: errors.DnsError, domain: Domain) -> Cause:
+    """The cause of a failed query for the zone's SOA. A name server answers SERVFAIL if it has not loaded the zone."""
+    if not (isinstance(error, errors.Refusal) and error.rcode == "SERVFAIL"):
+        return cause_of(error)
+    text = f"{domain.primary}: SERVFAIL: it has not loaded the zone; its log shows the reason"
+    if domain.provisioned:
+        text += f". `ddnsd domain provision {domain.name}` repairs a damaged journal or a lost file"
+    return Cause(NOT_LOADED, text)
+
+
 @dataclass
 class Health:
     """The state of a zone's primary.
 
     `answer` is the problem of its last answer, `updates` the reason why it refused the last probe; None for no problem.
+    `asked_at` is when it was last asked for the serial, in seconds of the event loop's clock.
     """
 
     primary: str
@@ -49,6 +62,7 @@ class Health:
     generation: int = 0
     connections: int = 0
     serial: int = 0
+    asked_at: float = 0.0
     reconciled: float = 0.0
     repaired: int = 0
     _refusals: int = 0
@@ -81,12 +95,21 @@ class Health:
 
 
 def causes(health: Health | None, sender: ZoneSender) -> list[Cause]:
-    """All causes why the zone differs from the database, the first cause first."""
+    """All causes why the zone differs from the database, the first cause first. A frozen domain has none."""
+    if sender.domain.frozen:
+        return []
     if health is None:
         return [Cause(UNKNOWN, "not asked yet")]
     found = [cause for cause in (health.answer, health.updates) if cause is not None]
+    if health.answer is not None and health.answer.kind == NOT_LOADED:
+        found = [health.answer]
     if sender.problem is not None and not found:
         found.append(Cause(BEHIND, sender.problem))
     if refused := sender.refused:
-        found.append(Cause(HELD_BACK, f"the name server refuses {refused} hosts, records or removals, each alone"))
+        found.append(
+            Cause(
+                HELD_BACK,
+                f"the name server refuses {refused} hosts, records or removals; `ddnsd queue list` shows them",
+            )
+        )
     return found

@@ -12,16 +12,32 @@ DnsError                the change is not known to be in DNS
     PrerequisiteFailed  a name or RRset was not as the message required
     Unsendable          no message can contain it; nothing was sent
     ZoneRefused         it refuses every update of the zone
+  DomainFrozen          the domain is frozen for maintenance: nothing was sent
+  FenceLost             another process has taken over the zone, or somebody has changed the marker of its owner
 NotAcknowledged         a change is stored, but the name server has not acknowledged it in time
   ChangeRefused         likewise, because the name server refuses this change
 NameConflict            the name is in the zone and is not managed by the service
 HostGone                the host was deleted in the meantime
-DomainChanged           the primary or key of the domain has changed
+DomainChanged           the primary or key of the domain has changed, or it is frozen now
+NotOwner                another process sends the changes of the zone
 """
+
+from ddnsd.dns.conflicts import Obstacle
 
 
 class DnsError(Exception):
     """DNS error"""
+
+
+class DomainFrozen(DnsError):
+    """the domain is frozen for maintenance"""
+
+
+class FenceLost(DnsError):
+    """the zone has the marker of another owner"""
+
+    def __init__(self) -> None:
+        super().__init__(FenceLost.__doc__)
 
 
 class Unreachable(DnsError):
@@ -96,10 +112,18 @@ class ChangeRefused(NotAcknowledged):
 class NameConflict(Exception):
     """the name is in the zone and is not ours"""
 
+    def __init__(self, obstacle: Obstacle) -> None:
+        super().__init__(obstacle)
+        self.obstacle = obstacle
+
 
 class HostGone(Exception):
     """the host no longer exists"""
 
 
 class DomainChanged(Exception):
-    """the primary or key of the domain has changed"""
+    """the primary or key of the domain has changed, or it is frozen now"""
+
+
+class NotOwner(Exception):
+    """another process sends the changes of the zone"""

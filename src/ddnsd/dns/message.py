@@ -2,14 +2,14 @@
 """DNS UPDATE messages (RFC 2136), signed with TSIG (RFC 8945), and the meaning of their answers.
 
 The records of a message are written directly in wire form: a message contains hundreds of hosts, and this is the
-hot path. dnspython handles signatures and answers.
+hot path. dnspython reads answers that contain records, or that are not as expected.
 """
 
 import random
 import socket
 import struct
-import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Self
 
 import dns.exception
@@ -20,20 +20,21 @@ import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
-import dns.rdtypes.ANY.TSIG
 import dns.tsig
 
 from ddnsd.dns.errors import BadKey, BadSignature, BadTime, DnsError, NoAnswer, PrerequisiteFailed, Refusal, Unsendable
 from ddnsd.dns.rdata import wire
+from ddnsd.dns.signature import HEADER_OCTETS, after_name, sign, verified_end
 from ddnsd.dns.tsig import TsigKey
 
 A, NS, CNAME, SOA, AAAA, DNAME, DHCID, TSIG, ANY_TYPE = 1, 2, 5, 6, 28, 39, 49, 250, 255
 IN, NONE, ANY_CLASS = 1, 254, 255
-FUDGE_SECONDS = 300
+RECURSION_DESIRED = 0x0100
 ZONE_NAME = b"\xc0\x0c"  # a pointer to the name in the zone section, after the header of 12 octets
 POINTER = 0xC0  # the first bits of a pointer
 POINTERS = 0x4000  # a pointer cannot reach this offset (RFC 1035, 4.1.4)
 NAME_LENGTH = 253
+QR, RCODE = 0x80, 0x0F  # bits in the third and fourth octet of a message
 
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
@@ -65,6 +66,15 @@ class Update:
     def require_absent(self, fqdn: str, *rtypes: int) -> Self:
         """Prerequisite: the RRsets do not exist (RFC 2136, 2.4.3)."""
         return self._require(fqdn, *(_RECORD.pack(rtype, NONE, 0, 0) for rtype in rtypes))
+
+    def require_rrset(self, fqdn: str, rtype: str) -> Self:
+        """Prerequisite: the RRset exists, with any value (RFC 2136, 2.4.1)."""
+        return self._require(fqdn, _RECORD.pack(dns.rdatatype.from_text(rtype), ANY_CLASS, 0, 0))
+
+    def require_values(self, fqdn: str, rtype: str, values: Iterable[str]) -> Self:
+        """Prerequisite: the RRset exists with exactly these values (RFC 2136, 2.4.2)."""
+        number, rdatas = dns.rdatatype.from_text(rtype), [wire(rtype, value) for value in values]
+        return self._require(fqdn, *(_RECORD.pack(number, IN, 0, len(rdata)) + rdata for rdata in rdatas))
 
     def require_ours(self, fqdn: str) -> Self:
         """Prerequisite: no record at the name that belongs to somebody else or hides our addresses.
@@ -166,21 +176,28 @@ class Signed:
     @classmethod
     def sign(cls, wire: bytes, key: TsigKey) -> Self:
         """Append a TSIG record to an unsigned message (its id is kept)."""
-        secret = key.dnspython
-        (message_id,) = struct.unpack_from("!H", wire)
-        blank = dns.rdtypes.ANY.TSIG.TSIG(  # type: ignore[no-untyped-call]
-            dns.rdataclass.ANY, dns.rdatatype.TSIG, secret.algorithm, 0, FUDGE_SECONDS, b"", message_id, 0, b""
-        )
-        rdata, _ = dns.tsig.sign(wire, secret, blank, int(time.time()), None)  # type: ignore[no-untyped-call]
-        body = rdata.to_wire()
-        record = _wire(key.name) + _RECORD.pack(TSIG, ANY_CLASS, 0, len(body)) + body
-        (additional,) = struct.unpack_from("!H", wire, 10)
-        return cls(wire[:10] + struct.pack("!H", additional + 1) + wire[12:] + record, key, rdata.mac)
+        signed, mac = sign(wire, key)
+        return cls(signed, key, mac)
 
     @classmethod
     def query(cls, name: str, rtype: str, key: TsigKey) -> Self:
         """A signed query."""
-        return cls.sign(dns.message.make_query(name, rtype, use_edns=False).to_wire(), key)
+        header = _HEADER.pack(random.getrandbits(16), RECURSION_DESIRED, 1, 0, 0, 0)
+        return cls.sign(header + _wire(name) + struct.pack("!HH", dns.rdatatype.from_text(rtype), IN), key)
+
+    def verify(self, answer: bytes) -> None:
+        """Check the signature of the answer, and that its rcode is NOERROR. Raises as `read` does."""
+        good = verified_end(answer, self._key, self.mac) is not None and answer[2] & QR and not answer[3] & RCODE
+        if not good:
+            self.read(answer)
+
+    def serial(self, answer: bytes) -> int | None:
+        """The serial in the verified answer; None if there is no SOA record. Raises as `read` does."""
+        self.verify(answer)
+        try:
+            return _serial(answer)
+        except (IndexError, struct.error):
+            raise NoAnswer("the name server did not send a DNS message") from None
 
     def read(self, answer: bytes) -> dns.message.Message:
         """The verified answer with rcode NOERROR.
@@ -211,11 +228,31 @@ class Signed:
 
 def _failure(answer: bytes) -> DnsError:
     """The error for an answer that cannot be parsed: some servers refuse with only a header."""
-    if len(answer) >= _HEADER.size and answer[2] & 0x80 and answer[3] & 0xF:
-        return Refusal(dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0xF)))
+    if len(answer) >= _HEADER.size and answer[2] & QR and answer[3] & RCODE:
+        return Refusal(dns.rcode.to_text(dns.rcode.Rcode(answer[3] & RCODE)))
     return NoAnswer("the name server did not send a DNS message")
 
 
+def _serial(answer: bytes) -> int | None:
+    """The serial of the SOA record at the name in the one question."""
+    _, _, questions, answers, _, _ = _HEADER.unpack_from(answer)
+    at = HEADER_OCTETS
+    for _ in range(questions):
+        at = after_name(answer, at) + 4
+    name = answer[HEADER_OCTETS : at - 4].lower()
+    for _ in range(answers):
+        owner, at = at, after_name(answer, at)
+        asked = answer[owner:at] == ZONE_NAME or answer[owner:at].lower() == name
+        rtype, _, _, length = _RECORD.unpack_from(answer, at)
+        at += _RECORD.size
+        if rtype == SOA and asked:
+            (serial,) = struct.unpack_from("!I", answer, after_name(answer, after_name(answer, at)))
+            return int(serial)
+        at += length
+    return None
+
+
+@lru_cache(8192)
 def _wire(name: str) -> bytes:
     """A name in uncompressed wire form."""
     wire = dns.name.from_text(name).to_wire()

@@ -1,32 +1,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Monitor the primaries: whether they answer for each zone and accept updates, and whether an older zone came back.
 
-After a new connection, or a lower serial, the name server may have restarted. Then database and zone are compared,
-and differences are sent again. So DNS converges after a crash or a restored journal without any client.
+In each period the monitor asks zones for their serials. A zone is not asked if BIND's statistics channel says that its
+serial is still the one that the primary reported. A changed serial means that the zone has changed: `ZoneWatch` looks
+whether others changed our names. After a new connection, or a lower serial, the name server may have restarted. Then
+the whole zone is compared. So DNS converges after a crash, a restored journal or a foreign change without any client.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from ddnsd.db import queries
-from ddnsd.db.base import Store, StoreDown
+from ddnsd.db.base import StoreDown
 from ddnsd.db.rows import Domain
-from ddnsd.dns import errors, primary_check, reconcile
-from ddnsd.dns.causes import UNREACHABLE, Cause, Health, cause_of, causes
+from ddnsd.db.watched import WatchedRows
+from ddnsd.dns import errors, primary_check, serials
+from ddnsd.dns.bind.statistics import StatisticsChannel
+from ddnsd.dns.causes import Cause, Health, cause_of, cause_of_query, causes
+from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.serials import went_back
+from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.dns.zone_sender import ZoneSender
+from ddnsd.dns.zone_watch import Budgets, ZoneWatch
 from ddnsd.heartbeat import Heartbeat
+
+if TYPE_CHECKING:
+    from ddnsd.db.postgres import PostgresStore
+    from ddnsd.db.sqlite import SqliteStore
 
 PERIOD_SECONDS = 1.5
 RECONCILE_SECONDS = 3600.0
 
+QUERY_SECONDS = 2.5
 STUCK_SECONDS = 300.0
 """No query takes this long, because each has a deadline."""
-PROBES_PER_PERIOD = 75
-"""At most this many zones are probed in one period, in turn; the others are asked for their serial."""
+PROBES_PER_PERIOD = 15
+"""At most this many zones are probed in one period, in turn."""
+QUESTIONS_PER_PERIOD = 500
+"""At most this many zones are asked for their serials in one period, those first that were not asked for longest."""
+CHANNEL_ZONES = 10
+"""A primary with fewer zones is asked for each serial: that costs less than an answer of its statistics channel."""
+
+Serials = Mapping[str, int]
 
 log = structlog.get_logger()
 
@@ -42,14 +63,24 @@ class ZoneHealth(NamedTuple):
 
 
 class ZoneMonitor:
-    """One task per process, and one per zone under check; `health` is by zone name."""
+    """One task per process, and one per zone under check; `health` is by zone name.
 
-    def __init__(self, store: Store, writer: Writer) -> None:
-        self._store, self._writer = store, writer
+    `channels` are the statistics channels by primary.
+    """
+
+    def __init__(
+        self,
+        store: "SqliteStore | PostgresStore",
+        writer: Writer,
+        channels: Mapping[Endpoint, StatisticsChannel] | None = None,
+    ) -> None:
+        self._store, self._writer, self._channels = store, writer, channels or {}
         self.health: dict[str, Health] = {}
         self._task: asyncio.Task[None] | None = None
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._comparisons: dict[str, asyncio.Task[None]] = {}
+        self._watches: dict[str, ZoneWatch] = {}
+        self._rows, self._budgets = WatchedRows(store), Budgets()
         self._periods = 0
         self._heartbeat = Heartbeat(STUCK_SECONDS)
 
@@ -79,52 +110,132 @@ class ZoneMonitor:
         return ZoneHealth(sender.domain, str(sender.primary.endpoint), found, sender.pending, repaired)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._heartbeat.step()
+            began = loop.time()
             senders = list(self._writer.senders.values())
-            every = max(2, -(-len(senders) // PROBES_PER_PERIOD))
-            for number, sender in enumerate(senders):
-                self._begin(sender, probe=(number + self._periods) % every == 0)
+            await self._check_all(senders)
             self._periods += 1
-            for gone in self.health.keys() - {s.domain.name for s in senders}:
+            zones = {s.domain.name for s in senders}
+            for gone in self.health.keys() - zones:
                 del self.health[gone]
-            await asyncio.sleep(PERIOD_SECONDS)
+            for gone in self._watches.keys() - zones:
+                del self._watches[gone]
+            await asyncio.sleep(max(0.0, began + PERIOD_SECONDS - loop.time()))
 
-    def _begin(self, sender: ZoneSender, *, probe: bool) -> None:
-        """Check a zone unless its last check still runs, so that no primary delays the others."""
+    async def _check_all(self, senders: Sequence[ZoneSender]) -> None:
+        """Probe some zones in turn, and ask zones that may have changed. Each check is a task of its own."""
+        every = max(2, -(-len(senders) // PROBES_PER_PERIOD))
+        turn = {s for number, s in enumerate(senders) if (number + self._periods) % every == 0}
+        asked = sum(self._begin(sender, probe=True) for sender in turn)
+        numbers = Counter(s.primary for s in senders)
+        primaries = [p for p, n in numbers.items() if n >= CHANNEL_ZONES and p.endpoint in self._channels]
+        others = [s for s in senders if s not in turn]
+        for primary in set(primaries).difference(s.primary for s in turn):  # is it still there, on this connection?
+            asked += any(self._begin(s, probe=False) for s in others if s.primary is primary)
+        answers = await asyncio.gather(*(self._channels[p.endpoint].serials(numbers[p]) for p in primaries))
+        serials = dict(zip(primaries, answers, strict=True))
+        due = []
+        for sender in others:
+            if self._is_unchanged(sender, serials.get(sender.primary)):
+                self._compare_if_needed(sender, self.health[sender.domain.name], restarted=False)
+            else:
+                due.append(sender)
+        for sender in sorted(due, key=self._asked_at):
+            if asked < QUESTIONS_PER_PERIOD:
+                asked += self._begin(sender, probe=False)
+
+    def _asked_at(self, sender: ZoneSender) -> float:
+        health = self.health.get(sender.domain.name)
+        return 0.0 if health is None else health.asked_at
+
+    def _is_unchanged(self, sender: ZoneSender, serials: Serials | None) -> bool:
+        """Whether the statistics channel confirms what the primary itself has said on its present connection."""
+        zone, primary = sender.domain.name, sender.primary
+        if not serials or zone in self._looks or sender.domain.frozen or not primary.answers:
+            return False
+        health = self.health.get(zone)
+        return (
+            health is not None
+            and health.answer is None
+            and health.primary == str(primary.endpoint)
+            and health.connections == primary.connections
+            and health.generation == sender.domain.generation
+            and health.serial == serials.get(zone)
+        )
+
+    def _begin(self, sender: ZoneSender, *, probe: bool) -> bool:
+        """Check a zone unless its last check still runs, so that no primary delays the others. Returns whether it does.
+
+        A frozen domain is not checked; after the thaw its zone is compared with the database.
+        """
         zone = sender.domain.name
+        if sender.domain.frozen:
+            if health := self.health.get(zone):
+                health.answer, health.updates, health.generation = None, None, 0
+            return False
         if zone in self._looks:
-            return
-        self._looks[zone] = asyncio.create_task(run_safely(lambda: self._look(sender, probe=probe), f"look at {zone}"))
+            return False
+        self._looks[zone] = asyncio.create_task(run_safely(lambda: self._look(sender, probe=probe), f"check of {zone}"))
         self._looks[zone].add_done_callback(lambda _: self._looks.pop(zone, None))
+        return True
 
     async def _look(self, sender: ZoneSender, *, probe: bool) -> None:
-        """Probe the zone or ask for its serial; at first both."""
+        """Ask for the zone's serial, in turn also probe it, and compare it if the serial has moved."""
         zone, primary = sender.domain.name, sender.primary
         health = self.health.setdefault(zone, Health(str(primary.endpoint)))
-        health.primary = str(primary.endpoint)
+        health.primary, health.asked_at = str(primary.endpoint), asyncio.get_running_loop().time()
         before, first = health.serial, not health.asked
         try:
             if probe or first:
                 await self._probe(sender, health)
-                if health.answer is not None and health.answer.kind == UNREACHABLE:
-                    health.answer = None
-            if first or not probe:
-                health.serial = await sender.serial()
-                await sender.learn()
-                health.answer = None
+            health.serial = await sender.serial()
+            await sender.learn()
+            health.answer = None
         except errors.DnsError as error:
-            health.answer = cause_of(error)
+            health.answer = cause_of_query(error, sender.domain)
+            if not primary.answers:
+                self._note_silence(primary, health.answer)
             return
-        restarted = health.connections != primary.connections or _went_back(before, health.serial)
+        restarted = health.connections != primary.connections or went_back(before, health.serial)
+        health.connections = primary.connections
+        if sender.owned and sender.domain.provisioned and went_back(before, health.serial):
+            await self._raise_serial(sender, before)
+        self._compare_if_needed(sender, health, restarted=restarted)
+
+    def _note_silence(self, primary: PrimaryConnection, cause: Cause) -> None:
+        """Note for all zones of a primary that it does not answer: those that seemed unchanged were not asked."""
+        for sender in self._writer.senders.values():
+            health = self.health.get(sender.domain.name)
+            if sender.primary is primary and health is not None and health.answer is None:
+                health.answer = cause
+
+    def _compare_if_needed(self, sender: ZoneSender, health: Health, *, restarted: bool) -> None:
+        """Compare the zone if its serial has moved, its primary has restarted or is a new one, or after an hour."""
         # a new primary is being filled: compare it afterwards
         moved = health.generation != sender.domain.generation and not sender.pending
         late = asyncio.get_running_loop().time() - health.reconciled > RECONCILE_SECONDS
-        health.connections = primary.connections
         if moved:
             health.generation = sender.domain.generation
-        if restarted or moved or late:
-            self._reconcile(sender, health)
+        if not sender.owned:
+            self._watches.pop(sender.domain.name, None)
+            return
+        watch = self._watches.get(sender.domain.name)
+        if watch is None or watch.sender is not sender:
+            watch = self._watches[sender.domain.name] = ZoneWatch(self._store, self._rows, sender, self._budgets)
+        if restarted or moved or late or watch.is_due(health.serial):
+            self._compare_later(watch, health, whole=restarted or moved or late)
+
+    async def _raise_serial(self, sender: ZoneSender, known: int) -> None:
+        """Our zone came back older: raise its serial, or secondaries would keep what they have."""
+        zone, key = sender.domain.name, TsigKey.of(sender.domain)
+        try:
+            serial = await serials.raise_beyond(zone, key, sender.primary, QUERY_SECONDS, known)
+        except errors.DnsError as error:
+            log.warning("serial not raised, secondaries may keep old records", zone=zone, reason=str(error))
+        else:
+            log.warning("older version of the zone restored, serial raised", zone=zone, serial=serial)
 
     async def _probe(self, sender: ZoneSender, health: Health) -> None:
         """Probe the zone and store the outcome. Raises Unreachable."""
@@ -142,42 +253,24 @@ class ZoneMonitor:
         else:
             health.accepted()
 
-    def _reconcile(self, sender: ZoneSender, health: Health) -> None:
-        zone = sender.domain.name
+    def _compare_later(self, watch: ZoneWatch, health: Health, *, whole: bool) -> None:
+        zone = watch.sender.domain.name
         if zone in self._comparisons and not self._comparisons[zone].done():
-            health.connections = 0  # check again after the running comparison
+            if whole:
+                health.connections = 0  # check again after the running comparison
             return
-        health.reconciled = asyncio.get_running_loop().time()
-        self._comparisons[zone] = asyncio.create_task(run_safely(lambda: self._compare(sender, health), "reconcile"))
+        if whole:
+            health.reconciled = asyncio.get_running_loop().time()
+        work = run_safely(lambda: _compare(watch, health, whole=whole), f"comparison of {zone}")
+        self._comparisons[zone] = asyncio.create_task(work)
 
-    async def _compare(self, sender: ZoneSender, health: Health) -> None:
-        zone = sender.domain.name
-        try:
-            found = await reconcile.differences(self._store, sender.domain, held=False)
-            if found:
-                await self._restore(sender, health, found)
-        except errors.Refusal as error:
-            log.warning("zone not compared", zone=zone, reason=str(error))
-            return
-        except (errors.DnsError, StoreDown):
+
+async def _compare(watch: ZoneWatch, health: Health, *, whole: bool) -> None:
+    try:
+        await watch.look(whole=whole)
+    except (errors.DnsError, StoreDown):
+        if whole:
             health.connections = 0
-            raise
-
-    async def _restore(self, sender: ZoneSender, health: Health, found: list[reconcile.Difference]) -> None:
-        zone = sender.domain.name
-        log.warning("zone differs from the database", zone=zone, names=len(found), first=found[0].fqdn)
-        left = await reconcile.restore(self._store, sender.domain, found, self._writer.push_bulk)
-        health.repaired += len(found) - len(left)
-        if left:
-            log.warning(
-                "zone still differs from the database",
-                zone=zone,
-                names=len(left),
-                first=left[0].fqdn,
-                reason=left[0].reason,
-            )
-
-
-def _went_back(before: int, after: int) -> bool:
-    """RFC 1982 serial arithmetic."""
-    return before != after and before != 0 and (before - after) % 2**32 < 2**31
+        raise
+    finally:
+        health.repaired += watch.take_repaired()

@@ -5,7 +5,6 @@ It may be empty, have a copy of the zone, or have records of somebody else under
 old: former values of a host, and names that were removed since, are still ours.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,10 +16,9 @@ from ddnsd.db.base import Store
 from ddnsd.db.primaries import Owned
 from ddnsd.db.rows import Domain, Host, Related, RRset
 from ddnsd.dns import errors, primary_check
-from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.connection import PrimaryConnection, ask
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.query import ask
-from ddnsd.dns.reconcile import Zone, came_back, transfer, wanted_of
+from ddnsd.dns.reconcile import Zone, came_back, wanted_of, zone_of
 from ddnsd.dns.records import records, values_of
 from ddnsd.dns.tsig import TsigKey
 
@@ -44,9 +42,9 @@ async def look(store: Store, domain: Domain) -> Found:
     await _check_reachable(domain)
     await primary_check.accepts_updates(domain.name, domain.primary, TsigKey.of(domain))
     try:
-        held = await asyncio.to_thread(transfer, domain)
+        held = await zone_of(domain)
     except errors.Refusal as error:
-        why = f"{domain.primary}: {error}; let the key transfer it (allow-transfer), since hosts are compared with it"
+        why = f"{domain.primary}: {error}; allow the key to transfer the zone (allow-transfer), to compare its records"
         raise type(error)(error.rcode, why) from None
     return await store.read(lambda c: _compare(c, domain, held))
 
@@ -81,7 +79,7 @@ def _compare(connection: Connection, domain: Domain, held: Zone) -> Found:
             ours[host.id] = host.fqdn
         else:
             others.append(host)
-    former = history.addresses(connection, [host.id for host in others if host.claimed])
+    former = history.former_values(connection, [host.id for host in others if host.claimed])
     foreign = []
     for host in others:
         had = former.get(host.id, set()) | {a for a in (host.ipv4, host.ipv6) if a}

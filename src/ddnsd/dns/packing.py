@@ -51,7 +51,7 @@ def _size(host: HostRecords, zone: str, required: int) -> tuple[int, int]:
     for fqdn, _, _ in host.names:
         octets = len(fqdn) - len(zone) + POINTER_OCTETS
         later = POINTER_OCTETS if required < NEAR_OCTETS else octets
-        above = sum(1 for _ in between(fqdn, zone)) * 2 * (10 + later)
+        above = len(between(fqdn, zone)) * 2 * (10 + later)
         size += octets + (RECORDS - 1) * later + RECORD_OCTETS + above
         required += octets + 3 * later + 4 * 10 + above
     for one in host.sets:

@@ -7,10 +7,11 @@ from functools import partial
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, update_builder
+from ddnsd.dns.conflicts import UNMANAGED, Obstacle
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.message import Signed, Update
-from ddnsd.dns.obstacles import UNMANAGED, obstacle, require_path
+from ddnsd.dns.obstacles import obstacle, require_path
 from ddnsd.dns.rdata import BadValue
 from ddnsd.dns.tsig import TsigKey
 
@@ -98,14 +99,14 @@ async def obstacle_of(
     seconds: float,
     *,
     new: bool,
-) -> str | None:
+) -> Obstacle | None:
     """The obstacle for an RRset at the name, or None. The values are tested at a random name below the zone.
 
     They are added and removed in one message, and removed again in a second one, because PowerDNS does the removals of
     a message before its additions. `new`: the zone must not have an RRset of this type there. Raises DnsError; BadValue
     if the name server accepts updates of the zone, but not these records.
     """
-    name = ("_" if fqdn.startswith("_") else "") + _new_name(domain.name)  # the name decides what may be there
+    name = ("_" if "._" in f".{fqdn}" else "") + _new_name(domain.name)  # the name decides what may be there
     removal = Update(domain.name).replace_set(name, rtype, 0, ())
     probe = (
         Update(domain.name).require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
@@ -132,13 +133,13 @@ async def obstacle_of(
 
 async def obstacles(
     domain: Domain, names: Sequence[str], connection: PrimaryConnection, seconds: float
-) -> dict[str, str]:
+) -> dict[str, Obstacle]:
     """The obstacles by name, for names that a new host cannot have. Bisects to find them.
 
     Raises DnsError.
     """
     met = partial(_is_met, domain, connection, seconds)
-    found: dict[str, str] = {}
+    found: dict[str, Obstacle] = {}
     parts = [names[i : i + NAMES] for i in range(0, len(names), NAMES)]
     while parts:
         part = parts.pop()
@@ -149,8 +150,8 @@ async def obstacles(
             continue
         if len(part) > 1:
             parts += [part[: len(part) // 2], part[len(part) // 2 :]]
-        elif reason := await obstacle(domain.name, part[0], met, ours=False):
-            found[part[0]] = reason
+        elif one := await obstacle(domain.name, part[0], met, ours=False):
+            found[part[0]] = one
     return found
 
 
@@ -167,7 +168,7 @@ async def _ask(
 ) -> None:
     connection = kept or PrimaryConnection(Endpoint.from_text(primary, 53))
     try:
-        message.read(await connection.exchange(message.wire, seconds))
+        message.verify(await connection.exchange(message.wire, seconds))
     except errors.PrerequisiteFailed:
         raise
     except errors.Refusal as error:
@@ -178,17 +179,17 @@ async def _ask(
 
 
 _FROZEN = (
-    "REFUSED: it takes no update of {zone} at all: the zone is frozen (`rndc thaw {zone}` ends that), "
-    "or this key may not update it (allow-update)"
+    "REFUSED: it refuses every update of {zone}: the zone is frozen (`rndc thaw {zone}` ends this), or this key may "
+    "not update it (allow-update)"
 )
-_POLICY = "REFUSED: its policy lets this key change nothing that was tried in {zone} (update-policy)"
+_POLICY = "REFUSED: its update-policy refuses every change in {zone} that was tried with this key"
 
 
 def _explain(error: errors.Refusal, zone: str) -> str:
     known = {
         "REFUSED": f"REFUSED: it does not let this key update {zone} (update-policy, allow-update, frozen)",
         "NOTAUTH": f"NOTAUTH: it is not the primary of {zone}",
-        "NOTIMP": "NOTIMP: it does not take dynamic updates",
-        "SERVFAIL": f"SERVFAIL: it cannot update {zone}; its log says why (a folder it may not write?)",
+        "NOTIMP": "NOTIMP: it does not support dynamic updates",
+        "SERVFAIL": f"SERVFAIL: it cannot update {zone}; its log shows the reason (often it cannot write to a folder)",
     }
     return known.get(error.rcode, f"{error.rcode}: {error}")

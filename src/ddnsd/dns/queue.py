@@ -71,6 +71,13 @@ class Queue:
             lane.clear()
             lane.update(front | behind)
 
+    def take_all(self) -> Waiters:
+        """Take all hosts with their waiting callers."""
+        taken = self._slow | self._bulk | self._single
+        for lane in (self._slow, self._bulk, self._single):
+            lane.clear()
+        return taken
+
     def give_up(self, host_ids: Container[int] | None = None) -> Iterator[asyncio.Future[None]]:
         """Take the waiting callers, all or those of these hosts; the hosts stay."""
         for host_id, waiters in (*self._single.items(), *self._bulk.items(), *self._slow.items()):

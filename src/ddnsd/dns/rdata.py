@@ -2,6 +2,7 @@
 """Values of RRsets beside addresses: presentation format (RFC 1035, 5.1) in, canonical text and wire form out."""
 
 import re
+from functools import lru_cache
 
 import dns.exception
 import dns.name
@@ -66,6 +67,7 @@ def _names(rdata: dns.rdata.Rdata) -> dict[str, dns.name.Name]:
     return {field: value for field, value in fields.items() if isinstance(value, dns.name.Name)}
 
 
+@lru_cache(1024)
 def wire(rtype: str, text: str) -> bytes:
     """The wire form of the canonical text."""
     octets = dns.rdata.from_text(dns.rdataclass.IN, rtype, text).to_wire()

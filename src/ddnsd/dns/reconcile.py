@@ -6,14 +6,9 @@ a difference: the zone may have records of its operator.
 """
 
 import asyncio
-import socket
-import struct
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Set
 from typing import NamedTuple
 
-import dns.exception
-import dns.message
-import dns.rcode
 import dns.rdatatype
 from sqlalchemy import Connection
 
@@ -21,31 +16,18 @@ from ddnsd.db import queries, set_aside
 from ddnsd.db import records as rrsets
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain, Host, Related, Removal, RRset
-from ddnsd.dns import errors
-from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.message import Signed
-from ddnsd.dns.obstacles import DELEGATED, OWN, REDIRECTED, between
-from ddnsd.dns.rdata import EXAMPLES, text_of
+from ddnsd.dns import errors, zone_transfer
+from ddnsd.dns.conflicts import Kind, Obstacle
+from ddnsd.dns.obstacles import ABOVE, OWN, between
+from ddnsd.dns.pacing import Pacer
+from ddnsd.dns.places import found_at, kinds_of, texts
 from ddnsd.dns.records import record_sets, records, values_of
-from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.writer import Outcomes
 from ddnsd.dns.writer import Place as RemovalPlace
 
-TRANSFER_SECONDS = 30.0
 SECOND_LOOK_SECONDS = 0.5
 
 STILL_DIFFERS = "DNS differs again"
-
-_TYPES: dict[int, str | None] = {
-    dns.rdatatype.A: None,
-    dns.rdatatype.AAAA: None,
-    **{dns.rdatatype.from_text(name): name for name in EXAMPLES},
-}
-
-
-_OF_DNSSEC = frozenset({dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3})
-"""Types that the name server adds itself."""
-
 
 Follow = Callable[[Mapping[int, Iterable[int]], Mapping[RemovalPlace, Collection[str]]], Awaitable[Outcomes]]
 """The signature of `Writer.push_bulk`."""
@@ -88,17 +70,17 @@ class Zone(NamedTuple):
     types: Mapping[str, Set[str]]
 
 
-async def differences(store: Store, domain: Domain, *, held: bool = True) -> list[Difference]:
-    """The differences that two comparisons both find, so that a change under way does not count.
+async def differences(store: Store, domain: Domain) -> list[Difference]:
+    """The differences that two comparisons both find, so that a change under way does not count. Without skipped hosts.
 
-    With `held` False, without hosts that are known to be held by a foreign record. Raises DnsError, StoreDown.
+    Raises DnsError, StoreDown.
     """
-    first = await _look(store, domain, held)
+    first = await _look(store, domain)
     if not first:
         return []
     await asyncio.sleep(SECOND_LOOK_SECONDS)
     before = set(first)
-    return [d for d in await _look(store, domain, held) if d in before]
+    return [d for d in await _look(store, domain) if d in before]
 
 
 async def restore(store: Store, domain: Domain, found: list[Difference], push_bulk: Follow) -> list[Difference]:
@@ -142,24 +124,26 @@ async def repair(store: Store, found: list[Difference]) -> None:
     await store.transact(mark)
 
 
-async def _look(store: Store, domain: Domain, held: bool) -> list[Difference]:
-    zone = await asyncio.to_thread(transfer, domain)
-    return await store.read(lambda c: _compare(c, domain, zone, held))
+async def _look(store: Store, domain: Domain) -> list[Difference]:
+    zone = await zone_of(domain)
+    return await store.read(lambda c: _compare(c, domain, zone))
 
 
-def _compare(connection: Connection, domain: Domain, zone: Zone, held: bool) -> list[Difference]:
+def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Difference]:
     found: list[Difference] = []
     related = queries.related_of_domain(connection, domain.id)
     sets = rrsets.of_domain(connection, domain.id)
     seen: set[Place] = set()
+    skipped = set_aside.skipped_hosts(connection, domain.id)
     for host in queries.hosts_of_domain(connection, domain.id):
         wanted = wanted_of(host, related.get(host.id, ()), sets.get(host.id, ()))
         seen.update(wanted)
         if not host.claimed and host.conflict is not None:
             continue  # the name belongs to somebody else
+        if host.id in skipped:
+            continue
         if obstacle := zone.foreign and _obstacle(zone, domain.name, wanted):
-            if held or host.conflict is None:
-                found += [Difference(*p, v, (), host.id, None, f"held: {obstacle}") for p, v in wanted.items() if v]
+            found += [Difference(*p, v, (), host.id, None, f"held: {obstacle}") for p, v in wanted.items() if v]
             continue
         for place, values in wanted.items():
             if (there := zone.sets.get(place, ())) != values:
@@ -172,26 +156,26 @@ def _compare(connection: Connection, domain: Domain, zone: Zone, held: bool) -> 
     return found
 
 
-def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> str | None:
+def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> Obstacle | None:
     """The foreign record at one of a host's names or above, or None."""
     for fqdn, rtype in wanted:
         if reason := _hidden(zone, apex, fqdn):
             return reason
-        for number, text in OWN.items():
+        for number, kind in OWN.items():
             if rtype is None and number in zone.foreign.get(fqdn, ()):
-                return text.format(fqdn)
+                return kind.at(fqdn)
     return None
 
 
-def _hidden(zone: Zone, apex: str, fqdn: str) -> str | None:
+def _hidden(zone: Zone, apex: str, fqdn: str) -> Obstacle | None:
     """The record above the name that delegates or redirects it, or None."""
     if dns.rdatatype.DNAME in zone.foreign.get(apex, ()):
-        return REDIRECTED.format(apex)
-    for parent in reversed(list(between(fqdn, apex))):
+        return Kind.REDIRECTED.at(apex)
+    for parent in reversed(between(fqdn, apex)):
         found = zone.foreign.get(parent, set())
-        for number, text in ((dns.rdatatype.NS, DELEGATED), (dns.rdatatype.DNAME, REDIRECTED)):
+        for number, kind in ABOVE.items():
             if number in found:
-                return text.format(parent)
+                return kind.at(parent)
     return None
 
 
@@ -212,65 +196,21 @@ def came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
     return held if held and left.issuperset(held) else ()
 
 
-def transfer(domain: Domain) -> Zone:
-    """The relevant contents of the zone, by AXFR, with sorted values. Blocks. Raises DnsError."""
-    key = TsigKey.of(domain)
-    endpoint = Endpoint.from_text(domain.primary, 53)
-    found: dict[Place, list[str]] = {}
+async def zone_of(domain: Domain) -> Zone:
+    """The relevant contents of the zone, by AXFR, with sorted values. Raises DnsError."""
+    pacer = Pacer()
+    logs = (await zone_transfer.fetch(domain, pacer=pacer)).logs
+    found: Sets = {}
     types: dict[str, set[str]] = {}
     foreign: dict[str, set[int]] = {}
-    try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout=TRANSFER_SECONDS) as connection:
-            for message in _messages(connection, domain.name, key):
-                for rrset in message.answer:
-                    name = rrset.name.to_text(omit_final_dot=True).lower()
-                    if rrset.rdtype not in _OF_DNSSEC:
-                        types.setdefault(name, set()).add(dns.rdatatype.to_text(rrset.rdtype))
-                    if rrset.rdtype in _TYPES:
-                        place = name, _TYPES[rrset.rdtype]
-                        found.setdefault(place, []).extend(map(text_of, rrset) if place[1] else map(str, rrset))
-                    elif rrset.rdtype in OWN:
-                        foreign.setdefault(name, set()).add(int(rrset.rdtype))
-    except OSError as error:
-        raise errors.Unreachable(f"{endpoint}: {error}") from None
+    while logs:
+        name, log = logs.popitem()
+        state = zone_transfer.state_of(log)
+        types[name] = {dns.rdatatype.to_text(dns.rdatatype.RdataType(rtype)) for rtype, _ in state.records}
+        for kind in kinds_of(state):
+            found[name, kind] = texts(found_at(state, kind, frozenset()))
+        if others := {rtype for rtype, _ in state.records if rtype in OWN}:
+            foreign[name] = others
+        await pacer.turn()
     foreign.get(domain.name, set()).discard(dns.rdatatype.NS)  # its own
-    return Zone({place: tuple(sorted(set(texts))) for place, texts in found.items()}, foreign, types)
-
-
-def _messages(connection: socket.socket, zone: str, key: TsigKey) -> Iterator[dns.message.Message]:
-    """The messages of a transfer, until the second SOA record."""
-    question = Signed.query(zone, "AXFR", key)
-    connection.sendall(struct.pack("!H", len(question.wire)) + question.wire)
-    marks, context = 0, None
-    while marks < 2:
-        length = struct.unpack("!H", _receive(connection, 2))[0]
-        try:
-            message = dns.message.from_wire(
-                _receive(connection, length),
-                keyring=key.dnspython,
-                request_mac=question.mac,
-                xfr=True,
-                tsig_ctx=context,
-                multi=True,
-                one_rr_per_rrset=True,
-            )
-        except dns.exception.DNSException as error:
-            raise errors.Refusal("BADSIG", f"the transfer of {zone} failed: {type(error).__name__}") from None
-        if message.rcode() != dns.rcode.NOERROR:
-            rcode = dns.rcode.to_text(message.rcode())
-            raise errors.Refusal(rcode, f"the name server answers {rcode} to a transfer of {zone}")
-        context = message.tsig_ctx
-        marks += sum(len(rrset) for rrset in message.answer if rrset.rdtype == dns.rdatatype.SOA)
-        if not message.answer:
-            raise errors.Unreachable(f"the transfer of {zone} ended early")
-        yield message
-
-
-def _receive(connection: socket.socket, octets: int) -> bytes:
-    data = bytearray()
-    while len(data) < octets:
-        part = connection.recv(octets - len(data))
-        if not part:
-            raise errors.Unreachable("the name server closed the transfer")
-        data += part
-    return bytes(data)
+    return Zone(found, foreign, types)

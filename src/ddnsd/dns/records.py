@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from ddnsd.db.rows import Host, Related, RRset
+from ddnsd.db.rows import Host, Related, RRset, Watched
 from ddnsd.db.wildcards import wildcard_name
 
 
@@ -53,7 +53,7 @@ class HostRecords(NamedTuple):
         return not told or any(one.again for one in self.sets)
 
 
-def records(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
+def records(host: Host | Watched, related: Iterable[Related] = ()) -> list[Addresses]:
     """All names of the host with their addresses; a hidden host has no addresses."""
     ipv4, ipv6, prefix = (None, None, None) if is_hidden(host) else (host.ipv4, host.ipv6, host.prefix)
     names = [Addresses(host.fqdn, ipv4, ipv6)]
@@ -68,12 +68,12 @@ def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RR
     return {name.fqdn for name in records(host, related)} | {one.name(host.fqdn) for one in rrsets}
 
 
-def is_hidden(host: Host) -> bool:
+def is_hidden(host: Host | Watched) -> bool:
     """Whether the host's records are removed from DNS: it is blocked, or its owner is disabled with records removed."""
     return host.abuse_blocked or host.withdrawn
 
 
-def record_sets(host: Host, rrsets: Iterable[RRset], again: Container[int] = ()) -> list[RecordSet]:
+def record_sets(host: Host | Watched, rrsets: Iterable[RRset], again: Container[int] = ()) -> list[RecordSet]:
     """The host's RRsets, without those in conflict unless sent `again`; without values if the host is hidden."""
     hidden = is_hidden(host)
     return [

@@ -7,16 +7,20 @@ are set aside. After an accepted message they grow again.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
 
 from ddnsd.db import queries, removals
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain, Removal
-from ddnsd.dns.errors import ChangeRefused, Refusal
+from ddnsd.dns.errors import ChangeRefused, DomainChanged, Refusal
 from ddnsd.dns.packing import first_part
 from ddnsd.dns.queue import end
+
+T = TypeVar("T")
 
 NAMES = 256
 """Names per read."""
@@ -38,7 +42,7 @@ class Sends(Protocol):
         """Set aside these names; the name server refuses each of them alone."""
 
 
-class _Waiter:
+class RemovalWaiter:
     """A caller that waits for the removal of names."""
 
     def __init__(self, done: asyncio.Future[None], names: Iterable[str]) -> None:
@@ -58,7 +62,7 @@ class ZoneRemovals:
         self._store, self._domain_id, self._zone = store, domain.id, domain.name
         self._due = False
         self._after: int | None = None  # the last id of the current pass
-        self._asked: dict[str, list[_Waiter]] = {}
+        self._asked: dict[str, list[RemovalWaiter]] = {}
         self._sent: set[int] = set()  # while callers wait: a sent removal may stay pending
         self._most = NAMES
 
@@ -73,9 +77,20 @@ class ZoneRemovals:
         if not names:
             end([done])
             return
-        waiter = _Waiter(done, names)
+        waiter = RemovalWaiter(done, names)
         for name in names:
             self._asked.setdefault(name, []).append(waiter)
+
+    def take_all(self) -> dict[RemovalWaiter, list[str]]:
+        """Take all waiting callers with their names, and forget what is to do."""
+        asked, self._asked = self._asked, {}
+        self._due, self._after, self._most = False, None, NAMES
+        self._sent.clear()
+        names: dict[RemovalWaiter, list[str]] = {}
+        for name, waiters in asked.items():
+            for waiter in waiters:
+                names.setdefault(waiter, []).append(name)
+        return names
 
     def give_up(self) -> list[asyncio.Future[None]]:
         """Take the waiting callers; the names stay."""
@@ -93,7 +108,7 @@ class ZoneRemovals:
 
     async def _send_asked(self, sender: Sends) -> None:
         names = list(islice(self._asked, NAMES))
-        found = await self._store.read(lambda c: removals.dirty_at(c, self._domain_id, names))
+        found = await self._read(lambda c: removals.dirty_at(c, self._domain_id, names))
         found = [removal for removal in found if removal.id not in self._sent]
         settled = set(names) - {removal.fqdn for removal in found}
         number, refused = await self._send(found, sender)
@@ -106,6 +121,16 @@ class ZoneRemovals:
             self._tell(name)
         if not self._asked:
             self._sent.clear()
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        """Run the query. Raises DomainChanged if the domain is frozen now."""
+
+        def work(connection: Connection) -> T:
+            if queries.is_frozen(connection, self._domain_id):
+                raise DomainChanged
+            return query(connection)
+
+        return await self._store.read(work)
 
     def _tell(self, name: str, error: Exception | None = None) -> None:
         for waiter in self._asked.pop(name, ()):
@@ -143,7 +168,7 @@ class ZoneRemovals:
         if self._after is None:
             self._after, self._due = 0, False
         after = self._after
-        found, last = await self._store.read(lambda c: removals.dirty(c, self._domain_id, after, NAMES))
+        found, last = await self._read(lambda c: removals.dirty(c, self._domain_id, after, NAMES))
         number, _ = await self._send(found, sender)
         if number < len(found):
             self._after = found[number - 1].id if number else after
@@ -155,7 +180,7 @@ class ZoneRemovals:
     async def _try_again(self, sender: Sends) -> bool:
         """Retry names set aside that are due. Returns whether there may be more."""
         moment = queries.now()
-        due = await self._store.read(lambda c: removals.due(c, self._domain_id, moment, DUE))
+        due = await self._read(lambda c: removals.due(c, self._domain_id, moment, DUE))
         answers = [(removal, await sender.send([removal])) for removal in due]
         await sender.set_aside([(removal, error) for removal, error in answers if error is not None])
         return len(due) == DUE

@@ -58,7 +58,7 @@ async def _ask(zone: str, endpoint: Endpoint) -> Followed:
         if rrset.rdtype == dns.rdatatype.SOA:
             return Followed(rrset[0].serial, None)
     rcode = dns.rcode.to_text(answer.rcode())
-    return Followed(None, "it does not hold the zone" if rcode == "NOERROR" else f"it answers {rcode}")
+    return Followed(None, "it does not have the zone" if rcode == "NOERROR" else f"it answers {rcode}")
 
 
 async def _address(endpoint: Endpoint) -> str:

@@ -6,7 +6,7 @@ import binascii
 import re
 import secrets
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import dns.name
 import dns.tsig
@@ -61,7 +61,7 @@ class TsigKey:
     @classmethod
     def of(cls, domain: Domain) -> "TsigKey":
         """The key of a domain."""
-        return cls(domain.key_name, algorithm=domain.key_algorithm, secret=domain.key_secret)
+        return _of_row(domain.key_name, domain.key_algorithm, domain.key_secret)
 
     @classmethod
     def from_text(cls, text: str) -> "TsigKey":
@@ -82,7 +82,7 @@ class TsigKey:
         name, body = clauses[0]
         statements = dict(_STATEMENT.findall(body))
         if missing := {"algorithm", "secret"} - statements.keys():
-            raise ValueError(f"TSIG key {name}: no {' and no '.join(sorted(missing))}")
+            raise ValueError(f"TSIG key {name}: it has no {' and no '.join(sorted(missing))}")
         return cls(name, algorithm=statements["algorithm"], secret=statements["secret"])
 
     def to_text(self) -> str:
@@ -95,6 +95,12 @@ class TsigKey:
         return dns.tsig.Key(dns.name.from_text(self.name), self.secret, ALGORITHMS[self.algorithm])
 
 
+@lru_cache(4096)
+def _of_row(name: str, algorithm: str, secret: str) -> TsigKey:
+    """Cached, because a check of its values takes as long as a signature."""
+    return TsigKey(name, algorithm=algorithm, secret=secret)
+
+
 def _name(name: str) -> str:
     normal = name.lower().removesuffix(".")
     try:
@@ -103,7 +109,9 @@ def _name(name: str) -> str:
         normal = ""
     # Narrower than RFC 8945: the name ends up in quotes in configuration files.
     if not re.fullmatch(r"[a-z0-9_.-]+", normal):
-        raise ValueError(f"{name!r} cannot name a TSIG key: it must be a domain name of letters, digits, - and _")
+        raise ValueError(
+            f"{name!r} is not a valid name for a TSIG key: it must be a domain name of letters, digits, - and _"
+        )
     return normal
 
 

@@ -1,12 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build UPDATE messages: hosts with their records, and removals of names and RRsets."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ddnsd.db.rows import Removal
-from ddnsd.dns.message import DHCID, DNAME, NS, Update
+from ddnsd.dns.errors import Unsendable
+from ddnsd.dns.message import DHCID, DNAME, NS, Signed, Update
 from ddnsd.dns.obstacles import between
 from ddnsd.dns.records import HostRecords, RecordSet, ttl, values_of
+from ddnsd.dns.tsig import TsigKey
+
+LONGEST_MESSAGE = 65_535
+
+
+def signed(compose: Callable[[], Update], key: TsigKey) -> Signed:
+    """The signed message of `compose`. Raises Unsendable, also for a broken row, which must not stop other rows."""
+    try:
+        message = compose().to_wire(key)
+    except Unsendable:
+        raise
+    except Exception as error:
+        raise Unsendable(f"no message can contain it: {error!r}") from error
+    if len(message.wire) > LONGEST_MESSAGE:
+        raise Unsendable(f"it does not fit into a message of {LONGEST_MESSAGE} octets")
+    return message
 
 
 def host_update(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Update:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from ddnsd.db import queries, records, set_aside
 from ddnsd.db.rows import Host, Removal
-from ddnsd.db.set_aside import CONFLICT_LENGTH, Aside
-from ddnsd.dns import errors
+from ddnsd.db.set_aside import CONFLICT_LENGTH, REMOVAL_NOTE, Aside
+from ddnsd.dns import conflicts, errors
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.records import HostRecords, RecordSet
 
 log = structlog.get_logger()
@@ -24,7 +25,7 @@ class Verdicts:
     """
 
     refused: list[tuple[Host, errors.Refusal]] = field(default_factory=list)
-    held: list[tuple[Host, str, bool]] = field(default_factory=list)
+    held: list[tuple[Host, Obstacle, bool]] = field(default_factory=list)
     zone_is_open: bool = False
     """Whether the name server accepts other updates of the zone."""
 
@@ -37,28 +38,36 @@ class Verdicts:
         """Set the hosts aside. Returns the new entries."""
         news: list[Aside] = []
         for host, error in self.refused:
-            news += set_aside.put_host(connection, host, str(error), held=False)
-        for host, reason, tell in self.held:
-            news += set_aside.put_host(connection, host, reason, held=True, tell=tell)
+            news += set_aside.put_host(connection, host, str(error))
+        for host, obstacle, tell in self.held:
+            news += set_aside.put_host(connection, host, str(obstacle), conflict=_stored(obstacle), tell=tell)
         return news
 
 
-def write_sets(connection: Connection, host: Host, sets: Sequence[tuple[RecordSet, str]], *, held: bool) -> list[Aside]:
+def write_sets(
+    connection: Connection, host: Host, sets: Sequence[tuple[RecordSet, Obstacle]], *, held: bool
+) -> list[Aside]:
     """Set aside RRsets of the host with their reasons. Returns the new entries."""
     ids = set(existing_rrsets(connection, [one for one, _ in sets], {host.id}))
-    there = [(one, reason) for one, reason in sets if one.id in ids]
-    for one, reason in there:
-        records.mark_conflict(connection, [one.id], reason[:CONFLICT_LENGTH])
+    there = [(one, obstacle) for one, obstacle in sets if one.id in ids]
+    for one, obstacle in there:
+        records.mark_conflict(connection, [one.id], _stored(obstacle))
     return set_aside.put(
         connection,
-        [Aside(host.domain_id, "rrset_id", one.id, f"{one.fqdn} {one.rtype}", why, held) for one, why in there],
+        [Aside(host.domain_id, "rrset_id", one.id, f"{one.fqdn} {one.rtype}", str(why), held) for one, why in there],
     )
+
+
+def _stored(obstacle: Obstacle) -> str:
+    return obstacle.stored[:CONFLICT_LENGTH]
 
 
 def write_removals(connection: Connection, refused: Iterable[tuple[Removal, errors.Refusal]]) -> list[Aside]:
     """Set aside removals. Returns the new entries."""
     items = [
-        Aside(one.domain_id, "removal_id", one.id, " ".join(filter(None, (one.fqdn, one.rtype, "(removal)"))), str(why))
+        Aside(
+            one.domain_id, "removal_id", one.id, " ".join(filter(None, (one.fqdn, one.rtype))) + REMOVAL_NOTE, str(why)
+        )
         for one, why in refused
     ]
     return set_aside.put(connection, items)
@@ -90,7 +99,7 @@ def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
         set_aside.take_back(connection, "host_id", aside)
     for item in hosts:
         if item.host.conflict is not None:
-            set_aside.tell_taken_back(connection, item.host)
+            set_aside.tell_taken_back(connection, item.host, conflicts.sentence(item.host.conflict))
 
 
 def existing_rrsets(connection: Connection, sets: Iterable[RecordSet], host_ids: set[int]) -> list[int]:

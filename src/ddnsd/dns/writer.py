@@ -11,27 +11,37 @@ transaction, which saves one; until then this process remembers them (`confirmed
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
-from ddnsd.db import history, queries, set_aside
-from ddnsd.db.base import OutcomeUnknown, Store, StoreDown
+from ddnsd.db import history, queries, resends, set_aside
+from ddnsd.db.base import OutcomeUnknown, StoreDown
 from ddnsd.db.host_updates import HostUpdate, is_single, write_host_updates
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import ASKED_FOR, Confirmed, lock, mark_confirmed
 from ddnsd.db.rows import Domain, Host
+from ddnsd.db.sqlite import SqliteStore
 from ddnsd.dns import errors
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.future_group import FutureGroup
+from ddnsd.dns.nodes import Nodes
+from ddnsd.dns.ownership import FileLocks, Ownership
 from ddnsd.dns.zone_sender import FINE, ZoneSender
 from ddnsd.heartbeat import Heartbeat
 
 BATCH = 512
 """Maximum changes per transaction."""
+
+GATHER_SECONDS = 0.004
+"""How long a transaction waits for more changes if it would hold less than `GATHERED` of those under way."""
+
+GATHERED = 0.25
 
 MARK_SECONDS = 0.02
 """Acknowledgements are marked after this time if nothing else is written."""
@@ -48,10 +58,23 @@ STUCK_SECONDS = 300.0
 """No batch or sweep takes this long, because every wait in it has a limit."""
 TRANSACTION_SECONDS = 4.0
 
+SWEPT = 5000
+"""Pending rows per read."""
+
+FULL = 512
+"""A zone with so many queued hosts is not swept, so that it does not delay others."""
+
 RRSETS = 64
 """RRsets that one sweep retries."""
 
 TOO_LATE = "the name server does not answer in time"
+NOT_STORED = "the database does not store the change in time"
+
+LOCKED_SECONDS = 0.05
+"""Pause before a host whose row somebody else has locked is tried again."""
+
+if TYPE_CHECKING:
+    from ddnsd.db.postgres import PostgresStore
 
 log = structlog.get_logger()
 
@@ -60,7 +83,7 @@ COMMIT_SECONDS = Histogram("ddnsd_store_commit_seconds", "Time until a batch of 
 READ_SECONDS = 3.0
 """A read of the hot path, and what is decided by it, take less."""
 
-SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name servers refuse, in the whole store")
+SET_ASIDE = Gauge("ddnsd_dns_set_aside", "Hosts, RRsets and removals that name servers refuse, in the whole database")
 
 Entry = tuple[int, HostUpdate, asyncio.Future[None]]
 Place = tuple[int, str]
@@ -79,7 +102,16 @@ class Fault(NamedTuple):
 class Writer:
     """Accepts changes, and returns when they are durable and acknowledged. One per process."""
 
-    def __init__(self, store: Store, lookups: Lookups, *, deadline: float, default_ttl: int) -> None:
+    def __init__(
+        self,
+        store: "SqliteStore | PostgresStore",
+        lookups: Lookups,
+        *,
+        deadline: float,
+        default_ttl: int,
+        guest: bool = False,
+    ) -> None:
+        """`guest`: a command, which sends only what no service of the same database can send."""
         self._store, self._deadline, self._default_ttl = store, deadline, default_ttl
         self._lookups = lookups
         self.senders: dict[int, ZoneSender] = {}
@@ -91,13 +123,32 @@ class Writer:
         self._confirmed: dict[int, int] = {}
         self._marked: dict[int, tuple[int, int]] = {}  # confirmed versions that the database has marked, and when
         self._wake = asyncio.Event()
-        self._commits, self._sweeps = Heartbeat(STUCK_SECONDS), Heartbeat(STUCK_SECONDS)
+        self._commits, self._sweeps, self._renewals = (Heartbeat(STUCK_SECONDS) for _ in range(3))
         self._committing: float | None = None
+        self._finished_version: int | None = None  # of a database in which a sweep has found no work
+        self._uncommitted: set[asyncio.Future[None]] = set()
+        self._under_way = 0  # changes whose callers wait
+        self._locked: dict[int, float] = {}  # hosts whose rows somebody else has locked, until the next try
+        self._ownership: Ownership
+        self._nodes: Nodes | None = None
+        if isinstance(store, SqliteStore):
+            self._ownership = FileLocks(store.zone_lock)
+        else:
+            self._nodes = Nodes(
+                store, self.senders, guest=guest, version_of=self._confirmed_version, confirm=self._note_published
+            )
+            self._ownership = self._nodes.leases
 
     async def start(self) -> None:
         """Start the tasks, with pending rows of a former process. Raises StoreDown; then it may be called again."""
+        if self._nodes is not None:
+            await self._nodes.start()
         await self.refresh()
-        await self._sweep(queries.now())
+        await self._sweep(queries.now(), self.senders)
+        if self._nodes is not None:
+            for what, work in self._nodes.tasks().items():
+                self._tasks[what] = asyncio.create_task(work)
+            self._tasks["leases"] = asyncio.create_task(self._renew_forever(self._nodes))
         self._tasks["commit"] = asyncio.create_task(self._commit_forever())
         self._tasks["sweep"] = asyncio.create_task(self._sweep_forever())
 
@@ -109,6 +160,8 @@ class Writer:
         if self._confirmed:
             confirmed = [Confirmed(*item) for item in self._confirmed.items()]
             await self._store.transact(lambda c: mark_confirmed(c, confirmed))
+        if self._nodes is not None:
+            await run_safely(self._nodes.stop, "return of zones")
         for primary in self._primaries.values():
             primary.close()
 
@@ -117,7 +170,8 @@ class Writer:
         """Whether all tasks still run and make progress."""
         if any(task.done() for task in self._tasks.values()):
             return False
-        return all(h.alive for h in (self._commits, self._sweeps, *(s.heartbeat for s in self.senders.values())))
+        beats = self._commits, self._sweeps, self._renewals
+        return all(h.alive for h in (*beats, *(s.heartbeat for s in self.senders.values())))
 
     @property
     def stuck(self) -> bool:
@@ -134,13 +188,23 @@ class Writer:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((domain_id, host_update, done))
+        self._uncommitted.add(done)
+        self._under_way += 1
         self._wake.set()
         # cheaper than asyncio.timeout for each change
-        timer = asyncio.get_running_loop().call_later(self._deadline, _too_late, done)
+        timer = asyncio.get_running_loop().call_later(self._deadline, self._too_late, done)
         try:
             await done
         finally:
             timer.cancel()
+            self._under_way -= 1
+            self._uncommitted.discard(done)
+
+    def _too_late(self, done: asyncio.Future[None]) -> None:
+        """End a caller. A change that is not stored yet never will be, so it cannot overwrite a newer one."""
+        if not done.done():
+            error = StoreDown(NOT_STORED) if done in self._uncommitted else errors.NotAcknowledged(TOO_LATE)
+            done.set_exception(error)
 
     async def push_host(self, domain_id: int, host_ids: Iterable[int]) -> None:
         """Publish rows that the caller has committed. Raises as `update` does, for the first that fails."""
@@ -204,7 +268,7 @@ class Writer:
         """The names of the zone's NS records. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).name_servers()
 
-    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, str]:
+    async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, Obstacle]:
         """The obstacles by name, for names that a new host cannot have: a record, or a delegation above.
 
         Raises DnsError, HostGone.
@@ -213,7 +277,7 @@ class Writer:
 
     async def obstacle_of(
         self, domain_id: int, fqdn: str, rtype: str, values: Sequence[str], *, new: bool
-    ) -> str | None:
+    ) -> Obstacle | None:
         """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError, HostGone."""
         return await (await self._sender(domain_id)).obstacle_of(fqdn, rtype, values, new=new)
 
@@ -230,11 +294,11 @@ class Writer:
         try:
             await self._within_deadline(done)
         except (StoreDown, errors.NotAcknowledged):
-            log.warning("fault not counted", host_id=fault.host_id)
+            log.warning("client fault not counted", host_id=fault.host_id)
 
     def is_published(self, host: Host) -> bool:
         """Whether DNS is known to have this version of the row."""
-        if host.conflict is not None:
+        if host.conflict is not None or not self._store.is_current:
             return False
         if host.pending_since is None or self._confirmed.get(host.id) == host.version:
             return True
@@ -267,15 +331,31 @@ class Writer:
                 self._commits.step()
                 if not (self._queue or self._faults):
                     await self._pause()
+                elif self._locked:
+                    await self._wait_for_locks()
+                elif len(self._queue) < GATHERED * self._under_way:
+                    await asyncio.sleep(GATHER_SECONDS)
                 await self._commit()
 
     async def _pause(self) -> None:
+        """Wait for something to write beside acknowledgements."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MARK_SECONDS):
-                await self._wake.wait()
+                while not (self._queue or self._faults):
+                    await self._wake.wait()
+                    self._wake.clear()
+
+    async def _wait_for_locks(self) -> None:
+        """Wait if rows of all queued changes are locked by somebody else."""
+        moment = asyncio.get_running_loop().time()
+        self._locked = {host_id: until for host_id, until in self._locked.items() if until > moment}
+        if not self._faults and all(host_update.host_id in self._locked for _, host_update, _ in self._queue):
+            await asyncio.sleep(LOCKED_SECONDS)
+            self._locked.clear()
 
     async def _commit(self) -> None:
-        batch, self._queue = _divided(self._queue)
+        batch, self._queue = _divided(self._queue, self._locked)
+        self._uncommitted.difference_update(done for _, _, done in batch)
         faults, self._faults = self._faults, []
         fault_waiters, self._fault_waiters = self._fault_waiters, []
         confirmed = [Confirmed(*item) for item in self._confirmed.items()]
@@ -283,7 +363,7 @@ class Writer:
             with COMMIT_SECONDS.time():
                 self._committing = asyncio.get_running_loop().time()
                 try:
-                    await self._write(batch, confirmed, faults)
+                    skipped = await self._write(batch, confirmed, faults)
                 finally:
                     self._committing = None
         except Exception as error:
@@ -297,6 +377,10 @@ class Writer:
             if not batch:
                 await asyncio.sleep(SWEEP_SECONDS)
             return
+        if skipped:
+            batch = await self._without_locked(batch, skipped)
+            confirmed = [one for one in confirmed if one.host_id not in skipped]
+            self._faults += [fault for fault in faults if fault.host_id in self._locked]
         self._note_marked(confirmed)
         for done in fault_waiters:
             if not done.done():
@@ -307,18 +391,36 @@ class Writer:
             else:
                 await self._adopt(domain_id, host_update, done)
 
-    async def _write(self, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> None:
-        """Write the batch; repeat it if the connection was lost and nothing was committed. Raises StoreDown."""
+    async def _without_locked(self, batch: list[Entry], skipped: set[int]) -> list[Entry]:
+        """Queue changes of locked hosts again, and return the others."""
+        try:
+            there = set(await self._store.read(lambda c: queries.existing_hosts(c, skipped)))
+        except StoreDown:
+            there = skipped
+        for host_id in skipped - there:
+            self._confirmed.pop(host_id, None)
+        until = asyncio.get_running_loop().time() + LOCKED_SECONDS
+        self._locked.update(dict.fromkeys(there, until))
+        again = [entry for entry in batch if entry[1].host_id in there and not entry[2].done()]
+        self._uncommitted.update(done for _, _, done in again)
+        self._queue[:0] = again
+        return [entry for entry in batch if entry[1].host_id not in there]
+
+    async def _write(self, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> set[int]:
+        """Write the batch; repeat it if the connection was lost and nothing was committed.
+
+        Returns hosts that were locked by somebody else, or are gone. Raises StoreDown.
+        """
         single = not faults and is_single([host_update for _, host_update, _ in batch])
         write = self._store.execute if single else self._store.transact
         try:
-            await write(lambda c: _write(c, batch, confirmed, faults))
+            return await write(lambda c: _write(c, batch, confirmed, faults))
         except OutcomeUnknown as error:
             entries = [host_update.entry for _, host_update, _ in batch if host_update.entry is not None]
             if not entries:
                 raise
             log.warning("batch of unknown outcome checked", changes=len(batch), reason=str(error))
-            await self._store.transact(lambda c: _write_if_absent(c, entries, batch, confirmed, faults))
+            return await self._store.transact(lambda c: _write_if_absent(c, entries, batch, confirmed, faults))
 
     async def _adopt(self, domain_id: int, host_update: HostUpdate, done: asyncio.Future[None]) -> None:
         """Load a domain that another process has added, and publish its first change."""
@@ -343,6 +445,14 @@ class Writer:
         if confirmed:
             asyncio.get_running_loop().call_later(READ_SECONDS, self._forget_marked, confirmed, moment)
 
+    def _confirmed_version(self, host_id: int) -> int | None:
+        """The version of the host that DNS was last known to have."""
+        return self._confirmed.get(host_id) or self._marked.get(host_id, (None, 0))[0]
+
+    def _note_published(self, host_id: int, version: int) -> None:
+        """Note that another node has published this version, and marks it."""
+        self._note_marked([Confirmed(host_id, version)])
+
     def _forget_marked(self, confirmed: Sequence[Confirmed], moment: int) -> None:
         for host_id, version in confirmed:
             if self._marked.get(host_id) == (version, moment):
@@ -351,11 +461,18 @@ class Writer:
     # ---- the zones
 
     async def _sender(self, domain_id: int) -> ZoneSender:
-        if domain_id not in self.senders:
+        if domain_id not in self.senders or self._is_reused(domain_id):
             await self.refresh()
         if domain_id not in self.senders:
             raise errors.HostGone
         return self.senders[domain_id]
+
+    def _is_reused(self, domain_id: int) -> bool:
+        """Whether the id belongs to another domain now: SQLite gives ids of removed domains to new ones."""
+        if not isinstance(self._store, SqliteStore):
+            return False
+        found = self._store.rows("SELECT name FROM domains WHERE id = ?", (domain_id,))
+        return found != [(self.senders[domain_id].domain.name,)]
 
     async def refresh(self) -> None:
         """Load domains that were added, changed or removed. Raises StoreDown."""
@@ -376,6 +493,8 @@ class Writer:
             self._lookups,
             domain,
             self._primary(domain),
+            self._ownership,
+            None if self._nodes is None else self._nodes.relay,
             confirmed=self._confirm,
             refresh=self.refresh,
             deadline=self._deadline,
@@ -383,6 +502,8 @@ class Writer:
         )
         self.senders[domain.id] = sender
         self._tasks[f"zone {domain.id}"] = asyncio.create_task(sender.run())
+        if self._nodes is not None and not sender.owned:
+            self._nodes.hurry()
 
     def _primary(self, domain: Domain) -> PrimaryConnection:
         if domain.primary not in self._primaries:
@@ -396,24 +517,59 @@ class Writer:
             await run_safely(self._sweep_once, "sweep")
 
     async def _sweep_once(self) -> None:
+        """Load domains and find pending rows, unless there was no work and nobody has written since."""
+        version = self._store.version if isinstance(self._store, SqliteStore) else None
+        if version is not None and version == self._finished_version:
+            return
         await self.refresh()
-        await self._sweep(queries.now() - GRACE_MICROSECONDS)
+        await self._mark_resends()
+        await self._sweep(queries.now() - GRACE_MICROSECONDS, self.senders)
         await self._look_at_set_aside()
+        if version is not None:
+            self._finished_version = None if await self._store.read(queries.has_unfinished_work) else version
 
-    async def _sweep(self, before: int) -> None:
-        by_zone: dict[int, dict[int, bool]] = {}
-        for domain_id, host_id, since in await self._store.read(lambda c: queries.pending_hosts(c, before)):
-            if host_id not in self._confirmed:
-                by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
+    async def _mark_resends(self) -> None:
+        """Mark the next hosts of domains whose hosts are all sent again."""
+        for domain_id in await self._store.read(resends.domain_ids):
+            sender = self.senders.get(domain_id)
+            if sender is not None and sender.owned and sender.pending < FULL:
+                await self._store.transact(partial(resends.advance, domain_id=domain_id, limit=SWEPT))
+
+    async def _sweep(self, before: int, domain_ids: Iterable[int]) -> None:
+        """Send pending rows of these zones, as far as this process owns them."""
+        owned = {domain_id: self.senders[domain_id] for domain_id in domain_ids if self.senders[domain_id].owned}
         leaving = await self._store.read(lambda c: queries.dirty_removal_domains(c, before))
-        for (
-            domain_id,
-            sender,
-        ) in self.senders.items():  # the next round includes domains that were added in the meantime
-            if domain_id in by_zone:
-                sender.sweep(by_zone[domain_id])
-            if domain_id in leaving:
-                sender.push_removals()
+        for domain_id in owned.keys() & leaving:
+            owned[domain_id].push_removals()
+        while ids := [domain_id for domain_id, sender in owned.items() if sender.pending < FULL]:
+            found = await self._store.read(partial(queries.pending_hosts, domain_ids=ids, before=before, limit=SWEPT))
+            by_zone: dict[int, dict[int, bool]] = {}
+            for domain_id, host_id, since in found:
+                if host_id not in self._confirmed:
+                    by_zone.setdefault(domain_id, {})[host_id] = since != ASKED_FOR
+            for domain_id, hosts in by_zone.items():
+                owned[domain_id].sweep(hosts)
+            if len(found) < SWEPT or all(owned[domain_id].pending < FULL for domain_id in ids):
+                break  # else again, without zones that have enough to do
+
+    async def _renew_forever(self, nodes: Nodes) -> None:
+        while True:
+            self._renewals.step()
+            await nodes.wait()
+            await run_safely(lambda: self._renew(nodes), "renewal of leases")
+
+    async def _renew(self, nodes: Nodes) -> None:
+        change = await nodes.renew()
+        for domain_id in change.lost & self.senders.keys():
+            self.senders[domain_id].look()
+        if change.gained:
+            log.info("zones taken over", zones=len(change.gained))
+            await self.refresh()
+            gained = change.gained & self.senders.keys()
+            for domain_id in gained:
+                nodes.relay.take_back(domain_id)
+            # nobody else can have a message of a new zone under way: its rows are ours, and are being sent
+            await self._sweep(queries.now(), gained - change.first)
 
     async def _look_at_set_aside(self) -> None:
         due, counts, confirmed = await self._store.read(_set_aside)
@@ -432,28 +588,27 @@ def _set_aside(connection: Connection) -> tuple[list[set_aside.Due], dict[int, i
     return due, set_aside.counts(connection), set_aside.resolved(connection)
 
 
-def _divided(queue: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """The next batch, and the rest. A host is in a batch once, so that many updates delay only that host."""
+def _divided(queue: list[Entry], locked: Collection[int]) -> tuple[list[Entry], list[Entry]]:
+    """The next batch, and the rest. A host is in a batch once, so that many updates delay only that host.
+
+    Without changes whose callers no longer wait; changes of `locked` hosts are in the rest.
+    """
     batch: list[Entry] = []
     rest: list[Entry] = []
-    hosts: set[int] = set()
+    hosts: set[int] = set(locked)
     for n, entry in enumerate(queue):
         if len(batch) == BATCH:
             return batch, rest + queue[n:]
+        if entry[2].done():
+            continue
         host_id = entry[1].host_id
         (rest if host_id in hosts else batch).append(entry)
         hosts.add(host_id)
     return batch, rest
 
 
-def _too_late(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_exception(errors.NotAcknowledged(TOO_LATE))
-
-
-def _write(connection: Connection, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> None:
-    write_host_updates(connection, (host_update for _, host_update, _ in batch), confirmed)
-    queries.count_faults(connection, faults)
+def _write(connection: Connection, batch: list[Entry], confirmed: list[Confirmed], faults: list[Fault]) -> set[int]:
+    return write_host_updates(connection, (host_update for _, host_update, _ in batch), confirmed, faults)
 
 
 def _write_if_absent(
@@ -462,11 +617,12 @@ def _write_if_absent(
     batch: list[Entry],
     confirmed: list[Confirmed],
     faults: list[Fault],
-) -> None:
+) -> set[int]:
     """Write a batch unless one of its entries exists; waits for the end of a lost statement that still runs."""
     lock(connection, {host_update.host_id for _, host_update, _ in batch})
-    if not history.has_any(connection, entries):
-        _write(connection, batch, confirmed, faults)
+    if history.has_any(connection, entries):
+        return set()
+    return _write(connection, batch, confirmed, faults)
 
 
 async def run_safely(work: Callable[[], Awaitable[None]], what: str) -> None:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The DNS half of the write path: send one zone's hosts as UPDATE messages, one message at a time.
 
-The sender never remembers what to send. Under the zone's lock it reads the *current* rows of the pending hosts and
+The sender never remembers what to send. While it owns the zone it reads the *current* rows of the pending hosts and
 publishes these, so the last change that the database accepted always wins.
 """
 
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
@@ -21,23 +22,27 @@ from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Confirmed
 from ddnsd.db.rows import Domain, Host, Removal
 from ddnsd.dns import errors, primary_check
-from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.conflicts import UNMANAGED, Kind, Obstacle
+from ddnsd.dns.connection import PrimaryConnection, ask, ask_serial
+from ddnsd.dns.fence import Fence
 from ddnsd.dns.message import Update
-from ddnsd.dns.obstacles import UNMANAGED, obstacle
+from ddnsd.dns.obstacles import obstacle
+from ddnsd.dns.ownership import Ownership
 from ddnsd.dns.packing import first_part, parts
-from ddnsd.dns.query import ask
 from ddnsd.dns.queue import SLOW, Queue, Waiters, end
 from ddnsd.dns.records import HostRecords, RecordSet, record_sets, records
-from ddnsd.dns.removals import ZoneRemovals
+from ddnsd.dns.relay import Relay
+from ddnsd.dns.removals import RemovalWaiter, ZoneRemovals
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.dns.update_builder import host_update, probe, removal, require_room_below
+from ddnsd.dns.update_builder import host_update, probe, removal, require_room_below, signed
 from ddnsd.dns.verdicts import Verdicts, mark_claimed, settle_removals, tell, write_removals, write_sets
 from ddnsd.heartbeat import Heartbeat
 
 MESSAGE_HOSTS = 256
-"""Maximum hosts per round."""
+"""Maximum hosts per round. It halves when the name server does not answer in time, and doubles when it is quick."""
 
-LONGEST_MESSAGE = 65_535
+QUICK = 0.25
+"""A message is quick if its answer takes less than this part of the deadline."""
 
 SETTLE_SECONDS = 1.0
 """After an outage an abandoned message may still run; later messages are sent again after this time."""
@@ -77,6 +82,8 @@ class ZoneSender:
         lookups: Lookups,
         domain: Domain,
         primary: PrimaryConnection,
+        ownership: Ownership,
+        relay: Relay | None = None,
         *,
         confirmed: Callable[[Confirmed], None],
         refresh: Callable[[], Awaitable[None]],
@@ -84,6 +91,7 @@ class ZoneSender:
         default_ttl: int,
     ) -> None:
         self._store, self._lookups, self._confirmed, self._refresh = store, lookups, confirmed, refresh
+        self._ownership, self._relay = ownership, relay
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
         self._removals = ZoneRemovals(store, domain)
@@ -97,6 +105,7 @@ class ZoneSender:
         self._settling: asyncio.TimerHandle | None = None
         self._unknown_claims: set[int] = set()
         self._lock: ZoneLock | None = None
+        self._most_hosts = MESSAGE_HOSTS
         self.heartbeat = Heartbeat(STUCK_SECONDS)
         self._again: set[int] = set()  # RRsets set aside that are due
         self._accepted: int | None = None  # the host that was acknowledged last
@@ -108,8 +117,11 @@ class ZoneSender:
         """How many messages were acknowledged."""
         self.problem: str | None = None
         """The error of the last message, or None."""
+        self.noted: Callable[[int | None], None] | None = None
+        """Called with the id of each host that has changes, and with None for removals; a second primary needs both."""
         self.domain, self.primary = self._latest = domain, primary
         self._key = TsigKey.of(domain)
+        self._fence = Fence(domain.name, lambda update: self._exchange(lambda: update), self._ask)
         self._sending = False
 
     def use(self, domain: Domain, primary: PrimaryConnection) -> None:
@@ -118,6 +130,7 @@ class ZoneSender:
         A running round keeps the old ones: its rows belong to the old primary.
         """
         self._latest = domain, primary
+        self._wake.set()  # after a thaw
         if not self._sending:
             self._take_latest()
 
@@ -127,18 +140,50 @@ class ZoneSender:
         self._key = TsigKey.of(self.domain)
         if before != self.domain.generation:  # the problem of the former primary
             self._name_servers = None
+            self._fence.forget()
             self._again.clear()
             self._accepted = self._unwritten = None
 
     def push_host(self, host_id: int, done: asyncio.Future[None] | None = None, *, bulk: bool = False) -> None:
         """Publish the host's current row; `done` gets the acknowledgement or an error.
 
-        Hosts of a `bulk` call take turns with others.
+        Hosts of a `bulk` call take turns with others. If another node owns the zone, it is asked to do it.
         """
+        if self._relay is not None and not self.owned:
+            self._relay.push_host(self.domain.id, host_id, done, bulk=bulk)
+            return
+        if self.noted is not None:
+            self.noted(host_id)
         self._queue.add(host_id, done, bulk=bulk)
         if done is not None:
             self._urgent.set()
         self._wake.set()
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process sends the changes of the zone."""
+        return self._ownership.owns(self.domain.id)
+
+    def look(self) -> None:
+        """Look again at what there is to do: the zone has another owner."""
+        self._wake.set()
+
+    def _step_down(self) -> None:
+        """Pass everything that waits to the zone's new owner. Pending rows of the database say what is left to do."""
+        assert self._relay is not None
+        for host_id, waiters in self._queue.take_all().items():
+            for done in waiters:
+                if not done.done():
+                    self._relay.push_host(self.domain.id, host_id, done, bulk=True)
+        for waiter, names in self._removals.take_all().items():
+            self._relay.push_removals(self.domain.id, waiter, names)
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = None
+        for known in (self._lost, self._send_again, self._unknown_claims, self._again):
+            known.clear()
+        self._lost_removals = self._remove_again = False
+        self._accepted = self._unwritten = self.problem = None
 
     @property
     def pending(self) -> int:
@@ -148,15 +193,25 @@ class ZoneSender:
     def push_removals(self, done: asyncio.Future[None] | None = None, names: Collection[str] = ()) -> None:
         """Send pending removals; `done` ends when the zone has nothing of ours at these `names`, or with an error.
 
-        Removals that a caller waits for go first.
+        Removals that a caller waits for go first. If another node owns the zone, it is asked to do it.
         """
+        if self._relay is not None and not self.owned:
+            self._relay.push_removals(self.domain.id, RemovalWaiter(done, names) if done else None, names)
+            return
+        if self.noted is not None:
+            self.noted(None)
         self._removals.add(done, names)
         if done is not None:
             self._urgent.set()
         self._wake.set()
 
     def sweep(self, hosts: Mapping[int, bool]) -> None:
-        """Publish hosts without a waiting caller; the value is True if another process may have a message under way."""
+        """Publish hosts without a waiting caller; the value is True if another process may have a message under way.
+
+        Only for the owner of the zone.
+        """
+        if not self.owned:
+            return
         known = self._send_again | self._queue.ids()
         for host_id in hosts.keys() - known:
             if hosts[host_id]:
@@ -165,14 +220,19 @@ class ZoneSender:
             self.push_host(host_id, bulk=True)
 
     def try_again(self, host_id: int, rrset_id: int) -> None:
-        """Send the host once more with an RRset that was set aside."""
+        """Send the host once more with an RRset that was set aside. Only for the owner of the zone."""
+        if not self.owned:
+            return
         self._again.add(rrset_id)
         self.push_host(host_id, bulk=True)
 
     async def serial(self) -> int:
         """The serial of the zone at its primary. Raises DnsError."""
-        if soa := await self._ask(self.domain.name, "SOA"):
-            return int(soa[0].split()[2])
+        serial = await self._by_current_key(
+            lambda: ask_serial(self.primary, self._key, self.domain.name, self._deadline)
+        )
+        if serial is not None:
+            return serial
         raise errors.Refusal("NOTAUTH", f"the name server does not have the zone {self.domain.name}")
 
     async def probe(self, hosts: primary_check.Places) -> None:
@@ -200,13 +260,13 @@ class ZoneSender:
         if self._name_servers is None:
             self._name_servers = float("-inf"), await self.name_servers()
 
-    async def obstacles(self, names: Sequence[str]) -> dict[str, str]:
+    async def obstacles(self, names: Sequence[str]) -> dict[str, Obstacle]:
         """The obstacles by name, for names that a new host cannot have. Raises DnsError."""
         return await self._by_current_key(
             lambda: primary_check.obstacles(self.domain, names, self.primary, self._deadline)
         )
 
-    async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> str | None:
+    async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> Obstacle | None:
         """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError."""
         return await self._by_current_key(
             lambda: primary_check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
@@ -216,7 +276,9 @@ class ZoneSender:
         return await self._by_current_key(lambda: ask(self.primary, self._key, name, rtype, self._deadline))
 
     async def _by_current_key(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer; asks again if the refused key is no longer the domain's key."""
+        """The answer; asks again if the refused key is no longer the domain's key. Raises DomainFrozen."""
+        if frozen := self._latest[0].frozen:
+            raise errors.DomainFrozen(frozen)
         try:
             return await call()
         except KEY_REFUSED:
@@ -239,11 +301,20 @@ class ZoneSender:
             await self._wake.wait()
             self._wake.clear()
             self._urgent.clear()
+            if not self.owned:
+                self._step_down()
+                continue
+            if self._is_frozen():
+                continue
             try:
                 while self._queue or self._removals:
+                    if not self.owned:
+                        raise errors.NotOwner
                     await self._round()
                     pause = RETRY_SECONDS[0]
                 self._unwritten = None
+            except errors.NotOwner:
+                self._step_down()
             except Exception as error:
                 if isinstance(error, (*KEY_REFUSED, errors.DomainChanged)) and await self._changed():
                     self._wake.set()
@@ -253,6 +324,12 @@ class ZoneSender:
                 self._fail(error)
                 await self._rest(pause)
                 pause = min(2 * pause, RETRY_SECONDS[1])
+
+    def _is_frozen(self) -> bool:
+        """Whether the domain is frozen. Then its changes wait for the thaw, and waiting callers get an error."""
+        if frozen := self._latest[0].frozen:
+            end([*self._queue.give_up(), *self._removals.give_up()], errors.NotAcknowledged(frozen))
+        return frozen is not None
 
     async def _rest(self, seconds: float) -> None:
         """Wait before the next try; a waiting caller shortens it to the first pause."""
@@ -271,7 +348,7 @@ class ZoneSender:
             self._settling.cancel()
             self._settling = None
         MESSAGES.labels(type(error).__name__).inc()
-        if isinstance(error, errors.Unreachable | StoreDown):
+        if isinstance(error, errors.Unreachable | errors.FenceLost | StoreDown):
             return
         # one host may be the reason why the name server could not write: hosts of other batches come first
         alone = isinstance(error, errors.Refusal) and error.rcode == errors.NOT_WRITTEN
@@ -280,13 +357,14 @@ class ZoneSender:
 
     async def _round(self) -> None:
         """Send one batch of hosts, then removals, so that neither blocks the other, even if one is refused."""
-        batch = self._queue.take(MESSAGE_HOSTS)
+        batch = self._queue.take(self._most_hosts)
         self._batch = set(batch)
         self.heartbeat.step()
         self._take_latest()
         self._sending = True
         try:
-            async with self._store.zone_lock(self.domain.id) as self._lock:
+            async with self._ownership.hold(self.domain.id) as self._lock:
+                await self._fence.place(self._lock.marker)
                 refused = await self._refusal_of(batch) if batch else None
                 if refused is None:
                     batch = {}
@@ -316,32 +394,35 @@ class ZoneSender:
     # ---- hosts
 
     async def _send_hosts(self, batch: Waiters) -> None:
-        hosts = await self._current(list(batch))
+        hosts = await self.current(list(batch))
         for gone in batch.keys() - {item.host.id for item in hosts}:
             end(batch[gone], errors.HostGone())
-        hosts = self._without_slow(hosts, batch)
+        hosts, slow = self._sorted_out(hosts, batch)
         await self._make_room(hosts)
         verdicts = Verdicts()
-        slow = [[item] for item in hosts if _is_slow(item)]
-        for part in (*parts((item for item in hosts if not _is_slow(item)), self.domain.name), *slow):
+        for part in [[item] for item in hosts] if slow else parts(hosts, self.domain.name):
             await self._send_part(part, batch, verdicts)
         self._again -= {one.id for item in hosts for one in item.sets}
         if verdicts.number:
             await self._write(verdicts, batch)
 
-    def _without_slow(self, hosts: list[HostRecords], batch: Waiters) -> list[HostRecords]:
-        """Move hosts that were refused the last time to the slow lane, and return the others.
+    def _sorted_out(self, hosts: list[HostRecords], batch: Waiters) -> tuple[list[HostRecords], bool]:
+        """Move hosts that were refused the last time to the slow lane, if there are others.
 
-        They are sent later, each in its own message.
+        Returns the hosts of this round, and whether they are slow: then each has its own message.
         """
-        slow = [item.host.id for item in hosts if _is_slow(item)]
-        if len(slow) < len(hosts) or len(slow) > SLOW:
-            later = set(slow if len(slow) < len(hosts) else slow[SLOW:])
-            self._queue.slow_down({host_id: batch.pop(host_id) for host_id in slow if host_id in later})
-            hosts = [item for item in hosts if item.host.id not in later]
-        return hosts
+        slow = [item for item in hosts if _is_slow(item)]
+        if not slow:
+            return hosts, False
+        only_slow = len(slow) == len(hosts)
+        later = slow[SLOW:] if only_slow else slow
+        self._queue.slow_down({item.host.id: batch.pop(item.host.id) for item in later})
+        if only_slow:
+            return slow[:SLOW], True
+        return [item for item in hosts if not _is_slow(item)], False
 
-    async def _current(self, ids: list[int]) -> list[HostRecords]:
+    async def current(self, ids: list[int]) -> list[HostRecords]:
+        """The current rows of those hosts that the zone has. Raises DomainChanged, StoreDown."""
         rows = await self._lookups.host_to_send.many(ids)
         # not renamed into another zone
         found = [row for i in ids if i in rows for row in rows[i] if row[0].domain_id == self.domain.id]
@@ -403,30 +484,35 @@ class ZoneSender:
             await self._acknowledge(part, batch)
 
     async def _send(self, hosts: Sequence[HostRecords]) -> None:
+        began = time.monotonic()
         try:
-            await self._exchange(lambda: host_update(self.domain.name, hosts, self._default_ttl))
+            await self._send_fenced(lambda: host_update(self.domain.name, hosts, self._default_ttl))
         except errors.NoAnswer:
             self._lost.update(item.host.id for item in hosts)
             self._unknown_claims.update(item.host.id for item in hosts if not item.host.claimed)
             self._remove_again = True  # a name in this message may be released in the meantime
+            self._most_hosts = max(1, len(hosts) // 2)
             raise
+        if time.monotonic() - began < QUICK * self._deadline:
+            self._most_hosts = min(MESSAGE_HOSTS, 2 * self._most_hosts)
         BATCH.observe(len(hosts))
 
-    async def _exchange(self, compose: Callable[[], Update]) -> None:
+    async def _send_fenced(self, compose: Callable[[], Update]) -> None:
+        """Send a message that changes the zone, which requires that no other process has taken over."""
         try:
-            signed = compose().to_wire(self._key)
-        except errors.Unsendable:
+            await self._exchange(lambda: self._fence.require(compose()))
+        except errors.PrerequisiteFailed:
+            await self._fence.check()
             raise
-        except Exception as error:  # a broken row must not stop other rows
-            raise errors.Unsendable(f"no message can contain it: {error!r}") from error
-        if len(signed.wire) > LONGEST_MESSAGE:
-            raise errors.Unsendable(f"it does not fit into a message of {LONGEST_MESSAGE} octets")
+
+    async def _exchange(self, compose: Callable[[], Update]) -> None:
+        message = signed(compose, self._key)
         assert self._lock is not None
         self._lock.check()
         self.heartbeat.step()
         with SECONDS.time():
-            signed.read(await self.primary.exchange(signed.wire, self._deadline))
-        self._lock.check()  # without the lock: send again, another process may have sent a newer row
+            message.verify(await self.primary.exchange(message.wire, self._deadline))
+        self._lock.check()  # if it is lost, another process may have sent a newer row
         self.acknowledged += 1
         MESSAGES.labels("acknowledged").inc()
 
@@ -471,7 +557,7 @@ class ZoneSender:
         found = await self._store.read(lambda c: queries.some_published(c, self.domain.id, WITNESSES))
         if self._accepted is not None:
             found = [self._accepted, *found]
-        for item in await self._current(found):
+        for item in await self.current(found):
             if item.claimed and not _is_slow(item) and await self._is_sent(item):
                 return
         raise errors.ZoneRefused(error.rcode, f"the name server answers {error.rcode} to every update of the zone")
@@ -526,7 +612,7 @@ class ZoneSender:
             await self._transact(lambda c: mark_claimed(c, [bare]))
         host = item.host._replace(claimed=True, conflict=None)
         taken = [one for one in item.sets if await self._is_sent(HostRecords(host, item.names, [one]))]
-        refused = [(one, str(error)) for one in item.sets if one not in taken]
+        refused = [(one, Obstacle(Kind.TEXT, str(error))) for one in item.sets if one not in taken]
         await self._check_zone(error)
         news = await self._transact(lambda c: write_sets(c, host, refused, held=False))
         tell(self.domain.name, news)
@@ -549,8 +635,8 @@ class ZoneSender:
             # a lost message may have added it nevertheless
             kind = errors.NotAcknowledged if host.id in self._lost else errors.ChangeRefused
             end(batch[host.id], kind(str(error)))
-        for host, reason, _ in verdicts.held:
-            end(batch[host.id], errors.NameConflict(reason))
+        for host, found, _ in verdicts.held:
+            end(batch[host.id], errors.NameConflict(found))
 
     async def _conflict(self, item: HostRecords, batch: Waiters, verdicts: Verdicts) -> None:
         """Handle a name in use, by somebody else or by an abandoned message of ours.
@@ -562,25 +648,25 @@ class ZoneSender:
         if (doubtful and await self._is_confirmed_held(item)) or await self._claimed_anew(item, doubtful=doubtful):
             await self._acknowledge([item], batch)
             return
-        reason = await self._obstacle(item)
-        foreign = [] if reason else [(one, await self._obstacle_of(host, one)) for one in item.sets]
+        found = await self._obstacle(item)
+        foreign = [] if found else [(one, await self._obstacle_of(host, one)) for one in item.sets]
         if held := [(one, why) for one, why in foreign if why is not None]:
             tell(self.domain.name, await self._transact(lambda c: write_sets(c, host, held, held=True)))
             rest = item._replace(sets=[one for one, why in foreign if why is None])
             await self._send_part([rest], batch, verdicts)
             return
         waited_for = any(not done.done() for done in batch[host.id])
-        verdicts.held.append((host, reason or UNMANAGED, bool(host.claimed) or not waited_for))
+        verdicts.held.append((host, found or UNMANAGED, bool(host.claimed) or not waited_for))
 
-    async def _obstacle(self, item: HostRecords) -> str | None:
+    async def _obstacle(self, item: HostRecords) -> Obstacle | None:
         """The foreign record at one of the host's names, or None."""
         for name in item.names:
             ours = bool(item.host.claimed)
-            if reason := await obstacle(self.domain.name, name.fqdn, self._is_met, ours=ours):
-                return reason
+            if found := await obstacle(self.domain.name, name.fqdn, self._is_met, ours=ours):
+                return found
         return None
 
-    async def _obstacle_of(self, host: Host, one: RecordSet) -> str | None:
+    async def _obstacle_of(self, host: Host, one: RecordSet) -> Obstacle | None:
         """The foreign record at the name of an RRset, or None."""
         if await self._is_met(require_room_below(self.domain.name, host.fqdn, one)):
             return None
@@ -669,7 +755,7 @@ class ZoneSender:
 
     async def _send_removals(self, leaving: Sequence[Removal]) -> None:
         try:
-            await self._exchange(lambda: removal(self.domain.name, leaving))
+            await self._send_fenced(lambda: removal(self.domain.name, leaving))
         except errors.NoAnswer:
             self._lost_removals = self._remove_again = True
             raise
@@ -694,4 +780,4 @@ class ZoneSender:
 
 def _is_slow(item: HostRecords) -> bool:
     """Whether the name server refused the host, or one of its RRsets, the last time."""
-    return item.is_set_aside or any(one.again for one in item.sets)
+    return item.is_set_aside or (bool(item.sets) and any(one.again for one in item.sets))

@@ -7,15 +7,15 @@ from typing import Any
 
 from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
+from ddnsd.dns import errors, late_answers
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.operations import moves
 from ddnsd.operations.hosts import ACTOR
 from ddnsd.operations.store_access import check_schema, opened
 from ddnsd.registry.domain_zones import Provisioned, Zones
 from ddnsd.registry.errors import Code, Invalid, NoDomain, Reason
+from ddnsd.registry.names import is_reverse
 from ddnsd.settings import Settings
-
-NEW = {"public": True}
-"""Columns of a new domain that differ from the API's defaults."""
 
 
 @asynccontextmanager
@@ -23,6 +23,11 @@ async def _zones(settings: Settings) -> AsyncIterator[tuple[Store, Zones]]:
     await check_schema(settings.store_url)
     async with opened(settings.store_url) as store:
         yield store, Zones(store, settings.bind, settings.primary)
+
+
+def new_columns(name: str) -> dict[str, Any]:
+    """Columns of a new domain that differ from the API's defaults. Reverse zones are private."""
+    return {"public": not is_reverse(name)}
 
 
 async def add(
@@ -46,17 +51,24 @@ async def add(
         if found is not None:
             if found.owner != owner:
                 raise Invalid(owner=Reason(Code.DOMAIN_OF_OTHER_OWNER, domain=name, owner=found.owner, user=owner))
+            await _require_no_move(store, name, primary, key)
             changed = await zones.set(
                 name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only
             )
-            return f"changed {name}: {changed}" if changed else None
+            return f"changed {name}: {changed}{await _late(store, name, primary, key)}" if changed else None
         if check_only:
             await zones.check_new(name, owner, primary=primary, key=key, columns=columns)
         else:
             await zones.add(
-                name, owner, primary=primary, key=key, algorithm=algorithm, columns=NEW | columns, actor=ACTOR
+                name,
+                owner,
+                primary=primary,
+                key=key,
+                algorithm=algorithm,
+                columns=new_columns(name) | columns,
+                actor=ACTOR,
             )
-        return f"added {name}"
+        return f"added {name}{await _late(store, name, primary, key)}"
 
 
 async def change(
@@ -69,8 +81,27 @@ async def change(
     check_only: bool,
 ) -> str:
     """Change a domain with `Zones.set`. Returns what changed. Raises as `add`, and NoDomain."""
-    async with _zones(settings) as (_, zones):
-        return await zones.set(name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only)
+    async with _zones(settings) as (store, zones):
+        await _require_no_move(store, name, primary, key)
+        changed = await zones.set(name, primary=primary, key=key, columns=columns, actor=ACTOR, check_only=check_only)
+        return f"{changed}{await _late(store, name, primary, key)}" if changed and not check_only else changed
+
+
+async def _require_no_move(store: Store, name: str, primary: str | None, key: TsigKey | None) -> None:
+    if primary is not None or key is not None:
+        await store.read(lambda c: moves.require_none(c, name))
+
+
+async def _late(store: Store, name: str, primary: str | None, key: TsigKey | None) -> str:
+    """A note if the answers of a new primary follow its acknowledgements late, else empty."""
+    domain = await store.read(lambda c: queries.domain(c, name))
+    if domain is None or (primary is None and key is None):
+        return ""
+    try:
+        note = await late_answers.note(domain)
+    except errors.DnsError:  # the update may be refused at a name that no host has
+        return ""
+    return f"; note: {note}" if note else ""
 
 
 async def remove(settings: Settings, name: str, *, exist_ok: bool) -> bool:
@@ -111,6 +142,9 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
             "available": bool(domain.available),
             "provisioned": bool(domain.provisioned),
             "dnssec_policy": domain.dnssec_policy,
+            "inline_signing": bool(domain.inline_signing),
+            "frozen": domain.frozen is not None,
+            "frozen_reason": domain.frozen_reason,
             "hosts": counts.get(domain.id, 0),
         }
         for domain in found

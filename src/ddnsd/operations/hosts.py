@@ -35,9 +35,10 @@ def _host(connection: Connection, fqdn: str) -> Host:
     return host
 
 
-def block(connection: Connection, fqdn: str) -> None:
-    """Block a host. Raises NoHost."""
-    set_host(connection, fqdn, {"abuse_blocked": True})
+def block(connection: Connection, fqdn: str, reason: str | None = None) -> None:
+    """Block a host; its owner reads the reason. Raises NoHost."""
+    given = {"block_reason": reason} if reason is not None else {}
+    set_host(connection, fqdn, {"abuse_blocked": True} | given)
 
 
 def unblock(connection: Connection, fqdn: str) -> None:
@@ -89,7 +90,7 @@ async def add_related(settings: Settings, fqdn: str, label: str, interface_id: s
         policy, writer = settings.policy(), new_writer(store, settings)
         await StoredDenyList(store, policy.deny).refresh()
         try:
-            await RelatedNames(store, writer, Hosts(store, writer, policy)).check(host, new)
+            await RelatedNames(store, writer, Hosts(store, writer, policy), policy).check(host, new)
         finally:
             await writer.stop()
         await store.transact(lambda c: related.keep(c, host, new, SERVICE, lambda _: None))

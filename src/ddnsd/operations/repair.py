@@ -17,11 +17,15 @@ from ddnsd.operations.store_access import check_schema, new_writer, opened
 
 
 class Reconciled(NamedTuple):
-    """Differences `found` between database and zones, those `left` after the repair, and failures by zone."""
+    """Differences `found` between database and zones, those `left` after the repair, and failures by zone.
+
+    `frozen` has the reasons of domains that were not compared, because they are frozen for maintenance.
+    """
 
     found: list[Difference]
     left: list[Difference]
     failures: dict[str, str]
+    frozen: dict[str, str]
 
 
 async def reconcile(settings: Settings, *, repair: bool) -> Reconciled:
@@ -29,8 +33,12 @@ async def reconcile(settings: Settings, *, repair: bool) -> Reconciled:
     await check_schema(settings.store_url)
     found: dict[Domain, list[Difference]] = {}
     failures: dict[str, str] = {}
+    frozen: dict[str, str] = {}
     async with opened(settings.store_url) as store:
         for domain in await store.read(queries.all_domains):
+            if domain.frozen:
+                frozen[domain.name] = domain.frozen
+                continue
             try:
                 differences = await zone_reconcile.differences(store, domain)
             except errors.DnsError as error:
@@ -40,7 +48,7 @@ async def reconcile(settings: Settings, *, repair: bool) -> Reconciled:
                 found[domain] = differences
         every = [difference for differences in found.values() for difference in differences]
         left = await _repair(store, settings, found, failures) if repair and found else every
-    return Reconciled(every, left, failures)
+    return Reconciled(every, left, failures, frozen)
 
 
 async def _repair(

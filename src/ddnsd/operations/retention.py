@@ -2,7 +2,8 @@
 """Daily deletion of old rows, while the service runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 
 from sqlalchemy import Connection
@@ -24,13 +25,26 @@ TOKEN_DAYS = 30
 SESSION_GRACE = 5 * 60 * 1_000_000
 """A process may write the last use of a session this late."""
 
-PART = 500
-"""Rows per transaction; the service's own transactions wait for it."""
+PARTS = 100, 5000
+"""Fewest and most rows per transaction; the service's own transactions wait for it."""
+
+PART_SECONDS = 0.015
+"""Time of a transaction above which the next one has fewer rows."""
 
 PAUSE_SECONDS = 0.01
+PAUSES = 2
+"""Pause after a transaction, as a multiple of its time."""
 
-Step = Callable[[Connection], int]
-Task = Callable[[Store], Awaitable[int]]
+HOSTS = 500
+"""Deleted hosts that are searched for at a time."""
+
+NO_HOST = -1
+"""An id below those of all hosts."""
+
+Step = Callable[[Connection, int], int]
+"""Deletes at most that many rows. Returns the number."""
+
+Task = Callable[["_Remover"], Awaitable[int]]
 
 
 async def run(settings: Settings) -> dict[str, int]:
@@ -42,7 +56,7 @@ async def run(settings: Settings) -> dict[str, int]:
     removed = {}
     async with store_access.opened(settings.store_url) as store:
         for kind, task in _tasks(settings, queries.now()):
-            if count := await task(store):
+            if count := await task(_Remover(store)):
                 removed[kind] = count
         await store.tidy()
     return removed
@@ -52,64 +66,98 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     def ago(days: int) -> int:
         return moment - days * DAY_MICROSECONDS
 
-    yield "remembered removals", _parts(lambda c: retention.forget_removals(c, ago(REMOVAL_DAYS), PART))
-    yield "answers to repeated calls", _parts(idempotency.forget_expired)
-    yield "expired tokens", _parts(lambda c: credentials.delete_expired_tokens(c, ago(TOKEN_DAYS), PART))
+    old = ago(settings.event_days)
     life = settings.session_lifetime
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
-    yield "ended sessions", _parts(lambda c: sessions.forget_ended(c, idle, begun, PART))
     unseen = moment - one_time_secrets.LIFETIME
-    yield "secrets that were not shown", _parts(lambda c: one_time_secrets.forget(c, unseen, PART))
-    yield "write checks of ended processes", _parts(lambda c: write_checks.forget(c, ago(1), PART))
-    yield "expired enrolments", _parts(lambda c: retention.forget_enrolments(c, moment, PART))
+    yield "remembered removals", partial(_forget_removals, before=ago(REMOVAL_DAYS))
+    yield "answers to repeated calls", _all(idempotency.forget_expired)
+    yield "expired tokens", _all(lambda c, n: credentials.delete_expired_tokens(c, ago(TOKEN_DAYS), n))
+    yield "ended sessions", _all(lambda c, n: sessions.forget_ended(c, idle, begun, n))
+    yield "secrets that were not shown", _all(lambda c, n: one_time_secrets.forget(c, unseen, n))
+    yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
+    yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
     if settings.event_days:
-        yield (
-            "closed requests for domains",
-            _parts(lambda c: retention.forget_requests(c, ago(settings.event_days), PART)),
-        )
-        yield "events", _parts(lambda c: retention.forget_events(c, ago(settings.event_days), PART))
-        yield "old entries of histories", _parts(lambda c: history.forget(c, ago(settings.event_days), PART))
+        yield "closed requests for domains", _all(lambda c, n: retention.forget_requests(c, old, n))
+        yield "events", _all(lambda c, n: retention.forget_events(c, old, n))
+        yield "old entries of histories", _all(lambda c, n: history.forget(c, old, n))
+
+
+class _Remover:
+    """Deletes many rows in short transactions, with pauses for others between them.
+
+    The number of rows follows the time that the last transaction took, so that a slow disk delays nobody for longer.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._rows = PARTS[0]
+
+    async def all(self, step: Step) -> int:
+        """Repeat the step until nothing is left to delete. Returns the number of rows."""
+        total = 0
+        while True:
+            limit = self._rows
+            begin = time.monotonic()
+            count = await self.store.transact(lambda c, n=limit: step(c, n))  # type: ignore[misc]
+            taken = time.monotonic() - begin
+            self._adapt(taken)
+            total += count
+            if count:
+                await asyncio.sleep(max(PAUSE_SECONDS, PAUSES * taken))
+            if count < limit:
+                return total
+
+    def _adapt(self, taken: float) -> None:
+        least, most = PARTS
+        if taken > PART_SECONDS:
+            self._rows = max(self._rows // 2, least)
+        elif taken < PART_SECONDS / 2:
+            self._rows = min(self._rows * 2, most)
+
+
+def _all(step: Step) -> Task:
+    return lambda remover: remover.all(step)
 
 
 # These search a whole table, so they search once, outside of the write transactions.
 
 
-async def _trim_long(store: Store) -> int:
-    return await _trim(store, await store.read(history.crowded), history.KEPT)
+async def _forget_removals(remover: _Remover, before: int) -> int:
+    last = await remover.store.read(lambda c: retention.last_removal(c, before))
+    return await remover.all(lambda c, n: retention.forget_removals(c, last, before, n)) if last else 0
 
 
-async def _forget_histories(store: Store) -> int:
-    return await _trim(store, await store.read(history.strangers), 0)
-
-
-async def _forget_contacts(store: Store) -> int:
-    gone = await store.read(last_seen.strangers)
+async def _trim_long(remover: _Remover) -> int:
     total = 0
-    for start in range(0, len(gone), PART):
-        total += await store.transact(lambda c, part=gone[start : start + PART]: last_seen.forget(c, part))  # type: ignore[misc]
+    for host_id in await remover.store.read(history.crowded):
+        total += await remover.all(lambda c, n, h=host_id: history.trim(c, h, n))  # type: ignore[misc]
+    return total
+
+
+async def _forget_histories(remover: _Remover) -> int:
+    total = 0
+    async for ids in _strangers(remover.store, history.strangers):
+        total += await remover.all(lambda c, n, ids=ids: history.forget_hosts(c, ids, n))  # type: ignore[misc]
+    return total
+
+
+async def _forget_contacts(remover: _Remover) -> int:
+    total = 0
+    async for ids in _strangers(remover.store, last_seen.strangers):
+        total += await remover.store.transact(lambda c, ids=ids: last_seen.forget(c, ids))  # type: ignore[misc]
         await asyncio.sleep(PAUSE_SECONDS)
     return total
 
 
-async def _trim(store: Store, host_ids: list[int], kept: int) -> int:
-    total = 0
-    for host_id in host_ids:
-        task = _parts(partial(history.trim, host_id=host_id, limit=PART, kept=kept))
-        total += await task(store)
-    return total
-
-
-def _parts(step: Step) -> Task:
-    """A task that repeats the step, in separate transactions, until nothing is left to delete."""
-
-    async def task(store: Store) -> int:
-        total = 0
-        while count := await store.transact(step):
-            total += count
-            await asyncio.sleep(PAUSE_SECONDS)
-        return total
-
-    return task
+async def _strangers(store: Store, find: Callable[[Connection, int, int], list[int]]) -> AsyncIterator[list[int]]:
+    """Yield the ids of deleted hosts, some at a time."""
+    after = NO_HOST
+    while ids := await store.read(lambda c, a=after: find(c, a, HOSTS)):  # type: ignore[misc]
+        yield ids
+        if len(ids) < HOSTS:
+            return
+        after = ids[-1]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from ddnsd.db import migrate
 from ddnsd.db.connect import open_store
 from ddnsd.db.lookups import Lookups
+from ddnsd.db.notifications import Pooled
 from ddnsd.dns.writer import Writer
 from ddnsd.settings import Settings
 
@@ -45,9 +46,10 @@ async def check_schema(url: str) -> None:
     """Check that the database has the newest schema. Raises AdminError, StoreDown."""
     try:
         await migrate.verify(url)
-    except (migrate.OldSchema, migrate.ForeignSchema) as error:
+    except (migrate.OldSchema, migrate.ForeignSchema, Pooled) as error:
         raise AdminError(str(error)) from None
 
 
 def new_writer(store: "SqliteStore | PostgresStore", settings: Settings) -> Writer:
-    return Writer(store, Lookups(store), deadline=30.0, default_ttl=settings.ttl)
+    """A writer for a command: it can wait longer for name servers, and sends only what no service can send."""
+    return Writer(store, Lookups(store), deadline=30.0, default_ttl=settings.ttl, guest=True)

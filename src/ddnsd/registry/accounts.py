@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users. Each function is one piece of a transaction."""
+"""Create, change and delete users. Each function runs within the caller's transaction."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,11 +14,11 @@ from ddnsd.registry.inputs import USER_NAME_LENGTH
 
 ACTOR = "ddnsd"
 RESERVED = ("me", ACTOR)
-"""Names that mean something else."""
+"""User names with a special meaning."""
 
 
 def add_user(connection: Connection, name: str, *, admin: bool = False) -> User:
-    """The user of that name, created when missing; with `admin` an administrator from now on. Raises Invalid."""
+    """Return the user of that name; create it if missing. With `admin`, make them an administrator. Raises Invalid."""
     user = queries.user(connection, name)
     if user is None:
         return new_user(connection, name, admin=admin)
@@ -48,7 +48,7 @@ def new_user(
 
 
 def user_named(connection: Connection, name: str) -> User:
-    """The user. Raises Invalid when there is none."""
+    """The user of that name. Raises Invalid if there is none."""
     user = queries.user(connection, name)
     if user is None:
         raise Invalid(user=Reason(Code.USER_MISSING, user=name))
@@ -58,24 +58,27 @@ def user_named(connection: Connection, name: str) -> User:
 def set_user(
     connection: Connection,
     name: str,
-    values: Mapping[str, bool],
+    values: Mapping[str, bool | str | None],
     *,
     actor: str = ACTOR,
     client_ip: str | None = None,
     expect: Callable[[User], None] | None = None,
 ) -> User:
-    """Change `admin`, `active` and `withdrawn`; `expect` is called with the user just before, and may raise.
+    """Change `admin`, `active`, `withdrawn`, `suspension_reason`. `expect` is called just before, and may raise.
 
-    A user who is not active is signed out, and everything of theirs is refused; with `withdrawn` the records of their
-    hosts leave DNS until they are active again. What is changed here no claim of a provider takes back; what is not
-    stays a claim's. Raises Invalid, Stale where the actor is an administrator no more.
+    An inactive user is signed out, and all their credentials are refused. They read the reason when they sign in. With
+    `withdrawn` the records of their hosts are removed from DNS until the user is active again. A provider's claim
+    cannot remove rights that are given here; rights that are not changed here still follow the claim. Raises Invalid,
+    and Stale if the actor is no longer an administrator.
     """
     user = _locked(connection, name, actor, expect)
     wanted = dict(values)
     if wanted.get("active", user.active):
         if wanted.get("withdrawn"):
             raise Invalid(records=Reason(Code.RECORDS_OF_ACTIVE_USER))
-        wanted["withdrawn"] = False
+        if wanted.get("suspension_reason"):
+            raise Invalid(reason=Reason(Code.REASON_OF_ACTIVE_USER))
+        wanted |= {"withdrawn": False, "suspension_reason": None}
     changed = {column: value for column, value in wanted.items() if getattr(user, column) != value}
     if not changed:
         return user
@@ -86,21 +89,23 @@ def set_user(
         sessions.end_all(connection, user.id)
     if "withdrawn" in changed:
         host_edits.send_hosts_of(connection, user.id)
-    detail = ", ".join(_in_words(column, on=value) for column, value in sorted(changed.items()))
+    detail = ", ".join(_in_words(column, value) for column, value in sorted(changed.items()))
     queries.add_event(connection, actor, "user.set", name, client_ip, detail)
     return user_named(connection, name)
 
 
-def _in_words(column: str, *, on: bool) -> str:
+def _in_words(column: str, value: bool | str | None) -> str:
     if column == "withdrawn":
-        return "records removed from DNS" if on else "records back in DNS"
-    return f"{column} {'on' if on else 'off'}"
+        return "records removed from DNS" if value else "records back in DNS"
+    if column == "suspension_reason":
+        return f"reason: {value}" if value else "no reason"
+    return f"{column} {'on' if value else 'off'}"
 
 
 def delete_user(
     connection: Connection, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None]
 ) -> None:
-    """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
+    """Delete a user and their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
     user = _locked(connection, name, actor, expect)
     if name == actor:
         raise NotEmpty(Code.USER_DELETES_SELF)
@@ -111,7 +116,7 @@ def delete_user(
 
 
 def _locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
-    """The user, with the actor: of two administrators who remove each other at once the second is one no more."""
+    """Lock the user and the actor, so that two administrators cannot remove each other at the same time."""
     found = host_edits.locked_users(connection, {name, actor})
     user, by = found.get(name), found.get(actor)
     if actor != ACTOR and (by is None or not by.admin or not by.active):

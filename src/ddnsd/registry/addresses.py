@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses as clients send them, as a wish for both families.
+"""Addresses as clients send them, parsed into an update of both families.
 
-The rules are the same for every door: what does not parse, has a zone id, or can be nobody's address is refused.
+All protocols have the same rules. An address is refused if it does not parse, has a zone id, or cannot be a host's.
 """
 
 import ipaddress
+import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,15 +20,17 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 KEEP = ("no", "preserve")
 RELATED_PREFIX = 64
+_LENGTH = re.compile(r"[0-9]{1,3}")
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class AddressUpdate(NamedTuple):
-    """What a request names: at most one address or prefix a family, or the removal of some families.
+    """The addresses in a request: at most one address per family and one prefix, or families to remove.
 
-    `ipv4`, `ipv6` are canonical text, None where the family is not named. `prefix` is an IPv6 network in place of an
-    address. `remove` names families, "ipv4" and "ipv6", whose records go. `explicit` is False when the address is
-    the caller's own.
+    `ipv4` and `ipv6` are canonical text, or None if the request does not name the family. `prefix` is an IPv6 network
+    for the related names, and for the host's own address if there is no `ipv6`. `remove` holds the families, "ipv4" and
+    "ipv6", whose records are removed. `explicit` is False if the request names no address and gets the caller's own.
     """
 
     ipv4: str | None = None
@@ -44,19 +47,27 @@ class AddressUpdate(NamedTuple):
 
     @property
     def addresses(self) -> list[str]:
-        """What the answer repeats, IPv4 first; a prefix as its network address."""
-        prefix = self.prefix.partition("/")[0] if self.prefix else None
-        return [text for text in (self.ipv4, self.ipv6 or prefix) if text]
+        """The addresses that the answer repeats, IPv4 first; for a prefix without an address its network address."""
+        return [text for text in (self.ipv4, self.ipv6 or self._network) if text]
+
+    @property
+    def named(self) -> list[str]:
+        """All addresses that the request names; for a prefix its network address."""
+        return [text for text in (self.ipv4, self.ipv6, self._network) if text]
+
+    @property
+    def _network(self) -> str | None:
+        return self.prefix.partition("/")[0] if self.prefix else None
 
 
 def parse_address(text: str) -> Address:
-    """One address; a prefix length is dropped, IPv4-mapped IPv6 is IPv4. Raises InvalidAddress."""
+    """Parse an address. A prefix length is dropped, and IPv4-mapped IPv6 becomes IPv4. Raises InvalidAddress."""
     bare, slash, length = text.strip().partition("/")
     try:
         address = _ip_address(bare)
     except ValueError:
         raise InvalidAddress(text) from None
-    if slash and not (length.isascii() and length.isdigit() and int(length) <= address.max_prefixlen):
+    if slash and not (_LENGTH.fullmatch(length) and int(length) <= address.max_prefixlen):
         raise InvalidAddress(text)
     if isinstance(address, ipaddress.IPv6Address):
         if address.scope_id is not None:
@@ -68,7 +79,7 @@ def parse_address(text: str) -> Address:
 
 
 def _ip_address(text: str) -> Address:
-    """As `ipaddress.ip_address`, whose own way through the text of an IPv4 address takes several times as long."""
+    """Parse an address as `ipaddress.ip_address` does, but several times faster for IPv4. Raises ValueError."""
     try:
         return ipaddress.IPv4Address(socket.inet_pton(socket.AF_INET, text))
     except OSError:
@@ -80,31 +91,44 @@ def _nobodys(address: Address) -> bool:
         return True
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_reserved or address in _THIS_NETWORK  # 240/4 with the broadcast address
-    # of what the IETF reserves in IPv6 the translation prefixes are in use
-    return address.is_reserved and address not in ipaddress.ip_network("64:ff9b::/96")
+    return address.is_reserved and address not in _NAT64  # in use, although it is in a reserved block
 
 
 def is_internal(text: str) -> bool:
-    """Whether the address is private, CGNAT or documentation: not one of the public Internet.
+    """Whether the address is not public: private, CGNAT or documentation.
 
-    A loopback address is here only because `allow_loopback_peers` has let it in.
+    Loopback is not internal: such an address gets here only with `allow_loopback_peers`.
     """
     address = ipaddress.ip_address(text)
     return not (address.is_global or address.is_loopback)
 
 
-def denied(texts: Iterable[str], networks: Sequence[Network]) -> bool:
-    """Whether one of the addresses lies in the operator's networks."""
-    return bool(networks) and any(ipaddress.ip_address(text) in network for text in texts for network in networks)
+def denied(addresses: Iterable[Address], networks: Sequence[Network]) -> bool:
+    """Whether one of the addresses is in one of the networks."""
+    return bool(networks) and any(address in network for address in addresses for network in networks)
+
+
+def reached(texts: Iterable[str]) -> Iterator[Address]:
+    """Yield each address, and the IPv4 addresses within one of NAT64, 6to4 or Teredo."""
+    for text in texts:
+        address = ipaddress.ip_address(text)
+        yield address
+        if isinstance(address, ipaddress.IPv6Address):
+            if address in _NAT64:
+                yield ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+            elif address.sixtofour is not None:
+                yield address.sixtofour
+            elif address.teredo is not None:
+                yield from address.teredo  # of the server, and of the client
 
 
 def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = False) -> AddressUpdate:
-    """The wish of a request: `values` are its address parameters, each a comma list; `peer` is the caller's address.
+    """Parse the address parameters of a request, each a comma-separated list. `peer` is the caller's address.
 
-    An IPv6 network (host bits zero, length below 128) is a prefix. `no` and `preserve` leave families alone. Without
-    an address the caller's own counts. Raises InvalidAddress, UnknownPeer.
+    An IPv6 network (host bits zero, length below 128) is a prefix. `no` and `preserve` leave a family unchanged. If
+    all values are empty, the caller's own address is used. Raises InvalidAddress, UnknownPeer.
     """
-    items = [item for value in values for item in (part.strip() for part in value.split(",")) if item]
+    items = elements(values)
     if not items:
         return inferred(peer, loopback_peers=loopback_peers)
     found: dict[str, set[str]] = {"ipv4": set(), "ipv6": set(), "prefix": set(), "keep": set()}
@@ -114,14 +138,24 @@ def parse(values: Sequence[str], peer: str | None, *, loopback_peers: bool = Fal
     ipv4, ipv6, prefixes = found["ipv4"], found["ipv6"], found["prefix"]
     if len(ipv4) > 1 or len(ipv6) > 1 or len(prefixes) > 1:
         raise InvalidAddress(",".join(items))
-    if ipv6 and prefixes and not denied(ipv6, [ipaddress.ip_network(p) for p in prefixes]):
+    return AddressUpdate(next(iter(ipv4), None), next(iter(ipv6), None), next(iter(prefixes), None))
+
+
+def elements(values: Sequence[str]) -> list[str]:
+    """The non-empty elements of comma-separated lists, without placeholders that a router did not fill in.
+
+    Raises InvalidAddress if there are only placeholders: the caller's own address is not what the router meant.
+    """
+    items = [item for value in values for item in (part.strip() for part in value.split(",")) if item]
+    filled = [item for item in items if not (item[0] == "<" and item[-1] == ">")]
+    if items and not filled:
         raise InvalidAddress(",".join(items))
-    return AddressUpdate(next(iter(ipv4), None), next(iter(ipv6), None), None if ipv6 else next(iter(prefixes), None))
+    return filled
 
 
-@lru_cache(maxsize=4096)  # clients repeat themselves
+@lru_cache(maxsize=4096)  # most clients send the same address again
 def _item(text: str) -> tuple[str, str]:
-    """(ipv4, ipv6, prefix or keep; canonical text) of one element. Raises InvalidAddress."""
+    """(kind, canonical text) of one element. The kind is ipv4, ipv6, prefix or keep. Raises InvalidAddress."""
     if text.lower() in KEEP:
         return "keep", text
     if prefix := _prefix(text):
@@ -144,7 +178,7 @@ def _prefix(text: str) -> str | None:
 
 
 def inferred(peer: str | None, *, loopback_peers: bool) -> AddressUpdate:
-    """The caller's own address. Raises UnknownPeer, InvalidAddress where it can be nobody's."""
+    """An update to the caller's own address. Raises UnknownPeer, and InvalidAddress if no host can have it."""
     if peer is None:
         raise UnknownPeer
     address = ipaddress.ip_address(peer)
@@ -157,12 +191,12 @@ def inferred(peer: str | None, *, loopback_peers: bool) -> AddressUpdate:
 
 
 def columns(host: Host, update: AddressUpdate, named: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The values of the host's address columns that the wish changes; {} when it changes nothing.
+    """The address columns that the update changes, with their new values; {} if it changes nothing.
 
-    `named` is what `named_columns` answers.
+    `named` is the result of `named_columns`.
     """
     values = dict(named)
-    if update.prefix and host.interface_id:
+    if update.prefix and not update.ipv6 and host.interface_id:
         values["ipv6"] = combine(update.prefix, host.interface_id)
     if guess := dropped_guess(host, update):
         values |= {"ipv4": None} if guess == "ipv4" else {"ipv6": None, "prefix": None}
@@ -170,10 +204,10 @@ def columns(host: Host, update: AddressUpdate, named: Mapping[str, str | None]) 
 
 
 def named_columns(host: Host, update: AddressUpdate) -> dict[str, str | None]:
-    """The values of all columns of the families that the wish names, changed or not.
+    """The new values of all columns of the families in the update, changed or not.
 
-    Two updates at once then end as the one or the other, never as a mixture. A prefix leaves out the host's own
-    address, which depends on the interface id that the row has when it is written.
+    Of two concurrent updates one then wins completely, and the result is never a mixture. With only a prefix, the
+    host's own address is left out: it depends on the interface id that the row has when it is written.
     """
     values: dict[str, str | None] = {}
     if update.ipv4:
@@ -192,9 +226,9 @@ def named_columns(host: Host, update: AddressUpdate) -> dict[str, str | None]:
 
 
 def dropped_guess(host: Host, update: AddressUpdate) -> str | None:
-    """The family that registration guessed from its caller, if the wish drops its address.
+    """The family whose address was guessed at registration, if the update drops it; otherwise None.
 
-    The first update that names addresses knows better.
+    The first explicit update of only the other family drops the guess.
     """
     if host.inferred and update.explicit and update.families and host.inferred not in update.families:
         return host.inferred
@@ -202,7 +236,7 @@ def dropped_guess(host: Host, update: AddressUpdate) -> str | None:
 
 
 def ipv6_columns(text: str) -> dict[str, str | None]:
-    """The columns that one IPv6 address, as canonical text, sets."""
+    """The columns that an IPv6 address (canonical text) sets."""
     address = ipaddress.IPv6Address(text)
     network = ipaddress.IPv6Network((address, RELATED_PREFIX), strict=False)
     return {"ipv6": text, "prefix": str(network), "interface_id": str(address)}

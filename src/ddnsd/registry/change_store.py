@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store's side of a call: everything that it names is read at once, and valid changes are written at once."""
+"""Database side of a call: read the rows of all changes in one step, and write the valid changes in one step."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -12,10 +12,10 @@ from ddnsd.db import bulk_hosts, host_edits, queries
 from ddnsd.db import records as rrsets
 from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.history import SERVICE, Author, Entry
-from ddnsd.db.host_updates import HostUpdate, write_host_updates
-from ddnsd.db.rows import Domain, Host, Related, RRset, endings
+from ddnsd.db.host_updates import HostUpdate, write_host_update
+from ddnsd.db.rows import Domain, Host, Related, RRset, endings, reversed_name
 from ddnsd.db.wildcards import wildcard_name
-from ddnsd.dns.obstacles import UNMANAGED
+from ddnsd.dns.conflicts import UNMANAGED
 from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Place
 from ddnsd.registry import history, host_columns, names, transfers
@@ -29,7 +29,8 @@ KEPT = frozenset(
 COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
 
-NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", "available", "abuse", "abuse_blocked")))
+DEFAULTS = ("available", "abuse", "abuse_blocked", "block_reason")
+NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", *DEFAULTS)))
 """Columns of a new host; the others have their defaults."""
 
 
@@ -46,9 +47,10 @@ RESTORED = (
     "available",
     "abuse",
     "abuse_blocked",
+    "block_reason",
     "secret_hash",
 )
-"""Columns that an undone rename restores, each for itself."""
+"""Columns that an undone rename restores, each one only if nobody changed it meanwhile."""
 
 ADDRESSES = (
     "ipv4",
@@ -61,12 +63,12 @@ ADDRESSES = (
     "updated_ipv6",
     "tls_ipv6",
 )
-"""Columns that it restores together, unless an update came meanwhile."""
+"""Columns that an undone rename restores together, and only if no update changed them meanwhile."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: results, the hosts that DNS has to follow by domain id, and the names that leave."""
+    """The results of a written call, the hosts to send to DNS by domain id, and the names to remove from DNS."""
 
     results: list[Result]
     follow: Mapping[int, Sequence[int]]
@@ -74,15 +76,17 @@ class Written:
 
 
 def places(row: HostDiff) -> dict[Place, Collection[str]]:
-    """The names of the host that leave zones."""
+    """The names of the host to remove from zones, by domain id and name of the host."""
     return {(domain_id, row.before.fqdn): names for domain_id, names in row.left.items() if names} if row.before else {}
 
 
 # ---- reading
 
 
-def read(connection: Connection, changes: Sequence[Change], outside: Snapshot, *, lock: bool = False) -> Snapshot:
-    """Everything that the changes name, beside what `outside` says already; with `lock` nobody changes it meanwhile."""
+def read(
+    connection: Connection, changes: Sequence[Change], outside: Snapshot, user_id: int, *, lock: bool = False
+) -> Snapshot:
+    """Read all rows that the changes of this user name, and add them to `outside`. With `lock`, lock these rows."""
     named, new = bulk_hosts.aside(connection, lambda: _names(changes))
     around = bulk_hosts.aside(connection, lambda: {ending for fqdn in named | new for ending in endings(fqdn)})
     if lock:
@@ -99,12 +103,14 @@ def read(connection: Connection, changes: Sequence[Change], outside: Snapshot, *
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
     claimed = new | below | set(map(wildcard_name, wild)) | _sets_moved(changes, hosts, sets)
     users = _users(connection, changes, hosts.values())
+    above = bulk_hosts.aside(connection, lambda: _with_owners(changes, new, hosts, user_id))
     return replace(
         outside,
         hosts=hosts,
         domains={domain.name: domain for domain in bulk_hosts.domains_named(connection, around | below)},
         related=related,
         rrsets=sets,
+        above_others=bulk_hosts.names_above_others(connection, above, hosts.keys()),
         related_names=bulk_hosts.related_named(connection, new | below),
         names_in_removal=bulk_hosts.names_being_removed(connection, claimed),
         users={user.name: user.id for user in users},
@@ -113,24 +119,24 @@ def read(connection: Connection, changes: Sequence[Change], outside: Snapshot, *
 
 
 def _users(connection: Connection, changes: Iterable[Change], hosts: Iterable[Host]) -> list[bulk_hosts.NamedUser]:
-    """Those whom the changes name, with the owners of the hosts; nobody where the changes name nobody."""
+    """The users whom the changes name and the owners of the hosts; no users if the changes name none."""
     names = {str(values["owner"]) for c in changes for values in (c.values, c.expected) if "owner" in values}
     return bulk_hosts.users_known(connection, names, {host.owner_id for host in hosts}) if names else []
 
 
 def takes_names(changes: Sequence[Change]) -> bool:
-    """Whether one of the changes takes a name for a host."""
+    """Whether one of the changes gives a host a new name."""
     return any(change.verb is Verb.CREATE or change.rename is not None for change in changes)
 
 
 def domains_around(connection: Connection, changes: Sequence[Change]) -> list[Domain]:
-    """The domains in which names may be taken."""
+    """The domains that may contain the new names of the changes."""
     _, new = bulk_hosts.aside(connection, lambda: _names(changes))
     return bulk_hosts.domains_named(connection, {ending for fqdn in new for ending in endings(fqdn)})
 
 
 def _names(changes: Iterable[Change]) -> tuple[set[str], set[str]]:
-    """(names of hosts that may exist, names that may be taken), those that are names at all."""
+    """(names of hosts that may exist, new names) of the changes, without malformed names."""
     named: set[str] = set()
     new: set[str] = set()
     for change in changes:
@@ -141,12 +147,25 @@ def _names(changes: Iterable[Change]) -> tuple[set[str], set[str]]:
 
 
 def _may_claim(change: Change) -> bool:
-    """Whether a host that exists may be given a further name."""
+    """Whether the change may give an existing host another name."""
     return change.rename is not None or bool(change.values.get("wildcard"))
 
 
+def _with_owners(
+    changes: Iterable[Change], new: Set[str], hosts: Mapping[str, Host], user_id: int
+) -> set[tuple[str, int]]:
+    """(name, owner's id) of the `new` names, and of the hosts that may get a wildcard."""
+    found: set[tuple[str, int]] = set()
+    for change in changes:
+        if change.verb is Verb.CREATE:
+            found.add((change.fqdn, user_id))
+        elif _may_claim(change) and change.fqdn in hosts:
+            found.add((change.rename or change.fqdn, hosts[change.fqdn].owner_id))
+    return {(name, owner_id) for name, owner_id in found if name in new or name in hosts}
+
+
 def _moved(changes: Iterable[Change], hosts: Mapping[str, Host], related: Mapping[int, Sequence[Related]]) -> set[str]:
-    """Where related names would stand when their hosts are renamed."""
+    """The related names of renamed hosts, as they would be after the renames."""
     return {
         moved(name, change.fqdn, change.rename).fqdn
         for change in changes
@@ -156,7 +175,7 @@ def _moved(changes: Iterable[Change], hosts: Mapping[str, Host], related: Mappin
 
 
 def _sets_moved(changes: Iterable[Change], hosts: Mapping[str, Host], sets: Mapping[int, Sequence[RRset]]) -> set[str]:
-    """Where RRsets would stand when their hosts are renamed."""
+    """The names of RRsets of renamed hosts, as they would be after the renames."""
     return {
         one.name(change.rename)
         for change in changes
@@ -176,9 +195,9 @@ def write(
     client_ip: str | None,
     author: Author,
 ) -> Written:
-    """Write what the validator has accepted; results that wait for DNS are pending.
+    """Write the changes that the validator accepted. Results that wait for DNS become pending.
 
-    Raises IntegrityError where a name was taken meanwhile.
+    Raises IntegrityError if a name was taken meanwhile.
     """
     rows = validator.rows
     names_in_removal = bulk_hosts.aside(
@@ -205,7 +224,7 @@ def write(
 
 
 def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
-    """What the hosts' histories say of the call: one entry for all that it changes of a host."""
+    """The history entries of the call: per host one for all its edits, and one for a new secret."""
     for row in validator.rows:
         before, now = row.before, row.now
         if now is None or now is before:
@@ -221,12 +240,12 @@ def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
 
 
 def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
-    """The names at which the host stands no longer."""
+    """The names to remove from the zone because the host no longer has them."""
     host = row.before
     if host is None or row.now is host:
         return
     if row.now is not None and host.conflict is not None and not host.claimed:
-        return  # it stands nowhere
+        return  # it has no records in the zone
     published_names = records(host, snapshot.related.get(host.id, ()))
     left = row.left.setdefault(host.domain_id, set())
     if row.now is None or row.now.fqdn != host.fqdn:
@@ -253,7 +272,7 @@ def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], sn
             continue
         values = {name: getattr(now, name) for name in COLUMNS if getattr(now, name) != getattr(before, name)}
         if "fqdn" in values:
-            values |= {"claimed": now.fqdn in ours, "conflict": None}
+            values |= {"claimed": now.fqdn in ours, "conflict": None, "reversed_name": _reversed_name(now)}
         (shown if host_columns.is_shown(before, values) else others)[before.id] = values
         if "fqdn" in values and snapshot.related.get(before.id):
             host_edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
@@ -268,24 +287,31 @@ def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], sn
 
 def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str]) -> None:
     new = [row.now for row in rows if row.now]
-    values = bulk_hosts.aside(connection, lambda: [(*_new_values(host), host.fqdn in ours) for host in new])
-    ids = bulk_hosts.insert_hosts(connection, (*NEW_COLUMNS, "claimed"), values)
+    values = bulk_hosts.aside(
+        connection, lambda: [(*_new_values(host), host.fqdn in ours, _reversed_name(host)) for host in new]
+    )
+    ids = bulk_hosts.insert_hosts(connection, (*NEW_COLUMNS, "claimed", "reversed_name"), values)
     for row in rows:
         if row.now is not None:
             row.now = row.now._replace(id=ids[row.now.fqdn])
 
 
+def _reversed_name(host: Host) -> str | None:
+    """The column of the host, which only hosts with several labels within the domain have."""
+    return reversed_name(host.fqdn) if "." in host.name else None
+
+
 _new_values = attrgetter(*NEW_COLUMNS)
 
 
-# ---- taking back
+# ---- undoing
 
 
 def take_back(connection: Connection, created: Mapping[int, bool]) -> set[int]:
-    """Delete new hosts that DNS does not have; answers the domains from whose zones names leave.
+    """Delete new hosts that DNS does not have. Returns the ids of the domains with names to remove.
 
-    These are names that were about to leave when the hosts took them, and those of hosts that are True in `created`:
-    a message that was given up may still put them into the zone.
+    These are names that were already being removed when the hosts took them, and the names of hosts that are True in
+    `created`: an abandoned message may still add these to the zone.
     """
     left = [host for host in queries.hosts_by_id(connection, created) if host.claimed or created[host.id]]
     for host in left:
@@ -295,7 +321,10 @@ def take_back(connection: Connection, created: Mapping[int, bool]) -> set[int]:
 
 
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
-    """Give the host its old name, and what else was changed with it, back; whether it still had the new name."""
+    """Restore the host's old name, and the values that were changed with it.
+
+    Returns False if the host no longer has the new name, or cannot have the old one again.
+    """
     bulk_hosts.hold_domains(connection, endings(old.fqdn))
     current = host_edits.locked_host(connection, new.fqdn)
     if current is None or current.id != old.id or not _may_return(connection, current, old):
@@ -303,12 +332,13 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
     if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
         values |= {name: getattr(old, name) for name in ADDRESSES}
-    values |= {"claimed": queries.reclaim(connection, old.fqdn), "conflict": None}
-    write_host_updates(connection, [HostUpdate(old.id, values)], [])
+    claimed = queries.reclaim(connection, old.fqdn)
+    values |= {"claimed": claimed, "conflict": None, "reversed_name": _reversed_name(old)}
+    write_host_update(connection, HostUpdate(old.id, values))
     host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     rrsets.claim_at_new_names(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
-    history.edited(connection, current, values, SERVICE, UNMANAGED)
+    history.edited(connection, current, values, SERVICE, str(UNMANAGED))
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
     return True
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes of hosts, one or thousands: validated together, written in one transaction, then followed by DNS.
+"""Changes of hosts, one or thousands: validate together, write in one transaction, then send to DNS.
 
-    read what is named ─► validate in order ─► one transaction ─► DNS follows ─► what DNS refuses is taken back
+    read the named rows ─► validate in order ─► write in one transaction ─► send to DNS ─► undo what DNS refuses
 
-A bulk call is validated before its transaction, which reads again, and validates again only if something has changed
-since. A single change is validated in its transaction alone.
+A bulk call is validated before its transaction. The transaction reads the rows again, and validates again only if
+something has changed since. A single change is validated only in its transaction.
 
-With an Idempotency-Key the answer is kept in the transaction of the changes, and once more when DNS has had its say.
+With an Idempotency-Key the answer is stored in the transaction of the changes, and again after DNS has answered.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.db import bulk_hosts, idempotency, queries
+from ddnsd.db import bulk_hosts, empty_non_terminals, idempotency, queries
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.idempotency import Answer
 from ddnsd.db.rows import Domain, Host
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.writer import TOO_LATE, Outcomes, Place, Writer
 from ddnsd.registry.change_store import (
@@ -43,11 +44,14 @@ from ddnsd.registry.errors import (
     KeyReused,
     NoHost,
     NotPublished,
+    OverQuota,
     Reason,
     Taken,
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.quotas import Quotas
+from ddnsd.registry.rates import Rates
 from ddnsd.registry.validation import (
     TAKEN,
     Change,
@@ -59,19 +63,20 @@ from ddnsd.registry.validation import (
     Snapshot,
     Status,
     Verb,
+    warnings_by_name,
 )
 
 TRIES = 4
-"""How often a call is judged anew because somebody else was quicker."""
+"""How often a call is tried, if concurrent calls are faster."""
 
 REPEAT_MICROSECONDS = 15_000_000
-"""How long after a call's beginning a repeated one waits for its end."""
+"""How long after the start of a call a repeated call waits for its answer."""
 
 log = structlog.get_logger()
 
 
 class Repeated(Exception):
-    """the call was made before; `text` is what it was answered"""
+    """the same call was made before; `text` is its answer"""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -79,7 +84,7 @@ class Repeated(Exception):
 
 @dataclass(frozen=True)
 class Kept:
-    """An Idempotency-Key: hashes of the caller with the key, and of the body; `render` makes the text to be kept."""
+    """An Idempotency-Key: hashes of the caller with the key, and of the body. `render` makes the text to store."""
 
     key_hash: bytes
     body_hash: bytes
@@ -90,8 +95,8 @@ class Kept:
 class Call:
     """Changes that are carried out together.
 
-    `single`: the only change of its call. DNS follows it before those of bulk calls, and its caller waits one deadline
-    at most. A new host that the name server does not acknowledge by then is deleted again.
+    `single`: the call has only one change. It is sent to DNS before those of bulk calls, and its caller waits at most
+    one deadline. A new host is deleted again if the name server does not acknowledge it by then.
     """
 
     changes: Sequence[Change]
@@ -108,9 +113,9 @@ class Call:
 
 @dataclass
 class Decided:
-    """Permissions of a single change, which its caller has checked; `Change.expect` checks them again.
+    """Permissions of a single change that its caller has already checked; `Change.expect` checks them again.
 
-    `user_id` owns a new host, `domain` is the one in which a new name may lie.
+    `user_id` is the owner of the host. `domain` is the only one in which a new name may be.
     """
 
     user_id: int = 0
@@ -118,11 +123,11 @@ class Decided:
     domain: Domain | None = None
 
     def may(self, _verb: Verb, _host: Host, /) -> bool:
-        """True."""
+        """Always True."""
         return True
 
     def may_register(self, domain: Domain, _fqdn: str, /) -> bool:
-        """Whether it is the domain that was checked. Raises Invalid where another one is closer to the name."""
+        """True for the domain that was checked. Raises Invalid for another one."""
         if self.domain is None or self.domain.id != domain.id:
             raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=domain.name))
         return True
@@ -136,24 +141,25 @@ class _Validated(NamedTuple):
 
 
 class _AskFirst(Exception):
-    """names are to be claimed of which it is not known whether the zone holds them"""
+    """it is not known whether the zone has records at some of the names that hosts would get"""
 
     def __init__(self, validator: ChangeValidator) -> None:
         self.validator = validator
 
 
 class _Earlier(Exception):
-    """the store has an answer under this key"""
+    """the database has an answer for this Idempotency-Key"""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
 
 class Changes:
-    """Carries out calls; what the caller may do is asked of `call.rights`."""
+    """Carries out calls. `call.rights` decides what the caller may do."""
 
-    def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
+    def __init__(self, store: Store, writer: Writer, policy: Policy, rates: Rates | None = None) -> None:
         self._store, self._writer, self._policy = store, writer, policy
+        self._quotas, self._rates = Quotas(policy), rates or Rates(store, policy)
 
     async def make(
         self,
@@ -164,10 +170,10 @@ class Changes:
         tls: bool = False,
         secret_hash: bytes = b"",
     ) -> HostDiff:
-        """Carry out one change; durable and acknowledged by the name server when this returns the host.
+        """Carry out one change, and return its host. The change is then durable and acknowledged by the name server.
 
         Raises the validator's errors, NotPublished, StoreDown (nothing is changed), and Unconfirmed (the change is
-        kept, DNS follows).
+        kept, and sent to DNS later).
         """
         call = Call(
             [change],
@@ -184,13 +190,14 @@ class Changes:
         if result.error is not None:
             raise result.error
         if result.status is Status.PENDING:
-            kind = Held if isinstance(result.reason, NameConflict) else Unconfirmed
-            raise kind(str(result.reason))
+            if isinstance(result.reason, NameConflict):
+                raise Held(result.reason.obstacle)
+            raise Unconfirmed(str(result.reason))
         assert result.row is not None
         return result.row
 
     async def apply(self, call: Call) -> list[Result]:
-        """Carry out the call; durable when this returns the results in order.
+        """Carry out the call, and return the results in order. The changes are then durable.
 
         Raises StoreDown and Taken (nothing is kept), KeyReused, and Repeated with the answer of the first call.
         """
@@ -198,6 +205,7 @@ class Changes:
             written = await self._written(call)
         except _Earlier as earlier:
             raise Repeated(await self._final(call, earlier.answer)) from None
+        self._count(written.results)
         outcomes = await self._writer.push_bulk(written.follow, written.left, bulk=not call.single)
         refused = _take_outcomes(written.results, outcomes, single=call.single)
         await self._finish(call, written.results, refused)
@@ -206,7 +214,7 @@ class Changes:
     # ---- before DNS
 
     async def _written(self, call: Call) -> Written:
-        outside = Snapshot()
+        outside = Snapshot(exhausted=await self._exhausted(call))
         for _ in range(TRIES):
             outside = await self._name_servers(call, outside)
             validated = None
@@ -216,14 +224,14 @@ class Changes:
             try:
                 return await self._store.transact(lambda c, o=outside, v=validated: self._write(c, call, o, v))  # type: ignore[misc]
             except IntegrityError:
-                log.info("call validated again", changes=len(call.changes))
+                log.info("bulk call validated again", changes=len(call.changes))
             except _AskFirst as ask:
                 outside = await self._ask(ask.validator)
         raise Taken(__all__=TAKEN)
 
     async def _validated(self, call: Call, outside: Snapshot) -> _Validated:
-        """Validate without a lock, which keeps the time short for which others wait."""
-        snapshot = await self._store.read(lambda c: read(c, call.changes, outside))
+        """Validate without a lock, so that others wait only a short time."""
+        snapshot = await self._store.read(lambda c: self._read(c, call, outside))
         validated = await asyncio.to_thread(self._validate, call, snapshot)
         if not validated.validator.unasked:
             return validated
@@ -231,24 +239,24 @@ class Changes:
         return await asyncio.to_thread(self._validate, call, asked)
 
     async def _ask(self, validator: ChangeValidator) -> Snapshot:
-        """The snapshot, with which of the names that hosts would claim cannot be theirs, and why."""
+        """Ask name servers for records at the claimed names. Returns the snapshot, extended by their answers."""
         by_domain: dict[int, list[str]] = {}
         for domain_id, name in sorted(validator.claims):
             by_domain.setdefault(domain_id, []).append(name)
         asked: set[str] = set()
-        used: dict[str, str] = {}
+        used: dict[str, Obstacle] = {}
         silent: dict[int, str] = {}
         for domain_id, names in by_domain.items():
             asked.update(names)
             try:
                 used |= await self._writer.obstacles(domain_id, names)
             except (DnsError, HostGone) as error:
-                log.warning("names not asked for", domain_id=domain_id, reason=str(error))
+                log.warning("new names not checked in the zone", domain_id=domain_id, reason=str(error))
                 silent[domain_id] = str(error)
         return replace(validator.snapshot, asked=asked, used=used, silent=silent)
 
     async def _name_servers(self, call: Call, outside: Snapshot) -> Snapshot:
-        """The snapshot, with the name servers of the domains in which the call takes names."""
+        """The snapshot, extended by the name servers of the domains in which the call takes names."""
         domains = await self._store.read(lambda c: domains_around(c, call.changes)) if takes_names(call.changes) else []
         answered = await asyncio.gather(*(self._servers(domain.id) for domain in domains))
         return replace(outside, servers={d.id: found for d, found in zip(domains, answered, strict=True)})
@@ -264,10 +272,11 @@ class Changes:
 
     def _write(self, connection: Connection, call: Call, outside: Snapshot, validated: _Validated | None) -> Written:
         if call.kept is not None:
-            earlier = idempotency.reserve(connection, call.kept.key_hash, call.kept.body_hash)
+            key, user_id = call.kept.key_hash, call.rights.user_id
+            earlier = idempotency.reserve(connection, key, call.kept.body_hash, user_id)
             if earlier is not None:
                 raise _Earlier(earlier)
-        snapshot = read(connection, call.changes, outside, lock=True)
+        snapshot = self._read(connection, call, outside, lock=True)
         if validated is None or snapshot != validated.validator.snapshot:  # something has changed since
             validated = bulk_hosts.aside(connection, lambda: self._validate(call, snapshot))
             if validated.validator.unasked:
@@ -277,15 +286,43 @@ class Changes:
             if result.follow and not result.shown and result.row and (host := result.row.now):
                 result.follow = host.conflict is None and not self._writer.is_published(host)
         written = write(connection, validator, results, call.actor, call.client_ip, _author(call))
+        if not call.single:
+            _add_warnings(connection, results)
         if call.kept is not None:
             text = bulk_hosts.aside(connection, lambda: _text(call, results))
+            self._quotas.check_answers(connection, call.rights.user_id, len(text))
             idempotency.write(connection, call.kept.key_hash, text, final=not any(r.follow for r in results))
         return written
+
+    # ---- quotas
+
+    async def _exhausted(self, call: Call) -> Mapping[str, OverQuota]:
+        """The errors for hosts that were changed too often. Administrators may change them."""
+        if call.rights.oversight:
+            return {}
+        fqdns = {name for change in call.changes for name in (change.fqdn, change.rename) if name is not None}
+        return await self._rates.exhausted(call.rights.user_id, fqdns)
+
+    def _count(self, results: Sequence[Result]) -> None:
+        for result in results:
+            if result.shown and result.error is None and result.row and (host := result.row.now):
+                self._rates.note_change(host.owner_id, host.fqdn)
+
+    def _read(self, connection: Connection, call: Call, outside: Snapshot, *, lock: bool = False) -> Snapshot:
+        """The snapshot of the call, with the caller's room for new hosts."""
+        quota = None
+        if takes_names(call.changes) and not call.rights.oversight:
+            quota = self._quotas.hosts(connection, call.rights.user_id, lock=lock)
+        snapshot = read(connection, call.changes, outside, call.rights.user_id, lock=lock)
+        if quota is None:
+            return snapshot
+        ids = {domain.id for domain in snapshot.domains.values()}
+        return replace(snapshot, rooms=quota.rooms(connection, ids, len(call.changes)))
 
     # ---- a repeated call
 
     async def _final(self, call: Call, answer: Answer) -> str:
-        """What the first call is answered, which may still be under way. Raises KeyReused."""
+        """The answer of the first call; waits while that call is still running. Raises KeyReused."""
         kept = call.kept
         assert kept is not None
         if answer.body_hash != kept.body_hash:
@@ -317,7 +354,7 @@ class Changes:
         except StoreDown as error:
             if call.single:
                 raise
-            log.error("names that DNS refuses stay registered, in conflict", hosts=len(refused), reason=str(error))
+            log.error("hosts with refused names stay registered, in conflict", hosts=len(refused), reason=str(error))
 
     async def _undo_rename(self, result: Result, *, bulk: bool) -> None:
         row = result.row
@@ -328,13 +365,14 @@ class Changes:
 
 
 def write_now(connection: Connection, changes: Sequence[Change], author: Author) -> list[Host]:
-    """Make changes as an administrator in a transaction of the caller's; answers the hosts. DNS follows by itself.
+    """Make changes as an administrator within the caller's transaction. Returns the hosts.
 
-    For changes that need no name server: no host takes a name. Raises the error of the first change that fails.
+    Only for changes that give no host a new name, because no name server is asked. The service sends them to DNS later.
+    Raises the error of the first change that fails.
     """
     rights = Decided(oversight=True)
     call = Call(changes, False, rights, author.actor, author.source, False, lambda *_: ("", b""), author=author)
-    validator, results = _validate(call, read(connection, changes, Snapshot(), lock=True), Policy())
+    validator, results = _validate(call, read(connection, changes, Snapshot(), rights.user_id, lock=True), Policy())
     for result in results:
         if result.error is not None:
             raise result.error
@@ -347,6 +385,20 @@ def _validate(call: Call, snapshot: Snapshot, policy: Policy) -> _Validated:
     return _Validated(validator, validator.validate(call.changes, atomic=call.atomic))
 
 
+def _add_warnings(connection: Connection, results: Sequence[Result]) -> None:
+    """Add warnings to the results of hosts with a new name or wildcard."""
+    new = {}
+    for result in results:
+        if (row := result.row) is None or (now := row.now) is None or result.error is not None:
+            continue
+        if row.before is None or row.before.fqdn != now.fqdn or (now.wildcard and not row.before.wildcard):
+            new[now.fqdn] = result, now
+    if new:
+        found = empty_non_terminals.of_hosts(connection, [host for _, host in new.values()])
+        for fqdn, warnings in warnings_by_name(found).items():
+            new[fqdn][0].warnings = warnings
+
+
 def _author(call: Call) -> Author:
     return call.author or Author(call.actor, call.client_ip)
 
@@ -357,7 +409,7 @@ def _text(call: Call, results: Sequence[Result]) -> str:
 
 
 def _take_outcomes(results: Sequence[Result], outcomes: Outcomes, *, single: bool) -> dict[int, Result]:
-    """Say of each result what became of it in DNS; answers those that are taken back, by host id."""
+    """Update each result with its outcome in DNS. Returns the results to undo, by host id."""
     late = NotAcknowledged(TOO_LATE)
     refused: dict[int, Result] = {}
     for result in results:
@@ -371,7 +423,7 @@ def _take_outcomes(results: Sequence[Result], outcomes: Outcomes, *, single: boo
         conflict = next((e for e in errors if isinstance(e, NameConflict)), None)
         result.reason = conflict or next(iter(errors), None)
         if conflict and (row.before is None or row.now is None or row.before.fqdn != row.now.fqdn):
-            _fail(result, Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=str(conflict))))
+            _fail(result, Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=conflict.obstacle)))
             refused[host_id] = result
         elif any(isinstance(e, HostGone) for e in errors):
             _fail(result, NoHost())
@@ -391,7 +443,7 @@ def _not_published(error: BaseException) -> NotPublished:
 
 
 def _may_be_sent(result: Result) -> bool:
-    """Whether a message that was given up may still put the new host into the zone."""
+    """Whether an abandoned message may still add the new host to the zone."""
     return not isinstance(result.reason, (NameConflict, ChangeRefused))
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tokens and keys of a caller. Neither gives more than the credentials with which it is created."""
+"""Tokens and keys of a caller. They never allow more than the credentials that create them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, Select, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.auth import secrets
@@ -16,17 +17,27 @@ from ddnsd.db.rows import Host, Key, Token, User
 from ddnsd.registry import accounts, names
 from ddnsd.registry.accounts import ACTOR
 from ddnsd.registry.errors import Code, Invalid, NoCredential, NotPermitted, Reason, Taken
-from ddnsd.registry.paging import Page, page_of
-from ddnsd.registry.token_scope import TokenScope
+from ddnsd.registry.quotas import HasQuotas, Quotas
+from ddnsd.registry.rows import Page, page_of
+from ddnsd.registry.token_scope import DAY, TokenScope
+
+MOST_EXPIRED = 100
+"""Expired tokens of a user that are kept, so that a job that creates one each minute has not thousands."""
+
+AT_ONCE = 10
+"""Maximum number of expired tokens that a call deletes."""
 
 LOGIN_LENGTH = 40
 
 
 class Tokens:
-    """A user's tokens for the API. A caller with a limited token works only with tokens that it could create."""
+    """A user's API tokens. A caller with a limited token can use only that token and tokens that it could create.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    `max_days` is the longest lifetime of a new token that the operator allows; 0: any.
+    """
+
+    def __init__(self, store: Store, policy: HasQuotas, max_days: int = 0) -> None:
+        self._store, self._quotas, self.max_days = store, Quotas(policy), max_days
 
     async def page(self, caller: Caller, after: int, limit: int) -> Page[Token]:
         """The caller's tokens with an id above `after`. Raises StoreDown."""
@@ -44,24 +55,50 @@ class Tokens:
     async def create(
         self, caller: Caller, name: str, wanted: TokenScope, secret: str, *, client_ip: str | None
     ) -> Token:
-        """Create a token, limited as `wanted` and as the caller. Raises Invalid, Taken, NoCredential, StoreDown."""
-        scope = (await self._scope(caller)).narrowed(wanted)
+        """Create a token with the scope `wanted`, but never more than the caller's.
+
+        It is deleted with the token that the caller uses. Raises Invalid, Taken, NoCredential, OverQuota, StoreDown.
+        """
+        if wanted.expires is None:
+            wanted = replace(wanted, expires=self.latest_end(caller))
+        scope = (await self._scope(caller)).narrowed(wanted).within(self.max_days)
 
         def work(connection: Connection) -> Token:
+            if caller.token_id is not None and not host_edits.hold_token(connection, caller.token_id):
+                raise NoCredential
             user = accounts.user_named(connection, caller.user)
-            return add_token(connection, user, name, secret, scope, actor=caller.user, client_ip=client_ip)
+            self._quotas.check_tokens(connection, user.id)
+            _delete_oldest_expired(connection, user.id)
+            return add_token(
+                connection,
+                user,
+                name,
+                secret,
+                scope,
+                parent_id=caller.token_id,
+                actor=caller.user,
+                client_ip=client_ip,
+            )
 
         return await self._store.transact(work)
 
+    def latest_end(self, caller: Caller) -> int | None:
+        """When a new token of the caller must end, in microseconds since the epoch; None: never."""
+        limits = [caller.expires, queries.now() + self.max_days * DAY if self.max_days else None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
     async def delete(self, caller: Caller, token_id: int, *, client_ip: str | None) -> None:
-        """Delete one of the caller's tokens. Raises NoCredential, NotPermitted, StoreDown."""
+        """Delete one of the caller's tokens, and those that it created.
+
+        Raises NoCredential, NotPermitted, StoreDown.
+        """
         token = await self._of_user(caller.user_id, token_id)
         if token.id != caller.token_id and not (await self._scope(caller)).covers(TokenScope.of(token)):
             raise NotPermitted(Code.CREDENTIAL_EXCEEDS)
         await self._delete(token, caller.user, client_ip)
 
     async def revoke(self, user_id: int, token_id: int, *, actor: str, client_ip: str | None) -> Token:
-        """Delete a user's token, whatever it may do; for pages of the user and of administrators.
+        """Delete a user's token, regardless of its scope. For pages of the user and of administrators.
 
         Raises NoCredential, StoreDown.
         """
@@ -79,10 +116,10 @@ class Tokens:
         return token
 
     async def _scope(self, caller: Caller) -> TokenScope:
-        """What the caller may pass on: the scope of their token, or their own rights without one."""
+        """The most that a new token may allow: the scope of the caller's token, or all rights of the caller."""
         scopes = tuple(sorted(caller.scopes))
         if (token_id := caller.token_id) is None:
-            return TokenScope(scopes, caller.domains, caller.host_patterns)
+            return TokenScope(scopes, caller.domains, caller.host_patterns, expires=caller.expires)
         token = await self._store.read(lambda c: paging.token(c, token_id))
         if token is None:
             raise NoCredential
@@ -91,7 +128,7 @@ class Tokens:
 
 
 def _is_visible(caller: Caller, scope: TokenScope, token: Token) -> bool:
-    """Whether the caller may see their token: a limited token sees itself and those that it could create."""
+    """Whether the caller may see the token. A limited token sees itself and tokens that it could create."""
     return not is_limited(caller) or token.id == caller.token_id or scope.covers(TokenScope.of(token))
 
 
@@ -108,10 +145,10 @@ class OwnKey(NamedTuple):
 
 
 class Keys:
-    """A user's keys. A caller with a limited token works only with keys whose hosts are all within its patterns."""
+    """A user's keys. A caller with a limited token can use only keys whose hosts all match its patterns."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, policy: HasQuotas) -> None:
+        self._store, self._quotas = store, Quotas(policy)
 
     async def page(self, caller: Caller, after: int, limit: int) -> Page[OwnKey]:
         """The caller's keys with an id above `after`. Raises StoreDown."""
@@ -139,10 +176,11 @@ class Keys:
     async def create(
         self, caller: Caller, name: str, fqdns: Sequence[str], login: str, secret: str, *, client_ip: str | None
     ) -> OwnKey:
-        """Create a key for some of the caller's hosts. Raises Invalid, StoreDown."""
+        """Create a key for some of the caller's hosts. Raises Invalid, OverQuota, StoreDown."""
 
         def work(connection: Connection) -> None:
             user = accounts.user_named(connection, caller.user)
+            self._quotas.check_keys(connection, user.id)
             add_key(
                 connection,
                 user,
@@ -172,12 +210,12 @@ def _with_hosts(connection: Connection, keys: Iterable[Key]) -> list[OwnKey]:
 
 
 def _covers(caller: Caller, hosts: Sequence[Host]) -> bool:
-    """Whether the caller's token covers all hosts of a key; a limited one covers no key without hosts."""
+    """Whether the caller's token covers all hosts of a key. A limited one covers no key without hosts."""
     covered = all(covers_host(caller, host.fqdn, host.domain) for host in hosts)
     return covered and (bool(hosts) or not is_limited(caller))
 
 
-# ---- pieces of transactions, also for commands
+# ---- within the caller's transaction, also for commands
 
 
 def add_token(
@@ -187,10 +225,11 @@ def add_token(
     secret: str,
     scope: TokenScope,
     *,
+    parent_id: int | None = None,
     actor: str = ACTOR,
     client_ip: str | None = None,
 ) -> Token:
-    """Keep a token's hash and its scope. Raises Invalid, Taken."""
+    """Store a token's hash and scope. It is deleted with its parent. Raises Invalid, Taken."""
     if "admin" in scope.scopes and not user.admin:
         raise Invalid(scopes=Reason(Code.USER_NO_ADMINISTRATOR, user=user.name))
     if connection.scalar(select(exists().where(schema.tokens.c.user_id == user.id, schema.tokens.c.name == name))):
@@ -206,6 +245,7 @@ def add_token(
                 hosts=" ".join(scope.hosts),
                 networks=" ".join(scope.networks),
                 expires=scope.expires,
+                parent_id=parent_id,
                 created=queries.now(),
             )
         )
@@ -219,18 +259,32 @@ def add_token(
 
 
 def delete_token(connection: Connection, token: Token, actor: str, client_ip: str | None) -> None:
-    """Delete a token."""
+    """Delete a token, and those that were created with it."""
+    host_edits.hold_token(connection, token.id, alone=True)
+    for gone in [token.name, *paging.names_of_descendants(connection, token.id)]:
+        queries.add_event(connection, actor, "token.delete", token.user, client_ip, gone, owner_id=token.user_id)
     host_edits.delete_token(connection, token.id)
-    queries.add_event(connection, actor, "token.delete", token.user, client_ip, token.name, owner_id=token.user_id)
 
 
 def delete_expired_tokens(connection: Connection, before: int, limit: int) -> int:
-    """Remove at most `limit` tokens that expired before `before`. Returns how many."""
-    ids = connection.scalars(select(schema.tokens.c.id).where(schema.tokens.c.expires < before).limit(limit)).all()
-    for token_id in ids:
-        token = paging.token(connection, token_id)
-        assert token is not None
-        delete_token(connection, token, ACTOR, None)
+    """Delete at most `limit` tokens that expired before `before`. Returns their number."""
+    return _delete_tokens(connection, select(schema.tokens.c.id).where(schema.tokens.c.expires < before).limit(limit))
+
+
+def _delete_oldest_expired(connection: Connection, user_id: int) -> None:
+    """Delete some of the user's expired tokens above `MOST_EXPIRED`."""
+    tokens = schema.tokens.c
+    newest_first = select(tokens.id).where(tokens.user_id == user_id, tokens.expires <= queries.now())
+    _delete_tokens(
+        connection, newest_first.order_by(tokens.expires.desc(), tokens.id.desc()).offset(MOST_EXPIRED).limit(AT_ONCE)
+    )
+
+
+def _delete_tokens(connection: Connection, query: Select[int]) -> int:
+    ids = connection.scalars(query).all()
+    for token_id in sorted(ids):  # a token before those that it created, so that two deletions never block each other
+        if token := paging.token(connection, token_id):  # unless it was deleted with the one that created it
+            delete_token(connection, token, ACTOR, None)
     return len(ids)
 
 
@@ -246,7 +300,7 @@ def add_key(
     client_ip: str | None = None,
     usable: Callable[[Host], bool] = lambda _: True,
 ) -> None:
-    """Keep a key for a group of the user's own hosts that are `usable`. Raises Invalid, naming every other one."""
+    """Store a key for the user's own hosts that are `usable`. Raises Invalid, naming all other hosts."""
     folded = [names.fold(fqdn) for fqdn in fqdns]
     found = queries.hosts_named(connection, folded)
     own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}

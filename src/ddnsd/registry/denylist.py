@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What administrators deny, as requests are judged by it: in memory, and quick also with thousands of networks."""
+"""The deny lists in memory, for fast checks of requests also with thousands of networks."""
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from fnmatch import translate
 
-from ddnsd.registry.addresses import Network
+from ddnsd.registry.addresses import Address, Network
 
 
 class DenyList:
     """Networks that no host may point to, beginnings of user agents, and patterns of names.
 
-    A pattern without a dot stands for any label of a host's name within its domain, one with dots for the full name;
-    `*` stands for any characters. `use` may be called in another thread than what asks.
+    A pattern without a dot matches any label of a host's name within its domain. A pattern with dots matches the full
+    name. `*` matches any characters. `use` may run in another thread than the checks.
     """
 
     def __init__(self) -> None:
         self.agents: tuple[str, ...] = ()
         """In lower case."""
-        self._networks: dict[int, dict[int, frozenset[int]]] = {}
+        self._networks: dict[int, dict[int, frozenset[int]]] = {4: {}, 6: {}}
         self._labels: re.Pattern[str] | None = None
         self._names: re.Pattern[str] | None = None
 
     def use(self, networks: Iterable[Network], agents: Iterable[str], names: Iterable[str]) -> None:
-        """Deny these from now on, and nothing else."""
+        """Replace the lists."""
         by_length: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
         for network in networks:
             shift = network.max_prefixlen - network.prefixlen
@@ -35,16 +34,18 @@ class DenyList:
         self._names = _any([p for p in patterns if "." in p])
         self.agents = tuple(sorted({agent.lower() for agent in agents}))
 
-    def has_address(self, texts: Iterable[str]) -> bool:
-        """Whether one of the addresses lies in a denied network."""
+    @property
+    def has_networks(self) -> bool:
+        """Whether any network is denied."""
+        return any(self._networks.values())
+
+    def has_address(self, addresses: Iterable[Address]) -> bool:
+        """Whether one of the addresses is in a denied network."""
         networks = self._networks
-        if not any(networks.values()):
-            return False
-        addresses = map(ipaddress.ip_address, texts)
         return any(int(a) >> shift in found for a in addresses for shift, found in networks[a.version].items())
 
     def has_name(self, fqdn: str, domain: str) -> bool:
-        """Whether a host of the domain may not have this full name."""
+        """Whether this full name is denied for hosts of the domain."""
         names, pattern = self._names, self._labels
         if names is not None and names.match(fqdn):
             return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users ask for domains, administrators approve or decline; an approved domain is made at once, with its zone.
+"""Requests for domains: users create them, administrators approve or decline. Approval creates domain and zone.
 
 open ─► approved | declined | withdrawn
 """
@@ -18,16 +18,16 @@ from ddnsd.registry import domains
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.errors import Code, Invalid, NoRequest, Reason, Stale, Taken
 from ddnsd.registry.inputs import LONG_TEXT_LENGTH
-from ddnsd.registry.paging import Page, page_of
+from ddnsd.registry.rows import Page, page_of
 
 OPEN_REQUESTS = 5
-"""Requests of a user that may wait at the same time."""
+"""Maximum number of open requests per user."""
 
 ACTIONS = {"approved": "approve", "declined": "decline", "withdrawn": "withdraw"}
 
 
 class Requests:
-    """The requests for domains; whether the caller may is decided before."""
+    """Reads and changes requests for domains. The caller checks permissions."""
 
     def __init__(self, store: Store, zones: Zones) -> None:
         self._store, self._zones = store, zones
@@ -46,21 +46,21 @@ class Requests:
         )
 
     async def latest(self, user_id: int, limit: int) -> list[DomainRequest]:
-        """At most `limit` requests of a user, newest first, with all open ones. Raises StoreDown."""
+        """At most `limit` requests of a user, newest first, including all open ones. Raises StoreDown."""
         return await self._store.read(lambda c: domain_requests.latest(c, limit, user_id=user_id))
 
     async def open_count(self) -> int:
-        """How many requests are open. Raises StoreDown."""
+        """The number of open requests. Raises StoreDown."""
         return await self._store.read(domain_requests.open_count)
 
     async def ask(
         self, name: str, user_id: int, reason: str, *, public: bool = False, actor: str, client_ip: str | None
     ) -> DomainRequest:
-        """Keep a request for the domain of that folded name. Raises Invalid, Taken, StoreDown."""
+        """Create a request for the domain of that folded name. Raises Invalid, Taken, StoreDown."""
         text = _text("reason", reason)
 
         def work(connection: Connection) -> DomainRequest:
-            host_edits.locked_user(connection, actor)  # their requests are counted one after the other
+            host_edits.locked_user(connection, actor)  # no other request of the user is added during the count
             _check_free(connection, name)
             if domain_requests.open_of(connection, user_id, name):
                 raise Taken(name=Reason(Code.REQUEST_EXISTS, domain=name))
@@ -85,12 +85,12 @@ class Requests:
         answer: str | None = None,
         columns: dict[str, Any] | None = None,
     ) -> Domain:
-        """Make the domain for whoever asked, as `Zones.add` does, and close the request.
+        """Create the domain for the user who requested it, as `Zones.add` does, and close the request.
 
-        `columns` are those of the domain; `public` is as it was asked for unless it is one of them. Where the domain
-        was made already, for the same user, the request is closed. To make one takes seconds: whoever withdraws or
-        declines meanwhile is too late, since the domain exists. Raises NoRequest, Stale where it is not open any more,
-        and as `Zones.add` does, with the request still open.
+        `columns` are those of the domain; `public` is taken from the request unless it is in `columns`. If the user
+        already owns the domain, this only closes the request. Creating a domain takes seconds. If the request is
+        withdrawn or declined meanwhile, it is approved nevertheless, because the domain exists. Raises NoRequest, Stale
+        if the request is not open, and as `Zones.add` does; the request then stays open.
         """
         text = _text("answer", answer) if answer else None
         found = _opened(await self._store.read(lambda c: domain_requests.find(c, request_id)))
@@ -105,13 +105,13 @@ class Requests:
         return domain
 
     async def decline(self, request_id: int, answer: str, *, actor: str, client_ip: str | None) -> DomainRequest:
-        """Close the request with a reason. Raises NoRequest, Invalid, Stale, StoreDown."""
+        """Decline the request with a reason. Raises NoRequest, Invalid, Stale, StoreDown."""
         return await self._close(request_id, "declined", _text("answer", answer), actor, client_ip)
 
     async def withdraw(
         self, request_id: int, *, actor: str, client_ip: str | None, expect: Callable[[DomainRequest], None]
     ) -> DomainRequest:
-        """Close the request because its user does not want it any more; `expect` may raise.
+        """Withdraw the request for its user. `expect` is called with the request just before, and may raise.
 
         Raises NoRequest, Stale, StoreDown.
         """
@@ -135,7 +135,7 @@ class Requests:
             if found is None or not also_closed:
                 found = _opened(found)
             if found.state == state:
-                return found  # another administrator found the domain that we have made, and was quicker
+                return found  # another administrator has approved it meanwhile
             values = {"state": state, "answer": answer, "decided_by": actor, "decided": queries.now()}
             domain_requests.set_state(connection, request_id, **values)
             action = f"domain.{ACTIONS[state]}"
@@ -148,7 +148,7 @@ class Requests:
 
 
 def _check_free(connection: Connection, name: str) -> None:
-    """As `domains.check_new`, without a word about what belongs to others."""
+    """Check as `domains.check_new` does, but show nothing that belongs to others. Raises Invalid, Taken."""
     try:
         domains.check_new(connection, name)
     except Taken:

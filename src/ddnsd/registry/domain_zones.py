@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adding, changing and removing domains together with their zones."""
+"""Add, change and remove domains together with their zones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from ddnsd.db import host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
-from ddnsd.dns import new_primary, primary_check
+from ddnsd.dns import errors, new_primary, primary_check, reconcile
 from ddnsd.dns.bind.control import Bind
 from ddnsd.dns.bind.zone_config import check_policy
 from ddnsd.dns.endpoint import Endpoint
@@ -20,20 +21,31 @@ from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Code, Invalid, NoBind, NoDomain, NotEmpty, Reason, Taken
 
 SHOWN = 5
-"""Names that are shown where there may be thousands."""
+"""Maximum number of names to show, because there may be thousands."""
 
 Expect = Callable[[Domain], None]
 
 
 class Provisioned(NamedTuple):
-    """A zone, and what had to be done for it: words of `Bind.ensure`."""
+    """A zone, and the steps that it needed, as `Bind.ensure` returns them.
+
+    `resent`: records of the zone may have been old, so it was compared and all its hosts are sent again. `kept` is the
+    damaged journal that was set aside. `uncompared` is the reason why the zone was not compared.
+    """
 
     zone: str
     done: list[str]
+    resent: bool = False
+    kept: Path | None = None
+    uncompared: str | None = None
+
+
+MAY_BE_OLD = frozenset({"zone", "journal"})
+"""After these steps, records of the zone may be old or missing."""
 
 
 async def check_catalog(store: Store, bind: Bind) -> None:
-    """Whether the catalog zone may be made, where it is to be: no host vanishes from DNS. Raises Taken, StoreDown."""
+    """Check that a new catalog zone, if one is configured, would hide no host in DNS. Raises Taken, StoreDown."""
     if (catalog := bind.options.catalog) is None:
         return
     reason = await store.read(lambda c: domains.hides(c, catalog))
@@ -42,9 +54,10 @@ async def check_catalog(store: Store, bind: Bind) -> None:
 
 
 class Zones:
-    """`bind` is the BIND that the service controls, None where it controls none; `primary` is where that answers.
+    """Adds, changes and removes domains with their zones.
 
-    `changed` is called once a domain has come or gone.
+    `bind` is the BIND that the service controls, or None. `primary` is its address. `changed` is called after a domain
+    is added or removed.
     """
 
     def __init__(
@@ -55,7 +68,7 @@ class Zones:
     async def check_new(
         self, name: str, owner: str, *, primary: str | None = None, key: TsigKey | None = None, columns: dict[str, Any]
     ) -> None:
-        """Whether `add` would do it, as far as can be told without changing anything. Raises as `add` does."""
+        """Check whether `add` would succeed, as far as possible without changes. Raises as `add` does."""
         await self._store.read(lambda c: _check_new(c, name, owner))
         policy = _policy(columns, key)
         if key is None:
@@ -76,7 +89,7 @@ class Zones:
         actor: str,
         client_ip: str | None = None,
     ) -> Domain:
-        """Keep a domain once its zone takes our updates; without a key the zone is made on our own BIND.
+        """Add a domain after its zone has accepted a test update. Without a key, create the zone on our BIND.
 
         `name` is folded. Raises Invalid, Taken, NoBind, BindError, DnsError, StoreDown.
         """
@@ -109,7 +122,7 @@ class Zones:
             added = await self._store.transact(keep)
         except Taken:
             if made and not await self._store.read(lambda c: queries.is_domain(c, [name])):
-                # a host came meanwhile, which the new zone hides from DNS
+                # the new zone would hide a host that was registered meanwhile
                 await asyncio.to_thread(self._controlled.withdraw, name)
             raise
         await self._tell()
@@ -125,17 +138,17 @@ class Zones:
         columns: dict[str, Any],
         check_only: bool = False,
     ) -> str:
-        """Change a domain; answers in words what changes, and with `check_only` does not do it.
+        """Change a domain. Returns the changes as text. With `check_only` nothing is changed.
 
-        A new key or primary is tried first; then every host is sent there, and names at which it holds what is not ours
-        are in conflict. Our own BIND need not serve the zone yet: `provision` then makes it. A DNSSEC policy is in
-        force before the store has it.
+        A new key or primary is tested first. Then all hosts are sent there. A host is in conflict if its name has other
+        records there. If our BIND does not serve the zone yet, there is no test; `provision` creates the zone later. A
+        DNSSEC policy is applied to BIND before it is stored.
         Raises NoDomain, Invalid, NoBind, BindError, DnsError, StoreDown.
         """
         domain = await self._store.read(lambda c: queries.domain(c, name))
         if domain is None:
             raise NoDomain(Code.DOMAIN_MISSING, domain=name)
-        changed = domains.differing(domain, columns | _reached(domain, primary, key))
+        changed = domains.differing(domain, columns | primary_columns(domain, primary, key))
         found: Found | None = new_primary.NOTHING
         if reached := {column: value for column, value in changed.items() if column in domains.REACHED}:
             found = await self._look(domain._replace(**reached))
@@ -144,10 +157,10 @@ class Zones:
         if changed and not check_only:
             owned = (found or new_primary.NOTHING).owned
             await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, owned=owned, **changed))
-        return domains.in_words(changed) + _primary_note(found)
+        return domains.in_words(changed) + primary_note(found)
 
     async def _look(self, domain: Domain) -> Found | None:
-        """Try the primary and key of the changed `domain`; None where our own BIND does not serve its zone yet."""
+        """Test the primary and key of the changed `domain`. Returns None if our BIND does not serve its zone yet."""
         if domain.provisioned and self._bind is not None and domain.primary == endpoint(self._primary):
             wanted = domain.name, TsigKey.of(domain), domain.dnssec_policy
             if "zone" in await asyncio.to_thread(self._bind.ensure, *wanted, check=True):
@@ -161,9 +174,10 @@ class Zones:
         await asyncio.to_thread(self._controlled.ensure, domain.name, key, policy, check=check_only)
 
     async def remove(self, name: str, *, actor: str, client_ip: str | None, expect: Expect) -> None:
-        """Remove a domain without hosts; a zone that was made for it leaves BIND.
+        """Remove a domain without hosts, and its zone if the service created it.
 
-        `expect` may raise. Raises NoDomain, NotEmpty, NoBind and BindError (nothing is changed), StoreDown.
+        `expect` is called with the domain just before, and may raise. Raises NoDomain, NotEmpty, NoBind and BindError
+        (nothing is changed), StoreDown.
         """
         found = await self._store.transact(lambda c: _close(c, name, expect))
         if found.provisioned:
@@ -178,10 +192,11 @@ class Zones:
     async def provision(
         self, names: Collection[str] = (), *, actor: str, check_only: bool = False
     ) -> AsyncIterator[Provisioned]:
-        """Have our BIND serve the zones that were made on it, as the store says: of these domains, or all of them.
+        """Make our BIND serve the zones that were created on it, as stored: of these domains, or of all.
 
-        Hosts of a zone that was not served are sent again. Answers each zone for which something had to be done (with
-        `check_only` it is not), the catalog zone among them. Raises NoDomain, Invalid, NoBind, BindError, StoreDown.
+        A zone that was not served, or had a damaged journal, is compared, and all its hosts are sent again. Yields each
+        zone that needs a step, also the catalog zone. With `check_only` nothing is changed.
+        Raises NoDomain, Invalid, NoBind, BindError, StoreDown.
         """
         made = await self._store.read(lambda c: _provisioned(c, names))
         if not made and self._bind is None:
@@ -196,8 +211,23 @@ class Zones:
             if done and not check_only:
                 await self._store.transact(lambda c, d=domain, w=done: _note(c, d, w, actor))  # type: ignore[misc]
                 await asyncio.to_thread(bind.ensure, *wanted)
-            if done:
+                yield await self._compared(domain, done)
+            elif done:
                 yield Provisioned(domain.name, done)
+
+    async def _compared(self, domain: Domain, done: list[str]) -> Provisioned:
+        """Mark removed names that came back with an old zone. Hosts have been marked before."""
+        if not MAY_BE_OLD.intersection(done):
+            return Provisioned(domain.name, done)
+        problem = None
+        try:
+            found = await reconcile.differences(self._store, domain)
+        except errors.DnsError as error:
+            problem = str(error)
+        else:
+            await reconcile.repair(self._store, [one for one in found if one.removal_id is not None])
+        kept = self._controlled.kept_journals(domain.name) if "journal" in done else []
+        return Provisioned(domain.name, done, True, kept[-1] if kept else None, problem)
 
     @property
     def _controlled(self) -> Bind:
@@ -210,14 +240,14 @@ class Zones:
             await self._changed()
 
 
-def _primary_note(found: Found | None) -> str:
-    """What an operator should know of the new primary."""
+def primary_note(found: Found | None) -> str:
+    """A note for the operator about the new primary."""
     if found is None:
         return "; BIND does not serve the zone yet: run `ddnsd domain provision`"
     if not (names := found.foreign):
         return ""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"; in conflict with other records there: {', '.join(names[:SHOWN])}{more}"
+    return f"; these hosts are in conflict with other records there: {', '.join(names[:SHOWN])}{more}"
 
 
 def _check_new(connection: Connection, name: str, owner: str) -> None:
@@ -238,8 +268,8 @@ def _policy(columns: dict[str, Any], key: TsigKey | None) -> str | None:
     return policy
 
 
-def _reached(domain: Domain, primary: str | None, key: TsigKey | None) -> dict[str, Any]:
-    """The columns that say how the domain's primary is reached."""
+def primary_columns(domain: Domain, primary: str | None, key: TsigKey | None) -> dict[str, Any]:
+    """The columns for a new primary and key of the domain. Raises Invalid."""
     columns: dict[str, Any] = {} if primary is None else {"primary": endpoint(primary)}
     if key is not None:
         if domain.provisioned:
@@ -259,16 +289,16 @@ def _provisioned(connection: Connection, names: Collection[str]) -> list[Domain]
 
 
 def _note(connection: Connection, domain: Domain, done: list[str], actor: str) -> None:
-    """Before the zone is made: whatever happens then, its hosts are sent."""
+    """Add the event and mark the hosts as pending before the zone is created, so that a failure cannot lose them."""
     queries.add_event(
         connection, actor, "domain.provision", domain.name, None, ", ".join(done), owner_id=domain.owner_id
     )
-    if "zone" in done:
+    if MAY_BE_OLD.intersection(done):
         queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
 
 
 def _close(connection: Connection, name: str, expect: Expect) -> Domain:
-    """Nobody registers in the domain from here on."""
+    """Check that the domain can be removed, and disable it for new hosts. Raises NoDomain, NotEmpty."""
     domain = host_edits.locked_domain(connection, name)
     if domain is None:
         raise NoDomain(Code.DOMAIN_MISSING, domain=name)
@@ -282,7 +312,7 @@ def _close(connection: Connection, name: str, expect: Expect) -> Domain:
 
 
 def endpoint(text: str) -> str:
-    """ADDRESS:PORT of a primary, with port 53 where none is given. Raises Invalid."""
+    """ADDRESS:PORT of a primary; the default port is 53. Raises Invalid."""
     try:
         return str(Endpoint.from_text(text, 53))
     except ValueError:

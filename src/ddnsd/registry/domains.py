@@ -1,36 +1,47 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The domains in which hosts are registered."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Set
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, is_name_allowed
-from ddnsd.db import host_edits, paging, primaries, queries
+from ddnsd.db import host_edits, paging, primaries, queries, resends
 from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
-from ddnsd.db.rows import Domain, User
+from ddnsd.db.rows import Domain, User, reversed_name
 from ddnsd.db.schema import domains
 from ddnsd.db.wildcards import wildcard_above
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NotEmpty, Reason, Taken
-from ddnsd.registry.paging import Page, page_of
+from ddnsd.registry.rows import Page, page_of
+
+SLICE = 200
+"""Maximum number of domains per read of a long list."""
 
 WORDS = {"owner_id": "owner", "key_name": "key", "key_algorithm": "key", "key_secret": "key"}
 
 REACHED = frozenset({"primary", "key_name", "key_algorithm", "key_secret"})
-"""The columns that say where a domain's zone is: with another key it may be another zone, in another view."""
+"""Columns that locate a domain's zone. Another key may select another zone, in another view."""
+
+FREEZE = frozenset({"frozen_since", "frozen_reason"})
 
 ACTOR = "ddnsd"
-"""Who it was when an administrator used a command."""
+"""The actor of changes that an administrator makes with a command."""
+
+
+class Freeze(NamedTuple):
+    """A freeze for maintenance; the reason is shown to the users of the domain."""
+
+    reason: str | None = None
 
 
 class Domains:
-    """The domains of the registry; `domain_zones` adds and removes them with their zones."""
+    """Reads and changes domains; `domain_zones` adds and removes them with their zones."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -44,7 +55,7 @@ class Domains:
         return await self._store.read(lambda c: queries.closest_domain(c, fqdn))
 
     async def for_new_host(self, caller: Caller, fqdn: str) -> Domain | None:
-        """The domain of a new host of the caller, available or not; None where there is none. Raises StoreDown."""
+        """The domain in which the caller may register the name, or None. Raises StoreDown."""
         domain = await self.around(fqdn)
         return domain if domain is not None and may_register(caller, domain, fqdn) else None
 
@@ -52,16 +63,28 @@ class Domains:
         """Every domain, by name. Raises StoreDown."""
         return await self._store.read(queries.all_domains)
 
+    async def slices(self, user_id: int, *, own: bool) -> AsyncIterator[list[Domain]]:
+        """Yield the user's own domains, or all others, by name, in slices from short reads. Raises StoreDown."""
+        after = ""
+        while True:
+            found = await self._store.read(
+                lambda c, a=after: paging.domains_by_name(c, a, SLICE, owner_id=user_id, own=own)  # type: ignore[misc]
+            )
+            yield found
+            if len(found) < SLICE:
+                return
+            after = found[-1].name
+
     async def page(self, after: int, limit: int) -> Page[Domain]:
         """Domains with an id above `after`. Raises StoreDown."""
         return page_of(await self._store.read(lambda c: paging.page_of_domains(c, after, limit + 1)), limit)
 
     async def host_counts(self) -> dict[int, int]:
-        """How many hosts each domain has, by its id; empty domains are missing. Raises StoreDown."""
+        """The number of hosts by domain id; domains without hosts are missing. Raises StoreDown."""
         return await self._store.read(paging.host_counts)
 
     async def host_count(self, domain_id: int) -> int:
-        """How many hosts the domain has. Raises StoreDown."""
+        """The number of hosts in the domain. Raises StoreDown."""
         return await self._store.read(lambda c: paging.host_count(c, domain_id))
 
     async def change(
@@ -74,7 +97,7 @@ class Domains:
 
 
 def may_register(caller: Caller, domain: Domain, fqdn: str) -> bool:
-    """Whether the caller may register the name in the domain, which must be enabled."""
+    """Whether the caller may register the name in the domain, and the domain is available."""
     return domain.available and can(caller, Action.REGISTER, domain) and is_name_allowed(caller, fqdn)
 
 
@@ -89,9 +112,9 @@ def add_domain(
     client_ip: str | None = None,
     **columns: Any,
 ) -> Domain:
-    """Keep a domain whose zone takes our updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
+    """Add a domain whose zone accepts updates; `columns` are `public`, `comment`, `ttl`, … Raises Invalid, Taken."""
     if around := queries.closest_domain(connection, name):
-        host_edits.locked_domain(connection, around.name)  # nobody registers below the name meanwhile
+        host_edits.locked_domain(connection, around.name)  # no host can be registered below the name meanwhile
     check_new(connection, name)
     try:
         connection.execute(
@@ -103,6 +126,7 @@ def add_domain(
                 key_algorithm=key.algorithm,
                 key_secret=key.secret,
                 created=queries.now(),
+                reversed_name=reversed_name(name),
                 **columns,
             )
         )
@@ -113,7 +137,7 @@ def add_domain(
 
 
 def check_new(connection: Connection, name: str) -> None:
-    """Whether a domain of that folded name can be added. Raises Invalid, Taken."""
+    """Check that a domain of that folded name can be added. Raises Invalid, Taken."""
     if problem := names.domain_problem(name):
         raise Invalid(name=problem)
     if queries.domain(connection, name) is not None:
@@ -123,9 +147,9 @@ def check_new(connection: Connection, name: str) -> None:
 
 
 def hides(connection: Connection, name: str) -> Reason | None:
-    """What would vanish from DNS under a new zone, whose names the zone around it answers no more; None for nothing.
+    """Why a new zone of that name would hide records in the zone around it, or None.
 
-    Names that are still to leave the zone around it are no reason: they leave that zone as they would have.
+    Names that are being removed from the zone around it do not count.
     """
     if host := queries.host_within(connection, name):
         return Reason(Code.DOMAIN_HIDES_HOST, host=host, domain=name)
@@ -146,16 +170,18 @@ def set_domain(
     owned: Owned = NOTHING,
     **columns: Any,
 ) -> Domain:
-    """Change columns of a domain; with a new TTL, primary or key all of its hosts are sent again.
+    """Change columns of a domain. With a new primary or key all its hosts are sent again at once, with a new TTL soon.
 
-    `expect` is called with the domain as it is just before, and may raise. `owned` is what a new primary is known to
-    hold of ours. Raises NoDomain.
+    `expect` is called with the domain just before, and may raise. `owned` holds our records that a new primary already
+    has. `frozen` is a Freeze, or None to thaw the domain. Raises NoDomain.
     """
     domain = host_edits.locked_domain(connection, name)
     if domain is None:
         raise NoDomain(Code.DOMAIN_MISSING, domain=name)
     if expect is not None:
         expect(domain)
+    if "frozen" in columns:
+        columns |= _freeze_columns(domain, columns.pop("frozen"))
     changed = differing(domain, columns)
     if not changed:
         return domain
@@ -163,23 +189,39 @@ def set_domain(
     if changed.keys() & REACHED:
         primaries.send_all_again(connection, domain.id, owned)
     elif "ttl" in changed:
-        queries.wish_again(connection, [host.id for host in queries.hosts_of_domain(connection, domain.id)])
-    queries.add_event(connection, actor, "domain.set", name, client_ip, in_words(changed), owner_id=domain.owner_id)
-    return _named(connection, name)
+        resends.begin(connection, domain.id)
+    now = _named(connection, name)
+    for action, detail in _happened(now, changed.keys()):
+        queries.add_event(connection, actor, action, name, client_ip, detail, owner_id=domain.owner_id)
+    return now
+
+
+def _freeze_columns(domain: Domain, freeze: Freeze | None) -> dict[str, Any]:
+    if freeze is None:
+        return dict.fromkeys(FREEZE)
+    return {"frozen_since": domain.frozen_since or queries.now(), "frozen_reason": freeze.reason}
+
+
+def _happened(now: Domain, changed: Set[str]) -> Iterator[tuple[str, str | None]]:
+    """The events (action, detail) of a change."""
+    if changed & FREEZE:
+        yield ("domain.freeze", now.frozen_reason) if now.frozen_since else ("domain.thaw", None)
+    if others := changed - FREEZE:
+        yield "domain.set", in_words(others)
 
 
 def differing(domain: Domain, columns: dict[str, Any]) -> dict[str, Any]:
-    """Those of the columns in which the domain is otherwise."""
+    """The columns whose value differs from the domain's."""
     return {column: value for column, value in columns.items() if getattr(domain, column) != value}
 
 
 def in_words(columns: Iterable[str]) -> str:
-    """What changes with these columns, for people."""
+    """The names of the changed columns as text for people."""
     return ", ".join(sorted({WORDS.get(column, column) for column in columns}))
 
 
 def delete_domain(connection: Connection, domain: Domain, actor: str, client_ip: str | None) -> None:
-    """Forget a domain; its zone is not touched. Raises NotEmpty while it has hosts."""
+    """Delete a domain, but not its zone. Raises NotEmpty if it has hosts."""
     if host_edits.has_hosts(connection, domain.id):
         raise NotEmpty(Code.DOMAIN_HAS_HOSTS, domain=domain.name)
     host_edits.delete_domain(connection, domain.id)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a new machine gets its host's secret: by a token that works once, with which it brings a secret of its own.
+"""Enrolment: a new machine sets the secret of its host with a token that works once.
 
-A token is void when it expires, when the host gets another token or another secret, and when whoever made it may no
-longer change the host. A machine that did not get the answer repeats its call, and gets the same one.
+A token stops working when it expires, when the host gets another token or secret, and when the user who created it may
+no longer change the host. A machine that did not get the answer repeats its call, and gets the same answer.
 """
 
 import hmac
@@ -22,7 +22,7 @@ from ddnsd.registry import history, names
 from ddnsd.registry.errors import NoHost, NotEnrolled
 
 NAME = "enrolment"
-"""In place of a name, of which an unknown enrolment token tells none."""
+"""The name for the throttle, because an unknown token does not show its host."""
 
 SHORTEST_SECONDS = 60
 USUAL_SECONDS = 3600
@@ -30,7 +30,7 @@ LONGEST_SECONDS = 7 * 86_400
 
 
 class NewEnrolment(NamedTuple):
-    """A token for the host of that name; `expires` in microseconds since the epoch."""
+    """A token for the host `fqdn`; `expires` in microseconds since the epoch."""
 
     token: str
     fqdn: str
@@ -38,20 +38,20 @@ class NewEnrolment(NamedTuple):
 
 
 class Enrolling(NamedTuple):
-    """A machine with an enrolment token that it may use."""
+    """A machine with a usable enrolment token."""
 
     guess: Guess
     enrolment: Enrolment
 
 
 class Enrolments:
-    """The enrolment tokens of the hosts; hashes are SHA-256, nothing else is kept of a token or secret."""
+    """Creates and checks enrolment tokens. Tokens and secrets are stored only as SHA-256 hashes."""
 
     def __init__(self, store: Store, throttle: LoginThrottle) -> None:
         self._store, self._throttle = store, throttle
 
     async def begin(self, caller: Caller, fqdn: str, lifetime: int, *, client_ip: str | None) -> NewEnrolment:
-        """Create a token of `lifetime` seconds for the host; a former one does not work when this returns.
+        """Create a token of `lifetime` seconds for the host. A former token no longer works when this returns.
 
         Raises NoHost, StoreDown.
         """
@@ -101,9 +101,9 @@ class Enrolments:
         return Enrolling(guess, found)
 
     async def finish(self, enrolling: Enrolling, secret: str, client_ip: str | None, agent: str = "") -> str:
-        """Give the host this secret, once. Returns its full name, also when the same call is repeated.
+        """Set the host's secret, once. Returns its full name, also when the same call is repeated.
 
-        The former secret does not work when this returns. Raises NotEnrolled, StoreDown.
+        The former secret no longer works when this returns. Raises NotEnrolled, StoreDown.
         """
         token_hash, secret_hash = secrets.digest(enrolling.guess.secret), secrets.digest(secret)
         try:
@@ -131,12 +131,12 @@ def _finish(connection: Connection, token_hash: bytes, secret_hash: bytes, clien
 
 
 def usable(found: Enrolment) -> bool:
-    """Whether the token may be used now, with one secret at least."""
+    """Whether the token works now: its creator is still entitled, and it has not expired or been replaced."""
     entitled = found.active and found.owner_active and (found.admin or found.user_id == found.owner_id)
     return entitled and queries.now() < found.expires and (found.used or found.secret_hash == found.replaces)
 
 
 def check_secret(found: Enrolment, secret_hash: bytes) -> None:
-    """Whether the token may be used with this secret: a used one with the same alone. Raises NotEnrolled."""
+    """Check that a token that was used comes with the same secret again. Raises NotEnrolled."""
     if found.used and not hmac.compare_digest(found.secret_hash, secret_hash):
         raise NotEnrolled

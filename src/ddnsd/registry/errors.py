@@ -1,37 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why the registry does not do what it is asked: codes with parameters. Each door renders them.
+"""Errors of the registry: codes with parameters. API, portal and commands render them.
 
 RegistryError
   InvalidAddress      an address that does not parse or that no host may have
-  UnknownPeer         the caller's own address is asked for, and is not known: the front's fault, not the caller's
+  UnknownPeer         the caller's own address is not known: the fault of the front, not of the caller
   DeniedAddress       an address on the operator's deny list
   NoRequest           unknown, or not the caller's
-  NoDenial            nothing of that id or value is denied
+  NoDenial            no deny list has an entry of that id or value
   NoDomain            unknown, not usable by the caller, or not available: one answer for all three
   NoHost              unknown, or not the caller's
   NoCredential        a token or key that is unknown, or not visible to the caller
   NoUser              no user of that name
-  NotPermitted        the caller sees it, and may not do this
-  NotEnrolled         an enrolment token that is unknown, expired, spent or replaced: one answer for all four
-  NotAdmitted         somebody whom a provider knows is no user here, or no active one
+  NotPermitted        the caller can see it, but may not do this
+  NotEnrolled         an enrolment token that is unknown, expired, used or replaced: one answer for all four
+  NotAdmitted         an identity of a provider without an active user here
   Blocked             blocked for abuse
-  Invalid             fields with their reasons; `__all__` for the whole
-    Taken             somebody has the name, in the registry or in the zone
-  Stale               it is not as the caller has seen it
-    Differs           likewise, and the caller said what it expects of a field
-  OtherFailed         another change of the call fails
-  KeyReused           an Idempotency-Key came with two bodies
+  Invalid             fields with their reasons; `__all__` for all fields together
+    Taken             the name is in use, in the registry or in the zone
+  Stale               it has changed since the caller read it
+    Differs           a field does not have the value that the caller expects
+  OtherFailed         another change of the atomic call failed
+  OverQuota           the owner has as much as the operator allows
+  KeyReused           an Idempotency-Key was used with another body
   NotEmpty            something still depends on it
-  NoBind              a zone is wanted, and the service controls no BIND
+  NoBind              a zone would be created, but the service controls no BIND
   NotPublished        the name server did not answer
-    HostRefused       it does not take the new host
-    Unconfirmed       likewise, but the change is kept and will be carried out
-      Held            a foreign record in the zone has the name; carried out once that has gone
+    HostRefused       the name server refused the new host
+    Unconfirmed       it did not confirm the change, which is kept and sent again
+      Held            a foreign record has the name; the change is sent again after that is gone
 
 Errors of the database. Web imports them from here:
 
-StoreDown           the database cannot be used now; nothing is kept
-  OutcomeUnknown    the connection was lost during the commit; the change may be kept
+StoreDown           the database cannot be used now; nothing is changed
+  OutcomeUnknown    the connection was lost during the commit; the change may be stored
 """
 
 import json
@@ -42,161 +43,211 @@ from typing import Any, ClassVar, Union
 
 from ddnsd.db.base import OutcomeUnknown as OutcomeUnknown
 from ddnsd.db.base import StoreDown as StoreDown
+from ddnsd.dns.conflicts import Obstacle
 
 
 @unique
 class Code(Enum):
-    """What is wrong. The value is the English sentence for the API, the commands and the log, with its parameters."""
+    """What is wrong. The value is the English message for the API, the commands and the log, with parameters."""
 
     # names
-    NAME_MISSING = "A name is needed."
+    NAME_MISSING = "Enter a name."
     NAME_TOO_LONG = "A full name has at most %(limit)s characters."
     NAME_WITHOUT_DOMAIN = "Enter a full name, with its domain."
+    NAME_INVALID = "%(name)r is not a full name such as www.example.org."
     NAME_RESERVED = "This name is reserved."
+    NAME_IS_REVERSE = "%(domain)s is a zone for reverse lookups. No host can be registered there."
     NAME_DENIED = "The operator of this service does not allow this name."
     NAME_TAKEN = "Host with this name and domain already exists."
-    NAME_UNAVAILABLE = "Not available: %(obstacle)s."
-    NAME_BELOW_FOREIGN_HOST = "This name lies below a host of another user."
-    NAME_IN_OTHER_DOMAIN = "This name lies in the domain %(domain)s."
-    NAME_IN_NO_DOMAIN = "The name lies in no domain that you may use."
+    NAME_UNAVAILABLE = "The name cannot be used: %(obstacle)s."
+    NAME_BELOW_FOREIGN_HOST = "This name is below a host of another user."
+    NAME_ABOVE_FOREIGN_HOST = "This name is above a host of another user."
+    NAME_IN_OTHER_DOMAIN = "This name is in the domain %(domain)s."
+    NAME_IN_NO_DOMAIN = "The name is not in a domain that you may use."
     LABEL_EMPTY = "A label is empty."
     LABEL_TOO_LONG = "A label has at most %(limit)s characters."
-    LABEL_CHARACTERS = "A label has letters, digits and hyphens, and begins and ends with a letter or a digit."
+    LABEL_CHARACTERS = "A label contains only letters, digits and hyphens. It begins and ends with a letter or a digit."
     NAME_BELOW_TOO_LONG = (
-        "With %(prefix)s before it, the name has %(length)s characters: at most %(limit)s are possible."
+        "With %(prefix)s before it, the name has %(length)s characters. At most %(limit)s are allowed."
+    )
+
+    # warnings
+    NAME_UNANSWERED = (
+        "The wildcard *.%(host)s does not answer for %(name)s and names below it, because %(below)s is registered. "
+        "If %(name)s needs an address, register it too."
     )
 
     # fields of a host
     ADDRESS_INVALID = "Invalid IP address: %(address)s"
-    ADDRESS_UNUSABLE = "%(address)r is not an address that a host may have."
-    ADDRESS_OF_OTHER_FAMILY = "%(address)r is not one IPv%(version)s address."
+    ADDRESS_UNUSABLE = "A host cannot have the address %(address)s."
+    ADDRESS_OF_OTHER_FAMILY = "%(address)r is not a single IPv%(version)s address."
     ADDRESS_NOT_ACCEPTED = "%(address)s is not accepted in this domain."
-    ADDRESS_DENIED = "the operator denies this address"
-    PEER_UNKNOWN = "the caller's address is unknown: the reverse proxy does not send it"
+    ADDRESS_DENIED = "The operator of this service does not allow this address."
+    PEER_UNKNOWN = "The address of the caller is unknown, because the reverse proxy does not send it."
     TEXT_TOO_LONG = "Ensure this value has at most %(limit)s characters."
     TEXT_LENGTH = "Enter a text of 1 to %(limit)s characters."
-    NOT_PRINTABLE = "Enter printable characters."
-    TTL_OUT_OF_RANGE = "Give seconds, from %(least)s to %(most)s."
+    NOT_PRINTABLE = "Enter only printable characters."
+    TTL_OUT_OF_RANGE = "Enter a TTL from %(least)s to %(most)s seconds."
     NOT_A_CHOICE = "Choose one of %(choices)s."
-    SECRETS_WITHOUT_OWNER = "Secrets are kept or replaced only with a new owner."
+    LIST_EMPTY = "Give at least one entry."
+    LIST_TOO_LONG = "Give at most %(limit)s entries."
+    SECRETS_WITHOUT_OWNER = "You can keep or replace secrets only when you change the owner."
+    REASON_WITHOUT_BLOCK = "You can give a reason only for a host that is blocked."
     FIELD_CHANGED = "%(field)s is %(value)s now."
 
     # records and related names
-    PREFIX_INVALID = "%(name)r is neither @ nor labels with an underscore each, such as _443._tcp."
+    PREFIX_INVALID = (
+        "%(name)r is not valid. Enter @, or labels of which the last one begins with an underscore, such as _443._tcp "
+        "or sel._domainkey."
+    )
     PREFIX_NOT_APEX = "%(rtype)s records are possible only at the host's own name: @."
-    VALUE_COUNT = "Give 1 to %(limit)s values."
+    VALUE_COUNT = "Enter 1 to %(limit)s values."
     VALUE_TOO_LONG = "A value has at most %(limit)s characters."
-    VALUE_RELATIVE = "%(name)s is not a full name: end it with a dot, as in %(name)s."
-    VALUE_STRING_TOO_LONG = 'A string has at most 255 octets; a longer text is several strings: "first" "second".'
-    VALUE_INVALID = "%(value)r is no %(rtype)s value such as %(example)s"
-    VALUES_REFUSED = "The name server does not take these values: %(rcode)s."
+    VALUE_RELATIVE = "%(name)s is not a full name. End it with a dot: %(name)s."
+    VALUE_STRING_TOO_LONG = (
+        'A string has at most 255 octets. Split a longer text into several strings: "first" "second".'
+    )
+    VALUE_INVALID = "%(value)r is not a valid %(rtype)s value. Example: %(example)s"
+    VALUES_REFUSED = "The name server refused these values: %(rcode)s."
     RECORDS_TOO_MANY = "A host has at most %(limit)s sets of records."
     RECORDS_TOO_LARGE = "The host has too many records, or they are too long."
-    RELATED_NOT_A_LABEL = "%(label)r is more than a label."
+    RELATED_NOT_A_LABEL = "%(label)r is not a single label."
     RELATED_TAKEN = "%(name)s is taken."
     RELATED_TOO_MANY = "A host has at most %(limit)s related names."
     INTERFACE_ID_INVALID = "%(interface_id)r is not an interface id such as ::7."
 
     # users, groups, tokens, keys and identities
-    USER_MISSING = "there is no user %(user)r"
-    USER_EXISTS = "there is a user %(user)s already"
-    USER_NAME_INVALID = "a user name has 1 to %(limit)s printable characters and no blanks"
-    USER_NAME_RESERVED = "the name %(user)s is reserved"
-    USER_INACTIVE = "%(user)s is switched off: switch on the user first"
-    USER_OWNS = "%(user)s owns hosts or domains: delete them or give them to another user first"
-    USER_NO_ADMINISTRATOR = "%(user)s is no administrator"
-    USER_DELETES_SELF = "you cannot delete yourself: ask another administrator"
-    USER_DEMOTES_SELF = "you cannot change your own rights: ask another administrator"
-    RECORDS_OF_ACTIVE_USER = "Records can be removed only while the user is switched off."
-    GROUP_INVALID = "a group has 1 to %(limit)s printable characters"
-    CREDENTIAL_EXISTS = "%(user)s has a token named %(name)r already"
-    SCOPE_EXCEEDED = "more than your own token allows: %(limit)s"
-    SCOPE_ENDS_EARLIER = "your own token expires earlier"
-    EXPIRY_INVALID = "%(value)r is not a time with its offset, such as 2030-01-31T12:00:00Z"
-    EXPIRY_PAST = "%(value)s is in the past"
-    HOSTS_NOT_OWNED = "%(user)s has no host %(hosts)s"
-    IDENTITY_MISSING = "there is no such identity"
+    USER_MISSING = "There is no user %(user)s."
+    USER_EXISTS = "The user %(user)s already exists."
+    USER_NAME_INVALID = "A user name has 1 to %(limit)s printable characters and no spaces."
+    USER_NAME_RESERVED = "The name %(user)s is reserved."
+    USER_INACTIVE = "%(user)s is disabled. Enable the user first."
+    USER_OWNS = "%(user)s owns hosts or domains. Delete them first, or give them to another user."
+    USER_NO_ADMINISTRATOR = "%(user)s is not an administrator."
+    USER_DELETES_SELF = "You cannot delete yourself. Ask another administrator."
+    USER_DEMOTES_SELF = "You cannot change your own rights. Ask another administrator."
+    REASON_OF_ACTIVE_USER = "You can give a reason only while the user is disabled."
+    RECORDS_OF_ACTIVE_USER = "You can remove records only while the user is disabled."
+    RIGHTS_END = (
+        "Your tokens lose groups or administrator rights at %(at)s. Sign in to the portal with your identity provider "
+        "before."
+    )
+    GROUP_INVALID = "A group name has 1 to %(limit)s printable characters."
+    CREDENTIAL_EXISTS = "%(user)s already has a token named %(name)s."
+    NAME_PATTERN_INVALID = "%(pattern)r is not a name or a pattern such as *.example.org."
+    SCOPE_EXCEEDED = "You can give at most the rights of your own token: %(limit)s."
+    SCOPE_ENDS_EARLIER = "Your own token expires earlier."
+    EXPIRY_TOO_LATE = "The operator allows tokens for at most %(limit)s days."
+    EXPIRY_INVALID = "%(value)r is not a time with a UTC offset, such as 2030-01-31T12:00:00Z."
+    EXPIRY_PAST = "%(value)s is in the past."
+    HOSTS_NOT_OWNED = "%(user)s has no such host: %(hosts)s."
+    IDENTITY_MISSING = "There is no such identity."
     IDENTITY_TAKEN = "Another user signs in with this identity."
-    IDENTITY_IS_LAST = "This is your only way to sign in: add another one first."
-    IDENTITY_UNKNOWN = "there is no user with this identity, and only an administrator adds users"
-    IDENTITY_INACTIVE = "the user is not active"
-    IDENTITY_NAME_TAKEN = "there are too many users named %(user)s"
-    ENROLMENT_INVALID = "the enrolment token is unknown or expired, was used with another secret, or was replaced"
+    IDENTITY_IS_LAST = "This is your only way to sign in. Add another one first."
+    IDENTITY_UNKNOWN = "There is no user with this identity. Ask an administrator to add you."
+    IDENTITY_INACTIVE = "The user is disabled. Ask an administrator."
+    IDENTITY_SUSPENDED = "The user is suspended: %(reason)s"
+    IDENTITY_NAME_TAKEN = "There are too many users named %(user)s. Ask an administrator to add you."
+    ENROLMENT_INVALID = "The enrolment token is unknown or expired, was used with another secret, or was replaced."
 
     # domains and their zones
-    DOMAIN_MISSING = "there is no domain %(domain)s"
-    DOMAIN_EXISTS = "the domain %(domain)s exists already"
-    DOMAIN_IN_USE = "%(domain)s is in use here already."
-    DOMAIN_OF_OTHER_OWNER = "%(domain)s belongs to %(owner)s, not to %(user)s"
+    DOMAIN_MISSING = "There is no domain %(domain)s."
+    DOMAIN_EXISTS = "The domain %(domain)s already exists."
+    DOMAIN_IN_USE = "%(domain)s is already in use here."
+    DOMAIN_OF_OTHER_OWNER = "%(domain)s belongs to %(owner)s, not to %(user)s."
     DOMAIN_WITHOUT_DOT = "A domain has at least one dot."
-    DOMAIN_TOO_LONG = "A domain has at most %(limit)s characters: hosts lie below it."
-    DOMAIN_HIDES_HOST = "the host %(host)s lies in %(domain)s already: rename or delete it first"
-    DOMAIN_HIDES_RELATED = "%(name)s is a related name of the host %(host)s: remove it first"
-    DOMAIN_HIDES_WILDCARD = (
-        "the host %(host)s has a wildcard, which answers for %(domain)s: switch the wildcard off first"
-    )
-    DOMAIN_HAS_HOSTS = "%(domain)s has hosts: delete them first"
+    DOMAIN_TOO_LONG = "A domain has at most %(limit)s characters, because hosts need names below it."
+    DOMAIN_HIDES_HOST = "The name of the host %(host)s is in %(domain)s. Rename or delete the host first."
+    DOMAIN_HIDES_RELATED = "%(name)s is a related name of the host %(host)s. Remove it first."
+    DOMAIN_HIDES_WILDCARD = "The wildcard of the host %(host)s answers for %(domain)s. Disable the wildcard first."
+    DOMAIN_HAS_HOSTS = "%(domain)s has hosts. Delete them first."
     DOMAIN_HAS_REMOVALS = (
-        "records of deleted hosts are still in the zone of %(domain)s: try again when its name server answers"
+        "Records of deleted hosts are still in the zone of %(domain)s. Try again when its name server answers."
     )
-    CATALOG_HIDES = "the catalog zone %(catalog)s cannot be made: %(reason)s"
+    CATALOG_HIDES = "The catalog zone %(catalog)s cannot be created. %(reason)s"
     PRIMARY_MISSING = "Enter the address of the zone's primary name server."
-    PRIMARY_INVALID = "%(primary)r is not ADDRESS:PORT (write an IPv6 address in brackets)"
-    PRIMARY_UNUSABLE = "%(cause)s"
-    PRIMARY_WITHOUT_KEY = "primary and key belong together: send both for a zone that exists already"
+    PRIMARY_INVALID = "%(primary)r is not ADDRESS:PORT. Write an IPv6 address in brackets."
+    PRIMARY_UNUSABLE = "The zone cannot be used: %(cause)s."
+    PRIMARY_WITHOUT_KEY = "Give both the primary and the key of an existing zone."
     KEY_INVALID = "The key cannot be used: %(cause)s."
-    KEY_OF_OWN_ZONE = "the zone of %(domain)s was made with a key of its own: leave the key out"
-    POLICY_INVALID = "%(policy)r cannot name a dnssec-policy: use letters, digits, -, _ and ."
-    POLICY_OF_EXISTING_ZONE = "a zone that exists already is signed on its own server: leave the policy out"
-    POLICY_OF_FOREIGN_ZONE = "%(domain)s is not on the BIND of this service: sign it on its own server"
-    ZONE_NOT_PROVISIONED = "the zone of %(domain)s was not made on the BIND of this service"
+    KEY_OF_OWN_ZONE = "The zone of %(domain)s has its own key. Do not give a key."
+    POLICY_INVALID = "%(policy)r is not a valid name for a DNSSEC policy. Use letters, digits, -, _ and dots."
+    POLICY_OF_EXISTING_ZONE = "An existing zone is signed on its own server. Do not give a policy."
+    POLICY_OF_FOREIGN_ZONE = "%(domain)s is not on the BIND of this service. Sign it on its own server."
+    ZONE_NOT_PROVISIONED = "This service did not create the zone of %(domain)s."
     BIND_MISSING = (
-        "the service controls no BIND: name the primary of an existing zone and its key, or set DDNSD_RNDC_KEY"
+        "The service does not control a BIND, so it cannot create a zone. Give the primary and the key of an existing "
+        "zone, or set DDNSD_RNDC_KEY."
     )
 
     # domain requests
-    REQUEST_EXISTS = "You have asked for %(domain)s already."
-    REQUESTS_TOO_MANY = "%(limit)s of your requests are open already: withdraw one first."
+    REQUEST_EXISTS = "You have already requested %(domain)s."
+    REQUESTS_TOO_MANY = "You already have %(limit)s open requests. Withdraw one first."
 
-    # what administrators deny
+    # deny lists
     NETWORK_INVALID = "%(network)r is not an address or a network such as 192.0.2.0/24."
-    NETWORK_TOO_WIDE = "%(network)s is too large: the prefix has at least %(limit)s bits."
-    AGENT_INVALID = "Enter 3 to 120 printable characters, with which the user agent begins."
-    PATTERN_INVALID = "Enter a label or a full name, with at most %(limit)s times * for any characters."
+    NETWORK_TOO_WIDE = "%(network)s is too large. The largest possible network is a /%(limit)s."
+    AGENT_INVALID = "Enter the beginning of the user agent: 3 to 120 printable characters."
+    PATTERN_INVALID = "Enter a label or a full name. It may contain * for any characters, at most %(limit)s times."
     DENIAL_TOO_LONG = "Enter 1 to %(limit)s printable characters."
     DENIAL_COMMENT_INVALID = "Enter at most %(limit)s characters, on one line."
-    DENIAL_EXISTS = "%(value)s is denied already"
-    DENIAL_MISSING = "%(value)s is not denied"
+    DENIAL_EXISTS = "%(value)s is already denied."
+    DENIAL_MISSING = "%(value)s is not denied."
 
-    # about the whole
-    HOST_MISSING = "there is no host %(host)s"
-    RELATED_MISSING = "%(name)s is no related name"
-    HOST_NOT_FOUND = "no such host"
-    DOMAIN_NOT_FOUND = "no such domain"
-    REQUEST_NOT_FOUND = "no such request"
-    CREDENTIAL_NOT_FOUND = "no such token or key"
-    USER_NOT_FOUND = "no such user"
-    DENIAL_NOT_FOUND = "nothing of that id or value is denied"
-    FIELDS_OF_ADMINISTRATORS = "Only an administrator changes %(fields)s."
-    DOMAIN_OF_OTHERS = "Only its owner or an administrator changes a domain."
-    CREDENTIAL_EXCEEDS = "That token can do more than yours."
-    CREDENTIAL_IS_LIMITED = "Your token is limited to other domains, or to hosts."
-    HOST_BLOCKED = "The host is flagged or blocked for abuse: write to the operator."
-    STALE = "It has changed since you read it. Read it again and repeat the change."
-    OTHER_CHANGE_FAILED = "Nothing was changed: another change of this call fails, and it is atomic."
-    IDEMPOTENCY_KEY_REUSED = "this Idempotency-Key was used with another body; take a new one"
+    # quotas
+    HOSTS_OVER_QUOTA = (
+        "You have reached the limit for hosts (%(limit)s): delete one first, or ask the operator for more."
+    )
+    HOSTS_IN_DOMAIN_OVER_QUOTA = (
+        "You have reached the limit for hosts in %(domain)s (%(limit)s): delete one first, or ask the operator for "
+        "more."
+    )
+    TOKENS_OVER_QUOTA = (
+        "You have reached the limit for tokens (%(limit)s): delete one first, or ask the operator for more."
+    )
+    KEYS_OVER_QUOTA = "You have reached the limit for keys (%(limit)s): delete one first, or ask the operator for more."
+    CHANGES_OVER_QUOTA = "The limit is %(limit)s changes of a host within an hour: try again in %(seconds)s seconds."
+    RECORD_CHANGES_OVER_QUOTA = (
+        "The limit is %(limit)s changes of a host's records within an hour: try again in %(seconds)s seconds."
+    )
+    API_WRITES_OVER_QUOTA = "The limit is %(limit)s changes within a minute: try again in %(seconds)s seconds."
+    ANSWERS_OVER_QUOTA = (
+        "The answers to your calls with an Idempotency-Key take %(limit)s MB, and no more are stored: send the call "
+        "without this header, or ask the operator for more."
+    )
+    QUOTA_OF_USERS = "%(name)s is not counted by domain: set it for a user or a group."
+    QUOTA_SUBJECT = "Give exactly one of user, group and domain."
+    QUOTA_OUT_OF_RANGE = "Enter a number from 0 (no limit) to %(limit)s."
+
+    # not about a single field
+    HOST_MISSING = "There is no host %(host)s."
+    RELATED_MISSING = "%(name)s is not a related name."
+    HOST_NOT_FOUND = "There is no such host."
+    DOMAIN_NOT_FOUND = "There is no such domain."
+    REQUEST_NOT_FOUND = "There is no such request."
+    CREDENTIAL_NOT_FOUND = "There is no such token or key."
+    USER_NOT_FOUND = "There is no such user."
+    DENIAL_NOT_FOUND = "There is no deny entry with this id or value."
+    FIELDS_OF_ADMINISTRATORS = "Only an administrator can change %(fields)s."
+    DOMAIN_OF_OTHERS = "Only the owner or an administrator can change a domain."
+    CREDENTIAL_EXCEEDS = "That token has more rights than yours."
+    CREDENTIAL_IS_LIMITED = "Your token is limited to other domains, or to some hosts."
+    HOST_BLOCKED = "The host is flagged or blocked for abuse. Contact the operator of the service."
+    STALE = "It was changed after you read it. Read it again and repeat your change."
+    OTHER_CHANGE_FAILED = "Nothing was changed, because another change of this atomic call failed."
+    IDEMPOTENCY_KEY_REUSED = "This Idempotency-Key was used with another body. Use a new one."
     NOT_PUBLISHED = "Nothing was changed: %(cause)s."
-    HOST_REFUSED = "Nothing was changed: the name server does not take this host: %(cause)s."
+    HOST_REFUSED = "Nothing was changed: the name server refused this host: %(cause)s."
     UNCONFIRMED = "The change is kept and will be applied: %(cause)s."
     SCHEMA = "%(text)s"
 
 
-Parameter = Union[str, int, "Reason"]
+Parameter = Union[str, int, Obstacle, "Reason"]
 
 
 @dataclass(frozen=True, init=False)
 class Reason:
-    """A code with its parameters; `str()` is the English sentence."""
+    """A code with its parameters; `str()` is the English message."""
 
     code: Code
     parameters: Mapping[str, Parameter]
@@ -210,10 +261,10 @@ class Reason:
 
 
 class RegistryError(Exception):
-    """The registry refuses; `str()` is in English."""
+    """An error of the registry; `str()` is the English message."""
 
     code: ClassVar[Code]
-    """The code unless another one is given."""
+    """The default code."""
 
     def __init__(self, code: Code | None = None, **parameters: Parameter) -> None:
         super().__init__()
@@ -221,11 +272,11 @@ class RegistryError(Exception):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """One, or one for each field."""
+        """A single reason, or one per field."""
         return (self._reason,)
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.reasons))
+        return " ".join(map(str, self.reasons))
 
 
 class InvalidAddress(RegistryError, ValueError):
@@ -236,7 +287,7 @@ class InvalidAddress(RegistryError, ValueError):
 
 
 class UnknownPeer(RegistryError):
-    """The caller's address is not known: the front in between does not tell it."""
+    """The caller's address is not known, because the front (reverse proxy) does not send it."""
 
     code = Code.PEER_UNKNOWN
 
@@ -254,7 +305,7 @@ class NoRequest(RegistryError):
 
 
 class NoDenial(RegistryError):
-    """Nothing of that id or value is denied."""
+    """There is no deny entry of that id or value."""
 
     code = Code.DENIAL_NOT_FOUND
 
@@ -297,7 +348,7 @@ class NotEnrolled(RegistryError):
 
 
 class NotAdmitted(RegistryError):
-    """Nobody who may sign in here."""
+    """The identity has no active user here."""
 
     code = Code.IDENTITY_UNKNOWN
 
@@ -309,7 +360,7 @@ class Blocked(RegistryError):
 
 
 class Invalid(RegistryError):
-    """Some fields are not acceptable; `fields` has the reason of each."""
+    """Some fields are not valid; `fields` has the reason for each."""
 
     def __init__(self, **fields: Reason) -> None:
         Exception.__init__(self)
@@ -325,13 +376,13 @@ class Taken(Invalid):
 
 
 class Stale(RegistryError):
-    """It has changed meanwhile."""
+    """It has changed since the caller read it."""
 
     code = Code.STALE
 
 
 class Differs(Stale):
-    """A field is not as the change expects it; `fields` has the reason."""
+    """A field does not have the expected value; `fields` has the reason."""
 
     code = Code.FIELD_CHANGED
 
@@ -341,9 +392,17 @@ class Differs(Stale):
 
 
 class OtherFailed(RegistryError):
-    """Another change of the call fails, so nothing was changed."""
+    """Another change of the atomic call failed, so nothing was changed."""
 
     code = Code.OTHER_CHANGE_FAILED
+
+
+class OverQuota(RegistryError):
+    """The owner has as much as the operator allows. `retry_after` are the seconds until more is possible, if ever."""
+
+    def __init__(self, code: Code, retry_after: int | None = None, /, **parameters: Parameter) -> None:
+        super().__init__(code, **parameters)
+        self.retry_after = retry_after
 
 
 class KeyReused(RegistryError):
@@ -366,17 +425,17 @@ class NoBind(RegistryError):
 
 
 class NotPublished(RegistryError):
-    """The name server did not confirm the change; `cause` is what it answers, in its own words."""
+    """The name server did not confirm the change; `cause` is the text of its answer, or an obstacle."""
 
     code = Code.NOT_PUBLISHED
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str | Obstacle) -> None:
         super().__init__(cause=cause)
         self.cause = cause
 
 
 class HostRefused(NotPublished):
-    """The name server does not take the new host."""
+    """The name server refused the new host."""
 
     code = Code.HOST_REFUSED
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What administrators look at: the audit log, and how much there is of everything."""
+"""The audit log, and statistics for administrators."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from ddnsd.db.admin_stats import Account, Counts, Group
 from ddnsd.db.base import Store
 from ddnsd.db.paging import Happened
 from ddnsd.db.rows import endings
-from ddnsd.registry.paging import Page, page_of
+from ddnsd.registry.rows import Page, page_of
 
 
 class AuditLog:
@@ -22,10 +22,10 @@ class AuditLog:
         self._store = store
 
     async def page(self, caller: Caller, filters: Mapping[str, str], before: int | None, limit: int) -> Page[Happened]:
-        """Events with an id below `before` that the caller may see; `filters` are by object, actor and action.
+        """Events with an id below `before` that the caller may see; `filters` are object, actor and action.
 
-        These are the events of the caller's own things, or all of them for an administrator. A limited token sees
-        only events of hosts and domains within its patterns. Raises StoreDown.
+        These are events of the caller's own objects, or all events for an administrator. A limited token sees only
+        events of hosts and domains that match its patterns. Raises StoreDown.
         """
         reader_id = None if caller.admin else caller.user_id
 
@@ -42,7 +42,7 @@ class AuditLog:
 
 
 def _domains_around(connection: Connection, events: list[Happened]) -> set[str]:
-    """The domains that hold the hosts of the events, also of hosts that are deleted."""
+    """The domains of the hosts in the events, also of deleted hosts."""
     hosts = {event.object for event in events if event.action.startswith("host.")}
     names = {ending for fqdn in hosts for ending in endings(fqdn)}
     return {domain.name for domain in bulk_hosts.domains_named(connection, names)}
@@ -57,13 +57,13 @@ def _covers(caller: Caller, event: Happened, domains: set[str]) -> bool:
 
 
 class AdminStats:
-    """Numbers and lists across all users, for administrators."""
+    """Statistics and lists across all users, for administrators."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def counts(self) -> Counts:
-        """How many users, domains and hosts there are, and how many hosts have problems. Raises StoreDown."""
+        """The numbers of users, domains, hosts, and hosts with problems. Raises StoreDown."""
         return await self._store.read(admin_stats.counts)
 
     async def accounts(self, text: str, after: str, limit: int) -> list[Account]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds a host by its name, if the caller may do something to it."""
+"""Find a host by name, if the caller has the permission for an action."""
 
 from ddnsd.auth.caller import Caller, Kind
 from ddnsd.auth.permissions import Action, can
@@ -16,23 +16,23 @@ class HostAccess:
         self._lookups = lookups
 
     async def find(self, caller: Caller, fqdn: str, action: Action) -> Host | None:
-        """The host of that folded name, None where the caller may not do this to it. Raises StoreDown."""
+        """The host of that folded name, or None if the caller may not perform the action on it. Raises StoreDown."""
         if caller.kind is not Kind.USER or not names.is_full(fqdn):
             return None
         host = await self._lookups.host.one(fqdn)
         return host if host is not None and can(caller, action, host) else None
 
     async def get(self, caller: Caller, fqdn: str, action: Action) -> Host:
-        """As `find`. Raises NoHost, StoreDown."""
+        """The host, as `find` returns it. Raises NoHost instead of returning None, and StoreDown."""
         host = await self.find(caller, fqdn, action)
         if host is None:
             raise NoHost
         return host
 
     async def by_label(self, caller: Caller, name: str) -> Host:
-        """The one host that the caller may update by this full name, or by this name within its domain.
+        """The only host with this full name, or with this name within its domain, that the caller may update.
 
-        Raises NoHost, also where several hosts match; StoreDown.
+        Raises NoHost, also if several hosts match; StoreDown.
         """
         own = [host for host in caller.hosts if name in (host.fqdn, host.name)]
         if not own and caller.kind is Kind.USER and not names.problem(name):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fields of a host that its owner or an administrator sets, as columns of its row."""
+"""The fields of a host that its owner or an administrator can set, as columns of its row."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,19 +14,19 @@ from ddnsd.registry.policy import Policy
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")
 COMMENT_LENGTH = 255
-UNBLOCKED = {"abuse_blocked": False, "abuse": False, "client_faults": 0, "server_faults": 0}
+UNBLOCKED = {"abuse_blocked": False, "block_reason": None, "abuse": False, "client_faults": 0, "server_faults": 0}
 
 SHOWN_BY_DNS = frozenset({"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked"})
-"""Columns whose change DNS has to follow."""
+"""Columns whose changes must be sent to DNS."""
 
 
 def is_shown(host: Host, values: Mapping[str, Any]) -> bool:
-    """Whether DNS has to follow a change of these columns; a new owner brings back records that were removed."""
+    """Whether a change of these columns must be sent to DNS. A new owner restores removed records."""
     return bool(SHOWN_BY_DNS & values.keys()) or (host.withdrawn and "owner_id" in values)
 
 
 def address(field: str, text: str) -> str:
-    """The canonical text of an address for the field `ipv4` or `ipv6`. Raises Invalid, naming it."""
+    """The canonical text of an address for the field `ipv4` or `ipv6`. Raises Invalid for this field."""
     try:
         parsed = parse_address(text)
     except InvalidAddress:
@@ -37,7 +37,7 @@ def address(field: str, text: str) -> str:
 
 
 def check_values(policy: Policy, values: Mapping[str, Any], *, domain_takes_private: bool) -> None:
-    """Whether the comment has room, and the operator takes the addresses. Raises Invalid, naming the field."""
+    """Check the length of the comment, and the addresses against the policy. Raises Invalid for the field."""
     if len(values.get("comment") or "") > COMMENT_LENGTH:
         raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
     for field in FAMILIES:
@@ -48,18 +48,25 @@ def check_values(policy: Policy, values: Mapping[str, Any], *, domain_takes_priv
                 raise Invalid(**{field: Reason(Code.ADDRESS_NOT_ACCEPTED, address=text)}) from None
 
 
+def check_block_reason(host: Host, values: Mapping[str, Any]) -> None:
+    """Check that a reason for a block is given only for a host that is blocked, or will be. Raises Invalid."""
+    if values.get("block_reason") and not values.get("abuse_blocked", host.abuse_blocked):
+        raise Invalid(block_reason=Reason(Code.REASON_WITHOUT_BLOCK))
+
+
 _LABELS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
-    """Labels as they are stored: JSON, sorted, ASCII."""
+    """Labels as stored: JSON, sorted, ASCII."""
     return _LABELS.encode(dict(labels))
 
 
 def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
-    """The columns that `values` change: `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked` and those of `PLAIN`.
+    """The columns that `values` change, with their new values; {} if they change nothing.
 
-    {} when they change nothing. Addresses are canonical text; None clears.
+    `values` may hold `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of `PLAIN`.
+    Addresses are canonical text. None removes a value.
     """
     wanted = {name: values[name] for name in ("ipv4", *PLAIN) if name in values}
     if "ipv6" in values and (values["ipv6"] is None or values["ipv6"] != host.ipv6):
@@ -68,6 +75,8 @@ def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, An
         wanted["labels"] = labels_text(values["labels"])
     if "abuse_blocked" in values:
         wanted |= {"abuse_blocked": True} if values["abuse_blocked"] else UNBLOCKED
+    if "block_reason" in values:
+        wanted["block_reason"] = values["block_reason"] or None
     changed = {name: value for name, value in wanted.items() if getattr(host, name) != value}
     if changed.keys() <= {"client_faults", "server_faults"}:
         return {}
@@ -75,7 +84,7 @@ def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, An
 
 
 def _of_update(host: Host, changed: Iterable[str], tls: bool) -> dict[str, Any]:
-    """When a family was changed, and that nothing about it is a guess any more."""
+    """Time and TLS flag of the changed addresses. A changed address is no longer a guess."""
     families = [family for family in FAMILIES if family in changed]
     stamps: dict[str, Any] = {}
     for family in families:

@@ -1,32 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts to look at: one by its name, or many by pages, searched, filtered and sorted."""
+"""Read hosts for display: one by name, or pages of many, searched, filtered and sorted."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ddnsd.db import admin_stats, host_search, last_seen, paging, queries
+from ddnsd.db import admin_stats, empty_non_terminals, flapping, host_search, last_seen, paging, queries
 from ddnsd.db.base import Store
 from ddnsd.db.host_search import Facets, View
 from ddnsd.db.last_seen import Contact
-from ddnsd.db.paging import HostFilter, OwnedHost
-from ddnsd.db.rows import Host
+from ddnsd.db.paging import HostFilter, HostPosition, OwnedHost
+from ddnsd.db.rows import Domain, Host, ListedHost
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
-from ddnsd.registry.dns_state import DnsState
+from ddnsd.registry.errors import Reason
 from ddnsd.registry.last_seen import LastSeen
-from ddnsd.registry.paging import Page
+from ddnsd.registry.rows import Page
+from ddnsd.registry.status import DnsState
+from ddnsd.registry.validation import warnings_by_name
 
 SLICE = 1000
-"""Hosts that are read at once."""
+"""Maximum number of hosts per read."""
+
+OWN_SLICE = 500
+"""Maximum number of a user's hosts per read: PostgreSQL's rows are decoded in the event loop, in a few milliseconds."""
 
 NO_USER = -1
-"""The id of no user."""
+"""An id that no user has."""
 
 
 class HostRow(NamedTuple):
-    """A host of a list; `dns` is as `DnsState.of` returns it, `last_request` None before the first one."""
+    """A host in a list. `dns` is the result of `DnsState.of`. `last_request` is None before the first request."""
 
     host: Host
     owner: str
@@ -35,15 +40,22 @@ class HostRow(NamedTuple):
 
 
 class HostPage(NamedTuple):
-    """A numbered page of the hosts that match `view`, and how many match."""
+    """A numbered page of the hosts that match `view`, and the number of all that match."""
 
     view: View
     rows: list[HostRow]
     total: int
 
 
+class Notices(NamedTuple):
+    """Names above or below a host for which a wildcard does not answer, and since when its addresses alternate."""
+
+    warnings: list[Reason]
+    flapping_since: int | None
+
+
 class HostLists:
-    """Reads hosts for lists and pages; the caller checks permissions."""
+    """Reads hosts for lists and pages. The caller checks permissions."""
 
     def __init__(self, store: Store, writer: Writer, last_seen: LastSeen) -> None:
         self._store, self._writer, self._last_seen = store, writer, last_seen
@@ -52,6 +64,15 @@ class HostLists:
         """The host of that name, in any spelling. Raises StoreDown."""
         name = names.fold(fqdn)
         return await self._store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
+
+    async def notices(self, host: Host) -> Notices:
+        """What the owner of the host should know, in addition to its row. Raises StoreDown."""
+
+        def work(connection: Connection) -> Notices:
+            empty = empty_non_terminals.of_hosts(connection, [host])
+            return Notices(warnings_by_name(empty).get(host.fqdn, []), flapping.since(connection, host.id))
+
+        return await self._store.read(work)
 
     async def is_taken(self, fqdn: str) -> bool:
         """Whether a host or a related name has that folded name. Raises StoreDown."""
@@ -64,7 +85,7 @@ class HostLists:
         return sorted(owned.host.fqdn for owned in found)
 
     async def of_owner(self, view: View, number: int, size: int) -> tuple[HostPage, Facets]:
-        """A page of a user's hosts, and what the user can filter them by. Raises StoreDown."""
+        """A page of a user's hosts, and the values to filter them by. Raises StoreDown."""
         owner_id = view.owner_id
         assert owner_id is not None
         state = self.dns_state()
@@ -103,7 +124,7 @@ class HostLists:
     async def slices(
         self, wanted: HostFilter, after: int, limit: int
     ) -> AsyncIterator[tuple[Page[OwnedHost], DnsState]]:
-        """At most `limit` hosts with an id above `after`, by id, in slices that nobody waits for long.
+        """Yield at most `limit` hosts with an id above `after`, by id, in slices from short reads.
 
         `next` of the last slice is the cursor of the next page. Raises StoreDown.
         """
@@ -117,15 +138,29 @@ class HostLists:
                 return
             after = cursor
 
+    async def own(self, owner_id: int, domain: Domain | None) -> AsyncIterator[list[ListedHost]]:
+        """Yield a user's hosts, sorted by domain and name, in slices from short reads.
+
+        A host that exists all the time and keeps its name is in one slice. Raises StoreDown.
+        """
+        domain_id = domain.id if domain else None
+        position: HostPosition | None = HostPosition()
+        while position is not None:
+            after = position
+            found, position = await self._store.read(
+                lambda c, a=after: paging.slice_of_hosts(c, owner_id, domain_id, a, OWN_SLICE)  # type: ignore[misc]
+            )
+            yield found
+
     def dns_state(self) -> DnsState:
-        """What DNS holds of hosts that are read from now on."""
+        """The DNS state of hosts that are read after this call."""
         return DnsState(self._writer)
 
 
 def host_view(
     *, owner_id: int | None = None, text: str = "", domain: str = "", stack: str = "", state: str = "", sort: str = ""
 ) -> View:
-    """Which hosts a list shows, and in which order: `-` before `sort` reverses it. Unknown values are ignored."""
+    """The filter and order of a list of hosts; `-` before `sort` reverses the order. Unknown values are ignored."""
     order = sort.removeprefix("-")
     return View(
         owner_id,

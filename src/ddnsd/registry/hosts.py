@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registering and unregistering hosts."""
+"""Register, change and unregister one host."""
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from ddnsd.db.history import Author
 from ddnsd.db.rows import Domain, Host
 from ddnsd.dns.errors import DnsError, HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import history
+from ddnsd.registry import history, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.changes import Changes, Decided
 from ddnsd.registry.errors import (
@@ -25,17 +25,18 @@ from ddnsd.registry.errors import (
     Unconfirmed,
 )
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.rates import Rates
 from ddnsd.registry.validation import TAKEN, Change, Expect, NameTaken, Verb, check_name
 
 GIVEN = ("wildcard", "comment", "ttl", "stack", "labels")
-"""Fields of a registration beside its addresses."""
+"""Fields of a registration in addition to its addresses."""
 
 
 @dataclass(frozen=True)
 class NewHost:
-    """A registration: `fqdn` is folded, `secret_hash` is what is kept of the secret.
+    """A registration. `fqdn` is folded, `secret_hash` is the stored hash of the secret.
 
-    `author` is who stands in the host's history, `owner` unless given.
+    `author` is named in the host's history; the default is `owner`.
     """
 
     fqdn: str
@@ -54,16 +55,16 @@ class NewHost:
 
 
 class Hosts:
-    """The hosts of the registry; whether the caller may is decided before."""
+    """Registers and removes hosts. The caller checks permissions."""
 
-    def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
+    def __init__(self, store: Store, writer: Writer, policy: Policy, rates: Rates | None = None) -> None:
         self._store, self._writer, self._policy = store, writer, policy
-        self._changes = Changes(store, writer, policy)
+        self._changes = Changes(store, writer, policy, rates)
 
     async def register(self, domain: Domain, new: NewHost) -> Host:
-        """Register, and publish its addresses; the host as it is registered.
+        """Register a host, and publish its addresses. Returns the host.
 
-        Raises Invalid, Taken, StoreDown, and NotPublished with nothing left behind.
+        Raises Invalid, Taken, StoreDown, NotPublished. The host is then not registered.
         """
         values: dict[str, Any] = {name: getattr(new, name) for name in GIVEN}
         values |= {"ipv4": new.wanted.ipv4, "ipv6": new.wanted.ipv6}
@@ -83,7 +84,12 @@ class Hosts:
         return row.now
 
     async def check_name(self, domain: Domain, fqdn: str) -> None:
-        """Whether a host may have the name at all. Raises Invalid, and NotPublished where DNS cannot be asked."""
+        """Check that a host may have the name.
+
+        Raises Invalid, and NotPublished if the name server does not answer or the domain is frozen.
+        """
+        if domain.frozen:
+            raise NotPublished(domain.frozen)
         try:
             servers = await self._writer.name_servers(domain.id)
         except (DnsError, HostGone) as error:
@@ -93,7 +99,7 @@ class Hosts:
     async def unregister(self, host: Host, actor: str, client_ip: str | None, expect: Expect | None = None) -> None:
         """Remove the host and its records; `expect` is called with the row just before, and may raise.
 
-        Raises Blocked, NoHost, StoreDown, Unconfirmed (removed, DNS follows).
+        Raises Blocked, NoHost, StoreDown, Unconfirmed (removed here, and later from DNS).
         """
         change = Change(Verb.DELETE, host.fqdn, expect=still(host, expect))
         await self._changes.make(change, Author(actor, client_ip))
@@ -101,7 +107,7 @@ class Hosts:
     async def new_secret(
         self, host: Host, secret_hash: bytes, actor: str, client_ip: str | None, author: Author | None = None
     ) -> None:
-        """Replace the secret; the old one, and keys of other users, are refused when this returns.
+        """Replace the secret. When this returns, the old secret and keys of other users are refused.
 
         Raises NoHost, StoreDown.
         """
@@ -109,7 +115,7 @@ class Hosts:
         await self._changes.make(change, author or Author(actor, client_ip), secret_hash=secret_hash)
 
     async def lift_flag(self, host: Host, author: Author, expect: Expect) -> None:
-        """Take updates of a host again that was flagged for its rate of them; a block stays.
+        """Accept updates again from a host that was flagged for too many updates; a block is not removed.
 
         `expect` is called with the row just before, and may raise. Raises NoHost, Blocked, StoreDown.
         """
@@ -128,13 +134,9 @@ class Hosts:
 
         await self._store.transact(work)
 
-    async def of_owner(self, owner_id: int, domain: Domain | None) -> list[Host]:
-        """A user's hosts, sorted by domain and name. Raises StoreDown."""
-        return await self._store.read(lambda c: queries.hosts_of_owner(c, owner_id, domain.id if domain else None))
-
 
 def still(host: Host, expect: Expect | None = None) -> Expect:
-    """The precondition that the name has not become another host's; `expect` is called then. It raises NoHost."""
+    """A precondition: the name still belongs to this host, and `expect` accepts it. It raises NoHost otherwise."""
 
     def check(current: Host) -> None:
         if current.id != host.id:
@@ -146,11 +148,11 @@ def still(host: Host, expect: Expect | None = None) -> Expect:
 
 
 async def confirmed(done: Awaitable[None]) -> None:
-    """Wait for DNS to follow what is kept. Raises Unconfirmed, NoHost."""
+    """Wait until DNS has a stored change. Raises Unconfirmed, NoHost."""
     try:
         await done
     except NameConflict as error:
-        raise Held(str(error)) from None
+        raise Held(error.obstacle) from None
     except NotAcknowledged as error:
         raise Unconfirmed(str(error)) from None
     except HostGone:
@@ -158,7 +160,7 @@ async def confirmed(done: Awaitable[None]) -> None:
 
 
 def locked(connection: Connection, host: Host, expect: Expect) -> Host:
-    """The host as it is now, to be changed by its owner. Raises NoHost, Blocked, and what `expect` raises."""
+    """The current host, locked for a change by its owner. Raises NoHost, Blocked, and what `expect` raises."""
     current = _found(connection, host, expect)
     if current.abuse or current.abuse_blocked:
         raise Blocked
@@ -171,3 +173,49 @@ def _found(connection: Connection, host: Host, expect: Expect) -> Host:
         raise NoHost
     expect(current)
     return current
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of one host.
+
+    `values` are those that `host_columns.columns` accepts, and `owner` by name. `rename` is the new folded full name,
+    with its domain. `expect` is called with the host just before the change, and may raise. `oversight` is for
+    administrators, who can also change blocked hosts. `author` is named in the host's history; the default is `actor`.
+    `keep_secrets`: with a new owner, the secret and keys of the host still work.
+    """
+
+    values: Mapping[str, Any]
+    actor: str
+    client_ip: str | None
+    expect: Expect
+    rename: tuple[str, Domain] | None = None
+    tls: bool = False
+    oversight: bool = False
+    author: Author | None = None
+    keep_secrets: bool = False
+
+
+class Edits:
+    """Changes hosts. The caller checks permissions."""
+
+    def __init__(self, store: Store, writer: Writer, policy: Policy, rates: Rates | None = None) -> None:
+        self._changes = Changes(store, writer, policy, rates)
+
+    async def apply(self, host: Host, edit: Edit) -> Host:
+        """Change the host, and return it. The change is then durable and acknowledged by the name server.
+
+        Raises Invalid, Taken, Blocked, NoHost, NotPublished, StoreDown (nothing is changed), Unconfirmed (the change is
+        kept, and sent to DNS later), and what `edit.expect` raises.
+        """
+        fqdn, domain = edit.rename or (None, None)
+        kept = {"secrets": transfers.KEEP} if edit.keep_secrets else {}
+        change = Change(Verb.UPDATE, host.fqdn, {**edit.values, **kept}, fqdn, expect=still(host, edit.expect))
+        row = await self._changes.make(
+            change,
+            edit.author or Author(edit.actor, edit.client_ip),
+            rights=Decided(host.owner_id, edit.oversight, domain),
+            tls=edit.tls,
+        )
+        assert row.now is not None
+        return row.now

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users as providers know them: who somebody is here, and what their claims give and take.
+"""Identities of users at OpenID Connect providers, and the rights that claims give.
 
-A claim gives groups and an administrator's rights, and takes away what itself has given. Somebody of whom nothing is
-known becomes a new user under a name that nobody has; never do they become one who is there.
+A claim gives groups and administrator rights, and removes only what it gave before. An unknown identity becomes a new
+user with an unused name, never an existing user.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from ddnsd.auth.claims_age import ClaimsAge
 from ddnsd.db import host_edits, identities, queries, sessions
 from ddnsd.db.base import Store
 from ddnsd.db.identities import LinkedIdentity, Member, OidcIdentity
@@ -18,20 +19,23 @@ from ddnsd.registry import accounts
 from ddnsd.registry.errors import Code, Invalid, NotAdmitted, Reason, Taken
 from ddnsd.registry.inputs import GROUP_LENGTH
 
-USE_MICROSECONDS = 3600 * 1_000_000
-"""`last_used` of an identity is that exact where access tokens are concerned."""
+SECOND = 1_000_000
+"""How exact the times in JWTs are, in microseconds."""
+
+USE_MICROSECONDS = 3600 * SECOND
+"""How exact `last_used` of an identity is for access tokens, and `claims_at` for those that are not JWTs."""
 
 NOT_AT_FIRST_CONTACT = ("admin", "administrator", "root")
-"""Names that a person of this machine gives, if anybody."""
+"""Names that no new user gets at the first sign-in with a provider."""
 
 TRIES = 1000
 
 
 class Identities:
-    """What a session, or a request with an access token, needs; `passwords` says whether they sign anybody in."""
+    """Reads and changes identities. `passwords` says whether users can sign in with a password."""
 
-    def __init__(self, store: Store, *, passwords: bool = True) -> None:
-        self._store, self._passwords = store, passwords
+    def __init__(self, store: Store, claims_age: ClaimsAge | None = None, *, passwords: bool = True) -> None:
+        self._store, self._claims_age, self._passwords = store, claims_age or ClaimsAge(), passwords
 
     async def of_user(self, user_id: int) -> list[Identity]:
         """A user's identities, the oldest first. Raises StoreDown."""
@@ -42,28 +46,37 @@ class Identities:
         return await self._store.read(lambda c: identities.has_password(c, user_id))
 
     async def set_password(self, name: str, hashed: str, *, actor: str, client_ip: str | None) -> None:
-        """Keep the hash of a user's new password, and end all their sessions. Raises Invalid, StoreDown."""
+        """Store the hash of a user's new password, and end all their sessions. Raises Invalid, StoreDown."""
         await self._store.transact(lambda c: set_password(c, name, hashed, actor=actor, client_ip=client_ip))
 
     async def recognise(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member | None:
-        """The active user; None for nobody. Writes only what is new. Raises StoreDown."""
+        """The active user of the identity, or None. Writes only what is new. Raises StoreDown."""
         found = await self._store.read(lambda c: identities.linked_identity(c, somebody.issuer, somebody.subject))
-        if found is None or _differs(found, somebody) or queries.now() - found.last_used > USE_MICROSECONDS:
+        somebody = _unless_older(found, somebody)
+        if found is None or _differs(found, somebody) or _is_old(found, somebody):
             try:
                 return await self.admit(somebody, create=create, client_ip=client_ip)
             except NotAdmitted:
                 return None
-        return _member(found) if found.active else None
+        return self._member(found) if found.active else None
 
     async def admit(self, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member:
-        """The user who signs in. Raises NotAdmitted, StoreDown."""
+        """The user who signs in with the identity. Raises NotAdmitted, StoreDown."""
+
+        def work(connection: Connection) -> LinkedIdentity:
+            return admit(connection, somebody, create=create, client_ip=client_ip)
+
         try:
-            return await self._store.transact(lambda c: admit(c, somebody, create=create, client_ip=client_ip))
+            return self._member(await self._store.transact(work))
         except Taken:  # another request was first
-            return await self._store.transact(lambda c: admit(c, somebody, create=create, client_ip=client_ip))
+            return self._member(await self._store.transact(work))
+
+    def _member(self, found: LinkedIdentity) -> Member:
+        rights = self._claims_age.of_token(found.rights)
+        return Member(found.user_id, found.user, rights.admin, rights.groups)
 
     async def link(self, user_id: int, somebody: OidcIdentity, client_ip: str | None) -> None:
-        """Give a user one more identity. Raises Taken, StoreDown."""
+        """Add an identity to a user. Raises Taken, NotAdmitted, StoreDown."""
         await self._store.transact(lambda c: link(c, user_id, somebody, client_ip))
 
     async def unlink(
@@ -75,43 +88,40 @@ class Identities:
         methods: Mapping[str, str],
         keep: int | None = None,
     ) -> None:
-        """Take an identity away, and end the sessions of its provider but the one to `keep`.
+        """Remove an identity, and end the user's sessions of its provider, except the session `keep`.
 
-        `methods` are those of sessions, by their providers' issuers. Raises Invalid, StoreDown.
+        `methods` are the sign-in methods of sessions, by issuer of the provider. Raises Invalid, StoreDown.
         """
         await self._store.transact(
             lambda c: unlink(c, user_id, identity_id, client_ip, methods, passwords=self._passwords, keep=keep)
         )
 
 
-def admit(connection: Connection, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> Member:
-    """The user whom the provider knows, created when nobody is and `create` allows it. Raises NotAdmitted."""
+def admit(connection: Connection, somebody: OidcIdentity, *, create: bool, client_ip: str | None) -> LinkedIdentity:
+    """The identity with its user; a new one if there is none, and `create` allows it. Raises NotAdmitted."""
     found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     if found is None:
         if not create:
             raise NotAdmitted
         user = _new_user(connection, somebody.name, client_ip)
         _add(connection, user.id, user.name, somebody, client_ip)
-        found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
-        assert found is not None
+        found = _linked(connection, somebody)
     if not found.active:
+        if found.suspension_reason:
+            raise NotAdmitted(Code.IDENTITY_SUSPENDED, reason=found.suspension_reason)
         raise NotAdmitted(Code.IDENTITY_INACTIVE)
-    _apply(connection, found, somebody, client_ip)
-    found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
-    assert found is not None
-    return _member(found)
+    return _apply(connection, found.user, somebody, client_ip)
 
 
 def link(connection: Connection, user_id: int, somebody: OidcIdentity, client_ip: str | None) -> None:
-    """Give a user one more identity; nothing happens when it is theirs. Raises Taken."""
+    """Add an identity to a user, unless they have it, and apply its claims. Raises Taken, NotAdmitted."""
     found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
     if found is not None and found.user_id != user_id:
         raise Taken(identity=Reason(Code.IDENTITY_TAKEN))
+    user = queries.user_name(connection, user_id)
     if found is None:
-        _add(connection, user_id, queries.user_name(connection, user_id), somebody, client_ip)
-        found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
-        assert found is not None
-    _apply(connection, found, somebody, client_ip)
+        _add(connection, user_id, user, somebody, client_ip)
+    _apply(connection, user, somebody, client_ip)
 
 
 def unlink(
@@ -124,7 +134,7 @@ def unlink(
     passwords: bool,
     keep: int | None,
 ) -> None:
-    """Take an identity away, with its groups and rights, unless it is the last way to sign in. Raises Invalid."""
+    """Remove an identity with its groups and rights, unless it is the only way to sign in. Raises Invalid."""
     name = queries.user_name(connection, user_id)
     host_edits.locked_user(connection, name)
     held = identities.identities_of(connection, user_id)
@@ -149,7 +159,7 @@ def set_groups(
     actor: str = accounts.ACTOR,
     client_ip: str | None = None,
 ) -> None:
-    """Make these the groups that an administrator has given the user. Raises Invalid."""
+    """Set the groups that administrators have assigned to the user. Raises Invalid."""
     user = accounts.user_named(connection, name)
     if any(not 0 < len(group) <= GROUP_LENGTH or not group.isprintable() for group in groups):
         raise Invalid(groups=Reason(Code.GROUP_INVALID, limit=GROUP_LENGTH))
@@ -168,7 +178,7 @@ def set_password(
     client_ip: str | None = None,
     keep: int | None = None,
 ) -> None:
-    """Keep the hash of a password, or none; ends the user's sessions, but the one to `keep`. Raises Invalid."""
+    """Store the hash of a password, or remove it; end the user's sessions except `keep`. Raises Invalid."""
     user = accounts.user_named(connection, name)
     if hashed is None:
         identities.delete_password(connection, user.id)
@@ -198,9 +208,13 @@ def _add(connection: Connection, user_id: int, name: str, somebody: OidcIdentity
     queries.add_event(connection, name, "identity.add", name, client_ip, detail, owner_id=user_id)
 
 
-def _apply(connection: Connection, found: LinkedIdentity, somebody: OidcIdentity, client_ip: str | None) -> None:
-    """Write what the claims say."""
-    identities.mark_used(connection, found.id, somebody.label)
+def _apply(connection: Connection, user: str, somebody: OidcIdentity, client_ip: str | None) -> LinkedIdentity:
+    """Store the groups and rights in the claims. Returns the identity with them. Raises NotAdmitted."""
+    host_edits.locked_user(connection, user)
+    found = _linked(connection, somebody)  # another token may have been first
+    somebody = _unless_older(found, somebody)
+    claims_at = None if somebody.groups is None else somebody.stated or queries.now()
+    identities.mark_used(connection, found.id, somebody.label, claims_at=claims_at)
     if somebody.groups is not None:
         identities.set_groups(connection, found.user_id, found.id, somebody.groups)
     change = _change_of_rights(found, somebody)
@@ -208,10 +222,18 @@ def _apply(connection: Connection, found: LinkedIdentity, somebody: OidcIdentity
         host_edits.set_user(connection, found.user_id, admin=change, admin_by=found.id if change else None)
         detail = f"admin {'on' if change else 'off'}, by {somebody.issuer}"
         queries.add_event(connection, accounts.ACTOR, "user.set", found.user, client_ip, detail)
+    return _linked(connection, somebody)
+
+
+def _linked(connection: Connection, somebody: OidcIdentity) -> LinkedIdentity:
+    found = identities.linked_identity(connection, somebody.issuer, somebody.subject)
+    if found is None:  # it has just been removed
+        raise NotAdmitted
+    return found
 
 
 def _change_of_rights(found: LinkedIdentity, somebody: OidcIdentity) -> bool | None:
-    """Whether an administrator's rights come or go; None where they stay."""
+    """True if the claims give administrator rights, False if they remove them, None for no change."""
     if somebody.admin and not found.admin:
         return True
     return False if somebody.admin is False and found.admin and found.admin_by == found.id else None
@@ -222,8 +244,17 @@ def _differs(found: LinkedIdentity, somebody: OidcIdentity) -> bool:
     return groups or _change_of_rights(found, somebody) is not None
 
 
-def _member(found: LinkedIdentity) -> Member:
-    return Member(found.user_id, found.user, bool(found.admin), _lines(found.groups))
+def _is_old(found: LinkedIdentity, somebody: OidcIdentity) -> bool:
+    """Whether the times of the identity must be written again."""
+    recent = queries.now() - USE_MICROSECONDS
+    return found.last_used < recent or (somebody.groups is not None and found.claims_at < (somebody.stated or recent))
+
+
+def _unless_older(found: LinkedIdentity | None, somebody: OidcIdentity) -> OidcIdentity:
+    """The claims; without rights if newer ones are stored: an access token can be old."""
+    if found is None or somebody.stated is None or somebody.stated >= found.claims_at // SECOND * SECOND:
+        return somebody
+    return somebody._replace(groups=None, admin=None)
 
 
 def _lines(text: str | None) -> frozenset[str]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What callers send, validated once: the API's bodies and the portal's forms use these field types.
+"""Field types that validate inputs, both in bodies of the API and in forms of the portal.
 
-A type checks and returns the value as the registry takes it: folded names, canonical addresses and networks, numbers.
-`from_form` validates the texts of a form with a model of these types.
+A type checks a value, and returns it as the registry needs it: folded names, canonical addresses and networks, numbers.
+A resource that API and portal create from the same fields has one model here. `from_form` validates a form.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from ddnsd.db import queries
 from ddnsd.registry import host_columns, names
 from ddnsd.registry.errors import Code, Invalid, Reason
-from ddnsd.registry.token_scope import network
+from ddnsd.registry.token_scope import TokenScope, network
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,28 +29,30 @@ GROUP_LENGTH = 255
 CREDENTIAL_NAME_LENGTH = 100
 KEY_HOSTS = 1000
 TOKEN_LIMITS = 100
-"""Patterns or networks of a token."""
+"""Maximum number of patterns or networks of a token."""
 
 ID_DIGITS = 18
-"""Digits of an id or a cursor; more do not fit into a column."""
+"""Maximum digits of an id or a cursor; more do not fit into a column."""
 
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+FULL_NAME = rf"^{LABEL}(\.{LABEL})+\.?$"
+NAME_PATTERN = r"^[a-z0-9.*?-]+$"
 
 RULE = "rule"
-"""The type of errors that a rule of the registry raises, and not the schema."""
+"""The type of errors from a rule of the registry, not from the schema."""
 
 
 # ---- numbers
 
 
 def row_id(text: str) -> int:
-    """The id that a path, a query or a form holds as text; 0 for a text that is none, which no row has."""
+    """The id in a path, a query or a form; 0, which no row has, for a text that is not an id."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= ID_DIGITS else 0
 
 
 def _whole(value: object) -> object:
-    """An integer from JSON, which has one kind of numbers (60.0 is 60), or the digits of a form."""
+    """An integer from JSON, where 60.0 is also 60, or from the digits in a form."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
@@ -66,7 +68,7 @@ Ttl = Annotated[int, Field(ge=TTL_LEAST, le=TTL_MOST, description="Seconds."), W
 # ---- names and texts
 
 
-FullName = Annotated[str, Field(max_length=254, pattern=rf"^{LABEL}(\.{LABEL})+\.?$"), AfterValidator(names.fold)]
+FullName = Annotated[str, Field(max_length=254, pattern=FULL_NAME), AfterValidator(names.fold)]
 UserName = Annotated[str, Field(min_length=1, max_length=USER_NAME_LENGTH, pattern=PRINTABLE)]
 NewUserName = Annotated[str, Field(max_length=USER_NAME_LENGTH, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
 CredentialName = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_NAME_LENGTH, pattern=PRINTABLE)]
@@ -74,9 +76,22 @@ Comment = Annotated[str, Field(max_length=COMMENT_LENGTH, pattern=PRINTABLE)]
 Text = Annotated[str, Field(max_length=TEXT_LENGTH, pattern=PRINTABLE)]
 LongText = Annotated[str, Field(min_length=1, max_length=LONG_TEXT_LENGTH, pattern=PRINTABLE)]
 Group = Annotated[
-    str, Field(min_length=1, max_length=GROUP_LENGTH, pattern=PRINTABLE, description="Whose members may use it.")
+    str,
+    Field(
+        min_length=1,
+        max_length=GROUP_LENGTH,
+        pattern=PRINTABLE,
+        description="Members of this group may register hosts in it.",
+    ),
 ]
-Stack = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Who declared it.")]
+Stack = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="The stack (declaration) that it belongs to.",
+    ),
+]
 Labels = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=63, pattern=PRINTABLE)],
@@ -98,7 +113,7 @@ Labels = Annotated[
 
 
 def _rule(check: Callable[[Any], T]) -> Callable[[Any], T]:
-    """The check as a validator: a reason of the registry becomes an error of the field."""
+    """Make a validator from the check. A reason of the registry becomes an error of the field."""
 
     def validate(value: Any) -> T:
         try:
@@ -122,12 +137,12 @@ Primary = Annotated[
     Field(
         max_length=260,
         pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*)(:[0-9]{1,5})?$",
-        description="ADDRESS[:PORT] of the name server that takes its updates.",
+        description="ADDRESS[:PORT] of the primary name server, which accepts its updates.",
     ),
 ]
 
 
-# ---- tokens
+# ---- tokens and keys
 
 
 def _networks(texts: Sequence[str]) -> list[str]:
@@ -135,7 +150,7 @@ def _networks(texts: Sequence[str]) -> list[str]:
 
 
 def _expiry(value: object) -> int:
-    """A moment of RFC 3339 in the future, in microseconds since the epoch. Raises Invalid."""
+    """A future time in RFC 3339, as microseconds since the epoch. Raises Invalid."""
     if not isinstance(value, str):
         raise PydanticKnownError("string_type")
     try:
@@ -152,46 +167,72 @@ def _expiry(value: object) -> int:
 
 TokenRight = Literal["read", "write", "admin"]
 TokenRights = Annotated[list[TokenRight], Field(min_length=1, max_length=3)]
-Pattern = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9.*?-]+$")]
+Pattern = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
 Patterns = Annotated[
     list[Pattern], Field(max_length=TOKEN_LIMITS, description="Only names that match, such as *.example.org.")
 ]
 Network = Annotated[str, Field(max_length=49)]
 Networks = Annotated[
     list[Network],
-    Field(max_length=TOKEN_LIMITS, description="Only callers from there: 192.0.2.0/24."),
+    Field(max_length=TOKEN_LIMITS, description="Only callers from these networks, such as 192.0.2.0/24."),
     AfterValidator(_rule(_networks)),
 ]
 Expiry = Annotated[int, BeforeValidator(_rule(_expiry)), WithJsonSchema({"type": "string", "format": "date-time"})]
 KeyHosts = Annotated[list[FullName], Field(min_length=1, max_length=KEY_HOSTS)]
 
 
+class TokenInput(BaseModel):
+    """A new token, without its end."""
+
+    name: CredentialName
+    scopes: TokenRights
+    domains: Patterns = Field([])
+    hosts: Patterns = Field([])
+    networks: Networks = Field([])
+
+    def scope(self, expires: int | None) -> TokenScope:
+        """What the token may do, until `expires` in microseconds since the epoch; None: without an end."""
+        scopes = tuple(dict.fromkeys(self.scopes))
+        return TokenScope(scopes, tuple(self.domains), tuple(self.hosts), tuple(self.networks), expires)
+
+
+class KeyInput(BaseModel):
+    """A new key."""
+
+    name: CredentialName
+    hosts: KeyHosts
+
+
 # ---- forms
 
 
 def from_form(model: type[Model], texts: Mapping[str, str | Sequence[str]]) -> Model:
-    """The model. Raises Invalid with the reason of each field that it does not accept.
+    """Validate a form with the model. Raises Invalid with the reason for each field that is not valid.
 
-    `texts` are a form's fields; the value of a field that may come several times is a list. A field that is empty
-    counts as absent.
+    `texts` are the form's fields. The value of a field that may occur several times is a list. An empty field counts as
+    absent.
     """
-    given = {name: value.strip() if isinstance(value, str) else list(value) for name, value in texts.items()}
+    given = {name: _stripped(value) for name, value in texts.items()}
     try:
-        return model.model_validate({name: value for name, value in given.items() if value})
+        return model.model_validate({name: value for name, value in given.items() if value != ""})
     except ValidationError as error:
         raise Invalid(**_reasons(error)) from None
 
 
+def _stripped(value: str | Sequence[str]) -> str | list[str]:
+    return value.strip() if isinstance(value, str) else [text.strip() for text in value if text.strip()]
+
+
 def _reasons(error: ValidationError) -> dict[str, Reason]:
-    """The first reason of each field, by the field's name."""
+    """The first reason for each field, by the field's name."""
     found: dict[str, Reason] = {}
-    for part in error.errors(include_url=False, include_input=False):
-        found.setdefault(str(part["loc"][0]), _reason(part["type"], part.get("ctx", {}), part["msg"]))
+    for part in error.errors(include_url=False):
+        found.setdefault(str(part["loc"][0]), _reason(part["type"], part.get("ctx", {}), part["input"], part["msg"]))
     return found
 
 
-def _reason(kind: str, context: Mapping[str, Any], text: str) -> Reason:
-    """The reason for an error of the schema: pydantic's type of the error, its values and its English text."""
+def _reason(kind: str, context: Mapping[str, Any], value: object, text: str) -> Reason:
+    """The reason for an error of the schema, from pydantic's type, values, input and English text of the error."""
     match kind:
         case "rule":
             reason: Reason = context["reason"]
@@ -201,7 +242,22 @@ def _reason(kind: str, context: Mapping[str, Any], text: str) -> Reason:
         case "int_parsing" | "int_parsing_size" | "greater_than_equal" | "less_than_equal":
             return Reason(Code.TTL_OUT_OF_RANGE, least=TTL_LEAST, most=TTL_MOST)  # forms have no other numbers
         case "missing":
-            return Reason(Code.NAME_MISSING)  # nothing else is required
+            return Reason(Code.NAME_MISSING)  # no other field is required
+        case "too_short":
+            return Reason(Code.LIST_EMPTY)
+        case "too_long":
+            return Reason(Code.LIST_TOO_LONG, limit=context["max_length"])
+        case "literal_error":
+            return Reason(Code.NOT_A_CHOICE, choices=context["expected"])
         case "string_pattern_mismatch":
-            return Reason(Code.NOT_PRINTABLE)  # names have reasons of their own, from `names.problem`
+            return _mismatch(context["pattern"], str(value))
     return Reason(Code.SCHEMA, text=text)
+
+
+def _mismatch(pattern: str, value: str) -> Reason:
+    """The reason for a text that does not match the pattern of its type."""
+    if pattern == FULL_NAME:
+        return Reason(Code.NAME_INVALID, name=value)
+    if pattern == NAME_PATTERN:
+        return Reason(Code.NAME_PATTERN_INVALID, pattern=value)
+    return Reason(Code.NOT_PRINTABLE)

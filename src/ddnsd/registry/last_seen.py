@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remembers the last request for each host, and writes it some seconds later: no request ever waits for that.
+"""Keep the last request for each host in memory, and write it some seconds later, so that no request waits.
 
-What repeats is written now and then, and a wrong secret never: neither must make the database work.
+To spare the database, repeated answers are written rarely, and requests with a wrong secret never.
 """
 
 from typing import TypeVar
@@ -14,28 +14,28 @@ from ddnsd.db.last_seen import Contact
 T = TypeVar("T")
 
 SECONDS = 3.0
-"""How often what was remembered is written."""
+"""How often new entries are written."""
 
 REPEAT_MICROSECONDS = 5 * 60 * 1_000_000
-"""How long an answer that repeats what is written, to the same address, is not written again."""
+"""How long an answer is not written again, if it repeats the written one to the same address."""
 
 REMEMBERED = 100_000
-"""Hosts at most, also while the database is down."""
+"""Maximum number of hosts in memory, also while the database is down."""
 
 PART = 500
 
 
 class LastSeen:
-    """What one process was last asked for, and what of it is to be written."""
+    """The last requests to this process, and those that must still be written."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._last: dict[int, Contact] = {}
-        self._given: dict[int, tuple[int, str | None, str]] = {}  # when, where and what was last to be written
+        self._given: dict[int, tuple[int, str | None, str]] = {}  # time, client and answer of the last entry to write
         self._due: dict[int, Contact] = {}
 
     def note(self, host_id: int, client_ip: str | None, agent: str, word: str, tls: bool) -> None:
-        """Remember a request for the host."""
+        """Add a request for the host."""
         contact = Contact(queries.now(), client_ip, agent_text(agent), word, tls)
         _put(self._last, host_id, contact)
         if word == "badauth" or self._repeats(host_id, contact):
@@ -50,12 +50,12 @@ class LastSeen:
         return same and contact.at - at < REPEAT_MICROSECONDS
 
     def last(self, host_id: int, written: Contact | None) -> Contact | None:
-        """The last request that is known here, where `written` is what the database has."""
+        """The last known request; `written` is the one in the database."""
         known = [contact for contact in (written, self._last.get(host_id)) if contact is not None]
         return max(known, key=lambda contact: contact.at, default=None)
 
     async def write(self) -> None:
-        """Write what is remembered. Raises StoreDown, and remembers it on."""
+        """Write the new entries. Raises StoreDown; entries that are not written are kept."""
         seen, self._due = self._due, {}
         left = sorted(seen)
         try:
@@ -69,7 +69,7 @@ class LastSeen:
 
 
 def _put(kept: dict[int, T], host_id: int, value: T) -> None:
-    """Keep the value as the newest one; the oldest goes where there are too many."""
+    """Add the value as the newest, and delete the oldest if there are too many."""
     kept.pop(host_id, None)
     kept[host_id] = value
     if len(kept) > REMEMBERED:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Host and domain names: one validator for every door."""
+"""Host and domain names: one validator for all protocols."""
 
 import re
 from collections.abc import Iterable
@@ -7,20 +7,23 @@ from collections.abc import Iterable
 from ddnsd.registry.errors import Code, Reason
 
 LENGTH = 253
-"""Characters of a full name: 255 octets in a message."""
+"""Maximum characters of a full name: 255 octets in a message."""
 
 LABEL_LENGTH = 63
 
 DOMAIN_LENGTH = 189
-"""Characters of a domain's name: hosts lie below it."""
+"""Maximum characters of a domain's name, because hosts need names below it."""
+
+REVERSE = (".in-addr.arpa", ".ip6.arpa")
+"""Ends of the names of reverse zones."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def fold(name: str) -> str:
-    """The name as it is compared and stored: no blanks around it, lower case, no trailing dot."""
+    """The name as it is compared and stored: without surrounding spaces, in lower case, without a trailing dot."""
     stripped = name.strip()
-    # beyond ASCII lower() makes letters of what is none: the Kelvin sign becomes k
+    # lower() turns some characters beyond ASCII into letters: the Kelvin sign becomes k
     return (stripped.lower() if stripped.isascii() else stripped).removesuffix(".")
 
 
@@ -43,8 +46,8 @@ def problem(name: str) -> Reason | None:
 def owned_problem(name: str, owned: Iterable[str]) -> Reason | None:
     """Why a host of that folded name cannot have records at the `owned` names, or None.
 
-    They are made of its own: `*.` before it, related names, owners of further records. A message with one that is too
-    long cannot be sent, so that no host of the zone would be updated any more.
+    These are names below the host's: its wildcard, related names, owners of further records. A message with a name that
+    is too long cannot be sent, and no host of the zone could be updated.
     """
     longest = max(owned, key=len, default=name)
     if len(longest) <= LENGTH:
@@ -56,12 +59,17 @@ def owned_problem(name: str, owned: Iterable[str]) -> Reason | None:
 
 
 def domain_problem(name: str) -> Reason | None:
-    """Why a folded name is not a domain's, or None: a host name of labels, with room for another label before it."""
+    """Why a folded name cannot be a domain's, or None. It needs a dot, and room for the names of hosts."""
     if found := problem(name):
         return found
     if "." not in name:
         return Reason(Code.DOMAIN_WITHOUT_DOT)
     return Reason(Code.DOMAIN_TOO_LONG, limit=DOMAIN_LENGTH) if len(name) > DOMAIN_LENGTH else None
+
+
+def is_reverse(name: str) -> bool:
+    """Whether a folded name is in the tree of reverse lookups, where names stand for addresses and have PTR records."""
+    return f".{name}".endswith(REVERSE)
 
 
 def is_full(name: str) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RRsets beside a host's addresses: at its name, or at names of underscore labels below it (RFC 8552)."""
+"""RRsets of a host in addition to its addresses: at its name, or at names of underscore labels (RFC 8552) below it."""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from ddnsd.db import history, host_edits, queries, records
 from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
-from ddnsd.db.host_updates import HostUpdate, write_host_updates
+from ddnsd.db.host_updates import HostUpdate, write_host_update
 from ddnsd.db.rows import Host, RRset, name_below
-from ddnsd.dns import rdata
+from ddnsd.dns import conflicts, rdata
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import DnsError, HostGone
 from ddnsd.dns.packing import set_octets
 from ddnsd.dns.records import values_of
@@ -20,33 +21,36 @@ from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import confirmed, locked
+from ddnsd.registry.rates import Rates
 from ddnsd.registry.validation import Expect
 
 APEX = "@"
-"""What callers call the host's own name."""
+"""The host's own name in requests and answers."""
 
 AT_HOST_ALONE = frozenset({"CAA", "MX", "SSHFP"})
-"""Types that mean nothing at a name of underscore labels."""
+"""Types that have no meaning below an underscore label."""
 
 MOST = 16
-"""RRsets of a host, and values of an RRset."""
+"""Maximum number of RRsets of a host, and of values of an RRset."""
 
 LENGTH = 4096
-"""Characters of a value."""
+"""Maximum characters of a value."""
 
 OCTETS = 24_000
-"""What all RRsets of a host may take in a message, whatever name it is given: a host is never divided."""
+"""Maximum octets of all RRsets of a host in one message, which is never split. Holds for names of any length."""
 
 LONGEST = "a" * names.LENGTH
 
 TRIES = 4
-"""How often the zone is asked: what stands there may be ours since a moment ago, or leave as ours in a moment."""
+"""How often the zone is asked, because a record there may be one that we are adding or removing at the moment."""
 
-_LABEL = re.compile(r"_[a-z0-9](?:[a-z0-9-]{0,60}[a-z0-9])?")
+_LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,%d}[a-z0-9])?"
+_PREFIX = re.compile(rf"(?:(?:{_LABEL % 61}|_{_LABEL % 60})\.)*_{_LABEL % 60}")
+"""Labels of which the last one begins with an underscore, so that no other host can have a name there."""
 
 
 class NewRRset(NamedTuple):
-    """An RRset that is well-formed: `data` is canonical, `ttl` in seconds or None for the host's."""
+    """A well-formed RRset: `data` is canonical; `ttl` is in seconds, or None for the host's TTL."""
 
     prefix: str
     rtype: str
@@ -55,39 +59,50 @@ class NewRRset(NamedTuple):
 
     @property
     def values(self) -> tuple[str, ...]:
-        """In presentation format, sorted."""
+        """The values in presentation format, sorted."""
         return values_of(self.data)
 
     def is_of(self, other: RRset) -> bool:
-        """Whether both stand at one place."""
+        """Whether both have the same name and type."""
         return (self.prefix, self.rtype) == (other.prefix, other.rtype)
 
     def equals(self, other: RRset) -> bool:
-        """Whether the other one is in the zone, or will be, as this one wants it."""
+        """Whether the other RRset is the same, and is or will be in the zone."""
         return self.is_of(other) and other.conflict is None and (self.ttl, self.data) == (other.ttl, other.data)
 
 
 class RRsets:
-    """Whether the caller may is decided before, and by `expect`, which is called with the host just before."""
+    """Reads and changes RRsets. The caller checks permissions; `expect` checks them again just before a change."""
 
-    def __init__(self, store: Store, writer: Writer) -> None:
-        self._store, self._writer = store, writer
+    def __init__(self, store: Store, writer: Writer, rates: Rates) -> None:
+        self._store, self._writer, self._rates = store, writer, rates
 
     async def of(self, host: Host) -> list[RRset]:
         """The host's RRsets, sorted by name and type. Raises StoreDown."""
         return await self._store.read(lambda c: _of(c, host))
 
     async def put(
-        self, host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None, author: Author, expect: Expect
+        self,
+        host: Host,
+        name: str,
+        rtype: str,
+        values: Sequence[str],
+        ttl: int | None,
+        author: Author,
+        expect: Expect,
+        *,
+        unlimited: bool = False,
     ) -> RRset:
-        """Have these values, in presentation format, be the RRset; acknowledged when this returns.
+        """Set the RRset to these values in presentation format. Returns after the name server has acknowledged it.
 
-        `name` is @, or underscore labels below the host; `ttl` is in seconds. Raises Invalid (fields name, type,
-        values, ttl), Taken, Blocked, NoHost, NoDomain (not available), NotPublished, StoreDown (nothing is changed),
-        Unconfirmed (kept, DNS follows).
+        `name` is @, or labels below the host of which the last one begins with an underscore; `ttl` is in seconds.
+        `unlimited`: also if the records of the host changed too often, for administrators.
+        Raises Invalid (fields name, type, values, ttl), Taken, Blocked, NoHost, NoDomain, OverQuota, NotPublished,
+        StoreDown (nothing is changed), Unconfirmed (kept, and sent to DNS later).
         """
         new = parse(host, name, rtype, values, ttl)
         if not any(new.equals(present) for present in await self.of(host)):
+            await self._rates.take_record_change(host, refuse=not unlimited)
             await self._try(host, new)
         current, changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
         if changed or not self._writer.is_published(current):
@@ -97,7 +112,7 @@ class RRsets:
             raise NoHost  # removed meanwhile
         if made.conflict is not None:
             await self._store.transact(lambda c: _take_back(c, host, made))
-            raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=made.conflict))
+            raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(made.conflict)))
         return made
 
     async def _try(self, host: Host, new: NewRRset) -> None:
@@ -116,16 +131,17 @@ class RRsets:
         raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=obstacle))
 
     async def remove(self, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> None:
-        """Remove the RRset. Raises NoHost where there is none, Blocked, StoreDown, Unconfirmed."""
+        """Remove the RRset. Raises NoHost if there is none, Blocked, StoreDown, Unconfirmed."""
         fqdn = await self._store.transact(lambda c: remove(c, host, name, rtype, author, expect))
+        await self._rates.take_record_change(host, refuse=False)
         await confirmed(self._writer.push_removals(host.domain_id, [fqdn]))
 
 
 def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
-    """Raises Invalid, naming every field that is wrong."""
+    """Check and parse an RRset. Raises Invalid for all fields that are wrong."""
     prefix, rtype = _prefix(name), rtype.strip().upper()
     wrong: dict[str, Reason] = {}
-    if prefix and not all(_LABEL.fullmatch(label) for label in prefix.split(".")):
+    if prefix and not _PREFIX.fullmatch(prefix):
         wrong["name"] = Reason(Code.PREFIX_INVALID, name=name)
     elif problem := names.owned_problem(host.fqdn, [name_below(prefix, host.fqdn)]):
         wrong["name"] = problem
@@ -150,7 +166,7 @@ def _prefix(name: str) -> str:
 
 
 def _values(rtype: str, texts: Sequence[str]) -> list[str]:
-    """Canonical, sorted, each once. Raises Invalid for `values`."""
+    """The canonical values, sorted, without duplicates. Raises Invalid for `values`."""
     if not 1 <= len(texts) <= MOST:
         raise Invalid(values=Reason(Code.VALUE_COUNT, limit=MOST))
     found: set[str] = set()
@@ -170,7 +186,7 @@ def _values(rtype: str, texts: Sequence[str]) -> list[str]:
 
 
 def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
-    """Whether the RRset stands in the zone as ours, or is about to leave it."""
+    """Whether we have an RRset of this name and type, or are removing one from the zone."""
     mine = any(
         new.is_of(present) and (present.conflict is None or present.claimed) for present in _of(connection, host)
     )
@@ -178,14 +194,14 @@ def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
 
 
 def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expect: Expect) -> tuple[Host, bool]:
-    """Write the RRset; the host, and whether it changed. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
+    """Write the RRset. Returns the host, and whether it changed. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
     current = locked(connection, host, expect)
     present = _of(connection, current)
     before = next((one for one in present if new.is_of(one)), None)
     if before is not None and new.equals(before):
         return current, False
     if current.conflict is not None:
-        raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=current.conflict))
+        raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(current.conflict)))
     _check_room(current, new, [one for one in present if one is not before])
     fqdn = name_below(new.prefix, current.fqdn)
     values: dict[str, Any] = {"ttl": new.ttl, "data": new.data}
@@ -196,9 +212,9 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
         if not before.claimed:
             records.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
         records.change(connection, before.id, conflict=None, **values)
-    # not `wish_again`: the message claims the RRset, and who finds it under way must know that it may do so
+    # not `wish_again`: the row must show that a message with this RRset may be under way
     host_update = HostUpdate(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
-    write_host_updates(connection, [host_update], [])
+    write_host_update(connection, host_update)
     _tell(connection, current, author, new, before and _shown(before.ttl, before.data), _shown(new.ttl, new.data))
     return current, True
 
@@ -214,7 +230,7 @@ def _check_room(host: Host, new: NewRRset, others: Sequence[RRset]) -> None:
 
 
 def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> str:
-    """Delete the RRset and have it leave the zone; answers its full name. Raises NoHost, Blocked."""
+    """Delete the RRset, also from the zone. Returns its full name. Raises NoHost, Blocked."""
     current = locked(connection, host, expect)
     place = _prefix(name), rtype.strip().upper()
     found = next((one for one in _of(connection, current) if (one.prefix, one.rtype) == place), None)
@@ -228,11 +244,12 @@ def remove(connection: Connection, host: Host, name: str, rtype: str, author: Au
 
 
 def _take_back(connection: Connection, host: Host, refused: RRset) -> None:
-    """The zone has another RRset there since a moment ago: it is as if ours had never been wanted."""
+    """Delete an RRset again, because the zone got a foreign one in its place meanwhile."""
     current = host_edits.locked_host(connection, host.fqdn)
     if current is not None and refused in _of(connection, current):
         records.remove(connection, refused)
-        _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, refused.conflict)
+        note = conflicts.sentence(refused.conflict)
+        _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, note)
 
 
 def _of(connection: Connection, host: Host) -> list[RRset]:

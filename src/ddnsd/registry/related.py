@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names below a host whose AAAA follows the host's IPv6 prefix, each with an interface id of its own."""
+"""Names below a host whose AAAA follows the host's IPv6 prefix, each with its own interface id."""
 
 import ipaddress
 from typing import NamedTuple
@@ -11,20 +11,23 @@ from ddnsd.db import bulk_hosts, history, host_edits, queries
 from ddnsd.db.base import Store
 from ddnsd.db.history import Author
 from ddnsd.db.rows import Host, Related, endings
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import DnsError, HostGone
 from ddnsd.dns.records import records
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import Hosts, confirmed, locked
-from ddnsd.registry.validation import Expect
+from ddnsd.registry.policy import Policy
+from ddnsd.registry.rates import Rates
+from ddnsd.registry.validation import ABOVE, Expect
 
 MOST = 32
-"""Related names of a host."""
+"""Maximum number of related names of a host."""
 
 
 class NewRelated(NamedTuple):
-    """A related name that is well-formed: its full name, and the interface id as canonical text."""
+    """A well-formed related name: label, full name, and the interface id as canonical text."""
 
     label: str
     fqdn: str
@@ -32,23 +35,36 @@ class NewRelated(NamedTuple):
 
 
 class RelatedNames:
-    """Whether the caller may is decided before, and by `expect`, which is called with the host just before."""
+    """Reads and changes related names. The caller checks permissions; `expect` checks them again before a change."""
 
-    def __init__(self, store: Store, writer: Writer, hosts: Hosts) -> None:
-        self._store, self._writer, self._hosts = store, writer, hosts
+    def __init__(self, store: Store, writer: Writer, hosts: Hosts, policy: Policy, rates: Rates | None = None) -> None:
+        self._store, self._writer, self._hosts, self._policy = store, writer, hosts, policy
+        self._rates = rates or Rates(store, policy)
 
     async def of(self, host: Host) -> list[Related]:
         """The host's related names, sorted. Raises StoreDown."""
         return await self._store.read(lambda c: _of(c, host))
 
-    async def put(self, host: Host, label: str, interface_id: str, author: Author, expect: Expect) -> Related:
-        """Have LABEL below the host point to the interface id in the host's prefix; acknowledged when this returns.
+    async def put(
+        self,
+        host: Host,
+        label: str,
+        interface_id: str,
+        author: Author,
+        expect: Expect,
+        *,
+        unlimited: bool = False,
+    ) -> Related:
+        """Point LABEL below the host to this interface id. Returns after the name server has acknowledged it.
 
-        Raises Invalid (fields label, interface_id), Taken, Blocked, NoHost, NoDomain (not available), NotPublished,
-        StoreDown (nothing is changed), Unconfirmed (kept, DNS follows).
+        `unlimited`: also if the records of the host changed too often, for administrators.
+        Raises Invalid (fields label, interface_id), Taken, Blocked, NoHost, NoDomain, OverQuota, NotPublished,
+        StoreDown (nothing is changed), Unconfirmed (kept, and sent to DNS later).
         """
         new = parse(host, label, interface_id)
         await self.check(host, new)
+        if all((name.fqdn, name.interface_id) != (new.fqdn, new.interface_id) for name in await self.of(host)):
+            await self._rates.take_record_change(host, refuse=not unlimited)
         try:
             changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
         except IntegrityError:
@@ -61,7 +77,9 @@ class RelatedNames:
         raise NoHost
 
     async def check(self, host: Host, new: NewRelated) -> None:
-        """Whether the host has the name, or may have it. Raises Invalid, Taken, NoHost, NotPublished, StoreDown."""
+        """Check that the host has the name, or may have it. Raises Invalid, Taken, NoHost, NotPublished, StoreDown."""
+        if address := self._policy.denied_in(host.prefix, [new.interface_id]):
+            raise Invalid(interface_id=Reason(Code.ADDRESS_NOT_ACCEPTED, address=address))
         if all(name.fqdn != new.fqdn for name in await self.of(host)):
             await self._check_name(host, new)
         if not await self._store.read(lambda c: is_ours(c, host, new)):
@@ -85,13 +103,14 @@ class RelatedNames:
             raise Taken(label=Reason(Code.NAME_UNAVAILABLE, obstacle=obstacles[new.fqdn]))
 
     async def remove(self, host: Host, label: str, author: Author, expect: Expect) -> None:
-        """Remove the name. Raises NoHost where there is none of that label, Blocked, StoreDown, Unconfirmed."""
+        """Remove the name. Raises NoHost if the host has none of that label, Blocked, StoreDown, Unconfirmed."""
         fqdn = await self._store.transact(lambda c: remove(c, host, label, author, expect))
+        await self._rates.take_record_change(host, refuse=False)
         await confirmed(self._writer.push_removals(host.domain_id, [fqdn]))
 
 
 def parse(host: Host, label: str, interface_id: str) -> NewRelated:
-    """Raises Invalid, naming every field that is wrong."""
+    """Check and parse a related name. Raises Invalid for all fields that are wrong."""
     folded = names.fold(label)
     fqdn = f"{folded}.{host.fqdn}"
     wrong: dict[str, Reason] = {}
@@ -111,13 +130,13 @@ def parse(host: Host, label: str, interface_id: str) -> NewRelated:
 
 
 def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
-    """Whether the name stands in the zone as ours, or is about to leave it."""
+    """Whether the host has the name, or we are removing it from the zone."""
     mine = any(name.fqdn == new.fqdn for name in _of(connection, host))
     return mine or bool(host_edits.names_in_removal(connection, [new.fqdn]))
 
 
 def keep(connection: Connection, host: Host, new: NewRelated, author: Author, expect: Expect) -> bool:
-    """Write the name; whether that changed something. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
+    """Write the name. Returns whether anything changed. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
     bulk_hosts.hold_domains(connection, endings(new.fqdn))
     current = locked(connection, host, expect)
     present = {name.fqdn: name for name in _of(connection, current)}
@@ -125,7 +144,7 @@ def keep(connection: Connection, host: Host, new: NewRelated, author: Author, ex
     if before is not None and before.interface_id == new.interface_id:
         return False
     if current.conflict is not None:
-        raise Taken(label=Reason(Code.NAME_UNAVAILABLE, obstacle=current.conflict))
+        raise Taken(label=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(current.conflict)))
     if before is not None:
         host_edits.set_related(connection, before.id, new.interface_id)
     else:
@@ -143,12 +162,14 @@ def _check_room(connection: Connection, host: Host, new: NewRelated, present: in
         raise Taken(label=Reason(Code.RELATED_TAKEN, name=new.fqdn))
     if not closest.available:
         raise NoDomain
+    if bulk_hosts.names_above_others(connection, [(new.fqdn, host.owner_id)], ()):
+        raise Invalid(label=ABOVE)
     if present >= MOST:
         raise Invalid(label=Reason(Code.RELATED_TOO_MANY, limit=MOST))
 
 
 def remove(connection: Connection, host: Host, label: str, author: Author, expect: Expect) -> str:
-    """Delete the name and have it leave the zone; answers it. Raises NoHost, Blocked."""
+    """Delete the name, also from the zone. Returns the full name. Raises NoHost, Blocked."""
     current = locked(connection, host, expect)
     fqdn = f"{names.fold(label)}.{current.fqdn}"
     found = [name for name in _of(connection, current) if name.fqdn == fqdn]

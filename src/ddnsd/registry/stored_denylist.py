@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Deny lists that administrators keep in the store; each process takes changes over within seconds."""
+"""Deny lists in the database, which administrators edit. Each process loads changes within seconds."""
 
 import asyncio
 import ipaddress
@@ -14,7 +14,7 @@ from ddnsd.db.denylist import Denial
 from ddnsd.registry.denylist import DenyList
 from ddnsd.registry.errors import Code, Invalid, NoDenial, Reason, Taken
 from ddnsd.registry.inputs import COMMENT_LENGTH
-from ddnsd.registry.paging import Page, page_of
+from ddnsd.registry.rows import Page, page_of
 
 SECONDS = 2.0
 """How often a process reads the lists."""
@@ -22,7 +22,7 @@ SECONDS = 2.0
 KINDS = ("network", "agent", "name")
 
 WIDEST = {4: 8, 6: 16}
-"""Shortest prefixes: what is wider is a slip."""
+"""Shortest prefixes allowed, because a larger network is probably a mistake."""
 
 _COMMENT = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{0,{COMMENT_LENGTH}}}")
 _NAME = re.compile(r"(?=.*[a-z0-9])[a-z0-9.*-]{1,253}")
@@ -30,21 +30,21 @@ STARS = 4
 
 
 class StoredDenyList:
-    """The lists of the store, and what this process holds of them."""
+    """The lists in the database, and the copy in this process."""
 
     def __init__(self, store: Store, current: DenyList) -> None:
         self._store, self._current = store, current
         self._held: list[Denial] | None = None
-        self._turn = asyncio.Lock()  # what was read first is not to replace what was read later
+        self._turn = asyncio.Lock()  # an older read must not replace a newer one
 
     async def add(self, kind: str, value: str, comment: str | None, *, actor: str, client_ip: str | None) -> Denial:
-        """Deny a network, a user agent or a name; in force here when this returns. Raises Invalid, Taken, StoreDown."""
+        """Deny a network, a user agent or a name, at once in this process. Raises Invalid, Taken, StoreDown."""
         made = await self._store.transact(lambda c: add(c, kind, value, comment, actor=actor, client_ip=client_ip))
         await self.refresh()
         return made
 
     async def remove(self, denial_id: int, *, actor: str, client_ip: str | None) -> None:
-        """Deny it no more. Raises NoDenial, StoreDown."""
+        """Remove an entry, at once in this process. Raises NoDenial, StoreDown."""
         await self._store.transact(lambda c: remove(c, denylist.find(c, denial_id), actor=actor, client_ip=client_ip))
         await self.refresh()
 
@@ -60,18 +60,18 @@ class StoredDenyList:
         return page_of(await self._store.read(lambda c: denylist.page(c, after, limit + 1, kind)), limit)
 
     async def refresh(self) -> None:
-        """Take over what the store has, if that is new. Raises StoreDown."""
+        """Load the lists from the database if they have changed. Raises StoreDown."""
         async with self._turn:
             found = await self._store.read(denylist.everything)
             if found != self._held:
-                await asyncio.to_thread(_use, self._current, found)  # thousands of networks take their time
+                await asyncio.to_thread(_use, self._current, found)  # slow with thousands of networks
                 self._held = found
 
 
 def add(
     connection: Connection, kind: str, value: str, comment: str | None, *, actor: str, client_ip: str | None = None
 ) -> Denial:
-    """Deny a network, a user agent or a name; processes follow. Raises Invalid, Taken."""
+    """Deny a network, a user agent or a name. Processes load it within seconds. Raises Invalid, Taken."""
     canonical = _canonical(kind, value)
     if comment is not None and not _COMMENT.fullmatch(comment):
         raise Invalid(comment=Reason(Code.DENIAL_COMMENT_INVALID, limit=COMMENT_LENGTH))
@@ -83,7 +83,7 @@ def add(
 
 
 def named(connection: Connection, kind: str, value: str) -> Denial:
-    """What is denied so. Raises Invalid, NoDenial."""
+    """The entry of that kind and value. Raises Invalid, NoDenial."""
     canonical = _canonical(kind, value)
     if found := denylist.named(connection, kind, canonical):
         return found
@@ -91,7 +91,7 @@ def named(connection: Connection, kind: str, value: str) -> Denial:
 
 
 def remove(connection: Connection, found: Denial | None, *, actor: str, client_ip: str | None = None) -> None:
-    """Deny it no more; processes follow. Raises NoDenial."""
+    """Remove an entry. Processes load the change within seconds. Raises NoDenial."""
     if found is None or not denylist.remove(connection, found.id):
         raise NoDenial
     queries.add_event(connection, actor, "deny.remove", found.value, client_ip, found.kind)
@@ -106,7 +106,7 @@ def _use(current: DenyList, found: Iterable[Denial]) -> None:
 
 
 def _canonical(kind: str, value: str) -> str:
-    """The value as it is kept. Raises Invalid."""
+    """The value as it is stored. Raises Invalid."""
     text = value.strip()
     if kind == "network":
         return _network(text)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a token may give to another one: never more than it has itself."""
+"""The scope of a token. A token cannot create another one with a larger scope."""
 
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from ddnsd.db import queries
 from ddnsd.db.rows import Token
 from ddnsd.registry.errors import Code, Invalid, Reason
 
 SCOPES = ("read", "write", "admin")
+DAY = 86_400 * 1_000_000
 
 PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
 _NO_WILDCARD = re.compile(r"[^?\[]*")
@@ -26,9 +28,9 @@ def network(text: str) -> str:
 
 @dataclass(frozen=True)
 class TokenScope:
-    """Of a token: scopes, patterns of names, networks as text, the end in microseconds since the epoch.
+    """The scope of a token: rights, patterns of names, networks as text, and expiry in microseconds since the epoch.
 
-    An empty list does not limit.
+    An empty list of patterns or networks does not limit.
     """
 
     scopes: tuple[str, ...]
@@ -39,12 +41,21 @@ class TokenScope:
 
     @classmethod
     def of(cls, token: Token) -> "TokenScope":
-        """Those of a stored token."""
+        """The scope of a stored token."""
         scopes, domains = tuple(token.scopes.split()), tuple(token.domains.split())
         return cls(scopes, domains, tuple(token.hosts.split()), tuple(token.networks.split()), token.expires)
 
+    def within(self, max_days: int) -> "TokenScope":
+        """This scope with an end that the operator allows; `max_days` 0: any. Raises Invalid if it ends later."""
+        if not max_days:
+            return self
+        latest = queries.now() + max_days * DAY
+        if self.expires is not None and self.expires > latest:
+            raise Invalid(expires=Reason(Code.EXPIRY_TOO_LATE, limit=max_days))
+        return replace(self, expires=self.expires or latest)
+
     def narrowed(self, wanted: "TokenScope") -> "TokenScope":
-        """`wanted`, where what it leaves open is as here. Raises Invalid where it goes beyond."""
+        """`wanted`, with the limits of this scope where it has none. Raises Invalid if it exceeds this scope."""
         given = TokenScope(
             wanted.scopes,
             wanted.domains or self.domains,
@@ -57,7 +68,7 @@ class TokenScope:
         return given
 
     def covers(self, other: "TokenScope") -> bool:
-        """Whether the other gives nothing that this does not."""
+        """Whether the other scope allows nothing that this one does not."""
         return not self._beyond(other)
 
     def _beyond(self, other: "TokenScope") -> dict[str, Reason]:
@@ -86,7 +97,7 @@ def _patterns_cover(own: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def _pattern_covers(own: str, other: str) -> bool:
-    """Whether `own` fits all that `other` fits: certain where `*` is the only wildcard of `own`."""
+    """Whether `own` matches all names that `other` matches. With wildcards other than `*` they must be equal."""
     simple = _NO_WILDCARD.fullmatch(own) and PATTERN.fullmatch(other)
     return own == other or bool(simple and fnmatchcase(other, own))
 

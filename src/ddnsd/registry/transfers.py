@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Giving hosts to another owner, through whichever door: what becomes of the secrets, and what stops.
+"""Give hosts to another owner, and replace their secrets.
 
-By default the host gets a secret that nobody knows, and leaves the keys of other users, so everything that the former
-owner has stops working. The new owner makes a new secret when the machine is to go on. `keep` leaves secret and keys.
+By default the host gets a secret that nobody knows, and is removed from keys of other users, so all credentials of the
+former owner stop working. The new owner creates a new secret for the machine. `keep` changes no secret and no key.
 """
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -26,7 +26,7 @@ PART = 500
 
 
 class Transfer(NamedTuple):
-    """What the audit trail says to the new owner."""
+    """An event in the audit log for one of the two owners."""
 
     action: str
     subject: str
@@ -35,23 +35,23 @@ class Transfer(NamedTuple):
 
 
 class Transfers:
-    """What must be known before a host is given away."""
+    """Checks before a host is given to another user."""
 
     def __init__(self, store: Store, last_seen: LastSeen) -> None:
         self._store, self._last_seen = store, last_seen
 
     async def new_owner(self, name: str) -> User:
-        """The user of that name, who may own hosts. Raises Invalid, StoreDown."""
+        """The user of that name. Raises Invalid if they cannot own hosts, StoreDown."""
         return check_owner(await self._store.read(lambda c: queries.user(c, name)), name)
 
     async def machines(self, hosts: Sequence[Host]) -> int:
-        """As the function of that name, with requests that came just now. Raises StoreDown."""
+        """Count as the function `machines` does, including the latest requests. Raises StoreDown."""
         await self._last_seen.write()
         return await self._store.read(lambda c: machines(c, hosts))
 
 
 def check_owner(user: User | None, name: str) -> User:
-    """The user who is to own a host. Raises Invalid."""
+    """The user, who must exist and be active to own hosts. Raises Invalid."""
     if user is None:
         raise Invalid(owner=Reason(Code.USER_MISSING, user=name))
     if not user.active:
@@ -60,12 +60,12 @@ def check_owner(user: User | None, name: str) -> User:
 
 
 def switched_off(name: str) -> Reason:
-    """Why a user gets no host."""
+    """The reason why an inactive user cannot get a host."""
     return Reason(Code.USER_INACTIVE, user=name)
 
 
 def with_secret(values: Mapping[str, Any], *, keep: bool) -> dict[str, Any]:
-    """The columns of a change, with a secret that nobody knows where it gives the host away without its secrets."""
+    """The columns of a change. A new owner also means a new secret that nobody knows, unless `keep`."""
     changed = dict(values)
     if "owner_id" in values and not keep:
         changed["secret_hash"] = secrets.token_bytes(32)
@@ -73,24 +73,25 @@ def with_secret(values: Mapping[str, Any], *, keep: bool) -> dict[str, Any]:
 
 
 def note(values: Collection[str]) -> str | None:
-    """What the host's history says of the secrets, where these columns give it away."""
+    """The note about secrets in the host's history, or None if these columns do not change the owner."""
     if "owner_id" not in values:
         return None
     return f"secrets {'replaced' if 'secret_hash' in values else 'kept'}"
 
 
-def told(host: Host, values: Mapping[str, Any], owners: Mapping[int, str]) -> Transfer | None:
-    """The entry for the new owner, where these columns give the host away; `owners` are names by id."""
+def told(host: Host, values: Mapping[str, Any], owners: Mapping[int, str]) -> Iterator[Transfer]:
+    """Yield the events for both owners if these columns change the owner; `owners` are names by id."""
     if "owner_id" not in values:
-        return None
-    detail = f"from {owners.get(host.owner_id, '?')}, {note(values)}"
-    return Transfer("host.transfer", values.get("fqdn", host.fqdn), detail, values["owner_id"])
+        return
+    name, before, now = values.get("fqdn", host.fqdn), host.owner_id, values["owner_id"]
+    yield Transfer("host.transfer", name, f"to {owners.get(now, '?')}, {note(values)}", before)
+    yield Transfer("host.transfer", name, f"from {owners.get(before, '?')}, {note(values)}", now)
 
 
 def machines(connection: Connection, hosts: Sequence[Host]) -> int:
-    """How many of the hosts a machine keeps up to date: with their secrets or keys replaced these stop.
+    """The number of hosts that a machine updates. These updates stop when secrets and keys are replaced.
 
-    A machine counts once it has signed in: requests that were answered `badauth` are not kept.
+    A machine counts only after it has signed in, because requests with the answer `badauth` are not stored.
     """
     ids = [host.id for host in hosts]
     parts = (ids[i : i + PART] for i in range(0, len(ids), PART))

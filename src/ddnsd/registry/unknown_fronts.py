@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remembers which fronts do not tell their clients' addresses: in the log, in a metric, and for `ddnsd doctor`.
+"""Report fronts (reverse proxies) that do not send their clients' addresses: log, metric, and `ddnsd doctor`.
 
-A front that writes what nobody can read is at fault, not its clients. `doctor` is another process, so what it is to
-show is in the audit trail, one entry for each front in some minutes.
+An address that cannot be read is the fault of the front, not of its clients. `doctor` is another process. It reads the
+events in the audit log: one per front in five minutes.
 """
 
 import time
@@ -22,14 +22,16 @@ from ddnsd.db.schema import events
 log = structlog.get_logger()
 
 SECONDS = 2.0
-"""How often what is due is written."""
+"""How often due events are written."""
 
 REPEAT_SECONDS = 5 * 60.0
-"""How long nothing more of the same front is written, and a minute less than it is logged."""
+"""Shortest time between two events of the same front."""
 
 LOG_SECONDS = 60.0
+"""Shortest time between two log lines about the same front."""
+
 SHOWN_MICROSECONDS = 15 * 60 * 1_000_000
-"""`doctor` shows what happened so long ago at most: the front has been put right since, or would be seen again."""
+"""Age of the oldest events that `doctor` shows. A front that still fails has a newer event."""
 
 FRONTS = 100
 ACTION = "front.unreadable"
@@ -48,7 +50,7 @@ class _Front:
 
 
 class Seen(NamedTuple):
-    """A front that did not tell an address; `at` in microseconds."""
+    """A front that did not send an address; `at` in microseconds."""
 
     front: str
     text: str
@@ -56,14 +58,14 @@ class Seen(NamedTuple):
 
 
 class Fronts:
-    """The fronts of one process that were seen to do so."""
+    """The fronts of this process that did not send addresses."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
         self._fronts: dict[str, _Front] = {}
 
     def note(self, name: str, hop: str | None) -> None:
-        """Count a request; `hop` is what the front says of the client, None where it says nothing."""
+        """Count a request; `hop` is the client as the front sent it, or None if it sent nothing."""
         REQUESTS.inc()
         front = self._fronts.get(name)
         if front is None:
@@ -77,7 +79,7 @@ class Fronts:
             log.warning("client address not known", front=name, reason=front.text, requests=front.number)
 
     async def write(self) -> None:
-        """Write what is due. Raises StoreDown, and remembers it on."""
+        """Write the due events. Raises StoreDown; the events then stay due."""
         moment = self._clock()
         due = {
             name: front
@@ -93,7 +95,7 @@ class Fronts:
 
 
 def seen(connection: Connection) -> list[Seen]:
-    """The fronts that did so lately, each with its last entry."""
+    """The fronts with recent events, each with its last event."""
     since = queries.now() - SHOWN_MICROSECONDS
     last = (
         select(func.max(events.c.id)).where(events.c.at >= since, events.c.action == ACTION).group_by(events.c.object)
@@ -103,11 +105,11 @@ def seen(connection: Connection) -> list[Seen]:
 
 
 def advice(front: Seen) -> str:
-    """What is wrong with the front, and what to do."""
+    """The problem of the front, and how to solve it."""
     at = datetime.fromtimestamp(front.at // 1_000_000, UTC).strftime("%H:%M:%S")
     return (
-        f"{front.text} (noted at {at} UTC). Clients that send no address are answered 911. Let the front send "
-        "`X-Forwarded-For` with the client's bare address; this is shown until 15 minutes have passed without it"
+        f"{front.text} (last seen at {at} UTC). Clients that send no address get 911. Configure the proxy to send "
+        "`X-Forwarded-For` with the client's address only. This message ends 15 minutes after the last such request"
     )
 
 

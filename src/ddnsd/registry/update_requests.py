@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Update requests of clients: which hosts they change, what is refused, and whose fault that is.
+"""Handle update requests of clients: update their hosts, or refuse updates, and count faults.
 
-Faults are counted for each host. The owner sees the faults of the client; those of the server are ours.
+Faults are counted per host, those of the client and those of the server separately. The owner sees those of the client.
 """
 
 import asyncio
@@ -18,28 +18,29 @@ from ddnsd.db.rows import Host
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.dns.writer import Fault, Writer
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, RegistryError
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, OverQuota, RegistryError
 from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.updates import Outcome, Updates, check_updatable
 
 MOST_NAMES = 20
-"""Names of a request."""
+"""Maximum number of names in a request."""
 
 log = structlog.get_logger()
 
 
 class Refusal(Enum):
-    """Why a host is not updated, or a whole request is refused; and whether the client gets a fault for that."""
+    """Why a host is not updated, or a whole request is refused, and whether that is a fault of the client."""
 
     NOT_FULL_NAME = "the name has no domain", True
-    UNKNOWN_HOST = "no such host, or not the caller's", True
-    UNAVAILABLE = "host, domain or owner is switched off", False
+    UNKNOWN_HOST = "there is no such host, or it is not the caller's", True
+    UNAVAILABLE = "the host, its domain or its owner is disabled", False
     BLOCKED = "the host is flagged or blocked for abuse", False
-    BAD_ADDRESS = "not an address that a host may have", True
+    BAD_ADDRESS = "a host cannot have this address", True
     DENIED_ADDRESS = "the operator denies the address, so the host is blocked", True
-    UNKNOWN_PEER = "the caller's own address is asked for, and is not known", False
+    UNKNOWN_PEER = "the client sent no address, and its own address is unknown", False
     HELD = "a foreign record has the name", False
-    UNCONFIRMED = "the name server or the database did not confirm", False
+    TOO_MANY_CHANGES = "the host was changed too often within an hour", False
+    UNCONFIRMED = "the name server or the database did not confirm the change", False
 
     TOO_MANY_NAMES = "the request has too many names", True
     BAD_AGENT = "the operator denies the user agent", True
@@ -60,17 +61,17 @@ class RequestRefused(Exception):
 
 
 HostResult = tuple[Host | None, Outcome | Refusal]
-"""What became of a name of a request; None in place of a host that the caller may not update."""
+"""The result for one name in a request; None instead of a host that the caller may not update."""
 
 
 def check_count(fqdns: Sequence[str]) -> None:
-    """Whether a request may have so many names. Raises RequestRefused."""
+    """Check the number of names in a request. Raises RequestRefused."""
     if len(fqdns) > MOST_NAMES:
         raise RequestRefused(Refusal.TOO_MANY_NAMES)
 
 
 def is_suspended(caller: Caller) -> bool:
-    """Whether the owner of the calling host is switched off. Then nothing counts as a fault."""
+    """Whether the owner of the calling host is inactive. Then nothing counts as a fault."""
     return caller.kind is Kind.HOST and not caller.hosts[0].owner_active
 
 
@@ -83,7 +84,7 @@ class UpdateRequests:
     async def apply(
         self, caller: Caller, fqdn: str, update: AddressUpdate | Refusal, *, tls: bool, author: Author
     ) -> HostResult:
-        """Update the host of that name. A Refusal in place of the update is the result for a host that takes updates.
+        """Update the host of that name. If `update` is a Refusal, it is the result for a host that accepts updates.
 
         Raises StoreDown.
         """
@@ -113,11 +114,11 @@ class UpdateRequests:
     async def apply_each(
         self, caller: Caller, fqdns: Sequence[str], update: AddressUpdate | Refusal, *, tls: bool, author: Author
     ) -> Sequence[HostResult]:
-        """As `apply`, for each name by itself. Raises StoreDown."""
+        """Call `apply` for each name separately. Raises StoreDown."""
         return await asyncio.gather(*(self.apply(caller, fqdn, update, tls=tls, author=author) for fqdn in fqdns))
 
     async def apply_to_all(self, hosts: Sequence[Host], update: AddressUpdate, *, tls: bool, author: Author) -> None:
-        """Update the hosts if all of them take updates. No faults are counted. Raises as `Updates.apply`, NoHost."""
+        """Update the hosts if all of them accept updates. Counts no faults. Raises as `Updates.apply`, NoHost."""
         for host in hosts:
             check_updatable(host)
         await asyncio.gather(*(self._updates.apply(host, update, tls=tls, author=author) for host in hosts))
@@ -129,7 +130,7 @@ class UpdateRequests:
 
     @staticmethod
     def _refusal(host: Host, error: Exception) -> Refusal:
-        """What the error means for the client. Raises an error that no update raises."""
+        """The refusal that the client gets for the error. Raises errors that updates do not raise."""
         match error:
             case InvalidAddress():
                 return Refusal.BAD_ADDRESS
@@ -139,8 +140,10 @@ class UpdateRequests:
                 return Refusal.BLOCKED
             case NoHost():
                 return Refusal.UNAVAILABLE
+            case OverQuota():
+                return Refusal.TOO_MANY_CHANGES
             case Held():
-                log.info("host held", host=host.fqdn, reason=error.cause)
+                log.info("name held by a foreign record", host=host.fqdn, reason=str(error.cause))
                 return Refusal.HELD
             case NotAcknowledged() | StoreDown():
                 log.warning("update not acknowledged", host=host.fqdn, reason=str(error))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changing a host's addresses: what the update words say."""
+"""Change the addresses of a host, for updates of any protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,32 +11,36 @@ from sqlalchemy import Connection
 from ddnsd.db import queries
 from ddnsd.db.base import Store
 from ddnsd.db.history import SERVICE, Author
-from ddnsd.db.host_updates import IF_INFERRED, HostUpdate, write_host_updates
+from ddnsd.db.host_updates import IF_INFERRED, HostUpdate, write_host_update
+from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host
 from ddnsd.dns.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.records import combine
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import history
 from ddnsd.registry.addresses import AddressUpdate, columns, dropped_guess, named_columns
-from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost, OverQuota
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.rate_limiter import RateLimiter
+from ddnsd.registry.rates import Rates
 
 DENIED = "address on the deny list"
+
+MOVED = "the host was renamed into another domain in the meantime"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`changed` tells `good` from `nochg`; `addresses` is what the answer repeats."""
+    """The result of an update. `changed` decides between `good` and `nochg`. The answer repeats `addresses`."""
 
     changed: bool
     addresses: list[str]
 
 
 def check_updatable(host: Host) -> None:
-    """Whether the host takes updates at all. Raises Blocked, NoHost."""
+    """Check that the host accepts updates. Raises Blocked, NoHost."""
     if not host.owner_active:
         raise NoHost
     if host.abuse or host.abuse_blocked:
@@ -46,44 +50,73 @@ def check_updatable(host: Host) -> None:
 
 
 class Updates:
-    """Applies wishes to hosts; whether the caller may is decided before."""
+    """Applies updates to hosts. The caller checks permissions."""
 
-    def __init__(self, store: Store, writer: Writer, policy: Policy) -> None:
-        self._store, self._writer, self._policy = store, writer, policy
-        self._rate = RateLimiter(policy.nochg_per_hour)
+    def __init__(
+        self, store: Store, lookups: Lookups, writer: Writer, policy: Policy, rates: Rates | None = None
+    ) -> None:
+        self._store, self._lookups, self._writer, self._policy = store, lookups, writer, policy
+        self._rate, self._rates = RateLimiter(), rates or Rates(store, policy)
 
     async def apply(self, host: Host, update: AddressUpdate, *, tls: bool, author: Author) -> Outcome:
-        """Change the addresses of a host that takes updates, as `check_updatable` has found.
+        """Change the addresses of a host. The caller calls `check_updatable` before.
 
-        The change is durable and acknowledged by the name server when this returns. Raises NoHost, InvalidAddress,
-        DeniedAddress (the host is blocked), StoreDown, NotAcknowledged, Held (kept, but a foreign record has the name).
+        When this returns, the change is durable and acknowledged by the name server. Raises NoHost, InvalidAddress,
+        DeniedAddress (the host is blocked), OverQuota, StoreDown, NotAcknowledged, Held (kept, but a foreign record has
+        the name).
         """
+        named = named_columns(host, update)
+        changed = columns(host, update, named)
         try:
             self._policy.check(update, domain_takes_private=host.private_addresses)
+            await self._check_results(host, changed, update)
         except DeniedAddress:
             await self.block(host, author)
             raise
-        named = named_columns(host, update)
-        changed = columns(host, update, named)
         if not changed and self._writer.is_published(host):
             await self._unchanged(host, update)
             return Outcome(False, update.addresses)
         if changed.keys() == {"inferred"} and self._writer.is_published(host):
             await self._store.transact(lambda c: queries.set_host(c, host.id, inferred=None))
             return Outcome(False, update.addresses)
+        if changed:
+            await self._count_change(host, removes=not update.addresses)
         try:
             if changed:
                 await self._writer.update(host.domain_id, _host_update(host, update, named, tls, author))
             else:
                 await self._writer.push_host(host.domain_id, [host.id])
         except HostGone as error:
+            if await self._store.read(lambda c: _still_there(c, host)):
+                raise NotAcknowledged(MOVED) from error
             raise NoHost from error
         except NameConflict as error:
-            raise Held(str(error)) from None
+            raise Held(error.obstacle) from None
         return Outcome(True, update.addresses)
 
+    async def _check_results(self, host: Host, changed: Mapping[str, str | None], update: AddressUpdate) -> None:
+        """Check what a new IPv6 prefix makes of the host and its related names. Raises DeniedAddress, StoreDown."""
+        if "ipv6" in update.families and self._policy.denies_networks:
+            own, prefix = changed.get("ipv6", host.ipv6), changed.get("prefix", host.prefix)
+            related = await self._lookups.related.all(host.id)
+            if (own and self._policy.is_denied([own])) or self._policy.denied_in(
+                prefix, [name.interface_id for name in related]
+            ):
+                raise DeniedAddress
+
+    async def _count_change(self, host: Host, *, removes: bool) -> None:
+        """Count a change, and tell the owner when changes begin to be refused. Raises OverQuota."""
+        try:
+            await self._rates.take_change(host, removes=removes)
+        except OverQuota as error:
+            if self._rates.is_news(host):
+                log.info("too many changes", host=host.fqdn)
+                note = str(error)
+                await self._store.transact(lambda c: _tell_limit(c, host, note))
+            raise
+
     async def _unchanged(self, host: Host, update: AddressUpdate) -> None:
-        if self._rate.exceeded(host.id, update.families or {"none"}):
+        if self._rate.exceeded(host.id, update.families or {"none"}, self._policy.nochg_per_hour):
             await self._store.transact(lambda c: self._flag(c, host))
 
     def _flag(self, connection: Connection, host: Host) -> None:
@@ -93,12 +126,17 @@ class Updates:
         history.edited(connection, host, {"abuse": True}, SERVICE, detail)
 
     async def block(self, host: Host, author: Author) -> None:
-        """Block the host and have its records leave DNS, now or as soon as the name server answers."""
+        """Block the host, and remove its records from DNS, now or when the name server answers."""
         await self._store.transact(lambda c: block(c, host, "ddnsd", DENIED, author))
         try:
             await self._writer.push_host(host.domain_id, [host.id])
         except (NotAcknowledged, HostGone, NameConflict) as error:
             log.warning("blocked host still in DNS", host=host.fqdn, reason=str(error))
+
+
+def _still_there(connection: Connection, host: Host) -> bool:
+    """Whether the host still exists, under any name: the zone of its former domain does not know it anymore."""
+    return any(row.created == host.created for row in queries.hosts_by_id(connection, [host.id]))
 
 
 def _host_update(
@@ -110,12 +148,18 @@ def _host_update(
         values |= {f"updated_{family}": moment, f"tls_{family}": tls}
     if guess := dropped_guess(host, update):
         values[IF_INFERRED] = guess
-    own = partial(combine, update.prefix) if update.prefix else None
+    own = partial(combine, update.prefix) if update.prefix and not update.ipv6 else None
     return HostUpdate(host.id, values, not host.claimed, history.updated(host, author), own)
 
 
+def _tell_limit(connection: Connection, host: Host, note: str) -> None:
+    queries.add_event(connection, "ddnsd", "host.limit", host.fqdn, None, note, owner_id=host.owner_id)
+    history.limited(connection, host, note)
+
+
 def block(connection: Connection, host: Host, actor: str, detail: str | None, author: Author = SERVICE) -> None:
-    """Set the block and have DNS follow; `author` is whose request led to it."""
-    write_host_updates(connection, [HostUpdate(host.id, {"abuse_blocked": True})], [])
-    history.edited(connection, host, {"abuse_blocked": True}, author, detail)
+    """Block the host; the service removes its records from DNS. `author` made the request that caused this."""
+    values = {"abuse_blocked": True, "block_reason": detail}
+    write_host_update(connection, HostUpdate(host.id, values))
+    history.edited(connection, host, values, author, detail)
     queries.add_event(connection, actor, "host.block", host.fqdn, None, detail, owner_id=host.owner_id)

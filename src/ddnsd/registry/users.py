@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users, as administrators read and change them."""
+"""Read and change users, for administrators."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from ddnsd.auth.claims_age import ClaimsAge
 from ddnsd.db import identities as stored
 from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
@@ -13,17 +14,17 @@ from ddnsd.db.rows import Identity, Token, User
 from ddnsd.registry import accounts, identities
 from ddnsd.registry.errors import NoUser
 from ddnsd.registry.inputs import USER_NAME_LENGTH
-from ddnsd.registry.paging import Page, page_of
+from ddnsd.registry.rows import Page, page_of
 
 Expect = Callable[[User, Sequence[str]], None]
 """Called with a user and the groups that administrators have assigned, just before a change; may raise."""
 
 TOKENS = 100
-"""Tokens of a user that `details` returns at most."""
+"""Maximum number of tokens that `details` returns."""
 
 
 class UserDetails(NamedTuple):
-    """What belongs to a user; groups are those that administrators have assigned, and those that providers claim."""
+    """A user's groups, identities and tokens. Groups are assigned by administrators, or claimed by providers."""
 
     assigned_groups: list[str]
     claimed_groups: list[str]
@@ -33,10 +34,10 @@ class UserDetails(NamedTuple):
 
 
 class Users:
-    """The users of the service; the caller checks that an administrator asks."""
+    """Reads and changes users. The caller checks that an administrator asks."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, claims_age: ClaimsAge | None = None) -> None:
+        self._store, self._claims_age = store, claims_age or ClaimsAge()
 
     async def named(self, name: str) -> User | None:
         """The user of that name. Raises StoreDown."""
@@ -48,6 +49,13 @@ class Users:
         if user is None:
             raise NoUser
         return user
+
+    async def rights_end(self, user_id: int) -> int | None:
+        """When rights that a provider stated end for the user's tokens, unless it states them again; None: never.
+
+        Raises StoreDown.
+        """
+        return self._claims_age.end_of_token(await self._store.read(lambda c: queries.rights(c, user_id)))
 
     async def page(self, after: int, limit: int) -> Page[User]:
         """Users with an id above `after`. Raises StoreDown."""
@@ -77,14 +85,14 @@ class Users:
     async def change(
         self,
         name: str,
-        values: Mapping[str, bool],
+        values: Mapping[str, bool | str | None],
         groups: frozenset[str] | None = None,
         *,
         actor: str,
         client_ip: str | None,
         expect: Expect,
     ) -> User:
-        """Change `admin`, `active` and `withdrawn` as `accounts.set_user` does, and the assigned groups if given.
+        """Change fields as `accounts.set_user` does, and the assigned groups if given.
 
         Raises Invalid, Stale, StoreDown, and what `expect` raises.
         """
@@ -107,7 +115,7 @@ class Users:
     async def remove(
         self, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None] = lambda _: None
     ) -> None:
-        """Remove a user with their tokens. Raises Invalid, NotEmpty, Stale, StoreDown, and what `expect` raises."""
+        """Delete a user and their tokens. Raises Invalid, NotEmpty, Stale, StoreDown, and what `expect` raises."""
         await self._store.transact(
             lambda c: accounts.delete_user(c, name, actor=actor, client_ip=client_ip, expect=expect)
         )

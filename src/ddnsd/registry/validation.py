@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules for changes of hosts, one or many, against rows that were read once.
+"""The rules for changes of hosts, one or many, checked against rows that were read once.
 
-No query, no message to a name server. Each change sees what the ones before it have done: a name that one gives up the
-next may take.
+This module sends no query and no message to a name server. Each change sees the effects of the earlier ones: a name
+that one change gives up can be used by the next.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Protocol
 
 from ddnsd.db.bulk_hosts import Event
+from ddnsd.db.empty_non_terminals import EmptyNonTerminal
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
+from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.records import owned_names
 from ddnsd.registry import host_columns, names, transfers
 from ddnsd.registry.errors import (
@@ -23,27 +27,33 @@ from ddnsd.registry.errors import (
     NoHost,
     NotPublished,
     OtherFailed,
+    OverQuota,
     Reason,
     RegistryError,
     Taken,
 )
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.quotas import HostRoom
 
 NO_DOMAIN = Reason(Code.NAME_IN_NO_DOMAIN)
 BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
+ABOVE = Reason(Code.NAME_ABOVE_FOREIGN_HOST)
 TAKEN = Reason(Code.NAME_TAKEN)
 SILENT = "the name server does not answer"
+
+MOST_WARNINGS = 10
+"""Maximum number of warnings about a host."""
 
 
 Expect = Callable[[Host], None]
 """Called with a host just before it is changed; may raise."""
 
 Secrets = Callable[[int, str], tuple[str, bytes]]
-"""The secret for (index of the change, full name), and what is kept of it."""
+"""Returns the secret for (index of the change, full name), and its hash to store."""
 
 
 class Verb(StrEnum):
-    """What a change does."""
+    """The kind of a change."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -52,7 +62,7 @@ class Verb(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a change."""
+    """The outcome of a change."""
 
     APPLIED = "applied"
     PENDING = "pending"
@@ -69,12 +79,12 @@ class NameTaken(Taken):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change; names are folded.
+    """One change. Names are folded.
 
-    `values` are those that `host_columns.columns` takes, `owner` by name, and `inferred`: the family of which a new
-    host's address is a guess. `rename` is a new full name, `expected` holds fields as they must still be. `expect` is
-    called with the host just before the change, and may raise a RegistryError. `problem` says why the change was
-    refused before it came here.
+    `values` are those that `host_columns.columns` accepts, `owner` by name, and `inferred`: the family whose address is
+    guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must still have.
+    `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the error if
+    the change was already refused.
     """
 
     verb: Verb
@@ -88,9 +98,9 @@ class Change:
 
 @dataclass(slots=True)
 class HostDiff:
-    """A host before and after the call; None before it was created, and after it was deleted.
+    """A host before and after the call: `before` is None for a new host, and `now` for a deleted one.
 
-    `left` holds the names of the host that leave zones, by domain id.
+    `left` holds the names of the host to remove from zones, by domain id.
     """
 
     before: Host | None
@@ -100,10 +110,11 @@ class HostDiff:
 
 @dataclass(slots=True)
 class Result:
-    """What became of one change; `row` is that of its host.
+    """The outcome of one change; `row` is that of its host.
 
-    `follow` says that the caller waits for DNS, `shown` that DNS shows what was changed: without it the caller waits
-    only for a row that is still under way. `reason` says why DNS has not acknowledged the change.
+    `follow`: the caller waits for DNS. `shown`: the change is visible in DNS. Otherwise the caller waits only if an
+    earlier version of the row is still being sent. `reason` says why DNS has not acknowledged the change. `warnings`
+    concern a new name or wildcard.
     """
 
     fqdn: str
@@ -114,6 +125,7 @@ class Result:
     follow: bool = False
     shown: bool = False
     reason: BaseException | None = None
+    warnings: list[Reason] = field(default_factory=list)
 
 
 class Permissions(Protocol):
@@ -121,23 +133,25 @@ class Permissions(Protocol):
 
     user_id: int
     oversight: bool
-    """An administrator, who also changes blocked hosts."""
+    """True for administrators, who can also change blocked hosts."""
 
     def may(self, verb: Verb, host: Host, /) -> bool:
         """Whether the caller may do this to the host."""
 
     def may_register(self, domain: Domain, fqdn: str, /) -> bool:
-        """Whether the caller may have a host of that name in the domain."""
+        """Whether the caller may register a host of that name in the domain."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was read: hosts and domains by name, related names and RRsets by host id, ids of users by name,
-    and which of these users are switched off.
+    """The rows that the changes need: hosts and domains by name, related names and RRsets by host id.
 
-    `names_in_removal` are still in a zone, and no host has them. From the name servers: `servers` has the names of the
-    NS records by domain id, or why they are not known. `used` has the reasons why a name cannot be a host's, for the
-    names in `asked`. `silent` says why domains could not be asked, by id.
+    `above_others` are (name, owner's id) of new names that are above hosts of others, apart from `hosts`.
+    `users` are ids by name, `inactive` the ids of inactive ones. `names_in_removal` are still in a zone, but no host
+    has them. `rooms` are the hosts that the caller has and may have, by domain id. `exhausted` are the errors for hosts
+    that were changed too often. The rest is from the name servers. `servers` holds the targets of NS records by domain
+    id, or the reason why they are not known. `asked` are the names whose records were queried, `used` the reasons why
+    some of them cannot be a host's. `silent` holds the reasons why domains could not be queried, by id.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -145,35 +159,42 @@ class Snapshot:
     related: Mapping[int, Sequence[Related]] = field(default_factory=dict)
     rrsets: Mapping[int, Sequence[RRset]] = field(default_factory=dict)
     related_names: Set[str] = frozenset()
+    above_others: Set[tuple[str, int]] = frozenset()
     names_in_removal: Set[str] = frozenset()
     users: Mapping[str, int] = field(default_factory=dict)
     inactive: Set[int] = frozenset()
+    rooms: Mapping[int, HostRoom] = field(default_factory=dict)
+    exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
     servers: Mapping[int, Set[str] | str] = field(default_factory=dict)
     asked: Set[str] = frozenset()
-    used: Mapping[str, str] = field(default_factory=dict)
+    used: Mapping[str, Obstacle] = field(default_factory=dict)
     silent: Mapping[int, str] = field(default_factory=dict)
 
 
 class ChangeValidator:
-    """Judges changes one after the other.
+    """Validates changes in order.
 
-    `rows` are the hosts that were named, with what they are to be. `claims` are the names, by domain id, that hosts
-    would take without a message's prerequisite; `unasked` says that the zone was not asked for all of them.
-    `owners` are users' names by id, where the changes name some.
+    `rows` are the named hosts before and after the changes. `claims` are (domain id, name) of the names that existing
+    hosts would get; messages have no prerequisite for these. `unasked` is True if the zone was not queried for all of
+    them. `owners` are names of users by id, if the changes name users.
     """
 
     def __init__(self, snapshot: Snapshot, rights: Permissions, policy: Policy, secret: Secrets, *, tls: bool) -> None:
         self.snapshot, self._rights, self._policy, self._secret, self._tls = snapshot, rights, policy, secret, tls
         self._at = {fqdn: HostDiff(host, host) for fqdn, host in snapshot.hosts.items()}
         self._freed = set(snapshot.names_in_removal)
+        self._below: dict[str, set[str]] = {}
+        for host in snapshot.hosts.values():
+            self._note_below(host)
         self.owners = {user_id: name for name, user_id in snapshot.users.items()}
         self.events: list[Event] = []
         self.claims: set[tuple[int, str]] = set()
         self.unasked = False
+        self._added: Counter[int | None] = Counter()  # hosts of the caller, by the domain of their room
         self.rows = list(self._at.values())
 
     def validate(self, changes: Iterable[Change], *, atomic: bool) -> list[Result]:
-        """The results in order; those of `atomic` changes all fail when one does."""
+        """The results in order. With `atomic`, all changes fail if one does."""
         results = [self._one(index, change) for index, change in enumerate(changes)]
         if atomic and any(result.error for result in results):
             for result in results:
@@ -212,8 +233,12 @@ class ChangeValidator:
         host = blank._replace(**columns, inferred=change.values.get("inferred"))
         row = HostDiff(None, host)
         self._check_owned(row, host, "name")
+        self._check_rate(change)
+        self._check_room(domain)
+        self._take_room(domain)
         self.rows.append(row)
         self._at[host.fqdn] = row
+        self._note_below(host)
         self._event(host, "host.register", host.fqdn)
         result.secret, result.row = secret, row
         result.follow = result.shown = True
@@ -226,11 +251,14 @@ class ChangeValidator:
         domain = self._find_domain(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
         host_columns.check_values(self._policy, change.values, domain_takes_private=private)
+        host_columns.check_block_reason(host, change.values)
         keep = change.values.get("secrets") == transfers.KEEP
         values = transfers.with_secret(
             host_columns.columns(host, self._with_owner(change.values), tls=self._tls), keep=keep
         )
         after = host._replace(**values)
+        if "ipv6" in values:
+            self._check_related(after)
         if "owner_id" in values:
             after = after._replace(owner_active=True, withdrawn=False)
         if rename and domain:
@@ -238,16 +266,26 @@ class ChangeValidator:
             values |= {"fqdn": rename}
         if "fqdn" in values or values.get("wildcard"):
             self._check_owned(row, after, "name" if "fqdn" in values else "wildcard")
+            if self._is_above_others(after.fqdn, host.owner_id):
+                raise Invalid(wildcard=ABOVE)
         result.row = row
         result.shown = host_columns.is_shown(host, values)
         result.follow = result.shown or bool(host_columns.SHOWN_BY_DNS & change.values.keys())
+        if result.shown and (rename or any(change.values.get(name) for name in host_columns.SHOWN_BY_DNS)):
+            self._check_rate(change)
         if not values:
             result.status = Status.UNCHANGED
             return
+        if domain:
+            self._check_room(domain, host.domain_id)
         self._claim(row, host, after)
+        if domain:
+            self._take_room(domain, host.domain_id)
         row.now = after
         self._at[after.fqdn] = self._at.pop(host.fqdn)
-        if given := transfers.told(host, values, self.owners):
+        if rename:
+            self._note_below(after)
+        for given in transfers.told(host, values, self.owners):
             self.events.append(Event(given.action, given.subject, given.owner_id, given.detail))
         for action, subject, detail in happened(host, values):
             self._event(host, action, subject, detail)
@@ -260,6 +298,8 @@ class ChangeValidator:
             self._freed |= self._names(row, host)
         row.now = None
         del self._at[host.fqdn]
+        if host.owner_id == self._rights.user_id:
+            self._leave_room(host.domain_id)
         self._event(host, "host.unregister", host.fqdn)
         result.row = row
         result.follow = result.shown = row.before is not None
@@ -271,7 +311,7 @@ class ChangeValidator:
         result.row = row
         self._event(host, "host.secret", host.fqdn)
 
-    # ---- what they share
+    # ---- shared by the verbs
 
     def _named(self, change: Change) -> tuple[HostDiff, Host]:
         row = self._at.get(change.fqdn)
@@ -285,10 +325,37 @@ class ChangeValidator:
         return row, row.now
 
     def _shown(self, host: Host, name: str) -> Any:
-        """The field of the host as callers see it."""
+        """The value of the field as callers see it."""
         if name == "owner":
             return self.owners.get(host.owner_id)
         return json.loads(host.labels) if name == "labels" else getattr(host, name)
+
+    def _check_rate(self, change: Change) -> None:
+        """Check that the host was not changed too often. Raises OverQuota."""
+        for name in (change.fqdn, change.rename):
+            if error := self.snapshot.exhausted.get(name or ""):
+                raise error
+
+    def _check_room(self, domain: Domain, before: int | None = None) -> None:
+        """Check that a host may get a name in the domain, and leave the domain `before`. Raises OverQuota."""
+        room = self.snapshot.rooms.get(domain.id)
+        left = self.snapshot.rooms.get(before) if before is not None else None
+        if room is None or (left is not None and left.domain_id == room.domain_id):  # it is already counted
+            return
+        if room.used + self._added[room.domain_id] >= room.limit:
+            code = Code.HOSTS_OVER_QUOTA if room.domain_id is None else Code.HOSTS_IN_DOMAIN_OVER_QUOTA
+            raise OverQuota(code, limit=room.limit, domain=domain.name)
+
+    def _take_room(self, domain: Domain, before: int | None = None) -> None:
+        """Count a host that gets a name in the domain, and leaves the domain `before`."""
+        if (room := self.snapshot.rooms.get(domain.id)) is not None:
+            self._added[room.domain_id] += 1
+        if before is not None:
+            self._leave_room(before)
+
+    def _leave_room(self, domain_id: int) -> None:
+        if (room := self.snapshot.rooms.get(domain_id)) is not None:
+            self._added[room.domain_id] -= 1
 
     def _with_owner(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         if "owner" not in values:
@@ -303,13 +370,15 @@ class ChangeValidator:
         }
 
     def _find_domain(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
-        """The domain in which the name may stand. Raises Invalid, NoDomain, Taken."""
+        """The domain for a new name of a host. Raises Invalid, Taken, NotPublished."""
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)
         above = endings(fqdn)
         domain = next((self.snapshot.domains[e] for e in above if e in self.snapshot.domains), None)
         if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
             raise Invalid(name=NO_DOMAIN)
+        if domain.frozen:  # the name server cannot be asked whether the name is free
+            raise NotPublished(domain.frozen)
         servers = self.snapshot.servers.get(domain.id, SILENT)
         if isinstance(servers, str):
             raise NotPublished(servers)
@@ -323,10 +392,34 @@ class ChangeValidator:
             raise NameTaken
         if any(name in self.snapshot.domains for name in below):
             raise NameTaken
+        if self._is_above_others(fqdn, owner_id):
+            raise Invalid(name=ABOVE)
+        for name in below:
+            if names.problem(name) is None:  # _check_owned refuses one that is too long
+                check_name(self._policy, domain, name, servers)
         return domain
 
+    def _note_below(self, host: Host) -> None:
+        """Remember that the host is below the names between its own and its domain."""
+        if "." in host.name:
+            for name in endings(host.fqdn)[1 : host.name.count(".") + 1]:
+                self._below.setdefault(name, set()).add(host.fqdn)
+
+    def _is_above_others(self, fqdn: str, owner_id: int) -> bool:
+        """Whether hosts below the name belong to others than this owner."""
+        if (fqdn, owner_id) in self.snapshot.above_others:
+            return True
+        rows = (self._at.get(name) for name in self._below.get(fqdn, ()))
+        return any(row is not None and row.now is not None and row.now.owner_id != owner_id for row in rows)
+
+    def _check_related(self, after: Host) -> None:
+        """Check the addresses of related names in the host's new prefix. Raises Invalid."""
+        interface_ids = [name.interface_id for name in self.snapshot.related.get(after.id, ())]
+        if address := self._policy.denied_in(after.prefix, interface_ids):
+            raise Invalid(ipv6=Reason(Code.ADDRESS_NOT_ACCEPTED, address=address))
+
     def _claim(self, row: HostDiff, host: Host, after: Host) -> None:
-        """Names at which an existing host would stand anew must own no record in the zone. Raises Taken."""
+        """Check that new names of an existing host have no records in the zone. Raises Taken, NotPublished."""
         before, now = self._names(row, host), self._names(row, after)
         if row.before is not None:
             wanted = now - before - self._freed
@@ -342,7 +435,7 @@ class ChangeValidator:
         self._freed -= now
 
     def _check_owned(self, row: HostDiff, host: Host, field: str) -> None:
-        """Whether names can be so long as those of the host. Raises Invalid, naming the field."""
+        """Check that no name of the host is too long. Raises Invalid for the field."""
         if problem := names.owned_problem(host.fqdn, self._names(row, host)):
             raise Invalid(**{field: problem})
 
@@ -356,12 +449,14 @@ class ChangeValidator:
 
 
 def check_name(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
-    """Whether a host of the domain may have the name at all; `servers` are of its NS records. Raises Invalid.
+    """Check that a host of the domain may have the name; `servers` are the targets of its NS records. Raises Invalid.
 
-    Refused are names that the service or the zone itself needs, and those that are denied.
+    Names that the service or the zone needs are refused, denied names, and names in reverse zones.
     """
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
+    if names.is_reverse(fqdn):
+        raise Invalid(name=Reason(Code.NAME_IS_REVERSE, domain=domain.name))
     if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
         raise Invalid(name=Reason(Code.NAME_RESERVED))
     if policy.deny.has_name(fqdn, domain.name):
@@ -369,19 +464,33 @@ def check_name(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> 
 
 
 def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """(action, object, detail) for the audit trail, of an edit that sets these columns."""
+    """Yield (action, object, detail) of the audit events for an edit that sets these columns."""
     now = values.get("fqdn", host.fqdn)
     if now != host.fqdn:
         yield "host.rename", host.fqdn, f"to {now}"
         yield "host.rename", now, f"from {host.fqdn}"
     if "abuse_blocked" in values or "abuse" in values:
-        yield "host.block" if values.get("abuse_blocked") else "host.unblock", now, None
-    if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys():
-        yield "host.set", now, ", ".join(sorted({"owner_id": "owner"}.get(name, name) for name in shown))
+        blocked = bool(values.get("abuse_blocked"))
+        yield ("host.block", now, values.get("block_reason")) if blocked else ("host.unblock", now, None)
+    elif "block_reason" in values:
+        yield "host.block", now, values["block_reason"]
+    if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys() - {"owner_id"}:
+        yield "host.set", now, ", ".join(sorted(shown))
+
+
+def warnings_by_name(found: Mapping[str, Iterable[EmptyNonTerminal]]) -> dict[str, list[Reason]]:
+    """At most `MOST_WARNINGS` warnings by the full name of the host."""
+    return {
+        fqdn: [
+            Reason(Code.NAME_UNANSWERED, name=name, host=host, below=below)
+            for name, host, below in islice(empties, MOST_WARNINGS)
+        ]
+        for fqdn, empties in found.items()
+    }
 
 
 def moved(name: Related, before: str, after: str) -> Related:
-    """A related name once its host is renamed."""
+    """The related name after its host is renamed."""
     return name if before == after else name._replace(fqdn=name.fqdn.removesuffix(before) + after)
 
 
@@ -411,6 +520,7 @@ BLANK = Host(
     available=True,
     abuse=False,
     abuse_blocked=False,
+    block_reason=None,
     client_faults=0,
     server_faults=0,
     ipv4=None,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP: a module parses a request, calls the registry, and renders the answer. No rule is here."""
+"""HTTP. A module parses a request, calls the registry and renders the answer. The rules are in the registry."""

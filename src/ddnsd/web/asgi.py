@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests and replies of the fixed paths that old clients know, straight on ASGI.
+"""Requests and replies of the fixed paths that old clients use, directly on ASGI.
 
-Paths are few and the clients particular: repeated slashes and `/\\/` collapse, a reply always has a Content-Length
-and is never a redirect, and whatever goes wrong is one of the words that a client understands.
+Old clients are strict. Repeated slashes and `/\\/` are collapsed. A reply always has a Content-Length, and it is never
+a redirect. An unexpected error is answered with `911`, which clients understand.
 """
 
+import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, NamedTuple
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
+from typing import IO, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import structlog
@@ -23,7 +26,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_LIMIT = 64 * 1024
 FIELDS = 2000
-"""Fields of a form at most."""
+"""Maximum number of fields in a form."""
+
+SPOOLED = 1024 * 1024
+"""How much of a long answer is kept in memory; the rest is in a temporary file without a name."""
+
+SENT_AT_ONCE = 128 * 1024
 
 METHODS = ("GET", "POST")
 
@@ -35,9 +43,10 @@ _SLASHES = re.compile(r"[/\\]+")
 
 
 class Request(NamedTuple):
-    """`params` are those of query and form, the first of each name; `agent` is the User-Agent, "" when absent.
+    """A request of a fixed path.
 
-    `peer` is the caller's address as text, None where it is not known, which `fault` explains.
+    `params` has the fields of the form, then those of the query; the first field of each name counts. `agent` is the
+    User-Agent, "" when absent. `peer` is the client's address as text; None if it is unknown, and `fault` says why.
     """
 
     path: str
@@ -49,50 +58,59 @@ class Request(NamedTuple):
     fault: Fault | None = None
 
     def header(self, name: str) -> str:
-        """A header's value, "" when absent."""
+        """The value of a header; "" when absent."""
         return self.headers.get(name.encode(), b"").decode("latin-1")
 
 
 class Reply(NamedTuple):
-    """A whole answer."""
+    """An answer: `body`, or for a long one its `parts`, which are sent after the last one was read."""
 
     status: int
     body: bytes
     content_type: bytes = b"text/plain; charset=utf-8"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    parts: AsyncGenerator[bytes, None] | None = None
 
 
 Handler = Callable[[Request], Awaitable[Reply]]
 
 
 class Disconnected(Exception):
-    """the client has gone before its request was whole"""
+    """the client disconnected before its request, or the answer, was complete"""
+
+
+class Instead(Exception):
+    """The parts of an answer cannot be read; has the answer to send instead."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
 
 
 def signed_in(scope: Scope) -> None:
-    """Tell the connection that it knows who calls, and that the body may take longer than a stranger's."""
+    """Mark the request as authenticated: its body may then take longer than that of an unknown caller."""
     scope.setdefault("state", {})[SIGNED_IN] = True
 
 
 def has_signed_in(scope: Mapping[str, Any]) -> bool:
-    """Whether it was told so of this request."""
+    """Whether `signed_in` was called for this request."""
     return SIGNED_IN in scope.get("state", ())
 
 
 def text_reply(status: int, text: str, *headers: tuple[bytes, bytes]) -> Reply:
-    """`text/plain` without a newline at the end."""
+    """A `text/plain` reply, without a newline at the end."""
     return Reply(status, text.encode(), headers=headers)
 
 
 def json_reply(status: int, content: object, *headers: tuple[bytes, bytes]) -> Reply:
-    """`application/json`."""
+    """An `application/json` reply."""
     return Reply(status, json.dumps(content).encode(), b"application/json", headers)
 
 
 class Dispatcher:
-    """An ASGI application: a handler for each path, `below` for all paths under a prefix, a reply for everything else.
+    """An ASGI application: a handler per path, an application per prefix in `below`, and 404 for everything else.
 
-    The applications of `below` see the caller's own address and scheme, and paths without a slash at the end.
+    The applications of `below` get the client's own address and scheme, and paths without a slash at the end.
     """
 
     def __init__(
@@ -108,13 +126,16 @@ class Dispatcher:
             return
         try:
             reply = await self._answer(scope, receive)
+            if reply.parts is None:
+                await _send(send, reply)
+            else:
+                await _send_parts(receive, send, reply, reply.parts)
         except Disconnected:
             return
-        await _send(send, reply)
 
     def _application(self, path: str) -> Application | None:
         first = path[1:].partition("/")[0]
-        return self._below.get("/" + first) if first or path == "/" else None  # old clients send //update
+        return self._below.get("/" + first) if first or path == "/" else None  # but not //update of old clients
 
     def _seen(self, scope: Scope) -> Scope:
         peer, tls, _ = self._origins.of(scope, _headers(scope))
@@ -143,7 +164,7 @@ class Dispatcher:
         except Disconnected:
             raise
         except Exception:
-            # Not the request: it may hold a secret. A bug of ours counts as a fault of ours.
+            # Do not log the request: it may contain a secret. A bug is a server fault, so the answer is 911.
             log.exception("unexpected error", path=path)
             return text_reply(503, "911")
 
@@ -156,7 +177,7 @@ class Dispatcher:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        # a list header may come several times (RFC 9110, 5.3)
+        # a list header may be sent several times (RFC 9110, 5.3)
         headers[name] = headers[name] + b"," + value if name == b"x-forwarded-for" and name in headers else value
     return headers
 
@@ -174,7 +195,7 @@ def _form(scope: Scope, body: bytes) -> dict[str, str]:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The body, None where it is too large. Raises Disconnected: half a form means something else than all of it."""
+    """The body; None if it is too large. Raises Disconnected, because half a form could mean something else."""
     body = bytearray()
     while True:
         message = await receive()
@@ -188,11 +209,61 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 async def _send(send: Send, reply: Reply) -> None:
+    await _send_head(send, reply, len(reply.body))
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _send_head(send: Send, reply: Reply, length: int) -> None:
     headers = [
         (b"content-type", reply.content_type),
-        (b"content-length", str(len(reply.body)).encode()),
+        (b"content-length", str(length).encode()),
         (b"cache-control", b"no-store"),
         *reply.headers,
     ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _send_parts(receive: Receive, send: Send, reply: Reply, parts: AsyncGenerator[bytes, None]) -> None:
+    """Send a long answer from a temporary file: its length must be known first. Raises Disconnected."""
+    left = asyncio.ensure_future(_until_disconnected(receive))
+    try:
+        with tempfile.SpooledTemporaryFile(SPOOLED) as file:
+            try:
+                await _spool(parts, file, left)
+            except Disconnected:
+                raise
+            except Instead as error:
+                await _send(send, error.reply)
+                return
+            except Exception:
+                log.exception("unexpected error")
+                await _send(send, text_reply(503, "911"))
+                return
+            await _send_file(send, reply, file, left)
+    finally:
+        left.cancel()
+
+
+async def _spool(parts: AsyncGenerator[bytes, None], file: IO[bytes], left: asyncio.Future[None]) -> None:
+    async with aclosing(parts):
+        async for part in parts:
+            if left.done():
+                raise Disconnected
+            await asyncio.to_thread(file.write, part)
+
+
+async def _send_file(send: Send, reply: Reply, file: IO[bytes], left: asyncio.Future[None]) -> None:
+    length = file.tell()
+    file.seek(0)
+    await _send_head(send, reply, length)
+    while length > 0:
+        if left.done():
+            raise Disconnected
+        part = await asyncio.to_thread(file.read, SENT_AT_ONCE)
+        length -= len(part)
+        await send({"type": "http.response.body", "body": part, "more_body": length > 0})
+
+
+async def _until_disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who calls: the address of the socket, or what a proxy of ours says of it in `X-Forwarded-For`.
+"""The address of the client: that of the socket, or the one that a trusted proxy sends in `X-Forwarded-For`.
 
-The right-most hop that is no proxy of ours counts. Forms of a hop: 192.0.2.1 · 192.0.2.1:4711 · 2001:db8::1 ·
-[2001:db8::1] · [2001:db8::1]:4711, each also in double quotes. Where it cannot be read the address is not known: it is
-never the proxy's own, which would be published for every client.
+The right-most hop that is not a trusted proxy counts. Forms of a hop: 192.0.2.1 · 192.0.2.1:4711 · 2001:db8::1 ·
+[2001:db8::1] · [2001:db8::1]:4711, each also in double quotes. If that hop cannot be parsed, the address is unknown.
+The proxy's own address is never used: it would be published for every client.
 """
 
 import ipaddress
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from ddnsd.web.connection_limits import Network, plain_address
 
 UNIX = "unix"
-"""Stands for the peer of a Unix socket, which has no address."""
+"""The peer of a Unix socket, which has no address."""
 
 HOPS = 32
-"""Hops that are looked at, from the right."""
+"""Maximum number of hops that are read, from the right."""
 
 _PORT = r"(?::[0-9]{1,5})?"
 _IPV4 = re.compile(r"([0-9.]+)" + _PORT)
@@ -25,20 +25,20 @@ _IPV6 = re.compile(r"\[([^\[\]]+)\]" + _PORT)
 
 
 class Fault(NamedTuple):
-    """Why a caller's address is not known: `front` is who called us, `hop` what it says, None where it says nothing."""
+    """Why a client's address is unknown: `front` is the peer that connected, `hop` the text that it sent, if any."""
 
     front: str
     hop: str | None
 
 
 Origin = tuple[str | None, bool, Fault | None]
-"""The caller's address as text, None where it is not known; whether the request came over TLS; why it is not known."""
+"""(the client's address as text, None if unknown; whether the request came over TLS; why the address is unknown)."""
 
 
 class Origins:
-    """Tells where requests come from. `unix_proxy`: what comes over a Unix socket comes from a proxy of ours.
+    """Finds the origin of requests. `unix_proxy`: peers of the Unix socket are trusted proxies.
 
-    `unreadable` hears of each hop that could not be read.
+    `unreadable` is called for each hop that cannot be parsed.
     """
 
     def __init__(
@@ -48,10 +48,15 @@ class Origins:
         unix_proxy: bool = False,
         unreadable: Callable[[Fault], None] | None = None,
     ) -> None:
-        self._proxies, self._unix_proxy, self._unreadable = tuple(proxies), unix_proxy, unreadable
+        self._unreadable = unreadable
+        self.use(proxies, unix_proxy=unix_proxy)
+
+    def use(self, proxies: Sequence[Network], *, unix_proxy: bool) -> None:
+        """Trust these proxies from now on."""
+        self._proxies, self._unix_proxy = tuple(proxies), unix_proxy
 
     def of(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Origin:
-        """Where a request comes from; several lines of X-Forwarded-For are one value in `headers`."""
+        """The origin of a request. `headers` must have several X-Forwarded-For headers joined to one value."""
         client = scope.get("client")
         peer, tls = client[0] if client else None, scope.get("scheme") == "https"
         fault = None
@@ -61,7 +66,7 @@ class Origins:
                 peer, fault = self._forwarded(header.decode("latin-1"), peer)
         if peer == UNIX:
             return None, tls, Fault(UNIX, None)
-        # a zone id says nothing outside the machine
+        # a zone id has a meaning only on its own machine
         return peer.partition("%")[0] if peer else None, tls, fault
 
     def _trusted(self, text: str) -> bool:
@@ -71,9 +76,9 @@ class Origins:
         return any(address in network for network in self._proxies)
 
     def _forwarded(self, header: str, front: str) -> tuple[str | None, Fault | None]:
-        """The caller's address; where all hops are proxies of ours, the first of them."""
+        """The client's address; if all hops are trusted proxies, the left-most one."""
         hops = [part.strip() for part in header.rsplit(",", HOPS)]
-        peer, hop = None, header  # the left-most part holds all hops beyond HOPS, and is none that can be read
+        peer, hop = None, header  # the left-most part has all hops beyond HOPS, so it cannot be parsed
         for hop in reversed([hop for hop in hops if hop]):
             peer = hop_address(hop)
             if peer is None or not self._trusted(peer):
@@ -87,7 +92,7 @@ class Origins:
 
 
 def hop_address(hop: str) -> str | None:
-    """The address in an element of X-Forwarded-For, canonical and without a zone id; None where none can be read."""
+    """The address in an element of X-Forwarded-For, canonical and without a zone id; None if it cannot be parsed."""
     text = hop[1:-1].strip() if len(hop) > 1 and hop[0] == hop[-1] == '"' else hop
     found = _IPV4.fullmatch(text) or _IPV6.fullmatch(text)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many connections each source has. A source is an IPv4 address, or a /64 of IPv6, of which anybody has all."""
+"""A limit of connections per source: an IPv4 address, or an IPv6 /64, because one client usually has all of it."""
 
 import ipaddress
 import socket
@@ -11,14 +11,18 @@ _MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Sources:
-    """Counts connections: `most` at a time from one source (0: any number), without a limit for `exempt` networks."""
+    """Counts connections: at most `most` at a time per source (0: no limit). `exempt` networks have no limit."""
 
     def __init__(self, most: int = 0, exempt: Sequence[Network] = ()) -> None:
-        self._most, self._exempt = most, tuple(exempt)
+        self.use(most, exempt)
         self._open: dict[str | bytes, int] = {}
 
+    def use(self, most: int, exempt: Sequence[Network]) -> None:
+        """Apply these limits to new connections."""
+        self._most, self._exempt = most, tuple(exempt)
+
     def enter(self, address: str) -> bool:
-        """Count a connection from the address; False, and nothing is counted, where it is one too many."""
+        """Count a connection from the address. False, without counting it, if its source has too many."""
         source = _source(address)
         number = self._open.get(source, 0)
         if number >= self._most > 0 and not self._is_exempt(address):
@@ -27,7 +31,7 @@ class Sources:
         return True
 
     def leave(self, address: str) -> None:
-        """A counted connection has ended."""
+        """Remove a counted connection that has ended."""
         source = _source(address)
         number = self._open[source] - 1
         if number:
@@ -40,10 +44,7 @@ class Sources:
 
 
 def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address without a zone id; IPv4-mapped IPv6, as a socket for both families has it, is IPv4.
-
-    Raises ValueError.
-    """
+    """The address without a zone id. An IPv4-mapped address of a dual-stack socket becomes IPv4. Raises ValueError."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 

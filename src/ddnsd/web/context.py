@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services of the registry that both the API and the portal ask; one object for each process."""
+"""Shared by the API and the portal: the services of the registry, and the author of a change."""
 
 from dataclasses import dataclass
 
+from ddnsd.auth.caller import Caller, Kind
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.events import AuditLog
-from ddnsd.registry.host_edits import Edits
-from ddnsd.registry.host_history import HostHistory
+from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_lists import HostLists
-from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.hosts import Edits, Hosts
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.quota_overrides import QuotaOverrides
+from ddnsd.registry.rates import Rates
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
+from ddnsd.registry.rows import Author
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
@@ -23,9 +26,11 @@ from ddnsd.registry.users import Users
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """What `ddnsd.app` has wired. Requests keep no state of their own here."""
+    """The services that `ddnsd.app` creates. Requests must not keep state here."""
 
     policy: Policy
+    rates: Rates
+    quota_overrides: QuotaOverrides
     hosts: Hosts
     edits: Edits
     host_lists: HostLists
@@ -42,3 +47,11 @@ class Services:
     audit_log: AuditLog
     denylist: StoredDenyList
     status: Status
+
+
+def author(caller: Caller, client_ip: str | None, agent: str) -> Author:
+    """The caller with the address and the user agent of their request."""
+    if caller.kind is Kind.USER:
+        via = "user" if caller.token_id is None else "token"
+        return Author(caller.user, client_ip, via, caller.credential_name, agent)
+    return Author(caller.name, client_ip, caller.kind.value, caller.credential_name, agent)

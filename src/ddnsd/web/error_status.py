@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The HTTP status of an error that the rooms below raise, for the API and the portal alike."""
+"""The HTTP status of the errors of lower packages, for both the API and the portal."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -27,6 +27,7 @@ from ddnsd.registry.errors import (
     NoUser,
     OtherFailed,
     OutcomeUnknown,
+    OverQuota,
     Stale,
     StoreDown,
     Taken,
@@ -53,6 +54,7 @@ STATUS: Mapping[type[Exception], int] = {
     Invalid: 422,
     InvalidAddress: 422,
     OtherFailed: 424,
+    OverQuota: 429,
     NotPublished: 503,
     NotAcknowledged: 503,
     NoBind: 503,
@@ -62,14 +64,14 @@ STATUS: Mapping[type[Exception], int] = {
     StoreDown: 503,
     OutcomeUnknown: 503,
 }
-"""A class that is not here has the status of its base."""
+"""A class that is not listed has the status of its base class."""
 
 
 def status_of(error: Exception) -> int | None:
-    """The status; None for an error that nobody expects."""
+    """The status of an error; None if the error is unexpected."""
     return by_class(STATUS, error)
 
 
 def by_class(table: Mapping[type[Exception], T], error: Exception) -> T | None:
-    """The entry of the error's class, or of its nearest base that has one."""
+    """The entry of the error's class, or of its nearest base class with an entry; None if there is none."""
     return next((table[kind] for kind in type(error).__mro__ if kind in table), None)

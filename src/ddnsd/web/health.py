@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/healthz`, `/readyz`, `/healthz/dns`, `/metrics`: for probes, balancers, monitoring and Prometheus.
 
-    /healthz       the process turns
-    /readyz        this node can serve: 503 where its database takes no writes or one of its workers has ended
-    /healthz/dns   every zone follows the store: 503 where one does not
+    /healthz       the process runs
+    /readyz        this node can serve; 503 if its database is not writable, one of its workers has ended, or its own
+                   name server does not answer
+    /healthz/dns   every zone is up to date; 503 if one is not
 
-Names of zones and causes are for administrators: their token comes as `Authorization: Bearer`.
+Names of zones and causes are only for administrators, who send their token as `Authorization: Bearer`.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ from ddnsd.dns.causes import KINDS, UNREACHABLE
 from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
 from ddnsd.registry.errors import StoreDown
 from ddnsd.registry.readiness import Readiness
+from ddnsd.registry.rows import QUEUE_STATES, QueueCounts
+from ddnsd.registry.status import Status
 from ddnsd.web.asgi import Reply, Request, json_reply, text_reply
 
 SIGN_IN_SECONDS = 1.5
@@ -34,7 +37,8 @@ OK, DEGRADED, ERROR = "ok", "degraded", "error"
 class Probes:
     """Health of the process, of the node, and of every zone.
 
-    `embedded` is the address of a name server that belongs to the process: without it the node cannot serve.
+    `embedded` is the address of the name server that belongs to the process. If it does not answer, the node cannot
+    serve.
     """
 
     def __init__(
@@ -43,19 +47,21 @@ class Probes:
         watch: ZoneMonitor,
         signin: SignIn,
         *,
+        status: Status,
         metrics_zones: int,
         embedded: str | None = None,
     ) -> None:
         self._readiness, self._watch, self._signin, self._embedded = readiness, watch, signin, embedded
+        self._status = status
         self._zones = CollectorRegistry()
-        self._zones.register(ZoneSeries(watch, metrics_zones))
+        self._zones.register(ZoneSeries(watch, status, metrics_zones))
 
     async def alive(self, _request: Request) -> Reply:
-        """The process answers."""
+        """Return 200: the process runs."""
         return text_reply(200, "ok")
 
     async def ready(self, request: Request) -> Reply:
-        """200 while this node can serve, with the status `degraded` where a zone does not follow; else 503."""
+        """Return 200 while this node can serve, else 503. The status is `degraded` if a zone is not up to date."""
         (store, workers), caller = await asyncio.gather(self._readiness.look(), self._administrator(request))
         zones = self._watch.zones()
         hanging = any(self._is_ours_and_hangs(zone) for zone in zones)
@@ -70,21 +76,23 @@ class Probes:
         return json_reply(200 if serves else 503, content | _told(zones, request, caller))
 
     async def dns(self, request: Request) -> Reply:
-        """200 while every zone follows the store, else 503."""
+        """Return 200 while every zone is up to date and the monitor runs, else 503."""
         caller, zones = await self._administrator(request), self._watch.zones()
         follow = not _failing(zones) and self._watch.alive
         content = {"status": OK if follow else ERROR} | _told(zones, request, caller)
+        if "zones" in content and (moves := self._status.moves()):
+            content["moves"] = {zone: text for zone, text in moves.items() if zone in content["zones"]}
         return json_reply(200 if follow else 503, content)
 
     async def metrics(self, _request: Request) -> Reply:
-        """Prometheus text."""
+        """Return all metrics in Prometheus text format."""
         return Reply(200, generate_latest() + generate_latest(self._zones), CONTENT_TYPE_LATEST.encode())
 
     def _is_ours_and_hangs(self, zone: ZoneHealth) -> bool:
         return zone.primary == self._embedded and any(cause.kind == UNREACHABLE for cause in zone.causes)
 
     async def _administrator(self, request: Request) -> Caller | None:
-        """The administrator whose token comes with the request; None also where that cannot be known now."""
+        """The administrator whose token the request has; None also if the token cannot be checked now."""
         scheme, _, token = request.header("authorization").strip().partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -101,31 +109,39 @@ def _failing(zones: Iterable[ZoneHealth]) -> int:
 
 
 def _told(zones: Sequence[ZoneHealth], request: Request, caller: Caller | None) -> dict[str, Any]:
-    """How many zones fail; for an administrator which, and why: those within the limits of the token."""
+    """The number of failing zones; for administrators also the causes of each zone that their token may see."""
     counts: dict[str, Any] = {"failing_zones": _failing(zones)}
+    if frozen := sum(zone.domain.frozen is not None for zone in zones):
+        counts["frozen_zones"] = frozen
     if caller is not None:
         seen = (zone for zone in zones if can(caller, Action.LIST, zone.domain))
-        return counts | {"zones": {zone.domain.name: "; ".join(map(str, zone.causes)) or OK for zone in seen}}
+        return counts | {"zones": {zone.domain.name: _state(zone) for zone in seen}}
     if request.header("authorization"):
-        counts["zones_hidden"] = "this is no administrator's token, or it cannot be checked now"
+        counts["zones_hidden"] = "the token is not an administrator's, or it cannot be checked now"
     return counts
 
 
-class ZoneSeries(Collector):
-    """Counts of all zones, and series of at most `shown` zones: those that do not follow come first."""
+def _state(zone: ZoneHealth) -> str:
+    return zone.domain.frozen or "; ".join(map(str, zone.causes)) or OK
 
-    def __init__(self, watch: ZoneMonitor, shown: int) -> None:
-        self._watch, self._shown = watch, shown
+
+class ZoneSeries(Collector):
+    """Counts of all zones, and series of at most `shown` zones and as many primaries. Failing ones come first."""
+
+    def __init__(self, watch: ZoneMonitor, status: Status, shown: int) -> None:
+        self._watch, self._status, self._shown = watch, status, shown
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the zones are not known yet when this is registered."""
+        """Return nothing: at registration the zones are not known yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """The series as of now."""
+        """The current series."""
         zones = self._watch.zones()
         yield GaugeMetricFamily("ddnsd_zones", "Zones that this process watches", len(zones))
-        failing = GaugeMetricFamily("ddnsd_zones_failing", "Zones that do not follow, by cause", labels=["cause"])
+        frozen = sum(zone.domain.frozen is not None for zone in zones)
+        yield GaugeMetricFamily("ddnsd_zones_frozen", "Zones that are frozen for maintenance", frozen)
+        failing = GaugeMetricFamily("ddnsd_zones_failing", "Zones that are not up to date, by cause", labels=["cause"])
         for kind in KINDS:
             failing.add_metric([kind], sum(_has(zone, kind) for zone in zones))
         yield failing
@@ -133,19 +149,55 @@ class ZoneSeries(Collector):
         unreachable = GaugeMetricFamily(
             "ddnsd_zone_unreachable", "1 while the primary does not answer", labels=["zone"]
         )
-        problem = GaugeMetricFamily("ddnsd_zone_problem", "1 while this keeps a zone back", labels=["zone", "cause"])
-        waiting = GaugeMetricFamily("ddnsd_zone_waiting", "Hosts that this process has to send", labels=["zone"])
+        problem = GaugeMetricFamily(
+            "ddnsd_zone_problem", "1 while the zone is not up to date for this cause", labels=["zone", "cause"]
+        )
+        waiting = GaugeMetricFamily("ddnsd_zone_waiting", "Hosts that this process has not sent yet", labels=["zone"])
+        maintained = GaugeMetricFamily(
+            "ddnsd_zone_frozen", "1 while the zone is frozen for maintenance", labels=["zone"]
+        )
+        queued = GaugeMetricFamily(
+            "ddnsd_zone_queue",
+            "Hosts, RRsets and removals that DNS does not have yet, by state, in the whole database",
+            labels=["zone", "state"],
+        )
         repaired = CounterMetricFamily(
-            "ddnsd_reconciled_names", "Names that DNS held otherwise than the store", labels=["zone"]
+            "ddnsd_reconciled_names",
+            "Names that differed between DNS and database, and were sent again",
+            labels=["zone"],
         )
         for zone in shown:
             name = zone.domain.name
             unreachable.add_metric([name], _has(zone, UNREACHABLE))
             waiting.add_metric([name], zone.waiting)
             repaired.add_metric([name], zone.repaired)
+            maintained.add_metric([name], zone.domain.frozen is not None)
             for kind in KINDS:
                 problem.add_metric([name, kind], _has(zone, kind))
-        yield from (unreachable, problem, waiting, repaired)
+            numbers = self._status.queue.get(name, QueueCounts())
+            for state in QUEUE_STATES:
+                queued.add_metric([name, state], getattr(numbers, state))
+        yield from (unreachable, problem, waiting, maintained, queued, repaired)
+        yield from self._primaries()
+
+    def _primaries(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("ddnsd_primary_up", "1 while the primary answers", labels=["primary"])
+        zones = GaugeMetricFamily("ddnsd_primary_zones", "Zones of the primary", labels=["primary"])
+        messages = CounterMetricFamily(
+            "ddnsd_primary_messages", "Messages that the primary answered", labels=["primary"]
+        )
+        failed = GaugeMetricFamily(
+            "ddnsd_primary_last_error_timestamp_seconds",
+            "Time of the last message that the primary did not answer; 0: never",
+            labels=["primary"],
+        )
+        found = sorted(self._status.primaries(), key=lambda primary: primary.problem is None)
+        for primary in found[: self._shown]:
+            up.add_metric([primary.name], primary.problem is None)
+            zones.add_metric([primary.name], primary.zones)
+            messages.add_metric([primary.name], primary.messages)
+            failed.add_metric([primary.name], (primary.error_at or 0) / 1_000_000)
+        yield from (up, zones, messages, failed)
 
 
 def _has(zone: ZoneHealth, kind: str) -> int:

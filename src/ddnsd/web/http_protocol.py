@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""uvicorn's HTTP protocol with limits, one `send` for a reply, no upgrades, and connections that end gently.
+"""uvicorn's HTTP protocol with limits, one `send` per reply, no upgrades, and a graceful end of connections.
 
-uvicorn writes head and body apart; for replies of a few octets the second system call is a sixth of the whole request.
-It closes a connection at once when it stops, although a request may be on its way. It loses the body of a request that
-asks for another protocol (`Upgrade: h2c`, which curl --http2 sends), and it limits neither heads nor time:
+uvicorn writes head and body separately. For small replies the second system call costs a sixth of the whole request.
+When uvicorn stops, it closes connections at once, although a request may be under way. It loses the body of a request
+with an upgrade (`Upgrade: h2c`, which curl --http2 sends). It limits neither heads nor time. The limits here:
 
-head      16 KiB, 128 headers, 1000 parameters in the query        else 431, 414
-time      10 s for the head; for the body 10 s without progress, 10 s in all, or 120 s once the caller has signed in
-          else 408; a connection on which nothing came is closed, and so is one that is idle for 5 s
-chunks    2000 in 16 KiB, and 16 KiB of what is no body: trailers, which are ignored        else 400, 431
-framing   one Host, one Content-Length, no Transfer-Encoding beside it or in HTTP/1.0        else 400
-answers   60 s in which the client takes nothing of what we have to send        else the connection is cut
+head      16 KiB, 128 headers, 1000 parameters in the query; else 431 or 414
+time      10 s for the head; for the body 10 s without progress, and 10 s in all, or 120 s if the caller has signed in;
+          else 408. A connection without any data is closed, and so is one that is idle for 5 s.
+chunks    2000 chunks in 16 KiB; 16 KiB without body data (such as trailers, which are ignored); else 400 or 431
+framing   one Host, one Content-Length, no Transfer-Encoding together with it or in HTTP/1.0; else 400
+answers   60 s in which the client reads nothing of an answer; then the connection is aborted
 """
 
 import asyncio
@@ -31,10 +31,10 @@ HEAD_OCTETS = 16 * 1024
 HEADERS = 128
 PARAMETERS = 1000
 PIPELINED = 16
-"""Requests of one connection that wait for the answer to an earlier one; nobody sends so many but to do harm."""
+"""Maximum number of requests that wait on one connection. Only an attacker sends so many."""
 
 CHUNKS = 2000
-"""Chunks of a body in `HEAD_OCTETS`: each costs as much as a kibibyte."""
+"""Maximum number of chunks in `HEAD_OCTETS` of a body. A chunk costs as much as a kibibyte."""
 
 HEAD_SECONDS = 10.0
 IDLE_SECONDS = 5.0
@@ -45,7 +45,7 @@ TAKE_SECONDS = 60.0
 
 LINGER_SECONDS = 2.0
 LINGER_OCTETS = 1024 * 1024
-"""After a refusal we read on for so long, or so much: a reset would take the answer from the client."""
+"""How long, and how much, to read after a refusal. A reset could destroy the answer before the client reads it."""
 
 REQUESTS = Counter("ddnsd_refused_requests_total", "Requests that were refused unseen, by status", ["status"])
 CONNECTIONS = Counter("ddnsd_refused_connections_total", "Connections beyond CONNECTIONS_PER_ADDRESS")
@@ -54,7 +54,7 @@ BAD_REQUEST = 400, "Invalid HTTP request received."
 
 
 class _Gathering:
-    """A transport that passes on, at the end of the loop's turn, what was written during it."""
+    """A transport that collects writes, and sends them together at the end of the event loop's turn."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
@@ -83,11 +83,11 @@ class _Gathering:
 
 
 class State(ServerState):
-    """What the connections of a server share; `stopping` once it accepts no more of them."""
+    """The shared state of a server's connections; `stopping` is True once the server accepts no new ones."""
 
     stopping = False
     now = 0.0
-    """The event loop's time, a tick of the server ago at most."""
+    """The event loop's time at the last tick of the server."""
 
     connections: "set[OneSendProtocol]"  # type: ignore[assignment]
 
@@ -96,17 +96,17 @@ class State(ServerState):
         self.sources = sources or Sources()
 
     def tick(self, now: float) -> None:
-        """Note the time."""
+        """Store the current time."""
         self.now = now
 
     def expire(self) -> None:
-        """End the connections whose clients have used up their time."""
+        """End the connections that have exceeded a time limit."""
         for connection in list(self.connections):
             connection.expire(self.now)
 
 
 class _Refused(Exception):
-    """Ends the parsing of a request: status and text of the answer."""
+    """Stops the parsing of a request; has the status and the text of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(status, text)
@@ -114,28 +114,28 @@ class _Refused(Exception):
 
     @classmethod
     def of(cls, error: httptools.HttpParserError) -> Self:
-        """Why the parser stopped."""
+        """The reason why the parser stopped; 400 for an error of the parser itself."""
         context = error.__context__
         return context if isinstance(context, cls) else cls(*BAD_REQUEST)
 
 
 class OneSendProtocol(HttpToolsProtocol):
-    """One connection. Its peer in ASGI's `client` is `UNIX` where it came over a Unix socket."""
+    """One connection. The peer in ASGI's `client` is `UNIX` for a Unix socket."""
 
     server_state: State
-    _counted = False  # among the connections of its source
-    _reading = False  # a request has begun and its head is not whole
-    _receiving = False  # the head of a request is whole and its body is not
+    _counted = False  # counted among the connections of its source
+    _reading = False  # a request has begun and its head is not complete
+    _receiving = False  # the head of a request is complete and its body is not
     _upgrade = False  # the request asks for another protocol
-    _head = 0  # octets that came of a head which is not whole, as far as they are known
-    _in_pieces = False  # the head did not come at once
+    _head = 0  # known octets of an incomplete head
+    _in_pieces = False  # the head came in several pieces
     _has_host = _is_chunked = False
-    _since = 0.0  # when head, body or idleness began
+    _since = 0.0  # when the head, the body or the idle time began
     _moved = 0.0  # when the last octets came
-    _checked = 0.0  # when we last looked
-    _ending: float | None = None  # nothing is read any more, and then the connection is closed
+    _checked = 0.0  # when `expire` last ran
+    _ending: float | None = None  # when to close the connection; all further input is discarded
     _discarded = 0
-    _chunks = _framing = 0  # chunks, and octets since the last chunk, of the body that is coming
+    _chunks = _framing = 0  # of the current body: chunks, and octets since the last chunk
     _unsent, _sent = 0, 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -155,14 +155,14 @@ class OneSendProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more; it gets the answer to what it has sent. True: we close the connection ourselves."""
+        """Answer what the client has sent; it sends no more. Returns True: we close the connection ourselves."""
         if not self._is_busy() or (self._ending is None and (self._reading or self._receiving)):
-            self.transport.close()  # after what was written in this turn of the loop
+            self.transport.close()  # after the writes of this turn of the loop
         else:
             self.cycle.keep_alive = False
         return True
 
-    # ---- what comes
+    # ---- receiving
 
     def data_received(self, data: bytes) -> None:
         if len(data) <= HEAD_OCTETS:
@@ -172,7 +172,7 @@ class OneSendProtocol(HttpToolsProtocol):
             self._feed(data[start : start + HEAD_OCTETS])
 
     def _feed(self, data: bytes) -> None:
-        """Parse a piece that is no longer than a head may be."""
+        """Parse a piece of at most `HEAD_OCTETS`."""
         if self._ending is not None or self.parser is None:
             self._discard(data)
             return
@@ -189,14 +189,14 @@ class OneSendProtocol(HttpToolsProtocol):
         if self._receiving:
             self._check_framing(len(data))
         elif self._reading:
-            # what lies before the head in the same piece is not counted as part of it
+            # octets before the head in the same piece do not count
             self._head += 0 if follows or self.cycle is not cycle else len(data)
             self._in_pieces = True
             if self._head > HEAD_OCTETS:
                 self._refuse(_too_large())
 
     def _feed_without_upgrade(self, rest: bytes) -> None:
-        """Parse the request once more as if it had not asked: it is a plain request with a body."""
+        """Parse the request again without its upgrade, as a plain request with a body."""
         assert self.parser is not None
         line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         headers = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
@@ -207,13 +207,13 @@ class OneSendProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._reading, self._in_pieces, self._has_host, self._is_chunked = True, False, False, False
         self._head = 0
-        if self.cycle is not None:  # the first request has the time since the connection began
+        if self.cycle is not None:  # the time of the first request runs from the start of the connection
             self._since = self.server_state.now
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._reading:
-            return  # a trailer, which must not become a header of a request that is being answered
+            return  # a trailer: it must not become a header of the current request
         name = name.lower()
         if name == b"host":
             if self._has_host:
@@ -241,7 +241,7 @@ class OneSendProtocol(HttpToolsProtocol):
             self.shutdown()
 
     def _check_head(self) -> None:
-        """Raises _Refused."""
+        """Check the limits of the head. Raises _Refused."""
         if len(self.headers) > HEADERS or (self._in_pieces and self._head_octets() > HEAD_OCTETS):
             raise _too_large()
         if len(self.url) > PARAMETERS and self.url.count(b"&") >= PARAMETERS:
@@ -259,11 +259,11 @@ class OneSendProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def _check_framing(self, octets: int) -> None:
-        """Refuse a body that is mostly no body, after a piece of so many octets."""
+        """Refuse a body that is mostly framing; `octets` is the size of the last piece."""
         self._framing += octets
         if self._chunks > CHUNKS:
             self._refuse(_Refused(400, "The chunks of the body are too small."))
-        elif self._framing > 2 * HEAD_OCTETS:  # the last piece that had a part of the body counts as a whole
+        elif self._framing > 2 * HEAD_OCTETS:  # twice, since a piece with body data counts in full
             self._refuse(_too_large())
         self._chunks = 0
 
@@ -272,11 +272,11 @@ class OneSendProtocol(HttpToolsProtocol):
             return
         self._receiving = False
         if self.cycle.response_complete:
-            self._since = self._moved  # an early answer: only now the connection is idle
+            self._since = self._moved  # the answer came early: the connection is idle only now
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, without a timer for each answer: `expire` looks after idle connections."""
+        """Do what uvicorn does, but without a timer per answer: `expire` closes idle connections."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -292,7 +292,7 @@ class OneSendProtocol(HttpToolsProtocol):
     # ---- refusing
 
     def _refuse(self, refused: _Refused) -> None:
-        """Answer what is no request, or came too slowly, and end the connection. Earlier answers are not mixed up."""
+        """Answer an invalid or slow request, and end the connection. Answers to earlier requests stay intact."""
         REQUESTS.labels(refused.status).inc()
         if self._receiving:
             if self.pipeline or self.cycle.response_started:
@@ -302,7 +302,7 @@ class OneSendProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         elif self._is_busy():
             self.cycle.keep_alive = False
-            self._ending = float("inf")  # the last answer that is due ends it
+            self._ending = float("inf")  # the last pending answer ends it
             return
         self.transport.write(_answer(refused))
         self.transport.write_eof()
@@ -314,12 +314,12 @@ class OneSendProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _is_busy(self) -> bool:
-        """Whether an answer is due."""
+        """Whether an answer is pending."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
 
     def expire(self, now: float) -> None:
-        """End the connection if the client has used up its time."""
-        if self.flow.read_paused:  # it is we who do not read
+        """End the connection if it has exceeded a time limit."""
+        if self.flow.read_paused:  # we have paused reading: this time does not count
             self._since += now - self._checked
             self._moved = now
         self._checked = now
@@ -341,7 +341,7 @@ class OneSendProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _takes(self, now: float) -> bool:
-        """Whether the client takes what we send."""
+        """Whether the client still reads what we send."""
         unsent = self.transport.get_write_buffer_size()
         if unsent == 0 or unsent != self._unsent:
             self._unsent, self._sent = unsent, now
@@ -350,14 +350,15 @@ class OneSendProtocol(HttpToolsProtocol):
     # ---- stopping
 
     def shutdown(self) -> None:
-        """Have the answer to the request under way end the connection, unless its head has left already."""
+        """End the connection after the current answer, unless the head of that answer was already sent."""
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
 
     def close_if_idle(self, *, kept: bool, silent: bool) -> None:
-        """Close a connection without a request under way and without anything unread.
+        """Close the connection if no request is under way and no input is unread.
 
-        With `kept` those that have answered one, with `silent` also those whose first one, or next one, is not whole.
+        `kept`: close it if it waits for another request. `silent`: close it if its first or next request is not
+        complete.
         """
         if self._is_busy():
             return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preconditions of a request: the thing exists, the caller may do this, and nobody has changed it in between.
+"""Preconditions of a request: the object exists, the caller is permitted, and nobody else has changed the object.
 
-An entity tag covers what callers can set. Counters, and whether DNS follows, do not change it.
+An ETag covers the values that callers can set. Counters and the state in DNS do not change it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _TAG = re.compile(r'(W/)?"([^"]*)"')
 
 def host_tag(host: Host) -> str:
     """The ETag of a host."""
-    flags = (bool(host.wildcard), bool(host.available), bool(host.abuse_blocked))
+    flags = (bool(host.wildcard), bool(host.available), bool(host.abuse_blocked), host.block_reason)
     return _tag(
         host.id, host.owner_id, host.fqdn, host.ipv4, host.ipv6, flags, host.comment, host.ttl, host.stack, host.labels
     )
@@ -30,15 +30,16 @@ def host_tag(host: Host) -> str:
 
 def domain_tag(domain: Domain) -> str:
     """The ETag of a domain."""
-    flags = (bool(domain.public), bool(domain.available))
+    flags = (bool(domain.public), bool(domain.available), domain.frozen)
     return _tag(
         domain.id, domain.owner_id, flags, domain.comment, domain.ttl, domain.group, domain.stack, domain.primary
     )
 
 
 def user_tag(user: User, groups: Iterable[str] = ()) -> str:
-    """The ETag of a user, with the groups that are shown and set beside."""
-    return _tag(user.id, user.name, bool(user.admin), bool(user.active), bool(user.withdrawn), *groups)
+    """The ETag of a user, with the groups if the form also shows and sets them."""
+    flags = (bool(user.admin), bool(user.active), bool(user.withdrawn))
+    return _tag(user.id, user.name, flags, user.suspension_reason, *groups)
 
 
 def _tag(*values: object) -> str:
@@ -46,14 +47,14 @@ def _tag(*values: object) -> str:
 
 
 def check_match(if_match: str | None, tag: str) -> None:
-    """Whether the `If-Match` header, if any, names the tag. Raises Stale."""
+    """Check that the `If-Match` header, if any, contains the tag. Raises Stale."""
     if if_match is None or if_match.strip() == "*":
         return
     if not any(not weak and f'"{value}"' == tag for weak, value in _TAG.findall(if_match)):
         raise Stale
 
 
-# ---- hosts and domains that a path names
+# ---- hosts and domains of a path
 
 
 async def get_host_or_404(hosts: HostLists, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
@@ -75,7 +76,7 @@ async def get_domain_or_404(domains: Domains, caller: Caller, name: str, action:
 
 
 def expect_host(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
-    """A check for the transaction that changes a host: the caller may still do it, and the tag still matches."""
+    """A check inside the transaction that changes a host: the caller may still do it, and the tag still matches."""
 
     def expect(host: Host) -> None:
         if not can(caller, action, host):
@@ -86,7 +87,7 @@ def expect_host(caller: Caller, action: Action, if_match: str | None = None) -> 
 
 
 def expect_domain(caller: Caller, action: Action, if_match: str | None = None) -> Callable[[Domain], None]:
-    """Likewise for a domain. NotPermitted tells those who see a domain and may not change it."""
+    """Likewise for a domain. It raises NotPermitted if the caller may see the domain but not change it."""
 
     def expect(domain: Domain) -> None:
         if not can(caller, action, domain):

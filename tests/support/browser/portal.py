@@ -105,13 +105,14 @@ class Browser:
         self.send(self.open("/login"), "/login", name=name, password=password_of(self.service, name))
         assert "__Host-ddns" in self.cookies
 
-    def enter(self, name: str) -> None:
-        """Be signed in as this user, as if they had done so just now: for tests of something else."""
+    def enter(self, name: str, ago: int = 0) -> None:
+        """Be signed in as this user, who gave a password so many seconds ago: for tests of something else."""
         cookie = secrets.token_urlsafe(32)
         with engine_of(self.service.dir / "ddnsd.db").begin() as connection:
             user = queries.user(connection, name)
             assert user is not None
-            sessions.add(connection, user.id, digest(cookie), PASSWORD, None, "")
+            given = queries.now() - ago * 1_000_000
+            sessions.add(connection, sessions.NewSession(user.id, digest(cookie), PASSWORD, None, "", given))
         self.cookies["__Host-ddns"] = cookie
 
     def _follow(self, path: str, answer: requests.Response) -> Page:
@@ -183,8 +184,8 @@ class _Reader(HTMLParser):
             self._form.values[self._area] += data
 
 
-def entered(service: Service, name: str) -> Browser:
-    """A browser in which that user has signed in."""
+def entered(service: Service, name: str, ago: int = 0) -> Browser:
+    """A browser in which that user has signed in, so many seconds ago."""
     browser = Browser(service)
-    browser.enter(name)
+    browser.enter(name, ago)
     return browser

@@ -16,7 +16,7 @@ def applied(registered: Registered, plan: Plan) -> Registered:
             _apply_to_host(hosts, change)
         else:
             _apply_to_domain(domains, change, hosts)
-    return Registered(hosts, domains)
+    return Registered(hosts, domains, registered.user)
 
 
 def _check(change: Change, found: Host | Domain) -> None:
@@ -38,7 +38,7 @@ def _apply_to_host(hosts: dict[str, Host], change: Change) -> None:
     if change.action is Action.REPLACE or (change.action is Action.MOVE and change.reason):
         hosts[change.name] = Host(change.name, old.domain, dns="current", **after)
     else:
-        hosts[change.name] = replace(old, fqdn=change.name, **after)
+        hosts[change.name] = replace(old, fqdn=change.name, own=old.own or "owner" in after, **after)
 
 
 def _apply_to_domain(domains: dict[str, Domain], change: Change, hosts: dict[str, Host]) -> None:

@@ -32,6 +32,7 @@ class HttpTransport:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Response:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=self._timeout)
         try:
@@ -41,7 +42,7 @@ class HttpTransport:
                 raise Unreachable(f"{self.url}: {error}") from error
             try:
                 target = path + (f"?{urlencode(query)}" if query else "")
-                connection.request(method, target, body, {**self._headers, **(headers or {})})
+                connection.request(method, target, body, {**({} if anonymous else self._headers), **(headers or {})})
                 answer = connection.getresponse()
                 found = {name.lower(): value for name, value in answer.getheaders()}
                 return Response(answer.status, found, answer.read())
@@ -78,6 +79,7 @@ class Watched:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Response:
         bare = path.partition("?")[0]
         changes = (method != "GET" or bare in CHANGING) and not bare.endswith("/verify-secret")
@@ -87,7 +89,7 @@ class Watched:
             number = self.changing
         if changes:
             self.before(number)
-        response = self.inner.request(method, path, query=query, body=body, headers=headers)
+        response = self.inner.request(method, path, query=query, body=body, headers=headers, anonymous=anonymous)
         if changes:
             self.after(number)
         return response
@@ -112,6 +114,7 @@ class Asked:
     query: list[tuple[str, str]]
     content: Any
     headers: Mapping[str, str]
+    anonymous: bool = False
 
 
 class Scripted:
@@ -142,6 +145,7 @@ class Scripted:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        anonymous: bool = False,
     ) -> Response:
         line = f"{method} {path}" + (f"?{urlencode(query)}" if query else "")
         assert self._expected, f"unexpected request: {line}"
@@ -149,7 +153,8 @@ class Scripted:
         assert line == expected
         bare, _, text = path.partition("?")
         pairs = parse_qsl(text) + list((query or {}).items())
-        self.asked.append(Asked(method, bare, pairs, json.loads(body) if body else None, dict(headers or {})))
+        content = json.loads(body) if body else None
+        self.asked.append(Asked(method, bare, pairs, content, dict(headers or {}), anonymous))
         if isinstance(answer, Exception):
             raise answer
         return answer

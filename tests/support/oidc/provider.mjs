@@ -31,11 +31,13 @@ const provider = new Provider(issuer, {
   ttl: { AccessToken: 600, Grant: 3600, IdToken: 600, Interaction: 600, Session: 3600 },
   findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...people.get(sub) }) }),
   extraTokenClaims: (_ctx, token) => people.get(token.accountId)?.in_access_tokens,
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own dispatcher refuses loopback addresses
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   features: {
     devInteractions: { enabled: false },
     introspection: { enabled: true, allowedPolicy: () => true },
     rpInitiatedLogout: { enabled: true },
+    backchannelLogout: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,
@@ -58,7 +60,8 @@ async function interact(ctx) {
   const grant = (grantId && (await provider.Grant.find(grantId))) ||
     new provider.Grant({ accountId: next.sub, clientId: params.client_id });
   grant.addOIDCScope(params.scope);
-  const result = { login: { accountId: next.sub }, consent: { grantId: await grant.save() } };
+  const ts = Math.floor(Date.now() / 1000) - (people.get(next.sub)?.signed_in_seconds_ago ?? 0);
+  const result = { login: { accountId: next.sub, ts }, consent: { grantId: await grant.save() } };
   return provider.interactionFinished(ctx.req, ctx.res, result, { mergeWithLastSubmission: false });
 }
 

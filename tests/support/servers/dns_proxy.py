@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A TCP proxy before a real name server that answers as broken ones do."""
 
+import contextlib
 import socket
 import struct
 import threading
+import time
 from enum import Enum
 
 import dns.flags
@@ -23,10 +25,11 @@ class Mode(Enum):
 
 
 class DnsProxy:
-    """Listens on a free loopback port; `mode` may be changed at any time."""
+    """Listens on a free loopback port; `mode` and `delay` (seconds before an answer) may be changed at any time."""
 
     def __init__(self, upstream_port: int) -> None:
         self.mode = Mode.HONEST
+        self.delay = 0.0
         self._upstream = upstream_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -44,15 +47,11 @@ class DnsProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._upstream)) as server:
-            try:
-                while True:
-                    answer = self._answer(_read(client), server)
-                    if answer is None:
-                        return
-                    client.sendall(struct.pack("!H", len(answer)) + answer)
-            except (OSError, EOFError):
-                return
+        here = "127.0.0.1", self._upstream
+        with client, contextlib.suppress(OSError, EOFError), socket.create_connection(here) as server:
+            while (answer := self._answer(_read(client), server)) is not None:
+                time.sleep(self.delay)
+                client.sendall(struct.pack("!H", len(answer)) + answer)
 
     def _answer(self, wire: bytes, server: socket.socket) -> bytes | None:
         update = (wire[2] >> 3) & 0xF == 5

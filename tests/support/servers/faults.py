@@ -55,11 +55,11 @@ def hung(process: int) -> Iterator[None]:
 @contextmanager
 def refusing(service: Service, zone: str) -> Iterator[None]:
     """BIND refuses UPDATE messages for the zone within the block, and goes on answering queries."""
-    _rndc(service, "freeze", zone)
+    rndc(service, "freeze", zone)
     try:
         yield
     finally:
-        _rndc(service, "thaw", zone)
+        rndc(service, "thaw", zone)
 
 
 @contextmanager
@@ -94,13 +94,13 @@ def insert(service: Service, zone: str, name: str, rtype: str, value: str) -> No
 
 def write_to_zone_file(service: Service, zone: str, *lines: str) -> None:
     """Append records, with full names, to the zone's file, as an operator with an editor would."""
-    _rndc(service, "freeze", zone)
+    rndc(service, "freeze", zone)
     file = service.dir / "bind" / "zones" / f"{zone}.zone"
     # BIND answers `freeze` before it has written the file
     wait_until(lambda: service.dig(zone, "SOA") == _soa(file, zone), what="frozen zone file")
     with file.open("a") as text:
         text.writelines(f"{line}\n" for line in lines)
-    _rndc(service, "thaw", zone)
+    rndc(service, "thaw", zone)
 
 
 def _soa(file: Path, zone: str) -> list[str]:
@@ -109,9 +109,10 @@ def _soa(file: Path, zone: str) -> list[str]:
     return [rdata.to_text() for rdata in records.get_rdataset(origin, "SOA") or ()]
 
 
-def _rndc(service: Service, *command: str) -> str:
-    rndc = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
-    return subprocess.run([*rndc, *command], check=True, capture_output=True, text=True).stdout
+def rndc(service: Service, *command: str) -> str:
+    """A command to the service's BIND; its answer."""
+    program = ["rndc", "-c", str(service.dir / "bind" / "rndc.conf")]
+    return subprocess.run([*program, *command], check=True, capture_output=True, text=True).stdout
 
 
 @contextmanager
@@ -134,17 +135,17 @@ def with_option(service: Service, zone: str, option: str) -> Iterator[None]:
 
 
 def _statement(service: Service, zone: str) -> str:
-    shown = _rndc(service, "showzone", zone)
+    shown = rndc(service, "showzone", zone)
     return shown[shown.index("{") :].strip()
 
 
 @contextmanager
 def _having(service: Service, zone: str, before: str, within: str) -> Iterator[None]:
-    _rndc(service, "modzone", zone, within)
+    rndc(service, "modzone", zone, within)
     try:
         yield
     finally:
-        _rndc(service, "modzone", zone, before)
+        rndc(service, "modzone", zone, before)
 
 
 def in_store(service: Service, work: Callable[[Connection], T]) -> T:

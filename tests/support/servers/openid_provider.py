@@ -32,6 +32,7 @@ class Provider:
     keys: list[Key] = field(default_factory=lambda: [new_key()])
     redirect_uris: list[str] = field(default_factory=list)
     post_logout_redirect_uris: list[str] = field(default_factory=list)
+    backchannel_logout_uri: str | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,8 +47,11 @@ class Provider:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        client = {"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": self.redirect_uris}
+        client: dict[str, Any] = {"client_id": CLIENT, "client_secret": SECRET, "redirect_uris": self.redirect_uris}
         client["post_logout_redirect_uris"] = self.post_logout_redirect_uris
+        if self.backchannel_logout_uri:
+            client |= {"backchannel_logout_uri": self.backchannel_logout_uri, "require_auth_time": True}
+            client["backchannel_logout_session_required"] = True
         other = {"client_id": "other", "client_secret": SECRET, "redirect_uris": ["https://other.example.org/"]}
         config = {"port": self.port, "clients": [client, other], "keys": [k.as_dict(private=True) for k in self.keys]}
         begin = self.log.stat().st_size if self.log.exists() else 0

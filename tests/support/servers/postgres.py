@@ -57,7 +57,7 @@ class Server:
                 ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                **_as_user(),
+                **as_owner(),
             )
         wait_until(lambda: listens(self.port), what="PostgreSQL")
         wait_until(lambda: _ready(self.port), what="PostgreSQL accepts")
@@ -96,7 +96,7 @@ def running(durable: bool = False) -> Iterator[Server]:
     # not in pytest's folder: each run of pytest closes that to other users, such as the one who owns the server
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         directory = Path(folder)
-        if owner := _as_user():
+        if owner := as_owner():
             shutil.chown(directory, owner["user"], owner["group"])
         subprocess.run(
             [
@@ -114,7 +114,7 @@ def running(durable: bool = False) -> Iterator[Server]:
             ],
             check=True,
             capture_output=True,
-            **_as_user(),
+            **as_owner(),
         )
         server = Server(directory, free_port(), durable)
         try:
@@ -131,7 +131,7 @@ def postgres(durable: bool = False) -> Iterator[str]:
         yield server.url
 
 
-def _as_user() -> dict[str, Any]:
+def as_owner() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     owner = pwd.getpwnam("postgres")  # PostgreSQL refuses to run as root

@@ -12,9 +12,11 @@ from pathlib import Path
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.update
 
 from ddnsd.dns.tsig import TsigKey
+from support.ports import wait_until
 from support.servers.bind import Server
 
 
@@ -23,6 +25,12 @@ class SecondBind:
     """A running BIND; the keys of its zones are in files that `ddnsd domain … --key-file` takes."""
 
     server: Server
+    runner: asyncio.Runner
+
+    def restart(self) -> None:
+        """Stop it, and start it again."""
+        self.runner.run(self.server.stop())
+        self.runner.run(self.server.start())
 
     @property
     def address(self) -> str:
@@ -41,6 +49,38 @@ class SecondBind:
         file = self.server.folder / f"{name}.tsig"
         file.write_text(key.to_text())
         return file
+
+    def make_signed_zone(self, name: str, *, inline: bool) -> Path:
+        """An empty zone that it signs, with or without a signed copy; answers the file of its key."""
+        file, folder = self.make_zone(name), self.server.folder
+        shown = self.rndc("showzone", name)
+        self.rndc("delzone", name)
+        options = f'dnssec-policy default; inline-signing {"yes" if inline else "no"}; key-directory "{folder}";'
+        self.rndc("addzone", name, f"{{ {options} {shown[shown.index('{') + 1 :].strip()}")
+        wait_until(lambda: self.dig(name, "DNSKEY") != [], 20, "the zone is signed")
+        return file
+
+    def end_inline_signing(self, zone: str) -> None:
+        """Let it sign the zone in place."""
+        shown = self.rndc("showzone", zone)
+        body = re.sub(r"inline-signing \w+", "inline-signing no", shown[shown.index("{") :])
+        self.rndc("modzone", zone, body.strip())
+
+    def names(self, zone: str) -> set[str]:
+        """All names of the zone."""
+        return {name for name, _ in self.records(zone)}
+
+    def records(self, zone: str) -> dict[tuple[str, str], list[str]]:
+        """All records of the zone but its SOA, sorted, by name and type."""
+        key = self.key(zone).dnspython
+        where, port = self.server.endpoint.host, self.server.endpoint.port
+        messages = dns.query.xfr(where, zone, port=port, keyring={key.name: key}, lifetime=10, relativize=False)
+        return {
+            (rrset.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(rrset.rdtype)): sorted(map(str, rrset))
+            for message in messages
+            for rrset in message.answer
+            if rrset.rdtype != dns.rdatatype.SOA
+        }
 
     def key(self, zone: str) -> TsigKey:
         return TsigKey.from_text((self.server.folder / f"{zone}.tsig").read_text())
@@ -81,6 +121,15 @@ class SecondBind:
         message = dns.update.UpdateMessage(zone, keyring=self.key(zone).dnspython)
         for value in values:
             message.add(f"{name}.", 60, rtype, value)
+        self._send(message)
+
+    def remove(self, zone: str, name: str, rtype: str) -> None:
+        """Somebody removes records."""
+        message = dns.update.UpdateMessage(zone, keyring=self.key(zone).dnspython)
+        message.delete(f"{name}.", rtype)
+        self._send(message)
+
+    def _send(self, message: dns.update.UpdateMessage) -> None:
         answer = dns.query.tcp(message, self.server.endpoint.host, port=self.server.endpoint.port, timeout=5)
         assert answer.rcode() == dns.rcode.NOERROR
 
@@ -92,6 +141,6 @@ def second_bind(folder: Path) -> Iterator[SecondBind]:
     with asyncio.Runner() as runner:
         runner.run(server.start())
         try:
-            yield SecondBind(server)
+            yield SecondBind(server, runner)
         finally:
             runner.run(server.stop())

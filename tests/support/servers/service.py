@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -150,13 +150,13 @@ class Service:
     def dig(self, name: str, rtype: str = "A") -> list[str]:
         """The records of that type that BIND answers, as sorted texts; [] when there are none."""
         query = dns.message.make_query(name, rtype)
-        answer = dns.query.udp(query, "127.0.0.1", port=self.dns_port, timeout=3)
+        answer, _ = dns.query.udp_with_fallback(query, "127.0.0.1", port=self.dns_port, timeout=3)
         return sorted(rdata.to_text() for rrset in answer.answer for rdata in rrset)
 
     def addresses(self) -> dict[str, list[str]]:
         """The IPv4 addresses of all names in the zone, as a secondary gets them."""
         found: dict[str, list[str]] = {}
-        key = self._key()
+        key = self.key.dnspython
         for message in dns.query.xfr(
             "127.0.0.1", self.domain, port=self.dns_port, keyring={key.name: key}, lifetime=10, relativize=False
         ):
@@ -178,10 +178,12 @@ class Service:
         self._send(message)
 
     def _foreign_update(self) -> dns.update.UpdateMessage:
-        return dns.update.UpdateMessage(self.domain, keyring=self._key())
+        return dns.update.UpdateMessage(self.domain, keyring=self.key.dnspython)
 
-    def _key(self) -> dns.tsig.Key:
-        return TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text()).dnspython
+    @property
+    def key(self) -> TsigKey:
+        """The zone's key."""
+        return TsigKey.from_text((self.dir / "bind" / "keys" / f"{self.domain}.key").read_text())
 
     def _send(self, message: dns.update.UpdateMessage) -> None:
         answer = dns.query.tcp(message, "127.0.0.1", port=self.dns_port, timeout=5)
@@ -211,6 +213,20 @@ def dev(directory: Path, **settings: str) -> Iterator[Service]:
     service = Service(
         directory, free_port(), free_port(), settings={f"DDNSD_{k.upper()}": v for k, v in settings.items()}
     )
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+
+
+@contextmanager
+def beside(
+    first: Service, directory: Path, url: str, environment: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[Service]:
+    """One more process, `ddnsd serve`, on the database of the first, with the first one's BIND."""
+    given = {f"DDNSD_{name.upper()}": value for name, value in {"database_url": url, **settings}.items()}
+    service = Service(directory, free_port(), first.dns_port, ("serve",), {**given, **(environment or {})})
     try:
         service.start()
         yield service

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many failed sign-ins lock a name for a source, longer each time."""
 
-from ddnsd.auth.failure_counter import FailureCounter
+import tracemalloc
+
+from ddnsd.auth.failure_counter import REMEMBERED, FailureCounter
 
 
 class Clock:
@@ -58,13 +60,25 @@ def test_old_failures_and_successes_are_forgotten() -> None:
 
 def test_memory_is_bounded_and_rules_can_be_off() -> None:
     guard = FailureCounter(1)
-    for n in range(50_010):
+    for n in range(REMEMBERED + 10):
         guard.failed(f"h{n}", "s")
     assert not guard.locked("h0", "s")
-    assert guard.locked("h50009", "s")
+    assert guard.locked(f"h{REMEMBERED + 9}", "s")
     off = FailureCounter(1, enabled=False)
     fail(off, 100)
     assert not off.locked("h", "s")
+
+
+def test_a_full_table_of_long_names_is_small() -> None:
+    guard = FailureCounter(10)
+    tracemalloc.start()
+    try:
+        for n in range(3 * REMEMBERED):
+            guard.failed(f"h{n}".ljust(500, "x"), f"2001:db8:{n % 65536:x}::1")
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 10_000_000
 
 
 def test_a_source_of_ipv6_is_its_64() -> None:

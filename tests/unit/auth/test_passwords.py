@@ -12,9 +12,16 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from ddnsd.auth import passwords
+from ddnsd.auth.account_backoff import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    RESET_SECONDS,
+    SOURCES,
+    AccountBackoff,
+)
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.failure_counter import NAMES_PER_SOURCE
-from ddnsd.auth.passwords import Locked, Passwords, Weakness
+from ddnsd.auth.failure_counter import CLIENTS_PER_SITE, NAMES_PER_SOURCE
+from ddnsd.auth.passwords import Locked, Passwords, Suspended, Weakness
 from ddnsd.db import migrate, schema
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.registry import accounts
@@ -50,9 +57,13 @@ async def test_the_right_one_lets_in(store: SqliteStore) -> None:
     kept = await store.read(lambda c: c.scalar(select(schema.passwords.c.hash)))
     assert kept is not None
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")  # renewed as strong as new ones
-    await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False}))
-    with pytest.raises(BadCredentials):
+    await store.transact(lambda c: accounts.set_user(c, "alice", {"active": False, "suspension_reason": "Spam"}))
+    with pytest.raises(Suspended) as refused:
         await found.check("alice", RIGHT, None)
+    assert refused.value.reason == "Spam"
+    with pytest.raises(BadCredentials) as unknown:  # who guesses does not learn it
+        await found.check("alice", "wrong", None)
+    assert not isinstance(unknown.value, Suspended)
 
 
 @pytest.mark.usefixtures("cheap")
@@ -100,7 +111,8 @@ async def test_endless_names_are_not_kept(store: SqliteStore) -> None:
     for number in range(NAMES_PER_SOURCE):
         with pytest.raises(BadCredentials):
             await found.check("x" * 60_000 + str(number), "wrong", "192.0.2.1")
-    assert not found._by_name._records
+    assert not found._by_name._client._records
+    assert not found._backoff._failures
     with pytest.raises(Locked):
         await found.check("alice", RIGHT, "192.0.2.1")
 
@@ -165,3 +177,149 @@ async def test_however_it_is_typed(store: SqliteStore) -> None:
 )
 def test_passwords_that_are_none(password: str, reason: Weakness | None) -> None:
     assert passwords.weakness(password, "alice") == reason
+
+
+# ---- guesses from many sources
+
+
+class Clock:
+    """A clock that waiting does not move."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+async def answer(found: Passwords, source: str, cookie: str = "", password: str = "wrong") -> type | int:
+    """The id of alice, or the class of the error."""
+    try:
+        return await found.check("alice", password, source, cookie)
+    except BadCredentials as error:
+        return type(error)
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_a_site_is_limited_as_its_clients_are(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    for number in range(3 * CLIENTS_PER_SITE):
+        with pytest.raises(BadCredentials):
+            await found.check(f"user{number}", "wrong", f"2001:db8:1:{number:x}::1")
+        with pytest.raises(BadCredentials):
+            await found.check("bob" if number % 2 else "carol", "wrong", f"2001:db8:1:{number:x}::1")
+    for number in range(3 * CLIENTS_PER_SITE * (NAMES_PER_SOURCE - 2)):
+        with pytest.raises(BadCredentials):
+            await found.check(f"nobody{number}", "wrong", f"2001:db8:1:{number:x}::1")
+    assert await answer(found, "2001:db8:1:ffff::1", password=RIGHT) is Locked
+    assert await answer(found, "2001:db8:2::1", password=RIGHT) == 1
+
+
+async def test_an_account_is_slowed_down_softly() -> None:
+    clock = Clock()
+    backoff = AccountBackoff(10, clock=clock, sleep=clock.sleep)
+    for _ in range(10 * SOURCES):
+        assert not backoff.slows("alice")
+        backoff.failed("alice")
+    assert backoff.slows("alice")
+    assert not backoff.slows("bob")
+    assert [await backoff.take("alice") for _ in range(2)] == [True, True]
+    assert clock.slept == [0.0, FIRST_PAUSE_SECONDS]
+    for _ in range(1000):
+        backoff.failed("alice")
+    clock.now += 60
+    assert [await backoff.take("alice") for _ in range(2)] == [True, False]  # the next turn is half a minute later
+    clock.now += LONGEST_PAUSE_SECONDS
+    assert await backoff.take("alice")
+    clock.now += RESET_SECONDS
+    assert not backoff.slows("alice")
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_forty_guesses_from_forty_networks(store: SqliteStore) -> None:
+    clock, found = Clock(), Passwords(store, 3)
+    found._backoff = AccountBackoff(3, clock=clock, sleep=clock.sleep)
+    cookie = await found.new_cookie("alice")
+    answers = [await answer(found, f"2001:db8:{number:x}::1") for number in range(40)]
+    assert BadCredentials in answers
+    assert answers[-1] is Locked
+    assert await answer(found, "198.51.100.1", password=RIGHT) is Locked
+    assert await answer(found, "198.51.100.1", cookie, RIGHT) == 1  # a known browser does not wait
+    clock.now += LONGEST_PAUSE_SECONDS
+    assert await answer(found, "198.51.100.1", password=RIGHT) == 1  # and others have their turns
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_sources_that_have_failed_hold_up_no_others(store: SqliteStore) -> None:
+    clock, found = Clock(), Passwords(store, 3)
+    found._backoff = AccountBackoff(3, clock=clock, sleep=clock.sleep)
+    sources = [f"192.0.2.{number}" for number in range(3 * SOURCES)]
+    assert {await answer(found, source) for source in sources} == {BadCredentials}
+    again = [await answer(found, source) for _ in range(2) for source in sources]
+    assert (again[0], again[-1]) == (BadCredentials, Locked)  # many wait for their turns
+    assert await answer(found, sources[-1], password=RIGHT) is Locked
+    assert await answer(found, "198.51.100.1", password=RIGHT) == 1
+
+
+async def test_guesses_at_once_from_many_networks(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr(passwords, "_matches", lambda stored, password: looked_at.append(password))
+    found = Passwords(store, 3)
+    await asyncio.gather(*(answer(found, f"2001:db8:{number:x}::1") for number in range(30)))
+    assert len(looked_at) < 3 * SOURCES + passwords.AT_ONCE
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_a_stranger_at_the_same_address_does_not_lock_out_a_known_browser(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    cookie = await found.new_cookie("alice")
+    assert [await answer(found, "192.0.2.1") for _ in range(4)] == [*[BadCredentials] * 3, Locked]
+    assert await answer(found, "192.0.2.1", password=RIGHT) is Locked
+    assert await answer(found, "192.0.2.1", cookie, RIGHT) == 1
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_a_known_browser_may_not_guess_for_ever(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    cookie = await found.new_cookie("alice")
+    answers = [await answer(found, "192.0.2.1", cookie) for _ in range(7)]
+    assert answers == [
+        *[BadCredentials] * 6,
+        Locked,
+    ]  # after three, it counts as a stranger
+    assert await answer(found, "192.0.2.1", cookie, RIGHT) is Locked
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_cookies_that_prove_nothing(store: SqliteStore) -> None:
+    found = Passwords(store, 3)
+    await store.transact(lambda c: registry_members.set_password(c, "bob", WEAK.hash(RIGHT)))
+    cookie, of_bob = await found.new_cookie("alice"), await found.new_cookie("bob")
+    browser, _, proof = cookie.partition(".")
+    for bad in ("", "x", cookie[:-1], f"{browser[::-1]}.{proof}", of_bob, "ü" * 22 + "." + proof, f"{browser}.ü"):
+        assert await found._known_browser("alice", bad) is None
+    assert await found._known_browser("bob", cookie) is None
+    assert await found._known_browser("alice", cookie) == browser
+    await store.transact(lambda c: registry_members.set_password(c, "alice", WEAK.hash(RIGHT)))
+    assert await found._known_browser("alice", cookie) is None  # it ends with the password
+    assert await found.new_cookie("nobody") == ""
+
+
+@pytest.mark.usefixtures("cheap")
+async def test_known_browsers_have_their_own_queue(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty slow guessers keep all turns of strangers."""
+    found = Passwords(store, 1000)
+    cookie, held = await found.new_cookie("alice"), threading.Event()
+    monkeypatch.setattr(passwords, "_matches", lambda stored, password: password == RIGHT or not held.wait(10))
+    guesses = [asyncio.create_task(found.check("bob", "wrong", f"192.0.2.{number}")) for number in range(60)]
+    async with asyncio.timeout(10):
+        while not any(task.done() for task in guesses):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert await answer(found, "198.51.100.1", password=RIGHT) is Locked
+    assert await answer(found, "198.51.100.1", cookie, RIGHT) == 1
+    held.set()
+    await asyncio.gather(*guesses, return_exceptions=True)

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Kind
-from ddnsd.auth.sessions import AGENT_LENGTH, MOST, Lifetime, Sessions
+from ddnsd.auth.oidc.backchannel import LogoutToken
+from ddnsd.auth.sessions import AGENT_LENGTH, MOST, Lifetime, Proof, Sessions
 from ddnsd.db import queries, schema
 from ddnsd.db import sessions as stored
 from ddnsd.db.lookups import Lookups
@@ -50,6 +51,16 @@ async def test_a_cookie_is_its_users(store: Any, sessions: Sessions, alice: int)
     assert len(row.agent) == AGENT_LENGTH
     hashes = await store.read(lambda c: list(c.scalars(select(schema.sessions.c.hash))))
     assert [bytes(h) for h in hashes] == [secrets.digest(cookie)]
+
+
+async def test_what_a_session_creates_ends_with_it_unless_it_is_fresh(sessions: Sessions, alice: int) -> None:
+    now = queries.now()
+    for ago, fresh in ((0, True), (-HOUR, True), (HOUR, False)):
+        cookie = await sessions.begin(alice, "egi", None, "", proof=Proof(now - ago))
+        found = await sessions.find(cookie, None)
+        assert found is not None
+        assert (found.is_fresh, found.proof.authenticated <= queries.now()) == (fresh, True)
+        assert found.user.expires == (None if fresh else found.created + LIFETIME.absolute)
 
 
 async def test_nobody_has_another_cookie(sessions: Sessions, alice: int) -> None:
@@ -121,6 +132,21 @@ async def test_one_or_all_are_ended(sessions: Sessions, alice: int) -> None:
     assert [await sessions.find(cookie, None) is not None for cookie in cookies] == [False, True, False, False]
     assert await sessions.end_all(alice) == 1
     assert await sessions.list(alice) == []
+
+
+async def test_a_provider_ends_sessions(sessions: Sessions, alice: int) -> None:
+    proofs = [Proof(0, "sub", "s1"), Proof(0, "sub", "s2"), Proof(0, "sub"), Proof(0, "else", "s1"), Proof(0, "else")]
+
+    async def left(subject: str | None, sid: str | None) -> list[int]:
+        """Which of new sessions with these proofs a logout token leaves."""
+        await sessions.end_all(alice)
+        cookies = [await sessions.begin(alice, "egi", None, "", proof=proof) for proof in proofs]
+        assert await sessions.end_by_provider("egi", LogoutToken(subject, sid, f"{subject} {sid}"), None)
+        return [number for number, cookie in enumerate(cookies) if await sessions.find(cookie, None)]
+
+    assert await left("sub", None) == [3, 4]
+    assert await left(None, "s1") == [1, 2, 4]
+    assert await left("sub", "s1") == [1, 3, 4]  # an ID token need not have a sid
 
 
 async def test_rights_are_those_of_the_moment(store: Any, sessions: Sessions, alice: int) -> None:

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, insert
 from ddnsd.auth import secrets
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import BadCredentials, Caller, Kind
+from ddnsd.auth.claims_age import ClaimsAge
 from ddnsd.auth.throttle import MEMORY_SECONDS, LoginThrottle, Turns
 from ddnsd.auth.tokens import LocalTokens
 from ddnsd.db import queries, schema
+from ddnsd.db.base import StoreDown
 from ddnsd.db.lookups import Lookups
 from ddnsd.registry import accounts
 from ddnsd.registry.credentials import add_token
@@ -39,7 +41,7 @@ async def signin(store: Any, clock: Clock) -> SignIn:
     await store.transact(_fill)
     lookups = Lookups(store)
     throttle = LoginThrottle(store, lookups, 3, clock=clock)
-    return SignIn(lookups, throttle, [LocalTokens(store, throttle)])
+    return SignIn(lookups, throttle, [LocalTokens(store, throttle, ClaimsAge())])
 
 
 def _fill(connection: Connection) -> None:
@@ -164,11 +166,11 @@ async def test_a_database_that_is_down_is_no_wrong_secret(signin: SignIn, store:
     await fail(signin)
 
     def down(*_: Any) -> Any:
-        raise OSError("gone")
+        raise StoreDown("gone")
 
     store.rows = down
     found = await asyncio.gather(*(signin.by_password(FQDN, SECRET, SOURCE) for _ in range(2)), return_exceptions=True)
-    assert [type(error) for error in found] == [OSError] * 2
+    assert [type(error) for error in found] == [StoreDown] * 2
     del store.rows
     assert await attempt(signin, FQDN, SECRET) is not None
 

@@ -9,8 +9,8 @@ import pytest
 from ddnsd.db import history, last_seen, queries
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
-from ddnsd.db.history_retention import PART, Trimmer
 from ddnsd.db.last_seen import Contact
+from ddnsd.db.retention import PART, Trimmer
 from ddnsd.registry.last_seen import LastSeen
 
 DAY = history.DAY_MICROSECONDS

@@ -40,8 +40,12 @@ def change(host_id: int, **values: Any) -> HostUpdate:
 
 
 async def write(store: Store, host_updates: list[HostUpdate], confirmed: list[Confirmed] | None = None) -> None:
+    """Write until no row is locked by somebody else, as the writer does."""
     run = store.execute if is_single(host_updates) else store.transact
-    await run(lambda c: write_host_updates(c, host_updates, confirmed or []))
+    skipped = await run(lambda c: write_host_updates(c, host_updates, confirmed or []))
+    there = await store.read(lambda c: queries.existing_hosts(c, skipped)) if skipped else []
+    if there:
+        await write(store, [item for item in host_updates if item.host_id in there], confirmed)
 
 
 async def waiting(store: Store) -> dict[int, int]:

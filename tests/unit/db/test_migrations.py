@@ -14,10 +14,11 @@ from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from support.servers.postgres import create_database
 
-from ddnsd.db import migrate, queries
+from ddnsd.db import denylist, migrate, queries, quotas
 from ddnsd.db.connect import open_store
 from ddnsd.db.postgres import driver_url
-from ddnsd.db.schema import metadata, pending, set_aside
+from ddnsd.db.schema import hosts, metadata, pending, set_aside
+from ddnsd.registry.quotas import DEFAULTS, Quota, QuotaRules, proposal
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -62,6 +63,11 @@ async def test_a_database_with_something_in_it_is_upgraded(first: str, monkeypat
         assert await store.read(_differences) == []
         (domain,) = await store.read(queries.all_domains)
         assert (domain.name, domain.generation) == ("example.org", 1)
+        unlimited = await store.read(quotas.everything)
+        assert {(row.name, row.limit, row.user_id, row.group, row.domain_id) for row in unlimited} == {
+            (quota.value, 0, None, None, None) for quota in Quota
+        }
+        assert await store.read(lambda c: proposal(c, QuotaRules({}))) == DEFAULTS
     finally:
         await store.close()
 
@@ -96,17 +102,7 @@ INSERT INTO rrsets (id, host_id, prefix, rtype, data, conflict)
 
 
 async def test_what_was_in_conflict_is_tried_again(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> None:
-    if url.startswith("postgresql"):
-        url = create_database(request.getfixturevalue("postgres_server"), "former")
-        engine = create_async_engine(driver_url(url))
-        async with engine.begin() as connection:
-            await connection.run_sync(_fill)
-        await engine.dispose()
-    else:
-        file = create_engine(url)
-        with file.begin() as connection:
-            _fill(connection)
-        file.dispose()
+    url = await _filled(request, url, "former", _fill)
     await migrate.upgrade(url)
     store = open_store(url)
     try:
@@ -118,7 +114,52 @@ async def test_what_was_in_conflict_is_tried_again(request: pytest.FixtureReques
     assert [tuple(row) for row in aside] == [(1, "b.example.org")]
 
 
+async def _filled(request: pytest.FixtureRequest, url: str, name: str, fill: Callable[[Connection], None]) -> str:
+    """The URL of a database that `fill` has filled; on PostgreSQL a new one of that name."""
+    if not url.startswith("postgresql"):
+        file = create_engine(url)
+        with file.begin() as connection:
+            fill(connection)
+        file.dispose()
+        return url
+    url = create_database(request.getfixturevalue("postgres_server"), name)
+    engine = create_async_engine(driver_url(url))
+    async with engine.begin() as opened:
+        await opened.run_sync(fill)
+    await engine.dispose()
+    return url
+
+
 def _fill(connection: Connection) -> None:
     _former(connection, "0001")
     for statement in _CONFLICTS.split(";"):
         connection.execute(text(statement))
+
+
+_NAMES = """
+INSERT INTO users (id, name, created) VALUES (1, 'me', 0);
+INSERT INTO domains (id, owner_id, name, "primary", key_name, key_algorithm, key_secret, created)
+ VALUES (1, 1, 'example.org', '', '', '', '', 0);
+INSERT INTO hosts (id, domain_id, owner_id, fqdn, name, secret_hash, created)
+ VALUES (1, 1, 1, 'wpad.example.org', 'wpad', 'x', 0), (2, 1, 1, 'a.b.example.org', 'a.b', 'y', 0);
+INSERT INTO denials (kind, value, comment, created_by, created) VALUES ('name', 'isatap', 'mine', 'me', 0)
+"""
+
+
+async def test_names_of_before_are_kept_and_found(request: pytest.FixtureRequest, url: str) -> None:
+    def fill(connection: Connection) -> None:
+        _former(connection, "0013")
+        for statement in _NAMES.split(";"):
+            connection.execute(text(statement))
+
+    url = await _filled(request, url, "names", fill)
+    await migrate.upgrade(url)
+    store = open_store(url)
+    try:
+        found = await store.read(lambda c: c.execute(select(hosts.c.fqdn, hosts.c.reversed_name).order_by("id")).all())
+        denied = await store.read(denylist.everything)
+    finally:
+        await store.close()
+    assert [tuple(row) for row in found] == [("wpad.example.org", None), ("a.b.example.org", "org.example.b.a")]
+    assert [entry.comment for entry in denied if entry.value == "isatap"] == ["mine"]
+    assert {"wpad", "localhost"} < {entry.value for entry in denied if entry.created_by == "ddnsd"}

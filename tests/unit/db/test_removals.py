@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, insert
 
-from ddnsd.db import bulk_hosts, queries, records, removals
+from ddnsd.db import bulk_hosts, host_edits, queries, queue, records, removals, set_aside
 from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.rows import Removal
 from ddnsd.db.schema import domains, hosts, metadata, related, users
+from ddnsd.db.set_aside import Aside
 
 ZONE = 1
 HOST: dict[str, Any] = {"domain_id": ZONE, "owner_id": 1, "secret_hash": b""}
@@ -132,3 +133,23 @@ def test_addresses_of_a_name_that_is_not_known_to_be_ours(connection: Connection
         ("*.a.example.org", "192.0.2.1", True, None),
     ]
     assert names(connection, exact=True) == []
+
+
+def test_a_skipped_removal_is_given_up(connection: Connection) -> None:
+    leave(connection, "a.example.org", "b.example.org")
+    found = {removal.fqdn: removal.id for removal in dirty(connection)}
+    refused = [Aside(ZONE, "removal_id", found[name], f"{name} (removal)", "REFUSED") for name in found]
+    set_aside.put(connection, refused)
+    due = {item.name: item.aside_id for item in queue.items(connection)}
+    set_aside.skip(connection, [due["a.example.org"] or 0])
+    assert [one.fqdn for one in removals.due(connection, ZONE, queries.now() + 10**12, 100)] == ["b.example.org"]
+    assert [one.fqdn for one in removals.dirty_at(connection, ZONE, list(found))] == ["b.example.org"]
+    assert [one.fqdn for one in queries.removed_names(connection, ZONE)] == ["b.example.org"]
+    assert queries.late_count(connection, ZONE, queries.now() + 1) == 1
+    assert host_edits.is_being_left(connection, ZONE)
+    set_aside.skip(connection, [due["b.example.org"] or 0])
+    assert not host_edits.is_being_left(connection, ZONE)
+    assert queries.late_count(connection, ZONE, queries.now() + 1) == 0
+    assert queries.dirty_removal_domains(connection, queries.now() + 1) == []
+    set_aside.put(connection, refused)  # a round that was under way
+    assert set_aside.counts(connection) == {ZONE: 2}

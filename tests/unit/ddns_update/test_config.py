@@ -105,7 +105,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(machine: Machine, server: W
     assert wrong(machine) == [f"[{HOST}]: a line is not an option"]
     machine.config.write_text(f"[{HOST}]\nserver = {server.url}\nsecret = hunter2\n")
     (told,) = wrong(machine)
-    assert told.startswith(f"[{HOST}]: secret: there is not such a file in $CREDENTIALS_DIRECTORY or ")
+    assert told.startswith(f"[{HOST}]: secret: the file does not exist in $CREDENTIALS_DIRECTORY or ")
     assert "hunter2" not in told
     machine.config.write_text(f"[{HOST}]\nserver = {server.url}\nsecret = hunter/2\n")
     assert wrong(machine) == [f"[{HOST}]: secret: must be the name of a credential, without a slash"]
@@ -179,7 +179,7 @@ def test_providers_lists_the_catalogue(machine: Machine) -> None:
     assert ran.status == 0
     listed = {line.split(":")[0]: line for line in ran.out.splitlines()}
     assert set(listed) == set(machine.updater.PROVIDERS)
-    assert listed["rfc2136"] == "rfc2136: needs secret, endpoint, zone; takes key_name, algorithm"
+    assert listed["rfc2136"] == "rfc2136: needs secret, endpoint, zone; optional: key_name, algorithm"
 
 
 def test_help_and_a_wrong_option(machine: Machine) -> None:

@@ -93,7 +93,7 @@ def test_anything_else_is_an_error_that_says_what_came(
     server.says(answer)
     ran = machine.run()
     assert ran.status == 1
-    assert ran.out.startswith(f"{HOST}: failed: the server said HTTP {shown}; again after 2023-11-14 22:1")
+    assert ran.out.startswith(f"{HOST}: failed: the server answered HTTP {shown}; again after 2023-11-14 22:1")
     assert machine.run().out.startswith(f"{HOST}: waiting: until 2023-11-14 22:1")
     assert len(server.taken()) == 1
 
@@ -117,7 +117,7 @@ def test_the_server_published_another_address(machine: Machine, server: Web) -> 
     server.says("good 127.0.0.1")
     ran = machine.run()
     assert ran.status == 1
-    assert f"the server said `good 127.0.0.1` to {IPV4}" in ran.out
+    assert f"the server answered `good 127.0.0.1` to {IPV4}" in ran.out
 
 
 def test_a_provider_that_refuses_two_gets_them_one_by_one(machine: Machine, server: Web) -> None:

@@ -52,7 +52,7 @@ def test_a_token_becomes_a_secret(machine: Machine, server: Web, token: Path) ->
     assert (machine.folder / "secrets" / HOST).stat().st_mode & 0o777 == 0o600
     assert not token.exists()
 
-    assert enrol(machine, server.url, token) == Ran(0, f"{HOST}: enrolled already\n", "")
+    assert enrol(machine, server.url, token) == Ran(0, f"{HOST}: already enrolled\n", "")
     assert server.taken() == []
 
 

@@ -167,7 +167,7 @@ def test_cloudflare_says_no(machine: Machine) -> None:
     cloud = Cloudflare()
     with web(cloud) as server:
         machine.configure(provider="cloudflare", endpoint=server.url, zone="example.net")
-        assert "failed: the token sees no zone example.net" in machine.run().out
+        assert "failed: the token has no access to a zone example.net" in machine.run().out
         for number in "12":
             cloud.records[number] = {
                 "id": number,
@@ -178,7 +178,7 @@ def test_cloudflare_says_no(machine: Machine) -> None:
                 "proxied": False,
             }
         machine.configure(provider="cloudflare", endpoint=server.url, zone="example.org")
-        assert "failed: there are 2 A records: leave one" in machine.run().out
+        assert "failed: there are 2 A records; delete all but one" in machine.run().out
         machine.secret(text="revoked")
         ran = machine.run()
         assert (ran.status, "paused: HTTP 403: the API refuses the token: `{" in ran.out) == (3, True)

@@ -2,11 +2,17 @@
 """The router's WAN address by NAT-PMP and UPnP, and what follows from it: NAT, double NAT, CGNAT."""
 
 import json
+import select
 import socket
+import socketserver
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from support.clients.updater import HOST, Machine
@@ -62,17 +68,19 @@ REPLY = """<?xml version="1.0"?>
 
 
 @contextmanager
-def upnp(machine: Machine, wan: str, location: str = "") -> Iterator[Web]:
+def upnp(
+    machine: Machine, wan: str, location: str = "", description: str = DEVICE, reply: str = REPLY
+) -> Iterator[Web]:
     """A router that answers SSDP by unicast, for there is no multicast on loopback, and speaks SOAP."""
 
     def answer(asked: Asked) -> Said:
         if asked.target == "/rootDesc.xml":
-            return 200, DEVICE
+            return 200, description
         action = '"urn:schemas-upnp-org:service:WANIPConnection:1#GetExternalIPAddress"'
         if asked.target != "/ctl/IPConn?a=1&b=2" or asked.headers["soapaction"] != action:
             return 500, "<errorCode>401</errorCode>"
         assert "<u:GetExternalIPAddress " in asked.body
-        return 200, REPLY.format(wan)
+        return 200, reply.format(wan)
 
     def found(data: bytes) -> bytes | None:
         lines = data.decode().split("\r\n")
@@ -85,6 +93,7 @@ def upnp(machine: Machine, wan: str, location: str = "") -> Iterator[Web]:
 
     with web(answer) as router, udp(found) as port:
         machine.updater.SSDP = ("127.0.0.1", port)
+        machine.updater.LAN = [ip_network("127.0.0.0/8")]
         machine.updater.ROUTERS["upnp"] = machine.routers["upnp"]
         yield router
 
@@ -155,6 +164,113 @@ def test_upnp_takes_no_description_from_elsewhere(machine: Machine, server: Web)
 
 
 @pytest.mark.parametrize(
+    "control",
+    [
+        "http://127.0.0.2:{port}/ctl",
+        "//127.0.0.2:{port}/ctl",
+        "http://127.0.0.1@127.0.0.2:{port}/ctl",
+        "http&#58;//127.0.0.2:{port}/ctl",
+        "http://localhost:{port}/ctl",
+        "https://127.0.0.1:{port}/ctl",
+        "http://127.0.0.1:99999/ctl",
+        "http://127.0.0.1:0/ctl",
+        "http://[127.0.0.1/ctl",
+        "ftp://127.0.0.1/ctl",
+        "file:///etc/passwd",
+        "/ctl&#13;&#10;X: y",
+        "",
+    ],
+)
+def test_upnp_sends_nothing_elsewhere(machine: Machine, server: Web, control: str) -> None:
+    machine.configure(server.url, sources="upnp")
+    with socketserver.TCPServer(("127.0.0.2", 0), socketserver.BaseRequestHandler) as victim:
+        victim.timeout = 0
+        own = control.format(port=victim.server_address[1])
+        description = DEVICE.replace("/ctl/IPConn?a=1&amp;b=2", own)
+        with upnp(machine, WAN, description=description) as router:
+            ran = machine.run()
+            assert [asked.method for asked in router.taken()] == ["GET"]
+        assert not select.select([victim], [], [], 0)[0]
+    assert (ran.status, server.asked) == (1, [])
+    assert "Traceback" not in ran.out + ran.err
+
+
+def test_upnp_may_use_another_port_of_the_router(machine: Machine, server: Web) -> None:
+    machine.configure(server.url, sources="upnp")
+    with web(lambda _: REPLY.format(WAN)) as other:
+        description = DEVICE.replace("/ctl/IPConn?a=1&amp;b=2", f"{other.url}/ctl")
+        with upnp(machine, "", description=description):
+            assert machine.run().out == f"{HOST}: updated: {WAN}\n"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_upnp_with_a_port_that_is_none(machine: Machine, server: Web, port: str) -> None:
+    machine.configure(server.url, sources="upnp")
+    with upnp(machine, WAN, f"http://127.0.0.1:{port}/rootDesc.xml"):
+        assert "no router answers UPnP" in machine.run().out
+
+
+def test_upnp_asks_no_router_outside_the_local_network(machine: Machine, server: Web) -> None:
+    machine.configure(server.url, sources="upnp")
+    with upnp(machine, WAN) as router:
+        machine.updater.LAN = machine.updater.PRIVATE
+        assert "no router answers UPnP" in machine.run().out
+        assert router.asked == []
+
+
+def test_upnp_asks_few_services(machine: Machine, server: Web) -> None:
+    machine.configure(server.url, sources="upnp")
+    begin, end = DEVICE.index("<service>"), DEVICE.rindex("</service>") + len("</service>")
+    description = DEVICE[:begin] + 50 * DEVICE[begin:end] + DEVICE[end:]
+    with upnp(machine, "fe80::1", description=description) as router:
+        assert "does not report a WAN address" in machine.run().out
+        assert len(router.taken()) == 1 + machine.updater.MOST_SERVICES
+
+
+LONG = 1_000_000
+PAGES = {
+    "services without an end": "<service>" * (LONG // 9),
+    "types without an end": "<service>" + "<serviceType>" * (LONG // 13) + "</service>",
+    "blanks": "<service><serviceType>" + " " * LONG + "</serviceType></service>",
+    "addresses without an end": "<NewExternalIPAddress" * (LONG // 21),
+    "a blank address": "<NewExternalIPAddress>" + " " * LONG,
+    "a long address": "<NewExternalIPAddress>" + "1." * (LONG // 2),
+    "zones without an end": "<HostedZone>" * (LONG // 12),
+    "messages without an end": "<Message>" * (LONG // 9),
+    "codes without an end": "<Code>" * (LONG // 6),
+    "colons": ":" * LONG,
+    "digits": "1" * LONG,
+    "short words": "1: " * (LONG // 3),
+    "depth": "[" * LONG,
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_takes_long_to_read(tmp_path: Path, page: str) -> None:
+    """A limit of processor time ends what would take minutes."""
+    (tmp_path / "page").write_text(PAGES[page])
+    script = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from support.clients.updater import load
+updater, text = load(), open("page").read()
+updater.controls("http://192.168.1.1/x", text)
+updater.reported_wan(text)
+updater.addresses_in(text)
+[list(updater.elements(text, tag)) for tag in ("service", "HostedZone", "Id", "Code", "Message")]
+updater.excerpt(text)
+try:
+    updater.parse_json(text)
+except updater.Failure:
+    pass
+print("read")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "read\n", "")
+
+
+@pytest.mark.parametrize(
     ("wan", "reason"),
     [
         ("", "the router says that it has no public address"),
@@ -212,8 +328,8 @@ def test_the_verdict(
     [
         ("100.64.0.1", "cgnat", "the next one has 100.64.0.1, in 100.64.0.0/10; the server sees 198.51.100.77"),
         ("192.168.1.1", "double-nat", "the next one has 192.168.1.1; the server sees 198.51.100.77"),
-        ("203.0.113.1", "unknown", "no router tells its address; the server sees 198.51.100.77"),
-        (None, "unknown", "no router tells its address; the server sees 198.51.100.77"),
+        ("203.0.113.1", "unknown", "no router reports its address; the server sees 198.51.100.77"),
+        (None, "unknown", "no router reports its address; the server sees 198.51.100.77"),
     ],
 )
 @pytest.mark.parametrize("by", ["natpmp", "upnp"])

@@ -94,7 +94,7 @@ def test_an_address_that_the_server_does_not_take(vm: Machine, host: Host) -> No
     vm.addresses = ["127.0.0.9"]
     ran = vm.run()
     assert ran.status == 1
-    assert "the server said HTTP 200: `dnserr`" in ran.out
+    assert "the server answered HTTP 200: `dnserr`" in ran.out
 
 
 def test_a_key_for_several_hosts(machine: Machine, service: Service) -> None:

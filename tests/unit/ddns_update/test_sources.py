@@ -141,8 +141,8 @@ def test_a_command(machine: Machine, server: Web, tmp_path) -> None:  # type: ig
     ("code", "reason"),
     [
         ("raise SystemExit(3)", "the command ended with status 3"),
-        ("print('unknown')", "the command said `unknown`"),
-        ("print('')", "the command said ``"),
+        ("print('unknown')", "the command printed `unknown`"),
+        ("print('')", "the command printed ``"),
     ],
 )
 def test_a_command_that_fails(machine: Machine, server: Web, code: str, reason: str) -> None:
@@ -175,7 +175,7 @@ def test_a_quorum(machine: Machine, server: Web, sources: str, view: str, chosen
     machine.configure(server.url, sources=sources, quorum=2, ipv6="no", command="echo 198.51.100.1")
     assert published(machine) == ({"ipv4": chosen} if chosen else {})
     if not chosen:
-        assert f"IPv4: interface said {IPV4}, server said {view}" in machine.run().out
+        assert f"IPv4: interface reported {IPV4}, server reported {view}" in machine.run().out
 
 
 def test_names_with_the_same_options_ask_once(machine: Machine, server: Web) -> None:

@@ -71,7 +71,7 @@ def test_a_damaged_file_counts_as_none(machine: Machine, server: Web, damage: st
     assert (ran.status, ran.out) == (0, f"{HOST}: updated: {IPV4} {IPV6}\n")
     aside = machine.state_file.with_name("state.json.corrupt")
     if damage:
-        assert "set aside as state.json.corrupt" in ran.err
+        assert "renamed to state.json.corrupt" in ran.err
         assert aside.read_text() == damage
     else:
         assert not aside.exists()

@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why a zone does not follow, and when a refused probe is no reason."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from ddnsd.dns import errors
-from ddnsd.dns.causes import BEHIND, FROZEN, HELD_BACK, REFUSING, UNKNOWN, UNREACHABLE, Cause, Health, cause_of, causes
+from ddnsd.dns.causes import (
+    BEHIND,
+    FROZEN,
+    HELD_BACK,
+    NOT_LOADED,
+    REFUSING,
+    UNKNOWN,
+    UNREACHABLE,
+    Cause,
+    Health,
+    cause_of,
+    cause_of_query,
+    causes,
+)
 
 REFUSED = Cause(REFUSING, "REFUSED")
 
 
 class Sender:
-    def __init__(self, problem: str | None = None, refused: int = 0) -> None:
+    def __init__(self, problem: str | None = None, refused: int = 0, frozen: str | None = None) -> None:
         self.problem, self.refused = problem, refused
+        self.domain = SimpleNamespace(frozen=frozen)
 
 
 def kinds(health: Health | None, sender: Any) -> list[str]:
@@ -43,6 +58,12 @@ def test_refused_hosts_hold_a_zone_back() -> None:
     assert kinds(well(), Sender(refused=2)) == [HELD_BACK]
 
 
+def test_a_frozen_domain_has_no_fault() -> None:
+    assert kinds(None, Sender(frozen="maintenance")) == []
+    silent = Health("192.0.2.1:53", answer=Cause(UNREACHABLE, "silent"))
+    assert kinds(silent, Sender("silent", refused=2, frozen="maintenance")) == []
+
+
 def test_a_refused_probe_is_told_at_once_and_forgotten_once_one_is_taken() -> None:
     health = well()
     health.refused(REFUSED, 7)
@@ -72,3 +93,15 @@ def test_an_answer_that_was_on_its_way_when_the_zone_was_frozen_proves_nothing()
     assert health.updates == REFUSED
     health.refused(REFUSED, 8)
     assert health.updates == REFUSED
+
+
+def test_a_query_answered_by_servfail_is_about_a_zone_that_is_not_loaded() -> None:
+    domain: Any = SimpleNamespace(name="dyn.example.org", primary="192.0.2.1:53", provisioned=False)
+    servfail = errors.Refusal("SERVFAIL")
+    assert "provision" not in cause_of_query(servfail, domain).text
+    domain.provisioned = True
+    cause = cause_of_query(servfail, domain)
+    assert "`ddnsd domain provision dyn.example.org`" in cause.text
+    assert cause_of_query(errors.Refusal("REFUSED"), domain).kind == REFUSING
+    health = Health("192.0.2.1:53", answer=cause, updates=REFUSED)
+    assert kinds(health, Sender("SERVFAIL")) == [NOT_LOADED]

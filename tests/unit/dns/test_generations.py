@@ -11,6 +11,7 @@ import dns.rdatatype
 import dns.update
 import pytest
 from sqlalchemy import Connection, insert, select
+from support.ownership import SOLE_OWNER
 
 from ddnsd.db import primaries, queries, records, schema
 from ddnsd.db.lookups import Lookups
@@ -65,6 +66,7 @@ class Scene:
             Lookups(self.store),
             await self.domain(),
             cast(Any, self.old),
+            SOLE_OWNER,
             confirmed=self.settle,
             refresh=self.refresh,
             deadline=5.0,

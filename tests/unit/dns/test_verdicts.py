@@ -15,6 +15,7 @@ import dns.rrset
 import dns.update
 import pytest
 from sqlalchemy import Connection, insert, select, update
+from support.ownership import SOLE_OWNER
 
 from ddnsd.db import queries, records
 from ddnsd.db.base import Store
@@ -151,6 +152,7 @@ async def running(store: Store) -> AsyncIterator[Zone]:
         Lookups(cast(Any, store)),
         domain,
         cast(PrimaryConnection, server),
+        SOLE_OWNER,
         confirmed=settle,
         refresh=refresh,
         deadline=5,
@@ -378,3 +380,35 @@ async def test_what_is_gone_is_not_set_aside(store: Store) -> None:
     await store.transact(lambda c: put(c, [Aside(1, "host_id", host, f"a.{ZONE}", "why")]))
     await store.transact(lambda c: queries.delete_host(c, host))
     assert await store.read(lambda c: c.scalars(select(set_aside.c.id)).all()) == []
+
+
+class Slow(NameServer):
+    """It needs 5 ms for each host, and does one message after the other, also those that nobody waits for."""
+
+    free = 0.0
+    abandoned = 0
+
+    async def exchange(self, wire: bytes, seconds: float) -> bytes:
+        loop = asyncio.get_running_loop()
+        message = dns.message.from_wire(wire, keyring=KEY.dnspython)
+        self.free = max(self.free, loop.time()) + 0.005 * len({rrset.name for rrset in message.sections[2]})
+        if self.free - loop.time() > seconds:
+            await asyncio.sleep(seconds)
+            self.abandoned += 1
+            raise errors.NoAnswer("too slow")
+        await asyncio.sleep(self.free - loop.time())
+        return await super().exchange(wire, seconds)
+
+
+async def test_messages_get_smaller_until_a_slow_name_server_answers_in_time(store: Store) -> None:
+    async with running(store) as zone:
+        slow = Slow()
+        zone.sender.primary, zone.sender._latest = cast(Any, slow), (zone.sender.domain, cast(Any, slow))
+        zone.sender._deadline = 0.5
+        ids = await store.transact(lambda c: add(c, *(f"h{n}" for n in range(400))))
+        for host_id in ids:
+            zone.sender.push_host(host_id)
+        async with asyncio.timeout(20):
+            while zone.confirmed != set(ids):  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.05)
+        assert 0 < slow.abandoned < 4

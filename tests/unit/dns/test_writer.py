@@ -9,15 +9,19 @@ import pytest
 from ddnsd.db import queries
 from ddnsd.db.pending import ASKED_FOR, Confirmed
 from ddnsd.db.rows import Domain, Host
+from ddnsd.db.sqlite import SqliteStore
 from ddnsd.dns import writer as module
 from ddnsd.dns.writer import Writer
 
 
-class EmptyStore:
-    async def read(self, _work: Any) -> list[Any]:
+class EmptyStore(SqliteStore):
+    def __init__(self) -> None:
+        super().__init__("sqlite://")
+
+    async def read(self, _work: Any) -> Any:
         return []
 
-    async def transact(self, _work: Any) -> None:
+    async def transact(self, _work: Any) -> Any:
         await asyncio.sleep(0)
 
 
@@ -67,7 +71,7 @@ async def test_a_domain_with_the_id_of_a_removed_one_has_a_sender_of_its_own() -
     class OneDomain(EmptyStore):
         domain = named("gone.example.org")
 
-        async def read(self, _work: Any) -> list[Any]:
+        async def read(self, _work: Any) -> Any:
             return [self.domain]
 
     store: Any = OneDomain()

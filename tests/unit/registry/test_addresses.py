@@ -17,6 +17,7 @@ from ddnsd.registry.addresses import (
     named_columns,
     parse,
     parse_address,
+    reached,
 )
 from ddnsd.registry.errors import InvalidAddress
 
@@ -44,7 +45,13 @@ def host(**values: object) -> Host:
         (["192.0.2.1", "2001:db8::1"], "192.0.2.1", "2001:db8::1", None),
         (["192.0.2.1,", ",192.0.2.1"], "192.0.2.1", None, None),
         (["203.0.113.5,2001:db8:1::/64"], "203.0.113.5", None, "2001:db8:1::/64"),
-        (["2001:db8:1::7,2001:db8:1::/64"], None, "2001:db8:1::7", None),
+        (["2001:db8:1::7,2001:db8:1::/64"], None, "2001:db8:1::7", "2001:db8:1::/64"),
+        (["192.0.2.5,2001:db8:a::1,2001:db8:b::/64"], "192.0.2.5", "2001:db8:a::1", "2001:db8:b::/64"),
+        (["2001:db8:b::/64", "2001:db8:a::1"], None, "2001:db8:a::1", "2001:db8:b::/64"),
+        (["2001:DB8:b::/64,2001:db8:b:0::/64"], None, None, "2001:db8:b::/64"),
+        (["192.0.2.5,<ip6lanprefix>"], "192.0.2.5", None, None),
+        (["<ipaddr>,<ip6addr>,2001:db8:b::/64"], None, None, "2001:db8:b::/64"),
+        (["<ip6addr>", "no"], None, None, None),
         (["no,192.0.2.1"], "192.0.2.1", None, None),
         (["preserve"], None, None, None),
         (["10.0.0.1"], "10.0.0.1", None, None),
@@ -90,7 +97,10 @@ def test_what_is_wanted(values: list[str], ipv4: str | None, ipv6: str | None, p
         "192.0.2.1,192.0.2.2",
         "2001:db8::1,2001:db8::2",
         "2001:db8:1::/64,2001:db8:2::/64",
-        "2001:db8:9::1,2001:db8:1::/64",
+        "<ip6addr>",
+        ",<ipaddr>, <ip6lanprefix> ,",
+        "<",
+        "<ipaddr",
         "192.0.2.1;192.0.2.2",
         "١٢.0.2.1",
     ],
@@ -167,6 +177,11 @@ CHANGES = [
         {"ipv6": "2001:db8:1:3::7", "prefix": "2001:db8:1::/56"},
     ),
     ({}, AddressUpdate(prefix="2001:db8:1::/64"), {"prefix": "2001:db8:1::/64"}),
+    (
+        {"ipv6": "2001:db8::7", "prefix": "2001:db8::/64", "interface_id": "2001:db8::7"},
+        AddressUpdate(ipv6="2001:db8:a::1", prefix="2001:db8:b::/64"),
+        {"ipv6": "2001:db8:a::1", "prefix": "2001:db8:b::/64", "interface_id": "2001:db8:a::1"},
+    ),
 ]
 
 
@@ -196,11 +211,25 @@ def test_all_columns_of_a_family_are_named_though_they_are_as_wanted_already() -
 def test_answers_repeat_ipv4_first_and_a_prefix_as_its_network() -> None:
     assert AddressUpdate("192.0.2.1", "2001:db8::1").addresses == ["192.0.2.1", "2001:db8::1"]
     assert AddressUpdate(prefix="2001:db8:1::/64").addresses == ["2001:db8:1::"]
+    both = AddressUpdate("192.0.2.1", "2001:db8::1", "2001:db8:1::/64")
+    assert both.addresses == ["192.0.2.1", "2001:db8::1"]
+    assert both.named == ["192.0.2.1", "2001:db8::1", "2001:db8:1::"]
+
+
+def test_ipv4_addresses_within_ipv6() -> None:
+    nat64, six_to_four, teredo = "64:ff9b::c000:209", "2002:c000:209::1", "2001:0:cb00:7101:0:1234:3fff:fdf6"
+    inner = {text: [str(address) for address in reached([text])][1:] for text in (nat64, six_to_four, teredo, "::1")}
+    assert inner == {
+        nat64: ["192.0.2.9"],
+        six_to_four: ["192.0.2.9"],
+        teredo: ["203.0.113.1", "192.0.2.9"],
+        "::1": [],
+    }
 
 
 def test_networks_of_the_operator() -> None:
     networks = [ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::/32")]
-    assert denied(["198.51.100.1", "192.0.2.9"], networks)
-    assert denied(["2001:db8::1"], networks)
-    assert not denied(["198.51.100.1"], networks)
+    assert denied(reached(["198.51.100.1", "192.0.2.9"]), networks)
+    assert denied(reached(["2001:db8::1"]), networks)
+    assert not denied(reached(["198.51.100.1"]), networks)
     assert [is_internal(a) for a in ("10.0.0.1", "100.64.0.1", "192.0.2.1", "8.8.8.8")] == [True, True, True, False]

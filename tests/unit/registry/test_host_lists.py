@@ -12,7 +12,7 @@ from ddnsd.db.rows import Host
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import accounts, domains
-from ddnsd.registry.host_history import HostHistory
+from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_lists import HostLists, host_view
 from ddnsd.registry.last_seen import LastSeen
 

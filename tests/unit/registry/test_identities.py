@@ -10,9 +10,10 @@ from sqlalchemy import select
 from ddnsd.db import identities as stored
 from ddnsd.db import queries, schema, sessions
 from ddnsd.db.identities import OidcIdentity
+from ddnsd.db.sessions import NewSession
 from ddnsd.registry import accounts, identities
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
-from ddnsd.registry.identities import Identities
+from ddnsd.registry.identities import SECOND, Identities
 
 ISSUER = "https://aai.example.org"
 
@@ -69,6 +70,37 @@ async def test_rights_by_a_claim(store: Any) -> None:
     assert await store.read(lambda c: c.scalar(said)) == "admin on"
 
 
+async def test_older_claims_change_nothing(store: Any) -> None:
+    known, now = Identities(store), queries.now()
+
+    async def states(seconds_ago: int, group: str = "") -> tuple[frozenset[str], int]:
+        """The groups, and the seconds since they were stated, after a token with these claims."""
+        claims = somebody(groups=frozenset({group} - {""}), stated=now - seconds_ago * SECOND)
+        member = await known.recognise(claims, create=True, client_ip=None)
+        found = await store.read(lambda c: stored.linked_identity(c, ISSUER, "1"))
+        assert member is not None
+        return member.groups, (now - found.claims_at) // SECOND
+
+    old, none = frozenset({"old"}), frozenset[str]()
+    assert await states(500, "old") == (old, 500)
+    assert await states(400, "old") == (old, 400)  # the same rights, stated again
+    assert await states(450) == (old, 400)
+    assert await states(5) == (none, 5)
+    assert await states(400, "old") == (none, 5)
+    await known.admit(somebody(), create=False, client_ip=None)  # a sign-in states what is true now
+    assert (await states(5, "old"))[0] == none
+
+
+async def test_of_many_claims_at_once_the_newest_stay(store: Any) -> None:
+    known, now = Identities(store), queries.now()
+    await known.admit(somebody(stated=now - 100 * SECOND), create=True, client_ip=None)
+    ages = [5, 1, 7, 3, 9, 2, 8, 4, 6]
+    claims = (somebody(groups=frozenset({str(age)}), stated=now - age * SECOND) for age in ages)
+    await asyncio.gather(*(known.recognise(each, create=False, client_ip=None) for each in claims))
+    found = await store.read(lambda c: stored.linked_identity(c, ISSUER, "1"))
+    assert (found.own_groups, found.claims_at) == ("1", now - SECOND)
+
+
 async def test_identities_come_and_go(store: Any) -> None:
     known = Identities(store)
     ann = await known.admit(somebody(groups=frozenset({"a"})), create=True, client_ip=None)
@@ -114,8 +146,8 @@ async def test_an_identity_takes_its_sessions_along(store: Any) -> None:
     ann = await known.admit(somebody(), create=True, client_ip=None)
     await known.link(ann.user_id, somebody("3"), None)
     for number, method in enumerate(("aai", "aai", "other", "")):
-        hashed = bytes([number])
-        await store.transact(lambda c, h=hashed, method=method: sessions.add(c, ann.user_id, h, method, None, ""))
+        new = NewSession(ann.user_id, bytes([number]), method, None, "", 0)
+        await store.transact(lambda c, new=new: sessions.add(c, new))
     here = await store.read(lambda c: min(row.id for row in sessions.of_user(c, ann.user_id)))
     held = await store.read(lambda c: stored.identities_of(c, ann.user_id))
     await known.unlink(ann.user_id, held[0].id, None, methods={ISSUER: "aai", "https://x": "other"}, keep=here)

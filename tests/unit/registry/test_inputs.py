@@ -7,8 +7,21 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ddnsd.registry import inputs
-from ddnsd.registry.errors import Code, Invalid
-from ddnsd.registry.inputs import Comment, Expiry, FullName, Ipv4, Ipv6, KeyHosts, Networks, RowId, Ttl, from_form
+from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.inputs import (
+    Comment,
+    Expiry,
+    FullName,
+    Ipv4,
+    Ipv6,
+    KeyInput,
+    Networks,
+    RowId,
+    TokenInput,
+    Ttl,
+    from_form,
+)
+from ddnsd.registry.token_scope import TokenScope
 
 YEAR_2100 = 4_102_444_800_000_000
 
@@ -79,12 +92,56 @@ def test_json_has_one_kind_of_numbers_and_no_numbers_in_texts() -> None:
 
 
 def test_a_field_that_comes_several_times_is_a_list() -> None:
-    class Key(BaseModel):
-        hosts: KeyHosts
-
-    found = from_form(Key, {"hosts": ["A.example.org", "b.example.org"]})
+    found = from_form(KeyInput, {"name": "router", "hosts": [" A.example.org ", "", "b.example.org"]})
     assert found.hosts == ["a.example.org", "b.example.org"]
-    assert errors_of(Key, {"hosts": ["a.example.org"] * 1001}) == {"hosts": Code.SCHEMA}
+    assert errors_of(KeyInput, {"name": "router", "hosts": ["a.example.org"] * 1001}) == {"hosts": Code.LIST_TOO_LONG}
+
+
+@pytest.mark.parametrize("hosts", [[], ["", " "]])
+def test_a_key_has_a_name_and_a_host(hosts: list[str]) -> None:
+    assert errors_of(KeyInput, {"name": " ", "hosts": hosts}) == {"name": Code.NAME_MISSING, "hosts": Code.LIST_EMPTY}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("a\nb", Code.NOT_PRINTABLE), ("a" * 101, Code.TEXT_TOO_LONG), ("", Code.NAME_MISSING)]
+)
+def test_the_name_of_a_token_or_a_key(name: str, code: Code) -> None:
+    assert errors_of(KeyInput, {"name": name, "hosts": ["a.example.org"]}) == {"name": code}
+    assert errors_of(TokenInput, {"name": name, "scopes": ["read"]}) == {"name": code}
+    assert from_form(TokenInput, {"name": "a" * 100, "scopes": ["read"]}).name == "a" * 100
+
+
+def reasons_of(model: type[BaseModel], texts: dict[str, Any]) -> dict[str, Reason]:
+    with pytest.raises(Invalid) as raised:
+        from_form(model, texts)
+    return dict(raised.value.fields)
+
+
+def test_all_errors_of_a_token_are_found_at_once_with_the_text_that_is_wrong() -> None:
+    texts = {
+        "scopes": ["read", "all"],
+        "domains": ["example.org", "exa_mple.org"],
+        "hosts": ["*.example.org"] * 101,
+        "networks": ["192.0.2.0/24", "192.0.2.0/33"],
+    }
+    assert reasons_of(TokenInput, texts) == {
+        "name": Reason(Code.NAME_MISSING),
+        "scopes": Reason(Code.NOT_A_CHOICE, choices="'read', 'write' or 'admin'"),
+        "domains": Reason(Code.NAME_PATTERN_INVALID, pattern="exa_mple.org"),
+        "hosts": Reason(Code.LIST_TOO_LONG, limit=100),
+        "networks": Reason(Code.NETWORK_INVALID, network="192.0.2.0/33"),
+    }
+
+
+def test_a_host_of_a_key_that_is_no_full_name_is_in_the_reason() -> None:
+    texts = {"name": "router", "hosts": ["a.example.org", "nas"]}
+    assert reasons_of(KeyInput, texts) == {"hosts": Reason(Code.NAME_INVALID, name="nas")}
+
+
+def test_what_a_new_token_may_do() -> None:
+    texts = {"name": "ci", "scopes": ["write", "read", "write"], "hosts": ["a.*"], "networks": ["192.0.2.7/24"]}
+    wanted = from_form(TokenInput, texts).scope(YEAR_2100)
+    assert wanted == TokenScope(("write", "read"), (), ("a.*",), ("192.0.2.0/24",), YEAR_2100)
 
 
 def test_networks_are_canonical_and_an_expiry_is_a_moment_in_the_future() -> None:

@@ -34,5 +34,5 @@ def test_names_made_of_a_name_count() -> None:
     assert owned_problem(name, []) is None
     assert owned_problem(name, [f"a.{name}", f"_1.{name}"]) is None
     found = owned_problem(name, [f"*.{name}", f"_443._tcp.{name}", name])
-    assert str(found) == "With _443._tcp. before it, the name has 260 characters: at most 253 are possible."
+    assert str(found) == "With _443._tcp. before it, the name has 260 characters. At most 253 are allowed."
     assert str(owned_problem(name, [f"{'_a.' * 30}{name}"])) == "A full name has at most 253 characters."

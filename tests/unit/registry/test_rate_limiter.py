@@ -13,21 +13,21 @@ class Clock:
 
 def test_more_than_allowed_in_an_hour() -> None:
     clock = Clock()
-    rate = RateLimiter(3, clock)
-    assert [rate.exceeded(1, ["ipv4"]) for _ in range(4)] == [False, False, False, True]
-    assert not rate.exceeded(2, ["ipv4"])
+    rate = RateLimiter(clock)
+    assert [rate.exceeded(1, ["ipv4"], 3) for _ in range(4)] == [False, False, False, True]
+    assert not rate.exceeded(2, ["ipv4"], 3)
     clock.now = 3600
-    assert not rate.exceeded(1, ["ipv4"])
+    assert not rate.exceeded(1, ["ipv4"], 3)
 
 
 def test_two_families_are_counted_apart() -> None:
-    rate = RateLimiter(3, Clock())
+    rate = RateLimiter(Clock())
     for _ in range(3):
-        assert not rate.exceeded(1, ["ipv4"])
-        assert not rate.exceeded(1, ["ipv6"])
-    assert rate.exceeded(1, ["ipv6"])
+        assert not rate.exceeded(1, ["ipv4"], 3)
+        assert not rate.exceeded(1, ["ipv6"], 3)
+    assert rate.exceeded(1, ["ipv6"], 3)
 
 
 def test_without_a_rule() -> None:
-    rate = RateLimiter(None)
-    assert not any(rate.exceeded(1, ["ipv4"]) for _ in range(2000))
+    rate = RateLimiter()
+    assert not any(rate.exceeded(1, ["ipv4"], None) for _ in range(2000))

@@ -72,19 +72,19 @@ async def test_a_database_that_hangs_is_told_and_asked_again(parts: Any, monkeyp
     monkeypatch.setattr(readiness, "FRESH_SECONDS", 0.0)
     ready, (store, *_) = built(parts), parts
     store.hangs = True
-    assert "has not taken a write" in str((await ready.look()).store)
+    assert "has not accepted a write" in str((await ready.look()).store)
     store.hangs = False
     assert (await ready.look()).store is None
 
 
 async def test_lookups_that_hang_are_told(parts: Any) -> None:
     parts[1].hangs = True
-    assert (await built(parts).look()).workers == ["lookups: no row within two seconds"]
+    assert (await built(parts).look()).workers == ["lookups: no answer within two seconds"]
 
 
 async def test_a_transaction_without_end_is_told(parts: Any) -> None:
     parts[2].stuck = True
-    assert (await built(parts).look()).workers == ["writer: a transaction does not end"]
+    assert (await built(parts).look()).workers == ["writer: a transaction hangs"]
 
 
 async def test_a_worker_that_ends_after_the_write_is_told_at_once(parts: Any) -> None:

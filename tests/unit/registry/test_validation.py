@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ddnsd.db.rows import Domain, Host, Related
+from ddnsd.dns.conflicts import UNMANAGED
 from ddnsd.registry.errors import (
     Blocked,
     Code,
@@ -14,11 +15,13 @@ from ddnsd.registry.errors import (
     NoHost,
     NotPublished,
     OtherFailed,
+    OverQuota,
     Reason,
     Stale,
     Taken,
 )
 from ddnsd.registry.policy import Policy
+from ddnsd.registry.quotas import HostRoom
 from ddnsd.registry.validation import (
     BLANK,
     Change,
@@ -234,7 +237,7 @@ def test_names_to_ask_for() -> None:
     ]
     claims = {(1, f"{name}.{ZONE}") for name in ("*.a", "c", "*.c")}
     assert (one.claims, one.unasked) == (claims, True)
-    two = validator(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}": "it is in use"})
+    two = validator(*hosts, asked={name for _, name in claims}, used={f"*.a.{ZONE}": UNMANAGED})
     assert validated(two, update("a", wildcard=True), update("b", rename="c")) == [Taken, "applied"]
     assert not two.unasked
 
@@ -247,6 +250,28 @@ def test_names_that_we_leave_need_not_be_asked_for() -> None:
     unclaimed = validator(host(1, "a", claimed=False), host(2, "b"))
     assert validated(unclaimed, delete("a"), update("b", rename="a")) == ["applied"] * 2
     assert unclaimed.claims == {(1, f"a.{ZONE}")}
+
+
+def test_a_rename_over_quota_changes_nothing_for_later_ones() -> None:
+    """The name `x` stays free for a host that is counted there already."""
+    x, hosts = f"x.{OTHER_ZONE}", (host(1, "a"), host(2, "x", OTHER_ZONE), host(3, "c", OTHER_ZONE))
+    changes = (
+        Change(Verb.DELETE, x),
+        Change(Verb.UPDATE, f"a.{ZONE}", rename=x),
+        Change(Verb.UPDATE, f"a.{ZONE}", rename=f"y.{OTHER_ZONE}"),
+        Change(Verb.UPDATE, f"c.{OTHER_ZONE}", rename=x),
+        create("b"),
+    )
+    one = validator(*hosts, rooms={2: HostRoom(2, 1, 2)}, used={x: UNMANAGED})
+    assert validated(one, *changes) == ["applied", OverQuota, OverQuota, "applied", "applied"]
+    assert (one.claims, one.unasked) == (set(), False)
+
+
+def test_a_rename_to_a_used_name_takes_no_room() -> None:
+    used = f"x.{OTHER_ZONE}"
+    one = validator(host(1, "a"), host(2, "b"), rooms={2: HostRoom(2, 1, 0)}, asked={used}, used={used: UNMANAGED})
+    renames = [Change(Verb.UPDATE, f"{a}.{ZONE}", rename=f"{b}.{OTHER_ZONE}") for a, b in ("ax", "by")]
+    assert validated(one, *renames) == [Taken, "applied"]
 
 
 def test_a_silent_name_server_fails_what_depends_on_it() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from support.ansible.playbooks import Ansible
 
 from ddnsd import settings
+from ddnsd.dns.endpoint import Endpoint
 from ddnsd.web.asgi import Dispatcher, Message, Reply, Request, text_reply
 from ddnsd.web.client_address import Origins
 
@@ -166,6 +167,7 @@ def test_the_page_is_what_the_generator_prints() -> None:
     assert (ROOT / "docs" / "roles" / "ddns_server.md").read_text() == printed
 
 
+PRIMARIES = ("hidden.example.org", "ddns.example.org")
 FOLLOWED = ["192.0.2.54:53", "198.51.100.54:53"]
 CASES: list[tuple[str, str, dict[str, Any], list[str]]] = [
     ("fleet.yml", "web1.example.org", {}, FOLLOWED),
@@ -209,9 +211,12 @@ def test_the_service_is_told_of_the_secondaries(
     (tmp_path / "play.yml").write_text(json.dumps(plays))
     hosts = ROOT / "examples" / "inventory" / inventory
     Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", str(hosts), "-e", json.dumps(here))
-    for n, (_, _, _, followed) in enumerate(cases):
+    for n, (_, machine, _, followed) in enumerate(cases):
         monkeypatch.setenv("DDNSD_CONFIG", f"{tmp_path}/{n}.toml")
-        assert [str(endpoint) for endpoint in settings.load().followers] == followed
+        loaded = settings.load()
+        assert [str(endpoint) for endpoint in loaded.followers] == followed
+        channels = {Endpoint.from_text(loaded.primary): Endpoint("127.0.0.1", 8953)}
+        assert loaded.channels == (channels if machine in PRIMARIES else {}), "only the primary's own machine reads it"
 
 
 def test_systemd_never_gives_up_the_service_and_a_play_starts_it() -> None:
@@ -273,3 +278,18 @@ def test_each_front_keeps_it_to_the_networks(template: str) -> None:
     text = (ROLE / "templates" / template).read_text()
     assert "ddns_server_inner_paths" in text
     assert "ddns_server_inner_networks" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "is_reverse"),
+    [
+        ("2.0.192.in-addr.arpa", True),
+        ("2.0.192.IN-ADDR.ARPA.", True),
+        ("8.b.d.0.1.0.0.2.ip6.arpa", True),
+        ("dyn.example.org", False),
+        ("in-addr.arpa.example.org", False),
+        ("xip6.arpa", False),
+    ],
+)
+def test_the_probe_host_is_in_no_zone_of_reverse_lookups(name: str, is_reverse: bool) -> None:
+    assert bool(re.search(load("vars/main.yml")["ddns_server_reverse"], name)) is is_reverse

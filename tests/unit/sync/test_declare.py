@@ -176,6 +176,8 @@ def test_documents_that_are_none(top: Any, text: str) -> None:
         ({"hosts": {"a.b": {"ipv4": 1.2}}}, "hosts.a.b.ipv4: must be text, not the number 1.2"),
         ({"hosts": {"a.b": {"labels": []}}}, "hosts.a.b.labels: must be a mapping of names to text"),
         ({"hosts": {"a.b": {"adopt": "maybe"}}}, "hosts.a.b.adopt: must be true or false"),
+        ({"hosts": {"a.b": {"adopt_from": True}}}, "hosts.a.b.adopt_from: must be text"),
+        ({"hosts": {"a.b": {"adopt_from": "a\nb"}}}, "hosts.a.b.adopt_from: must be the name of a user"),
         ({"hosts": {"a.b": {"secret": "x"}}}, "hosts.a.b.secret: must be a mapping, not text"),
         ({"hosts": {"a.b": {"secret": {"file": 1}}}}, "hosts.a.b.secret.file: must be text"),
         ({"hosts": {"a.b": {"secret": {"file": "a", "vault": "b"}}}}, "hosts.a.b.secret: needs either"),

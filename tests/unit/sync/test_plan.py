@@ -110,7 +110,7 @@ def test_an_address_that_nobody_knows_is_no_precondition() -> None:
     unknown = replace(host("a"), ipv4=UNKNOWN)
     made = plan([spec("a")], [unknown])
     assert (only(made).before, only(made).after) == ({"stack": "web"}, {"ipv4": "192.0.2.1"})
-    assert made.drift == (Drift("unknown", f"a.{DOMAIN}", "the server could not tell the ipv4 address"),)
+    assert made.drift == (Drift("unknown", f"a.{DOMAIN}", "the server did not report the ipv4 address"),)
     change = only(plan([replace(spec("a", comment="new"), ipv4=DYNAMIC)], [unknown], EGI))
     assert "ipv4" not in change.before
     assert "ipv4" not in change.after

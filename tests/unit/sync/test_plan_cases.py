@@ -47,7 +47,10 @@ SPECS = {
     "host, TTL": replace(SPEC, ttl=300),
     "host, adopt": replace(SPEC, adopt=True),
     "host, no stack declared": SPEC,
+    "host, from bob": replace(SPEC, adopt_from="bob"),
+    "host, from ann": replace(SPEC, adopt_from="ann"),
     "host, moved": MOVED,
+    "host, moved, from bob": replace(MOVED, adopt_from="bob"),
     "host, moved, adopt": replace(MOVED, adopt=True),
 }
 DOMAIN_SPECS = {
@@ -157,7 +160,7 @@ def registered(row: Row) -> Registered:
     hosts = [] if about_domain or row.registered == "-" else HOSTS[row.registered]
     if row.registered == "own domain in use":
         hosts = [Host(f"a.{LAB}", LAB)]
-    return Registered({host.fqdn: host for host in [*hosts, OTHER_HOST]}, domains)
+    return Registered({host.fqdn: host for host in [*hosts, OTHER_HOST]}, domains, "me")
 
 
 def outcome(made: Plan) -> str:

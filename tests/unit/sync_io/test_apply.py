@@ -219,6 +219,18 @@ def test_pending_and_unchanged_are_no_failures(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("bulk", [True, False])
+def test_a_warning_of_several_changes_is_told_once(kept: Kept, bulk: bool) -> None:
+    plan = Plan((change("create", "c1"), change("create", "c2"), change("create", "c3")))
+    answers: dict[str, Done | SyncError] = {
+        f"c1.{D}": Done("applied", "s", warnings=("one", "two")),
+        f"c3.{D}": Done("pending", "s", warnings=("two", "three")),
+    }
+    outcome = apply_plan(plan, Fake(bulk, answers), kept.sink)
+    assert outcome.warnings == ("one", "two", "three")
+    assert outcome.results[1].warnings == ()
+
+
+@pytest.mark.parametrize("bulk", [True, False])
 def test_begin_is_durable_before_and_end_comes_after(kept: Kept, bulk: bool) -> None:
     plan = Plan((change("create", "c1"), change("create", "c2"), change("update", "u1")))
     apply_plan(plan, Fake(bulk), kept.sink, journal=kept, concurrency=2)

@@ -16,6 +16,7 @@ ABOUT = {
     "features": ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"],
 }
 PAGE = b"<html>Not Found</html>"
+BADAUTH = {"status": "error", "message": "badauth"}
 
 
 def test_our_service_is_found_with_one_request() -> None:
@@ -23,9 +24,10 @@ def test_our_service_is_found_with_one_request() -> None:
         script = Scripted().expect("GET /api/", ABOUT)
         server = open_server(script)
         script.done()
+        assert [asked.anonymous for asked in script.asked] == [True]
         assert isinstance(server, RestServer)
         assert server.capabilities.server == "ddnsd 0.1.0"
-        assert server.capabilities.edits == {*HOST_FIELDS, "fqdn"}
+        assert server.capabilities.edits == {*HOST_FIELDS, "fqdn", "owner"}
         assert server.capabilities.bulk
         assert server.capabilities.domains
         assert server.capabilities.verifies
@@ -34,7 +36,7 @@ def test_our_service_is_found_with_one_request() -> None:
 
 def test_what_our_service_does_not_list_it_cannot_do() -> None:
     server = open_server(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
-    assert server.capabilities.edits == set(HOST_FIELDS)
+    assert server.capabilities.edits == {*HOST_FIELDS, "owner"}
     assert not server.capabilities.domains
     assert not server.capabilities.verifies
     assert not server.capabilities.enrols
@@ -45,9 +47,11 @@ def test_what_our_service_does_not_list_it_cannot_do() -> None:
 )
 def test_egis_api_is_found_by_its_domains(status: int, first: object) -> None:
     script = Scripted().expect("GET /api/", first, status=status)
+    script.expect("GET /nic/domains", BADAUTH, status=401)
     script.expect("GET /nic/domains", {"status": "ok", "private": [], "public": []})
     server = open_server(script)
     script.done()
+    assert [asked.anonymous for asked in script.asked] == [True, True, False]
     assert isinstance(server, EgiServer)
     assert server.capabilities.fields == {"ipv4", "ipv6", "wildcard", "comment", "stack"}
     assert server.capabilities.edits == {"ipv4", "ipv6"}
@@ -62,7 +66,8 @@ def test_a_known_kind_is_not_asked_for(kind: str, type_: type) -> None:
 
 def test_a_refused_token_says_where_to_get_one() -> None:
     script = Scripted().expect("GET /api/", PAGE, status=404)
-    script.expect("GET /nic/domains", {"status": "error", "message": "badauth"}, status=401)
+    for _ in range(2):
+        script.expect("GET /nic/domains", BADAUTH, status=401)
     with pytest.raises(Unauthorized, match=r"http://ddns\.example\.org does not accept the token.*DDNS_TOKEN"):
         open_server(script)
     script.done()
@@ -74,6 +79,16 @@ def test_something_else_is_named_by_what_it_answers() -> None:
     with pytest.raises(ServerError, match=r"/api/ answered 200 \(text/html\).*302.*https://other\.example\.org/"):
         open_server(script)
     script.done()
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404, 500])
+def test_something_else_never_gets_the_token(status: int) -> None:
+    script = Scripted().expect("GET /api/", PAGE, status=200)
+    script.expect("GET /nic/domains", {"status": "ok", "private": [], "public": []}, status=status)
+    with pytest.raises(ServerError, match="not a known Dynamic DNS service"):
+        open_server(script)
+    script.done()
+    assert all(asked.anonymous for asked in script.asked)
 
 
 def test_a_service_that_is_starting_is_not_taken_for_another() -> None:

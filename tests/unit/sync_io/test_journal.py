@@ -110,11 +110,11 @@ def test_it_goes_on_after_a_line_that_was_cut_off(path: str) -> None:
     [
         ("", "the journal is empty"),
         ('{"journal":1,"pl', "the journal is empty"),
-        ("no json\n", "line 1 is not a line"),
-        ('{"event":"begin","index":0}\n', "line 1 is not a line"),
+        ("no json\n", "line 1 is not valid"),
+        ('{"event":"begin","index":0}\n', "line 1 is not valid"),
         ('{"journal":1,"plan":{}}\n', "format 1"),
-        ('{"journal":2,"plan":{}}\nno json\n{"event":"begin","index":0}\n', "line 2 is not a line"),
-        ('{"journal":2,"plan":{}}\n[]\n', "line 2 is not a line"),
+        ('{"journal":2,"plan":{}}\nno json\n{"event":"begin","index":0}\n', "line 2 is not valid"),
+        ('{"journal":2,"plan":{}}\n[]\n', "line 2 is not valid"),
     ],
 )
 def test_what_is_no_journal_is_refused_with_its_place(path: str, text: str, reason: str) -> None:

@@ -149,7 +149,7 @@ def test_every_page_is_read(script: Scripted, server: RestServer) -> None:
     assert sorted(server.registered().hosts) == ["b." + DOMAIN, NAME]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 413, 429])
+@pytest.mark.parametrize("status", [400, 401, 403, 413])
 def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
     script: Scripted, server: RestServer, status: int
 ) -> None:
@@ -157,6 +157,52 @@ def test_a_refusal_of_the_second_try_says_nothing_of_the_first(
     with pytest.raises(LostAnswer, match=r"lost \(tried again: ") as raised:
         server.execute_many([CREATE], "k")
     assert raised.value.lost
+
+
+def test_a_host_is_taken_over_only_from_the_known_owner(script: Scripted, server: RestServer) -> None:
+    adopt = Change(Action.ADOPT, "host", NAME, {"owner": "bob", "stack": None}, {"owner": "alice", "stack": "web"})
+    script.expect(ME, {"name": "alice"})
+    script.expect(CHANGES, {"results": [{"fqdn": NAME, "status": "applied"}] * 2})
+    server.execute_many([adopt, Change(Action.ROTATE, "host", NAME, {"stack": "web"})], "k")
+    taken, rotated = script.asked[-1].content["changes"]
+    assert (taken["if"]["owner"], taken["set"]["owner"]) == ("bob", "alice")
+    assert rotated["if"] == {"owner": "alice", "stack": "web"}
+
+
+def test_a_call_that_must_wait_for_another_is_repeated(script: Scripted, server: RestServer) -> None:
+    for _ in range(2):
+        script.expect(CHANGES, {"detail": "another large call is running"}, status=429)
+    script.expect(CHANGES, {"results": [{"fqdn": NAME, "status": "applied", "secret": "s"}]})
+    (done,) = server.execute_many([CREATE], "k")
+    assert done == Done("applied", "s")
+
+
+def test_a_call_waits_as_long_as_the_server_asks(script: Scripted, server: RestServer, pauses: list[float]) -> None:
+    for headers in ({"retry_after": "60"}, {}, {"retry_after": "1"}, {"retry_after": "Mon, 30 Nov 2026 04:55:18 GMT"}):
+        script.expect(CHANGES, {"detail": "over quota"}, status=429, **headers)
+    script.expect(CHANGES, results({"status": "applied"}))
+    assert server.execute(CREATE) == Done("applied")
+    assert pauses == [60, PAUSES[1], PAUSES[2], PAUSES[3]]
+
+
+def test_a_call_does_not_wait_for_hours(script: Scripted, server: RestServer, pauses: list[float]) -> None:
+    script.expect(CHANGES, {"detail": "over quota"}, status=429, retry_after="3600")
+    with pytest.raises(Refused, match="over quota"):
+        server.execute(CREATE)
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "error"),
+    [((429,), 403, Refused), ((429,), 401, Unauthorized), ((429, 503), 403, LostAnswer), ((503, 429), 403, LostAnswer)],
+)
+def test_a_call_that_was_only_too_early_is_not_lost(
+    script: Scripted, server: RestServer, before: tuple[int, ...], status: int, error: type[Exception]
+) -> None:
+    for one in (*before, status):
+        script.expect(CHANGES, {"detail": "no"}, status=one)
+    with pytest.raises(error):
+        server.execute(CREATE)
 
 
 def test_few_names_are_asked_for_by_name(script: Scripted, server: RestServer) -> None:
@@ -222,14 +268,14 @@ def test_each_single_change_has_a_key_of_its_own(script: Scripted, server: RestS
 
 def test_answers_come_in_order(script: Scripted, server: RestServer) -> None:
     answers = (
-        {"status": "pending", "secret": "s"},
+        {"status": "pending", "secret": "s", "warnings": ["one", "two"]},
         failed(409, "taken"),
         {"status": "unchanged"},
         failed(412, "moved"),
     )
     script.expect(ME, ADMIN).expect(CHANGES, results(*answers))
     first, second, third, fourth = server.execute_many([CREATE, CREATE, UPDATE, UPDATE], "k")
-    assert first == Done("pending", "s")
+    assert first == Done("pending", "s", warnings=("one", "two"))
     assert third == Done("unchanged")
     assert isinstance(second, Refused)
     assert (second.status, str(second)) == (409, "taken")
@@ -360,7 +406,7 @@ def test_an_enrolment_token(script: Scripted, server: RestServer) -> None:
 
 def test_a_server_without_enrolment_is_not_asked(script: Scripted) -> None:
     for _ in range(2):
-        with pytest.raises(NotSupported, match=r"ddnsd 0\.0\.9 makes no enrolment tokens"):
+        with pytest.raises(NotSupported, match=r"ddnsd 0\.0\.9 cannot create enrolment tokens"):
             RestServer(script, "0.0.9", ["changes"]).enrolment(NAME, 600)
     assert script.asked == []
 

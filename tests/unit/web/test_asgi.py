@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dispatcher: parameters, applications below it, and faults of ours."""
 
+import asyncio
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from ddnsd.web.asgi import FIELDS, Dispatcher, Reply, Request, text_reply
+from ddnsd.web.asgi import FIELDS, SENT_AT_ONCE, SPOOLED, Dispatcher, Instead, Reply, Request, text_reply
 from ddnsd.web.client_address import Origins
 
 ORIGINS = Origins((ipaddress.ip_network("10.0.0.0/8"),))
@@ -127,3 +128,91 @@ async def test_an_application_below_a_prefix(path: str, seen: str | None) -> Non
     for call in calls:
         assert (call["client"], call["scheme"]) == (("198.51.100.1", 0), "https")
     assert (sent == []) == bool(seen)
+
+
+class Client:
+    """Receives an answer, and may leave at some part of it."""
+
+    def __init__(self, stays: int = 1000) -> None:
+        self.sent: list[Any] = []
+        self.left = asyncio.Event()
+        self._stays = stays
+        self._asked = False
+
+    async def receive(self) -> dict[str, Any]:
+        if self._asked:
+            await self.left.wait()
+            return {"type": "http.disconnect"}
+        self._asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+        if len(self.sent) == self._stays:
+            self.left.set()
+        await asyncio.sleep(0)
+
+    async def get(self, parts: Any) -> tuple[int, bytes]:
+        async def handler(_request: Request) -> Reply:
+            return Reply(200, b"", parts=parts)
+
+        scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "scheme": "http", "headers": []}
+        await Dispatcher({"/x": handler}, ORIGINS)(scope | {"client": ("10.0.0.1", 1)}, self.receive, self.send)
+        if not self.sent:
+            return 0, b""
+        head, *bodies = self.sent
+        body = b"".join(message["body"] for message in bodies)
+        if not self.left.is_set():
+            assert dict(head["headers"])[b"content-length"] == str(len(body)).encode()
+            assert [message.get("more_body", False) for message in bodies][-1] is False
+        return head["status"], body
+
+
+@pytest.mark.parametrize("size", [1, SPOOLED, 3 * SPOOLED])
+async def test_parts_have_their_length_before_them(size: int) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for begin in range(0, size, 100_000):
+            yield b"x" * min(100_000, size - begin)
+
+    assert await Client().get(parts()) == (200, b"x" * size)
+
+
+async def test_parts_that_cannot_be_read_are_another_answer() -> None:
+    async def gone() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise Instead(text_reply(503, "away"))
+
+    async def wrong() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ValueError
+
+    assert await Client().get(gone()) == (503, b"away")
+    assert await Client().get(wrong()) == (503, b"911")
+
+
+async def test_parts_are_not_read_for_a_client_that_has_left() -> None:
+    closed = False
+    client = Client()
+
+    async def parts() -> AsyncIterator[bytes]:
+        nonlocal closed
+        try:
+            yield b"one"
+            client.left.set()
+            await asyncio.sleep(0)
+            yield b"two"
+            raise AssertionError("the list was read on")
+        finally:
+            closed = True
+
+    assert await client.get(parts()) == (0, b"")
+    assert closed
+
+
+async def test_nothing_is_sent_to_a_client_that_has_left() -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"x" * 20 * SENT_AT_ONCE
+
+    client = Client(stays=3)
+    assert (await client.get(parts()))[0] == 200
+    assert len(client.sent) < 6

@@ -105,7 +105,7 @@ def test_the_api_says_that_the_change_is_kept_and_why(error: Exception) -> None:
 def test_fields_are_named_as_the_resource_calls_them() -> None:
     problem = problem_of(Invalid(name=Reason(Code.NAME_MISSING), __all__=Reason(Code.NAME_TAKEN)), {"name": "fqdn"})
     assert problem is not None
-    assert problem.errors == {"fqdn": ["A name is needed."]}
+    assert problem.errors == {"fqdn": ["Enter a name."]}
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from babel.messages.pofile import read_po
 
 import ddnsd
 from ddnsd.auth.passwords import Weakness
-from ddnsd.registry.errors import Code, Reason
+from ddnsd.dns.conflicts import Kind, Obstacle
+from ddnsd.registry.errors import Code, Held, Reason
 from ddnsd.web.portal.i18n import FOLDER, languages
-from ddnsd.web.portal.messages import MESSAGES, translated
+from ddnsd.web.portal.messages import MESSAGES, OBSTACLES, obstacle_text, translated
 from ddnsd.web.portal.views.account import WEAKNESSES
 
 CATALOGUES = {file.parts[-3]: file for file in sorted(FOLDER.glob("*/LC_MESSAGES/ddnsd.po"))}
@@ -54,7 +55,7 @@ def test_no_sentence_for_pages_holds_a_command_or_a_setting(catalogue: Catalog) 
 
 def test_a_sentence_with_its_parameters() -> None:
     reason = Reason(Code.USER_EXISTS, user="alice")
-    assert str(reason) == "there is a user alice already"
+    assert str(reason) == "The user alice already exists."
     assert translated(languages()["en"], reason) == "The user alice already exists."
     assert translated(languages()["de"], reason) == "Den Benutzer alice gibt es schon."
 
@@ -62,8 +63,34 @@ def test_a_sentence_with_its_parameters() -> None:
 def test_a_reason_within_a_reason_is_translated() -> None:
     hidden = Reason(Code.DOMAIN_HIDES_RELATED, name="nas.a.example.org", host="a.example.org")
     reason = Reason(Code.CATALOG_HIDES, catalog="cat.example.org", reason=hidden)
-    assert str(reason).endswith("nas.a.example.org is a related name of the host a.example.org: remove it first")
+    assert str(reason).endswith("nas.a.example.org is a related name of the host a.example.org. Remove it first.")
     assert translated(languages()["de"], reason).endswith("Entfernen Sie ihn zuerst.")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.TEXT])
+def test_what_is_in_the_way_in_dns_is_translated(catalogue: Catalog, kind: Kind) -> None:
+    message = catalogue.get(OBSTACLES[kind])
+    assert message is not None
+    assert message.string
+    assert parameters(str(message.string)) == parameters(kind.sentence)
+    found = kind.at("lab.example.org")
+    assert obstacle_text(languages()["en"], found) == str(found)
+    assert obstacle_text(languages()["de"], found) != str(found)
+
+
+def test_an_obstacle_within_a_reason_is_translated() -> None:
+    found = Kind.ALIAS.at("a.example.org")
+    german = "a.example.org ist ein fremder Alias (CNAME-Eintrag)"
+    reason = Reason(Code.NAME_UNAVAILABLE, obstacle=found)
+    assert str(reason) == "The name cannot be used: a.example.org is an alias that is not ours (CNAME record)."
+    assert translated(languages()["de"], reason) == f"Der Name kann nicht verwendet werden: {german}."
+    (held,) = Held(found).reasons
+    assert german in translated(languages()["de"], held)
+
+
+def test_a_text_of_a_name_server_is_shown_as_it_is() -> None:
+    for text in ("the name server answers REFUSED", "100 %(name)s %"):
+        assert obstacle_text(languages()["de"], Obstacle.from_stored(text)) == text
 
 
 @pytest.mark.parametrize("weakness", Weakness)

@@ -8,11 +8,13 @@ import pytest
 from starlette.requests import Request
 
 from ddnsd.auth.oidc.login_state import local_path
+from ddnsd.registry.errors import Invalid
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.i18n import Language
 from ddnsd.web.portal.paging import LARGEST, PageLinks, page_number, paginate
 from ddnsd.web.portal.request import Form, PageRequest
+from ddnsd.web.portal.views.tokens import LIFETIMES
 
 
 def page(path: str = "/hosts", query: str = "", **form: str) -> PageRequest:
@@ -71,8 +73,22 @@ def test_texts_fit_the_database() -> None:
     assert here.long_text("reason") == "one\ntwo"
 
 
-@pytest.mark.parametrize(
-    ("text", "valid"), [("ci", True), ("", False), ("a\nb", False), ("a" * 100, True), ("a" * 101, False)]
-)
-def test_the_name_of_a_token(text: str, valid: bool) -> None:
-    assert forms.is_name(text) is valid
+def test_a_field_may_hold_several_values() -> None:
+    here = page(domains=" a.example.org\r\n\tb.example.org ", name="ci")
+    assert here.words("domains") == ["a.example.org", "b.example.org"]
+    assert here.words("missing") == []
+    found = forms.read(here, forms.TokenFields, scopes=["read"], domains=here.words("domains"))
+    assert (found.name, found.domains, found.hosts) == ("ci", ["a.example.org", "b.example.org"], [])
+
+
+@pytest.mark.parametrize("lifetime", LIFETIMES)
+def test_a_lifetime_that_the_form_offers(lifetime: str) -> None:
+    found = forms.read(page(name="ci", lifetime=lifetime), forms.TokenFields, scopes=["read"])
+    assert found.lifetime == (lifetime or None)
+
+
+@pytest.mark.parametrize("text", ["a\x07b", "x" * 256])
+def test_a_group_that_a_user_cannot_have(text: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        forms.read(page(), forms.UserChangeFields, groups=["staff", text])
+    assert raised.value.fields.keys() == {"groups"}

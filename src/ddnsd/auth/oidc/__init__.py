@@ -10,6 +10,7 @@ claims        from claims to an identity
 login_state   one sign-in of one browser, from the first redirection to the last
 login         the code flow (OpenID Connect Core 3.1, RFC 7636, RFC 9207)
 callbacks     limits for codes of returning browsers
+backchannel   logout tokens, with which a provider ends sessions
 bearer        access tokens: JWTs (RFC 9068) by the provider's keys, others by introspection (RFC 7662)
 
     ProviderDown    the provider does not answer correctly, so nothing is known; not counted as a failure

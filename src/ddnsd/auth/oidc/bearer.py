@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import structlog
 
 from ddnsd.auth.caller import Caller, Kind
-from ddnsd.auth.failure_counter import FailureCounter
+from ddnsd.auth.failure_counter import FailureCounter, network
 from ddnsd.auth.oidc import NotAsked, ProviderDown, jwt
 from ddnsd.auth.oidc.claims import presented
 from ddnsd.auth.oidc.client import Client
+from ddnsd.auth.oidc.provider import of_opaque_tokens
 from ddnsd.auth.secrets import ENROLMENT_PREFIX, TOKEN_PREFIX, digest
 from ddnsd.auth.throttle import Turns
 from ddnsd.db.identities import Member, OidcIdentity
@@ -28,6 +29,9 @@ REFUSED_SECONDS = 5.0
 
 PAUSE_SECONDS = 3.0
 """How long a failed provider is not asked again."""
+
+LAST_MOMENT = 2**40
+"""A later end of a token, in seconds since the epoch, counts as this."""
 
 REMEMBERED = 10_000
 AT_ONCE = 8
@@ -61,7 +65,8 @@ class AccessTokens:
     ) -> None:
         accepted = [client for client in clients if client.provider.audience]
         self._by_issuer = {client.provider.issuer: client for client in accepted}
-        self._introspectors = [Introspector(client, clock) for client in accepted if client.provider.secret]
+        asked = of_opaque_tokens([client.provider for client in accepted])
+        self._introspector = Introspector(self._by_issuer[asked.issuer], clock) if asked else None
         self._members, self._guard = members, guard
         self._turns = turns or Turns(TURN_SECONDS, LONGEST_TURN)
 
@@ -81,8 +86,10 @@ class AccessTokens:
             somebody = presented(client.provider, claims, whole=False)
         except jwt.Invalid:
             return None
+        if seen and "iat" in claims:  # a JWT repeats what was true when it was issued
+            somebody = somebody._replace(stated=round(min(time.time(), claims["iat"]) * 1_000_000))
         member = await self._members.recognise(somebody, create=client.provider.creates, client_ip=client_ip)
-        return _caller(member) if member is not None else None
+        return _caller(member, _end(claims)) if member is not None else None
 
     async def _by_signature(self, token: str, stated: dict[str, Any]) -> tuple[Client, dict[str, Any]] | None:
         issuer = stated.get("iss")
@@ -98,22 +105,16 @@ class AccessTokens:
         return client, claims
 
     async def _by_question(self, token: str, client_ip: str | None) -> tuple[Client, dict[str, Any]] | None:
-        where, key, down = client_ip or "", digest(token), None
-        known = any(introspector.knows(key) for introspector in self._introspectors)
-        if not known and self._guard.locked(GUARDED, where):
-            unknown = [one for one in self._introspectors if not one.refuses(key)]
-            if unknown and not await self._turns.take(where):
-                raise NotAsked
-        for introspector in sorted(self._introspectors, key=lambda one: not one.knows(key)):
-            try:
-                claims = await introspector.claims(token)
-            except ProviderDown as error:
-                down = error
-                continue
-            if claims is not None:
-                return introspector.client, claims
-        if down is not None:
-            raise down
+        introspector = self._introspector
+        if introspector is None:
+            return None
+        where, key = client_ip or "", digest(token)
+        is_new = not introspector.knows(key) and not introspector.refuses(key)
+        if is_new and self._guard.locked(GUARDED, where) and not await self._turns.take(network(where)):
+            raise NotAsked
+        claims = await introspector.claims(token)
+        if claims is not None:
+            return introspector.client, claims
         self._guard.failed(GUARDED, where)
         return None
 
@@ -205,7 +206,7 @@ class Introspector:
 def _usable(client: Client, claims: dict[str, Any]) -> bool:
     try:
         if claims.get("iss", client.provider.issuer) != client.provider.issuer:
-            raise jwt.Invalid("it is of another issuer")
+            raise jwt.Invalid("it is from another issuer")
         jwt.check_use(client.provider, claims, ends=False)
     except jwt.Invalid as error:
         log.info("access token refused", provider=client.provider.name, reason=str(error))
@@ -213,6 +214,20 @@ def _usable(client: Client, claims: dict[str, Any]) -> bool:
     return True
 
 
-def _caller(member: Member) -> Caller:
+def _end(claims: dict[str, Any]) -> int:
+    """When the token expires, in microseconds. If its provider does not say: when it must be asked again."""
+    moment: float = claims.get("exp", time.time() + CACHE_SECONDS)
+    return round(min(moment, LAST_MOMENT) * 1_000_000)
+
+
+def _caller(member: Member, expires: int) -> Caller:
     scopes = frozenset({"read", "write", "admin"} if member.admin else {"read", "write"})
-    return Caller(Kind.USER, member.name, member.user_id, member.name, scopes=scopes, groups=member.groups)
+    return Caller(
+        Kind.USER,
+        member.name,
+        member.user_id,
+        member.name,
+        scopes=scopes,
+        groups=member.groups,
+        expires=expires,
+    )

@@ -7,7 +7,7 @@ take turns. So a stranger at the same address can delay a sign-in, but not stop 
 
 from collections import OrderedDict
 
-from ddnsd.auth.failure_counter import FailureCounter
+from ddnsd.auth.failure_counter import FailureCounter, network
 from ddnsd.auth.throttle import REMEMBERED, Turns
 
 TURN_SECONDS, LONGEST_TURN = 0.5, 3.0
@@ -29,7 +29,7 @@ class Callbacks:
 
     async def may_ask(self, client_ip: str) -> bool:
         """Wait for a turn if the address needs one. False if too many wait."""
-        return not self._guard.locked(NAME, client_ip) or await self._turns.take(client_ip)
+        return not self._guard.locked(NAME, client_ip) or await self._turns.take(network(client_ip))
 
     def refused(self, state: str, client_ip: str) -> None:
         """Note that the provider refused a code of this sign-in."""

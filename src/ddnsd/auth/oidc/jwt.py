@@ -86,9 +86,9 @@ def check_use(provider: Provider, claims: Mapping[str, Any], *, ends: bool = Tru
     if "cnf" in claims:
         raise Invalid("it is bound to a key of its holder (RFC 7800)")
     moment = time.time()
-    if ("exp" in claims or ends) and not _number(claims.get("exp")) > moment - LEEWAY_SECONDS:
+    if ("exp" in claims or ends) and not number(claims.get("exp")) > moment - LEEWAY_SECONDS:
         raise Invalid("it has expired")
-    if any(_number(claims.get(name, moment)) > moment + LEEWAY_SECONDS for name in ("nbf", "iat")):
+    if any(number(claims.get(name, moment)) > moment + LEEWAY_SECONDS for name in ("nbf", "iat")):
         raise Invalid("it is not valid yet")
     subject_of(claims)
 
@@ -101,7 +101,8 @@ def subject_of(claims: Mapping[str, Any]) -> str:
     return subject
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
+    """A time in claims. Raises Invalid."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Invalid("a time is not a number")
     return value

@@ -2,20 +2,30 @@
 """The authorization code flow: to the provider, and back with a code."""
 
 import hmac
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from ddnsd.auth.oidc import NotBegun, NotSignedIn, jwt
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, backchannel, jwt
+from ddnsd.auth.oidc.backchannel import LogoutToken
 from ddnsd.auth.oidc.claims import presented
 from ddnsd.auth.oidc.client import Client
 from ddnsd.auth.oidc.login_state import LoginState
 from ddnsd.auth.oidc.provider import Provider
+from ddnsd.auth.sessions import Proof
 from ddnsd.db.identities import OidcIdentity
+
+
+class SignedIn(NamedTuple):
+    """Who has signed in at a provider, and how."""
+
+    identity: OidcIdentity
+    proof: Proof
 
 
 class Flow:
@@ -34,8 +44,11 @@ class Flow:
         """The redirect URI, to which the provider sends browsers back."""
         return f"{self._base_url}/login/{self.provider.name}/callback"
 
-    async def begin(self, attempt: LoginState) -> str:
-        """The URL at the provider to which the browser goes."""
+    async def begin(self, attempt: LoginState, *, max_age: int | None = None) -> str:
+        """The URL at the provider to which the browser goes.
+
+        The provider asks for the password again if it last did so more than `max_age` seconds ago.
+        """
         metadata = await self._client.metadata()
         oauth = OAuth2Client(
             None,
@@ -44,12 +57,17 @@ class Flow:
             redirect_uri=self.redirect_uri,
             code_challenge_method="S256",
         )
+        more = {} if max_age is None else {"max_age": str(max_age)}
         url, _ = oauth.create_authorization_url(
-            metadata["authorization_endpoint"], state=attempt.state, code_verifier=attempt.verifier, nonce=attempt.nonce
+            metadata["authorization_endpoint"],
+            state=attempt.state,
+            code_verifier=attempt.verifier,
+            nonce=attempt.nonce,
+            **more,
         )
         return str(url)
 
-    async def complete(self, attempt: LoginState, params: Mapping[str, str]) -> OidcIdentity:
+    async def complete(self, attempt: LoginState, params: Mapping[str, str]) -> SignedIn:
         """The identity of the browser that came back with these parameters. Raises NotSignedIn with the reason.
 
         NotBegun if no code was redeemed.
@@ -66,8 +84,8 @@ class Flow:
             claims = await self._id_token(attempt, id_token, access_token)
             told = await self._client.userinfo(access_token)
             if told and told.get("sub") != claims["sub"]:
-                raise NotSignedIn("the provider's claims are for another subject")
-            return presented(self.provider, claims | told, whole=True)
+                raise NotSignedIn("the userinfo endpoint returned claims of another subject")
+            return SignedIn(presented(self.provider, claims | told, whole=True), _proof(claims))
         except jwt.Invalid as error:
             raise NotSignedIn(f"the ID token is invalid: {error}") from None
 
@@ -76,7 +94,7 @@ class Flow:
         if attempt.provider != self.provider.name or not hmac.compare_digest(
             params.get("state", "").encode(), attempt.state.encode()
         ):
-            raise NotBegun("it is not the sign-in that this browser began")
+            raise NotBegun("the sign-in began in another browser")
         # the provider names itself against mix-up attacks (RFC 9207)
         if params.get("iss", self.provider.issuer) != self.provider.issuer:
             raise NotBegun("the answer is from another provider")
@@ -98,6 +116,10 @@ class Flow:
         jwt.subject_of(claims)
         return claims
 
+    async def read_logout(self, token: str) -> LogoutToken:
+        """Verify a logout token of the provider. Raises jwt.Invalid."""
+        return await backchannel.read(self._client, token)
+
     async def sign_out_url(self) -> str | None:
         """The URL to sign out at the provider as well, and to come back; None if it has none."""
         endpoint = (await self._client.metadata()).get("end_session_endpoint")
@@ -105,3 +127,11 @@ class Flow:
             return None
         back = {"client_id": self.provider.client_id, "post_logout_redirect_uri": f"{self._base_url}/login"}
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(back)}"
+
+
+def _proof(claims: Mapping[str, Any]) -> Proof:
+    """A provider that does not say when it asked for the password has done so now."""
+    stated, sid, now = claims.get("auth_time"), claims.get("sid"), time.time()
+    moment = min(stated, now) if isinstance(stated, int | float) and stated > 0 else now
+    known = sid if isinstance(sid, str) and 0 < len(sid) <= backchannel.LONGEST and "\0" not in sid else None
+    return Proof(round(moment * 1_000_000), claims["sub"], known)

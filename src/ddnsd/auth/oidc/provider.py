@@ -2,6 +2,7 @@
 """The operator's settings of a provider."""
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -26,7 +27,10 @@ def is_loopback(host: str) -> bool:
 
 
 class Provider(BaseModel):
-    """One provider of OpenID Connect. Without `audience` its access tokens are not accepted."""
+    """One provider of OpenID Connect. Without `audience` its access tokens are not accepted.
+
+    `opaque`: it is asked about access tokens that are not JWTs, and that do not say whose they are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,6 +44,7 @@ class Provider(BaseModel):
     groups_claim: str = "eduperson_entitlement"
     admin_group: str = ""
     audience: tuple[str, ...] = ()
+    opaque: bool = False
     first_contact: Literal["create", "refuse"] = "create"
 
     @property
@@ -59,3 +64,13 @@ class Provider(BaseModel):
 
     def __str__(self) -> str:
         return f"{self.name}={self.issuer}"
+
+
+def of_opaque_tokens(providers: Sequence[Provider]) -> Provider | None:
+    """The only provider that is asked about opaque tokens: the marked one, else the only one that accepts tokens.
+
+    A token must not be shown to a provider that did not issue it, because the provider could use it.
+    """
+    accepting = [provider for provider in providers if provider.audience]
+    marked = [provider for provider in accepting if provider.opaque] or accepting
+    return marked[0] if len(marked) == 1 and marked[0].secret else None

@@ -9,6 +9,7 @@ named in `dnssec/`. If named runs as another user, give FOLDER its group and mod
 the setgid bit, create the three folders beforehand in the same way.
 """
 
+import asyncio
 import fcntl
 import os
 import stat
@@ -18,14 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddnsd.dns.bind import zone_config
+from ddnsd.dns import errors, serials
+from ddnsd.dns.bind import journal, zone_config
 from ddnsd.dns.bind.catalog import Catalog
 from ddnsd.dns.bind.rndc import BindError, Rndc
 from ddnsd.dns.bind.zonefile import NameServer, catalog_text, zone_name, zone_text
+from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 
 FOLDERS = ("keys", "zones", "dnssec")
+SERIAL_SECONDS = 5.0
 UNSIGNING = "insecure"
 """BIND's policy that removes the signatures from a signed zone."""
 
@@ -77,7 +81,8 @@ class Bind:
         """Serve `zone` with this key and policy. Returns what had to be done; with `check`, nothing is done.
 
         The words are `key` (missing or another one), `zone` (not served; created again if its file is lost),
-        `configuration` and `catalog`. Raises as `provision` does.
+        `journal` (damaged; set aside, see `kept_journals`), `configuration` and `catalog`. Records of a zone with the
+        step `zone` or `journal` may be old. Raises as `provision` does.
         """
         zone = zone_name(zone)
         self._check(zone)
@@ -108,13 +113,45 @@ class Bind:
         """Whether BIND serves the zone. Raises BindError if it cannot be asked."""
         return self.rndc.zone_statement(zone_name(zone)) is not None
 
+    def kept_journals(self, zone: str) -> list[Path]:
+        """The damaged journals of the zone that were set aside, the newest last."""
+        return journal.kept(self._zone_file(zone_name(zone)))
+
+    def problem(self, zone: str, *, loaded: bool = False) -> str | None:
+        """What is wrong with the files of our zone, and the command that helps; None if BIND can use them.
+
+        `loaded`: it is known that BIND has loaded the zone. Raises BindError if BIND cannot be asked.
+        """
+        zone = zone_name(zone)
+        file = self._zone_file(zone)
+        if not loaded:
+            found = self.rndc.zone_statement(zone)
+            if found is None or not zone_config.serves_file(found, file):
+                return None
+            loaded = self.rndc.has_loaded(zone)
+        if self._journal_is_damaged(zone, loaded=loaded):
+            return (
+                f"the journal of the zone is damaged: {journal.journal_of(file)}. Run `ddnsd domain provision {zone}`: "
+                "it renames the journal, and all hosts are sent again"
+            )
+        if loaded:
+            return None
+        if not file.exists():
+            return (
+                f"the file of the zone is missing: {file}. Run `ddnsd domain provision {zone}` to create the zone again"
+            )
+        reason = journal.load_problem(zone, file, with_journal=False)
+        return (
+            f"BIND has not loaded the zone: {_unusable(file, reason, zone) if reason else 'its log shows the reason'}"
+        )
+
     def is_running(self) -> bool:
         """Whether BIND answers `rndc` and has loaded its zones."""
         return self.rndc.is_running()
 
     def _check(self, zone: str) -> None:
         if zone == self.options.catalog:
-            raise BindError(f"{zone} is the catalog zone: hosts cannot be registered in it")
+            raise BindError(f"{zone} is the catalog zone. Hosts cannot be registered in it")
         for server in self.options.name_servers:
             if server.lies_in(zone) and not server.addresses:
                 raise BindError(
@@ -131,14 +168,20 @@ class Bind:
         if found is not None and not zone_config.serves_file(found, self._zone_file(zone)):
             if not zone_config.grants(found, key):
                 raise BindError(f'{zone} already exists: add `grant "{key.name}" zonesub ANY;` to its update-policy')
-        elif found is None or not self.rndc.has_loaded(zone):
+        elif found is None or not (loaded := self.rndc.has_loaded(zone)):
             done.append("zone")
+            if self._journal_is_damaged(zone, loaded=False):
+                done.append("journal")
+        elif self._journal_is_damaged(zone, loaded=loaded):
+            done.append("journal")
         elif zone_config.parts(found) != zone_config.parts(wanted):
             done.append("configuration")
         if not check:
             self._take_up_key(zone, key, reread=bool(done))
             if "zone" in done:
-                self._make(zone, found, wanted, policy)
+                self._make(zone, key, found, wanted, policy, damaged="journal" in done)
+            elif "journal" in done:
+                self._replace_journal(zone)
             elif "configuration" in done:
                 self._configure("modzone", zone, wanted, policy)
         return done
@@ -150,7 +193,11 @@ class Bind:
         if self._write_key_list() or reread:
             self.rndc("reconfig")
 
-    def _make(self, zone: str, found: str | None, wanted: str, policy: str | None) -> None:
+    def _make(
+        self, zone: str, key: TsigKey, found: str | None, wanted: str, policy: str | None, *, damaged: bool
+    ) -> None:
+        if damaged:
+            journal.set_aside(self._zone_file(zone))
         new_file = self._write_zone_file(zone)
         if found is None:
             try:
@@ -159,11 +206,52 @@ class Bind:
                 if new_file:
                     self._forget(zone)
                 raise
+            if policy is not None:
+                # BIND may look for signing keys while it loads the zone, fail, and sign it only after ten minutes
+                self.rndc("loadkeys", zone)
             return
         if zone_config.parts(found) != zone_config.parts(wanted):
             self._configure("modzone", zone, wanted, policy)
         if not self.rndc.has_loaded(zone):
+            self._reload(zone)
+        if damaged and not new_file:
+            asyncio.run(self._raise_serial(zone, key))
+
+    def _journal_is_damaged(self, zone: str, *, loaded: bool) -> bool:
+        """Whether BIND cannot use the journal. For a loaded zone, only the format is checked."""
+        file = self._zone_file(zone)
+        if loaded or not file.exists() or not journal.journal_of(file).exists():
+            return journal.has_bad_format(file)
+        return (
+            journal.load_problem(zone, file, with_journal=False) is None
+            and journal.load_problem(zone, file, with_journal=True) is not None
+        )
+
+    def _replace_journal(self, zone: str) -> None:
+        """Set the journal of a loaded zone aside, after BIND has written all records to the zone file."""
+        journal.set_aside(self._zone_file(zone))
+        self.rndc("sync", zone)
+
+    def _reload(self, zone: str) -> None:
+        try:
             self.rndc("reload", zone)
+        except BindError as error:
+            file = self._zone_file(zone)
+            if reason := journal.load_problem(zone, file, with_journal=False):
+                raise BindError(_unusable(file, reason, zone)) from None
+            raise BindError(f"{error}. The log of named shows the reason") from None
+
+    async def _raise_serial(self, zone: str, key: TsigKey) -> None:
+        """Raise the serial of a zone that lost its journal, or secondaries would keep what they have."""
+        connection = PrimaryConnection(self.options.primary)
+        try:
+            await serials.raise_beyond(zone, key, connection, SERIAL_SECONDS)
+        except errors.DnsError as error:
+            raise BindError(
+                f"the serial of {zone} was not raised, so secondaries may keep old records: {error}"
+            ) from None
+        finally:
+            connection.close()
 
     def _configure(self, command: str, zone: str, wanted: str, policy: str | None) -> None:
         try:
@@ -200,7 +288,7 @@ class Bind:
         file, end = self._zone_file(zone), time.monotonic() + 2
         while file.exists() and time.monotonic() < end:
             time.sleep(0.02)
-        for remains in (file, file.with_name(f"{file.name}.jnl")):
+        for remains in (file, journal.journal_of(file), *journal.kept(file)):
             remains.unlink(missing_ok=True)
 
     # ---- the catalog
@@ -253,7 +341,7 @@ class Bind:
         file, serial = self._zone_file(zone), int(time.time())
         if file.exists():
             return False
-        file.with_name(f"{file.name}.jnl").unlink(missing_ok=True)  # the journal belongs to the lost file
+        journal.set_aside(file)  # it belongs to the lost file
         is_catalog = zone == self.options.catalog
         text = catalog_text(serial) if is_catalog else zone_text(zone, self.options.name_servers, serial)
         self._write(file, text)
@@ -293,7 +381,9 @@ class Bind:
             if stat.S_IMODE(folder.stat().st_mode) != mode:
                 folder.chmod(mode)
         except PermissionError:
-            raise BindError(f"{folder} must be ours, with the group of named and mode {mode:o}: change it") from None
+            raise BindError(
+                f"{folder} must belong to the service's user and to named's group, with mode {mode:o}. Change this"
+            ) from None
 
     @property
     def _shared(self) -> bool:
@@ -302,6 +392,11 @@ class Bind:
 
     def _write(self, file: Path, text: str) -> None:
         replace_file(file, text, 0o640 if self._shared else 0o600)
+
+
+def _unusable(file: Path, reason: str, zone: str) -> str:
+    advice = f"Move it away, and run `ddnsd domain provision {zone}` to create a new one"
+    return f"the zone file {file} is damaged: {reason}. {advice}"
 
 
 def replace_file(file: Path, text: str, mode: int = 0o600) -> None:

@@ -40,12 +40,15 @@ options {{
     empty-zones-enable no;
     notify no;
     minimal-responses yes;
+    version none;
+    hostname none;
     allow-new-zones yes;
     max-journal-size 8m;
     tcp-clients 1000;
     {optional}
 }};
 controls {{ inet 127.0.0.1 port {control_port} allow {{ localhost; }} keys {{ "rndc"; }}; }};
+statistics-channels {{ inet 127.0.0.1 port {statistics_port} allow {{ 127.0.0.1; }}; }};
 logging {{
     channel file {{
         file "{folder}/named.log" versions 2 size 8m;
@@ -67,6 +70,8 @@ options {{ default-server 127.0.0.1; default-port {control_port}; default-key "r
 # waiting UPDATEs.
 _OPTIONAL = {"lock-file": "none", "update-quota": "500"}
 
+_CONTROL_PORT, _STATISTICS_PORT = r"default-port (\d+)", r"statistics-channels \{ inet 127\.0\.0\.1 port (\d+)"
+
 _APPARMOR = (Path("/sys/module/apparmor/parameters/enabled"), Path("/etc/apparmor.d/usr.sbin.named"))
 
 log = structlog.get_logger()
@@ -82,6 +87,8 @@ class Named:
         self.folder = folder.resolve()
         self.endpoint = Endpoint(host, port)
         self.rndc_key = self.folder / "rndc.conf"
+        self.statistics = Endpoint("127.0.0.1", 0)
+        """The address of its statistics channel, after `start`."""
         self.pid_file = self.folder / "named.pid"
         self._config = self.folder / "named.conf"
         self._log = self.folder / "named.log"
@@ -176,13 +183,15 @@ class Named:
                 raise
 
     async def _configure(self) -> None:
-        """Write the configuration; keep the control port and its key if possible."""
+        """Write the configuration; keep the ports and the control key if possible."""
         key_file, keys = self.folder / "rndc.key", self.folder / "keys.conf"
         if not key_file.exists():
             replace_file(key_file, TsigKey.generate("rndc").to_text())
         if not keys.exists():
             replace_file(keys, "")
-        control_port = self._control_port()
+        control_port = _port_in(self.rndc_key, _CONTROL_PORT) or _free_port()
+        port = _port_in(self._config, _STATISTICS_PORT) or _free_port(control_port)
+        self.statistics = Endpoint("127.0.0.1", port)
         replace_file(self.rndc_key, _RNDC_CONFIG.format(folder=self.folder, control_port=control_port))
         optional = dict(_OPTIONAL)
         while True:
@@ -202,7 +211,13 @@ class Named:
         mine = "any" if address.is_unspecified else str(address)
         v4, v6 = (mine, "none") if address.version == 4 else ("none", mine)
         return _CONFIG.format(
-            folder=self.folder, port=self.endpoint.port, v4=v4, v6=v6, optional=optional, control_port=control_port
+            folder=self.folder,
+            port=self.endpoint.port,
+            v4=v4,
+            v6=v6,
+            optional=optional,
+            control_port=control_port,
+            statistics_port=self.statistics.port,
         )
 
     async def _problems(self) -> str:
@@ -216,17 +231,6 @@ class Named:
         )
         said, _ = await check.communicate()
         return said.decode(errors="replace").strip() if check.returncode else ""
-
-    def _control_port(self) -> int:
-        with contextlib.suppress(OSError):
-            if found := re.search(r"default-port (\d+)", self.rndc_key.read_text()):
-                with contextlib.suppress(BindError):
-                    _check_free(Endpoint("127.0.0.1", int(found[1])))
-                    return int(found[1])
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-            return port
 
     async def _wait_until_it_answers(self, process: asyncio.subprocess.Process) -> None:
         bind, end = Bind(self.folder, self.rndc_key), time.monotonic() + START_SECONDS
@@ -250,6 +254,28 @@ class Named:
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-3:]
         return " | ".join(lines) + f" (see {self._log})"
+
+
+def _port_in(file: Path, pattern: str) -> int | None:
+    """The port that an earlier configuration has, if it is still free."""
+    try:
+        found = re.search(pattern, file.read_text())
+        if found is None:
+            return None
+        _check_free(Endpoint("127.0.0.1", int(found[1])))
+    except (OSError, BindError):
+        return None
+    return int(found[1])
+
+
+def _free_port(*others: int) -> int:
+    """A free port on loopback, except these."""
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        if port not in others:
+            return port
 
 
 def _binary(folder: Path) -> str:

@@ -11,13 +11,13 @@ from ddnsd.dns.endpoint import Endpoint
 SECONDS = 20.0
 
 _HINTS = {
-    "connection refused": "is named running, with a controls statement for this address?",
-    "timed out": "named hangs, or a packet filter is in between",
-    "connection to remote host closed": "the rndc key must stand in named's controls statement, and the clocks agree",
-    "bad auth": "the rndc key must stand in named's controls statement",
-    "allow-new-zones": "put `allow-new-zones yes;` into the options of named.conf",
-    "not allowing new zones": "put `allow-new-zones yes;` into the options of named.conf",
-    "permission denied": "named's user must be able to read keys/ and to write zones/ and dnssec/",
+    "connection refused": "check that named runs, and has a controls statement for this address",
+    "timed out": "named hangs, or a firewall drops the packets",
+    "connection to remote host closed": "name the rndc key in named's controls statement, and check both clocks",
+    "bad auth": "name the rndc key in named's controls statement",
+    "allow-new-zones": "add `allow-new-zones yes;` to the options of named.conf",
+    "not allowing new zones": "add `allow-new-zones yes;` to the options of named.conf",
+    "permission denied": "let the user of named read keys/, and write to zones/ and dnssec/",
 }
 
 
@@ -87,7 +87,7 @@ def program(name: str) -> str:
     """The path of one of BIND's programs, in PATH or where packages put daemons; raises BindError if it is missing."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/local/bin")
     if found is None:
-        raise BindError(f"{name} is not installed: apt-get install bind9")
+        raise BindError(f"{name} is not installed: run `apt-get install bind9`")
     return found
 
 

@@ -42,7 +42,7 @@ def zone_block(
 def check_policy(name: str) -> None:
     """Check that a `dnssec-policy` can have this name. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", name):
-        raise ValueError(f"{name!r} cannot name a dnssec-policy: use letters, digits, -, _ and .")
+        raise ValueError(f"{name!r} is not a valid name for a dnssec-policy: use letters, digits, -, _ and .")
 
 
 def parts(text: str) -> frozenset[str]:

@@ -58,5 +58,7 @@ def zone_name(text: str) -> str:
     """A name in lower case and without a trailing dot. Raises ValueError if it cannot be a zone."""
     normal = text.lower().removesuffix(".")
     if not re.fullmatch(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", normal) or len(normal) > 253:
-        raise ValueError(f"{text!r} cannot name a zone: it must be a domain name of letters, digits, - and _")
+        raise ValueError(
+            f"{text!r} is not a valid name for a zone: it must be a domain name of letters, digits, - and _"
+        )
     return normal

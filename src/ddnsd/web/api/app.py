@@ -19,13 +19,14 @@ from ddnsd.web.api import (
     history,
     hosts,
     keys,
+    quotas,
     records,
     related,
     status,
     tokens,
     users,
 )
-from ddnsd.web.api.context import Context
+from ddnsd.web.api.dependencies import Context
 from ddnsd.web.api.errors import Problem
 
 ROUTERS = (
@@ -41,11 +42,12 @@ ROUTERS = (
     tokens.router,
     keys.router,
     users.router,
+    quotas.router,
     events.router,
     denylist.router,
     enrolments.machines,
 )
-"""In the order of the description."""
+"""The routers, in the order of the OpenAPI description."""
 
 
 def build(context: Context) -> FastAPI:
@@ -69,10 +71,10 @@ def build(context: Context) -> FastAPI:
 
 
 async def _refuse(routes: Sequence[APIRoute], request: Request, error: HTTPException) -> Response:
-    """The answer where no route matches: one shape, and `Allow` with all methods of the path."""
+    """The problem if no route matches; for 405, `Allow` has all methods of the path."""
     if error.status_code != 405:
-        return Problem(error.status_code, "There is nothing at this path.").response()
+        return Problem(error.status_code, "There is nothing at this path. `/api/docs` lists all paths.").response()
     path = next((route.path for route in routes if route.path_regex.match(request.url.path)), "")
     allowed = ", ".join(sorted({method for route in routes if route.path == path for method in route.methods or ()}))
-    detail = f"{request.method} does nothing here; what does: {allowed}."
+    detail = f"{request.method} is not possible at this path. Use one of: {allowed}."
     return Problem(405, detail, headers={"Allow": allowed or "GET"}).response()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the body of a bulk call: what is no call is refused as a whole, a bad value with its item."""
+"""The parser for the body of a bulk call. A malformed call is refused as a whole; a bad value fails only its item."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -10,53 +10,52 @@ from pydantic import BaseModel, ValidationError
 from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.validation import Change, Verb
-from ddnsd.web.api.change_schemas import MOST, Expected
 from ddnsd.web.api.errors import Problem
-from ddnsd.web.api.host_schemas import HostCreate, HostPatch
 from ddnsd.web.api.hosts import ADMIN_FIELDS
 from ddnsd.web.api.json_slices import NotJson, Reader, Repeated, TooLong
+from ddnsd.web.api.schemas import MOST, Expected, HostCreate, HostPatch
 
 LONGEST = 254
-"""Characters of a full name."""
+"""Maximum number of characters in a full name."""
 
 REPORTED = 50
-"""Items of which a refusal of the whole call speaks at most."""
+"""Maximum number of errors in a refusal of the whole call."""
 
 MEMBERS = 64
-"""Members of `set`, of `if`, and of what is in them: a model would have an error for each, and it has fewer fields."""
+"""Maximum number of members in `set`, in `if` and in their values. A model creates an error per unknown member."""
 
 FIELDS = 10
-"""Fields of which the failure of one item speaks at most."""
+"""Maximum number of fields in the error of one item."""
 
-TOO_MANY = Reason(Code.SCHEMA, text=f"It has more than {MEMBERS} members.")
+TOO_MANY = Reason(Code.SCHEMA, text=f"Send at most {MEMBERS} members.")
 
 _VERBS = {verb.value: verb for verb in Verb}
 _MEMBERS = frozenset({"action", "fqdn", "set", "if"})
 
 
-def read(body: Sequence[bytes], *, admin: bool) -> tuple[list[Change], bool]:
-    """The changes in a body, which came in parts, and whether they are atomic.
+def read(body: Iterable[bytes], *, admin: bool) -> tuple[list[Change], bool]:
+    """Parse a body, which comes in parts. Returns the changes, and whether they are atomic.
 
     Raises Problem with status 400, 413 or 422.
 
-    The call is read item by item, so that a body costs what its first items cost, whatever it holds.
+    The items are read one by one, so a body with too many items costs no more than its first items.
     """
     call = _Call(admin)
     try:
         call.read(Reader(body))
     except Repeated:
-        raise Problem(400, "A member stands twice in an object.") from None
+        raise Problem(400, "An object has the same member twice. Send each member once.") from None
     except NotJson:
         raise Problem(400, "The body is not JSON.") from None
     except TooLong:
-        raise Problem(413, "A change of this call is too large.") from None
+        raise Problem(413, "A value of this call is too long. Nothing was changed.") from None
     if call.errors:
         raise _problem(call.errors, call.more)
     return call.changes, call.atomic
 
 
 class _Call:
-    """What has been read of a call: its changes, or the first of its errors and how many more there are."""
+    """The part of a call that was read: its changes, or its first errors and the number of further errors."""
 
     def __init__(self, admin: bool) -> None:
         self._admin = admin
@@ -66,7 +65,7 @@ class _Call:
         self.more = 0
 
     def read(self, reader: Reader) -> None:
-        """Read all of it. Raises NotJson, TooLong, Problem."""
+        """Read the whole call. Raises NotJson, TooLong, Problem."""
         if not reader.begins("{"):
             reader.value()
             self._fail("body", "Send an object with `changes`.")
@@ -102,7 +101,7 @@ class _Call:
     def _items(self, reader: Reader) -> None:
         for n, item in enumerate(reader.items()):
             if n >= MOST:
-                raise Problem(413, f"A call has at most {MOST} changes: divide it.")
+                raise Problem(413, f"A call has at most {MOST} changes. Send the others in another call.")
             for name, text in islice(_errors_of_item(n, item), REPORTED):
                 self._fail(name, text)
             if not self.errors:
@@ -149,40 +148,40 @@ def _change(item: Mapping[str, Any], admin: bool) -> Change:
     except ValidationError as error:
         return Change(verb, fqdn, problem=_invalid(error))
     except Invalid as error:
-        return Change(verb, fqdn, problem=error.with_traceback(None))  # which would keep all that was sent
+        return Change(verb, fqdn, problem=error.with_traceback(None))  # it would keep the whole body
     rename = values.pop("fqdn", None)
     return Change(verb, fqdn, values, names.fold(rename) if rename is not None else None, expected)
 
 
 def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dict[str, Any]:
-    """Raises Invalid, ValidationError."""
+    """The validated values of `set`. Raises Invalid, ValidationError."""
     if verb is Verb.CREATE:
         if "fqdn" in given:
-            raise _unreadable(fqdn="Send the name of a new host beside `set`, not in it.")
+            raise _unreadable(fqdn="Send the name of a new host in `fqdn` of the change, not in `set`.")
         values = _validated(HostCreate, {"fqdn": fqdn, **given})
         del values["fqdn"]
     elif verb is Verb.UPDATE:
         values = _validated(HostPatch, given)
         if not admin and (refused := ADMIN_FIELDS & values.keys()):
-            raise _unreadable(**dict.fromkeys(sorted(refused), "Only an administrator changes this."))
+            raise _unreadable(**dict.fromkeys(sorted(refused), "Only an administrator can change this."))
         if "secrets" in values and "owner" not in values:
             raise Invalid(secrets=transfers.NO_OWNER)
     elif given:
-        raise _unreadable(set=f"There is nothing to set for {verb.value}.")
+        raise _unreadable(set=f"Do not send `set` with {verb.value}.")
     else:
         return {}
     return _canonical(values)
 
 
 def _expected(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises Invalid, ValidationError."""
+    """The validated values of `if`. Raises Invalid, ValidationError."""
     if given and verb is Verb.CREATE:
-        raise _unreadable(**{"if": "A new host has no values yet."})
+        raise _unreadable(**{"if": "A new host has no current values. Do not send `if`."})
     return _canonical(_validated(Expected, given)) if given else {}
 
 
 def _validated(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises Invalid, ValidationError."""
+    """The given fields, validated by the model. Raises Invalid, ValidationError."""
     if len(given) > MEMBERS:
         raise Invalid(set=TOO_MANY)
     if crowded := [name for name, value in given.items() if isinstance(value, dict | list) and len(value) > MEMBERS]:

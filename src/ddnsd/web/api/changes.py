@@ -7,9 +7,10 @@ import hashlib
 import hmac
 import json
 import secrets as random
-from collections.abc import Sequence
-from typing import Annotated, Any
-from weakref import WeakValueDictionary
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -19,17 +20,18 @@ from ddnsd.auth.permissions import Action, can
 from ddnsd.registry.changes import Call, Kept, Repeated
 from ddnsd.registry.domains import may_register
 from ddnsd.registry.rows import Domain, Host
-from ddnsd.registry.validation import Change, Result, Secrets, Verb
+from ddnsd.registry.validation import Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
-from ddnsd.web.api.change_schemas import REQUEST, Results
-from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx
-from ddnsd.web.api.error_responses import changes, success
-from ddnsd.web.api.errors import Problem, problem_of
+from ddnsd.web.api.bulk_turns import BulkTurns
+from ddnsd.web.api.dependencies import ApiRoute, BulkChanger, By, ClientIp, Ctx
+from ddnsd.web.api.errors import Problem, changes, problem_of, success
+from ddnsd.web.api.schemas import REQUEST, Results
 
 BODY_LIMIT = 16 * 1024 * 1024
-LARGE = 1024 * 1024
-LARGE_AT_ONCE = 2
-"""Bodies of more than `LARGE` octets that are read at once for one user; the others wait, and who sends them too."""
+SMALL = 64 * 1024
+"""Size of a body, as on all other routes, up to which a call does not wait for a turn."""
+
+READ_AT_ONCE = 64 * 1024
 
 ACTIONS = {Verb.UPDATE: Action.EDIT, Verb.DELETE: Action.DELETE, Verb.ROTATE: Action.ROTATE}
 
@@ -39,13 +41,14 @@ Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="The same key and body within a day: the same answer, with its secrets, and nothing is done again.",
+        description="If you repeat a call with the same key and body within a day, you get the same answer, with its "
+        "secrets. The changes are not made again.",
     ),
 ]
 
 
 class ChangesRoute(ApiRoute):
-    """A route with a large body, which it reads itself."""
+    """A route that reads its large body itself."""
 
     body_limit = BODY_LIMIT
 
@@ -55,77 +58,79 @@ router = APIRouter(prefix="/api", tags=["changes"], route_class=ChangesRoute)
 
 @router.post(
     "/changes",
-    responses=changes(409) | {200: success(Results)},
+    responses=changes(409, 429) | {200: success(Results)},
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}},
 )
 async def make_changes(
-    caller: Changer,
+    caller: BulkChanger,
     context: Ctx,
     client_ip: ClientIp,
     by: By,
     request: Request,
     idempotency_key: Key = None,
 ) -> Response:
-    """Create, update, delete hosts and make new secrets, up to 10 000 at once.
+    """Create, update and delete hosts, and replace secrets: up to 10 000 changes in one call.
 
-    Answers when all is durable. `pending` is what DNS has not acknowledged by the deadline; it follows by itself. A
-    change that fails leaves the others alone, unless the call is `atomic`. Changes are carried out in order: a name
-    that one gives up, the next may take.
+    The answer comes when all changes are stored. A change is `pending` if DNS has not confirmed it in time; the service
+    keeps trying. A failed change does not affect the others, unless the call is `atomic`. Changes are made in order, so
+    a change can use a name that an earlier change released.
     """
-    (items, atomic), digest = await _read(request, caller)
-    token = request.headers["authorization"].strip().partition(" ")[2].strip()
-    secret = _secrets(token.encode(), idempotency_key, digest)
-    call = Call(
-        items,
-        atomic,
-        _CallerPermissions(caller),
-        caller.user,
-        client_ip,
-        request.url.scheme == "https",
-        secret,
-        _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
-        author=by,
-    )
-    try:
-        results = await context.changes.apply(call)
-    except Repeated as repeated:
-        return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
-    return serializers.json_response(await asyncio.to_thread(_text, results))
+    async with _body(request, caller, context.bulk_turns) as (body, digest):
+        items, atomic = await asyncio.to_thread(change_parser.read, body, admin=caller.admin)
+        adds = any(change.verb is not Verb.DELETE for change in items)
+        await context.rates.take_write(caller.user_id, len(items), refuse=adds)
+        token = request.headers["authorization"].strip().partition(" ")[2].strip()
+        secret = _secrets(token.encode(), idempotency_key, digest)
+        call = Call(
+            items,
+            atomic,
+            _CallerPermissions(caller),
+            caller.user,
+            client_ip,
+            request.url.scheme == "https",
+            secret,
+            _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
+            author=by,
+        )
+        try:
+            results = await context.changes.apply(call)
+        except Repeated as repeated:
+            return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
+        return serializers.json_response(await asyncio.to_thread(_text, results))
 
 
 # ---- the body
 
-_turns: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
-"""Of users whose large bodies are being read; each is in memory as a whole."""
 
-
-async def _read(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
-    """The changes and whether they are atomic; the SHA-256 of the body. Raises Problem, ClientDisconnect."""
-    if _is_small(request):
-        return await _read_now(request, caller)
-    async with _turns.setdefault(caller.user_id, asyncio.Semaphore(LARGE_AT_ONCE)):
-        return await _read_now(request, caller)
-
-
-def _is_small(request: Request) -> bool:
+@asynccontextmanager
+async def _body(request: Request, caller: Caller, turns: BulkTurns) -> AsyncIterator[tuple[Iterable[bytes], bytes]]:
+    """The body in parts, and its SHA-256. A large call has its turns meanwhile. Raises Problem, ClientDisconnect."""
     length = request.headers.get("content-length", "")
-    return length.isdigit() and int(length) <= LARGE
+    if length.isdigit() and int(length) <= SMALL:
+        body = await request.body()
+        yield [body], hashlib.sha256(body).digest()
+        return
+    async with turns.of_user(caller.user_id), _spooled(request) as (file, digest), turns.of_all():
+        yield iter(lambda: file.read(READ_AT_ONCE), b""), digest
 
 
-async def _read_now(request: Request, caller: Caller) -> tuple[tuple[list[Change], bool], bytes]:
-    body = [part async for part in request.stream()]
-    return await asyncio.to_thread(lambda: (change_parser.read(body, admin=caller.admin), _digest(body)))
+@asynccontextmanager
+async def _spooled(request: Request) -> AsyncIterator[tuple[IO[bytes], bytes]]:
+    """The body in a temporary file without a name, because a slow client would keep it in memory, and its SHA-256.
 
-
-def _digest(body: Sequence[bytes]) -> bytes:
+    Raises Problem, ClientDisconnect.
+    """
     digest = hashlib.sha256()
-    for part in body:
-        digest.update(part)
-    return digest.digest()
+    with tempfile.TemporaryFile() as file:
+        async for part in request.stream():
+            digest.update(part)
+            await asyncio.to_thread(file.write, part)
+        file.seek(0)
+        yield file, digest.digest()
 
 
 class _CallerPermissions:
-    """What a user may do, as the registry asks for it."""
+    """The permissions of a user, as the registry needs them."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller, self.user_id, self.oversight = caller, caller.user_id, caller.admin
@@ -141,7 +146,10 @@ class _CallerPermissions:
 
 
 def _secrets(token: bytes, key: str | None, digest: bytes) -> Secrets:
-    """Secrets of 256 bits; with an Idempotency-Key such that the same call has the same ones again, kept nowhere."""
+    """A function that returns secrets of 256 bits.
+
+    With an Idempotency-Key, a repeated call gets the same secrets. They are derived, and not stored.
+    """
     if key is None:
         token, key = random.token_bytes(32), ""
     prefix = b"ddns-secret|" + key.encode() + b"|" + digest.hex().encode()
@@ -160,7 +168,7 @@ def _kept(token: str, key: str, digest: bytes) -> Kept:
 
 
 def _again(text: str, secret: Secrets) -> str:
-    """The answer of the first call; `"secret": true` stands for one."""
+    """The stored answer of the first call, with a secret in place of each `"secret": true`."""
     results = json.loads(text)["results"]
     for index, result in enumerate(results):
         if "secret" in result:
@@ -179,6 +187,8 @@ def _result(result: Result, secret: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {"fqdn": result.fqdn, "status": result.status.value}
     if result.secret is not None:
         shown["secret"] = result.secret if secret else True
+    if result.warnings and result.error is None:
+        shown["warnings"] = [str(reason) for reason in result.warnings]
     if result.error is not None:
         document = _problem(result.error).document()
         shown["error"] = {name: document[name] for name in ("title", "status", "detail", "errors") if name in document}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/deny`: what administrators deny beside the settings."""
+"""`/api/deny`: entries that administrators add to the deny lists of the settings."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,25 +10,26 @@ from ddnsd.registry.inputs import PRINTABLE, Comment
 from ddnsd.registry.rows import Denial
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, Ctx, Id
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Page, Shown
 
 Word = Literal["network", "agent", "name"]
 
 
 class DenialCreate(Body):
-    """The item to deny."""
+    """A new entry of a deny list."""
 
     kind: Word = Field(
-        description="network: no host may point there, trying blocks it; agent: how a user agent begins, which is "
-        "answered badagent; name: what no new host may be called, with * for any characters, a label or a full name."
+        description="network: no host may have an address in it, and a host that tries is blocked; agent: the "
+        "beginning of a user agent, which gets badagent; name: a label or a full name that no new host may have, with "
+        "* for any characters."
     )
     value: str = Field(min_length=1, max_length=253, pattern=PRINTABLE)
     comment: Comment | None = None
 
 
 class DenialOut(Shown):
-    """What is denied."""
+    """An entry of a deny list."""
 
     id: str
     kind: Word
@@ -39,14 +40,14 @@ class DenialOut(Shown):
 
 
 class DenialPage(Shown):
-    """A page of what is denied."""
+    """A page of entries."""
 
     items: list[DenialOut]
     next: Next
 
 
 class DenialQuery(Page):
-    """Which of it."""
+    """The parameters of the list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -60,26 +61,26 @@ CREATED = success(DenialOut, "Location") | leads_to("id", "read_denial", "delete
 
 @router.get("", responses=problems() | {200: success(DenialPage)})
 async def list_denials(_caller: Administrator, context: Ctx, query: Annotated[DenialQuery, Query()]) -> Response:
-    """What is denied, by age; what the settings deny is not in the list."""
+    """List the entries, oldest first. Entries of the settings are not included."""
     return serializers.listing(await context.denylist.page(query.after, query.limit, query.kind), _denial)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
 async def create_denial(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DenialCreate) -> Response:
-    """Deny; in force on all nodes within seconds."""
+    """Add an entry. It applies on all nodes within seconds."""
     made = await context.denylist.add(body.kind, body.value, body.comment, actor=caller.user, client_ip=client_ip)
     return serializers.answer(_denial(made), 201, Location=f"/api/deny/{made.id}")
 
 
 @router.get("/{id}", responses=problems(404) | {200: success(DenialOut)})
 async def read_denial(_caller: Administrator, context: Ctx, denial_id: Id) -> Response:
-    """One of them."""
+    """Read one entry."""
     return serializers.answer(_denial(await context.denylist.get(denial_id)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
 async def delete_denial(caller: Administrator, context: Ctx, client_ip: ClientIp, denial_id: Id) -> Response:
-    """Deny it no more; a host that was blocked stays so."""
+    """Remove an entry. Hosts that it blocked stay blocked."""
     await context.denylist.remove(denial_id, actor=caller.user, client_ip=client_ip)
     return Response(status_code=204)
 

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every call of `/api` goes through: who calls, how much is sent and as what, and what errors look like.
+"""Common to all calls of `/api`: sign-in, the limits and the media type of bodies, and the shape of errors.
 
-Routes are functions of a module-level router with `route_class=ApiRoute`, which identifies the caller before it reads
-the body. Routes declare what they need by parameters:
+Routes are functions of a module-level router with `route_class=ApiRoute`. It identifies the caller before it reads the
+body. Routes declare what they need as parameters:
 
-    caller: Reader | Changer | Administrator    the scope that a token needs
+    caller: Reader | Changer | Administrator    the scope that the token must have; a Changer's call counts as a write
     context: Ctx                                the services of the registry
     by: By                                      the author for the histories of hosts
 
-`Administrator` is for what concerns the whole service: a token with patterns is refused there. On all other routes
-`auth.permissions` decides for each subject.
+`Administrator` is for routes that concern the whole service: they refuse a token with patterns. On all other routes
+`auth.permissions` decides for each object.
 """
 
+import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import structlog
@@ -24,29 +27,47 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from ddnsd.auth.caller import Caller, Kind, NoCredentials
+from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.caller import Caller, Kind, NoCredentials, SignInError
+from ddnsd.auth.oidc import ProviderDown
 from ddnsd.auth.permissions import SERVICE, Action, can
-from ddnsd.registry.errors import Invalid
+from ddnsd.registry.changes import Changes
+from ddnsd.registry.enrolments import Enrolments
+from ddnsd.registry.errors import Invalid, OverQuota, StoreDown
 from ddnsd.registry.inputs import RULE, RowId
 from ddnsd.registry.rows import Author
-from ddnsd.web.api.context import Context
+from ddnsd.web.api.bulk_turns import BulkTurns
 from ddnsd.web.api.errors import Problem, problem_of
 from ddnsd.web.asgi import signed_in
-from ddnsd.web.author import author
+from ddnsd.web.context import Services, author
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(Services):
+    """The shared services, and those that only the API needs."""
+
+    signin: SignIn
+    enrolments: Enrolments
+    changes: Changes
+    bulk_turns: BulkTurns
+
 
 log = structlog.get_logger()
 
 BODY_LIMIT = 64 * 1024
-"""Octets of a body, unless a route says otherwise."""
+"""Maximum number of octets in a body, unless a route has its own limit."""
 
 SMALL = 4 * 1024
 MEMBERS = 500
-"""Members of all objects of a body at most, where it is no small one; a host with all its labels has thirty."""
+"""Maximum number of object members in a body above `SMALL` octets. A host with all its labels has thirty."""
 
 _MEMBER = re.compile(rb'"[ \t\n\r]*:')
 
 REPORTED = 50
-"""Errors of fields of which an answer speaks at most."""
+"""Maximum number of field errors in an answer."""
+
+SIGN_IN_SECONDS = 1.5
+"""How long a call that needs no token waits for the check of one."""
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -66,7 +87,7 @@ class ApiRoute(APIRoute):
         return await _caller(request)
 
     def get_route_handler(self) -> Handle:
-        """The handler of the route, with all that."""
+        """The handler of the route, with sign-in, body limits and error answers around it."""
         handle = super().get_route_handler()
 
         async def run(request: Request) -> Response:
@@ -85,7 +106,7 @@ async def _run(route: ApiRoute, handle: Handle, request: Request) -> Response:
             _check_members(await limited.body())
         return await handle(limited)
     except ClientDisconnect:
-        return Response(status_code=408)  # which nobody gets
+        return Response(status_code=408)  # the client has gone and does not get it
     except RequestValidationError as error:
         return _invalid(error.errors(), route.called).response()
     except Exception as error:
@@ -94,9 +115,9 @@ async def _run(route: ApiRoute, handle: Handle, request: Request) -> Response:
             problem = Problem(error.status_code, "The body is not JSON in UTF-8.")
         if problem is None:
             log.exception("unexpected error", path=request.url.path)
-            problem = Problem(500, "An unexpected error: the operator's log says more.")
+            problem = Problem(500, "Unexpected error of the service. The operator finds details in its log.")
         elif problem.status_code >= 500:
-            log.warning("call not carried out", path=request.url.path, reason=problem.detail)
+            log.warning("API call failed", path=request.url.path, reason=problem.detail)
         return problem.response()
 
 
@@ -110,8 +131,20 @@ async def _caller(request: Request) -> Caller:
     return caller._replace(admin="admin" in caller.scopes)
 
 
+async def is_administrator(request: Request) -> bool:
+    """Whether the request has the token of an administrator without limits. False if it cannot be checked now."""
+    if "authorization" not in request.headers:
+        return False
+    try:
+        async with asyncio.timeout(SIGN_IN_SECONDS):
+            caller = await _caller(request)
+    except (SignInError, StoreDown, ProviderDown, TimeoutError):
+        return False
+    return can(caller, Action.ADMINISTER, SERVICE)
+
+
 def context_of(request: Request) -> Context:
-    """The services that `ddnsd.app` has wired."""
+    """The services that `ddnsd.app` created."""
     context: Context = request.app.state.context
     return context
 
@@ -136,8 +169,8 @@ async def _author(request: Request) -> Author:
 # ---- scopes
 
 LIMITED = (
-    "This concerns the whole service, and your token is limited to some domains or hosts. Use a token of an "
-    "administrator without such limits."
+    "This call is for the whole service, but your token is limited to some domains or hosts. Use an administrator's "
+    "token without such limits."
 )
 
 
@@ -145,10 +178,29 @@ def _needing(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     async def caller(request: Request) -> Caller:
         found: Caller = request.state.caller
         if scope not in found.scopes and not found.admin:
-            raise Problem(403, f"This needs a token with the scope {scope!r}.")
+            raise Problem(403, f"Your token does not have the scope {scope!r}. Use a token that has it.")
         return found
 
     return caller
+
+
+async def _changer(request: Request) -> Caller:
+    """The caller of a route that changes something. Raises Problem, and OverQuota unless the call only removes."""
+    found: Caller = await _needing("write")(request)
+    try:
+        await context_of(request).rates.take_write(found.user_id, refuse=request.method != "DELETE")
+    except OverQuota:
+        if request.method != "PATCH" or not _only_clears(await request.body()):
+            raise
+    return found
+
+
+def _only_clears(body: bytes) -> bool:
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(given, dict) and not any(given.values())
 
 
 async def _administrator(request: Request) -> Caller:
@@ -161,12 +213,14 @@ async def _administrator(request: Request) -> Caller:
 
 Ctx = Annotated[Context, Depends(_context)]
 Reader = Annotated[Caller, Depends(_needing("read"))]
-Changer = Annotated[Caller, Depends(_needing("write"))]
+Changer = Annotated[Caller, Depends(_changer)]
+BulkChanger = Annotated[Caller, Depends(_needing("write"))]
+"""The route counts the writes, because it knows the number of changes."""
 Administrator = Annotated[Caller, Depends(_administrator)]
 ClientIp = Annotated[str | None, Depends(_client_ip)]
 By = Annotated[Author, Depends(_author)]
 
-IfMatch = Annotated[str | None, Header(description="ETags; the change is made only where one of them still fits.")]
+IfMatch = Annotated[str | None, Header(description="ETags. One of them must match the current version.")]
 Id = Annotated[RowId, Path(alias="id")]
 
 
@@ -189,9 +243,9 @@ def _check_body(request: Request, limit: int) -> None:
 
 
 def _check_members(body: bytes) -> None:
-    """A model would have an error for each member that it does not know, tens of milliseconds for all of them."""
+    """Limit the members: a model creates an error per unknown member, which can take long. Raises Problem."""
     if len(body) > SMALL and len(_MEMBER.findall(body)) > MEMBERS:
-        raise Problem(413, f"A body has at most {MEMBERS} members of objects here.")
+        raise Problem(413, f"The body is too large: all its objects together may have {MEMBERS} members.")
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
@@ -209,15 +263,15 @@ def _limited(receive: Receive, limit: int) -> Receive:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(413, f"A body has at most {limit} octets here.")
+    return Problem(413, f"The body is too large: at most {limit} octets are allowed.")
 
 
-# ---- what does not fit the schema
+# ---- schema errors
 
 
 TEXTS = {
     "extra_forbidden": "There is no such field.",
-    "missing": "This field is needed.",
+    "missing": "This field is required.",
     "model_attributes_type": "Send an object.",
     "string_unicode": "This is not Unicode text.",
 }
@@ -240,7 +294,7 @@ def _invalid(errors: Sequence[Any], called: Mapping[str, str]) -> Problem:
 
 
 def _field(error: Mapping[str, Any]) -> str:
-    """The field's name. The first part of the place says body, query, path or header."""
+    """The name of the field. The first part of `loc` is body, query, path or header."""
     return _printable(".".join(str(part) for part in error["loc"][1:]) or str(error["loc"][0]))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/schema/`, and `/api/docs/`: the same as a page for people, with no script and nobody else's server."""
+"""`/api/schema/`: the OpenAPI description; `/api/docs/`: the same as a web page, without scripts or other servers."""
 
 import base64
 import hashlib
@@ -105,7 +105,7 @@ def _row(name: str, kind: str, text: str = "") -> str:
 
 
 def _kind(schema: Described) -> str:
-    """A schema in a few words."""
+    """A short text for a schema, such as `string | null`."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

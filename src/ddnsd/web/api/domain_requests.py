@@ -15,25 +15,25 @@ from ddnsd.registry.rows import DomainRequest
 from ddnsd.web.api import domains, serializers
 from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, Id, Reader
 from ddnsd.web.api.domains import DomainOut, KeyIn
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Page, Shown, unset
 
 State = Literal["open", "approved", "declined", "withdrawn"]
 
 
 class RequestCreate(Body):
-    """A domain that is wanted."""
+    """A new request for a domain."""
 
     name: FullName
-    reason: LongText = Field(description="What it is for.")
-    public: bool = Field(False, description="Whether everybody is to register hosts in it.")
+    reason: LongText = Field(description="What you need the domain for.")
+    public: bool = Field(False, description="Whether every user may register hosts in it.")
 
 
 class Approval(Body):
-    """How the domain is made. Without `primary` and `key` its zone is made on the BIND that the service controls."""
+    """The new domain. Without `primary` and `key`, the service creates the zone on its own BIND."""
 
     answer: LongText | None = None
-    public: bool = unset(description="As it was asked for unless given.")
+    public: bool = unset(description="Default: as requested.")
     comment: Comment | None = None
     ttl: Ttl | None = None
     group: Group | None = None
@@ -48,7 +48,7 @@ class Refusal(Body):
 
 
 class RequestOut(Shown):
-    """A request for a domain, and what became of it."""
+    """A request for a domain, and its state."""
 
     id: str
     name: str
@@ -70,7 +70,7 @@ class RequestPage(Shown):
 
 
 class RequestQuery(Page):
-    """Which requests."""
+    """The parameters of the list."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,7 +84,7 @@ CREATED = success(RequestOut, "Location") | leads_to("id", "read_domain_request"
 
 @router.get("", responses=problems() | {200: success(RequestPage)})
 async def list_domain_requests(caller: Reader, context: Ctx, query: Annotated[RequestQuery, Query()]) -> Response:
-    """Your own requests, by age; with an administrator's token everybody's."""
+    """List your own requests, oldest first; with an administrator's token, those of all users."""
     user_id = None if caller.admin else caller.user_id
     page = await context.domain_requests.page(query.after, query.limit, user_id=user_id, state=query.state)
     return serializers.page((json.dumps(_request(r)) for r in page.items if can(caller, Action.LIST, r)), page.next)
@@ -92,7 +92,7 @@ async def list_domain_requests(caller: Reader, context: Ctx, query: Annotated[Re
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
 async def create_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, body: RequestCreate) -> Response:
-    """Ask for a domain; with a limited token only for one within its patterns of domains."""
+    """Request a domain. With a limited token, the domain must match its domain patterns."""
     if not covers_domain(caller, body.name):
         raise NotPermitted(Code.CREDENTIAL_IS_LIMITED)
     made = await context.domain_requests.ask(
@@ -103,7 +103,7 @@ async def create_domain_request(caller: Changer, context: Ctx, client_ip: Client
 
 @router.get("/{id}", responses=problems(404) | {200: success(RequestOut)})
 async def read_domain_request(caller: Reader, context: Ctx, request_id: Id) -> Response:
-    """One request."""
+    """Read one request."""
     found = await context.domain_requests.find(request_id)
     if found is None or not can(caller, Action.LIST, found):
         raise NoRequest
@@ -112,7 +112,7 @@ async def read_domain_request(caller: Reader, context: Ctx, request_id: Id) -> R
 
 @router.delete("/{id}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
 async def withdraw_domain_request(caller: Changer, context: Ctx, client_ip: ClientIp, request_id: Id) -> Response:
-    """Take a request of yours back; it stays in the list as withdrawn."""
+    """Withdraw one of your own requests. It stays in the list as `withdrawn`."""
 
     def expect(found: DomainRequest) -> None:
         if not can(caller, Action.DELETE, found):
@@ -126,7 +126,7 @@ async def withdraw_domain_request(caller: Changer, context: Ctx, client_ip: Clie
 async def approve_domain_request(
     caller: Administrator, context: Ctx, client_ip: ClientIp, request_id: Id, body: Approval
 ) -> Response:
-    """Make the domain for the user who asked; the request stays open where that cannot be done."""
+    """Create the domain for the user who requested it. If this fails, the request stays open."""
     domains.check_pair(body.primary, body.key)
     try:
         domain = await context.domain_requests.approve(
@@ -147,7 +147,7 @@ async def approve_domain_request(
 async def decline_domain_request(
     caller: Administrator, context: Ctx, client_ip: ClientIp, request_id: Id, body: Refusal
 ) -> Response:
-    """Refuse, and say why."""
+    """Decline a request, with a reason."""
     closed = await context.domain_requests.decline(request_id, body.answer, actor=caller.user, client_ip=client_ip)
     return serializers.answer(_request(closed))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/domains`: where hosts are registered."""
+"""`/api/domains`: the domains in which hosts are registered."""
 
 import json
 from typing import Any
@@ -10,19 +10,19 @@ from pydantic import Field
 from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.domains import Freeze
+from ddnsd.registry.errors import Code, Invalid, NotPermitted, Reason
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
 from ddnsd.registry.rows import Domain
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, IfMatch, Reader
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.errors import Problem
+from ddnsd.web.api.errors import NO_CONTENT, Problem, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
 from ddnsd.web.preconditions import domain_tag, expect_domain, get_domain_or_404
 
 
 class KeyIn(Body):
-    """The TSIG key of an existing zone, which may update and transfer it."""
+    """The TSIG key of an existing zone. It must be allowed to update and transfer the zone."""
 
     name: str = Field(max_length=253)
     algorithm: str = "hmac-sha256"
@@ -30,7 +30,7 @@ class KeyIn(Body):
 
 
 class DomainCreate(Body):
-    """A new domain. Without `primary` and `key` its zone is made on the BIND that the service controls."""
+    """A new domain. Without `primary` and `key`, the service creates the zone on its own BIND."""
 
     name: FullName
     public: bool = False
@@ -39,20 +39,38 @@ class DomainCreate(Body):
     ttl: Ttl | None = None
     group: Group | None = None
     stack: Stack | None = None
-    owner: UserName | None = Field(None, description="A user's name; your own unless given.")
+    owner: UserName | None = Field(None, description="A user's name. Default: your own.")
     primary: Primary | None = None
     key: KeyIn | None = None
 
 
+class FreezeIn(Body):
+    """A freeze for maintenance."""
+
+    reason: Comment | None = Field(None, description="Shown to the users of the domain.")
+
+
+class FreezeOut(Shown):
+    """A freeze for maintenance."""
+
+    since: Moment
+    reason: str | None
+
+
 class DomainPatch(Body):
-    """What is to change; an absent field stays as it is."""
+    """The fields to change. An absent field keeps its value."""
 
     public: bool = unset()
-    available: bool = unset(description="Whether hosts take updates and can be registered.")
+    available: bool = unset(description="Whether hosts accept updates and can be registered.")
     comment: Comment | None = None
     ttl: Ttl | None = None
     group: Group | None = None
     stack: Stack | None = None
+    frozen: FreezeIn | None = Field(
+        None,
+        description="Only administrators can change it. An object freezes the domain: changes are stored and not sent. "
+        "null ends the freeze, and the stored changes are sent.",
+    )
 
 
 class DomainOut(Shown):
@@ -60,15 +78,22 @@ class DomainOut(Shown):
 
     name: str
     owner: str
-    public: bool = Field(description="Whether everybody registers hosts in it.")
+    public: bool = Field(description="Whether every user may register hosts in it.")
     available: bool
     comment: str | None
     ttl: int | None = Field(description="Seconds; null: the service's default.")
     group: str | None
     stack: str | None
     primary: str
-    dnssec_policy: str | None = Field(description="By which the service's own BIND signs it; null: by none.")
+    dnssec_policy: str | None = Field(description="The signing policy of the service's own BIND; null: none.")
+    inline_signing: bool = Field(
+        description="Whether the primary answers from a signed copy of the zone. If so, its answers contain a change "
+        "only some milliseconds after it was acknowledged."
+    )
     created: Moment
+    frozen: FreezeOut | None = Field(
+        description="The freeze for maintenance, or null. Changes are stored until it ends."
+    )
     hosts: int
 
 
@@ -86,7 +111,7 @@ CREATED = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain
 
 @router.get("", responses=problems() | {200: success(DomainPage)})
 async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
-    """Your own domains, those of your groups and public ones; with an administrator's token all."""
+    """List your own domains, those of your groups, and public ones; with an administrator's token, all domains."""
     page = await context.domains.page(query.after, query.limit)
     counts = await context.domains.host_counts()
     items = [json.dumps(_domain(d, counts.get(d.id, 0))) for d in page.items if can(caller, Action.LIST, d)]
@@ -95,7 +120,7 @@ async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
 async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DomainCreate) -> Response:
-    """Add a domain once its zone takes our updates."""
+    """Add a domain. Its zone must accept updates from the service."""
     check_pair(body.primary, body.key)
     columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
     try:
@@ -119,7 +144,7 @@ async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp
 
 @router.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
 async def read_domain(caller: Reader, context: Ctx, name: str) -> Response:
-    """One domain."""
+    """Read one domain."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.LIST)
     return shown(domain, await context.domains.host_count(domain.id))
 
@@ -128,10 +153,14 @@ async def read_domain(caller: Reader, context: Ctx, name: str) -> Response:
 async def change_domain(
     caller: Changer, context: Ctx, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
 ) -> Response:
-    """Change the fields that are given; null clears. A new TTL reaches all records."""
+    """Change the given fields; null clears a field. A new TTL applies to all records."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.EDIT)
     expect = expect_domain(caller, Action.EDIT, if_match)
     given = {field: getattr(body, field) for field in body.model_fields_set}
+    if "frozen" in given:
+        if not caller.admin:
+            raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields="frozen")
+        given["frozen"] = Freeze(body.frozen.reason or None) if body.frozen is not None else None
     changed = await context.domains.change(domain.name, actor=caller.user, client_ip=client_ip, expect=expect, **given)
     return shown(changed, await context.domains.host_count(changed.id))
 
@@ -140,7 +169,7 @@ async def change_domain(
 async def delete_domain(
     caller: Changer, context: Ctx, client_ip: ClientIp, name: str, if_match: IfMatch = None
 ) -> Response:
-    """Remove a domain that has no hosts; a zone that was made for it leaves BIND."""
+    """Remove a domain without hosts. A zone that the service created for it is removed from BIND."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.DELETE)
     expect = expect_domain(caller, Action.DELETE, if_match)
     await context.zones.remove(domain.name, actor=caller.user, client_ip=client_ip, expect=expect)
@@ -148,21 +177,21 @@ async def delete_domain(
 
 
 def unusable(error: DnsError, primary: str | None) -> Exception:
-    """What is answered when a zone does not take our updates."""
+    """The error for a zone that does not accept our updates."""
     if primary is None:
         return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
     return Invalid(primary=Reason(Code.PRIMARY_UNUSABLE, cause=str(error)))
 
 
 def check_pair(primary: str | None, key: KeyIn | None) -> None:
-    """Whether it says of an existing zone all that is needed, or nothing. Raises Invalid."""
+    """Check that primary and key are both given, or neither. Raises Invalid."""
     if (primary is None) != (key is None):
         missing = "key" if key is None else "primary"
         raise Invalid(**{missing: Reason(Code.PRIMARY_WITHOUT_KEY)})
 
 
 def tsig_key(given: KeyIn | None) -> TsigKey | None:
-    """The key as the registry takes it. Raises Invalid."""
+    """The key as the registry needs it; None if none is given. Raises Invalid."""
     if given is None:
         return None
     try:
@@ -188,6 +217,14 @@ def _domain(domain: Domain, hosts: int) -> dict[str, Any]:
         "stack": domain.stack,
         "primary": domain.primary,
         "dnssec_policy": domain.dnssec_policy,
+        "inline_signing": bool(domain.inline_signing),
         "created": serializers.moment(domain.created),
+        "frozen": _frozen(domain),
         "hosts": hosts,
     }
+
+
+def _frozen(domain: Domain) -> dict[str, Any] | None:
+    if not domain.frozen_since:
+        return None
+    return {"since": serializers.moment(domain.frozen_since), "reason": domain.frozen_reason}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Enrolment: a user who may change a host makes a token for its machine, which sets its secret with that token."""
+"""Enrolment: a user creates a token for a host's machine, and the machine sets the host's secret with the token."""
 
 from typing import Annotated
 
@@ -11,12 +11,12 @@ from ddnsd.registry.enrolments import LONGEST_SECONDS, SHORTEST_SECONDS, USUAL_S
 from ddnsd.registry.inputs import Whole
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, client_ip, context_of
-from ddnsd.web.api.error_responses import changes, described, success
+from ddnsd.web.api.errors import changes, described, success
 from ddnsd.web.api.schemas import Body, Moment, Secret, Shown
 
 
 class EnrolmentCreate(Body):
-    """A new enrolment token."""
+    """The lifetime of a new enrolment token."""
 
     lifetime: Annotated[int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS, description="Seconds."), Whole] = (
         USUAL_SECONDS
@@ -24,7 +24,7 @@ class EnrolmentCreate(Body):
 
 
 class EnrolmentOut(Shown):
-    """An enrolment token that has just been made."""
+    """A new enrolment token."""
 
     token: Secret
     fqdn: str
@@ -32,23 +32,23 @@ class EnrolmentOut(Shown):
 
 
 class EnrolIn(Body):
-    """The secret that the machine has made."""
+    """The secret that the machine created."""
 
     secret: str = Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="32 random octets, base64url without padding.")
 
 
 class EnrolOut(Shown):
-    """The host whose secret it is now."""
+    """The host that now has this secret."""
 
     fqdn: str
 
 
 class EnrolRoute(ApiRoute):
-    """A route for machines, which send an enrolment token. No other route takes that."""
+    """A route for machines, which send an enrolment token. No other route accepts such a token."""
 
     @staticmethod
     async def identify(request: Request) -> Enrolling:
-        """The machine. Raises NoCredentials, NotEnrolled, StoreDown."""
+        """The enrolment of the token. Raises NoCredentials, NotEnrolled, StoreDown."""
         scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise NoCredentials
@@ -63,9 +63,10 @@ machines = APIRouter(tags=["hosts"], route_class=EnrolRoute)
 async def create_enrolment(
     caller: Changer, context: Ctx, client_ip: ClientIp, fqdn: str, body: EnrolmentCreate
 ) -> Response:
-    """Make a token with which the host's machine sets the host's secret, once, by `POST /api/enrol`.
+    """Create a token with which the host's machine can set the host's secret once, by `POST /api/enrol`.
 
-    It ends a former one. Until it is used, the host's secret stays; a new secret of the host ends it as well.
+    The token replaces an earlier one. The host keeps its secret until the machine uses the token. If the host gets a
+    new secret in another way, the token stops working.
     """
     new = await context.enrolments.begin(caller, fqdn, body.lifetime, client_ip=client_ip)
     return serializers.answer({**new._asdict(), "expires": serializers.moment(new.expires)}, 201)
@@ -73,9 +74,9 @@ async def create_enrolment(
 
 @machines.post("/api/enrol", responses=described(400, 401, 413, 415, 422, 503) | {200: success(EnrolOut)})
 async def enrol(context: Ctx, where: ClientIp, request: Request, body: EnrolIn) -> Response:
-    """Set the secret of the host for which the enrolment token was made; the old secret stops working at once.
+    """Set the secret of the host that the enrolment token is for. The old secret stops working at once.
 
-    The same call again is answered alike. The token is good for no other secret.
+    If you repeat the call with the same secret, you get the same answer. The token does not work with another secret.
     """
     agent = request.headers.get("user-agent", "")
     fqdn = await context.enrolments.finish(request.state.caller, body.secret, where, agent)

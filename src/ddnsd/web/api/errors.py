@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors as `application/problem+json` (RFC 9457): the one shape of every answer of `/api` that is no success.
+"""Errors of `/api` as `application/problem+json` (RFC 9457), and their descriptions for OpenAPI.
 
-type      about:blank, or urn:ddns:… where a program may want to tell cases apart (the table `TYPES`)
+type      about:blank, or urn:ddns:… so that programs can tell cases apart (see `TYPES`)
 title     the meaning of the status, or of the type
-status    the status once more
-detail    what is wrong here, and what to do about it
-errors    {field: [text, …]} where fields of the request are concerned
+status    the HTTP status
+detail    what is wrong, and what to do
+errors    {field: [text, …]} if fields of the request are wrong
 """
 
 import json
@@ -29,6 +29,7 @@ from ddnsd.registry.errors import (
     NotEnrolled,
     NotPublished,
     OutcomeUnknown,
+    OverQuota,
     Reason,
     StoreDown,
     Taken,
@@ -41,26 +42,28 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Dynamic DNS"'}
 
 NO_ENROLMENT = (
-    "A valid enrolment token is needed, which is neither expired nor used with another secret, and of a host that has "
-    "got no new secret or token since"
+    "The enrolment token is missing or not valid. It may have expired, another secret may have been sent with it, or "
+    "the host may have a newer secret or token"
 )
 
-MAYBE_KEPT = "The connection to the database was lost during the commit, so the change may be kept"
+MAYBE_KEPT = "The connection to the database was lost during the commit, so the change may have been saved"
 
 TYPES = {
     "urn:ddns:rule": "Refused by a rule of the service",
     "urn:ddns:taken": "The name is taken",
-    "urn:ddns:not-empty": "Not empty",
-    "urn:ddns:pending": "Kept, but not in DNS yet",
-    "urn:ddns:name-server": "The name server does not confirm",
+    "urn:ddns:quota": "Over a quota",
+    "urn:ddns:not-empty": "The object is still in use",
+    "urn:ddns:pending": "Stored, but not in DNS yet",
+    "urn:ddns:name-server": "The name server did not confirm the change",
     "urn:ddns:provider": "The identity provider does not answer",
-    "urn:ddns:store": "The database cannot be used",
+    "urn:ddns:store": "The database is not available",
 }
 
 KINDS: Mapping[type[Exception], str] = {
     Taken: "urn:ddns:taken",
     Invalid: "urn:ddns:rule",
     InvalidAddress: "urn:ddns:rule",
+    OverQuota: "urn:ddns:quota",
     NotEmpty: "urn:ddns:not-empty",
     Unconfirmed: "urn:ddns:pending",
     NotAcknowledged: "urn:ddns:pending",
@@ -71,7 +74,7 @@ KINDS: Mapping[type[Exception], str] = {
     StoreDown: "urn:ddns:store",
     OutcomeUnknown: "urn:ddns:store",
 }
-"""The types of problems, by class of the error; the others have none of their own."""
+"""The problem type by class of the error; other errors have `about:blank`."""
 
 HEADERS: Mapping[type[Exception], Mapping[str, str]] = {
     SignInError: CHALLENGE,
@@ -83,7 +86,7 @@ Fields = Mapping[str, Sequence[str]]
 
 
 class Problem(HTTPException):
-    """An answer that is no success; `kind` is its type, `errors` its fields."""
+    """An error answer; `kind` is its type, `errors` its texts by field."""
 
     def __init__(
         self,
@@ -104,19 +107,19 @@ class Problem(HTTPException):
         return content | ({"errors": self.errors} if self.errors else {})
 
     def response(self) -> Response:
-        """The whole answer."""
+        """The complete response."""
         return Response(json.dumps(self.document()), self.status_code, NOT_KEPT | dict(self.headers or {}), MEDIA_TYPE)
 
 
 def not_found() -> Problem:
-    """Unknown, or not visible: one answer for both."""
-    return Problem(404, "There is nothing here that you may see.")
+    """The problem for both an unknown and an invisible object."""
+    return Problem(404, "It does not exist, or you may not see it.")
 
 
 def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Problem | None:
-    """The answer to an error of the registry or below; None for one that nobody expects.
+    """The problem for an error of the registry or of a lower package; None for an unexpected error.
 
-    `called` says how a resource calls fields that the registry calls otherwise.
+    `called` maps the registry's names of fields to those of the resource, where they differ.
     """
     if isinstance(error, Problem):
         return error
@@ -127,32 +130,106 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
         return not_found()
     errors = _shown(error.fields, called or {}) if isinstance(error, Invalid | Differs) else None
     kind = by_class(KINDS, error) or "about:blank"
-    return Problem(status, _detail(error), kind=kind, errors=errors, headers=by_class(HEADERS, error))
+    headers = by_class(HEADERS, error)
+    if isinstance(error, OverQuota) and error.retry_after is not None:
+        headers = {"Retry-After": str(error.retry_after)}
+    return Problem(status, _detail(error), kind=kind, errors=errors, headers=headers)
 
 
 def _detail(error: Exception) -> str:
     match error:
         case SignInError():
-            return "A valid token is needed: Authorization: Bearer ddns_…"
+            return "The token is missing or not valid. Send a valid one: Authorization: Bearer ddns_…"
         case NotEnrolled():
-            return f"{NO_ENROLMENT}: Authorization: Bearer ddnse_…"
+            return f"{NO_ENROLMENT}. Send a new one: Authorization: Bearer ddnse_…"
         case Differs():
             return f"Nothing was changed: {error}"
         case NotAcknowledged():
             return str(Unconfirmed(str(error)))
-        case BindError() | NoBind():
+        case BindError():
             return str(NotPublished(str(error)))
         case NotAsked():
             return f"Nothing was changed: {error}."
         case ProviderDown():
-            return "Nothing was changed: the identity provider does not answer."
+            return "Nothing was changed: the identity provider does not answer. Try again in a minute."
         case OutcomeUnknown():
-            return f"{MAYBE_KEPT}: look before you repeat it."
+            return f"{MAYBE_KEPT}. Check before you repeat it."
         case StoreDown():
-            return "Nothing was changed: the database cannot be used."
+            return "Nothing was changed: the database is not available. Try again in a minute."
     return str(error)
 
 
 def _shown(reasons: Mapping[str, Reason], called: Mapping[str, str]) -> Fields | None:
     fields = {called.get(name, name): [str(reason)] for name, reason in reasons.items() if name != "__all__"}
     return fields or None
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"type": "string", "enum": ["about:blank", *TYPES]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "object",
+            "description": "What is wrong with each field, if fields are wrong.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+}
+
+MEANINGS = {
+    400: "The request cannot be parsed",
+    401: "No valid token",
+    403: "The token does not allow this, or the host is blocked for abuse",
+    404: "Unknown, or not visible to the caller",
+    409: "The name is taken, the object is still in use, or the Idempotency-Key was used with another body",
+    412: "If-Match does not match the current version, or the current state does not allow the change",
+    413: "The body is too large",
+    415: "The body is not application/json",
+    422: "Some fields are not valid",
+    429: "Over a quota, or too many large calls are running; Retry-After says when to try again, if time helps",
+    503: "The name server or the database failed; type and detail say whether the change is stored",
+}
+
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "Bearer", "required": True, "schema": {"type": "string"}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: the problems of every call, and these."""
+    return described(401, 403, 422, 503, *statuses)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: only these problems; 401 must be one of them."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in sorted(set(statuses)):
+        responses[status] = {"description": MEANINGS[status], "content": _CONTENT}
+    responses[401]["headers"] = _CHALLENGE
+    return responses
+
+
+def changes(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route with a body."""
+    return problems(400, 413, 415, 429, *statuses)
+
+
+def success(model: Any, *headers: str, description: str = "Done") -> dict[str, Any]:
+    """A successful response with a body of `model`."""
+    shown = {name: {"required": True, "schema": {"type": "string"}} for name in headers}
+    return {"model": model, "description": description, **({"headers": shown} if shown else {})}
+
+
+def leads_to(field: str, *operations: str) -> dict[str, Any]:
+    """`links` to the operations on the resource that the response names in `field`."""
+    parameters = {field: f"$response.body#/{field}"}
+    return {"links": {name: {"operationId": name, "parameters": parameters} for name in operations}}
+
+
+NO_CONTENT: dict[int | str, dict[str, Any]] = {204: {"description": "Done"}}

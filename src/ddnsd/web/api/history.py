@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/hosts/{fqdn}/history` and `…/contact`: what became of a host, and who asked for it last."""
+"""`/api/hosts/{fqdn}/history` and `…/contact`: the changes of a host, and its last update request."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,11 +11,11 @@ from ddnsd.auth.permissions import Action
 from ddnsd.registry.rows import Contact, HistoryEntry
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
-from ddnsd.web.api.error_responses import problems, success
+from ddnsd.web.api.errors import problems, success
 from ddnsd.web.api.schemas import Moment, Next, Paging, Shown
 from ddnsd.web.preconditions import get_host_or_404
 
-Fields = Annotated[dict[str, Any] | None, Field(description="The fields that changed; null where there are none.")]
+Fields = Annotated[dict[str, Any] | None, Field(description="The fields that changed; null if there are none.")]
 
 
 class EntryOut(Shown):
@@ -23,15 +23,28 @@ class EntryOut(Shown):
 
     id: str
     at: Moment
-    kind: Literal["register", "update", "edit", "secret", "block", "unblock", "flag", "held", "resumed"]
+    kind: Literal[
+        "register",
+        "update",
+        "edit",
+        "secret",
+        "block",
+        "unblock",
+        "flag",
+        "limit",
+        "held",
+        "resumed",
+        "flapping",
+        "repaired",
+    ]
     before: Fields
     after: Fields
-    note: str | None = Field(description="Why the service did it.")
+    note: str | None = Field(description="Why the service made the change.")
     actor: str = Field(description="A user, a host, the login of a key, or `ddnsd`.")
-    via: Literal["host", "key", "token", "user", "enrolment", "service"] = Field(description="With which credentials.")
-    via_name: str | None = Field(description="What the key or token is called.")
-    source: str | None = Field(description="The address from which it was asked for.")
-    agent: str | None = Field(description="What the client calls itself.")
+    via: Literal["host", "key", "token", "user", "enrolment", "service"] = Field(description="The kind of credentials.")
+    via_name: str | None = Field(description="The name of the key or token.")
+    source: str | None = Field(description="The client's address.")
+    agent: str | None = Field(description="The client's User-Agent.")
 
 
 class EntryPage(Shown):
@@ -42,20 +55,20 @@ class EntryPage(Shown):
 
 
 class DayOut(Shown):
-    """A day, UTC."""
+    """A day (UTC), and its number of changes."""
 
     day: str = Field(json_schema_extra={"format": "date"})
     changes: int
 
 
 class DaysOut(Shown):
-    """Days, the oldest first; those without a change as well."""
+    """Days, oldest first, including days without changes."""
 
     days: list[DayOut]
 
 
 class DaysQuery(BaseModel):
-    """How far back."""
+    """The number of days."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,12 +76,12 @@ class DaysQuery(BaseModel):
 
 
 class ContactOut(Shown):
-    """The last request for a host, from any client; all null before the first one."""
+    """The last update request for a host, from any client. All fields are null before the first one."""
 
     at: Moment | None
     source: str | None
     agent: str | None
-    word: str | None = Field(description="What it was told: good, nochg, badauth, …")
+    word: str | None = Field(description="The return code: good, nochg, badauth, …")
     tls: bool | None
 
 
@@ -77,7 +90,7 @@ router = APIRouter(prefix="/api/hosts", tags=["hosts"], route_class=ApiRoute)
 
 @router.get("/{fqdn}/history", responses=problems(404) | {200: success(EntryPage)})
 async def list_history(caller: Reader, context: Ctx, fqdn: str, query: Paging) -> Response:
-    """What became of the host while it was yours, newest first; the last thousand changes are kept."""
+    """List the changes of the host while you owned it, newest first. The last 1000 changes are kept."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     page = await context.host_history.page(host.id, _reader_id(caller), query.before, query.limit)
     return serializers.listing(page, _entry)
@@ -85,7 +98,7 @@ async def list_history(caller: Reader, context: Ctx, fqdn: str, query: Paging) -
 
 @router.get("/{fqdn}/history/days", responses=problems(404) | {200: success(DaysOut)})
 async def count_history(caller: Reader, context: Ctx, fqdn: str, query: Annotated[DaysQuery, Query()]) -> Response:
-    """How many changes of its history each of the last days had."""
+    """Count the changes of the host on each of the last days."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     found = await context.host_history.per_day(host.id, _reader_id(caller), query.days)
     return serializers.answer({"days": [{"day": day, "changes": count} for day, count in found]})
@@ -93,7 +106,7 @@ async def count_history(caller: Reader, context: Ctx, fqdn: str, query: Annotate
 
 @router.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
 async def read_contact(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """The last update request for the host, also one that was refused."""
+    """Read the last update request for the host, even if it was refused."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer(_contact(await context.host_history.last_request(host.id)))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/hosts`: the machines that have a name."""
+"""`/api/hosts`: hosts, their secrets and their addresses."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,39 +12,46 @@ from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, is_limited
 from ddnsd.registry import names, transfers
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.dns_state import DnsState
 from ddnsd.registry.errors import Code, Invalid, NotPermitted
-from ddnsd.registry.host_edits import Edit
-from ddnsd.registry.hosts import NewHost
+from ddnsd.registry.hosts import Edit, NewHost
 from ddnsd.registry.rows import Domain, HostFilter, OwnedHost
+from ddnsd.registry.status import DnsState
 from ddnsd.registry.validation import NO_DOMAIN
 from ddnsd.web.api import serializers
-from ddnsd.web.api.context import Context
-from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Ctx, IfMatch, Reader
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.host_schemas import HostCreate, HostOut, HostPage, HostPatch, HostQuery, NewHostOut
-from ddnsd.web.api.schemas import Body, Secret, Shown
+from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Context, Ctx, IfMatch, Reader
+from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.schemas import (
+    Body,
+    HostCreate,
+    HostDetailOut,
+    HostPage,
+    HostPatch,
+    HostQuery,
+    NewHostOut,
+    Secret,
+    Shown,
+)
 from ddnsd.web.preconditions import expect_host, get_host_or_404, host_tag
 
 OF_ONE = ("read_host", "change_host", "delete_host", "rotate_secret", "verify_secret", "read_ipv4", "read_ipv6")
 
-ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "owner", "secrets"})
+ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "block_reason", "owner", "secrets"})
 
 
 class SecretOut(Shown):
-    """The new secret; the old one is void."""
+    """The new secret. The old one no longer works."""
 
     secret: Secret
 
 
 class SecretIn(Body):
-    """A secret that may be the host's."""
+    """A secret to check."""
 
     secret: str
 
 
 class Valid(Shown):
-    """Whether it is."""
+    """Whether the secret is the host's."""
 
     valid: bool
 
@@ -62,7 +69,7 @@ class Ipv6Out(Shown):
 
 
 class HostRoute(ApiRoute):
-    """The registry's word for a host's name is `name`."""
+    """A route of hosts, whose field `fqdn` is `name` in the registry."""
 
     called: ClassVar[Mapping[str, str]] = {"name": "fqdn"}
 
@@ -74,7 +81,7 @@ CREATED = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
 
 @router.get("", responses=problems() | {200: success(HostPage)})
 async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Query()]) -> Response:
-    """Your own hosts, by age; with an administrator's token everybody's."""
+    """List your own hosts, oldest first; with an administrator's token, those of all users."""
     wanted = HostFilter(
         None if caller.admin else caller.user_id,
         query.owner,
@@ -94,7 +101,7 @@ async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Q
 async def create_host(
     caller: Changer, context: Ctx, client_ip: ClientIp, by: By, request: Request, body: HostCreate
 ) -> Response:
-    """Register a host. Without an address it has no record; none is taken from the caller."""
+    """Register a host. Without an address it has no record: the caller's own address is not used."""
     secret = secrets.new_secret()
     domain = await _domain_of_new(context, caller, body.fqdn)
     new = NewHost(
@@ -116,13 +123,13 @@ async def create_host(
     return await _shown(context, caller, body.fqdn, secret, status=201, Location=f"/api/hosts/{body.fqdn}")
 
 
-@router.get("/{fqdn}", responses=problems(404) | {200: success(HostOut, "ETag")})
+@router.get("/{fqdn}", responses=problems(404) | {200: success(HostDetailOut, "ETag")})
 async def read_host(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """One host."""
+    """Read one host."""
     return await _shown(context, caller, fqdn, action=Action.LIST)
 
 
-@router.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostOut, "ETag")})
+@router.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostDetailOut, "ETag")})
 async def change_host(
     caller: Changer,
     context: Ctx,
@@ -133,10 +140,10 @@ async def change_host(
     body: HostPatch,
     if_match: IfMatch = None,
 ) -> Response:
-    """Change the fields that are given; null clears.
+    """Change the given fields; null clears a field.
 
-    A new `fqdn` renames: the secret stays, the records move. A rename that cannot be made changes nothing.
-    `available`, `abuse_blocked`, `owner` and `secrets` are an administrator's.
+    A new `fqdn` renames the host: the secret stays, and the records move. If the rename fails, nothing is changed.
+    Only administrators can change `available`, `abuse_blocked`, `block_reason`, `owner` and `secrets`.
     """
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)
     given = {name: getattr(body, name) for name in body.model_fields_set}
@@ -173,9 +180,9 @@ async def delete_host(
     return Response(status_code=204)
 
 
-@router.post("/{fqdn}/secret", responses=problems(404) | {200: success(SecretOut)})
+@router.post("/{fqdn}/secret", responses=problems(404, 429) | {200: success(SecretOut)})
 async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: By, fqdn: str) -> Response:
-    """Make a new secret; the old one stops working at once."""
+    """Replace the secret. The old one stops working at once."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.ROTATE)).host
     secret = secrets.new_secret()
     await context.hosts.new_secret(host, secrets.digest(secret), caller.user, client_ip, by)
@@ -184,21 +191,21 @@ async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: 
 
 @router.post("/{fqdn}/verify-secret", responses=changes(404) | {200: success(Valid)})
 async def verify_secret(caller: Reader, context: Ctx, fqdn: str, body: SecretIn) -> Response:
-    """Whether a secret is the host's; nothing is changed."""
+    """Check whether a secret is the host's. Nothing is changed."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer({"valid": secrets.matches(body.secret, host.secret_hash)})
 
 
 @router.get("/{fqdn}/ipv4", responses=problems(404) | {200: success(Ipv4Out)})
 async def read_ipv4(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """The host's IPv4 address alone."""
+    """Read only the host's IPv4 address."""
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
     return serializers.answer({"ipv4": owned.host.ipv4})
 
 
 @router.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
 async def read_ipv6(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """The host's IPv6 address alone."""
+    """Read only the host's IPv6 address."""
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
     return serializers.answer({"ipv6": owned.host.ipv6})
 
@@ -218,18 +225,19 @@ async def _shown(
 ) -> Response:
     state = context.host_lists.dns_state()
     owned = await get_host_or_404(context.host_lists, caller, fqdn, action)
-    text = serializers.host_json(owned, state.of(owned.host), secret)
+    notices = await context.host_lists.notices(owned.host)
+    text = serializers.host_json(owned, state.of(owned.host), secret, notices)
     return serializers.json_response(text, status, ETag=host_tag(owned.host), **headers)
 
 
 def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState) -> list[str]:
-    """The hosts as JSON; those that the token's patterns exclude are left out."""
+    """The hosts as JSON, without those that the token's patterns exclude."""
     shown = [owned for owned in part if can(caller, Action.LIST, owned.host)] if is_limited(caller) else part
     return [serializers.host_json(owned, state.of(owned.host)) for owned in shown]
 
 
 async def _domain_of_new(context: Context, caller: Caller, fqdn: str) -> Domain:
-    """The domain of a new name; one answer whether it is unknown or not the caller's to use. Raises Invalid."""
+    """The domain of a new name. Raises Invalid, with the same text for an unknown and a forbidden domain."""
     if problem := names.problem(fqdn):
         raise Invalid(fqdn=problem)
     domain = await context.domains.for_new_host(caller, fqdn)
@@ -239,7 +247,7 @@ async def _domain_of_new(context: Context, caller: Caller, fqdn: str) -> Domain:
 
 
 def _columns(given: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a PATCH as the registry takes them."""
+    """The fields of a PATCH as the registry needs them."""
     values = dict(given)
     if "labels" in values:
         values["labels"] = values["labels"] or {}

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a large JSON text value by value: what is built at once, and how long it takes, depends on no sender.
+"""A reader of large JSON texts, value by value. No sender can make it use much memory or time at once.
 
-`json.loads` builds all of a text before anybody can look: 16 MiB of `[]` are five million lists and a gigabyte, and
-no other thread runs meanwhile. Here a slice of the text is decoded at a time, and no value is longer than `VALUE`.
+`json.loads` builds the whole result before the caller can check it: 16 MiB of `[]` become five million lists, take a
+gigabyte, and block all other threads. This reader decodes one slice at a time, and limits a value to `VALUE`.
 """
 
 import codecs
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 SLICE = 16 * 1024
-"""Octets that are decoded at once, unless a value is longer."""
+"""Octets that are decoded at a time, unless a value is longer."""
 
 VALUE = 128 * 1024
-"""Characters of one value at most; the largest change that is none too large takes half of it, all of it escaped."""
+"""Maximum number of characters in one value. The largest valid change, fully escaped, has half as many."""
 
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -35,9 +35,9 @@ class TooLong(ValueError):
 
 
 class Reader:
-    """A position in the text, which comes in parts, and moves on with each call. Each call raises NotJson, TooLong."""
+    """Reads a text, which comes in parts, from start to end. Each method raises NotJson, TooLong."""
 
-    def __init__(self, body: Sequence[bytes]) -> None:
+    def __init__(self, body: Iterable[bytes]) -> None:
         self._slices = _slices(body)
         self._next = next(self._slices, None)
         self._text, self._at = "", 0
@@ -45,7 +45,7 @@ class Reader:
         self._json = json.JSONDecoder(object_pairs_hook=members)
 
     def begins(self, character: str) -> bool:
-        """Whether this character comes next; if so it is read."""
+        """Whether this character comes next. If so, read it."""
         found = self._peek() == character
         self._at += found
         return found
@@ -56,12 +56,12 @@ class Reader:
             raise NotJson
 
     def end(self) -> None:
-        """Nothing may come any more."""
+        """Check that the text ends here."""
         if self._peek():
             raise NotJson
 
     def value(self) -> Any:
-        """The next value."""
+        """Read the next value."""
         self._peek()
         while True:
             try:
@@ -70,7 +70,7 @@ class Reader:
                 raise
             except (ValueError, RecursionError):
                 end = -1
-            # what ends with the text so far may go on in the next slice, as 1 and 1. do in 1.5
+            # a value at the end of the slice may continue in the next one: 1 or 1. may become 1.5
             if end >= 0 and (self._is_last() or self._text[end : end + 1] not in ("", ".", "e", "E")):
                 self._at = end
                 return value
@@ -81,7 +81,7 @@ class Reader:
             self._more()
 
     def items(self) -> Iterator[Any]:
-        """The values of an array whose bracket has been read."""
+        """The values of an array whose opening bracket has been read."""
         if self.begins("]"):
             return
         while True:
@@ -91,7 +91,7 @@ class Reader:
         self.expect("]")
 
     def names(self) -> Iterator[str]:
-        """The names of an object whose brace has been read; the caller reads each one's value."""
+        """The names of an object whose opening brace has been read. The caller must read the value after each name."""
         if self.begins("}"):
             return
         while True:
@@ -105,7 +105,7 @@ class Reader:
         self.expect("}")
 
     def _peek(self) -> str:
-        """The next character that is no blank, "" at the end."""
+        """The next character that is not a blank; "" at the end."""
         while True:
             if match := _BLANKS.match(self._text, self._at):
                 self._at = match.end()
@@ -117,9 +117,9 @@ class Reader:
         return self._next is None
 
     def _more(self) -> None:
-        time.sleep(0)  # other threads have their turn at once, not when they have waited for it
+        time.sleep(0)  # let other threads run now, before they have to wait
         parts = [self._text[self._at :]]
-        octets, enough = 0, max(SLICE, len(parts[0]))  # doubled: a long value is not tried at each slice's end
+        octets, enough = 0, max(SLICE, len(parts[0]))  # doubled, so that a long value is not parsed again per slice
         while self._next is not None and octets < enough:
             part, self._next = self._next, next(self._slices, None)
             octets += len(part)
@@ -130,12 +130,12 @@ class Reader:
         self._text, self._at = "".join(parts), 0
 
 
-def _slices(body: Sequence[bytes]) -> Iterator[bytes]:
+def _slices(body: Iterable[bytes]) -> Iterator[bytes]:
     return (part[start : start + SLICE] for part in body for start in range(0, len(part), SLICE))
 
 
 def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Raises Repeated."""
+    """The pairs as an object. Raises Repeated."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise Repeated

@@ -7,18 +7,15 @@ from fastapi import APIRouter, Response
 
 from ddnsd.auth import secrets
 from ddnsd.registry.credentials import OwnKey
-from ddnsd.registry.inputs import CredentialName, KeyHosts
+from ddnsd.registry.inputs import KeyInput
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
 
 
-class KeyCreate(Body):
+class KeyCreate(KeyInput, Body):
     """A new key."""
-
-    name: CredentialName
-    hosts: KeyHosts
 
 
 class KeyOut(Shown):
@@ -31,7 +28,7 @@ class KeyOut(Shown):
 
 
 class NewKeyOut(KeyOut):
-    """A key that has just been made."""
+    """A new key, with its secret."""
 
     secret: Secret
 
@@ -50,13 +47,13 @@ CREATED = success(NewKeyOut, "Location") | leads_to("login", "read_key", "delete
 
 @router.get("", responses=problems() | {200: success(KeyPage)})
 async def list_keys(caller: Reader, context: Ctx, query: Paging) -> Response:
-    """Your own keys."""
+    """List your own keys."""
     return serializers.listing(await context.keys.page(caller, query.after, query.limit), _key)
 
 
 @router.post("", status_code=201, responses=changes() | {201: CREATED})
 async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: KeyCreate) -> Response:
-    """Make a key that updates the addresses of these hosts, which are your own."""
+    """Create a key that can update the addresses of these hosts. You must own the hosts."""
     login, secret = secrets.new_login(), secrets.new_secret()
     own = await context.keys.create(caller, body.name, body.hosts, login, secret, client_ip=client_ip)
     return serializers.answer(_key(own) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
@@ -64,7 +61,7 @@ async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: K
 
 @router.get("/{login}", responses=problems(404) | {200: success(KeyOut)})
 async def read_key(caller: Reader, context: Ctx, login: str) -> Response:
-    """One of your keys, without the secret."""
+    """Read one of your keys, without the secret."""
     return serializers.answer(_key(await context.keys.get(caller, login)))
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The OpenAPI description: FastAPI's, with the token and the problems that it cannot know of."""
+"""The OpenAPI description of FastAPI, with the tokens and the problems that FastAPI does not know."""
 
 from typing import Any
 
 from fastapi import FastAPI
 
-from ddnsd.web.api import error_responses
+from ddnsd.web.api import errors
 
 TOKEN = {"type": "http", "scheme": "bearer", "description": "A token of a user: ddns_…"}
 ENROLMENT = {"type": "http", "scheme": "bearer", "description": "An enrolment token of a host: ddnse_…"}
@@ -18,7 +18,7 @@ def of(app: FastAPI) -> dict[str, Any]:
     described: dict[str, Any] = app.openapi()
     components = described.setdefault("components", {})
     components["securitySchemes"] = {"token": TOKEN, "enrolment": ENROLMENT}
-    components.setdefault("schemas", {})["Problem"] = error_responses.SCHEMA
+    components.setdefault("schemas", {})["Problem"] = errors.SCHEMA
     for path, operations in described["paths"].items():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
@@ -28,7 +28,7 @@ def of(app: FastAPI) -> dict[str, Any]:
 
 
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter may be absent; there is no way to send null."""
+    """The schema without null: a parameter can be absent, but it cannot be null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema

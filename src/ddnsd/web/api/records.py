@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/hosts/{fqdn}/records`: RRsets beside the host's addresses."""
+"""`/api/hosts/{fqdn}/records`: RRsets of a host, other than its addresses."""
 
 from typing import Annotated, Any
 
@@ -7,13 +7,14 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from ddnsd.auth.permissions import Action
+from ddnsd.dns import conflicts
 from ddnsd.dns.records import values_of
 from ddnsd.registry.inputs import PRINTABLE, Ttl
 from ddnsd.registry.records import APEX, LENGTH, MOST
 from ddnsd.registry.rows import Host, RRset
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
+from ddnsd.web.api.errors import NO_CONTENT, changes, problems, success
 from ddnsd.web.api.schemas import Body, Shown
 from ddnsd.web.preconditions import expect_host, get_host_or_404
 
@@ -21,21 +22,23 @@ Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)
 
 
 class RecordsPut(Body):
-    """What the RRset is to be."""
+    """The new content of an RRset."""
 
     values: Annotated[list[Value], Field(min_length=1, max_length=MOST, description="In presentation format.")]
-    ttl: Ttl | None = Field(None, description="Seconds; the host's where it is null or absent.")
+    ttl: Ttl | None = Field(None, description="Seconds; null or absent: the host's TTL.")
 
 
 class RecordsOut(Shown):
     """An RRset."""
 
-    name: str = Field(description="@ for the host's own name, else underscore labels below it.")
+    name: str = Field(
+        description="@ for the host's own name, or labels below it of which the last one begins with an underscore."
+    )
     type: str
     fqdn: str
     values: list[str] = Field(description="In presentation format, canonical and sorted.")
     ttl: int | None
-    conflict: str | None = Field(description="Why it does not stand in DNS, although the host does.")
+    conflict: str | None = Field(description="Why the RRset is not in DNS, although the host is.")
 
 
 class RecordsList(Shown):
@@ -49,7 +52,7 @@ router = APIRouter(prefix="/api/hosts/{fqdn}/records", tags=["hosts"], route_cla
 
 @router.get("", responses=problems(404) | {200: success(RecordsList)})
 async def list_records(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """The host's RRsets beside its addresses, sorted by name and type."""
+    """List the host's RRsets, without its addresses, sorted by name and type."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer({"items": [_shown(host, one) for one in await context.rrsets.of(host)]})
 
@@ -58,11 +61,14 @@ async def list_records(caller: Reader, context: Ctx, fqdn: str) -> Response:
 async def put_records(
     caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut
 ) -> Response:
-    """Have these values be the RRset, and no others."""
+    """Create an RRset with these values, or replace all its values."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
     expect = expect_host(caller, Action.EDIT)
     return serializers.answer(
-        _shown(host, await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, expect))
+        _shown(
+            host,
+            await context.rrsets.put(host, name, rtype, body.values, body.ttl, by, expect, unlimited=caller.admin),
+        )
     )
 
 
@@ -81,5 +87,5 @@ def _shown(host: Host, one: RRset) -> dict[str, Any]:
         "fqdn": one.name(host.fqdn),
         "values": values_of(one.data),
         "ttl": one.ttl,
-        "conflict": one.conflict,
+        "conflict": conflicts.sentence(one.conflict),
     }

@@ -12,15 +12,15 @@ from ddnsd.registry.inputs import InterfaceId
 from ddnsd.registry.rows import Host, Related
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, problems, success
+from ddnsd.web.api.errors import NO_CONTENT, changes, problems, success
 from ddnsd.web.api.schemas import Body, Shown
 from ddnsd.web.preconditions import expect_host, get_host_or_404
 
 
 class RelatedPut(Body):
-    """Where a related name points to."""
+    """The interface id of a related name."""
 
-    interface_id: InterfaceId = Field(description="Its low bits stay while the prefix changes, such as ::7.")
+    interface_id: InterfaceId = Field(description="The low bits, such as ::7, which stay when the prefix changes.")
 
 
 class RelatedOut(Shown):
@@ -43,16 +43,17 @@ router = APIRouter(prefix="/api/hosts/{fqdn}/related", tags=["hosts"], route_cla
 
 @router.get("", responses=problems(404) | {200: success(RelatedList)})
 async def list_related(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """The host's related names, sorted."""
+    """List the host's related names, sorted."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
     return serializers.answer({"items": [_related(host, name) for name in await context.related.of(host)]})
 
 
 @router.put("/{label}", responses=changes(404, 409) | {200: success(RelatedOut)})
 async def put_related(caller: Changer, context: Ctx, by: By, fqdn: str, label: str, body: RelatedPut) -> Response:
-    """Have a label below the host follow the host's prefix."""
+    """Create or change a related name: a label below the host that follows the host's IPv6 prefix."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host
-    made = await context.related.put(host, label, body.interface_id, by, expect_host(caller, Action.EDIT))
+    expect = expect_host(caller, Action.EDIT)
+    made = await context.related.put(host, label, body.interface_id, by, expect, unlimited=caller.admin)
     current = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
     return serializers.answer(_related(current.host, made))
 

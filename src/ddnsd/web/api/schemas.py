@@ -1,39 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pieces of the schema that several resources share. Bodies are strict: an unknown field is an error."""
+"""Bodies and parameters: shared pieces, hosts, and changes. Bodies are strict: an unknown field is an error."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ddnsd.registry.inputs import ID_DIGITS
+from ddnsd.registry.inputs import ID_DIGITS, Comment, FullName, Ipv4, Ipv6, Labels, Stack, Text, Ttl, UserName
 
 
 def _tidy(schema: dict[str, Any]) -> None:
-    """A default of null says that a field may be absent, which `required` says already."""
+    """Remove defaults of null: `required` already says which fields may be absent."""
     for field in schema.get("properties", {}).values():
         if field.get("default", ...) is None:
             del field["default"]
 
 
 class Body(BaseModel):
-    """What a caller sends."""
+    """The body of a request."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_tidy)
 
 
 class Shown(BaseModel):
-    """What the service answers; it describes and is never built for a list."""
+    """The body of an answer. It is only for the OpenAPI description: answers are built without it."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def unset(**schema: Any) -> Any:
-    """A field that may be absent, which then leaves alone what there is, but not null."""
+    """A field that may be absent, but not null. An absent field changes nothing."""
     return Field(default=None, **schema)
 
 
-Secret = Annotated[str, Field(description="Shown this once.")]
+Secret = Annotated[str, Field(description="It is shown only once.")]
+Warnings = Annotated[
+    list[str],
+    Field(description="Names for which the wildcard does not answer, because a host below them is registered."),
+]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -42,21 +46,194 @@ class Page(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(100, ge=1, le=10_000, description="Items in a page at most.")
+    limit: int = Field(100, ge=1, le=10_000, description="Maximum number of items in a page.")
     cursor: Annotated[str, Field(pattern=rf"^[0-9]{{1,{ID_DIGITS}}}$")] | None = Field(
-        None, description="`next` of the page before."
+        None, description="`next` of the previous page."
     )
 
     @property
     def after(self) -> int:
-        """The id after which the page begins, of a list by age."""
+        """The id after which the page begins, for a list with the oldest item first."""
         return int(self.cursor or 0)
 
     @property
     def before(self) -> int | None:
-        """The id before which the page begins, of a list with the newest item first."""
+        """The id before which the page begins, for a list with the newest item first."""
         return None if self.cursor is None else int(self.cursor)
 
 
 Paging = Annotated[Page, Query()]
 Next = Annotated[str | None, Field(description="`cursor` of the next page; null at the end.")]
+
+
+MOST = 10_000
+"""Maximum number of changes in one call."""
+
+
+class Expected(Body):
+    """Expected current values. If one of them differs, the change fails."""
+
+    ipv4: Ipv4 | None = None
+    ipv6: Ipv6 | None = None
+    wildcard: bool = unset()
+    comment: Comment | None = None
+    ttl: Ttl | None = None
+    stack: Stack | None = None
+    labels: Labels | None = None
+    available: bool = unset()
+    owner: UserName = unset()
+
+
+class ChangeError(Shown):
+    """Why a change failed."""
+
+    title: str
+    status: int = Field(
+        description="The status that a single call with this change would have; 424: another change of the call failed."
+    )
+    detail: str
+    errors: dict[str, list[str]] | None = None
+
+
+class ChangeResult(Shown):
+    """The result of a change."""
+
+    fqdn: str
+    status: Literal["applied", "pending", "unchanged", "failed"]
+    secret: Secret | None = None
+    warnings: Warnings | None = None
+    error: ChangeError | None = None
+
+
+class Results(Shown):
+    """The result of each change, in order."""
+
+    results: list[ChangeResult]
+
+
+_OBJECT = {"type": "object", "additionalProperties": True}
+_ITEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["action", "fqdn"],
+    "additionalProperties": False,
+    "properties": {
+        "action": {"type": "string", "enum": ["create", "update", "delete", "rotate"]},
+        "fqdn": {"type": "string", "minLength": 1, "maxLength": 254},
+        "set": _OBJECT | {"description": "create: the fields of POST /api/hosts; update: those of PATCH."},
+        "if": _OBJECT
+        | {"description": "Expected current values. If one of them differs, the change fails. Not for create."},
+    },
+}
+REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["changes"],
+    "additionalProperties": False,
+    "properties": {
+        "atomic": {"type": "boolean", "default": False, "description": "If one change fails, make none of them."},
+        "changes": {"type": "array", "maxItems": MOST, "items": _ITEM},
+    },
+}
+"""The schema of the body."""
+
+
+class HostCreate(Body):
+    """A new host."""
+
+    fqdn: FullName
+    ipv4: Ipv4 | None = None
+    ipv6: Ipv6 | None = None
+    wildcard: bool = Field(False, description="Whether every name below it also gets its addresses.")
+    comment: Comment | None = None
+    ttl: Ttl | None = None
+    stack: Stack | None = None
+    labels: Labels | None = None
+
+
+class HostPatch(Body):
+    """The fields to change. An absent field keeps its value."""
+
+    fqdn: FullName = unset(description="A new name.")
+    ipv4: Ipv4 | None = None
+    ipv6: Ipv6 | None = None
+    wildcard: bool = unset()
+    comment: Comment | None = None
+    ttl: Ttl | None = None
+    stack: Stack | None = None
+    labels: Labels | None = None
+    available: bool = unset(description="Whether updates are accepted.")
+    abuse_blocked: bool = unset(
+        description="A block removes the records from DNS. If you remove the block, the flag is removed, too."
+    )
+    block_reason: Comment | None = Field(None, description="Why the host is blocked. Its owner can read it.")
+    owner: UserName = unset(description="The new owner.")
+    secrets: Literal["keep", "replace"] = unset(
+        description="Only with a new owner. replace (default): the host's secret and the former owner's keys stop "
+        "working, and the new owner must create a new secret. keep: they continue to work."
+    )
+
+
+class HostOut(Shown):
+    """A host."""
+
+    fqdn: str
+    name: str = Field(description="The part of `fqdn` before the domain.")
+    domain: str
+    owner: str
+    ipv4: str | None
+    ipv6: str | None
+    wildcard: bool
+    comment: str | None
+    ttl: int | None = Field(description="Seconds; null: the domain's TTL.")
+    stack: str | None
+    labels: dict[str, str]
+    available: bool = Field(description="Whether updates are accepted.")
+    abuse: bool = Field(description="Whether a rule of the service has flagged the host.")
+    abuse_blocked: bool = Field(description="Whether the host is blocked for abuse, so its records are not in DNS.")
+    block_reason: str | None = Field(description="Why the host is blocked, if the operator gave a reason.")
+    client_faults: int = Field(description="Update requests for the host that had an error of the client.")
+    server_faults: int = Field(description="Update requests that were late because of the name server.")
+    updated_ipv4: Moment | None
+    tls_ipv4: bool = Field(description="Whether the last update came over TLS.")
+    updated_ipv6: Moment | None
+    tls_ipv6: bool
+    created: Moment
+    dns: Literal["current", "pending", "conflict"] = Field(
+        description="current: DNS has these values; pending: DNS has not confirmed them yet; conflict: a foreign "
+        "record has the name or hides it."
+    )
+    conflict: str | None = Field(description="The foreign record that has the name or hides it.")
+
+
+class HostDetailOut(HostOut):
+    """A host, with warnings for its owner."""
+
+    warnings: Warnings
+    flapping_since: Moment | None = Field(
+        description="Since when several clients set different addresses in turn; null if they do not."
+    )
+
+
+class NewHostOut(HostDetailOut):
+    """A new host, with its secret."""
+
+    secret: Secret
+
+
+class HostPage(Shown):
+    """A page of hosts."""
+
+    items: list[HostOut]
+    next: Next
+
+
+class HostQuery(Page):
+    """The parameters of the list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    domain: Text | None = None
+    stack: Text | None = None
+    owner: Text | None = Field(None, description="A user's name.")
+    fqdn: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,254}$")]] | None = Field(
+        None, description="A full name. Repeat it for several hosts; the whole head of a request has at most 16 KiB."
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rows as JSON text, without objects in between: a list of 10 000 hosts is not to hold up anybody."""
+"""Rows as JSON text, without objects in between, so that a list of 10 000 hosts does not delay other requests."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -9,15 +9,16 @@ from typing import Any, TypeVar
 
 from fastapi import Response
 
-from ddnsd.registry.paging import Page
-from ddnsd.registry.rows import OwnedHost
+from ddnsd.dns import conflicts
+from ddnsd.registry.host_lists import Notices
+from ddnsd.registry.rows import OwnedHost, Page
 from ddnsd.web.api.errors import NOT_KEPT
 
 T = TypeVar("T")
 
 
 def json_response(text: str, status: int = 200, **headers: str) -> Response:
-    """An answer whose body is JSON text already; `_` in a header's name stands for `-`."""
+    """An answer with JSON text as its body; `_` in a header's name becomes `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(text, status, NOT_KEPT | named, "application/json")
 
@@ -34,32 +35,42 @@ def page(items: Iterable[str], following: int | None) -> Response:
 
 
 def listing(found: Page[T], shown: Callable[[T], dict[str, Any]]) -> Response:
-    """A page of a list, whose items are shown as objects."""
+    """A page of a list; `shown` returns the object of an item."""
     return page((json.dumps(shown(item)) for item in found.items), found.next)
 
 
 def moment(microseconds: int | None) -> str | None:
-    """RFC 3339, UTC."""
+    """A time as RFC 3339 text in UTC; None for None."""
     if microseconds is None:
         return None
     seconds, rest = divmod(microseconds, 1_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:06}Z"
 
 
-def host_json(owned: OwnedHost, dns: str, secret: str | None = None) -> str:
-    """A host as `/api` shows it, with what `DnsState.of` says of it; with a secret, which is shown once."""
+def host_json(owned: OwnedHost, dns: str, secret: str | None = None, notices: Notices | None = None) -> str:
+    """A host as JSON text. `dns` is the result of `DnsState.of`; `secret` is a new secret, shown only once.
+
+    Lists have no `notices`.
+    """
     h = owned.host
     return (
         f'{{"fqdn":"{h.fqdn}","name":"{h.name}","domain":"{h.domain}","owner":{quoted(owned.owner)},'
         f'"ipv4":{_text(h.ipv4)},"ipv6":{_text(h.ipv6)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
         f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},"labels":{h.labels},'
         f'"available":{_flag(h.available)},"abuse":{_flag(h.abuse)},"abuse_blocked":{_flag(h.abuse_blocked)},'
+        f'"block_reason":{_text(h.block_reason)},'
         f'"client_faults":{h.client_faults},"server_faults":{h.server_faults},'
         f'"updated_ipv4":{_text(moment(h.updated_ipv4))},"tls_ipv4":{_flag(h.tls_ipv4)},'
         f'"updated_ipv6":{_text(moment(h.updated_ipv6))},"tls_ipv6":{_flag(h.tls_ipv6)},'
-        f'"created":{_text(moment(h.created))},"dns":"{dns}","conflict":{_text(h.conflict)}'
+        f'"created":{_text(moment(h.created))},"dns":"{dns}","conflict":{_text(conflicts.sentence(h.conflict))}'
+        + ("" if notices is None else _notices(notices))
         + (f',"secret":"{secret}"}}' if secret else "}")
     )
+
+
+def _notices(notices: Notices) -> str:
+    warnings = json.dumps([str(reason) for reason in notices.warnings])
+    return f',"warnings":{warnings},"flapping_since":{_text(moment(notices.flapping_since))}'
 
 
 def _text(value: str | None) -> str:

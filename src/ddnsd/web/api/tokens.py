@@ -7,28 +7,23 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from ddnsd.auth import secrets
-from ddnsd.registry.inputs import CredentialName, Expiry, Networks, Patterns, TokenRight, TokenRights
+from ddnsd.registry.inputs import Expiry, TokenInput, TokenRight, TokenRights
 from ddnsd.registry.rows import Token
-from ddnsd.registry.token_scope import TokenScope
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Id, Reader
-from ddnsd.web.api.error_responses import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
 
 
-class TokenCreate(Body):
-    """A new token. What is not given is as with the token that asks."""
+class TokenCreate(TokenInput, Body):
+    """A new token. A limit that you do not give is copied from your own token."""
 
-    name: CredentialName
     scopes: TokenRights = Field(["read", "write"])
-    domains: Patterns = Field([])
-    hosts: Patterns = Field([])
-    networks: Networks = Field([])
     expires: Expiry | None = Field(None, description="RFC 3339; null: never.")
 
 
 class TokenOut(Shown):
-    """A token; empty lists do not limit it."""
+    """A token. An empty list is no limit."""
 
     id: str
     name: str
@@ -38,11 +33,11 @@ class TokenOut(Shown):
     networks: list[str]
     expires: Moment | None
     created: Moment
-    last_used: Moment | None = Field(description="To the minute.")
+    last_used: Moment | None = Field(description="Accurate to the minute.")
 
 
 class NewTokenOut(TokenOut):
-    """A token that has just been made."""
+    """A new token, with its secret."""
 
     token: Secret
 
@@ -61,29 +56,27 @@ CREATED = success(NewTokenOut, "Location") | leads_to("id", "read_token", "delet
 
 @router.get("", responses=problems() | {200: success(TokenPage)})
 async def list_tokens(caller: Reader, context: Ctx, query: Paging) -> Response:
-    """Your own tokens; with a limited token those that can do no more than it."""
+    """List your own tokens; with a limited token, only those that can do no more than it."""
     return serializers.listing(await context.tokens.page(caller, query.after, query.limit), _token)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
 async def create_token(caller: Changer, context: Ctx, client_ip: ClientIp, body: TokenCreate) -> Response:
-    """Make a token that can do no more than the one that asks."""
-    scopes = tuple(dict.fromkeys(body.scopes))
-    wanted = TokenScope(scopes, tuple(body.domains), tuple(body.hosts), tuple(body.networks), body.expires)
+    """Create a token. It can do no more than your own token."""
     secret = secrets.new_token()
-    token = await context.tokens.create(caller, body.name, wanted, secret, client_ip=client_ip)
+    token = await context.tokens.create(caller, body.name, body.scope(body.expires), secret, client_ip=client_ip)
     return serializers.answer(_token(token) | {"token": secret}, 201, Location=f"/api/tokens/{token.id}")
 
 
 @router.get("/{id}", responses=problems(404) | {200: success(TokenOut)})
 async def read_token(caller: Reader, context: Ctx, token_id: Id) -> Response:
-    """One of your tokens, without the secret."""
+    """Read one of your tokens, without the secret."""
     return serializers.answer(_token(await context.tokens.get(caller, token_id)))
 
 
 @router.delete("/{id}", status_code=204, responses=problems(404) | NO_CONTENT)
 async def delete_token(caller: Changer, context: Ctx, client_ip: ClientIp, token_id: Id) -> Response:
-    """Delete a token. It stops working at once. A token that can do more than yours is left alone (403)."""
+    """Delete a token. It stops working at once. You cannot delete a token with more rights than yours (403)."""
     await context.tokens.delete(caller, token_id, client_ip=client_ip)
     return Response(status_code=204)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The paths that old clients know: dyndns2, Duck DNS and EGI's Dynamic DNS."""
+"""The fixed paths that old clients use: dyndns2, Duck DNS and EGI's Dynamic DNS."""

@@ -7,7 +7,7 @@ from ddnsd.registry.denylist import DenyList
 
 
 class Agents:
-    """User agents by their beginnings, in any case: denied, and those that see error words with an error status."""
+    """User agents by their beginning, in any case: denied ones, and those that get errors with an error status."""
 
     def __init__(
         self,
@@ -17,9 +17,13 @@ class Agents:
         true_status: Sequence[str] = (),
         also: DenyList | None = None,
     ) -> None:
-        self._deny, self._also = tuple(d.lower() for d in deny), also or DenyList()
+        self._also = also or DenyList()
+        self.use(deny, required=required, true_status=true_status)
+
+    def use(self, deny: Sequence[str], *, required: bool, true_status: Sequence[str]) -> None:
+        """Apply these lists from now on."""
+        self._deny, self._required = tuple(d.lower() for d in deny), required
         self._true_status = tuple(t.lower() for t in true_status)
-        self._required = required
 
     def refused(self, agent: str) -> bool:
         """Whether the agent is denied, or missing where one is required."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/update` as Duck DNS has it: the answer is `OK` or `KO`, for all of its names together."""
+"""`/update` of Duck DNS. The answer is `OK` or `KO`, for all names together."""
 
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import SignInError
@@ -12,14 +12,14 @@ from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.update_requests import MOST_NAMES, UpdateRequests
 from ddnsd.web.asgi import Handler, Reply, Request, text_reply
-from ddnsd.web.author import author
+from ddnsd.web.context import author
 from ddnsd.web.dyndns.agents import Agents
 from ddnsd.web.dyndns.peer import note_silent_front
 from ddnsd.web.dyndns.return_codes import counter
 
 
 class DuckDnsView:
-    """The handler of `/update`; `other` gets requests that are not Duck DNS's, as UniFi sends them."""
+    """The handler of `/update`. `other` handles requests of other protocols at this path, which UniFi sends."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class DuckDnsView:
         self._fronts, self._other, self._loopback_peers = fronts, other, loopback_peers
 
     async def update(self, request: Request) -> Reply:
-        """`/update?domains=&token=&ip=&ipv6=&clear=`: all of it is done and `OK`, or `KO`."""
+        """`/update?domains=&token=&ip=&ipv6=&clear=`: update all names and return `OK`, else `KO`."""
         if "domains" not in request.params and "token" not in request.params:
             return await self._other(request)
         try:
@@ -54,7 +54,7 @@ class DuckDnsView:
         labels = [names.fold(name) for name in request.params.get("domains", "").split(",") if name.strip()]
         token = request.params.get("token", "").strip()
         if not labels or len(labels) > MOST_NAMES or not token or "txt" in request.params:
-            return False  # with `txt` Duck DNS sets the TXT record alone, which this handler does not
+            return False  # with `txt` Duck DNS sets only the TXT record, which is not supported here
         caller = await self._signin.by_secret(token, labels[0], request.peer)
         if self._agents.refused(request.agent):
             return False

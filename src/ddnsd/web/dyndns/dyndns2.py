@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Updates by dyndns2, as No-IP, Dyn and EGI speak it; deletion; the caller's address."""
+"""The protocol dyndns2 of No-IP, Dyn and EGI: updates, deletion, and the caller's address."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,7 +22,7 @@ from ddnsd.registry.update_requests import (
 )
 from ddnsd.registry.updates import Outcome
 from ddnsd.web.asgi import Reply, Request, text_reply
-from ddnsd.web.author import author
+from ddnsd.web.context import author
 from ddnsd.web.dyndns.agents import Agents
 from ddnsd.web.dyndns.peer import bare_address, note_silent_front
 from ddnsd.web.dyndns.return_codes import RETURN_CODES, counter, status_of
@@ -33,6 +33,10 @@ RECORD_TYPES = {"ipv4": "A", "ipv6": "AAAA"}
 DELETE_PATH = "/nic/delete"
 
 Parse = Callable[[Request], AddressUpdate | Refusal]
+
+
+class _CrossSite(Exception):
+    """a page of another site makes a browser send the credentials that it has stored"""
 
 
 class Dyndns2Views:
@@ -51,19 +55,23 @@ class Dyndns2Views:
         loopback_peers: bool,
     ) -> None:
         self._signin, self._requests, self._agents = signin, requests, agents
-        self._last_seen, self._fronts, self._offline = last_seen, fronts, offline
-        self._query_credentials, self._loopback_peers = query_credentials, loopback_peers
+        self._last_seen, self._fronts, self._loopback_peers = last_seen, fronts, loopback_peers
+        self.use(offline=offline, query_credentials=query_credentials)
+
+    def use(self, *, offline: bool, query_credentials: bool) -> None:
+        """Allow or refuse `offline=YES` and credentials in the query from now on."""
+        self._offline, self._query_credentials = offline, query_credentials
 
     async def update(self, request: Request) -> Reply:
-        """`GET|POST /nic/update`: one line for each name."""
+        """`GET|POST /nic/update`: update hosts. The answer has one line per name."""
         return await self._run(request, self._parse_update)
 
     async def delete(self, request: Request) -> Reply:
-        """`GET|POST /nic/delete`: remove records of the named families."""
+        """`GET|POST /nic/delete`: remove the records of the given families."""
         return await self._run(request, _parse_removal)
 
     async def myip(self, request: Request) -> Reply:
-        """`GET /myip`: the caller's bare address."""
+        """`GET /myip`: return only the caller's address."""
         if request.peer is None:
             note_silent_front(self._fronts, request)
             return text_reply(503, "911")
@@ -72,11 +80,15 @@ class Dyndns2Views:
     async def _run(self, request: Request, parse: Parse) -> Reply:
         try:
             caller = await self._caller(request)
+        except _CrossSite:
+            counter("badauth").inc()
+            return text_reply(403, "badauth")
         except NotFqdn:
             return _reply(["notfqdn"], self._agents.sees_status(request.agent))
         except SignInError as error:
             if isinstance(error, BadCredentials) and error.host_id is not None:
-                self._note(request, error.host_id, "badauth")
+                # without the agent: a stranger would choose what the owner reads
+                self._last_seen.note(error.host_id, request.peer, "", "badauth", request.tls)
             counter("badauth").inc()
             return text_reply(401, "badauth", CHALLENGE)
         except (StoreDown, ProviderDown):
@@ -89,6 +101,8 @@ class Dyndns2Views:
 
     async def _caller(self, request: Request) -> Caller:
         if header := request.header("authorization"):
+            if _is_basic(header) and request.header("sec-fetch-site") in ("cross-site", "same-site"):
+                raise _CrossSite
             return await self._signin.by_header(header, request.peer)
         name, password = request.params.get("username", ""), request.params.get("password", "")
         if not name or not password:
@@ -131,7 +145,7 @@ class Dyndns2Views:
     def _line(
         self, request: Request, update: AddressUpdate | Refusal, host: Host | None, result: Outcome | Refusal
     ) -> str:
-        """The line of a name; a request from a known peer is noted as the last one for its host."""
+        """The answer's line for a name. A request from a known peer is noted as the last one for the host."""
         if isinstance(update, Refusal) or isinstance(result, Refusal):
             assert isinstance(result, Refusal)
             line = RETURN_CODES[result]
@@ -158,20 +172,24 @@ class Dyndns2Views:
             return Refusal.UNKNOWN_PEER
 
 
+def _is_basic(header: str) -> bool:
+    return header.strip().partition(" ")[0].lower() == "basic"
+
+
 def _values(request: Request) -> list[str]:
     return [request.params[name] for name in ADDRESS_PARAMETERS if name in request.params]
 
 
 def _parse_removal(request: Request) -> AddressUpdate | Refusal:
-    """The families whose records go: those of the addresses, or the caller's own."""
-    items = [item for value in _values(request) for item in (part.strip() for part in value.split(",")) if item]
-    if not items:
-        if request.peer is None:
-            return Refusal.UNKNOWN_PEER
-        items = [request.peer]
+    """The families of the records to remove: those of the given addresses, else the family of the caller's address."""
     try:
+        items = addresses.elements(_values(request))
+        if not items:
+            if request.peer is None:
+                return Refusal.UNKNOWN_PEER
+            items = [request.peer]
         families = {f"ipv{bare_address(item).version}" for item in items}
-    except ValueError:
+    except ValueError:  # InvalidAddress is one
         return Refusal.BAD_ADDRESS
     return AddressUpdate(remove=frozenset(families), explicit=False)
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""EGI's management calls, JSON over GET or POST with a Bearer token: the shapes that its clients parse.
+"""EGI's management calls: GET or POST with a Bearer token, answered with the JSON that EGI's clients parse.
 
-`{"status": "ok", …}` or `{"status": "error", "message": …}`; fields that are not acceptable stand in `errors`.
+`{"status": "ok", …}` or `{"status": "error", "message": …}`; `errors` has the texts for wrong fields.
 """
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,17 +29,20 @@ from ddnsd.registry.errors import (
     NoDomain,
     NoHost,
     NotPublished,
+    OverQuota,
     Reason,
     StoreDown,
     UnknownPeer,
 )
 from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.host_columns import FAMILIES
+from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Hosts, NewHost
-from ddnsd.registry.rows import Author, Domain, Host
+from ddnsd.registry.rates import Rates
+from ddnsd.registry.rows import Author, Domain, Host, ListedHost
 from ddnsd.registry.unknown_fronts import Fronts
-from ddnsd.web.asgi import Reply, Request, json_reply
-from ddnsd.web.author import author
+from ddnsd.web.asgi import Instead, Reply, Request, json_reply
+from ddnsd.web.context import author
 from ddnsd.web.dyndns.peer import note_silent_front
 
 log = structlog.get_logger()
@@ -47,11 +50,15 @@ log = structlog.get_logger()
 CHALLENGE = (b"www-authenticate", b'Bearer realm="Dynamic DNS"')
 YES = ("true", "1", "yes")
 
+Lists = dict[str, AsyncIterator[Iterable[str]]]
+"""Long lists by name, in slices of JSON texts."""
+
 Call = Callable[[Request, Caller], Awaitable[dict[str, Any]]]
+LongCall = Callable[[Request, Caller], Awaitable[Lists]]
 
 
 class BadRequest(Exception):
-    """Answered with 400 and this message."""
+    """A wrong request, answered with 400 and this message."""
 
 
 class EgiApi:
@@ -62,48 +69,64 @@ class EgiApi:
         signin: SignIn,
         access: HostAccess,
         hosts: Hosts,
+        host_lists: HostLists,
         domains: Domains,
         fronts: Fronts,
+        rates: Rates,
         *,
         base_url: str,
         ipv6_url: str,
         loopback_peers: bool,
     ) -> None:
-        self._signin, self._access, self._hosts, self._domains = signin, access, hosts, domains
-        self._fronts = fronts
+        self._signin, self._access, self._domains = signin, access, domains
+        self._hosts, self._host_lists, self._fronts, self._rates = hosts, host_lists, fronts, rates
         self._urls = {"IPv4": base_url} | ({"IPv6": ipv6_url} if ipv6_url else {})
         self._loopback_peers = loopback_peers
 
     async def domains(self, request: Request) -> Reply:
-        """`private`: the caller's own; `public`: those of others that everybody may use."""
-        return await self._run(request, self._list_domains)
+        """List domains. `private`: the caller's own; `public`: other domains that the caller may use."""
+        return await self._run_long(request, self._list_domains)
 
     async def hosts(self, request: Request) -> Reply:
-        """The caller's hosts, of one domain or of all."""
-        return await self._run(request, self._list_hosts)
+        """List the caller's hosts, of one domain or of all domains."""
+        return await self._run_long(request, self._list_hosts)
 
     async def register(self, request: Request) -> Reply:
-        """A new host with its secret."""
+        """Register a host, and return its secret."""
         return await self._run(request, self._register)
 
     async def unregister(self, request: Request) -> Reply:
         """Remove a host and its records."""
-        return await self._run(request, self._unregister)
+        return await self._run(request, self._unregister, removes=True)
 
     async def generate_secret(self, request: Request) -> Reply:
-        """A new secret; the old one is void."""
+        """Replace the secret of a host. The old one stops working."""
         return await self._run(request, self._generate_secret)
 
-    async def _run(self, request: Request, call: Call) -> Reply:
+    async def _run(self, request: Request, call: Call, *, removes: bool = False) -> Reply:
+        async def reply(caller: Caller) -> Reply:
+            await self._rates.take_write(caller.user_id, refuse=not removes)
+            return json_reply(200, await call(request, caller))
+
+        return await self._answer(request, reply)
+
+    async def _run_long(self, request: Request, call: LongCall) -> Reply:
+        async def reply(caller: Caller) -> Reply:
+            return Reply(200, b"", b"application/json", parts=_parts(await call(request, caller)))
+
+        return await self._answer(request, reply)
+
+    async def _answer(self, request: Request, reply: Callable[[Caller], Awaitable[Reply]]) -> Reply:
         try:
-            content = await call(request, await self._caller(request))
+            return await reply(await self._caller(request))
         except SignInError:
             return _error(401, "badauth", CHALLENGE)
         except NoDomain:
             return _error(400, "nxdomain")
         except Invalid as error:
-            errors = {name: [str(reason)] for name, reason in error.fields.items()}
-            return json_reply(400, {"status": "error", "message": "formerr", "errors": errors})
+            return _form_error(error.fields)
+        except OverQuota as error:
+            return _form_error({"__all__": error.reasons[0]})
         except (BadRequest, InvalidAddress) as error:
             return _error(400, str(error))
         except NoHost:
@@ -113,16 +136,12 @@ class EgiApi:
         except NotPublished as error:
             return _error(502, f"The name server does not confirm the change: {error.cause}.")
         except (StoreDown, NotAcknowledged) as error:
-            log.error("database not available", reason=str(error))
-            return _error(503, "911")
+            return _unavailable(error)
         except ProviderDown:
             return _error(503, "911")
         except UnknownPeer:
             note_silent_front(self._fronts, request)
             return _error(503, "911")
-        # a list of 10 000 hosts takes a while to encode
-        body = await asyncio.to_thread(json.dumps, content) if "hosts" in content else json.dumps(content)
-        return Reply(200, body.encode(), b"application/json")
 
     async def _caller(self, request: Request) -> Caller:
         caller = await self._signin.by_header(request.header("authorization"), request.peer)
@@ -130,23 +149,24 @@ class EgiApi:
             raise BadCredentials
         return caller
 
-    async def _list_domains(self, _request: Request, caller: Caller) -> dict[str, Any]:
-        domains = [d for d in await self._domains.all() if can(caller, Action.LIST, d)]
-        return {
-            "status": "ok",
-            "private": [_domain(d) for d in domains if d.owner_id == caller.user_id],
-            "public": [_domain(d) for d in domains if d.owner_id != caller.user_id],
-        }
+    async def _list_domains(self, _request: Request, caller: Caller) -> Lists:
+        return {"private": self._domain_slices(caller, own=True), "public": self._domain_slices(caller, own=False)}
 
-    async def _list_hosts(self, request: Request, caller: Caller) -> dict[str, Any]:
+    async def _domain_slices(self, caller: Caller, *, own: bool) -> AsyncIterator[Iterable[str]]:
+        async for part in self._domains.slices(caller.user_id, own=own):
+            yield [json.dumps(_domain(d)) for d in part if can(caller, Action.LIST, d)]
+
+    async def _list_hosts(self, request: Request, caller: Caller) -> Lists:
         domain = None
         if name := names.fold(request.params.get("domain", "")):
             domain = await self._domains.named(name) if names.problem(name) is None else None
             if domain is None or not can(caller, Action.LIST, domain):
                 raise NoDomain
-        own = await self._hosts.of_owner(caller.user_id, domain)
-        shown = await asyncio.to_thread(lambda: [_host(h) for h in own if can(caller, Action.LIST, h)])
-        return {"status": "ok", "hosts": shown}
+        return {"hosts": self._host_slices(caller, domain)}
+
+    async def _host_slices(self, caller: Caller, domain: Domain | None) -> AsyncIterator[Iterable[str]]:
+        async for part in self._host_lists.own(caller.user_id, domain):
+            yield await asyncio.to_thread(_rendered, caller, part)
 
     async def _register(self, request: Request, caller: Caller) -> dict[str, Any]:
         fqdn, domain_name = _full_name(request)
@@ -185,7 +205,7 @@ class EgiApi:
         return AddressUpdate(ipv4=str(address)) if address.version == 4 else AddressUpdate(ipv6=str(address))
 
     async def _usable(self, caller: Caller, fqdn: str, domain_name: str | None) -> Domain:
-        """The domain in which the name is to stand; one answer whether it is unknown or not the caller's to use."""
+        """The domain of a new name. Raises Invalid, and NoDomain for both an unknown and a forbidden domain."""
         if domain_name is None:
             if problem := names.problem(fqdn):
                 raise Invalid(fqdn=problem)
@@ -228,7 +248,10 @@ def _author(request: Request, caller: Caller) -> Author:
 
 
 def _full_name(request: Request) -> tuple[str, str | None]:
-    """(folded full name, folded domain where it was given by itself), from `fqdn`, or `name` and `domain`."""
+    """(full name, domain), both folded, from `name` and `domain`; or (full name, None), from `fqdn`.
+
+    Raises BadRequest, Invalid.
+    """
     if "fqdn" in request.params:
         fqdn = names.fold(request.params["fqdn"])
         if "." not in fqdn:
@@ -241,6 +264,36 @@ def _full_name(request: Request) -> tuple[str, str | None]:
     if problem := names.problem(name):
         raise Invalid(name=problem)
     return f"{name}.{domain}", domain
+
+
+async def _parts(lists: Lists) -> AsyncGenerator[bytes, None]:
+    """The object with `status` and the lists, as JSON in parts. Raises Instead if the database is not available."""
+    yield b'{"status": "ok"'
+    try:
+        for name, slices in lists.items():
+            before = f', "{name}": ['
+            async for part in slices:
+                if text := ", ".join(part):
+                    yield (before + text).encode()
+                    before = ", "
+            yield b"]" if before == ", " else f"{before}]".encode()
+    except StoreDown as error:
+        raise Instead(_unavailable(error)) from None
+    yield b"}"
+
+
+def _rendered(caller: Caller, part: Iterable[ListedHost]) -> list[str]:
+    return [json.dumps(_host(h)) for h in part if can(caller, Action.LIST, h)]
+
+
+def _unavailable(error: Exception) -> Reply:
+    log.error("database not available", reason=str(error))
+    return _error(503, "911")
+
+
+def _form_error(fields: Mapping[str, Reason]) -> Reply:
+    errors = {name: [str(reason)] for name, reason in fields.items()}
+    return json_reply(400, {"status": "error", "message": "formerr", "errors": errors})
 
 
 def _error(status: int, message: str, *headers: tuple[bytes, bytes]) -> Reply:
@@ -257,8 +310,8 @@ def _domain(domain: Domain) -> dict[str, Any]:
     }
 
 
-def _host(host: Host) -> dict[str, Any]:
-    """The sixteen keys of EGI's sample."""
+def _host(host: Host | ListedHost) -> dict[str, Any]:
+    """A host with the sixteen keys of EGI's sample."""
     return {
         "fqdn": host.fqdn,
         "name": host.name,

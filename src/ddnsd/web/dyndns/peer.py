@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The caller's own address, where a request asks for it."""
+"""Helpers for requests that use the caller's own address."""
 
 import ipaddress
 
@@ -8,7 +8,7 @@ from ddnsd.web.asgi import Request
 
 
 def bare_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Any address at all, without a zone id; IPv4-mapped IPv6 is IPv4. Raises ValueError."""
+    """Parse any address without a zone id. IPv4-mapped IPv6 becomes IPv4. Raises ValueError."""
     address = ipaddress.ip_address((text or "").partition("/")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return address
@@ -18,6 +18,6 @@ def bare_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Addr
 
 
 def note_silent_front(fronts: Fronts, request: Request) -> None:
-    """Tell the operator of a front that does not send the caller's address. One that cannot be read is noted before."""
+    """Report a proxy that does not send the caller's address. An unreadable address was reported before."""
     if request.fault is not None and request.fault.hop is None:
         fronts.note(*request.fault)

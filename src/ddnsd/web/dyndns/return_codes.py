@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The return codes of dyndns2, the HTTP status that comes with them, and how often each was answered.
+"""The return codes of dyndns2, their HTTP status, and how often each was answered.
 
-good nochg deleted                                            done
-nohost notfqdn numhost dnserr badagent abuse badauth !donator    the client's fault, until somebody changes something
-911                                                           ours, for now
+good nochg deleted                                               success
+nohost notfqdn numhost dnserr badagent abuse badauth !donator    client error: the same request fails again
+911                                                              server error: try again later
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ RETURN_CODES = {
     Refusal.DENIED_ADDRESS: "abuse",
     Refusal.UNKNOWN_PEER: "911",
     Refusal.HELD: "911",
+    Refusal.TOO_MANY_CHANGES: "911",
     Refusal.UNCONFIRMED: "911",
     Refusal.TOO_MANY_NAMES: "numhost",
     Refusal.BAD_AGENT: "badagent",

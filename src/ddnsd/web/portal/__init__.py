@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pages for people, rendered here; nothing on them needs a script."""
+"""The portal: pages for people, rendered on the server. They work without scripts."""

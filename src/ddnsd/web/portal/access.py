@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a page is about: found by the path, and answered with 404 where the user may not see it."""
+"""The object that a page's path names. The answer is 404 if the user may not see it."""
 
 from collections.abc import Callable
 

@@ -27,6 +27,7 @@ from ddnsd.web.portal.views import (
     host_records,
     keys,
     overview,
+    provider_logout,
     sign_in,
     status,
     tokens,
@@ -50,7 +51,7 @@ PATHS = (
     "/logout",
     "/static",
 )
-"""Beginnings of the portal's paths."""
+"""Prefixes of the portal's paths."""
 
 MODULES = (
     overview,
@@ -70,6 +71,7 @@ MODULES = (
     status,
     help_pages,
     sign_in,
+    provider_logout,
 )
 
 
@@ -99,14 +101,14 @@ def build(portal: Portal) -> Application:
 
 
 class Hardened:
-    """Adds headers to every answer: no frames, no content of other sites, no storing."""
+    """Adds security headers to every answer: no frames, no content from other sites, no caching."""
 
     def __init__(self, app: Application, policy: str) -> None:
         self._app = app
         self._headers = {
             "Content-Security-Policy": policy,
             "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin of forms
+            "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin with forms
             "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Configurations of client programs and routers, filled in for a host.
 
-A text is `templates/configurations/FILE.j2`; the filters of `escaping` write a value so that it ends where it should.
+The templates are `templates/configurations/FILE.j2`. The filters of `escaping` quote the values.
 """
 
 import re
@@ -17,7 +17,7 @@ from ddnsd.web.portal import escaping
 from ddnsd.web.portal.client_programs import CATALOGUE, Entry
 
 PLACEHOLDER = "SECRET"
-"""Marks where the secret goes, while only its owner knows it."""
+"""Replaces the secret while only its owner knows it."""
 
 SHIPPED = ("ddns-update", "ddns-update.service", "ddns-update.timer", "ddns-update-watch.service")
 """The updater's files, for download."""
@@ -30,9 +30,9 @@ _SECRET = re.compile(r"[ -~]{1,200}")
 
 @dataclass(frozen=True)
 class Target:
-    """The host `fqdn` at the service `server`, its base URL; `login` is a key's, the host's name unless given.
+    """A host, and the service whose base URL is `server`. `login` is a key's login; default: the host's name.
 
-    Raises ValueError for what cannot be: names, logins and URLs have no characters that need quoting.
+    Raises ValueError for invalid values: names, logins and URLs have no characters that need quoting.
     """
 
     fqdn: str
@@ -57,7 +57,7 @@ class Target:
 
     @property
     def names(self) -> dict[str, Any]:
-        """What templates know."""
+        """The variables of the templates."""
         url, server = urlsplit(self.server), self.server.rstrip("/")
         update = f"{server}/nic/update"
         path = url.path.rstrip("/")
@@ -78,7 +78,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Part:
-    """One text: what to do with it, in which language it is written, and under which name to keep it."""
+    """One text: the name of its file, where to put it, and the language it is written in."""
 
     file: str
     place: str
@@ -94,7 +94,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What one program or router needs; `name` is its place in a URL."""
+    """The configuration of one program or router; `name` is its part of a URL."""
 
     name: str
     title: str
@@ -103,17 +103,17 @@ class Configuration:
 
 
 def configurations(target: Target) -> list[Configuration]:
-    """All of them, filled in. Titles, notes and places are English: translate them where they are shown."""
+    """All configurations, filled in. Titles, notes and places are English: translate them when you show them."""
     return [_filled_in(entry, target.names) for entry in CATALOGUE]
 
 
 def secret_configurations(fqdn: str, server: str, secret: str | None) -> list[Configuration]:
-    """All configurations of a host, with its secret; none while the secret is unknown."""
+    """All configurations of a host, with its secret; an empty list if the secret is unknown."""
     return configurations(Target(fqdn, server, secret)) if secret else []
 
 
 def configuration(target: Target, name: str) -> Configuration | None:
-    """The one of that name."""
+    """The configuration of that name; None if there is none."""
     return next((_filled_in(entry, target.names) for entry in CATALOGUE if entry.name == name), None)
 
 
@@ -125,7 +125,7 @@ def _filled_in(entry: Entry, names: dict[str, Any]) -> Configuration:
 
 @cache
 def shipped(name: str) -> bytes:
-    """A file of `SHIPPED`."""
+    """The content of a file of `SHIPPED`. Raises ValueError for another name."""
     if name not in SHIPPED:
         raise ValueError(name)
     return (resources.files("ddnsd.web.portal") / "updater" / name).read_bytes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services that pages use; one object for each process."""
+"""The services that pages use; one object per process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Portal(Services):
-    """The services, with those that only pages need; `flows` are the sign-ins of the providers, by their names."""
+    """The shared services, and those that only pages need; `flows` are the sign-ins by name of the provider."""
 
     base_url: str
     admin_stats: AdminStats

@@ -7,7 +7,7 @@ from ddnsd.web.portal.request import PageRequest
 
 
 def is_from_portal(page: PageRequest) -> bool:
-    """Whether a form came from a page of this portal; of a signed-in user, with the token of the session."""
+    """Whether a form came from a page of this portal. A signed-in user's form needs the token of the session."""
     return _is_same_site(page) and (not page.signed_in or _has_token(page))
 
 

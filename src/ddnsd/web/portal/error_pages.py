@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class NotFound(Exception):
-    """nothing here that the visitor may see"""
+    """nothing here that the user may see"""
 
 
 class TooLarge(Exception):
@@ -37,18 +37,18 @@ class TooLarge(Exception):
 
 
 class NoForm(Exception):
-    """the body is no form"""
+    """the body is not a form"""
 
 
 STATUS = {**error_status.STATUS, NotPermitted: 404, NotFound: 404, TooLarge: 413, NoForm: 415}
-"""As in the API, but a page that its reader may not use is not found."""
+"""As in the API, but a page that the user may not use is not found."""
 
 TITLES: Mapping[type[Exception], str] = {
     Unconfirmed: N_("Saved, but not in DNS yet"),
     OutcomeUnknown: N_("It may have been saved"),
     NotReady: N_("Not ready yet"),
 }
-"""The title where it is not that nothing was changed or found."""
+"""Titles other than "Nothing was changed" and "Not found"."""
 
 TEXTS: Mapping[type[Exception], str] = {
     TooLarge: N_("The form is too large."),
@@ -67,7 +67,7 @@ def answer(page: PageRequest, error: Exception) -> Response:
     if status == 500:
         log.exception("unexpected error", path=page.path)
     elif status > 500:
-        log.warning("page not carried out", path=page.path, reason=str(error))
+        log.warning("page request failed", path=page.path, reason=str(error))
     response = page.refuse(status, title, text)
     if isinstance(error, HTTPException):
         response.headers.update(error.headers or {})
@@ -75,7 +75,7 @@ def answer(page: PageRequest, error: Exception) -> Response:
 
 
 def _of_registry(error: Exception) -> Exception:
-    """What the registry calls an error of the rooms below it."""
+    """The registry's error for an error of a lower package."""
     match error:
         case HostGone():
             return NoHost()

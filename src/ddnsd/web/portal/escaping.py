@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Quoting for configuration files: each function returns a text so that it is one value in a file of that language.
+"""Quoting for configuration files: each function returns a text as one value of that language.
 
 A text is one line of printable ASCII.
 """
@@ -24,7 +24,7 @@ def yaml(text: str) -> str:
 
 
 def jinja_yaml(text: str) -> str:
-    """A YAML scalar that Ansible takes as it is, and not for a template."""
+    """A YAML scalar that Ansible does not treat as a template."""
     return f"!unsafe {json.dumps(text)}"
 
 
@@ -65,7 +65,7 @@ def hcl(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def packed(octets: bytes) -> str:
-    """A file as cloud-init takes it with `gz+b64`; the same file gives the same lines."""
+    """A file in cloud-init's encoding `gz+b64`. The same file always gives the same lines."""
     return textwrap.fill(base64.b64encode(gzip.compress(octets, mtime=0)).decode(), 110)
 
 
@@ -74,4 +74,4 @@ def _escaped(text: str, special: str) -> str:
 
 
 FILTERS = {f.__name__: f for f in (shell, yaml, jinja_yaml, url, curl, inadyn, systemd, uci, routeros, hcl, packed)}
-"""By the names that templates use."""
+"""The filters, by the names that templates use."""

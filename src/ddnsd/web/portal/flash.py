@@ -11,6 +11,8 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ddnsd.web.portal import cookies
+
 COOKIE = "ddns-said"
 LIFETIME_SECONDS = 60
 
@@ -31,8 +33,8 @@ def write(response: Response, key: str, flash_message: Flash) -> None:
 
 
 def read(request: Request, key: str) -> Flash | None:
-    """The message of the request's cookie; None where there is none, or its signature is wrong."""
-    content, _, mac = request.cookies.get(COOKIE, "").partition(".")
+    """The message of the request's cookie; None if there is none, or if its signature is wrong."""
+    content, _, mac = cookies.value(request, COOKIE).partition(".")
     if not content or not key or not hmac.compare_digest(mac.encode(), _mac(key, content).encode()):
         return None
     try:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The fields of forms, validated as the API validates those of its bodies."""
 
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel
 
-from ddnsd.registry.inputs import CREDENTIAL_NAME_LENGTH, Comment, Ipv4, Ipv6, Ttl, from_form
+from ddnsd.registry.inputs import Comment, Group, Ipv4, Ipv6, TokenInput, Ttl, UserName, from_form
 from ddnsd.web.portal.request import PageRequest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -34,11 +35,34 @@ class HostFields(DomainFields):
     ipv6: Ipv6 | None = None
 
 
-def read(page: PageRequest, model: type[Model]) -> Model:
-    """The fields of the form. Raises Invalid with the reason of each field that is wrong."""
-    return from_form(model, {name: page.text(name) for name in model.model_fields})
+class BlockFields(BaseModel):
+    """What a form of an administrator sets of a blocked host, beside boxes."""
+
+    block_reason: Comment | None = None
 
 
-def is_name(text: str) -> bool:
-    """Whether this may be the name of a token or a key."""
-    return 0 < len(text) <= CREDENTIAL_NAME_LENGTH and text.isprintable()
+class TokenFields(TokenInput):
+    """What a form sets of a token; it expires after `lifetime` days, or never."""
+
+    lifetime: Literal["1", "30", "90", "365"] | None = None
+
+
+class UserFields(BaseModel):
+    """What a form sets of a new user, beside boxes."""
+
+    name: UserName
+
+
+class UserChangeFields(BaseModel):
+    """What an administrator sets of a user, beside boxes: groups, and why the user is disabled."""
+
+    groups: list[Group]
+    reason: Comment | None = None
+
+
+def read(page: PageRequest, model: type[Model], **lists: Sequence[str]) -> Model:
+    """The fields of the form. Raises Invalid with the reason of each field that is wrong.
+
+    `lists` are the values of the fields that hold several.
+    """
+    return from_form(model, {name: page.text(name) for name in model.model_fields} | lists)

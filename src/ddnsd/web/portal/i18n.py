@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Languages: which one a browser gets, its texts, and how it writes times and numbers.
 
-Texts are English in the source; a language is `locale/LANGUAGE/LC_MESSAGES/ddnsd.po`, read as it is.
+Texts are English in the source. A language is `locale/LANGUAGE/LC_MESSAGES/ddnsd.po`, which is read directly.
 """
 
 import io
@@ -24,12 +24,12 @@ NOW_SECONDS = 10
 
 
 def N_(text: str) -> str:  # noqa: N802
-    """Mark a text for translation that is looked up where it is shown."""
+    """Mark a text for translation. It is translated where it is shown."""
     return text
 
 
 class Language:
-    """One language: `code` is its tag, `name` what it calls itself."""
+    """One language: `code` is its tag, `name` its own name for itself."""
 
     def __init__(self, code: str) -> None:
         self.code, self.locale = code, Locale.parse(code)
@@ -42,11 +42,11 @@ class Language:
         return found % values if values else found
 
     def ngettext(self, one: str, many: str, number: int, **values: object) -> str:
-        """The form for that number, which is `%(num)s` in it."""
+        """The singular or the plural for the number, which is `%(num)s` in the text."""
         return self._texts.ngettext(one, many, number) % {"num": self.number(number), **values}
 
     def number(self, value: float) -> str:
-        """12,345."""
+        """A number in the style of the language, such as 12,345."""
         return format_decimal(value, locale=self.locale)
 
     def ago(self, microseconds: int, now: float | None = None) -> str:
@@ -79,7 +79,7 @@ def languages() -> dict[str, Language]:
 
 
 def choose(chosen: str, accepted: str) -> Language:
-    """The language that was chosen, else the best of an `Accept-Language` header, else English."""
+    """The language that was chosen, else the best match of an `Accept-Language` header, else English."""
     known = languages()
     if chosen in known:
         return known[chosen]

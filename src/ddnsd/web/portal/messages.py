@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The registry's codes as sentences for people, in the visitor's language."""
+"""The codes of the registry, and of obstacles in DNS, as sentences in the user's language."""
 
-from ddnsd.registry.errors import Code, Reason
+from ddnsd.dns.conflicts import Kind, Obstacle
+from ddnsd.registry.errors import Code, Parameter, Reason
 from ddnsd.web.portal.i18n import N_, Language
 
 NOTHING_HERE = N_("This page does not exist, was removed or renamed, or you may not see it.")
@@ -10,11 +11,20 @@ MESSAGES = {
     Code.NAME_MISSING: N_("Enter a name."),
     Code.NAME_TOO_LONG: N_("A full name has at most %(limit)s characters."),
     Code.NAME_WITHOUT_DOMAIN: N_("Enter a full name, with its domain."),
+    Code.NAME_INVALID: N_("%(name)s is not a full name such as www.example.org."),
     Code.NAME_RESERVED: N_("This name is reserved."),
+    Code.NAME_IS_REVERSE: N_(
+        "%(domain)s is a zone for reverse lookups. You cannot add hosts there. Choose another domain."
+    ),
     Code.NAME_DENIED: N_("The operator of this service does not allow this name."),
     Code.NAME_TAKEN: N_("A host with this name and domain already exists."),
     Code.NAME_UNAVAILABLE: N_("The name cannot be used: %(obstacle)s."),
+    Code.NAME_UNANSWERED: N_(
+        "The wildcard *.%(host)s does not answer for %(name)s and names below it, because %(below)s is registered. "
+        "If %(name)s needs an address, register it too."
+    ),
     Code.NAME_BELOW_FOREIGN_HOST: N_("This name is below a host of another user."),
+    Code.NAME_ABOVE_FOREIGN_HOST: N_("This name is above a host of another user."),
     Code.NAME_IN_OTHER_DOMAIN: N_("This name is in the domain %(domain)s."),
     Code.NAME_IN_NO_DOMAIN: N_("The name is not in a domain that you may use."),
     Code.NAME_BELOW_TOO_LONG: N_(
@@ -36,10 +46,14 @@ MESSAGES = {
     Code.NOT_PRINTABLE: N_("Enter only printable characters."),
     Code.TTL_OUT_OF_RANGE: N_("Enter a TTL from %(least)s to %(most)s seconds."),
     Code.NOT_A_CHOICE: N_("Choose one of %(choices)s."),
+    Code.LIST_EMPTY: N_("Choose at least one."),
+    Code.LIST_TOO_LONG: N_("Enter at most %(limit)s."),
     Code.SECRETS_WITHOUT_OWNER: N_("You can keep or replace secrets only when you change the owner."),
+    Code.REASON_WITHOUT_BLOCK: N_("You can give a reason only for a host that is blocked."),
     Code.FIELD_CHANGED: N_("%(field)s is %(value)s now."),
     Code.PREFIX_INVALID: N_(
-        "%(name)s is not valid. Enter @, or labels that each begin with an underscore, such as _443._tcp."
+        "%(name)s is not valid. Enter @, or labels of which the last one begins with an underscore, such as _443._tcp "
+        "or sel._domainkey."
     ),
     Code.PREFIX_NOT_APEX: N_("%(rtype)s records are possible only at the host's own name: @."),
     Code.VALUE_COUNT: N_("Enter 1 to %(limit)s values."),
@@ -52,6 +66,30 @@ MESSAGES = {
     Code.VALUES_REFUSED: N_("The name server refused these values: %(rcode)s."),
     Code.RECORDS_TOO_MANY: N_("A host has at most %(limit)s sets of records."),
     Code.RECORDS_TOO_LARGE: N_("The host has too many records, or they are too long."),
+    Code.HOSTS_OVER_QUOTA: N_(
+        "You have reached the limit for hosts (%(limit)s). Remove one first, or ask the operator for more."
+    ),
+    Code.HOSTS_IN_DOMAIN_OVER_QUOTA: N_(
+        "You have reached the limit for hosts in %(domain)s (%(limit)s). Remove one first, or ask the operator for "
+        "more."
+    ),
+    Code.TOKENS_OVER_QUOTA: N_(
+        "You have reached the limit for tokens (%(limit)s). Revoke one first, or ask the operator for more."
+    ),
+    Code.KEYS_OVER_QUOTA: N_(
+        "You have reached the limit for keys (%(limit)s). Revoke one first, or ask the operator for more."
+    ),
+    Code.CHANGES_OVER_QUOTA: N_(
+        "The limit is %(limit)s changes of a host within an hour. Try again in %(seconds)s seconds."
+    ),
+    Code.RECORD_CHANGES_OVER_QUOTA: N_(
+        "The limit is %(limit)s changes of a host's records within an hour. Try again in %(seconds)s seconds."
+    ),
+    Code.API_WRITES_OVER_QUOTA: N_("The limit is %(limit)s changes within a minute. Try again in %(seconds)s seconds."),
+    Code.ANSWERS_OVER_QUOTA: N_("The answers to your calls take %(limit)s MB, and no more are stored."),
+    Code.QUOTA_OF_USERS: N_("%(name)s is not counted by domain. Set it for a user or a group."),
+    Code.QUOTA_SUBJECT: N_("Enter a user, a group or a domain."),
+    Code.QUOTA_OUT_OF_RANGE: N_("Enter a number from 0 (no limit) to %(limit)s."),
     Code.RELATED_NOT_A_LABEL: N_("%(label)s is not a single label."),
     Code.RELATED_TAKEN: N_("%(name)s is taken."),
     Code.RELATED_TOO_MANY: N_("A host has at most %(limit)s related names."),
@@ -65,11 +103,17 @@ MESSAGES = {
     Code.USER_NO_ADMINISTRATOR: N_("%(user)s is not an administrator."),
     Code.USER_DELETES_SELF: N_("You cannot remove yourself. Ask another administrator."),
     Code.USER_DEMOTES_SELF: N_("You cannot change your own rights. Ask another administrator."),
+    Code.REASON_OF_ACTIVE_USER: N_("You can give a reason only while the user is disabled."),
     Code.RECORDS_OF_ACTIVE_USER: N_("You can remove records only while the user is disabled."),
+    Code.RIGHTS_END: N_(
+        "Your tokens lose groups or administrator rights at %(at)s. Sign in with your identity provider before."
+    ),
     Code.GROUP_INVALID: N_("A group name has 1 to %(limit)s printable characters."),
     Code.CREDENTIAL_EXISTS: N_("%(user)s already has a token named %(name)s."),
-    Code.SCOPE_EXCEEDED: N_("This is more than your own token allows: %(limit)s."),
-    Code.SCOPE_ENDS_EARLIER: N_("Your own token expires earlier."),
+    Code.NAME_PATTERN_INVALID: N_("%(pattern)s is not a name or a pattern such as *.example.org."),
+    Code.SCOPE_EXCEEDED: N_("You can give at most the rights that you have yourself: %(limit)s."),
+    Code.SCOPE_ENDS_EARLIER: N_("Sign in again to create a token that lasts longer than this session."),
+    Code.EXPIRY_TOO_LATE: N_("The operator of this service allows tokens for at most %(limit)s days."),
     Code.EXPIRY_INVALID: N_("%(value)s is not a time with a UTC offset, such as 2030-01-31T12:00:00Z."),
     Code.EXPIRY_PAST: N_("%(value)s is in the past."),
     Code.HOSTS_NOT_OWNED: N_("%(user)s has no such host: %(hosts)s."),
@@ -78,6 +122,7 @@ MESSAGES = {
     Code.IDENTITY_IS_LAST: N_("This is the only way to sign in. Add another one first."),
     Code.IDENTITY_UNKNOWN: N_("There is no user with this identity. Ask an administrator to add you."),
     Code.IDENTITY_INACTIVE: N_("Your account is disabled. Ask an administrator."),
+    Code.IDENTITY_SUSPENDED: N_("Your account is suspended: %(reason)s"),
     Code.IDENTITY_NAME_TAKEN: N_("There are too many users named %(user)s. Ask an administrator to add you."),
     Code.ENROLMENT_INVALID: N_(
         "The enrolment token is unknown or expired, was used with another secret, or was replaced."
@@ -134,8 +179,8 @@ MESSAGES = {
     Code.USER_NOT_FOUND: NOTHING_HERE,
     Code.FIELDS_OF_ADMINISTRATORS: N_("Only an administrator can change %(fields)s."),
     Code.DOMAIN_OF_OTHERS: N_("Only the owner or an administrator can change a domain."),
-    Code.CREDENTIAL_EXCEEDS: N_("That token can do more than yours."),
-    Code.CREDENTIAL_IS_LIMITED: N_("Your token is limited to other domains, or to hosts."),
+    Code.CREDENTIAL_EXCEEDS: N_("That token has more rights than yours."),
+    Code.CREDENTIAL_IS_LIMITED: N_("Your token is limited to other domains, or to some hosts."),
     Code.HOST_BLOCKED: N_("The host is flagged or blocked for abuse. Contact the operator of the service."),
     Code.STALE: N_("Someone else changed this while you were editing. Load the page again and repeat your change."),
     Code.OTHER_CHANGE_FAILED: N_("Another change failed, so nothing was changed."),
@@ -147,10 +192,33 @@ MESSAGES = {
 }
 
 
+OBSTACLES = {
+    Kind.UNMANAGED: N_("the name is in the zone and is not ours"),
+    Kind.DELEGATED: N_("%(name)s is delegated to other name servers (NS record)"),
+    Kind.REDIRECTED: N_("names below %(name)s are redirected (DNAME record)"),
+    Kind.ALIAS: N_("%(name)s is an alias that is not ours (CNAME record)"),
+    Kind.DNAME: N_("%(name)s has a DNAME record that is not ours"),
+    Kind.DHCP: N_("the name belongs to DHCP (DHCID)"),
+}
+
+
 def translated(language: Language, reason: Reason) -> str:
-    """The sentence for the reason; reasons among its parameters are translated, too."""
-    values = {
-        name: translated(language, value) if isinstance(value, Reason) else value
-        for name, value in reason.parameters.items()
-    }
+    """The sentence for the reason. Reasons and obstacles among its parameters are translated, too."""
+    values = {name: _value(language, value) for name, value in reason.parameters.items()}
     return language.gettext(MESSAGES[reason.code], **values)
+
+
+def obstacle_text(language: Language, obstacle: Obstacle) -> str:
+    """The sentence for the obstacle. Texts of name servers and of earlier versions are not translated."""
+    if obstacle.kind is Kind.TEXT:
+        return obstacle.name
+    return language.gettext(OBSTACLES[obstacle.kind], name=obstacle.name)
+
+
+def _value(language: Language, value: Parameter) -> str | int:
+    match value:
+        case Reason():
+            return translated(language, value)
+        case Obstacle():
+            return obstacle_text(language, value)
+    return value

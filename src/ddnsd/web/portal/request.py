@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One request of a browser: its user, its language, its form, and the answers it can get.
+"""One request of a browser: its user, its language, its form, and the possible answers.
 
 A view is a module-level function of a `PageRequest`, and its module lists it in `ROUTES`:
 
@@ -12,7 +12,7 @@ A view is a module-level function of a `PageRequest`, and its module lists it in
 """
 
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -22,19 +22,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import SERVICE, Action, can
 from ddnsd.auth.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.auth.sessions import Session
 from ddnsd.registry.errors import Reason, RegistryError, Unconfirmed
 from ddnsd.registry.inputs import row_id
 from ddnsd.registry.rows import Author
-from ddnsd.web.author import author
-from ddnsd.web.portal import flash, messages
+from ddnsd.web.context import author
+from ddnsd.web.portal import cookies, flash, messages
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.i18n import N_, Language, choose
 
 LANGUAGE_COOKIE = "ddns-language"
 PATH_CHARACTERS = "/:@!$&'()*+,;=~"
-"""Characters that stay as they are in the path of a URL, beside letters, digits and `._-`."""
+"""Characters that stay as they are in the path of a URL, in addition to letters, digits and `._-`."""
 
 UNCONFIRMED = N_("The name server has not confirmed it yet. The service keeps trying.")
 
@@ -68,11 +69,11 @@ class PageRequest:
     @property
     def admin(self) -> bool:
         """Whether an administrator has signed in."""
-        return self.session is not None and "admin" in self.session.user.scopes
+        return self.session is not None and can(self.session.user, Action.ADMINISTER, SERVICE)
 
     @property
     def caller_with_rights(self) -> Caller:
-        """The same user, with an administrator's rights if they have them; for pages that show whose a thing is."""
+        """The same user, with an administrator's rights if they have them; for pages that show owners."""
         return self.caller._replace(admin=self.admin)
 
     @property
@@ -81,12 +82,12 @@ class PageRequest:
         return self.session.csrf if self.session else ""
 
     def random(self) -> str:
-        """A random value, which tells this form from all others."""
+        """A random value that identifies this form."""
         return secrets.token_urlsafe(16)
 
     @property
     def author(self) -> Author:
-        """The user as a host's history names them."""
+        """The author of changes, for the history of hosts."""
         return author(self.caller, self.client_ip, self.agent)
 
     @property
@@ -116,7 +117,7 @@ class PageRequest:
         return value
 
     def id_param(self) -> int:
-        """The number `{id}` of the path; 0, which no row has, for other texts."""
+        """The number `{id}` of the path; 0, which is no row's id, for other texts."""
         return row_id(self.param("id"))
 
     def cursor(self, name: str) -> int:
@@ -124,16 +125,20 @@ class PageRequest:
         return row_id(self.query.get(name, ""))
 
     def search_text(self, name: str, length: int) -> str:
-        """A value of the query that is looked up in the database: without blanks around it, and no longer than that."""
+        """A search text of the query, without blanks around it, cut to `length` characters."""
         return self.query.get(name, "").strip()[:length].replace("\0", "")
 
     def text(self, name: str) -> str:
-        """A field of the form without blanks around it; "" where it is missing."""
+        """A field of the form, without blanks around it; "" if it is missing."""
         return self.form.get(name, "").strip()
 
     def long_text(self, name: str) -> str:
         """Likewise, with Unix line ends."""
         return self.text(name).replace("\r\n", "\n")
+
+    def words(self, name: str) -> list[str]:
+        """The words of a field that holds several, separated by blanks or line ends."""
+        return self.text(name).split()
 
     def checked(self, name: str) -> bool:
         """Whether a box of the form is checked."""
@@ -151,18 +156,22 @@ class PageRequest:
         """The errors of each field (`Invalid.fields`), in the user's language."""
         return {name: messages.translated(self.language, reason) for name, reason in fields.items()}
 
+    def explanations(self, reasons: Iterable[Reason]) -> list[str]:
+        """The reasons in the user's language."""
+        return [messages.translated(self.language, reason) for reason in reasons]
+
     def explain(self, error: RegistryError) -> str:
-        """Why the registry refuses, in the user's language."""
-        return " ".join(messages.translated(self.language, reason) for reason in error.reasons)
+        """The reasons of the registry's error, in the user's language."""
+        return " ".join(self.explanations(error.reasons))
 
     def url(self, **changed: object) -> str:
-        """This page's URL with other values in its query; None leaves one out."""
+        """This page's URL with other values in its query; None removes a value."""
         merged = {**self.query, **changed}
         kept = {name: value for name, value in merged.items() if value not in (None, "")}
         return quote(self.path, safe=PATH_CHARACTERS) + ("?" + urlencode(kept) if kept else "")
 
     def render(self, template: str, status: int = 200, **values: object) -> Response:
-        """A page of the template, which also knows this request as `page`."""
+        """Render the template, in which this request is `page`."""
         environment: Environment = self.request.app.state.environments[self.language.code]
         self.flash_message = flash.read(self.request, self.csrf)
         content = environment.get_template(template).render(page=self, **values)
@@ -179,7 +188,7 @@ class PageRequest:
         return response
 
     async def saved(self, change: Awaitable[object], path: str, flash_message: str) -> Response:
-        """Wait for a change, and redirect to a local path; a change that DNS has not confirmed gives a warning."""
+        """Wait for a change, and redirect to a local path, with a warning if DNS has not confirmed the change."""
         try:
             await change
         except Unconfirmed:
@@ -187,19 +196,19 @@ class PageRequest:
         return self.redirect(path, flash_message)
 
     def refuse(self, status: int, title: str, text: str) -> Response:
-        """A page that tells an error."""
+        """An error page."""
         return self.render("error.html", status, title=title, text=text)
 
 
 async def load_request(request: Request) -> PageRequest:
     """The page request of an HTTP request, with its session. Raises StoreDown."""
     page = anonymous(request)
-    if cookie := request.cookies.get(SESSION_COOKIE, ""):
+    if cookie := cookies.value(request, SESSION_COOKIE):
         page.session = await page.portal.sessions.find(cookie, page.client_ip)
     return page
 
 
 def anonymous(request: Request) -> PageRequest:
-    """The page request of an HTTP request, without its session: for a database that is down."""
-    language = choose(request.cookies.get(LANGUAGE_COOKIE, ""), request.headers.get("accept-language", ""))
+    """The page request of an HTTP request, without its session; for use while the database is down."""
+    language = choose(cookies.value(request, LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
     return PageRequest(request, request.app.state.portal, language)

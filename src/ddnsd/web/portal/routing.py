@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.auth.oidc.login_state import local_path
 from ddnsd.registry.errors import StoreDown
 from ddnsd.web.asgi import FIELDS, signed_in
 from ddnsd.web.portal import error_pages
@@ -17,6 +18,9 @@ from ddnsd.web.portal.request import Form, PageRequest, anonymous, load_request
 
 BODY_LIMIT = 64 * 1024
 FORM_TYPE = "application/x-www-form-urlencoded"
+
+REMOVING = frozenset({"remove", "revoke", "end", "withdraw", "logout"})
+"""Parts of the paths of forms that are accepted also from a user who has made too many changes."""
 
 View = Callable[[PageRequest], Awaitable[Response]]
 
@@ -30,7 +34,7 @@ class Access(Enum):
 
 
 def get(path: str, view: View, access: Access = Access.SIGNED_IN) -> Route:
-    """The route of a page, which changes nothing."""
+    """The route of a page. Its view must not change anything."""
     return Route(path, _endpoint(view, access), methods=["GET"])
 
 
@@ -57,23 +61,26 @@ async def _answer(request: Request, view: View, access: Access) -> Response:
         if page.signed_in:
             signed_in(request.scope)
         if request.method == "POST":
-            page.form = await _read_form(request)
+            page.form = await read_form(request)
             if not is_from_portal(page):
                 return _refuse_form(page)
+            if page.signed_in:
+                removes = not REMOVING.isdisjoint(page.path.split("/"))
+                await page.portal.rates.take_write(page.caller.user_id, refuse=not removes)
         return await view(page)
     except ClientDisconnect:
-        return Response(status_code=408)  # which nobody gets
+        return Response(status_code=408)  # the client has gone and does not get it
     except Exception as error:
         return error_pages.answer(page, error)
 
 
 def _check_access(page: PageRequest, access: Access) -> Response | None:
-    """The answer to a user who may not open the page."""
+    """The answer to a user who may not open the page; None if the user may."""
     _ = page.gettext
     if access is Access.EVERYBODY or (page.signed_in and (access is Access.SIGNED_IN or page.admin)):
         return None
     if not page.signed_in:
-        here = page.url() if page.request.method == "GET" else "/"
+        here = local_path(page.url()) if page.request.method == "GET" else "/"
         return page.redirect("/login" + ("?" + urlencode({"next": here}) if here != "/" else ""))
     return page.refuse(403, _("For administrators"), _("This page is for administrators of the service."))
 
@@ -81,7 +88,7 @@ def _check_access(page: PageRequest, access: Access) -> Response | None:
 # ---- forms
 
 
-async def _read_form(request: Request) -> Form:
+async def read_form(request: Request) -> Form:
     """The fields of the body. Raises TooLarge, NoForm."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = bytearray()

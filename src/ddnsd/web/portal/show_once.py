@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Post, redirect, show once: the answer to a form that creates a secret.
 
-    POST form ─► secret stored, sealed ─► secret in force ─► 303 to PAGE?made=NUMBER ─► GET shows it, once
+    POST form ─► secret stored, encrypted ─► secret active ─► 303 to PAGE?made=NUMBER ─► GET shows it, once
 
-The number is a hash of the form, which has a random field (`once`). A form that is sent twice, by a double click, has
-the same number: the second one creates nothing, and leads to the page of the first. See docs/adr/0016.
+The number is a hash of the form, which has a random field (`once`). A form that is sent twice by a double click has
+the same number. The second one creates nothing, and redirects to the page of the first one. See docs/adr/0016.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ async def create_and_redirect(
 
 
 async def take_content(page: PageRequest) -> dict[str, str] | None:
-    """What this page shows once; None where it has shown it already. Raises NotReady, StoreDown."""
+    """The content that this page shows once; None if it was already shown. Raises NotReady, StoreDown."""
     number = page.query.get(PARAMETER, "")
     if page.session is None or page.request.method != "GET" or not _is_number(number):
         return None

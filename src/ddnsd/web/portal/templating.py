@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Templates, one environment for each language, and the static files that pages link to."""
+"""Templates, with one environment per language, and the static files of pages."""
 
 import hashlib
 import mimetypes
@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ddnsd.dns.conflicts import Obstacle
+from ddnsd.web.portal import messages
 from ddnsd.web.portal.i18n import Language, languages
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,7 +24,7 @@ KEPT = "public, max-age=31536000, immutable"
 
 
 class Static:
-    """Style sheet, script and icon, read once. A URL holds a hash of the content, so browsers may keep it forever."""
+    """Style sheet, script and icon, read once. URLs contain a hash of the content, so browsers may cache it forever."""
 
     def __init__(self) -> None:
         self._urls: dict[str, str] = {}
@@ -34,11 +36,11 @@ class Static:
             self._files[name] = content, mimetypes.guess_type(file.name)[0] or "application/octet-stream"
 
     def url(self, name: str) -> str:
-        """Where the file of that name is served."""
+        """The URL of the file."""
         return self._urls[name]
 
     def routes(self) -> list[Route]:
-        """The route of all of them."""
+        """The route of all static files."""
         return [Route("/static/{name}", self._serve)]
 
     async def _serve(self, request: Request) -> Response:
@@ -49,7 +51,7 @@ class Static:
 
 
 def environments(static: Static, **everywhere: object) -> dict[str, Environment]:
-    """An environment by the language's tag; `everywhere` are names that all templates know."""
+    """The environments by the tag of their language; `everywhere` are variables of all templates."""
     return {code: _environment(language, static, everywhere) for code, language in languages().items()}
 
 
@@ -66,7 +68,11 @@ def _environment(language: Language, static: Static, everywhere: dict[str, objec
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         language.gettext, language.ngettext, newstyle=True
     )
-    environment.filters |= {"number": language.number, "path": lambda text: quote(text, safe="")}
+    environment.filters |= {
+        "number": language.number,
+        "path": lambda text: quote(text, safe=""),
+        "obstacle": lambda stored: messages.obstacle_text(language, Obstacle.from_stored(stored)),
+    }
     environment.globals |= {
         "language": language,
         "languages": list(languages().values()),
@@ -77,7 +83,7 @@ def _environment(language: Language, static: Static, everywhere: dict[str, objec
 
 
 def _moment(language: Language, microseconds: int) -> Markup:
-    """A time as people say it; the exact one is in its title."""
+    """A relative time, such as "2 hours ago", with the exact time in the title."""
     iso = datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="seconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         iso, language.moment(microseconds), language.ago(microseconds)

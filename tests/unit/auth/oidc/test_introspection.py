@@ -170,3 +170,47 @@ async def test_tokens_of_our_own_are_no_providers(liar: Any, tokens: AccessToken
     assert await tokens.verify("ü", None) is None
     assert await tokens.verify("x" * 20_000, None) is None
     assert liar.requests == []
+
+
+# ---- several providers
+
+
+@pytest.mark.parametrize(
+    ("marked", "asked"),
+    [(("liar",), "liar"), (("other",), "other"), ((), None)],
+)
+async def test_one_provider_sees_an_opaque_token(liar: Any, marked: tuple[str, ...], asked: str | None) -> None:
+    """The other one could use a token that it did not issue."""
+    says(liar)
+    http = Http()
+    providers = [
+        Provider(
+            name=name,
+            issuer=liar.issuer if name == "liar" else "http://127.0.0.1:1",
+            client_id="ddns",
+            client_secret=SecretStr("s"),
+            audience=("us",),
+            opaque=name in marked,
+        )
+        for name in ("other", "liar")
+    ]
+    tokens = AccessTokens([Client(provider, http) for provider in providers], Everybody(), FailureCounter(3))
+    if asked == "other":
+        with pytest.raises(ProviderDown):
+            await tokens.verify("opaque", None)
+    else:
+        assert (await tokens.verify("opaque", None) is not None) == (asked == "liar")
+    assert liar.asked("/introspect") == (asked == "liar")
+    await http.close()
+
+
+async def test_a_provider_without_access_tokens_sees_none(liar: Any) -> None:
+    says(liar)
+    http = Http()
+    signin = Provider(name="signin", issuer="http://127.0.0.1:1", client_id="ddns", client_secret=SecretStr("s"))
+    accepts = Provider(
+        name="liar", issuer=liar.issuer, client_id="ddns", client_secret=SecretStr("s"), audience=("us",)
+    )
+    tokens = AccessTokens([Client(signin, http), Client(accepts, http)], Everybody(), FailureCounter(3))
+    assert await tokens.verify("opaque", None) is not None
+    await http.close()

@@ -36,7 +36,7 @@ async def complete(liar: Any, http: Http, id_token: str | None = None, **changed
     """Who comes back, where the ID token has these claims otherwise."""
     attempt = LoginState.new("liar")
     liar.gives(liar.signed(liar.claims(**{"nonce": attempt.nonce} | changed)) if id_token is None else id_token)
-    return await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})
+    return (await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})).identity
 
 
 async def test_the_truth_signs_in(liar: Any, http: Http) -> None:
@@ -192,6 +192,17 @@ async def test_the_way_there_and_out(liar: Any, http: Http) -> None:
     assert out is not None
     query = dict(parse_qsl(urlsplit(out).query))
     assert query == {"a": "b", "client_id": "ddns", "post_logout_redirect_uri": "https://ddns.example.org/login"}
+
+
+async def test_it_is_known_when_the_provider_asked_for_the_password(liar: Any, http: Http) -> None:
+    for stated, told in ((None, False), (1_700_000_000, True), (0, False)):
+        attempt = LoginState.new("liar")
+        liar.gives(liar.signed(liar.claims(nonce=attempt.nonce, auth_time=stated, sid="s")))
+        proof = (await flow(liar, http).complete(attempt, {"code": "c", "state": attempt.state})).proof
+        assert (proof.authenticated == 1_700_000_000_000_000, proof.subject, proof.sid) == (told, "1", "s")
+        assert told or proof.authenticated > 1_700_000_000_000_000
+    sent = parse_qs(urlsplit(await flow(liar, http).begin(LoginState.new("liar"), max_age=60)).query)
+    assert sent["max_age"] == ["60"]
 
 
 async def test_a_public_client_and_one_that_posts(liar: Any, http: Http) -> None:

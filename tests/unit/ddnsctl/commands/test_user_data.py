@@ -23,10 +23,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "say where the machine's secret comes from, with one of --enrol"),
-        (["--enrol", "--new-secret"], "say where the machine's secret comes from"),
-        (["--enrol", "--secret-file", "secret"], "say where the machine's secret comes from"),
-        (["--enrol", "--form", "runcmd"], "curl cannot enrol: use --secret-file or --new-secret with --form runcmd"),
+        ([], "choose where the machine's secret comes from: --enrol"),
+        (["--enrol", "--new-secret"], "choose where the machine's secret comes from"),
+        (["--enrol", "--secret-file", "secret"], "choose where the machine's secret comes from"),
+        (
+            ["--enrol", "--form", "runcmd"],
+            "--enrol needs the updater, and --form runcmd has only curl: use --secret-file",
+        ),
         (["--new-secret", "--lifetime", "60"], "--lifetime is the lifetime of an enrolment token: use it with --enrol"),
         (["--enrol", "--lifetime", "59"], "59 is not in the range 60<=x<=604800"),
         (["--enrol", "--lifetime", "604801"], "604801 is not in the range"),
@@ -95,7 +98,7 @@ def test_what_is_too_long_for_ec2_is_said(capfd: pytest.CaptureFixture[str]) -> 
     size = len(cloud_init.with_secret(NAME, SERVER, SECRET))
     assert size > 16_384
     assert run(arguments) == 0
-    assert f"warning: the user data has {size} bytes, and EC2 takes 16384" in capfd.readouterr().err
+    assert f"warning: the user data has {size} bytes, but EC2 accepts only 16384" in capfd.readouterr().err
     assert run([*arguments, "--no-updater"]) == 0
     output = capfd.readouterr()
     assert (output.out, output.err) == (cloud_init.with_secret(NAME, SERVER, SECRET, updater=False), "")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of the registry as pages show them: words for people, coordinates of charts."""
+"""Values of the registry for display in pages: texts, and coordinates of charts."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT, GAP = 600, 72, 4
 LEAST = 2
-"""Height of the bar of any day that is not empty."""
+"""Minimum height of the bar of a day with changes."""
 
 
 class Bar(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entries of a host's history, in words of the user's language."""
+"""Entries of a host's history, as texts in the user's language."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,8 +15,11 @@ KINDS = {
     "block": N_("blocked"),
     "unblock": N_("block lifted"),
     "flag": N_("flagged"),
+    "limit": N_("too many changes"),
     "held": N_("name in use"),
     "resumed": N_("name free again"),
+    "flapping": N_("flapping"),
+    "repaired": N_("repaired in DNS"),
 }
 
 FIELDS = {
@@ -31,10 +34,12 @@ FIELDS = {
     "labels": N_("Labels"),
     "related": N_("Related names"),
     "records": N_("Records"),
+    "zone": N_("In the zone"),
     "available": N_("Updates are accepted"),
     "owner": N_("Owner"),
     "abuse": N_("Flagged"),
     "abuse_blocked": N_("Blocked for abuse"),
+    "block_reason": N_("Reason of the block"),
 }
 
 VIA = {
@@ -48,7 +53,7 @@ VIA = {
 
 
 class FieldChange(NamedTuple):
-    """A field, and its values as text; "" for none."""
+    """A changed field, and its values as text; "" for no value."""
 
     name: str
     before: str
@@ -56,7 +61,7 @@ class FieldChange(NamedTuple):
 
 
 class HistoryView(NamedTuple):
-    """An entry with its words: `kind` says what was done, `via` with which credentials."""
+    """An entry with its texts: `kind` says what was done, `via` with which credentials."""
 
     entry: HistoryEntry
     kind: str
@@ -65,7 +70,7 @@ class HistoryView(NamedTuple):
 
     @classmethod
     def of(cls, language: Language, entry: HistoryEntry) -> "HistoryView":
-        """The entry in that language."""
+        """The view of an entry in that language."""
         before, after = entry.before or {}, entry.after or {}
         fields = [
             FieldChange(language.gettext(text), _text(language, before, name), _text(language, after, name))
@@ -85,13 +90,16 @@ def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
         case False:
             return language.gettext("no")
         case dict() as members:
-            return ", ".join(f"{key}={_member(value)}" for key, value in sorted(members.items()) if value is not None)
+            there = {key: value for key, value in sorted(members.items()) if value is not None and value != []}
+            return ", ".join(f"{key}={_member(value)}" for key, value in there.items())
         case value:
             return str(value)
 
 
 def _member(value: Any) -> str:
-    """A related name's interface id, a label's value, or an RRset."""
+    """A related name's interface id, a label's value, an RRset, or values in the zone."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     if not isinstance(value, Mapping):
         return str(value)
     ttl = f" ({value['ttl']} s)" if value["ttl"] else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of a host: one word for lists, and what its owner should know and can do."""
+"""The state of a host: a short label for lists, and a text for its owner: what it means and what to do."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from ddnsd.web.portal.i18n import N_
 
 
 class HostStatus(NamedTuple):
-    """A state; `kind` is the kind of its badge, `word` and `text` are translated where they are shown."""
+    """A state. `kind` is the kind of its badge; `word` and `text` are translated where they are shown."""
 
     kind: str
     word: str
@@ -67,7 +67,7 @@ CURRENT = HostStatus("good", N_("in DNS"), N_("DNS has these addresses."))
 
 
 def status_of(host: Host, dns: str) -> HostStatus:
-    """The most urgent state of the host; `dns` is that of `DnsState.of`."""
+    """The most urgent state of the host; `dns` is the result of `DnsState.of`."""
     cases = (
         (host.withdrawn, OWNER_OFF_HIDDEN),
         (not host.owner_active, OWNER_OFF),

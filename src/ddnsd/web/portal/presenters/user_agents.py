@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-# The first match counts: most browsers also claim to be those below them.
+# The first match counts: the user agents of most browsers also contain names of browsers below them.
 _BROWSERS = {
     "Edg": "Edge",
     "OPR/": "Opera",
@@ -27,7 +27,7 @@ _SYSTEMS = {
 
 
 class Agent(NamedTuple):
-    """A browser and its system; "" where they are unknown."""
+    """A browser and its system; "" if unknown."""
 
     browser: str
     system: str

@@ -3,18 +3,19 @@
 
 from starlette.responses import Response
 
-from ddnsd.auth import passwords
+from ddnsd.auth import known_browsers, passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc.login_state import local_path
 from ddnsd.auth.passwords import Locked, Weakness
 from ddnsd.auth.sessions import PASSWORD, csrf_of
-from ddnsd.web.portal import flash
+from ddnsd.web.portal import cookies, flash
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.i18n import N_, languages
+from ddnsd.web.portal.presenters import quotas
 from ddnsd.web.portal.presenters.user_agents import Agent
 from ddnsd.web.portal.request import LANGUAGE_COOKIE, PageRequest
 from ddnsd.web.portal.routing import Access, get, post
-from ddnsd.web.portal.views.sign_in import link_path, set_session_cookie
+from ddnsd.web.portal.views.sign_in import link_path, set_session_cookie, sign_in_first
 
 YEAR_SECONDS = 365 * 86_400
 
@@ -48,12 +49,14 @@ async def change_password(page: PageRequest) -> Response:
     portal, caller = page.portal, page.caller
     if not portal.passwords.enabled:
         raise NotFound
+    assert page.session is not None
+    if not await portal.identities.has_password(caller.user_id) and (first := sign_in_first(page, "/account")):
+        return first
     if errors := await _password_errors(page):
         return await _show(page, errors)
-    assert page.session is not None
-    hashed, method = await portal.passwords.hashed(page.form.get("new", "")), page.session.method
+    before, hashed = page.session, await portal.passwords.hashed(page.form.get("new", ""))
     await portal.identities.set_password(caller.user, hashed, actor=caller.user, client_ip=page.client_ip)
-    cookie = await portal.sessions.begin(caller.user_id, method, page.client_ip, page.agent)
+    cookie = await portal.sessions.begin(caller.user_id, before.method, page.client_ip, page.agent, proof=before.proof)
     response = page.redirect("/account")
     flash.write(response, csrf_of(cookie), flash.Flash(page.gettext("The password was changed."), "done"))
     set_session_cookie(response, cookie)
@@ -61,7 +64,7 @@ async def change_password(page: PageRequest) -> Response:
 
 
 async def end_session(page: PageRequest) -> Response:
-    """Sign one of the user's browsers out."""
+    """End one of the user's sessions."""
     session_id = _id(page)
     if all(row.id != session_id for row in await page.portal.sessions.list(page.caller.user_id)):
         raise NotFound
@@ -70,7 +73,7 @@ async def end_session(page: PageRequest) -> Response:
 
 
 async def end_others(page: PageRequest) -> Response:
-    """Sign all other browsers of the user out."""
+    """End all other sessions of the user."""
     assert page.session is not None
     count = await page.portal.sessions.end_all(page.caller.user_id, but=page.session.id)
     done = page.ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count)
@@ -78,7 +81,7 @@ async def end_others(page: PageRequest) -> Response:
 
 
 async def choose_language(page: PageRequest) -> Response:
-    """Keep the language in a cookie; everybody may choose one, at the foot of each page."""
+    """Store the language in a cookie. The form is at the foot of each page, for everybody."""
     response = page.redirect(local_path(page.text("next")))
     if (code := page.text("language")) in languages():
         response.set_cookie(LANGUAGE_COOKIE, code, max_age=YEAR_SECONDS, httponly=True, samesite="lax")
@@ -100,6 +103,7 @@ async def _show(page: PageRequest, errors: dict[str, str]) -> Response:
             for identity in await portal.identities.of_user(user_id)
         ],
         links=[(link_path(page, name), title) for name, title in methods.items()],
+        quotas=quotas.lines(await portal.rates.usage(user_id)),
         passwords=portal.passwords.enabled,
         shortest=passwords.SHORTEST,
         has_password=await portal.identities.has_password(user_id),
@@ -126,7 +130,8 @@ async def _current_password_errors(page: PageRequest) -> dict[str, str]:
     if not await portal.identities.has_password(caller.user_id):
         return {}
     try:
-        await portal.passwords.check(caller.user, page.form.get("current", ""), page.client_ip)
+        cookie = cookies.value(page.request, known_browsers.COOKIE)
+        await portal.passwords.check(caller.user, page.form.get("current", ""), page.client_ip, cookie)
     except Locked:
         return {"current": _("Too many failed attempts. Wait some minutes before you try again.")}
     except BadCredentials:
@@ -146,7 +151,7 @@ def _method(page: PageRequest, methods: dict[str, str], method: str) -> str:
 
 
 def _id(page: PageRequest) -> int:
-    """The number of the path. Raises NotFound."""
+    """The id of the path. Raises NotFound."""
     if not (found := page.id_param()):
         raise NotFound
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deny lists: networks that no host points to, user agents, and names."""
+"""The deny lists: networks that hosts must not use, user agents, and names."""
 
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ async def show(page: PageRequest) -> Response:
 
 
 async def add(page: PageRequest) -> Response:
-    """Deny what the form says."""
+    """Add the entry of the form."""
     kind, value = page.text("kind"), page.text("value")
     try:
         if kind not in KINDS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adding a domain with its zone: on our own BIND, or an existing zone with its key."""
+"""Adding a domain: with a new zone on the service's own BIND, or with an existing zone and its key."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ USUAL = Form([("zone", PROVISION), ("use", "private"), ("available", "on"), ("al
 
 
 async def new(page: PageRequest) -> Response:
-    """The form; after `create_key` with the new key, once."""
+    """The form. After `create_key` it shows the new key once."""
     filled = await show_once.take_content(page)
     if filled is None:
         return _form(page, USUAL, {}, gone=show_once.PARAMETER in page.query)
@@ -30,7 +30,7 @@ async def new(page: PageRequest) -> Response:
 
 
 async def create_key(page: PageRequest) -> Response:
-    """A key for a zone that the user brings. It is stored with the domain, and nowhere before."""
+    """Generate a key for an existing zone. It is stored only when the domain is added."""
     name = names.fold(page.text("name"))
     if problem := names.domain_problem(name):
         return _form(page, page.form, page.reasons({"name": problem}))
@@ -48,7 +48,7 @@ async def create_key(page: PageRequest) -> Response:
 
 
 async def _nothing() -> None:
-    """What creates the key in the database: nothing."""
+    """Create nothing: the key is not stored yet."""
 
 
 async def add(page: PageRequest) -> Response:
@@ -88,7 +88,7 @@ def _form(
 
 
 def brought_zone(page: PageRequest) -> dict[str, Any]:
-    """Primary and key of an existing zone; empty where BIND is to serve a new one. Raises Invalid."""
+    """Primary and key of an existing zone; empty for a new zone on the service's BIND. Raises Invalid."""
     if page.text("zone") != BRING:
         return {}
     if not page.text("primary"):
@@ -101,7 +101,7 @@ def brought_zone(page: PageRequest) -> dict[str, Any]:
 
 
 def zone_errors(page: PageRequest, error: Exception) -> dict[str, str]:
-    """Errors by field; a name server's error in its own words."""
+    """Errors by field. The error of a name server is shown unchanged."""
     if isinstance(error, Invalid):
         return {{"user": "owner"}.get(n, n): text for n, text in page.reasons(error.fields).items()}
     if isinstance(error, NoBind):

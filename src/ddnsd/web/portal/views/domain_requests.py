@@ -73,7 +73,7 @@ async def show(page: PageRequest) -> Response:
 
 
 async def approve(page: PageRequest) -> Response:
-    """Create the domain."""
+    """Create the requested domain."""
     found = await access.get_domain_request(page)
     try:
         await page.portal.domain_requests.approve(

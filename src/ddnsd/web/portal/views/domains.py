@@ -17,7 +17,7 @@ from ddnsd.web.preconditions import domain_tag
 
 REQUESTS = 100
 SWITCHES = ("private_addresses", "query_credentials")
-"""Columns that administrators set."""
+"""Columns that only administrators set."""
 
 
 async def show_all(page: PageRequest) -> Response:
@@ -53,7 +53,7 @@ async def edit(page: PageRequest) -> Response:
 
 
 async def save(page: PageRequest) -> Response:
-    """Change the domain as the form says."""
+    """Change the domain to the values of the form."""
     domain = await access.get_domain(page, Action.EDIT)
     try:
         columns = form_columns(page) | ({name: page.checked(name) for name in SWITCHES} if page.admin else {})

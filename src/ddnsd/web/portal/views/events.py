@@ -45,7 +45,7 @@ def _filters(page: PageRequest) -> dict[str, str]:
 
 
 def _csv(events: Iterable[Happened]) -> str:
-    """The events as RFC 4180 says; spreadsheets read no cell as a formula."""
+    """The events as CSV (RFC 4180). Spreadsheets do not read any cell as a formula."""
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(Happened._fields)

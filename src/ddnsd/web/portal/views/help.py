@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Help: what names and addresses do in practice, and what each answer to an update means."""
+"""Help pages about names, addresses, clients, and the answers to updates."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import Access, get
 
 EXAMPLE = "my-host.example.org"
-"""Stands for a host's name where nobody has one yet."""
+"""The host name in examples."""
 
 
 class Topic(NamedTuple):

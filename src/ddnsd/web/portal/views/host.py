@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One host: its state, and everything that its owner can do with it."""
+"""One host: its state, and the actions of its owner."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action
 from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Invalid, Unconfirmed
-from ddnsd.registry.host_edits import Edit
+from ddnsd.registry.hosts import Edit
 from ddnsd.registry.rows import OwnedHost
 from ddnsd.web.portal import access, forms, show_once
 from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations, secret_configurations
@@ -22,12 +22,12 @@ from ddnsd.web.portal.routing import get, post
 from ddnsd.web.preconditions import host_tag
 
 RECENT, SIZE = 5, 50
-"""Entries of the history on the first page, and on each of its own."""
+"""Entries of the history on the host's page, and on each page of the history."""
 
 DAYS = 30
 """Days in the chart."""
 
-FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl")
+FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl", "block_reason")
 FLAGS = ("wildcard", "available", "abuse_blocked")
 
 
@@ -37,6 +37,7 @@ async def show(page: PageRequest) -> Response:
     owned = await access.get_host(page)
     host = owned.host
     state = status_of(host, dns.of(host))
+    notices = await page.portal.host_lists.notices(host)
     activity = await page.portal.host_history.activity(host.id, _reader_id(page), recent=RECENT, days=DAYS)
     return page.render(
         "host/show.html",
@@ -47,6 +48,8 @@ async def show(page: PageRequest) -> Response:
         chart=chart(activity.per_day),
         changes=[HistoryView.of(page.language, entry) for entry in activity.changes],
         contact=activity.last_request,
+        warnings=page.explanations(notices.warnings),
+        flapping_since=notices.flapping_since,
     )
 
 
@@ -83,7 +86,7 @@ async def edit(page: PageRequest) -> Response:
 
 
 async def save(page: PageRequest) -> Response:
-    """Change the host as the form says. Giving it to another owner must be confirmed first."""
+    """Change the host to the values of the form. A new owner must be confirmed first."""
     owned = await access.get_host(page, Action.EDIT)
     fqdn, kind, done = names.fold(page.text("fqdn")), "done", page.gettext("Saved.")
     try:
@@ -150,7 +153,7 @@ def _reader_id(page: PageRequest) -> int | None:
 
 
 class _Transfer(NamedTuple):
-    """A change of owner that needs a confirmation; `machines` stop unless secrets are kept, `given` confirms it."""
+    """A change of owner that needs a confirmation. `machines` stop unless secrets are kept; `given` confirms it."""
 
     keep: bool
     machines: int
@@ -158,7 +161,7 @@ class _Transfer(NamedTuple):
 
 
 async def _unconfirmed_transfer(page: PageRequest, owned: OwnedHost) -> _Transfer | None:
-    """The change of owner that the administrator must confirm. Raises Invalid, StoreDown."""
+    """The change of owner that the administrator must confirm, if any. Raises Invalid, StoreDown."""
     if not page.admin or (name := page.text("owner")) == owned.owner:
         return None
     keep = page.text("secrets") == transfers.KEEP
@@ -190,7 +193,7 @@ async def _form(
 
 
 async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
-    """Change the host as the form says. Raises what `Edits.apply` raises."""
+    """Change the host to the values of the form. Raises what `Edits.apply` raises."""
     values: dict[str, Any] = {
         "wildcard": page.checked("wildcard"),
         **forms.read(page, forms.HostFields).model_dump(),
@@ -218,8 +221,10 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
 
 
 def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
-    """The values that only administrators change; the owner by name."""
+    """The values that only administrators can set; the owner by name."""
     values: dict[str, Any] = {"available": page.checked("available"), "abuse_blocked": page.checked("abuse_blocked")}
+    if values["abuse_blocked"]:
+        values |= forms.read(page, forms.BlockFields).model_dump()
     if values["abuse_blocked"] == owned.host.abuse_blocked:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too
     if (name := page.text("owner")) != owned.owner:

@@ -38,15 +38,16 @@ async def add(page: PageRequest) -> Response:
 
 async def show_created(page: PageRequest) -> Response:
     """The secret of the new host, once, and configurations of clients."""
-    created = await show_once.take_content(page)  # first, since it waits for the registration
-    fqdn = (await access.get_host(page, Action.ROTATE)).host.fqdn
+    created = await show_once.take_content(page)  # first, because it waits for the registration
+    host = (await access.get_host(page, Action.ROTATE)).host
+    fqdn, warnings = host.fqdn, page.explanations((await page.portal.host_lists.notices(host)).warnings)
     secret = created["secret"] if created else None
     shown = secret_configurations(fqdn, page.portal.base_url, secret)
-    return page.render("hosts/created.html", fqdn=fqdn, secret=secret, configurations=shown)
+    return page.render("hosts/created.html", fqdn=fqdn, secret=secret, configurations=shown, warnings=warnings)
 
 
 async def check(page: PageRequest) -> Response:
-    """Whether a name is free, as JSON for our script."""
+    """Whether a name is free, as JSON for the portal's script."""
     fqdn = _full_name(page.query.get("name", ""), page.query.get("domain", ""))
     try:
         domain = await access.domain_around(page, fqdn)
@@ -59,19 +60,20 @@ async def check(page: PageRequest) -> Response:
 
 
 async def _form(page: PageRequest, values: dict[str, str], errors: dict[str, str]) -> Response:
-    options = [(domain.name, f".{domain.name}") for domain in await access.usable_domains(page)]
+    usable = [domain for domain in await access.usable_domains(page) if not names.is_reverse(domain.name)]
     return page.render(
         "hosts/new.html",
         422 if errors else 200,
         values=values,
         errors=errors,
-        options=options,
+        options=[(domain.name, f".{domain.name}") for domain in usable if not domain.frozen],
+        frozen=[domain for domain in usable if domain.frozen],
         browser=_browser_address(page),
     )
 
 
 def _full_name(name: str, domain: str) -> str:
-    """The name within the domain; a name that already ends with the domain is complete."""
+    """The name with the domain added, unless it already ends with the domain."""
     folded, domain = names.fold(name), names.fold(domain)
     return folded if not domain or folded.endswith("." + domain) or not folded else f"{folded}.{domain}"
 
@@ -112,7 +114,7 @@ def _first_addresses(page: PageRequest, fields: forms.DomainFields) -> AddressUp
 
 
 def _browser_address(page: PageRequest) -> AddressUpdate | None:
-    """The browser's address; None where it is unknown, or no host may have it."""
+    """The browser's address; None if it is unknown, or if no host may have it."""
     try:
         found = addresses.parse([], page.client_ip, loopback_peers=page.portal.policy.loopback_peers)
     except (InvalidAddress, UnknownPeer):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host has in DNS beside its own addresses: related names, and RRsets."""
+"""The DNS records of a host other than its own addresses: related names and RRsets."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from ddnsd.web.portal.routing import get, post
 UNSET: dict[str, str] = {}
 
 
-# ---- related names: the machines behind a router, which follow its IPv6 prefix
+# ---- related names: machines behind a router, whose addresses follow its IPv6 prefix
 
 
 async def show_related(page: PageRequest) -> Response:
@@ -29,7 +29,9 @@ async def add_related(page: PageRequest) -> Response:
     """Add or change a related name."""
     host = (await access.get_host(page, Action.EDIT)).host
     expect = access.expect_host(page, Action.EDIT)
-    change = page.portal.related.put(host, page.text("label"), page.text("interface_id"), page.author, expect)
+    change = page.portal.related.put(
+        host, page.text("label"), page.text("interface_id"), page.author, expect, unlimited=page.admin
+    )
     try:
         return await page.saved(change, f"/hosts/{host.fqdn}/related", page.gettext("Saved."))
     except Invalid as error:
@@ -64,7 +66,7 @@ async def _show_related(page: PageRequest, errors: dict[str, str] = UNSET) -> Re
 
 
 async def show_rrsets(page: PageRequest) -> Response:
-    """The RRsets, and a form; the URL's name and type choose the RRset that it changes."""
+    """The RRsets, and a form. The URL's name and type choose the RRset in the form."""
     return await _show_rrsets(page, page.query)
 
 
@@ -81,6 +83,7 @@ async def save_rrset(page: PageRequest) -> Response:
             forms.read(page, forms.TtlField).ttl,
             page.author,
             access.expect_host(page, Action.EDIT),
+            unlimited=page.admin,
         )
         return await page.saved(change, f"/hosts/{host.fqdn}/records", page.gettext("Saved."))
     except Invalid as error:
@@ -97,7 +100,7 @@ async def remove_rrset(page: PageRequest) -> Response:
 
 
 async def _show_rrsets(page: PageRequest, given: Mapping[str, str], errors: dict[str, str] = UNSET) -> Response:
-    """The RRsets, and a form filled with the given values, or with the RRset of the given name and type."""
+    """The RRsets, and a form with the given values or with the RRset of the given name and type."""
     owned = await access.get_host(page)
     rows = [(one, one.prefix or APEX, values_of(one.data)) for one in await page.portal.rrsets.of(owned.host)]
     values = {"name": given.get("name", APEX), "type": given.get("type", "TXT")}

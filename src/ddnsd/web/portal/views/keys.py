@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ddnsd.auth import secrets
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.inputs import KEY_HOSTS
+from ddnsd.registry.inputs import KeyInput
 from ddnsd.web.portal import forms, show_once
 from ddnsd.web.portal.client_configs import Target, configurations
 from ddnsd.web.portal.paging import paginate
@@ -32,19 +32,12 @@ async def new(page: PageRequest) -> Response:
 
 async def create(page: PageRequest) -> Response:
     """Create the key of the form."""
-    _ = page.gettext
-    name, chosen = page.text("name"), [*page.form.getlist("hosts"), *page.text("more").split()]
-    errors = {}
-    if not forms.is_name(name):
-        errors["name"] = _("A name has 1 to 100 printable characters.")
-    if not 1 <= len(chosen) <= KEY_HOSTS:
-        errors["hosts"] = _("Choose 1 to %(most)s hosts.", most=KEY_HOSTS)
-    if not errors:
-        try:
-            return await _create(page, name, list(dict.fromkeys(chosen)))
-        except Invalid as error:
-            errors = page.reasons(error.fields)
-    return await _form(page, {"name": name, "chosen": chosen, "more": page.text("more")}, errors)
+    chosen = [*page.form.getlist("hosts"), *page.words("more")]
+    try:
+        return await _create(page, forms.read(page, KeyInput, hosts=chosen))
+    except Invalid as error:
+        values = {"name": page.text("name"), "chosen": chosen, "more": page.text("more")}
+        return await _form(page, values, page.reasons(error.fields))
 
 
 async def show_created(page: PageRequest) -> Response:
@@ -77,14 +70,16 @@ async def _form(page: PageRequest, values: dict[str, Any], errors: dict[str, str
     )
 
 
-async def _create(page: PageRequest, name: str, hosts: list[str]) -> Response:
+async def _create(page: PageRequest, fields: KeyInput) -> Response:
     """Create the key, and redirect to the page that shows it. Raises Invalid, StoreDown."""
     login, secret = secrets.new_login(), secrets.new_secret()
     return await show_once.create_and_redirect(
         page,
         "/keys/made",
         {"login": login, "secret": secret},
-        lambda: page.portal.keys.create(page.caller, name, hosts, login, secret, client_ip=page.client_ip),
+        lambda: page.portal.keys.create(
+            page.caller, fields.name, fields.hosts, login, secret, client_ip=page.client_ip
+        ),
     )
 
 

@@ -4,6 +4,7 @@
 from starlette.responses import Response
 
 from ddnsd.registry.host_lists import host_view
+from ddnsd.registry.names import is_reverse
 from ddnsd.web.portal import access
 from ddnsd.web.portal.paging import page_number
 from ddnsd.web.portal.presenters.host_status import STATES, status_of
@@ -17,15 +18,16 @@ TEXT_LENGTH = 253
 
 
 async def first(page: PageRequest) -> Response:
-    """The introduction for strangers, the own hosts for users."""
+    """The introduction, or the user's hosts after sign-in."""
     if page.signed_in:
         return await show(page)
-    public = [domain.name for domain in await page.portal.domains.all() if domain.public and domain.available]
+    usable = [domain.name for domain in await page.portal.domains.all() if domain.public and domain.available]
+    public = [name for name in usable if not is_reverse(name)]
     return page.render("overview/landing.html", domain=public[0] if public else "example.org")
 
 
 async def show(page: PageRequest) -> Response:
-    """The own hosts, filtered and sorted as the URL says."""
+    """The user's hosts, filtered and sorted by the query."""
     number = page_number(page)
     view = host_view(
         owner_id=page.caller.user_id,

@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 import structlog
 from starlette.responses import Response
 
-from ddnsd.auth import sessions
+from ddnsd.auth import known_browsers, sessions
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
 from ddnsd.auth.oidc.login_state import COOKIE, HOME, SECONDS, LoginState, local_path
 from ddnsd.auth.oidc.provider import is_loopback
-from ddnsd.auth.passwords import Locked
+from ddnsd.auth.passwords import Locked, Suspended
 from ddnsd.auth.sessions import PASSWORD, proof
 from ddnsd.registry.errors import Invalid, NotAdmitted
+from ddnsd.web.portal import cookies
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import Access, get, post
@@ -25,47 +26,63 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+AGAIN = "again"
+"""In the query of a sign-in by a user who has signed in already."""
+
+AGAIN_SECONDS = 60
+"""How long ago a provider may have asked for the password when people sign in again."""
+
 LINK_FIELD = "link"
 LINK = "link "
-"""Begins the purpose of the proof that a link to a provider carries."""
+"""The prefix of the purpose of the proof in a link to a provider."""
 
 
 async def show_form(page: PageRequest) -> Response:
-    """The sign-in form; users who have signed in go on."""
+    """The sign-in form. Users who have signed in are redirected, unless they want to sign in again."""
     following = local_path(page.query.get("next"))
-    if page.signed_in:
+    if page.signed_in and AGAIN not in page.query:
         return page.redirect(following)
     return _form(page, LoginState.new(next_path=following), out=await _provider_sign_out_url(page))
 
 
 async def by_password(page: PageRequest) -> Response:
     """Check name and password, and begin a session."""
-    _, attempt = page.gettext, _login_state(page)
+    _, attempt, name = page.gettext, _login_state(page), page.text("name")
     again = LoginState.new(next_path=local_path(page.text("next")))
     if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
         text = _("Your browser did not send the cookie of the form. Try again.")
         return _form(page, again, 403, error=text)
     try:
-        user_id = await page.portal.passwords.check(page.text("name"), page.form.get("password", ""), page.client_ip)
+        user_id = await page.portal.passwords.check(
+            name, page.form.get("password", ""), page.client_ip, cookies.value(page.request, known_browsers.COOKIE)
+        )
     except Locked:
         text = _("Too many failed attempts. Wait some minutes before you try again.")
         return _form(page, again, 429, error=text)
+    except Suspended as error:
+        text = _("Your account is disabled. Contact the operator of the service.")
+        if error.reason:
+            text = f"{text} {_('Reason:')} {error.reason}"
+        return _form(page, again, 403, error=text)
     except BadCredentials:
         return _form(page, again, 403, error=_("Wrong user name or password."))
     response = await _begin_session(page, user_id, PASSWORD, attempt.next)
     _delete_login_cookie(response)
+    _set_browser_cookie(response, await page.portal.passwords.new_cookie(name))
     return response
 
 
 async def to_provider(page: PageRequest) -> Response:
     """Send the browser to a provider, to sign in or to link an identity to the account."""
-    flow, link = _flow(page), _linking_session(page)
+    flow, link, again = _flow(page), _linking_session(page), AGAIN in page.query
     following = "/account" if link is not None else local_path(page.query.get("next"))
-    if page.signed_in and link is None:
+    if page.signed_in and link is None and not again:
         return page.redirect(following)
+    if link is not None and (first := sign_in_first(page, following)):
+        return first
     attempt = LoginState.new(flow.provider.name, following, link)
     try:
-        response = page.redirect(await flow.begin(attempt))
+        response = page.redirect(await flow.begin(attempt, max_age=AGAIN_SECONDS if again else None))
     except ProviderDown:
         return _failed(page, flow, 503, "down")
     _set_login_cookie(response, attempt)
@@ -73,20 +90,20 @@ async def to_provider(page: PageRequest) -> Response:
 
 
 async def from_provider(page: PageRequest) -> Response:
-    """Take the browser back from a provider. The cookie of the attempt is deleted, whatever comes of it."""
+    """Complete the sign-in when the browser returns from a provider. The cookie of the attempt is always deleted."""
     flow, attempt = _flow(page), _login_state(page)
     try:
         response = await _complete(page, flow, attempt)
     except ProviderDown:
         response = _failed(page, flow, 503, "down")
     except NotSignedIn as error:
-        if attempt is not None and not isinstance(error, NotBegun):  # any site can make a browser cause the others
+        if attempt is not None and not isinstance(error, NotBegun):  # any site can cause a NotBegun
             page.portal.callbacks.refused(attempt.state, page.client_ip or "")
         log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
         response = _failed(page, flow, 403, "not completed")
     except NotAdmitted as error:
         log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
-        response = _failed(page, flow, 403, "not admitted")
+        response = _failed(page, flow, 403, "not admitted", page.explain(error))
     except Invalid as error:
         response = page.redirect("/account", page.explain(error), "warning")
     _delete_login_cookie(response)
@@ -100,6 +117,20 @@ async def sign_out(page: PageRequest) -> Response:
     response = page.redirect("/login?" + urlencode({"out": page.session.method or "password"}))
     response.delete_cookie(sessions.COOKIE, secure=True, httponly=True, samesite="lax")
     return response
+
+
+def again_path(following: str) -> str:
+    """The path at which a user who has signed in can sign in again, and then opens a local path."""
+    return "/login?" + urlencode({AGAIN: "1", "next": following})
+
+
+def sign_in_first(page: PageRequest, following: str) -> Response | None:
+    """The way to sign in again, for what only a user may do who has just signed in; None if they have."""
+    assert page.session is not None
+    if page.session.is_fresh:
+        return None
+    text = page.gettext("Sign in again first: you signed in some time ago. Nothing was changed.")
+    return page.redirect(again_path(following), text, "warning")
 
 
 def link_path(page: PageRequest, provider: str) -> str:
@@ -116,32 +147,34 @@ async def _complete(page: PageRequest, flow: "Flow", attempt: LoginState | None)
     """Sign in, or link the identity. Raises ProviderDown, NotSignedIn, NotAdmitted, Invalid, StoreDown."""
     portal, client_ip = page.portal, page.client_ip
     if attempt is None or portal.callbacks.is_spent(attempt.state):
-        raise NotBegun("this browser has begun no sign-in, or too long ago")
+        raise NotBegun("this browser began no sign-in, or began it too long ago")
     flow.check(attempt, page.query)
     if not await portal.callbacks.may_ask(client_ip or ""):
         return _failed(page, flow, 429, "too often")
-    identity = await flow.complete(attempt, page.query)
+    identity, how = await flow.complete(attempt, page.query)
     if attempt.link is None:
         user = await portal.identities.admit(identity, create=flow.provider.creates, client_ip=client_ip)
-        return await _begin_session(page, user.user_id, flow.provider.name, attempt.next)
+        return await _begin_session(page, user.user_id, flow.provider.name, attempt.next, how)
     if page.session is None or page.session.id != attempt.link:
-        raise NotSignedIn("the session that is to get the identity has ended")
+        raise NotSignedIn("the session to which the identity should be added has ended")
     await portal.identities.link(page.session.user.user_id, identity, client_ip)
     done = page.gettext("You can now sign in with %(provider)s as well.", provider=flow.provider.title)
     return page.redirect("/account", done)
 
 
-async def _begin_session(page: PageRequest, user_id: int, method: str, following: str) -> Response:
-    """Begin a session in place of the browser's former one, and go on."""
+async def _begin_session(
+    page: PageRequest, user_id: int, method: str, following: str, how: sessions.Proof | None = None
+) -> Response:
+    """Begin a session that replaces the browser's earlier one, and redirect."""
     before = page.session.id if page.session is not None else None
-    cookie = await page.portal.sessions.begin(user_id, method, page.client_ip, page.agent, replaces=before)
+    cookie = await page.portal.sessions.begin(user_id, method, page.client_ip, page.agent, replaces=before, proof=how)
     response = page.redirect(following)
     set_session_cookie(response, cookie)
     return response
 
 
 def _linking_session(page: PageRequest) -> int | None:
-    """The session whose account gets an identity. Only pages of that session know the proof."""
+    """The session whose account gets an identity, if any. Only pages of that session know the proof."""
     given = page.query.get(LINK_FIELD)
     if page.session is None or given is None:
         return None
@@ -161,13 +194,14 @@ def _form(
     page: PageRequest, attempt: LoginState, status: int = 200, *, error: str = "", out: str | None = None
 ) -> Response:
     portal = page.portal
-    more = "?" + urlencode({"next": attempt.next}) if attempt.next != HOME else ""
+    given = ({AGAIN: "1"} if page.signed_in else {}) | ({"next": attempt.next} if attempt.next != HOME else {})
+    more = "?" + urlencode(given) if given else ""
     response = page.render(
         "signin/form.html",
         status,
         attempt=attempt,
         error=error,
-        name=page.text("name"),
+        name=page.text("name") or (page.caller.user if page.signed_in else ""),
         providers=[(f"/login/{name}{more}", flow.provider.title) for name, flow in portal.flows.items()],
         passwords=portal.passwords.enabled,
         out="out" in page.query,
@@ -178,12 +212,12 @@ def _form(
     return response
 
 
-def _failed(page: PageRequest, flow: "Flow", status: int, why: str) -> Response:
-    return page.render("signin/failed.html", status, provider=flow.provider.title, why=why)
+def _failed(page: PageRequest, flow: "Flow", status: int, why: str, detail: str = "") -> Response:
+    return page.render("signin/failed.html", status, provider=flow.provider.title, why=why, detail=detail)
 
 
 async def _provider_sign_out_url(page: PageRequest) -> str | None:
-    """Where the user can sign out at the provider, too, after signing out here."""
+    """The URL at which the user can also sign out at the provider; None if there is none."""
     flow = page.portal.flows.get(page.query.get("out", ""))
     if flow is None:
         return None
@@ -197,7 +231,12 @@ async def _provider_sign_out_url(page: PageRequest) -> str | None:
 
 
 def _login_state(page: PageRequest) -> LoginState | None:
-    return LoginState.from_cookie(page.request.cookies.get(COOKIE))
+    return LoginState.from_cookie(cookies.value(page.request, COOKIE))
+
+
+def _set_browser_cookie(response: Response, cookie: str) -> None:
+    age = known_browsers.DAYS * 86_400
+    response.set_cookie(known_browsers.COOKIE, cookie, max_age=age, secure=True, httponly=True, samesite="lax")
 
 
 def _set_login_cookie(response: Response, attempt: LoginState) -> None:

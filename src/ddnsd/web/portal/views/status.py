@@ -8,11 +8,11 @@ from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import Access, get
 
 GOOD = frozenset({"good", "nochg", "deleted"})
-"""Return codes of successful requests; the others say whose fault it is."""
+"""Return codes of successful requests."""
 
 
 async def show(page: PageRequest) -> Response:
-    """The state of all zones that the reader may see."""
+    """The state of all zones that the user may see."""
     now = page.portal.status.current()
     shown = [zone for zone in now.zones if _is_visible(page, zone)]
     hidden = [zone for zone in now.zones if not _is_visible(page, zone)]
@@ -26,6 +26,7 @@ async def show(page: PageRequest) -> Response:
         requests=sum(now.per_minute.values()),
         fine=sum(n for word, n in now.per_minute.items() if word in GOOD),
         words=lambda zone: page.admin or _owns(page, zone),
+        refused_total=sum(zone.queue.refused for zone in now.zones),
     )
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale
 from ddnsd.registry.inputs import USER_NAME_LENGTH
 from ddnsd.registry.rows import User
+from ddnsd.web.portal import forms
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.request import PageRequest
@@ -39,8 +40,8 @@ async def new(page: PageRequest) -> Response:
 
 async def add(page: PageRequest) -> Response:
     """Create the user of the form."""
-    name = page.text("name")
     try:
+        name = forms.read(page, forms.UserFields).name
         await page.portal.users.add(name, admin=page.checked("admin"), actor=page.caller.user, client_ip=page.client_ip)
     except Invalid as error:
         return page.render("admin/user_new.html", 422, values=page.form, errors=page.reasons(error.fields))
@@ -55,18 +56,22 @@ async def show(page: PageRequest) -> Response:
 async def save(page: PageRequest) -> Response:
     """Change the user as the form says. Administrators do not change their own rights."""
     user = await _find(page)
-    values = {} if user.id == page.caller.user_id else {name: page.checked(name) for name in FLAGS}
+    values: dict[str, bool | str | None] = {}
+    if user.id != page.caller.user_id:
+        values = {name: page.checked(name) for name in FLAGS}
     if values.get("active"):
         values["withdrawn"] = False  # their records are in DNS again
-    groups = frozenset(line.strip() for line in page.text("groups").splitlines() if line.strip())
 
     def expect(found: User, assigned_groups: Sequence[str]) -> None:
         if page.form.get("tag") not in (None, user_tag(found, assigned_groups)):
             raise Stale
 
     try:
+        fields = forms.read(page, forms.UserChangeFields, groups=page.text("groups").splitlines())
+        if values.get("active") is False:
+            values["suspension_reason"] = fields.reason
         await page.portal.users.change(
-            user.name, values, groups, actor=page.caller.user, client_ip=page.client_ip, expect=expect
+            user.name, values, frozenset(fields.groups), actor=page.caller.user, client_ip=page.client_ip, expect=expect
         )
     except Invalid as error:
         return await _show(page, user, page.reasons(error.fields), typed=True)
@@ -112,9 +117,10 @@ async def _show(page: PageRequest, user: User, errors: dict[str, str], *, typed:
     """The page of a user; with `typed` the form keeps what was sent."""
     details = await page.portal.users.details(user.id)
     values: dict[str, object] = {name: getattr(user, name) for name in FLAGS}
-    values["groups"] = "\n".join(details.assigned_groups)
+    values |= {"groups": "\n".join(details.assigned_groups), "reason": user.suspension_reason}
     if typed:
-        values = {name: page.checked(name) for name in FLAGS} | {"groups": page.form.get("groups", "")}
+        values = {name: page.checked(name) for name in FLAGS}
+        values |= {name: page.form.get(name, "") for name in ("groups", "reason")}
     return page.render(
         "admin/user.html",
         422 if errors else 200,

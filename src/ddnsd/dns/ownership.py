@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which process sends the changes of which zone.
+
+One process owns a zone at a time. On SQLite each process that wants to send takes the zone's file lock. On PostgreSQL
+a node owns a zone by a lease. It renews its leases every second, and stops by its own clock before they expire: so a
+node that was stopped or cut off sends nothing after another has taken over. Zones are spread evenly over the nodes.
+"""
+
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from ddnsd.db import leases
+from ddnsd.db.base import Store, ZoneLock
+from ddnsd.db.leases import FIRST_EPOCH, LEASE_SECONDS, Lease
+from ddnsd.dns.errors import NotOwner
+
+MARGIN_SECONDS = 0.5
+"""A node stops to send this long before its lease expires."""
+
+
+class Ownership(Protocol):
+    """The zones of this process."""
+
+    def owns(self, domain_id: int, /) -> bool:
+        """Whether this process sends the zone's changes."""
+
+    def hold(self, domain_id: int, /) -> AbstractAsyncContextManager[ZoneLock]:
+        """Keep the zone for one round. Raises NotOwner, StoreDown."""
+
+
+class FileLocks:
+    """Every process that is asked owns the zone, one after the other (SQLite)."""
+
+    def __init__(self, lock: Callable[[int], AbstractAsyncContextManager[ZoneLock]]) -> None:
+        self.hold = lock
+
+    def owns(self, _domain_id: int, /) -> bool:
+        return True
+
+
+class Change(NamedTuple):
+    """Zones that this node has got, those of them that no node has ever had, and those that it has lost."""
+
+    gained: frozenset[int]
+    first: frozenset[int]
+    lost: frozenset[int]
+
+
+class _Held:
+    """A lease with its end by our own monotonic clock. One that is `leaving` is given back when no round runs."""
+
+    def __init__(self, epoch: int, node: str, until: float) -> None:
+        self.epoch, self.until = epoch, until
+        self.marker = f"{epoch} {node.rpartition(':')[2]}"
+        self.leaving = self.busy = False
+
+    @property
+    def valid(self) -> bool:
+        return time.monotonic() < self.until
+
+    @property
+    def usable(self) -> bool:
+        """Whether a round may begin."""
+        return self.valid and not self.leaving
+
+    def check(self) -> None:
+        """Check the lease. Raises NotOwner if it has expired."""
+        if not self.valid:
+            raise NotOwner
+
+
+class ZoneLeases:
+    """The leases of this node. A `guest` is a command: it takes zones only while no service runs."""
+
+    def __init__(self, store: Store, *, guest: bool = False) -> None:
+        self._store, self._guest = store, guest
+        self.node = _node_name()
+        self._held: dict[int, _Held] = {}
+        self.owners: dict[int, str] = {}
+        """All owning nodes by domain id, as of the last renewal."""
+
+    def owns(self, domain_id: int) -> bool:
+        held = self._held.get(domain_id)
+        return held is not None and held.usable
+
+    @asynccontextmanager
+    async def hold(self, domain_id: int) -> AsyncIterator[ZoneLock]:
+        held = self._held.get(domain_id)
+        if held is None or not held.usable:
+            raise NotOwner
+        held.busy = True
+        try:
+            yield held
+        finally:
+            held.busy = False
+
+    async def renew(self) -> Change:
+        """Renew the leases, take free zones up to a fair share, and give back what exceeds it. Raises StoreDown."""
+        before = self._usable()
+        began = time.monotonic()
+        mine, share = await self._store.transact(self._renew)
+        until = began + LEASE_SECONDS - MARGIN_SECONDS
+        held, self._held = self._held, {}
+        for domain_id, epoch in mine:
+            same = held.get(domain_id)
+            if same is None or same.epoch != epoch:
+                same = _Held(epoch, self.node, until)
+            same.until = until
+            self._held[domain_id] = same
+        for number, domain_id in enumerate(sorted(self._held)):
+            self._held[domain_id].leaving = number >= share
+        await self._give_back()
+        after = self._usable()
+        gained = after - before
+        never_held = {lease.domain_id for lease in mine if lease.epoch == FIRST_EPOCH}.difference(held)
+        return Change(gained, gained & never_held, before - after)
+
+    def _usable(self) -> frozenset[int]:
+        return frozenset(domain_id for domain_id, held in self._held.items() if held.usable)
+
+    def _renew(self, connection: Connection) -> tuple[list[Lease], int]:
+        """The leases, and the number of zones that this node should have at most."""
+        others = leases.other_nodes(connection, self.node)
+        if gone := [node for node in others if _has_ended(node)]:
+            leases.forget_nodes(connection, gone)
+        mine = leases.renew(connection, self.node, register=not self._guest)
+        owners = leases.owners(connection)
+        numbers = Counter(owners.values())
+        # who has most keeps what cannot be divided, so that a new node moves no zone without need
+        live = sorted({*others, self.node}.difference(gone), key=lambda node: (-numbers[node], node))
+        share, rest = divmod(leases.zone_count(connection), len(live))
+        if live.index(self.node) < rest:
+            share += 1
+        if self._guest and len(live) > 1:
+            share = 0
+        if share > len(mine):
+            mine += leases.take(connection, self.node, share - len(mine))
+        self.owners = owners
+        return mine, share
+
+    async def _give_back(self) -> None:
+        """Free the zones that are leaving; those whose round still runs are freed later. Raises StoreDown."""
+        domain_ids = [domain_id for domain_id, held in self._held.items() if held.leaving and not held.busy]
+        if domain_ids:
+            for domain_id in domain_ids:
+                del self._held[domain_id]
+            await self._store.transact(lambda c: leases.give_back(c, self.node, domain_ids))
+
+    async def stop(self) -> None:
+        """Give everything back. Raises StoreDown."""
+        self._held.clear()
+        await self._store.transact(lambda c: leases.give_back(c, self.node))
+
+
+# ---- names of nodes
+
+
+def _node_name() -> str:
+    return ":".join((*_place(), str(os.getpid()), _start_of(os.getpid()) or "", secrets.token_hex(4)))
+
+
+@cache
+def _place() -> tuple[str, str]:
+    """The running kernel and the namespace of process ids."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return boot, str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return secrets.token_hex(16), ""
+
+
+def _start_of(process: int) -> str | None:
+    """The time when a process of this machine started, in clock ticks; None if it does not run."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _has_ended(node: str) -> bool:
+    """Whether the node was a process of this machine that no longer runs, so its leases need not expire."""
+    *place, process, start, _ = node.split(":")
+    return tuple(place) == _place() and _start_of(int(process)) != start

@@ -44,7 +44,7 @@ _LEAVE_SOCKET: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >=
 class Server(uvicorn.Server):
     """A server that calls `started` when it answers and `stopping` when it begins to stop; it raises no signal.
 
-    It listens on the sockets given to `serve`, and closes them.
+    It listens on the sockets given to `serve`, and closes them. `serve` raises OSError for one that cannot listen.
     """
 
     server_state: State
@@ -72,6 +72,7 @@ class Server(uvicorn.Server):
         self.server_state.tick(loop.time())
         self.servers = []
         for listener in sockets or ():
+            _start_to_listen(listener)
             if listener.family == socket.AF_UNIX:
                 server = await loop.create_unix_server(self._protocol, sock=listener, backlog=BACKLOG, **_LEAVE_SOCKET)
             else:
@@ -137,6 +138,14 @@ def listen(endpoint: Endpoint) -> socket.socket:
         raise OSError(f"cannot listen on {endpoint}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
+
+
+def _start_to_listen(listener: socket.socket) -> None:
+    """Accept connections. Raises OSError if another process has begun to since our `bind`."""
+    try:
+        listener.listen(BACKLOG)  # uvloop would close the socket, and report no error
+    except OSError as error:
+        raise OSError(f"cannot listen on {url(listener)}: {error.strerror}") from None
 
 
 def url(listener: socket.socket) -> str:

@@ -108,6 +108,7 @@ def test_a_node_that_stands_still(stage: Stage) -> None:
             now = time.monotonic()
             wait_until(lambda: load.good_since(now) >= at_one, 5, "all zones are taken over")
             assert len(set(stage.owners())) == 1
+            assert set(load.words(0, at_one)) <= {"good", "nochg"}, "callers of the other wait for it"
         load.all_good_again()
     load.nothing_is_lost()
 

@@ -308,4 +308,4 @@ def owns(service: Service) -> bool:
     assert service.process is not None
     domain = in_store(service, lambda c: queries.domain(c, ZONE))
     assert domain is not None
-    return in_store(service, leases.owners)[domain.id].split(":")[2] == str(service.process.pid)
+    return in_store(service, leases.owners)[domain.id].node.split(":")[2] == str(service.process.pid)

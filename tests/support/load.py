@@ -13,7 +13,7 @@ from typing import NamedTuple
 import requests
 
 from ddnsd.db import queries
-from support.ports import wait_until
+from support.ports import listens, wait_until
 from support.servers.faults import in_store
 from support.servers.service import Service
 
@@ -61,6 +61,10 @@ class Load:
             try:
                 wait_until(lambda: self.good_since(0) >= set(self.secrets), what="every host was updated once")
                 yield
+            except AssertionError as error:
+                for node in self.nodes:
+                    error.add_note(f"{node.url} listens: {listens(node.http_port)}\n{node.log.read_text()[-2000:]}")
+                raise
             finally:
                 self._stop.set()
             for host in hosts:

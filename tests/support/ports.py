@@ -2,6 +2,7 @@
 """Free loopback ports, and waiting for a server to listen."""
 
 import asyncio
+import os
 import secrets
 import socket
 import time
@@ -18,17 +19,26 @@ ENDS_SECONDS = 20.0
 """Far above each deadline of the service (3 s), and below what waits for no deadline."""
 
 
+_given: set[int] = set()
+"""Ports that this process has chosen: the server that gets one may not listen yet."""
+
+
 def free_port() -> int:
-    """A port that is free for TCP and UDP on 127.0.0.1, and that no connection takes by chance."""
+    """A port that is free for TCP and UDP on 127.0.0.1, and that no connection or other worker takes by chance."""
     above = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for _ in range(256):
-        port = LOWEST + secrets.randbelow(above - LOWEST)
+        port = LOWEST + secrets.randbelow((above - LOWEST) // workers) * workers + worker
+        if port in _given:
+            continue
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
                 tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise OSError("no port is free for both TCP and UDP")
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 TIMEOUT = 15.0
-"""Seconds for an answer; the service answers within 3 s, and after a restart of a second or two."""
+"""Seconds for an answer; the service answers within 9 s, also when another node has to take the zone over."""
 
 CONNECT_SECONDS = 3.0
 

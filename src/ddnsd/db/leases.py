@@ -28,6 +28,13 @@ class Lease(NamedTuple):
     epoch: int
 
 
+class Owner(NamedTuple):
+    """The node that owns a zone, and the seconds until its lease expires."""
+
+    node: str
+    seconds: float
+
+
 def other_nodes(connection: Connection, node: str) -> list[str]:
     """The other live nodes, and those that hold leases."""
     live = select(nodes.c.node).where(nodes.c.node != node, nodes.c.expires > _now())
@@ -52,12 +59,11 @@ def renew(connection: Connection, node: str, *, register: bool) -> list[Lease]:
     return [Lease._make(row) for row in connection.execute(renewed)]
 
 
-def owners(connection: Connection) -> dict[int, str]:
-    """The owning nodes by domain id."""
-    found = connection.execute(
-        select(zone_leases.c.domain_id, zone_leases.c.node).where(zone_leases.c.expires > _now())
-    )
-    return {row.domain_id: row.node for row in found}
+def owners(connection: Connection) -> dict[int, Owner]:
+    """The owners by domain id."""
+    left = (zone_leases.c.expires - _now()).label("left")
+    found = connection.execute(select(zone_leases.c.domain_id, zone_leases.c.node, left).where(left > 0))
+    return {row.domain_id: Owner(row.node, row.left / 1_000_000) for row in found}
 
 
 def zone_count(connection: Connection) -> int:

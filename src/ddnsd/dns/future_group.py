@@ -24,22 +24,30 @@ class FutureGroup(Generic[K]):
         self._open[key] = future
         return future
 
-    async def wait(self, seconds: float, most: float, progress: Callable[[], int]) -> None:
-        """Wait until all have ended: `seconds`, again while `progress` increases, and at most `most`.
+    async def wait(
+        self, seconds: float, most: float, progress: Callable[[], int], more: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """Wait until all have ended: `seconds`, again while `progress` increases, at most `most`, then `more()` once.
 
         The others are then cancelled.
         """
         end = asyncio.get_running_loop().time() + most
         while self._open:
             before = progress()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._all_ended.wait()
-            except TimeoutError:
-                if progress() == before or asyncio.get_running_loop().time() >= end:
-                    break
+            if not await self._all_end_within(seconds) and (
+                progress() == before or asyncio.get_running_loop().time() >= end
+            ):
+                await self._all_end_within(more())
+                break
         for future in self._open.values():
             future.cancel()
+
+    async def _all_end_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._all_ended.wait()
+        except TimeoutError:
+            return False
 
     def _ended(self, key: K, future: asyncio.Future[None]) -> None:
         if future.cancelled():

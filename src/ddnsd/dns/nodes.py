@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ddnsd.db.notifications import Notifications
-from ddnsd.dns.ownership import Change, ZoneLeases
+from ddnsd.dns.ownership import RENEW_SECONDS, Change, ZoneLeases
 from ddnsd.dns.relay import REQUESTS, Relay, Sender
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 FREED = "ddnsd_freed"
 """The channel that says: there are free zones."""
-
-RENEW_SECONDS = 1.0
 
 
 class Nodes:
@@ -40,7 +38,7 @@ class Nodes:
             senders,
             self._send,
             self.leases.node,
-            lambda: self.leases.owners,
+            self.leases.owner,
             version_of=version_of,
             confirm=confirm,
         )

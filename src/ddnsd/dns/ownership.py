@@ -20,11 +20,16 @@ from sqlalchemy import Connection
 
 from ddnsd.db import leases
 from ddnsd.db.base import Store, ZoneLock
-from ddnsd.db.leases import FIRST_EPOCH, LEASE_SECONDS, Lease
+from ddnsd.db.leases import FIRST_EPOCH, LEASE_SECONDS, Lease, Owner
 from ddnsd.dns.errors import NotOwner
+
+RENEW_SECONDS = 1.0
 
 MARGIN_SECONDS = 0.5
 """A node stops to send this long before its lease expires."""
+
+SILENT_SECONDS = 2.0
+"""An owner that has not renewed its lease for so long may have ended."""
 
 
 class Ownership(Protocol):
@@ -36,6 +41,12 @@ class Ownership(Protocol):
     def hold(self, domain_id: int, /) -> AbstractAsyncContextManager[ZoneLock]:
         """Keep the zone for one round. Raises NotOwner, StoreDown."""
 
+    def owned_since(self, domain_id: int, /) -> float:
+        """When the zone's owner took it, by the monotonic clock; in the future if its owner is silent or it has none.
+
+        0 if that is not known.
+        """
+
 
 class FileLocks:
     """Every process that is asked owns the zone, one after the other (SQLite)."""
@@ -45,6 +56,9 @@ class FileLocks:
 
     def owns(self, _domain_id: int, /) -> bool:
         return True
+
+    def owned_since(self, _domain_id: int, /) -> float:
+        return 0.0
 
 
 class Change(NamedTuple):
@@ -85,12 +99,30 @@ class ZoneLeases:
         self._store, self._guest = store, guest
         self.node = _node_name()
         self._held: dict[int, _Held] = {}
-        self.owners: dict[int, str] = {}
-        """All owning nodes by domain id, as of the last renewal."""
+        self._renewed = 0.0  # when the owners were read
+        self._owners: dict[int, Owner] = {}
+        self._since: dict[int, float] = {}
 
     def owns(self, domain_id: int) -> bool:
         held = self._held.get(domain_id)
         return held is not None and held.usable
+
+    def owner(self, domain_id: int) -> str | None:
+        """The node that owned the zone at the last renewal."""
+        owner = self._owners.get(domain_id)
+        return None if owner is None else owner.node
+
+    def owned_since(self, domain_id: int) -> float:
+        now = time.monotonic()
+        if now - self._renewed > SILENT_SECONDS:
+            return 0.0
+        owner = self._owners.get(domain_id)
+        if owner is None:
+            return now + RENEW_SECONDS
+        end = self._renewed + owner.seconds
+        if owner.node != self.node and end - now < LEASE_SECONDS - SILENT_SECONDS:
+            return max(end, now) + RENEW_SECONDS
+        return self._since[domain_id]
 
     @asynccontextmanager
     async def hold(self, domain_id: int) -> AsyncIterator[ZoneLock]:
@@ -107,7 +139,8 @@ class ZoneLeases:
         """Renew the leases, take free zones up to a fair share, and give back what exceeds it. Raises StoreDown."""
         before = self._usable()
         began = time.monotonic()
-        mine, share = await self._store.transact(self._renew)
+        mine, share, owners = await self._store.transact(self._renew)
+        self._note(owners)
         until = began + LEASE_SECONDS - MARGIN_SECONDS
         held, self._held = self._held, {}
         for domain_id, epoch in mine:
@@ -127,14 +160,19 @@ class ZoneLeases:
     def _usable(self) -> frozenset[int]:
         return frozenset(domain_id for domain_id, held in self._held.items() if held.usable)
 
-    def _renew(self, connection: Connection) -> tuple[list[Lease], int]:
-        """The leases, and the number of zones that this node should have at most."""
+    def _note(self, owners: dict[int, Owner]) -> None:
+        before, self._owners, self._renewed = self._owners, owners, time.monotonic()
+        same = {i for i, owner in owners.items() if i in before and before[i].node == owner.node}
+        self._since = {i: self._since[i] if i in same else self._renewed for i in owners}
+
+    def _renew(self, connection: Connection) -> tuple[list[Lease], int, dict[int, Owner]]:
+        """The leases, the number of zones that this node should have at most, and the owners of all zones."""
         others = leases.other_nodes(connection, self.node)
         if gone := [node for node in others if _has_ended(node)]:
             leases.forget_nodes(connection, gone)
         mine = leases.renew(connection, self.node, register=not self._guest)
         owners = leases.owners(connection)
-        numbers = Counter(owners.values())
+        numbers = Counter(owner.node for owner in owners.values())
         # who has most keeps what cannot be divided, so that a new node moves no zone without need
         live = sorted({*others, self.node}.difference(gone), key=lambda node: (-numbers[node], node))
         share, rest = divmod(leases.zone_count(connection), len(live))
@@ -144,8 +182,7 @@ class ZoneLeases:
             share = 0
         if share > len(mine):
             mine += leases.take(connection, self.node, share - len(mine))
-        self.owners = owners
-        return mine, share
+        return mine, share, owners | {lease.domain_id: Owner(self.node, LEASE_SECONDS) for lease in mine}
 
     async def _give_back(self) -> None:
         """Free the zones that are leaving; those whose round still runs are freed later. Raises StoreDown."""

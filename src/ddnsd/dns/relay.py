@@ -92,14 +92,14 @@ class Relay:
         senders: Mapping[int, Sender],
         send: Callable[[list[tuple[str, str]]], Awaitable[None]],
         node: str,
-        owners: Callable[[], Mapping[int, str]],
+        owner_of: Callable[[int], str | None],
         *,
         version_of: Callable[[int], int | None],
         confirm: Callable[[int, int], None],
     ) -> None:
         self._store, self._senders, self._send = store, senders, send
         self._version_of, self._confirm = version_of, confirm
-        self.channel, self._owners = _channel(node), owners
+        self.channel, self._owner_of = _channel(node), owner_of
         self._numbers = itertools.count(1)
         self._open: dict[int, Request] = {}
         self._outbox: dict[tuple[str, bool], tuple[dict[str, str], list[list[Any]]]] = {}
@@ -145,7 +145,7 @@ class Relay:
         self._request(domain_id, request.as_item(number))
 
     def _request(self, domain_id: int, item: list[Any]) -> None:
-        owner = self._owners().get(domain_id)
+        owner = self._owner_of(domain_id)
         self._post(REQUESTS if owner is None else _channel(owner), {"from": self.channel}, item)
 
     def received(self, text: str) -> None:

@@ -10,9 +10,10 @@ transaction, which saves one; until then this process remembers them (`confirmed
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 from prometheus_client import Gauge, Histogram
@@ -192,7 +193,7 @@ class Writer:
         self._under_way += 1
         self._wake.set()
         # cheaper than asyncio.timeout for each change
-        timer = asyncio.get_running_loop().call_later(self._deadline, self._too_late, done)
+        timer = asyncio.get_running_loop().call_later(self._deadline, self._too_late, domain_id, done)
         try:
             await done
         finally:
@@ -200,11 +201,28 @@ class Writer:
             self._under_way -= 1
             self._uncommitted.discard(done)
 
-    def _too_late(self, done: asyncio.Future[None]) -> None:
-        """End a caller. A change that is not stored yet never will be, so it cannot overwrite a newer one."""
+    def _too_late(self, domain_id: int, done: asyncio.Future[None]) -> None:
+        """End a caller, unless another node is about to take its zone over.
+
+        A change that is not stored yet never will be, so it cannot overwrite a newer one.
+        """
+        if done.done():
+            return
+        if done in self._uncommitted:
+            done.set_exception(StoreDown(NOT_STORED))
+        elif more := self._more_seconds(domain_id):
+            asyncio.get_running_loop().call_later(more, self._give_up, done)
+        else:
+            self._give_up(done)
+
+    def _give_up(self, done: asyncio.Future[None]) -> None:
         if not done.done():
-            error = StoreDown(NOT_STORED) if done in self._uncommitted else errors.NotAcknowledged(TOO_LATE)
-            done.set_exception(error)
+            done.set_exception(errors.NotAcknowledged(TOO_LATE))
+
+    def _more_seconds(self, *domain_ids: int) -> float:
+        """How much longer callers wait: each owner of their zones has the whole deadline, also one that takes over."""
+        since = max(map(self._ownership.owned_since, domain_ids), default=0.0)
+        return max(0.0, since + self._deadline - time.monotonic())
 
     async def push_host(self, domain_id: int, host_ids: Iterable[int]) -> None:
         """Publish rows that the caller has committed. Raises as `update` does, for the first that fails."""
@@ -212,7 +230,7 @@ class Writer:
         waiters = [asyncio.get_running_loop().create_future() for _ in host_ids]
         for host_id, done in zip(host_ids, waiters, strict=True):
             sender.push_host(host_id, done)
-        await self._within_deadline(asyncio.gather(*waiters))
+        await self._acknowledged(domain_id, asyncio.gather(*waiters))
 
     async def push_removals(self, domain_id: int, names: Collection[str]) -> None:
         """Send the committed removals at these names.
@@ -222,7 +240,7 @@ class Writer:
         sender = await self._sender(domain_id)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sender.push_removals(done, names)
-        await self._within_deadline(done)
+        await self._acknowledged(domain_id, done)
 
     async def push_bulk(
         self, hosts: Mapping[int, Iterable[int]], left: Mapping[Place, Collection[str]], *, bulk: bool = True
@@ -230,8 +248,8 @@ class Writer:
         """Publish committed changes of a call: hosts' rows, as ids by domain id, and removed names.
 
         Waits while the name servers acknowledge messages, at most PATIENCE deadlines; one deadline if the call is not
-        `bulk`. Returns the outcomes by ("host", id) or ("left", place): None, NameConflict, HostGone or
-        NotAcknowledged; absent: not in time.
+        `bulk`; longer only for zones whose owner is silent. Returns the outcomes by ("host", id) or ("left", place):
+        None, NameConflict, HostGone or NotAcknowledged; absent: not in time.
         """
         group: FutureGroup[tuple[str, int | Place]] = FutureGroup()
         senders: list[ZoneSender] = []
@@ -249,7 +267,12 @@ class Writer:
                 if n % 1000 == 999:
                     await asyncio.sleep(0)  # others have their turn
         most = PATIENCE * self._deadline if bulk else self._deadline
-        await group.wait(self._deadline, most, progress=lambda: sum(s.acknowledged for s in senders))
+        await group.wait(
+            self._deadline,
+            most,
+            progress=lambda: sum(s.acknowledged for s in senders),
+            more=lambda: self._more_seconds(*by_domain, *hosts),
+        )
         return group.outcomes
 
     async def _followed(self, domain_id: int) -> ZoneSender | None:
@@ -292,8 +315,9 @@ class Writer:
         self._fault_waiters.append(done)
         self.count_later(fault)
         try:
-            await self._within_deadline(done)
-        except (StoreDown, errors.NotAcknowledged):
+            async with asyncio.timeout(self._deadline):
+                await done
+        except (StoreDown, TimeoutError):
             log.warning("client fault not counted", host_id=fault.host_id)
 
     def is_published(self, host: Host) -> bool:
@@ -313,12 +337,17 @@ class Writer:
         """
         return dict(self._confirmed)
 
-    async def _within_deadline(self, done: Awaitable[object]) -> None:
+    async def _acknowledged(self, domain_id: int, done: "asyncio.Future[Any]") -> None:
+        """Wait for the outcome as long as `update` does. Raises it, or NotAcknowledged."""
         try:
-            async with asyncio.timeout(self._deadline):
-                await done
-        except TimeoutError:
-            raise errors.NotAcknowledged(TOO_LATE) from None
+            ended, _ = await asyncio.wait([done], timeout=self._deadline)
+            if not ended and (more := self._more_seconds(domain_id)):
+                ended, _ = await asyncio.wait([done], timeout=more)
+            if not ended:
+                raise errors.NotAcknowledged(TOO_LATE)
+            done.result()
+        finally:
+            done.cancel()
 
     # ---- the database
 

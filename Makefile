@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-PYTEST ?= -n 3 --dist worksteal $(COVERAGE)
+PYTEST ?= -n 3 --dist worksteal --attacks $(COVERAGE)
 COVERAGE ?= --cov --cov-report=
 
 SCENARIOS = server client cloud-init nat

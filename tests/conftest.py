@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import programs
+from support import attacks, programs
 from support.servers.postgres import create_database, postgres
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +22,26 @@ settings.load_profile("repeatable")
 
 # programs under test are sent it; a run in the background of a shell would have them ignore it
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--attacks", action="store_true", help="count the attacks that were tried, by kind")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With `--attacks`, print the table of attacks."""
+    if not config.getoption("attacks"):
+        return
+    held, failed = (
+        [report.nodeid for word in words for report in terminalreporter.stats.get(word, ())]
+        for words in (["passed"], ["failed", "error"])
+    )
+    found = attacks.results(held, failed)
+    terminalreporter.section("attacks")
+    for kind, one in found.items():
+        terminalreporter.write_line(f"{kind:<60} {one.tried:>5} tried {one.held:>5} held")
+    tried, total = sum(one.tried for one in found.values()), sum(one.held for one in found.values())
+    terminalreporter.write_line(f"{'all':<60} {tried:>5} tried {total:>5} held")
 
 
 @pytest.hookimpl(wrapper=True)

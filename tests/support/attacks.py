@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The attacks that the tests try, by kind: files, or tests in files, below `tests/`.
+
+`pytest --attacks` prints at its end how many of each kind were tried, and how many the product withstood.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+ATTACKS: Mapping[str, tuple[str, ...]] = {
+    "calls without the right to make them": (
+        "conformance/test_route_callers.py",
+        "conformance/test_token_limits.py",
+        "conformance/test_nic_callers.py",
+        "conformance/test_update_callers.py",
+        "portal/test_access.py",
+        "unit/registry/test_token_scope.py",
+    ),
+    "forms and links of other sites": (
+        "portal/test_shell.py::test_a_form_without_the_sessions_csrf_changes_nothing",
+        "portal/test_shell.py::test_another_users_csrf_changes_nothing",
+        "portal/test_shell.py::test_a_form_from_another_site_changes_nothing",
+        "portal/test_shell.py::test_nothing_leads_to_another_site",
+        "portal/test_shell.py::test_cookies_are_no_credentials_elsewhere",
+        "portal/test_signin.py::test_a_form_of_another_site_signs_nobody_out",
+        "portal/test_signin.py::test_no_link_of_others_adds_an_identity",
+        "portal/test_signin.py::test_nobody_is_led_elsewhere",
+        "unit/auth/oidc/test_login_state.py",
+    ),
+    "forged sign-ins and access tokens": (
+        "portal/test_signin.py::test_what_comes_back_is_what_was_sent",
+        "portal/test_signin.py::test_only_the_browser_that_began_comes_back",
+        "portal/test_signin.py::test_a_code_is_of_use_only_with_its_verifier",
+        "portal/test_signin.py::test_a_code_is_of_use_once",
+        "portal/test_signin.py::test_a_logout_that_the_provider_did_not_send",
+        "unit/auth/oidc/test_login.py",
+        "unit/auth/oidc/test_introspection.py",
+        "unit/auth/oidc/test_backchannel.py",
+        "unit/auth/oidc/test_claims.py",
+        "integration/test_access_tokens.py",
+    ),
+    "guesses of passwords and secrets": (
+        "conformance/test_many_failures.py",
+        "portal/test_signin.py::test_failures_lock",
+        "portal/test_signin.py::test_guesses_from_forty_networks",
+        "portal/test_signin.py::test_refused_codes_stop_nobody_else_at_the_address",
+        "unit/auth/test_failure_counter.py",
+    ),
+    "values, headers and bodies that no client sends": (
+        "conformance/test_bad_input.py",
+        "conformance/test_api_schema.py",
+        "conformance/test_api_problems.py",
+    ),
+    "large bodies, many headers, slow and silent clients": (
+        "conformance/test_connection_limits.py",
+        "unit/web/test_http_protocol.py",
+        "unit/web/test_bulk_turns.py",
+    ),
+    "more hosts, tokens and changes than one user may have": ("conformance/test_quotas.py",),
+    "names around those of others, and names with a meaning": (
+        "conformance/test_names_above_others.py",
+        "conformance/test_domain_above_hosts.py",
+        "conformance/test_reserved_names.py",
+    ),
+    "denied addresses in other spellings": ("conformance/test_api_deny.py", "unit/registry/test_denylist.py"),
+    "rights that have ended": (
+        "conformance/test_owners.py",
+        "portal/test_signin.py::test_rights_end_and_a_new_sign_in_brings_them_back",
+    ),
+    "pages of the local network that an updater reads": ("unit/ddns_update/test_router.py",),
+}
+
+
+class Result(NamedTuple):
+    """How many attacks of a kind were tried, and how many the product withstood."""
+
+    tried: int
+    held: int
+
+
+def results(held: Iterable[str], failed: Iterable[str]) -> dict[str, Result]:
+    """The results by kind, from the ids of tests; kinds of which nothing was tried are left out."""
+    passes, failures = Counter(map(_kind, held)), Counter(map(_kind, failed))
+    return {
+        kind: Result(passes[kind] + failures[kind], passes[kind]) for kind in ATTACKS if passes[kind] + failures[kind]
+    }
+
+
+def _kind(test: str) -> str | None:
+    name = test.partition("[")[0].removeprefix("tests/")
+    file = name.partition("::")[0]
+    return next((kind for kind, tests in ATTACKS.items() if name in tests or file in tests), None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import structlog
 
 from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
@@ -120,15 +121,20 @@ class Service:
         self.sessions = Sessions(
             self.store, lookups, settings.session_lifetime, claims_age, passwords=settings.local_accounts
         )
+        self._failed_sign_ins = failed = FailedSignIns()
         self._passwords = passwords = Passwords(
-            self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
+            self.store,
+            settings.signin_failures,
+            rules=settings.rules,
+            enabled=settings.local_accounts,
+            failed=failed,
         )
         self._policy = policy = settings.policy()
         self.denials, self.rates = StoredDenyList(self.store, policy.deny), Rates(self.store, policy)
         self._provider_guard = provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
         members = Identities(self.store, claims_age, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
-        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
+        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed)
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)

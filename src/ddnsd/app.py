@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import structlog
 
 from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.failed_sign_ins import SECONDS as FAILED_SECONDS
 from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.oidc.callbacks import Callbacks
@@ -121,7 +122,7 @@ class Service:
         self.sessions = Sessions(
             self.store, lookups, settings.session_lifetime, claims_age, passwords=settings.local_accounts
         )
-        self._failed_sign_ins = failed = FailedSignIns()
+        self._failed_sign_ins = failed = FailedSignIns(self.store)
         self._passwords = passwords = Passwords(
             self.store,
             settings.signin_failures,
@@ -315,6 +316,7 @@ class Service:
             (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
             (CONTACT_SECONDS, self.contacts.write, "contacts"),
             (FRONT_SECONDS, self.fronts.write, "fronts"),
+            (FAILED_SECONDS, self._failed_sign_ins.write, "failed sign-ins"),
             (TRIM_SECONDS, self.trimmer.run, "removal of old history entries"),
             (DENY_SECONDS, self.denials.refresh, "deny lists"),
             (RATES_SECONDS, self.rates.refresh, "quotas"),
@@ -347,6 +349,7 @@ class Service:
         await run_safely(self.sessions.record_seen, "use of sessions")
         await run_safely(self.contacts.write, "contacts")
         await run_safely(self.fronts.write, "fronts")
+        await run_safely(self._failed_sign_ins.write, "failed sign-ins")
         if self._http is not None:
             await self._http.close()
         await self.store.close()

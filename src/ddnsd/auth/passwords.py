@@ -229,7 +229,7 @@ class Passwords:
     async def _tell(self, name: str, client_ip: str | None) -> None:
         """Log the failure. It names an account that exists, also one without a password."""
         user = await self._store.read(lambda c: queries.user(c, name)) if _is_name(name) else None
-        self._log.note(Kind.PASSWORD, name, client_ip, account=user and user.name)
+        self._log.note(Kind.PASSWORD, name, client_ip, account=user and user.name, user_id=user and user.id)
 
     def _succeeded(self, login: _LoginTry) -> None:
         name, source, browser, _ = login

@@ -25,7 +25,7 @@ def counted(kind: Kind) -> float:
 
 def test_once_per_name_source_and_minute() -> None:
     clock, before = Clock(), counted(Kind.PASSWORD)
-    failed = FailedSignIns(clock)
+    failed = FailedSignIns(clock=clock)
     with capture_logs() as lines:
         for _ in range(3):
             failed.note(Kind.PASSWORD, "alice", "192.0.2.1", account="alice")
@@ -52,7 +52,7 @@ def test_a_name_that_no_account_has_is_not_logged(typed: str) -> None:
 
 def test_a_flood_is_not_logged() -> None:
     clock = Clock()
-    failed = FailedSignIns(clock)
+    failed = FailedSignIns(clock=clock)
     with capture_logs() as lines:
         for number in range(LINES + 50):
             failed.note(Kind.SECRET, "", f"192.0.2.{number}", account=None)

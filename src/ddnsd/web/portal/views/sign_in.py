@@ -113,7 +113,7 @@ async def from_provider(page: PageRequest) -> Response:
 async def sign_out(page: PageRequest) -> Response:
     """End the session."""
     assert page.session is not None
-    await page.portal.sessions.end(page.session.id)
+    await page.portal.sessions.end(page.session.id, page.client_ip)
     response = page.redirect("/login?" + urlencode({"out": page.session.method or "password"}))
     response.delete_cookie(sessions.COOKIE, secure=True, httponly=True, samesite="lax")
     return response

@@ -397,7 +397,8 @@ def _openid(
 def _api(context: Context) -> Application:
     from ddnsd.web.api import app  # here: the import is slow, and the commands do not need it
 
-    return app.build(context)
+    return SecurityHeaders(app.build(context), CLOSED)
+    from ddnsd.web.security_headers import CLOSED, SecurityHeaders
 
 
 def _portal(portal: Portal) -> dict[str, Application]:

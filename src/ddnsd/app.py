@@ -23,7 +23,7 @@ from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
-from ddnsd.db import migrate, moved
+from ddnsd.db import migrate, moved, postgres_tls
 from ddnsd.db.base import StoreDown
 from ddnsd.db.connect import open_store
 from ddnsd.db.lookups import Lookups
@@ -307,6 +307,8 @@ class Service:
         await migrate.verify(self.settings.store_url)
         self.store.note_mark(None, began)
         self.store.release()
+        if note := postgres_tls.warning(self.settings.store_url):
+            log.warning("database connection not verified", reason=note)
         await self.denials.refresh()
         await self.rates.refresh()
         await self.writer.start()
@@ -314,9 +316,9 @@ class Service:
         for seconds, work, what in (
             (USE_SECONDS, self.tokens.record_use, "use of tokens"),
             (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
+            (FAILED_SECONDS, self._failed_sign_ins.write, "failed sign-ins"),
             (CONTACT_SECONDS, self.contacts.write, "contacts"),
             (FRONT_SECONDS, self.fronts.write, "fronts"),
-            (FAILED_SECONDS, self._failed_sign_ins.write, "failed sign-ins"),
             (TRIM_SECONDS, self.trimmer.run, "removal of old history entries"),
             (DENY_SECONDS, self.denials.refresh, "deny lists"),
             (RATES_SECONDS, self.rates.refresh, "quotas"),
@@ -347,9 +349,9 @@ class Service:
         await run_safely(self.writer.stop, "last acknowledgements")
         await run_safely(self.tokens.record_use, "use of tokens")
         await run_safely(self.sessions.record_seen, "use of sessions")
+        await run_safely(self._failed_sign_ins.write, "failed sign-ins")
         await run_safely(self.contacts.write, "contacts")
         await run_safely(self.fronts.write, "fronts")
-        await run_safely(self._failed_sign_ins.write, "failed sign-ins")
         if self._http is not None:
             await self._http.close()
         await self.store.close()
@@ -396,9 +398,9 @@ def _openid(
 
 def _api(context: Context) -> Application:
     from ddnsd.web.api import app  # here: the import is slow, and the commands do not need it
+    from ddnsd.web.security_headers import CLOSED, SecurityHeaders
 
     return SecurityHeaders(app.build(context), CLOSED)
-    from ddnsd.web.security_headers import CLOSED, SecurityHeaders
 
 
 def _portal(portal: Portal) -> dict[str, Application]:

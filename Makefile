@@ -19,7 +19,7 @@ NICE = nice -n 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bind-9.20 \
-  debian-13 bench dist lock
+  debian-13 bench dist audit lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -77,6 +77,10 @@ bench: venv ## Measure the speed on this machine, as ratios; NAMES=million measu
 
 dist: venv ## Build wheel, source archive and collection into dist/, and check each; URL=… is the public address
 	scripts/dist $(URL)
+
+audit: venv ## Compare the locked packages with known vulnerabilities; ADVISORIES=all.zip is an export of osv.dev, for no network
+	scripts/peer-venv audit
+	.cache/audit-venv/bin/python scripts/audit $(ADVISORIES)
 
 lock: ## Pin the versions of all dependencies in requirements/
 	scripts/lock

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import structlog
 
 from ddnsd.auth.authenticate import SignIn
+from ddnsd.auth.failed_sign_ins import SECONDS as FAILED_SECONDS
+from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
@@ -21,7 +23,7 @@ from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
-from ddnsd.db import migrate, moved
+from ddnsd.db import migrate, moved, postgres_tls
 from ddnsd.db.base import StoreDown
 from ddnsd.db.connect import open_store
 from ddnsd.db.lookups import Lookups
@@ -120,15 +122,20 @@ class Service:
         self.sessions = Sessions(
             self.store, lookups, settings.session_lifetime, claims_age, passwords=settings.local_accounts
         )
+        self._failed_sign_ins = failed = FailedSignIns(self.store)
         self._passwords = passwords = Passwords(
-            self.store, settings.signin_failures, rules=settings.rules, enabled=settings.local_accounts
+            self.store,
+            settings.signin_failures,
+            rules=settings.rules,
+            enabled=settings.local_accounts,
+            failed=failed,
         )
         self._policy = policy = settings.policy()
         self.denials, self.rates = StoredDenyList(self.store, policy.deny), Rates(self.store, policy)
         self._provider_guard = provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
         members = Identities(self.store, claims_age, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
-        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens])
+        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed)
         self.secondaries = Secondaries(self.writer, settings.followers)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
@@ -300,6 +307,8 @@ class Service:
         await migrate.verify(self.settings.store_url)
         self.store.note_mark(None, began)
         self.store.release()
+        if note := postgres_tls.warning(self.settings.store_url):
+            log.warning("database connection not verified", reason=note)
         await self.denials.refresh()
         await self.rates.refresh()
         await self.writer.start()
@@ -307,6 +316,7 @@ class Service:
         for seconds, work, what in (
             (USE_SECONDS, self.tokens.record_use, "use of tokens"),
             (USE_SECONDS, self.sessions.record_seen, "use of sessions"),
+            (FAILED_SECONDS, self._failed_sign_ins.write, "failed sign-ins"),
             (CONTACT_SECONDS, self.contacts.write, "contacts"),
             (FRONT_SECONDS, self.fronts.write, "fronts"),
             (TRIM_SECONDS, self.trimmer.run, "removal of old history entries"),
@@ -339,6 +349,7 @@ class Service:
         await run_safely(self.writer.stop, "last acknowledgements")
         await run_safely(self.tokens.record_use, "use of tokens")
         await run_safely(self.sessions.record_seen, "use of sessions")
+        await run_safely(self._failed_sign_ins.write, "failed sign-ins")
         await run_safely(self.contacts.write, "contacts")
         await run_safely(self.fronts.write, "fronts")
         if self._http is not None:
@@ -387,8 +398,9 @@ def _openid(
 
 def _api(context: Context) -> Application:
     from ddnsd.web.api import app  # here: the import is slow, and the commands do not need it
+    from ddnsd.web.security_headers import CLOSED, SecurityHeaders
 
-    return app.build(context)
+    return SecurityHeaders(app.build(context), CLOSED)
 
 
 def _portal(portal: Portal) -> dict[str, Application]:

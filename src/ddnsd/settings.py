@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from ddnsd.auth.claims_age import DAY, HOUR, SESSION_HOURS, ClaimsAge
 from ddnsd.auth.oidc.provider import Provider, of_opaque_tokens
 from ddnsd.auth.sessions import Lifetime
+from ddnsd.db import postgres_tls
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
 from ddnsd.dns.endpoint import Endpoint
@@ -99,6 +100,10 @@ class Settings(BaseSettings):
     dir: Path = Field(Path(".ddns"), description="folder of the database, zone files, keys and admin.token")
     database_url: SecretStr = Field(
         SecretStr(""), description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; default: a file in DIR"
+    )
+    database_ca: Path | None = Field(
+        None,
+        description="PEM file of the authority of PostgreSQL's certificate; connections then use sslmode=verify-full",
     )
     http: str = Field("127.0.0.1:8053", description="first address of the HTTP API")
     listen: Words = Field((), description="more HTTP addresses, e.g. 0.0.0.0:8245,[::]:8245")
@@ -254,6 +259,15 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _database_authority(self) -> Self:
+        if self.database_ca is not None:
+            try:
+                check_database_url(self.store_url)
+            except ValueError as error:
+                raise ValueError(f"DATABASE_CA: {error}") from None
+        return self
+
+    @model_validator(mode="after")
     def _distinct_providers(self) -> Self:
         names = [provider.name for provider in self.oidc_providers]
         issuers = [provider.issuer for provider in self.oidc_providers]
@@ -282,8 +296,9 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """The database URL, or its default."""
-        return self.database_url.get_secret_value() or f"sqlite:///{self.dir / 'ddnsd.db'}"
+        """The database URL, or its default; with DATABASE_CA if it is on another machine."""
+        url = self.database_url.get_secret_value() or f"sqlite:///{self.dir / 'ddnsd.db'}"
+        return postgres_tls.with_ca(url, self.database_ca)
 
     @property
     def base_url(self) -> str:
@@ -377,11 +392,13 @@ def check_database_url(url: str) -> None:
     if not url.startswith(("sqlite:///", "postgresql://")):
         raise ValueError("a database URL begins with sqlite:/// or postgresql://")
     try:
-        make_url(url)
+        address = make_url(url)
     except (ArgumentError, ValueError):
         raise ValueError("write the database URL as postgresql://USER:PASSWORD@HOST:PORT/NAME") from None
     if url.startswith("postgresql") and find_spec("asyncpg") is None:
         raise ValueError("PostgreSQL needs one more package: pip install 'fedcloud-ddns[server,postgres]'")
+    if url.startswith("postgresql"):
+        postgres_tls.arguments(address)
 
 
 def _host_of(url: str) -> str:

@@ -63,6 +63,7 @@ TABLE = {
     "POST /keys": USERS,
     "POST /keys/{key}/revoke": OWN,
     "GET /account": USERS,
+    "GET /account/log": USERS,
     "POST /account/language": OPEN,
     "POST /account/password": USERS,
     "POST /account/sessions/end": USERS,

@@ -614,6 +614,27 @@ def test_the_provider_says_when_it_asked_for_the_password(site: Service, campus:
     assert person.name == "ago"
 
 
+def test_an_identity_is_not_added_to_an_old_session(site: Service, campus: Provider) -> None:
+    """Who has stolen a cookie can write that of the attempt as well, so the end of the way counts too."""
+    person = Person(site, campus, preferred_username="old")
+    person.walk()
+    page = person.open("/account")
+    link = page.html.split('href="/login/campus?link=')[1].split('"')[0]
+    first, person.sub, person.there = person.sub, f"{person.sub}-second", requests.Session()
+    path = person.back(person.away(f"/login/campus?link={link}"))
+    with closing(sqlite3.connect(site.dir / "ddnsd.db", timeout=10)) as store, store:
+        store.execute(
+            "UPDATE sessions SET authenticated = authenticated - 3600000000"
+            " WHERE user_id = (SELECT id FROM users WHERE name = 'old')"
+        )
+    page = person.open(path)
+    assert (page.path, page.status) == ("/login?again=1&next=%2Faccount", 200)
+    with closing(sqlite3.connect(site.dir / "ddnsd.db", timeout=10)) as store:
+        subjects = {subject for (subject,) in store.execute("SELECT subject FROM identities")}
+    assert first in subjects
+    assert person.sub not in subjects
+
+
 # ---- guesses at a password
 
 

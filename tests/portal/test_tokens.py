@@ -83,6 +83,21 @@ def test_a_token_outlives_the_session_only_after_a_fresh_sign_in(service: Servic
     assert {item["name"]: item["expires"] for item in items}["long"] is None
 
 
+def test_a_token_with_admin_rights_needs_a_recent_sign_in(service: Service, admin: Browser) -> None:
+    browser = entered(service, "admin", ago=3600)
+    for scopes in ("admin", ["read", "write", "admin"]):
+        page = make(browser, name="taken-over", lifetime="1", scopes=scopes)
+        assert page.status == 422
+        assert "Sign in again to create a token with this permission." in page.text
+        assert 'href="/login?again=1&amp;next=%2Ftokens%2Fnew"' in page.html
+    names = [token["name"] for token in service.get("/api/tokens", service.admin_token).json()["items"]]
+    assert "taken-over" not in names
+    read = token_of(make(browser, name="less", lifetime="1", scopes="read"))
+    assert service.get("/api/users", read).status_code == 403
+    granted = token_of(make(admin, name="more", lifetime="1", scopes="admin"))
+    assert service.get("/api/users", granted).status_code == 200
+
+
 def csrf(page: Page) -> str:
     return page.form("/logout").values["csrf"]
 

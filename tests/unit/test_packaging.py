@@ -2,19 +2,18 @@
 """What is published: metadata, dependencies, locks, and the modules' documentation."""
 
 import ast
-import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from support import scripts
 
 REPOSITORY = Path(__file__).parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -101,14 +100,7 @@ def test_both_files_of_metadata_agree() -> None:
 @pytest.fixture
 def script() -> ModuleType:
     """scripts/release-metadata as a module."""
-    loader = SourceFileLoader("release_metadata", str(REPOSITORY / "scripts" / "release-metadata"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    sys.dont_write_bytecode = before
-    return module
+    return scripts.script("release-metadata")
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Sequence
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn
+from ddnsd.auth.failed_sign_ins import FailedSignIns
+from ddnsd.auth.failed_sign_ins import Kind as Failed
 from ddnsd.auth.throttle import Guess, LoginThrottle, SharedLookups
 from ddnsd.auth.tokens import Verifier
 from ddnsd.db.lookups import Lookups
@@ -23,8 +25,15 @@ Rows = Lookups | SharedLookups
 class SignIn:
     """All ways to sign in on `/nic` and `/api`; cookies are not accepted."""
 
-    def __init__(self, lookups: Lookups, throttle: LoginThrottle, verifiers: Sequence[Verifier]) -> None:
+    def __init__(
+        self,
+        lookups: Lookups,
+        throttle: LoginThrottle,
+        verifiers: Sequence[Verifier],
+        failed: FailedSignIns | None = None,
+    ) -> None:
         self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
+        self._failed = failed or FailedSignIns()
 
     async def by_header(self, header: str, client_ip: str | None) -> Caller:
         """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
@@ -38,39 +47,55 @@ class SignIn:
 
     async def by_token(self, token: str, client_ip: str | None) -> Caller:
         """The user of a Bearer token. Raises BadCredentials, StoreDown, ProviderDown."""
-        for verifier in self._verifiers:
-            if verifier.recognises(token) and (caller := await verifier.verify(token, client_ip)):
-                return caller
-        raise BadCredentials
+        try:
+            for verifier in self._verifiers:
+                if verifier.recognises(token) and (caller := await verifier.verify(token, client_ip)):
+                    return caller
+            raise BadCredentials
+        except BadCredentials:
+            self._failed.note(Failed.TOKEN, "", client_ip, account=None)
+            raise
 
     async def by_password(self, name: str, password: str, client_ip: str | None) -> Caller:
         """The host `FQDN:secret` or the key `login:secret`. Raises BadCredentials, NotFqdn, StoreDown."""
         name = name.strip().lower().removesuffix(".")
-        if len(name) > LONGEST or len(password) > LONGEST:
-            raise BadCredentials
-        if "." not in name and not name.startswith(secrets.LOGIN_PREFIX):
-            raise NotFqdn
-        guess = self._throttle.begin(name, password, client_ip or "")
-        find = self._host if "." in name else self._key
-        return await self._counted(guess, find(guess.rows, name, password))
+        try:
+            if len(name) > LONGEST or len(password) > LONGEST:
+                raise BadCredentials
+            if "." not in name and not name.startswith(secrets.LOGIN_PREFIX):
+                raise NotFqdn
+            guess = self._throttle.begin(name, password, client_ip or "")
+            find = self._host if "." in name else self._key
+            return await self._counted(guess, find(guess.rows, name, password))
+        except BadCredentials as error:
+            self._note(error, name, client_ip)
+            raise
 
     async def by_secret(self, secret: str, name: str, client_ip: str | None) -> Caller:
         """The caller of Duck DNS's form: only a secret of a host or key, or a token; `name` is the name to update.
 
         Raises BadCredentials, StoreDown.
         """
-        if len(name) > LONGEST or len(secret) > LONGEST:
-            raise BadCredentials
-        if secret.startswith(secrets.TOKEN_PREFIX):
+        if secret.startswith(secrets.TOKEN_PREFIX) and len(name) <= LONGEST and len(secret) <= LONGEST:
             return await self.by_token(secret, client_ip)
-        guess = self._throttle.begin(name, secret, client_ip or "")
-        return await self._counted(guess, self._by_secret_alone(guess.rows, secret))
+        try:
+            if len(name) > LONGEST or len(secret) > LONGEST:
+                raise BadCredentials
+            guess = self._throttle.begin(name, secret, client_ip or "")
+            return await self._counted(guess, self._by_secret_alone(guess.rows, secret))
+        except BadCredentials as error:
+            self._note(error, name, client_ip)
+            raise
+
+    def _note(self, error: BadCredentials, name: str, client_ip: str | None) -> None:
+        """Log the failure. Names that nothing has count as one: clients and strangers can invent any number."""
+        self._failed.note(Failed.SECRET, name if error.known else "", client_ip, account=name if error.known else None)
 
     async def _counted(self, guess: Guess, found: Awaitable[Caller]) -> Caller:
         try:
             caller = await found
         except BadCredentials as error:
-            self._throttle.failed(guess, error.host_id)
+            self._throttle.failed(guess, error)
             raise
         self._throttle.succeeded(guess)
         return caller
@@ -94,7 +119,7 @@ class SignIn:
         key = await rows.key.one(name) if name.isascii() and "\0" not in name else None
         right = secrets.matches(password, key.secret_hash if key else _NOBODY)
         if key is None or not right:
-            raise BadCredentials
+            raise BadCredentials(known=key is not None)
         return await self._caller_of_key(key)
 
     async def _caller_of_key(self, key: Key) -> Caller:

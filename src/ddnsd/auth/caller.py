@@ -51,11 +51,14 @@ class NoCredentials(SignInError):
 
 
 class BadCredentials(SignInError):
-    """bad credentials; `host_id` is the host of a right name with a wrong secret"""
+    """bad credentials; `host_id` is the host of a right name with a wrong secret
 
-    def __init__(self, host_id: int | None = None) -> None:
+    `known` tells whether a host or key has the name.
+    """
+
+    def __init__(self, host_id: int | None = None, *, known: bool = False) -> None:
         super().__init__()
-        self.host_id = host_id
+        self.host_id, self.known = host_id, known or host_id is not None
 
 
 class NotFqdn(SignInError):

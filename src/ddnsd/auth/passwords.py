@@ -16,8 +16,9 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from ddnsd.auth import known_browsers
 from ddnsd.auth.account_backoff import AccountBackoff
 from ddnsd.auth.caller import BadCredentials
+from ddnsd.auth.failed_sign_ins import FailedSignIns, Kind, count
 from ddnsd.auth.failure_counter import NAMES_PER_SOURCE, ClientAndSiteCounter, FailureCounter
-from ddnsd.db import identities
+from ddnsd.db import identities, queries
 from ddnsd.db.base import Store
 
 SHORTEST, LONGEST = 12, 256
@@ -141,8 +142,16 @@ class Passwords:
     and has its own queue: strangers who guess do not lock it out.
     """
 
-    def __init__(self, store: Store, failures: int, *, rules: bool = True, enabled: bool = True) -> None:
-        self._store, self.enabled = store, enabled
+    def __init__(
+        self,
+        store: Store,
+        failures: int,
+        *,
+        rules: bool = True,
+        enabled: bool = True,
+        failed: FailedSignIns | None = None,
+    ) -> None:
+        self._store, self.enabled, self._log = store, enabled, failed or FailedSignIns()
         self._by_name, self._by_source = ClientAndSiteCounter(failures), ClientAndSiteCounter(failures)
         self._by_browser, self._backoff = FailureCounter(failures), AccountBackoff(failures)
         self._strangers, self._known, self._hashing = _Queue(AT_ONCE), _Queue(1), asyncio.Semaphore(1)
@@ -160,7 +169,13 @@ class Passwords:
         `client_ip` is None where it is not known, `cookie` is that of `known_browsers`. Raises BadCredentials, Locked,
         Suspended, StoreDown.
         """
-        name = name.strip()
+        try:
+            return await self._user_id(name.strip(), password, client_ip, cookie)
+        except Locked:
+            count(Kind.LOCKED)
+            raise
+
+    async def _user_id(self, name: str, password: str, client_ip: str | None, cookie: str) -> int:
         browser = await self._known_browser(name, cookie)
         login = _LoginTry(name, client_ip or "", browser, browser is None and self._backoff.slows(name))
         self._refuse_locked(login)
@@ -171,6 +186,7 @@ class Passwords:
         found = await self._check(login, password) if self.enabled else None
         if found is None:
             self._failed(login)
+            await self._tell(name, client_ip)
             raise BadCredentials
         self._succeeded(login)
         if not found.active:
@@ -209,6 +225,11 @@ class Passwords:
             self._by_name.failed(name, source)
         if source:  # behind a front that does not send addresses there are many clients, not one source
             self._by_source.failed("", source)
+
+    async def _tell(self, name: str, client_ip: str | None) -> None:
+        """Log the failure. It names an account that exists, also one without a password."""
+        user = await self._store.read(lambda c: queries.user(c, name)) if _is_name(name) else None
+        self._log.note(Kind.PASSWORD, name, client_ip, account=user and user.name, user_id=user and user.id)
 
     def _succeeded(self, login: _LoginTry) -> None:
         name, source, browser, _ = login

@@ -148,13 +148,15 @@ class Sessions:
         await self._store.transact(lambda c: _begin(c, new, replaces))
         return cookie
 
-    async def end(self, session_id: int) -> None:
-        """End a session. Raises StoreDown."""
-        await self._store.transact(lambda c: stored.end(c, session_id))
+    async def end(self, session_id: int, client_ip: str | None = None) -> None:
+        """End a session, at the wish of its user. Raises StoreDown."""
+        await self._store.transact(lambda c: _end(c, session_id, client_ip))
 
-    async def end_all(self, user_id: int, *, but: int | None = None) -> int:
-        """End a user's sessions except one. Returns the number. Raises StoreDown."""
-        return await self._store.transact(lambda c: stored.end_all(c, user_id, but=but))
+    async def end_all(
+        self, user_id: int, *, but: int | None = None, actor: str | None = None, client_ip: str | None = None
+    ) -> int:
+        """End a user's sessions except one. Returns the number. `actor` None is the user. Raises StoreDown."""
+        return await self._store.transact(lambda c: _end_all(c, user_id, but, actor, client_ip))
 
     async def end_by_provider(self, method: str, logout: "LogoutToken", client_ip: str | None) -> bool:
         """End the sessions that a provider has ended. Returns False if the logout token was used before.
@@ -208,6 +210,22 @@ def _begin(connection: Connection, new: NewSession, replaces: int | None) -> Non
     stored.keep_newest(connection, new.user_id, MOST)
     name, method = queries.user_name(connection, new.user_id), new.method or "password"
     queries.add_event(connection, name, "session.begin", name, new.source, method, owner_id=new.user_id)
+
+
+def _end(connection: Connection, session_id: int, client_ip: str | None) -> None:
+    if (found := stored.session(connection, session_id)) is None:
+        return
+    stored.end(connection, session_id)
+    method = found.method or "password"
+    queries.add_event(connection, found.user, "session.end", found.user, client_ip, method, owner_id=found.user_id)
+
+
+def _end_all(connection: Connection, user_id: int, but: int | None, actor: str | None, client_ip: str | None) -> int:
+    count, name = stored.end_all(connection, user_id, but=but), queries.user_name(connection, user_id)
+    if count:
+        detail = f"{count} browsers" if count > 1 else "1 browser"
+        queries.add_event(connection, actor or name, "session.end", name, client_ip, detail, owner_id=user_id)
+    return count
 
 
 def _end_by_provider(connection: Connection, method: str, logout: "LogoutToken", client_ip: str | None) -> bool:

@@ -136,7 +136,7 @@ class LoginThrottle:
         self._store, self._direct, self._shared, self._clock = store, lookups, SharedLookups(lookups), clock
         self._by_name = FailureCounter(failures, enabled=enabled, clock=clock)
         self._by_source = FailureCounter(failures * NAMES_PER_SOURCE, enabled=enabled, clock=clock)
-        self._wrong: OrderedDict[bytes, tuple[float, int, int | None]] = OrderedDict()
+        self._wrong: OrderedDict[bytes, tuple[float, int, int | None, bool]] = OrderedDict()
 
     def use(self, failures: int, *, enabled: bool) -> None:
         """Apply this limit of failures from now on."""
@@ -151,17 +151,18 @@ class LoginThrottle:
         return Guess(name, secret, client_ip, self._shared if slowed else self._direct, slowed, self._store.changes)
 
     def _refuse_known(self, name: str, secret: str) -> None:
-        until, changes, host_id = self._wrong.get(_pair(name, secret), (float("-inf"), 0, None))
+        until, changes, host_id, known = self._wrong.get(_pair(name, secret), (float("-inf"), 0, None, False))
         if self._clock() < until and changes == self._store.changes:
-            raise BadCredentials(host_id)
+            raise BadCredentials(host_id, known=known)
 
-    def failed(self, guess: Guess, host_id: int | None = None, *, wrong: bool = True) -> None:
-        """Count a failure; `wrong`: the pair does not exist and is remembered. `host_id` as it was found."""
+    def failed(self, guess: Guess, error: BadCredentials | None = None, *, wrong: bool = True) -> None:
+        """Count a failure; `wrong`: the pair does not exist and is remembered, with what `error` says of the name."""
         self._by_name.failed(guess.name, guess.client_ip)
         self._by_source.failed("", guess.client_ip)
         if wrong:
             key = _pair(guess.name, guess.secret)
-            self._wrong[key] = self._clock() + MEMORY_SECONDS, guess.changes, host_id
+            host_id, known = (error.host_id, error.known) if error is not None else (None, False)
+            self._wrong[key] = self._clock() + MEMORY_SECONDS, guess.changes, host_id, known
             self._wrong.move_to_end(key)
             if len(self._wrong) > REMEMBERED:
                 self._wrong.popitem(last=False)

@@ -30,6 +30,7 @@ EXPECTED = (
     BindError,
     store_access.AdminError,
     migrate.ForeignSchema,
+    migrate.Unverified,
     Pooled,
     OSError,
 )

@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import sqlite3
+import ssl
 import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
@@ -19,6 +20,8 @@ from typing import NamedTuple, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ddnsd.db.postgres_tls import STEP
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -159,6 +162,9 @@ def _describe(error: BaseException, place: DatabaseName) -> str:
         return f"{place.name}: every connection of this process is in use"
     if isinstance(error, TimeoutError):
         return f"{place.name} {place.silent} in time"
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
+        return f"{place.name}: its certificate is not accepted: {reason}: {STEP}"
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         if error.errno and not isinstance(error, socket.gaierror):

@@ -224,13 +224,11 @@ async def opened(url: str) -> AsyncIterator[Side]:
             connection.close()
             file.dispose()
         return
-    from sqlalchemy.ext.asyncio import create_async_engine
-
     from ddnsd.db import postgres
 
     place = postgres.database_name(url)
     limits = {"idle_in_transaction_session_timeout": "0", "statement_timeout": "0"}
-    engine = create_async_engine(postgres.driver_url(url), connect_args={"timeout": 10})
+    engine = postgres.engine_of(url, {"timeout": 10})
     server = engine.connect()
     try:
         with Faults(place):

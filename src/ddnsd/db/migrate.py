@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 from sqlalchemy.engine import make_url
 
-from ddnsd.db import moved
+from ddnsd.db import moved, postgres_tls
 from ddnsd.db.base import BUSY_SECONDS, Faults, StoreDown
 from ddnsd.db.connect import open_store
 
@@ -28,6 +28,10 @@ class OldSchema(StoreDown):
 
 class ForeignSchema(Exception):
     """the database has a schema that this version does not know"""
+
+
+class Unverified(Exception):
+    """a new database is on another machine, and the connection does not check the server's certificate"""
 
 
 async def verify(url: str) -> None:
@@ -107,14 +111,18 @@ def _upgrade_file(path: Path) -> bool:
 
 
 async def _upgrade_server(url: str) -> bool:
-    from sqlalchemy.ext.asyncio import create_async_engine
+    from ddnsd.db.postgres import database_name, engine_of
 
-    from ddnsd.db.postgres import database_name, driver_url
-
-    engine = create_async_engine(driver_url(url), connect_args={"timeout": BUSY_SECONDS})
+    engine = engine_of(url, {"timeout": BUSY_SECONDS})
     try:
         with Faults(database_name(url)):
             async with engine.begin() as connection:
+                if postgres_tls.is_undecided(url) and await connection.run_sync(revision) is None:
+                    raise Unverified(
+                        f"{database_name(url).name}: the connection does not check the server's certificate, so a "
+                        f"machine in between could pretend to be the server: {postgres_tls.STEP}. If you trust the "
+                        "network, write another sslmode into the URL, such as ?sslmode=prefer"
+                    )
                 return await connection.run_sync(_upgrade)
     finally:
         await engine.dispose()

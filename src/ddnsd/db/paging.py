@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pages of rows, by id, with the names of their owners."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, select, tuple_
@@ -229,17 +229,25 @@ class Happened(NamedTuple):
 
 
 def page_of_events(
-    connection: Connection, *, reader_id: int | None, wanted: dict[str, str], before: int | None, limit: int
+    connection: Connection,
+    *,
+    reader_id: int | None,
+    wanted: dict[str, str],
+    before: int | None,
+    limit: int,
+    actions: Collection[str] = (),
 ) -> list[Happened]:
     """At most `limit` entries with an id below `before`, newest first; `reader_id`: those that this user may read.
 
-    `wanted` limits the columns `object`, `actor` and `action`.
+    `wanted` limits the columns `object`, `actor` and `action`; `actions` are the only ones, unless it is empty.
     """
     query = select(*(events.c[name] for name in Happened._fields)).order_by(events.c.id.desc()).limit(limit)
     if reader_id is not None:
         query = query.where(events.c.owner_id == reader_id)
     if before is not None:
         query = query.where(events.c.id < before)
+    if actions:
+        query = query.where(events.c.action.in_(actions))
     for name, value in wanted.items():
         query = query.where(events.c[name] == value)
     return [Happened._make(row) for row in connection.execute(query)]

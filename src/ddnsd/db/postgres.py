@@ -10,16 +10,18 @@ Every wait has a limit: for a free connection, for a new one, and for each state
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import asyncpg
 from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ddnsd.db import postgres_tls
 from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Faults, Gate, OutcomeUnknown, T, Work
 from ddnsd.db.notifications import Notifications
 
@@ -47,9 +49,34 @@ _LOST = (
 )
 
 
+_VALUES = re.compile(r"(?s)(invalid input for query argument \$\d+).*|()\s*(?:DETAIL|HINT|CONTEXT|WHERE): .*")
+"""A part of a message with values."""
+
+
 def driver_url(url: str) -> URL:
     """The URL with the driver that we use."""
     return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def engine_of(url: str, connect_args: Mapping[str, Any], **options: Any) -> AsyncEngine:
+    """An engine whose errors never contain values, which may be secrets."""
+    address, tls = postgres_tls.arguments(driver_url(url))
+    engine = create_async_engine(address, hide_parameters=True, connect_args={**connect_args, **tls}, **options)
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        for error in (context.sqlalchemy_exception, context.original_exception, context.original_exception.__cause__):
+            if error is not None:
+                _remove_values(error)
+
+    return engine
+
+
+def _remove_values(error: BaseException) -> None:
+    """Remove the values that PostgreSQL and asyncpg quote in their messages."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
+    error.args = tuple(_VALUES.sub(r"\1", part) if isinstance(part, str) else part for part in error.args)
 
 
 def database_name(url: str) -> DatabaseName:
@@ -65,12 +92,10 @@ class PostgresStore(Gate):
     """A PostgreSQL database shared by any number of service processes."""
 
     def __init__(self, url: str) -> None:
-        address = driver_url(url)
-        self._options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS}
-        self._url, self._place = address, database_name(url)
-        self._engine = create_async_engine(
-            address, pool_size=6, max_overflow=4, pool_timeout=2, connect_args=self._options
-        )
+        self._url, tls = postgres_tls.arguments(driver_url(url))
+        self._options: dict[str, Any] = {"timeout": BUSY_SECONDS, "command_timeout": COMMAND_SECONDS, **tls}
+        self._place = database_name(url)
+        self._engine = engine_of(url, self._options, pool_size=6, max_overflow=4, pool_timeout=2)
         # A single statement needs no BEGIN and COMMIT, each of which costs a turn of the event loop.
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._silence = _Silence()
@@ -196,7 +221,8 @@ class _Kept:
         """Run a query. A failure closes the connection and ends its locks."""
         try:
             found: list[Any] = await self.driver.fetch(sql, *parameters)
-        except BaseException:
+        except BaseException as error:
+            _remove_values(error)
             await self.drop()
             raise
         self.used = time.monotonic()

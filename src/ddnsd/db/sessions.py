@@ -37,6 +37,12 @@ def of_user(connection: Connection, user_id: int) -> list[rows.Session]:
     return [rows.Session._make(row) for row in found]
 
 
+def session(connection: Connection, session_id: int) -> rows.Session | None:
+    """The session with this id."""
+    row = connection.execute(queries.SESSION.where(sessions.c.id == session_id)).first()
+    return rows.Session._make(row) if row else None
+
+
 def end(connection: Connection, session_id: int) -> None:
     """Delete a session."""
     connection.execute(delete(sessions).where(sessions.c.id == session_id))

@@ -23,7 +23,9 @@ from ddnsd.db.base import BUSY_SECONDS, DatabaseName, Faults, Gate, T, Work, Zon
 def engine_of(path: Path) -> Engine:
     """An engine with our durability settings; creates the file's folder, and the file for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}", hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+    )
 
     @event.listens_for(engine, "do_connect")
     def _protect(*_: object) -> None:

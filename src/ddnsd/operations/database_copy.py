@@ -135,7 +135,7 @@ async def _prepare(source: Side, target: Side, target_url: str) -> None:
     await target.commit()
     try:
         await migrate.upgrade(target_url)
-    except migrate.ForeignSchema as error:
+    except (migrate.ForeignSchema, migrate.Unverified) as error:
         raise AdminError(f"{target.label}: {error}") from None
     if await target.run(copying.live_nodes):
         raise AdminError(f"a service uses {target.label}: stop it. Nothing was changed")

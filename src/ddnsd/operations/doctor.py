@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ddnsd.auth.oidc.provider import Provider, of_opaque_tokens
-from ddnsd.db import migrate, mirrors, queries, queue, set_aside, write_checks
+from ddnsd.db import migrate, mirrors, postgres_tls, queries, queue, set_aside, write_checks
 from ddnsd.db.base import StoreDown
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, late_answers, primary_check, zone_transfer
@@ -37,6 +37,8 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
                 reason = f"{'; '.join(missing)}. Something changed the tables: restore a backup"
                 return [*findings, ("database", reason)]
             findings.append(("database", await _examine_store(store)))
+            if note := postgres_tls.warning(settings.store_url):
+                findings.append((f"connection to the database: {note}", None))
             all_domains = await store.read(queries.all_domains)
             for domain in all_domains:
                 problem = None if domain.frozen else await _examine(store, domain, settings.bind)

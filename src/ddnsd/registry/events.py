@@ -14,12 +14,40 @@ from ddnsd.db.paging import Happened
 from ddnsd.db.rows import endings
 from ddnsd.registry.rows import Page, page_of
 
+SECURITY = (
+    "session.begin",
+    "session.fail",
+    "session.end",
+    "user.set",
+    "identity.add",
+    "identity.delete",
+    "token.add",
+    "token.delete",
+    "key.add",
+    "key.delete",
+)
+"""The actions of a user's security log."""
+
 
 class AuditLog:
     """Who changed what, and when. The newest event comes first."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    async def security(self, caller: Caller, before: int | None, limit: int) -> Page[Happened]:
+        """Events with an id below `before` about the caller's own account: sign-ins, and changes of its credentials.
+
+        Nothing for a limited token: its patterns cover no account. Raises StoreDown.
+        """
+        if is_limited(caller):
+            return page_of([], limit)
+        found = await self._store.read(
+            lambda c: paging.page_of_events(
+                c, reader_id=caller.user_id, wanted={}, actions=SECURITY, before=before, limit=limit + 1
+            )
+        )
+        return page_of(found, limit)
 
     async def page(self, caller: Caller, filters: Mapping[str, str], before: int | None, limit: int) -> Page[Happened]:
         """Events with an id below `before` that the caller may see; `filters` are object, actor and action.

@@ -218,6 +218,7 @@ async def _send_head(send: Send, reply: Reply, length: int) -> None:
         (b"content-type", reply.content_type),
         (b"content-length", str(length).encode()),
         (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
         *reply.headers,
     ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

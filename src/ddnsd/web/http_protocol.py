@@ -385,6 +385,7 @@ def _answer(refused: _Refused) -> bytes:
         STATUS_LINE[refused.status] + b"content-type: text/plain; charset=utf-8",
         b"content-length: %d" % len(body),
         b"cache-control: no-store",
+        b"x-content-type-options: nosniff",
         b"connection: close",
         b"",
         body,

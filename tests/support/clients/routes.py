@@ -22,6 +22,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/status"): ("public", None),
     ("POST", "/api/enrol"): ("public", {"secret": SECRET}),
     ("GET", "/api/users/me"): ("own", None),
+    ("GET", "/api/users/me/events"): ("own", None),
     ("GET", "/api/hosts"): ("list", None),
     ("POST", "/api/hosts"): ("new", {}),
     ("GET", "/api/hosts/{fqdn}"): ("host", None),

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Server:
     durable: bool = False
     """Whether a commit waits for the disk. Without, a power cut loses data, and the end of a process does not."""
     process: "subprocess.Popen[bytes] | None" = None
+    options: dict[str, str] = field(default_factory=dict)
+    """More options of the server."""
 
     @property
     def url(self) -> str:
@@ -48,6 +50,7 @@ class Server:
             "max_connections": "300",
             "fsync": durable,
             "full_page_writes": durable,
+            **self.options,
         }
         with (self.directory / "postgres.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/events`: who changed what, and when."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
 from ddnsd.registry.inputs import Text
-from ddnsd.registry.rows import Happened
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
 from ddnsd.web.api.errors import problems, success
@@ -55,8 +54,6 @@ async def list_events(caller: Reader, context: Ctx, query: Annotated[EventQuery,
     With a limited token, only the events of hosts and domains that match its patterns.
     """
     filters = {name: value for name in FILTERS if (value := getattr(query, name)) is not None}
-    return serializers.listing(await context.audit_log.page(caller, filters, query.before, query.limit), _event)
-
-
-def _event(event: Happened) -> dict[str, Any]:
-    return event._asdict() | {"id": str(event.id), "at": serializers.moment(event.at)}
+    return serializers.listing(
+        await context.audit_log.page(caller, filters, query.before, query.limit), serializers.event
+    )

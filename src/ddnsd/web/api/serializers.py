@@ -11,7 +11,7 @@ from fastapi import Response
 
 from ddnsd.dns import conflicts
 from ddnsd.registry.host_lists import Notices
-from ddnsd.registry.rows import OwnedHost, Page
+from ddnsd.registry.rows import Happened, OwnedHost, Page
 from ddnsd.web.api.errors import NOT_KEPT
 
 T = TypeVar("T")
@@ -45,6 +45,11 @@ def moment(microseconds: int | None) -> str | None:
         return None
     seconds, rest = divmod(microseconds, 1_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:06}Z"
+
+
+def event(happened: Happened) -> dict[str, Any]:
+    """An event of the audit log, as an object."""
+    return happened._asdict() | {"id": str(happened.id), "at": moment(happened.at)}
 
 
 def host_json(owned: OwnedHost, dns: str, secret: str | None = None, notices: Notices | None = None) -> str:

@@ -15,6 +15,7 @@ from ddnsd.web import preconditions
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, Context, Ctx, IfMatch, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.events import EventPage
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
 
 Records = Literal["keep", "remove"]
@@ -103,6 +104,16 @@ async def read_me(caller: Reader, context: Ctx) -> Response:
     at = serializers.moment(end)
     more = {"rights_end": at, "warnings": [str(Reason(Code.RIGHTS_END, at=at))] if at and is_soon(end) else []}
     return serializers.answer(await _account(context, user) | more, ETag=preconditions.user_tag(user))
+
+
+@router.get("/me/events", responses=problems() | {200: success(EventPage)})
+async def list_my_events(caller: Reader, context: Ctx, query: Paging) -> Response:
+    """List your security log, newest first: sign-ins, failed ones, and changes of your credentials.
+
+    With a limited token, the list is empty.
+    """
+    found = await context.audit_log.security(caller, query.before, query.limit)
+    return serializers.listing(found, serializers.event)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})

@@ -4,13 +4,12 @@
 import importlib.metadata
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ddnsd.registry.errors import StoreDown
-from ddnsd.web.asgi import Application, Message, Receive, Scope, Send
+from ddnsd.web.asgi import Application, Receive, Scope, Send
 from ddnsd.web.portal import error_pages, templating
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.request import anonymous, load_request
@@ -34,6 +33,7 @@ from ddnsd.web.portal.views import (
     users,
 )
 from ddnsd.web.portal.views import help as help_pages
+from ddnsd.web.security_headers import SecurityHeaders
 
 VERSION = importlib.metadata.version("fedcloud-ddns")
 
@@ -89,6 +89,14 @@ POLICY = "; ".join(
 )
 
 
+HEADERS = {
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin with forms
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
 def build(portal: Portal) -> Application:
     """The application; it answers all paths that begin with `PATHS`."""
     static = templating.Static()
@@ -97,32 +105,17 @@ def build(portal: Portal) -> Application:
     app.router.redirect_slashes = False
     app.state.portal = portal
     app.state.environments = templating.environments(static, version=VERSION, base_url=portal.base_url)
-    return Hardened(app, POLICY)
+    return SecurityHeaders(_Rooted(app), POLICY, HEADERS)
 
 
-class Hardened:
-    """Adds security headers to every answer: no frames, no content from other sites, no caching."""
+class _Rooted:
+    """An application that gets the path `/` instead of an empty one."""
 
-    def __init__(self, app: Application, policy: str) -> None:
+    def __init__(self, app: Application) -> None:
         self._app = app
-        self._headers = {
-            "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin with forms
-            "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def hardened(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(self._headers)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        await self._app({**scope, "path": scope["path"] or "/"}, receive, hardened)
+        await self._app({**scope, "path": scope["path"] or "/"}, receive, send)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -11,11 +11,15 @@ from ddnsd.auth.sessions import PASSWORD, csrf_of
 from ddnsd.web.portal import cookies, flash
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.i18n import N_, languages
-from ddnsd.web.portal.presenters import quotas
+from ddnsd.web.portal.paging import paginate
+from ddnsd.web.portal.presenters import quotas, security_log
 from ddnsd.web.portal.presenters.user_agents import Agent
 from ddnsd.web.portal.request import LANGUAGE_COOKIE, PageRequest
 from ddnsd.web.portal.routing import Access, get, post
 from ddnsd.web.portal.views.sign_in import link_path, set_session_cookie, sign_in_first
+
+NEWEST, SIZE = 10, 50
+"""Events of the security log: on the account's page, and on a page of the log."""
 
 YEAR_SECONDS = 365 * 86_400
 
@@ -68,16 +72,27 @@ async def end_session(page: PageRequest) -> Response:
     session_id = _id(page)
     if all(row.id != session_id for row in await page.portal.sessions.list(page.caller.user_id)):
         raise NotFound
-    await page.portal.sessions.end(session_id)
+    await page.portal.sessions.end(session_id, page.client_ip)
     return page.redirect("/account", page.gettext("That browser is signed out."))
 
 
 async def end_others(page: PageRequest) -> Response:
     """End all other sessions of the user."""
     assert page.session is not None
-    count = await page.portal.sessions.end_all(page.caller.user_id, but=page.session.id)
+    count = await page.portal.sessions.end_all(page.caller.user_id, but=page.session.id, client_ip=page.client_ip)
     done = page.ngettext("%(num)s other browser is signed out.", "%(num)s other browsers are signed out.", count)
     return page.redirect("/account", done)
+
+
+async def show_log(page: PageRequest) -> Response:
+    """A page of the user's security log."""
+    before = page.cursor("before") or None
+    found = await page.portal.audit_log.security(page.caller, before, SIZE)
+    return page.render(
+        "account/log.html",
+        events=security_log.lines(found.items, page.caller.user),
+        pages=paginate(page, found.next, "before"),
+    )
 
 
 async def choose_language(page: PageRequest) -> Response:
@@ -93,6 +108,7 @@ async def _show(page: PageRequest, errors: dict[str, str]) -> Response:
     providers = [flow.provider for flow in portal.flows.values()]
     titles = {provider.issuer: provider.title for provider in providers}
     methods = {provider.name: provider.title for provider in providers}
+    newest = await portal.audit_log.security(page.caller, None, NEWEST)
     return page.render(
         "account/show.html",
         422 if errors else 200,
@@ -106,6 +122,7 @@ async def _show(page: PageRequest, errors: dict[str, str]) -> Response:
         quotas=quotas.lines(await portal.rates.usage(user_id)),
         passwords=portal.passwords.enabled,
         shortest=passwords.SHORTEST,
+        events=security_log.lines(newest.items, page.caller.user),
         has_password=await portal.identities.has_password(user_id),
         sessions=[
             (row, _browser(page, row.agent), _method(page, methods, row.method))
@@ -159,6 +176,7 @@ def _id(page: PageRequest) -> int:
 
 ROUTES = [
     get("/account", show),
+    get("/account/log", show_log),
     post("/account/password", change_password),
     post("/account/identities/{id}/remove", unlink),
     post("/account/sessions/end", end_others),

@@ -113,7 +113,7 @@ async def from_provider(page: PageRequest) -> Response:
 async def sign_out(page: PageRequest) -> Response:
     """End the session."""
     assert page.session is not None
-    await page.portal.sessions.end(page.session.id)
+    await page.portal.sessions.end(page.session.id, page.client_ip)
     response = page.redirect("/login?" + urlencode({"out": page.session.method or "password"}))
     response.delete_cookie(sessions.COOKIE, secure=True, httponly=True, samesite="lax")
     return response
@@ -157,6 +157,8 @@ async def _complete(page: PageRequest, flow: "Flow", attempt: LoginState | None)
         return await _begin_session(page, user.user_id, flow.provider.name, attempt.next, how)
     if page.session is None or page.session.id != attempt.link:
         raise NotSignedIn("the session to which the identity should be added has ended")
+    if first := sign_in_first(page, "/account"):  # the browser can have written its cookie of the attempt itself
+        return first
     await portal.identities.link(page.session.user.user_id, identity, client_ip)
     done = page.gettext("You can now sign in with %(provider)s as well.", provider=flow.provider.title)
     return page.redirect("/account", done)

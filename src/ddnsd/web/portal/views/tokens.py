@@ -52,9 +52,13 @@ async def new(page: PageRequest) -> Response:
 
 async def create(page: PageRequest) -> Response:
     """Create the token of the form."""
+    assert page.session is not None
     secret = secrets.new_token()
     try:
         fields = _fields(page)
+        if "admin" in fields.scopes and not page.session.is_fresh:
+            text = page.gettext("You signed in some time ago. Sign in again to create a token with this permission.")
+            return _form(page, page.form, {"scopes": text})
         scope = fields.scope(_expires(fields.lifetime))
         return await show_once.create_and_redirect(
             page,

@@ -82,7 +82,7 @@ async def end_sessions(page: PageRequest) -> Response:
     """Sign the user out everywhere; administrators keep their own session."""
     user = await _find(page)
     own = page.session.id if page.session and user.id == page.caller.user_id else None
-    ended = await page.portal.sessions.end_all(user.id, but=own)
+    ended = await page.portal.sessions.end_all(user.id, but=own, actor=page.caller.user, client_ip=page.client_ip)
     done = page.ngettext("%(num)s session was ended.", "%(num)s sessions were ended.", ended)
     return page.redirect(_path(user.name), done)
 

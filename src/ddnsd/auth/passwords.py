@@ -4,7 +4,7 @@
 import asyncio
 import hmac
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import Enum, unique
 from functools import cache
@@ -146,6 +146,7 @@ class Passwords:
         self._by_name, self._by_source = ClientAndSiteCounter(failures), ClientAndSiteCounter(failures)
         self._by_browser, self._backoff = FailureCounter(failures), AccountBackoff(failures)
         self._strangers, self._known, self._hashing = _Queue(AT_ONCE), _Queue(1), asyncio.Semaphore(1)
+        self._codes = _Queue(1)
         self.use(failures, enabled=rules)
 
     def use(self, failures: int, *, enabled: bool) -> None:
@@ -157,10 +158,37 @@ class Passwords:
     async def check(self, name: str, password: str, client_ip: str | None, cookie: str = "") -> int:
         """The id of the active user of that name and password.
 
-        `client_ip` is None where it is not known, `cookie` is that of `known_browsers`. Raises BadCredentials, Locked,
-        Suspended, StoreDown.
+        `client_ip` is None where it is not known, `cookie` is that of `known_browsers`. For a user with a second factor
+        it does not reset the failures: `check_code` does. Raises BadCredentials, Locked, Suspended, StoreDown.
         """
-        name = name.strip()
+        login = await self._begin(name.strip(), client_ip, cookie)
+        found = await self._check(login, password) if self.enabled else None
+        if found is None:
+            self._failed(login)
+            raise BadCredentials
+        if not found.second_factor:
+            self._succeeded(login)
+        if not found.active:
+            raise Suspended(found.suspension_reason)
+        return found.user_id
+
+    async def check_code(
+        self, name: str, client_ip: str | None, cookie: str, is_right: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Check the second factor of a user whose password was right; a wrong one is a failed sign-in.
+
+        Raises BadCredentials, Locked, and what `is_right` raises.
+        """
+        login = await self._begin(name, client_ip, cookie)
+        async with self._codes.turn():  # one at a time, so that each guess is counted before the next one
+            self._refuse_locked(login)
+            if not await is_right():
+                self._failed(login)
+                raise BadCredentials
+        self._succeeded(login)
+
+    async def _begin(self, name: str, client_ip: str | None, cookie: str) -> _LoginTry:
+        """The sign-in, after it has waited for its turn. Raises Locked, StoreDown."""
         browser = await self._known_browser(name, cookie)
         login = _LoginTry(name, client_ip or "", browser, browser is None and self._backoff.slows(name))
         self._refuse_locked(login)
@@ -168,14 +196,7 @@ class Passwords:
             failed_before = self._by_name.has_failed(name, login.source)
             if not await self._backoff.take(name, failed_before=failed_before):
                 raise Locked
-        found = await self._check(login, password) if self.enabled else None
-        if found is None:
-            self._failed(login)
-            raise BadCredentials
-        self._succeeded(login)
-        if not found.active:
-            raise Suspended(found.suspension_reason)
-        return found.user_id
+        return login
 
     async def new_cookie(self, name: str) -> str:
         """The cookie of `known_browsers` after a sign-in; "" if the password is gone. Raises StoreDown."""

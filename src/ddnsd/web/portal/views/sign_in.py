@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ddnsd.auth import known_browsers, pending_signin, sessions
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown, TooWeak
 from ddnsd.auth.oidc.login_state import COOKIE, HOME, LINK_FIELD, SECONDS, LoginState, local_path
 from ddnsd.auth.oidc.provider import is_loopback
 from ddnsd.auth.passwords import Locked, Suspended
@@ -132,7 +132,7 @@ async def from_provider(page: PageRequest) -> Response:
         if attempt is not None and not isinstance(error, NotBegun):  # any site can cause a NotBegun
             page.portal.callbacks.refused(attempt.state, page.client_ip or "")
         log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
-        response = _failed(page, flow, 403, "not completed")
+        response = _failed(page, flow, 403, "too weak" if isinstance(error, TooWeak) else "not completed")
     except NotAdmitted as error:
         log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
         response = _failed(page, flow, 403, "not admitted", page.explain(error))

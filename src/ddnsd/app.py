@@ -20,6 +20,8 @@ from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
 from ddnsd.auth.passwords import Passwords
+from ddnsd.auth.pending_signin import PendingSignIns
+from ddnsd.auth.sealing import BadKeyFile, SealingKeys
 from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
@@ -58,6 +60,7 @@ from ddnsd.registry.rates import Rates
 from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
+from ddnsd.registry.second_factors import SecondFactors
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
@@ -120,7 +123,12 @@ class Service:
         claims_age = settings.claims_age
         self.tokens = LocalTokens(self.store, throttle, claims_age)
         self.sessions = Sessions(
-            self.store, lookups, settings.session_lifetime, claims_age, passwords=settings.local_accounts
+            self.store,
+            lookups,
+            settings.session_lifetime,
+            claims_age,
+            passwords=settings.local_accounts,
+            admin_factor=settings.admin_second_factor,
         )
         self._failed_sign_ins = failed = FailedSignIns(self.store)
         self._passwords = passwords = Passwords(
@@ -130,6 +138,7 @@ class Service:
             enabled=settings.local_accounts,
             failed=failed,
         )
+        factor_keys = _factor_keys(settings)
         self._policy = policy = settings.policy()
         self.denials, self.rates = StoredDenyList(self.store, policy.deny), Rates(self.store, policy)
         self._provider_guard = provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
@@ -200,6 +209,7 @@ class Service:
             tokens=tokens,
             keys=Keys(self.store, policy),
             users=Users(self.store, claims_age),
+            second_factors=SecondFactors(self.store, factor_keys, settings.public_host),
             audit_log=AuditLog(self.store),
             denylist=self.denials,
             status=self.status,
@@ -229,6 +239,7 @@ class Service:
             passwords=passwords,
             identities=members,
             one_time_secrets=OneTimeSecrets(self.store),
+            pending_signins=PendingSignIns(self.store, factor_keys),
             flows=flows,
             callbacks=Callbacks(provider_guard),
         )
@@ -378,6 +389,35 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], what: str
         heartbeat.step()
         await asyncio.sleep(seconds)
         await run_safely(work, what)
+
+
+KEY_COMMAND = "(umask 077; openssl rand -hex 32 >%s)"
+"""Creates a key file."""
+
+
+def _factor_keys(settings: Settings) -> SealingKeys | None:
+    """The keys for second factors, or None. Raises SettingsError with the command that creates the file."""
+    file = settings.second_factor_key
+    if file is None:
+        if settings.local_accounts:
+            log.warning(
+                "no second factors, because there is no key",
+                create=KEY_COMMAND % "/etc/ddnsd/second_factor_key",
+                then=f"set {PREFIX}SECOND_FACTOR_KEY to this file, the same key on all nodes",
+            )
+        return None
+    try:
+        return SealingKeys.from_file(file)
+    except FileNotFoundError:
+        reason = (
+            f"there is no file {file}. If there was one before, restore it: without it nobody can use their "
+            f"authenticator app. Else create it, the same one for all nodes: {KEY_COMMAND % file}"
+        )
+    except OSError as error:
+        reason = f"{file}: {error.strerror}"
+    except BadKeyFile as error:
+        reason = f"{error}. This command creates one: {KEY_COMMAND % file}"
+    raise SettingsError(f"{PREFIX}SECOND_FACTOR_KEY: {reason}")
 
 
 def _openid(

@@ -4,6 +4,7 @@
 import asyncio
 import fcntl
 import os
+import secrets as python_secrets
 from pathlib import Path
 
 import structlog
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, update
 from ddnsd import settings as settings_module
 from ddnsd.app import serve
 from ddnsd.auth import passwords, secrets
+from ddnsd.auth.sealing import KEY_OCTETS
 from ddnsd.db import migrate, queries
 from ddnsd.db.connect import open_store
 from ddnsd.db.rows import Domain
@@ -30,6 +32,7 @@ from ddnsd.systemd import Unit
 
 ADMIN = "admin"
 PASSWORD_FILE = "admin.password"  # noqa: S105
+FACTOR_KEY_FILE = "second_factor.key"
 
 
 log = structlog.get_logger()
@@ -41,7 +44,8 @@ class AlreadyRunning(OSError):
 
 def defaults() -> dict[str, object]:
     """The defaults of `ddnsd dev` that differ from `ddnsd serve`; the environment takes precedence."""
-    return {"rules": False, "allow_loopback_peers": True}
+    folder = Path(os.environ.get(settings_module.PREFIX + "DIR", Settings.model_fields["dir"].default))
+    return {"rules": False, "allow_loopback_peers": True, "second_factor_key": _factor_key_file(folder)}
 
 
 async def run(settings: Settings) -> None:
@@ -58,6 +62,7 @@ async def run(settings: Settings) -> None:
     supervision = asyncio.create_task(named.supervise())
     try:
         own: dict[str, object] = {"rndc_key": named.rndc_key, "bind_dir": named.folder, "primary": settings.dns}
+        own["second_factor_key"] = _factor_key(settings)
         own["statistics"] = (f"{endpoint}={named.statistics}", *settings.statistics)
         ours = settings.model_copy(update=own)
         await _prepare(ours, Bind(named.folder, named.rndc_key, options=ours.zone_options))
@@ -70,6 +75,20 @@ async def run(settings: Settings) -> None:
         supervision.cancel()
         await named.stop()
         os.close(lock)
+
+
+def _factor_key_file(folder: Path) -> Path:
+    return (folder / FACTOR_KEY_FILE).absolute()
+
+
+def _factor_key(settings: Settings) -> Path | None:
+    """The key file for second factors: that of the settings, or one in the folder, created if missing."""
+    if settings_module.source("second_factor_key") not in ("default", "ddnsd dev"):
+        return settings.second_factor_key
+    file = _factor_key_file(settings.dir)
+    if not file.exists():
+        _write_private(file, python_secrets.token_hex(KEY_OCTETS) + "\n")
+    return file
 
 
 def _say(settings: Settings, url: str) -> None:
@@ -99,6 +118,7 @@ async def _prepare(settings: Settings, bind: Bind) -> None:
     if token is not None:
         _write_private(token_file, token + "\n")
     text = f'primary = "{settings.dns}"\nrndc_key = "{settings.rndc_key}"\nhttp = "{settings.http}"\n'
+    text += f'second_factor_key = "{settings.second_factor_key}"\n'
     _write_private(settings_module.dev_file(settings.dir), text)
 
 

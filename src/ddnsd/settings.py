@@ -182,6 +182,14 @@ class Settings(BaseSettings):
         0, ge=0, le=3650, description="longest lifetime of new API tokens in days; 0: they may last for ever"
     )
     local_accounts: Switch = Field(True, description="let users sign in with a password")
+    second_factor_key: Path | None = Field(
+        None,
+        description="file with 64 hexadecimal digits: the key that encrypts the seeds of authenticator apps; without "
+        "it nobody can add one; see identity.md",
+    )
+    admin_second_factor: Switch = Field(
+        False, description="require a second factor of administrators who sign in with a password"
+    )
     oidc_providers: Providers = Field(
         (), description="OpenID Connect providers: tables of the TOML file, or JSON; see identity.md"
     )
@@ -282,6 +290,12 @@ class Settings(BaseSettings):
             raise ValueError(f"OIDC_PROVIDERS: opaque = true of {marked[0].name} needs an audience and a client secret")
         return self
 
+    @model_validator(mode="after")
+    def _possible_second_factor(self) -> Self:
+        if self.admin_second_factor and self.second_factor_key is None:
+            raise ValueError("ADMIN_SECOND_FACTOR needs SECOND_FACTOR_KEY, the file with the key; see identity.md")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -304,6 +318,11 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The service's public URL without a trailing slash."""
         return (self.public_url or f"http://{self.http}").rstrip("/")
+
+    @property
+    def public_host(self) -> str:
+        """The host of the public URL, without its port."""
+        return _host_of(self.base_url)
 
     @property
     def bind(self) -> Bind | None:
@@ -371,7 +390,7 @@ class Settings(BaseSettings):
             private_addresses=self.private_addresses,
             loopback_peers=self.allow_loopback_peers,
             nochg_per_hour=self.nochg_per_hour if self.rules else None,
-            reserved=frozenset(filter(None, map(_host_of, (self.base_url, self.public_url_ipv6)))),
+            reserved=frozenset(filter(None, (self.public_host, _host_of(self.public_url_ipv6)))),
             catalog=self.catalog_zone or None,
             quotas=QuotaRules(
                 {quota: getattr(self, quota) for quota in Quota if quota in self.model_fields_set}, enabled=self.rules

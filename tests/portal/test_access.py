@@ -15,6 +15,7 @@ from ddnsd.web.portal.app import MODULES
 
 OPEN = "open to everybody"
 USERS = "for whoever has signed in"
+LOCAL = "for users who have signed in, and have a password"
 OWNERS = "for its owner, and administrators, who read whose it is"
 OWN = "for its owner alone"
 ADMINS = "for administrators"
@@ -69,6 +70,12 @@ TABLE = {
     "POST /account/sessions/end": USERS,
     "POST /account/sessions/{session}/end": OWN,
     "POST /account/identities/{identity}/remove": USERS,  # it removes none but their own
+    "GET /account/second-factor": LOCAL,
+    "GET /account/second-factor/app": LOCAL,
+    "POST /account/second-factor/app": LOCAL,
+    "POST /account/second-factor/app/remove": USERS,
+    "GET /account/second-factor/codes": USERS,
+    "POST /account/second-factor/codes": USERS,
     "GET /admin": ADMINS,
     "GET /admin/hosts": ADMINS,
     "GET /admin/domains": ADMINS,
@@ -84,6 +91,7 @@ TABLE = {
     "POST /admin/user/save/{user}": ADMINS,
     "POST /admin/user/sessions/{user}": ADMINS,
     "POST /admin/user/tokens/{token}/{user}": ADMINS,
+    "POST /admin/user/factors/{user}": ADMINS,
     "POST /admin/user/remove/{user}": ADMINS,
     "GET /admin/deny": ADMINS,
     "POST /admin/deny": ADMINS,
@@ -97,6 +105,7 @@ TABLE = {
     "GET /help/{topic}": OPEN,
     "GET /login": OPEN,
     "POST /login": OPEN,
+    "POST /login/code": OPEN,
     "GET /login/{provider}": OPEN,
     "GET /login/{provider}/callback": OPEN,
     "POST /login/{provider}/backchannel-logout": OPEN,
@@ -119,6 +128,7 @@ NAMES = {
 
 NOT_TRIED = {
     "POST /login",
+    "POST /login/code",
     "POST /logout",
     "GET /login/{provider}",
     "GET /login/{provider}/callback",
@@ -261,6 +271,7 @@ def outcome(browser: Browser, route: str, path: str) -> str:
 EXPECTED = {
     OPEN: {"nobody": "let in", "other": "let in", "owner": "let in", "admin": "let in"},
     USERS: {"nobody": "sent away", "other": "let in", "owner": "let in", "admin": "let in"},
+    LOCAL: {"nobody": "sent away", "other": "not there", "owner": "not there", "admin": "let in"},
     OWNERS: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "let in"},
     OWN: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "not there"},
     ADMINS: {"nobody": "sent away", "other": "refused", "owner": "refused", "admin": "let in"},

@@ -31,6 +31,8 @@ SIGNED_IN = [
     "/keys",
     "/keys/new",
     "/account",
+    "/account/second-factor",
+    "/account/second-factor/app",
 ]
 AXE = ("wide-light", "narrow-dark")
 """Where axe-core looks: each layout once, and each scheme."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -266,6 +267,24 @@ def test_who_is_inactive_is_not_let_in(site: Service, campus: Provider) -> None:
     assert "account is disabled" in page.text
     site.cli("user", "suspend", "ida", "--reason", "Spam <b> since Monday")
     assert "suspended: Spam &lt;b&gt; since Monday" in person.walk().html
+
+
+def test_a_sign_in_without_the_demanded_context_is_refused(tmp_path: Path) -> None:
+    weak = Provider(free_port(), tmp_path / "log")
+    providers = json.dumps([weak.settings(acr_values=["https://refeds.org/profile/mfa"])])
+    with dev(tmp_path / "site", oidc_providers=providers) as running:
+        weak.redirect_uris = [f"{running.url}/login/campus/callback"]
+        try:
+            weak.start()
+            person = Person(running, weak)
+            away = person.away()
+            assert dict(parse_qsl(urlsplit(away).query))["acr_values"] == "https://refeds.org/profile/mfa"
+            page = person.open(person.back(away))
+        finally:
+            weak.stop()
+        assert page.status == 403
+        assert "demands a stronger sign-in than The Campus has used" in page.text
+        assert SESSION not in person.cookies
 
 
 # ---- more than one identity

@@ -42,12 +42,14 @@ class Kind(StrEnum):
     """The kind of credentials that failed.
 
     PASSWORD  the password of a user, in the portal
-    LOCKED    the same, refused without a check after many failures; only counted
+    CODE      the second factor, after the right password
+    LOCKED    one of these, refused without a check after many failures; only counted
     SECRET    the secret of a host or key, at the update paths
     TOKEN     a Bearer token
     """
 
     PASSWORD = "password"  # noqa: S105
+    CODE = "code"
     LOCKED = "locked"
     SECRET = "secret"  # noqa: S105
     TOKEN = "token"  # noqa: S105

@@ -7,9 +7,9 @@ cookie. The database has only a hash of the cookie, so neither it nor a copy rev
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 
+from ddnsd.auth.sealing import seal, unseal
 from ddnsd.auth.sessions import Session
 from ddnsd.db import one_time_secrets as stored
 from ddnsd.db.base import Store
@@ -18,8 +18,6 @@ WAIT_SECONDS = 5.0
 """How long a page waits for a secret that is not ready: a registration waits for the name server."""
 
 POLL_SECONDS = 0.1
-
-_HEADER = {"alg": "dir", "enc": "A256GCM"}
 
 
 class NotReady(Exception):
@@ -34,7 +32,7 @@ class OneTimeSecrets:
 
     async def begin(self, session: Session, number: str, content: Mapping[str, str]) -> bool:
         """Store the secret before it works. False if the form was sent before. Raises StoreDown."""
-        sealed = _sealed(session.sealing_key, content)
+        sealed = seal(session.sealing_key, content)
         return await self._store.transact(lambda c: stored.begin(c, session.id, number, sealed))
 
     async def finish(self, session: Session, number: str) -> None:
@@ -53,22 +51,7 @@ class OneTimeSecrets:
             if found is None or found.sealed is None:
                 return None
             if found.ready:
-                return _opened(session.sealing_key, found.sealed)
+                return unseal(session.sealing_key, found.sealed)
             if asyncio.get_running_loop().time() >= end:
                 raise NotReady(NotReady.__doc__)
             await asyncio.sleep(POLL_SECONDS)
-
-
-def _sealed(key: bytes, content: Mapping[str, str]) -> str:
-    from joserfc import jwe  # here: commands start faster without it
-    from joserfc.jwk import OctKey
-
-    return jwe.encrypt_compact(_HEADER, json.dumps(dict(content)).encode(), OctKey.import_key(key))
-
-
-def _opened(key: bytes, sealed: str) -> dict[str, str]:
-    from joserfc import jwe
-    from joserfc.jwk import OctKey
-
-    content: dict[str, str] = json.loads(jwe.decrypt_compact(sealed, OctKey.import_key(key)).plaintext or b"")
-    return content

@@ -4,8 +4,8 @@
 import asyncio
 import hmac
 import unicodedata
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, unique
 from functools import cache
 from typing import NamedTuple
@@ -123,6 +123,16 @@ class _Queue:
             self._turns.release()
 
 
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Count a sign-in that is refused without a check."""
+    try:
+        yield
+    except Locked:
+        count(Kind.LOCKED)
+        raise
+
+
 class _LoginTry(NamedTuple):
     """A sign-in; `browser` is the id of a browser in which this user has signed in before.
 
@@ -155,6 +165,7 @@ class Passwords:
         self._by_name, self._by_source = ClientAndSiteCounter(failures), ClientAndSiteCounter(failures)
         self._by_browser, self._backoff = FailureCounter(failures), AccountBackoff(failures)
         self._strangers, self._known, self._hashing = _Queue(AT_ONCE), _Queue(1), asyncio.Semaphore(1)
+        self._codes = _Queue(1)
         self.use(failures, enabled=rules)
 
     def use(self, failures: int, *, enabled: bool) -> None:
@@ -166,16 +177,43 @@ class Passwords:
     async def check(self, name: str, password: str, client_ip: str | None, cookie: str = "") -> int:
         """The id of the active user of that name and password.
 
-        `client_ip` is None where it is not known, `cookie` is that of `known_browsers`. Raises BadCredentials, Locked,
-        Suspended, StoreDown.
+        `client_ip` is None where it is not known, `cookie` is that of `known_browsers`. For a user with a second factor
+        it does not reset the failures: `check_code` does. Raises BadCredentials, Locked, Suspended, StoreDown.
         """
-        try:
-            return await self._user_id(name.strip(), password, client_ip, cookie)
-        except Locked:
-            count(Kind.LOCKED)
-            raise
+        with _counted():
+            login = await self._begin(name.strip(), client_ip, cookie)
+            found = await self._check(login, password) if self.enabled else None
+        if found is None:
+            self._failed(login)
+            await self._tell(Kind.PASSWORD, login)
+            raise BadCredentials
+        if not found.second_factor:
+            self._succeeded(login)
+        if not found.active:
+            raise Suspended(found.suspension_reason)
+        return found.user_id
 
-    async def _user_id(self, name: str, password: str, client_ip: str | None, cookie: str) -> int:
+    async def check_code(
+        self, name: str, client_ip: str | None, cookie: str, is_right: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Check the second factor of a user whose password was right; a wrong one is a failed sign-in.
+
+        Raises BadCredentials, Locked, and what `is_right` raises.
+        """
+        with _counted():
+            login = await self._begin(name, client_ip, cookie)
+            async with self._codes.turn():  # one at a time, so that each guess is counted before the next one
+                self._refuse_locked(login)
+                right = await is_right()
+                if not right:
+                    self._failed(login)
+        if not right:
+            await self._tell(Kind.CODE, login)
+            raise BadCredentials
+        self._succeeded(login)
+
+    async def _begin(self, name: str, client_ip: str | None, cookie: str) -> _LoginTry:
+        """The sign-in, after it has waited for its turn. Raises Locked, StoreDown."""
         browser = await self._known_browser(name, cookie)
         login = _LoginTry(name, client_ip or "", browser, browser is None and self._backoff.slows(name))
         self._refuse_locked(login)
@@ -183,15 +221,7 @@ class Passwords:
             failed_before = self._by_name.has_failed(name, login.source)
             if not await self._backoff.take(name, failed_before=failed_before):
                 raise Locked
-        found = await self._check(login, password) if self.enabled else None
-        if found is None:
-            self._failed(login)
-            await self._tell(name, client_ip)
-            raise BadCredentials
-        self._succeeded(login)
-        if not found.active:
-            raise Suspended(found.suspension_reason)
-        return found.user_id
+        return login
 
     async def new_cookie(self, name: str) -> str:
         """The cookie of `known_browsers` after a sign-in; "" if the password is gone. Raises StoreDown."""
@@ -226,10 +256,11 @@ class Passwords:
         if source:  # behind a front that does not send addresses there are many clients, not one source
             self._by_source.failed("", source)
 
-    async def _tell(self, name: str, client_ip: str | None) -> None:
+    async def _tell(self, kind: Kind, login: _LoginTry) -> None:
         """Log the failure. It names an account that exists, also one without a password."""
+        name, source = login.name, login.source or None
         user = await self._store.read(lambda c: queries.user(c, name)) if _is_name(name) else None
-        self._log.note(Kind.PASSWORD, name, client_ip, account=user and user.name, user_id=user and user.id)
+        self._log.note(kind, name, source, account=user and user.name, user_id=user and user.id)
 
     def _succeeded(self, login: _LoginTry) -> None:
         name, source, browser, _ = login

@@ -67,7 +67,8 @@ class Session:
     """A session with its user; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
 
     `lapsed`: rights from a provider have ended. `csrf` is in every form of a page, and is returned with it.
-    `sealing_key` is derived from the cookie.
+    `sealing_key` is derived from the cookie. `must_add_factor`: an administrator who may do nothing before they have a
+    second factor.
     """
 
     id: int
@@ -79,6 +80,7 @@ class Session:
     created: int
     last_seen: int
     sealing_key: bytes = field(repr=False)
+    must_add_factor: bool = False
 
     @property
     def is_fresh(self) -> bool:
@@ -87,7 +89,10 @@ class Session:
 
 
 class Sessions:
-    """The sessions in the database; `passwords`: whether sessions that began with a password are valid."""
+    """The sessions in the database; `passwords`: whether sessions that began with a password are valid.
+
+    `admin_factor`: administrators who sign in with a password need a second factor.
+    """
 
     def __init__(
         self,
@@ -97,8 +102,10 @@ class Sessions:
         claims_age: ClaimsAge | None = None,
         *,
         passwords: bool = True,
+        admin_factor: bool = False,
     ) -> None:
         self._store, self._lookups, self.lifetime, self._passwords = store, lookups, lifetime, passwords
+        self._admin_factor = admin_factor
         self._claims_age = claims_age or ClaimsAge()
         self._seen: dict[int, int] = {}
 
@@ -125,6 +132,7 @@ class Sessions:
             row.created,
             last_seen,
             sealing_key_of(cookie),
+            self._admin_factor and rights.admin and row.method == PASSWORD and not row.second_factor,
         )
 
     async def begin(

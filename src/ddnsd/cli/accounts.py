@@ -4,7 +4,7 @@
 import copy
 import re
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -16,7 +16,7 @@ from ddnsd.cli import quotas
 from ddnsd.cli.group import in_transaction, short_text
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
-from ddnsd.registry import accounts, credentials, identities
+from ddnsd.registry import accounts, credentials, identities, second_factors
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.names import fold
 from ddnsd.registry.quota_overrides import Subject
@@ -61,6 +61,28 @@ def _typed_password() -> str:
         typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return typed
     return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+@user.command(name="second-factor")
+@click.argument("name")
+@click.option("--remove", is_flag=True, help="Remove all second factors, for example after the telephone was lost.")
+def user_second_factor(name: str, remove: bool) -> None:
+    """Print a user's second factors, or remove them.
+
+    Removing them ends the user's sessions. The password alone then signs
+    the user in.
+    """
+
+    def work(connection: Connection) -> second_factors.Factors:
+        if remove:
+            second_factors.remove_all(connection, name)
+        return second_factors.of_user(connection, accounts.user_named(connection, name).id)
+
+    found = in_transaction(work)
+    if found.app is not None:
+        since = datetime.fromtimestamp(found.app // 1_000_000, UTC)
+        click.echo(f"authenticator app since {since:%Y-%m-%dT%H:%M:%SZ}")
+        click.echo(f"{found.codes} recovery codes")
 
 
 @user.command(name="groups")

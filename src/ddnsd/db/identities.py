@@ -149,17 +149,18 @@ def groups_of(connection: Connection, user_id: int, *, given: bool = False) -> l
 
 
 class StoredPassword(NamedTuple):
-    """The password hash of a user."""
+    """The password hash of a user. `second_factor`: the password alone does not sign them in."""
 
     user_id: int
     hash: str
     active: bool
     suspension_reason: str | None
+    second_factor: bool
 
 
 def password_of(connection: Connection, name: str) -> StoredPassword | None:
     """The password of the user of that name, if they have one."""
-    query = select(users.c.id, passwords.c.hash, users.c.active, users.c.suspension_reason)
+    query = select(users.c.id, passwords.c.hash, users.c.active, users.c.suspension_reason, queries.HAS_SECOND_FACTOR)
     row = connection.execute(query.join_from(users, passwords).where(users.c.name == name)).first()
     return StoredPassword._make(row) if row else None
 

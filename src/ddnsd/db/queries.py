@@ -45,6 +45,7 @@ from ddnsd.db.schema import (
     sessions,
     set_aside,
     tokens,
+    totp,
     users,
 )
 from ddnsd.db.wildcards import PREFIX
@@ -106,7 +107,12 @@ _USER = users.c.name, users.c.active, *RIGHTS
 
 TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-5]), *_USER).join_from(tokens, users)
 
-SESSION: Select[Any] = select(*_columns(sessions, rows.Session._fields[:-5]), *_USER).join_from(sessions, users)
+HAS_SECOND_FACTOR = exists().where(totp.c.user_id == users.c.id)
+"""Whether a user has a second factor, in queries that have the user."""
+
+SESSION: Select[Any] = select(
+    *_columns(sessions, rows.Session._fields[:-6]), *_USER, HAS_SECOND_FACTOR.label("second_factor")
+).join_from(sessions, users)
 
 HOSTS_OF_KEY: Select[Any] = HOST.join(key_hosts, key_hosts.c.host_id == hosts.c.id).order_by(hosts.c.id)
 

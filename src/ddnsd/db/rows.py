@@ -191,7 +191,7 @@ class Session(NamedTuple):
     """A browser session with its user, whose rights are as in `StatedRights`.
 
     `authenticated` is when the user gave a password here or at the provider, which may be long before `created`.
-    `subject` and `sid` are the user and their session at the provider.
+    `subject` and `sid` are the user and their session at the provider. `second_factor`: the user has one.
     """
 
     id: int
@@ -209,6 +209,7 @@ class Session(NamedTuple):
     admin: bool
     admin_at: int | None
     groups: str | None
+    second_factor: bool
 
     @property
     def rights(self) -> StatedRights:

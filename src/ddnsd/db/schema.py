@@ -109,6 +109,24 @@ passwords = Table(
     Column("changed", BigInteger, nullable=False),
 )
 
+# Authenticator apps of users, at most one each.
+totp = Table(
+    "totp",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("sealed", Text, nullable=False),  # the seed, encrypted with a key that is not in the database
+    Column("last_step", BigInteger, nullable=False),  # of the last code: earlier ones, and this one, are refused
+    Column("created", BigInteger, nullable=False),
+)
+
+# Recovery codes that were not used.
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("hash", LargeBinary(32), primary_key=True),
+)
+
 # Sessions of browsers.
 sessions = Table(
     "sessions",

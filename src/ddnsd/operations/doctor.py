@@ -4,10 +4,12 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddnsd.auth.oidc.provider import Provider, of_opaque_tokens
-from ddnsd.db import migrate, mirrors, postgres_tls, queries, queue, set_aside, write_checks
+from ddnsd.auth.sealing import BadKeyFile, SealingKeys
+from ddnsd.db import migrate, mirrors, postgres_tls, queries, queue, second_factors, set_aside, write_checks
 from ddnsd.db.base import StoreDown
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, late_answers, primary_check, zone_transfer
@@ -16,6 +18,7 @@ from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.registry import moves, quotas, unknown_fronts
+from ddnsd.registry.second_factors import STORED
 from ddnsd.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
             numbers = await store.read(queue.counts)
             seen = await store.read(unknown_fronts.seen)
             second = await store.read(mirrors.all_mirrors)
+            app = await store.read(second_factors.any_app)
             limits = await store.read(lambda c: quotas.proposal(c, settings.policy().quotas))
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
@@ -64,12 +68,28 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
     findings += [(f"identity provider {p}", await _examine_provider(p)) for p in settings.providers]
     if len([p for p in settings.providers if p.audience]) > 1 and of_opaque_tokens(settings.providers) is None:
         findings.append(("identity providers: opaque access tokens are refused, because none has opaque = true", None))
+    if app is not None:
+        findings.append(("key of second factors", _examine_factor_key(settings.second_factor_key, *app)))
     if limits:
         values = " ".join(f"{PREFIX}{quota.upper()}={limit}" for quota, limit in limits.items())
         findings.append((f"quotas: none, because this installation is older than quotas. You can set: {values}", None))
     if (bind := settings.bind) is not None:
         findings.append(_examine_bind(bind.is_running(), settings, all_domains))
     return findings
+
+
+def _examine_factor_key(file: Path | None, user_id: int, sealed: str) -> str | None:
+    """Why authenticator apps cannot be used, or None; `sealed` is the seed of some user."""
+    then = "until then, users sign in with a recovery code; `ddnsd user second-factor NAME --remove` helps one of them"
+    if file is None:
+        return f"users have authenticator apps, but {PREFIX}SECOND_FACTOR_KEY is not set. Restore the key; {then}"
+    try:
+        seed = SealingKeys.from_file(file).unseal(STORED, user_id, sealed)
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+    except BadKeyFile as error:
+        return str(error)
+    return None if seed is not None else f"{file} has another key than the one in use. Restore that one; {then}"
 
 
 def _examine_bind(running: bool, settings: Settings, all_domains: Sequence[Domain]) -> tuple[str, str | None]:

@@ -17,6 +17,10 @@ from ddnsd.registry.rows import Page, page_of
 SECURITY = (
     "session.begin",
     "session.fail",
+    "factor.add",
+    "factor.delete",
+    "factor.codes",
+    "factor.use-code",
     "session.end",
     "user.set",
     "identity.add",

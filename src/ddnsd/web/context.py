@@ -18,6 +18,7 @@ from ddnsd.registry.rates import Rates
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.rows import Author
+from ddnsd.registry.second_factors import SecondFactors
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
@@ -44,6 +45,7 @@ class Services:
     tokens: Tokens
     keys: Keys
     users: Users
+    second_factors: SecondFactors
     audit_log: AuditLog
     denylist: StoredDenyList
     status: Status

@@ -22,7 +22,7 @@ from ddnsd.auth.account_backoff import (
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.failure_counter import CLIENTS_PER_SITE, NAMES_PER_SOURCE
 from ddnsd.auth.passwords import Locked, Passwords, Suspended, Weakness
-from ddnsd.db import migrate, schema
+from ddnsd.db import migrate, schema, second_factors
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.registry import accounts
 from ddnsd.registry import identities as registry_members
@@ -323,3 +323,56 @@ async def test_known_browsers_have_their_own_queue(store: SqliteStore, monkeypat
     assert await answer(found, "198.51.100.1", cookie, RIGHT) == 1
     held.set()
     await asyncio.gather(*guesses, return_exceptions=True)
+
+
+# ---- the second factor
+
+
+async def wrong() -> bool:
+    return False
+
+
+async def right() -> bool:
+    return True
+
+
+async def with_app(store: SqliteStore) -> None:
+    await store.transact(lambda c: second_factors.set_app(c, 1, "sealed", 0))
+
+
+async def test_the_right_password_does_not_reset_wrong_codes(store: SqliteStore, cheap: None) -> None:
+    await with_app(store)
+    found = Passwords(store, 3)
+    for _ in range(3):
+        assert await found.check("alice", RIGHT, "192.0.2.1") == 1
+        with pytest.raises(BadCredentials):
+            await found.check_code("alice", "192.0.2.1", "", wrong)
+    with pytest.raises(Locked):
+        await found.check_code("alice", "192.0.2.1", "", right)
+    with pytest.raises(Locked):
+        await found.check("alice", RIGHT, "192.0.2.1")
+
+
+async def test_the_right_code_resets_failures(store: SqliteStore, cheap: None) -> None:
+    await with_app(store)
+    found = Passwords(store, 3)
+    for _ in range(2):
+        for _ in range(2):
+            with pytest.raises(BadCredentials):
+                await found.check_code("alice", "192.0.2.1", "", wrong)
+        await found.check_code("alice", "192.0.2.1", "", right)
+
+
+async def test_codes_that_are_guessed_at_once_are_all_counted(store: SqliteStore) -> None:
+    found, tried = Passwords(store, 3), []
+
+    async def guess() -> bool:
+        tried.append(1)
+        await asyncio.sleep(0)
+        return False
+
+    done = await asyncio.gather(
+        *(found.check_code("alice", "192.0.2.1", "", guess) for _ in range(20)), return_exceptions=True
+    )
+    assert len(tried) == 3
+    assert [type(one) for one in done] == [BadCredentials] * 3 + [Locked] * 17

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from support.servers.service import migrated_file
 
+from ddnsd.auth.sealing import SealingKeys
 from ddnsd.db.connect import open_store
 from ddnsd.operations import doctor
 from ddnsd.settings import Settings
@@ -33,6 +34,33 @@ async def examined(url: str, *statements: str) -> dict[str, str | None]:
 
 async def test_a_whole_database_is_healthy(url: str) -> None:
     assert await examined(url) == {"settings": None, "database": None}
+
+
+@pytest.mark.parametrize(
+    ("used", "given", "problem"),
+    [
+        ("11", "11", None),
+        ("11", "22\n11", None),
+        ("11", "22", "has another key than the one in use"),
+        ("11", "x", "64 hexadecimal digits"),
+        ("11", None, "DDNSD_SECOND_FACTOR_KEY is not set"),
+    ],
+)
+async def test_it_checks_the_key_of_second_factors(
+    url: str, tmp_path: Path, used: str, given: str | None, problem: str | None
+) -> None:
+    sealed = SealingKeys([bytes.fromhex(used * 32)]).seal("totp", 1, "SEED")
+    file = tmp_path / "key"
+    if given is not None:
+        file.write_text("\n".join(one * 32 if one != "x" else one for one in given.split()))
+    await examined(
+        url,
+        "INSERT INTO users (id, name, created) VALUES (1, 'me', 0)",
+        f"INSERT INTO totp (user_id, sealed, last_step, created) VALUES (1, '{sealed}', 0, 0)",
+    )
+    loaded = Settings(database_url=SecretStr(url), second_factor_key=None if given is None else file)
+    found = dict(await doctor.examine(loaded))["key of second factors"]
+    assert found == problem if problem is None or found is None else problem in found
 
 
 async def test_it_names_what_the_tables_lack(url: str) -> None:

@@ -16,6 +16,7 @@ bearer        access tokens: JWTs (RFC 9068) by the provider's keys, others by i
     ProviderDown    the provider does not answer correctly, so nothing is known; not counted as a failure
       NotAsked      the provider was not asked, because too many tokens from that address were refused
     NotSignedIn     the browser came back from the provider without a valid sign-in
+      TooWeak       the provider did not state that it used a way to sign in that the operator demands
       NotBegun      also without a code of a sign-in that this browser began: any page can cause this
 """
 
@@ -33,6 +34,10 @@ class NotAsked(ProviderDown):
 
 class NotSignedIn(Exception):
     """the sign-in was not completed"""
+
+
+class TooWeak(NotSignedIn):
+    """the provider did not state one of the demanded values of acr or amr"""
 
 
 class NotBegun(NotSignedIn):

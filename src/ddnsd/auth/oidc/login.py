@@ -11,7 +11,7 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
 
-from ddnsd.auth.oidc import NotBegun, NotSignedIn, backchannel, jwt
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, TooWeak, backchannel, jwt
 from ddnsd.auth.oidc.backchannel import LogoutToken
 from ddnsd.auth.oidc.claims import presented
 from ddnsd.auth.oidc.client import Client
@@ -58,6 +58,8 @@ class Flow:
             code_challenge_method="S256",
         )
         more = {} if max_age is None else {"max_age": str(max_age)}
+        if self.provider.acr_values:
+            more["acr_values"] = " ".join(self.provider.acr_values)
         url, _ = oauth.create_authorization_url(
             metadata["authorization_endpoint"],
             state=attempt.state,
@@ -70,7 +72,7 @@ class Flow:
     async def complete(self, attempt: LoginState, params: Mapping[str, str]) -> SignedIn:
         """The identity of the browser that came back with these parameters. Raises NotSignedIn with the reason.
 
-        NotBegun if no code was redeemed.
+        NotBegun if no code was redeemed, TooWeak if the provider did not sign the user in as the operator demands.
         """
         metadata = await self._client.metadata()
         self.check(attempt, params)
@@ -82,6 +84,7 @@ class Flow:
             raise NotSignedIn("the provider gave no token for the code")
         try:
             claims = await self._id_token(attempt, id_token, access_token)
+            self._check_strength(claims)
             told = await self._client.userinfo(access_token)
             if told and told.get("sub") != claims["sub"]:
                 raise NotSignedIn("the userinfo endpoint returned claims of another subject")
@@ -115,6 +118,15 @@ class Flow:
             raise jwt.Invalid(str(error)) from None
         jwt.subject_of(claims)
         return claims
+
+    def _check_strength(self, claims: Mapping[str, Any]) -> None:
+        """Check how the provider has signed the user in, by its ID token. Raises TooWeak."""
+        acr, amr = claims.get("acr"), claims.get("amr")
+        methods = amr if isinstance(amr, list) else []
+        if self.provider.acr_values and acr not in self.provider.acr_values:
+            raise TooWeak(f"the ID token has acr {acr!r}, demanded is one of {', '.join(self.provider.acr_values)}")
+        if self.provider.amr_values and not any(method in self.provider.amr_values for method in methods):
+            raise TooWeak(f"the ID token has amr {amr!r}, demanded is one of {', '.join(self.provider.amr_values)}")
 
     async def read_logout(self, token: str) -> LogoutToken:
         """Verify a logout token of the provider. Raises jwt.Invalid."""

@@ -29,7 +29,8 @@ def is_loopback(host: str) -> bool:
 class Provider(BaseModel):
     """One provider of OpenID Connect. Without `audience` its access tokens are not accepted.
 
-    `opaque`: it is asked about access tokens that are not JWTs, and that do not say whose they are.
+    `opaque`: it is asked about access tokens that are not JWTs, and that do not say whose they are. A sign-in in the
+    browser needs one of `acr_values`, and one of `amr_values`, if these are given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +46,8 @@ class Provider(BaseModel):
     admin_group: str = ""
     audience: tuple[str, ...] = ()
     opaque: bool = False
+    acr_values: tuple[Annotated[str, Field(pattern=r"^[!-~]+$")], ...] = ()
+    amr_values: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     first_contact: Literal["create", "refuse"] = "create"
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
 from ddnsd.auth.passwords import Passwords
+from ddnsd.auth.pending_signin import PendingSignIns
 from ddnsd.auth.sessions import Sessions
 from ddnsd.registry.events import AdminStats
 from ddnsd.registry.identities import Identities
@@ -27,5 +28,6 @@ class Portal(Services):
     passwords: Passwords
     identities: Identities
     one_time_secrets: OneTimeSecrets
+    pending_signins: PendingSignIns
     flows: "Mapping[str, Flow]"
     callbacks: Callbacks

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ddnsd.auth.oidc.login_state import local_path
+from ddnsd.auth.oidc.login_state import LINK_FIELD, local_path
 from ddnsd.registry.errors import StoreDown
 from ddnsd.web.asgi import FIELDS, signed_in
 from ddnsd.web.portal import error_pages
@@ -21,6 +21,9 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 REMOVING = frozenset({"remove", "revoke", "end", "withdraw", "logout"})
 """Parts of the paths of forms that are accepted also from a user who has made too many changes."""
+
+FACTOR_PATHS = ("/account/second-factor", "/login", "/logout", "/account/language")
+"""Beginnings of the paths that remain for an administrator who must add a second factor first."""
 
 View = Callable[[PageRequest], Awaitable[Response]]
 
@@ -77,12 +80,20 @@ async def _answer(request: Request, view: View, access: Access) -> Response:
 def _check_access(page: PageRequest, access: Access) -> Response | None:
     """The answer to a user who may not open the page; None if the user may."""
     _ = page.gettext
+    if page.session is not None and page.session.must_add_factor and not _is_for_factors(page):
+        return page.redirect("/account/second-factor")
     if access is Access.EVERYBODY or (page.signed_in and (access is Access.SIGNED_IN or page.admin)):
         return None
     if not page.signed_in:
         here = local_path(page.url()) if page.request.method == "GET" else "/"
         return page.redirect("/login" + ("?" + urlencode({"next": here}) if here != "/" else ""))
     return page.refuse(403, _("For administrators"), _("This page is for administrators of the service."))
+
+
+def _is_for_factors(page: PageRequest) -> bool:
+    """Whether the page is needed to add a second factor, or to sign in or out. Identities cannot be added before."""
+    within = any(page.path == path or page.path.startswith(f"{path}/") for path in FACTOR_PATHS)
+    return within and LINK_FIELD not in page.query
 
 
 # ---- forms

@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
 
-from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown, TooWeak
 from ddnsd.auth.oidc.client import Client
 from ddnsd.auth.oidc.http_client import Http
 from ddnsd.auth.oidc.login import Flow
@@ -216,3 +216,61 @@ async def test_a_public_client_and_one_that_posts(liar: Any, http: Http) -> None
     public, posted = [(header, dict(parse_qsl(body))) for path, header, body in liar.requests if path == "/token"]
     assert (public[0], public[1].get("client_id"), "client_secret" in public[1]) == ("", "ddns", False)
     assert (posted[0], posted[1]["client_secret"]) == ("", SECRET)
+
+
+# ---- how the provider has signed somebody in
+
+MFA = "https://refeds.org/profile/mfa"
+
+
+@pytest.mark.parametrize(
+    ("demanded", "stated", "enough"),
+    [
+        ({}, {}, True),
+        ({"acr_values": (MFA, "gold")}, {"acr": MFA}, True),
+        ({"acr_values": (MFA, "gold")}, {"acr": "gold"}, True),
+        ({"acr_values": (MFA,)}, {}, False),
+        ({"acr_values": (MFA,)}, {"acr": "silver"}, False),
+        ({"acr_values": (MFA,)}, {"acr": [MFA]}, False),
+        ({"acr_values": (MFA,)}, {"amr": ["mfa"]}, False),
+        ({"amr_values": ("mfa", "hwk")}, {"amr": ["pwd", "hwk"]}, True),
+        ({"amr_values": ("mfa",)}, {"amr": ["pwd"]}, False),
+        ({"amr_values": ("mfa",)}, {"amr": [["mfa"], {}, None]}, False),
+        ({"amr_values": ("mfa",)}, {}, False),
+        ({"acr_values": (MFA,), "amr_values": ("mfa",)}, {"acr": MFA}, False),
+        ({"acr_values": (MFA,), "amr_values": ("mfa",)}, {"acr": MFA, "amr": ["mfa"]}, True),
+    ],
+    ids=str,
+)
+async def test_a_sign_in_is_as_strong_as_demanded(
+    liar: Any, http: Http, demanded: dict[str, Any], stated: dict[str, Any], enough: bool
+) -> None:
+    attempt = LoginState.new("liar")
+    liar.gives(liar.signed(liar.claims(nonce=attempt.nonce, **stated)))
+    done = flow(liar, http, **demanded).complete(attempt, {"code": "c", "state": attempt.state})
+    if enough:
+        assert (await done).identity.subject == "1"
+        return
+    with pytest.raises(TooWeak):
+        await done
+
+
+@pytest.mark.parametrize("amr", ["mfa", {"mfa": 1}], ids=str)
+async def test_methods_are_a_list(liar: Any, http: Http, amr: object) -> None:
+    with pytest.raises(NotSignedIn):
+        await complete(liar, http, amr=amr)
+
+
+async def test_userinfo_cannot_make_a_sign_in_stronger(liar: Any, http: Http) -> None:
+    attempt = LoginState.new("liar")
+    liar.gives(liar.signed(liar.claims(nonce=attempt.nonce)))
+    liar.answers["/me"] = 200, {"sub": "1", "acr": MFA, "amr": ["mfa"]}
+    for demanded in ({"acr_values": (MFA,)}, {"amr_values": ("mfa",)}):
+        with pytest.raises(TooWeak):
+            await flow(liar, http, **demanded).complete(attempt, {"code": "c", "state": attempt.state})
+
+
+async def test_the_request_names_the_demanded_contexts(liar: Any, http: Http) -> None:
+    sent = parse_qs(urlsplit(await flow(liar, http, acr_values=(MFA, "gold")).begin(LoginState.new("liar"))).query)
+    assert sent["acr_values"] == [f"{MFA} gold"]
+    assert "acr_values" not in await flow(liar, http).begin(LoginState.new("liar"))

@@ -124,6 +124,7 @@ async def _show(page: PageRequest, errors: dict[str, str]) -> Response:
         shortest=passwords.SHORTEST,
         events=security_log.lines(newest.items, page.caller.user),
         has_password=await portal.identities.has_password(user_id),
+        factors=await portal.second_factors.of_user(user_id),
         sessions=[
             (row, _browser(page, row.agent), _method(page, methods, row.method))
             for row in await portal.sessions.list(user_id)

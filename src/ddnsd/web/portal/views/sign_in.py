@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 import structlog
 from starlette.responses import Response
 
-from ddnsd.auth import known_browsers, sessions
+from ddnsd.auth import known_browsers, pending_signin, sessions
 from ddnsd.auth.caller import BadCredentials
-from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown
-from ddnsd.auth.oidc.login_state import COOKIE, HOME, SECONDS, LoginState, local_path
+from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown, TooWeak
+from ddnsd.auth.oidc.login_state import COOKIE, HOME, LINK_FIELD, SECONDS, LoginState, local_path
 from ddnsd.auth.oidc.provider import is_loopback
 from ddnsd.auth.passwords import Locked, Suspended
 from ddnsd.auth.sessions import PASSWORD, proof
@@ -32,7 +32,9 @@ AGAIN = "again"
 AGAIN_SECONDS = 60
 """How long ago a provider may have asked for the password when people sign in again."""
 
-LINK_FIELD = "link"
+FACTOR_FIELD = "second"
+"""In the query of the form for the second factor."""
+
 LINK = "link "
 """The prefix of the purpose of the proof in a link to a provider."""
 
@@ -40,13 +42,19 @@ LINK = "link "
 async def show_form(page: PageRequest) -> Response:
     """The sign-in form. Users who have signed in are redirected, unless they want to sign in again."""
     following = local_path(page.query.get("next"))
+    if (
+        FACTOR_FIELD in page.query
+        and (attempt := _login_state(page))
+        and cookies.value(page.request, pending_signin.COOKIE)
+    ):
+        return _factor_form(page, attempt)
     if page.signed_in and AGAIN not in page.query:
         return page.redirect(following)
     return _form(page, LoginState.new(next_path=following), out=await _provider_sign_out_url(page))
 
 
 async def by_password(page: PageRequest) -> Response:
-    """Check name and password, and begin a session."""
+    """Check name and password. Begin a session, or ask for the second factor."""
     _, attempt, name = page.gettext, _login_state(page), page.text("name")
     again = LoginState.new(next_path=local_path(page.text("next")))
     if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
@@ -60,16 +68,40 @@ async def by_password(page: PageRequest) -> Response:
         text = _("Too many failed attempts. Wait some minutes before you try again.")
         return _form(page, again, 429, error=text)
     except Suspended as error:
-        text = _("Your account is disabled. Contact the operator of the service.")
-        if error.reason:
-            text = f"{text} {_('Reason:')} {error.reason}"
-        return _form(page, again, 403, error=text)
+        return _form(page, again, 403, error=_suspended(page, error))
     except BadCredentials:
         return _form(page, again, 403, error=_("Wrong user name or password."))
-    response = await _begin_session(page, user_id, PASSWORD, attempt.next)
-    _delete_login_cookie(response)
-    _set_browser_cookie(response, await page.portal.passwords.new_cookie(name))
-    return response
+    if await page.portal.second_factors.is_needed(user_id):
+        response = page.redirect("/login?" + urlencode({FACTOR_FIELD: "1"}))
+        _set_cookie(response, pending_signin.COOKIE, await page.portal.pending_signins.new_cookie(name), SECONDS)
+        return response
+    return await _finish_with_password(page, user_id, name, attempt)
+
+
+async def by_code(page: PageRequest) -> Response:
+    """Check the second factor after the right password, and begin a session."""
+    _, attempt, portal = page.gettext, _login_state(page), page.portal
+    again = LoginState.new(next_path=attempt.next if attempt is not None else None)
+    late = _("The sign-in took too long, or began in another browser. Start again.")
+    if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
+        return _form(page, again, 403, error=late)
+    try:
+        user = await portal.pending_signins.user_of(cookies.value(page.request, pending_signin.COOKIE))
+        if user is None or not portal.passwords.enabled:
+            return _form(page, again, 403, error=late)
+        await portal.passwords.check_code(
+            user.name,
+            page.client_ip,
+            cookies.value(page.request, known_browsers.COOKIE),
+            lambda: portal.second_factors.check(user.user_id, page.text("code"), page.client_ip),
+        )
+    except Locked:
+        return _factor_form(page, attempt, 429, _("Too many failed attempts. Wait some minutes before you try again."))
+    except Suspended as error:
+        return _form(page, again, 403, error=_suspended(page, error))
+    except BadCredentials:
+        return _factor_form(page, attempt, 403, _("This code is wrong, or it was used before. Wait for the next one."))
+    return await _finish_with_password(page, user.user_id, user.name, attempt)
 
 
 async def to_provider(page: PageRequest) -> Response:
@@ -100,7 +132,7 @@ async def from_provider(page: PageRequest) -> Response:
         if attempt is not None and not isinstance(error, NotBegun):  # any site can cause a NotBegun
             page.portal.callbacks.refused(attempt.state, page.client_ip or "")
         log.info("sign-in not completed", provider=flow.provider.name, reason=str(error))
-        response = _failed(page, flow, 403, "not completed")
+        response = _failed(page, flow, 403, "too weak" if isinstance(error, TooWeak) else "not completed")
     except NotAdmitted as error:
         log.info("sign-in refused", provider=flow.provider.name, reason=str(error))
         response = _failed(page, flow, 403, "not admitted", page.explain(error))
@@ -164,6 +196,16 @@ async def _complete(page: PageRequest, flow: "Flow", attempt: LoginState | None)
     return page.redirect("/account", done)
 
 
+async def _finish_with_password(page: PageRequest, user_id: int, name: str, attempt: LoginState) -> Response:
+    """Begin a session after the password, and the second factor if the user has one."""
+    response = await _begin_session(page, user_id, PASSWORD, attempt.next)
+    _delete_login_cookie(response)
+    _set_cookie(
+        response, known_browsers.COOKIE, await page.portal.passwords.new_cookie(name), known_browsers.DAYS * 86_400
+    )
+    return response
+
+
 async def _begin_session(
     page: PageRequest, user_id: int, method: str, following: str, how: sessions.Proof | None = None
 ) -> Response:
@@ -173,6 +215,11 @@ async def _begin_session(
     response = page.redirect(following)
     set_session_cookie(response, cookie)
     return response
+
+
+def _suspended(page: PageRequest, error: Suspended) -> str:
+    text = page.gettext("Your account is disabled. Contact the operator of the service.")
+    return f"{text} {page.gettext('Reason:')} {error.reason}" if error.reason else text
 
 
 def _linking_session(page: PageRequest) -> int | None:
@@ -214,6 +261,12 @@ def _form(
     return response
 
 
+def _factor_form(page: PageRequest, attempt: LoginState, status: int = 200, error: str = "") -> Response:
+    return page.render(
+        "signin/code.html", status, attempt=attempt, error=error, apps=page.portal.second_factors.enabled
+    )
+
+
 def _failed(page: PageRequest, flow: "Flow", status: int, why: str, detail: str = "") -> Response:
     return page.render("signin/failed.html", status, provider=flow.provider.title, why=why, detail=detail)
 
@@ -236,23 +289,23 @@ def _login_state(page: PageRequest) -> LoginState | None:
     return LoginState.from_cookie(cookies.value(page.request, COOKIE))
 
 
-def _set_browser_cookie(response: Response, cookie: str) -> None:
-    age = known_browsers.DAYS * 86_400
-    response.set_cookie(known_browsers.COOKIE, cookie, max_age=age, secure=True, httponly=True, samesite="lax")
+def _set_cookie(response: Response, name: str, value: str, seconds: int) -> None:
+    response.set_cookie(name, value, max_age=seconds, secure=True, httponly=True, samesite="lax")
 
 
 def _set_login_cookie(response: Response, attempt: LoginState) -> None:
-    value = attempt.to_cookie()
-    response.set_cookie(COOKIE, value, max_age=SECONDS, secure=True, httponly=True, samesite="lax")
+    _set_cookie(response, COOKIE, attempt.to_cookie(), SECONDS)
 
 
 def _delete_login_cookie(response: Response) -> None:
-    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
+    for name in (COOKIE, pending_signin.COOKIE):
+        response.delete_cookie(name, secure=True, httponly=True, samesite="lax")
 
 
 ROUTES = [
     get("/login", show_form, Access.EVERYBODY),
     post("/login", by_password, Access.EVERYBODY),
+    post("/login/code", by_code, Access.EVERYBODY),
     get("/login/{provider}", to_provider, Access.EVERYBODY),
     get("/login/{provider}/callback", from_provider, Access.EVERYBODY),
     post("/logout", sign_out),

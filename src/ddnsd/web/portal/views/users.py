@@ -87,6 +87,13 @@ async def end_sessions(page: PageRequest) -> Response:
     return page.redirect(_path(user.name), done)
 
 
+async def remove_factors(page: PageRequest) -> Response:
+    """Remove the user's second factors, and sign them out."""
+    user = await _find(page)
+    await page.portal.second_factors.remove_all(user.name, actor=page.caller.user, client_ip=page.client_ip)
+    return page.redirect(_path(user.name), page.gettext("The second factors were removed."))
+
+
 async def revoke_token(page: PageRequest) -> Response:
     """Delete one of the user's tokens."""
     user = await _find(page)
@@ -131,6 +138,7 @@ async def _show(page: PageRequest, user: User, errors: dict[str, str], *, typed:
         identities=details.identities,
         claimed=details.claimed_groups,
         password=details.has_password,
+        factors=await page.portal.second_factors.of_user(user.id),
         sessions=await page.portal.sessions.list(user.id),
         myself=user.id == page.caller.user_id,
         tag=user_tag(user, details.assigned_groups),
@@ -147,6 +155,7 @@ ROUTES = [
     post("/admin/users", add, Access.ADMINISTRATOR),
     get("/admin/user/{name:path}", show, Access.ADMINISTRATOR),
     post("/admin/user/sessions/{name:path}", end_sessions, Access.ADMINISTRATOR),
+    post("/admin/user/factors/{name:path}", remove_factors, Access.ADMINISTRATOR),
     post("/admin/user/tokens/{id}/{name:path}", revoke_token, Access.ADMINISTRATOR),
     post("/admin/user/remove/{name:path}", remove, Access.ADMINISTRATOR),
     post("/admin/user/save/{name:path}", save, Access.ADMINISTRATOR),

@@ -58,6 +58,8 @@ RELOADABLE = frozenset(
         "session_days",
         "token_max_days",
         "event_days",
+        "abuse_reports_per_hour",
+        "abuse_report_days",
     }
 )
 """Settings that a running service applies when it reads them again (`Service.reload`)."""
@@ -194,6 +196,12 @@ class Settings(BaseSettings):
         400,
         ge=0,
         description="days after which `housekeeping` deletes audit trail, histories and closed requests; 0: never",
+    )
+    abuse_reports_per_hour: int = Field(
+        60, ge=0, le=10_000, description="reports of abuse an hour that the public form accepts; 0: no form"
+    )
+    abuse_report_days: int = Field(
+        180, ge=0, description="days after its decision when `housekeeping` deletes a report of abuse; 0: never"
     )
     log_level: str = Field("info", description="debug, info, warning or error")
 

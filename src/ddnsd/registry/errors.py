@@ -184,6 +184,13 @@ class Code(Enum):
     REQUEST_EXISTS = "You have already requested %(domain)s."
     REQUESTS_TOO_MANY = "You already have %(limit)s open requests. Withdraw one first."
 
+    # reports of abuse
+    REPORTED_NAME_UNKNOWN = "%(name)s is not a name of this service."
+    REPORTED_HOST_GONE = "The host %(host)s was deleted after the report. Dismiss the report."
+    REPORTS_OVER_QUOTA = "Too many reports were sent. Try again in %(minutes)s minutes."
+    REPORTS_TOO_MANY = "Too many reports wait for a decision. Try again later."
+    REPORT_NOT_FOUND = "There is no such report."
+
     # deny lists
     NETWORK_INVALID = "%(network)r is not an address or a network such as 192.0.2.0/24."
     NETWORK_TOO_WIDE = "%(network)s is too large. The largest possible network is a /%(limit)s."
@@ -302,6 +309,12 @@ class NoRequest(RegistryError):
     """There is no such request."""
 
     code = Code.REQUEST_NOT_FOUND
+
+
+class NoReport(RegistryError):
+    """There is no such report of abuse."""
+
+    code = Code.REPORT_NOT_FOUND
 
 
 class NoDenial(RegistryError):

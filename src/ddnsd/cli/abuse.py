@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ddnsd import settings
 from ddnsd.cli.domains import table
 from ddnsd.cli.group import in_transaction, short_text
 from ddnsd.db.abuse_reports import AbuseReport
@@ -22,7 +23,7 @@ REPLY = click.option("--reply", metavar="TEXT", help="The answer to the reporter
 
 @click.group()
 def abuse() -> None:
-    """Reports of abuse: list, block the host, dismiss."""
+    """Reports of abuse: list, block the host or put it in quarantine, dismiss."""
 
 
 @abuse.command(name="list")
@@ -62,6 +63,16 @@ def show(report_id: int, as_json: bool) -> None:
 def block(report_id: int, reason: str | None, reply: str | None) -> None:
     """Block the host, remove its records, and close the report."""
     in_transaction(lambda c: operations.block(c, report_id, Decision(reason, reply)))
+
+
+@abuse.command()
+@REPORT
+@click.option("--reason", metavar="TEXT", callback=short_text, help="Why. The owner of the host can read it.")
+@REPLY
+def quarantine(report_id: int, reason: str | None, reply: str | None) -> None:
+    """Block the host, point its names to DDNSD_QUARANTINE_ADDRESSES, and close the report."""
+    policy = settings.load().policy()
+    in_transaction(lambda c: operations.quarantine(c, report_id, Decision(reason, reply), policy))
 
 
 @abuse.command()

@@ -15,8 +15,8 @@ OPEN = "open"
 class AbuseReport(NamedTuple):
     """A report; `name` is the name that the reporter gave, `fqdn` the host that had it.
 
-    `state` is open, blocked or dismissed, times are microseconds. `host` is the current name of the host and `owner`
-    its owner, both None if the host was deleted. `blocked` says whether it is blocked now.
+    `state` is open, blocked, quarantined or dismissed, times are microseconds. `host` is the current name of the
+    host and `owner` its owner, both None if the host was deleted. `blocked` says whether it is blocked now.
     """
 
     id: int

@@ -220,7 +220,7 @@ abuse_reports = Table(
     Column("text", Text, nullable=False),
     Column("contact", String(255)),  # of the reporter
     Column("source", String(45)),  # the reporter's address
-    Column("state", String(12), nullable=False, index=True),  # open blocked dismissed
+    Column("state", String(12), nullable=False, index=True),  # open blocked quarantined dismissed
     Column("reason", String(255)),  # of a block
     Column("reply", Text),  # to the reporter; an administrator sends it
     Column("decided_by", String(150)),
@@ -244,6 +244,8 @@ hosts = Table(
     _flag("abuse", False),
     _flag("abuse_blocked", False),
     Column("block_reason", String(255)),  # shown to the owner
+    Column("quarantine_ipv4", String(15)),  # while it is blocked: the addresses of the operator in DNS
+    Column("quarantine_ipv6", String(39)),
     _count("client_faults"),
     _count("server_faults"),
     Column("ipv4", String(15)),

@@ -8,7 +8,8 @@ from ddnsd.db.abuse_reports import AbuseReport
 from ddnsd.db.history import SERVICE
 from ddnsd.operations import hosts
 from ddnsd.registry import abuse_reports
-from ddnsd.registry.abuse_reports import BLOCKED, DISMISSED, Decision
+from ddnsd.registry.abuse_reports import BLOCKED, DISMISSED, QUARANTINED, Decision
+from ddnsd.registry.policy import Policy
 
 PART = 1000
 """Reports that are read at once."""
@@ -26,10 +27,19 @@ def listed(connection: Connection, *, every: bool) -> list[AbuseReport]:
 
 def block(connection: Connection, report_id: int, decision: Decision) -> AbuseReport:
     """Block the host and close the report. Raises NoReport, Stale, Invalid."""
+    return _stop(connection, report_id, BLOCKED, decision, None)
+
+
+def quarantine(connection: Connection, report_id: int, decision: Decision, policy: Policy) -> AbuseReport:
+    """Put the host in quarantine and close the report. Raises NoReport, Stale, Invalid."""
+    return _stop(connection, report_id, QUARANTINED, decision, policy)
+
+
+def _stop(connection: Connection, report_id: int, state: str, decision: Decision, policy: Policy | None) -> AbuseReport:
     abuse_reports.check_decision(decision)
     host = abuse_reports.reported_host(connection, report_id)
-    hosts.set_host(connection, host.fqdn, abuse_reports.host_values(decision))
-    return abuse_reports.close(connection, report_id, BLOCKED, decision, SERVICE)
+    hosts.set_host(connection, host.fqdn, abuse_reports.host_values(state, decision), policy)
+    return abuse_reports.close(connection, report_id, state, decision, SERVICE)
 
 
 def dismiss(connection: Connection, report_id: int, decision: Decision) -> AbuseReport:

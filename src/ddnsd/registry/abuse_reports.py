@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reports of abuse: anybody sends one about a host, administrators decide. The service sends no mail.
 
-open ─► blocked | dismissed
+open ─► blocked | quarantined | dismissed
 """
 
 from typing import NamedTuple
@@ -23,9 +23,8 @@ from ddnsd.registry.rows import Page, page_of
 from ddnsd.registry.window_counter import WindowCounter
 
 KINDS = ("phishing", "malware", "spam", "attack", "other")
-BLOCKED, DISMISSED = "blocked", "dismissed"
-STATES = (OPEN, BLOCKED, DISMISSED)
-ACTIONS = {BLOCKED: "abuse.block", DISMISSED: "abuse.dismiss"}
+BLOCKED, QUARANTINED, DISMISSED = "blocked", "quarantined", "dismissed"
+ACTIONS = {BLOCKED: "abuse.block", QUARANTINED: "abuse.quarantine", DISMISSED: "abuse.dismiss"}
 """The audit events of decisions."""
 
 REPORTER = "abuse form"
@@ -129,20 +128,30 @@ class AbuseReports:
         return await self._store.read(abuse_reports.open_count)
 
     async def block(self, report_id: int, decision: Decision, author: Author) -> AbuseReport:
-        """Block the host, and close the report. Returns the report.
+        """Block the host, and close the report. Returns the report. Raises as `quarantine` does."""
+        return await self._stop(report_id, BLOCKED, decision, author)
 
-        Raises NoReport, Stale if the report is not open or the host was deleted, Invalid, StoreDown, Unconfirmed (the
-        host is blocked and the report closed, and DNS follows later).
+    async def quarantine(self, report_id: int, decision: Decision, author: Author) -> AbuseReport:
+        """Put the host in quarantine, and close the report. Returns the report.
+
+        Raises NoReport, Stale if the report is not open or the host was deleted, Invalid (also if there are no
+        addresses for quarantine), StoreDown, Unconfirmed (the host is blocked and the report closed, and DNS follows
+        later).
         """
+        return await self._stop(report_id, QUARANTINED, decision, author)
+
+    async def _stop(self, report_id: int, state: str, decision: Decision, author: Author) -> AbuseReport:
         check_decision(decision)
         host = await self._store.read(lambda c: reported_host(c, report_id))
         later = None
-        edit = Edit(host_values(decision), author.actor, author.source, lambda _: None, oversight=True, author=author)
+        edit = Edit(
+            host_values(state, decision), author.actor, author.source, lambda _: None, oversight=True, author=author
+        )
         try:
             await self._edits.apply(host, edit)
         except Unconfirmed as error:
             later = error
-        closed = await self._store.transact(lambda c: close(c, report_id, BLOCKED, decision, author))
+        closed = await self._store.transact(lambda c: close(c, report_id, state, decision, author))
         if later is not None:
             raise later
         return closed
@@ -171,9 +180,10 @@ def reported_host(connection: Connection, report_id: int) -> Host:
     return host
 
 
-def host_values(decision: Decision) -> dict[str, object]:
-    """The values of a host that the decision blocks."""
-    return {"abuse_blocked": True} | ({"block_reason": decision.reason} if decision.reason else {})
+def host_values(state: str, decision: Decision) -> dict[str, object]:
+    """The values of a host that the decision blocks or puts in quarantine."""
+    field = "quarantined" if state == QUARANTINED else "abuse_blocked"
+    return {field: True} | ({"block_reason": decision.reason} if decision.reason else {})
 
 
 def check_decision(decision: Decision) -> None:

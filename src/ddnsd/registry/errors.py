@@ -93,6 +93,8 @@ class Code(Enum):
     LIST_TOO_LONG = "Give at most %(limit)s entries."
     SECRETS_WITHOUT_OWNER = "You can keep or replace secrets only when you change the owner."
     REASON_WITHOUT_BLOCK = "You can give a reason only for a host that is blocked."
+    QUARANTINE_WITHOUT_BLOCK = "A host in quarantine is blocked. Remove the quarantine with the block."
+    QUARANTINE_WITHOUT_ADDRESSES = "There are no addresses for quarantine. Set DDNSD_QUARANTINE_ADDRESSES."
     FIELD_CHANGED = "%(field)s is %(value)s now."
 
     # records and related names

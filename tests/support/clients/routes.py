@@ -74,6 +74,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/abuse-reports"): ("service", None),
     ("GET", "/api/abuse-reports/{id}"): ("service", None),
     ("POST", "/api/abuse-reports/{id}/block"): ("service", {}),
+    ("POST", "/api/abuse-reports/{id}/quarantine"): ("service", {}),
     ("POST", "/api/abuse-reports/{id}/dismiss"): ("service", {}),
     ("GET", "/api/quotas"): ("service", None),
     ("PUT", "/api/quotas"): ("service", {"group": "made-by-a-limited-token", "quota": "keys_per_user", "limit": 1}),

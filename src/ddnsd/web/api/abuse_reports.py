@@ -14,7 +14,7 @@ from ddnsd.web.api.dependencies import Administrator, ApiRoute, By, Ctx, Id
 from ddnsd.web.api.errors import changes, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Page, Shown
 
-State = Literal["open", "blocked", "dismissed"]
+State = Literal["open", "blocked", "quarantined", "dismissed"]
 Kind = Literal["phishing", "malware", "spam", "attack", "other"]
 
 
@@ -86,6 +86,15 @@ async def block_reported_host(_caller: Administrator, context: Ctx, by: By, repo
     """Block the host, and close the report."""
     decision = Decision(body.reason, body.reply)
     return serializers.answer(_report(await context.abuse_reports.block(report_id, decision, by)))
+
+
+@router.post("/{id}/quarantine", responses=changes(404, 412) | {200: success(ReportOut)})
+async def quarantine_reported_host(
+    _caller: Administrator, context: Ctx, by: By, report_id: Id, body: Block
+) -> Response:
+    """Block the host, give its names the operator's addresses, and close the report."""
+    decision = Decision(body.reason, body.reply)
+    return serializers.answer(_report(await context.abuse_reports.quarantine(report_id, decision, by)))
 
 
 @router.post("/{id}/dismiss", responses=changes(404, 412) | {200: success(ReportOut)})

@@ -49,6 +49,8 @@ MESSAGES = {
     Code.LIST_EMPTY: N_("Choose at least one."),
     Code.LIST_TOO_LONG: N_("Enter at most %(limit)s."),
     Code.SECRETS_WITHOUT_OWNER: N_("You can keep or replace secrets only when you change the owner."),
+    Code.QUARANTINE_WITHOUT_BLOCK: N_("A host in quarantine is blocked. Remove the quarantine with the block."),
+    Code.QUARANTINE_WITHOUT_ADDRESSES: N_("The operator has configured no addresses for quarantine."),
     Code.REASON_WITHOUT_BLOCK: N_("You can give a reason only for a host that is blocked."),
     Code.FIELD_CHANGED: N_("%(field)s is %(value)s now."),
     Code.PREFIX_INVALID: N_(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reports of abuse."""
+"""Reports of abuse, and quarantined hosts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,3 +32,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_abuse_reports"),
     )
     op.create_index("ix_abuse_reports_state", "abuse_reports", ["state"])
+    op.add_column("hosts", sa.Column("quarantine_ipv4", sa.String(15), nullable=True))
+    op.add_column("hosts", sa.Column("quarantine_ipv6", sa.String(39), nullable=True))

@@ -87,6 +87,11 @@ async def block(page: PageRequest) -> Response:
     return await _decide(page, page.portal.abuse_reports.block, page.gettext("The host was blocked."))
 
 
+async def quarantine(page: PageRequest) -> Response:
+    """Put the host in quarantine, and close the report."""
+    return await _decide(page, page.portal.abuse_reports.quarantine, page.gettext("The host is in quarantine."))
+
+
 async def dismiss(page: PageRequest) -> Response:
     """Close the report, and leave the host as it is."""
     return await _decide(page, page.portal.abuse_reports.dismiss, page.gettext("The report was dismissed."))
@@ -120,5 +125,6 @@ ROUTES = [
     get("/admin/abuse", show_all, Access.ADMINISTRATOR),
     get("/admin/abuse/{id}", show, Access.ADMINISTRATOR),
     post("/admin/abuse/{id}/block", block, Access.ADMINISTRATOR),
+    post("/admin/abuse/{id}/quarantine", quarantine, Access.ADMINISTRATOR),
     post("/admin/abuse/{id}/dismiss", dismiss, Access.ADMINISTRATOR),
 ]

@@ -16,7 +16,7 @@ MARKUP = '<script>alert("x")</script> & <b>bold</b>'
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with dev(tmp_path_factory.mktemp("abuse"), **SETTINGS) as running:
+    with dev(tmp_path_factory.mktemp("abuse"), **SETTINGS, quarantine_addresses="192.0.2.66") as running:
         yield running
 
 
@@ -92,3 +92,35 @@ def test_german(reporter: Browser) -> None:
     page = reporter.open(PATH)
     assert "Missbrauch melden" in page.text
     assert 'lang="de"' in page.html
+
+
+def test_quarantine_in_the_portal(service: Service, reporter: Browser, host: Host, admin: Api) -> None:
+    send(reporter, host.fqdn)
+    number = newest(admin)
+    browser, path = entered(service, "admin"), f"/hosts/{host.fqdn}"
+    csrf = browser.open(f"/admin/abuse/{number}").form(f"/admin/abuse/{number}/block").values["csrf"]
+    done = browser.post(f"/admin/abuse/{number}/quarantine", {"csrf": csrf, "reason": "Phishing"})
+    assert "in quarantine" in done.text
+    assert host.addresses() == ["192.0.2.66"]
+    owner = entered(service, admin.get(path)["owner"]).open(path)
+    assert "An administrator has put this host in quarantine" in owner.text
+    assert "Phishing" in owner.text
+
+    edit = browser.open(f"{path}/edit")
+    browser.send(edit, f"{path}/edit", comment="Looked at", quarantined="on", abuse_blocked="on")
+    assert admin.get(path)["quarantined"]
+    browser.send(browser.open(f"{path}/edit"), f"{path}/edit", quarantined=None, abuse_blocked="on")
+    shown = admin.get(path)
+    assert (shown["quarantined"], shown["abuse_blocked"], shown["block_reason"]) == (False, True, "Phishing")
+    refused = browser.send(browser.open(f"{path}/edit"), f"{path}/edit", quarantined="on", abuse_blocked=None)
+    assert refused.status == 422
+    assert "A host in quarantine is blocked." in refused.text
+    browser.send(browser.open(f"{path}/edit"), f"{path}/edit", quarantined="on")
+    assert admin.get(path)["quarantined"]
+    browser.send(browser.open(f"{path}/edit"), f"{path}/edit", quarantined="on", abuse_blocked=None)
+    shown = admin.get(path)
+    assert (shown["quarantined"], shown["abuse_blocked"], shown["block_reason"]) == (False, False, None)
+    assert host.addresses() == ["192.0.2.1"]
+    browser.send(browser.open(f"{path}/edit"), f"{path}/edit", quarantined="on", block_reason="Again")
+    shown = admin.get(path)
+    assert (shown["quarantined"], shown["abuse_blocked"], shown["block_reason"]) == (True, True, "Again")

@@ -70,7 +70,10 @@ def block(report_id: int, reason: str | None, reply: str | None) -> None:
 @click.option("--reason", metavar="TEXT", callback=short_text, help="Why. The owner of the host can read it.")
 @REPLY
 def quarantine(report_id: int, reason: str | None, reply: str | None) -> None:
-    """Block the host, point its names to DDNSD_QUARANTINE_ADDRESSES, and close the report."""
+    """Put the host in quarantine, and close the report.
+
+    The host is blocked, and its names point to DDNSD_QUARANTINE_ADDRESSES.
+    """
     policy = settings.load().policy()
     in_transaction(lambda c: operations.quarantine(c, report_id, Decision(reason, reply), policy))
 

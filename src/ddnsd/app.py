@@ -40,6 +40,7 @@ from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
+from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
@@ -149,6 +150,8 @@ class Service:
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
         hosts = Hosts(self.store, self.writer, policy, self.rates)
+        edits = Edits(self.store, self.writer, policy, self.rates)
+        self._abuse_reports = AbuseReports(self.store, edits, settings.abuse_reports_per_hour, rules=settings.rules)
         domains, access = Domains(self.store), HostAccess(lookups)
         updates = Updates(self.store, lookups, self.writer, policy, self.rates)
         requests = UpdateRequests(access, updates, self.writer)
@@ -197,7 +200,8 @@ class Service:
             rates=self.rates,
             quota_overrides=QuotaOverrides(self.store, self.rates),
             hosts=hosts,
-            edits=Edits(self.store, self.writer, policy, self.rates),
+            edits=edits,
+            abuse_reports=self._abuse_reports,
             host_lists=host_lists,
             host_history=HostHistory(self.store, self.contacts),
             transfers=Transfers(self.store, self.contacts),
@@ -272,6 +276,7 @@ class Service:
         self._own_tokens.max_days = now.token_max_days
         for counter in (self._throttle, self._passwords, self._provider_guard):
             counter.use(now.signin_failures, enabled=now.rules)
+        self._abuse_reports.use(now.abuse_reports_per_hour, rules=now.rules)
         set_log_level(now.log_level)
         return applied, later
 

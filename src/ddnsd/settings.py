@@ -46,6 +46,7 @@ RELOADABLE = frozenset(
         "connections_per_address",
         "private_addresses",
         "address_deny",
+        "quarantine_addresses",
         "agent_deny",
         "agent_required",
         "agent_true_status",
@@ -59,6 +60,8 @@ RELOADABLE = frozenset(
         "session_days",
         "token_max_days",
         "event_days",
+        "abuse_reports_per_hour",
+        "abuse_report_days",
     }
 )
 """Settings that a running service applies when it reads them again (`Service.reload`)."""
@@ -147,6 +150,9 @@ class Settings(BaseSettings):
     allow_loopback_peers: Switch = Field(False, description="accept a caller's own loopback address")
     private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")
     address_deny: Words = Field((), description="networks that no host may point to; a host that tries is blocked")
+    quarantine_addresses: Words = Field(
+        (), description="an IPv4 and an IPv6 address, or one of them, that hosts in quarantine get instead of their own"
+    )
     agent_deny: Words = Field((), description="user agents that get `badagent`: case-insensitive beginnings")
     agent_required: Switch = Field(False, description="answer `badagent` to requests without a user agent")
     agent_true_status: Words = Field(
@@ -208,6 +214,12 @@ class Settings(BaseSettings):
         ge=0,
         description="days after which `housekeeping` deletes audit trail, histories and closed requests; 0: never",
     )
+    abuse_reports_per_hour: int = Field(
+        60, ge=0, le=10_000, description="reports of abuse an hour that the public form accepts; 0: no form"
+    )
+    abuse_report_days: int = Field(
+        180, ge=0, description="days after its decision when `housekeeping` deletes a report of abuse; 0: never"
+    )
     log_level: str = Field("info", description="debug, info, warning or error")
 
     @field_validator("http", "dns", "primary")
@@ -239,6 +251,14 @@ class Settings(BaseSettings):
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(v, strict=False)) for v in value)
+
+    @field_validator("quarantine_addresses")
+    @classmethod
+    def _quarantine(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        addresses = [ipaddress.ip_address(v) for v in value]
+        if len({address.version for address in addresses}) < len(addresses):
+            raise ValueError("give at most one IPv4 and one IPv6 address")
+        return tuple(map(str, addresses))
 
     @field_validator("name_servers")
     @classmethod
@@ -383,6 +403,12 @@ class Settings(BaseSettings):
     def denied(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(n) for n in self.address_deny)
 
+    @property
+    def quarantine(self) -> tuple[str | None, str | None]:
+        """The IPv4 and the IPv6 address of hosts in quarantine."""
+        by_version = {ipaddress.ip_address(v).version: v for v in self.quarantine_addresses}
+        return by_version.get(4), by_version.get(6)
+
     def policy(self) -> Policy:
         """The operator's rules, without the deny lists of the database."""
         return Policy(
@@ -392,6 +418,7 @@ class Settings(BaseSettings):
             nochg_per_hour=self.nochg_per_hour if self.rules else None,
             reserved=frozenset(filter(None, (self.public_host, _host_of(self.public_url_ipv6)))),
             catalog=self.catalog_zone or None,
+            quarantine=self.quarantine,
             quotas=QuotaRules(
                 {quota: getattr(self, quota) for quota in Quota if quota in self.model_fields_set}, enabled=self.rules
             ),

@@ -22,8 +22,8 @@ NewHost = Callable[..., Host]
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with default settings, once on each store."""
-    settings = {}
+    """A service with default settings and addresses for quarantine, once on each store."""
+    settings = {"quarantine_addresses": "192.0.2.66,2001:db8::66"}
     if request.param == "postgres":
         settings["database_url"] = request.getfixturevalue("new_database")()
     with dev(tmp_path_factory.mktemp(request.param), **settings) as running:

@@ -53,6 +53,8 @@ def aged(connection: Connection, days: float, number: int) -> None:
     }
     asked = {"user_id": 1, "name": f"n{number}.example.org", "reason": "r", "created": then, "decided": then}
     rows["domain_requests"] = asked | {"state": "declined"}
+    report = {"name": asked["name"], "fqdn": asked["name"], "host_id": number, "kind": "spam", "text": "t"}
+    rows["abuse_reports"] = report | {"state": "dismissed", "created": then, "decided": then}
     rows["sessions"] = {
         "user_id": 1,
         "hash": octets,
@@ -74,6 +76,8 @@ def prepare(connection: Connection) -> None:
     connection.execute(insert(schema.tokens).values(**values))
     asked = {"user_id": 1, "name": "old.example.org", "reason": "r", "state": "open", "created": 1}
     connection.execute(insert(schema.domain_requests).values(**asked))
+    report = {"name": "open.example.org", "fqdn": "open.example.org", "host_id": 1, "kind": "spam", "text": "t"}
+    connection.execute(insert(schema.abuse_reports).values(state="open", created=1, **report))
     waiting = {"domain_id": 1, "fqdn": "waiting.example.org", "dirty_since": 1, "created": 1}
     connection.execute(insert(schema.removals).values(**waiting))
     moment = queries.now()
@@ -100,6 +104,7 @@ def left(connection: Connection) -> dict[str, list[Any]]:
         "history": sorted(connection.scalars(select(schema.history.c.actor))),
         "contacts": sorted(connection.scalars(select(schema.contacts.c.host_id))),
         "requests": sorted(connection.scalars(select(schema.domain_requests.c.name))),
+        "reports": sorted(connection.scalars(select(schema.abuse_reports.c.name))),
         "events": sorted(connection.scalars(select(schema.events.c.actor).where(schema.events.c.action == "host.add"))),
     }
 
@@ -119,6 +124,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "expired enrolments: 4 removed",
         "histories of hosts that are gone: 2 removed",
         "contacts of hosts that are gone: 1 removed",
+        "closed reports of abuse: 2 removed",
         "closed requests for domains: 1 removed",
         "events: 1 removed",
         "old entries of histories: 1 removed",
@@ -132,6 +138,7 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
         "history": ["n0", "n1", "n2", "n3"],
         "contacts": [0],
         "requests": [*(f"n{n}.example.org" for n in range(4)), "old.example.org"],
+        "reports": [*(f"n{n}.example.org" for n in range(3)), "open.example.org"],
         "events": ["n0", "n1", "n2", "n3"],
     }
     assert await store_access.with_store(url(service), left) == remaining
@@ -143,12 +150,20 @@ async def test_what_is_too_old_leaves(service: Service) -> None:
 
 async def test_how_long_events_stay_is_a_setting(service: Service) -> None:
     await store_access.with_store(url(service), prepare)
-    service.settings["DDNSD_EVENT_DAYS"] = "0"
-    assert "events" not in service.cli("housekeeping").stdout
+    service.settings["DDNSD_ABUSE_REPORT_DAYS"] = service.settings["DDNSD_EVENT_DAYS"] = "0"
+    kept = service.cli("housekeeping").stdout
+    assert "events" not in kept
+    assert "reports" not in kept
     service.settings["DDNSD_EVENT_DAYS"] = "30"
     kinds = ("closed requests for domains", "events", "old entries of histories")
     assert service.cli("housekeeping").stdout == "".join(f"{kind}: 3 removed\n" for kind in kinds)
     assert service.cli("housekeeping").stdout == ""
+
+
+async def test_how_long_reports_of_abuse_stay_is_a_setting(service: Service) -> None:
+    await store_access.with_store(url(service), prepare)
+    service.settings["DDNSD_ABUSE_REPORT_DAYS"] = "30"
+    assert "closed reports of abuse: 3 removed\n" in service.cli("housekeeping").stdout
 
 
 async def test_many_rows(service: Service) -> None:

@@ -26,6 +26,8 @@ PAGES = (
     "/admin/requests",
     "/admin/requests/1",
     "/admin/deny",
+    "/admin/abuse",
+    "/admin/abuse/1",
     "/admin/events",
     "/admin/events.csv",
 )
@@ -37,6 +39,8 @@ DEEDS = (
     "/admin/user/remove/admin",
     "/admin/deny",
     "/admin/deny/1/remove",
+    "/admin/abuse/1/block",
+    "/admin/abuse/1/dismiss",
     "/admin/requests/1/approve",
     "/admin/requests/1/decline",
 )

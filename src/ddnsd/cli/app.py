@@ -3,7 +3,7 @@
 
 import click
 
-from ddnsd.cli import accounts, database, denylist, domains, hosts, queue, quotas, service
+from ddnsd.cli import abuse, accounts, database, denylist, domains, hosts, queue, quotas, service
 from ddnsd.cli.group import CommandGroup
 
 
@@ -29,6 +29,7 @@ COMMANDS = (
     accounts.key,
     domains.domain,
     denylist.deny,
+    abuse.abuse,
     hosts.host,
     hosts.related,
     queue.queue,

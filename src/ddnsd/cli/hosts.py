@@ -27,10 +27,22 @@ def host_block(fqdn: str, reason: str | None) -> None:
     in_transaction(lambda c: hosts.block(c, fold(fqdn), reason))
 
 
+@host.command(name="quarantine")
+@click.argument("fqdn")
+@click.option("--reason", metavar="TEXT", callback=short_text, help="Why. The owner of the host can read it.")
+def host_quarantine(fqdn: str, reason: str | None) -> None:
+    """Block a host, and point its names to DDNSD_QUARANTINE_ADDRESSES.
+
+    `host unblock` restores its own records.
+    """
+    policy = settings.load().policy()
+    in_transaction(lambda c: hosts.quarantine(c, fold(fqdn), reason, policy))
+
+
 @host.command(name="unblock")
 @click.argument("fqdn")
 def host_unblock(fqdn: str) -> None:
-    """Remove a block or a flag. The records are published again."""
+    """Remove a block, a quarantine or a flag. The records are published again."""
     in_transaction(lambda c: hosts.unblock(c, fold(fqdn)))
 
 

@@ -359,14 +359,16 @@ def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     That message would leave them at a name that then seems to belong to somebody else: see `removals.former_values`.
     """
     moment = now()
+    ipv4 = func.coalesce(hosts.c.quarantine_ipv4, hosts.c.ipv4)
+    ipv6 = func.coalesce(hosts.c.quarantine_ipv6, hosts.c.ipv6)
     for part in _parts(list(host_ids)):
         for name, only in ((hosts.c.fqdn, true()), (literal(PREFIX) + hosts.c.fqdn, hosts.c.wildcard)):
-            former = select(hosts.c.domain_id, name, hosts.c.ipv4, hosts.c.ipv6, true(), literal(moment)).where(
+            former = select(hosts.c.domain_id, name, ipv4, ipv6, true(), literal(moment)).where(
                 hosts.c.id.in_(part),
                 only,
                 ~hosts.c.claimed,
                 hosts.c.conflict.is_(None),
-                or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None)),
+                or_(ipv4.is_not(None), ipv6.is_not(None)),
             )
             into = ["domain_id", "fqdn", "ipv4", "ipv6", "exact", "created"]
             connection.execute(insert(removals).from_select(into, former))

@@ -10,11 +10,12 @@ from collections import Counter
 from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 from ddnsd.db import history
+from ddnsd.db.abuse_reports import OPEN as OPEN_REPORT
 from ddnsd.db.base import Store
 from ddnsd.db.bulk_sql import delete_found
 from ddnsd.db.domain_requests import OPEN
 from ddnsd.db.flapping import FlappingDetector
-from ddnsd.db.schema import domain_requests, enrolments, events, removals
+from ddnsd.db.schema import abuse_reports, domain_requests, enrolments, events, removals
 
 
 def last_removal(connection: Connection, before: int) -> int:
@@ -38,6 +39,12 @@ def forget_requests(connection: Connection, before: int, limit: int) -> int:
     """Delete domain requests that were closed before `before`."""
     closed = domain_requests.c.state != OPEN
     return _remove(connection, domain_requests.c.id, limit, closed, domain_requests.c.decided < before)
+
+
+def forget_abuse_reports(connection: Connection, before: int, limit: int) -> int:
+    """Delete reports of abuse that were closed before `before`."""
+    closed = abuse_reports.c.state != OPEN_REPORT
+    return _remove(connection, abuse_reports.c.id, limit, closed, abuse_reports.c.decided < before)
 
 
 def forget_enrolments(connection: Connection, before: int, limit: int) -> int:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 class Host(NamedTuple):
     """A host with fields of its domain and owner; addresses are canonical text, times microseconds since the epoch.
 
-    `withdrawn`: its records are removed from DNS while its owner is disabled.
+    `withdrawn`: its records are removed from DNS while its owner is disabled. `quarantine_ipv4` and `quarantine_ipv6`
+    are the addresses that its names have while it is in quarantine.
     """
 
     id: int
@@ -23,6 +24,8 @@ class Host(NamedTuple):
     abuse: bool
     abuse_blocked: bool
     block_reason: str | None
+    quarantine_ipv4: str | None
+    quarantine_ipv6: str | None
     client_faults: int
     server_faults: int
     ipv4: str | None
@@ -50,6 +53,11 @@ class Host(NamedTuple):
     withdrawn: bool
     pending_since: int | None
 
+    @property
+    def quarantined(self) -> bool:
+        """Whether its names have the operator's addresses instead of its own records. It is then also blocked."""
+        return self.quarantine_ipv4 is not None or self.quarantine_ipv6 is not None
+
 
 class Watched(NamedTuple):
     """The fields of a host that determine its records, for the comparison with its zone."""
@@ -66,6 +74,8 @@ class Watched(NamedTuple):
     conflict: str | None
     has_rrsets: bool
     abuse_blocked: bool
+    quarantine_ipv4: str | None
+    quarantine_ipv6: str | None
     withdrawn: bool
     pending_since: int | None
     has_related: bool

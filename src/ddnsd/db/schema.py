@@ -226,6 +226,26 @@ domain_requests = Table(
     Column("created", BigInteger, nullable=False),
 )
 
+# Reports of abuse by people without an account, with the decisions.
+abuse_reports = Table(
+    "abuse_reports",
+    metadata,
+    _id(),
+    Column("name", String(253), nullable=False),  # as the reporter gave it: the host's, or one below it
+    Column("fqdn", String(253), nullable=False),  # the host at that time
+    Column("host_id", Id, nullable=False),  # no foreign key: the report stays when the host is deleted
+    Column("kind", String(10), nullable=False),  # phishing malware spam attack other
+    Column("text", Text, nullable=False),
+    Column("contact", String(255)),  # of the reporter
+    Column("source", String(45)),  # the reporter's address
+    Column("state", String(12), nullable=False, index=True),  # open blocked quarantined dismissed
+    Column("reason", String(255)),  # of a block
+    Column("reply", Text),  # to the reporter; an administrator sends it
+    Column("decided_by", String(150)),
+    Column("decided", BigInteger),
+    Column("created", BigInteger, nullable=False),
+)
+
 hosts = Table(
     "hosts",
     metadata,
@@ -242,6 +262,8 @@ hosts = Table(
     _flag("abuse", False),
     _flag("abuse_blocked", False),
     Column("block_reason", String(255)),  # shown to the owner
+    Column("quarantine_ipv4", String(15)),  # while it is blocked: the addresses of the operator in DNS
+    Column("quarantine_ipv6", String(39)),
     _count("client_faults"),
     _count("server_faults"),
     Column("ipv4", String(15)),

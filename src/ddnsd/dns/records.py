@@ -54,11 +54,15 @@ class HostRecords(NamedTuple):
 
 
 def records(host: Host | Watched, related: Iterable[Related] = ()) -> list[Addresses]:
-    """All names of the host with their addresses; a hidden host has no addresses."""
-    ipv4, ipv6, prefix = (None, None, None) if is_hidden(host) else (host.ipv4, host.ipv6, host.prefix)
+    """All names of the host with their addresses; a hidden host has only those of its quarantine, if any."""
+    hidden = is_hidden(host)
+    ipv4, ipv6 = (host.quarantine_ipv4, host.quarantine_ipv6) if hidden else (host.ipv4, host.ipv6)
     names = [Addresses(host.fqdn, ipv4, ipv6)]
     if host.wildcard:
         names.append(Addresses(wildcard_name(host.fqdn), ipv4, ipv6))
+    if hidden:
+        return names + [Addresses(r.fqdn, ipv4, ipv6) for r in related]
+    prefix = host.prefix
     names += [Addresses(r.fqdn, None, combine(prefix, r.interface_id) if prefix else None) for r in related]
     return names
 
@@ -69,7 +73,10 @@ def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RR
 
 
 def is_hidden(host: Host | Watched) -> bool:
-    """Whether the host's records are removed from DNS: it is blocked, or its owner is disabled with records removed."""
+    """Whether the host's own records are removed from DNS.
+
+    It is blocked, also in quarantine, or its owner is disabled with records removed.
+    """
     return host.abuse_blocked or host.withdrawn
 
 

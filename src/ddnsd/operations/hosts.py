@@ -16,6 +16,7 @@ from ddnsd.registry import related, transfers
 from ddnsd.registry.changes import write_now
 from ddnsd.registry.errors import Code, NoHost
 from ddnsd.registry.hosts import Hosts
+from ddnsd.registry.policy import Policy
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.validation import Change, Verb
@@ -41,15 +42,21 @@ def block(connection: Connection, fqdn: str, reason: str | None = None) -> None:
     set_host(connection, fqdn, {"abuse_blocked": True} | given)
 
 
+def quarantine(connection: Connection, fqdn: str, reason: str | None, policy: Policy) -> None:
+    """Block a host, and give its names the addresses of the policy. Raises NoHost, Invalid if there are none."""
+    given = {"block_reason": reason} if reason is not None else {}
+    set_host(connection, fqdn, {"quarantined": True} | given, policy)
+
+
 def unblock(connection: Connection, fqdn: str) -> None:
-    """Remove a block or a flag. Raises NoHost."""
+    """Remove a block, a quarantine or a flag. Raises NoHost."""
     set_host(connection, fqdn, {"abuse_blocked": False})
 
 
-def set_host(connection: Connection, fqdn: str, values: dict[str, Any]) -> None:
-    """Change fields of a host. Raises NoHost."""
+def set_host(connection: Connection, fqdn: str, values: dict[str, Any], policy: Policy | None = None) -> None:
+    """Change fields of a host. Raises NoHost, Invalid."""
     host = _host(connection, fqdn)
-    write_now(connection, [Change(Verb.UPDATE, fqdn, values)], SERVICE)
+    write_now(connection, [Change(Verb.UPDATE, fqdn, values)], SERVICE, policy)
     queries.wish_again(connection, [host.id])
 
 

@@ -80,6 +80,9 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
+    if settings.abuse_report_days:
+        reports = ago(settings.abuse_report_days)
+        yield "closed reports of abuse", _all(lambda c, n: retention.forget_abuse_reports(c, reports, n))
     if settings.event_days:
         yield "closed requests for domains", _all(lambda c, n: retention.forget_requests(c, old, n))
         yield "events", _all(lambda c, n: retention.forget_events(c, old, n))

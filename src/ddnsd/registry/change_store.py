@@ -29,7 +29,7 @@ KEPT = frozenset(
 COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
 
-DEFAULTS = ("available", "abuse", "abuse_blocked", "block_reason")
+DEFAULTS = ("available", "abuse", "abuse_blocked", "block_reason", *host_columns.QUARANTINE)
 NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", *DEFAULTS)))
 """Columns of a new host; the others have their defaults."""
 
@@ -48,6 +48,7 @@ RESTORED = (
     "abuse",
     "abuse_blocked",
     "block_reason",
+    *host_columns.QUARANTINE,
     "secret_hash",
 )
 """Columns that an undone rename restores, each one only if nobody changed it meanwhile."""

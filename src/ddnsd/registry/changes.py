@@ -364,15 +364,19 @@ class Changes:
                 await self._writer.push_bulk({before.domain_id: [before.id]}, {}, bulk=bulk)
 
 
-def write_now(connection: Connection, changes: Sequence[Change], author: Author) -> list[Host]:
+def write_now(
+    connection: Connection, changes: Sequence[Change], author: Author, policy: Policy | None = None
+) -> list[Host]:
     """Make changes as an administrator within the caller's transaction. Returns the hosts.
 
     Only for changes that give no host a new name, because no name server is asked. The service sends them to DNS later.
-    Raises the error of the first change that fails.
+    Raises the error of the first change that fails. Without `policy`, the operator has no rules.
     """
     rights = Decided(oversight=True)
     call = Call(changes, False, rights, author.actor, author.source, False, lambda *_: ("", b""), author=author)
-    validator, results = _validate(call, read(connection, changes, Snapshot(), rights.user_id, lock=True), Policy())
+    validator, results = _validate(
+        call, read(connection, changes, Snapshot(), rights.user_id, lock=True), policy or Policy()
+    )
     for result in results:
         if result.error is not None:
             raise result.error

@@ -17,7 +17,7 @@ from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import domains
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.errors import Code, Invalid, NoRequest, Reason, Stale, Taken
-from ddnsd.registry.inputs import LONG_TEXT_LENGTH
+from ddnsd.registry.inputs import LONG_TEXT_LENGTH, lines_of_text
 from ddnsd.registry.rows import Page, page_of
 
 OPEN_REQUESTS = 5
@@ -57,7 +57,7 @@ class Requests:
         self, name: str, user_id: int, reason: str, *, public: bool = False, actor: str, client_ip: str | None
     ) -> DomainRequest:
         """Create a request for the domain of that folded name. Raises Invalid, Taken, StoreDown."""
-        text = _text("reason", reason)
+        text = lines_of_text("reason", reason, LONG_TEXT_LENGTH)
 
         def work(connection: Connection) -> DomainRequest:
             host_edits.locked_user(connection, actor)  # no other request of the user is added during the count
@@ -92,7 +92,7 @@ class Requests:
         withdrawn or declined meanwhile, it is approved nevertheless, because the domain exists. Raises NoRequest, Stale
         if the request is not open, and as `Zones.add` does; the request then stays open.
         """
-        text = _text("answer", answer) if answer else None
+        text = lines_of_text("answer", answer, LONG_TEXT_LENGTH) if answer else None
         found = _opened(await self._store.read(lambda c: domain_requests.find(c, request_id)))
         domain = await self._store.read(lambda c: queries.domain(c, found.name))
         made = None
@@ -106,7 +106,9 @@ class Requests:
 
     async def decline(self, request_id: int, answer: str, *, actor: str, client_ip: str | None) -> DomainRequest:
         """Decline the request with a reason. Raises NoRequest, Invalid, Stale, StoreDown."""
-        return await self._close(request_id, "declined", _text("answer", answer), actor, client_ip)
+        return await self._close(
+            request_id, "declined", lines_of_text("answer", answer, LONG_TEXT_LENGTH), actor, client_ip
+        )
 
     async def withdraw(
         self, request_id: int, *, actor: str, client_ip: str | None, expect: Callable[[DomainRequest], None]
@@ -161,12 +163,3 @@ def _opened(found: DomainRequest | None) -> DomainRequest:
     if found.state != OPEN:
         raise Stale
     return found
-
-
-def _text(field: str, text: str) -> str:
-    stripped = text.strip()
-    if not stripped or len(stripped) > LONG_TEXT_LENGTH:
-        raise Invalid(**{field: Reason(Code.TEXT_LENGTH, limit=LONG_TEXT_LENGTH)})
-    if any(not (c.isprintable() or c == "\n") for c in stripped):
-        raise Invalid(**{field: Reason(Code.NOT_PRINTABLE)})
-    return stripped

@@ -93,6 +93,8 @@ class Code(Enum):
     LIST_TOO_LONG = "Give at most %(limit)s entries."
     SECRETS_WITHOUT_OWNER = "You can keep or replace secrets only when you change the owner."
     REASON_WITHOUT_BLOCK = "You can give a reason only for a host that is blocked."
+    QUARANTINE_WITHOUT_BLOCK = "A host in quarantine is blocked. Remove the quarantine with the block."
+    QUARANTINE_WITHOUT_ADDRESSES = "There are no addresses for quarantine. Set DDNSD_QUARANTINE_ADDRESSES."
     FIELD_CHANGED = "%(field)s is %(value)s now."
 
     # records and related names
@@ -186,6 +188,13 @@ class Code(Enum):
     # domain requests
     REQUEST_EXISTS = "You have already requested %(domain)s."
     REQUESTS_TOO_MANY = "You already have %(limit)s open requests. Withdraw one first."
+
+    # reports of abuse
+    REPORTED_NAME_UNKNOWN = "%(name)s is not a name of this service."
+    REPORTED_HOST_GONE = "The host %(host)s was deleted after the report. Dismiss the report."
+    REPORTS_OVER_QUOTA = "Too many reports were sent. Try again in %(minutes)s minutes."
+    REPORTS_TOO_MANY = "Too many reports wait for a decision. Try again later."
+    REPORT_NOT_FOUND = "There is no such report."
 
     # deny lists
     NETWORK_INVALID = "%(network)r is not an address or a network such as 192.0.2.0/24."
@@ -305,6 +314,12 @@ class NoRequest(RegistryError):
     """There is no such request."""
 
     code = Code.REQUEST_NOT_FOUND
+
+
+class NoReport(RegistryError):
+    """There is no such report of abuse."""
+
+    code = Code.REPORT_NOT_FOUND
 
 
 class NoDenial(RegistryError):

@@ -29,8 +29,9 @@ FIELDS = (
     "abuse",
     "abuse_blocked",
     "block_reason",
+    "quarantined",
 )
-FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked"})
+FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked", "quarantined"})
 
 
 def updated(host: Host, author: Author) -> Entry:
@@ -85,7 +86,7 @@ def edit(before: Host, after: Host, author: Author, owners: Mapping[int, str], n
 
 
 def _kind(names: Iterable[str], after: Host) -> str:
-    if {"abuse_blocked", "block_reason"} & set(names) or ("abuse" in names and not after.abuse):
+    if {"abuse_blocked", "block_reason", "quarantined"} & set(names) or ("abuse" in names and not after.abuse):
         return "block" if after.abuse_blocked else "unblock"
     return "flag" if "abuse" in names else "edit"
 

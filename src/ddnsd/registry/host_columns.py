@@ -14,9 +14,18 @@ from ddnsd.registry.policy import Policy
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")
 COMMENT_LENGTH = 255
-UNBLOCKED = {"abuse_blocked": False, "block_reason": None, "abuse": False, "client_faults": 0, "server_faults": 0}
+QUARANTINE = ("quarantine_ipv4", "quarantine_ipv6")
+RELEASED = dict.fromkeys(QUARANTINE)
+UNBLOCKED = {
+    "abuse_blocked": False,
+    "block_reason": None,
+    "abuse": False,
+    "client_faults": 0,
+    "server_faults": 0,
+    **RELEASED,
+}
 
-SHOWN_BY_DNS = frozenset({"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked"})
+SHOWN_BY_DNS = frozenset({"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked", *QUARANTINE})
 """Columns whose changes must be sent to DNS."""
 
 
@@ -54,6 +63,23 @@ def check_block_reason(host: Host, values: Mapping[str, Any]) -> None:
         raise Invalid(block_reason=Reason(Code.REASON_WITHOUT_BLOCK))
 
 
+def with_quarantine(policy: Policy, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values with the columns for `quarantined`: true also blocks the host, false leaves it blocked.
+
+    Raises Invalid if the operator has configured no addresses, or if the values remove the block.
+    """
+    if "quarantined" not in values:
+        return values
+    others = {name: value for name, value in values.items() if name != "quarantined"}
+    if not values["quarantined"]:
+        return others | RELEASED
+    if policy.quarantine == (None, None):
+        raise Invalid(quarantined=Reason(Code.QUARANTINE_WITHOUT_ADDRESSES))
+    if others.get("abuse_blocked") is False:
+        raise Invalid(quarantined=Reason(Code.QUARANTINE_WITHOUT_BLOCK))
+    return others | {"abuse_blocked": True} | dict(zip(QUARANTINE, policy.quarantine, strict=True))
+
+
 _LABELS = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
@@ -65,7 +91,8 @@ def labels_text(labels: Mapping[str, str]) -> str:
 def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
     """The columns that `values` change, with their new values; {} if they change nothing.
 
-    `values` may hold `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of `PLAIN`.
+    `values` may hold `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of `QUARANTINE`
+    and `PLAIN`.
     Addresses are canonical text. None removes a value.
     """
     wanted = {name: values[name] for name in ("ipv4", *PLAIN) if name in values}
@@ -75,6 +102,7 @@ def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, An
         wanted["labels"] = labels_text(values["labels"])
     if "abuse_blocked" in values:
         wanted |= {"abuse_blocked": True} if values["abuse_blocked"] else UNBLOCKED
+    wanted |= {name: values[name] for name in QUARANTINE if name in values and name not in wanted}
     if "block_reason" in values:
         wanted["block_reason"] = values["block_reason"] or None
     changed = {name: value for name, value in wanted.items() if getattr(host, name) != value}

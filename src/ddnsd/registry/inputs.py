@@ -24,6 +24,7 @@ TTL_LEAST, TTL_MOST = 1, 86_400
 COMMENT_LENGTH = host_columns.COMMENT_LENGTH
 TEXT_LENGTH = 255
 LONG_TEXT_LENGTH = 1000
+LINES_LENGTH = 4000
 USER_NAME_LENGTH = 150
 GROUP_LENGTH = 255
 CREDENTIAL_NAME_LENGTH = 100
@@ -36,6 +37,7 @@ ID_DIGITS = 18
 
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+LINES = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$"
 FULL_NAME = rf"^{LABEL}(\.{LABEL})+\.?$"
 NAME_PATTERN = r"^[a-z0-9.*?-]+$"
 
@@ -75,6 +77,7 @@ CredentialName = Annotated[str, Field(min_length=1, max_length=CREDENTIAL_NAME_L
 Comment = Annotated[str, Field(max_length=COMMENT_LENGTH, pattern=PRINTABLE)]
 Text = Annotated[str, Field(max_length=TEXT_LENGTH, pattern=PRINTABLE)]
 LongText = Annotated[str, Field(min_length=1, max_length=LONG_TEXT_LENGTH, pattern=PRINTABLE)]
+Lines = Annotated[str, Field(max_length=LINES_LENGTH, pattern=LINES)]
 Group = Annotated[
     str,
     Field(
@@ -107,6 +110,16 @@ Labels = Annotated[
         }
     ),
 ]
+
+
+def lines_of_text(field: str, text: str, limit: int) -> str:
+    """A required text of several lines, without blanks around it. Raises Invalid for the field."""
+    stripped = text.strip()
+    if not stripped or len(stripped) > limit:
+        raise Invalid(**{field: Reason(Code.TEXT_LENGTH, limit=limit)})
+    if any(not (c.isprintable() or c == "\n") for c in stripped):
+        raise Invalid(**{field: Reason(Code.NOT_PRINTABLE)})
+    return stripped
 
 
 # ---- addresses

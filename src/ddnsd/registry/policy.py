@@ -17,6 +17,7 @@ class Policy:
 
     `nochg_per_hour` None disables the rate rule. `reserved` holds full names that nobody may register, nor names above
     them. `catalog` is the catalog zone: it hides names at and below its own name in a zone around it.
+    `quarantine` holds the IPv4 and the IPv6 address of hosts in quarantine.
     """
 
     denied: tuple[Network, ...] = ()
@@ -25,6 +26,7 @@ class Policy:
     nochg_per_hour: int | None = None
     reserved: frozenset[str] = frozenset()
     catalog: str | None = None
+    quarantine: tuple[str | None, str | None] = (None, None)
     quotas: QuotaRules = field(default_factory=lambda: QuotaRules({}, enabled=False))
     deny: DenyList = field(default_factory=DenyList)
 

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from ddnsd.db.abuse_reports import AbuseReport
 from ddnsd.db.denylist import Denial
 from ddnsd.db.domain_requests import DomainRequest
 from ddnsd.db.history import Author
@@ -16,6 +17,7 @@ from ddnsd.db.rows import Domain, Host, Key, ListedHost, Related, RRset, Token, 
 
 __all__ = [
     "QUEUE_STATES",
+    "AbuseReport",
     "Author",
     "Contact",
     "Denial",

@@ -81,10 +81,10 @@ class NameTaken(Taken):
 class Change:
     """One change. Names are folded.
 
-    `values` are those that `host_columns.columns` accepts, `owner` by name, and `inferred`: the family whose address is
-    guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must still have.
-    `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the error if
-    the change was already refused.
+    `values` are those that `host_columns.columns` accepts, `quarantined`, `owner` by name, and `inferred`: the family
+    whose address is guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must
+    still have. `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the
+    error if the change was already refused.
     """
 
     verb: Verb
@@ -247,15 +247,14 @@ class ChangeValidator:
         row, host = self._named(change)
         if (host.abuse or host.abuse_blocked) and not self._rights.oversight:
             raise Blocked
+        wanted = host_columns.with_quarantine(self._policy, change.values)
         rename = change.rename if change.rename != host.fqdn else None
         domain = self._find_domain(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
-        host_columns.check_values(self._policy, change.values, domain_takes_private=private)
-        host_columns.check_block_reason(host, change.values)
-        keep = change.values.get("secrets") == transfers.KEEP
-        values = transfers.with_secret(
-            host_columns.columns(host, self._with_owner(change.values), tls=self._tls), keep=keep
-        )
+        host_columns.check_values(self._policy, wanted, domain_takes_private=private)
+        host_columns.check_block_reason(host, wanted)
+        keep = wanted.get("secrets") == transfers.KEEP
+        values = transfers.with_secret(host_columns.columns(host, self._with_owner(wanted), tls=self._tls), keep=keep)
         after = host._replace(**values)
         if "ipv6" in values:
             self._check_related(after)
@@ -270,8 +269,8 @@ class ChangeValidator:
                 raise Invalid(wildcard=ABOVE)
         result.row = row
         result.shown = host_columns.is_shown(host, values)
-        result.follow = result.shown or bool(host_columns.SHOWN_BY_DNS & change.values.keys())
-        if result.shown and (rename or any(change.values.get(name) for name in host_columns.SHOWN_BY_DNS)):
+        result.follow = result.shown or bool(host_columns.SHOWN_BY_DNS & wanted.keys())
+        if result.shown and (rename or any(wanted.get(name) for name in host_columns.SHOWN_BY_DNS)):
             self._check_rate(change)
         if not values:
             result.status = Status.UNCHANGED
@@ -469,11 +468,14 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
     if now != host.fqdn:
         yield "host.rename", host.fqdn, f"to {now}"
         yield "host.rename", now, f"from {host.fqdn}"
-    if "abuse_blocked" in values or "abuse" in values:
+    quarantine = not values.keys().isdisjoint(host_columns.QUARANTINE)
+    if quarantine and any(values.get(name) for name in host_columns.QUARANTINE):
+        yield "host.quarantine", now, values.get("block_reason", host.block_reason)
+    elif "abuse_blocked" in values or "abuse" in values:
         blocked = bool(values.get("abuse_blocked"))
         yield ("host.block", now, values.get("block_reason")) if blocked else ("host.unblock", now, None)
-    elif "block_reason" in values:
-        yield "host.block", now, values["block_reason"]
+    elif quarantine or "block_reason" in values:
+        yield "host.block", now, values.get("block_reason", host.block_reason)
     if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys() - {"owner_id"}:
         yield "host.set", now, ", ".join(sorted(shown))
 
@@ -521,6 +523,8 @@ BLANK = Host(
     abuse=False,
     abuse_blocked=False,
     block_reason=None,
+    quarantine_ipv4=None,
+    quarantine_ipv6=None,
     client_faults=0,
     server_faults=0,
     ipv4=None,

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from ddnsd.auth.caller import Caller, Kind
+from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -42,6 +43,7 @@ class Services:
     domains: Domains
     zones: Zones
     domain_requests: Requests
+    abuse_reports: AbuseReports
     tokens: Tokens
     keys: Keys
     users: Users

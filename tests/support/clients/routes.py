@@ -72,6 +72,11 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/deny"): ("service", {"kind": "name", "value": "made-by-a-limited-token"}),
     ("GET", "/api/deny/{id}"): ("service", None),
     ("DELETE", "/api/deny/{id}"): ("service", None),
+    ("GET", "/api/abuse-reports"): ("service", None),
+    ("GET", "/api/abuse-reports/{id}"): ("service", None),
+    ("POST", "/api/abuse-reports/{id}/block"): ("service", {}),
+    ("POST", "/api/abuse-reports/{id}/quarantine"): ("service", {}),
+    ("POST", "/api/abuse-reports/{id}/dismiss"): ("service", {}),
     ("GET", "/api/quotas"): ("service", None),
     ("PUT", "/api/quotas"): ("service", {"group": "made-by-a-limited-token", "quota": "keys_per_user", "limit": 1}),
 }
@@ -90,11 +95,12 @@ class PathValues(NamedTuple):
     login: str = ""
     user: str = "admin"
     denial: str = "1"
+    report: str = "1"
 
     def path(self, template: str) -> str:
         """The path below `/api`."""
         thing = [*template.split("/"), ""][2]
-        ids = {"domain-requests": self.request, "tokens": self.token, "deny": self.denial}
+        ids = {"domain-requests": self.request, "tokens": self.token, "deny": self.denial, "abuse-reports": self.report}
         names = {"domains": self.domain, "users": self.user}
         filled = template.removeprefix("/api").replace("{name}/{rtype}", "@/TXT").replace("{label}", "r")
         filled = filled.replace("{fqdn}", self.fqdn).replace("{login}", self.login)

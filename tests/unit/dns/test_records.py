@@ -43,3 +43,12 @@ def test_the_closest_ttl_counts() -> None:
     assert ttl(host(), 60) == 60
     assert ttl(host(domain_ttl=120), 60) == 120
     assert ttl(host(domain_ttl=120, ttl=30), 60) == 30
+
+
+def test_names_of_a_host_in_quarantine_have_its_addresses() -> None:
+    held = host(abuse_blocked=True, wildcard=True, prefix="2001:db8::/64", quarantine_ipv4="192.0.2.66")
+    assert records(held, [Related(1, 1, "nas.h.x.org", "::7")]) == [
+        ("h.x.org", "192.0.2.66", None),
+        ("*.h.x.org", "192.0.2.66", None),
+        ("nas.h.x.org", "192.0.2.66", None),
+    ]

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from ddnsd.web.api import (
+    abuse_reports,
     changes,
     denylist,
     docs_page,
@@ -45,6 +46,7 @@ ROUTERS = (
     quotas.router,
     events.router,
     denylist.router,
+    abuse_reports.router,
     enrolments.machines,
 )
 """The routers, in the order of the OpenAPI description."""

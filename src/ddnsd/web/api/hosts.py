@@ -35,7 +35,7 @@ from ddnsd.web.preconditions import expect_host, get_host_or_404, host_tag
 
 OF_ONE = ("read_host", "change_host", "delete_host", "rotate_secret", "verify_secret", "read_ipv4", "read_ipv6")
 
-ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "block_reason", "owner", "secrets"})
+ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "block_reason", "quarantined", "owner", "secrets"})
 
 
 class SecretOut(Shown):
@@ -143,7 +143,8 @@ async def change_host(
     """Change the given fields; null clears a field.
 
     A new `fqdn` renames the host: the secret stays, and the records move. If the rename fails, nothing is changed.
-    Only administrators can change `available`, `abuse_blocked`, `block_reason`, `owner` and `secrets`.
+    Only administrators can change `available`, `abuse_blocked`, `block_reason`, `quarantined`, `owner` and
+    `secrets`.
     """
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)
     given = {name: getattr(body, name) for name in body.model_fields_set}

@@ -165,6 +165,10 @@ class HostPatch(Body):
         description="A block removes the records from DNS. If you remove the block, the flag is removed, too."
     )
     block_reason: Comment | None = Field(None, description="Why the host is blocked. Its owner can read it.")
+    quarantined: bool = unset(
+        description="true: block the host, and give its names the addresses that the operator has configured. false: "
+        "the host stays blocked, without records."
+    )
     owner: UserName = unset(description="The new owner.")
     secrets: Literal["keep", "replace"] = unset(
         description="Only with a new owner. replace (default): the host's secret and the former owner's keys stop "
@@ -190,6 +194,7 @@ class HostOut(Shown):
     abuse: bool = Field(description="Whether a rule of the service has flagged the host.")
     abuse_blocked: bool = Field(description="Whether the host is blocked for abuse, so its records are not in DNS.")
     block_reason: str | None = Field(description="Why the host is blocked, if the operator gave a reason.")
+    quarantined: bool = Field(description="Whether it is blocked, and its names have the operator's addresses.")
     client_faults: int = Field(description="Update requests for the host that had an error of the client.")
     server_faults: int = Field(description="Update requests that were late because of the name server.")
     updated_ipv4: Moment | None

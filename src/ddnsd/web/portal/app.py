@@ -14,6 +14,7 @@ from ddnsd.web.portal import error_pages, templating
 from ddnsd.web.portal.context import Portal
 from ddnsd.web.portal.request import anonymous, load_request
 from ddnsd.web.portal.views import (
+    abuse,
     account,
     admin,
     denylist,
@@ -49,6 +50,7 @@ PATHS = (
     "/status",
     "/help",
     "/login",
+    "/report-abuse",
     "/logout",
     "/static",
 )
@@ -69,6 +71,7 @@ MODULES = (
     admin,
     users,
     denylist,
+    abuse,
     events,
     status,
     help_pages,

@@ -40,6 +40,7 @@ FIELDS = {
     "abuse": N_("Flagged"),
     "abuse_blocked": N_("Blocked for abuse"),
     "block_reason": N_("Reason of the block"),
+    "quarantined": N_("In quarantine"),
 }
 
 VIA = {

@@ -23,6 +23,14 @@ BLOCKED = HostStatus(
         "and updates get “abuse”. Contact the operator of the service. Removing the host does not help."
     ),
 )
+QUARANTINED = HostStatus(
+    "bad",
+    N_("in quarantine"),
+    N_(
+        "An administrator has put this host in quarantine for abuse. Its names have an address of the operator, its "
+        "other records are not in DNS, and updates get “abuse”. Contact the operator of the service."
+    ),
+)
 FLAGGED = HostStatus(
     "bad",
     N_("flagged"),
@@ -71,6 +79,7 @@ def status_of(host: Host, dns: str) -> HostStatus:
     cases = (
         (host.withdrawn, OWNER_OFF_HIDDEN),
         (not host.owner_active, OWNER_OFF),
+        (host.quarantined, QUARANTINED),
         (host.abuse_blocked, BLOCKED),
         (host.abuse, FLAGGED),
         (not host.available, OFF),

@@ -23,6 +23,7 @@ async def show(page: PageRequest) -> Response:
         "admin/first.html",
         counts=await portal.admin_stats.counts(),
         waiting=await portal.domain_requests.open_count(),
+        reports=await portal.abuse_reports.open_count(),
         now=now,
         behind=[zone for zone in now.zones if zone.primary.problem or zone.problem],
         verdict=verdict(now),

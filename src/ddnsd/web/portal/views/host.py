@@ -28,7 +28,7 @@ DAYS = 30
 """Days in the chart."""
 
 FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl", "block_reason")
-FLAGS = ("wildcard", "available", "abuse_blocked")
+FLAGS = ("wildcard", "available", "abuse_blocked", "quarantined")
 
 
 async def show(page: PageRequest) -> Response:
@@ -223,8 +223,11 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
 def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any]:
     """The values that only administrators can set; the owner by name."""
     values: dict[str, Any] = {"available": page.checked("available"), "abuse_blocked": page.checked("abuse_blocked")}
-    if values["abuse_blocked"]:
+    quarantined, before = page.checked("quarantined"), owned.host.quarantined
+    if values["abuse_blocked"] or (quarantined and not before):
         values |= forms.read(page, forms.BlockFields).model_dump()
+    if quarantined != before and (quarantined or values["abuse_blocked"]):  # the end of a block ends the quarantine
+        values["quarantined"] = quarantined
     if values["abuse_blocked"] == owned.host.abuse_blocked:
         del values["abuse_blocked"]  # setting it to False would lift a flag, too
     if (name := page.text("owner")) != owned.owner:

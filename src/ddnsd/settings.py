@@ -119,6 +119,9 @@ class Settings(BaseSettings):
         None, description="rndc.conf or rndc key of the BIND on which the service creates zones"
     )
     bind_dir: Path | None = Field(None, description="folder of that BIND's keys and zone files; default: DIR/bind")
+    bind_keys_socket: Path | None = Field(
+        None, description="socket of the program that installs keys in that BIND; default: it includes keys.conf itself"
+    )
     name_servers: Words = Field(
         ("localhost",),
         description="names in SOA (the first) and NS of new zones; NAME=ADDRESS=… for a name inside a new zone",
@@ -359,6 +362,7 @@ class Settings(BaseSettings):
             transfer_key=self.transfer_key or None,
             catalog=self.catalog_zone or None,
             primary=Endpoint.from_text(self.primary, 53),
+            keys_socket=self.bind_keys_socket,
         )
 
     @property

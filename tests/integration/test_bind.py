@@ -2,6 +2,7 @@
 """`ddnsd.dns.bind.control` on a running BIND: zones and keys come, stay and go."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 
 ZONE = "dyn.example.org"
+PROGRAM = Path(__file__).parents[2] / "roles" / "ddns_server" / "files" / "ddnsd-files"
 
 
 @pytest.fixture
@@ -256,3 +258,52 @@ async def test_new_zones_are_signed_with_one_key_each(named: Named, bind: Bind) 
         assert len(await ask(named, name, "DNSKEY")) == 1
         assert len(list((bind.folder / "dnssec").glob(f"K{name}.+*.key"))) == 1
         assert await asyncio.to_thread(bind.ensure, name, key, "default") == []
+
+
+@contextlib.asynccontextmanager
+async def installer(socket: Path, *command: object) -> AsyncIterator[None]:
+    """What systemd does for the role: run the command for each connection, and send what it prints."""
+
+    async def run(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        process = await asyncio.create_subprocess_exec(*map(str, command), stdout=writer.get_extra_info("socket"))
+        await process.wait()
+        writer.close()
+
+    async with await asyncio.start_unix_server(run, socket):
+        yield
+
+
+async def test_another_program_installs_the_keys(named: Named, tmp_path: Path) -> None:
+    """The service writes in its own folder, and named includes a file that the service cannot write."""
+    options = ZoneOptions(keys_socket=tmp_path / "keys.sock")
+    bind = Bind(tmp_path / "own", named.rndc_key, options=options)
+    with pytest.raises(BindError, match=r"does not install the keys of BIND: .*ddnsd-keys\.socket"):
+        await asyncio.to_thread(bind.provision, ZONE)
+    command = [PROGRAM, "keys", "--from", bind.folder / "keys", "--to", named.folder / "keys.conf"]
+    async with installer(tmp_path / "keys.sock", *command):
+        key = await asyncio.to_thread(bind.provision, ZONE)
+        assert await add(named, key) == "NOERROR"
+        assert (named.folder / "keys.conf").read_text() == key.to_text()
+        (bind.folder / "keys" / "evil.key").write_text('logging { channel x { file "/tmp/x"; }; };')
+        (bind.folder / "keys.conf").write_text('include "/etc/passwd";\n')
+        with pytest.raises(BindError, match=r"not installed: .*evil\.key is not one TSIG key"):
+            await asyncio.to_thread(bind.provision, "other.example.org")
+        assert (named.folder / "keys.conf").read_text() == key.to_text()
+        (bind.folder / "keys" / "evil.key").unlink()
+        await asyncio.to_thread(bind.provision, "other.example.org")
+        await asyncio.to_thread(bind.withdraw, ZONE)
+        assert await add(named, key, zone="other.example.org") == "BADKEY"
+
+
+async def test_answers_are_small_and_tell_no_version(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(bind.provision, ZONE)
+    assert await add(named, key) == "NOERROR"
+    any_query = dns.message.make_query(ZONE, "ANY")
+    answer = await dns.asyncquery.udp(any_query, "127.0.0.1", port=named.endpoint.port, timeout=5)
+    assert len(answer.answer) == 1, "of SOA and NS"
+    answer = await dns.asyncquery.udp(
+        dns.message.make_query(f"www.{ZONE}", "A"), "127.0.0.1", port=named.endpoint.port, timeout=5
+    )
+    assert (len(answer.answer), answer.authority) == (1, [])
+    version = dns.message.make_query("version.bind", "TXT", "CH")
+    assert (await dns.asyncquery.udp(version, "127.0.0.1", port=named.endpoint.port, timeout=5)).answer == []

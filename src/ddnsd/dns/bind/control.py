@@ -2,7 +2,8 @@
 """Control a BIND by `rndc`: add and remove zones and their keys while it runs.
 
 Its `named.conf` needs three things: `allow-new-zones yes;`, `controls` that accept our rndc key, and
-`include "FOLDER/keys.conf";` (without it, BIND answers BADKEY to signed messages).
+`include "FOLDER/keys.conf";` (without it, BIND answers BADKEY to signed messages), or of the file that `install_keys`
+writes.
 
 FOLDER has one TSIG key per zone in `keys/`, the zone files, which named rewrites, in `zones/`, and the signing keys of
 named in `dnssec/`. If named runs as another user, give FOLDER its group and mode 2770. If the process may not set
@@ -12,6 +13,7 @@ the setgid bit, create the three folders beforehand in the same way.
 import asyncio
 import fcntl
 import os
+import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from pathlib import Path
 from ddnsd.dns import errors, serials
 from ddnsd.dns.bind import journal, zone_config
 from ddnsd.dns.bind.catalog import Catalog
-from ddnsd.dns.bind.rndc import BindError, Rndc
+from ddnsd.dns.bind.rndc import SECONDS, BindError, Rndc
 from ddnsd.dns.bind.zonefile import NameServer, catalog_text, zone_name, zone_text
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
@@ -40,13 +42,14 @@ class ZoneOptions:
 
     `name_servers` are in SOA (the first) and NS of new zones. The TSIG key `transfer_key` of `named.conf` may
     transfer every zone. `catalog` is the zone that lists all of them for secondaries. BIND answers DNS at
-    `primary`.
+    `primary`. With a `keys_socket`, named includes a file that only another program writes, see `install_keys`.
     """
 
     name_servers: tuple[NameServer, ...] = (NameServer("localhost"),)
     transfer_key: str | None = None
     catalog: str | None = None
     primary: Endpoint = field(default_factory=lambda: Endpoint("127.0.0.1", 53))
+    keys_socket: Path | None = None
 
 
 class Bind:
@@ -107,7 +110,7 @@ class Bind:
             for file in self._signing_keys(zone):
                 file.unlink(missing_ok=True)
             if self._write_key_list():
-                self.rndc("reconfig")
+                self._load_keys()
 
     def serves(self, zone: str) -> bool:
         """Whether BIND serves the zone. Raises BindError if it cannot be asked."""
@@ -191,7 +194,7 @@ class Bind:
         if self._stored_key(zone) != key:
             self._write(self._key_file(zone), key.to_text())
         if self._write_key_list() or reread:
-            self.rndc("reconfig")
+            self._load_keys()
 
     def _make(
         self, zone: str, key: TsigKey, found: str | None, wanted: str, policy: str | None, *, damaged: bool
@@ -268,7 +271,13 @@ class Bind:
         self._zone_file(zone).unlink(missing_ok=True)
         self._key_file(zone).unlink(missing_ok=True)
         if self._write_key_list():
-            self.rndc("reconfig")
+            self._load_keys()
+
+    def _load_keys(self) -> None:
+        """Let BIND use the keys of `keys/`, and no others."""
+        if self.options.keys_socket is not None:
+            install_keys(self.options.keys_socket)
+        self.rndc("reconfig")
 
     def _zone_statement(self, zone: str, key: TsigKey, policy: str | None) -> str:
         readers = [self.options.transfer_key] if self.options.transfer_key else []
@@ -392,6 +401,27 @@ class Bind:
 
     def _write(self, file: Path, text: str) -> None:
         replace_file(file, text, 0o640 if self._shared else 0o600)
+
+
+def install_keys(socket_path: Path) -> None:
+    """Let the program behind this socket check the keys, and write them into the file that named includes.
+
+    named would take any statement of such a file, so it must be written by a user whom this service cannot act for. The
+    program answers with `ok`, or with a reason. Raises BindError.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SECONDS)
+        try:
+            connection.connect(str(socket_path))
+            answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace").strip()
+        except OSError as error:
+            raise BindError(
+                f"{socket_path} does not install the keys of BIND: {error}. See `systemctl status ddnsd-keys.socket`"
+            ) from None
+    if not answer.startswith("ok"):
+        raise BindError(
+            f"the keys of BIND were not installed: {answer or 'no answer'}. See `journalctl -u 'ddnsd-keys@*'`"
+        )
 
 
 def _unusable(file: Path, reason: str, zone: str) -> str:

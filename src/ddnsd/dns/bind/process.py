@@ -40,6 +40,7 @@ options {{
     empty-zones-enable no;
     notify no;
     minimal-responses yes;
+    minimal-any yes;
     version none;
     hostname none;
     allow-new-zones yes;

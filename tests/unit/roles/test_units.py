@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The units of the server role are as restricted as `systemd-analyze security` can tell."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.servers import front
+
+OWN = ("ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "ddnsd-keys")
+DROP_INS = {"named": "/usr/sbin/named -f", "nginx": "/usr/sbin/nginx"}
+MOST = {**dict.fromkeys(OWN, 2.0), "named": 4.5, "nginx": 4.5}
+"""The highest exposure, of 10. named and nginx start as root and leave it themselves."""
+
+pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+
+
+def exposure(unit: Path) -> float:
+    """What `systemd-analyze security` says of a unit's file."""
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.rpartition(f"for {unit.name}: ")[2].split()[0])
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the units, as on the primary of a fleet or a single machine."""
+    folder = tmp_path_factory.mktemp("units")
+    templates = (
+        {name: f"{name}.service.j2" for name in OWN}
+        | {"ddnsd-keys": "ddnsd-keys@.service.j2"}
+        | {name: f"{name}.service.conf.j2" for name in DROP_INS}
+    )
+    variables = {"ddns_server_primary": True, "ddns_server_node": True, "inventory_hostname": "localhost"}
+    for name, text in front.render(folder, variables, **templates).items():
+        if name in DROP_INS:
+            text = text.replace("[Service]\n", f"[Service]\nExecStart={DROP_INS[name]}\n")
+        (folder / f"{name}.service").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_units_are_restricted(units: Path, name: str) -> None:
+    assert exposure(units / f"{name}.service") <= MOST[name]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_no_unit_of_ours_runs_as_root(units: Path, name: str) -> None:
+    (user,) = (line for line in (units / f"{name}.service").read_text().splitlines() if line.startswith("User="))
+    assert user.removeprefix("User=") in ("ddnsd", "ddnsd-backup", "ddnsd-keys")
+
+
+@pytest.mark.parametrize(
+    ("name", "writes"), [("ddnsd-backup", "/var/backups/ddnsd"), ("ddnsd-keys", "/etc/bind/ddnsd")]
+)
+def test_helpers_write_only_their_own_folder(units: Path, name: str, writes: str) -> None:
+    lines = (units / f"{name}.service").read_text().splitlines()
+    assert [line for line in lines if line.startswith("ReadWritePaths=")] == [f"ReadWritePaths={writes}"]
+    assert "ProtectSystem=strict" in lines

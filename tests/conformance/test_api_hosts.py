@@ -21,6 +21,7 @@ NOTHING: dict[str, object] = {
     "available": True,
     "abuse": False,
     "abuse_blocked": False,
+    "quarantined": False,
     "block_reason": None,
     "client_faults": 0,
     "server_faults": 0,

@@ -22,6 +22,14 @@ ADMINS = "for administrators"
 
 TABLE = {
     "GET /": OPEN,
+    "GET /report-abuse": OPEN,
+    "POST /report-abuse": OPEN,
+    "GET /report-abuse/sent": OPEN,
+    "GET /admin/abuse": ADMINS,
+    "GET /admin/abuse/{report}": ADMINS,
+    "POST /admin/abuse/{report}/block": ADMINS,
+    "POST /admin/abuse/{report}/quarantine": ADMINS,
+    "POST /admin/abuse/{report}/dismiss": ADMINS,
     "GET /hosts": USERS,
     "GET /hosts/new": USERS,
     "POST /hosts/new": USERS,
@@ -123,6 +131,7 @@ NAMES = {
     "/admin/requests/": "{request}",
     "/admin/deny/": "{rule}",
     "/help/files/": "{file}",
+    "/admin/abuse/": "{report}",
 }
 """What a parameter of the paths with this beginning stands for."""
 
@@ -195,6 +204,7 @@ def filled_in(cast: Cast, path: str) -> str:
         "session": lambda: _session(owner, cast.name),
         "identity": lambda: "1",
         "rule": lambda: _rule(cast.admin),
+        "report": lambda: _report(owner, service, cast.admin),
         "user": lambda: cast.name,
         "file": lambda: "ddns-update",
         "topic": lambda: "words",
@@ -248,6 +258,13 @@ def _rule(admin: Browser) -> str:
     values = {"kind": "name", "value": f"denied-{next(_numbers)}", "comment": "", "csrf": _csrf(admin)}
     admin.post("/admin/deny", values)
     return made(admin.open("/admin/deny"), r"/admin/deny/(\d+)/remove")
+
+
+def _report(owner: Browser, service: Service, admin: Browser) -> str:
+    fqdn = _host(owner, service)
+    page = owner.open("/report-abuse")
+    assert owner.send(page, "/report-abuse", name=fqdn, kind="spam", text="It sends spam.").status == 200
+    return made(admin.open("/admin/abuse"), r"/admin/abuse/(\d+)")
 
 
 def _csrf(browser: Browser) -> str:

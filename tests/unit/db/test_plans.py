@@ -30,7 +30,7 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "a removal to cancel": lambda c: queries.reclaim(c, "h100007.example.org"),
     "late removals": lambda c: queries.late_count(c, 1, 5),
     "domains with removals": lambda c: queries.dirty_removal_domains(c, 5),
-    "set aside in vain": set_aside.resolved,
+    "set aside, but published": set_aside.resolved,
     "removals to forget": lambda c: retention.forget_removals(c, ROWS, ROWS, LIMIT),
     "events to forget": lambda c: retention.forget_events(c, ROWS, LIMIT),
     "entries to forget": lambda c: history.forget(c, ROWS, LIMIT),

@@ -19,7 +19,7 @@ SECONDS = 600
 """Maximum duration of a sign-in."""
 
 LINK_FIELD = "link"
-"""In the query of a path to a provider, if the identity is to be added to the user who has signed in."""
+"""In the query of a path to a provider: add the identity to the user who has signed in."""
 
 LONGEST = 2048
 HOME = "/"

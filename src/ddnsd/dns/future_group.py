@@ -27,7 +27,7 @@ class FutureGroup(Generic[K]):
     async def wait(
         self, seconds: float, most: float, progress: Callable[[], int], more: Callable[[], float] = lambda: 0.0
     ) -> None:
-        """Wait until all have ended: `seconds`, again while `progress` increases, at most `most`, then `more()` once.
+        """Wait until all have ended: `seconds`, again while `progress` increases, `most` in all, then `more()` till 0.
 
         The others are then cancelled.
         """
@@ -37,7 +37,8 @@ class FutureGroup(Generic[K]):
             if not await self._all_end_within(seconds) and (
                 progress() == before or asyncio.get_running_loop().time() >= end
             ):
-                await self._all_end_within(more())
+                while (rest := more()) and not await self._all_end_within(rest):
+                    pass
                 break
         for future in self._open.values():
             future.cancel()

@@ -99,7 +99,7 @@ class ZoneLeases:
         self._store, self._guest = store, guest
         self.node = _node_name()
         self._held: dict[int, _Held] = {}
-        self._renewed = 0.0  # when the owners were read
+        self._renewed = self._asked = 0.0  # when the owners were known, and when the read began
         self._owners: dict[int, Owner] = {}
         self._since: dict[int, float] = {}
 
@@ -119,7 +119,7 @@ class ZoneLeases:
         owner = self._owners.get(domain_id)
         if owner is None:
             return now + RENEW_SECONDS
-        end = self._renewed + owner.seconds
+        end = self._asked + owner.seconds
         if owner.node != self.node and end - now < LEASE_SECONDS - SILENT_SECONDS:
             return max(end, now) + RENEW_SECONDS
         return self._since[domain_id]
@@ -140,7 +140,7 @@ class ZoneLeases:
         before = self._usable()
         began = time.monotonic()
         mine, share, owners = await self._store.transact(self._renew)
-        self._note(owners)
+        self._note(owners, began)
         until = began + LEASE_SECONDS - MARGIN_SECONDS
         held, self._held = self._held, {}
         for domain_id, epoch in mine:
@@ -160,8 +160,8 @@ class ZoneLeases:
     def _usable(self) -> frozenset[int]:
         return frozenset(domain_id for domain_id, held in self._held.items() if held.usable)
 
-    def _note(self, owners: dict[int, Owner]) -> None:
-        before, self._owners, self._renewed = self._owners, owners, time.monotonic()
+    def _note(self, owners: dict[int, Owner], began: float) -> None:
+        before, self._owners, self._asked, self._renewed = self._owners, owners, began, time.monotonic()
         same = {i for i, owner in owners.items() if i in before and before[i].node == owner.node}
         self._since = {i: self._since[i] if i in same else self._renewed for i in owners}
 

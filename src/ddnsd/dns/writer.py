@@ -71,6 +71,9 @@ RRSETS = 64
 TOO_LATE = "the name server does not answer in time"
 NOT_STORED = "the database does not store the change in time"
 
+LONGEST_SECONDS = 9.0
+"""Maximum wait of a caller whose zone gets another owner: the Infrastructure Manager waits for 10."""
+
 LOCKED_SECONDS = 0.05
 """Pause before a host whose row somebody else has locked is tried again."""
 
@@ -193,7 +196,8 @@ class Writer:
         self._under_way += 1
         self._wake.set()
         # cheaper than asyncio.timeout for each change
-        timer = asyncio.get_running_loop().call_later(self._deadline, self._too_late, domain_id, done)
+        latest = time.monotonic() + LONGEST_SECONDS
+        timer = asyncio.get_running_loop().call_later(self._deadline, self._too_late, domain_id, done, latest)
         try:
             await done
         finally:
@@ -201,8 +205,8 @@ class Writer:
             self._under_way -= 1
             self._uncommitted.discard(done)
 
-    def _too_late(self, domain_id: int, done: asyncio.Future[None]) -> None:
-        """End a caller, unless another node is about to take its zone over.
+    def _too_late(self, domain_id: int, done: asyncio.Future[None], latest: float) -> None:
+        """End a caller, unless another node takes its zone over.
 
         A change that is not stored yet never will be, so it cannot overwrite a newer one.
         """
@@ -210,19 +214,18 @@ class Writer:
             return
         if done in self._uncommitted:
             done.set_exception(StoreDown(NOT_STORED))
-        elif more := self._more_seconds(domain_id):
-            asyncio.get_running_loop().call_later(more, self._give_up, done)
+        elif more := self._more_seconds(latest, domain_id):
+            asyncio.get_running_loop().call_later(more, self._too_late, domain_id, done, latest)
         else:
-            self._give_up(done)
-
-    def _give_up(self, done: asyncio.Future[None]) -> None:
-        if not done.done():
             done.set_exception(errors.NotAcknowledged(TOO_LATE))
 
-    def _more_seconds(self, *domain_ids: int) -> float:
-        """How much longer callers wait: each owner of their zones has the whole deadline, also one that takes over."""
+    def _more_seconds(self, latest: float, *domain_ids: int) -> float:
+        """How much longer callers wait: each owner of their zones has the whole deadline, also one that takes over.
+
+        Until `latest` at most, by the monotonic clock.
+        """
         since = max(map(self._ownership.owned_since, domain_ids), default=0.0)
-        return max(0.0, since + self._deadline - time.monotonic())
+        return max(0.0, min(since + self._deadline, latest) - time.monotonic())
 
     async def push_host(self, domain_id: int, host_ids: Iterable[int]) -> None:
         """Publish rows that the caller has committed. Raises as `update` does, for the first that fails."""
@@ -267,11 +270,12 @@ class Writer:
                 if n % 1000 == 999:
                     await asyncio.sleep(0)  # others have their turn
         most = PATIENCE * self._deadline if bulk else self._deadline
+        latest = time.monotonic() + most - self._deadline + LONGEST_SECONDS
         await group.wait(
             self._deadline,
             most,
             progress=lambda: sum(s.acknowledged for s in senders),
-            more=lambda: self._more_seconds(*by_domain, *hosts),
+            more=lambda: self._more_seconds(latest, *by_domain, *hosts),
         )
         return group.outcomes
 
@@ -339,11 +343,12 @@ class Writer:
 
     async def _acknowledged(self, domain_id: int, done: "asyncio.Future[Any]") -> None:
         """Wait for the outcome as long as `update` does. Raises it, or NotAcknowledged."""
+        latest, seconds = time.monotonic() + LONGEST_SECONDS, self._deadline
         try:
-            ended, _ = await asyncio.wait([done], timeout=self._deadline)
-            if not ended and (more := self._more_seconds(domain_id)):
-                ended, _ = await asyncio.wait([done], timeout=more)
-            if not ended:
+            while seconds and not done.done():
+                await asyncio.wait([done], timeout=seconds)
+                seconds = self._more_seconds(latest, domain_id)
+            if not done.done():
                 raise errors.NotAcknowledged(TOO_LATE)
             done.result()
         finally:

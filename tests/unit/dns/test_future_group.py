@@ -54,11 +54,11 @@ async def test_but_not_for_ever() -> None:
     assert group.outcomes == {}
 
 
-async def test_more_time_is_given_once() -> None:
+async def test_more_time_is_given_until_there_is_none() -> None:
     group: FutureGroup[int] = FutureGroup()
     late, never = group.future(1), group.future(2)
     asyncio.get_running_loop().call_later(5 * SHORT, late.set_result, None)
-    given = iter([20 * SHORT])
+    given = iter([SHORT, 20 * SHORT, SHORT, 0.0])
     await group.wait(SHORT, LONG, progress=lambda: 0, more=lambda: next(given))
     await asyncio.sleep(0)
     assert group.outcomes == {1: None}

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leases of zones among the nodes of one PostgreSQL database."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, update
@@ -71,3 +73,21 @@ async def test_a_silent_owner_is_followed_when_its_lease_ends(
     later = time.monotonic() + SILENT_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert other.owned_since(1) == 0.0, "without its database a node knows nothing of the others"
+
+
+async def test_a_slow_read_does_not_hide_that_the_owner_is_silent(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.transact(_with_zone)
+    await ZoneLeases(store).renew()
+    other, transact = ZoneLeases(store), store.transact
+
+    async def slowly(work: Callable[[Connection], Any]) -> Any:
+        found = await transact(work)
+        await asyncio.sleep(0.5)
+        return found
+
+    await store.transact(lambda c: _shortened(c, SILENT_SECONDS - 0.3))
+    monkeypatch.setattr(store, "transact", slowly)
+    await other.renew()
+    assert other.owned_since(1) > time.monotonic()

@@ -14,6 +14,7 @@ from support.servers.service import Service
 
 import ddnsd.web.portal
 from ddnsd.web.portal.i18n import FOLDER, choose, languages
+from ddnsd.web.portal.messages import enum_messages
 
 SOURCE = Path(ddnsd.web.portal.__file__).parent
 CATALOGUES = sorted(FOLDER.glob("*/LC_MESSAGES/ddnsd.po"))
@@ -26,6 +27,7 @@ def texts() -> Iterator[str | tuple[str, ...]]:
     methods = [("**.py", "python"), ("templates/**.html", "jinja2")]
     for _, _, message, _, _ in extract_from_dir(SOURCE, methods, keywords=KEYWORDS):
         yield message
+    yield from enum_messages()
 
 
 def catalogue(file: Path) -> Catalog:

@@ -6,11 +6,11 @@ from starlette.responses import Response
 from ddnsd.auth import known_browsers, passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc.login_state import local_path
-from ddnsd.auth.passwords import Locked, Weakness
+from ddnsd.auth.passwords import Locked
 from ddnsd.auth.sessions import PASSWORD, csrf_of
 from ddnsd.web.portal import cookies, flash
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.i18n import N_, languages
+from ddnsd.web.portal.i18n import languages
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.presenters import quotas, security_log
 from ddnsd.web.portal.presenters.user_agents import Agent
@@ -22,12 +22,6 @@ NEWEST, SIZE = 10, 50
 """Events of the security log: on the account's page, and on a page of the log."""
 
 YEAR_SECONDS = 365 * 86_400
-
-WEAKNESSES = {
-    Weakness.TOO_SHORT: N_("A password has at least %(limit)s characters."),
-    Weakness.TOO_LONG: N_("A password has at most %(limit)s characters."),
-    Weakness.TOO_SIMPLE: N_("A password must not be the user name, or one repeated character."),
-}
 
 
 async def show(page: PageRequest) -> Response:
@@ -137,7 +131,7 @@ async def _password_errors(page: PageRequest) -> dict[str, str]:
     _, new = page.gettext, page.form.get("new", "")
     errors = await _current_password_errors(page)
     if weakness := passwords.weakness(new, page.caller.user):
-        errors["new"] = _(WEAKNESSES[weakness], **weakness.parameters)
+        errors["new"] = _(weakness.value, **weakness.parameters)
     elif not passwords.same(new, page.form.get("again", "")):
         errors["again"] = _("The two passwords differ.")
     return errors

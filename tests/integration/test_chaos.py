@@ -181,6 +181,7 @@ def test_a_locked_row(stage: Stage) -> None:
             time.sleep(FAULT_SECONDS)
             assert load.good_since(began) >= set(stage.secrets) - {locked}
             assert set(load.words(began, set(stage.secrets) - {locked})) <= {"good", "nochg"}
+            wait_until(lambda: bool(load.words(began, {locked})), what="the locked host is answered")
             assert set(load.words(began, {locked})) == {"911"}
             psql.stdin.write("ROLLBACK;\n")
             psql.stdin.close()
@@ -251,6 +252,7 @@ def test_an_update_policy_that_changes(stage: Stage) -> None:
             began = time.monotonic()
             time.sleep(FAULT_SECONDS)
             assert load.good_since(began) >= set(stage.secrets) - {denied}
+            wait_until(lambda: bool(load.words(began, {denied})), what="the denied host is answered")
             assert set(load.words(began, {denied})) == {"911"}
         make_due(stage.one)
         load.all_good_again()

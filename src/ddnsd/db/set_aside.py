@@ -121,6 +121,12 @@ def due_rrsets(connection: Connection, limit: int) -> list[Due]:
     return [Due._make(row) for row in connection.execute(query.order_by(set_aside.c.retry_at).limit(limit))]
 
 
+def still_due(connection: Connection, rrset_ids: Collection[int]) -> set[int]:
+    """Which of these RRsets are due. An operator may have skipped others since they were."""
+    query = select(set_aside.c.rrset_id).where(set_aside.c.retry_at <= queries.now())
+    return set(connection.scalars(query.where(among(connection, set_aside.c.rrset_id, rrset_ids))))
+
+
 def resolved(connection: Connection) -> list[int]:
     """Rows of objects that another process has published without knowing that they were set aside."""
     # a lookup per row: a list of all finished removals would be built each time

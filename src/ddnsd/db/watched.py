@@ -156,6 +156,6 @@ def remove_again(connection: Connection, removed: Sequence[Removal], zone: str, 
 
 
 def try_rrsets(connection: Connection, ids: Iterable[int]) -> None:
-    """Let RRsets that were set aside be sent with the next sweep."""
-    given = among(connection, set_aside.c.rrset_id, list(ids))
-    connection.execute(update(set_aside).where(given).values(retry_at=queries.now()))
+    """Let RRsets that were set aside, and not skipped, be sent with the next sweep."""
+    given = among(connection, set_aside.c.rrset_id, list(ids)), ~set_aside.c.skipped
+    connection.execute(update(set_aside).where(*given).values(retry_at=queries.now()))

@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
-from ddnsd.db import primaries, queries, removals
+from ddnsd.db import primaries, queries, removals, set_aside
 from ddnsd.db.base import Store, StoreDown, ZoneLock
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Confirmed
@@ -432,11 +432,14 @@ class ZoneSender:
         related = await self._lookups.related.many(with_related) if with_related else {}
         with_sets = [host.id for host, *_ in found if host.has_rrsets]
         sets = await self._lookups.rrsets.many(with_sets) if with_sets else {}
+        again = self._again.intersection(one.id for some in sets.values() for one in some)
+        if again:
+            again = await self._store.read(lambda c: set_aside.still_due(c, again))
         return [
             HostRecords(
                 host,
                 records(host, related.get(host.id, ())),
-                record_sets(host, sets.get(host.id, ()), self._again),
+                record_sets(host, sets.get(host.id, ()), again),
                 is_set_aside,
             )
             for host, _, is_set_aside, _ in found

@@ -22,7 +22,8 @@ from ddnsd.db.base import Store
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Confirmed
 from ddnsd.db.schema import domains, hosts, pending, removals, set_aside, users
-from ddnsd.db.set_aside import Aside, counts, due_rrsets, put
+from ddnsd.db.set_aside import Aside, counts, due_rrsets, put, skip, still_due
+from ddnsd.db.watched import try_rrsets
 from ddnsd.dns import errors
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
@@ -371,6 +372,23 @@ async def test_an_rrset_waits_for_its_host(store: Store) -> None:
     assert await store.read(lambda c: due_rrsets(c, 9)) == [(1, host, 7)]
     await store.transact(lambda c: put(c, [Aside(1, "host_id", host, f"a.{ZONE}", "why", held=True)]))
     assert await store.read(lambda c: due_rrsets(c, 9)) == []
+
+
+async def test_a_skipped_rrset_is_not_due_whatever_happens_in_the_zone(store: Store) -> None:
+    await store.transact(_fill)
+    (host,) = await store.transact(lambda c: add(c, "a", has_rrsets=True))
+    for number in (7, 8):
+        await store.transact(
+            lambda c, n=number: records.add(c, host, id=n, prefix=f"_{n}", rtype="TXT", data='"x"', conflict="why")  # type: ignore[misc]
+        )
+        item = Aside(1, "rrset_id", number, f"_{number}.a.{ZONE} TXT", "why")
+        await store.transact(lambda c, i=item: put(c, [i]))  # type: ignore[misc]
+    await store.transact(lambda c: c.execute(update(set_aside).values(retry_at=0)))
+    (first, _) = await store.read(lambda c: c.scalars(select(set_aside.c.id).order_by(set_aside.c.id)).all())
+    await store.transact(lambda c: skip(c, [first]))
+    await store.transact(lambda c: try_rrsets(c, [7, 8]))
+    assert await store.read(lambda c: due_rrsets(c, 9)) == [(1, host, 8)]
+    assert await store.read(lambda c: still_due(c, [7, 8])) == {8}
 
 
 async def test_what_is_gone_is_not_set_aside(store: Store) -> None:

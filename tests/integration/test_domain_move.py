@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsd domain move`: the new primary is filled before the switch, and the old one is kept up to date afterwards."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -89,6 +90,16 @@ def test_it_is_filled_under_load_and_the_old_one_is_kept_up_to_date(service: Ser
         assert digs(primary, *quiet) == {name: ["192.0.2.1"] for name in quiet}
         assert primary.dig(f"_x.q1.{ZONE}", "TXT") == ['"kept"']
     wait_until(lambda: agrees(service), SECONDS, "store and zone agree")
+
+    assert move(service, "--wait") == move(service, "--status"), "it has been switched"
+    state = json.loads(move(service, "--status", "--json"))
+    assert (state["domain"], state["primary"], state["role"], state["problem"]) == (ZONE, old.address, "old", None)
+    told = service.get("/api/status", service.admin_token).json()["zones"]
+    (shown,) = (zone["move"] for zone in told if zone["name"] == ZONE)
+    assert (shown["primary"], shown["role"], shown["since"][:19]) == (old.address, "old", state["since"][:19])
+    assert not any("move" in zone for zone in service.get("/api/status").json()["zones"])
+    series = f'ddnsd_zone_move_waiting{{role="old",zone="{ZONE}"}} 0.0'
+    wait_until(lambda: series in service.get("/metrics").text, SECONDS, "the metric tells it")
 
     assert update(service, "q1", quiet["q1"], "192.0.2.9") == "good 192.0.2.9"
     assert new.dig(f"any.q1.{ZONE}") == ["192.0.2.9"]
@@ -190,23 +201,29 @@ def test_a_move_is_cancelled(service: Service, binds: Binds) -> None:
     wait_until(lambda: digs(new, "a") == {"a": ["192.0.2.1"]}, SECONDS, "it is filled")
     for command in (["move", ZONE, *at(new)], ["set", ZONE, *at(new)], ["move", ZONE, "--finish"]):
         assert "--cancel" in refused(service, *command)
+    for options in (["--json"], ["--cancel", "--wait"], [*at(new), "--check", "--wait"]):
+        assert service.cli("domain", "move", ZONE, *options, check=False).returncode == 2
     assert move(service, "--cancel") == f"cancelled: {new.address} gets no more changes of {ZONE}\n"
     assert update(service, "a", secrets["a"], "192.0.2.2") == "good 192.0.2.2"
     assert digs(old, "a") == {"a": ["192.0.2.2"]}
     assert digs(new, "a", "taken") == {"a": ["192.0.2.1"], "taken": ["198.51.100.1"]}
     assert "already" in refused(service, "move", ZONE, *at(old))
+    assert "is not being moved" in refused(service, "move", ZONE, "--wait")
 
 
 def test_a_domain_moves_back(service: Service, binds: Binds) -> None:
     old, new = binds
     secrets = register_all(service, "a", "gone")
-    move(service, *at(new))
-    has_moved(service, new)
+    state = json.loads(move(service, *at(new), "--wait", "--json"))
+    assert (state["domain"], state["primary"], state["role"]) == (ZONE, old.address, "old")
+    assert is_at(service, new)
     assert update(service, "a", secrets["a"], "192.0.2.2") == "good 192.0.2.2"
     assert unregister(service, "gone") == 200
     assert "--back" in refused(service, "move", ZONE, "--cancel")
-    assert move(service, "--back").startswith(f"{ZONE} moves back to {old.address}")
-    has_moved(service, old)
+    first, last = move(service, "--back", "--wait").splitlines()
+    assert first.startswith(f"{ZONE} moves back to {old.address}")
+    assert last.startswith(f"{ZONE} has moved; its former primary {new.address}")
+    assert is_at(service, old)
     wait_until(lambda: digs(old, "a", "gone") == {"a": ["192.0.2.2"], "gone": []}, SECONDS, "it is up to date")
     assert update(service, "a", secrets["a"], "192.0.2.3") == "good 192.0.2.3"
     assert digs(old, "a") == {"a": ["192.0.2.3"]}

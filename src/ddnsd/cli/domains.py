@@ -4,6 +4,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,12 +12,13 @@ import click
 
 from ddnsd import settings
 from ddnsd.cli import quotas
-from ddnsd.cli.group import in_transaction, short_text
+from ddnsd.cli.group import in_transaction, iso_time, short_text
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.operations import domains, moves
 from ddnsd.registry.domain_zones import Provisioned
 from ddnsd.registry.domains import Freeze, set_domain
 from ddnsd.registry.inputs import TTL_MOST
+from ddnsd.registry.moves import Move
 from ddnsd.registry.names import fold
 from ddnsd.registry.quota_overrides import Subject
 from ddnsd.registry.quotas import OF_DOMAINS
@@ -140,7 +142,7 @@ def change(name: str, primary: str | None, key_file: Path | None, check: bool, *
         click.echo(f"changed {fold(name)}: {done}")
 
 
-STEPS = {"status": moves.status, "finish": moves.finish, "cancel": moves.cancel, "back": moves.back}
+STEPS = {"finish": moves.finish, "cancel": moves.cancel, "back": moves.back}
 
 
 @domain.command()
@@ -151,24 +153,54 @@ STEPS = {"status": moves.status, "finish": moves.finish, "cancel": moves.cancel,
 )
 @click.option("--check", is_flag=True, help="Only test the new primary.")
 @click.option("--status", "step", flag_value="status", help="Show how far the move is.")
+@click.option("--json", "as_json", is_flag=True, help="With --status or --wait: print the state as JSON.")
+@click.option("--wait", is_flag=True, help="Wait for the switch; Ctrl-C ends only the waiting.")
 @click.option("--cancel", "step", flag_value="cancel", help="Before the switch: stop filling the new primary.")
 @click.option("--finish", "step", flag_value="finish", help="After the switch: the old primary gets no more changes.")
 @click.option("--back", "step", flag_value="back", help="After the switch: move back to the old primary.")
-def move(name: str, primary: str | None, key_file: Path | None, check: bool, step: str | None) -> None:
+def move(
+    name: str,
+    primary: str | None,
+    key_file: Path | None,
+    check: bool,
+    step: str | None,
+    as_json: bool,
+    wait: bool,
+) -> None:
     """Move a domain to another primary or key, without a gap.
 
     The new primary is tested first. Then the running service fills it, while the old one is in use. When a comparison
     finds no difference, the service switches. The old primary still gets every change until you give --finish.
     """
     begins = primary is not None or key_file is not None
-    if begins == (step is not None) or (check and not begins):
+    only_waits = wait and not begins and step is None
+    if not only_waits and (begins == (step is not None) or (check and not begins)):
         raise click.UsageError("Give --primary or --key-file, or one of --status, --cancel, --finish and --back")
-    if step is not None:
-        done = asyncio.run(STEPS[step](settings.load(), fold(name)))
-    else:
+    if as_json and not (wait or step == "status"):
+        raise click.UsageError("--json is only for --status and --wait")
+    if wait and (check or step in ("cancel", "finish")):
+        raise click.UsageError("--wait is for a move that begins or is under way")
+    loaded, folded = settings.load(), fold(name)
+    if begins:
         key = _key(key_file) if key_file else None
-        done = asyncio.run(moves.begin(settings.load(), fold(name), primary=primary, key=key, check_only=check))
-    click.echo(done)
+        click.echo(asyncio.run(moves.begin(loaded, folded, primary=primary, key=key, check_only=check)), err=as_json)
+    elif step in STEPS:
+        click.echo(asyncio.run(STEPS[step](loaded, folded)), err=as_json)
+    if wait:
+        _show_move(folded, asyncio.run(moves.until_switched(loaded, folded, partial(_tell, folded))), as_json=as_json)
+    elif step == "status":
+        _show_move(folded, asyncio.run(moves.status(loaded, folded)), as_json=as_json)
+
+
+def _tell(name: str, state: Move) -> None:
+    click.echo(f"{name} {state}", err=True)
+
+
+def _show_move(name: str, state: Move, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"domain": name, **state._asdict(), "since": iso_time(state.since)}))
+    else:
+        click.echo(f"{name} {state}")
 
 
 def _not_none(options: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -87,3 +88,10 @@ def short_text(_context: click.Context, _option: click.Parameter, value: str | N
 def in_transaction(work: Callable[[Connection], T]) -> T:
     """Run one transaction in the service's database. Raises StoreDown, AdminError."""
     return asyncio.run(store_access.with_store(settings.load().store_url, work))
+
+
+def iso_time(moment: int | None) -> str | None:
+    """A time in microseconds as text in UTC, to the second; None for None."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

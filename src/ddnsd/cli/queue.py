@@ -2,13 +2,12 @@
 """`ddnsd queue …`: what DNS does not have yet."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from ddnsd.cli.domains import table
-from ddnsd.cli.group import in_transaction
+from ddnsd.cli.group import in_transaction, iso_time
 from ddnsd.db.queue import HELD, SKIPPED, WAITING, Counts, Item
 from ddnsd.operations import queue as operations
 from ddnsd.registry.names import fold
@@ -109,13 +108,7 @@ def _zone_row(name: str, numbers: Counts) -> tuple[str, ...]:
 
 
 def _time(moment: int | None) -> str:
-    return _iso(moment) or "-"
-
-
-def _iso(moment: int | None) -> str | None:
-    if moment is None:
-        return None
-    return datetime.fromtimestamp(moment // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return iso_time(moment) or "-"
 
 
 def _fields(item: Item) -> dict[str, Any]:
@@ -125,8 +118,8 @@ def _fields(item: Item) -> dict[str, Any]:
         "type": item.rtype,
         "kind": item.kind,
         "state": item.state,
-        "since": _iso(item.since),
+        "since": iso_time(item.since),
         "tries": item.tries,
-        "next_try": _iso(item.retry_at),
+        "next_try": iso_time(item.retry_at),
         "reason": item.reason,
     }

@@ -17,7 +17,8 @@ from ddnsd.dns.bind.control import Bind
 from ddnsd.dns.bind.rndc import BindError
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.registry import moves, quotas, unknown_fronts
+from ddnsd.registry import quotas, unknown_fronts
+from ddnsd.registry.moves import Move
 from ddnsd.registry.second_factors import STORED
 from ddnsd.settings import PREFIX, Settings
 
@@ -57,7 +58,7 @@ async def examine(settings: Settings) -> list[tuple[str, str | None]]:
     except (StoreDown, AdminError) as error:
         return [*findings, ("database", str(error))]
     findings += [
-        (f"second primary {one.primary} of {zone}", None if zone in frozen else moves.problem(one, queries.now()))
+        (f"second primary {one.primary} of {zone}", None if zone in frozen else Move.of(one, queries.now()).problem)
         for zone, one in second.items()
     ]
     findings += [(f"front {front.front}", unknown_fronts.advice(front)) for front in seen]

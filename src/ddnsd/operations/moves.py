@@ -5,6 +5,9 @@ begin ─► new primary is filled ─► equal: switched ─► old primary is 
            cancel ◄─┘                                  └─► back: the same again, to the old one
 """
 
+import asyncio
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from ddnsd.db import host_edits, mirrors, queries
@@ -17,8 +20,10 @@ from ddnsd.operations.store_access import AdminError, check_schema, opened, with
 from ddnsd.registry.domain_zones import primary_columns, primary_note
 from ddnsd.registry.domains import differing
 from ddnsd.registry.errors import Code, NoDomain
-from ddnsd.registry.moves import progress
+from ddnsd.registry.moves import Move
 from ddnsd.settings import Settings
+
+LOOK_SECONDS = 1.0
 
 
 async def begin(settings: Settings, name: str, *, primary: str | None, key: TsigKey | None, check_only: bool) -> str:
@@ -49,13 +54,25 @@ async def begin(settings: Settings, name: str, *, primary: str | None, key: Tsig
         return f"{name} moves to {new.primary}: the service fills it, and switches when both are equal{note}"
 
 
-async def status(settings: Settings, name: str) -> str:
+async def status(settings: Settings, name: str) -> Move:
     """How far the move is. Raises NoDomain, StoreDown, AdminError."""
+    return await with_store(settings.store_url, lambda c: _move(c, name))
 
-    def look(connection: Connection) -> str:
-        return f"{name} {progress(_mirror(connection, _domain(connection, name)), queries.now())}"
 
-    return await with_store(settings.store_url, look)
+async def until_switched(settings: Settings, name: str, tell: Callable[[Move], None]) -> Move:
+    """Wait until the domain has its new primary; `tell` gets each new state.
+
+    Raises NoDomain, StoreDown, AdminError, also if somebody cancels the move.
+    """
+    last: Move | None = None
+    while True:
+        move = await status(settings, name)
+        if move.is_switched:
+            return move
+        if move != last:
+            tell(move)
+            last = move
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def finish(settings: Settings, name: str) -> str:
@@ -94,7 +111,7 @@ def require_none(connection: Connection, name: str) -> None:
     """Raise AdminError if the domain has a second primary."""
     domain = queries.domain(connection, name)
     if domain is not None and (mirror := mirrors.of_domain(connection, domain.id)) is not None:
-        raise AdminError(f"{name} {progress(mirror, queries.now())}. {_how_to_end(name, mirror)} first")
+        raise AdminError(f"{name} {Move.of(mirror, queries.now())}. {_how_to_end(name, mirror)} first")
 
 
 def _how_to_end(name: str, mirror: Mirror) -> str:
@@ -106,8 +123,12 @@ def _how_to_end(name: str, mirror: Mirror) -> str:
 def _in_role(connection: Connection, name: str, role: str) -> Mirror:
     mirror = _mirror(connection, _domain(connection, name))
     if mirror.role != role:
-        raise AdminError(f"{name} {progress(mirror, queries.now())}. {_how_to_end(name, mirror)}")
+        raise AdminError(f"{name} {Move.of(mirror, queries.now())}. {_how_to_end(name, mirror)}")
     return mirror
+
+
+def _move(connection: Connection, name: str) -> Move:
+    return Move.of(_mirror(connection, _domain(connection, name)), queries.now())
 
 
 def _mirror(connection: Connection, domain: Domain) -> Mirror:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far the move of a domain to another primary is, as text for operators."""
+"""How far the move of a domain to another primary is."""
+
+from typing import NamedTuple, Self
 
 from ddnsd.db.mirrors import NEW
 from ddnsd.db.rows import Mirror
@@ -7,20 +9,38 @@ from ddnsd.db.rows import Mirror
 SILENT_MICROSECONDS = 60 * 1_000_000
 """The service reports more often."""
 
-
-def progress(mirror: Mirror, now: int) -> str:
-    """What happens with the second primary; `now` is in microseconds."""
-    state = "not compared yet" if mirror.waiting is None else f"{mirror.waiting} hosts to send"
-    if mirror.role == NEW:
-        text = f"moves to {mirror.primary}, {state}"
-    else:
-        text = f"has moved; its former primary {mirror.primary} still gets every change, {state}"
-    reason = problem(mirror, now)
-    return f"{text}; problem: {reason}" if reason else text
+SILENT = "the service has not reported for more than a minute; start it: only a running service fills a primary"
 
 
-def problem(mirror: Mirror, now: int) -> str | None:
-    """Why the second primary is not up to date, or None."""
-    if now - (mirror.seen or mirror.since) > SILENT_MICROSECONDS:
-        return "the service has not reported for more than a minute; start it: only a running service fills a primary"
-    return mirror.problem
+class Move(NamedTuple):
+    """A move: the second primary of a domain, and its role: `new` before the switch, `old` after it.
+
+    `since` is the begin or the switch, in microseconds. `waiting` is the number of hosts that it does not have, or None
+    before the first comparison. `problem` is the reason why it is not up to date, or None.
+    """
+
+    primary: str
+    role: str
+    since: int
+    waiting: int | None
+    problem: str | None
+
+    @classmethod
+    def of(cls, mirror: Mirror, now: int) -> Self:
+        """The move at the time `now` (microseconds)."""
+        silent = now - (mirror.seen or mirror.since) > SILENT_MICROSECONDS
+        return cls(mirror.primary, mirror.role, mirror.since, mirror.waiting, SILENT if silent else mirror.problem)
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether the domain has its new primary."""
+        return self.role != NEW
+
+    def __str__(self) -> str:
+        """For operators, after the name of the domain."""
+        state = "not compared yet" if self.waiting is None else f"{self.waiting} hosts to send"
+        if self.is_switched:
+            text = f"has moved; its former primary {self.primary} still gets every change, {state}"
+        else:
+            text = f"moves to {self.primary}, {state}"
+        return f"{text}; problem: {self.problem}" if self.problem else text

@@ -17,7 +17,7 @@ from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.monitor import ZoneMonitor
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer
-from ddnsd.registry.moves import progress
+from ddnsd.registry.moves import Move
 
 
 class DnsState:
@@ -69,8 +69,8 @@ class ZoneStatus(NamedTuple):
     """A zone. `waiting` is the number of hosts that this process must still send.
 
     `problem` says why the zone is not up to date although its primary answers. `queue` has the numbers of all
-    processes. `frozen` says that the domain is frozen for maintenance, and why; then there is no problem. `move` says
-    how far the move to another primary is, or None.
+    processes. `frozen` says that the domain is frozen for maintenance, and why; then there is no problem. `move` is the
+    move to another primary, or None.
     """
 
     name: str
@@ -82,7 +82,7 @@ class ZoneStatus(NamedTuple):
     problem: str | None
     queue: Counts
     frozen: str | None
-    move: str | None
+    move: Move | None
 
 
 class Snapshot(NamedTuple):
@@ -145,9 +145,9 @@ class Status:
         primaries = tuple(self.primaries())
         return Snapshot(queries.now(), self._problem, self._pending, zones, per_minute, primaries, self._refused)
 
-    def moves(self) -> dict[str, str]:
-        """How far moves to other primaries are, by zone."""
-        return {zone: progress(mirror, queries.now()) for zone, mirror in self._mirrors.items()}
+    def moves(self) -> dict[str, Move]:
+        """Moves to other primaries, by zone."""
+        return {zone: Move.of(mirror, queries.now()) for zone, mirror in self._mirrors.items()}
 
     def primaries(self) -> list[PrimaryStatus]:
         """All primaries by name, with their current state in this process."""
@@ -172,7 +172,7 @@ class Status:
             "; ".join(others) or None,
             self.queue.get(domain.name, Counts()),
             domain.frozen,
-            progress(mirror, queries.now()) if (mirror := self._mirrors.get(domain.name)) else None,
+            Move.of(mirror, queries.now()) if (mirror := self._mirrors.get(domain.name)) else None,
         )
 
 

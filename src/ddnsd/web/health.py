@@ -10,7 +10,7 @@ Names of zones and causes are only for administrators, who send their token as `
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
@@ -81,7 +81,7 @@ class Probes:
         follow = not _failing(zones) and self._watch.alive
         content = {"status": OK if follow else ERROR} | _told(zones, request, caller)
         if "zones" in content and (moves := self._status.moves()):
-            content["moves"] = {zone: text for zone, text in moves.items() if zone in content["zones"]}
+            content["moves"] = {zone: str(move) for zone, move in moves.items() if zone in content["zones"]}
         return json_reply(200 if follow else 503, content)
 
     async def metrics(self, _request: Request) -> Reply:
@@ -178,7 +178,25 @@ class ZoneSeries(Collector):
             for state in QUEUE_STATES:
                 queued.add_metric([name, state], getattr(numbers, state))
         yield from (unreachable, problem, waiting, maintained, queued, repaired)
+        yield from self._moves({zone.domain.name for zone in shown})
         yield from self._primaries()
+
+    def _moves(self, shown: Collection[str]) -> Iterator[Metric]:
+        """Of the zones that are shown, those that move or have moved."""
+        waiting = GaugeMetricFamily(
+            "ddnsd_zone_move_waiting",
+            "Hosts that the second primary does not have, which is the new or the old one",
+            labels=["zone", "role"],
+        )
+        problem = GaugeMetricFamily(
+            "ddnsd_zone_move_problem", "1 while the second primary is not up to date for a reason", labels=["zone"]
+        )
+        for name, move in self._status.moves().items():
+            if name in shown:
+                problem.add_metric([name], move.problem is not None)
+                if move.waiting is not None:
+                    waiting.add_metric([name, move.role], move.waiting)
+        yield from (waiting, problem)
 
     def _primaries(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("ddnsd_primary_up", "1 while the primary answers", labels=["primary"])

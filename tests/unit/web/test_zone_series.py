@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ddnsd.dns.causes import UNREACHABLE, Cause
 from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
+from ddnsd.registry.moves import Move
 from ddnsd.registry.rows import Domain, QueueCounts
 from ddnsd.registry.status import PrimaryStatus, Status
 from ddnsd.web.health import ZoneSeries
@@ -26,7 +27,11 @@ def series(shown: int) -> list[tuple[str, dict[str, str], float]]:
 
     numbers = range(NUMBER + 1)
     watch: Any = SimpleNamespace(zones=lambda: list(map(zone, numbers)))
-    status: Any = SimpleNamespace(queue={"z9": QueueCounts(1, 2, 3, 4)}, primaries=lambda: list(map(primary, numbers)))
+    status: Any = SimpleNamespace(
+        queue={"z9": QueueCounts(1, 2, 3, 4)},
+        primaries=lambda: list(map(primary, numbers)),
+        moves=lambda: {"z8": Move("p8", "new", 0, None, None), "z9": Move("p9", "old", 0, 5, "silent")},
+    )
     families = ZoneSeries(cast(ZoneMonitor, watch), cast(Status, status), shown).collect()
     return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
@@ -44,12 +49,16 @@ def test_values() -> None:
     found = {(name, *sorted(labels.values())): value for name, labels, value in series(1)}
     queue = {state: found["ddnsd_zone_queue", state, "z9"] for state in ("refused", "held", "skipped", "waiting")}
     assert queue == {"refused": 1, "held": 2, "skipped": 3, "waiting": 4}
+    assert (found["ddnsd_zone_move_waiting", "old", "z9"], found["ddnsd_zone_move_problem", "z9"]) == (5, 1)
+    assert not any("z8" in key for key in found)
     assert found["ddnsd_primary_up", "p9"] == 0
     assert found["ddnsd_primary_zones", "p9"] == NUMBER
     assert found["ddnsd_primary_messages_total", "p9"] == 10 * NUMBER
     assert found["ddnsd_primary_last_error_timestamp_seconds", "p9"] == 7
     assert found["ddnsd_zones_frozen",] == 1
     everything = {(name, *sorted(labels.values())): value for name, labels, value in series(100)}
+    assert everything["ddnsd_zone_move_problem", "z8"] == 0
+    assert ("ddnsd_zone_move_waiting", "new", "z8") not in everything, "not compared yet"
     assert everything["ddnsd_primary_up", "p0"] == 1
     assert everything["ddnsd_primary_last_error_timestamp_seconds", "p0"] == 0
     assert everything["ddnsd_zone_queue", "refused", "z0"] == 0

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from ddnsd.registry.moves import Move
 from ddnsd.registry.rows import QUEUE_STATES, QueueCounts
 from ddnsd.registry.status import NameServer, PrimaryStatus, Snapshot, ZoneStatus
 from ddnsd.web.api import serializers
@@ -42,8 +43,18 @@ class QueueOut(Shown):
     waiting: int = Field(description="Not sent yet.")
 
 
+class MoveOut(Shown):
+    """The move of a domain to another primary."""
+
+    primary: str = Field(description="Address of the second primary.")
+    role: str = Field(description="`new` before the switch, `old` after it: it still gets every change.")
+    since: Moment = Field(description="When the move began; after the switch, when that was.")
+    waiting: int | None = Field(description="Hosts that it does not have; null before the first comparison.")
+    problem: str | None = Field(description="Why it is not up to date, or null.")
+
+
 class ZoneOut(Shown):
-    """A public domain's zone. `problem`, `queue` and `frozen` are for administrators, who also see private zones."""
+    """A public domain's zone. Administrators also see private zones, and all after `secondaries`."""
 
     name: str
     primary: ServerOut
@@ -53,6 +64,7 @@ class ZoneOut(Shown):
     frozen: str | None = Field(
         None, description="The text about a freeze for maintenance, with its reason; null if it is not frozen."
     )
+    move: MoveOut | None = Field(None, description="The move to another primary, or null.")
 
 
 class PrimaryOut(Shown):
@@ -124,7 +136,12 @@ def _zone(zone: ZoneStatus, *, everything: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": zone.name, "primary": _server(zone.primary), "secondaries": servers}
     if everything:
         found |= {"problem": zone.primary.problem or zone.problem, "queue": _queue(zone.queue), "frozen": zone.frozen}
+        found["move"] = _move(zone.move) if zone.move else None
     return found
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return move._asdict() | {"since": serializers.moment(move.since)}
 
 
 def _queue(numbers: QueueCounts) -> dict[str, int]:

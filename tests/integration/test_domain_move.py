@@ -94,9 +94,13 @@ def test_it_is_filled_under_load_and_the_old_one_is_kept_up_to_date(service: Ser
     assert move(service, "--wait") == move(service, "--status"), "it has been switched"
     state = json.loads(move(service, "--status", "--json"))
     assert (state["domain"], state["primary"], state["role"], state["problem"]) == (ZONE, old.address, "old", None)
-    told = service.get("/api/status", service.admin_token).json()["zones"]
-    (shown,) = (zone["move"] for zone in told if zone["name"] == ZONE)
-    assert (shown["primary"], shown["role"], shown["since"][:19]) == (old.address, "old", state["since"][:19])
+
+    def shown() -> tuple[str, str, str]:
+        zones = service.get("/api/status", service.admin_token).json()["zones"]
+        (found,) = (zone["move"] for zone in zones if zone["name"] == ZONE)
+        return found["primary"], found["role"], found["since"][:19]
+
+    wait_until(lambda: shown() == (old.address, "old", state["since"][:19]), SECONDS, "the status tells it")
     assert not any("move" in zone for zone in service.get("/api/status").json()["zones"])
     series = f'ddnsd_zone_move_waiting{{role="old",zone="{ZONE}"}} 0.0'
     wait_until(lambda: series in service.get("/metrics").text, SECONDS, "the metric tells it")

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterable
 from enum import StrEnum, unique
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -97,6 +98,11 @@ class Assertion(NamedTuple):
     text: str
 
 
+def preload() -> None:
+    """Load the library, which takes a tenth of a second: requests would wait for it. Commands do not need it."""
+    import_module("webauthn")
+
+
 def user_handle(user_id: int, created: int) -> bytes:
     """The user's id in their passkeys. It says nothing, and no later user has the same."""
     return digest(f"passkeys of {user_id} {created}")
@@ -106,7 +112,7 @@ def creation_options(
     site: Site, challenge: bytes, user: str, handle: bytes, known: Iterable[bytes], *, title: str
 ) -> str:
     """The JSON for `navigator.credentials.create`. Authenticators that have one of the `known` passkeys refuse."""
-    import webauthn  # here: commands start faster without it
+    import webauthn  # here, as below: see `preload`
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
         ResidentKeyRequirement,

@@ -50,6 +50,8 @@ class Passkeys:
     ) -> None:
         self._store, self._site, self._throttle, self._title = store, site, throttle, title
         self._key = keys.mac_key("passkeys") if keys is not None else None
+        if self.enabled:
+            passkeys.preload()
 
     @property
     def enabled(self) -> bool:

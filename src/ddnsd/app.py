@@ -19,6 +19,8 @@ from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
+from ddnsd.auth.passkey_throttle import PasskeyThrottle
+from ddnsd.auth.passkeys import Site
 from ddnsd.auth.passwords import Passwords
 from ddnsd.auth.pending_signin import PendingSignIns
 from ddnsd.auth.sealing import BadKeyFile, SealingKeys
@@ -55,6 +57,7 @@ from ddnsd.registry.hosts import Edits, Hosts
 from ddnsd.registry.identities import Identities
 from ddnsd.registry.last_seen import SECONDS as CONTACT_SECONDS
 from ddnsd.registry.last_seen import LastSeen
+from ddnsd.registry.passkeys import Passkeys
 from ddnsd.registry.quota_overrides import QuotaOverrides
 from ddnsd.registry.rates import SECONDS as RATES_SECONDS
 from ddnsd.registry.rates import Rates
@@ -140,6 +143,7 @@ class Service:
             failed=failed,
         )
         factor_keys = _factor_keys(settings)
+        self._passkey_guard = passkey_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
         self._policy = policy = settings.policy()
         self.denials, self.rates = StoredDenyList(self.store, policy.deny), Rates(self.store, policy)
         self._provider_guard = provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
@@ -214,6 +218,13 @@ class Service:
             keys=Keys(self.store, policy),
             users=Users(self.store, claims_age),
             second_factors=SecondFactors(self.store, factor_keys, settings.public_host),
+            passkeys=Passkeys(
+                self.store,
+                factor_keys,
+                Site.of_url(settings.base_url) if settings.local_accounts else None,
+                PasskeyThrottle(passkey_guard, failed),
+                settings.public_host,
+            ),
             audit_log=AuditLog(self.store),
             denylist=self.denials,
             status=self.status,
@@ -274,7 +285,7 @@ class Service:
         self.sources.use(now.connections_per_address, now.proxies)
         self.sessions.lifetime = now.session_lifetime
         self._own_tokens.max_days = now.token_max_days
-        for counter in (self._throttle, self._passwords, self._provider_guard):
+        for counter in (self._throttle, self._passwords, self._provider_guard, self._passkey_guard):
             counter.use(now.signin_failures, enabled=now.rules)
         self._abuse_reports.use(now.abuse_reports_per_hour, rules=now.rules)
         set_log_level(now.log_level)

@@ -96,8 +96,9 @@ def test_lines_of_a_journal_and_forged_lines(tmp_path: Path) -> None:
         f"Nov 30 07:30:00 box other[123]: {line.format('192.0.2.7')}",
         line.format("host.example.org"),
     ]
-    found = matched("\n".join([line.format("192.0.2.4"), journal, *forged]), "ddnsd", tmp_path)
-    assert sources(found) == ["192.0.2.4", "192.0.2.5"]
+    passkey = line.format("192.0.2.8").replace("kind=password", "kind=passkey")
+    found = matched("\n".join([line.format("192.0.2.4"), journal, passkey, *forged]), "ddnsd", tmp_path)
+    assert sources(found) == ["192.0.2.4", "192.0.2.5", "192.0.2.8"]
     assert matched(journal, "ddnsd-update", tmp_path) == []
 
 

@@ -15,6 +15,7 @@ from ddnsd.web.portal.app import MODULES
 
 OPEN = "open to everybody"
 USERS = "for whoever has signed in"
+NAMED = "not there, since the service's URL has an IP address"
 LOCAL = "for users who have signed in, and have a password"
 OWNERS = "for its owner, and administrators, who read whose it is"
 OWN = "for its owner alone"
@@ -82,6 +83,11 @@ TABLE = {
     "GET /account/second-factor/app": LOCAL,
     "POST /account/second-factor/app": LOCAL,
     "POST /account/second-factor/app/remove": USERS,
+    "GET /account/second-factor/passkeys/new": NAMED,
+    "POST /account/second-factor/passkeys": NAMED,
+    "GET /account/second-factor/passkeys/{passkey}": NAMED,
+    "POST /account/second-factor/passkeys/{passkey}": NAMED,
+    "POST /account/second-factor/passkeys/{passkey}/remove": USERS,  # it removes none but their own
     "GET /account/second-factor/codes": USERS,
     "POST /account/second-factor/codes": USERS,
     "GET /admin": ADMINS,
@@ -114,6 +120,8 @@ TABLE = {
     "GET /login": OPEN,
     "POST /login": OPEN,
     "POST /login/code": OPEN,
+    "POST /login/code/passkey": OPEN,
+    "POST /login/passkey": OPEN,
     "GET /login/{provider}": OPEN,
     "GET /login/{provider}/callback": OPEN,
     "POST /login/{provider}/backchannel-logout": OPEN,
@@ -128,6 +136,7 @@ NAMES = {
     "/keys/": "{key}",
     "/account/sessions/": "{session}",
     "/account/identities/": "{identity}",
+    "/account/second-factor/passkeys/": "{passkey}",
     "/admin/requests/": "{request}",
     "/admin/deny/": "{rule}",
     "/help/files/": "{file}",
@@ -138,6 +147,8 @@ NAMES = {
 NOT_TRIED = {
     "POST /login",
     "POST /login/code",
+    "POST /login/code/passkey",
+    "POST /login/passkey",
     "POST /logout",
     "GET /login/{provider}",
     "GET /login/{provider}/callback",
@@ -203,6 +214,7 @@ def filled_in(cast: Cast, path: str) -> str:
         "key": lambda: _key(owner, service),
         "session": lambda: _session(owner, cast.name),
         "identity": lambda: "1",
+        "passkey": lambda: "1",
         "rule": lambda: _rule(cast.admin),
         "report": lambda: _report(owner, service, cast.admin),
         "user": lambda: cast.name,
@@ -288,6 +300,7 @@ def outcome(browser: Browser, route: str, path: str) -> str:
 EXPECTED = {
     OPEN: {"nobody": "let in", "other": "let in", "owner": "let in", "admin": "let in"},
     USERS: {"nobody": "sent away", "other": "let in", "owner": "let in", "admin": "let in"},
+    NAMED: {"nobody": "sent away", "other": "not there", "owner": "not there", "admin": "not there"},
     LOCAL: {"nobody": "sent away", "other": "not there", "owner": "not there", "admin": "let in"},
     OWNERS: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "let in"},
     OWN: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "not there"},

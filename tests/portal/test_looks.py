@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from playwright.sync_api import Browser as Chromium
+from support.authenticator import Authenticator
 from support.browser import chromium
+from support.browser.passkeys import add
 from support.browser.portal import Browser, entered
-from support.servers.service import DOMAIN, Service, dev
+from support.servers.service import DOMAIN, Service, named_dev
 
 HOST = "www.dyn.example.org"
 PUBLIC = ["/", "/login", "/status", "/help", "/help/words", "/help/ttl", "/domains/nothing/at/all"]
@@ -33,6 +35,8 @@ SIGNED_IN = [
     "/account",
     "/account/second-factor",
     "/account/second-factor/app",
+    "/account/second-factor/passkeys/new",
+    "/account/second-factor/passkeys/1",
 ]
 AXE = ("wide-light", "narrow-dark")
 """Where axe-core looks: each layout once, and each scheme."""
@@ -41,7 +45,7 @@ AXE = ("wide-light", "narrow-dark")
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with what is furnished here alone: axe-core takes long over what other tests leave in lists."""
-    with dev(tmp_path_factory.mktemp("looks")) as service:
+    with named_dev(tmp_path_factory.mktemp("looks")) as service:
         yield service
 
 
@@ -75,6 +79,8 @@ def furnished(service: Service, admin: Browser) -> Browser:
     for number in range(8):
         params = {"hostname": HOST, "myip": f"192.0.2.{100 + number // 2}"}
         service.get("/nic/update", service.admin_token, params=params, headers={"User-Agent": "ddclient/3.10.0"})
+    for name in ("Laptop", "The blue security key in the drawer"):
+        add(admin, Authenticator(service.url), name)
     block = {"abuse_blocked": True}
     service.request("PATCH", "/api/hosts/blocked.dyn.example.org", service.admin_token, json=block)
     return admin

@@ -175,6 +175,7 @@ def test_identity_providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cre
         (f'[{PROVIDER[:-1]}, "clientid": 1}}]', "{}", "OIDC_PROVIDERS.0.CLIENTID: no such setting"),
         (PROVIDER.replace("https", "http").join("[]"), "{}", "OIDC_PROVIDERS.0.ISSUER: an issuer begins with https://"),
         (PROVIDER.replace("egi", "E G", 1).join("[]"), "{}", "OIDC_PROVIDERS.0.NAME"),
+        (PROVIDER.replace("egi", "passkey", 1).join("[]"), "{}", "OIDC_PROVIDERS.0.NAME: the name passkey is reserved"),
     ],
 )
 def test_mistakes_in_identity_providers(

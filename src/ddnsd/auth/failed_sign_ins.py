@@ -43,6 +43,7 @@ class Kind(StrEnum):
 
     PASSWORD  the password of a user, in the portal
     CODE      the second factor, after the right password
+    PASSKEY   a passkey, alone or after the right password
     LOCKED    one of these, refused without a check after many failures; only counted
     SECRET    the secret of a host or key, at the update paths
     TOKEN     a Bearer token
@@ -50,6 +51,7 @@ class Kind(StrEnum):
 
     PASSWORD = "password"  # noqa: S105
     CODE = "code"
+    PASSKEY = "passkey"
     LOCKED = "locked"
     SECRET = "secret"  # noqa: S105
     TOKEN = "token"  # noqa: S105

@@ -194,7 +194,12 @@ class Passwords:
         return found.user_id
 
     async def check_code(
-        self, name: str, client_ip: str | None, cookie: str, is_right: Callable[[], Awaitable[bool]]
+        self,
+        name: str,
+        client_ip: str | None,
+        cookie: str,
+        is_right: Callable[[], Awaitable[bool]],
+        kind: Kind = Kind.CODE,
     ) -> None:
         """Check the second factor of a user whose password was right; a wrong one is a failed sign-in.
 
@@ -208,7 +213,7 @@ class Passwords:
                 if not right:
                     self._failed(login)
         if not right:
-            await self._tell(Kind.CODE, login)
+            await self._tell(kind, login)
             raise BadCredentials
         self._succeeded(login)
 

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 COOKIE = "__Host-ddns"
 """Secure; HttpOnly; SameSite=Lax; Path=/ and no Domain, which its prefix demands."""
 
-PASSWORD = ""
-"""The method of a session that began with a password; otherwise it is a provider's name."""
+PASSWORD, PASSKEY, PASSWORD_AND_PASSKEY = "", "passkey", "password+passkey"
+"""The methods of sessions that began here: with a password (and a code), or with a passkey."""
+
+LOCAL = frozenset({PASSWORD, PASSKEY, PASSWORD_AND_PASSKEY})
+"""All of these; the method of other sessions is a provider's name."""
 
 LENGTH = 43  # 256 bits in base64url
 MOST = 50
@@ -64,7 +67,7 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True)
 class Session:
-    """A session with its user; times in microseconds since the epoch. `method` is a provider's name, or `PASSWORD`.
+    """A session with its user; times in microseconds since the epoch. `method` is a provider's name, or one of `LOCAL`.
 
     `lapsed`: rights from a provider have ended. `csrf` is in every form of a page, and is returned with it.
     `sealing_key` is derived from the cookie. `must_add_factor`: an administrator who may do nothing before they have a
@@ -89,9 +92,9 @@ class Session:
 
 
 class Sessions:
-    """The sessions in the database; `passwords`: whether sessions that began with a password are valid.
+    """The sessions in the database; `passwords`: whether sessions that began here are valid.
 
-    `admin_factor`: administrators who sign in with a password need a second factor.
+    `admin_factor`: administrators who sign in here need a second factor.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class Sessions:
         if cookie is None or len(cookie) != LENGTH:
             return None
         row = await self._lookups.session.one(digest(cookie))
-        if row is None or not row.active or (row.method == PASSWORD and not self._passwords):
+        if row is None or not row.active or (row.method in LOCAL and not self._passwords):
             return None
         moment, last_seen = queries.now(), max(row.last_seen, self._seen.get(row.id, 0))
         if self.lifetime.over(row, last_seen, moment):
@@ -132,7 +135,7 @@ class Sessions:
             row.created,
             last_seen,
             sealing_key_of(cookie),
-            self._admin_factor and rights.admin and row.method == PASSWORD and not row.second_factor,
+            self._admin_factor and rights.admin and row.method in LOCAL and not row.second_factor,
         )
 
     async def begin(
@@ -147,7 +150,7 @@ class Sessions:
     ) -> str:
         """Begin a session. Returns the cookie's value. `replaces` is the browser's former session.
 
-        Without a `proof` the user has just given a password. Raises StoreDown.
+        Without a `proof` the user has just signed in here. Raises StoreDown.
         """
         cookie, moment = secrets.token_urlsafe(32), queries.now()
         when, subject, sid = proof or Proof(moment)
@@ -181,7 +184,7 @@ class Sessions:
         return [
             row
             for row in found
-            if not self.lifetime.over(row, row.last_seen, moment) and (self._passwords or row.method != PASSWORD)
+            if not self.lifetime.over(row, row.last_seen, moment) and (self._passwords or row.method not in LOCAL)
         ]
 
     async def record_seen(self) -> None:

@@ -80,9 +80,16 @@ def user_second_factor(name: str, remove: bool) -> None:
 
     found = in_transaction(work)
     if found.app is not None:
-        since = datetime.fromtimestamp(found.app // 1_000_000, UTC)
-        click.echo(f"authenticator app since {since:%Y-%m-%dT%H:%M:%SZ}")
+        click.echo(f"authenticator app since {_second(found.app)}")
+    for passkey in found.passkeys:
+        used = f"last used {_second(passkey.last_used)}" if passkey.last_used is not None else "never used"
+        click.echo(f"passkey {passkey.name} since {_second(passkey.created)}, {used}")
+    if found:
         click.echo(f"{found.codes} recovery codes")
+
+
+def _second(moment: int) -> str:
+    return f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @user.command(name="groups")

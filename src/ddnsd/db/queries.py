@@ -38,6 +38,7 @@ from ddnsd.db.schema import (
     key_hosts,
     keys,
     memberships,
+    passkeys,
     pending,
     related,
     removals,
@@ -107,7 +108,7 @@ _USER = users.c.name, users.c.active, *RIGHTS
 
 TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-5]), *_USER).join_from(tokens, users)
 
-HAS_SECOND_FACTOR = exists().where(totp.c.user_id == users.c.id)
+HAS_SECOND_FACTOR = or_(exists().where(totp.c.user_id == users.c.id), exists().where(passkeys.c.user_id == users.c.id))
 """Whether a user has a second factor, in queries that have the user."""
 
 SESSION: Select[Any] = select(

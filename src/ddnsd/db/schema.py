@@ -127,6 +127,28 @@ recovery_codes = Table(
     Column("hash", LargeBinary(32), primary_key=True),
 )
 
+# Passkeys of users.
+passkeys = Table(
+    "passkeys",
+    metadata,
+    _id(),
+    _ref("user_id", "users.id"),
+    Column("credential_id", LargeBinary(1023), nullable=False, unique=True),  # random, made by the authenticator
+    Column("public_key", LargeBinary, nullable=False),  # in the form of COSE
+    Column("sign_count", BigInteger, nullable=False),  # that the authenticator stated last
+    Column("name", String(100), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("last_used", BigInteger),
+)
+
+# Challenges of passkeys that were used, so that nobody can use them again.
+passkey_challenges = Table(
+    "passkey_challenges",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 # Sessions of browsers.
 sessions = Table(
     "sessions",
@@ -134,7 +156,7 @@ sessions = Table(
     _id(),
     _ref("user_id", "users.id"),
     Column("hash", LargeBinary(32), nullable=False, unique=True),  # of the cookie's value
-    Column("method", String(30), nullable=False),  # a provider's name, or "" for a password
+    Column("method", String(30), nullable=False),  # a provider's name, or as in auth.sessions; "" for a password
     Column("source", String(45)),
     Column("agent", String(200), nullable=False),
     Column("authenticated", BigInteger, nullable=False, server_default=text("0")),  # when the user proved who they are

@@ -18,6 +18,7 @@ SECURITY = (
     "session.begin",
     "session.fail",
     "factor.add",
+    "factor.rename",
     "factor.delete",
     "factor.codes",
     "factor.use-code",

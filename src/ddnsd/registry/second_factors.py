@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Second factors of users with a password: an authenticator app, and recovery codes for the day when it is lost."""
+"""Second factors of users with a password: an authenticator app, and recovery codes for the day when it is lost.
+
+Passkeys have a module of their own.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,9 +12,10 @@ from sqlalchemy import Connection
 from ddnsd.auth import recovery_codes, totp
 from ddnsd.auth.sealing import SealingKeys
 from ddnsd.auth.sessions import PASSWORD
-from ddnsd.db import host_edits, queries, sessions
+from ddnsd.db import host_edits, passkeys, queries, sessions
 from ddnsd.db import second_factors as stored
 from ddnsd.db.base import Store
+from ddnsd.db.passkeys import StoredPasskey
 from ddnsd.registry import accounts
 from ddnsd.registry.errors import Code, Invalid, Reason
 
@@ -20,13 +24,14 @@ STORED, NEW = "totp", "new totp"
 
 
 class Factors(NamedTuple):
-    """A user's second factors: when the app was added, in microseconds since the epoch, and the unused codes."""
+    """A user's second factors: when the app was added, in microseconds since the epoch, passkeys, and unused codes."""
 
     app: int | None
     codes: int
+    passkeys: tuple[StoredPasskey, ...] = ()
 
     def __bool__(self) -> bool:
-        return self.app is not None
+        return self.app is not None or bool(self.passkeys)
 
 
 class NewApp(NamedTuple):
@@ -118,7 +123,7 @@ class SecondFactors:
             stored.set_app(connection, user_id, sealed, step)
             queries.add_event(connection, name, "factor.add", name, client_ip, "authenticator app", owner_id=user_id)
             if codes:
-                _set_codes(connection, user_id, name, codes, client_ip)
+                set_codes(connection, user_id, name, codes, client_ip)
             sessions.end_all(connection, user_id, but=keep, method=PASSWORD)
 
         await self._store.transact(work)
@@ -145,7 +150,7 @@ class SecondFactors:
             host_edits.locked_user(connection, name)
             if not stored.has_factor(connection, user_id):
                 raise Invalid(codes=Reason(Code.FACTOR_MISSING))
-            _set_codes(connection, user_id, name, codes, client_ip)
+            set_codes(connection, user_id, name, codes, client_ip)
 
         await self._store.transact(work)
 
@@ -157,7 +162,11 @@ class SecondFactors:
 def of_user(connection: Connection, user_id: int) -> Factors:
     """The user's second factors."""
     app = stored.app_of(connection, user_id)
-    return Factors(app.created if app is not None else None, stored.count_codes(connection, user_id))
+    return Factors(
+        app.created if app is not None else None,
+        stored.count_codes(connection, user_id),
+        tuple(passkeys.of_user(connection, user_id)),
+    )
 
 
 def remove_all(connection: Connection, name: str, *, actor: str = accounts.ACTOR, client_ip: str | None = None) -> None:
@@ -167,12 +176,14 @@ def remove_all(connection: Connection, name: str, *, actor: str = accounts.ACTOR
     if not stored.has_factor(connection, user.id):
         raise Invalid(user=Reason(Code.FACTOR_MISSING))
     stored.delete_app(connection, user.id)
+    passkeys.remove_all(connection, user.id)
     stored.set_codes(connection, user.id, ())
     sessions.end_all(connection, user.id)
     queries.add_event(connection, actor, "factor.delete", name, client_ip, "all second factors", owner_id=user.id)
 
 
-def _set_codes(connection: Connection, user_id: int, name: str, codes: Iterable[str], client_ip: str | None) -> None:
+def set_codes(connection: Connection, user_id: int, name: str, codes: Iterable[str], client_ip: str | None) -> None:
+    """Replace the user's recovery codes."""
     hashes = filter(None, map(recovery_codes.code_digest, codes))
     stored.set_codes(connection, user_id, hashes)
     queries.add_event(connection, name, "factor.codes", name, client_ip, "new recovery codes", owner_id=user_id)

@@ -13,6 +13,7 @@ from ddnsd.registry.events import AuditLog
 from ddnsd.registry.history import HostHistory
 from ddnsd.registry.host_lists import HostLists
 from ddnsd.registry.hosts import Edits, Hosts
+from ddnsd.registry.passkeys import Passkeys
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.quota_overrides import QuotaOverrides
 from ddnsd.registry.rates import Rates
@@ -48,6 +49,7 @@ class Services:
     keys: Keys
     users: Users
     second_factors: SecondFactors
+    passkeys: Passkeys
     audit_log: AuditLog
     denylist: StoredDenyList
     status: Status

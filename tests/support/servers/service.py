@@ -207,12 +207,38 @@ def migrated_file(directory: Path) -> Path:
     return Path(shutil.copy(Path(_migrated().name, FILE), directory))
 
 
+class NamedService(Service):
+    """A service whose URL has a name: browsers offer passkeys there, and not on an IP address."""
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"DDNSD_PUBLIC_URL": self.url, **super().env}
+
+
 @contextmanager
 def dev(directory: Path, **settings: str) -> Iterator[Service]:
     """`ddnsd dev` on free ports in `directory`; keyword settings become `DDNSD_…` variables."""
-    service = Service(
-        directory, free_port(), free_port(), settings={f"DDNSD_{k.upper()}": v for k, v in settings.items()}
-    )
+    with _running(Service(directory, free_port(), free_port(), settings=_variables(settings))) as service:
+        yield service
+
+
+@contextmanager
+def named_dev(directory: Path, **settings: str) -> Iterator[Service]:
+    """Likewise, at a URL with a name."""
+    with _running(NamedService(directory, free_port(), free_port(), settings=_variables(settings))) as service:
+        yield service
+
+
+def _variables(settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"DDNSD_{name.upper()}": value for name, value in settings.items()}
+
+
+@contextmanager
+def _running(service: Service) -> Iterator[Service]:
     try:
         service.start()
         yield service
@@ -225,10 +251,7 @@ def beside(
     first: Service, directory: Path, url: str, environment: Mapping[str, str] | None = None, **settings: str
 ) -> Iterator[Service]:
     """One more process, `ddnsd serve`, on the database of the first, with the first one's BIND."""
-    given = {f"DDNSD_{name.upper()}": value for name, value in {"database_url": url, **settings}.items()}
-    service = Service(directory, free_port(), first.dns_port, ("serve",), {**given, **(environment or {})})
-    try:
-        service.start()
+    given = _variables({"database_url": url, **settings})
+    process = Service(directory, free_port(), first.dns_port, ("serve",), {**given, **(environment or {})})
+    with _running(process) as service:
         yield service
-    finally:
-        service.stop()

@@ -14,7 +14,7 @@ from support.servers.service import migrated_file
 
 from ddnsd.db import copying
 from ddnsd.db.connect import open_store
-from ddnsd.db.schema import hosts, metadata, pending, users
+from ddnsd.db.schema import hosts, metadata, passkeys, pending, users
 from ddnsd.operations import export
 from ddnsd.operations.store_access import AdminError
 
@@ -46,6 +46,8 @@ async def run(url: str, work: Callable[[Connection], Any]) -> Any:
 
 def fill(connection: Connection) -> None:
     connection.execute(insert(users).values(id=7, name="me", created=0))
+    key = {"user_id": 7, "credential_id": bytes(range(256)), "public_key": b"\0\xff", "sign_count": 2**32 - 1}
+    connection.execute(insert(passkeys).values(**key, name="Schlüssel", created=0, last_used=1))
     columns = 'id, owner_id, name, "primary", key_name, key_algorithm, key_secret, created'
     connection.exec_driver_sql(f"INSERT INTO domains ({columns}) VALUES (3, 7, 'example.org', '', '', '', '', 0)")
     values = {"domain_id": 3, "owner_id": 7, "created": 0, "comment": 'é"\\\n' + "c" * 240}

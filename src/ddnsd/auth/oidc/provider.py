@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from ddnsd.auth.sessions import LOCAL
+
 
 def _trustworthy(url: str) -> str:
     parts = urlsplit(url)
@@ -16,6 +18,12 @@ def _trustworthy(url: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise ValueError("an issuer begins with https://; http:// is only for this machine")
     return url
+
+
+def _free(name: str) -> str:
+    if name in LOCAL:
+        raise ValueError(f"the name {name} is reserved for sign-ins without a provider")
+    return name
 
 
 def is_loopback(host: str) -> bool:
@@ -35,7 +43,7 @@ class Provider(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$"), AfterValidator(_free)]
     label: str = Field("", max_length=60)
     issuer: Annotated[str, Field(max_length=255), AfterValidator(_trustworthy)]
     client_id: str = Field(min_length=1)

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel
 
-from ddnsd.registry.inputs import Comment, Group, Ipv4, Ipv6, TokenInput, Ttl, UserName, from_form
+from ddnsd.registry.inputs import Comment, CredentialName, Group, Ipv4, Ipv6, TokenInput, Ttl, UserName, from_form
 from ddnsd.web.portal.request import PageRequest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -45,6 +45,12 @@ class TokenFields(TokenInput):
     """What a form sets of a token; it expires after `lifetime` days, or never."""
 
     lifetime: Literal["1", "30", "90", "365"] | None = None
+
+
+class PasskeyFields(BaseModel):
+    """What a form sets of a passkey."""
+
+    name: CredentialName
 
 
 class UserFields(BaseModel):

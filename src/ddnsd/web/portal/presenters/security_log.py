@@ -13,6 +13,7 @@ LABELS = {
     "session.end": N_("Signed out"),
     "user.set": N_("Account changed"),
     "factor.add": N_("Second factor added"),
+    "factor.rename": N_("Passkey renamed"),
     "factor.delete": N_("Second factor removed"),
     "factor.codes": N_("New recovery codes created"),
     "factor.use-code": N_("Recovery code used"),

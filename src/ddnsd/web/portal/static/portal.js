@@ -23,6 +23,46 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// ---- passkeys: the form is sent with what the browser answers; it stays hidden where there are none
+
+const octets = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+const base64 = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+const askPasskey = async (kind, options) => {
+  options.challenge = octets(options.challenge);
+  if (options.user) options.user.id = octets(options.user.id);
+  for (const known of [...(options.allowCredentials ?? []), ...(options.excludeCredentials ?? [])]) known.id = octets(known.id);
+  const { id, rawId, type, response } = await navigator.credentials[kind]({ publicKey: options });
+  const fields = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"];
+  const given = fields.filter((field) => response[field]).map((field) => [field, base64(response[field])]);
+  return JSON.stringify({ id, type, rawId: base64(rawId), response: Object.fromEntries(given) });
+};
+
+if (window.PublicKeyCredential) {
+  for (const note of document.querySelectorAll("[data-without-passkeys]")) note.hidden = true;
+  for (const form of document.querySelectorAll("form[data-passkey]")) {
+    const answer = form.elements.credential, refused = form.querySelector("[data-refused]"), known = form.querySelector("[data-known]");
+    form.hidden = false;
+    form.addEventListener("submit", async (event) => {
+      if (answer.value) return;
+      event.preventDefault();
+      event.stopImmediatePropagation(); // it is not sent yet
+      for (const note of [refused, known]) if (note) note.hidden = true;
+      try {
+        answer.value = await askPasskey(form.dataset.passkey, JSON.parse(form.dataset.options));
+      } catch (error) {
+        (error.name === "InvalidStateError" && known || refused).hidden = false;
+        return;
+      }
+      form.requestSubmit();
+    });
+  }
+  addEventListener("pageshow", (event) => {
+    for (const form of document.querySelectorAll("form[data-passkey]")) if (event.persisted) form.elements.credential.value = "";
+  });
+}
+
 // A form is sent once, however often its button is pressed.
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {

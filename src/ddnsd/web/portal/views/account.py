@@ -7,10 +7,10 @@ from ddnsd.auth import known_browsers, passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc.login_state import local_path
 from ddnsd.auth.passwords import Locked
-from ddnsd.auth.sessions import PASSWORD, csrf_of
+from ddnsd.auth.sessions import PASSKEY, PASSWORD, PASSWORD_AND_PASSKEY, csrf_of
 from ddnsd.web.portal import cookies, flash
 from ddnsd.web.portal.error_pages import NotFound
-from ddnsd.web.portal.i18n import languages
+from ddnsd.web.portal.i18n import N_, languages
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.presenters import quotas, security_log
 from ddnsd.web.portal.presenters.user_agents import Agent
@@ -22,6 +22,12 @@ NEWEST, SIZE = 10, 50
 """Events of the security log: on the account's page, and on a page of the log."""
 
 YEAR_SECONDS = 365 * 86_400
+
+LOCAL_METHODS = {
+    PASSWORD: N_("Password"),
+    PASSKEY: N_("Passkey"),
+    PASSWORD_AND_PASSKEY: N_("Password and passkey"),
+}
 
 
 async def show(page: PageRequest) -> Response:
@@ -159,7 +165,7 @@ def _browser(page: PageRequest, text: str) -> str:
 
 
 def _method(page: PageRequest, methods: dict[str, str], method: str) -> str:
-    return page.gettext("Password") if method == PASSWORD else methods.get(method, method)
+    return page.gettext(LOCAL_METHODS[method]) if method in LOCAL_METHODS else methods.get(method, method)
 
 
 def _id(page: PageRequest) -> int:

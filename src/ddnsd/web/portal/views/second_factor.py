@@ -20,12 +20,13 @@ QR_SCALE, QR_BORDER = 5, 4
 
 async def show(page: PageRequest) -> Response:
     """The second factor, and the ways to change it."""
-    await _check_local(page)
+    await check_local(page)
     assert page.session is not None
     return page.render(
         "account/second_factor.html",
         factors=await page.portal.second_factors.of_user(page.caller.user_id),
         enabled=page.portal.second_factors.enabled,
+        passkeys=page.portal.passkeys.enabled,
         required=page.session.must_add_factor,
     )
 
@@ -103,7 +104,7 @@ def _app_form(page: PageRequest, app: NewApp, errors: dict[str, str]) -> Respons
     )
 
 
-async def _check_local(page: PageRequest) -> None:
+async def check_local(page: PageRequest) -> None:
     """Check that the user can sign in with a password. Raises NotFound, StoreDown."""
     portal = page.portal
     if not portal.passwords.enabled or not await portal.identities.has_password(page.caller.user_id):
@@ -112,7 +113,7 @@ async def _check_local(page: PageRequest) -> None:
 
 async def _check_apps(page: PageRequest) -> None:
     """Likewise, and that apps can be added. Raises NotFound, StoreDown."""
-    await _check_local(page)
+    await check_local(page)
     if not page.portal.second_factors.enabled:
         raise NotFound
 

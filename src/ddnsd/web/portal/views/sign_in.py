@@ -2,6 +2,7 @@
 """Signing in, with a password or at an identity provider, and signing out."""
 
 import hmac
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -10,11 +11,13 @@ from starlette.responses import Response
 
 from ddnsd.auth import known_browsers, pending_signin, sessions
 from ddnsd.auth.caller import BadCredentials
+from ddnsd.auth.failed_sign_ins import Kind
 from ddnsd.auth.oidc import NotBegun, NotSignedIn, ProviderDown, TooWeak
 from ddnsd.auth.oidc.login_state import COOKIE, HOME, LINK_FIELD, SECONDS, LoginState, local_path
 from ddnsd.auth.oidc.provider import is_loopback
 from ddnsd.auth.passwords import Locked, Suspended
-from ddnsd.auth.sessions import PASSWORD, proof
+from ddnsd.auth.pending_signin import PendingUser
+from ddnsd.auth.sessions import PASSKEY, PASSWORD, PASSWORD_AND_PASSKEY, proof
 from ddnsd.registry.errors import Invalid, NotAdmitted
 from ddnsd.web.portal import cookies
 from ddnsd.web.portal.error_pages import NotFound
@@ -42,12 +45,13 @@ LINK = "link "
 async def show_form(page: PageRequest) -> Response:
     """The sign-in form. Users who have signed in are redirected, unless they want to sign in again."""
     following = local_path(page.query.get("next"))
-    if (
-        FACTOR_FIELD in page.query
-        and (attempt := _login_state(page))
-        and cookies.value(page.request, pending_signin.COOKIE)
-    ):
-        return _factor_form(page, attempt)
+    if FACTOR_FIELD in page.query and (attempt := _login_state(page)):
+        try:
+            user = await page.portal.pending_signins.user_of(cookies.value(page.request, pending_signin.COOKIE))
+        except Suspended as error:
+            return _form(page, LoginState.new(), 403, error=_suspended(page, error))
+        if user is not None:
+            return await _factor_form(page, attempt, user)
     if page.signed_in and AGAIN not in page.query:
         return page.redirect(following)
     return _form(page, LoginState.new(next_path=following), out=await _provider_sign_out_url(page))
@@ -57,51 +61,86 @@ async def by_password(page: PageRequest) -> Response:
     """Check name and password. Begin a session, or ask for the second factor."""
     _, attempt, name = page.gettext, _login_state(page), page.text("name")
     again = LoginState.new(next_path=local_path(page.text("next")))
-    if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
+    if attempt is None or not _is_of_attempt(page, attempt):
         text = _("Your browser did not send the cookie of the form. Try again.")
         return _form(page, again, 403, error=text)
     try:
         user_id = await page.portal.passwords.check(
             name, page.form.get("password", ""), page.client_ip, cookies.value(page.request, known_browsers.COOKIE)
         )
-    except Locked:
-        text = _("Too many failed attempts. Wait some minutes before you try again.")
-        return _form(page, again, 429, error=text)
-    except Suspended as error:
-        return _form(page, again, 403, error=_suspended(page, error))
-    except BadCredentials:
-        return _form(page, again, 403, error=_("Wrong user name or password."))
+    except BadCredentials as error:
+        return _refused(page, again, error, _("Wrong user name or password."))
     if await page.portal.second_factors.is_needed(user_id):
         response = page.redirect("/login?" + urlencode({FACTOR_FIELD: "1"}))
         _set_cookie(response, pending_signin.COOKIE, await page.portal.pending_signins.new_cookie(name), SECONDS)
         return response
-    return await _finish_with_password(page, user_id, name, attempt)
+    return await _finish_here(page, user_id, name, attempt, PASSWORD)
 
 
 async def by_code(page: PageRequest) -> Response:
-    """Check the second factor after the right password, and begin a session."""
+    """Check the code of an app or a recovery code after the right password, and begin a session."""
+
+    async def is_right(user: PendingUser, _attempt: LoginState) -> bool:
+        return await page.portal.second_factors.check(user.user_id, page.text("code"), page.client_ip)
+
+    wrong = page.gettext("This code is wrong, or it was used before. Wait for the next one.")
+    return await _by_factor(page, Kind.CODE, is_right, wrong, PASSWORD)
+
+
+async def by_second_passkey(page: PageRequest) -> Response:
+    """Check a passkey after the right password, and begin a session."""
+
+    async def is_right(user: PendingUser, attempt: LoginState) -> bool:
+        return await page.portal.passkeys.check(attempt, user.user_id, page.text("credential"))
+
+    wrong = page.gettext("This passkey was not accepted. Try again, or use another one.")
+    return await _by_factor(page, Kind.PASSKEY, is_right, wrong, PASSWORD_AND_PASSKEY)
+
+
+async def by_passkey(page: PageRequest) -> Response:
+    """Check a passkey in place of name and password, and begin a session."""
+    _, attempt, portal = page.gettext, _login_state(page), page.portal
+    if not portal.passkeys.enabled:
+        raise NotFound
+    again = LoginState.new(next_path=attempt.next if attempt is not None else None)
+    if attempt is None or not _is_of_attempt(page, attempt):
+        text = _("The sign-in took too long, or began in another browser. Start again.")
+        return _form(page, again, 403, error=text)
+    try:
+        user = await portal.passkeys.sign_in(attempt, page.text("credential"), page.client_ip)
+    except BadCredentials as error:
+        return _refused(page, again, error, _("This passkey was not accepted. Try again, or use your password."))
+    return await _finish_here(page, user.user_id, user.name, attempt, PASSKEY)
+
+
+async def _by_factor(
+    page: PageRequest,
+    kind: Kind,
+    is_right: Callable[[PendingUser, LoginState], Awaitable[bool]],
+    wrong: str,
+    method: str,
+) -> Response:
+    """Check the second factor after the right password, and begin a session with this method."""
     _, attempt, portal = page.gettext, _login_state(page), page.portal
     again = LoginState.new(next_path=attempt.next if attempt is not None else None)
     late = _("The sign-in took too long, or began in another browser. Start again.")
-    if attempt is None or not hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode()):
+    if attempt is None or not _is_of_attempt(page, attempt):
         return _form(page, again, 403, error=late)
     try:
         user = await portal.pending_signins.user_of(cookies.value(page.request, pending_signin.COOKIE))
-        if user is None or not portal.passwords.enabled:
-            return _form(page, again, 403, error=late)
-        await portal.passwords.check_code(
-            user.name,
-            page.client_ip,
-            cookies.value(page.request, known_browsers.COOKIE),
-            lambda: portal.second_factors.check(user.user_id, page.text("code"), page.client_ip),
-        )
-    except Locked:
-        return _factor_form(page, attempt, 429, _("Too many failed attempts. Wait some minutes before you try again."))
     except Suspended as error:
         return _form(page, again, 403, error=_suspended(page, error))
+    if user is None or not portal.passwords.enabled:
+        return _form(page, again, 403, error=late)
+    browser = cookies.value(page.request, known_browsers.COOKIE)
+    try:
+        await portal.passwords.check_code(user.name, page.client_ip, browser, lambda: is_right(user, attempt), kind)
+    except Locked:
+        text = _("Too many failed attempts. Wait some minutes before you try again.")
+        return await _factor_form(page, attempt, user, 429, text)
     except BadCredentials:
-        return _factor_form(page, attempt, 403, _("This code is wrong, or it was used before. Wait for the next one."))
-    return await _finish_with_password(page, user.user_id, user.name, attempt)
+        return await _factor_form(page, attempt, user, 403, wrong)
+    return await _finish_here(page, user.user_id, user.name, attempt, method)
 
 
 async def to_provider(page: PageRequest) -> Response:
@@ -196,9 +235,14 @@ async def _complete(page: PageRequest, flow: "Flow", attempt: LoginState | None)
     return page.redirect("/account", done)
 
 
-async def _finish_with_password(page: PageRequest, user_id: int, name: str, attempt: LoginState) -> Response:
-    """Begin a session after the password, and the second factor if the user has one."""
-    response = await _begin_session(page, user_id, PASSWORD, attempt.next)
+def _is_of_attempt(page: PageRequest, attempt: LoginState) -> bool:
+    """Whether the form is from a page of this browser's sign-in."""
+    return hmac.compare_digest(attempt.csrf.encode(), page.text("attempt").encode())
+
+
+async def _finish_here(page: PageRequest, user_id: int, name: str, attempt: LoginState, method: str) -> Response:
+    """Begin a session after a sign-in without a provider, with all factors that the user needs."""
+    response = await _begin_session(page, user_id, method, attempt.next)
     _delete_login_cookie(response)
     _set_cookie(
         response, known_browsers.COOKIE, await page.portal.passwords.new_cookie(name), known_browsers.DAYS * 86_400
@@ -215,6 +259,14 @@ async def _begin_session(
     response = page.redirect(following)
     set_session_cookie(response, cookie)
     return response
+
+
+def _refused(page: PageRequest, again: LoginState, error: BadCredentials, wrong: str) -> Response:
+    """The form for another try, with the reason; `wrong` is that of wrong credentials."""
+    if isinstance(error, Locked):
+        text = page.gettext("Too many failed attempts. Wait some minutes before you try again.")
+        return _form(page, again, 429, error=text)
+    return _form(page, again, 403, error=_suspended(page, error) if isinstance(error, Suspended) else wrong)
 
 
 def _suspended(page: PageRequest, error: Suspended) -> str:
@@ -253,6 +305,7 @@ def _form(
         name=page.text("name") or (page.caller.user if page.signed_in else ""),
         providers=[(f"/login/{name}{more}", flow.provider.title) for name, flow in portal.flows.items()],
         passwords=portal.passwords.enabled,
+        passkey=portal.passkeys.sign_in_options(attempt),
         out="out" in page.query,
         out_there=out,
         unsafe=not page.tls and not is_loopback(page.request.url.hostname or ""),
@@ -261,9 +314,18 @@ def _form(
     return response
 
 
-def _factor_form(page: PageRequest, attempt: LoginState, status: int = 200, error: str = "") -> Response:
+async def _factor_form(
+    page: PageRequest, attempt: LoginState, user: PendingUser, status: int = 200, error: str = ""
+) -> Response:
+    portal = page.portal
     return page.render(
-        "signin/code.html", status, attempt=attempt, error=error, apps=page.portal.second_factors.enabled
+        "signin/code.html",
+        status,
+        attempt=attempt,
+        error=error,
+        factors=await portal.second_factors.of_user(user.user_id),
+        apps=portal.second_factors.enabled,
+        passkey=await portal.passkeys.factor_options(attempt, user.user_id),
     )
 
 
@@ -306,6 +368,8 @@ ROUTES = [
     get("/login", show_form, Access.EVERYBODY),
     post("/login", by_password, Access.EVERYBODY),
     post("/login/code", by_code, Access.EVERYBODY),
+    post("/login/code/passkey", by_second_passkey, Access.EVERYBODY),
+    post("/login/passkey", by_passkey, Access.EVERYBODY),
     get("/login/{provider}", to_provider, Access.EVERYBODY),
     get("/login/{provider}/callback", from_provider, Access.EVERYBODY),
     post("/logout", sign_out),

@@ -13,6 +13,7 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -224,6 +225,13 @@ class Settings(BaseSettings):
         180, ge=0, description="days after its decision when `housekeeping` deletes a report of abuse; 0: never"
     )
     log_level: str = Field("info", description="debug, info, warning or error")
+
+    @field_validator("public_url", "public_url_ipv6")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value:
+            check_web_address(value)
+        return value
 
     @field_validator("http", "dns", "primary")
     @classmethod
@@ -451,9 +459,21 @@ def check_database_url(url: str) -> None:
         postgres_tls.arguments(address)
 
 
+def check_web_address(url: str) -> None:
+    """Check a URL that clients use. Raises ValueError."""
+    form = "write it as https://HOST or https://HOST:PORT"
+    try:
+        parts = urlsplit(url)
+        has_host = parts.hostname is not None and parts.port != 0  # the port raises ValueError if it is no number
+    except ValueError:
+        raise ValueError(form) from None
+    beside = "@" in parts.netloc or parts.query or parts.fragment
+    if parts.scheme not in ("http", "https") or not has_host or beside:
+        raise ValueError(form)
+
+
 def _host_of(url: str) -> str:
-    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    return fold(authority.partition(":")[0])
+    return fold(urlsplit(url).hostname or "")
 
 
 def load(**overrides: Any) -> Settings:

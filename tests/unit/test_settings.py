@@ -119,6 +119,38 @@ def test_mistakes_in_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         settings.load()
 
 
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "PUBLIC_URL_IPV6"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ddns.example.org",
+        "ftp://ddns.example.org",
+        "https://",
+        "https://ddns.example.org:x",
+        "https://[::1",
+        "https://user@ddns.example.org",
+        "https://ddns.example.org/?a=b",
+    ],
+)
+def test_what_is_no_address_of_the_service(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    monkeypatch.setenv(f"DDNSD_{name}", url)
+    with pytest.raises(settings.SettingsError, match=f"DDNSD_{name}: .*write it as https://HOST"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://DDNS.example.org/", "ddns.example.org"),
+        ("http://[2001:db8::1]:8000", "2001:db8::1"),
+        ("http://127.0.0.1:8000", "127.0.0.1"),
+    ],
+)
+def test_the_host_of_the_service(monkeypatch: pytest.MonkeyPatch, url: str, host: str) -> None:
+    monkeypatch.setenv("DDNSD_PUBLIC_URL", url)
+    assert settings.load().public_host == host
+
+
 @pytest.mark.parametrize("url", ["mysql://u:canary-password@h/d", "postgresql://u:canary-password@h:port/d"])
 def test_what_is_no_url_of_a_database(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DDNSD_DATABASE_URL", url)

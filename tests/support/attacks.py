@@ -13,6 +13,8 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "conformance/test_route_callers.py",
         "conformance/test_token_limits.py",
         "conformance/test_nic_callers.py",
+        "conformance/test_domain_owners.py",
+        "portal/test_domain_owners.py",
         "conformance/test_update_callers.py",
         "portal/test_access.py",
         "unit/registry/test_token_scope.py",

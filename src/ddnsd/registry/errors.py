@@ -241,6 +241,11 @@ class Code(Enum):
     USER_NOT_FOUND = "There is no such user."
     DENIAL_NOT_FOUND = "There is no deny entry with this id or value."
     FIELDS_OF_ADMINISTRATORS = "Only an administrator can change %(fields)s."
+    FIELD_OF_ADMINISTRATORS = "Only an administrator can change this."
+    HOST_OF_OTHERS = (
+        "Another user owns this host. As the owner of its domain, you can see its addresses and state, block it and "
+        "remove it."
+    )
     DOMAIN_OF_OTHERS = "Only the owner or an administrator can change a domain."
     CREDENTIAL_EXCEEDS = "That token has more rights than yours."
     CREDENTIAL_IS_LIMITED = "Your token is limited to other domains, or to some hosts."

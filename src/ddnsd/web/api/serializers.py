@@ -63,7 +63,7 @@ def host_json(owned: OwnedHost, dns: str, secret: str | None = None, notices: No
         f'"ipv4":{_text(h.ipv4)},"ipv6":{_text(h.ipv6)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
         f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},"labels":{h.labels},'
         f'"available":{_flag(h.available)},"abuse":{_flag(h.abuse)},"abuse_blocked":{_flag(h.abuse_blocked)},'
-        f'"block_reason":{_text(h.block_reason)},"quarantined":{_flag(h.quarantined)},'
+        f'"block_reason":{_text(h.block_reason)},"blocked_by_domain":{_flag(h.blocked_by_domain)},"quarantined":{_flag(h.quarantined)},'
         f'"client_faults":{h.client_faults},"server_faults":{h.server_faults},'
         f'"updated_ipv4":{_text(moment(h.updated_ipv4))},"tls_ipv4":{_flag(h.tls_ipv4)},'
         f'"updated_ipv6":{_text(moment(h.updated_ipv6))},"tls_ipv6":{_flag(h.tls_ipv6)},'

@@ -188,6 +188,11 @@ MESSAGES = {
     Code.CREDENTIAL_NOT_FOUND: NOTHING_HERE,
     Code.USER_NOT_FOUND: NOTHING_HERE,
     Code.FIELDS_OF_ADMINISTRATORS: N_("Only an administrator can change %(fields)s."),
+    Code.FIELD_OF_ADMINISTRATORS: N_("Only an administrator can change this."),
+    Code.HOST_OF_OTHERS: N_(
+        "Another user owns this host. As the owner of its domain, you can see its addresses and state, block it and "
+        "remove it."
+    ),
     Code.DOMAIN_OF_OTHERS: N_("Only the owner or an administrator can change a domain."),
     Code.CREDENTIAL_EXCEEDS: N_("That token has more rights than yours."),
     Code.CREDENTIAL_IS_LIMITED: N_("Your token is limited to other domains, or to some hosts."),

@@ -15,6 +15,8 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "conformance/test_nic_callers.py",
         "conformance/test_domain_owners.py",
         "portal/test_domain_owners.py",
+        "conformance/test_own_data.py",
+        "portal/test_own_data.py",
         "conformance/test_update_callers.py",
         "portal/test_access.py",
         "unit/registry/test_token_scope.py",

@@ -87,7 +87,7 @@ class Change:
     `values` are those that `host_columns.columns` accepts, `quarantined`, `owner` by name, and `inferred`: the family
     whose address is guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must
     still have. `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the
-    error if the change was already refused.
+    error if the change was already refused. `blocked_too`: also delete a host that is flagged or blocked.
     """
 
     verb: Verb
@@ -97,6 +97,7 @@ class Change:
     expected: Mapping[str, Any] = field(default_factory=dict)
     expect: Expect | None = None
     problem: RegistryError | None = None
+    blocked_too: bool = False
 
 
 @dataclass(slots=True)
@@ -300,7 +301,8 @@ class ChangeValidator:
 
     def _delete(self, change: Change, result: Result) -> None:
         row, host = self._named(change)
-        self._check_block(change, host)
+        if not change.blocked_too:
+            self._check_block(change, host)
         if host.claimed:
             self._freed |= self._names(row, host)
         row.now = None

@@ -54,6 +54,16 @@ def check_match(if_match: str | None, tag: str) -> None:
         raise Stale
 
 
+def same_user(caller: Caller) -> Callable[[User], None]:
+    """A check inside the transaction that the user of this name is still the caller. It raises Stale."""
+
+    def expect(user: User) -> None:
+        if user.id != caller.user_id:
+            raise Stale
+
+    return expect
+
+
 # ---- hosts and domains of a path
 
 

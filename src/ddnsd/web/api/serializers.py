@@ -3,7 +3,6 @@
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from fastapi import Response
 
 from ddnsd.dns import conflicts
 from ddnsd.registry.host_lists import Notices
+from ddnsd.registry.moments import moment as moment
 from ddnsd.registry.rows import Happened, OwnedHost, Page
 from ddnsd.web.api.errors import NOT_KEPT
 
@@ -37,14 +37,6 @@ def page(items: Iterable[str], following: int | None) -> Response:
 def listing(found: Page[T], shown: Callable[[T], dict[str, Any]]) -> Response:
     """A page of a list; `shown` returns the object of an item."""
     return page((json.dumps(shown(item)) for item in found.items), found.next)
-
-
-def moment(microseconds: int | None) -> str | None:
-    """A time as RFC 3339 text in UTC; None for None."""
-    if microseconds is None:
-        return None
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:06}Z"
 
 
 def event(happened: Happened) -> dict[str, Any]:

@@ -103,7 +103,16 @@ MESSAGES = {
     Code.USER_INACTIVE: N_("%(user)s is disabled. Enable the user first."),
     Code.USER_OWNS: N_("%(user)s owns hosts or domains. Remove them first, or give them to another user."),
     Code.USER_NO_ADMINISTRATOR: N_("%(user)s is not an administrator."),
-    Code.USER_DELETES_SELF: N_("You cannot remove yourself. Ask another administrator."),
+    Code.USER_OWNS_DOMAINS: N_(
+        "%(user)s owns these domains: %(domains)s. Remove them first, or ask an administrator to give them to another "
+        "user."
+    ),
+    Code.USER_HAS_BLOCKED_HOSTS: N_(
+        "These hosts are blocked for abuse: %(hosts)s. Contact the operator of the service, who can delete the account."
+    ),
+    Code.LAST_ADMINISTRATOR: N_("You are the last active administrator. Make another user an administrator first."),
+    Code.USER_NAME_NOT_CONFIRMED: N_("Repeat the name of your user to confirm that you want to delete it."),
+    Code.USER_DELETES_SELF: N_("You cannot remove yourself here. Delete your account on its own page."),
     Code.USER_DEMOTES_SELF: N_("You cannot change your own rights. Ask another administrator."),
     Code.REASON_OF_ACTIVE_USER: N_("You can give a reason only while the user is disabled."),
     Code.RECORDS_OF_ACTIVE_USER: N_("You can remove records only while the user is disabled."),

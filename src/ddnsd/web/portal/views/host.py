@@ -275,8 +275,8 @@ def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any
         values |= forms.read(page, forms.BlockFields).model_dump()
     if quarantined != before and (quarantined or values["abuse_blocked"]):  # the end of a block ends the quarantine
         values["quarantined"] = quarantined
-    unchanged = values["abuse_blocked"], values.get("block_reason")
-    if unchanged == (owned.host.abuse_blocked, owned.host.block_reason):
+    still_blocked = values["abuse_blocked"] and values["block_reason"] != owned.host.block_reason
+    if values["abuse_blocked"] == owned.host.abuse_blocked and not still_blocked:
         del values["abuse_blocked"]  # False would lift a flag, too, and True take over a block of the domain's owner
     if (name := page.text("owner")) != owned.owner:
         values["owner"] = name

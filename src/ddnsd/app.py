@@ -43,6 +43,7 @@ from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
 from ddnsd.registry.abuse_reports import AbuseReports
+from ddnsd.registry.account_export import AccountExport
 from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
@@ -217,6 +218,7 @@ class Service:
             tokens=tokens,
             keys=Keys(self.store, policy),
             users=Users(self.store, claims_age),
+            account_export=AccountExport(self.store, self.contacts),
             second_factors=SecondFactors(self.store, factor_keys, settings.public_host),
             passkeys=Passkeys(
                 self.store,

@@ -21,6 +21,7 @@ NOTHING: dict[str, object] = {
     "available": True,
     "abuse": False,
     "abuse_blocked": False,
+    "blocked_by_domain": False,
     "quarantined": False,
     "block_reason": None,
     "client_faults": 0,

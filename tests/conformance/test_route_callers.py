@@ -22,25 +22,45 @@ OK = 200
 NOBODY = ("no token", "junk", "host secret", "key", "enrolment token", "suspended user")
 """Callers whom the API does not know; all but one of them are known elsewhere."""
 
+OVERSEEN: tuple[Route, ...] = (
+    ("GET", "/api/hosts/{fqdn}"),
+    ("PATCH", "/api/hosts/{fqdn}"),
+    ("DELETE", "/api/hosts/{fqdn}"),
+    ("GET", "/api/hosts/{fqdn}/ipv4"),
+    ("GET", "/api/hosts/{fqdn}/ipv6"),
+    ("GET", "/api/hosts/{fqdn}/contact"),
+)
+"""What the owner of a domain may do with the hosts of others in it; with PATCH they only block and unblock them."""
+
 # Callers with tokens, and what they get from things of the owner; those of a limited token lie within its limits.
 #
 #   foreign    another user             owner    to write           reader   the owner's, to read
 #   host       the owner's, for hosts   domain   the owner's, for a domain and those below it
 #   admin      an administrator's       area     an administrator's, for the same domain
+#   landlord   of the owner of the domain in which the owner has hosts
 RULES: dict[str, dict[str, int]] = {
     "public": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
     "own": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
+    "account": dict.fromkeys(("foreign", "owner", "reader", "admin"), OK)
+    | dict.fromkeys(("host", "domain", "area"), 403),
     "list": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
     "new": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
     "service": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "area"), 403) | {"admin": OK},
-    "host": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": OK, "area": OK},
+    "host": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": OK, "area": OK}
+    | {"landlord": 403},
     "domain": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": OK, "area": OK},
     "request": {"foreign": 404, "owner": OK, "reader": OK, "host": 404, "domain": OK, "admin": OK, "area": OK},
     "token": {"foreign": 404, "owner": OK, "reader": OK, "host": 404, "domain": 404, "admin": 404, "area": 404},
     "key": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
 }
 
+for _statuses in RULES.values():
+    _statuses.setdefault("landlord", _statuses["foreign"])
+
 EXCEPTIONS: dict[tuple[str, Route], int] = {
+    **{("landlord", route): OK for route in OVERSEEN},
+    **{(caller, ("DELETE", "/api/users/me")): 422 for caller in ("foreign", "owner", "landlord", "admin")},  # no name
+    ("landlord", ("POST", "/api/hosts/{fqdn}/enrolments")): 404,
     ("host", ("PATCH", "/api/domains/{name}")): 403,  # hosts of the domain may be theirs, the domain is not
     ("host", ("DELETE", "/api/domains/{name}")): 403,
     ("host", ("POST", "/api/domain-requests")): 403,
@@ -67,7 +87,7 @@ def expected(caller: str, route: Route) -> int:
 
 @dataclass
 class World:
-    """An owner with a domain, and callers; `made` makes new things of the owner's."""
+    """An owner with hosts in the domain of somebody else, and callers; `made` makes new things of the owner's."""
 
     service: Service
     admin: Api
@@ -125,7 +145,7 @@ class World:
         name = {"foreign": f"{new_label()}.{self.service.domain}"}.get(caller, self.new_name())
         own = self.callers[caller]("POST", "/hosts", {"fqdn": name}) if route == ("POST", "/api/keys") else None
         bodies: dict[Route, Content] = {
-            ("PATCH", "/api/hosts/{fqdn}"): {"comment": "x"},
+            ("PATCH", "/api/hosts/{fqdn}"): {"abuse_blocked": True} if caller == "landlord" else {"comment": "x"},
             ("POST", "/api/hosts"): {"fqdn": name},
             ("POST", "/api/changes"): {"changes": [{"action": "create", "fqdn": name}]},
             ("POST", "/api/keys"): {"name": "k", "hosts": [name if own is not None and own.ok else place.fqdn]},
@@ -143,7 +163,9 @@ class World:
 def world(service: Service) -> World:
     name, domain = new_label(), f"{new_label()}.example.org"
     admin, owner = Api(service, service.admin_token), Api(service, service.user(name))
-    service.cli("domain", "add", domain, "--owner", name, "--private")
+    landlord = new_label()
+    service.user(landlord)
+    service.cli("domain", "add", domain, "--owner", landlord)
     made = World(service, admin, owner, name, domain)
 
     def token(user: str, *arguments: str) -> Callable[..., requests.Response]:
@@ -168,6 +190,7 @@ def world(service: Service) -> World:
         "key": basic(key["login"], key["secret"]),
         "suspended user": suspended.call,
         "foreign": token(other),
+        "landlord": token(landlord),
         "owner": owner.call,
         "reader": token(name, "--scope", "read"),
         "host": token(name, "--host", f"in-*.{domain}"),
@@ -192,7 +215,7 @@ def test_a_route_with_a_caller(world: World, route: Route, caller: str) -> None:
     status = expected(caller, route)
     answer = call(world, caller, route, world.place(route, status))
     if status != OK:
-        problem(answer, status)
+        problem(answer, status, *(("urn:ddns:rule", {"confirm"}) if status == 422 else ()))
         return
     assert answer.ok, answer.text
     if route == ("POST", "/api/changes"):

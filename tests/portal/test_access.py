@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every route and everybody: nobody, another user, the owner, an administrator, against this table."""
+"""Every route and everybody: nobody, another user, the owner, the owner of its domain, an administrator, against this
+table.
+"""
 
 import re
 from collections.abc import Callable
@@ -18,6 +20,8 @@ USERS = "for whoever has signed in"
 NAMED = "not there, since the service's URL has an IP address"
 LOCAL = "for users who have signed in, and have a password"
 OWNERS = "for its owner, and administrators, who read whose it is"
+OVERSEEN = "for its owner, the owner of its domain, and administrators"
+BLOCKING = "for the owner of its domain, and administrators"
 OWN = "for its owner alone"
 ADMINS = "for administrators"
 
@@ -35,7 +39,7 @@ TABLE = {
     "GET /hosts/new": USERS,
     "POST /hosts/new": USERS,
     "GET /hosts/check": USERS,
-    "GET /hosts/{fqdn}": OWNERS,
+    "GET /hosts/{fqdn}": OVERSEEN,
     "GET /hosts/{fqdn}/history": OWNERS,
     "GET /hosts/{fqdn}/related": OWNERS,
     "POST /hosts/{fqdn}/related": OWNERS,
@@ -46,7 +50,9 @@ TABLE = {
     "GET /hosts/{fqdn}/configuration": OWNERS,
     "GET /hosts/{fqdn}/edit": OWNERS,
     "POST /hosts/{fqdn}/edit": OWNERS,
-    "POST /hosts/{fqdn}/remove": OWNERS,
+    "POST /hosts/{fqdn}/remove": OVERSEEN,
+    "POST /hosts/{fqdn}/block": BLOCKING,
+    "POST /hosts/{fqdn}/unblock": BLOCKING,
     "GET /hosts/{fqdn}/created": OWNERS,
     "GET /hosts/{fqdn}/secret": OWNERS,
     "POST /hosts/{fqdn}/secret": OWNERS,
@@ -59,6 +65,7 @@ TABLE = {
     "POST /domains/ask": USERS,
     "POST /domains/requests/{request}/withdraw": OWN,
     "GET /domains/{domain}": OWNERS,
+    "GET /domains/{domain}/hosts": OWNERS,
     "GET /domains/{domain}/edit": OWNERS,
     "POST /domains/{domain}/edit": OWNERS,
     "POST /domains/{domain}/remove": OWNERS,
@@ -74,6 +81,9 @@ TABLE = {
     "POST /keys/{key}/revoke": OWN,
     "GET /account": USERS,
     "GET /account/log": USERS,
+    "GET /account/export": USERS,
+    "GET /account/delete": USERS,
+    "POST /account/delete": USERS,
     "POST /account/language": OPEN,
     "POST /account/password": USERS,
     "POST /account/sessions/end": USERS,
@@ -102,6 +112,7 @@ TABLE = {
     "GET /admin/users/new": ADMINS,
     "POST /admin/users": ADMINS,
     "GET /admin/user/{user}": ADMINS,
+    "GET /admin/user/export/{user}": ADMINS,
     "POST /admin/user/save/{user}": ADMINS,
     "POST /admin/user/sessions/{user}": ADMINS,
     "POST /admin/user/tokens/{token}/{user}": ADMINS,
@@ -175,22 +186,27 @@ def test_the_table_has_every_route() -> None:
 
 @dataclass
 class Cast:
-    """Who tries; `owner` owns what is tried."""
+    """Who tries; `owner` owns what is tried, and `landlord` the domain with its hosts."""
 
     service: Service
     name: str
     owner: Browser
     other: Browser
+    landlord: Browser
+    zone: str
     admin: Browser
 
     def who(self) -> dict[str, Browser]:
-        return {"nobody": Browser(self.service), "other": self.other, "owner": self.owner, "admin": self.admin}
+        known = {"other": self.other, "owner": self.owner, "landlord": self.landlord, "admin": self.admin}
+        return {"nobody": Browser(self.service), **known}
 
 
 @pytest.fixture
 def cast(service: Service, admin: Browser, new_user: Callable[[], tuple[str, Browser]]) -> Cast:
     name, owner = new_user()
-    return Cast(service, name, owner, new_user()[1], admin)
+    landlord, its_browser = new_user()
+    zone = _domain(service, landlord, "shared", public=True)
+    return Cast(service, name, owner, new_user()[1], its_browser, zone, admin)
 
 
 def made(page: Page, pattern: str) -> str:
@@ -204,19 +220,19 @@ def filled_in(cast: Cast, path: str) -> str:
     """The path with things of the owner's that were just made, so that nobody before has taken them away."""
     owner, service = cast.owner, cast.service
     values: dict[str, Callable[[], str]] = {
-        "fqdn": lambda: _host(owner, service),
+        "fqdn": lambda: _host(cast),
         "label": lambda: "behind",
         "prefix": lambda: "_x",
         "rtype": lambda: "TXT",
         "domain": lambda: _domain(service, cast.name),
         "request": lambda: _request(owner),
         "token": lambda: _token(owner),
-        "key": lambda: _key(owner, service),
+        "key": lambda: _key(cast),
         "session": lambda: _session(owner, cast.name),
         "identity": lambda: "1",
         "passkey": lambda: "1",
         "rule": lambda: _rule(cast.admin),
-        "report": lambda: _report(owner, service, cast.admin),
+        "report": lambda: _report(cast),
         "user": lambda: cast.name,
         "file": lambda: "ddns-update",
         "topic": lambda: "words",
@@ -224,10 +240,10 @@ def filled_in(cast: Cast, path: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]](), path)
 
 
-def _host(owner: Browser, service: Service) -> str:
-    label = new_label()
-    assert owner.send(owner.open("/hosts/new"), "/hosts/new", name=label, domain=service.domain).status == 200
-    fqdn = f"{label}.{service.domain}"
+def _host(cast: Cast) -> str:
+    owner, label = cast.owner, new_label()
+    assert owner.send(owner.open("/hosts/new"), "/hosts/new", name=label, domain=cast.zone).status == 200
+    fqdn = f"{label}.{cast.zone}"
     page = owner.open(f"/hosts/{fqdn}/related")
     assert owner.send(page, f"/hosts/{fqdn}/related", label="behind", interface_id="::7").status == 200
     page = owner.open(f"/hosts/{fqdn}/records")
@@ -235,9 +251,11 @@ def _host(owner: Browser, service: Service) -> str:
     return fqdn
 
 
-def _domain(service: Service, owner: str) -> str:
-    name = f"access-{next(_numbers)}.example.org"
-    made = service.request("POST", "/api/domains", service.admin_token, json={"name": name, "owner": owner})
+def _domain(service: Service, owner: str, label: str = "access", *, public: bool = False) -> str:
+    name = f"{label}-{next(_numbers)}.example.org"
+    made = service.request(
+        "POST", "/api/domains", service.admin_token, json={"name": name, "owner": owner, "public": public}
+    )
     assert made.status_code == 201, made.text
     return name
 
@@ -254,8 +272,8 @@ def _token(owner: Browser) -> str:
     return made(owner.open("/tokens"), r"/tokens/(\d+)/revoke")
 
 
-def _key(owner: Browser, service: Service) -> str:
-    fqdn = _host(owner, service)
+def _key(cast: Cast) -> str:
+    owner, fqdn = cast.owner, _host(cast)
     page = owner.send(owner.open("/keys/new"), "/keys", name=f"key-{next(_numbers)}", hosts=fqdn)
     assert page.status == 200, page.text
     return made(owner.open("/keys"), r"/keys/([^/]+)/revoke")
@@ -272,8 +290,8 @@ def _rule(admin: Browser) -> str:
     return made(admin.open("/admin/deny"), r"/admin/deny/(\d+)/remove")
 
 
-def _report(owner: Browser, service: Service, admin: Browser) -> str:
-    fqdn = _host(owner, service)
+def _report(cast: Cast) -> str:
+    owner, admin, fqdn = cast.owner, cast.admin, _host(cast)
     page = owner.open("/report-abuse")
     assert owner.send(page, "/report-abuse", name=fqdn, kind="spam", text="It sends spam.").status == 200
     return made(admin.open("/admin/abuse"), r"/admin/abuse/(\d+)")
@@ -305,7 +323,16 @@ EXPECTED = {
     OWNERS: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "let in"},
     OWN: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "not there"},
     ADMINS: {"nobody": "sent away", "other": "refused", "owner": "refused", "admin": "let in"},
+    OVERSEEN: {"nobody": "sent away", "other": "not there", "owner": "let in", "admin": "let in"},
+    BLOCKING: {"nobody": "sent away", "other": "not there", "owner": "not there", "admin": "let in"},
 }
+
+
+def expected(route: str) -> dict[str, str]:
+    """What each is answered. The owner of the domain is another user, who may see, block and remove the host."""
+    kind = TABLE[route]
+    landlord = "let in" if kind in (OVERSEEN, BLOCKING) else EXPECTED[kind]["other"]
+    return EXPECTED[kind] | {"landlord": landlord}
 
 
 @pytest.mark.parametrize("route", [route for route in TABLE if route not in NOT_TRIED])
@@ -314,4 +341,4 @@ def test_route(cast: Cast, route: str) -> None:
     found = {}
     for who, browser in cast.who().items():
         found[who] = outcome(browser, route, filled_in(cast, path))
-    assert found == EXPECTED[TABLE[route]]
+    assert found == expected(route)

@@ -37,6 +37,7 @@ SIGNED_IN = [
     "/account/second-factor/app",
     "/account/second-factor/passkeys/new",
     "/account/second-factor/passkeys/1",
+    "/account/delete",
 ]
 AXE = ("wide-light", "narrow-dark")
 """Where axe-core looks: each layout once, and each scheme."""
@@ -111,6 +112,43 @@ def test_the_page_of_a_new_host(service: Service, browser: Chromium, furnished: 
         chromium.shoot(page, "in-hosts-created", mode)
         assert chromium.violations(page) == []
         assert chromium.too_wide(page) <= 0
+
+
+OVERSEEN = [
+    "/account/delete",
+    "/domains/shared.example.org/hosts",
+    "/hosts/good.shared.example.org",
+    "/hosts/bad.shared.example.org",
+    "/hosts/worse.shared.example.org",
+]
+
+
+@pytest.fixture(scope="module")
+def shared(service: Service) -> None:
+    """A domain of dave's, with hosts of erin's."""
+    owner, tenant = service.user("dave"), service.user("erin")
+    body = {"name": "shared.example.org", "owner": "dave", "public": True}
+    service.request("POST", "/api/domains", service.admin_token, json=body)
+    for label in ("good", "bad", "worse"):
+        host = {"fqdn": f"{label}.shared.example.org", "ipv4": "192.0.2.1", "comment": "Of no concern to others"}
+        service.request("POST", "/api/hosts", tenant, json=host)
+    for label, token in (("bad", owner), ("worse", service.admin_token)):
+        block = {"abuse_blocked": True, "block_reason": "It sends spam."}
+        service.request("PATCH", f"/api/hosts/{label}.shared.example.org", token, json=block)
+
+
+@pytest.mark.parametrize(("who", "language"), [("dave", "en"), ("dave", "de"), ("erin", "de")])
+@pytest.mark.usefixtures("shared")
+def test_hosts_of_others_in_ones_domain(service: Service, browser: Chromium, who: str, language: str) -> None:
+    """As the owner of the domain, and as the owner of the hosts."""
+    cookies = entered(service, who).cookies | {"ddns-language": language}
+    look(
+        service,
+        browser,
+        OVERSEEN if who == "dave" else [page for page in OVERSEEN if "domains" not in page],
+        cookies,
+        f"{who}-{language}",
+    )
 
 
 def look(

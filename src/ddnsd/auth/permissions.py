@@ -19,6 +19,8 @@ class Action(Enum):
     ROTATE = "write", "make a new secret for a host"
     REGISTER = "write", "register a host in a domain"
     LIST = "read", "see a host, a domain or a request"
+    OVERSEE = "read", "see a host without the notes of its owner"
+    BLOCK = "write", "block and unblock a host"
     ADMINISTER = "admin", "change users, add domains, decide on requests, deny: what no pattern limits"
 
     @property
@@ -36,6 +38,9 @@ SERVICE = Whole.SERVICE
 
 Subject = Host | ListedHost | Domain | DomainRequest | Whole
 
+OF_DOMAIN_OWNERS = frozenset({Action.OVERSEE, Action.BLOCK, Action.DELETE})
+"""What the owner of a domain may do to hosts in it."""
+
 _LITERAL_END = re.compile(r"[^*?\]]*$")
 
 
@@ -44,6 +49,7 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
 
     Credentials of a host or a key can only change the addresses of their own hosts. A user can manage their own hosts
     and domains, and see and use domains that are public or their group's, within the scopes and patterns of the token.
+    The owner of a domain can also see, block and remove the hosts of others in it, but not change them.
     An administrator can manage those of all users, within the patterns, and without patterns the whole service.
     """
     if caller.kind is not Kind.USER:
@@ -54,8 +60,7 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
         case Whole():
             return action is Action.ADMINISTER and not is_limited(caller)
         case Host() | ListedHost():
-            mine = caller.admin or subject.owner_id == caller.user_id
-            return mine and covers_host(caller, subject.fqdn, subject.domain)
+            return _has_rights(caller, action, subject) and covers_host(caller, subject.fqdn, subject.domain)
         case DomainRequest():
             overseen = caller.admin and action is Action.LIST
             return (overseen or subject.user_id == caller.user_id) and covers_domain(caller, subject.name)
@@ -64,6 +69,29 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
         return mine and covers_domain(caller, subject.name)
     usable = mine or subject.public or subject.group in caller.groups
     return usable and _within(caller.domains, subject.name) and _may_hold(subject.name, caller.host_patterns)
+
+
+def _has_rights(caller: Caller, action: Action, host: Host | ListedHost) -> bool:
+    """Whether the user may do this to the host, apart from the limits of the token."""
+    if caller.admin or (host.owner_id == caller.user_id and action is not Action.BLOCK):
+        return True
+    return action in OF_DOMAIN_OWNERS and isinstance(host, Host) and host.domain_owner_id == caller.user_id
+
+
+def acts_for_domain(caller: Caller, host: Host) -> bool:
+    """Whether the user has rights on the host of another user only as the owner of its domain."""
+    owns = host.domain_owner_id == caller.user_id != host.owner_id
+    return caller.kind is Kind.USER and not caller.admin and owns
+
+
+def visible(caller: Caller, host: Host) -> Host:
+    """The host as the caller may see it."""
+    return without_notes(host) if acts_for_domain(caller, host) else host
+
+
+def without_notes(host: Host) -> Host:
+    """The host as the owner of its domain sees it: `comment`, `stack` and `labels` are the host's owner's."""
+    return host._replace(comment=None, stack=None, labels="{}")
 
 
 def is_limited(caller: Caller) -> bool:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsd user …`, `ddnsd token …` and `ddnsd key …`."""
 
+import asyncio
 import copy
 import re
 import sys
@@ -16,7 +17,9 @@ from ddnsd.cli import quotas
 from ddnsd.cli.group import in_transaction, short_text
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
-from ddnsd.registry import accounts, credentials, identities, second_factors
+from ddnsd.operations import accounts as operations
+from ddnsd.registry import account_removal, accounts, credentials, identities, second_factors
+from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import Invalid
 from ddnsd.registry.names import fold
 from ddnsd.registry.quota_overrides import Subject
@@ -157,6 +160,39 @@ def user_suspend(name: str, reason: str | None, records: str) -> None:
 def user_resume(name: str) -> None:
     """Enable a user again. Removed records are published again."""
     in_transaction(lambda c: accounts.set_user(c, name, {"active": True}))
+
+
+@user.command(name="export")
+@click.argument("name")
+def user_export(name: str) -> None:
+    """Print everything that is stored about a user as JSON.
+
+    It has no secrets. A service that runs may know a few later requests.
+    """
+    asyncio.run(operations.export(settings.load(), name, sys.stdout))
+
+
+@user.command(name="delete")
+@click.argument("name")
+@click.option(
+    "--hosts",
+    type=click.Choice(("keep", "remove")),
+    default="keep",
+    show_default=True,
+    help="remove: also remove the user's hosts; keep: refuse if there are any.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def user_delete(name: str, hosts: str, yes: bool) -> None:
+    """Delete a user with everything that belongs to them.
+
+    A user who owns domains is not deleted: give the domains to another user with `domain give`.
+    """
+    if not yes:
+        click.confirm(f"Delete the user {name}{' with all hosts' if hosts == 'remove' else ''}?", abort=True)
+    removal = Removal(name, accounts.ACTOR, None, hosts=hosts == "remove")
+    deleted = False
+    while not deleted:
+        deleted = in_transaction(lambda c: account_removal.step(c, removal))
 
 
 for _former, _command in (("disable", user_suspend), ("enable", user_resume)):

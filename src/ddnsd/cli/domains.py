@@ -211,6 +211,17 @@ def _not_none(options: dict[str, Any]) -> dict[str, Any]:
 
 @domain.command()
 @click.argument("name")
+@click.option("--to", "owner", required=True, metavar="USER", help="The new owner.")
+def give(name: str, owner: str) -> None:
+    """Give a domain to another user.
+
+    The hosts in it keep their owners. The former owner can no longer see, block or remove them.
+    """
+    in_transaction(lambda c: set_domain(c, fold(name), owner=owner))
+
+
+@domain.command()
+@click.argument("name")
 @click.option("--reason", metavar="TEXT", callback=short_text, help="Shown to the users of the domain.")
 def freeze(name: str, reason: str | None) -> None:
     """Send nothing to a zone, for maintenance.

@@ -57,12 +57,13 @@ class NewRemoval(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An entry of the audit trail."""
+    """An entry of the audit trail. `hides_source`: its reader may not see the address of the actor."""
 
     action: str
     object: str
     owner_id: int
     detail: str | None
+    hides_source: bool = False
 
 
 def aside(connection: Connection, work: Callable[[], T]) -> T:
@@ -318,8 +319,9 @@ def reclaim(connection: Connection, names: Collection[str]) -> set[str]:
 
 def add_events(connection: Connection, actor: str, source: str | None, happened: Iterable[Event]) -> None:
     """Append to the audit trail."""
-    same = queries.now(), actor, source
-    _insert(connection, events, ("at", "actor", "source", *Event._fields), [(*same, *event) for event in happened])
+    now = queries.now()
+    new = [(now, actor, None if event.hides_source else source, *event[:-1]) for event in happened]
+    _insert(connection, events, ("at", "actor", "source", *Event._fields[:-1]), new)
 
 
 def add_history(connection: Connection, entries: Sequence[history.Entry]) -> None:

@@ -4,11 +4,11 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, delete, exists, false, insert, or_, select, update
 
 from ddnsd.db import queries, rows
 from ddnsd.db.pending import lock
-from ddnsd.db.schema import domains, hosts, key_hosts, keys, related, removals, tokens, users
+from ddnsd.db.schema import answers, domains, hosts, key_hosts, keys, related, removals, tokens, users
 
 
 def locked_host(connection: Connection, fqdn: str) -> rows.Host | None:
@@ -29,9 +29,12 @@ def locked_user(connection: Connection, name: str) -> rows.User | None:
     return locked_users(connection, {name}).get(name)
 
 
-def locked_users(connection: Connection, names: Collection[str]) -> dict[str, rows.User]:
-    """The users of these names, locked in a fixed order."""
-    found = connection.execute(queries.USER.where(users.c.name.in_(names)).order_by(users.c.id).with_for_update())
+def locked_users(
+    connection: Connection, names: Collection[str], *, administrators: bool = False
+) -> dict[str, rows.User]:
+    """The users of these names, locked in a fixed order; on demand with all administrators."""
+    wanted = or_(users.c.name.in_(names), users.c.admin if administrators else false())
+    found = connection.execute(queries.USER.where(wanted).order_by(users.c.id).with_for_update())
     return {user.name: user for user in map(rows.User._make, found)}
 
 
@@ -115,11 +118,16 @@ def delete_domain(connection: Connection, domain_id: int) -> None:
 # ---- accounts
 
 
-def owns_something(connection: Connection, user_id: int) -> bool:
-    """Whether the user has a host or a domain."""
-    has_host = select(exists().where(hosts.c.owner_id == user_id))
-    has_domain = select(exists().where(domains.c.owner_id == user_id))
-    return bool(connection.scalar(has_host)) or bool(connection.scalar(has_domain))
+def domains_of_user(connection: Connection, user_id: int, limit: int) -> list[str]:
+    """The names of at most `limit` domains that the user owns, sorted."""
+    query = select(domains.c.name).where(domains.c.owner_id == user_id).order_by(domains.c.name)
+    return list(connection.scalars(query.limit(limit)))
+
+
+def hosts_of_user(connection: Connection, user_id: int, limit: int, *, blocked: bool = False) -> list[str]:
+    """The full names of at most `limit` hosts of the user, sorted; on demand only of blocked ones."""
+    query = select(hosts.c.fqdn).where(hosts.c.owner_id == user_id).order_by(hosts.c.fqdn)
+    return list(connection.scalars((query.where(hosts.c.abuse_blocked) if blocked else query).limit(limit)))
 
 
 def set_user(connection: Connection, user_id: int, **values: Any) -> None:
@@ -128,7 +136,8 @@ def set_user(connection: Connection, user_id: int, **values: Any) -> None:
 
 
 def delete_user(connection: Connection, user_id: int) -> None:
-    """Delete the row, with the user's tokens and keys."""
+    """Delete the row, with what refers to it, and stored answers. There must be no hosts and no domains."""
+    connection.execute(delete(answers).where(answers.c.user_id == user_id))
     connection.execute(delete(users).where(users.c.id == user_id))
 
 

@@ -12,7 +12,8 @@ from ddnsd.db.schema import domains, hosts, pending
 class View(NamedTuple):
     """Which hosts and in which order; `text` is part of a name, of a comment, or the beginning of an address.
 
-    `state` is one of `STATES`, `order` one of `ORDERS`; "" does not limit, nor does an owner of None.
+    `state` is one of `STATES`, `order` one of `ORDERS`; "" does not limit, nor does an owner of None. `comments`: also
+    search comments; only their owner may find out what they contain.
     """
 
     owner_id: int | None
@@ -22,6 +23,7 @@ class View(NamedTuple):
     state: str = ""
     order: str = "name"
     descending: bool = False
+    comments: bool = True
 
 
 class Part(NamedTuple):
@@ -106,7 +108,7 @@ def _of(query: Select[Any], view: View) -> Select[Any]:
     """The query for the hosts of the view, with only the joins that it needs."""
     fits: list[ColumnElement[bool]] = [] if view.owner_id is None else [hosts.c.owner_id == view.owner_id]
     if view.text:
-        fits.append(_holding(view.text))
+        fits.append(_holding(view.text, comments=view.comments))
     if view.domain:
         fits.append(domains.c.name == view.domain)
     if view.stack:
@@ -116,11 +118,11 @@ def _of(query: Select[Any], view: View) -> Select[Any]:
     return query.select_from(hosts.join(domains) if view.domain else hosts).where(*fits)
 
 
-def _holding(text: str) -> ColumnElement[bool]:
+def _holding(text: str, *, comments: bool) -> ColumnElement[bool]:
     folded = text.lower()
     return or_(
         hosts.c.fqdn.contains(folded, autoescape=True),
-        hosts.c.comment.icontains(text, autoescape=True),
+        hosts.c.comment.icontains(text, autoescape=True) if comments else false(),
         hosts.c.ipv4.startswith(folded, autoescape=True),
         hosts.c.ipv6.startswith(folded, autoescape=True),
     )

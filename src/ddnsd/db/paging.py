@@ -4,20 +4,25 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select, tuple_
 
 from ddnsd.db import queries, rows
 from ddnsd.db.schema import domains, events, hosts, key_hosts, keys, tokens, users
 
 
 class HostFilter(NamedTuple):
-    """The filter of a page of hosts; None does not limit. `owner` and `domain` are names, `fqdns` full names."""
+    """The filter of a page of hosts; None does not limit. `owner` and `domain` are names, `fqdns` full names.
+
+    `oversees`: a filter by `domain` or `fqdns` also finds hosts of others in the domains of `owner_id`. A filter by
+    `stack` does not, because it would tell the stacks of these hosts.
+    """
 
     owner_id: int | None = None
     owner: str | None = None
     domain: str | None = None
     stack: str | None = None
     fqdns: Sequence[str] | None = None
+    oversees: bool = False
 
 
 DOMAINS = 50
@@ -45,25 +50,26 @@ def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit:
     ids = _ids(connection, wanted)
     if ids is None:
         return []
-    query = _page_of_hosts(*ids, wanted.stack, wanted.fqdns, after).limit(limit)
+    query = _page_of_hosts(*ids, wanted, after).limit(limit)
     return [_owned(row) for row in connection.execute(query)]
 
 
-def _page_of_hosts(
-    owner_id: int | None, domain_id: int | None, stack: str | None, fqdns: Sequence[str] | None, after: int
-) -> Select[Any]:
+def _page_of_hosts(owner_id: int | None, domain_id: int | None, wanted: HostFilter, after: int) -> Select[Any]:
     """The query of a page, with an index for one filter: the first that is given of full names, stack, owner, domain.
 
     These indexes have the ids in order, so that no page sorts all hosts of a user. `+ 0` hides a column from the
     planners, because SQLite's uses any index.
     """
+    stack, fqdns = wanted.stack, wanted.fqdns
     host_id = hosts.c.id if fqdns is None else hosts.c.id + 0
     query = _HOST.where(host_id > after).order_by(host_id)
     if fqdns is not None:
         query = query.where(hosts.c.fqdn.in_(fqdns))
     if stack is not None:
         query = query.where(hosts.c.stack == stack)
-    if owner_id is not None:
+    if owner_id is not None and fqdns is not None and _oversees(wanted):
+        query = query.where(or_(hosts.c.owner_id + 0 == owner_id, domains.c.owner_id == owner_id))
+    elif owner_id is not None:
         column = hosts.c.owner_id if stack is None else hosts.c.owner_id + 0
         query = query.where(column == owner_id)
     if domain_id is not None:
@@ -78,16 +84,24 @@ def _ids(connection: Connection, wanted: HostFilter) -> tuple[int | None, int | 
     PostgreSQL's planner knows how many hosts have an id, but not how many have the id that belongs to a name.
     """
     owner_id, domain_id = wanted.owner_id, None
+    if wanted.domain is not None:
+        named = select(domains.c.id, domains.c.owner_id).where(domains.c.name == wanted.domain)
+        domain = connection.execute(named).first()
+        if domain is None:
+            return None
+        domain_id = domain.id
+        if _oversees(wanted) and domain.owner_id == owner_id:
+            owner_id = None
     if wanted.owner is not None:
         found = connection.scalar(select(users.c.id).where(users.c.name == wanted.owner))
         if found is None or owner_id not in (None, found):
             return None
         owner_id = found
-    if wanted.domain is not None:
-        domain_id = connection.scalar(select(domains.c.id).where(domains.c.name == wanted.domain))
-        if domain_id is None:
-            return None
     return owner_id, domain_id
+
+
+def _oversees(wanted: HostFilter) -> bool:
+    return wanted.oversees and wanted.stack is None
 
 
 class HostPosition(NamedTuple):

@@ -67,8 +67,9 @@ def _columns(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
 # ---- lookups by key -------------------------------------------------------------------------------------
 
 HOST: Select[Any] = select(
-    *_columns(hosts, rows.Host._fields[:-8]),
+    *_columns(hosts, rows.Host._fields[:-9]),
     domains.c.name,
+    domains.c.owner_id,
     domains.c.available,
     domains.c.ttl,
     domains.c.query_credentials,

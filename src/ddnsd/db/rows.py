@@ -7,8 +7,9 @@ from typing import NamedTuple
 class Host(NamedTuple):
     """A host with fields of its domain and owner; addresses are canonical text, times microseconds since the epoch.
 
-    `withdrawn`: its records are removed from DNS while its owner is disabled. `quarantine_ipv4` and `quarantine_ipv6`
-    are the addresses that its names have while it is in quarantine.
+    `blocked_by_domain`: the owner of its domain has blocked it. `withdrawn`: its records are removed from DNS while its
+    owner is disabled. `quarantine_ipv4` and `quarantine_ipv6` are the addresses that its names have while it is in
+    quarantine.
     """
 
     id: int
@@ -24,6 +25,7 @@ class Host(NamedTuple):
     abuse: bool
     abuse_blocked: bool
     block_reason: str | None
+    blocked_by_domain: bool
     quarantine_ipv4: str | None
     quarantine_ipv6: str | None
     client_faults: int
@@ -45,6 +47,7 @@ class Host(NamedTuple):
     labels: str
     created: int
     domain: str
+    domain_owner_id: int
     domain_available: bool
     domain_ttl: int | None
     query_credentials: bool

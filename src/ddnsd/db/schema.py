@@ -284,6 +284,7 @@ hosts = Table(
     _flag("abuse", False),
     _flag("abuse_blocked", False),
     Column("block_reason", String(255)),  # shown to the owner
+    _flag("blocked_by_domain", False),  # the owner of its domain has blocked it, and may unblock it
     Column("quarantine_ipv4", String(15)),  # while it is blocked: the addresses of the operator in DNS
     Column("quarantine_ipv6", String(39)),
     _count("client_faults"),

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from ddnsd.db import host_edits, queries, sessions
 from ddnsd.db.rows import User
 from ddnsd.db.schema import users
-from ddnsd.registry.errors import Code, Invalid, NotEmpty, Reason, Stale, Taken
+from ddnsd.registry.errors import Code, Invalid, Reason, Stale, Taken
 from ddnsd.registry.inputs import USER_NAME_LENGTH
 
 ACTOR = "ddnsd"
@@ -71,7 +71,7 @@ def set_user(
     cannot remove rights that are given here; rights that are not changed here still follow the claim. Raises Invalid,
     and Stale if the actor is no longer an administrator.
     """
-    user = _locked(connection, name, actor, expect)
+    user = locked(connection, name, actor, expect)
     wanted = dict(values)
     if wanted.get("active", user.active):
         if wanted.get("withdrawn"):
@@ -102,20 +102,7 @@ def _in_words(column: str, value: bool | str | None) -> str:
     return f"{column} {'on' if value else 'off'}"
 
 
-def delete_user(
-    connection: Connection, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None]
-) -> None:
-    """Delete a user and their tokens. Raises Invalid, NotEmpty, Stale, and what `expect` raises."""
-    user = _locked(connection, name, actor, expect)
-    if name == actor:
-        raise NotEmpty(Code.USER_DELETES_SELF)
-    if host_edits.owns_something(connection, user.id):
-        raise NotEmpty(Code.USER_OWNS, user=name)
-    host_edits.delete_user(connection, user.id)
-    queries.add_event(connection, actor, "user.delete", name, client_ip, None)
-
-
-def _locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
+def locked(connection: Connection, name: str, actor: str, expect: Callable[[User], None] | None) -> User:
     """Lock the user and the actor, so that two administrators cannot remove each other at the same time."""
     found = host_edits.locked_users(connection, {name, actor})
     user, by = found.get(name), found.get(actor)

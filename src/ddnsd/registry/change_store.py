@@ -21,7 +21,7 @@ from ddnsd.dns.writer import Place
 from ddnsd.registry import history, host_columns, names, transfers
 from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb, moved
 
-OF_DOMAIN = ("domain", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
+OF_DOMAIN = ("domain", "domain_owner_id", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
 OF_OWNER = ("owner_active", "withdrawn")
 KEPT = frozenset(
     {"id", "version", "claimed", "conflict", "has_rrsets", "created", "pending_since", *OF_DOMAIN, *OF_OWNER}
@@ -29,7 +29,7 @@ KEPT = frozenset(
 COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
 
-DEFAULTS = ("available", "abuse", "abuse_blocked", "block_reason", *host_columns.QUARANTINE)
+DEFAULTS = ("available", "abuse", "abuse_blocked", "block_reason", "blocked_by_domain", *host_columns.QUARANTINE)
 NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", *DEFAULTS)))
 """Columns of a new host; the others have their defaults."""
 
@@ -48,6 +48,7 @@ RESTORED = (
     "abuse",
     "abuse_blocked",
     "block_reason",
+    "blocked_by_domain",
     *host_columns.QUARANTINE,
     "secret_hash",
 )
@@ -233,11 +234,17 @@ def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
         if before is None:
             yield history.beginning(now, author)
             continue
+        by = _without_origin(author) if validator.acts_for_domain(before) else author
         changed = {name for name in ("owner_id", "secret_hash") if getattr(now, name) != getattr(before, name)}
-        if entry := history.edit(before, now, author, validator.owners, transfers.note(changed)):
+        if entry := history.edit(before, now, by, validator.owners, transfers.note(changed)):
             yield entry
         if changed == {"secret_hash"}:
             yield history.rotation(now, author)
+
+
+def _without_origin(author: Author) -> Author:
+    """The author as another user may see them: the host's owner reads the entry."""
+    return Author(author.actor, via=author.via)
 
 
 def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:

@@ -115,16 +115,22 @@ class Call:
 class Decided:
     """Permissions of a single change that its caller has already checked; `Change.expect` checks them again.
 
-    `user_id` is the owner of the host. `domain` is the only one in which a new name may be.
+    `user_id` is the owner of the host. `domain` is the only one in which a new name may be. `for_domain`: the caller
+    acts only as the owner of the host's domain.
     """
 
     user_id: int = 0
     oversight: bool = False
     domain: Domain | None = None
+    for_domain: bool = False
 
     def may(self, _verb: Verb, _host: Host, /) -> bool:
         """Always True."""
         return True
+
+    def acts_for_domain(self, _host: Host, /) -> bool:
+        """As its caller has checked."""
+        return self.for_domain
 
     def may_register(self, domain: Domain, _fqdn: str, /) -> bool:
         """True for the domain that was checked. Raises Invalid for another one."""

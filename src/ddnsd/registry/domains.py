@@ -16,7 +16,7 @@ from ddnsd.db.rows import Domain, User, reversed_name
 from ddnsd.db.schema import domains
 from ddnsd.db.wildcards import wildcard_above
 from ddnsd.dns.tsig import TsigKey
-from ddnsd.registry import names
+from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NotEmpty, Reason, Taken
 from ddnsd.registry.rows import Page, page_of
 
@@ -173,7 +173,8 @@ def set_domain(
     """Change columns of a domain. With a new primary or key all its hosts are sent again at once, with a new TTL soon.
 
     `expect` is called with the domain just before, and may raise. `owned` holds our records that a new primary already
-    has. `frozen` is a Freeze, or None to thaw the domain. Raises NoDomain.
+    has. `frozen` is a Freeze, or None to thaw the domain. `owner` is the name of the new owner. Raises NoDomain, and
+    Invalid if that user cannot own a domain.
     """
     domain = host_edits.locked_domain(connection, name)
     if domain is None:
@@ -182,6 +183,9 @@ def set_domain(
         expect(domain)
     if "frozen" in columns:
         columns |= _freeze_columns(domain, columns.pop("frozen"))
+    if "owner" in columns:
+        new_owner = columns.pop("owner")
+        columns["owner_id"] = transfers.check_owner(queries.user(connection, new_owner), new_owner).id
     changed = differing(domain, columns)
     if not changed:
         return domain
@@ -193,6 +197,9 @@ def set_domain(
     now = _named(connection, name)
     for action, detail in _happened(now, changed.keys()):
         queries.add_event(connection, actor, action, name, client_ip, detail, owner_id=domain.owner_id)
+    if now.owner_id != domain.owner_id:
+        for detail, owner_id in ((f"to {now.owner}", domain.owner_id), (f"from {domain.owner}", now.owner_id)):
+            queries.add_event(connection, actor, "domain.transfer", name, client_ip, detail, owner_id=owner_id)
     return now
 
 
@@ -206,7 +213,7 @@ def _happened(now: Domain, changed: Set[str]) -> Iterator[tuple[str, str | None]
     """The events (action, detail) of a change."""
     if changed & FREEZE:
         yield ("domain.freeze", now.frozen_reason) if now.frozen_since else ("domain.thaw", None)
-    if others := changed - FREEZE:
+    if others := changed - FREEZE - {"owner_id"}:
         yield "domain.set", in_words(others)
 
 

@@ -126,7 +126,16 @@ class Code(Enum):
     USER_INACTIVE = "%(user)s is disabled. Enable the user first."
     USER_OWNS = "%(user)s owns hosts or domains. Delete them first, or give them to another user."
     USER_NO_ADMINISTRATOR = "%(user)s is not an administrator."
-    USER_DELETES_SELF = "You cannot delete yourself. Ask another administrator."
+    USER_OWNS_DOMAINS = (
+        "%(user)s owns these domains: %(domains)s. Delete them first, or ask an administrator to give them to another "
+        "user."
+    )
+    USER_HAS_BLOCKED_HOSTS = (
+        "These hosts are blocked for abuse: %(hosts)s. Contact the operator of the service, who can delete the account."
+    )
+    LAST_ADMINISTRATOR = "You are the last active administrator. Make another user an administrator first."
+    USER_NAME_NOT_CONFIRMED = "Repeat the name of your user to confirm that you want to delete it."
+    USER_DELETES_SELF = "You cannot delete yourself here. Delete your account on its own page, or at /api/users/me."
     USER_DEMOTES_SELF = "You cannot change your own rights. Ask another administrator."
     REASON_OF_ACTIVE_USER = "You can give a reason only while the user is disabled."
     RECORDS_OF_ACTIVE_USER = "You can remove records only while the user is disabled."
@@ -245,6 +254,11 @@ class Code(Enum):
     USER_NOT_FOUND = "There is no such user."
     DENIAL_NOT_FOUND = "There is no deny entry with this id or value."
     FIELDS_OF_ADMINISTRATORS = "Only an administrator can change %(fields)s."
+    FIELD_OF_ADMINISTRATORS = "Only an administrator can change this."
+    HOST_OF_OTHERS = (
+        "Another user owns this host. As the owner of its domain, you can see its addresses and state, block it and "
+        "remove it."
+    )
     DOMAIN_OF_OTHERS = "Only the owner or an administrator can change a domain."
     CREDENTIAL_EXCEEDS = "That token has more rights than yours."
     CREDENTIAL_IS_LIMITED = "Your token is limited to other domains, or to some hosts."

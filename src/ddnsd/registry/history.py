@@ -29,9 +29,11 @@ FIELDS = (
     "abuse",
     "abuse_blocked",
     "block_reason",
+    "blocked_by_domain",
     "quarantined",
 )
-FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked", "quarantined"})
+FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked", "blocked_by_domain", "quarantined"})
+BLOCKING = frozenset({"abuse_blocked", "block_reason", "blocked_by_domain", "quarantined"})
 
 
 def updated(host: Host, author: Author) -> Entry:
@@ -86,7 +88,7 @@ def edit(before: Host, after: Host, author: Author, owners: Mapping[int, str], n
 
 
 def _kind(names: Iterable[str], after: Host) -> str:
-    if {"abuse_blocked", "block_reason", "quarantined"} & set(names) or ("abuse" in names and not after.abuse):
+    if BLOCKING & set(names) or ("abuse" in names and not after.abuse):
         return "block" if after.abuse_blocked else "unblock"
     return "flag" if "abuse" in names else "edit"
 

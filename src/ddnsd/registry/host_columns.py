@@ -15,10 +15,12 @@ FAMILIES = {"ipv4": 4, "ipv6": 6}
 PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")
 COMMENT_LENGTH = 255
 QUARANTINE = ("quarantine_ipv4", "quarantine_ipv6")
+BLOCKING = (*QUARANTINE, "blocked_by_domain")
 RELEASED = dict.fromkeys(QUARANTINE)
 UNBLOCKED = {
     "abuse_blocked": False,
     "block_reason": None,
+    "blocked_by_domain": False,
     "abuse": False,
     "client_faults": 0,
     "server_faults": 0,
@@ -91,9 +93,8 @@ def labels_text(labels: Mapping[str, str]) -> str:
 def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
     """The columns that `values` change, with their new values; {} if they change nothing.
 
-    `values` may hold `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of `QUARANTINE`
-    and `PLAIN`.
-    Addresses are canonical text. None removes a value.
+    `values` may hold `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of `BLOCKING` and
+    `PLAIN`. Addresses are canonical text. None removes a value.
     """
     wanted = {name: values[name] for name in ("ipv4", *PLAIN) if name in values}
     if "ipv6" in values and (values["ipv6"] is None or values["ipv6"] != host.ipv6):
@@ -102,7 +103,7 @@ def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, An
         wanted["labels"] = labels_text(values["labels"])
     if "abuse_blocked" in values:
         wanted |= {"abuse_blocked": True} if values["abuse_blocked"] else UNBLOCKED
-    wanted |= {name: values[name] for name in QUARANTINE if name in values and name not in wanted}
+    wanted |= {name: values[name] for name in BLOCKING if name in values and name not in wanted}
     if "block_reason" in values:
         wanted["block_reason"] = values["block_reason"] or None
     changed = {name: value for name, value in wanted.items() if getattr(host, name) != value}

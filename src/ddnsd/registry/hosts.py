@@ -96,13 +96,22 @@ class Hosts:
             raise NotPublished(str(error)) from None
         check_name(self._policy, domain, fqdn, servers)
 
-    async def unregister(self, host: Host, actor: str, client_ip: str | None, expect: Expect | None = None) -> None:
+    async def unregister(
+        self,
+        host: Host,
+        actor: str,
+        client_ip: str | None,
+        expect: Expect | None = None,
+        *,
+        for_domain: bool = False,
+    ) -> None:
         """Remove the host and its records; `expect` is called with the row just before, and may raise.
 
+        `for_domain`: the actor is only the owner of its domain.
         Raises Blocked, NoHost, StoreDown, Unconfirmed (removed here, and later from DNS).
         """
         change = Change(Verb.DELETE, host.fqdn, expect=still(host, expect))
-        await self._changes.make(change, Author(actor, client_ip))
+        await self._changes.make(change, Author(actor, client_ip), rights=Decided(for_domain=for_domain))
 
     async def new_secret(
         self, host: Host, secret_hash: bytes, actor: str, client_ip: str | None, author: Author | None = None
@@ -182,7 +191,8 @@ class Edit:
     `values` are those that `host_columns.columns` accepts, and `owner` by name. `rename` is the new folded full name,
     with its domain. `expect` is called with the host just before the change, and may raise. `oversight` is for
     administrators, who can also change blocked hosts. `author` is named in the host's history; the default is `actor`.
-    `keep_secrets`: with a new owner, the secret and keys of the host still work.
+    `keep_secrets`: with a new owner, the secret and keys of the host still work. `verb` is `UPDATE` or `BLOCK`.
+    `for_domain`: the actor is only the owner of the host's domain.
     """
 
     values: Mapping[str, Any]
@@ -194,6 +204,8 @@ class Edit:
     oversight: bool = False
     author: Author | None = None
     keep_secrets: bool = False
+    verb: Verb = Verb.UPDATE
+    for_domain: bool = False
 
 
 class Edits:
@@ -210,11 +222,11 @@ class Edits:
         """
         fqdn, domain = edit.rename or (None, None)
         kept = {"secrets": transfers.KEEP} if edit.keep_secrets else {}
-        change = Change(Verb.UPDATE, host.fqdn, {**edit.values, **kept}, fqdn, expect=still(host, edit.expect))
+        change = Change(edit.verb, host.fqdn, {**edit.values, **kept}, fqdn, expect=still(host, edit.expect))
         row = await self._changes.make(
             change,
             edit.author or Author(edit.actor, edit.client_ip),
-            rights=Decided(host.owner_id, edit.oversight, domain),
+            rights=Decided(host.owner_id, edit.oversight, domain, edit.for_domain),
             tls=edit.tls,
         )
         assert row.now is not None

@@ -7,17 +7,24 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from ddnsd.auth.claims_age import ClaimsAge
+from ddnsd.db import host_edits, paging, queries, quotas
 from ddnsd.db import identities as stored
-from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Identity, Token, User
-from ddnsd.registry import accounts, identities
+from ddnsd.registry import account_removal, accounts, identities
+from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import NoUser
 from ddnsd.registry.inputs import USER_NAME_LENGTH
 from ddnsd.registry.rows import Page, page_of
 
 Expect = Callable[[User, Sequence[str]], None]
 """Called with a user and the groups that administrators have assigned, just before a change; may raise."""
+
+DOMAINS = 100
+"""Maximum number of domains that `owned` returns."""
+
+COUNTED = 1_000_000
+"""Maximum number of hosts that `owned` counts."""
 
 TOKENS = 100
 """Maximum number of tokens that `details` returns."""
@@ -31,6 +38,15 @@ class UserDetails(NamedTuple):
     identities: list[Identity]
     tokens: list[Token]
     has_password: bool
+
+
+class Owned(NamedTuple):
+    """The names of domains that a user owns, and the numbers of their hosts, keys and tokens."""
+
+    domains: list[str]
+    hosts: int
+    keys: int
+    tokens: int
 
 
 class Users:
@@ -112,10 +128,20 @@ class Users:
 
         return await self._store.transact(work)
 
-    async def remove(
-        self, name: str, *, actor: str, client_ip: str | None, expect: Callable[[User], None] = lambda _: None
-    ) -> None:
-        """Delete a user and their tokens. Raises Invalid, NotEmpty, Stale, StoreDown, and what `expect` raises."""
-        await self._store.transact(
-            lambda c: accounts.delete_user(c, name, actor=actor, client_ip=client_ip, expect=expect)
-        )
+    async def owned(self, user_id: int) -> Owned:
+        """What prevents or follows the deletion of the user. Raises StoreDown."""
+
+        def work(connection: Connection) -> Owned:
+            return Owned(
+                host_edits.domains_of_user(connection, user_id, DOMAINS),
+                quotas.hosts_of(connection, user_id, most=COUNTED),
+                quotas.keys_of(connection, user_id),
+                quotas.tokens_of(connection, user_id),
+            )
+
+        return await self._store.read(work)
+
+    async def remove(self, removal: Removal) -> None:
+        """Delete a user as `account_removal.step` does. Raises what it raises, and StoreDown."""
+        while not await self._store.transact(lambda c: account_removal.step(c, removal)):
+            pass

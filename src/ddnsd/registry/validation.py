@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Protocol
 
+from ddnsd.auth.permissions import without_notes
 from ddnsd.db.bulk_hosts import Event
 from ddnsd.db.empty_non_terminals import EmptyNonTerminal
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
@@ -39,6 +40,7 @@ NO_DOMAIN = Reason(Code.NAME_IN_NO_DOMAIN)
 BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
 ABOVE = Reason(Code.NAME_ABOVE_FOREIGN_HOST)
 TAKEN = Reason(Code.NAME_TAKEN)
+FOR_ADMINISTRATORS = Reason(Code.FIELD_OF_ADMINISTRATORS)
 SILENT = "the name server does not answer"
 
 MOST_WARNINGS = 10
@@ -53,12 +55,13 @@ Secrets = Callable[[int, str], tuple[str, bytes]]
 
 
 class Verb(StrEnum):
-    """The kind of a change."""
+    """The kind of a change. `BLOCK` sets only `abuse_blocked` and `block_reason`."""
 
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
     ROTATE = "rotate"
+    BLOCK = "block"
 
 
 class Status(StrEnum):
@@ -84,7 +87,7 @@ class Change:
     `values` are those that `host_columns.columns` accepts, `quarantined`, `owner` by name, and `inferred`: the family
     whose address is guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must
     still have. `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the
-    error if the change was already refused.
+    error if the change was already refused. `blocked_too`: also delete a host that is flagged or blocked.
     """
 
     verb: Verb
@@ -94,6 +97,7 @@ class Change:
     expected: Mapping[str, Any] = field(default_factory=dict)
     expect: Expect | None = None
     problem: RegistryError | None = None
+    blocked_too: bool = False
 
 
 @dataclass(slots=True)
@@ -137,6 +141,9 @@ class Permissions(Protocol):
 
     def may(self, verb: Verb, host: Host, /) -> bool:
         """Whether the caller may do this to the host."""
+
+    def acts_for_domain(self, host: Host, /) -> bool:
+        """Whether the caller may do it only as the owner of the host's domain."""
 
     def may_register(self, domain: Domain, fqdn: str, /) -> bool:
         """Whether the caller may register a host of that name in the domain."""
@@ -212,7 +219,7 @@ class ChangeValidator:
             match change.verb:
                 case Verb.CREATE:
                     self._create(index, change, result)
-                case Verb.UPDATE:
+                case Verb.UPDATE | Verb.BLOCK:
                     self._update(change, result)
                 case Verb.DELETE:
                     self._delete(change, result)
@@ -245,9 +252,11 @@ class ChangeValidator:
 
     def _update(self, change: Change, result: Result) -> None:
         row, host = self._named(change)
-        if (host.abuse or host.abuse_blocked) and not self._rights.oversight:
-            raise Blocked
+        if not self._rights.oversight:
+            self._check_block(change, host)
         wanted = host_columns.with_quarantine(self._policy, change.values)
+        if wanted.get("abuse_blocked"):
+            wanted = {**wanted, "blocked_by_domain": not self._rights.oversight}
         rename = change.rename if change.rename != host.fqdn else None
         domain = self._find_domain(rename, host.owner_id, host) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
@@ -270,7 +279,8 @@ class ChangeValidator:
         result.row = row
         result.shown = host_columns.is_shown(host, values)
         result.follow = result.shown or bool(host_columns.SHOWN_BY_DNS & wanted.keys())
-        if result.shown and (rename or any(wanted.get(name) for name in host_columns.SHOWN_BY_DNS)):
+        adds = rename or any(wanted.get(name) for name in host_columns.SHOWN_BY_DNS)
+        if change.verb is Verb.UPDATE and result.shown and adds:
             self._check_rate(change)
         if not values:
             result.status = Status.UNCHANGED
@@ -291,8 +301,8 @@ class ChangeValidator:
 
     def _delete(self, change: Change, result: Result) -> None:
         row, host = self._named(change)
-        if host.abuse or host.abuse_blocked:
-            raise Blocked
+        if not change.blocked_too:
+            self._check_block(change, host)
         if host.claimed:
             self._freed |= self._names(row, host)
         row.now = None
@@ -315,6 +325,8 @@ class ChangeValidator:
     def _named(self, change: Change) -> tuple[HostDiff, Host]:
         row = self._at.get(change.fqdn)
         if row is None or row.now is None or not self._rights.may(change.verb, row.now):
+            if change.verb is Verb.BLOCK and row and row.now and self._rights.may(Verb.UPDATE, row.now):
+                raise Invalid(**dict.fromkeys(change.values, FOR_ADMINISTRATORS))
             raise NoHost
         for name, value in change.expected.items():
             if (current := self._shown(row.now, name)) != value:
@@ -323,10 +335,28 @@ class ChangeValidator:
             change.expect(row.now)
         return row, row.now
 
+    def acts_for_domain(self, host: Host) -> bool:
+        """Whether the caller changes the host only as the owner of its domain."""
+        return self._rights.acts_for_domain(host)
+
+    def _check_block(self, change: Change, host: Host) -> None:
+        """Check that neither a block nor a flag prevents the change. Raises Blocked.
+
+        The owner of the domain may change only the blocks that owners of the domain have made.
+        """
+        if change.verb is Verb.BLOCK or (change.verb is Verb.DELETE and self.acts_for_domain(host)):
+            prevented = host.abuse_blocked and not host.blocked_by_domain
+        else:
+            prevented = host.abuse or host.abuse_blocked
+        if prevented:
+            raise Blocked
+
     def _shown(self, host: Host, name: str) -> Any:
         """The value of the field as callers see it."""
         if name == "owner":
             return self.owners.get(host.owner_id)
+        if self.acts_for_domain(host):
+            host = without_notes(host)
         return json.loads(host.labels) if name == "labels" else getattr(host, name)
 
     def _check_rate(self, change: Change) -> None:
@@ -444,7 +474,12 @@ class ChangeValidator:
         return owned_names(host, [moved(r, started, host.fqdn) for r in related], self.snapshot.rrsets.get(host.id, ()))
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
-        self.events.append(Event(action, subject, host.owner_id, detail))
+        if not self.acts_for_domain(host):
+            self.events.append(Event(action, subject, host.owner_id, detail))
+            return
+        told = f"by the owner of {host.domain}" + (f": {detail}" if detail else "")
+        self.events.append(Event(action, subject, host.owner_id, told, hides_source=True))
+        self.events.append(Event(action, subject, host.domain_owner_id, told))
 
 
 def check_name(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
@@ -474,7 +509,7 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
     elif "abuse_blocked" in values or "abuse" in values:
         blocked = bool(values.get("abuse_blocked"))
         yield ("host.block", now, values.get("block_reason")) if blocked else ("host.unblock", now, None)
-    elif quarantine or "block_reason" in values:
+    elif quarantine or not values.keys().isdisjoint({"block_reason", "blocked_by_domain"}):
         yield "host.block", now, values.get("block_reason", host.block_reason)
     if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys() - {"owner_id"}:
         yield "host.set", now, ", ".join(sorted(shown))
@@ -502,6 +537,7 @@ def _in_domain(host: Host, fqdn: str, domain: Domain) -> Host:
         name=fqdn.removesuffix("." + domain.name),
         domain_id=domain.id,
         domain=domain.name,
+        domain_owner_id=domain.owner_id,
         domain_available=domain.available,
         domain_ttl=domain.ttl,
         query_credentials=domain.query_credentials,
@@ -523,6 +559,7 @@ BLANK = Host(
     abuse=False,
     abuse_blocked=False,
     block_reason=None,
+    blocked_by_domain=False,
     quarantine_ipv4=None,
     quarantine_ipv6=None,
     client_faults=0,
@@ -544,6 +581,7 @@ BLANK = Host(
     labels="{}",
     created=0,
     domain="",
+    domain_owner_id=0,
     domain_available=True,
     domain_ttl=None,
     query_credentials=False,

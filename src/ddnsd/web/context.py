@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ddnsd.auth.caller import Caller, Kind
 from ddnsd.registry.abuse_reports import AbuseReports
+from ddnsd.registry.account_export import AccountExport
 from ddnsd.registry.credentials import Keys, Tokens
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
@@ -48,6 +49,7 @@ class Services:
     tokens: Tokens
     keys: Keys
     users: Users
+    account_export: AccountExport
     second_factors: SecondFactors
     passkeys: Passkeys
     audit_log: AuditLog

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can
+from ddnsd.auth.permissions import Action, acts_for_domain, can, visible
 from ddnsd.registry import names
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import Code, NoDomain, NoHost, NotPermitted, Stale
@@ -54,14 +54,25 @@ def check_match(if_match: str | None, tag: str) -> None:
         raise Stale
 
 
+def same_user(caller: Caller) -> Callable[[User], None]:
+    """A check inside the transaction that the user of this name is still the caller. It raises Stale."""
+
+    def expect(user: User) -> None:
+        if user.id != caller.user_id:
+            raise Stale
+
+    return expect
+
+
 # ---- hosts and domains of a path
 
 
 async def get_host_or_404(hosts: HostLists, caller: Caller, fqdn: str, action: Action) -> OwnedHost:
-    """The host, if the caller may do this to it. Raises NoHost, StoreDown."""
+    """The host, if the caller may do this to it. Raises NoHost, NotPermitted, StoreDown."""
     owned = await hosts.named(fqdn)
-    if owned is None or not can(caller, action, owned.host):
+    if owned is None:
         raise NoHost
+    expect_host(caller, action)(owned.host)
     return owned
 
 
@@ -76,12 +87,18 @@ async def get_domain_or_404(domains: Domains, caller: Caller, name: str, action:
 
 
 def expect_host(caller: Caller, action: Action, if_match: str | None = None) -> Expect:
-    """A check inside the transaction that changes a host: the caller may still do it, and the tag still matches."""
+    """A check inside the transaction that changes a host: the caller may still do it, and the tag still matches.
+
+    It raises NotPermitted if the caller may see the host but not do it, NoHost if not even that, and Stale.
+    """
 
     def expect(host: Host) -> None:
         if not can(caller, action, host):
+            if can(caller, Action.OVERSEE, host):
+                others = acts_for_domain(caller, host)
+                raise NotPermitted(Code.HOST_OF_OTHERS if others else Code.FIELD_OF_ADMINISTRATORS)
             raise NoHost
-        check_match(if_match, host_tag(host))
+        check_match(if_match, host_tag(visible(caller, host)))
 
     return expect
 

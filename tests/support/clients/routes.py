@@ -9,6 +9,7 @@ from support.clients.rest_api import Content
 # The rules:
 #   public   needs no token of a user
 #   own      concerns the caller alone
+#   account  concerns the caller's whole account: a limited token is refused with 403
 #   service  concerns the whole service: a limited token is refused with 403
 #   list     shows what lies within the limits
 #   host, domain, request, token, key
@@ -23,6 +24,8 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/enrol"): ("public", {"secret": SECRET}),
     ("GET", "/api/users/me"): ("own", None),
     ("GET", "/api/users/me/events"): ("own", None),
+    ("GET", "/api/users/me/export"): ("account", None),
+    ("DELETE", "/api/users/me"): ("account", None),
     ("GET", "/api/hosts"): ("list", None),
     ("POST", "/api/hosts"): ("new", {}),
     ("GET", "/api/hosts/{fqdn}"): ("host", None),
@@ -65,6 +68,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/users"): ("service", None),
     ("POST", "/api/users"): ("service", {"name": "made", "admin": True}),
     ("GET", "/api/users/{name}"): ("service", None),
+    ("GET", "/api/users/{name}/export"): ("service", None),
     ("PATCH", "/api/users/{name}"): ("service", {"admin": True}),
     ("DELETE", "/api/users/{name}"): ("service", None),
     ("GET", "/api/events"): ("list", None),

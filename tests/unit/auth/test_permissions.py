@@ -41,6 +41,23 @@ CASES = [
     (user("write", domains=("other.org",)), Action.UPDATE, host(), False),
     (user("write", host_patterns=("a.*",)), Action.ROTATE, host(), True),
     (user("write", host_patterns=("b.*",)), Action.ROTATE, host(), False),
+    # a host of another user in one's domain
+    (user("read"), Action.OVERSEE, host(owner_id=8, domain_owner_id=7), True),
+    (user("write"), Action.BLOCK, host(owner_id=8, domain_owner_id=7), True),
+    (user("write"), Action.DELETE, host(owner_id=8, domain_owner_id=7), True),
+    *[
+        (user("read", "write"), action, host(owner_id=8, domain_owner_id=7), False)
+        for action in (Action.LIST, Action.UPDATE, Action.EDIT, Action.ROTATE)
+    ],
+    (user("read"), Action.DELETE, host(owner_id=8, domain_owner_id=7), False),
+    (user("read", "write", host_patterns=("b.*",)), Action.OVERSEE, host(owner_id=8, domain_owner_id=7), False),
+    (user("read", "write", domains=("other.org",)), Action.BLOCK, host(owner_id=8, domain_owner_id=7), False),
+    (user("read", "write"), Action.OVERSEE, host(owner_id=8, domain_owner_id=9), False),
+    # one's own host in the domain of another user, and in one's own
+    (user("read"), Action.OVERSEE, host(domain_owner_id=8), True),
+    (user("read", "write"), Action.BLOCK, host(domain_owner_id=8), False),
+    (user("read", "write"), Action.BLOCK, host(domain_owner_id=7), True),
+    (user("write", admin=True), Action.BLOCK, host(owner_id=8, domain_owner_id=9), True),
     (user("write"), Action.REGISTER, domain(), True),
     (user("write"), Action.REGISTER, domain(public=False), False),
     (user("write"), Action.REGISTER, domain(public=False, owner_id=7), True),

@@ -10,7 +10,20 @@ import pytest
 from sqlalchemy import Connection, event, text
 from support.servers.postgres import create_database
 
-from ddnsd.db import bulk_hosts, history, migrate, paging, queries, removals, resends, retention, set_aside, watched
+from ddnsd.db import (
+    account_data,
+    bulk_hosts,
+    history,
+    host_edits,
+    migrate,
+    paging,
+    queries,
+    removals,
+    resends,
+    retention,
+    set_aside,
+    watched,
+)
 from ddnsd.db.base import Store
 from ddnsd.db.connect import open_store
 from ddnsd.db.paging import HostFilter, HostPosition
@@ -49,6 +62,16 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "page of a domain": lambda c: paging.page_of_hosts(c, HostFilter(domain="example.org"), MIDDLE, LIMIT),
     "page of an owner's domain": lambda c: paging.page_of_hosts(c, HostFilter(1, None, "example.org"), MIDDLE, LIMIT),
     "page of a domain without hosts": lambda c: paging.page_of_hosts(c, HostFilter(domain="example.net"), 0, LIMIT),
+    "page of a domain for its owner": lambda c: paging.page_of_hosts(
+        c, HostFilter(1, None, "example.org", oversees=True), MIDDLE, LIMIT
+    ),
+    "named hosts for the owner of their domain": lambda c: paging.page_of_hosts(
+        c, HostFilter(1, fqdns=["h100007.example.org"], oversees=True), 0, LIMIT
+    ),
+    "hosts to export": lambda c: account_data.host_slice(c, 1, MIDDLE, LIMIT),
+    "history to export": lambda c: account_data.history_slice(c, 7, 1, 0, LIMIT),
+    "events to export": lambda c: account_data.event_slice(c, 1, MIDDLE, LIMIT),
+    "hosts to delete with their owner": lambda c: host_edits.hosts_of_user(c, 1, LIMIT),
     "page of a stack": lambda c: paging.page_of_hosts(c, HostFilter(1, stack="big"), MIDDLE, LIMIT),
     "page of a small stack": lambda c: paging.page_of_hosts(c, HostFilter(1, None, "example.org", "small"), 0, LIMIT),
     "named hosts": lambda c: paging.page_of_hosts(
@@ -91,7 +114,7 @@ FILL = (
 BY_ID = {"removals to forget", "entries to forget"}
 """Queries that SQLite ends early: its SCAN is by id, from the oldest row."""
 
-FEW = {"named hosts"}
+FEW = {"named hosts", "named hosts for the owner of their domain"}
 """Queries that sort what they have found."""
 
 WHOLE_TABLE = re.compile(r"SCAN (?:removals|events|history|hosts)\b(?! USING)")

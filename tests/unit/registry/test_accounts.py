@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ddnsd.db import queries
-from ddnsd.registry import accounts
+from ddnsd.registry import account_removal, accounts
+from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import Stale
 
 PAIRS = (("ann", "bob"), ("bob", "ann"))
@@ -38,7 +39,7 @@ async def test_one_of_two_who_take_each_others_rights_is_left(store: Any, values
 
 async def test_one_of_two_who_remove_each_other_is_left(store: Any) -> None:
     def remove(connection: Any, name: str, actor: str) -> None:
-        accounts.delete_user(connection, name, actor=actor, client_ip=None, expect=lambda _: None)
+        account_removal.step(connection, Removal(name, actor, None))
 
     tries = (store.transact(lambda c, pair=pair: remove(c, *pair)) for pair in PAIRS)
     answers = await asyncio.gather(*tries, return_exceptions=True)

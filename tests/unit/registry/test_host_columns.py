@@ -15,6 +15,7 @@ BLANK: dict[str, Any] = dict.fromkeys(Host._fields) | {
     "available": 1,
     "abuse": 0,
     "abuse_blocked": 0,
+    "blocked_by_domain": 0,
     "client_faults": 3,
     "server_faults": 0,
     "labels": "{}",

@@ -11,7 +11,8 @@ from ddnsd.db import identities as stored
 from ddnsd.db import queries, schema, sessions
 from ddnsd.db.identities import OidcIdentity
 from ddnsd.db.sessions import NewSession
-from ddnsd.registry import accounts, identities
+from ddnsd.registry import account_removal, accounts, identities
+from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import Invalid, NotAdmitted, Taken
 from ddnsd.registry.identities import SECOND, Identities
 
@@ -172,9 +173,7 @@ async def test_groups_of_an_administrators_hand(store: Any) -> None:
 async def test_whoever_leaves_takes_all_along(store: Any) -> None:
     ann = await Identities(store).admit(somebody(groups=frozenset({"a"})), create=True, client_ip=None)
     await store.transact(lambda c: identities.set_password(c, "ann", "hash"))
-    await store.transact(
-        lambda c: accounts.delete_user(c, "ann", actor=accounts.ACTOR, client_ip=None, expect=lambda _: None)
-    )
+    await store.transact(lambda c: account_removal.step(c, Removal("ann", accounts.ACTOR, None)))
     for table in (schema.identities, schema.memberships, schema.passwords):
         assert await store.read(lambda c, table=table: c.execute(select(table)).all()) == []
     again = await Identities(store).admit(somebody(), create=True, client_ip=None)

@@ -11,6 +11,7 @@ from ddnsd.db.base import Store
 from ddnsd.db.identities import OidcIdentity
 from ddnsd.db.rows import User
 from ddnsd.registry import accounts
+from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import NotEmpty, Stale, Taken
 from ddnsd.registry.users import Users
 
@@ -61,6 +62,6 @@ async def test_add_and_remove(users: Users, store: Store) -> None:
     with pytest.raises(Taken):
         await users.add("ann", admin=False, **BY)
     with pytest.raises(NotEmpty):
-        await users.remove("root", **BY)
-    await users.remove("ann", **BY)
+        await users.remove(Removal("root", **BY))
+    await users.remove(Removal("ann", **BY))
     assert await store.read(lambda c: queries.user(c, "ann")) is None

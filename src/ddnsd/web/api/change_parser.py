@@ -11,7 +11,7 @@ from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.validation import Change, Verb
 from ddnsd.web.api.errors import Problem
-from ddnsd.web.api.hosts import ADMIN_FIELDS
+from ddnsd.web.api.hosts import ADMIN_FIELDS, BLOCK_FIELDS
 from ddnsd.web.api.json_slices import NotJson, Reader, Repeated, TooLong
 from ddnsd.web.api.schemas import MOST, Expected, HostCreate, HostPatch
 
@@ -29,7 +29,7 @@ FIELDS = 10
 
 TOO_MANY = Reason(Code.SCHEMA, text=f"Send at most {MEMBERS} members.")
 
-_VERBS = {verb.value: verb for verb in Verb}
+_VERBS = {verb.value: verb for verb in Verb if verb is not Verb.BLOCK}
 _MEMBERS = frozenset({"action", "fqdn", "set", "if"})
 
 
@@ -149,8 +149,11 @@ def _change(item: Mapping[str, Any], admin: bool) -> Change:
         return Change(verb, fqdn, problem=_invalid(error))
     except Invalid as error:
         return Change(verb, fqdn, problem=error.with_traceback(None))  # it would keep the whole body
+    blocks = not admin and bool(values) and values.keys() <= BLOCK_FIELDS
     rename = values.pop("fqdn", None)
-    return Change(verb, fqdn, values, names.fold(rename) if rename is not None else None, expected)
+    return Change(
+        Verb.BLOCK if blocks else verb, fqdn, values, names.fold(rename) if rename is not None else None, expected
+    )
 
 
 def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def _values(verb: Verb, fqdn: str, given: Mapping[str, Any], admin: bool) -> dic
         del values["fqdn"]
     elif verb is Verb.UPDATE:
         values = _validated(HostPatch, given)
-        if not admin and (refused := ADMIN_FIELDS & values.keys()):
+        if not admin and not values.keys() <= BLOCK_FIELDS and (refused := ADMIN_FIELDS & values.keys()):
             raise _unreadable(**dict.fromkeys(sorted(refused), "Only an administrator can change this."))
         if "secrets" in values and "owner" not in values:
             raise Invalid(secrets=transfers.NO_OWNER)

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can
+from ddnsd.auth.permissions import Action, acts_for_domain, can
 from ddnsd.registry.changes import Call, Kept, Repeated
 from ddnsd.registry.domains import may_register
 from ddnsd.registry.rows import Domain, Host
@@ -33,7 +33,7 @@ SMALL = 64 * 1024
 
 READ_AT_ONCE = 64 * 1024
 
-ACTIONS = {Verb.UPDATE: Action.EDIT, Verb.DELETE: Action.DELETE, Verb.ROTATE: Action.ROTATE}
+ACTIONS = {Verb.UPDATE: Action.EDIT, Verb.DELETE: Action.DELETE, Verb.ROTATE: Action.ROTATE, Verb.BLOCK: Action.BLOCK}
 
 Key = Annotated[
     str | None,
@@ -73,7 +73,8 @@ async def make_changes(
 
     The answer comes when all changes are stored. A change is `pending` if DNS has not confirmed it in time; the service
     keeps trying. A failed change does not affect the others, unless the call is `atomic`. Changes are made in order, so
-    a change can use a name that an earlier change released.
+    a change can use a name that an earlier change released. The owner of a domain can delete, block and unblock hosts
+    of others in it.
     """
     async with _body(request, caller, context.bulk_turns) as (body, digest):
         items, atomic = await asyncio.to_thread(change_parser.read, body, admin=caller.admin)
@@ -137,6 +138,9 @@ class _CallerPermissions:
 
     def may(self, verb: Verb, host: Host) -> bool:
         return can(self._caller, ACTIONS[verb], host)
+
+    def acts_for_domain(self, host: Host) -> bool:
+        return acts_for_domain(self._caller, host)
 
     def may_register(self, domain: Domain, fqdn: str) -> bool:
         return may_register(self._caller, domain, fqdn)

@@ -66,6 +66,7 @@ class DomainPatch(Body):
     ttl: Ttl | None = None
     group: Group | None = None
     stack: Stack | None = None
+    owner: UserName = unset(description="The new owner. Only administrators can change it; hosts keep their owners.")
     frozen: FreezeIn | None = Field(
         None,
         description="Only administrators can change it. An object freezes the domain: changes are stored and not sent. "
@@ -105,6 +106,8 @@ class DomainPage(Shown):
 
 
 router = APIRouter(prefix="/api/domains", tags=["domains"], route_class=ApiRoute)
+
+ADMIN_FIELDS = frozenset({"frozen", "owner"})
 
 CREATED = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
 
@@ -157,9 +160,9 @@ async def change_domain(
     domain = await get_domain_or_404(context.domains, caller, name, Action.EDIT)
     expect = expect_domain(caller, Action.EDIT, if_match)
     given = {field: getattr(body, field) for field in body.model_fields_set}
+    if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
+        raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields=", ".join(sorted(refused)))
     if "frozen" in given:
-        if not caller.admin:
-            raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields="frozen")
         given["frozen"] = Freeze(body.frozen.reason or None) if body.frozen is not None else None
     changed = await context.domains.change(domain.name, actor=caller.user, client_ip=client_ip, expect=expect, **given)
     return shown(changed, await context.domains.host_count(changed.id))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action
+from ddnsd.auth.permissions import Action, acts_for_domain
 from ddnsd.registry.rows import Contact, HistoryEntry
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
@@ -106,9 +106,15 @@ async def count_history(caller: Reader, context: Ctx, fqdn: str, query: Annotate
 
 @router.get("/{fqdn}/contact", responses=problems(404) | {200: success(ContactOut)})
 async def read_contact(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """Read the last update request for the host, even if it was refused."""
-    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)).host
-    return serializers.answer(_contact(await context.host_history.last_request(host.id)))
+    """Read the last update request for the host, even if it was refused.
+
+    `source` and `agent` of another user's host in your domain are null.
+    """
+    host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.OVERSEE)).host
+    contact = await context.host_history.last_request(host.id)
+    if contact is not None and acts_for_domain(caller, host):
+        contact = contact._replace(source=None, agent=None)
+    return serializers.answer(_contact(contact))
 
 
 def _reader_id(caller: Caller) -> int | None:

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, is_limited
+from ddnsd.auth.permissions import Action, acts_for_domain, can, visible
 from ddnsd.registry import names, transfers
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Code, Invalid, NotPermitted
+from ddnsd.registry.errors import Code, Invalid, NoHost, NotPermitted
 from ddnsd.registry.hosts import Edit, NewHost
 from ddnsd.registry.rows import Domain, HostFilter, OwnedHost
 from ddnsd.registry.status import DnsState
-from ddnsd.registry.validation import NO_DOMAIN
+from ddnsd.registry.validation import NO_DOMAIN, Verb
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Context, Ctx, IfMatch, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
@@ -34,6 +34,9 @@ from ddnsd.web.api.schemas import (
 from ddnsd.web.preconditions import expect_host, get_host_or_404, host_tag
 
 OF_ONE = ("read_host", "change_host", "delete_host", "rotate_secret", "verify_secret", "read_ipv4", "read_ipv6")
+
+BLOCK_FIELDS = frozenset({"abuse_blocked", "block_reason"})
+"""Fields that the owner of the host's domain can change, too."""
 
 ADMIN_FIELDS = frozenset({"available", "abuse_blocked", "block_reason", "quarantined", "owner", "secrets"})
 
@@ -81,13 +84,17 @@ CREATED = success(NewHostOut, "Location", "ETag") | leads_to("fqdn", *OF_ONE)
 
 @router.get("", responses=problems() | {200: success(HostPage)})
 async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Query()]) -> Response:
-    """List your own hosts, oldest first; with an administrator's token, those of all users."""
+    """List your own hosts, oldest first; with an administrator's token, those of all users.
+
+    The filters `domain` and `fqdn` also find hosts of others in your domains, without `comment`, `stack` and `labels`.
+    """
     wanted = HostFilter(
         None if caller.admin else caller.user_id,
         query.owner,
         None if query.domain is None else names.fold(query.domain),
         query.stack,
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
+        oversees=True,
     )
     items: list[str] = []
     cursor = None
@@ -125,8 +132,8 @@ async def create_host(
 
 @router.get("/{fqdn}", responses=problems(404) | {200: success(HostDetailOut, "ETag")})
 async def read_host(caller: Reader, context: Ctx, fqdn: str) -> Response:
-    """Read one host."""
-    return await _shown(context, caller, fqdn, action=Action.LIST)
+    """Read one host. `comment`, `stack` and `labels` of another user's host in your domain are not shown."""
+    return await _shown(context, caller, fqdn, action=Action.OVERSEE)
 
 
 @router.patch("/{fqdn}", responses=changes(404, 409, 412) | {200: success(HostDetailOut, "ETag")})
@@ -144,11 +151,17 @@ async def change_host(
 
     A new `fqdn` renames the host: the secret stays, and the records move. If the rename fails, nothing is changed.
     Only administrators can change `available`, `abuse_blocked`, `block_reason`, `quarantined`, `owner` and
-    `secrets`.
+    `secrets`. The owner of the domain can change `abuse_blocked` and `block_reason` in calls without other fields,
+    unless an administrator or a rule has blocked the host.
     """
-    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)
     given = {name: getattr(body, name) for name in body.model_fields_set}
-    if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
+    owned = await context.host_lists.named(fqdn)
+    if owned is None:
+        raise NoHost
+    blocks = bool(given) and given.keys() <= BLOCK_FIELDS and can(caller, Action.BLOCK, owned.host)
+    action = Action.BLOCK if blocks else Action.EDIT
+    expect_host(caller, action)(owned.host)
+    if not (caller.admin or blocks) and (refused := ADMIN_FIELDS & given.keys()):
         raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields=", ".join(sorted(refused)))
     if "secrets" in given and "owner" not in given:
         raise Invalid(secrets=transfers.NO_OWNER)
@@ -160,24 +173,27 @@ async def change_host(
         _columns(given),
         caller.user,
         client_ip,
-        expect_host(caller, Action.EDIT, if_match),
+        expect_host(caller, action, if_match),
         rename=rename,
         tls=_is_tls(request),
         oversight=caller.admin,
         author=by,
         keep_secrets=keep,
+        verb=Verb.BLOCK if blocks else Verb.UPDATE,
+        for_domain=acts_for_domain(caller, owned.host),
     )
     host = await context.edits.apply(owned.host, edit)
-    return await _shown(context, caller, host.fqdn)
+    return await _shown(context, caller, host.fqdn, action=action)
 
 
 @router.delete("/{fqdn}", status_code=204, responses=problems(404, 412) | NO_CONTENT)
 async def delete_host(
     caller: Changer, context: Ctx, client_ip: ClientIp, fqdn: str, if_match: IfMatch = None
 ) -> Response:
-    """Remove a host and its records."""
+    """Remove a host and its records. The owner of the domain can also remove hosts of others in it."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.DELETE)).host
-    await context.hosts.unregister(host, caller.user, client_ip, expect_host(caller, Action.DELETE, if_match))
+    expect = expect_host(caller, Action.DELETE, if_match)
+    await context.hosts.unregister(host, caller.user, client_ip, expect, for_domain=acts_for_domain(caller, host))
     return Response(status_code=204)
 
 
@@ -200,14 +216,14 @@ async def verify_secret(caller: Reader, context: Ctx, fqdn: str, body: SecretIn)
 @router.get("/{fqdn}/ipv4", responses=problems(404) | {200: success(Ipv4Out)})
 async def read_ipv4(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """Read only the host's IPv4 address."""
-    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
+    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.OVERSEE)
     return serializers.answer({"ipv4": owned.host.ipv4})
 
 
 @router.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
 async def read_ipv6(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """Read only the host's IPv6 address."""
-    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.LIST)
+    owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.OVERSEE)
     return serializers.answer({"ipv6": owned.host.ipv6})
 
 
@@ -225,16 +241,20 @@ async def _shown(
     **headers: str,
 ) -> Response:
     state = context.host_lists.dns_state()
-    owned = await get_host_or_404(context.host_lists, caller, fqdn, action)
+    found = await get_host_or_404(context.host_lists, caller, fqdn, action)
+    owned = found._replace(host=visible(caller, found.host))
     notices = await context.host_lists.notices(owned.host)
     text = serializers.host_json(owned, state.of(owned.host), secret, notices)
     return serializers.json_response(text, status, ETag=host_tag(owned.host), **headers)
 
 
 def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState) -> list[str]:
-    """The hosts as JSON, without those that the token's patterns exclude."""
-    shown = [owned for owned in part if can(caller, Action.LIST, owned.host)] if is_limited(caller) else part
-    return [serializers.host_json(owned, state.of(owned.host)) for owned in shown]
+    """The hosts that the caller may see, as JSON."""
+    return [
+        serializers.host_json(owned._replace(host=visible(caller, owned.host)), state.of(owned.host))
+        for owned in part
+        if can(caller, Action.OVERSEE, owned.host)
+    ]
 
 
 async def _domain_of_new(context: Context, caller: Caller, fqdn: str) -> Domain:

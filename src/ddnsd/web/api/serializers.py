@@ -3,7 +3,6 @@
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from fastapi import Response
 
 from ddnsd.dns import conflicts
 from ddnsd.registry.host_lists import Notices
+from ddnsd.registry.moments import moment as moment
 from ddnsd.registry.rows import Happened, OwnedHost, Page
 from ddnsd.web.api.errors import NOT_KEPT
 
@@ -39,14 +39,6 @@ def listing(found: Page[T], shown: Callable[[T], dict[str, Any]]) -> Response:
     return page((json.dumps(shown(item)) for item in found.items), found.next)
 
 
-def moment(microseconds: int | None) -> str | None:
-    """A time as RFC 3339 text in UTC; None for None."""
-    if microseconds is None:
-        return None
-    seconds, rest = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:06}Z"
-
-
 def event(happened: Happened) -> dict[str, Any]:
     """An event of the audit log, as an object."""
     return happened._asdict() | {"id": str(happened.id), "at": moment(happened.at)}
@@ -63,7 +55,7 @@ def host_json(owned: OwnedHost, dns: str, secret: str | None = None, notices: No
         f'"ipv4":{_text(h.ipv4)},"ipv6":{_text(h.ipv6)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
         f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},"labels":{h.labels},'
         f'"available":{_flag(h.available)},"abuse":{_flag(h.abuse)},"abuse_blocked":{_flag(h.abuse_blocked)},'
-        f'"block_reason":{_text(h.block_reason)},"quarantined":{_flag(h.quarantined)},'
+        f'"block_reason":{_text(h.block_reason)},"blocked_by_domain":{_flag(h.blocked_by_domain)},"quarantined":{_flag(h.quarantined)},'
         f'"client_faults":{h.client_faults},"server_faults":{h.server_faults},'
         f'"updated_ipv4":{_text(moment(h.updated_ipv4))},"tls_ipv4":{_flag(h.tls_ipv4)},'
         f'"updated_ipv6":{_text(moment(h.updated_ipv6))},"tls_ipv6":{_flag(h.tls_ipv6)},'

@@ -1,24 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/users`: local accounts, for administrators."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
-from pydantic import Field
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from ddnsd.auth.caller import Caller
 from ddnsd.auth.claims_age import is_soon
-from ddnsd.registry.errors import Code, Reason
-from ddnsd.registry.inputs import Comment, NewUserName
+from ddnsd.auth.permissions import is_limited
+from ddnsd.registry.account_removal import Removal
+from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.inputs import USER_NAME_LENGTH, Comment, NewUserName
 from ddnsd.registry.quotas import Quota
-from ddnsd.registry.rows import User
+from ddnsd.registry.rows import Author, User
 from ddnsd.web import preconditions
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import Administrator, ApiRoute, ClientIp, Context, Ctx, IfMatch, Reader
-from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
+from ddnsd.web.api.dependencies import (
+    LIMITED,
+    Administrator,
+    ApiRoute,
+    By,
+    Changer,
+    ClientIp,
+    Context,
+    Ctx,
+    IfMatch,
+    Reader,
+)
+from ddnsd.web.api.errors import NO_CONTENT, NOT_KEPT, Problem, changes, leads_to, problems, success
 from ddnsd.web.api.events import EventPage
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
+from ddnsd.web.downloads import download
+from ddnsd.web.preconditions import same_user
 
 Records = Literal["keep", "remove"]
+Hosts = Literal["keep", "remove"]
 
 
 class UserCreate(Body):
@@ -79,6 +96,18 @@ class MeOut(AccountOut):
     warnings: list[str] = Field(description="A week before that, what to do.")
 
 
+class ExportOut(BaseModel):
+    """Everything that is stored about a user. The documentation describes its members."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: int
+    exported: Moment
+    user: dict[str, Any]
+    hosts: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
 class UserPage(Shown):
     """A page of users."""
 
@@ -114,6 +143,32 @@ async def list_my_events(caller: Reader, context: Ctx, query: Paging) -> Respons
     """
     found = await context.audit_log.security(caller, query.before, query.limit)
     return serializers.listing(found, serializers.event)
+
+
+@router.get("/me/export", responses=problems() | {200: success(ExportOut)})
+async def export_me(caller: Reader, context: Ctx) -> Response:
+    """Read everything that is stored about you, without secrets. A limited token cannot do this."""
+    _check_whole(caller)
+    return await _export(context, await context.users.get(caller.user))
+
+
+@router.delete("/me", status_code=204, responses=problems(409, 412, 429) | NO_CONTENT)
+async def delete_me(
+    caller: Changer,
+    context: Ctx,
+    client_ip: ClientIp,
+    confirm: Annotated[str, Query(max_length=USER_NAME_LENGTH, description="Your user name.")] = "",
+) -> Response:
+    """Delete your account with all your hosts, keys and tokens. A limited token cannot do this.
+
+    Delete your domains first, or ask an administrator to give them to another user. The last active administrator
+    cannot delete their account.
+    """
+    _check_whole(caller)
+    if confirm != caller.user:
+        raise Invalid(confirm=Reason(Code.USER_NAME_NOT_CONFIRMED))
+    await context.users.remove(Removal(caller.user, caller.user, client_ip, same_user(caller), hosts=True, own=True))
+    return Response(status_code=204)
 
 
 @router.post("", status_code=201, responses=changes(409) | {201: CREATED})
@@ -157,17 +212,44 @@ async def change_user(
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
 async def delete_user(
-    caller: Administrator, context: Ctx, client_ip: ClientIp, name: str, if_match: IfMatch = None
+    caller: Administrator,
+    context: Ctx,
+    client_ip: ClientIp,
+    name: str,
+    hosts: Annotated[Hosts, Query(description="Whether to remove the user's hosts, too.")] = "keep",
+    if_match: IfMatch = None,
 ) -> Response:
-    """Remove a user who owns no hosts and no domains, with the user's tokens."""
+    """Delete a user with everything that belongs to them.
+
+    A user who owns domains is not deleted, and one who owns hosts only with `hosts=remove`.
+    """
     await context.users.get(name)
     await context.users.remove(
-        name,
-        actor=caller.user,
-        client_ip=client_ip,
-        expect=lambda user: preconditions.check_match(if_match, preconditions.user_tag(user)),
+        Removal(
+            name,
+            caller.user,
+            client_ip,
+            lambda user: preconditions.check_match(if_match, preconditions.user_tag(user)),
+            hosts=hosts == "remove",
+        )
     )
     return Response(status_code=204)
+
+
+@router.get("/{name}/export", responses=problems(404) | {200: success(ExportOut)})
+async def export_user(_caller: Administrator, context: Ctx, by: By, name: str) -> Response:
+    """Read everything that is stored about a user, without secrets. The user finds this in their events."""
+    return await _export(context, await context.users.get(name), by)
+
+
+def _check_whole(caller: Caller) -> None:
+    """Check that the token has no patterns. Raises Problem."""
+    if is_limited(caller):
+        raise Problem(403, LIMITED)
+
+
+async def _export(context: Context, user: User, reader: Author | None = None) -> Response:
+    return await download(context.account_export.parts(user, reader), "account.json", "application/json", NOT_KEPT)
 
 
 async def _shown(context: Context, user: User, status: int = 200, **headers: str) -> Response:

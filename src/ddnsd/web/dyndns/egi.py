@@ -16,7 +16,7 @@ from ddnsd.auth import secrets
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, SignInError
 from ddnsd.auth.oidc import ProviderDown
-from ddnsd.auth.permissions import Action, can
+from ddnsd.auth.permissions import Action, acts_for_domain, can
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
@@ -226,7 +226,7 @@ class EgiApi:
 
     async def _unregister(self, request: Request, caller: Caller) -> dict[str, Any]:
         host = await self._own(request, caller, Action.DELETE)
-        await self._hosts.unregister(host, caller.user, request.peer)
+        await self._hosts.unregister(host, caller.user, request.peer, for_domain=acts_for_domain(caller, host))
         kept = ("fqdn", "name", "domain", "wildcard", "comment")
         shown = {key: value for key, value in _host(host).items() if key in kept}
         return {"status": "ok", "message": "Host unregistered.", "host": shown}

@@ -54,7 +54,11 @@ MESSAGES = {
     Code.RELATED_NOT_A_LABEL: N_("%(label)s is not a single label."),
     Code.INTERFACE_ID_INVALID: N_("%(interface_id)s is not an interface id such as ::7."),
     Code.USER_OWNS: N_("%(user)s owns hosts or domains. Remove them first, or give them to another user."),
-    Code.USER_DELETES_SELF: N_("You cannot remove yourself. Ask another administrator."),
+    Code.USER_DELETES_SELF: N_("You cannot remove yourself here. Delete your account on its own page."),
+    Code.USER_OWNS_DOMAINS: N_(
+        "%(user)s owns these domains: %(domains)s. Remove them first, or ask an administrator to give them to another "
+        "user."
+    ),
     Code.RIGHTS_END: N_(
         "Your tokens lose groups or administrator rights at %(at)s. Sign in with your identity provider before."
     ),

@@ -19,7 +19,7 @@ from ddnsd.web.portal.request import Form, PageRequest, anonymous, load_request
 BODY_LIMIT = 64 * 1024
 FORM_TYPE = "application/x-www-form-urlencoded"
 
-REMOVING = frozenset({"remove", "revoke", "end", "withdraw", "logout"})
+REMOVING = frozenset({"remove", "delete", "revoke", "end", "withdraw", "logout"})
 """Parts of the paths of forms that are accepted also from a user who has made too many changes."""
 
 FACTOR_PATHS = ("/account/second-factor", "/login", "/logout", "/account/language")

@@ -40,6 +40,7 @@ FIELDS = {
     "abuse": N_("Flagged"),
     "abuse_blocked": N_("Blocked for abuse"),
     "block_reason": N_("Reason of the block"),
+    "blocked_by_domain": N_("Blocked by the owner of the domain"),
     "quarantined": N_("In quarantine"),
 }
 

@@ -23,6 +23,14 @@ BLOCKED = HostStatus(
         "and updates get “abuse”. Contact the operator of the service. Removing the host does not help."
     ),
 )
+BLOCKED_BY_DOMAIN = HostStatus(
+    "bad",
+    N_("blocked"),
+    N_(
+        "The owner of the domain has blocked this host. Its records are not in DNS, and updates get “abuse”. Contact "
+        "the owner of the domain."
+    ),
+)
 QUARANTINED = HostStatus(
     "bad",
     N_("in quarantine"),
@@ -80,6 +88,7 @@ def status_of(host: Host, dns: str) -> HostStatus:
         (host.withdrawn, OWNER_OFF_HIDDEN),
         (not host.owner_active, OWNER_OFF),
         (host.quarantined, QUARANTINED),
+        (host.abuse_blocked and host.blocked_by_domain, BLOCKED_BY_DOMAIN),
         (host.abuse_blocked, BLOCKED),
         (host.abuse, FLAGGED),
         (not host.available, OFF),

@@ -7,7 +7,11 @@ from ddnsd.auth import known_browsers, passwords
 from ddnsd.auth.caller import BadCredentials
 from ddnsd.auth.oidc.login_state import local_path
 from ddnsd.auth.passwords import Locked
+from ddnsd.auth.sessions import COOKIE as SESSION_COOKIE
 from ddnsd.auth.sessions import PASSKEY, PASSWORD, PASSWORD_AND_PASSKEY, csrf_of
+from ddnsd.registry.account_removal import Removal
+from ddnsd.registry.errors import NotEmpty
+from ddnsd.web.downloads import download
 from ddnsd.web.portal import cookies, flash
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.i18n import N_, languages
@@ -17,10 +21,12 @@ from ddnsd.web.portal.presenters.user_agents import Agent
 from ddnsd.web.portal.request import LANGUAGE_COOKIE, PageRequest
 from ddnsd.web.portal.routing import Access, get, post
 from ddnsd.web.portal.views.sign_in import link_path, set_session_cookie, sign_in_first
+from ddnsd.web.preconditions import same_user
 
 NEWEST, SIZE = 10, 50
 """Events of the security log: on the account's page, and on a page of the log."""
 
+DELETE = "/account/delete"
 YEAR_SECONDS = 365 * 86_400
 
 LOCAL_METHODS = {
@@ -93,6 +99,42 @@ async def show_log(page: PageRequest) -> Response:
         events=security_log.lines(found.items, page.caller.user),
         pages=paginate(page, found.next, "before"),
     )
+
+
+async def export(page: PageRequest) -> Response:
+    """Everything that is stored about the user, as a file."""
+    user = await page.portal.users.get(page.caller.user)
+    return await download(page.portal.account_export.parts(user), "account.json", "application/json")
+
+
+async def delete_form(page: PageRequest) -> Response:
+    """What the deletion of the account removes, and the form for it."""
+    if first := sign_in_first(page, DELETE):
+        return first
+    return await _delete_form(page, {})
+
+
+async def delete(page: PageRequest) -> Response:
+    """Delete the account, if the form has the user's name."""
+    if first := sign_in_first(page, DELETE):
+        return first
+    caller = page.caller
+    if page.text("name") != caller.user:
+        return await _delete_form(page, {"name": page.gettext("This is not your user name.")})
+    removal = Removal(caller.user, caller.user, page.client_ip, same_user(caller), hosts=True, own=True)
+    try:
+        await page.portal.users.remove(removal)
+    except NotEmpty as error:
+        return await _delete_form(page, {"__all__": page.explain(error)})
+    page.session = None
+    response = page.render("account/deleted.html", name=caller.user)
+    response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
+    return response
+
+
+async def _delete_form(page: PageRequest, errors: dict[str, str]) -> Response:
+    owned = await page.portal.users.owned(page.caller.user_id)
+    return page.render("account/delete.html", 422 if errors else 200, errors=errors, owned=owned)
 
 
 async def choose_language(page: PageRequest) -> Response:
@@ -178,6 +220,9 @@ def _id(page: PageRequest) -> int:
 ROUTES = [
     get("/account", show),
     get("/account/log", show_log),
+    get("/account/export", export),
+    get(DELETE, delete_form),
+    post(DELETE, delete),
     post("/account/password", change_password),
     post("/account/identities/{id}/remove", unlink),
     post("/account/sessions/end", end_others),

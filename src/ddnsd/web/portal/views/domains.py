@@ -7,15 +7,20 @@ from starlette.responses import Response
 
 from ddnsd.auth.permissions import Action, can
 from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.host_lists import host_view
 from ddnsd.registry.inputs import GROUP_LENGTH
 from ddnsd.registry.rows import Domain
 from ddnsd.registry.status import ZoneStatus
 from ddnsd.web.portal import access, forms
+from ddnsd.web.portal.paging import page_number
+from ddnsd.web.portal.presenters.host_status import STATES, status_of
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import get, post
 from ddnsd.web.preconditions import domain_tag
 
 REQUESTS = 100
+SIZE = 50
+TEXT_LENGTH = 253
 SWITCHES = ("private_addresses", "query_credentials")
 """Columns that only administrators set."""
 
@@ -47,6 +52,27 @@ async def show(page: PageRequest) -> Response:
     )
 
 
+async def list_hosts(page: PageRequest) -> Response:
+    """The hosts of all users in the domain, for its owner."""
+    domain = await access.get_domain(page, Action.EDIT)
+    number, owner = page_number(page), page.search_text("owner", TEXT_LENGTH)
+    view = host_view(
+        text=page.search_text("q", TEXT_LENGTH), domain=domain.name, state=page.query.get("state", "")
+    )._replace(comments=page.admin)
+    found = await page.portal.host_lists.of_everybody(view, owner, number, SIZE)
+    return page.render(
+        "domains/hosts.html",
+        domain=domain,
+        rows=[(row, status_of(row.host, row.dns)) for row in found.rows],
+        total=found.total,
+        view=view,
+        owner=owner,
+        number=number,
+        size=SIZE,
+        states=[("", page.gettext("all")), *((name, page.gettext(word)) for name, word in STATES.items())],
+    )
+
+
 async def edit(page: PageRequest) -> Response:
     """The form of a domain."""
     return _form(page, await access.get_domain(page, Action.EDIT), {})
@@ -56,7 +82,9 @@ async def save(page: PageRequest) -> Response:
     """Change the domain to the values of the form."""
     domain = await access.get_domain(page, Action.EDIT)
     try:
-        columns = form_columns(page) | ({name: page.checked(name) for name in SWITCHES} if page.admin else {})
+        columns = form_columns(page)
+        if page.admin:
+            columns |= {name: page.checked(name) for name in SWITCHES} | {"owner": page.text("owner")}
         await page.portal.domains.change(
             domain.name,
             actor=page.caller.user,
@@ -107,6 +135,7 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
         "available": domain.available,
         "comment": domain.comment,
         "ttl": domain.ttl,
+        "owner": domain.owner,
     } | {name: getattr(domain, name) for name in SWITCHES}
     if errors:
         checked = {name: page.checked(name) for name in ("available", *SWITCHES)}
@@ -124,6 +153,7 @@ def _form(page: PageRequest, domain: Domain, errors: dict[str, str]) -> Response
 ROUTES = [
     get("/domains", show_all),
     get("/domains/{name}", show),
+    get("/domains/{name}/hosts", list_hosts),
     get("/domains/{name}/edit", edit),
     post("/domains/{name}/edit", save),
     post("/domains/{name}/remove", remove),

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from ddnsd.auth import secrets
-from ddnsd.auth.permissions import Action
+from ddnsd.auth.permissions import Action, acts_for_domain, visible
 from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Invalid, Unconfirmed
 from ddnsd.registry.hosts import Edit
 from ddnsd.registry.rows import OwnedHost
+from ddnsd.registry.status import DnsState
+from ddnsd.registry.validation import Verb
 from ddnsd.web.portal import access, forms, show_once
 from ddnsd.web.portal.client_configs import PLACEHOLDER, Target, configurations, secret_configurations
 from ddnsd.web.portal.paging import paginate
@@ -34,7 +36,9 @@ FLAGS = ("wildcard", "available", "abuse_blocked", "quarantined")
 async def show(page: PageRequest) -> Response:
     """The host's state and recent changes."""
     dns = page.portal.host_lists.dns_state()
-    owned = await access.get_host(page)
+    owned = await access.get_host(page, Action.OVERSEE)
+    if acts_for_domain(page.caller_with_rights, owned.host):
+        return await _show_to_domain_owner(page, owned, dns)
     host = owned.host
     state = status_of(host, dns.of(host))
     notices = await page.portal.host_lists.notices(host)
@@ -50,6 +54,21 @@ async def show(page: PageRequest) -> Response:
         contact=activity.last_request,
         warnings=page.explanations(notices.warnings),
         flapping_since=notices.flapping_since,
+    )
+
+
+async def _show_to_domain_owner(page: PageRequest, owned: OwnedHost, dns: DnsState) -> Response:
+    """A host of another user: its state without the notes of its owner, and how to stop it."""
+    host = visible(page.caller_with_rights, owned.host)
+    contact = await page.portal.host_history.last_request(host.id)
+    return page.render(
+        "host/overseen.html",
+        owner=owned.owner,
+        host=host,
+        state=status_of(host, dns.of(host)),
+        contact=contact,
+        tag=host_tag(host),
+        may_change=host.blocked_by_domain or not host.abuse_blocked,
     )
 
 
@@ -102,10 +121,38 @@ async def save(page: PageRequest) -> Response:
 
 async def remove(page: PageRequest) -> Response:
     """Remove the host."""
-    owned = await access.get_host(page, Action.DELETE)
+    host = (await access.get_host(page, Action.DELETE)).host
     expect = access.expect_host(page, Action.DELETE)
-    removal = page.portal.hosts.unregister(owned.host, page.caller.user, page.client_ip, expect)
-    return await page.saved(removal, "/", page.gettext("%(name)s was removed.", name=owned.host.fqdn))
+    for_domain = acts_for_domain(page.caller_with_rights, host)
+    removal = page.portal.hosts.unregister(host, page.caller.user, page.client_ip, expect, for_domain=for_domain)
+    path = f"/domains/{host.domain}/hosts" if for_domain else "/"
+    return await page.saved(removal, path, page.gettext("%(name)s was removed.", name=host.fqdn))
+
+
+async def block(page: PageRequest) -> Response:
+    """Block the host, with a reason for its owner."""
+    values = {"abuse_blocked": True, **forms.read(page, forms.BlockFields).model_dump()}
+    return await _set_block(page, values, page.gettext("The host was blocked."))
+
+
+async def unblock(page: PageRequest) -> Response:
+    """Remove the block of the host."""
+    return await _set_block(page, {"abuse_blocked": False}, page.gettext("The host was unblocked."))
+
+
+async def _set_block(page: PageRequest, values: dict[str, Any], done: str) -> Response:
+    host = (await access.get_host(page, Action.BLOCK)).host
+    edit = Edit(
+        values,
+        page.caller.user,
+        page.client_ip,
+        access.expect_host(page, Action.BLOCK),
+        oversight=page.admin,
+        author=page.author,
+        verb=Verb.BLOCK,
+        for_domain=acts_for_domain(page.caller_with_rights, host),
+    )
+    return await page.saved(page.portal.edits.apply(host, edit), f"/hosts/{host.fqdn}", done)
 
 
 async def replace_secret(page: PageRequest) -> Response:
@@ -228,8 +275,9 @@ def _administrators_values(page: PageRequest, owned: OwnedHost) -> dict[str, Any
         values |= forms.read(page, forms.BlockFields).model_dump()
     if quarantined != before and (quarantined or values["abuse_blocked"]):  # the end of a block ends the quarantine
         values["quarantined"] = quarantined
-    if values["abuse_blocked"] == owned.host.abuse_blocked:
-        del values["abuse_blocked"]  # setting it to False would lift a flag, too
+    still_blocked = values["abuse_blocked"] and values["block_reason"] != owned.host.block_reason
+    if values["abuse_blocked"] == owned.host.abuse_blocked and not still_blocked:
+        del values["abuse_blocked"]  # False would lift a flag, too, and True take over a block of the domain's owner
     if (name := page.text("owner")) != owned.owner:
         values["owner"] = name
     return values
@@ -242,6 +290,8 @@ ROUTES = [
     get("/hosts/{fqdn}/edit", edit),
     post("/hosts/{fqdn}/edit", save),
     post("/hosts/{fqdn}/remove", remove),
+    post("/hosts/{fqdn}/block", block),
+    post("/hosts/{fqdn}/unblock", unblock),
     get("/hosts/{fqdn}/secret", show_secret),
     post("/hosts/{fqdn}/secret", replace_secret),
     post("/hosts/{fqdn}/lift", lift_flag),

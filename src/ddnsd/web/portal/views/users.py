@@ -6,9 +6,11 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import Invalid, NotEmpty, Stale
 from ddnsd.registry.inputs import USER_NAME_LENGTH
 from ddnsd.registry.rows import User
+from ddnsd.web.downloads import download
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.error_pages import NotFound
 from ddnsd.web.portal.paging import paginate
@@ -101,11 +103,18 @@ async def revoke_token(page: PageRequest) -> Response:
     return page.redirect(_path(user.name), page.gettext("The token %(name)s was revoked.", name=token.name))
 
 
+async def export(page: PageRequest) -> Response:
+    """Everything that is stored about the user, as a file."""
+    user = await _find(page)
+    return await download(page.portal.account_export.parts(user, page.author), "account.json", "application/json")
+
+
 async def remove(page: PageRequest) -> Response:
     """Remove the user."""
     user = await _find(page)
     try:
-        await page.portal.users.remove(user.name, actor=page.caller.user, client_ip=page.client_ip)
+        removal = Removal(user.name, page.caller.user, page.client_ip, hosts=page.checked("hosts"))
+        await page.portal.users.remove(removal)
     except NotEmpty as error:
         return await _show(page, user, {"__all__": page.explain(error)})
     return page.redirect("/admin/users", page.gettext("%(name)s was removed.", name=user.name))
@@ -153,6 +162,7 @@ ROUTES = [
     get("/admin/users", show_all, Access.ADMINISTRATOR),
     get("/admin/users/new", new, Access.ADMINISTRATOR),
     post("/admin/users", add, Access.ADMINISTRATOR),
+    get("/admin/user/export/{name:path}", export, Access.ADMINISTRATOR),
     get("/admin/user/{name:path}", show, Access.ADMINISTRATOR),
     post("/admin/user/sessions/{name:path}", end_sessions, Access.ADMINISTRATOR),
     post("/admin/user/factors/{name:path}", remove_factors, Access.ADMINISTRATOR),

@@ -54,6 +54,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
     ),
     "large bodies, many headers, slow and silent clients": (
         "conformance/test_connection_limits.py",
+        "conformance/test_large_bodies.py",
         "unit/web/test_http_protocol.py",
         "unit/web/test_bulk_turns.py",
     ),

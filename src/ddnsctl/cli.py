@@ -18,7 +18,19 @@ import click
 
 from ddnsctl import output
 
-COMMANDS = ("validate", "plan", "apply", "destroy", "import", "show", "rotate", "user-data", "fmt", "completion")
+COMMANDS = (
+    "validate",
+    "plan",
+    "apply",
+    "destroy",
+    "import",
+    "show",
+    "quotas",
+    "rotate",
+    "user-data",
+    "fmt",
+    "completion",
+)
 MODULES = {"import": "import_", "user-data": "user_data"}
 INTERRUPTED = 130
 EPILOG = """\b

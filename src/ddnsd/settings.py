@@ -61,6 +61,9 @@ RELOADABLE = frozenset(
         "session_days",
         "token_max_days",
         "event_days",
+        "history_days",
+        "security_log_days",
+        "last_request_days",
         "abuse_reports_per_hour",
         "abuse_report_days",
     }
@@ -87,12 +90,18 @@ def _parsed(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_list)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
+Days = Annotated[int | None, BeforeValidator(lambda value: None if value == "" else value)]
 Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_parsed)]
 Secrets = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_parsed)]
 
 
 def _quota(quota: Quota, description: str) -> Any:
     return Field(DEFAULTS[quota], ge=0, le=MOST, description=f"{description}; 0: no limit")
+
+
+def _days_like_events(what: str) -> Any:
+    description = f"days after which `housekeeping` deletes {what}; 0: never; empty: as `DDNSD_EVENT_DAYS` says"
+    return Field(None, ge=0, description=description)
 
 
 class Settings(BaseSettings):
@@ -216,7 +225,12 @@ class Settings(BaseSettings):
     event_days: int = Field(
         400,
         ge=0,
-        description="days after which `housekeeping` deletes audit trail, histories and closed requests; 0: never",
+        description="days after which `housekeeping` deletes the audit trail and closed requests; 0: never",
+    )
+    history_days: Days = _days_like_events("entries of hosts' histories")
+    security_log_days: Days = _days_like_events("the events of users' security logs")
+    last_request_days: int = Field(
+        0, ge=0, description="days after which `housekeeping` deletes the last request for a host; 0: with the host"
     )
     abuse_reports_per_hour: int = Field(
         60, ge=0, le=10_000, description="reports of abuse an hour that the public form accepts; 0: no form"

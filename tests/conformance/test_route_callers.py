@@ -68,6 +68,7 @@ EXCEPTIONS: dict[tuple[str, Route], int] = {
     ("domain", ("DELETE", "/api/tokens/{id}")): 403,
     ("admin", ("DELETE", "/api/domain-requests/{id}")): 404,  # they decide on it, and only its user withdraws it
     ("area", ("DELETE", "/api/domain-requests/{id}")): 404,
+    ("admin", ("DELETE", "/api/users/{name}/second-factor")): 404,  # new users have none
 }
 
 CALLERS = (*NOBODY, *RULES["host"])

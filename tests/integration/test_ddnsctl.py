@@ -610,6 +610,21 @@ def test_a_domain_and_its_hosts(tool: Tool) -> None:
     assert "2 deleted" in tool.run("destroy", "lab.yml", "-y")
 
 
+def test_quotas(tmp_path: Path) -> None:
+    with dev(tmp_path / "dir", rules="on", tokens_per_user="7") as service:
+        service.cli("user", "add", "alice")
+        service.cli("user", "set", "alice", "--keys-per-user", "0")
+        token = service.cli("token", "add", "alice", "--name", "mine").stdout.strip()
+        tool = Tool(service, tmp_path, "s0")
+        lines = tool.run("quotas", DDNS_TOKEN=token).splitlines()
+        assert lines[0] == "quota\tused\tlimit"
+        assert {"hosts_per_user\t0\t1000", "tokens_per_user\t1\t7", "keys_per_user\t\tno limit"} <= set(lines)
+        found = json.loads(tool.run("quotas", "--format", "json", DDNS_TOKEN=token))
+        assert found["tokens_per_user"] == {"limit": 7, "used": 1}
+        assert {quota["limit"] for quota in tool.json("quotas", "--format", "json").values()} == {None}
+        assert "error" in tool.run("quotas", code=1, DDNS_TOKEN=f"{token[:-1]}x")
+
+
 def test_the_service_of_egi(tmp_path: Path) -> None:
     with egi(delay=0.01) as server:
         server.add_domain("dyn.example.org")
@@ -618,6 +633,7 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         hosts = {"www.dyn.example.org": {"ipv4": "192.0.2.1", "comment": "Front", "secret": {"file": "www"}}}
         declared = {"version": 1, "stack": "s0", "hosts": hosts}
         (tmp_path / "web.yml").write_text(json.dumps(declared))
+        assert "only ddnsd does" in tool.run("quotas", code=1)
         assert "1 added" in tool.run("apply", "web.yml", "-y")
         first = tool.secret("www")
         assert "Nothing to do" in tool.run("plan", "web.yml")

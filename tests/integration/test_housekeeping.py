@@ -166,6 +166,74 @@ async def test_how_long_reports_of_abuse_stay_is_a_setting(service: Service) -> 
     assert "closed reports of abuse: 3 removed\n" in service.cli("housekeeping").stdout
 
 
+async def kept(service: Service, *kinds: str) -> list[list[Any]]:
+    """What is left of these kinds, and of security logs last."""
+    logged = select(schema.events.c.actor).where(schema.events.c.action == "session.begin")
+    rows = await store_access.with_store(url(service), left)
+    return [
+        *(rows[kind] for kind in kinds),
+        await store_access.with_store(url(service), lambda c: sorted(c.scalars(logged))),
+    ]
+
+
+async def test_each_kind_has_its_own_time(service: Service) -> None:
+    def fill(connection: Connection) -> None:
+        prepare(connection)
+        moment = queries.now()
+        for number, days in enumerate((0.9, 29, 31, 399, 401)):
+            signed = {"at": moment - int(days * DAY), "actor": f"n{number}", "action": "session.begin", "object": "me"}
+            connection.execute(insert(schema.events).values(**signed))
+            if number:
+                seen = {"host_id": number, "at": moment - int(days * DAY), "word": "good"}
+                connection.execute(insert(schema.contacts).values(**seen))
+
+    await store_access.with_store(url(service), fill)
+    service.settings |= {"DDNSD_EVENT_DAYS": "400", "DDNSD_HISTORY_DAYS": "", "DDNSD_SECURITY_LOG_DAYS": ""}
+    said = service.cli("housekeeping").stdout
+    assert "contacts of hosts that are gone: 1 removed\n" in said
+    for line in ("events: 1 removed", "events of security logs: 1 removed", "old entries of histories: 1 removed"):
+        assert f"{line}\n" in said
+    assert "old contacts" not in said
+
+    service.settings["DDNSD_SECURITY_LOG_DAYS"] = "30"
+    assert service.cli("housekeeping").stdout == "events of security logs: 2 removed\n"
+    service.settings["DDNSD_HISTORY_DAYS"] = "2"
+    assert service.cli("housekeeping").stdout == "old entries of histories: 3 removed\n"
+    service.settings["DDNSD_LAST_REQUEST_DAYS"] = "30"
+    assert service.cli("housekeeping").stdout == "old contacts: 4 removed\n"  # with the one from 1970
+    assert await kept(service, "history", "contacts", "events") == [
+        ["n0"],
+        [1],
+        ["n0", "n1", "n2", "n3"],
+        ["n0", "n1"],
+    ]
+
+    service.settings |= {"DDNSD_EVENT_DAYS": "1", "DDNSD_HISTORY_DAYS": "0", "DDNSD_SECURITY_LOG_DAYS": "0"}
+    assert service.cli("housekeeping").stdout == "closed requests for domains: 3 removed\nevents: 3 removed\n"
+    assert await kept(service, "history", "events") == [["n0"], ["n0"], ["n0", "n1"]]
+
+
+async def test_times_that_are_longer_than_time_delete_nothing(service: Service) -> None:
+    await store_access.with_store(url(service), prepare)
+    long = str(10**15)
+    names = ("EVENT", "HISTORY", "SECURITY_LOG", "LAST_REQUEST", "ABUSE_REPORT")
+    service.settings |= {f"DDNSD_{name}_DAYS": long for name in names}
+    said = service.cli("housekeeping").stdout
+    assert "events" not in said
+    assert "entries" not in said
+    assert "old contacts" not in said
+    assert "reports" not in said
+
+
+@pytest.mark.parametrize("name", ["HISTORY_DAYS", "SECURITY_LOG_DAYS", "LAST_REQUEST_DAYS"])
+@pytest.mark.parametrize("value", ["-1", "a week", "1.5"])
+def test_a_time_that_is_no_number_of_days(service: Service, name: str, value: str) -> None:
+    service.settings[f"DDNSD_{name}"] = value
+    refused = service.cli("housekeeping", check=False)
+    assert refused.returncode != 0
+    assert f"DDNSD_{name}" in refused.stderr
+
+
 async def test_many_rows(service: Service) -> None:
     def fill(connection: Connection) -> None:
         old = {"at": 1, "actor": "a", "action": "host.add", "object": "n.example.org"}

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pyotp
@@ -223,6 +224,28 @@ def test_an_administrator_removes_lost_factors(service: Service, admin: Browser,
     events = service.request("GET", f"/api/events?object={name}", service.admin_token).json()
     removed = [event["actor"] for event in events["items"] if event["action"] == "factor.delete"]
     assert sorted(removed) == ["admin", "ddnsd"]
+
+
+def test_an_administrator_removes_lost_factors_by_rest(service: Service, local: tuple[str, Browser]) -> None:
+    name, browser = local
+    path, token = f"/api/users/{name}", service.admin_token
+    assert service.request("GET", path, token).json()["second_factor"] is None
+    assert service.request("DELETE", f"{path}/second-factor", token).status_code == 404
+    began = time.time()
+    with_app(browser)
+    found = service.request("GET", path, token).json()["second_factor"]
+    added = datetime.fromisoformat(found["app"]).timestamp()
+    assert int(began) <= added <= time.time()
+    assert found["recovery_codes"] == 10
+    assert "second_factor" not in service.request("GET", "/api/users/me", token).json()
+    assert service.request("DELETE", f"{path}/second-factor", token).status_code == 204
+    assert service.request("GET", path, token).json()["second_factor"] is None
+    assert browser.open("/account").path.startswith("/login")
+    assert password_given(service, name)[1].path == "/"
+    assert service.request("DELETE", f"{path}/second-factor", token).status_code == 404
+    assert service.request("DELETE", "/api/users/nobody/second-factor", token).status_code == 404
+    events = service.request("GET", f"/api/events?object={name}&action=factor.delete", token).json()
+    assert [event["actor"] for event in events["items"]] == ["admin"]
 
 
 def test_users_without_a_password_have_none(new_user: NewUser) -> None:

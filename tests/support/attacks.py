@@ -79,6 +79,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
     ),
     "large bodies, many headers, slow and silent clients": (
         "conformance/test_connection_limits.py",
+        "conformance/test_large_bodies.py",
         "unit/web/test_http_protocol.py",
         "unit/web/test_bulk_turns.py",
     ),
@@ -87,6 +88,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "conformance/test_names_above_others.py",
         "conformance/test_domain_above_hosts.py",
         "conformance/test_reserved_names.py",
+        "unit/registry/test_names_around.py",
     ),
     "denied addresses in other spellings": ("conformance/test_api_deny.py", "unit/registry/test_denylist.py"),
     "rights that have ended": (

@@ -86,6 +86,13 @@ class RestServer:
             self._user = name
         return self._user
 
+    def quotas(self) -> dict[str, dict[str, Any]]:
+        """The caller's quotas by name, with `limit` (None: no limit) and `used` (None: unknown)."""
+        found = object_in(self._call("GET", "/api/users/me")).get("quotas")
+        if not isinstance(found, dict) or not all(isinstance(quota, dict) for quota in found.values()):
+            raise ServerError(f"{self.url}/api/users/me sent no quotas")
+        return found
+
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change; `key` as in `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":

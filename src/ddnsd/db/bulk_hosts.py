@@ -140,19 +140,33 @@ def names_above_others(
     """
     if not wanted:
         return set()
-    names, owners = zip(*wanted, strict=True)
-    given = _given(connection, names, [rows.reversed_name(name) for name in names], owners)
-    counted = hosts.c.owner_id != given.owner_id, not_(among(connection, hosts.c.fqdn, besides))
-    # not EXISTS: PostgreSQL would read all hosts below a name instead of the first one
-    first = select(hosts.c.id).where(_below(hosts, given), *counted).order_by(hosts.c.reversed_name).limit(1)
-    query = select(given.fqdn, given.owner_id).where(first.scalar_subquery().is_not(None))
-    found = {(row.fqdn, row.owner_id) for row in connection.execute(query)}
+    found = names_above_others_in_zone(connection, wanted, besides)
+    given = _given_names(connection, wanted)
     zones = select(given.fqdn, given.owner_id, domains.c.id).where(_below(domains, given))
     for row in connection.execute(zones).all():
         pair = row.fqdn, row.owner_id
         if pair not in found and _has_hosts_of_others(connection, row.id, row.owner_id):
             found.add(pair)
     return found
+
+
+def names_above_others_in_zone(
+    connection: Connection, wanted: Collection[tuple[str, int]], besides: Collection[str]
+) -> set[tuple[str, int]]:
+    """Those of the (full name, owner's id) below which others have a host in the same zone, apart from `besides`."""
+    given = _given_names(connection, wanted)
+    counted = hosts.c.owner_id != given.owner_id, not_(among(connection, hosts.c.fqdn, besides))
+    # not EXISTS: PostgreSQL would read all hosts below a name instead of the first one
+    first = select(hosts.c.id).where(_below(hosts, given), *counted).order_by(hosts.c.reversed_name).limit(1)
+    query = select(given.fqdn, given.owner_id).where(first.scalar_subquery().is_not(None))
+    return {(row.fqdn, row.owner_id) for row in connection.execute(query)}
+
+
+def hold_hosts(connection: Connection, host_ids: Collection[int]) -> dict[int, int]:
+    """Keep the names of these hosts until the end of the transaction. Returns the owners of those that exist, by id."""
+    query = select(hosts.c.id, hosts.c.owner_id).where(among(connection, hosts.c.id, host_ids)).order_by(hosts.c.id)
+    held = connection.execute(query.with_for_update(read=True, key_share=True))
+    return {row.id: row.owner_id for row in held}
 
 
 def _has_hosts_of_others(connection: Connection, domain_id: int, owner_id: int) -> bool:
@@ -171,6 +185,11 @@ class _Given(NamedTuple):
     fqdn: ColumnElement[str]
     reversed_name: ColumnElement[str]
     owner_id: ColumnElement[int]
+
+
+def _given_names(connection: Connection, wanted: Collection[tuple[str, int]]) -> _Given:
+    names, owners = zip(*wanted, strict=True)
+    return _given(connection, names, [rows.reversed_name(name) for name in names], owners)
 
 
 def _given(connection: Connection, *values: Sequence[Any]) -> _Given:

@@ -55,13 +55,17 @@ def delete_found(connection: Connection, key: Column[int], found: Select[tuple[i
 
     As one statement, PostgreSQL may compare them with the whole table.
     """
-    ids = list(connection.scalars(found))
+    return delete_keys(connection, key, list(connection.scalars(found)))
+
+
+def delete_keys(connection: Connection, key: Column[int], ids: Sequence[int]) -> int:
+    """Delete the rows with these values of `key`. Returns the number."""
     if not ids:
         return 0
     if connection.dialect.name == "postgresql":
-        chosen = key == any_(bindparam(None, ids, type_=ARRAY(key.type), unique=True))
+        chosen = key == any_(bindparam(None, list(ids), type_=ARRAY(key.type), unique=True))
     else:
-        chosen = key.in_(select(func.json_each(literal(json.dumps(ids))).table_valued("value").c.value))
+        chosen = key.in_(select(func.json_each(literal(json.dumps(list(ids)))).table_valued("value").c.value))
     return connection.execute(delete(key.table).where(chosen)).rowcount
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The last request for each host: time, address, client, and answer."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, UpdateBase, delete, exists, select
 
-from ddnsd.db.bulk_sql import Given, for_each, insert_into
+from ddnsd.db.bulk_sql import Given, delete_found, for_each, insert_into
 from ddnsd.db.history import agent_text
 from ddnsd.db.schema import contacts, hosts
 
@@ -50,6 +50,21 @@ def strangers(connection: Connection, after: int, limit: int) -> list[int]:
     host = select(hosts.c.id).where(hosts.c.id == contacts.c.host_id)
     query = select(contacts.c.host_id).where(contacts.c.host_id > after, ~exists(host))
     return list(connection.scalars(query.order_by(contacts.c.host_id).limit(limit)))
+
+
+def old(connection: Connection, after: int, before: int, limit: int) -> list[int]:
+    """Ids above `after` of at most `limit` hosts whose last request came before `before`, sorted.
+
+    It reads the whole table: use it outside of writes.
+    """
+    query = select(contacts.c.host_id).where(contacts.c.host_id > after, contacts.c.at < before)
+    return list(connection.scalars(query.order_by(contacts.c.host_id).limit(limit)))
+
+
+def forget_old(connection: Connection, host_ids: Sequence[int], before: int) -> int:
+    """Remove the contacts of these hosts from before `before`. Returns the number."""
+    found = select(contacts.c.host_id).where(contacts.c.host_id.in_(list(host_ids)), contacts.c.at < before)
+    return delete_found(connection, contacts.c.host_id, found)
 
 
 def forget(connection: Connection, host_ids: Collection[int]) -> int:

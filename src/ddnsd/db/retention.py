@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Delete old rows, and trim histories while the service runs.
 
-Each function deletes at most `limit` rows and returns the number.
+Functions that delete return the number of rows: at most `limit`, if they have that parameter.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, func, or_, select
 
 from ddnsd.db import history
 from ddnsd.db.abuse_reports import OPEN as OPEN_REPORT
 from ddnsd.db.base import Store
-from ddnsd.db.bulk_sql import delete_found
+from ddnsd.db.bulk_sql import delete_found, delete_keys
 from ddnsd.db.domain_requests import OPEN
 from ddnsd.db.flapping import FlappingDetector
 from ddnsd.db.schema import abuse_reports, domain_requests, enrolments, events, removals
@@ -30,9 +32,39 @@ def forget_removals(connection: Connection, last: int, before: int, limit: int) 
     return delete_found(connection, removals.c.id, found)
 
 
-def forget_events(connection: Connection, before: int, limit: int) -> int:
-    """Delete the audit trail before `before`."""
-    return _remove(connection, events.c.at, limit, events.c.at < before)
+class OldEvent(NamedTuple):
+    """The position of an event in the order of time."""
+
+    at: int
+    id: int
+
+
+def old_events(
+    connection: Connection,
+    after: OldEvent,
+    before: int,
+    limit: int,
+    *,
+    of: Collection[str] = (),
+    not_of: Collection[str] = (),
+) -> list[OldEvent]:
+    """At most `limit` events before `before` and behind `after`, oldest first.
+
+    Only those with an action in `of`, if it has any, and none with an action in `not_of`. It may read all old events:
+    use it outside of writes.
+    """
+    behind = or_(events.c.at > after.at, events.c.id > after.id)
+    query = select(events.c.at, events.c.id).where(events.c.at >= after.at, events.c.at < before, behind)
+    if of:
+        query = query.where(events.c.action.in_(of))
+    if not_of:
+        query = query.where(events.c.action.not_in(not_of))
+    return [OldEvent._make(row) for row in connection.execute(query.order_by(events.c.at, events.c.id).limit(limit))]
+
+
+def forget_events(connection: Connection, found: Sequence[OldEvent]) -> int:
+    """Delete these events."""
+    return delete_keys(connection, events.c.id, [event.id for event in found])
 
 
 def forget_requests(connection: Connection, before: int, limit: int) -> int:

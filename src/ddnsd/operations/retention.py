@@ -3,15 +3,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from ddnsd.db import history, idempotency, last_seen, one_time_secrets, queries, retention, sessions, write_checks
 from ddnsd.db.base import Store
+from ddnsd.db.retention import OldEvent
 from ddnsd.operations import store_access
 from ddnsd.registry import credentials
+from ddnsd.registry.events import SECURITY
 from ddnsd.settings import Settings
 
 DAY_MICROSECONDS = 86_400 * 1_000_000
@@ -38,11 +41,16 @@ PAUSES = 2
 HOSTS = 500
 """Deleted hosts that are searched for at a time."""
 
+FOUND = 5000
+"""Old rows that are searched for at a time."""
+
 NO_HOST = -1
 """An id below those of all hosts."""
 
 Step = Callable[[Connection, int], int]
 """Deletes at most that many rows. Returns the number."""
+
+T = TypeVar("T")
 
 Task = Callable[["_Remover"], Awaitable[int]]
 
@@ -64,9 +72,16 @@ async def run(settings: Settings) -> dict[str, int]:
 
 def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     def ago(days: int) -> int:
-        return moment - days * DAY_MICROSECONDS
+        return max(moment - days * DAY_MICROSECONDS, 0)
 
-    old = ago(settings.event_days)
+    def ago_or_never(days: int | None) -> int:
+        """The time, or 0, before which there is nothing."""
+        days = settings.event_days if days is None else days
+        return ago(days) if days else 0
+
+    old = ago_or_never(settings.event_days)
+    old_log, old_entry = ago_or_never(settings.security_log_days), ago_or_never(settings.history_days)
+    old_report, old_request = ago_or_never(settings.abuse_report_days), ago_or_never(settings.last_request_days)
     life = settings.session_lifetime
     idle, begun = moment - life.idle - SESSION_GRACE, moment - life.absolute
     unseen = moment - one_time_secrets.LIFETIME
@@ -80,13 +95,17 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "entries of long histories", _trim_long
     yield "histories of hosts that are gone", _forget_histories
     yield "contacts of hosts that are gone", _forget_contacts
-    if settings.abuse_report_days:
-        reports = ago(settings.abuse_report_days)
-        yield "closed reports of abuse", _all(lambda c, n: retention.forget_abuse_reports(c, reports, n))
-    if settings.event_days:
+    if old_request:
+        yield "old contacts", partial(_forget_old_contacts, before=old_request)
+    if old_report:
+        yield "closed reports of abuse", _all(lambda c, n: retention.forget_abuse_reports(c, old_report, n))
+    if old:
         yield "closed requests for domains", _all(lambda c, n: retention.forget_requests(c, old, n))
-        yield "events", _all(lambda c, n: retention.forget_events(c, old, n))
-        yield "old entries of histories", _all(lambda c, n: history.forget(c, old, n))
+        yield "events", partial(_forget_events, before=old, not_of=SECURITY)
+    if old_log:
+        yield "events of security logs", partial(_forget_events, before=old_log, of=SECURITY)
+    if old_entry:
+        yield "old entries of histories", _all(lambda c, n: history.forget(c, old_entry, n))
 
 
 class _Remover:
@@ -104,15 +123,27 @@ class _Remover:
         total = 0
         while True:
             limit = self._rows
-            begin = time.monotonic()
-            count = await self.store.transact(lambda c, n=limit: step(c, n))  # type: ignore[misc]
-            taken = time.monotonic() - begin
-            self._adapt(taken)
+            count = await self._timed(lambda c, n=limit: step(c, n))  # type: ignore[misc]
             total += count
-            if count:
-                await asyncio.sleep(max(PAUSE_SECONDS, PAUSES * taken))
             if count < limit:
                 return total
+
+    async def each(self, found: Sequence[T], forget: Callable[[Connection, Sequence[T]], int]) -> int:
+        """Delete the rows that were found. Returns the number."""
+        total = 0
+        while found:
+            part, found = found[: self._rows], found[self._rows :]
+            total += await self._timed(lambda c, p=part: forget(c, p))  # type: ignore[misc]
+        return total
+
+    async def _timed(self, work: Callable[[Connection], int]) -> int:
+        begin = time.monotonic()
+        count = await self.store.transact(work)
+        taken = time.monotonic() - begin
+        self._adapt(taken)
+        if count:
+            await asyncio.sleep(max(PAUSE_SECONDS, PAUSES * taken))
+        return count
 
     def _adapt(self, taken: float) -> None:
         least, most = PARTS
@@ -153,6 +184,24 @@ async def _forget_contacts(remover: _Remover) -> int:
     async for ids in _strangers(remover.store, last_seen.strangers):
         total += await remover.store.transact(lambda c, ids=ids: last_seen.forget(c, ids))  # type: ignore[misc]
         await asyncio.sleep(PAUSE_SECONDS)
+    return total
+
+
+async def _forget_old_contacts(remover: _Remover, before: int) -> int:
+    total, after = 0, NO_HOST
+    while ids := await remover.store.read(lambda c, a=after: last_seen.old(c, a, before, FOUND)):  # type: ignore[misc]
+        total += await remover.each(ids, lambda c, part: last_seen.forget_old(c, part, before))
+        after = ids[-1]
+    return total
+
+
+async def _forget_events(remover: _Remover, before: int, of: Collection[str] = (), not_of: Collection[str] = ()) -> int:
+    total, after = 0, OldEvent(0, 0)
+    while found := await remover.store.read(
+        lambda c, a=after: retention.old_events(c, a, before, FOUND, of=of, not_of=not_of)  # type: ignore[misc]
+    ):
+        total += await remover.each(found, retention.forget_events)
+        after = found[-1]
     return total
 
 

@@ -18,7 +18,7 @@ from ddnsd.db.wildcards import wildcard_name
 from ddnsd.dns.conflicts import UNMANAGED
 from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Place
-from ddnsd.registry import history, host_columns, names, transfers
+from ddnsd.registry import history, host_columns, names, names_around, transfers
 from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb, moved
 
 OF_DOMAIN = ("domain", "domain_owner_id", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
@@ -199,19 +199,23 @@ def write(
 ) -> Written:
     """Write the changes that the validator accepted. Results that wait for DNS become pending.
 
-    Raises IntegrityError if a name was taken meanwhile.
+    Raises IntegrityError if a name was taken meanwhile, and NamesChanged if one above or below it was.
     """
     rows = validator.rows
+    _hold_above(connection, validator)
     names_in_removal = bulk_hosts.aside(
         connection, lambda: [name for row in rows for name in _removals(row, validator.snapshot)]
     )
     bulk_hosts.delete_hosts(connection, [row.before.id for row in rows if row.before and row.now is None])
     bulk_hosts.add_removals(connection, names_in_removal)
     rrsets.recall(connection, names_in_removal)
-    arrived = [row.now.fqdn for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
-    ours = bulk_hosts.reclaim(connection, arrived + [wildcard_name(host.fqdn) for host in _new_wildcards(rows)])
+    arrived, wild = _arrived(rows), list(_new_wildcards(rows))
+    ours = bulk_hosts.reclaim(connection, [host.fqdn for host in arrived] + [wildcard_name(host.fqdn) for host in wild])
     _update(connection, rows, ours, validator.snapshot)
-    _insert(connection, [row for row in rows if row.before is None and row.now], ours)
+    known = validator.snapshot.hosts.keys() | {host.fqdn for host in arrived}
+    above = list(names_around.free_above(connection, arrived, known))
+    _insert(connection, [row for row in rows if row.before is None and row.now], ours, above)
+    names_around.check_below(connection, {(host.fqdn, host.owner_id) for host in (*arrived, *wild)}, known)
     bulk_hosts.add_events(connection, actor, client_ip, validator.events)
     bulk_hosts.add_history(connection, bulk_hosts.aside(connection, lambda: list(_entries(validator, author))))
     for result in results:
@@ -223,6 +227,17 @@ def write(
         if result.follow and result.row and (host := result.row.now):
             follow.setdefault(host.domain_id, {})[host.id] = None
     return Written(results, {d: list(ids) for d, ids in follow.items()}, left)
+
+
+def _arrived(rows: Iterable[HostDiff]) -> list[Host]:
+    """The hosts with a new name."""
+    return [row.now for row in rows if row.now and (row.before is None or row.before.fqdn != row.now.fqdn)]
+
+
+def _hold_above(connection: Connection, validator: ChangeValidator) -> None:
+    """Keep the hosts above new names, apart from those whose names the call itself takes away."""
+    kept = {row.before.fqdn: row.before for row in validator.rows if row.before and row.now}
+    names_around.hold_above(connection, _arrived(validator.rows), kept)
 
 
 def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
@@ -293,8 +308,9 @@ def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], sn
     )
 
 
-def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str]) -> None:
-    new = [row.now for row in rows if row.now]
+def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str], above: Sequence[Host]) -> None:
+    """Insert the new hosts in the order of names, with those of `above`, which are deleted again."""
+    new = [*(row.now for row in rows if row.now), *above]
     values = bulk_hosts.aside(
         connection, lambda: [(*_new_values(host), host.fqdn in ours, _reversed_name(host)) for host in new]
     )
@@ -302,6 +318,8 @@ def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str]) ->
     for row in rows:
         if row.now is not None:
             row.now = row.now._replace(id=ids[row.now.fqdn])
+    if above:
+        bulk_hosts.delete_hosts(connection, [ids[host.fqdn] for host in above])
 
 
 def _reversed_name(host: Host) -> str | None:
@@ -331,24 +349,39 @@ def take_back(connection: Connection, created: Mapping[int, bool]) -> set[int]:
 def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     """Restore the host's old name, and the values that were changed with it.
 
-    Returns False if the host no longer has the new name, or cannot have the old one again.
+    Returns False if the host no longer has the new name, or cannot have the old one again. Raises IntegrityError or
+    NamesChanged if the name, or one above or below it, was taken meanwhile.
     """
     bulk_hosts.hold_domains(connection, endings(old.fqdn))
     current = host_edits.locked_host(connection, new.fqdn)
-    if current is None or current.id != old.id or not _may_return(connection, current, old):
+    if current is None or current.id != old.id:
         return False
     values = {name: getattr(old, name) for name in RESTORED if getattr(current, name) == getattr(new, name)}
     if all(getattr(current, name) == getattr(new, name) for name in ADDRESSES):  # no update came meanwhile
         values |= {name: getattr(old, name) for name in ADDRESSES}
+    back = current._replace(fqdn=old.fqdn, name=old.name, owner_id=values.get("owner_id", current.owner_id))
+    above = {host.fqdn: host for host in queries.hosts_named(connection, names_around.names_above(back))}
+    if not _may_return(connection, current, old) or not _is_among_own(connection, back, above):
+        return False
+    names_around.hold_above(connection, [back], above)
     claimed = queries.reclaim(connection, old.fqdn)
     values |= {"claimed": claimed, "conflict": None, "reversed_name": _reversed_name(old)}
     write_host_update(connection, HostUpdate(old.id, values))
+    _insert(connection, [], set(), list(names_around.free_above(connection, [back], above)))
+    names_around.check_below(connection, {(back.fqdn, back.owner_id)}, frozenset())
     host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     rrsets.claim_at_new_names(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])
     detail = f"back from {current.fqdn}: {UNMANAGED}"
     history.edited(connection, current, values, SERVICE, str(UNMANAGED))
     queries.add_event(connection, "ddnsd", "host.rename", old.fqdn, None, detail, owner_id=old.owner_id)
     return True
+
+
+def _is_among_own(connection: Connection, host: Host, above: Mapping[str, Host]) -> bool:
+    """Whether all hosts above and below this one belong to its owner."""
+    if any(other.owner_id != host.owner_id for other in above.values()):
+        return False
+    return not bulk_hosts.names_above_others(connection, [(host.fqdn, host.owner_id)], ())
 
 
 def _may_return(connection: Connection, host: Host, old: Host) -> bool:

@@ -49,6 +49,7 @@ from ddnsd.registry.errors import (
     Taken,
     Unconfirmed,
 )
+from ddnsd.registry.names_around import NamesChanged
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.quotas import Quotas
 from ddnsd.registry.rates import Rates
@@ -229,7 +230,7 @@ class Changes:
                 outside = validated.validator.snapshot
             try:
                 return await self._store.transact(lambda c, o=outside, v=validated: self._write(c, call, o, v))  # type: ignore[misc]
-            except IntegrityError:
+            except (IntegrityError, NamesChanged):
                 log.info("bulk call validated again", changes=len(call.changes))
             except _AskFirst as ask:
                 outside = await self._ask(ask.validator)
@@ -366,8 +367,16 @@ class Changes:
         row = result.row
         if row and row.before and row.now and row.before.fqdn != row.now.fqdn:
             before, after = row.before, row.now
-            if await self._store.transact(lambda c: undo_rename(c, before, after)):
+            if await self._is_undone(before, after):
                 await self._writer.push_bulk({before.domain_id: [before.id]}, {}, bulk=bulk)
+
+    async def _is_undone(self, before: Host, after: Host) -> bool:
+        for _ in range(TRIES):
+            try:
+                return await self._store.transact(lambda c: undo_rename(c, before, after))
+            except (IntegrityError, NamesChanged):
+                log.info("rename undone again", host=before.fqdn)
+        return False
 
 
 def write_now(

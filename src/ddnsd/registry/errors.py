@@ -11,6 +11,7 @@ RegistryError
   NoHost              unknown, or not the caller's
   NoCredential        a token or key that is unknown, or not visible to the caller
   NoUser              no user of that name
+  NoFactor            the user has no second factor
   NotPermitted        the caller can see it, but may not do this
   NotEnrolled         an enrolment token that is unknown, expired, used or replaced: one answer for all four
   NotAdmitted         an identity of a provider without an active user here
@@ -368,6 +369,12 @@ class NoUser(RegistryError):
     """There is no such user."""
 
     code = Code.USER_NOT_FOUND
+
+
+class NoFactor(RegistryError):
+    """The user has no second factor."""
+
+    code = Code.FACTOR_MISSING
 
 
 class NotPermitted(RegistryError):

@@ -31,7 +31,7 @@ SECURITY = (
     "key.add",
     "key.delete",
 )
-"""The actions of a user's security log."""
+"""The actions of a user's security log; docs/data-protection.md names their kinds."""
 
 
 class AuditLog:

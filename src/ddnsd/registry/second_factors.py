@@ -17,7 +17,7 @@ from ddnsd.db import second_factors as stored
 from ddnsd.db.base import Store
 from ddnsd.db.passkeys import StoredPasskey
 from ddnsd.registry import accounts
-from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.errors import Code, Invalid, NoFactor, Reason
 
 STORED, NEW = "totp", "new totp"
 """Purposes of sealed seeds: of an app in the database, and of one that is being set up."""
@@ -155,7 +155,7 @@ class SecondFactors:
         await self._store.transact(work)
 
     async def remove_all(self, name: str, *, actor: str, client_ip: str | None) -> None:
-        """Remove all second factors of a user, for an administrator. Raises Invalid, StoreDown."""
+        """Remove all second factors of a user, for an administrator. Raises Invalid, NoFactor, StoreDown."""
         await self._store.transact(lambda c: remove_all(c, name, actor=actor, client_ip=client_ip))
 
 
@@ -170,11 +170,11 @@ def of_user(connection: Connection, user_id: int) -> Factors:
 
 
 def remove_all(connection: Connection, name: str, *, actor: str = accounts.ACTOR, client_ip: str | None = None) -> None:
-    """Remove all second factors and recovery codes of a user, and end their sessions. Raises Invalid."""
+    """Remove all second factors and recovery codes of a user, and end their sessions. Raises Invalid, NoFactor."""
     user = accounts.user_named(connection, name)
     host_edits.locked_user(connection, name)
     if not stored.has_factor(connection, user.id):
-        raise Invalid(user=Reason(Code.FACTOR_MISSING))
+        raise NoFactor
     stored.delete_app(connection, user.id)
     passkeys.remove_all(connection, user.id)
     stored.set_codes(connection, user.id, ())

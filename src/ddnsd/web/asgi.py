@@ -159,6 +159,8 @@ class Dispatcher:
                 body = await _body(receive)
                 if body is None or body.count(b"&") >= FIELDS:
                     return text_reply(413, "too much")
+                if body and not _is_readable(scope):
+                    return text_reply(400, "send the form as application/x-www-form-urlencoded, not compressed")
                 params = params | _form(scope, body)
             return await handler(self._request(scope, path, params))
         except Disconnected:
@@ -189,9 +191,23 @@ def _params(octets: bytes) -> dict[str, str]:
     return params
 
 
+def is_encoded(content_encoding: str) -> bool:
+    """Whether a body with this header is compressed or otherwise encoded. The service decodes no body."""
+    return content_encoding.strip().lower() not in ("", "identity")
+
+
+def _is_readable(scope: Scope) -> bool:
+    """Whether the body may be a form. A form in parts is not: ignored, it could mean another address."""
+    encoding = _headers(scope).get(b"content-encoding", b"").decode("latin-1")
+    return not is_encoded(encoding) and not _media_type(scope).startswith(b"multipart/")
+
+
+def _media_type(scope: Scope) -> bytes:
+    return _headers(scope).get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
 def _form(scope: Scope, body: bytes) -> dict[str, str]:
-    kind = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return _params(body) if kind == b"application/x-www-form-urlencoded" else {}
+    return _params(body) if _media_type(scope) == b"application/x-www-form-urlencoded" else {}
 
 
 async def _body(receive: Receive) -> bytes | None:

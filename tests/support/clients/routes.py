@@ -71,6 +71,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/users/{name}/export"): ("service", None),
     ("PATCH", "/api/users/{name}"): ("service", {"admin": True}),
     ("DELETE", "/api/users/{name}"): ("service", None),
+    ("DELETE", "/api/users/{name}/second-factor"): ("service", None),
     ("GET", "/api/events"): ("list", None),
     ("GET", "/api/deny"): ("service", None),
     ("POST", "/api/deny"): ("service", {"kind": "name", "value": "made-by-a-limited-token"}),

@@ -45,7 +45,7 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "domains with removals": lambda c: queries.dirty_removal_domains(c, 5),
     "set aside, but published": set_aside.resolved,
     "removals to forget": lambda c: retention.forget_removals(c, ROWS, ROWS, LIMIT),
-    "events to forget": lambda c: retention.forget_events(c, ROWS, LIMIT),
+    "events to forget": lambda c: retention.old_events(c, retention.OldEvent(MIDDLE, MIDDLE), ROWS, LIMIT),
     "entries to forget": lambda c: history.forget(c, ROWS, LIMIT),
     "entries of deleted hosts": lambda c: history.forget_hosts(c, range(5, 55), LIMIT),
     "long history": lambda c: history.trim(c, 7, LIMIT),

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,107 @@ def test_the_service_is_told_of_the_secondaries(
         assert [str(endpoint) for endpoint in loaded.followers] == followed
         channels = {Endpoint.from_text(loaded.primary): Endpoint("127.0.0.1", 8953)}
         assert loaded.channels == (channels if machine in PRIMARIES else {}), "only the primary's own machine reads it"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"ddns_server_database_ca": "/controller/ca.pem"}, "/etc/ddnsd/database-authority.pem"),
+        ({"ddns_server_settings": {"database_ca": "/etc/ssl/own.pem"}}, "/etc/ssl/own.pem"),
+    ],
+)
+def test_the_service_is_told_of_the_authority_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], expected: str | None
+) -> None:
+    template = {"src": f"{ROLE}/templates/ddnsd.toml.j2", "dest": f"{tmp_path}/ddnsd.toml"}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars_files": [f"{ROLE}/{part}/main.yml" for part in ("defaults", "vars")],
+        "tasks": [{"ansible.builtin.template": template, "vars": variables}],
+    }
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    here = f"ansible_python_interpreter={sys.executable}"
+    Ansible(tmp_path).run("ansible-playbook", "play.yml", "-i", "localhost,", "-e", here)
+    monkeypatch.setenv("DDNSD_CONFIG", f"{tmp_path}/ddnsd.toml")
+    assert settings.load().database_ca == (Path(expected) if expected else None)
+
+
+def test_the_authority_is_installed_before_the_service_reads_it() -> None:
+    tasks = yaml.safe_load((ROLE / "tasks/service.yml").read_text())
+    names = [task["name"] for task in tasks]
+    (copy,) = (task for task in tasks if task["name"] == "Copy the authority of the database")
+    assert {copy["ansible.builtin.copy"][key] for key in ("owner", "group", "mode")} == {"root", "0644"}
+    assert copy["ansible.builtin.copy"]["dest"] == "{{ ddns_server_authority }}"
+    assert names.index(copy["name"]) < names.index("Configure the service") < names.index("Upgrade the database schema")
+    assert names.index("Configure the service") < names.index("Remove the authority of the database")
+    assert load("vars/main.yml")["ddns_server_authority"] == "/etc/ddnsd/database-authority.pem"
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "refused"),
+    [
+        ("-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n", {}, None),
+        ("-----BEGIN PRIVATE KEY-----\n", {}, "the certificate of PostgreSQL's authority"),
+        (
+            "-----BEGIN CERTIFICATE-----\n",
+            {"ddns_server_settings": {"database_ca": "/etc/ssl/own.pem"}},
+            "set only one of them",
+        ),
+        (None, {}, "ca.pem"),
+    ],
+)
+def test_the_authority_is_checked_before_anything_changes(
+    tmp_path: Path, content: str | None, more: dict[str, Any], refused: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    check = {"ansible.builtin.include_role": {"name": "fedcloud.ddns.ddns_server", "tasks_from": "check"}}
+    play = {"hosts": "all", "connection": "local", "gather_facts": False, "tasks": [check]}
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    here = {"ansible_python_interpreter": sys.executable, "ddns_server_database_ca": str(tmp_path / "ca.pem")}
+    here |= {"ddns_server_bind_dir": str(tmp_path), "ddns_server_sqlite_file": str(tmp_path / "none.db"), **more}
+    done = Ansible(tmp_path).run(
+        "ansible-playbook", "play.yml", "-i", "localhost,", "-e", json.dumps(here), check=False
+    )
+    assert (done.returncode == 0) is (refused is None), done.stdout + done.stderr
+    assert refused is None or refused in " ".join((done.stdout + done.stderr).split())
+
+
+def every_task(tasks: list[dict[str, Any]], conditions: str = "") -> Iterator[tuple[dict[str, Any], str]]:
+    """All tasks with their conditions, those of blocks around them included."""
+    for task in tasks:
+        own = f"{conditions} {task.get('when', '')}"
+        yield task, own
+        for part in ("block", "rescue", "always"):
+            yield from every_task(task.get(part, []), own)
+
+
+def test_a_check_starts_no_unit_that_only_a_real_run_writes() -> None:
+    """An installation of an older release has not all units: systemd would not find them, and the check would fail."""
+    units = load("vars/main.yml")["ddns_server_units"]
+    found = set()
+    for file in sorted((ROLE / "tasks").glob("*.yml")):
+        for task, conditions in every_task(yaml.safe_load(file.read_text()) or []):
+            manage = task.get("ansible.builtin.systemd_service") or task.get("ansible.builtin.service") or {}
+            named = set(units) & {str(manage.get("name")), *(task.get("loop") or () if manage else ())}
+            if not named:
+                continue
+            found |= named
+            guards = ("ansible_check_mode", "ddns_server_units_pending", ".stat.exists")
+            assert any(guard in conditions for guard in guards), (file.name, task["name"])
+    assert found == set(units)
+
+
+@pytest.mark.parametrize("part", ["handlers", "tasks"])
+def test_a_check_restarts_nothing(part: str) -> None:
+    for file in sorted((ROLE / part).glob("*.yml")):
+        for task, conditions in every_task(yaml.safe_load(file.read_text()) or []):
+            manage = task.get("ansible.builtin.systemd_service") or task.get("ansible.builtin.service") or {}
+            if part == "handlers" or manage.get("state") in ("restarted", "reloaded"):
+                assert "not ansible_check_mode" in conditions, (file.name, task["name"])
 
 
 def test_systemd_never_gives_up_the_service_and_a_play_starts_it() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from ddnsd.registry import names, transfers
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.validation import Change, Verb
-from ddnsd.web.api.errors import Problem
+from ddnsd.web.api.errors import Problem, repeated_member
 from ddnsd.web.api.hosts import ADMIN_FIELDS, BLOCK_FIELDS
 from ddnsd.web.api.json_slices import NotJson, Reader, Repeated, TooLong
 from ddnsd.web.api.schemas import MOST, Expected, HostCreate, HostPatch
@@ -44,7 +44,7 @@ def read(body: Iterable[bytes], *, admin: bool) -> tuple[list[Change], bool]:
     try:
         call.read(Reader(body))
     except Repeated:
-        raise Problem(400, "An object has the same member twice. Send each member once.") from None
+        raise repeated_member() from None
     except NotJson:
         raise Problem(400, "The body is not JSON.") from None
     except TooLong:

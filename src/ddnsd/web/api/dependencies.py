@@ -37,8 +37,9 @@ from ddnsd.registry.errors import Invalid, OverQuota, StoreDown
 from ddnsd.registry.inputs import RULE, RowId
 from ddnsd.registry.rows import Author
 from ddnsd.web.api.bulk_turns import BulkTurns
-from ddnsd.web.api.errors import Problem, problem_of
-from ddnsd.web.asgi import signed_in
+from ddnsd.web.api.errors import Problem, problem_of, repeated_member
+from ddnsd.web.api.json_slices import Repeated, members
+from ddnsd.web.asgi import is_encoded, signed_in
 from ddnsd.web.context import Services, author
 
 
@@ -101,7 +102,7 @@ async def _run(route: ApiRoute, handle: Handle, request: Request) -> Response:
         request.state.caller = await route.identify(request)
         signed_in(request.scope)
         _check_body(request, route.body_limit)
-        limited = Request(request.scope, _limited(request.receive, route.body_limit))
+        limited = _JsonRequest(request.scope, _limited(request.receive, route.body_limit))
         if route.body_limit <= BODY_LIMIT and _has_body(request):
             _check_members(await limited.body())
         return await handle(limited)
@@ -227,6 +228,17 @@ Id = Annotated[RowId, Path(alias="id")]
 # ---- bodies
 
 
+class _JsonRequest(Request):
+    """A request whose JSON is UTF-8, and whose objects have each member once."""
+
+    async def json(self) -> Any:
+        """The body. Raises Problem, ValueError."""
+        try:
+            return json.loads((await self.body()).decode("utf-8-sig"), object_pairs_hook=members)
+        except Repeated:
+            raise repeated_member() from None
+
+
 def _has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
@@ -240,6 +252,8 @@ def _check_body(request: Request, limit: int) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "Send the body as Content-Type: application/json.")
+    if is_encoded(request.headers.get("content-encoding", "")):
+        raise Problem(415, "Send the body without Content-Encoding.")
 
 
 def _check_members(body: bytes) -> None:

@@ -116,6 +116,11 @@ def not_found() -> Problem:
     return Problem(404, "It does not exist, or you may not see it.")
 
 
+def repeated_member() -> Problem:
+    """The problem for an object that has a member twice."""
+    return Problem(400, "An object has the same member twice. Send each member once.")
+
+
 def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Problem | None:
     """The problem for an error of the registry or of a lower package; None for an unexpected error.
 

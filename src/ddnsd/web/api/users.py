@@ -86,6 +86,20 @@ class AccountOut(UserOut):
     quotas: dict[Quota, UsageOut]
 
 
+class FactorOut(Shown):
+    """The second factors of a user with a password."""
+
+    app: Moment | None = Field(description="When the authenticator app was added; null: there is none.")
+    passkeys: int
+    recovery_codes: int = Field(description="The number of codes that were not used.")
+
+
+class DetailsOut(AccountOut):
+    """A user, as administrators see them."""
+
+    second_factor: FactorOut | None = Field(description="null: the password alone signs the user in.")
+
+
 class MeOut(AccountOut):
     """Your own account."""
 
@@ -117,7 +131,9 @@ class UserPage(Shown):
 
 router = APIRouter(prefix="/api/users", tags=["users"], route_class=ApiRoute)
 
-CREATED = success(AccountOut, "Location", "ETag") | leads_to("name", "read_user", "change_user", "delete_user")
+CREATED = success(DetailsOut, "Location", "ETag") | leads_to(
+    "name", "read_user", "change_user", "delete_user", "remove_second_factor"
+)
 
 
 @router.get("", responses=problems() | {200: success(UserPage)})
@@ -178,13 +194,13 @@ async def create_user(caller: Administrator, context: Ctx, client_ip: ClientIp, 
     return await _shown(context, user, 201, Location=f"/api/users/{user.name}")
 
 
-@router.get("/{name}", responses=problems(404) | {200: success(AccountOut, "ETag")})
+@router.get("/{name}", responses=problems(404) | {200: success(DetailsOut, "ETag")})
 async def read_user(_caller: Administrator, context: Ctx, name: str) -> Response:
     """Read one user."""
     return await _shown(context, await context.users.get(name))
 
 
-@router.patch("/{name}", responses=changes(404, 409, 412) | {200: success(AccountOut, "ETag")})
+@router.patch("/{name}", responses=changes(404, 409, 412) | {200: success(DetailsOut, "ETag")})
 async def change_user(
     caller: Administrator,
     context: Ctx,
@@ -242,6 +258,14 @@ async def export_user(_caller: Administrator, context: Ctx, by: By, name: str) -
     return await _export(context, await context.users.get(name), by)
 
 
+@router.delete("/{name}/second-factor", status_code=204, responses=problems(404) | NO_CONTENT)
+async def remove_second_factor(caller: Administrator, context: Ctx, client_ip: ClientIp, name: str) -> Response:
+    """Remove a second factor that the user has lost, with its recovery codes. The user's sessions end."""
+    user = await context.users.get(name)
+    await context.second_factors.remove_all(user.name, actor=caller.user, client_ip=client_ip)
+    return Response(status_code=204)
+
+
 def _check_whole(caller: Caller) -> None:
     """Check that the token has no patterns. Raises Problem."""
     if is_limited(caller):
@@ -253,7 +277,14 @@ async def _export(context: Context, user: User, reader: Author | None = None) ->
 
 
 async def _shown(context: Context, user: User, status: int = 200, **headers: str) -> Response:
-    return serializers.answer(await _account(context, user), status, ETag=preconditions.user_tag(user), **headers)
+    found = await context.second_factors.of_user(user.id)
+    factor = {
+        "app": serializers.moment(found.app),
+        "passkeys": len(found.passkeys),
+        "recovery_codes": found.codes,
+    }
+    content = await _account(context, user) | {"second_factor": factor if found else None}
+    return serializers.answer(content, status, ETag=preconditions.user_tag(user), **headers)
 
 
 async def _account(context: Context, user: User) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from ddnsd.auth.oidc.login_state import LINK_FIELD, local_path
 from ddnsd.registry.errors import StoreDown
-from ddnsd.web.asgi import FIELDS, signed_in
+from ddnsd.web.asgi import FIELDS, is_encoded, signed_in
 from ddnsd.web.portal import error_pages
 from ddnsd.web.portal.csrf import is_from_portal
 from ddnsd.web.portal.request import Form, PageRequest, anonymous, load_request
@@ -109,7 +109,7 @@ async def read_form(request: Request) -> Form:
             raise error_pages.TooLarge
     if not body:
         return Form()
-    if media_type != FORM_TYPE:
+    if media_type != FORM_TYPE or is_encoded(request.headers.get("content-encoding", "")):
         raise error_pages.NoForm
     if body.count(b"&") >= FIELDS:
         raise error_pages.TooLarge

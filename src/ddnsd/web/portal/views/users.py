@@ -7,12 +7,13 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from ddnsd.registry.account_removal import Removal
-from ddnsd.registry.errors import Invalid, NotEmpty, Stale
+from ddnsd.registry.errors import Invalid, NoFactor, NotEmpty, Stale
 from ddnsd.registry.inputs import USER_NAME_LENGTH
 from ddnsd.registry.rows import User
 from ddnsd.web.downloads import download
 from ddnsd.web.portal import forms
 from ddnsd.web.portal.error_pages import NotFound
+from ddnsd.web.portal.messages import message
 from ddnsd.web.portal.paging import paginate
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import Access, get, post
@@ -92,7 +93,10 @@ async def end_sessions(page: PageRequest) -> Response:
 async def remove_factors(page: PageRequest) -> Response:
     """Remove the user's second factors, and sign them out."""
     user = await _find(page)
-    await page.portal.second_factors.remove_all(user.name, actor=page.caller.user, client_ip=page.client_ip)
+    try:
+        await page.portal.second_factors.remove_all(user.name, actor=page.caller.user, client_ip=page.client_ip)
+    except NoFactor as none:
+        return page.redirect(_path(user.name), page.gettext(message(none.code)))
     return page.redirect(_path(user.name), page.gettext("The second factors were removed."))
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from urllib.parse import quote, quote_from_bytes, urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.clients import raw_http
 from support.clients.dyndns import Host, new_label, register
 from support.servers.service import Service
+from support.spice import TEXTS, bounded
 
 ADDRESSES = ("myip", "myipv4", "ipv4", "ip", "myipv6", "ipv6", "ip6")
 UPDATE = ("hostname", *ADDRESSES, "offline", "wildcard", "mx", "system", "url")
@@ -39,67 +40,6 @@ OPEN = {"/myip", "/healthz", "/healthz/dns", "/readyz", "/metrics", "/update"}
 
 STATUSES = {200, 400, 401, 403, 404, 405, 411, 413, 414, 431}
 
-bounded = settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-SPICE = st.sampled_from(
-    [
-        "",
-        " ",
-        "\0",
-        "\r\n",
-        "'",
-        '"',
-        "\\",
-        "%",
-        "*",
-        ".",
-        "..",
-        "-",
-        "_",
-        "::",
-        "%00",
-        "../",
-        "YES",
-        "no",
-        "true",
-        "0",
-        "-1",
-        "192.0.2.1",
-        "2001:db8::1",
-        "2001:db8::/64",
-        "::/0",
-        "0.0.0.0/0",
-        "fe80::1%eth0",
-        "1" * 400,
-        "a." * 200,
-        "x" * 64,
-        "dyn.example.org",
-        "*.dyn.example.org",
-        "a.dyn.example.org",
-        "xn--a",
-        "\ud800",
-        "\ufeff",
-        "\u202e",
-        "${myip}",
-        "{0}",
-        "' OR 1=1 --",
-        "ddns_",
-        "k-",
-        "k-0",
-        "١٢٧.0.0.1",
-        "１.２.３.４",
-        "ſ.dyn.example.org",
-        "K.dyn.example.org",
-    ]
-)
-LISTS = st.lists(SPICE, max_size=5).map(",".join)
-TEXTS = st.one_of(st.text(max_size=60), SPICE, LISTS, st.lists(SPICE, max_size=3).map("".join))
 OCTETS = st.one_of(TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=60))
 # what may stand in a header's value, or in a request target: everything but line ends and (in a target) blanks
 VALUES = OCTETS.map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"").replace(b"\0", b"").strip())

@@ -76,6 +76,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "conformance/test_bad_input.py",
         "conformance/test_api_schema.py",
         "conformance/test_api_problems.py",
+        "portal/test_bad_forms.py",
     ),
     "large bodies, many headers, slow and silent clients": (
         "conformance/test_connection_limits.py",

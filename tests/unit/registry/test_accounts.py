@@ -9,7 +9,7 @@ import pytest
 from ddnsd.db import queries
 from ddnsd.registry import account_removal, accounts
 from ddnsd.registry.account_removal import Removal
-from ddnsd.registry.errors import Stale
+from ddnsd.registry.errors import NotEmpty, Stale
 
 PAIRS = (("ann", "bob"), ("bob", "ann"))
 
@@ -44,4 +44,15 @@ async def test_one_of_two_who_remove_each_other_is_left(store: Any) -> None:
     tries = (store.transact(lambda c, pair=pair: remove(c, *pair)) for pair in PAIRS)
     answers = await asyncio.gather(*tries, return_exceptions=True)
     assert sorted(type(answer) is Stale for answer in answers) == [False, True]
+    assert await administrators(store) == 1
+
+
+async def test_one_of_two_who_leave_at_once_stays(store: Any) -> None:
+    names = [pair[0] for pair in PAIRS]
+    tries = (
+        store.transact(lambda c, name=name: account_removal.step(c, Removal(name, name, None, hosts=True, own=True)))
+        for name in names
+    )
+    answers = await asyncio.gather(*tries, return_exceptions=True)
+    assert sorted(type(answer) is NotEmpty for answer in answers) == [False, True]
     assert await administrators(store) == 1

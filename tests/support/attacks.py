@@ -58,6 +58,8 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "unit/auth/test_passkeys.py::test_wrong_answers",
         "unit/auth/test_passkeys.py::test_answers_to_other_questions",
         "unit/auth/test_passkeys.py::test_damaged_answers",
+        "unit/auth/test_passkeys.py::test_small_answers_that_take_years",
+        "unit/auth/test_passkeys.py::test_a_sign_in_that_takes_years",
     ),
     "guesses of passwords and secrets": (
         "conformance/test_many_failures.py",

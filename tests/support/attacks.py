@@ -33,6 +33,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "portal/test_signin.py::test_only_the_browser_that_began_comes_back",
         "portal/test_signin.py::test_a_code_is_of_use_only_with_its_verifier",
         "portal/test_signin.py::test_a_code_is_of_use_once",
+        "portal/test_signin.py::test_an_administrator_without_a_second_factor_adds_no_identity",
         "portal/test_signin.py::test_a_logout_that_the_provider_did_not_send",
         "unit/auth/oidc/test_login.py",
         "unit/auth/oidc/test_introspection.py",

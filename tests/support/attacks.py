@@ -67,6 +67,7 @@ ATTACKS: Mapping[str, tuple[str, ...]] = {
         "portal/test_signin.py::test_failures_lock",
         "portal/test_signin.py::test_guesses_from_forty_networks",
         "portal/test_passkeys.py::test_failures_stop_nobody_else",
+        "portal/test_passkeys.py::test_a_flood_from_the_same_address_stops_nobody",
         "portal/test_passkeys.py::test_wrong_passkeys_after_the_password_are_failed_sign_ins",
         "portal/test_signin.py::test_refused_codes_stop_nobody_else_at_the_address",
         "unit/auth/test_failure_counter.py",

@@ -5,9 +5,11 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from threading import Event
 
 import pyotp
 import pytest
@@ -18,6 +20,7 @@ from support.authenticator import PRESENT, Authenticator
 from support.browser import chromium
 from support.browser.passkeys import ALONE, FACTORS, PASSKEYS, SECOND, add, answer, options, sign_in
 from support.browser.portal import Browser, Page, entered, password_of
+from support.ports import wait_until
 from support.servers.service import Service, beside, dev, named_dev
 
 SESSION = "__Host-ddns"
@@ -437,7 +440,7 @@ def test_failures_stop_nobody_else(strict: Service) -> None:
     password_of(strict, "gil")
     device = Authenticator(strict.url)
     add(entered(strict, "gil"), device)
-    wrong = replace(device, key=Authenticator("").key)
+    wrong, before = replace(device, key=Authenticator("").key), passkey_failures(strict)
     for _ in range(10):
         assert sign_in(behind(strict, "192.0.2.1"), wrong).status == 403
     assert sign_in(behind(strict, "192.0.2.1"), device).status == 200  # a right one is never refused for these
@@ -448,7 +451,40 @@ def test_failures_stop_nobody_else(strict: Service) -> None:
         assert answer(browser, page, device, SECOND).status == 200
     lines = [line for line in strict.log.read_text().splitlines() if "failed sign-in" in line]
     assert len([line for line in lines if "kind=passkey source=192.0.2.1 user=gil" in line]) == 1
-    assert re.search(r'ddnsd_failed_sign_ins_total\{kind="passkey"\} 1\d', strict.get("/metrics").text)
+    assert passkey_failures(strict) == before + 10
+
+
+def passkey_failures(site: Service) -> float:
+    found = re.search(r'ddnsd_failed_sign_ins_total\{kind="passkey"\} (\S+)', site.get("/metrics").text)
+    assert found
+    return float(found[1])
+
+
+def test_a_flood_from_the_same_address_stops_nobody(strict: Service) -> None:
+    strict.user("fay")
+    password_of(strict, "fay")
+    device = Authenticator(strict.url)
+    add(entered(strict, "fay"), device)
+    flood = behind(strict, "192.0.2.5")
+    junk = flood.open("/login").form(ALONE).values | {"credential": "{}"}
+    cookies, found, done = dict(flood.cookies), list[int](), Event()
+
+    def send() -> None:
+        while not done.is_set():
+            browser = behind(strict, "192.0.2.5")
+            browser.cookies = dict(cookies)
+            found.append(browser.request("POST", ALONE, data=junk).status_code)
+
+    with ThreadPoolExecutor(45) as pool:
+        for _ in range(45):
+            pool.submit(send)
+        try:
+            wait_until(lambda: found.count(429) > 10)
+            right = [sign_in(behind(strict, "192.0.2.5"), device).status for _ in range(3)]
+        finally:
+            done.set()
+    assert set(found) == {403, 429}
+    assert right == [200, 200, 200]
 
 
 def test_wrong_passkeys_after_the_password_are_failed_sign_ins(strict: Service) -> None:

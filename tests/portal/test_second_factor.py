@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Second factors: authenticator apps, recovery codes, the rule for administrators, and ways around them."""
 
+import json
 import re
 import secrets
 import sqlite3
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
@@ -127,7 +129,9 @@ def test_the_password_must_be_given_in_this_browser(service: Service, local: tup
     values = page.form("/login/code").values | {"code": codes[0]}
     stranger.cookies |= {"__Host-ddns-signin": known.cookies["__Host-ddns-signin"]}
     assert stranger.post("/login/code", values).status == 403
-    for forged in (known.cookies[PENDING][:-4] + "AAAA", "e30", "W10", secrets.token_urlsafe(40)):
+    written = [["ann", 10**400, "x"], ["\ud800", int(time.time()), "x"]]
+    encoded = [urlsafe_b64encode(json.dumps(one).encode()).decode() for one in written]
+    for forged in (known.cookies[PENDING][:-4] + "AAAA", "e30", "W10", secrets.token_urlsafe(40), *encoded):
         stranger.cookies[PENDING] = forged
         assert stranger.post("/login/code", values).status == 403
     assert SESSION not in stranger.cookies

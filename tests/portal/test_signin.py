@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -24,6 +25,7 @@ from support.servers.service import Service, dev
 
 from ddnsd.auth.account_backoff import FIRST_PAUSE_SECONDS, SOURCES
 from ddnsd.auth.oidc.cached_fetch import PAUSE_SECONDS
+from ddnsd.auth.oidc.login_state import LoginState
 from ddnsd.auth.passwords import AT_ONCE
 
 SESSION, ATTEMPT = "__Host-ddns", "__Host-ddns-signin"
@@ -339,6 +341,32 @@ def test_no_link_of_others_adds_an_identity(site: Service, campus: Provider) -> 
     path = person.back(person.away(f"/login/campus?link={link}"))
     person.cookies[SESSION] = other.cookies[SESSION]  # the browser is somebody else's meanwhile
     assert person.open(path).status == 403
+
+
+def test_an_administrator_without_a_second_factor_adds_no_identity(tmp_path: Path) -> None:
+    """Neither by a cookie that their browser has written itself: a sign-in at the provider asks for no factor here."""
+    campus = Provider(free_port(), tmp_path / "log")
+    providers, key = json.dumps([campus.settings()]), tmp_path / "key"
+    key.write_text(secrets.token_hex(32))
+    settings = {"oidc_providers": providers, "admin_second_factor": "on", "second_factor_key": str(key)}
+    with dev(tmp_path / "strict", **settings) as strict:
+        campus.redirect_uris = [f"{strict.url}/login/campus/callback"]
+        campus.start()
+        try:
+            thief = Person(strict, campus, preferred_username="thief")
+            path = thief.back(thief.away())
+            thief.enter("admin")
+            with closing(sqlite3.connect(strict.dir / "ddnsd.db", timeout=10)) as store:
+                [session] = store.execute("SELECT max(id) FROM sessions").fetchone()
+            attempt = LoginState.from_cookie(thief.cookies[ATTEMPT])
+            assert attempt is not None
+            thief.cookies[ATTEMPT] = replace(attempt, link=session).to_cookie()
+            thief.open(path)
+            with closing(sqlite3.connect(strict.dir / "ddnsd.db", timeout=10)) as store:
+                assert store.execute("SELECT count(*) FROM identities").fetchone() == (0,)
+            assert thief.open("/account").path == "/account/second-factor"
+        finally:
+            campus.stop()
 
 
 # ---- out

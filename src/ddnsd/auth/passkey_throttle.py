@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Slow down failed sign-ins with passkeys, by source. Nobody can guess a signature, so a right one is never refused.
 
-After many failures, the answers of a source take turns. Other sources, and sign-ins with passwords, notice nothing.
+After many failures, the wrong answers of a source take turns. Other sources, and sign-ins with passwords, notice
+nothing.
 """
 
-from ddnsd.auth.failed_sign_ins import FailedSignIns, Kind, count
+from ddnsd.auth.failed_sign_ins import FailedSignIns, Kind
 from ddnsd.auth.failure_counter import FailureCounter, network
 from ddnsd.auth.throttle import Turns
 
@@ -20,16 +21,14 @@ class PasskeyThrottle:
     def __init__(self, guard: FailureCounter, log: FailedSignIns, turns: Turns | None = None) -> None:
         self._guard, self._log, self._turns = guard, log, turns or Turns(TURN_SECONDS, LONGEST_TURN)
 
-    async def may_answer(self, client_ip: str | None) -> bool:
-        """Wait for a turn if the source needs one. False if too many wait."""
-        source = client_ip or ""
-        if not self._guard.locked(NAME, source) or await self._turns.take(network(source)):
-            return True
-        count(Kind.LOCKED)
-        return False
+    async def failed(self, client_ip: str | None, user: str | None = None, user_id: int | None = None) -> bool:
+        """Count and log a failure, against the account of the passkey if there is one.
 
-    def failed(self, client_ip: str | None, user: str | None = None, user_id: int | None = None) -> None:
-        """Count and log a failure, against the account of the passkey if there is one."""
+        Wait for a turn if the source needs one. False if too many wait.
+        """
+        source = client_ip or ""
+        slowed = self._guard.locked(NAME, source)
         if client_ip:
             self._guard.failed(NAME, client_ip)
         self._log.note(Kind.PASSKEY, user or "", client_ip, account=user, user_id=user_id)
+        return not slowed or await self._turns.take(network(source))

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from ddnsd.auth import cbor
 from ddnsd.auth.secrets import digest
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ BROWSER_MILLISECONDS = 300_000
 
 LONGEST_ID, LONGEST_KEY = 1023, 4096
 """Maximum octets of a credential ID, which is the standard's, and of a public key."""
+
+FLAGS, ATTESTED, AFTER_HEADER, ID_LENGTH, ID = 32, 0x40, 37, 53, 55
+"""In the octets of an authenticator: where the flags are, the flag of a new passkey, and where its parts begin."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -156,10 +160,15 @@ def request_options(site: Site, challenge: bytes, allowed: Iterable[bytes] = (),
 def verified_creation(site: Site, challenge: bytes, text: str) -> NewCredential:
     """The new passkey. Raises BadPasskey."""
     import webauthn
+    from webauthn.helpers import parse_cbor, parse_registration_credential_json
 
     try:
+        answer = parse_registration_credential_json(text)
+        attestation = answer.response.attestation_object
+        cbor.check(attestation)
+        _check_authenticator_data(parse_cbor(attestation)["authData"])
         made = webauthn.verify_registration_response(
-            credential=text, expected_challenge=challenge, expected_rp_id=site.host, expected_origin=site.origin
+            credential=answer, expected_challenge=challenge, expected_rp_id=site.host, expected_origin=site.origin
         )
     except Exception as error:  # parsers of strangers' octets raise many
         raise BadPasskey(str(error)) from None
@@ -174,6 +183,7 @@ def read_assertion(text: str) -> Assertion:
 
     try:
         read = parse_authentication_credential_json(text)
+        _check_authenticator_data(read.response.authenticator_data)
         return Assertion(bytes(read.raw_id)[: LONGEST_ID + 1], read.response.user_handle, text)
     except Exception as error:
         raise BadPasskey(str(error)) from None
@@ -200,6 +210,14 @@ def verified_count(
         ).new_sign_count
     except Exception as error:
         raise BadPasskey(str(error)) from None
+
+
+def _check_authenticator_data(octets: bytes) -> None:
+    """Check the CBOR in what an authenticator has signed: the key of a new passkey, and extensions. Raises BadCbor."""
+    begin = AFTER_HEADER
+    if len(octets) > ID and octets[FLAGS] & ATTESTED:
+        begin = ID + int.from_bytes(octets[ID_LENGTH:ID], "big")
+    cbor.check(octets[begin:])
 
 
 def _descriptors(ids: Iterable[bytes]) -> "list[PublicKeyCredentialDescriptor]":

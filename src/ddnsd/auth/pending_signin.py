@@ -46,7 +46,7 @@ class PendingSignIns:
     async def user_of(self, cookie: str) -> PendingUser | None:
         """The user whose password was right; None if the cookie is not ours or too old. Raises Suspended, StoreDown."""
         name, began, proof = _content(cookie)
-        if not 0 <= time.time() - began <= SECONDS:
+        if not 0 <= int(time.time()) - began <= SECONDS:
             return None
         row = await self._store.read(lambda c: identities.password_of(c, name))
         if row is None or not hmac.compare_digest(proof.encode(), self._proof(name, began, row.hash).encode()):
@@ -67,6 +67,6 @@ def _content(cookie: str) -> tuple[str, int, str]:
         name, began, proof = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, TypeError, RecursionError):
         return "", 0, ""
-    if (type(name), type(began), type(proof)) != (str, int, str) or "\0" in name or not proof.isascii():
+    if (type(name), type(began), type(proof)) != (str, int, str) or not name.isprintable() or not proof.isascii():
         return "", 0, ""
     return name, began, proof

@@ -81,8 +81,6 @@ class Passkeys:
 
         Raises BadCredentials, Locked, Suspended, StoreDown.
         """
-        if not await self._throttle.may_answer(client_ip):
-            raise Locked
         owner: PasskeyOwner | None = None
         try:
             assertion = passkeys.read_assertion(answer)
@@ -94,8 +92,8 @@ class Passkeys:
                 raise BadPasskey("the passkey is of another user")
             await self._use(_sign_in(attempt), assertion, passkey, verify_user=True)
         except BadPasskey:
-            self._throttle.failed(client_ip, owner and owner.name, owner and owner.user_id)
-            raise BadCredentials from None
+            in_turn = await self._throttle.failed(client_ip, owner and owner.name, owner and owner.user_id)
+            raise (BadCredentials if in_turn else Locked) from None
         if not owner.active:
             raise Suspended(owner.suspension_reason)
         return owner

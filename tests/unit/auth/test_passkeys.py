@@ -3,16 +3,19 @@
 
 import json
 import time
+from itertools import chain
 
+import cbor2
 import pytest
 from support.authenticator import PRESENT, VERIFIED, Authenticator, decoded, encoded
 
 from ddnsd.auth import passkeys
-from ddnsd.auth.passkeys import Asked, BadPasskey, Purpose, Site
+from ddnsd.auth.passkeys import FLAGS, ID, Asked, BadPasskey, Purpose, Site
 
 ORIGIN = "http://localhost:8053"
 SITE = Site("localhost", ORIGIN)
 CHALLENGE = bytes(range(32))
+EXTENDED = 0x80
 CREATE = passkeys.creation_options(SITE, CHALLENGE, "alice", b"handle", [b"known"], title="ddns.example.org")
 GET = passkeys.request_options(SITE, CHALLENGE, verify_user=True)
 
@@ -154,6 +157,53 @@ def test_damaged_answers() -> None:
     for text in cut(used):
         with pytest.raises(BadPasskey):
             verified(device, text, 0)
+
+
+def bomb(levels: int) -> bytes:
+    """A map whose key is an array that refers to itself so often that it takes years to compute its hash."""
+    references = b"".join(b"\xd8\x1d" + cbor2.dumps(level) for level in range(levels, 0, -1))
+    return b"\xa1" + b"\xd8\x1c\x82" * (levels + 1) + b"\0\0" + references + b"\0"
+
+
+def with_bomb(part: str) -> str:
+    """The answer to CREATE with a bomb in one of its parts."""
+    device = Authenticator(ORIGIN)
+    answer = json.loads(device.create(CREATE))
+    content = cbor2.loads(decoded(answer["response"]["attestationObject"]))
+    data, more = content["authData"], b""
+    begin = ID + len(device.credential_id)
+    if part == "statement":
+        more = cbor2.dumps("x") + bomb(60)
+    elif part == "key":
+        data = data[:begin] + bomb(60)
+    elif part == "extensions":
+        data = extended(data) + bomb(60)
+    else:  # a decoder that encodes the key again finds it shorter, and the extensions within it
+        data = extended(data[:begin]) + b"\xa1\x01\x9b" + bytes(7) + b"\x02\0\x49" + bomb(60)
+    fields = {**content, "authData": data}
+    octets = b"".join(map(cbor2.dumps, chain.from_iterable(fields.items())))
+    attested = bytes([0xA0 + len(fields) + bool(more)]) + octets + more
+    return json.dumps(answer | {"response": answer["response"] | {"attestationObject": encoded(attested)}})
+
+
+def extended(data: bytes) -> bytes:
+    """What an authenticator has signed, with the flag of extensions."""
+    return data[:FLAGS] + bytes([data[FLAGS] | EXTENDED]) + data[FLAGS + 1 :]
+
+
+@pytest.mark.parametrize("part", ["statement", "key", "extensions", "key that is longer than needed"])
+def test_small_answers_that_take_years(part: str) -> None:
+    with pytest.raises(BadPasskey):
+        passkeys.verified_creation(SITE, CHALLENGE, with_bomb(part))
+
+
+def test_a_sign_in_that_takes_years() -> None:
+    answer = json.loads(Authenticator(ORIGIN).get(GET))
+    data = extended(decoded(answer["response"]["authenticatorData"])) + bomb(60)
+    with pytest.raises(BadPasskey):
+        passkeys.read_assertion(
+            json.dumps(answer | {"response": answer["response"] | {"authenticatorData": encoded(data)}})
+        )
 
 
 def cut(text: str) -> list[str]:

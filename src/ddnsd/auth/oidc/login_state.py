@@ -59,7 +59,7 @@ class LoginState:
         given = (attempt.seed, str), (attempt.began, int), (attempt.provider, str), (attempt.next, str)
         if not all(type(value) is kind for value, kind in given) or type(attempt.link) not in (int, type(None)):
             return None
-        if len(attempt.seed) < 43 or not 0 <= time.time() - attempt.began <= SECONDS:
+        if len(attempt.seed) < 43 or not attempt.seed.isascii() or not 0 <= int(time.time()) - attempt.began <= SECONDS:
             return None
         return attempt if attempt.next == local_path(attempt.next) else None
 

@@ -87,14 +87,17 @@ def cookie(attempt: LoginState, **changed: Any) -> str:
         {"seed": ""},
         {"seed": "short"},
         {"seed": None},
+        {"seed": "\ud800" * 43},
         {"began": 0},
+        {"began": 10**400},
+        {"began": -(10**400)},
         {"began": "now"},
         {"began": True},
         {"provider": None},
         {"link": "7"},
         {"link": [7]},
     ],
-    ids=str,
+    ids=lambda changed: ascii(changed)[:40],
 )
 def test_cookies_of_others(changed: dict[str, Any]) -> None:
     attempt = LoginState.new("campus")

@@ -228,7 +228,10 @@ async def _complete(page: PageRequest, flow: "Flow", attempt: LoginState | None)
         return await _begin_session(page, user.user_id, flow.provider.name, attempt.next, how)
     if page.session is None or page.session.id != attempt.link:
         raise NotSignedIn("the session to which the identity should be added has ended")
-    if first := sign_in_first(page, "/account"):  # the browser can have written its cookie of the attempt itself
+    # the browser can have written its cookie of the attempt itself
+    if page.session.must_add_factor:
+        return page.redirect("/account/second-factor")
+    if first := sign_in_first(page, "/account"):
         return first
     await portal.identities.link(page.session.user.user_id, identity, client_ip)
     done = page.gettext("You can now sign in with %(provider)s as well.", provider=flow.provider.title)

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -59,6 +60,8 @@ class Work(NamedTuple):
     """Check all preconditions before the first change."""
     vault: tuple[str, ...] = ()
     """Options of `ansible-vault`, for secrets."""
+    whole: bool = False
+    """The plan has just been made, and is for everything that is declared. It supersedes earlier journals."""
 
 
 def run(work: Work, settings: Settings, question: str, *, typed: str | None = None) -> int:
@@ -68,16 +71,43 @@ def run(work: Work, settings: Settings, question: str, *, typed: str | None = No
     """
     secret_writer = secrets.SecretWriter(work.plan.changes, work.vault)
     secret_writer.check()
+    superseded = [] if settings.journal else _superseded(work)
     if not work.plan.changes:
         output.plan(work.plan, "text", url=work.url)
+        _drop(superseded)
         return verified(work, settings)
-    for path in journals.unfinished_paths() if settings.journal is None else ():
-        output.warning(f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}")
     if not confirmed(work.plan, work.url, settings, question, typed):
         return 1
+    _drop(superseded)
     content = saved_plans.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
     recorder = journals.Recorder.create(settings.journal, content, work.plan, secret_writer)
     return execute(work, recorder) or verified(work, settings)
+
+
+def _superseded(work: Work) -> list[Path]:
+    """The journals that this plan makes useless. Warns about all others of the same server and stack."""
+    superseded = []
+    for journal in journals.of_stack(work.plan, work.url):
+        path = journal.path
+        hint = f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}"
+        if work.whole and journals.is_superseded(journal, work.declared, work.plan):
+            superseded.append(path)
+            if work.plan.changes:
+                output.remark(f"{hint}. If you apply this plan, that journal is deleted, too.")
+        elif journal.awaits_secrets:
+            output.warning(
+                "an earlier run is unfinished, and its answers have secrets that are not stored yet: first continue it "
+                f"with `ddnsctl apply --resume --journal {path}`. If you do not need them, delete {path}"
+            )
+        else:
+            output.warning(hint)
+    return superseded
+
+
+def _drop(superseded: Sequence[Path]) -> None:
+    for path in superseded:
+        journals.drop(path)
+        output.remark(f"Deleted {path}: this plan covers everything that the earlier run left.")
 
 
 def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: str | None = None) -> bool:

@@ -497,6 +497,43 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
     (journal,) = second.journals()
     assert tool.service.admin_token not in journal.read_text()
     assert "Nothing to do" in second.run("plan", "web.yml")
+    told = second.run("apply", "web.yml", "-y")
+    assert f"Deleted {journal.relative_to(second.folder)}: this plan covers everything" in told
+    assert second.journals() == []
+    assert tool.works("a", tool.secret("a"))
+
+
+def test_a_journal_is_deleted_only_by_a_plan_that_covers_it(tool: Tool) -> None:
+    tool.service.add_record(f"{tool.name('b')}.", "A", "198.51.100.1")
+    tool.declare(b={"ipv4": "192.0.2.2"})
+    tool.run("apply", "web.yml", "-y", code=4)
+    (journal,) = tool.journals()
+    tool.declare("other.yml", c={})
+    told = tool.run("apply", "other.yml", "-y")
+    assert "an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete" in told
+    assert tool.journals() == [journal]
+    elsewhere = json.loads((tool.folder / "other.yml").read_text()) | {"stack": f"x{tool.stack}", "hosts": {"d": {}}}
+    assert "unfinished" not in tool.run("plan", "-", code=2, given=json.dumps(elsewhere))
+    remove(tool.service, tool.name("b"))
+    told = tool.run("apply", "web.yml", "-y")
+    assert f"Deleted {journal.relative_to(tool.folder)}" in told
+    assert "Applied: 1 added." in told
+    assert tool.journals() == []
+
+
+def test_a_live_run_is_named_and_a_second_one_waits(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    with begun_and_unanswered(tool) as (process, _):
+        user = f"process {process.pid} on {socket.gethostname()} since "
+        assert user in tool.run("apply", "--resume", "-y", code=1)
+        process.kill()
+        process.wait(10)
+    wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
+    told = tool.run("apply", "web.yml", "-y")
+    assert "its answers have secrets that are not stored yet: first continue it" in told
+    assert len(tool.journals()) == 1
+    tool.run("apply", "--resume", "-y")
+    assert tool.works("a", tool.secret("a"))
 
 
 def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool) -> None:
@@ -555,8 +592,8 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
     # the request was on its way: the service carries it out now
     wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
     (journal,) = tool.journals()
-    begun = json.loads(journal.read_text().splitlines()[1])
-    assert (begun["event"], len(begun["call"])) == ("begin", 32)
+    lines = map(json.loads, journal.read_text().splitlines())
+    assert [len(line["call"]) for line in lines if line.get("event") == "begin"] == [32]
     told = tool.run("apply", "--resume", "-y")
     assert "replaces the present one" not in told
     assert tool.works("a", tool.secret("a"))

@@ -74,7 +74,8 @@ def command(
     interrupted, it stays (exit code 4), and `ddnsctl apply --resume` continues. If an answer of the server was lost,
     the same request is sent again, and the server repeats its answer, with the same secrets. This is not possible after
     a day, with another token, or with EGI's service: then the plan shows which secrets are replaced. A change that the
-    server refused is not sent in another form.
+    server refused is not sent in another form. A journal says which process uses it, and only one can. A later `apply`
+    of the same stack deletes the journal if its plan covers everything that was left.
 
     New secrets are written to the files that the declaration names (`secret: {file: …}`), with mode 0600, and nowhere
     else.
@@ -105,7 +106,9 @@ def _apply_declarations(
     declaration = loader.load_any(sources)
     opened = session.open_session(connection, declaration.server)
     plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()))
-    work = execution.Work(plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault)
+    work = execution.Work(
+        plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault, whole=True
+    )
     return execution.run(work, settings, QUESTION)
 
 
@@ -131,6 +134,7 @@ def _resume(sources: Sources, settings: Settings, connection: options.Connection
     with contextlib.closing(journal):
         plan, url = saved_plans.read(state.plan), str(state.plan.get("url", ""))
         journal.set_changes(plan.changes)
+        journal.take()
         saved_plans.check_server(connection, url, str(path))
         work = execution.Work(plan, url, *session.connect(connection, url or None, str(path)))
         same_token = state.plan.get(execution.TOKEN_ID, work.token_id) == work.token_id

@@ -33,6 +33,6 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
     declaration = loader.load(sources)
     opened = session.open_session(connection, declaration.server)
     plan = opened.plan(declaration, Options(destroy=True))
-    work = execution.Work(plan, opened.url, opened.server, opened.token_id)
+    work = execution.Work(plan, opened.url, opened.server, opened.token_id, whole=True)
     settings = execution.Settings(yes=yes, journal=journal)
     return execution.run(work, settings, "", typed=declaration.stack or "destroy")

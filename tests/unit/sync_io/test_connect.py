@@ -13,7 +13,7 @@ from ddnsctl.sync.rest import RestServer
 ABOUT = {
     "service": "ddnsd",
     "version": "0.1.0",
-    "features": ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"],
+    "features": ["changes", "domains", "dry-run", "enrol", "rename", "rotate", "verify-secret"],
 }
 PAGE = b"<html>Not Found</html>"
 BADAUTH = {"status": "error", "message": "badauth"}

@@ -70,7 +70,6 @@ def run(work: Work, settings: Settings, question: str, *, typed: str | None = No
     With `typed`, the user confirms by typing this word.
     """
     secret_writer = secrets.SecretWriter(work.plan.changes, work.vault)
-    secret_writer.check()
     superseded = [] if settings.journal else _superseded(work)
     if not work.plan.changes:
         output.plan(work.plan, "text", url=work.url)

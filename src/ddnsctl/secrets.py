@@ -45,6 +45,11 @@ class SecretWriter:
 
     def check(self) -> None:
         """Raises SecretError unless every secret can be written."""
+        if problems := self.problems():
+            raise SecretError(problems)
+
+    def problems(self) -> list[Problem]:
+        """Everything that prevents secrets from being written."""
         destinations = [(change, change.secret) for change in self.changes if change.secret is not None]
         problems = secret_files.check(
             secret_files.Destination(change.name, Path(secret.path), self.replaces(change))
@@ -52,8 +57,7 @@ class SecretWriter:
         )
         if not problems and any(secret.kind == VAULT for _, secret in destinations):
             problems += self._vault_problem()
-        if problems:
-            raise SecretError(problems)
+        return problems
 
     def _vault_problem(self) -> list[Problem]:
         try:

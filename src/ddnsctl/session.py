@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 
 from ddnsctl import output
 from ddnsctl.options import Connection
+from ddnsctl.secrets import SecretWriter
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
-from ddnsctl.sync.errors import Problem, SyncError
-from ddnsctl.sync.model import Declaration, Registered
+from ddnsctl.sync.errors import Conflicts, Problem, SyncError, Unsafe
+from ddnsctl.sync.model import Declaration, HostSpec, Registered
 from ddnsctl.sync.plan import Options, Plan, make
+from ddnsctl.sync.refusals import asked, require
 
 NO_TOKEN = "there is no token: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
 DECLARATION = "the declaration"
@@ -43,9 +45,29 @@ class Session:
     registered: Registered
     token_id: str
 
-    def plan(self, declaration: Declaration, options: Options) -> Plan:
-        """The plan for a declaration. Raises SyncError."""
-        return make(declaration, self.registered, self.server.capabilities, options)
+    def plan(self, declaration: Declaration, options: Options, vault: Sequence[str] = ()) -> Plan:
+        """The plan for a declaration, which the server has checked. `vault` is as in `SecretWriter`.
+
+        Raises SyncError. If the plan is refused, the error has the plan, and all reasons.
+        """
+        try:
+            plan = make(declaration, self.registered, self.server.capabilities, options)
+        except (Conflicts, Unsafe) as error:
+            error.plan = asked(error.plan, self.server, declaration.hosts)
+            if isinstance(error, Unsafe):
+                raise
+            raise Conflicts(error.plan.refusals, error.plan) from None
+        return checked(plan, self.server, declaration.hosts, vault)
+
+
+def checked(plan: Plan, server: Server, declared: Mapping[str, HostSpec], vault: Sequence[str] = ()) -> Plan:
+    """The plan with what goes with its deletions. Raises NotApplicable if the server or a file for a secret refuses it.
+
+    `vault` is as in `SecretWriter`.
+    """
+    found = asked(plan, server, declared)
+    require(found, SecretWriter(plan.changes, vault).problems())
+    return found
 
 
 class Token(NamedTuple):

@@ -181,11 +181,22 @@ def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
     assert "was made for" in tool.run("apply", "plan.json", "-y", "--server", "http://127.0.0.1:1", code=1)
 
 
+def apply_while_taken(tool: Tool, standing: str) -> str:
+    """Apply while somebody else adds a record at the name, after the plan was checked. Returns what is printed."""
+    with terminal(tool, "apply", "web.yml") as (process, other):
+        shown(other, b"Apply these changes?")
+        tool.service.add_record(f"{standing}.", "A", "198.51.100.1")
+        os.write(other, b"y\n")
+        told = shown(other, b"make a new plan.")
+        assert process.wait(10) == 4
+    tool.said += told
+    return told
+
+
 def test_what_fails_is_told_and_resumed(tool: Tool) -> None:
     standing = tool.name("b")
-    tool.service.add_record(f"{standing}.", "A", "198.51.100.1")
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.2", "secret": {"file": "b"}})
-    told = tool.run("apply", "web.yml", "-y", code=4)
+    told = apply_while_taken(tool, standing)
     assert "Applied: 1 added." in told
     assert f"create {standing}: " in told
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
@@ -193,8 +204,8 @@ def test_what_fails_is_told_and_resumed(tool: Tool) -> None:
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     secret = tool.secret("a")
     assert secret not in journal.read_text()
-    assert f"or delete {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
     remove(tool.service, standing)
+    assert f"or delete {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
     assert "Applied: 1 added" in tool.run("apply", "--resume", "-y")
     assert tool.service.dig(standing) == ["192.0.2.2"]
     assert tool.works("b", tool.secret("b"))
@@ -210,6 +221,75 @@ def remove(service: Service, name: str) -> None:
     script = f"server 127.0.0.1 {service.dns_port}\nzone {service.domain}\nupdate delete {name}. A\nsend\n"
     key = service.dir / "bind" / "keys" / f"{service.domain}.key"
     subprocess.run(["nsupdate", "-k", key], input=script, text=True, check=True, capture_output=True)
+
+
+def test_a_plan_tells_everything_that_would_be_refused_at_once(tool: Tool) -> None:
+    tool.service.add_record(f"{tool.name('used')}.", "TXT", '"mine"')
+    tool.service.register(tool.name("other"), ip="192.0.2.1")
+    (tool.folder / "s").write_text("a secret of somebody")
+    hosts = {
+        tool.name("good"): {"ipv4": "192.0.2.1"},
+        tool.name("used"): {"ipv4": "192.0.2.1"},
+        tool.name("other"): {"ipv4": "192.0.2.1"},
+        tool.name("file"): {"secret": {"file": "s"}},
+        "wpad.dyn.example.org": {},
+        "dyn.example.org": {},
+        "www.no-domain.example.net": {},
+    }
+    (tool.folder / "web.yml").write_text(json.dumps({"version": 1, "stack": tool.stack, "hosts": hosts}))
+    told = tool.run("plan", "web.yml", "-o", "plan.json", code=1)
+    assert f"+ {tool.name('good')}" in told
+    assert f"{tool.name('other')} is already registered and belongs to no stack" in told
+    del hosts[tool.name("other")]
+    (tool.folder / "web.yml").write_text(json.dumps({"version": 1, "stack": tool.stack, "hosts": hosts}, indent=1))
+    read = tool.service.cli("token", "add", "admin", "--name", tool.stack, "--scope", "read").stdout.strip()
+    for arguments in (("plan", "web.yml", "-o", "plan.json"), ("apply", "web.yml", "-y")):
+        told = tool.run(*arguments, code=1, DDNS_TOKEN=tool.service.admin_token if arguments[0] == "apply" else read)
+        assert "Plan: 6 to add" in told
+        assert "error: the plan would be refused, so nothing has been changed (5 problems)" in told
+        for name in (tool.name("used"), "wpad.dyn.example.org", "dyn.example.org", "www.no-domain.example.net"):
+            assert f": create {name}: " in told
+        assert f"{tool.name('file')} is new, but the file for its secret exists: s" in told
+        assert f"create {tool.name('good')}" not in told
+    whole = json.loads(tool.run("plan", "web.yml", "--format", "json", code=1).partition("\nerror:")[0])
+    assert len(whole["refusals"]) == 5
+    markdown = tool.run("plan", "web.yml", "--format", "markdown", code=1)
+    assert "- refused: web.yml:" in markdown
+    assert not (tool.folder / "plan.json").exists()
+    assert tool.service.dig(tool.name("good")) == []
+    assert tool.journals() == []
+
+
+def test_a_deletion_names_what_goes_with_the_host(tool: Tool) -> None:
+    tool.declare(a={"ipv6": "2001:db8::1"}, b={})
+    tool.run("apply", "web.yml", "-y")
+    name, token = tool.name("a"), tool.service.admin_token
+    put = {"records/@/MX": {"values": [f"10 {name}."]}, "related/nas": {"interface_id": "::7"}}
+    for path, content in put.items():
+        assert tool.service.request("PUT", f"/api/hosts/{name}/{path}", token, json=content).status_code == 200
+    gone = f"also removed  MX {name}, AAAA nas.{name}"
+    assert gone in tool.run("destroy", "web.yml", code=1)
+    tool.declare(b={})
+    assert gone in tool.run("plan", "web.yml", "--prune", "-o", "plan.json", code=2)
+    assert gone in tool.run("apply", "web.yml", "--prune", code=1)
+    assert f"also removed: MX {name}" in tool.run("plan", "web.yml", "--prune", "--format", "markdown", code=2)
+    record = {"values": ['"x"']}
+    path = f"/api/hosts/{name}/records/_new/TXT"
+    assert tool.service.request("PUT", path, token, json=record).status_code == 200
+    stale = tool.run("apply", "plan.json", "-y", code=5)
+    assert f"{name}: the deletion would also remove TXT _new.{name}, which the plan does not list" in stale
+    assert "1 deleted" in tool.run("apply", "web.yml", "--prune", "-y")
+    assert tool.service.dig(name, "MX") == []
+
+
+def test_a_refused_plan_is_printed(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"}, b={}, c={})
+    tool.run("apply", "web.yml", "-y")
+    tool.declare(a={"ipv4": "192.0.2.2"})
+    for command in (("plan", "web.yml"), ("apply", "web.yml", "-y")):
+        told = tool.run(*command, "--prune", code=3)
+        assert "Plan: 0 to add, 1 to change, 0 to replace, 2 to delete" in told
+        assert f"- {tool.name('b')}" in told
 
 
 def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
@@ -504,9 +584,8 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
 
 
 def test_a_journal_is_deleted_only_by_a_plan_that_covers_it(tool: Tool) -> None:
-    tool.service.add_record(f"{tool.name('b')}.", "A", "198.51.100.1")
     tool.declare(b={"ipv4": "192.0.2.2"})
-    tool.run("apply", "web.yml", "-y", code=4)
+    apply_while_taken(tool, tool.name("b"))
     (journal,) = tool.journals()
     tool.declare("other.yml", c={})
     told = tool.run("apply", "other.yml", "-y")

@@ -54,13 +54,14 @@ class Done:
     """The result of a change: `applied`, `pending` (saved, but not in DNS yet), `unchanged`, or `failed`.
 
     `failed` is returned instead of raised if a secret was made before the error, which is in `error`. `warnings` are
-    texts of the server.
+    texts of the server. `removes` is what else a deletion removes, as in `Change`, if the change was only checked.
     """
 
     status: str
     secret: str | None = None
     error: str = ""
     warnings: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
 
 
 class Server(Protocol):
@@ -80,6 +81,12 @@ class Server(Protocol):
 
         If the server `replays`, a second call with the same changes and the same key changes nothing and returns the
         answers of the first call.
+        """
+
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        """What `execute_many` would answer for these changes of hosts. Nothing is changed, and no secret is made.
+
+        Only if the server `checks`.
         """
 
     def valid(self, fqdn: str, secret: str) -> bool:

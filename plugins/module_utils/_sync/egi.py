@@ -52,6 +52,7 @@ class EgiServer:
         replays=False,
         domains=False,
         verifies=False,
+        checks=False,
         enrols=False,
     )
 
@@ -109,6 +110,10 @@ class EgiServer:
             return self.execute(change)
         except SyncError as error:
             return error
+
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        """Raises NotSupported: the API cannot tell what it would refuse."""
+        raise NotSupported([Problem(f"{self.capabilities.server} cannot check {len(changes)} changes beforehand")])
 
     def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
         """Raises NotSupported: the API cannot check a secret without a change."""

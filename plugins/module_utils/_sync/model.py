@@ -156,5 +156,7 @@ class Capabilities:
     """It creates, edits and deletes domains."""
     verifies: bool = True
     """It checks whether a secret is valid."""
+    checks: bool = True
+    """It tells which changes it would refuse."""
     enrols: bool = True
     """It makes tokens with which a machine sets its own secret."""

@@ -98,14 +98,14 @@ domains of other users, which an administrator's token sees, are not changed, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Any, Iterable, Mapping
 
 from .changes import Action as Action
 from .changes import Change as Change
 from .changes import Drift as Drift
 from .compare import Comparison, listed
-from .errors import Conflicts, DeclarationError, NotSupported, Problem
+from .errors import Conflicts, DeclarationError, NotSupported, Problem, Unsafe
 from .model import (
     HOST_FIELDS,
     UNKNOWN,
@@ -131,6 +131,8 @@ class Plan:
     unchanged: int = 0
     server: str = ""
     stack: str | None = None
+    refusals: tuple[Problem, ...] = ()
+    """Why it cannot be applied."""
 
 
 @dataclass(frozen=True)
@@ -397,11 +399,20 @@ class PlanBuilder:
         return sorted(name for name, thing in registered.items() if self.in_stack(thing))
 
     def plan(self) -> Plan:
-        """The plan in its order. Raises Conflicts, Unsafe."""
+        """The plan. Raises Conflicts and Unsafe, which have the plan."""
+        plan = self.ordered()
         if self.conflicts:
-            raise Conflicts(self.conflicts)
+            raise Conflicts(self.conflicts, replace(plan, refusals=tuple(self.conflicts)))
         if not self.options.destroy:
-            self.check_limits()
+            try:
+                self.check_limits()
+            except Unsafe as error:
+                error.plan = replace(plan, refusals=(Problem(str(error), self.declared.where),))
+                raise
+        return plan
+
+    def ordered(self) -> Plan:
+        """The plan in its order, whether or not it is refused."""
         touched = {(change.kind, change.name) for change in self.changes}
         hosts = sum(("host", name) not in touched for name in self.declared.hosts)
         domains = sum(("domain", name) not in touched for name in self.declared.domains)

@@ -18,6 +18,8 @@ from .recheck import differences, plain
 
 PAGE = 10_000
 BULK = 10_000
+CHANGES = "/api/changes"
+DRY_RUN = CHANGES + "?dry_run=1"
 QUERY_OCTETS = 4_000
 """The longest query with names. For more names all hosts are read, because proxies limit the request line."""
 PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -40,13 +42,14 @@ class RestServer:
         features: Iterable[str] | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        has = {"domains", "enrol", "rename", "verify-secret"} if features is None else set(features)
+        has = {"domains", "dry-run", "enrol", "rename", "verify-secret"} if features is None else set(features)
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
             edits=frozenset(HOST_FIELDS) | {"owner"} | frozenset({"fqdn"} if "rename" in has else ()),
             domains="domains" in has,
             verifies="verify-secret" in has,
             enrols="enrol" in has,
+            checks="dry-run" in has,
         )
         self.url = transport.url
         self._transport, self._pause = transport, pause
@@ -116,6 +119,24 @@ class RestServer:
                 answers += [error] * len(part)
         return answers
 
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        """What `execute_many` would answer, from dry runs of up to 10 000 changes. Raises ServerError.
+
+        A name that one dry run frees is not free in the next one, so a refusal of such a name is left out.
+        """
+        answers: list[Done | SyncError] = []
+        for start in range(0, len(changes), BULK):
+            answers += self._changes(changes[start : start + BULK], uuid.uuid4().hex, DRY_RUN)
+        if len(changes) > BULK:
+            freed = {
+                change.source or change.name for change in changes if change.action in (Action.DELETE, Action.MOVE)
+            }
+            answers = [
+                Done("applied") if isinstance(answer, SyncError) and change.name in freed else answer
+                for change, answer in zip(changes, answers)
+            ]
+        return answers
+
     def valid(self, fqdn: str, secret: str) -> bool:
         """Whether this is the host's secret."""
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/verify-secret", {"secret": secret})
@@ -133,11 +154,11 @@ class RestServer:
 
     # ---- hosts
 
-    def _changes(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
+    def _changes(self, changes: Sequence[Change], key: str, path: str = CHANGES) -> list[Done | SyncError]:
         edits = any(change.action is not Action.CREATE for change in changes)
         user = self._caller() if edits else ""
         content = {"atomic": False, "changes": [_item(change, user) for change in changes]}
-        response = self._repeated("/api/changes", content, key)
+        response = self._repeated(path, content, key)
         results = object_in(response).get("results")
         if not isinstance(results, list) or [isinstance(r, dict) for r in results] != [True] * len(changes):
             raise ServerError(f"{self._transport.url}/api/changes did not send one result for each change")
@@ -290,7 +311,7 @@ def _not_none(values: Mapping[str, Any]) -> dict[str, Any]:
 def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
     if result.get("status") != "failed":
         warnings = tuple(map(str, result.get("warnings") or ()))
-        return Done(str(result.get("status")), result.get("secret"), warnings=warnings)
+        return Done(str(result.get("status")), result.get("secret"), warnings=warnings, removes=_removes(result))
     error = result.get("error") or {}
     status = int(error.get("status") or 500)
     if status == 404 and change.action is Action.DELETE:
@@ -298,6 +319,12 @@ def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
     if status == 412:
         return Stale([Problem(f"{change.name}: {_text(error)}", hint="make a new plan")])
     return Refused(status, _text(error) or "the server refused it without a reason", _fields(error), of_one_change=True)
+
+
+def _removes(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The records in the result of a deletion, each as `TYPE NAME`."""
+    found = result.get("removes") or ()
+    return tuple(f"{record['type']} {record['fqdn']}" for record in found)
 
 
 def _is_made(change: Change, domain: Domain | None) -> bool:

@@ -67,8 +67,9 @@ def command(
 ) -> int:
     """Register, change and delete hosts as declared.
 
-    Shows the plan, asks for confirmation, and makes the changes. If a change fails, the others are still made. A plan
-    that `plan -o` saved is applied as it was shown. It is refused (exit code 5) if its hosts have changed since.
+    Shows the plan, asks for confirmation, and makes the changes. If the server would refuse a change of the plan,
+    nothing is changed. If a change fails later, the others are still made. A plan that `plan -o` saved is applied as it
+    was shown. It is refused (exit code 5) if its hosts have changed since.
 
     A journal records the progress. It is deleted when all changes are done. If changes failed, or the run was
     interrupted, it stays (exit code 4), and `ddnsctl apply --resume` continues. If an answer of the server was lost,
@@ -99,13 +100,14 @@ def command(
 def _apply_declarations(
     sources: Sources, settings: Settings, connection: options.Connection, *, prune: bool, limits: Limits | None
 ) -> int:
-    from ddnsctl import execution, loader, session
+    from ddnsctl import execution, loader, output, session
     from ddnsctl.sync.plan import Options
     from ddnsctl.sync.policy import Limits
 
     declaration = loader.load_any(sources)
     opened = session.open_session(connection, declaration.server)
-    plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()))
+    with output.refused_plans(opened.url):
+        plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()), sources.vault)
     work = execution.Work(
         plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault, whole=True
     )
@@ -113,11 +115,20 @@ def _apply_declarations(
 
 
 def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, connection: options.Connection) -> int:
-    from ddnsctl import execution, saved_plans, session
+    from ddnsctl import execution, output, saved_plans, session
+    from ddnsctl.sync import recheck, refusals
+    from ddnsctl.sync.errors import Stale
 
     saved_plans.check_server(connection, saved.url, saved.file)
     connected = session.connect(connection, saved.url or None, saved.file)
-    work = execution.Work(saved.plan, saved.url, *connected, strict=True, vault=sources.vault)
+    registered = connected.server.registered(recheck.names_of(saved.plan.changes))
+    if problems := recheck.check(saved.plan.changes, registered):
+        raise Stale(problems)
+    with output.refused_plans(saved.url):
+        plan = session.checked(saved.plan, connected.server, {}, sources.vault)
+    if grown := refusals.grown(saved.plan, plan):
+        raise Stale(grown)
+    work = execution.Work(plan, saved.url, *connected, strict=True, vault=sources.vault)
     return execution.run(work, settings, QUESTION)
 
 

@@ -24,7 +24,7 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
     Deletes everything that is registered for the stack, declared or not. With --stack NAME no declaration is needed. If
     the declaration has no stack, the declared hosts and domains are deleted. You confirm by typing the stack's name.
     """
-    from ddnsctl import execution, loader, session
+    from ddnsctl import execution, loader, output, session
     from ddnsctl.sync.errors import SyncError
     from ddnsctl.sync.plan import Options
 
@@ -32,7 +32,8 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
         raise SyncError("nothing to delete is named: name a declaration, or a stack with --stack NAME")
     declaration = loader.load(sources)
     opened = session.open_session(connection, declaration.server)
-    plan = opened.plan(declaration, Options(destroy=True))
+    with output.refused_plans(opened.url):
+        plan = opened.plan(declaration, Options(destroy=True))
     work = execution.Work(plan, opened.url, opened.server, opened.token_id, whole=True)
     settings = execution.Settings(yes=yes, journal=journal)
     return execution.run(work, settings, "", typed=declaration.stack or "destroy")

@@ -68,6 +68,9 @@ class Fake:
     def valid(self, fqdn: str, secret: str) -> bool:
         raise AssertionError
 
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        raise NotImplementedError
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         raise AssertionError
 

@@ -12,7 +12,7 @@ from typing import Any
 from ddnsctl import output
 from ddnsctl.sync import declare, names
 from ddnsctl.sync.errors import DeclarationError, Location, Problem, SyncError
-from ddnsctl.sync.model import Declaration, HostSpec, SecretSpec
+from ddnsctl.sync.model import NONE, Declaration, HostSpec, SecretSpec
 from ddnsctl.yaml import reader
 
 STDIN = "-"
@@ -150,7 +150,7 @@ def _with_base(declaration: Declaration, base: Path) -> Declaration:
 
 
 def _moved(spec: HostSpec, base: Path) -> HostSpec:
-    if spec.secret is None:
+    if spec.secret is None or spec.secret.kind == NONE:
         return spec
     return replace(spec, secret=SecretSpec(spec.secret.kind, str(base / spec.secret.path)))
 

@@ -30,7 +30,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
 
 T = TypeVar("T")
 Path = Tuple[Any, ...]
@@ -129,7 +129,7 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
     files: dict[str, HostSpec] = {}
     sources: dict[str, HostSpec] = {}
     for spec in by_name.values():
-        if spec.secret is not None and spec.secret.kind == "file":
+        if spec.secret is not None and spec.secret.kind != NONE:
             other = files.setdefault(spec.secret.path, spec)
             if other is not spec:
                 text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
@@ -230,17 +230,19 @@ class _Reader:
         }
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
-            if template and template.kind == "file" and not _PLACEHOLDER.search(template.path):
+            if template and template.kind != NONE and not _PLACEHOLDER.search(template.path):
                 hint = "add {name} or {fqdn} to it"
-                self.report(("defaults", "secret", "file"), "is the same file for all hosts", hint)
+                self.report(("defaults", "secret", template.kind), "is the same file for all hosts", hint)
             found["secret"] = template
         return {key: value for key, value in found.items() if value is not None}
 
     def secret(self, path: Path, value: Any) -> SecretSpec | None:
-        """The file for a secret, with placeholders; None if it is null or invalid."""
+        """The file for a secret, with placeholders, or `none`; None if it is null or invalid."""
+        if isinstance(value, str) and value.strip().lower() == NONE:
+            return SecretSpec(NONE)
         given = self.mapping(path, value)
-        self.known_keys(path, given, ("file", "vault"))
-        named = [key for key in ("file", "vault") if given.get(key) is not None]
+        self.known_keys(path, given, (FILE, VAULT))
+        named = [key for key in (FILE, VAULT) if given.get(key) is not None]
         if len(named) != 1:
             if isinstance(value, Mapping):
                 self.report(path, "needs either `file` or `vault`")

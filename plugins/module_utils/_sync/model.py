@@ -35,12 +35,19 @@ HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "stack")
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
 
 
+FILE, VAULT, NONE = "file", "vault", "none"
+"""Kinds of `SecretSpec`."""
+
+
 @dataclass(frozen=True)
 class SecretSpec:
-    """Where a new secret is written: `file` (mode 0600) or `vault` (a file that ansible-vault encrypts)."""
+    """Where a new secret is written: `file` (mode 0600), `vault` (a file that ansible-vault encrypts), or `none`."""
 
     kind: str
-    path: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return "not stored" if self.kind == NONE else f"{self.kind} {self.path}"
 
 
 @dataclass(frozen=True)

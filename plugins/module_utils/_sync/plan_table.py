@@ -79,7 +79,7 @@ def _detail(change: Change, name: str) -> str:
 
 def _secret(change: Change) -> str:
     text = "new secret, replaces the present one" if change.action is Action.ROTATE else "new secret"
-    return f"({text} → {change.secret.kind} {change.secret.path})" if change.secret else f"({text})"
+    return f"({text} → {change.secret})" if change.secret else f"({text})"
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, HOST_FIELDS, SecretSpec
+from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
@@ -122,7 +122,7 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
 
 def _secret(data: Mapping[str, Any]) -> SecretSpec:
     (kind,) = data
-    if kind not in ("file", "vault"):
+    if kind not in (FILE, VAULT, NONE):
         raise ValueError(f"secret {kind!r} is unknown")
     return SecretSpec(kind, _typed(data, kind, str))
 

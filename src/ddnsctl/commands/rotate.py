@@ -68,8 +68,9 @@ def _check_destinations(changes: Sequence[Change]) -> None:
     """Raises SecretError if a new secret has no file to go to."""
     from ddnsctl.secrets import SecretError
     from ddnsctl.sync.errors import Problem
+    from ddnsctl.sync.model import NONE
 
     hint = "declare `secret:` and name the declaration with -f, or use --secret-dir"
-    without = [change.name for change in changes if change.secret is None]
+    without = [change.name for change in changes if change.secret is None or change.secret.kind == NONE]
     if without:
         raise SecretError([Problem(f"{name}: no file is named for its secret", hint=hint) for name in without])

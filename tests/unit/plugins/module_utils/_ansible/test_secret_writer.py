@@ -44,7 +44,7 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ([created("a", "x", kind="vault")], "only `ddnsctl apply`"),
+        ([created("a", "x", kind="vault")], "only the controller can encrypt"),
         ([created("a", "relative/x")], "relative"),
         ([created("a", "/nowhere/x"), created("b", "/nowhere/x")], "the file of a's secret"),
         ([created("a", __file__)], "the file for its secret exists"),

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from ddnsctl import output
 from ddnsctl.options import Connection
 from ddnsctl.secrets import SecretWriter
+from ddnsctl.sync import scope
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
 from ddnsctl.sync.errors import Conflicts, Problem, SyncError, Unsafe
@@ -143,10 +144,34 @@ def warn_unless_encrypted(url: str, what: str) -> None:
         output.warning(f"{what} unencrypted to {url}; use https")
 
 
-def open_session(connection: Connection, declared: str | None, what: str = DECLARATION) -> Session:
-    """Connect to the server and read everything that is registered for the caller."""
-    server, token_id = connect(connection, declared, what)
-    return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
+def open_session(
+    connection: Connection, what: str, names: Sequence[str] | None = None, stack: str | None = None
+) -> Session:
+    """Connect to the server that no declaration names, and read what is registered for the caller.
+
+    With `names` or `stack`, at least the hosts with these names and of this stack; otherwise all.
+    """
+    server, token_id = connect(connection, None, what)
+    wanted = names if names is not None or stack is None else ()
+    return Session(_url(connection, None), server, server.registered(wanted, stack), token_id)
+
+
+def open_for(connection: Connection, declaration: Declaration, options: Options) -> Session:
+    """Connect to the server of a declaration, and read what its plan needs."""
+    server, token_id = connect(connection, declaration.server)
+    return Session(_url(connection, declaration.server), server, scope.read(server, declaration, options), token_id)
+
+
+def open_by_names(connection: Connection, declared: str | None, names: Sequence[str]) -> Session:
+    """Connect to the server, and read the hosts with these names; all hosts if a name is only a first label."""
+    server, token_id = connect(connection, declared)
+    full = [name.lower().rstrip(".") for name in names]
+    wanted = full if all("." in name for name in full) else None
+    return Session(_url(connection, declared), server, server.registered(wanted), token_id)
+
+
+def _url(connection: Connection, declared: str | None) -> str:
+    return address(connection, declared).rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

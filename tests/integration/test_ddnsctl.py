@@ -29,6 +29,9 @@ from support.servers.egi import egi
 from support.servers.faults import hung
 from support.servers.service import Service, dev
 
+from ddnsctl.sync.api import Response
+from ddnsctl.transport import RequestsTransport
+
 BIN = Path(sys.executable).parent
 numbers = count(1)
 
@@ -290,6 +293,37 @@ def test_a_refused_plan_is_printed(tool: Tool) -> None:
         told = tool.run(*command, "--prune", code=3)
         assert "Plan: 0 to add, 1 to change, 0 to replace, 2 to delete" in told
         assert f"- {tool.name('b')}" in told
+
+
+def test_a_plan_asks_only_for_its_stack_and_names(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hosts other stacks have."""
+    rows: list[int] = []
+    request = RequestsTransport.request
+
+    def counted(self: RequestsTransport, *arguments: Any, **options: Any) -> Response:
+        answer = request(self, *arguments, **options)
+        if arguments[1].startswith("/api/hosts"):
+            rows.append(len(json.loads(answer.body)["items"]))
+        return answer
+
+    monkeypatch.setattr(RequestsTransport, "request", counted)
+    others: dict[str, Any] = {f"o{number}.{tool.name('x')}": {} for number in range(300)}
+    (tool.folder / "o.yml").write_text(json.dumps({"version": 1, "stack": f"other-{tool.stack}", "hosts": others}))
+    tool.run("apply", "o.yml", "-y")
+    tool.declare(a={"ipv4": "192.0.2.1", "moved_from": f"m-{tool.stack}"}, b={})
+    for arguments, code, expected in (
+        (("plan", "web.yml"), 2, [0, 0]),
+        (("apply", "web.yml", "-y"), 0, [0, 0]),
+        (("plan", "web.yml", "--prune"), 0, [2, 0]),
+        (("show", "--stack", tool.stack), 0, [2]),
+        (("show", tool.name("a")), 0, [1]),
+        (("import", "--stack", tool.stack), 0, [2]),
+        (("rotate", tool.name("a"), "--secret-dir", "s", "-y"), 0, [1]),
+        (("destroy", "--stack", tool.stack, "-y"), 0, [2]),
+    ):
+        rows.clear()
+        tool.run(*arguments, code=code)
+        assert rows == expected, arguments
 
 
 def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-from .._sync import declare, names, plan_table, saved
+from .._sync import declare, names, plan_table, saved, scope
 from .._sync.api import Server
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
 from .._sync.errors import DeclarationError, Problem, SyncError, Unsafe
@@ -87,7 +87,8 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
 
 def _checked(task: Task, declaration: Declaration, server: Server, folder: str | None) -> tuple[Plan, SecretWriter]:
     """The plan, and the writer of its secrets. Raises SyncError; if the plan is refused, the error has it."""
-    plan = make(declaration, server.registered(), server.capabilities, _options(task.params))
+    options = _options(task.params)
+    plan = make(declaration, scope.read(server, declaration, options), server.capabilities, options)
     plan = asked(plan, server, declaration.hosts)
     secret_writer = SecretWriter(
         plan.changes,

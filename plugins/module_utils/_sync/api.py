@@ -70,8 +70,13 @@ class Server(Protocol):
     url: str
     capabilities: Capabilities
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """Everything that the caller may see, or only the hosts with these names, and all domains."""
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        """Everything that the caller may see. With `names`, only hosts with these names, of the stack, or in `domains`.
+
+        A server may return more hosts. All domains are returned, unless all hosts were named and found.
+        """
 
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change if its preconditions hold; `key` as in `execute_many`. Raises Stale, Refused …"""

@@ -64,14 +64,16 @@ class EgiServer:
         self._seen_at = float("-inf")
         self._touched: dict[str, float] = {}
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """The caller's hosts, or those with these names, and all domains that the caller may use."""
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        """The caller's hosts, and all domains that the caller may use. With names only, only the hosts with these."""
         listed = self._json("/nic/domains")
-        domains = [_domain(item) for kind in ("private", "public") for item in listed.get(kind) or ()]
+        usable = [_domain(item) for kind in ("private", "public") for item in listed.get(kind) or ()]
         hosts = self._look()
-        if names is not None:
+        if names is not None and stack is None and not domains:
             hosts = {name: hosts[name] for name in set(names) & hosts.keys()}
-        return Registered(hosts, {domain.name: domain for domain in domains})
+        return Registered(hosts, {domain.name: domain for domain in usable})
 
     def execute(self, change: Change, key: str = "") -> Done:  # noqa: ARG002
         """Make one change of a host. The API has no keys. Raises Stale, Refused, LostAnswer, NotSupported …"""

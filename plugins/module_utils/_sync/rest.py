@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from dataclasses import replace
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import AbstractSet, Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from .api import Done, Response, Transport, object_in, refused, unauthorized
@@ -21,7 +21,9 @@ BULK = 10_000
 CHANGES = "/api/changes"
 DRY_RUN = CHANGES + "?dry_run=1"
 QUERY_OCTETS = 4_000
-"""The longest query with names. For more names all hosts are read, because proxies limit the request line."""
+"""The longest query with names, because proxies limit the request line."""
+MOST_QUERIES = 8
+"""For names that need more queries, all hosts are read."""
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each repetition of a call with a key, unless the server asks for more."""
 MOST_PAUSE = 60
@@ -55,21 +57,37 @@ class RestServer:
         self._transport, self._pause = transport, pause
         self._user: str | None = None
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """The caller's hosts (with an administrator's token all hosts), or those with these names, and all domains.
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        """The caller's hosts (with an administrator's token all hosts), and all domains.
 
-        If all names are found, domains are left out. This saves a request in each of many tasks.
+        With `names`, only hosts with these names, of this stack, or in `domains`. If only names are given and all are
+        found, domains are left out. This saves a request in each of many tasks.
         """
-        wanted = None if names is None else sorted(set(names))
-        query = "" if wanted is None else urlencode([("fqdn", name) for name in wanted])
-        if wanted is not None and len(query) <= QUERY_OCTETS:
-            hosts = [_host(item) for item in self._items("/api/hosts", query)] if wanted else []
-        else:
-            asked = None if wanted is None else set(wanted)
-            hosts = [_host(i) for i in self._items("/api/hosts", "") if asked is None or i["fqdn"] in asked]
-        known = bool(wanted) and len(hosts) == len(wanted or ())
-        domains = [] if known else [_domain(item) for item in self._items("/api/domains", "")]
-        return self._with_owners(hosts, domains)
+        if names is None:
+            return self._with_owners(list(self._hosts("")), self._domains())
+        wanted = set(names)
+        queries = [*([("stack", stack)] if stack is not None else []), *(("domain", domain) for domain in domains)]
+        found = {host.fqdn: host for query in queries for host in self._hosts(urlencode([query]))}
+        found.update((host.fqdn, host) for host in self._named(wanted - found.keys()))
+        known = bool(wanted) and not queries and len(found) == len(wanted)
+        return self._with_owners(list(found.values()), [] if known else self._domains())
+
+    def _named(self, names: AbstractSet[str]) -> Iterator[Host]:
+        """The hosts with these names. If the names need too many requests, all hosts are read."""
+        queries = _name_queries(names)
+        if len(queries) > MOST_QUERIES:
+            yield from (host for host in self._hosts("") if host.fqdn in names)
+            return
+        for query in queries:
+            yield from self._hosts(query)
+
+    def _hosts(self, query: str) -> Iterator[Host]:
+        return map(_host, self._items("/api/hosts", query))
+
+    def _domains(self) -> list[Domain]:
+        return list(map(_domain, self._items("/api/domains", "")))
 
     def _with_owners(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
         """Hosts and domains, each marked whether it belongs to the caller."""
@@ -264,6 +282,18 @@ class RestServer:
 
 def _is_temporary(error: Refused) -> bool:
     return error.status in (429, 502, 503, 504) and error.retry_after <= MOST_PAUSE
+
+
+def _name_queries(names: Iterable[str]) -> list[str]:
+    """Queries for hosts with these names, each of at most `QUERY_OCTETS`."""
+    queries: list[str] = []
+    for name in sorted(names):
+        part = urlencode([("fqdn", name)])
+        if queries and len(queries[-1]) + 1 + len(part) <= QUERY_OCTETS:
+            queries[-1] += "&" + part
+        else:
+            queries.append(part)
+    return queries
 
 
 def _error(response: Response) -> SyncError:

@@ -105,9 +105,10 @@ def _apply_declarations(
     from ddnsctl.sync.policy import Limits
 
     declaration = loader.load_any(sources)
-    opened = session.open_session(connection, declaration.server)
+    chosen = Options(prune=prune, limits=limits or Limits())
+    opened = session.open_for(connection, declaration, chosen)
     with output.refused_plans(opened.url):
-        plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()), sources.vault)
+        plan = opened.plan(declaration, chosen, sources.vault)
     work = execution.Work(
         plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault, whole=True
     )

@@ -31,9 +31,10 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
     if not sources and sources.stack is None:
         raise SyncError("nothing to delete is named: name a declaration, or a stack with --stack NAME")
     declaration = loader.load(sources)
-    opened = session.open_session(connection, declaration.server)
+    chosen = Options(destroy=True)
+    opened = session.open_for(connection, declaration, chosen)
     with output.refused_plans(opened.url):
-        plan = opened.plan(declaration, Options(destroy=True))
+        plan = opened.plan(declaration, chosen)
     work = execution.Work(plan, opened.url, opened.server, opened.token_id, whole=True)
     settings = execution.Settings(yes=yes, journal=journal)
     return execution.run(work, settings, "", typed=declaration.stack or "destroy")

@@ -38,7 +38,7 @@ def command(
 
     if adopt and stack is None:
         raise SyncError("--adopt needs --stack NAME, the stack that adopts the hosts")
-    opened = session.open_session(connection, None, session.NO_FILE)
+    opened = session.open_session(connection, session.NO_FILE, stack=None if adopt else stack)
     choice = Choice(domain, stack, adopt=adopt, dynamic=dynamic, server=opened.url)
     text = declaration(opened.registered, opened.server.capabilities, choice)
     if out is None:

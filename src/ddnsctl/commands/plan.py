@@ -56,9 +56,10 @@ def command(
     from ddnsctl.sync.policy import Limits
 
     declared = loader.load_any(sources)
-    opened = session.open_session(connection, declared.server)
+    chosen = Options(prune=prune, limits=max_deletes or Limits())
+    opened = session.open_for(connection, declared, chosen)
     with output.refused_plans(opened.url, form):
-        plan = opened.plan(declared, Options(prune=prune, limits=max_deletes or Limits()), sources.vault)
+        plan = opened.plan(declared, chosen, sources.vault)
     output.plan(plan, form, url=opened.url)
     if out is not None:
         saved_plans.save(plan, opened.url, out)

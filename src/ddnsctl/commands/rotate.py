@@ -40,7 +40,7 @@ def command(
     from ddnsctl.sync.plan import Action, Options
 
     declaration = loader.load(sources)
-    opened = session.open_session(connection, declaration.server)
+    opened = session.open_by_names(connection, declaration.server, hosts)
     names = session.full_names(hosts, opened.registered.hosts)
     with output.refused_plans(opened.url):
         plan = opened.plan(_secrets_only(declaration, names), Options(rotate=names), sources.vault)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsctl`: finds the command, runs it, and prints errors. Each command is a module in `commands`.
 
-Exit codes: 0 success, or nothing to do · 1 error, also of usage · 2 changes pending (`plan`) · 3 refused by a safety
-rule · 4 partly applied · 5 stale plan · 130 interrupted.
+Exit codes: 0 success, or nothing to do · 1 error, also of usage · 2 differences (`plan`, `check`) · 3 refused by a
+safety rule · 4 partly applied · 5 stale plan · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ import click
 
 from ddnsctl import output
 
-COMMANDS = ("validate", "plan", "apply", "destroy", "import", "show", "rotate", "user-data", "fmt", "completion")
+COMMANDS = (
+    "validate",
+    "plan",
+    "check",
+    "apply",
+    "destroy",
+    "import",
+    "show",
+    "rotate",
+    "user-data",
+    "fmt",
+    "completion",
+)
 MODULES = {"import": "import_", "user-data": "user_data"}
 INTERRUPTED = 130
 EPILOG = """\b
@@ -32,7 +44,7 @@ A declaration, and how to apply it:
   $ ddnsctl plan web.yml
   $ ddnsctl apply web.yml
 
-Exit codes: 0 success, or nothing to do; 1 error; 2 changes pending (plan); 3 refused by a safety rule; 4 partly
+Exit codes: 0 success, or nothing to do; 1 error; 2 differences (plan, check); 3 refused by a safety rule; 4 partly
 applied (apply --resume continues); 5 the saved plan is stale."""
 
 

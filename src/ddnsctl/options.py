@@ -162,6 +162,13 @@ def pruning(command: F) -> F:
     )(command)
 
 
+def pruning_only(command: F) -> F:
+    """`prune: bool`, for commands that change nothing."""
+    return click.option(
+        "--prune", is_flag=True, help="Report hosts and domains of the stack that are no longer declared."
+    )(command)
+
+
 def yes(command: F) -> F:
     """`yes: bool`."""
     return click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")(command)

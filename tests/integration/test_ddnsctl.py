@@ -326,6 +326,45 @@ def test_a_plan_asks_only_for_its_stack_and_names(tool: Tool, monkeypatch: pytes
         assert rows == expected, arguments
 
 
+def test_a_check_finds_changes_broken_secrets_and_foreign_answers(tool: Tool) -> None:
+    (tool.folder / "password").write_text("open sesame\n")
+    vault = ("--vault-password-file", "password")
+    arguments = ("check", "web.yml", *vault, "--dns", tool.dns)
+    hosts: dict[str, Any] = {
+        "a": {"ipv4": "192.0.2.1", "wildcard": True, "secret": {"file": "a"}},
+        "b": {"ipv4": "dynamic", "secret": {"vault": "b"}},
+        "n": {"ipv4": "192.0.2.3", "secret": "none"},
+    }
+    tool.declare(**hosts)
+    assert "Plan: 3 to add" in tool.run(*arguments, code=2)
+    tool.run("apply", "web.yml", "-y", *vault)
+    told = tool.run(*arguments)
+    assert "secrets: as declared\nDNS: as declared" in told
+    answer = tool.service.get(f"/nic/update?hostname={tool.name('b')}&myip=192.0.2.9", tool.service.admin_token)
+    assert answer.text == "good 192.0.2.9"
+    tool.run(*arguments)
+
+    secret = tool.secret("a")
+    (tool.folder / "a").write_text("wrong\n")
+    assert f"{tool.name('a')}: file a has a secret that is no longer valid" in tool.run(*arguments, code=2)
+    (tool.folder / "a").unlink()
+    assert f"{tool.name('a')}: file a is missing or empty" in tool.run(*arguments, code=2)
+    (tool.folder / "a").write_text(secret)
+    (tool.folder / "password").write_text("wrong\n")
+    assert f"{tool.name('b')}: vault b cannot be checked" in tool.run(*arguments, code=2)
+    (tool.folder / "password").write_text("open sesame\n")
+
+    with lagging("192.0.2.99", 2) as behind:
+        tool.declare(n=hosts["n"])
+        content = json.loads(tool.run("check", "web.yml", "--format", "json", "--wait", "0.1", "--dns", behind, code=2))
+    (different,) = content["dns"]
+    assert different == f"{behind}: {tool.name('n')} A: no answer, not 192.0.2.3"
+    assert (content["plan"]["changes"], content["secrets"]) == ([], [])
+    tool.declare(n=hosts["n"] | {"comment": "new"}, a=hosts["a"], b=hosts["b"])
+    assert "1 to change" in tool.run(*arguments, code=2)
+    assert secret not in tool.said
+
+
 def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
     (tool.folder / "password").write_text("open sesame\n")
     vault = ("--vault-password-file", "password")

@@ -182,19 +182,29 @@ def _report(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -
         output.remark(f"  … and {len(outcome.warnings) - SHOWN} more warnings of the server")
     dropped = recorder.secret_writer.dropped
     if dropped:
-        names = ", ".join(dropped[:3]) + (" …" if len(dropped) > 3 else "")
-        secrets_were = "1 new secret was" if len(dropped) == 1 else f"{len(dropped)} new secrets were"
+        hosts = "1 host has" if len(dropped) == 1 else f"{len(dropped)} hosts have"
         output.remark(
-            f"{secrets_were} not saved, because no `secret:` is declared for {names}. `ddnsctl rotate` makes new ones."
+            f"{hosts} no stored secret, because no `secret:` is declared. That is fine if no machine updates itself "
+            "(`secret: none` says so); otherwise declare a file, and use `ddnsctl rotate`."
         )
-    _report_failures(failed, recorder)
+    _report_failures(outcome, recorder)
 
 
-def _report_failures(failed: Sequence[engine.Result], recorder: journals.Recorder) -> None:
+def _headline(outcome: engine.Outcome) -> str:
+    """`2 of 5 changes failed; the other 3 are made`."""
+    failed, total = len(outcome.failed), len(outcome.results)
+    text = f"{failed} of {total} {'change' if total == 1 else 'changes'} failed"
+    if failed == total:
+        return text + ("; nothing was changed" if all(result.refused for result in outcome.failed) else "")
+    return text + (f"; the other {total - failed} are made" if total - failed > 1 else "; the other one is made")
+
+
+def _report_failures(outcome: engine.Outcome, recorder: journals.Recorder) -> None:
+    failed = outcome.failed
     if not failed:
         return
     problems = [Problem(f"{r.change.action.value} {r.change.name}: {r.error}") for r in failed[:SHOWN]]
-    output.error(f"{len(failed)} {'change' if len(failed) == 1 else 'changes'} failed; the others are done", problems)
+    output.error(_headline(outcome), problems)
     if len(failed) > SHOWN:
         output.remark(f"  … and {len(failed) - SHOWN} more, in {recorder.path}")
     if all(result.refused for result in failed):

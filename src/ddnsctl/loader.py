@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ class Sources:
     """Where declarations come from."""
 
     paths: tuple[str, ...] = ()
-    """Files, folders (their *.yml and *.yaml files by name, without subfolders) and `-`."""
+    """Files, folders (their *.yml and *.yaml files by name, also those in subfolders) and `-`."""
     inventories: tuple[str, ...] = ()
     """Values for `ansible-inventory -i`."""
     vault: tuple[str, ...] = ()
@@ -81,19 +82,26 @@ def files(paths: Iterable[str], problems: list[Problem]) -> Iterator[str]:
         if path == STDIN or not Path(path).is_dir():
             yield path
             continue
-        found = sorted(str(f) for f in Path(path).iterdir() if f.suffix in SUFFIXES and not f.name.startswith("."))
+        found = sorted(str(file) for file in Path(path).rglob("*") if _is_declaration(file.relative_to(path), file))
         yield from found
         if not found:
             problems.append(Problem("the folder contains no *.yml or *.yaml file", Location(path)))
 
 
+def _is_declaration(name: Path, file: Path) -> bool:
+    """Whether a file of a folder is read: by its name, and unless it or a subfolder is hidden."""
+    hidden = any(part.startswith(".") for part in name.parts)
+    return not hidden and name.suffix.lower() in SUFFIXES and file.is_file()
+
+
 def contents(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
-    """Each file once, with its content. A file that cannot be read becomes a problem."""
+    """Each file once, by whatever path, with its content. A file that cannot be read becomes a problem."""
     seen: set[str] = set()
     for file in files(paths, problems):
-        if file in seen:
+        real = file if file == STDIN else os.path.realpath(file)
+        if real in seen:
             continue
-        seen.add(file)
+        seen.add(real)
         try:
             yield file, sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         except OSError as error:

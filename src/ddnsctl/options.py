@@ -84,7 +84,8 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
             metavar="PATH",
             multiple=True,
             type=FILE,
-            help="Declaration: a file, a folder with *.yml and *.yaml files, or - for standard input. Repeatable.",
+            help="Declaration: a file, a folder (its *.yml and *.yaml files, also in subfolders) or - for standard "
+            "input. Repeatable.",
         )
         @click.option(
             "-i",

@@ -179,7 +179,15 @@ def _summary(planned: Plan, style: Callable[..., str]) -> str:
 
     if planned.changes:
         return style(plan_table.summary_line(planned), bold=True)
-    return style(f"Nothing to do: {planned.unchanged} unchanged.", fg="green", bold=True)
+    return style(f"No changes{_matching(planned)}.", fg="green", bold=True)
+
+
+def _matching(planned: Plan) -> str:
+    """`: 40 hosts match`, or nothing if nothing is declared."""
+    domains = planned.unchanged_domains
+    hosts = planned.unchanged - domains
+    counts = [f"{n} {noun}{'s' * (n != 1)}" for n, noun in ((hosts, "host"), (domains, "domain")) if n]
+    return f": {' and '.join(counts)} match{'es' * (planned.unchanged == 1)}" if counts else ""
 
 
 def is_terminal() -> bool:

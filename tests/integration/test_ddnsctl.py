@@ -111,8 +111,8 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
     assert "Applied: 2 added." in tool.run("apply", "web.yml", "-y", "--verify", "20", "--dns", tool.dns)
     assert tool.service.dig(tool.name("www")) == ["192.0.2.1"]
     assert tool.service.dig("x." + tool.name("www"), "AAAA") == ["2001:db8::1"]
-    assert "Nothing to do: 2 unchanged." in tool.run("plan", "web.yml")
-    assert "Nothing to do" in tool.run("apply", "web.yml", "-y")
+    assert "No changes: 2 hosts match." in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("apply", "web.yml", "-y")
 
     moved = f"www-{tool.stack}"
     tool.declare(front={"ipv4": "192.0.2.2", "moved_from": moved}, vm={"ipv4": "dynamic", "comment": "VM"})
@@ -124,7 +124,8 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
 
     tool.run("destroy", "--stack", tool.stack, "-y")
     assert tool.service.dig(tool.name("front")) == []
-    assert "Nothing to do" in tool.run("destroy", "--stack", tool.stack, "-y")
+    assert f"nothing is registered for stack {tool.stack}; " in tool.run("destroy", "--stack", tool.stack, "-y", code=1)
+    assert "No changes.\n" in tool.run("destroy", "web.yml", "-y")
     assert tool.journals() == []
 
 
@@ -149,7 +150,7 @@ def test_an_address_that_the_vm_owns_is_no_drift(tool: Tool) -> None:
         f"{tool.service.url}/nic/update?myip=192.0.2.77", auth=(tool.name("vm"), tool.secret("vm")), timeout=10
     )
     assert answer.text == "good 192.0.2.77"
-    assert "Nothing to do" in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("plan", "web.yml")
 
 
 def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
@@ -169,7 +170,10 @@ def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
 def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.2"})
     tool.run("plan", "web.yml", "-o", "plan.json", code=2)
-    assert stat.S_IMODE((tool.folder / "plan.json").stat().st_mode) == 0o600
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tool.folder / "plan.json").stat().st_mode) == 0o666 & ~mask
+    assert "secret" not in (tool.folder / "plan.json").read_text().replace('"secret": {', "")
     tool.declare(a={"ipv4": "192.0.2.9"})
     assert "2 added" in tool.run("apply", "plan.json", "-y")
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
@@ -365,13 +369,31 @@ def test_a_check_finds_changes_broken_secrets_and_foreign_answers(tool: Tool) ->
     assert secret not in tool.said
 
 
+def test_a_closed_pipe_is_no_error(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y")
+    for arguments in (["show"], ["import", "--stack", tool.stack], ["plan", "web.yml"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [BIN / "ddnsctl", *arguments],
+            cwd=tool.folder,
+            env=tool.env,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
     (tool.folder / "password").write_text("open sesame\n")
     vault = ("--vault-password-file", "password")
     tool.declare(f={"secret": {"file": "s/f"}}, v={"secret": {"vault": "s/v"}}, n={})
     assert "there is no vault password" in tool.run("apply", "web.yml", "-y", code=1)
     assert not (tool.folder / "s").exists()
-    assert "1 new secret was not saved" in tool.run("apply", "web.yml", "-y", *vault)
+    assert "1 host has no stored secret" in tool.run("apply", "web.yml", "-y", *vault)
     view = ["ansible-vault", "view", *vault, "s/v"]
 
     def encrypted() -> str:
@@ -401,10 +423,10 @@ def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
     )
     tool.run("apply", "web.yml", "-y")
     tool.run("import", "--stack", tool.stack, "-o", "imported.yml")
-    assert "Nothing to do: 3 unchanged" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
+    assert "No changes: 3 hosts match" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
     assert tool.run("fmt", "--check", "imported.yml") == ""
     everything = tool.run("import", "--domain", "dyn.example.org")
-    assert "Nothing to do" in tool.run("plan", "-", given=everything)
+    assert "No changes" in tool.run("plan", "-", given=everything)
     assert "exists" in tool.run("import", "--stack", tool.stack, "-o", "imported.yml", code=1)
 
 
@@ -415,7 +437,7 @@ def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
     tool.declare(old={"ipv4": "192.0.2.1", "adopt": True})
     assert "1 to adopt" in tool.run("plan", "web.yml", code=2)
     assert "1 adopted" in tool.run("apply", "web.yml", "-y")
-    assert "Nothing to do" in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("plan", "web.yml")
 
 
 def test_a_host_of_another_user_is_taken_over_only_from_the_named_user(tool: Tool) -> None:
@@ -445,7 +467,7 @@ def test_a_host_of_another_user_is_taken_over_only_from_the_named_user(tool: Too
     assert update(secret) == "badauth"
     assert update((tool.folder / "theirs.secret").read_text().strip()) == "good 192.0.2.9"
     tool.declare(theirs=declared | {"ipv4": "192.0.2.9", "adopt_from": bob})
-    assert "Nothing to do" in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("plan", "web.yml")
 
 
 def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Tool) -> None:
@@ -474,7 +496,7 @@ def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Too
     assert (
         f"because other users own them, although their stack is {tool.stack}: {labelled} (bob-{tool.stack})" in pruned
     )
-    assert "Nothing to do" in pruned
+    assert "No changes" in pruned
     assert "belongs to the user" in tool.run("rotate", labelled, "--secret-dir", "s", "-y", code=1)
     imported = tool.run("import", "--stack", tool.stack)
     assert (f"mine-{tool.stack}" in imported, "labelled" in imported) == (True, False)
@@ -517,7 +539,7 @@ def test_an_inventory_with_a_vault(tool: Tool) -> None:
     assert "cannot read it" in tool.run("plan", *options, code=1)
     options += ("--vault-password-file", "password")
     assert "2 added" in tool.run("apply", *options, "-y")
-    assert "Nothing to do" in tool.run("plan", *options)
+    assert "No changes" in tool.run("plan", *options)
     assert tool.service.dig("web1.dyn.example.org") == ["192.0.2.31"]
     assert tool.service.dig("web2.dyn.example.org", "AAAA") == ["2001:db8::32"]
     found = tool.json("show", "web?", "--stack", tool.stack, "--format", "json")
@@ -649,7 +671,7 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
     assert made_secrets(tool) == []
     (journal,) = second.journals()
     assert tool.service.admin_token not in journal.read_text()
-    assert "Nothing to do" in second.run("plan", "web.yml")
+    assert "No changes" in second.run("plan", "web.yml")
     told = second.run("apply", "web.yml", "-y")
     assert f"Deleted {journal.relative_to(second.folder)}: this plan covers everything" in told
     assert second.journals() == []
@@ -792,10 +814,10 @@ def test_a_domain_and_its_hosts(tool: Tool) -> None:
     content = {"version": 1, "stack": tool.stack, "domains": {domain: {"comment": "Lab"}}, "hosts": {f"a.{domain}": {}}}
     (tool.folder / "lab.yml").write_text(json.dumps(content))
     assert "2 added" in tool.run("apply", "lab.yml", "-y")
-    assert "Nothing to do: 2 unchanged" in tool.run("plan", "lab.yml")
+    assert "No changes: 1 host and 1 domain match" in tool.run("plan", "lab.yml")
     imported = tool.run("import", "--stack", tool.stack)
     assert f"  {domain}: {{comment: Lab}}\n" in imported
-    assert "Nothing to do" in tool.run("plan", "-", given=imported)
+    assert "No changes" in tool.run("plan", "-", given=imported)
     assert "2 deleted" in tool.run("destroy", "lab.yml", "-y")
 
 
@@ -809,9 +831,9 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         (tmp_path / "web.yml").write_text(json.dumps(declared))
         assert "1 added" in tool.run("apply", "web.yml", "-y")
         first = tool.secret("www")
-        assert "Nothing to do" in tool.run("plan", "web.yml")
+        assert "No changes" in tool.run("plan", "web.yml")
         imported = tool.run("import", "--stack", "s0")
-        assert "Nothing to do" in tool.run("plan", "-", given=imported)
+        assert "No changes" in tool.run("plan", "-", given=imported)
         hosts["www.dyn.example.org"]["comment"] = "Changed"
         (tmp_path / "web.yml").write_text(json.dumps(declared))
         told = tool.run("plan", "web.yml", "--max-deletes", "all", code=2)
@@ -819,4 +841,4 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         assert "cannot change comment of a registered host" in told
         assert "1 replaced" in tool.run("apply", "web.yml", "-y", "--max-deletes", "all")
         assert tool.secret("www") not in ("", first)
-        assert "Nothing to do" in tool.run("plan", "web.yml")
+        assert "No changes" in tool.run("plan", "web.yml")

@@ -24,6 +24,7 @@ is not named. All errors are reported at once.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
@@ -130,7 +131,7 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
     sources: dict[str, HostSpec] = {}
     for spec in by_name.values():
         if spec.secret is not None and spec.secret.kind != NONE:
-            other = files.setdefault(spec.secret.path, spec)
+            other = files.setdefault(os.path.normpath(spec.secret.path), spec)
             if other is not spec:
                 text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
                 problems.append(Problem(text, spec.where, "name one file for each host"))
@@ -210,7 +211,7 @@ class _Reader:
         version = top.get("version")
         if version is None:
             self.report(("version",), "is missing", "write `version: 1`")
-        elif isinstance(version, bool) or version not in (1, "1"):
+        elif isinstance(version, bool) or version not in (1, "1", "1.0"):
             self.report(("version",), f"must be 1, not {version!r}", "this program reads only version 1")
 
     def optional(self, top: Mapping[Any, Any], key: str, parse: Callable[[Any], str]) -> str | None:

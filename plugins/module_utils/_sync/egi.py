@@ -3,7 +3,8 @@
 
 Only addresses are edited in place. Any other change is a new registration, with a new secret. Domains cannot be
 created. The stack is stored in the comment (`comment_marker`). A registration takes one address. Without an address,
-the service takes the caller's. This is no problem for a `dynamic` host, because its updater replaces the address.
+the service takes the caller's, and the API cannot remove it, so the plan names such hosts. The updater of a `dynamic`
+host replaces the address.
 
 If the answer to a change is lost, the list of hosts is read before another try. The API has no preconditions: they are
 checked here, with a list of hosts that is at most `LOOK` seconds old.
@@ -48,6 +49,7 @@ class EgiServer:
         fields=frozenset({"ipv4", "ipv6", "wildcard", "comment", "stack"}),
         edits=frozenset(FAMILIES),
         clears=False,
+        own_address=True,
         bulk=False,
         replays=False,
         domains=False,

@@ -155,6 +155,8 @@ class Capabilities:
     """Fields that it changes in place, without a new secret; `fqdn`: it renames hosts; `owner`: with a new secret."""
     clears: bool = True
     """It removes a single address in place."""
+    own_address: bool = False
+    """It registers a host without an address with the address of the machine that runs this program."""
     bulk: bool = True
     """It takes many changes in one call."""
     replays: bool = True

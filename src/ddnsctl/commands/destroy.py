@@ -23,6 +23,8 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
 
     Deletes everything that is registered for the stack, declared or not. With --stack NAME no declaration is needed. If
     the declaration has no stack, the declared hosts and domains are deleted. You confirm by typing the stack's name.
+
+    If only --stack names the stack and nothing is registered for it, that is an error: the name may be misspelt.
     """
     from ddnsctl import execution, loader, output, session
     from ddnsctl.sync.errors import SyncError
@@ -35,6 +37,10 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
     opened = session.open_for(connection, declaration, chosen)
     with output.refused_plans(opened.url):
         plan = opened.plan(declaration, chosen)
+    if not sources and not plan.changes and not plan.notes:
+        raise SyncError(
+            f"nothing is registered for stack {sources.stack}; `ddnsctl show` lists hosts with their stacks"
+        )
     work = execution.Work(plan, opened.url, opened.server, opened.token_id, whole=True)
     settings = execution.Settings(yes=yes, journal=journal)
     return execution.run(work, settings, "", typed=declaration.stack or "destroy")

@@ -18,10 +18,10 @@ from ddnsctl.secrets import SecretWriter
 from ddnsctl.sync import scope
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
+from ddnsctl.sync.dry_run import asked, require
 from ddnsctl.sync.errors import Conflicts, Problem, SyncError, Unsafe
 from ddnsctl.sync.model import Declaration, HostSpec, Registered
 from ddnsctl.sync.plan import Options, Plan, make
-from ddnsctl.sync.refusals import asked, require
 
 NO_TOKEN = "there is no token: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
 DECLARATION = "the declaration"

@@ -8,11 +8,11 @@ from typing import Any, Mapping
 
 from .._sync import declare, names, plan_table
 from .._sync.api import Server
+from .._sync.dry_run import asked, require
 from .._sync.errors import Conflicts, DeclarationError, Problem
 from .._sync.model import DYNAMIC, Declaration, HostSpec, Registered
 from .._sync.plan import Action, Options, Plan, make
 from .._sync.policy import Limits
-from .._sync.refusals import asked, require
 from .execute import execute_plan, facts, predicted
 from .secret_writer import SecretWriter
 from .spec import CONNECTION, Spec, state

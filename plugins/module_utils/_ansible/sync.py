@@ -10,11 +10,11 @@ from typing import Any, Mapping, Sequence
 from .._sync import declare, names, plan_table, saved, scope
 from .._sync.api import Server
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
+from .._sync.dry_run import asked, require
 from .._sync.errors import DeclarationError, Problem, SyncError, Unsafe
 from .._sync.model import Declaration
 from .._sync.plan import Change, Options, Plan, make
 from .._sync.policy import Limits
-from .._sync.refusals import asked, require
 from .execute import changed_anything
 from .secret_writer import SecretWriter
 from .spec import CONNECTION, Spec, state

@@ -117,7 +117,7 @@ def _apply_declarations(
 
 def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, connection: options.Connection) -> int:
     from ddnsctl import execution, output, saved_plans, session
-    from ddnsctl.sync import recheck, refusals
+    from ddnsctl.sync import dry_run, recheck
     from ddnsctl.sync.errors import Stale
 
     saved_plans.check_server(connection, saved.url, saved.file)
@@ -127,7 +127,7 @@ def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, co
         raise Stale(problems)
     with output.refused_plans(saved.url):
         plan = session.checked(saved.plan, connected.server, {}, sources.vault)
-    if grown := refusals.grown(saved.plan, plan):
+    if grown := dry_run.grown(saved.plan, plan):
         raise Stale(grown)
     work = execution.Work(plan, saved.url, *connected, strict=True, vault=sources.vault)
     return execution.run(work, settings, QUESTION)

@@ -840,5 +840,9 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         assert "-/+ www.dyn.example.org" in told
         assert "cannot change comment of a registered host" in told
         assert "1 replaced" in tool.run("apply", "web.yml", "-y", "--max-deletes", "all")
+        more = declared | {"hosts": hosts | {"vm.dyn.example.org": {"ipv4": "dynamic"}}}
+        (tmp_path / "more.yml").write_text(json.dumps(more))
+        told = tool.run("plan", "more.yml", code=2)
+        assert "registers these hosts with the address of this machine, because they have no address: vm.dyn" in told
         assert tool.secret("www") not in ("", first)
         assert "No changes" in tool.run("plan", "web.yml")

@@ -62,6 +62,8 @@ class Work(NamedTuple):
     """Options of `ansible-vault`, for secrets."""
     whole: bool = False
     """The plan has just been made, and is for everything that is declared. It supersedes earlier journals."""
+    destroys: bool = False
+    """The plan deletes all of its stack, so nothing that an earlier run left is wanted any more."""
 
 
 def run(work: Work, settings: Settings, question: str, *, typed: str | None = None) -> int:
@@ -89,7 +91,7 @@ def _superseded(work: Work) -> list[Path]:
     for journal in journals.of_stack(work.plan, work.url):
         path = journal.path
         hint = f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}"
-        if work.whole and journals.is_superseded(journal, work.declared, work.plan):
+        if work.destroys or (work.whole and journals.is_superseded(journal, work.declared, work.plan)):
             superseded.append(path)
             if work.plan.changes:
                 output.remark(f"{hint}. If you apply this plan, that journal is deleted, too.")
@@ -106,7 +108,7 @@ def _superseded(work: Work) -> list[Path]:
 def _drop(superseded: Sequence[Path]) -> None:
     for path in superseded:
         journals.drop(path)
-        output.remark(f"Deleted {path}: this plan covers everything that the earlier run left.")
+        output.remark(f"Deleted {path}: this plan replaces what the earlier run left.")
 
 
 def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: str | None = None) -> bool:

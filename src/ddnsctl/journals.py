@@ -145,7 +145,7 @@ def of_stack(plan: Plan, url: str) -> Iterator[Unfinished]:
         found = None
         with contextlib.suppress(OSError):
             found = _read(path)
-        if found is not None and found.plan.stack == plan.stack and connect.same(found.url, url):
+        if found is not None and found.plan.stack == plan.stack and found.url and connect.same(found.url, url):
             yield found
 
 

@@ -673,7 +673,7 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
     assert tool.service.admin_token not in journal.read_text()
     assert "No changes" in second.run("plan", "web.yml")
     told = second.run("apply", "web.yml", "-y")
-    assert f"Deleted {journal.relative_to(second.folder)}: this plan covers everything" in told
+    assert f"Deleted {journal.relative_to(second.folder)}: this plan replaces what the earlier run left." in told
     assert second.journals() == []
     assert tool.works("a", tool.secret("a"))
 
@@ -689,6 +689,11 @@ def test_a_journal_is_deleted_only_by_a_plan_that_covers_it(tool: Tool) -> None:
     elsewhere = json.loads((tool.folder / "other.yml").read_text()) | {"stack": f"x{tool.stack}", "hosts": {"d": {}}}
     assert "unfinished" not in tool.run("plan", "-", code=2, given=json.dumps(elsewhere))
     remove(tool.service, tool.name("b"))
+    copy = journal.read_text()
+    assert "1 deleted" in tool.run("destroy", "--stack", tool.stack, "-y")
+    assert tool.journals() == []
+    journal.parent.mkdir()
+    journal.write_text(copy)
     told = tool.run("apply", "web.yml", "-y")
     assert f"Deleted {journal.relative_to(tool.folder)}" in told
     assert "Applied: 1 added." in told

@@ -41,6 +41,6 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
         raise SyncError(
             f"nothing is registered for stack {sources.stack}; `ddnsctl show` lists hosts with their stacks"
         )
-    work = execution.Work(plan, opened.url, opened.server, opened.token_id, whole=True)
+    work = execution.Work(plan, opened.url, opened.server, opened.token_id, destroys=declaration.stack is not None)
     settings = execution.Settings(yes=yes, journal=journal)
     return execution.run(work, settings, "", typed=declaration.stack or "destroy")

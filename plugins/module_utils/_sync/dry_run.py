@@ -12,10 +12,8 @@ from .errors import NotApplicable, Problem, Refused, SyncError
 from .model import HostSpec
 from .plan import Plan
 
-NOBODY: Mapping[str, HostSpec] = {}
 
-
-def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] = NOBODY) -> Plan:
+def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] | None = None) -> Plan:
     """The plan with `refusals` of the server, and with `removes` of its deletions. Nothing is changed.
 
     If the server cannot tell now, the plan has a note. A server that cannot tell at all is not asked.
@@ -35,7 +33,7 @@ def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] = NOBODY)
         if isinstance(answer, Done):
             changes[index] = replace(change, removes=answer.removes)
         else:
-            spec = declared.get(change.name)
+            spec = (declared or {}).get(change.name)
             problem = Problem(f"{change.action.value} {change.name}: {answer}", spec.where if spec else None)
             (notes if isinstance(answer, Refused) and answer.status >= 500 else refused).append(problem)
     return _noted(replace(plan, changes=tuple(changes), refusals=(*plan.refusals, *refused)), notes)

@@ -498,6 +498,7 @@ class TestSync:
         assert file.read_text().strip() not in done
         ddnsd.add_record(f"taken-{name}.", "A", "192.0.2.77")
         (ansible.folder / "shown.yml").write_text(f"{text}  taken-{name}: {{ipv4: 192.0.2.3}}\n")
+        assert f"taken-{name}: " in play("--check", fails=True)
         assert f"taken-{name}: " in play(fails=True)
         (ansible.folder / "shown.yml").write_text(f"{text}  bad-{name}: {{ipv4: 192.0.2.300}}\n")
         assert "'192.0.2.300' is not an IPv4 address" in play("--check", fails=True)

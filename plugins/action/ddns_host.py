@@ -12,6 +12,7 @@ class ActionModule(DdnsAction):
     """Runs the module's operation."""
 
     spec = host.SPEC
+    writes_files = True
 
     def operation(self) -> Operation:
         """The operation of the module."""

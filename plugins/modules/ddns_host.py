@@ -79,12 +79,35 @@ options:
   adopt_from:
     description:
       - Another user, from whom to take the host over if it is theirs. This needs an administrator's token.
-      - The host gets a new secret, which is returned, so that the former owner cannot update it any more.
+      - The host gets a new secret, so that the former owner cannot update it any more. O(secret) says where it goes.
     type: str
   moved_from:
     description:
       - The host's former name. If it is registered and O(name) is not, the host is renamed. It keeps its secret.
     type: str
+  secret:
+    description:
+      - Where a new secret of the host is written. It is made when the host is registered, or registered again.
+      - A registered host keeps its secret, and no file is changed. M(fedcloud.ddns.ddns_secret) checks and replaces it.
+      - If the host is new and the file exists, nothing is changed.
+    type: dict
+    suboptions:
+      file:
+        description:
+          - A file on the task's host with the secret and a line break, mode 0600.
+        type: path
+      vault:
+        description:
+          - A file on the controller, encrypted with the first vault password of the play. The task must run on the
+            controller, for example with C(delegate_to=localhost).
+        type: path
+  return_secrets:
+    description:
+      - Whether to return a new secret in RV(secret), if O(secret) names no file for it. Ansible prints results, so set
+        C(no_log) on such a task.
+      - Without it, a new secret that has no file is dropped. There is a warning if the host's machine needs one.
+    type: bool
+    default: false
 seealso:
   - module: fedcloud.ddns.ddns_sync
   - module: fedcloud.ddns.ddns_secret
@@ -108,8 +131,8 @@ EXAMPLES = r"""
     stack: lab
     labels:
       role: worker
-  register: vm
-  no_log: true # vm.secret is returned only once
+    secret:
+      file: /etc/ddns/vm-7
 
 - name: Remove the IPv6 address of the web server
   fedcloud.ddns.ddns_host:
@@ -222,10 +245,9 @@ host:
       sample: something else already has this name in DNS
 secret:
   description:
-    - The host's new secret. It cannot be read again later, so save it. Set C(no_log) on the task if its result is
-      printed or logged.
+    - The host's new secret. It cannot be read again later, so save it.
   type: str
-  returned: if one was made
+  returned: if one was made, and O(return_secrets=true)
   sample: the-new-secret
 diff:
   description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.

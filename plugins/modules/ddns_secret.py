@@ -49,6 +49,13 @@ options:
       - A file on the task's host with the secret and a line break, mode 0600. Its folder must exist.
       - The secret is read from this file. A new secret is written to it and not returned.
     type: path
+  return_secrets:
+    description:
+      - Whether to return a new secret in RV(secret), if O(path) is not set. Ansible prints results, so set C(no_log) on
+        such a task.
+      - If a new secret is needed, and neither this option nor O(path) is set, the task fails and changes nothing.
+    type: bool
+    default: false
 attributes:
   idempotent:
     support: partial
@@ -78,10 +85,9 @@ fqdn:
   sample: www.dyn.example.org
 secret:
   description:
-    - The new secret. It cannot be read again later, so save it. Set C(no_log) on the task if its result is printed or
-      logged.
+    - The new secret. It cannot be read again later, so save it.
   type: str
-  returned: if one was made and O(path) is not set
+  returned: if one was made, O(path) is not set, and O(return_secrets=true)
   sample: the-new-secret
 diff:
   description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.

@@ -14,6 +14,8 @@ description:
   - Compares a declaration with the service, and makes the changes, in one request if the service supports that.
   - A host is declared in full. Fields that are not named have their default. If no address is named, both are kept.
     The declaration has the same format as for C(ddnsctl).
+  - The service checks the changes before they are made, also in check mode. If it would refuse some, or if a secret
+    cannot be written, the task fails with all reasons and changes nothing.
   - The declaration's stack owns the hosts that it creates. Only its own hosts are changed or deleted. Hosts of other
     users, which an administrator's token sees, are never changed, whatever their stack is. Only C(adopt_from) of a host
     takes it over from the user that it names, with a new secret.
@@ -37,7 +39,7 @@ options:
       - "The declaration: a mapping with C(stack), C(defaults), C(domains) and C(hosts). The default of C(version) is
         1."
       - Paths of secrets are relative to the playbook's folder. They must be absolute if the module runs on another
-        host.
+        host. C(vault) files are encrypted with the first vault password of the play, on the controller only.
     type: dict
   src:
     description:
@@ -79,9 +81,10 @@ options:
     type: path
   return_secrets:
     description:
-      - Whether to return new secrets of hosts that name no file in RV(secrets), if O(secret_dir) is not set. Set
-        C(no_log) on the task, because Ansible prints results.
-      - Otherwise these secrets are dropped, with a warning. O(rotate) makes new ones.
+      - Whether to return new secrets of hosts that name no file in RV(secrets), if O(secret_dir) is not set. Ansible
+        prints results, so set C(no_log) on such a task.
+      - Otherwise these secrets are dropped, with a warning. O(rotate) makes new ones. C(secret=none) of a host, or in
+        C(defaults), says that this is intended.
     type: bool
     default: false
   rotate:
@@ -118,9 +121,7 @@ EXAMPLES = r"""
           ipv4: dynamic
           labels:
             role: worker
-    return_secrets: true
-  register: sync
-  no_log: true # sync.secrets
+    secret_dir: /etc/ddns/more
 
 - name: Delete all hosts and domains of a stack
   fedcloud.ddns.ddns_sync:
@@ -212,7 +213,7 @@ secrets:
 diff:
   description: The changes as YAML, before and after. It is the same in check mode. Both are empty without changes.
   type: dict
-  returned: success
+  returned: if the declaration is valid
   sample:
     before: |
       www.dyn.example.org:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -100,7 +101,15 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
             operation = self.operation()
         except SyncError as error:
             return failure(error)
-        return perform(operation, params, self._task.check_mode)
+        return perform(operation, params, self._task.check_mode, self._encrypted)
+
+    def _encrypted(self, content: bytes) -> bytes:
+        """The content, encrypted with the first password of the play's vault. Raises SyncError."""
+        try:
+            encrypted: bytes = self._loader._vault.encrypt(content)
+        except AnsibleError as error:
+            raise SyncError(f"ansible-vault: {error}. Use --vault-password-file or --vault-id") from None
+        return encrypted
 
 
 @contextmanager

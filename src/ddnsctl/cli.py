@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddnsctl`: finds the command, runs it, and prints errors. Each command is a module in `commands`.
 
-Exit codes: 0 success, or nothing to do · 1 error, also of usage · 2 changes pending (`plan`) · 3 refused by a safety
-rule · 4 partly applied · 5 stale plan · 130 interrupted.
+Exit codes: 0 success, or nothing to do · 1 error, also of usage · 2 differences (`plan`, `check`) · 3 refused by a
+safety rule · 4 partly applied · 5 stale plan · 130 interrupted ·
+141 the reader of a pipe has closed it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -21,6 +23,7 @@ from ddnsctl import output
 COMMANDS = (
     "validate",
     "plan",
+    "check",
     "apply",
     "destroy",
     "import",
@@ -33,6 +36,9 @@ COMMANDS = (
 )
 MODULES = {"import": "import_", "user-data": "user_data"}
 INTERRUPTED = 130
+COMPLETION = "_DDNSCTL_COMPLETE"
+PIPE_CLOSED = 141
+"""As a program that ends by SIGPIPE."""
 EPILOG = """\b
 A declaration, and how to apply it:
   version: 1
@@ -44,7 +50,7 @@ A declaration, and how to apply it:
   $ ddnsctl plan web.yml
   $ ddnsctl apply web.yml
 
-Exit codes: 0 success, or nothing to do; 1 error; 2 changes pending (plan); 3 refused by a safety rule; 4 partly
+Exit codes: 0 success, or nothing to do; 1 error; 2 differences (plan, check); 3 refused by a safety rule; 4 partly
 applied (apply --resume continues); 5 the saved plan is stale."""
 
 
@@ -100,7 +106,17 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("DDNSCTL_DEBUG"))
     rest = [a for i, a in enumerate(arguments) if a != "--debug" or "--" in arguments[:i]]
     try:
-        return int(group.main(rest, prog_name="ddnsctl", standalone_mode=False) or 0)
+        code = int(group.main(rest, prog_name="ddnsctl", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as `head` leaves it; what is still buffered would be an error at exit
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except SystemExit:  # Click ends so for completion, and with exit code 1 for a closed pipe
+        if COMPLETION in os.environ:
+            raise
+        return PIPE_CLOSED
     except click.Abort:
         output.error("interrupted")
         return INTERRUPTED

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -59,6 +60,10 @@ class Work(NamedTuple):
     """Check all preconditions before the first change."""
     vault: tuple[str, ...] = ()
     """Options of `ansible-vault`, for secrets."""
+    whole: bool = False
+    """The plan has just been made, and is for everything that is declared. It supersedes earlier journals."""
+    destroys: bool = False
+    """The plan deletes all of its stack, so nothing that an earlier run left is wanted any more."""
 
 
 def run(work: Work, settings: Settings, question: str, *, typed: str | None = None) -> int:
@@ -67,17 +72,43 @@ def run(work: Work, settings: Settings, question: str, *, typed: str | None = No
     With `typed`, the user confirms by typing this word.
     """
     secret_writer = secrets.SecretWriter(work.plan.changes, work.vault)
-    secret_writer.check()
+    superseded = [] if settings.journal else _superseded(work)
     if not work.plan.changes:
         output.plan(work.plan, "text", url=work.url)
+        _drop(superseded)
         return verified(work, settings)
-    for path in journals.unfinished_paths() if settings.journal is None else ():
-        output.warning(f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}")
     if not confirmed(work.plan, work.url, settings, question, typed):
         return 1
+    _drop(superseded)
     content = saved_plans.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
     recorder = journals.Recorder.create(settings.journal, content, work.plan, secret_writer)
     return execute(work, recorder) or verified(work, settings)
+
+
+def _superseded(work: Work) -> list[Path]:
+    """The journals that this plan makes useless. Warns about all others of the same server and stack."""
+    superseded = []
+    for journal in journals.of_stack(work.plan, work.url):
+        path = journal.path
+        hint = f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}"
+        if work.destroys or (work.whole and journals.is_superseded(journal, work.declared, work.plan)):
+            superseded.append(path)
+            if work.plan.changes:
+                output.remark(f"{hint}. If you apply this plan, that journal is deleted, too.")
+        elif journal.awaits_secrets:
+            output.warning(
+                "an earlier run is unfinished, and its answers have secrets that are not stored yet: first continue it "
+                f"with `ddnsctl apply --resume --journal {path}`. If you do not need them, delete {path}"
+            )
+        else:
+            output.warning(hint)
+    return superseded
+
+
+def _drop(superseded: Sequence[Path]) -> None:
+    for path in superseded:
+        journals.drop(path)
+        output.remark(f"Deleted {path}: this plan replaces what the earlier run left.")
 
 
 def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: str | None = None) -> bool:
@@ -153,19 +184,29 @@ def _report(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -
         output.remark(f"  … and {len(outcome.warnings) - SHOWN} more warnings of the server")
     dropped = recorder.secret_writer.dropped
     if dropped:
-        names = ", ".join(dropped[:3]) + (" …" if len(dropped) > 3 else "")
-        secrets_were = "1 new secret was" if len(dropped) == 1 else f"{len(dropped)} new secrets were"
+        hosts = "1 host has" if len(dropped) == 1 else f"{len(dropped)} hosts have"
         output.remark(
-            f"{secrets_were} not saved, because no `secret:` is declared for {names}. `ddnsctl rotate` makes new ones."
+            f"{hosts} no stored secret, because no `secret:` is declared. That is fine if no machine updates itself "
+            "(`secret: none` says so); otherwise declare a file, and use `ddnsctl rotate`."
         )
-    _report_failures(failed, recorder)
+    _report_failures(outcome, recorder)
 
 
-def _report_failures(failed: Sequence[engine.Result], recorder: journals.Recorder) -> None:
+def _headline(outcome: engine.Outcome) -> str:
+    """`2 of 5 changes failed; the other 3 are made`."""
+    failed, total = len(outcome.failed), len(outcome.results)
+    text = f"{failed} of {total} {'change' if total == 1 else 'changes'} failed"
+    if failed == total:
+        return text + ("; nothing was changed" if all(result.refused for result in outcome.failed) else "")
+    return text + (f"; the other {total - failed} are made" if total - failed > 1 else "; the other one is made")
+
+
+def _report_failures(outcome: engine.Outcome, recorder: journals.Recorder) -> None:
+    failed = outcome.failed
     if not failed:
         return
     problems = [Problem(f"{r.change.action.value} {r.change.name}: {r.error}") for r in failed[:SHOWN]]
-    output.error(f"{len(failed)} {'change' if len(failed) == 1 else 'changes'} failed; the others are done", problems)
+    output.error(_headline(outcome), problems)
     if len(failed) > SHOWN:
         output.remark(f"  … and {len(failed) - SHOWN} more, in {recorder.path}")
     if all(result.refused for result in failed):

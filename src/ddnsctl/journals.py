@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from ddnsctl import secrets
-from ddnsctl.sync import secret_files
+from ddnsctl import saved_plans, secrets
+from ddnsctl.sync import connect, secret_files
 from ddnsctl.sync.apply import GOOD, Result
 from ddnsctl.sync.errors import SyncError
-from ddnsctl.sync.journal import Journal, Observer
+from ddnsctl.sync.journal import InUse, Journal, Observer, State
 from ddnsctl.sync.plan import Change, Plan
 
 FOLDER = Path(".ddnsctl")
@@ -47,7 +48,7 @@ class Recorder(Observer):
         cls, chosen: str | None, content: dict[str, Any], plan: Plan, secret_writer: secrets.SecretWriter
     ) -> Recorder:
         """A new journal in the file `chosen`, or in a new file in FOLDER. Raises OSError, SyncError."""
-        path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl"
+        path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl"
         secret_files.make_folder(path.parent)
         try:
             journal = Journal.create(str(path), content, plan.changes)
@@ -81,14 +82,40 @@ class Recorder(Observer):
         self.journal.close()
         if self.kept:
             return
-        self.path.unlink()
-        if self.path.parent == FOLDER and not any(FOLDER.iterdir()):
-            FOLDER.rmdir()
+        drop(self.path)
 
     @property
     def kept(self) -> bool:
         """Whether changes are left, so that the journal is kept."""
         return self.begun and self.left > 0
+
+
+class Unfinished(NamedTuple):
+    """A journal of an earlier run, its state and its plan."""
+
+    path: Path
+    state: State
+    plan: Plan
+
+    @property
+    def url(self) -> str:
+        """The server that the plan was made for."""
+        return str(self.state.plan.get("url", ""))
+
+    @property
+    def left(self) -> list[Change]:
+        """The changes that are not done."""
+        return [change for index, change in enumerate(self.plan.changes) if index not in self.state.done]
+
+    @property
+    def awaits_secrets(self) -> bool:
+        """Whether a change without an answer may have made a secret, which only a resumed run can still get."""
+        made = self.state.uncertain - self.state.kept
+        return any(self.plan.changes[index].makes_secret for index in made)
+
+    def __str__(self) -> str:
+        stack = f"stack {self.plan.stack}" if self.plan.stack else "no stack"
+        return f"{self.path} ({stack}, {self.state.run})" if self.state.run else f"{self.path} ({stack})"
 
 
 def unfinished(chosen: str | None) -> Path:
@@ -99,7 +126,7 @@ def unfinished(chosen: str | None) -> Path:
     if not found:
         raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to resume")
     if len(found) > 1:
-        names = ", ".join(map(str, found))
+        names = ", ".join(map(_described, found))
         raise SyncError(f"there are several journals: name one with --journal, or delete the outdated ones: {names}")
     return found[0]
 
@@ -107,3 +134,50 @@ def unfinished(chosen: str | None) -> Path:
 def unfinished_paths() -> list[Path]:
     """The journals of unfinished runs, oldest first."""
     return sorted(FOLDER.glob("journal-*.jsonl"))
+
+
+def of_stack(plan: Plan, url: str) -> Iterator[Unfinished]:
+    """The unfinished journals of earlier runs for the plan's server and stack.
+
+    Raises SyncError if another process is using one of them. Journals that cannot be read are left out.
+    """
+    for path in unfinished_paths():
+        found = None
+        with contextlib.suppress(OSError):
+            found = _read(path)
+        if found is not None and found.plan.stack == plan.stack and found.url and connect.same(found.url, url):
+            yield found
+
+
+def is_superseded(journal: Unfinished, declared: Container[str], plan: Plan) -> bool:
+    """Whether a plan of these declared names covers everything that the journal has left."""
+    planned = {change.name for change in plan.changes}
+    return not journal.awaits_secrets and all(
+        change.name in declared or change.name in planned for change in journal.left
+    )
+
+
+def drop(path: Path) -> None:
+    """Delete a journal, and FOLDER if it is empty then."""
+    path.unlink(missing_ok=True)
+    if path.parent == FOLDER and not any(FOLDER.iterdir()):
+        FOLDER.rmdir()
+
+
+def _read(path: Path) -> Unfinished | None:
+    """The journal; None if it is damaged or of another version. Raises OSError, InUse."""
+    try:
+        journal, state = Journal.resume(str(path))
+        with contextlib.closing(journal):
+            return Unfinished(path, state, saved_plans.read(state.plan))
+    except InUse:
+        raise
+    except SyncError:
+        return None
+
+
+def _described(path: Path) -> str:
+    try:
+        return str(_read(path) or path)
+    except (SyncError, OSError):
+        return f"{path} (in use)"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any
 from ddnsctl import output
 from ddnsctl.sync import declare, names
 from ddnsctl.sync.errors import DeclarationError, Location, Problem, SyncError
-from ddnsctl.sync.model import Declaration, HostSpec, SecretSpec
+from ddnsctl.sync.model import NONE, Declaration, HostSpec, SecretSpec
 from ddnsctl.yaml import reader
 
 STDIN = "-"
@@ -25,7 +26,7 @@ class Sources:
     """Where declarations come from."""
 
     paths: tuple[str, ...] = ()
-    """Files, folders (their *.yml and *.yaml files by name, without subfolders) and `-`."""
+    """Files, folders (their *.yml and *.yaml files by name, also those in subfolders) and `-`."""
     inventories: tuple[str, ...] = ()
     """Values for `ansible-inventory -i`."""
     vault: tuple[str, ...] = ()
@@ -81,19 +82,26 @@ def files(paths: Iterable[str], problems: list[Problem]) -> Iterator[str]:
         if path == STDIN or not Path(path).is_dir():
             yield path
             continue
-        found = sorted(str(f) for f in Path(path).iterdir() if f.suffix in SUFFIXES and not f.name.startswith("."))
+        found = sorted(str(file) for file in Path(path).rglob("*") if _is_declaration(file.relative_to(path), file))
         yield from found
         if not found:
             problems.append(Problem("the folder contains no *.yml or *.yaml file", Location(path)))
 
 
+def _is_declaration(name: Path, file: Path) -> bool:
+    """Whether a file of a folder is read: by its name, and unless it or a subfolder is hidden."""
+    hidden = any(part.startswith(".") for part in name.parts)
+    return not hidden and name.suffix.lower() in SUFFIXES and file.is_file()
+
+
 def contents(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, bytes]]:
-    """Each file once, with its content. A file that cannot be read becomes a problem."""
+    """Each file once, by whatever path, with its content. A file that cannot be read becomes a problem."""
     seen: set[str] = set()
     for file in files(paths, problems):
-        if file in seen:
+        real = file if file == STDIN else os.path.realpath(file)
+        if real in seen:
             continue
-        seen.add(file)
+        seen.add(real)
         try:
             yield file, sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         except OSError as error:
@@ -150,7 +158,7 @@ def _with_base(declaration: Declaration, base: Path) -> Declaration:
 
 
 def _moved(spec: HostSpec, base: Path) -> HostSpec:
-    if spec.secret is None:
+    if spec.secret is None or spec.secret.kind == NONE:
         return spec
     return replace(spec, secret=SecretSpec(spec.secret.kind, str(base / spec.secret.path)))
 

@@ -84,7 +84,8 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
             metavar="PATH",
             multiple=True,
             type=FILE,
-            help="Declaration: a file, a folder with *.yml and *.yaml files, or - for standard input. Repeatable.",
+            help="Declaration: a file, a folder (its *.yml and *.yaml files, also in subfolders) or - for standard "
+            "input. Repeatable.",
         )
         @click.option(
             "-i",
@@ -159,6 +160,13 @@ def pruning(command: F) -> F:
     )(command)
     return click.option(
         "--prune", is_flag=True, help="Delete hosts and domains of the stack that are no longer declared."
+    )(command)
+
+
+def pruning_only(command: F) -> F:
+    """`prune: bool`, for commands that change nothing."""
+    return click.option(
+        "--prune", is_flag=True, help="Report hosts and domains of the stack that are no longer declared."
     )(command)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,6 +75,7 @@ def _headline(raised: Exception) -> str:
     headlines = {
         "DeclarationError": "the declaration is not valid",
         "Conflicts": "some declared names are already registered",
+        "NotApplicable": "the plan would be refused, so nothing has been changed",
         "NotSupported": "the server does not support everything that is declared",
         "Stale": "the plan is stale, so nothing has been changed",
     }
@@ -102,11 +104,25 @@ def plan(planned: Plan, form: str, *, url: str = "") -> None:
         click.echo("\n".join(_text(planned, url)), color=wants_colour())
 
 
+@contextmanager
+def refused_plans(url: str, form: str = "text") -> Iterator[None]:
+    """Print the plan of an error that refuses it, before the error."""
+    from ddnsctl.sync.errors import SyncError
+
+    try:
+        yield
+    except SyncError as raised:
+        if raised.plan is not None:
+            plan(raised.plan, form, url=url)
+        raise
+
+
 def _records(content: Mapping[str, Any], url: str) -> Iterator[dict[str, Any]]:
     yield {"type": "plan", "url": url, "server": content["server"], "stack": content["stack"]}
-    for kind in ("changes", "drift", "notes"):
+    types = {"changes": "change", "drift": "drift", "notes": "note", "refusals": "refusal"}
+    for kind, of_one in types.items():
         for item in content[kind]:
-            typed = {"type": {"changes": "change", "drift": "drift", "notes": "note"}[kind]}
+            typed = {"type": of_one}
             yield {**typed, **item}
     yield {"type": "summary", **content["summary"]}
 
@@ -163,7 +179,15 @@ def _summary(planned: Plan, style: Callable[..., str]) -> str:
 
     if planned.changes:
         return style(plan_table.summary_line(planned), bold=True)
-    return style(f"Nothing to do: {planned.unchanged} unchanged.", fg="green", bold=True)
+    return style(f"No changes{_matching(planned)}.", fg="green", bold=True)
+
+
+def _matching(planned: Plan) -> str:
+    """`: 40 hosts match`, or nothing if nothing is declared."""
+    domains = planned.unchanged_domains
+    hosts = planned.unchanged - domains
+    counts = [f"{n} {noun}{'s' * (n != 1)}" for n, noun in ((hosts, "host"), (domains, "domain")) if n]
+    return f": {' and '.join(counts)} match{'es' * (planned.unchanged == 1)}" if counts else ""
 
 
 def is_terminal() -> bool:

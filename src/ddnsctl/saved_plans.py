@@ -31,8 +31,9 @@ def content(plan: Plan, url: str) -> dict[str, Any]:
 
 
 def save(plan: Plan, url: str, file: str) -> None:
-    """Save a plan with mode 0600. Raises OSError."""
-    secret_files.write(Path(file), (json.dumps(content(plan, url), indent=1) + "\n").encode(), durable=False)
+    """Save a plan. It contains no secrets, so it has the mode of any other file. Raises OSError."""
+    text = json.dumps(content(plan, url), indent=1) + "\n"
+    secret_files.write(Path(file), text.encode(), durable=False, private=False)
 
 
 def find(sources: Sources) -> SavedPlan | None:

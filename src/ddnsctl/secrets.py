@@ -12,10 +12,9 @@ from pathlib import Path
 
 from ddnsctl.sync import secret_files
 from ddnsctl.sync.errors import Problem, SyncError
-from ddnsctl.sync.model import SecretSpec
+from ddnsctl.sync.model import FILE, NONE, VAULT, SecretSpec
 from ddnsctl.sync.plan import Action, Change
 
-FILE, VAULT = "file", "vault"
 MANY = 64
 """With more files than this, one sync of all file systems is faster than one for each file."""
 
@@ -45,15 +44,21 @@ class SecretWriter:
 
     def check(self) -> None:
         """Raises SecretError unless every secret can be written."""
-        destinations = [(change, change.secret) for change in self.changes if change.secret is not None]
+        if problems := self.problems():
+            raise SecretError(problems)
+
+    def problems(self) -> list[Problem]:
+        """Everything that prevents secrets from being written."""
+        destinations = [
+            (change, change.secret) for change in self.changes if change.secret and change.secret.kind != NONE
+        ]
         problems = secret_files.check(
             secret_files.Destination(change.name, Path(secret.path), self.replaces(change))
             for change, secret in destinations
         )
         if not problems and any(secret.kind == VAULT for _, secret in destinations):
             problems += self._vault_problem()
-        if problems:
-            raise SecretError(problems)
+        return problems
 
     def _vault_problem(self) -> list[Problem]:
         try:
@@ -66,6 +71,8 @@ class SecretWriter:
         """Write one secret. Raises OSError."""
         if change.secret is None:
             self.dropped.append(change.name)
+            return
+        if change.secret.kind == NONE:
             return
         content = f"{secret}\n".encode() if change.secret.kind == FILE else self.encrypted(secret)
         path = Path(change.secret.path)

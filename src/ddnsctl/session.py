@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 
 from ddnsctl import output
 from ddnsctl.options import Connection
+from ddnsctl.secrets import SecretWriter
+from ddnsctl.sync import scope
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
-from ddnsctl.sync.errors import Problem, SyncError
-from ddnsctl.sync.model import Declaration, Registered
+from ddnsctl.sync.dry_run import asked, require
+from ddnsctl.sync.errors import Conflicts, Problem, SyncError, Unsafe
+from ddnsctl.sync.model import Declaration, HostSpec, Registered
 from ddnsctl.sync.plan import Options, Plan, make
 
 NO_TOKEN = "there is no token: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
@@ -43,9 +46,29 @@ class Session:
     registered: Registered
     token_id: str
 
-    def plan(self, declaration: Declaration, options: Options) -> Plan:
-        """The plan for a declaration. Raises SyncError."""
-        return make(declaration, self.registered, self.server.capabilities, options)
+    def plan(self, declaration: Declaration, options: Options, vault: Sequence[str] = ()) -> Plan:
+        """The plan for a declaration, which the server has checked. `vault` is as in `SecretWriter`.
+
+        Raises SyncError. If the plan is refused, the error has the plan, and all reasons.
+        """
+        try:
+            plan = make(declaration, self.registered, self.server.capabilities, options)
+        except (Conflicts, Unsafe) as error:
+            error.plan = asked(error.plan, self.server, declaration.hosts)
+            if isinstance(error, Unsafe):
+                raise
+            raise Conflicts(error.plan.refusals, error.plan) from None
+        return checked(plan, self.server, declaration.hosts, vault)
+
+
+def checked(plan: Plan, server: Server, declared: Mapping[str, HostSpec], vault: Sequence[str] = ()) -> Plan:
+    """The plan with what goes with its deletions. Raises NotApplicable if the server or a file for a secret refuses it.
+
+    `vault` is as in `SecretWriter`.
+    """
+    found = asked(plan, server, declared)
+    require(found, SecretWriter(plan.changes, vault).problems())
+    return found
 
 
 class Token(NamedTuple):
@@ -121,10 +144,34 @@ def warn_unless_encrypted(url: str, what: str) -> None:
         output.warning(f"{what} unencrypted to {url}; use https")
 
 
-def open_session(connection: Connection, declared: str | None, what: str = DECLARATION) -> Session:
-    """Connect to the server and read everything that is registered for the caller."""
-    server, token_id = connect(connection, declared, what)
-    return Session(address(connection, declared).rstrip("/"), server, server.registered(), token_id)
+def open_session(
+    connection: Connection, what: str, names: Sequence[str] | None = None, stack: str | None = None
+) -> Session:
+    """Connect to the server that no declaration names, and read what is registered for the caller.
+
+    With `names` or `stack`, at least the hosts with these names and of this stack; otherwise all.
+    """
+    server, token_id = connect(connection, None, what)
+    wanted = names if names is not None or stack is None else ()
+    return Session(_url(connection, None), server, server.registered(wanted, stack), token_id)
+
+
+def open_for(connection: Connection, declaration: Declaration, options: Options) -> Session:
+    """Connect to the server of a declaration, and read what its plan needs."""
+    server, token_id = connect(connection, declaration.server)
+    return Session(_url(connection, declaration.server), server, scope.read(server, declaration, options), token_id)
+
+
+def open_by_names(connection: Connection, declared: str | None, names: Sequence[str]) -> Session:
+    """Connect to the server, and read the hosts with these names; all hosts if a name is only a first label."""
+    server, token_id = connect(connection, declared)
+    full = [name.lower().rstrip(".") for name in names]
+    wanted = full if all("." in name for name in full) else None
+    return Session(_url(connection, declared), server, server.registered(wanted), token_id)
+
+
+def _url(connection: Connection, declared: str | None) -> str:
+    return address(connection, declared).rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

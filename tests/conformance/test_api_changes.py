@@ -529,6 +529,95 @@ def test_a_token_changes_what_its_patterns_name(service: Service, api: Api) -> N
     assert statuses(results(call(limited, update(inside, fqdn=new_name(service)), delete(inside)))) == [422, "applied"]
 
 
+# ---- dry runs
+
+
+def dry(api: Api, *changes: Content, **kwargs: Any) -> list[Content]:
+    answer = api.call("POST", "/changes", {"changes": list(changes)}, params={"dry_run": "1"}, **kwargs)
+    assert answer.status_code == 200, answer.text
+    found: list[Content] = answer.json()["results"]
+    assert [result["fqdn"] for result in found] == [change["fqdn"] for change in changes]
+    assert not [result for result in found if "secret" in result]
+    return found
+
+
+def test_a_dry_run_answers_as_the_call_would_and_changes_nothing(service: Service, api: Api, reader: str) -> None:
+    old, new, standing, taken = (new_name(service) for _ in range(4))
+    insert(service, service.domain, standing, "TXT", "mine")
+    made(api, create(old, ipv4="192.0.2.1"), create(taken))
+    events = api.get("/events")["items"]
+    changes = [
+        create(new, ipv4="192.0.2.2"),
+        create(standing, ipv4="192.0.2.2"),
+        create(taken),
+        create(f"wpad.{service.domain}"),
+        create("www.no-domain.invalid"),
+        update(old, {"ipv4": "192.0.2.9"}, ipv4="192.0.2.3"),
+        update(old, ipv4="192.0.2.1"),
+        update(old, fqdn=standing),
+        rotate(old),
+        delete(old),
+        create(old),
+    ]
+    expected = ["applied", 409, 409, 422, 422, 412, "unchanged", 409, "applied", "applied", "applied"]
+    for token in (api.token, reader):
+        found = dry(Api(service, token), *changes, headers={"Idempotency-Key": f"dry-{new}"})
+        assert statuses(found) == expected
+    assert api.get("/events")["items"] == events
+    assert api.get(f"/hosts/{old}")["ipv4"] == "192.0.2.1"
+    problem(api.call("GET", f"/hosts/{new}"), 404)
+    assert service.dig(new) == []
+    assert statuses(made(api, create(new, ipv4="192.0.2.2"), key=f"dry-{new}")) == ["applied"]
+
+
+def test_a_dry_run_looks_for_foreign_records_as_the_call_does(service: Service, api: Api) -> None:
+    names = [new_name(service) for _ in range(6)]
+    insert(service, service.domain, names[0], "TXT", "mine")
+    insert(service, service.domain, f"*.{names[1]}", "A", "192.0.2.77")
+    insert(service, service.domain, names[2], "A", "192.0.2.77")
+    made(api, create(names[3], ipv4="192.0.2.1"))
+    changes = [
+        create(names[0]),
+        create(names[1], ipv4="192.0.2.1", wildcard=True),
+        create(names[2], ipv4="192.0.2.1"),
+        update(names[3], wildcard=True),
+        update(names[3], fqdn=names[4]),
+        create(names[3], ipv4="192.0.2.1"),
+        create(f"x.{names[2]}", ipv4="192.0.2.1"),
+        create(names[5], ipv4="192.0.2.1"),
+    ]
+    before = dry(api, *changes)
+    after = results(call(api, *changes))
+    assert statuses(before) == statuses(after)
+    assert [result.get("error") for result in before] == [result.get("error") for result in after]
+
+
+def test_a_dry_run_names_what_goes_with_a_host(service: Service, api: Api) -> None:
+    name, bare = new_name(service), new_name(service)
+    made(api, create(name, ipv6="2001:db8::1"), create(bare))
+    for path, content in (
+        ("records/@/MX", {"values": [f"10 {name}."]}),
+        ("records/_acme-challenge/TXT", {"values": ['"token"']}),
+        ("related/nas", {"interface_id": "::7"}),
+    ):
+        assert api.call("PUT", f"/hosts/{name}/{path}", content).status_code == 200
+    first, second, third = dry(api, delete(name), delete(bare), delete(new_name(service)))
+    assert first["removes"] == [
+        {"fqdn": f"_acme-challenge.{name}", "type": "TXT"},
+        {"fqdn": name, "type": "MX"},
+        {"fqdn": f"nas.{name}", "type": "AAAA"},
+    ]
+    assert second == {"fqdn": bare, "status": "applied"}
+    assert third["error"]["status"] == 404
+
+
+def test_a_dry_run_needs_a_token(service: Service, api: Api, reader: str) -> None:
+    params = {"dry_run": "1"}
+    problem(Api(service, None).call("POST", "/changes", {"changes": []}, params=params), 401)
+    problem(Api(service, reader).call("POST", "/changes", {"changes": []}, params={"dry_run": "0"}), 403)
+    problem(api.call("POST", "/changes", {"changes": []}, params={"dry_run": "maybe"}), 422, fields={"dry_run"})
+
+
 # ---- many
 
 

@@ -39,7 +39,7 @@ def test_the_service_says_what_it_is(nobody: Api) -> None:
         content = nobody.get(path)
         assert (content["service"], set(content)) == ("ddnsd", {"service", "version", "features"})
         assert re.fullmatch(r"\d+\.\d+\.\d+\S*", content["version"])
-        assert content["features"] == ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"]
+        assert content["features"] == ["changes", "domains", "dry-run", "enrol", "rename", "rotate", "verify-secret"]
 
 
 @pytest.mark.parametrize(

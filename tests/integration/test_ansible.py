@@ -63,6 +63,44 @@ class TestHost:
         assert f"does not answer for b00.{name} and names below it" in first
         assert bulk["warnings"][11:] == ["and 2 more warnings of the server"]
 
+    def test_a_secret_goes_to_its_file(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool], tmp_path: Path
+    ) -> None:
+        given = {"name": name, "ipv4": "dynamic", "secret": {"file": str(tmp_path / "s")}}
+        absent = {"name": name, "state": "absent"}
+        made, again, _, refused = ansible.tasks("ddns_host", given, given, absent, given, variables=way, fails=[3])
+        secret = (tmp_path / "s").read_text().strip()
+        assert [made["changed"], again["changed"]] == [True, False]
+        assert not [result for result in (made, again) if secret in json.dumps(result)]
+        assert f"file {tmp_path}/s" in made["diff"]["after"]
+        assert "the file for its secret exists" in refused["msg"]
+        assert ddnsd.get(f"/api/hosts/{name}", ddnsd.admin_token).status_code == 404
+
+    def test_a_secret_that_is_not_stored_is_told_if_a_machine_needs_it(
+        self, ansible: Ansible, name: str, way: dict[str, bool]
+    ) -> None:
+        static, dynamic = {"name": name, "ipv4": "192.0.2.1"}, {"name": f"d-{name}", "ipv4": "dynamic"}
+        first, second = ansible.tasks("ddns_host", static, dynamic, variables=way)
+        assert not [result for result in (first, second) if "secret" in result]
+        assert "warnings" not in first
+        assert f"d-{name}: the new secret is not stored anywhere" in str(second["warnings"])
+        refused = ansible.task("ddns_secret", way, name=name, fails=True)["msg"]
+        assert "would not be stored anywhere, so nothing has been changed" in refused
+
+    def test_a_check_tells_what_the_service_would_refuse_and_what_goes_with_a_host(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        wpad = {"name": "t", "fedcloud.ddns.ddns_host": {"name": f"wpad.{ddnsd.domain}"}, "vars": way}
+        (refused,) = ansible.play([wpad | {"ignore_errors": True}], None, "--check")
+        assert refused["status"] == "failed"
+        assert f"create wpad.{ddnsd.domain}: " in refused["msg"]
+        ansible.task("ddns_host", name=name, ipv4="192.0.2.1")
+        content = {"values": [f"10 {name}."]}
+        path = f"/api/hosts/{name}/records/@/MX"
+        assert ddnsd.request("PUT", path, ddnsd.admin_token, json=content).status_code == 200
+        absent = ansible.task("ddns_host", way, name=name, state="absent")
+        assert f"also removed: MX {name}" in absent["diff"]["before"]
+
     def test_words_remove_values(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         given = {"name": name, "ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": "b"}}
         blank = {"name": name, "ipv4": "none", "comment": "", "ttl": 0, "labels": {}}
@@ -73,7 +111,7 @@ class TestHost:
         assert ddnsd.dig(name) == []
 
     def test_a_dynamic_address_is_never_a_difference(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
-        secret = ansible.task("ddns_host", name=name, ipv4="dynamic")["secret"]
+        secret = ansible.task("ddns_host", name=name, ipv4="dynamic", return_secrets=True)["secret"]
         assert ddnsd.dig(name) == []
         answer = ddnsd.get("/nic/update", params={"myip": "192.0.2.9"}, auth=(name, secret))
         assert answer.text == "good 192.0.2.9"
@@ -127,7 +165,7 @@ class TestHost:
         user = name.partition(".")[0]
         body = {"fqdn": name, "ipv4": "192.0.2.66"}
         former = ddnsd.request("POST", "/api/hosts", ddnsd.user(user), json=body).json()["secret"]
-        options = {"name": name, "adopt_from": user}
+        options = {"name": name, "adopt_from": user, "return_secrets": True}
         (taken, again) = ansible.tasks("ddns_host", options, options, variables=way)
         assert (taken["changed"], taken["host"]["owner"], again["changed"]) == (True, "admin", False)
         for secret, said in ((former, "badauth"), (taken["secret"], "nochg 192.0.2.66")):
@@ -233,8 +271,10 @@ def test_a_loop_asks_once_what_the_service_is(ansible: Ansible, ddnsd: Service) 
 
 class TestSecret:
     def test_a_secret_that_works_is_kept(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
-        secret = ansible.task("ddns_host", name=name)["secret"]
-        kept, made = ansible.tasks("ddns_secret", *({"name": name, "secret": given} for given in (secret, "wrong")))
+        secret = ansible.task("ddns_host", name=name, return_secrets=True)["secret"]
+        kept, made = ansible.tasks(
+            "ddns_secret", *({"name": name, "secret": given, "return_secrets": True} for given in (secret, "wrong"))
+        )
         assert not kept["changed"]
         assert secret not in json.dumps(kept)
         assert made["changed"]
@@ -261,7 +301,7 @@ class TestSecret:
         assert ddnsd.get("/nic/update", auth=(name, c)).status_code == 200
 
     def test_a_secret_that_is_given_goes_to_the_file(self, ansible: Ansible, name: str, tmp_path: Path) -> None:
-        secret = ansible.task("ddns_host", name=name)["secret"]
+        secret = ansible.task("ddns_host", name=name, return_secrets=True)["secret"]
         options = {"name": name, "secret": secret, "path": str(tmp_path / "secret")}
         assert [result["changed"] for result in ansible.tasks("ddns_secret", options, options)] == [True, False]
         assert (tmp_path / "secret").read_text() == secret + "\n"
@@ -269,13 +309,13 @@ class TestSecret:
     def test_nothing_is_made_where_it_could_not_be_kept(
         self, ansible: Ansible, ddnsd: Service, name: str, tmp_path: Path
     ) -> None:
-        secret = ansible.task("ddns_host", name=name)["secret"]
+        secret = ansible.task("ddns_host", name=name, return_secrets=True)["secret"]
         failed = ansible.task("ddns_secret", name=name, path=str(tmp_path / "no" / "secret"), fails=True)
         assert failed["msg"].startswith(f"path: {tmp_path}/no")
         assert ddnsd.get("/nic/update", auth=(name, secret)).status_code == 200
 
     def test_a_host_that_is_not_there(self, ansible: Ansible, name: str) -> None:
-        task = {"name": "t", "fedcloud.ddns.ddns_secret": {"name": name}}
+        task = {"name": "t", "fedcloud.ddns.ddns_secret": {"name": name, "return_secrets": True}}
         failed, checked = ansible.play([{**task, "ignore_errors": True}, {**task, "check_mode": True}])
         assert failed["status"] == "failed"
         assert failed["msg"].startswith(f"{name} is not registered")
@@ -335,21 +375,50 @@ class TestSync:
         assert gone["counts"]["delete"] == 1
         assert not again["changed"]
 
-    def test_what_fails_is_told_and_the_rest_is_done(self, ansible: Ansible, ddnsd: Service) -> None:
-        stack = "partly"
-        ddnsd.add_record(f"{stack}-taken.dyn.example.org.", "A", "192.0.2.77")
-        hosts = {f"{stack}-taken": {"ipv4": "192.0.2.1"}, f"{stack}-free": {"ipv4": "192.0.2.2"}}
-        failed = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), fails=True)
-        assert failed["changed"]
-        assert failed["msg"].startswith(f"1 of 2 changes failed:\n{stack}-taken.dyn.example.org: ")
-        assert "`secret_dir`" in failed["msg"]
-        assert "secrets" not in failed
-        assert {change["name"]: change["status"] for change in failed["changes"]} == {
-            f"{stack}-taken.dyn.example.org": "failed",
-            f"{stack}-free.dyn.example.org": "applied",
+    def test_what_would_be_refused_is_told_at_once_and_nothing_is_done(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool], tmp_path: Path
+    ) -> None:
+        ddnsd.add_record(f"taken-{name}.", "A", "192.0.2.77")
+        (tmp_path / "s").write_text("old")
+        hosts = {
+            f"taken-{name}": {"ipv4": "192.0.2.1"},
+            f"free-{name}": {"ipv4": "192.0.2.2"},
+            f"file-{name}": {"secret": {"file": str(tmp_path / "s")}},
+            f"wpad.{ddnsd.domain}": {},
         }
-        assert ddnsd.dig(f"{stack}-free.dyn.example.org") == ["192.0.2.2"]
-        assert ddnsd.dig(f"{stack}-taken.dyn.example.org") == ["192.0.2.77"]
+        task = {
+            "name": "t",
+            "fedcloud.ddns.ddns_sync": {"declaration": declaration("partly", **hosts)},
+            "vars": way,
+            "ignore_errors": True,
+        }
+        failed = [*ansible.play([task], None, "--check", "--diff"), *ansible.play([task])]
+        for result in failed:
+            assert (result["status"], result["changed"], result["counts"]["add"]) == ("failed", False, 4)
+            for refused in (
+                f"create taken-{name}: ",
+                f"file-{name} is new, but the file",
+                f"create wpad.{ddnsd.domain}",
+            ):
+                assert refused in result["msg"]
+            assert f"free-{name}" not in result["msg"]
+            assert f"free-{name}" in result["diff"]["after"]
+        assert ddnsd.dig(f"free-{name}") == []
+
+    def test_secrets_are_encrypted_on_the_controller(self, ansible: Ansible, name: str, tmp_path: Path) -> None:
+        declared = declaration("vault", **{name: {"secret": {"vault": str(tmp_path / "v")}}})
+        refused = ansible.task("ddns_sync", declaration=declared, fails=True)["msg"]
+        assert "--vault-password-file" in refused
+        (ansible.folder / "password").write_text("p")
+        ansible.settings["ANSIBLE_VAULT_PASSWORD_FILE"] = str(ansible.folder / "password")
+        assert (
+            "only the controller"
+            in ansible.task("ddns_sync", {"ddns_in_process": False}, declaration=declared, fails=True)["msg"]
+        )
+        assert ansible.task("ddns_sync", declaration=declared)["changed"]
+        assert (tmp_path / "v").read_text().startswith("$ANSIBLE_VAULT")
+        secret = ansible.run("ansible-vault", "view", str(tmp_path / "v")).stdout.strip()
+        assert not ansible.task("ddns_secret", name=name, secret=secret)["changed"]
 
     def test_secrets_go_to_their_files(self, ansible: Ansible, tmp_path: Path) -> None:
         stack = "files"
@@ -429,6 +498,7 @@ class TestSync:
         assert file.read_text().strip() not in done
         ddnsd.add_record(f"taken-{name}.", "A", "192.0.2.77")
         (ansible.folder / "shown.yml").write_text(f"{text}  taken-{name}: {{ipv4: 192.0.2.3}}\n")
+        assert f"taken-{name}: " in play("--check", fails=True)
         assert f"taken-{name}: " in play(fails=True)
         (ansible.folder / "shown.yml").write_text(f"{text}  bad-{name}: {{ipv4: 192.0.2.300}}\n")
         assert "'192.0.2.300' is not an IPv4 address" in play("--check", fails=True)

@@ -26,7 +26,7 @@ NAME = "www.dyn.example.org"
 
 
 def test_a_host_is_registered_moved_to_another_address_and_removed(ansible: Ansible, service: Egi) -> None:
-    first = ansible.task("ddns_host", name=NAME, ipv4="192.0.2.1", comment="c", stack="s")
+    first = ansible.task("ddns_host", name=NAME, ipv4="192.0.2.1", comment="c", stack="s", return_secrets=True)
     assert first["secret"] == service.hosts[NAME].secret
     assert service.hosts[NAME].comment == "c [ddns:s]"
     assert (first["host"]["comment"], first["host"]["stack"], first["host"]["ipv4"]) == ("c", "s", "192.0.2.1")
@@ -41,7 +41,7 @@ def test_a_host_is_registered_moved_to_another_address_and_removed(ansible: Ansi
 def test_what_cannot_be_edited_is_registered_anew_and_said_so(ansible: Ansible, service: Egi) -> None:
     ansible.task("ddns_host", name=NAME, ipv4="192.0.2.1")
     old = service.hosts[NAME].secret
-    result = ansible.task("ddns_host", name=NAME, wildcard=True)
+    result = ansible.task("ddns_host", name=NAME, wildcard=True, return_secrets=True)
     assert result["warnings"] == [
         f"{NAME}: registered again, with a new secret: EGI Dynamic DNS cannot change wildcard of a registered host"
     ]
@@ -63,3 +63,18 @@ def test_a_secret_that_is_known_is_taken_to_work_with_a_warning(ansible: Ansible
     again = ansible.task("ddns_secret", **options)
     assert not again["changed"]
     assert "cannot check secrets" in again["warnings"][0]
+
+
+def test_what_fails_is_told_and_the_rest_is_done(ansible: Ansible, service: Egi) -> None:
+    """The service cannot be asked before a change is made."""
+    hosts = {"new.elsewhere.example.org": {"ipv4": "192.0.2.1"}, NAME: {"ipv4": "192.0.2.2"}}
+    failed = ansible.task("ddns_sync", declaration={"stack": "partly", "hosts": hosts}, fails=True)
+    assert failed["changed"]
+    assert failed["msg"].startswith("1 of 2 changes failed:\nnew.elsewhere.example.org: ")
+    assert "`secret_dir`" in failed["msg"]
+    assert "secrets" not in failed
+    assert {change["name"]: change["status"] for change in failed["changes"]} == {
+        "new.elsewhere.example.org": "failed",
+        NAME: "applied",
+    }
+    assert list(service.hosts) == [NAME]

@@ -29,6 +29,9 @@ from support.servers.egi import egi
 from support.servers.faults import hung
 from support.servers.service import Service, dev
 
+from ddnsctl.sync.api import Response
+from ddnsctl.transport import RequestsTransport
+
 BIN = Path(sys.executable).parent
 numbers = count(1)
 
@@ -108,8 +111,8 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
     assert "Applied: 2 added." in tool.run("apply", "web.yml", "-y", "--verify", "20", "--dns", tool.dns)
     assert tool.service.dig(tool.name("www")) == ["192.0.2.1"]
     assert tool.service.dig("x." + tool.name("www"), "AAAA") == ["2001:db8::1"]
-    assert "Nothing to do: 2 unchanged." in tool.run("plan", "web.yml")
-    assert "Nothing to do" in tool.run("apply", "web.yml", "-y")
+    assert "No changes: 2 hosts match." in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("apply", "web.yml", "-y")
 
     moved = f"www-{tool.stack}"
     tool.declare(front={"ipv4": "192.0.2.2", "moved_from": moved}, vm={"ipv4": "dynamic", "comment": "VM"})
@@ -121,7 +124,8 @@ def test_declare_plan_apply_change_move_destroy(tool: Tool) -> None:
 
     tool.run("destroy", "--stack", tool.stack, "-y")
     assert tool.service.dig(tool.name("front")) == []
-    assert "Nothing to do" in tool.run("destroy", "--stack", tool.stack, "-y")
+    assert f"nothing is registered for stack {tool.stack}; " in tool.run("destroy", "--stack", tool.stack, "-y", code=1)
+    assert "No changes.\n" in tool.run("destroy", "web.yml", "-y")
     assert tool.journals() == []
 
 
@@ -146,7 +150,7 @@ def test_an_address_that_the_vm_owns_is_no_drift(tool: Tool) -> None:
         f"{tool.service.url}/nic/update?myip=192.0.2.77", auth=(tool.name("vm"), tool.secret("vm")), timeout=10
     )
     assert answer.text == "good 192.0.2.77"
-    assert "Nothing to do" in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("plan", "web.yml")
 
 
 def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
@@ -166,7 +170,10 @@ def test_pruning_is_chosen_and_limited(tool: Tool) -> None:
 def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.2"})
     tool.run("plan", "web.yml", "-o", "plan.json", code=2)
-    assert stat.S_IMODE((tool.folder / "plan.json").stat().st_mode) == 0o600
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tool.folder / "plan.json").stat().st_mode) == 0o666 & ~mask
+    assert "secret" not in (tool.folder / "plan.json").read_text().replace('"secret": {', "")
     tool.declare(a={"ipv4": "192.0.2.9"})
     assert "2 added" in tool.run("apply", "plan.json", "-y")
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
@@ -181,11 +188,22 @@ def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
     assert "was made for" in tool.run("apply", "plan.json", "-y", "--server", "http://127.0.0.1:1", code=1)
 
 
+def apply_while_taken(tool: Tool, standing: str) -> str:
+    """Apply while somebody else adds a record at the name, after the plan was checked. Returns what is printed."""
+    with terminal(tool, "apply", "web.yml") as (process, other):
+        shown(other, b"Apply these changes?")
+        tool.service.add_record(f"{standing}.", "A", "198.51.100.1")
+        os.write(other, b"y\n")
+        told = shown(other, b"make a new plan.")
+        assert process.wait(10) == 4
+    tool.said += told
+    return told
+
+
 def test_what_fails_is_told_and_resumed(tool: Tool) -> None:
     standing = tool.name("b")
-    tool.service.add_record(f"{standing}.", "A", "198.51.100.1")
     tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.2", "secret": {"file": "b"}})
-    told = tool.run("apply", "web.yml", "-y", code=4)
+    told = apply_while_taken(tool, standing)
     assert "Applied: 1 added." in told
     assert f"create {standing}: " in told
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
@@ -193,8 +211,8 @@ def test_what_fails_is_told_and_resumed(tool: Tool) -> None:
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     secret = tool.secret("a")
     assert secret not in journal.read_text()
-    assert f"or delete {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
     remove(tool.service, standing)
+    assert f"or delete {journal.relative_to(tool.folder)}" in tool.run("apply", "web.yml", code=1)
     assert "Applied: 1 added" in tool.run("apply", "--resume", "-y")
     assert tool.service.dig(standing) == ["192.0.2.2"]
     assert tool.works("b", tool.secret("b"))
@@ -212,13 +230,170 @@ def remove(service: Service, name: str) -> None:
     subprocess.run(["nsupdate", "-k", key], input=script, text=True, check=True, capture_output=True)
 
 
+def test_a_plan_tells_everything_that_would_be_refused_at_once(tool: Tool) -> None:
+    tool.service.add_record(f"{tool.name('used')}.", "TXT", '"mine"')
+    tool.service.register(tool.name("other"), ip="192.0.2.1")
+    (tool.folder / "s").write_text("a secret of somebody")
+    hosts = {
+        tool.name("good"): {"ipv4": "192.0.2.1"},
+        tool.name("used"): {"ipv4": "192.0.2.1"},
+        tool.name("other"): {"ipv4": "192.0.2.1"},
+        tool.name("file"): {"secret": {"file": "s"}},
+        "wpad.dyn.example.org": {},
+        "dyn.example.org": {},
+        "www.no-domain.example.net": {},
+    }
+    (tool.folder / "web.yml").write_text(json.dumps({"version": 1, "stack": tool.stack, "hosts": hosts}))
+    told = tool.run("plan", "web.yml", "-o", "plan.json", code=1)
+    assert f"+ {tool.name('good')}" in told
+    assert f"{tool.name('other')} is already registered and belongs to no stack" in told
+    del hosts[tool.name("other")]
+    (tool.folder / "web.yml").write_text(json.dumps({"version": 1, "stack": tool.stack, "hosts": hosts}, indent=1))
+    read = tool.service.cli("token", "add", "admin", "--name", tool.stack, "--scope", "read").stdout.strip()
+    for arguments in (("plan", "web.yml", "-o", "plan.json"), ("apply", "web.yml", "-y")):
+        told = tool.run(*arguments, code=1, DDNS_TOKEN=tool.service.admin_token if arguments[0] == "apply" else read)
+        assert "Plan: 6 to add" in told
+        assert "error: the plan would be refused, so nothing has been changed (5 problems)" in told
+        for name in (tool.name("used"), "wpad.dyn.example.org", "dyn.example.org", "www.no-domain.example.net"):
+            assert f": create {name}: " in told
+        assert f"{tool.name('file')} is new, but the file for its secret exists: s" in told
+        assert f"create {tool.name('good')}" not in told
+    whole = json.loads(tool.run("plan", "web.yml", "--format", "json", code=1).partition("\nerror:")[0])
+    assert len(whole["refusals"]) == 5
+    markdown = tool.run("plan", "web.yml", "--format", "markdown", code=1)
+    assert "- refused: web.yml:" in markdown
+    assert not (tool.folder / "plan.json").exists()
+    assert tool.service.dig(tool.name("good")) == []
+    assert tool.journals() == []
+
+
+def test_a_deletion_names_what_goes_with_the_host(tool: Tool) -> None:
+    tool.declare(a={"ipv6": "2001:db8::1"}, b={})
+    tool.run("apply", "web.yml", "-y")
+    name, token = tool.name("a"), tool.service.admin_token
+    put = {"records/@/MX": {"values": [f"10 {name}."]}, "related/nas": {"interface_id": "::7"}}
+    for path, content in put.items():
+        assert tool.service.request("PUT", f"/api/hosts/{name}/{path}", token, json=content).status_code == 200
+    gone = f"also removed  MX {name}, AAAA nas.{name}"
+    assert gone in tool.run("destroy", "web.yml", code=1)
+    tool.declare(b={})
+    assert gone in tool.run("plan", "web.yml", "--prune", "-o", "plan.json", code=2)
+    assert gone in tool.run("apply", "web.yml", "--prune", code=1)
+    assert f"also removed: MX {name}" in tool.run("plan", "web.yml", "--prune", "--format", "markdown", code=2)
+    record = {"values": ['"x"']}
+    path = f"/api/hosts/{name}/records/_new/TXT"
+    assert tool.service.request("PUT", path, token, json=record).status_code == 200
+    stale = tool.run("apply", "plan.json", "-y", code=5)
+    assert f"{name}: the deletion would also remove TXT _new.{name}, which the plan does not list" in stale
+    assert "1 deleted" in tool.run("apply", "web.yml", "--prune", "-y")
+    assert tool.service.dig(name, "MX") == []
+
+
+def test_a_refused_plan_is_printed(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"}, b={}, c={})
+    tool.run("apply", "web.yml", "-y")
+    tool.declare(a={"ipv4": "192.0.2.2"})
+    for command in (("plan", "web.yml"), ("apply", "web.yml", "-y")):
+        told = tool.run(*command, "--prune", code=3)
+        assert "Plan: 0 to add, 1 to change, 0 to replace, 2 to delete" in told
+        assert f"- {tool.name('b')}" in told
+
+
+def test_a_plan_asks_only_for_its_stack_and_names(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hosts other stacks have."""
+    rows: list[int] = []
+    request = RequestsTransport.request
+
+    def counted(self: RequestsTransport, *arguments: Any, **options: Any) -> Response:
+        answer = request(self, *arguments, **options)
+        if arguments[1].startswith("/api/hosts"):
+            rows.append(len(json.loads(answer.body)["items"]))
+        return answer
+
+    monkeypatch.setattr(RequestsTransport, "request", counted)
+    others: dict[str, Any] = {f"o{number}.{tool.name('x')}": {} for number in range(300)}
+    (tool.folder / "o.yml").write_text(json.dumps({"version": 1, "stack": f"other-{tool.stack}", "hosts": others}))
+    tool.run("apply", "o.yml", "-y")
+    tool.declare(a={"ipv4": "192.0.2.1", "moved_from": f"m-{tool.stack}"}, b={})
+    for arguments, code, expected in (
+        (("plan", "web.yml"), 2, [0, 0]),
+        (("apply", "web.yml", "-y"), 0, [0, 0]),
+        (("plan", "web.yml", "--prune"), 0, [2, 0]),
+        (("show", "--stack", tool.stack), 0, [2]),
+        (("show", tool.name("a")), 0, [1]),
+        (("import", "--stack", tool.stack), 0, [2]),
+        (("rotate", tool.name("a"), "--secret-dir", "s", "-y"), 0, [1]),
+        (("destroy", "--stack", tool.stack, "-y"), 0, [2]),
+    ):
+        rows.clear()
+        tool.run(*arguments, code=code)
+        assert rows == expected, arguments
+
+
+def test_a_check_finds_changes_broken_secrets_and_foreign_answers(tool: Tool) -> None:
+    (tool.folder / "password").write_text("open sesame\n")
+    vault = ("--vault-password-file", "password")
+    arguments = ("check", "web.yml", *vault, "--dns", tool.dns)
+    hosts: dict[str, Any] = {
+        "a": {"ipv4": "192.0.2.1", "wildcard": True, "secret": {"file": "a"}},
+        "b": {"ipv4": "dynamic", "secret": {"vault": "b"}},
+        "n": {"ipv4": "192.0.2.3", "secret": "none"},
+    }
+    tool.declare(**hosts)
+    assert "Plan: 3 to add" in tool.run(*arguments, code=2)
+    tool.run("apply", "web.yml", "-y", *vault)
+    told = tool.run(*arguments)
+    assert "secrets: as declared\nDNS: as declared" in told
+    answer = tool.service.get(f"/nic/update?hostname={tool.name('b')}&myip=192.0.2.9", tool.service.admin_token)
+    assert answer.text == "good 192.0.2.9"
+    tool.run(*arguments)
+
+    secret = tool.secret("a")
+    (tool.folder / "a").write_text("wrong\n")
+    assert f"{tool.name('a')}: file a has a secret that is no longer valid" in tool.run(*arguments, code=2)
+    (tool.folder / "a").unlink()
+    assert f"{tool.name('a')}: file a is missing or empty" in tool.run(*arguments, code=2)
+    (tool.folder / "a").write_text(secret)
+    (tool.folder / "password").write_text("wrong\n")
+    assert f"{tool.name('b')}: vault b cannot be checked" in tool.run(*arguments, code=2)
+    (tool.folder / "password").write_text("open sesame\n")
+
+    with lagging("192.0.2.99", 2) as behind:
+        tool.declare(n=hosts["n"])
+        content = json.loads(tool.run("check", "web.yml", "--format", "json", "--wait", "0.1", "--dns", behind, code=2))
+    (different,) = content["dns"]
+    assert different == f"{behind}: {tool.name('n')} A: no answer, not 192.0.2.3"
+    assert (content["plan"]["changes"], content["secrets"]) == ([], [])
+    tool.declare(n=hosts["n"] | {"comment": "new"}, a=hosts["a"], b=hosts["b"])
+    assert "1 to change" in tool.run(*arguments, code=2)
+    assert secret not in tool.said
+
+
+def test_a_closed_pipe_is_no_error(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y")
+    for arguments in (["show"], ["import", "--stack", tool.stack], ["plan", "web.yml"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [BIN / "ddnsctl", *arguments],
+            cwd=tool.folder,
+            env=tool.env,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_secrets_are_kept_rotated_and_never_shown(tool: Tool) -> None:
     (tool.folder / "password").write_text("open sesame\n")
     vault = ("--vault-password-file", "password")
     tool.declare(f={"secret": {"file": "s/f"}}, v={"secret": {"vault": "s/v"}}, n={})
     assert "there is no vault password" in tool.run("apply", "web.yml", "-y", code=1)
     assert not (tool.folder / "s").exists()
-    assert "1 new secret was not saved" in tool.run("apply", "web.yml", "-y", *vault)
+    assert "1 host has no stored secret" in tool.run("apply", "web.yml", "-y", *vault)
     view = ["ansible-vault", "view", *vault, "s/v"]
 
     def encrypted() -> str:
@@ -248,10 +423,10 @@ def test_what_is_imported_plans_to_nothing(tool: Tool) -> None:
     )
     tool.run("apply", "web.yml", "-y")
     tool.run("import", "--stack", tool.stack, "-o", "imported.yml")
-    assert "Nothing to do: 3 unchanged" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
+    assert "No changes: 3 hosts match" in tool.run("plan", "imported.yml", DDNS_SERVER=tool.service.url + "/")
     assert tool.run("fmt", "--check", "imported.yml") == ""
     everything = tool.run("import", "--domain", "dyn.example.org")
-    assert "Nothing to do" in tool.run("plan", "-", given=everything)
+    assert "No changes" in tool.run("plan", "-", given=everything)
     assert "exists" in tool.run("import", "--stack", tool.stack, "-o", "imported.yml", code=1)
 
 
@@ -262,7 +437,7 @@ def test_hosts_of_others_are_adopted_only_on_purpose(tool: Tool) -> None:
     tool.declare(old={"ipv4": "192.0.2.1", "adopt": True})
     assert "1 to adopt" in tool.run("plan", "web.yml", code=2)
     assert "1 adopted" in tool.run("apply", "web.yml", "-y")
-    assert "Nothing to do" in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("plan", "web.yml")
 
 
 def test_a_host_of_another_user_is_taken_over_only_from_the_named_user(tool: Tool) -> None:
@@ -292,7 +467,7 @@ def test_a_host_of_another_user_is_taken_over_only_from_the_named_user(tool: Too
     assert update(secret) == "badauth"
     assert update((tool.folder / "theirs.secret").read_text().strip()) == "good 192.0.2.9"
     tool.declare(theirs=declared | {"ipv4": "192.0.2.9", "adopt_from": bob})
-    assert "Nothing to do" in tool.run("plan", "web.yml")
+    assert "No changes" in tool.run("plan", "web.yml")
 
 
 def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Tool) -> None:
@@ -321,7 +496,7 @@ def test_hosts_of_other_users_are_left_alone_whatever_stack_they_carry(tool: Too
     assert (
         f"because other users own them, although their stack is {tool.stack}: {labelled} (bob-{tool.stack})" in pruned
     )
-    assert "Nothing to do" in pruned
+    assert "No changes" in pruned
     assert "belongs to the user" in tool.run("rotate", labelled, "--secret-dir", "s", "-y", code=1)
     imported = tool.run("import", "--stack", tool.stack)
     assert (f"mine-{tool.stack}" in imported, "labelled" in imported) == (True, False)
@@ -364,7 +539,7 @@ def test_an_inventory_with_a_vault(tool: Tool) -> None:
     assert "cannot read it" in tool.run("plan", *options, code=1)
     options += ("--vault-password-file", "password")
     assert "2 added" in tool.run("apply", *options, "-y")
-    assert "Nothing to do" in tool.run("plan", *options)
+    assert "No changes" in tool.run("plan", *options)
     assert tool.service.dig("web1.dyn.example.org") == ["192.0.2.31"]
     assert tool.service.dig("web2.dyn.example.org", "AAAA") == ["2001:db8::32"]
     found = tool.json("show", "web?", "--stack", tool.stack, "--format", "json")
@@ -496,7 +671,48 @@ def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_pa
     assert made_secrets(tool) == []
     (journal,) = second.journals()
     assert tool.service.admin_token not in journal.read_text()
-    assert "Nothing to do" in second.run("plan", "web.yml")
+    assert "No changes" in second.run("plan", "web.yml")
+    told = second.run("apply", "web.yml", "-y")
+    assert f"Deleted {journal.relative_to(second.folder)}: this plan replaces what the earlier run left." in told
+    assert second.journals() == []
+    assert tool.works("a", tool.secret("a"))
+
+
+def test_a_journal_is_deleted_only_by_a_plan_that_covers_it(tool: Tool) -> None:
+    tool.declare(b={"ipv4": "192.0.2.2"})
+    apply_while_taken(tool, tool.name("b"))
+    (journal,) = tool.journals()
+    tool.declare("other.yml", c={})
+    told = tool.run("apply", "other.yml", "-y")
+    assert "an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete" in told
+    assert tool.journals() == [journal]
+    elsewhere = json.loads((tool.folder / "other.yml").read_text()) | {"stack": f"x{tool.stack}", "hosts": {"d": {}}}
+    assert "unfinished" not in tool.run("plan", "-", code=2, given=json.dumps(elsewhere))
+    remove(tool.service, tool.name("b"))
+    copy = journal.read_text()
+    assert "1 deleted" in tool.run("destroy", "--stack", tool.stack, "-y")
+    assert tool.journals() == []
+    journal.parent.mkdir()
+    journal.write_text(copy)
+    told = tool.run("apply", "web.yml", "-y")
+    assert f"Deleted {journal.relative_to(tool.folder)}" in told
+    assert "Applied: 1 added." in told
+    assert tool.journals() == []
+
+
+def test_a_live_run_is_named_and_a_second_one_waits(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    with begun_and_unanswered(tool) as (process, _):
+        user = f"process {process.pid} on {socket.gethostname()} since "
+        assert user in tool.run("apply", "--resume", "-y", code=1)
+        process.kill()
+        process.wait(10)
+    wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
+    told = tool.run("apply", "web.yml", "-y")
+    assert "its answers have secrets that are not stored yet: first continue it" in told
+    assert len(tool.journals()) == 1
+    tool.run("apply", "--resume", "-y")
+    assert tool.works("a", tool.secret("a"))
 
 
 def test_a_host_that_is_given_away_while_the_plan_waits_is_left_alone(tool: Tool) -> None:
@@ -555,8 +771,8 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
     # the request was on its way: the service carries it out now
     wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
     (journal,) = tool.journals()
-    begun = json.loads(journal.read_text().splitlines()[1])
-    assert (begun["event"], len(begun["call"])) == ("begin", 32)
+    lines = map(json.loads, journal.read_text().splitlines())
+    assert [len(line["call"]) for line in lines if line.get("event") == "begin"] == [32]
     told = tool.run("apply", "--resume", "-y")
     assert "replaces the present one" not in told
     assert tool.works("a", tool.secret("a"))
@@ -603,10 +819,10 @@ def test_a_domain_and_its_hosts(tool: Tool) -> None:
     content = {"version": 1, "stack": tool.stack, "domains": {domain: {"comment": "Lab"}}, "hosts": {f"a.{domain}": {}}}
     (tool.folder / "lab.yml").write_text(json.dumps(content))
     assert "2 added" in tool.run("apply", "lab.yml", "-y")
-    assert "Nothing to do: 2 unchanged" in tool.run("plan", "lab.yml")
+    assert "No changes: 1 host and 1 domain match" in tool.run("plan", "lab.yml")
     imported = tool.run("import", "--stack", tool.stack)
     assert f"  {domain}: {{comment: Lab}}\n" in imported
-    assert "Nothing to do" in tool.run("plan", "-", given=imported)
+    assert "No changes" in tool.run("plan", "-", given=imported)
     assert "2 deleted" in tool.run("destroy", "lab.yml", "-y")
 
 
@@ -636,14 +852,18 @@ def test_the_service_of_egi(tmp_path: Path) -> None:
         assert "only ddnsd does" in tool.run("quotas", code=1)
         assert "1 added" in tool.run("apply", "web.yml", "-y")
         first = tool.secret("www")
-        assert "Nothing to do" in tool.run("plan", "web.yml")
+        assert "No changes" in tool.run("plan", "web.yml")
         imported = tool.run("import", "--stack", "s0")
-        assert "Nothing to do" in tool.run("plan", "-", given=imported)
+        assert "No changes" in tool.run("plan", "-", given=imported)
         hosts["www.dyn.example.org"]["comment"] = "Changed"
         (tmp_path / "web.yml").write_text(json.dumps(declared))
         told = tool.run("plan", "web.yml", "--max-deletes", "all", code=2)
         assert "-/+ www.dyn.example.org" in told
         assert "cannot change comment of a registered host" in told
         assert "1 replaced" in tool.run("apply", "web.yml", "-y", "--max-deletes", "all")
+        more = declared | {"hosts": hosts | {"vm.dyn.example.org": {"ipv4": "dynamic"}}}
+        (tmp_path / "more.yml").write_text(json.dumps(more))
+        told = tool.run("plan", "more.yml", code=2)
+        assert "registers these hosts with the address of this machine, because they have no address: vm.dyn" in told
         assert tool.secret("www") not in ("", first)
-        assert "Nothing to do" in tool.run("plan", "web.yml")
+        assert "No changes" in tool.run("plan", "web.yml")

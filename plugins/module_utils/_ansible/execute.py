@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from .._sync.api import Server
-from .._sync.apply import Outcome, apply_plan
+from .._sync.apply import Outcome, Sink, apply_plan
 from .._sync.model import UNKNOWN, Domain, Host, Registered
 from .._sync.plan import Change, Plan
 from .task import Failed, Task
@@ -21,12 +21,12 @@ class Executed:
     warnings: Sequence[str] = ()
 
 
-def execute_plan(task: Task, plan: Plan, server: Server) -> Executed:
-    """Apply the plan, unless in check mode. Raises Failed."""
+def execute_plan(task: Task, plan: Plan, server: Server, sink: Sink | None = None) -> Executed:
+    """Apply the plan, unless in check mode. A new secret goes to `sink` or into the result. Raises Failed."""
     if task.check or not plan.changes:
         return Executed()
     secrets: list[str] = []
-    outcome = apply_plan(plan, server, lambda _change, secret: secrets.append(secret))
+    outcome = apply_plan(plan, server, sink or (lambda _change, secret: secrets.append(secret)))
     if outcome.failed:
         text = "; ".join(result.error for result in outcome.failed)
         raise Failed(text, {"changed": changed_anything(outcome), "warnings": list(outcome.warnings)})

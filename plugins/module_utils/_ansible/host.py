@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Mapping
 
 from .._sync import declare, names, plan_table
 from .._sync.api import Server
+from .._sync.dry_run import asked, require
 from .._sync.errors import Conflicts, DeclarationError, Problem
-from .._sync.model import Declaration, HostSpec, Registered
-from .._sync.plan import Options, Plan, make
+from .._sync.model import DYNAMIC, Declaration, HostSpec, Registered
+from .._sync.plan import Action, Options, Plan, make
 from .._sync.policy import Limits
 from .execute import execute_plan, facts, predicted
+from .secret_writer import SecretWriter
 from .spec import CONNECTION, Spec, state
 from .task import Task
 
@@ -32,6 +35,14 @@ SPEC = (
             "adopt": {"type": "bool", "default": False},
             "adopt_from": {"type": "str"},
             "moved_from": {"type": "str"},
+            "secret": {
+                "type": "dict",
+                "no_log": False,
+                "options": {"file": {"type": "path"}, "vault": {"type": "path"}},
+                "mutually_exclusive": [("file", "vault")],
+                "required_one_of": [("file", "vault")],
+            },
+            "return_secrets": {"type": "bool", "default": False, "no_log": False},
         }
     )
 )
@@ -39,7 +50,7 @@ _ONE = Options(limits=Limits(percent=None, count=None))
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Result keys: changed, diff, warnings, host (if present), secret (if one was made)."""
+    """Result keys: changed, diff, warnings, host (if present), secret (if one was made and is asked for)."""
     spec, stack = _spec(task.params), _stack(task.params["stack"])
     server = task.server()
     found = server.registered([name for name in (spec.fqdn, spec.moved_from) if name])
@@ -49,21 +60,37 @@ def run(task: Task) -> dict[str, Any]:
     plan = make(declaration, registered, server.capabilities, _ONE if present else Options(destroy=True))
     if not present and spec.fqdn in registered.hosts and not plan.changes:
         raise Conflicts(plan.notes)
-    executed = execute_plan(task, plan, server)
+    if task.check or any(change.action is Action.DELETE for change in plan.changes):
+        plan = asked(plan, server)
+    secrets = SecretWriter(plan.changes, returns=bool(task.params["return_secrets"]), encrypt=task.encrypt)
+    require(plan, secrets.problems())
+    executed = execute_plan(task, plan, server, secrets)
     result = {
         "changed": bool(plan.changes),
         "diff": plan_table.diff(plan, server.url),
-        "warnings": [*_warnings(plan), *executed.warnings],
+        "warnings": [*_warnings(plan), *_lost(plan, secrets, spec), *executed.warnings],
     }
     if present:
         result["host"] = _host(task, spec.fqdn, plan, registered, server)
-    return result if executed.secret is None else {**result, "secret": executed.secret}
+    return {**result, "secret": secrets.returned[spec.fqdn]} if secrets.returned else result
 
 
 def _warnings(plan: Plan) -> list[str]:
     """Warnings of new secrets, drift and notes."""
     again = [f"{c.name}: registered again, with a new secret: {c.reason}" for c in plan.changes if c.reason]
     return again + [f"{drift.name}: {drift.text}" for drift in plan.drift] + [str(note) for note in plan.notes]
+
+
+def _lost(plan: Plan, secrets: SecretWriter, spec: HostSpec) -> list[str]:
+    """A warning about a new secret that is not stored, if a machine needs it or had the former one."""
+    dynamic = DYNAMIC in (spec.ipv4, spec.ipv6)
+    needed = {c.name for c in plan.changes if dynamic or c.action is not Action.CREATE}
+    return [
+        f"{name}: the new secret is not stored anywhere. Set `secret: {{file: …}}` or `return_secrets`; "
+        "`ddns_secret` makes another one"
+        for name in secrets.without_destination()
+        if name in needed
+    ]
 
 
 def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Server) -> dict[str, Any]:
@@ -84,6 +111,9 @@ def _spec(params: Mapping[str, Any]) -> HostSpec:
             options[family] = None
     if options.get("ttl") == 0:
         options["ttl"] = None
+    secret = {kind: str(Path(path).absolute()) for kind, path in (params["secret"] or {}).items() if path}
+    if secret:
+        options["secret"] = secret
     return declare.host_spec(params["name"], options, default_domain=params["domain"])
 
 

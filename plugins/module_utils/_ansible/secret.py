@@ -24,13 +24,14 @@ SPEC = (
             "domain": {"type": "str"},
             "secret": {"type": "str", "no_log": True},
             "path": {"type": "path"},
+            "return_secrets": {"type": "bool", "default": False, "no_log": False},
         }
     )
 )
 
 
 def run(task: Task) -> dict[str, Any]:
-    """Result keys: changed, diff (without secrets), fqdn, secret (if one was made and there is no `path`)."""
+    """Result keys: changed, diff (without secrets), fqdn, secret (if one was made and is asked for)."""
     fqdn = _fqdn(task.params)
     path = Path(task.params["path"]).absolute() if task.params["path"] else None
     try:
@@ -92,6 +93,9 @@ class _Secret:
         declaration = Declaration(hosts={self.fqdn: HostSpec(self.fqdn, secret=place)})
         plan = make(declaration, registered, server.capabilities, Options(rotate=(self.fqdn,)))
         result = self.result(True, plan_table.diff(plan, server.url))
+        if not (self.path or self.task.params["return_secrets"]):
+            text = f"{self.fqdn} needs a new secret, but it would not be stored anywhere, so nothing has been changed"
+            raise SyncError(f"{text}: set `path`, or `return_secrets`")
         if self.task.check:
             return result
         if self.path:

@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
-from .._sync import declare, names, plan_table, saved
+from .._sync import declare, names, plan_table, saved, scope
+from .._sync.api import Server
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
-from .._sync.errors import DeclarationError, Problem
+from .._sync.dry_run import asked, require
+from .._sync.errors import DeclarationError, Problem, SyncError, Unsafe
 from .._sync.model import Declaration
-from .._sync.plan import Change, Options, make
+from .._sync.plan import Change, Options, Plan, make
 from .._sync.policy import Limits
 from .execute import changed_anything
 from .secret_writer import SecretWriter
@@ -56,12 +58,13 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
     declaration = _declaration(task.params, origin)
     server = task.server(declaration.server)
-    plan = make(declaration, server.registered(), server.capabilities, _options(task.params))
-    returns = bool(task.params["return_secrets"])
-    secret_writer = SecretWriter(
-        plan.changes, task.params["secret_dir"], origin.folder if origin else None, returns=returns
-    )
-    secret_writer.check()
+    try:
+        plan, secret_writer = _checked(task, declaration, server, origin.folder if origin else None)
+    except SyncError as error:
+        if error.plan is None:
+            raise
+        raise Failed(str(error), _refused(error, server.url)) from error
+    returns = secret_writer.returns
     outcome = None
     if not task.check and plan.changes:
         outcome = apply_plan(plan, server, secret_writer)
@@ -82,6 +85,34 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     return {**result, "secrets": secret_writer.returned} if returns else result
 
 
+def _checked(task: Task, declaration: Declaration, server: Server, folder: str | None) -> tuple[Plan, SecretWriter]:
+    """The plan, and the writer of its secrets. Raises SyncError; if the plan is refused, the error has it."""
+    options = _options(task.params)
+    plan = make(declaration, scope.read(server, declaration, options), server.capabilities, options)
+    plan = asked(plan, server, declaration.hosts)
+    secret_writer = SecretWriter(
+        plan.changes,
+        task.params["secret_dir"],
+        folder,
+        returns=bool(task.params["return_secrets"]),
+        encrypt=task.encrypt,
+    )
+    require(plan, secret_writer.problems())
+    return plan, secret_writer
+
+
+def _refused(error: SyncError, url: str) -> dict[str, Any]:
+    """The result of a task whose plan is refused: what would have been changed."""
+    hosts = {"hosts": list(error.names)} if isinstance(error, Unsafe) else {}
+    return {
+        "changed": False,
+        "diff": plan_table.diff(error.plan, url),
+        "changes": _changes(error.plan.changes, None),
+        "counts": plan_table.summary(error.plan),
+        **hosts,
+    }
+
+
 def _overruled(option: str | None, declared: str | None) -> list[str]:
     """A warning if the option names another server than the declaration."""
     text = named(option, declared).overruled()
@@ -93,7 +124,7 @@ def _dropped(hosts: Sequence[str]) -> list[str]:
     if not hosts:
         return []
     named = ", ".join(hosts[:NAMED]) + (" …" if len(hosts) > NAMED else "")
-    hint = "set `secret_dir`, declare `secret: {file: …}`, or set `return_secrets` and `no_log`; then use `rotate`"
+    hint = "set `secret_dir`, or declare `secret: {file: …}`, then use `rotate`; or accept it with `secret: none`"
     return [f"new secrets are not saved, because no file is named for them: {named} ({hint})"]
 
 

@@ -11,6 +11,7 @@ from .._sync import api
 from .._sync.connect import VARIABLE, Named, open_server
 from .._sync.errors import Refused, SyncError, Unsafe
 from .http import Http
+from .secret_writer import Encrypt
 
 TOKEN = "DDNS_TOKEN"  # noqa: S105
 _SERVERS: dict[tuple[Any, ...], api.Server] = {}
@@ -22,6 +23,8 @@ class Task:
 
     params: Mapping[str, Any]
     check: bool = False
+    encrypt: Encrypt | None = None
+    """Encrypts secrets with the vault of the play; None where there is none."""
 
     def server(self, declared: str | None = None) -> api.Server:
         """The server that the options or a declaration name. Raises SyncError.
@@ -60,10 +63,12 @@ class Failed(SyncError):
         self.result = result
 
 
-def perform(operation: Operation, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
+def perform(
+    operation: Operation, params: Mapping[str, Any], check: bool, encrypt: Encrypt | None = None
+) -> dict[str, Any]:
     """The task's result, for modules and action plugins."""
     try:
-        return operation(Task(params, check))
+        return operation(Task(params, check, encrypt))
     except SyncError as error:
         return failure(error)
 

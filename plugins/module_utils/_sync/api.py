@@ -54,13 +54,14 @@ class Done:
     """The result of a change: `applied`, `pending` (saved, but not in DNS yet), `unchanged`, or `failed`.
 
     `failed` is returned instead of raised if a secret was made before the error, which is in `error`. `warnings` are
-    texts of the server.
+    texts of the server. `removes` is what else a deletion removes, as in `Change`, if the change was only checked.
     """
 
     status: str
     secret: str | None = None
     error: str = ""
     warnings: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
 
 
 class Server(Protocol):
@@ -69,8 +70,13 @@ class Server(Protocol):
     url: str
     capabilities: Capabilities
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """Everything that the caller may see, or only the hosts with these names, and all domains."""
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        """Everything that the caller may see. With `names`, only hosts with these names, of the stack, or in `domains`.
+
+        A server may return more hosts. All domains are returned, unless all hosts were named and found.
+        """
 
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change if its preconditions hold; `key` as in `execute_many`. Raises Stale, Refused …"""
@@ -80,6 +86,12 @@ class Server(Protocol):
 
         If the server `replays`, a second call with the same changes and the same key changes nothing and returns the
         answers of the first call.
+        """
+
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        """What `execute_many` would answer for these changes of hosts. Nothing is changed, and no secret is made.
+
+        Only if the server `checks`.
         """
 
     def valid(self, fqdn: str, secret: str) -> bool:

@@ -26,6 +26,7 @@ from .errors import ServerError, SyncError
 from .rest import RestServer
 
 VARIABLE = "DDNS_SERVER"
+REDIRECTS = {301, 302, 303, 307, 308}
 
 
 @dataclass(frozen=True)
@@ -107,4 +108,15 @@ def open_server(transport: api.Transport, kind: str | None = None) -> api.Server
         if second.status == 200 and {"public", "private"} <= set(api.object_in(second)):
             return EgiServer(transport)
     answers = f"/api/ {api.describe(first)}, /nic/domains {api.describe(second)}"
-    raise ServerError(f"{transport.url} is not a known Dynamic DNS service: {answers}. Check the URL")
+    raise ServerError(f"{transport.url} {_unknown({first.status, second.status}, answers)}")
+
+
+def _unknown(statuses: set[int], answers: str) -> str:
+    """What is wrong with a server that did not answer as a Dynamic DNS service, and what to do."""
+    if 429 in statuses:
+        return f"refuses requests for now: {answers}. Try again later"
+    if 403 in statuses:
+        return f"refuses requests: {answers}. Check the URL, and proxies and firewalls before the service"
+    if statuses & REDIRECTS:
+        return f"redirects: {answers}. Use the URL of the service itself"
+    return f"is not a known Dynamic DNS service: {answers}. Check the URL"

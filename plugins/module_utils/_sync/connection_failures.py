@@ -7,6 +7,8 @@ import socket
 import ssl
 from http.client import IncompleteRead, RemoteDisconnected
 from typing import NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from .errors import LostAnswer, Unreachable
 
@@ -19,8 +21,31 @@ class OptionNames(NamedTuple):
     timeout: str
 
 
+PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+"""OpenSSL's reasons if the other side answers in plain text."""
+
+
+def proxy_for(url: str) -> str:
+    """The proxy of the environment through which requests to the URL go; empty if there is none."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    found = getproxies()
+    return found.get(parts.scheme) or found.get("all") or ""
+
+
 def unreachable(url: str, error: object, options: OptionNames) -> Unreachable:
     """The error for a request that was not sent. `error` is the operating system's error or a text."""
+    proxy = proxy_for(url)
+    if proxy and not isinstance(error, ssl.SSLError):
+        shown = proxy.rpartition("@")[2]
+        return Unreachable(
+            f"the proxy {shown} for {url} does not answer: {reason(error)}. Check HTTPS_PROXY and HTTP_PROXY, or name "
+            "the service in NO_PROXY."
+        )
+    if isinstance(error, ssl.SSLError) and getattr(error, "reason", "") in PLAIN_HTTP:
+        plain = "http" + url[len("https") :] if url.startswith("https:") else url
+        return Unreachable(f"{url} speaks plain HTTP on this port. Use {plain} or another port in {options.server}.")
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"{url} has a certificate that is not trusted: {error.verify_message}"
         return Unreachable(f"{text}. Name its certificate authority with {options.ca}.")

@@ -24,13 +24,14 @@ is not named. All errors are reported at once.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
 
 T = TypeVar("T")
 Path = Tuple[Any, ...]
@@ -129,8 +130,8 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
     files: dict[str, HostSpec] = {}
     sources: dict[str, HostSpec] = {}
     for spec in by_name.values():
-        if spec.secret is not None and spec.secret.kind == "file":
-            other = files.setdefault(spec.secret.path, spec)
+        if spec.secret is not None and spec.secret.kind != NONE:
+            other = files.setdefault(os.path.normpath(spec.secret.path), spec)
             if other is not spec:
                 text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
                 problems.append(Problem(text, spec.where, "name one file for each host"))
@@ -210,7 +211,7 @@ class _Reader:
         version = top.get("version")
         if version is None:
             self.report(("version",), "is missing", "write `version: 1`")
-        elif isinstance(version, bool) or version not in (1, "1"):
+        elif isinstance(version, bool) or version not in (1, "1", "1.0"):
             self.report(("version",), f"must be 1, not {version!r}", "this program reads only version 1")
 
     def optional(self, top: Mapping[Any, Any], key: str, parse: Callable[[Any], str]) -> str | None:
@@ -230,17 +231,19 @@ class _Reader:
         }
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
-            if template and template.kind == "file" and not _PLACEHOLDER.search(template.path):
+            if template and template.kind != NONE and not _PLACEHOLDER.search(template.path):
                 hint = "add {name} or {fqdn} to it"
-                self.report(("defaults", "secret", "file"), "is the same file for all hosts", hint)
+                self.report(("defaults", "secret", template.kind), "is the same file for all hosts", hint)
             found["secret"] = template
         return {key: value for key, value in found.items() if value is not None}
 
     def secret(self, path: Path, value: Any) -> SecretSpec | None:
-        """The file for a secret, with placeholders; None if it is null or invalid."""
+        """The file for a secret, with placeholders, or `none`; None if it is null or invalid."""
+        if isinstance(value, str) and value.strip().lower() == NONE:
+            return SecretSpec(NONE)
         given = self.mapping(path, value)
-        self.known_keys(path, given, ("file", "vault"))
-        named = [key for key in ("file", "vault") if given.get(key) is not None]
+        self.known_keys(path, given, (FILE, VAULT))
+        named = [key for key in (FILE, VAULT) if given.get(key) is not None]
         if len(named) != 1:
             if isinstance(value, Mapping):
                 self.report(path, "needs either `file` or `vault`")

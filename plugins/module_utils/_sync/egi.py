@@ -3,7 +3,8 @@
 
 Only addresses are edited in place. Any other change is a new registration, with a new secret. Domains cannot be
 created. The stack is stored in the comment (`comment_marker`). A registration takes one address. Without an address,
-the service takes the caller's. This is no problem for a `dynamic` host, because its updater replaces the address.
+the service takes the caller's, and the API cannot remove it, so the plan names such hosts. The updater of a `dynamic`
+host replaces the address.
 
 If the answer to a change is lost, the list of hosts is read before another try. The API has no preconditions: they are
 checked here, with a list of hosts that is at most `LOOK` seconds old.
@@ -48,10 +49,12 @@ class EgiServer:
         fields=frozenset({"ipv4", "ipv6", "wildcard", "comment", "stack"}),
         edits=frozenset(FAMILIES),
         clears=False,
+        own_address=True,
         bulk=False,
         replays=False,
         domains=False,
         verifies=False,
+        checks=False,
         enrols=False,
     )
 
@@ -63,14 +66,16 @@ class EgiServer:
         self._seen_at = float("-inf")
         self._touched: dict[str, float] = {}
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """The caller's hosts, or those with these names, and all domains that the caller may use."""
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        """The caller's hosts, and all domains that the caller may use. With names only, only the hosts with these."""
         listed = self._json("/nic/domains")
-        domains = [_domain(item) for kind in ("private", "public") for item in listed.get(kind) or ()]
+        usable = [_domain(item) for kind in ("private", "public") for item in listed.get(kind) or ()]
         hosts = self._look()
-        if names is not None:
+        if names is not None and stack is None and not domains:
             hosts = {name: hosts[name] for name in set(names) & hosts.keys()}
-        return Registered(hosts, {domain.name: domain for domain in domains})
+        return Registered(hosts, {domain.name: domain for domain in usable})
 
     def execute(self, change: Change, key: str = "") -> Done:  # noqa: ARG002
         """Make one change of a host. The API has no keys. Raises Stale, Refused, LostAnswer, NotSupported …"""
@@ -109,6 +114,10 @@ class EgiServer:
             return self.execute(change)
         except SyncError as error:
             return error
+
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        """Raises NotSupported: the API cannot tell what it would refuse."""
+        raise NotSupported([Problem(f"{self.capabilities.server} cannot check {len(changes)} changes beforehand")])
 
     def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
         """Raises NotSupported: the API cannot check a secret without a change."""

@@ -4,6 +4,7 @@
 SyncError                       1
 ├── DeclarationError            1   all errors of a declaration
 ├── Conflicts                   1   declared hosts that belong to another stack or user
+├── NotApplicable               1   the server, or a file for a secret, refuses changes of a plan
 ├── NotSupported                1   the server does not support what is declared
 ├── ServerError                 1
 │   ├── Unreachable                 nothing was sent
@@ -17,7 +18,7 @@ SyncError                       1
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 
 class Location(NamedTuple):
@@ -49,6 +50,8 @@ class SyncError(Exception):
     exit_code = 1
     lost = False
     """Whether the change may be made in spite of the error."""
+    plan: Any = None
+    """The plan (`plan.Plan`) that is refused, to show it; None if there is none."""
 
 
 class _Problems(SyncError):
@@ -63,6 +66,14 @@ class DeclarationError(_Problems):
 
 class Conflicts(_Problems):
     """Declared hosts are already registered and belong to another stack or user."""
+
+    def __init__(self, problems: Sequence[Problem], plan: Any = None) -> None:
+        super().__init__(problems)
+        self.plan = plan
+
+
+class NotApplicable(Conflicts):
+    """Changes of the plan would be refused. Nothing has been changed."""
 
 
 class NotSupported(_Problems):

@@ -3,12 +3,14 @@
 
 It is a file of JSON lines without secrets. The first line has the plan, the others have events by a change's index:
 
-    {"journal": 2, "plan": {…}}
+    {"journal": 3, "plan": {…}}
+    {"event": "run", "pid": 4711, "host": "ci-1", "since": 1767225600}
     {"event": "begin", "index": 0, "at": 1767225600, "call": "9f…"}
     {"event": "end", "index": 0, "status": "applied"}
     {"event": "end", "index": 1, "status": "failed", "error": "…"}
 
-Changes with the same `call` were sent to the server in one call, in this order, with this key, at this time.
+A `run` is a process that makes changes from here on: the first one, then each that resumes the journal. Changes with
+the same `call` were sent to the server in one call, in this order, with this key, at this time.
 
 A change that ended with success is done. A change that the server refused (`"refused": true`) was not made. A change
 that began, and ended in another way or not at all, is uncertain: it may be made, fully or in part. With `"kept": true`
@@ -20,6 +22,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Mapping, NamedTuple, Sequence
@@ -30,7 +33,9 @@ from .errors import SyncError
 if TYPE_CHECKING:
     from .apply import Result
 
-FORMAT = 2
+FORMAT = 3
+READ = (2, 3)
+"""The formats that can be read. Format 2 had no runs."""
 GOOD = ("applied", "pending", "unchanged")
 
 
@@ -40,6 +45,23 @@ class Call(NamedTuple):
     key: str
     at: int
     indexes: tuple[int, ...]
+
+
+class Run(NamedTuple):
+    """A process that makes the changes of a journal, and the time of its start (seconds since 1970)."""
+
+    pid: int
+    host: str
+    since: int
+
+    @classmethod
+    def this(cls) -> Run:
+        """This process, from now on."""
+        return cls(os.getpid(), socket.gethostname(), int(time.time()))
+
+    def __str__(self) -> str:
+        moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since))
+        return f"process {self.pid} on {self.host} since {moment}"
 
 
 class State(NamedTuple):
@@ -53,11 +75,18 @@ class State(NamedTuple):
     """The last call of each uncertain change, if it had a key, in order."""
     kept: frozenset[int]
     """Changes that are not done although their new secrets were written."""
+    run: Run | None = None
+    """The last process that used the journal."""
 
 
 def header(plan: Mapping[str, Any]) -> str:
     """The first line, with the plan as JSON values."""
     return _line({"journal": FORMAT, "plan": plan})
+
+
+def run(process: Run) -> str:
+    """The line for a process that makes changes from here on."""
+    return _line({"event": "run", **process._asdict()})
 
 
 def begin(index: int, at: int, key: str) -> str:
@@ -82,7 +111,12 @@ def read(lines: Sequence[str]) -> State:
     calls: dict[str, Call] = {}
     call_of: dict[int, str] = {}
     kept: set[int] = set()
+    process: Run | None = None
     for number, line in enumerate(lines[1:], 2):
+        content = _content(number, line, ("event",))
+        if content["event"] == "run":
+            process = _run(number, content)
+            continue
         content = _content(number, line, ("event", "index"))
         index = content["index"]
         last[index] = content
@@ -97,7 +131,14 @@ def read(lines: Sequence[str]) -> State:
     uncertain = frozenset(last) - done - refused
     keys = {call_of.get(index, "") for index in uncertain} - {""}
     made = tuple(call for key, call in calls.items() if key in keys)
-    return State(plan, done, refused, uncertain, made, frozenset(kept) - done)
+    return State(plan, done, refused, uncertain, made, frozenset(kept) - done, process)
+
+
+def _run(number: int, content: Mapping[str, Any]) -> Run:
+    try:
+        return Run(int(content["pid"]), str(content["host"]), int(content["since"]))
+    except (KeyError, TypeError, ValueError):
+        raise SyncError(f"line {number} is not valid; the journal is damaged") from None
 
 
 def _content(number: int, line: str, keys: Sequence[str]) -> dict[str, Any]:
@@ -111,8 +152,8 @@ def _content(number: int, line: str, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _plan(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    if content["journal"] != FORMAT:
-        text = f"the journal has format {content['journal']}; this version reads format {FORMAT}"
+    if content["journal"] not in READ:
+        text = f"the journal has format {content['journal']}; this version reads up to format {FORMAT}"
         raise SyncError(f"{text}. Delete it and make a new plan, which shows the changes that are left")
     plan: Mapping[str, Any] = content["plan"]
     return plan
@@ -135,6 +176,10 @@ class Observer:
         """Make all events durable. Called before something is sent, and after a bulk call has ended."""
 
 
+class InUse(SyncError):
+    """Another process has the journal open."""
+
+
 class Journal(Observer):
     """A journal in a file. Pass it to `apply_plan`, then close it. Only one process can open it at a time."""
 
@@ -143,24 +188,25 @@ class Journal(Observer):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            user = _user(file)
             file.close()
-            raise SyncError(f"another run is using the journal {path}: wait until it ends") from None
+            raise InUse(f"another run is using the journal {path}: {user}. Wait until it ends") from None
         self._file, self._path = file, path
         self.set_changes(changes)
 
     @classmethod
     def create(cls, path: str, plan: Mapping[str, Any], changes: Sequence[Change]) -> Journal:
         """Create a journal with mode 0600. Raises OSError, FileExistsError."""
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b")
         journal = cls(file, path, changes)
         file.write(header(plan).encode())
-        journal.flush()
+        journal.take()
         _fsync_folder(path)
         return journal
 
     @classmethod
     def resume(cls, path: str) -> tuple[Journal, State]:
-        """Open a journal to continue it; call `set_changes` next. A last line that a crash cut off is removed.
+        """Open a journal to continue it; call `set_changes` and `take` next. A last line that was cut off is removed.
 
         Raises OSError, SyncError.
         """
@@ -176,6 +222,11 @@ class Journal(Observer):
         file.truncate(len(whole))
         file.seek(0, os.SEEK_END)
         return journal, state
+
+    def take(self) -> None:
+        """Record that this process makes the changes from here on. Raises OSError."""
+        self._file.write(run(Run.this()).encode())
+        self.flush()
 
     def set_changes(self, changes: Sequence[Change]) -> None:
         """Set the changes of the plan, to know their indexes."""
@@ -203,6 +254,16 @@ class Journal(Observer):
 
 def _key(change: Change) -> tuple[str, str, str]:
     return change.kind, change.action.value, change.name
+
+
+def _user(file: BinaryIO) -> str:
+    """The process that has the journal open, as the journal names it."""
+    content = file.read()
+    try:
+        state = read(content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace").splitlines())
+    except SyncError:
+        return "its process is not known"
+    return str(state.run or "its process is not known")
 
 
 def _fsync_folder(path: str) -> None:

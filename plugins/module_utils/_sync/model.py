@@ -35,12 +35,19 @@ HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "stack")
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
 
 
+FILE, VAULT, NONE = "file", "vault", "none"
+"""Kinds of `SecretSpec`."""
+
+
 @dataclass(frozen=True)
 class SecretSpec:
-    """Where a new secret is written: `file` (mode 0600) or `vault` (a file that ansible-vault encrypts)."""
+    """Where a new secret is written: `file` (mode 0600), `vault` (a file that ansible-vault encrypts), or `none`."""
 
     kind: str
-    path: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return "not stored" if self.kind == NONE else f"{self.kind} {self.path}"
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,8 @@ class Capabilities:
     """Fields that it changes in place, without a new secret; `fqdn`: it renames hosts; `owner`: with a new secret."""
     clears: bool = True
     """It removes a single address in place."""
+    own_address: bool = False
+    """It registers a host without an address with the address of the machine that runs this program."""
     bulk: bool = True
     """It takes many changes in one call."""
     replays: bool = True
@@ -156,5 +165,7 @@ class Capabilities:
     """It creates, edits and deletes domains."""
     verifies: bool = True
     """It checks whether a secret is valid."""
+    checks: bool = True
+    """It tells which changes it would refuse."""
     enrols: bool = True
     """It makes tokens with which a machine sets its own secret."""

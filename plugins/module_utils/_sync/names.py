@@ -217,7 +217,7 @@ def comment(value: Any) -> str | None:
 
 
 def labels(value: Any) -> dict[str, str]:
-    """A mapping of names to text. Numbers and booleans become text."""
+    """A mapping of names to text. Whole numbers and booleans become text."""
     if not isinstance(value, Mapping):
         raise ValueError(f"must be a mapping of names to text, not {value!r}")
     if len(value) > LABELS_MAX:
@@ -234,7 +234,9 @@ def _label_key(key: Any) -> str:
 def _label_value(key: str, item: Any) -> str:
     if isinstance(item, bool):
         return "true" if item else "false"
-    if not isinstance(item, (str, int, float)):
+    if isinstance(item, float):
+        raise ValueError(f"label {key!r} is the number {item}; quote it, because 1.10 would become 1.1")
+    if not isinstance(item, (str, int)):
         raise ValueError(f"label {key!r} must be text, not {kind(item)}")
     if len(str(item)) > LABEL_VALUE_LENGTH or _CONTROL.search(str(item)):
         raise ValueError(f"label {key!r} must be one line of at most {LABEL_VALUE_LENGTH} characters")

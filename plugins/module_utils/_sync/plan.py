@@ -98,14 +98,14 @@ domains of other users, which an administrator's token sees, are not changed, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Any, Iterable, Mapping
 
 from .changes import Action as Action
 from .changes import Change as Change
 from .changes import Drift as Drift
 from .compare import Comparison, listed
-from .errors import Conflicts, DeclarationError, NotSupported, Problem
+from .errors import Conflicts, DeclarationError, NotSupported, Problem, Unsafe
 from .model import (
     HOST_FIELDS,
     UNKNOWN,
@@ -129,8 +129,13 @@ class Plan:
     drift: tuple[Drift, ...] = ()
     notes: tuple[Problem, ...] = ()
     unchanged: int = 0
+    """The number of declared hosts and domains that match."""
     server: str = ""
     stack: str | None = None
+    refusals: tuple[Problem, ...] = ()
+    """Why it cannot be applied."""
+    unchanged_domains: int = 0
+    """How many of the unchanged are domains."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,7 @@ def make(declaration: Declaration, registered: Registered, capabilities: Capabil
     return builder.plan()
 
 
+_ADDRESSED = frozenset({"ipv4", "ipv6"})
 _DNS = {"pending": "not in DNS yet", "conflict": "refused by the name server"}
 
 
@@ -337,6 +343,18 @@ class PlanBuilder:
             text = f"not changed, because other users own them, although their stack is {self.stack}: "
             self.note(text + _some(labelled))
 
+    def note_own_address(self) -> None:
+        """Note new hosts without an address, if the server gives them the address of this machine."""
+        without = [
+            change.name
+            for change in self.changes
+            if change.action is Action.CREATE and change.kind == "host" and not (_ADDRESSED & change.after.keys())
+        ]
+        if self.capabilities.own_address and without:
+            text = f"{self.capabilities.server} registers these hosts with the address of this machine"
+            hint = "declare an address; an updater replaces it at its first update"
+            self.notes.append(Problem(f"{text}, because they have no address: {_some(without)}", None, hint))
+
     def delete(self, hosts: Iterable[str], domains: Iterable[str]) -> None:
         """Delete hosts, and domains without any other host."""
         for name in hosts:
@@ -397,18 +415,35 @@ class PlanBuilder:
         return sorted(name for name, thing in registered.items() if self.in_stack(thing))
 
     def plan(self) -> Plan:
-        """The plan in its order. Raises Conflicts, Unsafe."""
+        """The plan. Raises Conflicts and Unsafe, which have the plan."""
+        self.note_own_address()
+        plan = self.ordered()
         if self.conflicts:
-            raise Conflicts(self.conflicts)
+            raise Conflicts(self.conflicts, replace(plan, refusals=tuple(self.conflicts)))
         if not self.options.destroy:
-            self.check_limits()
+            try:
+                self.check_limits()
+            except Unsafe as error:
+                error.plan = replace(plan, refusals=(Problem(str(error), self.declared.where),))
+                raise
+        return plan
+
+    def ordered(self) -> Plan:
+        """The plan in its order, whether or not it is refused."""
         touched = {(change.kind, change.name) for change in self.changes}
         hosts = sum(("host", name) not in touched for name in self.declared.hosts)
         domains = sum(("domain", name) not in touched for name in self.declared.domains)
         unchanged = 0 if self.options.destroy else hosts + domains
         changes = tuple(sorted(self.changes, key=_order))
-        notes, server = tuple(self.notes), self.capabilities.server
-        return Plan(changes, tuple(self.drift), notes, unchanged, server, self.stack)
+        return Plan(
+            changes,
+            tuple(self.drift),
+            tuple(self.notes),
+            unchanged,
+            unchanged_domains=0 if self.options.destroy else domains,
+            server=self.capabilities.server,
+            stack=self.stack,
+        )
 
     def check_limits(self) -> None:
         """Raises Unsafe if the plan deletes too many hosts."""

@@ -55,7 +55,15 @@ def _details(change: Change) -> list[str]:
     found += [detail for detail in (_detail(change, name) for name in fields) if detail]
     if change.makes_secret:
         found.append(_secret(change))
+    if change.removes:
+        found.append(f"also removed: {_removed(change)}")
     return found
+
+
+def _removed(change: Change) -> str:
+    """What else a deletion removes, at most `_LONG` records."""
+    more = len(change.removes) - _LONG
+    return ", ".join(change.removes[:_LONG]) + (f" and {more} more" if more > 0 else "")
 
 
 def _detail(change: Change, name: str) -> str:
@@ -71,7 +79,7 @@ def _detail(change: Change, name: str) -> str:
 
 def _secret(change: Change) -> str:
     text = "new secret, replaces the present one" if change.action is Action.ROTATE else "new secret"
-    return f"({text} → {change.secret.kind} {change.secret.path})" if change.secret else f"({text})"
+    return f"({text} → {change.secret})" if change.secret else f"({text})"
 
 
 def _shown(value: Any) -> str:
@@ -111,7 +119,7 @@ def summary_line(plan: Plan) -> str:
 
 
 def remarks(plan: Plan) -> list[str]:
-    """Drift and notes, one line each."""
+    """Drift and notes, one line each. Refusals are errors, and not here."""
     drift = [f"{drift.kind} drift: {drift.name}: {drift.text}" for drift in plan.drift]
     return [_visible(text) for text in [*drift, *(f"note: {note}" for note in plan.notes)]]
 
@@ -127,13 +135,14 @@ def text(plan: Plan) -> str:
 
 
 def as_dict(plan: Plan) -> dict[str, Any]:
-    """JSON values: `server`, `stack`, `changes`, `drift`, `notes`, `summary`."""
+    """JSON values: `server`, `stack`, `changes`, `drift`, `notes`, `refusals`, `summary`."""
     return {
         "server": plan.server,
         "stack": plan.stack,
         "changes": [saved.change_dict(change) for change in plan.changes],
         "drift": [saved.drift_dict(drift) for drift in plan.drift],
         "notes": [saved.note_dict(note) for note in plan.notes],
+        "refusals": [saved.note_dict(refusal) for refusal in plan.refusals],
         "summary": summary(plan),
     }
 
@@ -141,7 +150,8 @@ def as_dict(plan: Plan) -> dict[str, Any]:
 def markdown(plan: Plan, url: str) -> str:
     """Markdown for a pull request: summary, server, changes as a diff, remarks. A long diff is folded, then cut."""
     heading = f"### {summary_line(plan)}\n\nServer: {_escaped(url)}"
-    notes = "\n".join(f"- {_escaped(remark)}" for remark in remarks(plan)[:_LONG])
+    said = [*(f"refused: {_visible(str(refusal))}" for refusal in plan.refusals), *remarks(plan)]
+    notes = "\n".join(f"- {_escaped(text)}" for text in said[:_LONG])
     shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(notes))
     if not shown:
         return "\n\n".join(part for part in (heading, notes) if part) + "\n"
@@ -202,5 +212,7 @@ def _block(change: Change, name: str, values: Mapping[str, Any], *, after: bool)
     shown = [f"{f}: {_shown(values.get(f)) if f in values else 'unknown'}" for f in fields if _detail(change, f)]
     if change.makes_secret:
         shown.append(f"secret: {_secret(change) if after else 'the current one'}")
+    if change.removes and not after:
+        shown.append(f"also removed: {_removed(change)}")
     prefix = "domain " if change.kind == "domain" else ""
     return [_visible(f"{prefix}{name}:"), *(f"  {_visible(line)}" for line in shown)]

@@ -57,5 +57,5 @@ def _text(names: Sequence[str], registered: int, bound: int, *, leaves_none: boo
     rest = ", so none would be left" if leaves_none else ""
     return (
         f"{len(names)} of {registered} registered hosts would be deleted or replaced{rest}; the limit allows {bound}: "
-        f"{shown}{more}. If this is intended, raise the limit to {len(names)} or all"
+        f"{shown}{more}. If this is intended, use `--max-deletes {len(names)}` (`max_deletes` in Ansible)"
     )

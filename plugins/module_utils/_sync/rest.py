@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from dataclasses import replace
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import AbstractSet, Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from .api import Done, Response, Transport, object_in, refused, unauthorized
@@ -18,8 +18,12 @@ from .recheck import differences, plain
 
 PAGE = 10_000
 BULK = 10_000
+CHANGES = "/api/changes"
+DRY_RUN = CHANGES + "?dry_run=1"
 QUERY_OCTETS = 4_000
-"""The longest query with names. For more names all hosts are read, because proxies limit the request line."""
+"""The longest query with names, because proxies limit the request line."""
+MOST_QUERIES = 8
+"""For names that need more queries, all hosts are read."""
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each repetition of a call with a key, unless the server asks for more."""
 MOST_PAUSE = 60
@@ -40,33 +44,50 @@ class RestServer:
         features: Iterable[str] | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        has = {"domains", "enrol", "rename", "verify-secret"} if features is None else set(features)
+        has = {"domains", "dry-run", "enrol", "rename", "verify-secret"} if features is None else set(features)
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
             edits=frozenset(HOST_FIELDS) | {"owner"} | frozenset({"fqdn"} if "rename" in has else ()),
             domains="domains" in has,
             verifies="verify-secret" in has,
             enrols="enrol" in has,
+            checks="dry-run" in has,
         )
         self.url = transport.url
         self._transport, self._pause = transport, pause
         self._user: str | None = None
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
-        """The caller's hosts (with an administrator's token all hosts), or those with these names, and all domains.
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        """The caller's hosts (with an administrator's token all hosts), and all domains.
 
-        If all names are found, domains are left out. This saves a request in each of many tasks.
+        With `names`, only hosts with these names, of this stack, or in `domains`. If only names are given and all are
+        found, domains are left out. This saves a request in each of many tasks.
         """
-        wanted = None if names is None else sorted(set(names))
-        query = "" if wanted is None else urlencode([("fqdn", name) for name in wanted])
-        if wanted is not None and len(query) <= QUERY_OCTETS:
-            hosts = [_host(item) for item in self._items("/api/hosts", query)] if wanted else []
-        else:
-            asked = None if wanted is None else set(wanted)
-            hosts = [_host(i) for i in self._items("/api/hosts", "") if asked is None or i["fqdn"] in asked]
-        known = bool(wanted) and len(hosts) == len(wanted or ())
-        domains = [] if known else [_domain(item) for item in self._items("/api/domains", "")]
-        return self._with_owners(hosts, domains)
+        if names is None:
+            return self._with_owners(list(self._hosts("")), self._domains())
+        wanted = set(names)
+        queries = [*([("stack", stack)] if stack is not None else []), *(("domain", domain) for domain in domains)]
+        found = {host.fqdn: host for query in queries for host in self._hosts(urlencode([query]))}
+        found.update((host.fqdn, host) for host in self._named(wanted - found.keys()))
+        known = bool(wanted) and not queries and len(found) == len(wanted)
+        return self._with_owners(list(found.values()), [] if known else self._domains())
+
+    def _named(self, names: AbstractSet[str]) -> Iterator[Host]:
+        """The hosts with these names. If the names need too many requests, all hosts are read."""
+        queries = _name_queries(names)
+        if len(queries) > MOST_QUERIES:
+            yield from (host for host in self._hosts("") if host.fqdn in names)
+            return
+        for query in queries:
+            yield from self._hosts(query)
+
+    def _hosts(self, query: str) -> Iterator[Host]:
+        return map(_host, self._items("/api/hosts", query))
+
+    def _domains(self) -> list[Domain]:
+        return list(map(_domain, self._items("/api/domains", "")))
 
     def _with_owners(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
         """Hosts and domains, each marked whether it belongs to the caller."""
@@ -123,6 +144,24 @@ class RestServer:
                 answers += [error] * len(part)
         return answers
 
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        """What `execute_many` would answer, from dry runs of up to 10 000 changes. Raises ServerError.
+
+        A name that one dry run frees is not free in the next one, so a refusal of such a name is left out.
+        """
+        answers: list[Done | SyncError] = []
+        for start in range(0, len(changes), BULK):
+            answers += self._changes(changes[start : start + BULK], uuid.uuid4().hex, DRY_RUN)
+        if len(changes) > BULK:
+            freed = {
+                change.source or change.name for change in changes if change.action in (Action.DELETE, Action.MOVE)
+            }
+            answers = [
+                Done("applied") if isinstance(answer, SyncError) and change.name in freed else answer
+                for change, answer in zip(changes, answers)
+            ]
+        return answers
+
     def valid(self, fqdn: str, secret: str) -> bool:
         """Whether this is the host's secret."""
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/verify-secret", {"secret": secret})
@@ -140,11 +179,11 @@ class RestServer:
 
     # ---- hosts
 
-    def _changes(self, changes: Sequence[Change], key: str) -> list[Done | SyncError]:
+    def _changes(self, changes: Sequence[Change], key: str, path: str = CHANGES) -> list[Done | SyncError]:
         edits = any(change.action is not Action.CREATE for change in changes)
         user = self._caller() if edits else ""
         content = {"atomic": False, "changes": [_item(change, user) for change in changes]}
-        response = self._repeated("/api/changes", content, key)
+        response = self._repeated(path, content, key)
         results = object_in(response).get("results")
         if not isinstance(results, list) or [isinstance(r, dict) for r in results] != [True] * len(changes):
             raise ServerError(f"{self._transport.url}/api/changes did not send one result for each change")
@@ -252,6 +291,18 @@ def _is_temporary(error: Refused) -> bool:
     return error.status in (429, 502, 503, 504) and error.retry_after <= MOST_PAUSE
 
 
+def _name_queries(names: Iterable[str]) -> list[str]:
+    """Queries for hosts with these names, each of at most `QUERY_OCTETS`."""
+    queries: list[str] = []
+    for name in sorted(names):
+        part = urlencode([("fqdn", name)])
+        if queries and len(queries[-1]) + 1 + len(part) <= QUERY_OCTETS:
+            queries[-1] += "&" + part
+        else:
+            queries.append(part)
+    return queries
+
+
 def _error(response: Response) -> SyncError:
     problem = object_in(response)
     if response.status == 412:
@@ -297,7 +348,7 @@ def _not_none(values: Mapping[str, Any]) -> dict[str, Any]:
 def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
     if result.get("status") != "failed":
         warnings = tuple(map(str, result.get("warnings") or ()))
-        return Done(str(result.get("status")), result.get("secret"), warnings=warnings)
+        return Done(str(result.get("status")), result.get("secret"), warnings=warnings, removes=_removes(result))
     error = result.get("error") or {}
     status = int(error.get("status") or 500)
     if status == 404 and change.action is Action.DELETE:
@@ -305,6 +356,12 @@ def _outcome(change: Change, result: Mapping[str, Any]) -> Done | SyncError:
     if status == 412:
         return Stale([Problem(f"{change.name}: {_text(error)}", hint="make a new plan")])
     return Refused(status, _text(error) or "the server refused it without a reason", _fields(error), of_one_change=True)
+
+
+def _removes(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The records in the result of a deletion, each as `TYPE NAME`."""
+    found = result.get("removes") or ()
+    return tuple(f"{record['type']} {record['fqdn']}" for record in found)
 
 
 def _is_made(change: Change, domain: Domain | None) -> bool:

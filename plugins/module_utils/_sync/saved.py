@@ -7,7 +7,7 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, HOST_FIELDS, SecretSpec
+from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
@@ -35,6 +35,7 @@ def change_dict(change: Change) -> dict[str, Any]:
         "source": change.source,
         "secret": {change.secret.kind: change.secret.path} if change.secret else None,
         "reason": change.reason,
+        "removes": list(change.removes),
     }
     return {
         "action": change.action.value,
@@ -107,6 +108,7 @@ def _change(data: Any) -> Change:
         source=_typed(data, "source", str) if "source" in data else None,
         secret=_secret(_typed(data, "secret", dict)) if "secret" in data else None,
         reason=_typed(data, "reason", str) if "reason" in data else "",
+        removes=tuple(map(str, _typed(data, "removes", list))) if "removes" in data else (),
     )
 
 
@@ -120,7 +122,7 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
 
 def _secret(data: Mapping[str, Any]) -> SecretSpec:
     (kind,) = data
-    if kind not in ("file", "vault"):
+    if kind not in (FILE, VAULT, NONE):
         raise ValueError(f"secret {kind!r} is unknown")
     return SecretSpec(kind, _typed(data, kind, str))
 

@@ -61,11 +61,18 @@ def new_file(path: Path, *, replace: bool = True, durable: bool = True) -> Itera
             Path(name).unlink()
 
 
-def write(path: Path, content: bytes, *, replace: bool = True, durable: bool = True) -> None:
-    """Write a file as `new_file` does, and create its folder. Raises OSError, FileExistsError."""
+def write(path: Path, content: bytes, *, replace: bool = True, durable: bool = True, private: bool = True) -> None:
+    """Write a file as `new_file` does, and create its folder. Raises OSError, FileExistsError.
+
+    `private`: the mode is 0600, otherwise that of any other new file.
+    """
     make_folder(path.parent)
     with new_file(path, replace=replace, durable=durable) as file:
         file.write(content)
+        if not private:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.fchmod(file.fileno(), 0o666 & ~mask)
 
 
 def make_folder(path: Path) -> None:

@@ -3,7 +3,8 @@
 
 Mappings are `Map` and sequences are `Seq`: dictionaries and lists that also keep the parsed nodes of their members.
 Keys are always text, so a host may be named `on` or `7`. Scalars follow the core schema of YAML 1.2, and `yes`, `no`,
-`on` and `off` are booleans as in Ansible. Dates and numbers of base 60 are text, so no address turns into a number.
+`on` and `off` are booleans as in Ansible. All numbers but plain integers are text, and so are dates: `1.10` stays as it
+is written, and no address turns into a number.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ KEYWORDS: dict[str, object] = {
     **dict.fromkeys(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
 }
-INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
-FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+INTEGER = re.compile(r"(?:0|-?[1-9][0-9]*)\Z")
+MOST_LEVELS = 100
+BRACKETS = re.compile(r"[\[\]{}]|^[ ]*(?:[-?] +){9}", re.MULTILINE)
 
-STR, INT, FLOATING, BOOL, NULL, MAP, SEQ, MERGE = (
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "merge")
+STR, INT, BOOL, NULL, MAP, SEQ, MERGE = (
+    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "bool", "null", "map", "seq", "merge")
 )
 PLAIN = "plain"
 VAULT_HINT = "a declaration contains no secrets: write the plain value, or encrypt the whole file or inventory"
@@ -116,6 +118,9 @@ def compose(raw: bytes, file: str) -> yaml.Node:
     """The root node of the only document. Raises DeclarationError."""
     text = _decode(raw, file)
     try:
+        if _may_be_deep(text) and (mark := _too_deep(text)) is not None:
+            where = Location(file, mark.line + 1, mark.column + 1)
+            raise DeclarationError([Problem(f"is nested deeper than {MOST_LEVELS} levels", where)])
         composer = _Composer(text)
         node: yaml.Node | None = composer.get_single_node()
     except yaml.YAMLError as error:
@@ -123,6 +128,33 @@ def compose(raw: bytes, file: str) -> yaml.Node:
     if node is None:
         raise DeclarationError([Problem("is empty", Location(file), "a declaration begins with `version: 1`")])
     return node
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether a quick look at the text allows for more than MOST_LEVELS levels. The parser's own stack is limited."""
+    depth = 0
+    for found in BRACKETS.finditer(text):
+        mark = found.group()
+        if len(mark) > 1:
+            return True
+        depth = depth + 1 if mark in "[{" else max(0, depth - 1)
+        if depth > MOST_LEVELS:
+            return True
+    return f"\n{' ' * MOST_LEVELS}" in text
+
+
+def _too_deep(text: str) -> Any:
+    """The position of the first collection that is too deep; None if there is none. Raises yaml.YAMLError."""
+    composer, depth = _Composer(text), 0
+    while composer.check_event():
+        event = composer.get_event()
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MOST_LEVELS:
+                return event.start_mark
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
 
 
 def _decode(raw: bytes, file: str) -> str:
@@ -191,7 +223,7 @@ class _Reader:
 
     def tagged(self, node: yaml.ScalarNode) -> Any:
         plain = KEYWORDS.get(node.value, _number(node.value))
-        tags: dict[type, str] = {int: INT, float: FLOATING, bool: BOOL, type(None): NULL}
+        tags: dict[type, str] = {int: INT, bool: BOOL, type(None): NULL}
         if tags.get(type(plain)) == node.tag:
             return plain
         hint = VAULT_HINT if node.tag == "!vault" else "write the value without a tag"
@@ -243,9 +275,5 @@ def _position(node: yaml.Node) -> Position:
     return mark.line + 1, mark.column + 1
 
 
-def _number(text: str) -> int | float | str:
-    if text[:1] not in "+-.0123456789":
-        return text
-    if INTEGER.match(text):
-        return int(text)
-    return float(text) if FLOAT.match(text) else text
+def _number(text: str) -> int | str:
+    return int(text) if text[:1] in "-0123456789" and INTEGER.match(text) else text

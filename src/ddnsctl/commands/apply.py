@@ -67,14 +67,16 @@ def command(
 ) -> int:
     """Register, change and delete hosts as declared.
 
-    Shows the plan, asks for confirmation, and makes the changes. If a change fails, the others are still made. A plan
-    that `plan -o` saved is applied as it was shown. It is refused (exit code 5) if its hosts have changed since.
+    Shows the plan, asks for confirmation, and makes the changes. If the server would refuse a change of the plan,
+    nothing is changed. If a change fails later, the others are still made. A plan that `plan -o` saved is applied as it
+    was shown. It is refused (exit code 5) if its hosts have changed since.
 
     A journal records the progress. It is deleted when all changes are done. If changes failed, or the run was
     interrupted, it stays (exit code 4), and `ddnsctl apply --resume` continues. If an answer of the server was lost,
     the same request is sent again, and the server repeats its answer, with the same secrets. This is not possible after
     a day, with another token, or with EGI's service: then the plan shows which secrets are replaced. A change that the
-    server refused is not sent in another form.
+    server refused is not sent in another form. A journal says which process uses it, and only one can. A later `apply`
+    of the same stack deletes the journal if its plan covers everything that was left.
 
     New secrets are written to the files that the declaration names (`secret: {file: …}`), with mode 0600, and nowhere
     else.
@@ -98,23 +100,36 @@ def command(
 def _apply_declarations(
     sources: Sources, settings: Settings, connection: options.Connection, *, prune: bool, limits: Limits | None
 ) -> int:
-    from ddnsctl import execution, loader, session
+    from ddnsctl import execution, loader, output, session
     from ddnsctl.sync.plan import Options
     from ddnsctl.sync.policy import Limits
 
     declaration = loader.load_any(sources)
-    opened = session.open_session(connection, declaration.server)
-    plan = opened.plan(declaration, Options(prune=prune, limits=limits or Limits()))
-    work = execution.Work(plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault)
+    chosen = Options(prune=prune, limits=limits or Limits())
+    opened = session.open_for(connection, declaration, chosen)
+    with output.refused_plans(opened.url):
+        plan = opened.plan(declaration, chosen, sources.vault)
+    work = execution.Work(
+        plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault, whole=True
+    )
     return execution.run(work, settings, QUESTION)
 
 
 def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, connection: options.Connection) -> int:
-    from ddnsctl import execution, saved_plans, session
+    from ddnsctl import execution, output, saved_plans, session
+    from ddnsctl.sync import dry_run, recheck
+    from ddnsctl.sync.errors import Stale
 
     saved_plans.check_server(connection, saved.url, saved.file)
     connected = session.connect(connection, saved.url or None, saved.file)
-    work = execution.Work(saved.plan, saved.url, *connected, strict=True, vault=sources.vault)
+    registered = connected.server.registered(recheck.names_of(saved.plan.changes))
+    if problems := recheck.check(saved.plan.changes, registered):
+        raise Stale(problems)
+    with output.refused_plans(saved.url):
+        plan = session.checked(saved.plan, connected.server, {}, sources.vault)
+    if grown := dry_run.grown(saved.plan, plan):
+        raise Stale(grown)
+    work = execution.Work(plan, saved.url, *connected, strict=True, vault=sources.vault)
     return execution.run(work, settings, QUESTION)
 
 
@@ -131,6 +146,7 @@ def _resume(sources: Sources, settings: Settings, connection: options.Connection
     with contextlib.closing(journal):
         plan, url = saved_plans.read(state.plan), str(state.plan.get("url", ""))
         journal.set_changes(plan.changes)
+        journal.take()
         saved_plans.check_server(connection, url, str(path))
         work = execution.Work(plan, url, *session.connect(connection, url or None, str(path)))
         same_token = state.plan.get(execution.TOKEN_ID, work.token_id) == work.token_id

@@ -23,16 +23,24 @@ def command(sources: Sources, connection: options.Connection, yes: bool, journal
 
     Deletes everything that is registered for the stack, declared or not. With --stack NAME no declaration is needed. If
     the declaration has no stack, the declared hosts and domains are deleted. You confirm by typing the stack's name.
+
+    If only --stack names the stack and nothing is registered for it, that is an error: the name may be misspelt.
     """
-    from ddnsctl import execution, loader, session
+    from ddnsctl import execution, loader, output, session
     from ddnsctl.sync.errors import SyncError
     from ddnsctl.sync.plan import Options
 
     if not sources and sources.stack is None:
         raise SyncError("nothing to delete is named: name a declaration, or a stack with --stack NAME")
     declaration = loader.load(sources)
-    opened = session.open_session(connection, declaration.server)
-    plan = opened.plan(declaration, Options(destroy=True))
-    work = execution.Work(plan, opened.url, opened.server, opened.token_id)
+    chosen = Options(destroy=True)
+    opened = session.open_for(connection, declaration, chosen)
+    with output.refused_plans(opened.url):
+        plan = opened.plan(declaration, chosen)
+    if not sources and not plan.changes and not plan.notes:
+        raise SyncError(
+            f"nothing is registered for stack {sources.stack}; `ddnsctl show` lists hosts with their stacks"
+        )
+    work = execution.Work(plan, opened.url, opened.server, opened.token_id, destroys=declaration.stack is not None)
     settings = execution.Settings(yes=yes, journal=journal)
     return execution.run(work, settings, "", typed=declaration.stack or "destroy")

@@ -42,6 +42,7 @@ def format_files(paths: Sequence[str], *, check: bool, diff: bool, sort: bool) -
     changed: list[tuple[str, str, str]] = []
     for file, raw in loader.contents(paths, problems):
         try:
+            _check_declaration(raw, file)
             after = formatted(raw, file, sort=sort)
         except DeclarationError as error:
             problems += error.problems
@@ -60,6 +61,23 @@ def format_files(paths: Sequence[str], *, check: bool, diff: bool, sort: bool) -
         if not check and not diff:
             Path(file).write_bytes(after.encode())
     return 1 if check and changed else 0
+
+
+def _check_declaration(raw: bytes, file: str) -> None:
+    """Raises DeclarationError if it is readable YAML, but no declaration."""
+    from ddnsctl.sync.errors import DeclarationError, Location, Problem
+    from ddnsctl.yaml import reader
+    from ddnsctl.yaml.formatter import ORDER
+
+    document = reader.read(raw, file)
+    if document.problems:
+        raise DeclarationError(document.problems)
+    if not isinstance(document.data, dict) or "version" not in document.data:
+        text, hint = "is not a declaration, so it is not formatted", "a declaration has `version: 1`"
+        raise DeclarationError([Problem(text, Location(file), hint)])
+    if unknown := [key for key in document.data if key not in ORDER]:
+        where = document.locate((unknown[0],))
+        raise DeclarationError([Problem(f"is not a declaration: {unknown[0]}: unknown key", where)])
 
 
 def _print_difference(file: str, before: str, after: str) -> None:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ddnsctl import options, output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ddnsctl.sync.model import Capabilities, Domain, Host, Registered
 
 
@@ -38,7 +40,7 @@ def command(
 
     if adopt and stack is None:
         raise SyncError("--adopt needs --stack NAME, the stack that adopts the hosts")
-    opened = session.open_session(connection, None, session.NO_FILE)
+    opened = session.open_session(connection, session.NO_FILE, stack=None if adopt else stack)
     choice = Choice(domain, stack, adopt=adopt, dynamic=dynamic, server=opened.url)
     text = declaration(opened.registered, opened.server.capabilities, choice)
     if out is None:
@@ -75,9 +77,65 @@ def declaration(registered: Registered, capabilities: Capabilities, choice: Choi
     domains = sorted((d for d in registered.domains.values() if _is_in_stack(d, choice)), key=lambda d: d.name)
     if not hosts and not domains:
         raise SyncError("no registered host matches; `ddnsctl show` lists all of them")
-    text = writer.declaration(hosts, domains, choice.server, choice.stack, adopt=choice.adopt, dynamic=choice.dynamic)
+
+    def written(kept: Sequence[Host]) -> str:
+        return writer.declaration(
+            kept, domains, choice.server, choice.stack, adopt=choice.adopt, dynamic=choice.dynamic
+        )
+
+    text = written(hosts)
+    if not _is_valid(text):
+        text = written([declarable for host in hosts if (declarable := _declarable(host)) is not None])
     _warn_of_changes(text, registered, capabilities)
     return text
+
+
+def _is_valid(text: str) -> bool:
+    from ddnsctl.sync import declare
+    from ddnsctl.sync.errors import DeclarationError
+    from ddnsctl.yaml import reader
+
+    try:
+        declare.declaration(reader.read(text.encode(), "import").data)
+    except DeclarationError:
+        return False
+    return True
+
+
+def _declarable(host: Host) -> Host | None:
+    """The host as it can be declared: odd addresses become dynamic, other odd values are left out.
+
+    None if its name cannot be declared. Warns about addresses and names; `_warn_of_changes` warns about other values.
+    """
+    from dataclasses import replace
+
+    from ddnsctl.sync import names
+    from ddnsctl.sync.model import DYNAMIC
+
+    odd: dict[str, Any] = {}
+    for family, parse in (("ipv4", names.ipv4), ("ipv6", names.ipv6)):
+        value = getattr(host, family)
+        if isinstance(value, str) and (reason := _objection(parse, value)):
+            output.warning(f"{host.fqdn}: {family}: {reason}. It is written as `dynamic`, which changes nothing")
+            odd[family] = DYNAMIC
+    if host.comment is not None and _objection(names.comment, host.comment):
+        odd["comment"] = None
+    if host.ttl is not None and _objection(names.ttl, host.ttl):
+        odd["ttl"] = None
+    odd["labels"] = {key: value for key, value in host.labels.items() if not _objection(names.labels, {key: value})}
+    if reason := _objection(names.host_name, host.fqdn):
+        output.warning(f"{host.fqdn}: left out: {reason}. `apply --prune` would delete it, if it belongs to the stack")
+        return None
+    return replace(host, **odd)
+
+
+def _objection(parse: Callable[[Any], object], value: object) -> str:
+    """Why a value cannot be declared; empty if it can."""
+    try:
+        parse(value)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def write(text: str, file: str) -> None:
@@ -88,7 +146,7 @@ def write(text: str, file: str) -> None:
     from ddnsctl.sync.errors import SyncError
 
     try:
-        secret_files.write(Path(file), text.encode(), replace=False, durable=False)
+        secret_files.write(Path(file), text.encode(), replace=False, durable=False, private=False)
     except FileExistsError:
         raise SyncError(f"{file} exists: remove it, or write to another file") from None
 

@@ -45,16 +45,21 @@ def command(
       -    delete it                            @    take it over (`adopt: true`)
                                                 !    give it a new secret
 
-    Exit code: 0 if there are no changes, 2 if there are, 3 if a safety rule refuses the plan. A saved plan contains no
-    secrets. `apply` applies all of it or refuses it.
+    The server checks the changes without making them. If it would refuse some, or a new secret cannot be written, all
+    reasons are printed after the plan. A deletion names the other records and the related names that go with the host.
+
+    Exit code: 0 if there are no changes, 2 if there are, 3 if a safety rule refuses the plan, 1 if it cannot be applied
+    for another reason. A saved plan contains no secrets. `apply` applies all of it or refuses it.
     """
     from ddnsctl import loader, saved_plans, session
     from ddnsctl.sync.plan import Options
     from ddnsctl.sync.policy import Limits
 
     declared = loader.load_any(sources)
-    opened = session.open_session(connection, declared.server)
-    plan = opened.plan(declared, Options(prune=prune, limits=max_deletes or Limits()))
+    chosen = Options(prune=prune, limits=max_deletes or Limits())
+    opened = session.open_for(connection, declared, chosen)
+    with output.refused_plans(opened.url, form):
+        plan = opened.plan(declared, chosen, sources.vault)
     output.plan(plan, form, url=opened.url)
     if out is not None:
         saved_plans.save(plan, opened.url, out)

@@ -36,17 +36,19 @@ def command(
     HOST is a registered name, in full or its first label if that is unique. The new secret goes to the file that the
     declaration (-f) names, or to --secret-dir. If a host has neither, nothing is changed.
     """
-    from ddnsctl import execution, loader, secrets, session
+    from ddnsctl import execution, loader, output, secrets, session
     from ddnsctl.sync.plan import Action, Options
 
     declaration = loader.load(sources)
-    opened = session.open_session(connection, declaration.server)
+    opened = session.open_by_names(connection, declaration.server, hosts)
     names = session.full_names(hosts, opened.registered.hosts)
-    plan = opened.plan(_secrets_only(declaration, names), Options(rotate=names))
+    with output.refused_plans(opened.url):
+        plan = opened.plan(_secrets_only(declaration, names), Options(rotate=names), sources.vault)
     changes = tuple(change for change in plan.changes if change.action is Action.ROTATE)
     if secret_dir is not None:
         changes = tuple(replace(change, secret=secrets.in_folder(secret_dir, change.name)) for change in changes)
     _check_destinations(changes)
+    secrets.SecretWriter(changes, sources.vault).check()
     alone = replace(plan, changes=changes, drift=(), notes=(), unchanged=0)
     work = execution.Work(alone, opened.url, opened.server, opened.token_id, vault=sources.vault)
     question = "Replace these secrets? The present ones stop working at once."
@@ -66,8 +68,9 @@ def _check_destinations(changes: Sequence[Change]) -> None:
     """Raises SecretError if a new secret has no file to go to."""
     from ddnsctl.secrets import SecretError
     from ddnsctl.sync.errors import Problem
+    from ddnsctl.sync.model import NONE
 
     hint = "declare `secret:` and name the declaration with -f, or use --secret-dir"
-    without = [change.name for change in changes if change.secret is None]
+    without = [change.name for change in changes if change.secret is None or change.secret.kind == NONE]
     if without:
         raise SecretError([Problem(f"{name}: no file is named for its secret", hint=hint) for name in without])

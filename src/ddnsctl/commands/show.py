@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = ("host", "ipv4", "ipv6", "wildcard", "stack", "dns", "comment")
 FIXED = 3
 """The number of columns that are always shown. Others are left out if they are empty."""
+WILDCARDS = frozenset("*?[")
 DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
 
 
@@ -48,7 +49,9 @@ def command(
     """
     from ddnsctl import session
 
-    opened = session.open_session(connection, None, session.NO_FILE)
+    exact = [name.lower().rstrip(".") for name in names if "." in name and not set(name) & WILDCARDS]
+    wanted = exact if exact and len(exact) == len(names) else None
+    opened = session.open_session(connection, session.NO_FILE, wanted, None if names else stack)
     _print(_chosen(opened.registered.hosts, names, domain=domain, stack=stack), form)
     return 0
 
@@ -57,8 +60,8 @@ def _chosen(hosts: Mapping[str, Host], names: Sequence[str], *, domain: str | No
     """The hosts of these names and patterns (all if there are none) in this domain and stack. Raises UnknownNames."""
     from ddnsctl import session
 
-    patterns = [name.lower() for name in names if set(name) & set("*?[")]
-    exact = session.full_names(tuple(name for name in names if not set(name) & set("*?[")), hosts)
+    patterns = [name.lower() for name in names if set(name) & WILDCARDS]
+    exact = session.full_names(tuple(name for name in names if not set(name) & WILDCARDS), hosts)
     return [
         host
         for name, host in sorted(hosts.items(), key=lambda item: (item[1].domain, item[0]))

@@ -127,6 +127,7 @@ def _write(text: str, out: str | None) -> None:
 
     octets = text.encode()
     if out is None:
+        _warn_of_readers()
         click.echo(text, nl=False)
     else:
         secret_files.write(Path(out), octets, durable=False)
@@ -136,6 +137,20 @@ def _write(text: str, out: str | None) -> None:
             f"the user data has {len(octets)} bytes, but EC2 accepts only {EC2_LIMIT}. On EC2, use an image with the "
             "updater (--no-updater), or --form runcmd. OpenStack accepts 65535 bytes, Azure 65536, Google Cloud 262144"
         )
+
+
+def _warn_of_readers() -> None:
+    """Warn if standard output is a file that others can read, because the shell created it."""
+    import os
+    import stat
+    import sys
+
+    try:
+        found = os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
+    if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:
+        output.warning("others can read the file that standard output goes to: use --out FILE, or `umask 077` before")
 
 
 def _host_name(given: str) -> str:

@@ -16,7 +16,7 @@ from ddnsctl import output
 from ddnsctl.dns.query import Question, ServerAddress, UdpClient, name_servers, server_address
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.errors import SyncError
-from ddnsctl.sync.model import HostSpec
+from ddnsctl.sync.model import Host, HostSpec
 from ddnsctl.sync.names import NAME_LENGTH
 from ddnsctl.sync.plan import Action, Change, Plan
 
@@ -52,6 +52,19 @@ def expectations(plan: Plan, declared: Mapping[str, HostSpec]) -> list[Expectati
         if change.kind == "host":
             found += _of_change(change, declared)
     return found
+
+
+def registered(hosts: Mapping[str, Host]) -> list[Expectation]:
+    """The records that DNS should have: the registered addresses of hosts, if the server knows them."""
+    return [e for host in hosts.values() if host.available for e in _of_host(host.fqdn, vars(host))]
+
+
+def differences(expected: Sequence[Expectation], server: Server, chosen: Sequence[str], seconds: float) -> list[str]:
+    """What name servers still answer differently after `seconds`, each with the server. Raises SyncError."""
+    if not expected:
+        return []
+    missing = asyncio.run(_rounds(_by_server(expected, server, chosen), time.monotonic() + seconds))
+    return [f"{at}: {text}" for at, texts in missing.items() for text in texts]
 
 
 def _of_change(change: Change, declared: Mapping[str, HostSpec]) -> list[Expectation]:

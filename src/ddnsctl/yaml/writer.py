@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ddnsctl.sync.model import UNKNOWN, Domain, Host
+from ddnsctl.sync.model import DYNAMIC, UNKNOWN, Domain, Host
 
 _PLAIN = re.compile(r"[A-Za-z0-9/](?:[\w./:+ -]*[\w./+-])?", re.ASCII)
 _SPECIAL = re.compile(
@@ -94,7 +94,7 @@ def _host_options(host: Host) -> dict[str, Any]:
 
 
 def _addresses(host: Host, *, dynamic: bool) -> Iterator[tuple[str, Any]]:
-    """Addresses whose plan changes neither family. An unknown address beside a known one is declared as dynamic."""
+    """Addresses whose plan changes neither family. An unknown address beside a known one becomes dynamic."""
     if dynamic:
         yield from (("ipv4", "dynamic"), ("ipv6", "dynamic"))
         return
@@ -103,7 +103,7 @@ def _addresses(host: Host, *, dynamic: bool) -> Iterator[tuple[str, Any]]:
     for family, value in values.items():
         if isinstance(value, str):
             yield family, value
-        elif value is UNKNOWN and literal:
+        elif value is DYNAMIC or (value is UNKNOWN and literal):
             yield family, "dynamic"
 
 

@@ -25,6 +25,7 @@ from ddnsd.db.idempotency import Answer
 from ddnsd.db.rows import Domain, Host
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
+from ddnsd.dns.records import owned_names
 from ddnsd.dns.writer import TOO_LATE, Outcomes, Place, Writer
 from ddnsd.registry.change_store import (
     Written,
@@ -69,6 +70,9 @@ from ddnsd.registry.validation import (
 
 TRIES = 4
 """How often a call is tried, if concurrent calls are faster."""
+
+RELATED_TYPE = "AAAA"
+"""The type of the record of a related name."""
 
 REPEAT_MICROSECONDS = 15_000_000
 """How long after the start of a call a repeated call waits for its answer."""
@@ -217,6 +221,37 @@ class Changes:
         refused = _take_outcomes(written.results, outcomes, single=call.single)
         await self._finish(call, written.results, refused)
         return written.results
+
+    async def dry_run(self, call: Call) -> list[Result]:
+        """Validate the call, also against the zones, and return the results. Nothing is changed, and no secret is made.
+
+        The results of deletions have the other records that go with the host. Raises StoreDown.
+        """
+        outside = await self._name_servers(call, Snapshot(exhausted=await self._exhausted(call)))
+        validator, results = await self._validated(call, outside)
+        await self._check_new_names(results, validator.snapshot)
+        for result in results:
+            result.secret = None
+            if result.row is not None and result.row.now is None and result.row.before is not None:
+                result.removes = _going_with(result.row.before, validator.snapshot)
+        return results
+
+    async def _check_new_names(self, results: Sequence[Result], snapshot: Snapshot) -> None:
+        """Fail the results of new hosts whose names have foreign records. A real call finds out with its message."""
+        new: dict[int, dict[str, Result]] = {}
+        for result in results:
+            if result.row is not None and result.row.before is None and (host := result.row.now) is not None:
+                released = snapshot.hosts.keys() | snapshot.names_in_removal
+                new.setdefault(host.domain_id, {}).update(dict.fromkeys(owned_names(host) - released, result))
+        for domain_id, names in new.items():
+            try:
+                used = await self._writer.obstacles(domain_id, sorted(names))
+            except (DnsError, HostGone) as error:
+                for result in names.values():
+                    _fail(result, NotPublished(str(error)))
+                continue
+            for name in names.keys() & used.keys():
+                _fail(names[name], Taken(name=Reason(Code.NAME_UNAVAILABLE, obstacle=used[name])))
 
     # ---- before DNS
 
@@ -416,6 +451,12 @@ def _add_warnings(connection: Connection, results: Sequence[Result]) -> None:
         found = empty_non_terminals.of_hosts(connection, [host for _, host in new.values()])
         for fqdn, warnings in warnings_by_name(found).items():
             new[fqdn][0].warnings = warnings
+
+
+def _going_with(host: Host, snapshot: Snapshot) -> list[tuple[str, str]]:
+    """(full name, type) of the host's RRsets and related names."""
+    sets = [(one.name(host.fqdn), one.rtype) for one in snapshot.rrsets.get(host.id, ())]
+    return sorted([*sets, *((name.fqdn, RELATED_TYPE) for name in snapshot.related.get(host.id, ()))])
 
 
 def _author(call: Call) -> Author:

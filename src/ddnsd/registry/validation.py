@@ -118,7 +118,8 @@ class Result:
 
     `follow`: the caller waits for DNS. `shown`: the change is visible in DNS. Otherwise the caller waits only if an
     earlier version of the row is still being sent. `reason` says why DNS has not acknowledged the change. `warnings`
-    concern a new name or wildcard.
+    concern a new name or wildcard. `removes` are (full name, type) of other records that a deletion removes, in a dry
+    run.
     """
 
     fqdn: str
@@ -130,6 +131,7 @@ class Result:
     shown: bool = False
     reason: BaseException | None = None
     warnings: list[Reason] = field(default_factory=list)
+    removes: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Permissions(Protocol):

@@ -74,6 +74,27 @@ def test_everything_that_is_wrong_anywhere_is_told_at_once() -> None:
     assert "did you mean `hosts`?" in found[3]
 
 
+def test_subfolders_are_read_and_hidden_ones_are_not() -> None:
+    for file, name in (("d/a.yml", "a"), ("d/e/B.YML", "b"), ("d/e/f/c.Yaml", "c"), ("d/.git/x.yml", "x")):
+        write(file, HEAD + f"hosts: {{{name}: {{}}}}\n")
+    write("d/e/readme.txt", "no YAML: [")
+    declared = load(Sources(("d",)))
+    assert sorted(declared.hosts) == [f"{name}.dyn.example.org" for name in "abc"]
+
+
+def test_a_file_is_read_once_by_whatever_path() -> None:
+    write("d/a.yml", HEAD + "hosts: {a: {}}\n")
+    Path("link.yml").symlink_to("d/a.yml")
+    paths = ("d/a.yml", "d", "./d/../d/a.yml", str(Path("d/a.yml").absolute()), "link.yml")
+    assert list(load(Sources(paths)).hosts) == ["a.dyn.example.org"]
+
+
+def test_a_number_stays_a_label_as_it_is_written() -> None:
+    write("a.yml", HEAD + "hosts: {a: {labels: {version: 1.10, build: 007, plus: +5, on: yes, n: 12}}}\n")
+    labels = load(Sources(("a.yml",))).hosts["a.dyn.example.org"].labels
+    assert labels == {"version": "1.10", "build": "007", "plus": "+5", "on": "true", "n": "12"}
+
+
 def test_hosts_of_two_files_may_not_clash() -> None:
     write("a.yml", HEAD + "hosts: {a: {}}\n")
     write("b.yml", HEAD + "hosts: {A.dyn.example.org: {}}\n")

@@ -77,7 +77,7 @@ def test_colours_change_no_text(capsys: pytest.CaptureFixture[str], monkeypatch:
 
 def test_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     output.plan(Plan(unchanged=1, server="ddnsd"), "text")
-    assert capsys.readouterr().out == "ddnsd\n\nNothing to do: 1 unchanged.\n"
+    assert capsys.readouterr().out == "ddnsd\n\nNo changes: 1 host matches.\n"
 
 
 def test_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,8 +103,20 @@ def test_defaults_and_what_overrides_them() -> None:
 def test_places_of_secrets() -> None:
     assert host(secret={"vault": "vault/{fqdn}.yml"}).secret == SecretSpec("vault", "vault/www.dyn.example.org.yml")
     assert host(secret={"file": "a", "vault": None}).secret == SecretSpec("file", "a")
-    shared = {"vault": "secrets.yml"}
-    assert len(read(defaults={"secret": shared}, hosts={"a.example.org": None, "b.example.org": None}).hosts) == 2
+    for value in ("none", " None "):
+        assert host(secret=value).secret == SecretSpec("none")
+
+
+@pytest.mark.parametrize("kind", ["file", "vault"])
+def test_two_secrets_never_share_a_file(kind: str) -> None:
+    shared = {kind: "secrets.yml"}
+    hosts = {"a.example.org": {"secret": shared}, "b.example.org": {"secret": shared}}
+    (text,) = problems({"version": 1, "hosts": hosts})
+    assert "the secrets of a.example.org and b.example.org would go to the same file secrets.yml" in text
+    (text,) = problems({"version": 1, "defaults": {"secret": shared}})
+    assert f"defaults.secret.{kind}: is the same file for all hosts (add {{name}} or {{fqdn}} to it)" in text
+    both = {"defaults": {"secret": "none"}, "hosts": {"a.example.org": None, "b.example.org": None}}
+    assert len(read(**both).hosts) == 2
 
 
 def test_inventory_names() -> None:

@@ -214,6 +214,11 @@ def test_ill_formed_comments(value: Any, text: str) -> None:
         names.comment(value)
 
 
+def test_a_label_is_never_a_rounded_number() -> None:
+    with pytest.raises(ValueError, match=r"label 'version' is the number 1\.1; quote it, because 1\.10 "):
+        names.labels({"version": 1.10})
+
+
 def test_labels() -> None:
     assert names.labels({"a": "b", "n": 1, "yes": True, "no": False}) == {
         "a": "b",

@@ -344,3 +344,21 @@ def test_an_adopted_domain() -> None:
     assert (change.action, change.kind, change.before) == (Action.ADOPT, "domain", {"stack": None})
     nobodys = plan([], [], domains=(DomainSpec(DOMAIN, comment="A"),), known=(Domain(DOMAIN),), stack=None)
     assert (only(nobodys).before, only(nobodys).after) == ({"comment": None}, {"comment": "A"})
+
+
+def test_a_server_that_gives_its_caller_s_address_to_new_hosts() -> None:
+    declared = Declaration(
+        None,
+        hosts={
+            "a.example.org": HostSpec("a.example.org"),
+            "b.example.org": HostSpec("b.example.org", ipv4="192.0.2.1"),
+            "c.example.org": HostSpec("c.example.org", ipv4=DYNAMIC, ipv6=DYNAMIC),
+        },
+    )
+    plan = make(declared, Registered(), Capabilities("EGI", own_address=True), Options())
+    (note,) = plan.notes
+    assert note.text == (
+        "EGI registers these hosts with the address of this machine, because they have no address: "
+        "a.example.org, c.example.org"
+    )
+    assert make(declared, Registered(), Capabilities("ddnsd"), Options()).notes == ()

@@ -120,7 +120,7 @@ def test_what_a_terminal_would_act_upon_is_escaped(text: str) -> None:
 
 def test_json_values() -> None:
     shown = plan_table.as_dict(PLAN)
-    assert list(shown) == ["server", "stack", "changes", "drift", "notes", "summary"]
+    assert list(shown) == ["server", "stack", "changes", "drift", "notes", "refusals", "summary"]
     assert shown["changes"][4] == {
         "action": "create",
         "kind": "host",

@@ -71,7 +71,7 @@ def test_the_text_names_hosts_and_remedy() -> None:
     assert raised.value.names == ("a", "b")
     assert str(raised.value) == (
         "2 of 2 registered hosts would be deleted or replaced, so none would be left; the limit allows 0: a, b. "
-        "If this is intended, raise the limit to 2 or all"
+        "If this is intended, use `--max-deletes 2` (`max_deletes` in Ansible)"
     )
     with pytest.raises(Unsafe, match=r"h9\. If this"):
         DEFAULT.check([f"h{i}" for i in range(20)], [], registered=30, added=0)

@@ -43,7 +43,10 @@ class Fake:
     def __post_init__(self) -> None:
         self.capabilities = Capabilities("fake", bulk=self.bulk, replays=self.bulk)
 
-    def registered(self, names: Iterable[str] | None = None) -> Registered:
+    def registered(
+        self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
+    ) -> Registered:
+        assert (stack, domains) == (None, ())
         self.looks += 1
         return Registered({name: self.hosts[name] for name in names or () if name in self.hosts})
 
@@ -67,6 +70,9 @@ class Fake:
 
     def valid(self, fqdn: str, secret: str) -> bool:
         raise AssertionError
+
+    def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        raise NotImplementedError
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         raise AssertionError

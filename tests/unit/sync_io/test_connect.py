@@ -13,7 +13,7 @@ from ddnsctl.sync.rest import RestServer
 ABOUT = {
     "service": "ddnsd",
     "version": "0.1.0",
-    "features": ["changes", "domains", "enrol", "rename", "rotate", "verify-secret"],
+    "features": ["changes", "domains", "dry-run", "enrol", "rename", "rotate", "verify-secret"],
 }
 PAGE = b"<html>Not Found</html>"
 BADAUTH = {"status": "error", "message": "badauth"}
@@ -85,10 +85,22 @@ def test_something_else_is_named_by_what_it_answers() -> None:
 def test_something_else_never_gets_the_token(status: int) -> None:
     script = Scripted().expect("GET /api/", PAGE, status=200)
     script.expect("GET /nic/domains", {"status": "ok", "private": [], "public": []}, status=status)
-    with pytest.raises(ServerError, match="not a known Dynamic DNS service"):
+    text = {302: "redirects: ", 403: "refuses requests: "}.get(status, "is not a known Dynamic DNS service: ")
+    with pytest.raises(ServerError, match=rf"^http://ddns\.example\.org {text}.*answered {status} "):
         open_server(script)
     script.done()
     assert all(asked.anonymous for asked in script.asked)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(429, "refuses requests for now: .* Try again later"), (301, "redirects: "), (403, "refuses ")]
+)
+def test_a_refusal_is_not_taken_for_another_service(status: int, text: str) -> None:
+    script = Scripted().expect("GET /api/", PAGE, status=status).expect("GET /nic/domains", PAGE, status=status)
+    with pytest.raises(ServerError, match=text) as raised:
+        open_server(script)
+    assert "known" not in str(raised.value)
+    assert f"/api/ answered {status}" in str(raised.value)
 
 
 def test_a_service_that_is_starting_is_not_taken_for_another() -> None:

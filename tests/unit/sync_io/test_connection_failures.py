@@ -51,8 +51,25 @@ def test_failures_of_tls() -> None:
         "Name its certificate authority with --ca."
     )
     assert str(unreachable(URL, no_tls(), OPTIONS)) == (
-        f"{URL} does not speak TLS: wrong version number. Check scheme and port in --server."
+        f"{URL} speaks plain HTTP on this port. Use http://ddns.example.org or another port in --server."
     )
+    other = ssl.SSLError(1, "[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol (_ssl.c:1000)")
+    other.reason = "UNSUPPORTED_PROTOCOL"
+    assert str(unreachable(URL, other, OPTIONS)) == (
+        f"{URL} does not speak TLS: unsupported protocol. Check scheme and port in --server."
+    )
+
+
+def test_a_dead_proxy_is_called_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://ann:secret@proxy.example.org:3128")
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    assert str(unreachable(URL, refused, OPTIONS)) == (
+        f"the proxy proxy.example.org:3128 for {URL} does not answer: connection refused. Check HTTPS_PROXY and "
+        "HTTP_PROXY, or name the service in NO_PROXY."
+    )
+    assert "not trusted" in str(unreachable(URL, untrusted(), OPTIONS))
+    monkeypatch.setenv("no_proxy", "ddns.example.org")
+    assert str(unreachable(URL, refused, OPTIONS)).startswith(f"{URL} does not answer: ")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 """The journal: what it says after a run that ended, that failed, and that was cut off."""
 
 import json
+import os
+import socket
 import stat
 from pathlib import Path
 
@@ -36,9 +38,10 @@ def write(path: str) -> None:
 
 
 def load(path: str) -> journal.State:
+    """The state, apart from the process."""
     file, state = journal.Journal.resume(path)
     file.close()
-    return state
+    return state._replace(run=None)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +63,8 @@ def test_what_is_done_refused_and_uncertain(path: str) -> None:
 def test_lines_are_json_and_nobody_else_reads_them(path: str) -> None:
     write(path)
     lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
-    assert lines[0] == {"journal": 2, "plan": PLAN}
+    assert lines[0] == {"journal": 3, "plan": PLAN}
+    assert lines.pop(1) == {"event": "run", "pid": os.getpid(), "host": socket.gethostname(), "since": 1767225600}
     assert lines[1] == {"event": "begin", "index": 0, "at": 1767225600, "call": "first"}
     assert lines[4] == {"event": "begin", "index": 3, "at": 1767225600}
     assert lines[6] == {"event": "end", "index": 0, "status": "applied"}
@@ -77,10 +81,26 @@ def test_lines_are_json_and_nobody_else_reads_them(path: str) -> None:
 def test_one_process_has_it_at_a_time(path: str) -> None:
     file = journal.Journal.create(path, PLAN, CHANGES)
     for _ in range(2):
-        with pytest.raises(SyncError, match=f"another run is using the journal {path}"):
+        user = f"process {os.getpid()} on {socket.gethostname()} since 2026-01-01 00:00:00 UTC"
+        with pytest.raises(journal.InUse, match=f"another run is using the journal {path}: {user}. Wait until it ends"):
             journal.Journal.resume(path)
     file.close()
     assert load(path).plan == PLAN
+
+
+def test_the_last_process_is_named_and_older_journals_name_none(path: str) -> None:
+    write(path)
+    file, first = journal.Journal.resume(path)
+    file.take()
+    file.close()
+    assert first.run == journal.Run(os.getpid(), socket.gethostname(), 1767225600)
+    assert load(path).done == {0, 4}
+    old = [line for line in Path(path).read_text().splitlines() if '"run"' not in line]
+    Path(path).write_text("\n".join([old[0].replace('"journal":3', '"journal":2'), *old[1:], ""]))
+    file, state = journal.Journal.resume(path)
+    file.close()
+    assert state.run is None
+    assert state.done == {0, 4}
 
 
 def test_a_journal_is_never_overwritten(path: str) -> None:
@@ -115,6 +135,7 @@ def test_it_goes_on_after_a_line_that_was_cut_off(path: str) -> None:
         ('{"journal":1,"plan":{}}\n', "format 1"),
         ('{"journal":2,"plan":{}}\nno json\n{"event":"begin","index":0}\n', "line 2 is not valid"),
         ('{"journal":2,"plan":{}}\n[]\n', "line 2 is not valid"),
+        ('{"journal":3,"plan":{}}\n{"event":"run","pid":"x"}\n', "line 2 is not valid"),
     ],
 )
 def test_what_is_no_journal_is_refused_with_its_place(path: str, text: str, reason: str) -> None:

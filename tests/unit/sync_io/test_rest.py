@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.clients.transport import Scripted
 
+from ddnsctl.sync import scope
 from ddnsctl.sync.api import Done
 from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.errors import (
@@ -19,7 +20,8 @@ from ddnsctl.sync.errors import (
     Unauthorized,
     Unreachable,
 )
-from ddnsctl.sync.model import Domain, Host
+from ddnsctl.sync.model import Declaration, Domain, Host, HostSpec
+from ddnsctl.sync.plan import Options
 from ddnsctl.sync.rest import PAUSES, RestServer
 
 NAME, DOMAIN = "www.dyn.example.org", "dyn.example.org"
@@ -214,7 +216,44 @@ def test_few_names_are_asked_for_by_name(script: Scripted, server: RestServer) -
 def test_many_names_are_picked_from_everything(script: Scripted, server: RestServer) -> None:
     script.expect(HOSTS, page(ROW, ROW | {"fqdn": "other." + DOMAIN})).expect(DOMAINS, page())
     script.expect(ME, ADMIN)
-    assert list(server.registered([NAME, *(f"h{n}.{DOMAIN}" for n in range(500))]).hosts) == [NAME]
+    assert list(server.registered([NAME, *(f"h{n}.{DOMAIN}" for n in range(2000))]).hosts) == [NAME]
+
+
+def test_some_hundred_names_are_asked_for_in_several_requests(script: Scripted, server: RestServer) -> None:
+    names = sorted([NAME, *(f"h{n:03}.{DOMAIN}" for n in range(300))])
+    parts = [names[:153], names[153:]]
+    for part in parts:
+        query = "&".join(f"fqdn={name}" for name in part)
+        assert len(query) <= 4000
+        script.expect(f"GET /api/hosts?{query}&limit=10000", page(*([ROW] if NAME in part else [])))
+    script.expect(DOMAINS, page()).expect(ME, ADMIN)
+    assert list(server.registered(names).hosts) == [NAME]
+
+
+def test_only_the_stack_and_names_outside_of_it_are_asked_for(script: Scripted, server: RestServer) -> None:
+    other = ROW | {"fqdn": f"other.{DOMAIN}", "stack": None}
+    script.expect("GET /api/hosts?stack=web&limit=10000", page(ROW))
+    script.expect(f"GET /api/hosts?fqdn=other.{DOMAIN}&limit=10000", page(other))
+    script.expect(DOMAINS, page()).expect(ME, ADMIN)
+    assert list(server.registered([NAME, f"other.{DOMAIN}"], "web").hosts) == [NAME, f"other.{DOMAIN}"]
+
+
+def test_a_plan_reads_the_domains_that_it_may_delete(script: Scripted, server: RestServer) -> None:
+    lab = {"name": "lab.example.org", "stack": "web", "owner": "admin"}
+    declaration = Declaration("web", hosts={NAME: HostSpec(NAME, moved_from=f"old.{DOMAIN}")})
+    for options in (Options(), Options(prune=True)):
+        script.expect("GET /api/hosts?stack=web&limit=10000", page(ROW))
+        script.expect(f"GET /api/hosts?fqdn=old.{DOMAIN}&limit=10000", page())
+        script.expect(DOMAINS, page({"name": DOMAIN, "owner": "ann"}, lab))
+        if not options.prune:
+            script.expect(ME, ADMIN)
+        else:
+            script.expect(
+                "GET /api/hosts?domain=lab.example.org&limit=10000", page(ROW | {"fqdn": "a.lab.example.org"})
+            )
+            script.expect(DOMAINS, page())
+        hosts = scope.read(server, declaration, options).hosts
+        assert set(hosts) == {NAME, *(["a.lab.example.org"] if options.prune else [])}
 
 
 def test_no_names_need_no_hosts(script: Scripted, server: RestServer) -> None:

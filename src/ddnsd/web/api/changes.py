@@ -23,7 +23,7 @@ from ddnsd.registry.rows import Domain, Host
 from ddnsd.registry.validation import Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.bulk_turns import BulkTurns
-from ddnsd.web.api.dependencies import ApiRoute, BulkChanger, By, ClientIp, Ctx
+from ddnsd.web.api.dependencies import ApiRoute, BulkChanger, By, ClientIp, Ctx, DryRun
 from ddnsd.web.api.errors import Problem, changes, problem_of, success
 from ddnsd.web.api.schemas import REQUEST, Results
 
@@ -68,6 +68,7 @@ async def make_changes(
     by: By,
     request: Request,
     idempotency_key: Key = None,
+    dry_run: DryRun = False,
 ) -> Response:
     """Create, update and delete hosts, and replace secrets: up to 10 000 changes in one call.
 
@@ -75,24 +76,29 @@ async def make_changes(
     keeps trying. A failed change does not affect the others, unless the call is `atomic`. Changes are made in order, so
     a change can use a name that an earlier change released. The owner of a domain can delete, block and unblock hosts
     of others in it.
+
+    With `dry_run`, nothing is changed: the results are those that the call would have, without secrets and without the
+    confirmation of DNS. The Idempotency-Key is ignored.
     """
     async with _body(request, caller, context.bulk_turns) as (body, digest):
         items, atomic = await asyncio.to_thread(change_parser.read, body, admin=caller.admin)
         adds = any(change.verb is not Verb.DELETE for change in items)
-        await context.rates.take_write(caller.user_id, len(items), refuse=adds)
+        await context.rates.take_write(caller.user_id, len(items), refuse=adds or dry_run)
         token = request.headers["authorization"].strip().partition(" ")[2].strip()
         secret = _secrets(token.encode(), idempotency_key, digest)
         call = Call(
             items,
             atomic,
-            _CallerPermissions(caller),
+            _CallerPermissions(_as_writer(caller) if dry_run else caller),
             caller.user,
             client_ip,
             request.url.scheme == "https",
             secret,
-            _kept(token, idempotency_key, digest) if idempotency_key is not None else None,
+            _kept(token, idempotency_key, digest) if idempotency_key is not None and not dry_run else None,
             author=by,
         )
+        if dry_run:
+            return serializers.json_response(await asyncio.to_thread(_text, await context.changes.dry_run(call)))
         try:
             results = await context.changes.apply(call)
         except Repeated as repeated:
@@ -128,6 +134,11 @@ async def _spooled(request: Request) -> AsyncIterator[tuple[IO[bytes], bytes]]:
             await asyncio.to_thread(file.write, part)
         file.seek(0)
         yield file, digest.digest()
+
+
+def _as_writer(caller: Caller) -> Caller:
+    """The caller with the scope `write`, to validate changes that a token for reading cannot make."""
+    return caller._replace(scopes=caller.scopes | {"write"})
 
 
 class _CallerPermissions:
@@ -191,6 +202,8 @@ def _result(result: Result, secret: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {"fqdn": result.fqdn, "status": result.status.value}
     if result.secret is not None:
         shown["secret"] = result.secret if secret else True
+    if result.removes and result.error is None:
+        shown["removes"] = [{"fqdn": fqdn, "type": rtype} for fqdn, rtype in result.removes]
     if result.warnings and result.error is None:
         shown["warnings"] = [str(reason) for reason in result.warnings]
     if result.error is not None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import structlog
-from fastapi import Depends, Header, Path, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -169,6 +169,11 @@ async def _author(request: Request) -> Author:
 
 # ---- scopes
 
+DryRun = Annotated[
+    bool,
+    Query(description="Only validate the changes: nothing is changed. The scope `read` is enough."),
+]
+
 LIMITED = (
     "This call is for the whole service, but your token is limited to some domains or hosts. Use an administrator's "
     "token without such limits."
@@ -196,6 +201,11 @@ async def _changer(request: Request) -> Caller:
     return found
 
 
+async def _bulk_changer(request: Request, dry_run: DryRun = False) -> Caller:
+    """The caller of a bulk call. For a dry run, the scope `read` is enough. Raises Problem."""
+    return await _needing("read" if dry_run else "write")(request)
+
+
 def _only_clears(body: bytes) -> bool:
     try:
         given = json.loads(body)
@@ -215,7 +225,7 @@ async def _administrator(request: Request) -> Caller:
 Ctx = Annotated[Context, Depends(_context)]
 Reader = Annotated[Caller, Depends(_needing("read"))]
 Changer = Annotated[Caller, Depends(_changer)]
-BulkChanger = Annotated[Caller, Depends(_needing("write"))]
+BulkChanger = Annotated[Caller, Depends(_bulk_changer)]
 """The route counts the writes, because it knows the number of changes."""
 Administrator = Annotated[Caller, Depends(_administrator)]
 ClientIp = Annotated[str | None, Depends(_client_ip)]

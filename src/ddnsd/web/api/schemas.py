@@ -95,6 +95,13 @@ class ChangeError(Shown):
     errors: dict[str, list[str]] | None = None
 
 
+class RemovedRecord(Shown):
+    """A record that goes with a host, in addition to its addresses."""
+
+    fqdn: str
+    type: str
+
+
 class ChangeResult(Shown):
     """The result of a change."""
 
@@ -102,6 +109,9 @@ class ChangeResult(Shown):
     status: Literal["applied", "pending", "unchanged", "failed"]
     secret: Secret | None = None
     warnings: Warnings | None = None
+    removes: list[RemovedRecord] | None = Field(
+        None, description="With `dry_run`: the other records and the related names that a deletion removes."
+    )
     error: ChangeError | None = None
 
 

@@ -31,3 +31,12 @@ def test_check_and_diff_change_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert format_files([str(file)], check=True, diff=False, sort=False) == 0
     assert format_files([str(file)], check=False, diff=False, sort=False) == 0
     assert capsys.readouterr().out == f"{file}\n"
+
+
+@pytest.mark.parametrize("text", ["a:    1\n", "version:   1\nservices: {a:   1}\n", "- version:   1\n", "text\n"])
+def test_what_is_no_declaration_is_not_touched(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "compose.yml"
+    file.write_text(text)
+    with pytest.raises(DeclarationError, match="is not a declaration"):
+        format_files([str(file)], check=False, diff=False, sort=False)
+    assert file.read_text() == text

@@ -143,12 +143,30 @@ def test_what_it_looks_like() -> None:
 
 
 def test_what_cannot_be_declared_as_it_is_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    host = Host("a.example.org", "example.org", comment="two\nlines ")
-    with pytest.raises(SyncError, match="line break"):
-        declaration(Registered({host.fqdn: host}), FULL, Choice())
     host = Host("a.example.org", "example.org", comment="")
     declaration(Registered({host.fqdn: host}), FULL, Choice())
     assert "a.example.org: the next apply will normalise comment" in capsys.readouterr().err
+
+
+def test_one_odd_row_does_not_spoil_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        Host("a.example.org", "example.org", "127.0.0.1", "2001:db8::1"),
+        Host("b.example.org", "example.org", "192.0.2.1", comment="two\nlines ", labels={"a": "1", "b": "x\ny"}),
+        Host("c_d.example.org", "example.org", "192.0.2.1"),
+        Host("e.example.org", "example.org", "192.0.2.5", comment="fine"),
+    ]
+    text = declaration(Registered({host.fqdn: host for host in rows}), FULL, Choice())
+    assert (
+        '  a:\n    ipv4: dynamic\n    ipv6: 2001:db8::1\n  b:\n    ipv4: 192.0.2.1\n    labels: {a: "1"}\n  e:\n'
+        in text
+    )
+    assert "c_d" not in text
+    said = capsys.readouterr().err
+    assert "a.example.org: ipv4: '127.0.0.1' is a loopback address" in said
+    assert "It is written as `dynamic`, which changes nothing" in said
+    assert "c_d.example.org: left out: " in said
+    assert "b.example.org: the next apply will normalise comment, labels" in said
+    assert "e.example.org" not in said
 
 
 def test_nothing_to_import_is_an_error() -> None:

@@ -2,6 +2,8 @@
 """What `ddnsctl user-data` refuses, and where it writes."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,16 @@ def test_a_server_without_encryption_is_warned_of(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == text
     assert run([*arguments, "http://127.0.0.1:8053"]) == 0
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o600, False)])
+def test_output_into_a_file_that_others_can_read(tmp_path: Path, mode: int, *, warned: bool) -> None:
+    out = tmp_path / "out"
+    out.touch()
+    out.chmod(mode)
+    program = str(Path(sys.executable).parent / "ddnsctl")
+    command = [program, "user-data", NAME, "--server", SERVER, "--secret-file", "secret"]
+    with out.open("wb") as file:
+        done = subprocess.run(command, cwd=tmp_path, stdout=file, stderr=subprocess.PIPE, text=True, check=True)
+    assert ("others can read the file that standard output goes to" in done.stderr) is warned
+    assert SECRET in out.read_text()

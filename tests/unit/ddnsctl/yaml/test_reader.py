@@ -32,7 +32,11 @@ def problems(raw: bytes) -> list[str]:
         ("", None),
         ("42", 42),
         ("-7", -7),
-        ("1.5", 1.5),
+        ("1.5", "1.5"),
+        ("1.10", "1.10"),
+        ("+5", "+5"),
+        ("-0", "-0"),
+        ("0", 0),
         ("007", "007"),
         ("0x1f", "0x1f"),
         ("1_000", "1_000"),
@@ -129,3 +133,26 @@ def test_the_collection_has_the_same_reader() -> None:
     link, shared = root / "src/ddnsctl/yaml/reader.py", root / "plugins/plugin_utils/_yaml/reader.py"
     assert link.is_symlink()
     assert link.resolve() == shared.resolve()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 3_000 + "]" * 3_000,
+        "a: " + "{a: " * 200 + "1" + "}" * 200,
+        "[" * 100_000,
+        "- " * 100_000 + "a",
+        "".join(f"{' ' * n}a:\n" for n in range(200)),
+    ],
+    ids=["brackets", "braces", "open", "dashes", "block"],
+)
+def test_what_is_nested_too_deeply_is_refused(text: str) -> None:
+    document = read(text.encode(), "f.yml")
+    (problem,) = document.problems
+    assert problem.text == "is nested deeper than 100 levels"
+    assert problem.where is not None
+
+
+@pytest.mark.parametrize("text", ["a: '" + "[" * 300 + "'", "# " + "{" * 300 + "\na: 1", "a: |\n" + " " * 150 + "x"])
+def test_brackets_that_nest_nothing_are_allowed(text: str) -> None:
+    assert read(text.encode(), "f.yml").problems == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.secret_writer import SecretWriter
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.changes import Action, Change
-from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import DeclarationError
+from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.errors import DeclarationError, SyncError
 from ansible_collections.fedcloud.ddns.plugins.module_utils._sync.model import SecretSpec
 
 
@@ -44,7 +44,7 @@ def test_secrets_go_to_their_file_to_the_folder_or_into_the_result(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ([created("a", "x", kind="vault")], "only `ddnsctl apply`"),
+        ([created("a", "x", kind="vault")], "only the controller can encrypt"),
         ([created("a", "relative/x")], "relative"),
         ([created("a", "/nowhere/x"), created("b", "/nowhere/x")], "the file of a's secret"),
         ([created("a", __file__)], "the file for its secret exists"),
@@ -72,3 +72,25 @@ def test_a_file_of_the_host_s_name_in_the_folder_has_a_secret_of_a_host_that_is_
     secret_writer.check()
     secret_writer(created("a.example.org"), "new")
     assert (tmp_path / "a.example.org").read_text() == "new\n"
+
+
+def test_a_vault_is_written_encrypted_and_none_is_not_written(tmp_path: Path) -> None:
+    encrypted = created("a.example.org", tmp_path / "v", kind="vault")
+    nothing = created("b.example.org", "", kind="none")
+    writer = SecretWriter([encrypted, nothing], str(tmp_path / "more"), encrypt=lambda content: b"$" + content[::-1])
+    writer.check()
+    for change in (encrypted, nothing):
+        writer(change, "abc")
+    assert (tmp_path / "v").read_text() == "$\ncba"
+    assert mode(tmp_path / "v") == 0o600
+    assert not (tmp_path / "more").exists()
+    assert (writer.dropped, writer.without_destination(), writer.returned) == ([], [], {})
+
+
+def test_a_vault_without_a_password_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    def refuse(_content: bytes) -> bytes:
+        raise SyncError("there is no password")
+
+    writer = SecretWriter([created("a.example.org", tmp_path / "v", kind="vault")], encrypt=refuse)
+    with pytest.raises(DeclarationError, match=r"secret\.vault: there is no password"):
+        writer.check()

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a plan needs to know: the declared names and the stack, not everything that is registered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .api import Server
+from .model import Declaration, Registered
+from .plan import Options
+
+
+def read(server: Server, declaration: Declaration, options: Options) -> Registered:
+    """The hosts that a plan of this declaration is about, and all domains. Raises ServerError.
+
+    These are the declared ones with their former names, those of the stack, and those in domains that may be deleted.
+    """
+    found = server.registered(_names(declaration, options), declaration.stack)
+    unused = _to_delete(declaration, options, found)
+    if not unused:
+        return found
+    return replace(found, hosts={**server.registered((), domains=unused).hosts, **found.hosts})
+
+
+def _names(declaration: Declaration, options: Options) -> set[str]:
+    specs = declaration.hosts.values()
+    return {*declaration.hosts, *options.rotate, *(spec.moved_from for spec in specs if spec.moved_from)}
+
+
+def _to_delete(declaration: Declaration, options: Options, registered: Registered) -> list[str]:
+    """The domains that the plan may delete, if no host is in them."""
+    if options.destroy and declaration.stack is None:
+        return sorted(declaration.domains.keys() & registered.domains.keys())
+    if not (options.destroy or options.prune) or declaration.stack is None:
+        return []
+    return sorted(
+        name
+        for name, domain in registered.domains.items()
+        if domain.own and domain.stack == declaration.stack and (options.destroy or name not in declaration.domains)
+    )

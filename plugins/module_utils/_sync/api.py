@@ -72,6 +72,9 @@ class Server(Protocol):
     def registered(self, names: Iterable[str] | None = None) -> Registered:
         """Everything that the caller may see, or only the hosts with these names, and all domains."""
 
+    def silent(self, days: int) -> set[str]:
+        """Names of hosts that sent no request for so many days. Raises NotSupported."""
+
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change if its preconditions hold; `key` as in `execute_many`. Raises Stale, Refused …"""
 

@@ -68,6 +68,9 @@ class Fake:
     def valid(self, fqdn: str, secret: str) -> bool:
         raise AssertionError
 
+    def silent(self, days: int) -> set[str]:
+        raise AssertionError(days)
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         raise AssertionError
 

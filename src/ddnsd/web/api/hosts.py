@@ -88,6 +88,7 @@ async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Q
         None if query.domain is None else names.fold(query.domain),
         query.stack,
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
+        query.silent_days,
     )
     items: list[str] = []
     cursor = None

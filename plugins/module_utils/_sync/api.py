@@ -78,6 +78,9 @@ class Server(Protocol):
         A server may return more hosts. All domains are returned, unless all hosts were named and found.
         """
 
+    def silent(self, days: int) -> set[str]:
+        """Names of hosts that sent no request for so many days. Raises NotSupported."""
+
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change if its preconditions hold; `key` as in `execute_many`. Raises Stale, Refused …"""
 

@@ -123,6 +123,10 @@ class EgiServer:
         """Raises NotSupported: the API cannot check a secret without a change."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot check whether a secret is valid")])
 
+    def silent(self, days: int) -> set[str]:  # noqa: ARG002
+        """Raises NotSupported: the API does not tell when a host sent its last request."""
+        raise NotSupported([Problem(f"{self.capabilities.server} does not tell when hosts sent their last request")])
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:  # noqa: ARG002
         """Raises NotSupported: the API has no enrolment."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot create enrolment tokens")])

@@ -89,6 +89,10 @@ class RestServer:
     def _domains(self) -> list[Domain]:
         return list(map(_domain, self._items("/api/domains", "")))
 
+    def silent(self, days: int) -> set[str]:
+        """Names of hosts that sent no request, changed or unchanged, for so many days."""
+        return {str(item["fqdn"]) for item in self._items("/api/hosts", urlencode({"silent_days": days}))}
+
     def _with_owners(self, hosts: Sequence[Host], domains: Sequence[Domain]) -> Registered:
         """Hosts and domains, each marked whether it belongs to the caller."""
         user = self._caller() if hosts or domains else ""

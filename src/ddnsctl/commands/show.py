@@ -31,6 +31,12 @@ DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
 @click.option("--domain", metavar="NAME", help="Only hosts in this domain.")
 @click.option("--stack", metavar="NAME", help="Only hosts of this stack.")
 @click.option(
+    "--silent-days",
+    type=click.IntRange(1, 3650),
+    metavar="N",
+    help="Only hosts that sent no request for N days, changed or unchanged.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "ndjson"]),
@@ -40,7 +46,12 @@ DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
 )
 @options.connection
 def command(
-    names: tuple[str, ...], domain: str | None, stack: str | None, form: str, connection: options.Connection
+    names: tuple[str, ...],
+    domain: str | None,
+    stack: str | None,
+    silent_days: int | None,
+    form: str,
+    connection: options.Connection,
 ) -> int:
     """List registered hosts.
 
@@ -52,7 +63,11 @@ def command(
     exact = [name.lower().rstrip(".") for name in names if "." in name and not set(name) & WILDCARDS]
     wanted = exact if exact and len(exact) == len(names) else None
     opened = session.open_session(connection, session.NO_FILE, wanted, None if names else stack)
-    _print(_chosen(opened.registered.hosts, names, domain=domain, stack=stack), form)
+    chosen = _chosen(opened.registered.hosts, names, domain=domain, stack=stack)
+    if silent_days is not None:
+        silent = opened.server.silent(silent_days)
+        chosen = [host for host in chosen if host.fqdn in silent]
+    _print(chosen, form)
     return 0
 
 

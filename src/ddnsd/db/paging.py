@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select, tuple_
 
 from ddnsd.db import queries, rows
-from ddnsd.db.schema import domains, events, hosts, key_hosts, keys, tokens, users
+from ddnsd.db.schema import contacts, domains, events, hosts, key_hosts, keys, tokens, users
 
 
 class HostFilter(NamedTuple):
@@ -15,6 +15,7 @@ class HostFilter(NamedTuple):
 
     `oversees`: a filter by `domain` or `fqdns` also finds hosts of others in the domains of `owner_id`. A filter by
     `stack` does not, because it would tell the stacks of these hosts.
+    `silent_days`: only hosts whose last request is so many days ago; without a request, their registration.
     """
 
     owner_id: int | None = None
@@ -23,7 +24,10 @@ class HostFilter(NamedTuple):
     stack: str | None = None
     fqdns: Sequence[str] | None = None
     oversees: bool = False
+    silent_days: int | None = None
 
+
+DAY_MICROSECONDS = 24 * 3600 * 1_000_000
 
 DOMAINS = 50
 """Maximum number of domains in one slice of a list of hosts."""
@@ -50,19 +54,44 @@ def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit:
     ids = _ids(connection, wanted)
     if ids is None:
         return []
-    query = _page_of_hosts(*ids, wanted, after).limit(limit)
+    query = _filtered(_HOST, *ids, wanted, after).limit(limit)
     return [_owned(row) for row in connection.execute(query)]
 
 
-def _page_of_hosts(owner_id: int | None, domain_id: int | None, wanted: HostFilter, after: int) -> Select[Any]:
-    """The query of a page, with an index for one filter: the first that is given of full names, stack, owner, domain.
+def page_of_silent_hosts(
+    connection: Connection, wanted: HostFilter, after: int, limit: int, span: int
+) -> tuple[list[OwnedHost], int | None]:
+    """At most `limit` silent ones of the `span` hosts above the id `after`, and the id to go on from; None at the end.
+
+    Few hosts are silent, and no index of hosts knows which: `span` keeps the read short, and the last request for each
+    host is found by its primary key.
+    """
+    ids = _ids(connection, wanted)
+    if ids is None or wanted.silent_days is None:
+        return [], None
+    last_request = select(contacts.c.at).where(contacts.c.host_id == hosts.c.id).scalar_subquery()
+    columns = select(hosts.c.id, func.coalesce(last_request, hosts.c.created)).join_from(hosts, domains)
+    looked_at = connection.execute(_filtered(columns, *ids, wanted, after).limit(span)).all()
+    since = queries.now() - wanted.silent_days * DAY_MICROSECONDS
+    silent = [host_id for host_id, heard in looked_at if heard < since][:limit]
+    found = connection.execute(_HOST.where(hosts.c.id.in_(silent)))
+    page = sorted(map(_owned, found), key=lambda owned: owned.host.id)
+    if len(silent) == limit:
+        return page, silent[-1]
+    return page, looked_at[-1][0] if len(looked_at) == span else None
+
+
+def _filtered(
+    query: Select[Any], owner_id: int | None, domain_id: int | None, wanted: HostFilter, after: int
+) -> Select[Any]:
+    """The query in pages, with an index for one filter: the first that is given of full names, stack, owner, domain.
 
     These indexes have the ids in order, so that no page sorts all hosts of a user. `+ 0` hides a column from the
     planners, because SQLite's uses any index.
     """
     stack, fqdns = wanted.stack, wanted.fqdns
     host_id = hosts.c.id if fqdns is None else hosts.c.id + 0
-    query = _HOST.where(host_id > after).order_by(host_id)
+    query = query.where(host_id > after).order_by(host_id)
     if fqdns is not None:
         query = query.where(hosts.c.fqdn.in_(fqdns))
     if stack is not None:

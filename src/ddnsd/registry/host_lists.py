@@ -23,6 +23,9 @@ from ddnsd.registry.validation import warnings_by_name
 SLICE = 1000
 """Maximum number of hosts per read."""
 
+SPAN = 2000
+"""Number of hosts per read among which silent ones are searched: of the others only two numbers are read."""
+
 OWN_SLICE = 500
 """Maximum number of a user's hosts per read: PostgreSQL's rows are decoded in the event loop, in a few milliseconds."""
 
@@ -130,13 +133,26 @@ class HostLists:
         """
         while True:
             size, state = min(limit, SLICE), self.dns_state()
-            found = await self._store.read(lambda c, a=after, s=size: paging.page_of_hosts(c, wanted, a, s + 1))  # type: ignore[misc]
+            found = await self._page_of(wanted, after, size + 1)
             cursor = found[size - 1].host.id if len(found) > size else None
             yield Page(found[:size], cursor), state
             limit -= size
             if cursor is None or limit <= 0:
                 return
             after = cursor
+
+    async def _page_of(self, wanted: HostFilter, after: int, limit: int) -> list[OwnedHost]:
+        if wanted.silent_days is None:
+            return await self._store.read(lambda c: paging.page_of_hosts(c, wanted, after, limit))
+        found: list[OwnedHost] = []
+        position: int | None = after
+        while position is not None and len(found) < limit:
+            missing = limit - len(found)
+            part, position = await self._store.read(
+                lambda c, a=position, m=missing: paging.page_of_silent_hosts(c, wanted, a, m, SPAN)  # type: ignore[misc]
+            )
+            found += part
+        return found
 
     async def own(self, owner_id: int, domain: Domain | None) -> AsyncIterator[list[ListedHost]]:
         """Yield a user's hosts, sorted by domain and name, in slices from short reads.

@@ -63,6 +63,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.updater = load()
         self.updater.SECRETS = str(self.folder / "secrets")
+        self.updater.SPARE = str(self.folder / "spare")
         self.updater.RESOLV_CONF = str(self.folder / "resolv.conf")
         self.updater.machine_addresses = self._own
         self.updater.default_route = lambda _: self.updater.Route("eth0", self.gateway)
@@ -71,6 +72,7 @@ class Machine:
         self.updater.ROUTERS.update(dict.fromkeys(self.routers, self._no_router))
         (self.folder / "secrets").mkdir(parents=True)
         self.flags: dict[str, int] = {}
+        self.preferred: dict[str, int] = {}
 
     def _no_router(self, _: object) -> str:
         raise self.updater.Failure("no router")
@@ -99,16 +101,19 @@ class Machine:
         self.now += 30
         self.booted = self.now
 
-    def waits(self, name: str = HOST, family: str = "ipv4") -> float:
+    def waits(self, name: str = HOST, family: str = "ipv4", kind: str = "pauses") -> float:
         """How long a family of a name pauses from now on."""
-        left: float = self.updater.remaining(self.state[name]["pauses"][family], self.moment)
+        left: float = self.updater.remaining(self.state[name][kind][family], self.moment)
         return left
 
     def _own(self) -> list[Any]:
-        return [
-            self.updater.Own(a, "ipv6" if ":" in a else "ipv4", 2, self.flags.get(a, self.updater.PERMANENT), 3600)
-            for a in self.addresses
-        ]
+        return [self._address(address) for address in self.addresses]
+
+    def _address(self, address: str) -> Any:
+        """As the kernel says: an address that is permanent is preferred for ever."""
+        flags = self.flags.get(address, self.updater.PERMANENT)
+        preferred = self.preferred.get(address, 2**32 - 1 if flags & self.updater.PERMANENT else 3600)
+        return self.updater.Own(address, "ipv6" if ":" in address else "ipv4", 2, flags, preferred)
 
     def secret(self, name: str = HOST, text: str = SECRET) -> None:
         """Write a secret as the role does."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rrset
@@ -26,12 +27,25 @@ class Resolver:
     otherwise: Rcode | None = dns.rcode.NXDOMAIN
     """None: silence."""
     asked: list[str] = field(default_factory=list)
+    zones: list[str] = field(default_factory=list)
+    """The questions for name servers of zones."""
+    servers: dict[str, list[str]] = field(default_factory=dict)
+    """The name servers of zones."""
+    own: dict[str, list[str]] = field(default_factory=dict)
+    """By name; what it says as the zone's own server, to questions without recursion."""
 
     def answer(self, wire: bytes) -> bytes | None:
         query = dns.message.from_wire(wire)
         question = query.question[0]
         name, rtype = question.name.to_text(omit_final_dot=True), question.rdtype.name
-        self.asked.append(f"{name} {rtype}")
+        (self.zones if rtype == "NS" else self.asked).append(f"{name} {rtype}")
+        if rtype == "NS" and name in self.servers:
+            answer = dns.message.make_response(query, recursion_available=True)
+            targets = [f"{server}." for server in self.servers[name]]
+            answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "NS", *targets))
+            return answer.to_wire()
+        if not query.flags & dns.flags.RD:
+            return self._as_own_server(query, name, rtype)
         if name not in self.known:
             if self.otherwise is None:
                 return None
@@ -39,10 +53,23 @@ class Resolver:
             answer.set_rcode(self.otherwise)
             return answer.to_wire()
         answer = dns.message.make_response(query, recursion_available=True)
+        if rtype == "NS":
+            return answer.to_wire()
         answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "CNAME", f"elsewhere.{name}."))
         for address in self.known[name]:
             if (":" in address) == (rtype == "AAAA"):
                 answer.answer.append(dns.rrset.from_text(f"elsewhere.{name}.", 60, "IN", rtype, address))
+        return answer.to_wire()
+
+    def _as_own_server(self, query: dns.message.Message, name: str, rtype: str) -> bytes:
+        answer = dns.message.make_response(query)
+        if name not in self.own:
+            answer.set_rcode(dns.rcode.REFUSED)
+            return answer.to_wire()
+        answer.flags |= dns.flags.AA
+        for address in self.own[name]:
+            if (":" in address) == (rtype == "AAAA"):
+                answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", rtype, address))
         return answer.to_wire()
 
 

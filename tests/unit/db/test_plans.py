@@ -77,6 +77,14 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "named hosts": lambda c: paging.page_of_hosts(
         c, HostFilter(1, stack="big", fqdns=["h100007.example.org"]), 0, LIMIT
     ),
+    "silent hosts": lambda c: paging.page_of_silent_hosts(c, HostFilter(silent_days=9), MIDDLE, LIMIT, LIMIT),
+    "silent hosts of an owner": lambda c: paging.page_of_silent_hosts(
+        c, HostFilter(1, silent_days=9), MIDDLE, LIMIT, LIMIT
+    ),
+    "silent hosts of a domain": lambda c: paging.page_of_silent_hosts(
+        c, HostFilter(1, None, "example.org", silent_days=9), MIDDLE, LIMIT, LIMIT
+    ),
+    "no silent hosts": lambda c: paging.page_of_silent_hosts(c, HostFilter(1, silent_days=30_000), 0, LIMIT, LIMIT),
     "hosts of a zone": lambda c: watched.slice_of_domain(c, 1, MIDDLE, LIMIT),
     "hosts of a zone without hosts": lambda c: watched.slice_of_domain(c, 2, 0, LIMIT),
     "names above those of others": lambda c: bulk_hosts.names_above_others(
@@ -107,6 +115,8 @@ FILL = (
     f"""INSERT INTO removals (domain_id, fqdn, created)
         {NUMBERS} SELECT 1, 'h' || (100000 + i) || '.example.org', i FROM n""",
     f"INSERT INTO events (at, actor, action, object) {NUMBERS} SELECT i, 'me', 'host.add', 'h' || (100000 + i) FROM n",
+    f"""INSERT INTO contacts (host_id, at, word)
+        {NUMBERS} SELECT i, i, 'nochg' FROM n""",
     f"""INSERT INTO history (host_id, owner_id, at, kind, actor, via)
         {NUMBERS} SELECT i, 1, i, 'edit', 'me', 'user' FROM n""",
 )
@@ -117,8 +127,8 @@ BY_ID = {"removals to forget", "entries to forget"}
 FEW = {"named hosts", "named hosts for the owner of their domain"}
 """Queries that sort what they have found."""
 
-WHOLE_TABLE = re.compile(r"SCAN (?:removals|events|history|hosts)\b(?! USING)")
-SEQUENTIAL = re.compile(r"Seq Scan on (?:removals|events|history|hosts)\b")
+WHOLE_TABLE = re.compile(r"SCAN (?:removals|events|history|hosts|contacts)\b(?! USING)")
+SEQUENTIAL = re.compile(r"Seq Scan on (?:removals|events|history|hosts|contacts)\b")
 SORTED = re.compile(r"SEARCH hosts (?s:.*)USE TEMP B-TREE FOR ORDER BY")
 FILTERED = re.compile(r"(?:rows=|Rows Removed by Filter: )(\d+)(?: loops=(\d+))?\b(?! width)")
 DOMAIN_ALONE = re.compile(r"ix_removals_domain_id \(domain_id=\?\)")

@@ -71,13 +71,7 @@ def test_nothing_but_loopback() -> None:
     assert apart(READ)["chosen"] == [None, None]
 
 
-VIEW = """
-import http.server, json, socket, threading
-from support.clients.updater import load
-
-class Server(http.server.HTTPServer):
-    address_family = socket.AF_INET6
-
+HANDLER = """
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.client_address[0].encode()
@@ -88,6 +82,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+"""
+"""It answers with the address of the caller."""
+
+VIEW = """
+import http.server, json, socket, threading
+from support.clients.updater import load
+
+class Server(http.server.HTTPServer):
+    address_family = socket.AF_INET6
+
+HANDLER
 
 u = load()
 with Server(("::", 0), Handler) as server, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as usual:
@@ -96,7 +101,7 @@ with Server(("::", 0), Handler) as server, socket.socket(socket.AF_INET6, socket
     name = u.Name("vm.example.org", {"server": f"http://[2001:db8::b]:{server.server_address[1]}"})
     print(json.dumps([usual.getsockname()[0], u.server(u.Sources(), name, "ipv6")]))
     server.shutdown()
-"""
+""".replace("HANDLER", HANDLER)
 
 
 def test_the_view_is_that_of_the_address_to_be_published() -> None:
@@ -112,6 +117,87 @@ def test_the_view_is_that_of_the_address_to_be_published() -> None:
     )
     assert seen == "2001:db8::9"
     assert usual != seen
+
+
+UPLINKS = """
+import json, os, subprocess, sys
+from support.clients.updater import load
+from support.ports import wait_until
+u = load()
+server = '''
+import http.server, sys
+HANDLER
+sys.stdin.readline()
+with http.server.HTTPServer(("203.0.113.1", 80), Handler) as server:
+    print("ready", flush=True)
+    server.serve_forever()
+'''
+far = subprocess.Popen(["unshare", "--net", sys.executable, "-c", server], stdin=subprocess.PIPE,
+                       stdout=subprocess.PIPE, text=True)
+
+def ip(line, *inside):
+    subprocess.run([*inside, "ip", *line.split()], check=True)
+
+try:
+    own = os.readlink("/proc/self/ns/net")
+    wait_until(lambda: os.readlink(f"/proc/{far.pid}/ns/net") != own, 20, "another namespace")
+    there = ["nsenter", "--net", "--target", str(far.pid)]
+    ip("link set lo up", *there)
+    ip("addr add 203.0.113.1/32 dev lo", *there)
+    for wan, network in (("wan0", "192.0.2"), ("wan1", "198.51.100")):
+        ip(f"link add {wan} type veth peer name far netns {far.pid}")
+        ip(f"link set far name far{wan}", *there)
+        ip(f"addr add {network}.1/24 dev far{wan}", *there)
+        ip(f"link set far{wan} up", *there)
+        ip(f"addr add {network}.9/24 dev {wan}")
+        ip(f"link set {wan} up")
+    ip("route add default via 192.0.2.1 dev wan0 metric 100")
+    ip("route add default via 198.51.100.1 dev wan1 metric 200")
+    far.stdin.write("\\n"); far.stdin.flush()
+    far.stdout.readline()
+    seen = {}
+    for wan in ("", "wan0", "wan1"):
+        name = u.Name("vm.example.org", {"server": "http://203.0.113.1", "interface": wan, "sources": "server"})
+        seen[wan] = u.Sources().ask("server", name, "ipv4")
+    told = [u.routing("wan1"), u.routing("none0")]
+    real = u.socket.socket.setsockopt
+    class Unprivileged(u.socket.socket):
+        def setsockopt(self, level, option, value):
+            if option == u.socket.SO_BINDTODEVICE:
+                raise PermissionError(1, "Operation not permitted")
+            real(self, level, option, value)
+    u.socket.socket = Unprivileged
+    told.append(u.routing("wan1"))
+    name = u.Name("vm.example.org", {"server": "http://203.0.113.1:9", "interface": "wan1", "sources": "server"})
+    try:
+        u.Sources().ask("server", name, "ipv4")
+    except u.Failure as error:
+        told.append(str(error))
+    name = u.Name("vm.example.org", {"server": "http://203.0.113.1", "interface": "wan1", "sources": "server"})
+    seen["unprivileged"] = u.Sources().ask("server", name, "ipv4")
+finally:
+    far.kill(); far.wait()
+print(json.dumps({"seen": seen, "told": told}))
+""".replace("HANDLER", HANDLER)
+
+
+def test_two_names_follow_two_uplinks() -> None:
+    """The server sees the address of the interface that the name wants, whatever the default route is."""
+    found = apart(UPLINKS)
+    assert found["seen"] == {
+        "": "192.0.2.9",
+        "wan0": "192.0.2.9",
+        "wan1": "198.51.100.9",
+        "unprivileged": "198.51.100.9",
+    }
+    note = "; the kernel does not let this user bind to wan1, so routes must follow its source address"
+    plain = "requests for the server's view leave by wan1"
+    assert found["told"] == [
+        plain,
+        "none0: No such device",
+        plain + note,
+        f"cannot reach 203.0.113.1 port 9: Connection refused{note}",
+    ]
 
 
 WATCH = """

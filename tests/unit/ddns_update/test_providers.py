@@ -67,7 +67,7 @@ def test_the_kin_of_dyndns2(machine: Machine, provider: str, path: str) -> None:
 )
 def test_where_a_provider_is(machine: Machine, provider: str, url: str) -> None:
     machine.configure(provider=provider, login="user", zone="example.org")
-    (name,) = machine.updater.read_config(str(machine.config))
+    (name,) = machine.updater.read_config(str(machine.config)).names
     assert name.base == url
 
 
@@ -353,7 +353,7 @@ def test_the_signature_of_aws_own_example(machine: Machine) -> None:
     """`get-vanilla` of the Signature Version 4 test suite."""
     machine.configure(provider="route53", zone="example.org", login="AKIDEXAMPLE")
     machine.secret(text="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-    (name,) = machine.updater.read_config(str(machine.config))
+    (name,) = machine.updater.read_config(str(machine.config)).names
     headers = {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}
     assert machine.updater.sigv4(name, "service", headers, "GET", "/", "", "") == (
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, "
@@ -375,7 +375,7 @@ def test_the_tsig_is_that_of_dnspython(machine: Machine, algorithm: str) -> None
     key = base64.b64encode(b"k" * 32).decode()
     machine.configure(provider="rfc2136", endpoint="ns.example", zone="example.org", algorithm=f"hmac-{algorithm}")
     machine.secret(text=key)
-    (name,) = machine.updater.read_config(str(machine.config))
+    (name,) = machine.updater.read_config(str(machine.config)).names
     plain = machine.updater.update_message(name, {"ipv4": IPV4, "ipv6": IPV6})
     signed, mac = machine.updater.tsig_sign(name, plain, machine.updater.time.time())
     wire_name = "hmac-md5.sig-alg.reg.int." if algorithm == "md5" else f"hmac-{algorithm}."

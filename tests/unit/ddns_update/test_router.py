@@ -361,7 +361,7 @@ def test_a_server_inside_is_not_beyond_anything(machine: Machine, server: Web, s
 def test_the_second_router(machine: Machine, server: Web) -> None:
     """It says that the packet's time is exceeded; no other ICMP message counts, and no silence."""
     machine.configure(server.url)
-    (name,) = machine.updater.read_config(str(machine.config))
+    (name,) = machine.updater.read_config(str(machine.config)).names
     assert machine.updater.second_router(name) is None
     where = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("100.64.0.1"))
     for kind, found in ((11, "100.64.0.1"), (3, None)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
+from support.certificates import certificate
 from support.clients.updater import HOST, PROGRAM, SECRET, Machine
 from support.servers.http_stub import Asked, Web, web
 
@@ -87,42 +88,17 @@ sys.exit(u.main(["--config", sys.argv[3], "--state", sys.argv[4]]))
 
 
 def test_tls_is_checked(machine: Machine, tmp_path: Path) -> None:
-    pem = tmp_path / "server.pem"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "1",
-            "-subj",
-            "/CN=stand-in",
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-            "-keyout",
-            pem,
-            "-out",
-            tmp_path / "ca.pem",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    pem.write_bytes(pem.read_bytes() + (tmp_path / "ca.pem").read_bytes())
+    authority, pem = certificate(tmp_path)
     with web(lambda _: "good", pem) as server:
         machine.configure(server.url)
         ran = machine.run()
         assert (ran.status, server.asked) == (1, [])
         assert "failed: the certificate of 127.0.0.1 is not trusted: " in ran.out
-        machine.configure(server.url, ca_file=tmp_path / "ca.pem")
+        machine.configure(server.url, ca_file=authority)
         assert machine.run().status == 0
         assert machine.run().status == 0
         assert len(server.taken()) == 1
-        machine.configure(server.url.replace("127.0.0.1", "localhost"), ca_file=tmp_path / "ca.pem")
+        machine.configure(server.url.replace("127.0.0.1", "localhost"), ca_file=authority)
         assert "is not trusted: " in machine.run().out
         assert server.asked == []
 

@@ -118,13 +118,67 @@ def test_auto_without_a_server_to_ask_takes_the_private_address(machine: Machine
     [
         "<html><head><title>Current IP Check</title></head><body>Current IP Address: 198.51.100.9</body></html>",
         "fl=29f1\nh=www.example\nip=198.51.100.9\nts=1700000000.1\nvisit_scheme=https\n",
-        "<style>p::before, a.be::added { }</style> <p>2001:db8::1</p> <p>You come from 198.51.100.9.</p>",
+        "198.51.100.9",
+        "\r\n198.51.100.9\r\n",
+        "::ffff:198.51.100.9\n",
     ],
 )
 def test_a_page_that_tells_the_address(machine: Machine, server: Web, page: str) -> None:
     server.answer = lambda asked: page if asked.path == "/myip" else "good"
     machine.configure(server.url, sources="server")
     assert published(machine) == {"ipv4": "198.51.100.9"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<style>p::before, a.be::added { }</style> <p>2001:db8::1</p> <p>You come from 198.51.100.9.</p>",
+        "<html><head><title>Welcome to the hotel</title></head><body>Current IP Address: 198.51.100.9</body></html>",
+        "<html><body>\nip=198.51.100.9\n</body></html>",
+        "You come from 198.51.100.9",
+        "198.51.100.9 198.51.100.10",
+        "ip=999.1.1.1",
+        "<html><head><title>Current IP Check</title></head><body>Current IP Address: 1:1</body></html>",
+    ],
+)
+def test_a_page_of_another_form_tells_none(machine: Machine, server: Web, page: str) -> None:
+    """As a hotel's sign-in page, which shows the guest's address."""
+    server.answer = lambda asked: page if asked.path == "/myip" else "good"
+    machine.configure(server.url, sources="server", ipv6="no")
+    ran = machine.run()
+    assert (ran.status, "HTTP 200 without an address: `" in ran.out) == (1, True)
+    assert [asked.path for asked in server.asked] == ["/myip"]
+
+
+def test_a_command_that_prints_a_page(machine: Machine, server: Web) -> None:
+    machine.configure(server.url, sources="command", command="echo <p>198.51.100.9</p>")
+    ran = machine.run()
+    assert (ran.status, "the command printed `<p>198.51.100.9</p>`" in ran.out, server.asked) == (1, True, [])
+
+
+FIRST, LAST = "2001:db8:a::1", "2001:db8:b::1"
+
+
+def test_of_several_stable_addresses_the_one_with_the_longest_preferred_lifetime(machine: Machine, server: Web) -> None:
+    machine.addresses = [FIRST, LAST]
+    machine.flags = {FIRST: 0, LAST: 0}
+    machine.preferred = {FIRST: 1000, LAST: 7000}
+    machine.configure(server.url, sources="interface")
+    assert published(machine) == {"ipv6": LAST}
+
+
+def test_the_published_address_stays_while_lifetimes_alternate(machine: Machine, server: Web) -> None:
+    """Two routers renew their prefixes at different times. A prefix that runs out is left before it is deprecated."""
+    machine.addresses = [FIRST, LAST]
+    machine.flags = {FIRST: 0, LAST: 0}
+    machine.configure(server.url, sources="interface")
+    for first, last in [(1700, 1800), (1800, 1300), (1750, 1800), (900, 1790), (1799, 1800)]:
+        machine.preferred = {FIRST: first, LAST: last}
+        assert published(machine) == {"ipv6": LAST}
+    machine.preferred = {FIRST: 1800, LAST: 899}
+    assert published(machine) == {"ipv6": FIRST}
+    machine.flags[FIRST] = DEPRECATED
+    assert published(machine) == {"ipv6": LAST}
 
 
 def test_a_command(machine: Machine, server: Web, tmp_path) -> None:  # type: ignore[no-untyped-def]

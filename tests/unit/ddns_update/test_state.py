@@ -18,7 +18,7 @@ def test_it_tells_no_secret_and_only_its_owner_may_read_it(machine: Machine, ser
     assert machine.state_file.stat().st_mode & 0o777 == 0o600
     assert machine.state_file.parent.stat().st_mode & 0o777 == 0o700
     assert sorted(p.name for p in machine.state_file.parent.iterdir()) == ["lock", "state.json"]
-    assert set(machine.state[HOST]) == {"fingerprint", "published", "sent", "pauses", "look"}
+    assert set(machine.state[HOST]) == {"fingerprint", "published", "sent", "pauses", "searches", "look", "since"}
 
 
 def test_the_salt_differs_from_machine_to_machine(tmp_path: Path, server: Web) -> None:
@@ -82,6 +82,7 @@ def test_a_damaged_file_counts_as_none(machine: Machine, server: Web, damage: st
 def test_without_a_place_for_state_nothing_is_sent(machine: Machine, server: Web) -> None:
     machine.configure(server.url)
     (machine.folder / "state").write_text("a file")
+    (machine.folder / "spare").write_text("a file")
     ran = machine.run()
     assert (ran.status, ran.out) == (1, "")
     assert ran.err == f"ddns-update: {machine.folder}/state: cannot save the state: File exists\n"
@@ -173,5 +174,7 @@ def test_a_link_in_the_folder_is_not_followed(machine: Machine, server: Web, tmp
     machine.state_file.parent.mkdir()
     (tmp_path / "precious").write_text("kept")
     machine.state_file.with_name("state.json.new").symlink_to(tmp_path / "precious")
+    (machine.folder / "spare").mkdir()
+    (machine.folder / "spare" / "state.json.new").symlink_to(tmp_path / "precious")
     assert machine.run().status == 1
     assert (tmp_path / "precious").read_text() == "kept"

@@ -162,7 +162,10 @@ def test_units_are_understood(tmp_path: Path) -> None:
 
 
 def test_no_exit_status_ends_a_unit_for_good() -> None:
-    """Only a wrong configuration keeps a service from being started again, unless a timer starts it."""
+    """Only a configuration that cannot be used keeps a service from being started again; a timer starts it even so.
+
+    A refused token waits for the timer: each half minute would be abuse.
+    """
     prevented = {
         file.stem: setting
         for file in FILES.glob("*.service")
@@ -171,6 +174,18 @@ def test_no_exit_status_ends_a_unit_for_good() -> None:
         if name == "RestartPreventExitStatus"
     }
     watched_by_a_timer = {file.stem for file in FILES.glob("*.timer")}
-    assert prevented == {"ddns-update": "2 3", "ddns-update-enrol": "2 3", "ddns-update-watch": "2"}
+    assert prevented == {"ddns-update": "2", "ddns-update-enrol": "2 3", "ddns-update-watch": "2"}
     assert watched_by_a_timer == {"ddns-update", "ddns-update-enrol"}
     assert all("\nStartLimitIntervalSec=0\n" in (FILES / f"{name}.service").read_text() for name in prevented)
+
+
+def test_each_machine_has_its_own_moment_in_the_interval_of_the_timer() -> None:
+    timer = (FILES / "ddns-update.timer").read_text().splitlines()
+    assert {"OnCalendar=*:0/5", "RandomizedDelaySec=285", "FixedRandomDelay=yes"} <= set(timer)
+    assert "Wants=ddns-update.service" in timer, "and it runs at once after a boot"
+
+
+@pytest.mark.parametrize("unit", [SERVICE, "ddns-update-watch.service"])
+def test_units_have_a_place_for_the_state_while_the_disk_is_full(unit: str) -> None:
+    lines = set((FILES / unit).read_text().splitlines())
+    assert {"RuntimeDirectory=ddns-update", "RuntimeDirectoryPreserve=yes", "RuntimeDirectoryMode=0700"} <= lines

@@ -74,6 +74,9 @@ class Fake:
     def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
         raise NotImplementedError
 
+    def silent(self, days: int) -> set[str]:
+        raise AssertionError(days)
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         raise AssertionError
 

@@ -450,6 +450,14 @@ def test_a_server_without_enrolment_is_not_asked(script: Scripted) -> None:
     assert script.asked == []
 
 
+def test_names_of_silent_hosts(script: Scripted, server: RestServer) -> None:
+    path = "GET /api/hosts?silent_days=30&limit=10000"
+    script.expect(path, {"items": [{"fqdn": NAME}], "next": "7"})
+    script.expect(path + "&cursor=7", {"items": [{"fqdn": "b.dyn.example.org"}], "next": None})
+    assert server.silent(30) == {NAME, "b.dyn.example.org"}
+    script.done()
+
+
 # ---- domains
 
 DOMAIN_ROW = {"name": DOMAIN, "public": True, "comment": "c", "available": True, "stack": "web"}

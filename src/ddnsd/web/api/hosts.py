@@ -95,6 +95,7 @@ async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Q
         query.stack,
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
         oversees=True,
+        silent_days=query.silent_days,
     )
     items: list[str] = []
     cursor = None

@@ -253,3 +253,10 @@ class HostQuery(Page):
     fqdn: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,254}$")]] | None = Field(
         None, description="A full name. Repeat it for several hosts; the whole head of a request has at most 16 KiB."
     )
+    silent_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="Only hosts that sent no request for so many days, changed or unchanged; "
+        "a host without any request counts from its registration.",
+    )

@@ -164,10 +164,11 @@ def test_neither_updates_nor_keys_nor_enrolments_take_the_host(estate: Estate) -
     assert estate.host.update(myip=GIVEN).text == f"nochg {GIVEN}"
 
 
-def test_other_users_have_no_rights(estate: Estate, service: Service, bob: str, admin: Api) -> None:
+def test_other_users_have_no_rights(estate: Estate, service: Service, admin: Api) -> None:
     """Of another domain's owner, of the tenant in their own host's domain, and of a token that may only read."""
-    other = Api(service, bob)
-    service.cli("domain", "add", f"{new_label()}.example.org", "--owner", "bob")
+    name = new_label()
+    other = Api(service, service.user(name))
+    service.cli("domain", "add", f"{new_label()}.example.org", "--owner", name)
     for method, content in (("GET", None), ("PATCH", {"abuse_blocked": True}), ("DELETE", None)):
         problem(other.call(method, estate.path, content), 404)
     assert estate.names(other, domain=estate.domain) == estate.names(other, fqdn=estate.host.fqdn) == []

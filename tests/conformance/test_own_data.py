@@ -36,6 +36,7 @@ EXPORTED = {
     "sessions": "sessions",
     "tokens": "tokens",
     "totp": "totp",
+    "passkeys": "passkeys",
     "users": "user",
 }
 """Tables, and the member of the export that has their rows."""
@@ -50,6 +51,7 @@ LEFT_OUT = {
     "mirrors": "work on zones",
     "nodes": "work on zones",
     "one_time_secrets": "encrypted with a key that is not stored",
+    "passkey_challenges": "hashes of random numbers, without a user",
     "pending": "work on zones",
     "removals": "names of deleted hosts, by domain",
     "resends": "work on zones",

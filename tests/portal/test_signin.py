@@ -664,19 +664,19 @@ def test_the_provider_says_when_it_asked_for_the_password(site: Service, campus:
 def test_who_has_no_password_deletes_their_account_after_signing_in_at_the_provider(
     site: Service, campus: Provider
 ) -> None:
-    person = Person(site, campus, preferred_username="leaver", signed_in_seconds_ago=3600)
+    person = Person(site, campus, preferred_username="moving-out", signed_in_seconds_ago=3600)
     person.walk()
     path = "/account/delete"
     assert person.open(path).path == "/login?again=1&next=%2Faccount%2Fdelete"
     csrf = person.open("/account").forms[-1].values["csrf"]
-    assert person.post(path, {"csrf": csrf, "name": "leaver"}).path == "/login?again=1&next=%2Faccount%2Fdelete"
+    assert person.post(path, {"csrf": csrf, "name": "moving-out"}).path == "/login?again=1&next=%2Faccount%2Fdelete"
     person.claims["signed_in_seconds_ago"] = 0
     page = person.open(person.back(person.away(f"/login/campus?again=1&next={path}")))
     assert page.path == path
-    assert "Account deleted" in person.send(page, path, name="leaver").text
-    assert site.request("GET", "/api/users/leaver", site.admin_token).status_code == 404
+    assert "Account deleted" in person.send(page, path, name="moving-out").text
+    assert site.request("GET", "/api/users/moving-out", site.admin_token).status_code == 404
     person.walk()  # at the provider nothing has changed: it is a new account
-    assert person.name == "leaver"
+    assert person.name == "moving-out"
     exported = person.request("GET", "/account/export").json()
     assert ([host["fqdn"] for host in exported["hosts"]], len(exported["identities"])) == ([], 1)
 

@@ -174,7 +174,11 @@ class ZoneWatch:
         return self._budgets.differences.allows(self._last)
 
     async def look(self, *, whole: bool) -> None:
-        """Compare what has changed, or the whole zone. Raises DnsError, StoreDown."""
+        """Compare what has changed, or the whole zone. Raises DnsError, StoreDown.
+
+        A comparison of the whole zone that cannot wait costs nothing from the budgets: many new zones at once would
+        delay those whose changes are noticed later.
+        """
         pacer = Pacer()
         whole = whole or self._serial is None
         try:
@@ -187,10 +191,9 @@ class ZoneWatch:
             cost = pacer.spent
             COMPARE_SECONDS.inc(cost)
             self._last = time.monotonic()
-            if whole or self._reads_whole:
-                self._budgets.whole.spend(cost)
-            else:
-                self._budgets.differences.spend(cost)
+            if not whole:
+                budget = self._budgets.whole if self._reads_whole else self._budgets.differences
+                budget.spend(cost)
 
     def take_repaired(self) -> int:
         """The number of repaired hosts and removals since the last call."""

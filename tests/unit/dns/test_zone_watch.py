@@ -93,7 +93,8 @@ class World:
             push_host=lambda host_id, bulk: self.pushed.append(host_id),
             push_removals=push_removals,
         )
-        self.watch = ZoneWatch(store, WatchedRows(store), sender, Budgets())
+        self.budgets = Budgets()
+        self.watch = ZoneWatch(store, WatchedRows(store), sender, self.budgets)
 
     async def look(self, *, whole: bool = False) -> None:
         await self.watch.look(whole=whole)
@@ -387,3 +388,16 @@ async def test_inline_signing_is_noted_with_each_whole_comparison(world: World) 
     world.primary.change((f"x.{ZONE}", a("192.0.2.1"), True))
     await world.look()
     assert await noted() is False
+
+
+async def test_a_comparison_that_cannot_wait_delays_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[str] = []
+    for name in ("whole", "differences"):
+        monkeypatch.setattr(getattr(world.budgets, name), "spend", lambda _, name=name: spent.append(name))
+    await world.add(FQDN, "192.0.2.1")
+    await world.look()  # the first one
+    await world.look(whole=True)
+    assert spent == []
+    world.primary.change((FQDN, a("192.0.2.1"), False))
+    await world.look()
+    assert spent == ["differences"]

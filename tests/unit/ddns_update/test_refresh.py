@@ -168,7 +168,9 @@ def test_a_resolver_that_is_wrong_for_ever_is_believed_once(machine: Machine, se
         sent = days(machine, server, 60)
     assert len(sent) <= 60 // 22 * 2 + 1
     assert sent[0] <= 1 + 5 / 24
-    assert all(after > 20 for after in sent[2:]), "after the first one `refresh` alone decides"
+    # after the first one `refresh` alone decides; if the name's own moment was near then, half an interval was added
+    assert sent[2] > 20 or (12 <= sent[1] <= 15.5 and 12 <= sent[2] <= 13)
+    assert all(after > 20 for after in sent[3:])
 
 
 def test_a_resolver_that_is_wrong_is_believed_less_and_less_where_no_provider_tells(

@@ -123,7 +123,7 @@ def test_passkeys_have_names(site: Service, local: tuple[str, Browser]) -> None:
     page = browser.send(browser.open(FACTORS), f"{PASSKEYS}/{second}/remove")
     assert "The passkey was removed." in page.text
     assert "recovery codes" in page.text
-    assert signed_in.open("/account").path.startswith("/login")  # whoever has the device is signed out
+    assert signed_in.open("/account").path.startswith("/login")  # the session of the removed passkey has ended
     assert browser.open("/account").path == "/account"
     page = browser.send(browser.open(FACTORS), f"{PASSKEYS}/{first}/remove")
     assert "recovery code" not in page.text

@@ -5,7 +5,7 @@ import asyncio
 import copy
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ddnsd import settings
 from ddnsd.auth import secrets
 from ddnsd.cli import quotas
-from ddnsd.cli.group import in_transaction, short_text
+from ddnsd.cli.group import in_transaction, iso_time, short_text
 from ddnsd.db import identities as stored_members
 from ddnsd.db import queries
 from ddnsd.operations import accounts as operations
@@ -83,16 +83,12 @@ def user_second_factor(name: str, remove: bool) -> None:
 
     found = in_transaction(work)
     if found.app is not None:
-        click.echo(f"authenticator app since {_second(found.app)}")
+        click.echo(f"authenticator app since {iso_time(found.app)}")
     for passkey in found.passkeys:
-        used = f"last used {_second(passkey.last_used)}" if passkey.last_used is not None else "never used"
-        click.echo(f"passkey {passkey.name} since {_second(passkey.created)}, {used}")
+        used = f"last used {iso_time(passkey.last_used)}" if passkey.last_used is not None else "never used"
+        click.echo(f"passkey {passkey.name} since {iso_time(passkey.created)}, {used}")
     if found:
         click.echo(f"{found.codes} recovery codes")
-
-
-def _second(moment: int) -> str:
-    return f"{datetime.fromtimestamp(moment // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @user.command(name="groups")

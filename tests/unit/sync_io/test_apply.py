@@ -72,7 +72,7 @@ class Fake:
         raise AssertionError
 
     def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
-        raise NotImplementedError
+        raise AssertionError
 
     def silent(self, days: int) -> set[str]:
         raise AssertionError(days)

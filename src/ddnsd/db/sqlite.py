@@ -84,6 +84,7 @@ class SqliteStore(Gate):
         self._readers = ThreadPoolExecutor(2, "store-reader")
         self._loop_reader: sqlite3.Connection | None = None
         self._locks: dict[int, int] = {}
+        self._in_place = False  # the reads of this turn of the loop have found that the file was not moved
         self.changes = 0
         """Number of transactions of this process with changes."""
 
@@ -130,6 +131,7 @@ class SqliteStore(Gate):
         return int(version)
 
     def _end_reads(self) -> None:
+        self._in_place = False
         if self._loop_reader is not None and self._loop_reader.in_transaction:
             self._loop_reader.rollback()
 
@@ -147,6 +149,7 @@ class SqliteStore(Gate):
             except BlockingIOError:
                 await asyncio.sleep(0.005)
         try:
+            await asyncio.sleep(0)  # locks that are taken in this turn of the loop share the check
             self._check_moved()
             yield _FileLock()
         finally:
@@ -154,10 +157,13 @@ class SqliteStore(Gate):
 
     def _check_moved(self) -> None:
         """Check at the last moment that the file was not moved: then another process sends. Raises Moved."""
+        if self._in_place:
+            return
         self._end_reads()  # they may have begun before
         if self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", (moved.database_move.name,)):
             with Faults(self._place), self._engine.connect() as connection:
                 moved.check(connection.execution_options(reading=True))
+        self._in_place = True
 
     async def check(self) -> None:
         """Nothing to check: the file is ours."""

@@ -146,6 +146,7 @@ class _Exchange(asyncio.Protocol):
         self._closed: Callable[[_Exchange], None] | None = closed
         self._buffer = bytearray()
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
     @property
@@ -164,13 +165,22 @@ class _Exchange(asyncio.Protocol):
             raise ConnectionResetError("connection lost")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[message_id] = answer
-        self._transport.write(struct.pack("!H", len(wire)) + wire)
-        if len(self._waiting) > 1:
-            _acknowledge_at_once(self._transport)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent += struct.pack("!H", len(wire)), wire
         try:
             return await answer
         finally:
             self._waiting.pop(message_id, None)
+
+    def _send(self) -> None:
+        """Send the messages of one turn of the loop together: each write costs a system call, here and there."""
+        unsent, self._unsent = self._unsent, []
+        if self._closed is None or self._transport is None:
+            return
+        self._transport.write(b"".join(unsent))
+        if len(self._waiting) > 1:
+            _acknowledge_at_once(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NoReturn
+from unittest.mock import Mock
 
 import pytest
 
@@ -151,6 +152,19 @@ def test_a_lost_connection_leaves_the_others() -> None:
             answer(question)
         outcomes = await asyncio.gather(*(task for task, _ in sent), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {bytes, NoAnswer}
+
+    talk(test)
+
+
+def test_messages_of_one_turn_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(primary: PrimaryConnection, asked: Asked) -> None:
+        await _answered(asked, await _sent(primary, asked, 1))
+        (connection,) = primary._open
+        transport = Mock(wraps=connection._transport)
+        monkeypatch.setattr(connection, "_transport", transport)
+        wires = [bytes([1, n]) for n in range(DEPTH)]
+        await _answered(asked, [(asyncio.create_task(primary.exchange(wire, 5)), wire) for wire in wires])
+        transport.write.assert_called_once()
 
     talk(test)
 

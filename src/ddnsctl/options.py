@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -31,12 +31,13 @@ class Connection:
 
     server: str | None
     token_file: str | None
+    token_command: str | None
     ca: str | None
     timeout: float
 
 
 def connection(command: F) -> F:
-    """`connection: Connection`, from --server, --token-file, --ca and --timeout."""
+    """`connection: Connection`, from --server, --token-file, --token-command, --ca and --timeout."""
 
     @click.option(
         "--server", metavar="URL", help="URL of the service; overrides `server` in the declaration. [env: DDNS_SERVER]"
@@ -47,6 +48,12 @@ def connection(command: F) -> F:
         type=click.Path(),
         help="File with the token. [env: DDNS_TOKEN_FILE, or DDNS_TOKEN for the token itself; with these, --server or "
         "DDNS_SERVER must name the server]",
+    )
+    @click.option(
+        "--token-command",
+        metavar="COMMAND",
+        help="Command that prints the token, such as 'pass show ddns'. It runs without a shell. "
+        "[env: DDNS_TOKEN_COMMAND]",
     )
     @click.option(
         "--ca",
@@ -65,10 +72,9 @@ def connection(command: F) -> F:
         help="How long to wait for each answer; 60 by default. [env: DDNS_TIMEOUT]",
     )
     @functools.wraps(command)
-    def wrapped(
-        *args: Any, server: str | None, token_file: str | None, ca: str | None, timeout: float, **kwargs: Any
-    ) -> Any:
-        return command(*args, connection=Connection(server, token_file, ca, timeout), **kwargs)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        given = {field.name: kwargs.pop(field.name) for field in fields(Connection)}
+        return command(*args, connection=Connection(**given), **kwargs)
 
     return wrapped  # type: ignore[return-value]
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +25,9 @@ from ddnsctl.sync.errors import Conflicts, Problem, SyncError, Unsafe
 from ddnsctl.sync.model import Declaration, HostSpec, Registered
 from ddnsctl.sync.plan import Options, Plan, make
 
-NO_TOKEN = "there is no token: set DDNS_TOKEN, or name a file with --token-file"  # noqa: S105
+NO_TOKEN = "there is no token: set DDNS_TOKEN, or use --token-file or --token-command"  # noqa: S105
+COMMAND_SECONDS = 300.0
+"""How long a command for the token may run: it may ask its user for a password."""
 DECLARATION = "the declaration"
 NO_FILE = ""
 """The file's name, for commands that read no file."""
@@ -91,18 +95,25 @@ class Connected(NamedTuple):
 
 
 def token(connection: Connection) -> Token:
-    """From --token-file, DDNS_TOKEN or DDNS_TOKEN_FILE, in this order. Raises SyncError, OSError."""
-    given, file = os.environ.get("DDNS_TOKEN", "").strip(), os.environ.get("DDNS_TOKEN_FILE")
+    """From an option, otherwise DDNS_TOKEN, DDNS_TOKEN_FILE or DDNS_TOKEN_COMMAND. Raises SyncError, OSError."""
+    if connection.token_file is not None and connection.token_command is not None:
+        raise SyncError("--token-file and --token-command both give the token: use one of them")
+    variables: dict[str, Callable[[str], str]] = {
+        "DDNS_TOKEN": str.strip,
+        "DDNS_TOKEN_FILE": _content,
+        "DDNS_TOKEN_COMMAND": lambda command: _printed(command, "DDNS_TOKEN_COMMAND"),
+    }
+    variable = next((name for name in variables if os.environ.get(name, "").strip()), "")
     if connection.token_file is not None:
         found = Token(_content(connection.token_file))
-    elif given or not file:
-        found = Token(given, "DDNS_TOKEN")
+    elif connection.token_command is not None:
+        found = Token(_printed(connection.token_command, "--token-command"))
+    elif variable:
+        found = Token(variables[variable](os.environ[variable]), variable)
     else:
-        found = Token(_content(file), "DDNS_TOKEN_FILE")
-    if not found.value:
         raise SyncError(NO_TOKEN)
     if not found.value.isascii() or not found.value.isprintable() or " " in found.value:
-        raise SyncError("the token must be one word of ASCII characters: check DDNS_TOKEN or the file")
+        raise SyncError("the token must be one word of ASCII characters: check where it comes from")
     return found
 
 
@@ -110,6 +121,25 @@ def _content(file: str) -> str:
     given = Path(file).read_text().strip()
     if not given:
         raise SyncError(f"{file} is empty: write the token into it")
+    return given
+
+
+def _printed(command: str, what: str) -> str:
+    """What the command prints to standard output. Raises SyncError."""
+    try:
+        words = shlex.split(command)
+        ended = subprocess.run(words, stdout=subprocess.PIPE, timeout=COMMAND_SECONDS, check=True)  # noqa: S603
+        given = ended.stdout.decode().strip()
+    except subprocess.TimeoutExpired:
+        raise SyncError(f"{what}: the command has not ended after {COMMAND_SECONDS:.0f} seconds") from None
+    except subprocess.CalledProcessError as error:
+        raise SyncError(f"{what}: the command failed with exit code {error.returncode}") from None
+    except UnicodeDecodeError:
+        raise SyncError(f"{what}: the command printed something that is not text") from None
+    except (OSError, ValueError, IndexError) as error:
+        raise SyncError(f"{what}: the command cannot be run: {error}") from None
+    if not given:
+        raise SyncError(f"{what}: the command printed no token")
     return given
 
 

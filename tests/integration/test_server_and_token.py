@@ -126,12 +126,12 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize("variable", ["DDNS_TOKEN", "DDNS_TOKEN_FILE"])
+@pytest.mark.parametrize("variable", ["DDNS_TOKEN", "DDNS_TOKEN_FILE", "DDNS_TOKEN_COMMAND"])
 @pytest.mark.parametrize("door", DOORS, ids=" ".join)
 def test_a_token_of_the_environment_goes_to_no_server_that_only_a_file_names(
     folder: Path, file_server: Listener, door: tuple[str, ...], variable: str
 ) -> None:
-    env = {variable: TOKEN if variable == "DDNS_TOKEN" else "token"}
+    env = {variable: {"DDNS_TOKEN": TOKEN, "DDNS_TOKEN_FILE": "token"}.get(variable, "cat token")}
     code, said = ddnsctl(folder, *door, **env)
     assert code == 1
     assert f"the token in {variable} is sent only to a server that you name; nothing was sent" in said
@@ -169,6 +169,37 @@ def test_servers_that_agree_and_a_token_of_an_option(folder: Path, file_server: 
     assert ddnsctl(folder, "plan", "web.yml", "--token-file", "token")[0] == 2
     assert ddnsctl(folder, "apply", "plan.json", "--server", agrees, DDNS_TOKEN=TOKEN)[0] == 1  # no terminal to ask at
     file_server.got_token_later()
+
+
+def test_a_command_prints_the_token(folder: Path, file_server: Listener) -> None:
+    assert ddnsctl(folder, "plan", "web.yml", "--token-command", "cat token")[0] == 2
+    assert ddnsctl(folder, "plan", "web.yml", DDNS_TOKEN_COMMAND="cat token", DDNS_SERVER=file_server.url)[0] == 2
+    file_server.got_token_later()
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("false", "--token-command: the command failed with exit code 1"),
+        ("true", "--token-command: the command printed no token"),
+        ("/nowhere/program", "--token-command: the command cannot be run: "),
+        ("cat 'token", "--token-command: the command cannot be run: No closing quotation"),
+        (" ", "--token-command: the command cannot be run: "),
+        ("printf '\\377'", "--token-command: the command printed something that is not text"),
+        ("echo two words", "the token must be one word of ASCII characters"),
+    ],
+)
+def test_a_command_that_gives_no_token(folder: Path, file_server: Listener, command: str, problem: str) -> None:
+    code, said = ddnsctl(folder, "plan", "web.yml", "--token-command", command)
+    assert code == 1
+    assert problem in said
+    assert file_server.tokens == []
+
+
+def test_two_options_for_the_token(folder: Path, file_server: Listener) -> None:
+    code, said = ddnsctl(folder, "plan", "web.yml", "--token-file", "token", "--token-command", "cat token")
+    assert (code, "use one of them" in said) == (1, True)
+    assert file_server.tokens == []
 
 
 def refused(file_server: Listener, said: str) -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 import requests
+from support import programs
 from support.clients import raw_http
 from support.clients.dyndns import Host
 from support.clients.rest_api import Api, problem
@@ -190,3 +191,9 @@ def test_the_page_for_people_needs_nobody_else(service: Service) -> None:
     for path, methods in service.get("/api/schema/").json()["paths"].items():
         for method in methods:
             assert f"{method.upper()}\n \n{path}\n" in page.words
+
+
+def test_the_schema_of_declarations_is_that_of_the_tool(service: Service) -> None:
+    answer = requests.get(f"{service.url}/api/declaration.schema.json", timeout=10)
+    assert answer.headers["content-type"] == "application/schema+json"
+    assert answer.text == programs.invoke(["ddnsctl", "validate", "--schema"], {}).stdout

@@ -52,7 +52,16 @@ def test_every_route_of_the_document(service: Service, api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/api", "/api/status", "/api/schema", "/api/schema/", "/api/nothing", "/api/nothing/"]
+    "path",
+    [
+        "/api",
+        "/api/status",
+        "/api/schema",
+        "/api/schema/",
+        "/api/declaration.schema.json",
+        "/api/nothing",
+        "/api/nothing/",
+    ],
 )
 def test_answers_without_a_token(service: Service, path: str) -> None:
     check(service.get(path), 404 if "nothing" in path else 200)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`/api/schema/`: the OpenAPI description; `/api/docs/`: the same as a web page, without scripts or other servers."""
+"""`/api/schema/`: the OpenAPI description; `/api/docs/`: the same as a web page, without scripts or other servers.
+
+`/api/declaration.schema.json`: the JSON Schema of `ddnsctl`'s declarations, for editors.
+"""
 
 import base64
 import hashlib
@@ -7,6 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from html import escape
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -45,6 +49,17 @@ async def read_schema(request: Request) -> Response:
 async def read_docs(request: Request) -> Response:
     """The description as a page."""
     return Response(_rendered(request.app).page, headers=HEADERS, media_type="text/html")
+
+
+@router.get("/api/declaration.schema.json")
+async def read_declaration_schema() -> Response:
+    """The JSON Schema of declarations, which is part of `ddnsctl` in the same distribution."""
+    return Response(_declaration_schema(), media_type="application/schema+json")
+
+
+@cache
+def _declaration_schema() -> bytes:
+    return files("ddnsctl").joinpath("schema/declaration.schema.json").read_bytes()
 
 
 class _Rendered(NamedTuple):

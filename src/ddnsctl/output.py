@@ -34,10 +34,10 @@ def wants_colour() -> bool | None:
     return True if os.environ.get("FORCE_COLOR") else None
 
 
-def error(text: str, problems: Iterable[Problem] = ()) -> None:
+def error(text: str, details: Iterable[Problem] = ()) -> None:
     """Print `error: …`, and one line per problem."""
     click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True, color=wants_colour())
-    for problem in problems:
+    for problem in details:
         place = click.style(f"{problem.where}: ", bold=True) if problem.where else ""
         hint = click.style(f" ({problem.hint})", dim=True) if problem.hint else ""
         click.echo(f"  {place}{problem.text}{hint}", err=True, color=wants_colour())
@@ -55,16 +55,21 @@ def remark(text: str) -> None:
 
 def failure(raised: Exception) -> int:
     """Print an error that ends the command. Returns the exit code."""
-    problems = sorted(getattr(raised, "problems", ()), key=_place)
-    if len(problems) == 1 and not problems[0].where:
-        error(str(problems[0]))
-    elif problems:
-        error(f"{_headline(raised)} ({len(problems)} {'problem' if len(problems) == 1 else 'problems'})", problems)
+    found = problems(raised)
+    if len(found) == 1 and not found[0].where:
+        error(str(found[0]))
+    elif found:
+        error(f"{_headline(raised)} ({len(found)} {'problem' if len(found) == 1 else 'problems'})", found)
     elif isinstance(raised, OSError) and raised.filename is not None:
         error(f"{raised.filename}: {describe(raised)}")
     else:
         error(str(raised) or type(raised).__name__)
     return getattr(raised, "exit_code", 1)
+
+
+def problems(raised: Exception) -> list[Problem]:
+    """The problems of an error, in the order of their places; none if it has only a text."""
+    return sorted(getattr(raised, "problems", ()), key=_place)
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:

@@ -175,6 +175,11 @@ def test_a_saved_plan_is_applied_as_it_is_or_not_at_all(tool: Tool) -> None:
     assert stat.S_IMODE((tool.folder / "plan.json").stat().st_mode) == 0o666 & ~mask
     assert "secret" not in (tool.folder / "plan.json").read_text().replace('"secret": {', "")
     tool.declare(a={"ipv4": "192.0.2.9"})
+    assert f"+ {tool.name('a')}" in tool.run("show", "plan.json")
+    assert tool.run("show", "plan.json", "--format", "markdown").startswith("### Plan: 2 to add")
+    assert len(json.loads(tool.run("show", "plan.json", "--format", "json"))["changes"]) == 2
+    assert "not changes of a plan" in tool.run("show", "plan.json", "--stack", "web", code=1)
+    assert "markdown is a format of plans" in tool.run("show", "--format", "markdown", code=1)
     assert "2 added" in tool.run("apply", "plan.json", "-y")
     assert tool.service.dig(tool.name("a")) == ["192.0.2.1"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ddnsctl show`: a table on a terminal, lines with tabs in a pipe, JSON for programs."""
+"""`ddnsctl show`: a table on a terminal, lines with tabs in a pipe, JSON for programs; or a saved plan."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "ndjson"]),
+    type=click.Choice(output.FORMATS),
     default="text",
     metavar="FORMAT",
-    help="text, json, or ndjson (one line per host).",
+    help="text, json, ndjson (one line per host), or markdown for a plan.",
 )
 @options.connection
 def command(
@@ -53,13 +53,23 @@ def command(
     form: str,
     connection: options.Connection,
 ) -> int:
-    """List registered hosts.
+    """List registered hosts, or show a saved plan.
 
     NAME is a full name, its first label, or a pattern such as 'vm-*'. Exit code: 1 if a NAME without wildcards is not
     registered. In a pipe, columns are separated by tabs.
-    """
-    from ddnsctl import session
 
+    If NAME is a file that `plan -o` wrote, its plan is shown, without a connection to the server.
+    """
+    from ddnsctl import saved_plans, session
+    from ddnsctl.loader import Sources
+
+    if (saved := saved_plans.find(Sources(names))) is not None:
+        if domain is not None or stack is not None or silent_days is not None:
+            raise click.UsageError("--domain, --stack and --silent-days select registered hosts, not changes of a plan")
+        output.plan(saved.plan, form, url=saved.url)
+        return 0
+    if form == "markdown":
+        raise click.UsageError("markdown is a format of plans: name a file that `plan -o` wrote")
     exact = [name.lower().rstrip(".") for name in names if "." in name and not set(name) & WILDCARDS]
     wanted = exact if exact and len(exact) == len(names) else None
     opened = session.open_session(connection, session.NO_FILE, wanted, None if names else stack)

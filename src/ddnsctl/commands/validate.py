@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
 
-from ddnsctl import options
+from ddnsctl import options, output
 
 if TYPE_CHECKING:
     from ddnsctl.loader import Sources
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of declarations, for editors, and exit.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    metavar="FORMAT",
+    help="text, or json: an object with counts, or with all problems and their places.",
+)
 @options.sources()
-def command(sources: Sources, schema: bool) -> int:
+def command(sources: Sources, schema: bool, form: str) -> int:
     """Check declarations without connecting to a server.
 
     Reports all errors at once, with file, line and column. With --schema it prints the JSON Schema instead. In an
@@ -26,13 +35,28 @@ def command(sources: Sources, schema: bool) -> int:
       # yaml-language-server: $schema=declaration.schema.json
     """
     from ddnsctl import loader
+    from ddnsctl.sync import saved
+    from ddnsctl.sync.errors import Problem, SyncError
 
     if schema:
         from importlib import resources
 
         click.echo(resources.files("ddnsctl").joinpath("schema/declaration.schema.json").read_text(), nl=False)
         return 0
-    declared = loader.load_any(sources)
+    try:
+        declared = loader.load_any(sources)
+    except SyncError as error:
+        if form == "json":
+            problems = [saved.note_dict(problem) for problem in output.problems(error)] or [
+                saved.note_dict(Problem(str(error)))
+            ]
+            click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
+            return error.exit_code
+        raise
+    if form == "json":
+        numbers = {"hosts": len(declared.hosts), "domains": len(declared.domains)}
+        click.echo(json.dumps({"valid": True, "stack": declared.stack, **numbers}, indent=2))
+        return 0
     counts = f"{_count(len(declared.hosts), 'host')}, {_count(len(declared.domains), 'domain')}"
     stack = f" of stack {declared.stack}" if declared.stack else ", no stack"
     click.echo(f"valid: {counts}{stack}")

@@ -112,6 +112,19 @@ def test_validate(capfd: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_validate_for_programs(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", "good.yml", "--format", "json"]) == 0
+    assert json.loads(capfd.readouterr().out) == {"valid": True, "stack": "web", "hosts": 1, "domains": 0}
+    Path("bad.yml").write_text("version: 1\nhsots: {}\n")
+    assert run(["validate", "bad.yml", "--format", "json"]) == 1
+    place = {"file": "bad.yml", "line": 2, "column": 1}
+    problem = {"text": "hsots: unknown key", "where": place, "hint": "did you mean `hosts`?"}
+    assert json.loads(capfd.readouterr().out) == {"valid": False, "problems": [problem]}
+    assert run(["validate", "--format", "json"]) == 1
+    (problem,) = json.loads(capfd.readouterr().out)["problems"]
+    assert (problem["where"], "no declaration is named" in str(problem["text"])) == (None, True)
+
+
 def test_the_schema_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "--schema"]) == 0
     assert json.loads(capfd.readouterr().out)["title"] == "Declaration of Dynamic DNS hosts"

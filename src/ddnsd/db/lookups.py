@@ -7,6 +7,7 @@ key requested while a query runs is read by the next one, never by a query that 
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ from sqlalchemy.dialects import sqlite
 from ddnsd.db import enrolments, queries, records, rows, schema
 from ddnsd.db.base import StoreDown
 from ddnsd.db.sqlite import SqliteStore
+from ddnsd.gathering import Gathering
 from ddnsd.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 FEW = 8
-GATHER_SECONDS = 0.002
-"""The pause after a group read with few callers, so that more share the next one."""
+GATHER_SECONDS = (0.002, 0.01)
+"""Shortest and longest pause after a group read with few callers, so that more share the next one."""
 
 STUCK_SECONDS = 20.0
 """No group read takes this long: the database gives up after two seconds."""
@@ -61,6 +63,7 @@ class Lookup(Generic[R]):
             many = query.add_columns(column).where(column == any_(keys))
             self._sql_of_many = str(many.compile(dialect=asyncpg.dialect()))  # type: ignore[no-untyped-call]
             self._waiting: list[_Waiter[R]] = []
+            self._gathering = Gathering(*GATHER_SECONDS)
             self._drain: asyncio.Task[None] | None = None
 
     async def all(self, key: Any) -> list[R]:
@@ -102,10 +105,11 @@ class Lookup(Generic[R]):
             await asyncio.sleep(0)  # callers of this turn of the loop share the query
             while self._waiting:
                 self.heartbeat.step()
-                waiters = self._take()
+                waiters, began = self._take(), time.monotonic()
                 await self._answer(waiters)
+                self._gathering.note(time.monotonic() - began)
                 if len(waiters) < FEW:
-                    await asyncio.sleep(GATHER_SECONDS)
+                    await asyncio.sleep(self._gathering.seconds)
         finally:
             self.heartbeat.rest()
             self._drain = None

@@ -28,6 +28,10 @@ from ddnsd.db.notifications import Notifications
 COMMAND_SECONDS = 30.0
 """Limit of a statement."""
 
+PLANS = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+"""For queries by an array of keys: otherwise PostgreSQL plans them anew for each array, which takes longer than to run
+them. All of them use an index, also while the statistics of a table are of a time when it was small."""
+
 LIMITS = "SET lock_timeout = 2000; SET idle_in_transaction_session_timeout = 10000"
 """Milliseconds. A row that somebody else has locked, or a process that was stopped, delays nobody for longer."""
 
@@ -239,7 +243,9 @@ class _Kept:
 
 async def _kept(engine: AsyncEngine) -> _Kept:
     connection = await engine.connect()
-    return _Kept(connection, (await connection.get_raw_connection()).driver_connection)
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    await driver.execute(PLANS)
+    return _Kept(connection, driver)
 
 
 class _Silence:

@@ -102,6 +102,8 @@ class ZoneLeases:
         self._renewed = self._asked = 0.0  # when the owners were known, and when the read began
         self._owners: dict[int, Owner] = {}
         self._since: dict[int, float] = {}
+        self.has_others = False
+        """Whether another node owned zones at the last renewal."""
 
     def owns(self, domain_id: int) -> bool:
         held = self._held.get(domain_id)
@@ -164,6 +166,7 @@ class ZoneLeases:
         before, self._owners, self._asked, self._renewed = self._owners, owners, began, time.monotonic()
         same = {i for i, owner in owners.items() if i in before and before[i].node == owner.node}
         self._since = {i: self._since[i] if i in same else self._renewed for i in owners}
+        self.has_others = any(owner.node != self.node for owner in owners.values())
 
     def _renew(self, connection: Connection) -> tuple[list[Lease], int, dict[int, Owner]]:
         """The leases, the number of zones that this node should have at most, and the owners of all zones."""

@@ -28,6 +28,7 @@ from ddnsd.dns import errors
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.queue import end
 from ddnsd.dns.removals import RemovalWaiter
+from ddnsd.gathering import Gathering
 
 REQUESTS = "ddnsd_requests"
 """The channel of all nodes, for zones whose owner is not known."""
@@ -35,8 +36,8 @@ REQUESTS = "ddnsd_requests"
 LOOK_SECONDS = 0.25
 ASK_AGAIN_SECONDS = 0.5
 
-GATHER_SECONDS = 0.005
-"""The time between two transmissions: each wakes all nodes' connections in PostgreSQL."""
+GATHER_SECONDS = (0.005, 0.015)
+"""Shortest and longest time between two transmissions: each wakes all nodes' connections in PostgreSQL."""
 
 log = structlog.get_logger()
 
@@ -104,6 +105,7 @@ class Relay:
         self._open: dict[int, Request] = {}
         self._outbox: dict[tuple[str, bool], tuple[dict[str, str], list[list[Any]]]] = {}
         self._sending: asyncio.Task[None] | None = None
+        self._gathering = Gathering(*GATHER_SECONDS)
 
     # ---- this node asks
 
@@ -247,9 +249,10 @@ class Relay:
         await asyncio.sleep(0)
         try:
             while self._outbox:
-                outbox, self._outbox = self._outbox, {}
+                outbox, self._outbox, began = self._outbox, {}, time.monotonic()
                 await self._send([(channel, t) for (channel, _), one in outbox.items() for t in _texts(*one)])
-                await asyncio.sleep(GATHER_SECONDS)
+                self._gathering.note(time.monotonic() - began)
+                await asyncio.sleep(self._gathering.seconds)
         finally:
             self._sending = None
 

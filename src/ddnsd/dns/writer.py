@@ -34,6 +34,7 @@ from ddnsd.dns.future_group import FutureGroup
 from ddnsd.dns.nodes import Nodes
 from ddnsd.dns.ownership import FileLocks, Ownership
 from ddnsd.dns.zone_sender import FINE, ZoneSender
+from ddnsd.gathering import Gathering
 from ddnsd.heartbeat import Heartbeat
 
 BATCH = 512
@@ -43,6 +44,11 @@ GATHER_SECONDS = 0.004
 """How long a transaction waits for more changes if it would hold less than `GATHERED` of those under way."""
 
 GATHERED = 0.25
+
+NODES_GATHER_SECONDS = (0.004, 0.015)
+"""The same, at least and at most, if other nodes use the database: then the number of statements limits all of them."""
+
+NODES_GATHERED = 0.5
 
 MARK_SECONDS = 0.02
 """Acknowledgements are marked after this time if nothing else is written."""
@@ -131,6 +137,7 @@ class Writer:
         self._committing: float | None = None
         self._finished_version: int | None = None  # of a database in which a sweep has found no work
         self._uncommitted: set[asyncio.Future[None]] = set()
+        self._gathering = Gathering(*NODES_GATHER_SECONDS)
         self._under_way = 0  # changes whose callers wait
         self._locked: dict[int, float] = {}  # hosts whose rows somebody else has locked, until the next try
         self._ownership: Ownership
@@ -367,9 +374,17 @@ class Writer:
                     await self._pause()
                 elif self._locked:
                     await self._wait_for_locks()
-                elif len(self._queue) < GATHERED * self._under_way:
-                    await asyncio.sleep(GATHER_SECONDS)
+                else:
+                    await self._gather()
                 await self._commit()
+
+    async def _gather(self) -> None:
+        """Wait for more changes if the transaction would hold few of those under way."""
+        if self._nodes is None or not self._nodes.leases.has_others:
+            if len(self._queue) < GATHERED * self._under_way:
+                await asyncio.sleep(GATHER_SECONDS)
+        elif len(self._queue) < NODES_GATHERED * self._under_way:
+            await asyncio.sleep(self._gathering.seconds)
 
     async def _pause(self) -> None:
         """Wait for something to write beside acknowledgements."""
@@ -395,11 +410,12 @@ class Writer:
         confirmed = [Confirmed(*item) for item in self._confirmed.items()]
         try:
             with COMMIT_SECONDS.time():
-                self._committing = asyncio.get_running_loop().time()
+                self._committing = began = asyncio.get_running_loop().time()
                 try:
                     skipped = await self._write(batch, confirmed, faults)
                 finally:
                     self._committing = None
+                    self._gathering.note(asyncio.get_running_loop().time() - began)
         except Exception as error:
             if isinstance(error, StoreDown):
                 log.error("database not available", reason=str(error))

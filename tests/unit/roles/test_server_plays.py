@@ -150,7 +150,7 @@ def test_a_certificate_and_a_key_must_fit(tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text(pairs["one"][1].read_text().partition("-----BEGIN CERTIFICATE")[0])
     locked = tmp_path / "locked.pem"
-    command = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked]
+    command = ["openssl", "pkey", "-in", str(key), "-aes256", "-passout", "pass:x", "-out", str(locked)]
     subprocess.run(command, check=True, capture_output=True)
     one, other = pairs["one"][0], pairs["other"][0]
     rows: list[tuple[Path, Path, str | None]] = [

@@ -490,10 +490,11 @@ def _host_of(url: str) -> str:
     return fold(urlsplit(url).hostname or "")
 
 
-def load(**overrides: Any) -> Settings:
+def load(config: bytes | None = None, /, **overrides: Any) -> Settings:
     """Load the settings. Precedence: environment, credentials, TOML file, file of `ddnsd dev`, `overrides`, defaults.
 
-    Raises SettingsError with all reasons: unknown names, values out of range, an unreadable file.
+    `config` is the content of a TOML file to use instead of the configured one. Raises SettingsError with all reasons:
+    unknown names, values out of range, an unreadable file.
     """
     reasons = [
         f"{name}: no such setting"
@@ -501,7 +502,8 @@ def load(**overrides: Any) -> Settings:
         if name.startswith(PREFIX) and name[len(PREFIX) :].lower() not in Settings.model_fields
     ]
     try:
-        settings = Settings(**overrides | _from_dev() | _from_file() | _from_credentials())
+        file = _from_file() if config is None else tomllib.loads(config.decode())
+        settings = Settings(**overrides | _from_dev() | file | _from_credentials())
     except ValidationError as error:
         reasons += [_reason(e["loc"], e["type"], e["msg"]) for e in error.errors(include_input=False)]
     except SettingsError as error:
@@ -510,6 +512,8 @@ def load(**overrides: Any) -> Settings:
         reasons.append(f"{PREFIX}CONFIG: {error.filename}: {error.strerror}")
     except tomllib.TOMLDecodeError as error:
         reasons.append(f"{PREFIX}CONFIG: {error}")
+    except UnicodeDecodeError:
+        reasons.append(f"{PREFIX}CONFIG: the file is not UTF-8 text")
     if reasons:
         raise SettingsError("\n".join(reasons))
     return settings

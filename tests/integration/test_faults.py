@@ -5,6 +5,8 @@ import os
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.ports import in_time, wait_until
+from support.ports import free_port, in_time, wait_until
 from support.servers.dns_proxy import DnsProxy, Mode
 from support.servers.faults import halt, hung
-from support.servers.service import Service, dev
+from support.servers.service import Service, dev, migrated_file
 
 Settings = Callable[[], dict[str, str]]
 
@@ -273,6 +275,35 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
             resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, before)
         assert service.dig(f"a.{service.domain}") == ["192.0.2.1"]
         wait_until(lambda: update(service, "a", secret, "192.0.2.2").text == "good 192.0.2.2", 20, "recovered")
+
+
+FULL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+os.execv(sys.executable, [sys.executable, "-m", "ddnsd", "serve"])
+"""
+"""Start the service where no file can become longer."""
+
+
+def test_it_starts_on_a_full_disk_and_without_its_name_server(tmp_path: Path) -> None:
+    """It says what it waits for, and serves when there is room: systemd never has to give up."""
+    here = Service(tmp_path, free_port(), free_port(), settings={"DDNSD_PRIMARY": f"127.0.0.1:{free_port()}"})
+    file = migrated_file(tmp_path)
+    with (
+        here.log.open("ab") as log,
+        subprocess.Popen([sys.executable, "-c", FULL_DISK], env=here.env, stdout=log, stderr=log) as process,
+    ):
+        try:
+            wait_until(lambda: "ready: " in here.log.read_text(), 40, "ready")
+            assert here.get("/nic/update", auth=("a.example.org", "x")).text == "911"
+            assert here.get("/readyz").status_code == 503
+            assert f"SQLite at {file}: disk I/O error" in here.log.read_text()
+            assert process.poll() is None
+            no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, no_limit)
+            wait_until(lambda: here.get("/readyz").status_code == 200, 40, "it serves")
+        finally:
+            process.terminate()
 
 
 def test_a_locked_database_acknowledges_nothing(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from ddnsd import settings
-from ddnsd.db import migrate
+from ddnsd.db import migrate, postgres_tls
 from ddnsd.operations import database_copy, export
 
 
@@ -21,7 +22,16 @@ def db() -> None:
     """Create, upgrade or move the database."""
 
 
+_ca = click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Authority of PostgreSQL's certificate on other machines, as DDNSD_DATABASE_CA.",
+)
+
+
 @db.command()
+@click.argument("url", default="service")
+@_ca
 @click.option(
     "--wait",
     type=click.FloatRange(0),
@@ -30,31 +40,38 @@ def db() -> None:
     metavar="SECONDS",
     help="How long to retry while the database is down; 0: try once.",
 )
-def upgrade(wait: float) -> None:
-    """Create or upgrade the schema. Prints a line if it changed."""
-    url = settings.load().store_url
-    if asyncio.run(migrate.upgrade_when_there(url, wait, lambda text: click.echo(text, err=True))):
+def upgrade(url: str, ca: Path | None, wait: float) -> None:
+    """Create or upgrade the schema. Prints a line if it changed.
+
+    URL is as for `db copy`; without it, the database of the settings.
+    """
+    found = _database_url(url, ca)
+    if asyncio.run(migrate.upgrade_when_there(found, wait, lambda text: click.echo(text, err=True))):
         click.echo(f"The database now has the schema {migrate.NEWEST}.")
 
 
 @db.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-def copy(source: str, target: str) -> None:
+@_ca
+@click.option(
+    "--replace-moved", is_flag=True, help="Empty TO first if an earlier copy moved it to another database, to go back."
+)
+def copy(source: str, target: str, ca: Path | None, replace_moved: bool) -> None:
     """Move a running service to another database.
 
     FROM and TO are sqlite:///PATH or postgresql://USER@HOST/NAME; `service` is
-    the database of the settings, and `-` a line of standard input. TO must be
-    empty. Updates get 911 during the copy. At the end FROM refuses changes, and
+    the database of the settings, and `-` a line of standard input, FROM before
+    TO. TO must be empty. Updates get 911 during the copy. At the end FROM refuses changes, and
     you restart the service with TO.
 
     Do not write a password on the command line: use `-`, or PGPASSFILE or
     PGPASSWORD.
     """
-    if source == target == "-":
-        raise click.UsageError("only one of FROM and TO can be `-`")
-    one, other = _database_url(source), _database_url(target)
-    done = asyncio.run(database_copy.copy(one, other, lambda text: click.echo(text, err=True)))
+    one, other = _database_url(source, ca), _database_url(target, ca)
+    done = asyncio.run(
+        database_copy.copy(one, other, lambda text: click.echo(text, err=True), replace_moved=replace_moved)
+    )
     copied = f"{done.rows} rows were copied and compared" if done.rows else "the earlier copy is finished"
     click.echo(f"Moved {done.source} to {done.target}: {copied}.")
     click.echo("Set DDNSD_DATABASE_URL to the new database, and restart the service on every node.")
@@ -75,16 +92,18 @@ def unfreeze(url: str) -> None:
         click.echo(f"The database accepts changes again. No service may use {peer} any more.")
 
 
-def _database_url(text: str) -> str:
-    """The URL behind an argument. Raises UsageError, SettingsError."""
+def _database_url(text: str, ca: Path | None = None) -> str:
+    """The URL behind an argument, with this authority. Raises UsageError, SettingsError."""
     if text == "service":
         return settings.load().store_url
     url = sys.stdin.readline().strip() if text == "-" else text
     try:
         settings.check_database_url(url)
+        verified = postgres_tls.with_ca(url, ca)
+        settings.check_database_url(verified)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return url
+    return verified
 
 
 @contextmanager

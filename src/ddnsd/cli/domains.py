@@ -5,8 +5,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -62,7 +61,7 @@ def domain() -> None:
 @click.option("--owner", required=True, help="The user who owns it.")
 @_columns
 @click.option("--primary", help="ADDRESS[:PORT] of an existing zone's primary; default: the setting PRIMARY.")
-@click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of that zone.")
+@click.option("--key-file", type=click.File("r"), help="TSIG key of that zone; `-`: standard input.")
 @click.option("--algorithm", type=click.Choice(("hmac-sha256", "hmac-sha384", "hmac-sha512")), default="hmac-sha256")
 @click.option("--exist-ok", is_flag=True, help="If the domain exists, set the given options that differ.")
 @click.option("--check", is_flag=True, help="Only show what would be done.")
@@ -70,7 +69,7 @@ def add(
     name: str,
     owner: str,
     primary: str | None,
-    key_file: Path | None,
+    key_file: IO[str] | None,
     algorithm: str,
     exist_ok: bool,
     check: bool,
@@ -101,11 +100,11 @@ def add(
         click.echo(done)
 
 
-def _key(file: Path) -> TsigKey:
+def _key(file: IO[str]) -> TsigKey:
     try:
-        return TsigKey.from_text(file.read_text())
+        return TsigKey.from_text(file.read())
     except ValueError as error:
-        raise click.BadParameter(f"{file}: {error}", param_hint="--key-file") from None
+        raise click.BadParameter(f"{file.name}: {error}", param_hint="--key-file") from None
 
 
 @domain.command(name="set")
@@ -113,12 +112,10 @@ def _key(file: Path) -> TsigKey:
 @click.option("--available/--unavailable", default=None, help="Whether hosts accept updates and can be registered.")
 @_columns
 @click.option("--primary", help="ADDRESS[:PORT] of the new primary.")
-@click.option(
-    "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of the zone there."
-)
+@click.option("--key-file", type=click.File("r"), help="TSIG key of the zone there; `-`: standard input.")
 @quotas.quota_options(OF_DOMAINS)
 @click.option("--check", is_flag=True, help="Only show what would be done.")
-def change(name: str, primary: str | None, key_file: Path | None, check: bool, **columns: Any) -> None:
+def change(name: str, primary: str | None, key_file: IO[str] | None, check: bool, **columns: Any) -> None:
     """Change a domain.
 
     A new primary or key is tested first: it must answer for the zone, accept updates and allow transfers. Then all
@@ -148,9 +145,7 @@ STEPS = {"finish": moves.finish, "cancel": moves.cancel, "back": moves.back}
 @domain.command()
 @click.argument("name")
 @click.option("--primary", help="ADDRESS[:PORT] of the new primary.")
-@click.option(
-    "--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TSIG key of the zone there."
-)
+@click.option("--key-file", type=click.File("r"), help="TSIG key of the zone there; `-`: standard input.")
 @click.option("--check", is_flag=True, help="Only test the new primary.")
 @click.option("--status", "step", flag_value="status", help="Show how far the move is.")
 @click.option("--json", "as_json", is_flag=True, help="With --status or --wait: print the state as JSON.")
@@ -161,7 +156,7 @@ STEPS = {"finish": moves.finish, "cancel": moves.cancel, "back": moves.back}
 def move(
     name: str,
     primary: str | None,
-    key_file: Path | None,
+    key_file: IO[str] | None,
     check: bool,
     step: str | None,
     as_json: bool,

@@ -4,6 +4,7 @@
 import asyncio
 import signal
 import sys
+from typing import IO
 
 import click
 
@@ -50,8 +51,17 @@ def dev_command() -> None:
 
 
 @click.command(name="settings")
-def settings_command() -> None:
-    """Print every setting: value, source and meaning."""
+@click.option(
+    "--check", "file", type=click.File("rb"), help="Only check this TOML file, before it becomes that of DDNSD_CONFIG."
+)
+def settings_command(file: IO[bytes] | None) -> None:
+    """Print every setting: value, source and meaning.
+
+    With --check, print only what is wrong with a file; `-` is standard input.
+    """
+    if file is not None:
+        settings.load(file.read())
+        return
     loaded = settings.load()
     for name, field in Settings.model_fields.items():
         value = getattr(loaded, name)

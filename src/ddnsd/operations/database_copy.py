@@ -40,8 +40,11 @@ class Copied(NamedTuple):
     rows: int
 
 
-async def copy(source_url: str, target_url: str, say: Say = lambda _: None) -> Copied:
-    """Move everything to an empty database; `say` gets the progress. Raises AdminError, StoreDown."""
+async def copy(source_url: str, target_url: str, say: Say = lambda _: None, *, replace_moved: bool = False) -> Copied:
+    """Move everything to an empty database; `say` gets the progress. Raises AdminError, StoreDown.
+
+    `replace_moved` also takes a target that an earlier copy moved away: its rows are older than those of the copy.
+    """
     _check_files(source_url, target_url)
     if (unfinished := await _unfinished(source_url, target_url)) is None:
         await check_schema(source_url)
@@ -51,7 +54,7 @@ async def copy(source_url: str, target_url: str, say: Say = lambda _: None) -> C
         if unfinished is None:
             async with copying.opened(target_url) as target:
                 await target.reserve()
-                await _prepare(source, target, target_url)
+                await _prepare(source, target, target_url, replace_moved=replace_moved)
                 rows = await _copy(source, target, say)
         say("waiting until no service uses the old database")
         await asyncio.sleep(NOTICE_SECONDS)
@@ -108,9 +111,19 @@ async def _unfinished(source_url: str, target_url: str) -> Move | None:
     if one is None:
         return None
     other = await _mark(target_url) if one.state is State.MOVED and _exists(target_url) else None
+    if other is None and await _is_finished(one, target_url):
+        return one
     if other is None or other.copy_id != one.copy_id:
         raise AdminError(one.reason)
     return one
+
+
+async def _is_finished(mark: Move, target_url: str) -> bool:
+    """Whether nothing is left to do: the source was moved to this target, which services use."""
+    if mark.state is not State.MOVED or mark.peer != copying.label(target_url) or not _exists(target_url):
+        return False
+    async with opened(target_url) as store:
+        return await store.read(copying.first_with_rows) is not None
 
 
 async def _mark(url: str) -> Move | None:
@@ -122,9 +135,12 @@ def _exists(url: str) -> bool:
     return not url.startswith("sqlite") or Path(make_url(url).database or "").is_file()
 
 
-async def _prepare(source: Side, target: Side, target_url: str) -> None:
+async def _prepare(source: Side, target: Side, target_url: str, *, replace_moved: bool) -> None:
     """Check that the target is empty, give it the schema, and mark it. Raises AdminError, StoreDown."""
     found = await target.run(moved.find)
+    if found is not None and found.state is State.MOVED and replace_moved:
+        await target.run(moved.unfreeze)
+        found = found._replace(state=State.COPYING)  # rows to clear, as those of a copy that has failed
     if found is not None and found.state is not State.COPYING and found != (State.COPIED, source.label, found.copy_id):
         raise AdminError(f"{target.label} cannot be used: {found.reason}")
     if found is not None:  # an earlier copy has failed

@@ -147,6 +147,7 @@ def render(folder: Path, variables: Mapping[str, object], **templates: str) -> d
         "ansible_facts": {"distribution_release": "bookworm"},
         "ddns_server_issued": {"stat": {"exists": False}},
         "ddns_server_packed": {"stdout": "0"},
+        "ddns_server_python_version": {"stdout": "3.11"},
         **variables,
     }
     command = ("ansible-playbook", "render.yml", "-i", "localhost,", "-e", json.dumps(given))

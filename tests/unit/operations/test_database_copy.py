@@ -116,3 +116,33 @@ def _add_hosts(connection: Connection) -> None:
     values = {"domain_id": 1, "owner_id": 1, "secret_hash": bytes(32), "created": 0, "comment": "c" * 250}
     connection.execute(insert(hosts), [values | name for name in names])
     assert connection.execute(select(hosts.c.id).limit(1)).scalar()
+
+
+def names(url: str) -> list[str]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
+        return [name for (name,) in file.execute("SELECT name FROM users ORDER BY name")]
+
+
+async def test_back_into_the_database_that_was_moved(source: str, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path / 'new.db'}"
+    add_user(source, "first")
+    assert (await database_copy.copy(source, target)).rows > 0
+    assert (await database_copy.copy(source, target)).rows == 0, "a copy that is finished"
+    add_user(target, "second")
+    with pytest.raises(AdminError, match="cannot be used: this database was moved to"):
+        await database_copy.copy(target, source)
+    assert names(source) == ["first"]
+    assert (await database_copy.copy(target, source, replace_moved=True)).rows > 0
+    assert names(source) == ["first", "second"]
+    add_user(source, "accepts changes")
+    with pytest.raises(sqlite3.IntegrityError, match="was moved to"):
+        add_user(target, "refused")
+
+
+async def test_a_database_in_use_is_never_replaced(source: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    target = f"sqlite:///{migrated_file(tmp_path / 'other')}"
+    add_user(target, "in use")
+    with pytest.raises(AdminError, match="is not empty"):
+        await database_copy.copy(source, target, replace_moved=True)
+    assert names(target) == ["in use"]

@@ -15,7 +15,7 @@ import structlog
 
 from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.failed_sign_ins import SECONDS as FAILED_SECONDS
-from ddnsd.auth.failed_sign_ins import FailedSignIns
+from ddnsd.auth.failed_sign_ins import UNKNOWN, FailedSignIns
 from ddnsd.auth.failure_counter import FailureCounter
 from ddnsd.auth.oidc.callbacks import Callbacks
 from ddnsd.auth.one_time_secrets import OneTimeSecrets
@@ -290,7 +290,7 @@ class Service:
         for counter in (self._throttle, self._passwords, self._provider_guard, self._passkey_guard):
             counter.use(now.signin_failures, enabled=now.rules)
         self._abuse_reports.use(now.abuse_reports_per_hour, rules=now.rules)
-        set_log_level(now.log_level)
+        set_log_level(now.log_level, addresses=now.log_addresses)
         return applied, later
 
     async def start(self, tell: Callable[[str], None] = lambda _: None) -> None:
@@ -580,11 +580,12 @@ class LogOutput:
             self._file.flush()
 
 
-def set_up_logging(level: str) -> None:
+def set_up_logging(level: str, *, addresses: bool = True) -> None:
     """Log one line per event to standard error, never a query string, a header or a secret."""
     structlog.configure(
         processors=[
             _drop_below_level,
+            _hide_source,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -595,19 +596,22 @@ def set_up_logging(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
-    set_log_level(level)
+    set_log_level(level, addresses=addresses)
 
 
-def set_log_level(level: str) -> None:
-    """Log events of this level and above from now on, and warnings of libraries."""
+def set_log_level(level: str, *, addresses: bool = True) -> None:
+    """Log events of this level and above from now on, and warnings of libraries; clients' addresses only on demand."""
+    _threshold.addresses = addresses
     _threshold.level = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger().setLevel(max(_threshold.level, logging.WARNING))
 
 
 class _Threshold:
-    """The lowest level that is logged. Loggers keep their configuration, so the level is looked up for each event."""
+    """What is logged: the lowest level, and clients' addresses. Loggers keep their configuration, so both are looked
+    up for each event."""
 
     level = logging.INFO
+    addresses = True
 
 
 _threshold = _Threshold()
@@ -616,4 +620,10 @@ _threshold = _Threshold()
 def _drop_below_level(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if logging.getLevelNamesMapping()[METHOD_LEVELS.get(method, method).upper()] < _threshold.level:
         raise structlog.DropEvent
+    return event
+
+
+def _hide_source(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "source" in event and not _threshold.addresses:
+        event["source"] = UNKNOWN
     return event

@@ -43,6 +43,7 @@ MOST = 2**31 - 1
 RELOADABLE = frozenset(
     {
         "log_level",
+        "log_addresses",
         "trusted_proxies",
         "connections_per_address",
         "private_addresses",
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
     )
     name_servers: Words = Field(
         ("localhost",),
-        description="names in SOA (the first) and NS of new zones; NAME=ADDRESS=… for a name inside a new zone",
+        description="names in SOA (the first) and NS of that BIND's zones; NAME=ADDRESS=… for a name inside a zone",
     )
     transfer_key: str = Field(
         "", description="name in named.conf of the TSIG key that may transfer the zones of that BIND"
@@ -239,6 +240,9 @@ class Settings(BaseSettings):
         180, ge=0, description="days after its decision when `housekeeping` deletes a report of abuse; 0: never"
     )
     log_level: str = Field("info", description="debug, info, warning or error")
+    log_addresses: Switch = Field(
+        True, description="write the client's address of a failed sign-in to the log; fail2ban needs it"
+    )
 
     @field_validator("public_url", "public_url_ipv6")
     @classmethod

@@ -206,6 +206,64 @@ async def test_a_lost_zone_file_is_made_anew(named: Named, bind: Bind) -> None:
     assert await add(named, key, "after") == "NOERROR"
 
 
+def naming(named: Named, *servers: str) -> Bind:
+    options = ZoneOptions(primary=named.endpoint, name_servers=tuple(map(NameServer.from_text, servers)))
+    return Bind(named.folder, named.rndc_key, options=options)
+
+
+async def test_zones_follow_the_configured_name_servers(named: Named) -> None:
+    old, inside = f"ns1.{ZONE}=192.0.2.53=2001:db8::53", f"ns3.{ZONE}"
+    before = naming(named, old, "ns2.example.net")
+    key = await asyncio.to_thread(before.provision, ZONE)
+    await add(named, key)
+    assert await asyncio.to_thread(before.ensure, ZONE, key) == []
+    [soa] = await ask(named, ZONE, "SOA")
+
+    after = naming(named, "new.example.net", "ns2.example.net", f"{inside}=192.0.2.54")
+    for check in (True, True, False):
+        assert await asyncio.to_thread(after.ensure, ZONE, key, check=check) == ["name servers"]
+    assert await asyncio.to_thread(after.ensure, ZONE, key) == []
+    assert sorted(await ask(named, ZONE, "NS")) == ["new.example.net.", "ns2.example.net.", f"{inside}."]
+    [changed] = await ask(named, ZONE, "SOA")
+    assert changed.split()[0] == "new.example.net."
+    assert int(changed.split()[2]) > int(soa.split()[2])
+    assert (changed.split()[1], *changed.split()[3:]) == (soa.split()[1], *soa.split()[3:])
+    assert await ask(named, f"ns1.{ZONE}") == await ask(named, f"ns1.{ZONE}", "AAAA") == []
+    assert await ask(named, inside) == ["192.0.2.54"]
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+
+    moved = naming(named, f"{inside}=192.0.2.55=2001:db8::55")
+    assert await asyncio.to_thread(moved.ensure, ZONE, key) == ["name servers"]
+    assert await ask(named, ZONE, "NS") == [f"{inside}."]
+    assert (await ask(named, inside), await ask(named, inside, "AAAA")) == (["192.0.2.55"], ["2001:db8::55"])
+
+
+async def test_name_servers_are_kept_where_none_are_configured_and_in_zones_of_others(named: Named, bind: Bind) -> None:
+    key = await asyncio.to_thread(naming(named, "ns.example.net").provision, ZONE)
+    assert await asyncio.to_thread(bind.ensure, ZONE, key) == []
+    assert await ask(named, ZONE, "NS") == ["ns.example.net."]
+
+    other = TsigKey.generate("other")
+    (named.folder / "keys" / "lab.example.org.key").write_text(other.to_text())
+    (named.folder / "theirs").write_text("$TTL 60\n@ SOA theirs.example. root 1 60 60 60 60\n@ NS theirs.example.\n")
+    text = '{ type primary; file "theirs"; update-policy { grant "other" zonesub ANY; }; };'
+    naming(named, "ns.example.net")._write_key_list()
+    await asyncio.to_thread(bind.rndc, "reconfig")
+    await asyncio.to_thread(bind.rndc, "addzone", "lab.example.org", text)
+    assert await asyncio.to_thread(naming(named, "ns.example.net").ensure, "lab.example.org", other) == []
+    assert await ask(named, "lab.example.org", "NS") == ["theirs.example."]
+
+
+async def test_a_host_does_not_become_a_name_server(named: Named) -> None:
+    key = await asyncio.to_thread(naming(named, "ns.example.net").provision, ZONE)
+    await add(named, key)
+    host = naming(named, f"www.{ZONE}=192.0.2.53")
+    with pytest.raises(BindError, match=f"www.{ZONE} cannot become a name server .* has 192.0.2.1"):
+        await asyncio.to_thread(host.ensure, ZONE, key)
+    assert await ask(named, ZONE, "NS") == ["ns.example.net."]
+    assert await ask(named, f"www.{ZONE}") == ["192.0.2.1"]
+
+
 async def test_a_zone_that_does_not_grant_our_key_is_left_alone(named: Named, bind: Bind) -> None:
     zone_statement = '{ type primary; file "theirs"; update-policy local; };'
     (named.folder / "theirs").write_text("$TTL 60\n@ SOA localhost. root 1 60 60 60 60\n@ NS localhost.\n")

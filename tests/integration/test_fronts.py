@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the role's nginx and Caddy pass on to the service, and what they refuse."""
 
+import base64
 import threading
 from collections.abc import Iterator
 
@@ -45,6 +46,8 @@ INNER = [
     for path in (f"/{name}", f"//{name}", f"/{name}/", f"/%5c{name}", f"/./{name}", f"/%2f{name}", f"/{name}%5C")
 ] + ["/%6detrics", "/healthz%2f%5Cdns//", "/healthz/./dns"]
 HSTS = "max-age=31536000"
+HASH = "$2b$10$o3R5B71CH9ODGJsHgnHUBuFEiHCBg.JKDSpGvI7pUGDXQzr1uMJwC"
+"""bcrypt of `pw`."""
 
 
 @pytest.fixture(scope="module", params=["nginx", "caddy"])
@@ -67,6 +70,61 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         tmp_path_factory.mktemp("nginx"), "nginx", ddns_server_inner_networks=NETWORKS, **variables
     ) as found:
         yield found
+
+
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def discreet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Each front on one address, with a user of monitoring, and without clients' addresses in its log."""
+    variables = {
+        "ddns_server_monitoring_users": {"prometheus": HASH},
+        "ddns_server_log_addresses": "false",
+        "ddns_server_front_addresses": ["127.0.0.1"],
+    }
+    with front.running(
+        tmp_path_factory.mktemp(request.param), request.param, ddns_server_inner_networks=NETWORKS, **variables
+    ) as found:
+        yield found
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("path", INNER)
+def test_monitoring_reads_with_a_password(discreet: Front, path: str) -> None:
+    answer = discreet.ask(443, path, Authorization=basic("prometheus", "pw"))
+    assert answer.status == 200
+    assert answer.headers["x-seen"] == ""  # it is no account of the service
+    for wrong in (basic("prometheus", "px"), basic("somebody", "pw"), "Bearer ddns_1", ""):
+        refused = discreet.ask(443, path, Authorization=wrong)
+        assert refused.status == 401
+        assert refused.headers["www-authenticate"].lower() == 'basic realm="monitoring"'
+
+
+def test_other_paths_pass_credentials_on(discreet: Front) -> None:
+    for path in ("/nic/update", "/api/hosts", "/nic/hosts"):
+        sent = basic("prometheus", "px")
+        assert discreet.ask(443, path, Authorization=sent).headers["x-seen"] == sent
+
+
+def test_passwords_are_asked_for_with_tls_alone(discreet: Front) -> None:
+    assert [discreet.ask(port, "/metrics", Authorization=basic("prometheus", "pw")).target for port in (80, 8245)] == [
+        "",
+        "",
+    ]
+
+
+def test_the_log_has_no_address_and_no_secret(discreet: Front) -> None:
+    """nginx has an access log. Caddy logs no request at all, also if the service gives no answer."""
+    sent = basic("host", "never-to-be-logged")
+    answer = discreet.ask(443, "/nic/update?password=never-to-be-logged&then=drop", Authorization=sent)
+    assert (answer.status, answer.body) == (503, "911")
+    access, own = discreet.folder / "logs" / "access.log", discreet.folder / "front.log"
+    lines = [line for file in (access, own) if file.exists() for line in file.read_text().splitlines()]
+    told = [line for line in lines if "/nic/update" in line]
+    assert len(told) == access.exists()
+    assert not [line for line in told if "127.0.0.1" in line]
+    assert not [line for line in lines if "never-to-be-logged" in line or sent.split()[1] in line]
 
 
 @pytest.mark.parametrize("port", front.PORTS)
@@ -198,6 +256,6 @@ def test_the_log_has_no_secret(nginx: Front) -> None:
     nginx.ask(80, "/u/never-to-be-logged/?x=never-to-be-logged")
     nginx.ask(443, "//u//never-to-be-logged")
     nginx.ask(443, "/nic/update?password=never-to-be-logged")
-    log = (nginx.folder / "ddnsd.log").read_text()
+    log = (nginx.folder / "logs" / "access.log").read_text()
     assert " /u/... 200 " in log
     assert "never-to-be-logged" not in log

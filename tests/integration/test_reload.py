@@ -87,6 +87,24 @@ def test_log_level(service: Service, host: Host) -> None:
     assert "changed=DDNSD_AGENT_DENY,DDNSD_LOG_LEVEL" in reload(service, "")
 
 
+def test_addresses_of_clients_in_the_log(service: Service) -> None:
+    def failing() -> str:
+        name = register(service, service.admin_token).fqdn
+        begin = service.log.stat().st_size
+        assert service.get("/nic/update", auth=(name, "wrong"), params={"hostname": name}).status_code == 401
+        wait_until(lambda: service.log.stat().st_size > begin, 10, "a line in the log")
+        return service.log.read_bytes()[begin:].decode()
+
+    assert "kind=secret source=127.0.0.1 " in failing()
+    reload(service, "log_addresses = false\n")
+    try:
+        line = failing()
+        assert "kind=secret source=? " in line
+        assert "127.0.0.1" not in line
+    finally:
+        reload(service, "")
+
+
 def test_what_needs_a_restart(service: Service, host: Host) -> None:
     said = reload(service, 'ttl = 120\nmetrics_zones = 7\nnochg_per_hour = 50\ndatabase_url = "sqlite:////canary"\n')
     assert "settings reloaded" in said

@@ -31,7 +31,7 @@ def serve() -> None:
 
     unit = systemd.unit()
     loaded = settings.load()
-    app.set_up_logging(loaded.log_level)
+    app.set_up_logging(loaded.log_level, addresses=loaded.log_addresses)
     uvloop.run(app.serve(loaded, unit, lambda url: click.echo(f"ready: {url}"), settings.load))
 
 
@@ -46,7 +46,7 @@ def dev_command() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     loaded = settings.load(**dev.defaults())
-    app.set_up_logging(loaded.log_level)
+    app.set_up_logging(loaded.log_level, addresses=loaded.log_addresses)
     uvloop.run(dev.run(loaded))
 
 

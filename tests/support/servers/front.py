@@ -46,7 +46,10 @@ http {{
 
 @dataclass
 class Stub:
-    """Answers `METHOD TARGET` as a page; one whose query is `hold` only once `release` is set."""
+    """Answers `METHOD TARGET` as a page; one whose query is `hold` only once `release` is set.
+
+    A query that ends with `=drop` gets no answer. The page has the credentials that it was sent in its header `X-Seen`.
+    """
 
     release: threading.Event = field(default_factory=threading.Event)
     held: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -61,9 +64,13 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             if self.path.endswith("?hold"):
                 stub.held.release()
                 stub.release.wait(60)
+            if self.path.endswith("=drop"):
+                self.close_connection = True
+                return
             body = f"{self.command} {self.path} {size} ".ljust(4000, "x").encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
+            self.send_header("X-Seen", self.headers.get("authorization", ""))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -169,13 +176,13 @@ def _certificate(folder: Path) -> list[str]:
 def _moved(text: str, ports: Mapping[int, int], folder: Path) -> str:
     """The configuration on free ports of loopback, with its files in `folder`."""
     for port, free in ports.items():
-        text = re.sub(rf"\blisten {port}\b", f"listen 127.0.0.1:{free}", text)
+        text = re.sub(rf"\blisten (127\.0\.0\.1:)?{port}\b", f"listen 127.0.0.1:{free}", text)
         text = re.sub(rf"\blisten \[::\]:{port}\b", f"listen [::1]:{free}", text)
         text = re.sub(rf"^http://:{port}\b", f"http://:{free}", text, flags=re.M)
         text = re.sub(rf"\b(https://\S*):{port}\b(?=[, ])", rf"\1:{free}", text)
         text = re.sub(rf"https_port {port}\b", f"https_port {free}", text)
     text = text.replace("admin localhost:2019", "admin off")
-    return text.replace("/var/log/nginx", str(folder)).replace("/var/lib/ddnsd-acme", str(folder / "acme"))
+    return text.replace("/var/lib/ddnsd-acme", str(folder / "acme"))
 
 
 @contextmanager
@@ -183,7 +190,11 @@ def running(folder: Path, kind: str, **variables: object) -> Iterator[Front]:
     """Run the front `kind` (nginx or caddy), with its files in `folder`; `variables` are those of the role."""
     stub, socket = Stub(), folder / "ddnsd.sock"
     ports = {port: free_port() for port in PORTS}
-    given = {"ddns_server_front": kind, "ddns_server_socket": str(socket), **variables}
+    (folder / "logs").mkdir()
+    given: dict[str, object] = {"ddns_server_front": kind, "ddns_server_socket": str(socket), **variables}
+    given |= {"ddns_server_front_logs": f"{folder}/logs", "ddns_server_monitoring_passwords": f"{folder}/passwords"}
+    users: dict[str, str] = dict(variables.get("ddns_server_monitoring_users", {}))  # type: ignore[call-overload]
+    (folder / "passwords").write_text("".join(f"{name}:{hashed}\n" for name, hashed in users.items()))
     given["ddns_server_certificates"] = {"self_signed": (files := _certificate(folder)), "acme": files}
     template = {"nginx": "nginx.conf.j2", "caddy": "ddnsd.caddy.j2"}[kind]
     (folder / "front.conf").write_text(_moved(render(folder, given, front=template)["front"], ports, folder))

@@ -16,13 +16,14 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddnsd.dns import errors, serials
 from ddnsd.dns.bind import journal, zone_config
+from ddnsd.dns.bind.apex import Apex
 from ddnsd.dns.bind.catalog import Catalog
 from ddnsd.dns.bind.rndc import SECONDS, BindError, Rndc
 from ddnsd.dns.bind.zonefile import NameServer, catalog_text, zone_name, zone_text
@@ -32,6 +33,8 @@ from ddnsd.dns.tsig import TsigKey
 
 FOLDERS = ("keys", "zones", "dnssec")
 SERIAL_SECONDS = 5.0
+UNNAMED = (NameServer("localhost"),)
+"""The name servers of new zones if none are configured. Zones that name others keep them."""
 UNSIGNING = "insecure"
 """BIND's policy that removes the signatures from a signed zone."""
 
@@ -40,12 +43,12 @@ UNSIGNING = "insecure"
 class ZoneOptions:
     """Options of all zones of a BIND.
 
-    `name_servers` are in SOA (the first) and NS of new zones. The TSIG key `transfer_key` of `named.conf` may
+    `name_servers` are in SOA (the first) and NS of the zones. The TSIG key `transfer_key` of `named.conf` may
     transfer every zone. `catalog` is the zone that lists all of them for secondaries. BIND answers DNS at
     `primary`. With a `keys_socket`, named includes a file that only another program writes, see `install_keys`.
     """
 
-    name_servers: tuple[NameServer, ...] = (NameServer("localhost"),)
+    name_servers: tuple[NameServer, ...] = UNNAMED
     transfer_key: str | None = None
     catalog: str | None = None
     primary: Endpoint = field(default_factory=lambda: Endpoint("127.0.0.1", 53))
@@ -84,13 +87,15 @@ class Bind:
         """Serve `zone` with this key and policy. Returns what had to be done; with `check`, nothing is done.
 
         The words are `key` (missing or another one), `zone` (not served; created again if its file is lost),
-        `journal` (damaged; set aside, see `kept_journals`), `configuration` and `catalog`. Records of a zone with the
-        step `zone` or `journal` may be old. Raises as `provision` does.
+        `journal` (damaged; set aside, see `kept_journals`), `configuration`, `catalog` and `name servers` (NS, SOA, and
+        addresses of name servers in the zone). Records of a zone with the step `zone` or `journal` may be old.
+        Raises as `provision` does.
         """
         zone = zone_name(zone)
         self._check(zone)
         with self._lock(check=check):
-            return [*self._serve(zone, key, dnssec_policy, check=check), *self._list(zone, check=check)]
+            done = [*self._serve(zone, key, dnssec_policy, check=check), *self._list(zone, check=check)]
+            return done + self._name_servers(zone, key, done if check else (), check=check)
 
     def ensure_catalog(self, *, check: bool = False) -> list[str]:
         """Serve the catalog zone, if one is configured. Returns and raises as `ensure` does."""
@@ -299,6 +304,20 @@ class Bind:
             time.sleep(0.02)
         for remains in (file, journal.journal_of(file), *journal.kept(file)):
             remains.unlink(missing_ok=True)
+
+    def _name_servers(self, zone: str, key: TsigKey, missing: Sequence[str], *, check: bool) -> list[str]:
+        """Let a zone in our file name the configured name servers; without `missing` key or zone, which BIND needs."""
+        if self.options.name_servers == UNNAMED or not {"key", "zone"}.isdisjoint(missing):
+            return []
+        found = self.rndc.zone_statement(zone)
+        if found is None or not zone_config.serves_file(found, self._zone_file(zone)) or not self.rndc.has_loaded(zone):
+            return []
+        apex = Apex(zone, self.options.primary, key)
+        if not apex.differs(self.options.name_servers):
+            return []
+        if not check:
+            apex.set(self.options.name_servers)
+        return ["name servers"]
 
     # ---- the catalog
 

@@ -27,6 +27,8 @@ from ddnsd.auth.sealing import BadKeyFile, SealingKeys
 from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
+from ddnsd.checks.watch import SECONDS as CHECK_SECONDS
+from ddnsd.checks.watch import CheckWatch
 from ddnsd.db import migrate, moved, postgres_tls
 from ddnsd.db.base import StoreDown
 from ddnsd.db.connect import open_store
@@ -66,8 +68,8 @@ from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.second_factors import SecondFactors
+from ddnsd.registry.status import HOSTS_SECONDS, Status
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
-from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
@@ -92,6 +94,7 @@ from ddnsd.web.dyndns.egi import EgiApi
 from ddnsd.web.dyndns.return_codes import answered
 from ddnsd.web.health import Probes
 from ddnsd.web.portal.context import Portal
+from ddnsd.web.request_metrics import RequestMetrics
 
 if TYPE_CHECKING:
     from ddnsd.auth.oidc.http_client import Http
@@ -151,7 +154,8 @@ class Service:
         members = Identities(self.store, claims_age, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
         signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed)
-        self.secondaries = Secondaries(self.writer, settings.followers)
+        self.secondaries = Secondaries(self.writer, settings.followers, self.watch.serial)
+        self.checks = CheckWatch(settings.surroundings, self.store, self.writer, self.watch, self.secondaries)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
         self.contacts, self.trimmer, self.fronts = LastSeen(self.store), Trimmer(self.store), Fronts(self.store)
         hosts = Hosts(self.store, self.writer, policy, self.rates)
@@ -239,11 +243,14 @@ class Service:
             bulk_turns=BulkTurns(),
         )
         readiness = Readiness(self.store, lookups, self.trouble, self.writer)
+        requests_served = RequestMetrics()
         probes = Probes(
             readiness,
             self.watch,
             signin,
             status=self.status,
+            checks=self.checks,
+            requests=requests_served,
             metrics_zones=settings.metrics_zones,
             embedded=embedded,
         )
@@ -264,7 +271,7 @@ class Service:
         self._origins = origins = Origins(
             settings.proxies, unix_proxy=settings.unix_proxy, unreadable=lambda fault: self.fronts.note(*fault)
         )
-        self.app = Dispatcher(routes, origins, below)
+        self.app = Dispatcher(routes, origins, below, requests_served)
         self.sources = Sources(settings.connections_per_address, settings.proxies)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
@@ -354,6 +361,9 @@ class Service:
             (moved.LOOK_SECONDS, self._look_for_move, "check for a moved database"),
             (STATUS_SECONDS, self.status.look, "status"),
             (SECONDARY_SECONDS, self.secondaries.look, "secondaries"),
+            (HOSTS_SECONDS, self.status.count_hosts, "number of hosts"),
+            (CHECK_SECONDS, self.checks.look, "checks of disks, backups and clocks"),
+            (CHECK_SECONDS, self.checks.look_slowly, "checks of certificate and DNSSEC"),
             (MIRROR_SECONDS, self.mirrors.look, "second primaries"),
         ):
             heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)

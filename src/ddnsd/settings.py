@@ -23,6 +23,8 @@ from sqlalchemy.exc import ArgumentError
 from ddnsd.auth.claims_age import DAY, HOUR, SESSION_HOURS, ClaimsAge
 from ddnsd.auth.oidc.provider import Provider, of_opaque_tokens
 from ddnsd.auth.sessions import Lifetime
+from ddnsd.checks.certificate import Front
+from ddnsd.checks.surroundings import Surroundings
 from ddnsd.db import postgres_tls
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
@@ -146,6 +148,9 @@ class Settings(BaseSettings):
         (),
         description="statistics channels of BIND, PRIMARY=ADDRESS:PORT: they replace most queries for serials",
     )
+    resolver: str = Field(
+        "", description="ADDRESS[:PORT] of the resolver that is asked for DS records; default: those of the system"
+    )
     metrics_zones: int = Field(
         100, ge=0, description="number of zones with their own series at /metrics, those with a problem first; 0: none"
     )
@@ -161,6 +166,20 @@ class Settings(BaseSettings):
         ge=0,
         description="concurrent connections from an IPv4 address or an IPv6 /64, except trusted proxies; 0: no limit",
     )
+    tls_front: str = Field(
+        "", description="ADDRESS:PORT of the TLS front, whose certificate for PUBLIC_URL is checked; empty: no check"
+    )
+    tls_ca: Path | None = Field(
+        None, description="PEM file of the authority of that certificate, if the operating system does not know it"
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate chain of the front, which is checked as well"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with its key: check that both fit")
+    backup_report: Path | None = Field(
+        None, description="JSON file in which the backup job reports its last run; see operations.md"
+    )
+    backup_hours: int = Field(36, ge=1, description="hours after which the last backup is too old")
     allow_loopback_peers: Switch = Field(False, description="accept a caller's own loopback address")
     private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")
     address_deny: Words = Field((), description="networks that no host may point to; a host that tries is blocked")
@@ -261,6 +280,19 @@ class Settings(BaseSettings):
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Endpoint.from_text(v)) for v in value)
 
+    @field_validator("tls_front")
+    @classmethod
+    def _possible_endpoint(cls, value: str) -> str:
+        return str(Endpoint.from_text(value)) if value else value
+
+    @field_validator("resolver")
+    @classmethod
+    def _name_server_endpoint(cls, value: str) -> str:
+        if not value:
+            return value
+        endpoint = Endpoint.from_text(value, 53)
+        return str(Endpoint(str(ipaddress.ip_address(endpoint.host)), endpoint.port))
+
     @field_validator("secondaries")
     @classmethod
     def _name_server_endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -345,6 +377,12 @@ class Settings(BaseSettings):
             raise ValueError("ADMIN_SECOND_FACTOR needs SECOND_FACTOR_KEY, the file with the key; see identity.md")
         return self
 
+    @model_validator(mode="after")
+    def _complete_pair(self) -> Self:
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("TLS_KEY needs TLS_CERTIFICATE, the certificate that it must fit")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -379,6 +417,20 @@ class Settings(BaseSettings):
         if self.rndc_key is None:
             return None
         return Bind(self.bind_dir or self.dir / "bind", self.rndc_key, options=self.zone_options)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What `ddnsd doctor` and the service check beside databases and zones."""
+        front = None
+        if self.tls_front or self.tls_certificate:
+            address = Endpoint.from_text(self.tls_front) if self.tls_front else None
+            front = Front(self.public_host, address, self.tls_ca, self.tls_certificate, self.tls_key)
+        bind = self.bind
+        folders = {"zones": bind.folder / "zones"} if bind is not None else {}
+        if self.store_url.startswith("sqlite"):
+            folders["database"] = Path(make_url(self.store_url).database or "").absolute().parent
+        resolver = Endpoint.from_text(self.resolver) if self.resolver else None
+        return Surroundings(front, self.backup_report, self.backup_hours, folders, bind, resolver)
 
     @property
     def zone_options(self) -> ZoneOptions:

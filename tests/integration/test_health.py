@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.ports import wait_until
-from support.servers.faults import hung, refusing
+from support.servers.faults import fill, hung, refusing
 from support.servers.postgres import programs
 from support.servers.second_bind import SecondBind, second_bind
 from support.servers.service import Service, dev
@@ -162,17 +162,6 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def fill(file: Path) -> None:
-    """Take the room that is left, to the last octet."""
-    with file.open("wb", buffering=0) as handle:
-        for size in (65536, 1):
-            try:
-                while True:
-                    handle.write(b"\0" * size)
-            except OSError:
-                continue
 
 
 def test_a_full_disk_is_no_place_to_serve_from(tmp_path: Path) -> None:

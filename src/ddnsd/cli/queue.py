@@ -9,6 +9,7 @@ import click
 from ddnsd.cli.domains import table
 from ddnsd.cli.group import in_transaction, iso_time
 from ddnsd.db.queue import HELD, SKIPPED, WAITING, Counts, Item
+from ddnsd.db.queue import STATES as QUEUE_STATES
 from ddnsd.operations import queue as operations
 from ddnsd.registry.names import fold
 
@@ -104,7 +105,7 @@ def _due(item: Item) -> str:
 
 
 def _zone_row(name: str, numbers: Counts) -> tuple[str, ...]:
-    return name, *map(str, numbers[:-1]), _time(numbers.since)
+    return name, *(str(getattr(numbers, state)) for state in QUEUE_STATES), _time(numbers.since)
 
 
 def _time(moment: int | None) -> str:

@@ -294,6 +294,11 @@ def some_published(connection: Connection, domain_id: int, number: int) -> list[
     return (found if len(found) == number else [*found, *connection.scalars(rest)])[:number]
 
 
+def host_count(connection: Connection) -> int:
+    """Number of all hosts."""
+    return connection.scalar(select(func.count()).select_from(hosts)) or 0
+
+
 def pending_count(connection: Connection) -> int:
     """Number of pending hosts, without those in conflict with a foreign record."""
     waiting = select(func.count()).select_from(pending.join(hosts, pending.c.host_id == hosts.c.id))

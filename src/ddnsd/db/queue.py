@@ -44,13 +44,17 @@ class Item(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Numbers of items by state. `since` is the time of the oldest one, None if it is unknown."""
+    """Numbers of items by state. `since` is the time of the oldest one, None if it is unknown.
+
+    `waiting_since` is that of the oldest one that waits to be sent, in a domain that is not frozen.
+    """
 
     refused: int = 0
     held: int = 0
     skipped: int = 0
     waiting: int = 0
     since: int | None = None
+    waiting_since: int | None = None
 
     @property
     def total(self) -> int:
@@ -176,6 +180,7 @@ def _sum(one: Counts, other: Counts) -> Counts:
         one.skipped + other.skipped,
         one.waiting + other.waiting,
         min(filter(None, (one.since, other.since)), default=None),
+        min(filter(None, (one.waiting_since, other.waiting_since)), default=None),
     )
 
 
@@ -191,11 +196,14 @@ def _count_asides() -> Select[Any]:
         number(aside.skipped),
         literal(0),
         func.min(aside.since),
+        null(),
     ).join_from(set_aside, domains)
 
 
 def _count_waiting() -> Iterator[Select[Any]]:
     for places, since, which in ((_HOSTS, pending.c.since, true()), (_REMOVALS, removals.c.dirty_since, _DIRTY)):
         none = literal(0)
-        query = select(domains.c.name, none, none, none, func.count(), func.min(func.nullif(since, ASKED_FOR)))
+        known = func.nullif(since, ASKED_FOR)
+        sent = case((domains.c.frozen_since.is_(None), known))
+        query = select(domains.c.name, none, none, none, func.count(), func.min(known), func.min(sent))
         yield query.select_from(places).where(set_aside.c.id.is_(None), which)

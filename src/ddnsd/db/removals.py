@@ -30,6 +30,12 @@ def dirty(connection: Connection, domain_id: int, after: int, limit: int) -> tup
     return _without_standing(connection, found), last
 
 
+def names_among(connection: Connection, domain_id: int, names: Sequence[str]) -> set[str]:
+    """Those of these names that were removed from the zone, or will be."""
+    query = select(removals.c.fqdn).where(removals.c.domain_id == domain_id, removals.c.fqdn.in_(names))
+    return set(connection.scalars(query))
+
+
 def due(connection: Connection, domain_id: int, moment: int, limit: int) -> list[Removal]:
     """Removals set aside that are due now."""
     by_now = _SET_ASIDE.where(set_aside.c.retry_at <= moment)

@@ -23,6 +23,11 @@ def write(connection: Connection) -> None:
     connection.execute(insert(write_checks).values(node=_NODE, at=queries.now(), filler=os.urandom(size)))
 
 
+def remove(connection: Connection) -> None:
+    """Delete the row of this process."""
+    connection.execute(delete(write_checks).where(write_checks.c.node == _NODE))
+
+
 def forget(connection: Connection, before: int, limit: int) -> int:
     """Delete rows of processes without a write since `before`. Returns the number."""
     old = select(write_checks.c.node).where(write_checks.c.at < before).limit(limit)

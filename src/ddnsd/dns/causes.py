@@ -17,6 +17,14 @@ PROVEN = 2
 """After this many refused probes in a row, accepted messages prove that the primary refuses only the probe."""
 
 
+NEXT_STEPS = {
+    UNKNOWN: "Wait a few seconds",
+    UNREACHABLE: "Start the name server (`systemctl status named`), or check the network",
+    BEHIND: "See the log of the name server. Often its disk is full or read-only, or the zone's journal is damaged",
+}
+"""What to do, for kinds whose texts do not say it."""
+
+
 class Cause(NamedTuple):
     """One cause: its kind, and a text for administrators."""
 
@@ -24,7 +32,18 @@ class Cause(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.text}"
+        return f"{self.kind}: {self.advice}"
+
+    @property
+    def advice(self) -> str:
+        """The text, and the next step."""
+        return ". ".join(filter(None, (self.text, NEXT_STEPS.get(self.kind))))
+
+
+_OTHER_KEY = (
+    "Database and name server have different keys: after a restored backup, or with another database, run `ddnsd "
+    "domain provision`; on another primary, set its key by `ddnsd domain set ZONE --key-file FILE`"
+)
 
 
 def cause_of(error: errors.DnsError) -> Cause:
@@ -34,6 +53,10 @@ def cause_of(error: errors.DnsError) -> Cause:
             return Cause(UNREACHABLE, str(error))
         case errors.Frozen():
             return Cause(FROZEN, str(error))
+        case errors.BadTime():
+            return Cause(REFUSING, f"{error}. Set the wrong one by NTP (`timedatectl` shows its state)")
+        case errors.BadKey() | errors.BadSignature():
+            return Cause(REFUSING, f"{error}. {_OTHER_KEY}")
         case _:
             return Cause(REFUSING, str(error))
 

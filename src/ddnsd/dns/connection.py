@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple, cast
 
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.errors import NoAnswer, Unreachable
+from ddnsd.dns.errors import NoAnswer, Refusal, Unreachable
 from ddnsd.dns.message import Signed
 from ddnsd.dns.tsig import TsigKey
 
@@ -225,6 +225,16 @@ async def ask(primary: PrimaryConnection, key: TsigKey, name: str, rtype: str, s
     answer = question.read(await primary.exchange(question.wire, seconds))
     asked = [(one.name, one.rdtype) for one in answer.question]
     return [rdata.to_text() for rrset in answer.answer if (rrset.name, rrset.rdtype) in asked for rdata in rrset]
+
+
+async def addresses(primary: PrimaryConnection, key: TsigKey, name: str, seconds: float) -> list[str]:
+    """The IPv4 addresses of the name, as texts; none if it does not exist. Raises DnsError."""
+    try:
+        return await ask(primary, key, name, "A", seconds)
+    except Refusal as error:
+        if error.rcode != "NXDOMAIN":
+            raise
+        return []
 
 
 async def ask_serial(primary: PrimaryConnection, key: TsigKey, zone: str, seconds: float) -> int | None:

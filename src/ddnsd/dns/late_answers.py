@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors
-from ddnsd.dns.connection import PrimaryConnection, ask
+from ddnsd.dns.connection import PrimaryConnection, addresses, ask
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.message import Update
 from ddnsd.dns.tsig import TsigKey
@@ -83,21 +83,12 @@ async def _delay_of(domain: Domain, connection: PrimaryConnection, name: str, ad
     key = TsigKey.of(domain)
     await _send(domain, connection, Update(domain.name).replace(name, 60, address, None))
     began = time.monotonic()
-    if await _addresses(name, key, connection) == [address]:
+    if await addresses(connection, key, name, SECONDS) == [address]:
         return 0.0
     current = False
     while not current and time.monotonic() - began < LONGEST:
-        current = await _addresses(name, key, connection) == [address]
+        current = await addresses(connection, key, name, SECONDS) == [address]
     return time.monotonic() - began
-
-
-async def _addresses(name: str, key: TsigKey, connection: PrimaryConnection) -> list[str]:
-    try:
-        return await ask(connection, key, name, "A", SECONDS)
-    except errors.Refusal as error:
-        if error.rcode != "NXDOMAIN":
-            raise
-        return []
 
 
 async def _send(domain: Domain, connection: PrimaryConnection, update: Update) -> None:

@@ -208,9 +208,9 @@ class Signed:
             message = dns.message.from_wire(answer, keyring=self._key.dnspython, request_mac=self.mac)
         except (dns.tsig.PeerBadKey, dns.message.UnknownTSIGKey, dns.tsig.BadKey, dns.tsig.BadAlgorithm):
             raise BadKey("BADKEY", BadKey.__doc__ or "") from None
-        except dns.tsig.PeerBadTime:
+        except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
             raise BadTime("BADTIME", BadTime.__doc__ or "") from None
-        except (dns.tsig.PeerError, dns.tsig.BadSignature, dns.tsig.BadTime):
+        except (dns.tsig.PeerError, dns.tsig.BadSignature):
             raise BadSignature("BADSIG", BadSignature.__doc__ or "") from None
         except (dns.exception.DNSException, ValueError):
             raise _failure(answer) from None

@@ -22,6 +22,7 @@ from ddnsd.dns import errors, primary_check, serials
 from ddnsd.dns.bind.statistics import StatisticsChannel
 from ddnsd.dns.causes import Cause, Health, cause_of, cause_of_query, causes
 from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.contents import Contents
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.serials import went_back
 from ddnsd.dns.tsig import TsigKey
@@ -53,13 +54,17 @@ log = structlog.get_logger()
 
 
 class ZoneHealth(NamedTuple):
-    """A zone, its primary, the causes of problems, and the number of pending hosts."""
+    """A zone, its primary, the causes of problems, and the number of pending hosts.
+
+    `contents` says whose names it has; None if this process has not compared all of it.
+    """
 
     domain: Domain
     primary: str
     causes: Sequence[Cause]
     waiting: int
     repaired: int
+    contents: Contents | None = None
 
 
 class ZoneMonitor:
@@ -107,7 +112,14 @@ class ZoneMonitor:
 
     def _zone(self, sender: ZoneSender, health: Health | None) -> ZoneHealth:
         found, repaired = causes(health, sender), health.repaired if health else 0
-        return ZoneHealth(sender.domain, str(sender.primary.endpoint), found, sender.pending, repaired)
+        watch = self._watches.get(sender.domain.name)
+        of_zone = watch.contents if watch is not None else None
+        return ZoneHealth(sender.domain, str(sender.primary.endpoint), found, sender.pending, repaired, of_zone)
+
+    def serial(self, zone: str) -> int:
+        """The last known serial of the zone at its primary; 0 if it is unknown."""
+        health = self.health.get(zone)
+        return health.serial if health else 0
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check whether a primary accepts our changes of a zone, and if not, why."""
 
+import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, update_builder
 from ddnsd.dns.conflicts import UNMANAGED, Obstacle
-from ddnsd.dns.connection import PrimaryConnection
+from ddnsd.dns.connection import PrimaryConnection, addresses
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.message import Signed, Update
 from ddnsd.dns.obstacles import obstacle, require_path
@@ -19,6 +21,9 @@ SECONDS = 5.0
 
 NAMES = 64
 """Names per message."""
+
+ANSWER_PAUSE = 0.1
+"""Pause between two queries for a change that answers do not have yet."""
 
 PROBED_HOSTS = 3
 """Number of hosts to try if the name server refuses the probe's own name."""
@@ -69,6 +74,46 @@ async def _why_refused(domain: Domain, ask: Ask) -> errors.Refusal:
     except errors.Refusal:
         return errors.Frozen("REFUSED", f"{domain.primary}: {_FROZEN.format(zone=domain.name)}")
     return errors.Refusal("REFUSED", f"{domain.primary}: {_POLICY.format(zone=domain.name)}")
+
+
+async def write(domain: Domain, connection: PrimaryConnection, seconds: float) -> bool:
+    """Add an address at a new name, read it, and remove it. Only that shows whether changes are kept.
+
+    Returns False if a policy allows no new name. Raises DnsError.
+    """
+    key, name, address = TsigKey.of(domain), _new_name(domain.name), "192.0.2.1"
+    addition = Update(domain.name).require_unused(name).replace(name, 60, address, None)
+    try:
+        await _ask(domain.primary, addition.to_wire(key), domain.name, connection, seconds)
+    except errors.Refusal as error:
+        if error.rcode == "REFUSED":
+            return False
+        raise
+    try:
+        await _until_answered(name, address, key, connection, seconds)
+    finally:
+        removal = Update(domain.name).replace(name, 0, None, None)
+        await _ask(domain.primary, removal.to_wire(key), domain.name, connection, seconds)
+    return True
+
+
+async def _until_answered(name: str, address: str, key: TsigKey, connection: PrimaryConnection, seconds: float) -> None:
+    """Wait until the name server answers with the address. Raises DnsError if it does not in time."""
+    end = time.monotonic() + seconds
+    while await addresses(connection, key, name, seconds) != [address]:
+        if time.monotonic() > end:
+            raise errors.Refusal(
+                "", f"{connection.endpoint} accepts a change, and does not answer with it: see its log"
+            )
+        await asyncio.sleep(ANSWER_PAUSE)
+
+
+async def clock_offset(domain: Domain, connection: PrimaryConnection, seconds: float) -> float:
+    """The seconds by which the clock of the name server is ahead of ours, from a signature. Raises DnsError."""
+    question = Signed.query(domain.name, "SOA", TsigKey.of(domain))
+    answer = question.read(await connection.exchange(question.wire, seconds))
+    assert answer.tsig is not None
+    return float(answer.tsig[0].time_signed) - time.time()
 
 
 async def accepts_updates(zone: str, primary: str, key: TsigKey) -> None:

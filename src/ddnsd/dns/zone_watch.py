@@ -29,6 +29,7 @@ from ddnsd.db.watched import Repair, Slice, WatchedRows
 from ddnsd.db.wildcards import wildcard_name
 from ddnsd.dns import errors, late_answers, zone_transfer
 from ddnsd.dns.connection import ask
+from ddnsd.dns.contents import Contents, contents, is_a_host
 from ddnsd.dns.message import AAAA, CNAME, DNAME, NS, A
 from ddnsd.dns.obstacles import OWN, between
 from ddnsd.dns.pacing import Budget, Pacer
@@ -160,6 +161,8 @@ class ZoneWatch:
         self._only_whole = False  # it always does
         self._last = self._refused = float("-inf")
         self._repaired = 0
+        self.contents: Contents | None = None
+        """Whose names the zone had at the last comparison of all of it."""
 
     def is_due(self, serial: int) -> bool:
         """Whether to look now; `serial` is that of the zone."""
@@ -285,12 +288,13 @@ class ZoneWatch:
 
     async def _compare_whole(self, found: Transfer, pacer: Pacer) -> None:
         """Open the names that differ from their rows, with all their records."""
-        logs, opened, after = found.logs, dict[str, bytes](), 0
+        logs, opened, after, known = found.logs, dict[str, bytes](), 0, 0
         delegating = {name for name in found.others if _delegates(name, state_of(logs[name]), self._zone)}
         while part := await self._slice(after, pacer):
             after = part.hosts[-1].id
             for host in part.hosts:
                 wanted = places_of(host, part.related.get(host.id, ()), part.rrsets.get(host.id, ()))
+                known += host.fqdn in logs
                 if host.conflict is not None:
                     mine = {name: WHOLE + logs.pop(name, b"") for name in wanted}
                     free = all(_is_free(state_of(changes), host) for changes in mine.values())
@@ -302,13 +306,18 @@ class ZoneWatch:
                     if not matches(changes, places):
                         opened[name] = WHOLE + changes
             await pacer.turn()
+        name_servers, unknown = await self.sender.name_servers(), list[str]()
         for number, (name, changes) in enumerate(logs.items()):  # names that no host has
-            if _may_concern_us(state_of(changes), name, self._zone):
+            state = state_of(changes)
+            if _may_concern_us(state, name, self._zone):
                 opened[name] = WHOLE + changes
+            if is_a_host(self._zone, name, state, name_servers):
+                unknown.append(name)
             if number % ROWS == 0:
                 await pacer.turn()
         logs.clear()
         self._open, self._waiting = opened, {}
+        self.contents = await contents(self._store, self.sender.domain, known, unknown)
 
     async def _slice(self, after: int, pacer: Pacer) -> Slice | None:
         """The next hosts of the zone."""

@@ -38,6 +38,9 @@ SECONDS = 5.0
 STORE_SECONDS = 2.0
 MINUTE = 60.0
 
+HOSTS_SECONDS = 30.0
+"""How often the hosts are counted: of a million this takes a tenth of a second."""
+
 REFUSED_SHOWN = 20
 """Maximum number of refused items in a snapshot."""
 
@@ -122,6 +125,12 @@ class Status:
         self.queue: Mapping[str, Counts] = {}
         """Numbers of items in the queue by zone."""
         self._mirrors: Mapping[str, Mirror] = {}
+        self.hosts: int | None = None
+        """The number of all hosts, at the last count."""
+
+    async def count_hosts(self) -> None:
+        """Count the hosts of the database. Raises StoreDown."""
+        self.hosts = await self._store.read(queries.host_count)
 
     async def look(self) -> None:
         """Query the database, and store the totals of answers."""

@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from typing import IO, Any, NamedTuple
@@ -17,6 +18,7 @@ from urllib.parse import parse_qsl
 import structlog
 
 from ddnsd.web.client_address import Fault, Origins
+from ddnsd.web.request_metrics import API, HANDLERS, OTHER, PORTAL, RequestMetrics
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -114,15 +116,21 @@ class Dispatcher:
     """
 
     def __init__(
-        self, routes: dict[str, Handler], origins: Origins, below: Mapping[str, Application] | None = None
+        self,
+        routes: dict[str, Handler],
+        origins: Origins,
+        below: Mapping[str, Application] | None = None,
+        requests: RequestMetrics | None = None,
     ) -> None:
         self._routes, self._origins, self._below = routes, origins, below or {}
+        self._requests = requests or RequestMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        began = time.perf_counter()
         if scope["path"] not in self._routes and (application := self._application(scope["path"])):
-            await application(self._seen(scope), receive, send)
+            await self._pass_on(application, scope, receive, send)
             return
         try:
             reply = await self._answer(scope, receive)
@@ -132,6 +140,22 @@ class Dispatcher:
                 await _send_parts(receive, send, reply, reply.parts)
         except Disconnected:
             return
+        handler = HANDLERS.get(scope["path"]) or HANDLERS.get(_normal(scope["path"]), OTHER)
+        self._requests.count(handler, reply.status, time.perf_counter() - began)
+
+    async def _pass_on(self, application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        began, status = time.perf_counter(), 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        await application(self._seen(scope), receive, noted)
+        if status:  # else the client has gone
+            handler = API if scope["path"].startswith("/api") else PORTAL
+            self._requests.count(handler, status, time.perf_counter() - began)
 
     def _application(self, path: str) -> Application | None:
         first = path[1:].partition("/")[0]
@@ -147,7 +171,7 @@ class Dispatcher:
         path = scope["path"]
         handler = self._routes.get(path)
         if handler is None:
-            path = _SLASHES.sub("/", path).rstrip("/") or "/"
+            path = _normal(path)
             handler = self._routes.get(path)
         if handler is None:
             return text_reply(404, "not found")
@@ -174,6 +198,10 @@ class Dispatcher:
         headers = _headers(scope)
         agent = headers.get(b"user-agent", b"").decode("latin-1")
         return Request(path, params, headers, agent, *self._origins.of(scope, headers))
+
+
+def _normal(path: str) -> str:
+    return _SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -4,13 +4,14 @@
     /healthz       the process runs
     /readyz        this node can serve; 503 if its database is not writable, one of its workers has ended, or its own
                    name server does not answer
-    /healthz/dns   every zone is up to date; 503 if one is not
+    /healthz/dns   every zone is up to date, and the database accepts writes; else 503. The status is `degraded` if
+                   something else needs attention: a certificate, a backup, a secondary
 
 Names of zones and causes are only for administrators, who send their token as `Authorization: Bearer`.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
@@ -21,13 +22,18 @@ from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import Caller, SignInError
 from ddnsd.auth.oidc import ProviderDown
 from ddnsd.auth.permissions import Action, can
+from ddnsd.checks.findings import ADVICE, Check
+from ddnsd.checks.watch import CheckWatch
 from ddnsd.dns.causes import KINDS, UNREACHABLE
 from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
 from ddnsd.registry.errors import StoreDown
 from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.rows import QUEUE_STATES, QueueCounts
 from ddnsd.registry.status import Status
+from ddnsd.web import process_metrics
 from ddnsd.web.asgi import Reply, Request, json_reply, text_reply
+from ddnsd.web.request_metrics import RequestMetrics
+from ddnsd.web.service_metrics import ServiceSeries
 
 SIGN_IN_SECONDS = 1.5
 
@@ -48,13 +54,17 @@ class Probes:
         signin: SignIn,
         *,
         status: Status,
+        checks: CheckWatch,
+        requests: RequestMetrics,
         metrics_zones: int,
         embedded: str | None = None,
     ) -> None:
         self._readiness, self._watch, self._signin, self._embedded = readiness, watch, signin, embedded
-        self._status = status
-        self._zones = CollectorRegistry()
-        self._zones.register(ZoneSeries(watch, status, metrics_zones))
+        self._status, self._checks = status, checks
+        self._service, self._registry = ServiceSeries(status, checks), CollectorRegistry()
+        for series in (self._service, requests, ZoneSeries(watch, status, metrics_zones, lambda: checks.signatures)):
+            self._registry.register(series)
+        process_metrics.install()
 
     async def alive(self, _request: Request) -> Reply:
         """Return 200: the process runs."""
@@ -76,17 +86,29 @@ class Probes:
         return json_reply(200 if serves else 503, content | _told(zones, request, caller))
 
     async def dns(self, request: Request) -> Reply:
-        """Return 200 while every zone is up to date and the monitor runs, else 503."""
-        caller, zones = await self._administrator(request), self._watch.zones()
-        follow = not _failing(zones) and self._watch.alive
-        content = {"status": OK if follow else ERROR} | _told(zones, request, caller)
+        """Return 200 while every zone is up to date, the monitor runs, and the database accepts writes; else 503.
+
+        The status is `degraded` if only something else needs attention.
+        """
+        ready, caller = await asyncio.gather(self._readiness.look(), self._administrator(request))
+        zones, problems = self._watch.zones(), self._checks.problems()
+        if ready.store is not None:
+            problems = {Check.DATABASE: [ready.store], **problems}
+        follow = not _failing(zones) and self._watch.alive and ready.store is None
+        content = {"status": (DEGRADED if problems else OK) if follow else ERROR} | _told(zones, request, caller)
+        if problems:
+            named = caller is not None and all(can(caller, Action.LIST, zone.domain) for zone in zones)
+            content["problems"] = {
+                check.value: "; ".join(texts) if named else ADVICE[check] for check, texts in problems.items()
+            }
         if "zones" in content and (moves := self._status.moves()):
             content["moves"] = {zone: str(move) for zone, move in moves.items() if zone in content["zones"]}
         return json_reply(200 if follow else 503, content)
 
     async def metrics(self, _request: Request) -> Reply:
         """Return all metrics in Prometheus text format."""
-        return Reply(200, generate_latest() + generate_latest(self._zones), CONTENT_TYPE_LATEST.encode())
+        self._service.store = (await self._readiness.look()).store
+        return Reply(200, generate_latest() + generate_latest(self._registry), CONTENT_TYPE_LATEST.encode())
 
     def _is_ours_and_hangs(self, zone: ZoneHealth) -> bool:
         return zone.primary == self._embedded and any(cause.kind == UNREACHABLE for cause in zone.causes)
@@ -126,10 +148,15 @@ def _state(zone: ZoneHealth) -> str:
 
 
 class ZoneSeries(Collector):
-    """Counts of all zones, and series of at most `shown` zones and as many primaries. Failing ones come first."""
+    """Counts of all zones, and series of at most `shown` zones and as many primaries. Failing ones come first.
 
-    def __init__(self, watch: ZoneMonitor, status: Status, shown: int) -> None:
-        self._watch, self._status, self._shown = watch, status, shown
+    `signatures` returns when the first signature of each signed zone ends.
+    """
+
+    def __init__(
+        self, watch: ZoneMonitor, status: Status, shown: int, signatures: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self._watch, self._status, self._shown, self._ends = watch, status, shown, signatures
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: at registration the zones are not known yet."""
@@ -161,23 +188,38 @@ class ZoneSeries(Collector):
             "Hosts, RRsets and removals that DNS does not have yet, by state, in the whole database",
             labels=["zone", "state"],
         )
+        unknown = GaugeMetricFamily(
+            "ddnsd_zone_unknown_names",
+            "Names in the zone that the database does not have, at the last comparison of all of it",
+            labels=["zone"],
+        )
+        signatures = GaugeMetricFamily(
+            "ddnsd_zone_signature_expiry_timestamp_seconds",
+            "When the first signature of the zone's apex ends; only of signed zones",
+            labels=["zone"],
+        )
         repaired = CounterMetricFamily(
             "ddnsd_reconciled_names",
             "Names that differed between DNS and database, and were sent again",
             labels=["zone"],
         )
+        ends = self._ends()
         for zone in shown:
             name = zone.domain.name
             unreachable.add_metric([name], _has(zone, UNREACHABLE))
             waiting.add_metric([name], zone.waiting)
             repaired.add_metric([name], zone.repaired)
             maintained.add_metric([name], zone.domain.frozen is not None)
+            if zone.contents is not None:
+                unknown.add_metric([name], zone.contents.unknown)
+            if (end := ends.get(name)) is not None:
+                signatures.add_metric([name], end)
             for kind in KINDS:
                 problem.add_metric([name, kind], _has(zone, kind))
             numbers = self._status.queue.get(name, QueueCounts())
             for state in QUEUE_STATES:
                 queued.add_metric([name, state], getattr(numbers, state))
-        yield from (unreachable, problem, waiting, maintained, queued, repaired)
+        yield from (unreachable, problem, waiting, maintained, queued, unknown, signatures, repaired)
         yield from self._moves({zone.domain.name for zone in shown})
         yield from self._primaries()
 

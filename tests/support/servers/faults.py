@@ -52,6 +52,17 @@ def hung(process: int) -> Iterator[None]:
         os.kill(process, signal.SIGCONT)
 
 
+def fill(file: Path) -> None:
+    """Take the room that is left on the disk, to the last octet."""
+    with file.open("wb", buffering=0) as handle:
+        for size in (65536, 1):
+            try:
+                while True:
+                    handle.write(b"\0" * size)
+            except OSError:
+                continue
+
+
 @contextmanager
 def refusing(service: Service, zone: str) -> Iterator[None]:
     """BIND refuses UPDATE messages for the zone within the block, and goes on answering queries."""

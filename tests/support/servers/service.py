@@ -64,6 +64,7 @@ class Service:
             "DDNSD_HTTP": f"127.0.0.1:{self.http_port}",
             "DDNSD_DNS": f"127.0.0.1:{self.dns_port}",
             "DDNSD_DOMAIN": self.domain,
+            "DDNSD_RESOLVER": f"127.0.0.1:{self.dns_port}",  # no question leaves the machine
             **self.settings,
         }
 

@@ -86,8 +86,12 @@ class World:
         def push_removals() -> None:
             self.removals += 1
 
+        async def name_servers() -> frozenset[str]:
+            return frozenset({"ns.example.net"})
+
         sender: Any = SimpleNamespace(
             domain=domain,
+            name_servers=name_servers,
             primary=SimpleNamespace(endpoint="there"),
             serial=serial,
             push_host=lambda host_id, bulk: self.pushed.append(host_id),

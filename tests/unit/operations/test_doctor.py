@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What `ddnsd doctor` finds in a database."""
 
+import time
 from collections.abc import Callable
 from operator import methodcaller
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 from support.servers.service import migrated_file
 
 from ddnsd.auth.sealing import SealingKeys
 from ddnsd.db.connect import open_store
+from ddnsd.db.schema import write_checks
 from ddnsd.operations import doctor
 from ddnsd.settings import Settings
 
@@ -22,7 +25,7 @@ def url(tmp_path: Path, store_settings: Callable[[], dict[str, str]]) -> str:
 
 
 async def examined(url: str, *statements: str) -> dict[str, str | None]:
-    """What doctor finds after the statements."""
+    """What doctor finds in the database after the statements."""
     store = open_store(url)
     try:
         for statement in statements:
@@ -33,7 +36,32 @@ async def examined(url: str, *statements: str) -> dict[str, str | None]:
 
 
 async def test_a_whole_database_is_healthy(url: str) -> None:
-    assert await examined(url) == {"settings": None, "database": None}
+    found = await examined(url)
+    assert set(found.values()) == {None}
+    assert {"settings", "database", "clock, compared with the database"} <= found.keys()
+
+
+async def test_it_leaves_no_row(url: str) -> None:
+    await examined(url)
+    store = open_store(url)
+    try:
+        assert await store.read(lambda c: c.execute(select(write_checks)).all()) == []
+    finally:
+        await store.close()
+
+
+async def test_entries_of_the_future_tell_of_a_clock_that_went_back(url: str) -> None:
+    future = (int(time.time()) + 3600) * 1_000_000
+    found = await examined(
+        url, f"INSERT INTO events (at, actor, action, object) VALUES ({future}, 'me', 'user.add', 'x')"
+    )
+    problem = found["clock, compared with the database"]
+    if url.startswith("sqlite"):
+        assert problem is not None
+        assert "entries of the future" in problem
+        assert "timedatectl" in problem
+    else:
+        assert problem is None, "the clock of the server itself is compared"
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,8 @@ def test_the_service_is_told_of_the_secondaries(
         loaded = settings.load()
         assert [str(endpoint) for endpoint in loaded.followers] == followed
         channels = {Endpoint.from_text(loaded.primary): Endpoint("127.0.0.1", 8953)}
+        assert loaded.tls_front == ("" if machine == "hidden.example.org" else "127.0.0.1:443"), "it has no front"
+        assert loaded.backup_report == Path("/var/lib/ddnsd-backup/report.json")
         assert loaded.channels == (channels if machine in PRIMARIES else {}), "only the primary's own machine reads it"
 
 

@@ -5,11 +5,14 @@ import io
 import os
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ddnsd.checks import backup
+from ddnsd.checks.backup import Report
 from ddnsd.dns.tsig import TsigKey
 
 PROGRAM = Path(__file__).parents[3] / "roles" / "ddns_server" / "files" / "ddnsd-files"
@@ -93,6 +96,29 @@ def test_a_backup_is_written_and_restored(machine: Machine) -> None:
     assert zone.read_text().startswith("dyn.example.org. 60 IN SOA")
     assert zone.stat().st_mode & 0o777 == 0o660
     assert [file.name for file in zone.parent.iterdir()] == [zone.name]
+
+
+def report(machine: Machine, result: str) -> Report:
+    """What the service reads after systemd has run the program that reports."""
+    to = machine.folder / "report.json"
+    command: list[str | Path] = [PROGRAM, "report", "--backups", machine.archives, "--to", to]
+    subprocess.run(command, env={**os.environ, "SERVICE_RESULT": result}, check=True)
+    assert to.stat().st_mode & 0o777 == 0o644, "another user reads it"
+    assert not list(machine.folder.glob("tmp*"))
+    found = backup.examine(to, 36, time.time()).report
+    assert found is not None
+    return found
+
+
+def test_the_service_reads_how_the_last_backup_ended(machine: Machine) -> None:
+    failed = report(machine, "exit-code")
+    assert (failed.problem, failed.succeeded, failed.size) == ("the backup ended with exit-code", None, None)
+    assert machine.back_up().returncode == 0
+    (archive,) = machine.archives.iterdir()
+    good = report(machine, "success")
+    assert (good.problem, good.succeeded, good.size) == ("", int(archive.stat().st_mtime), archive.stat().st_size)
+    assert abs(good.finished - time.time()) < 600
+    assert report(machine, "timeout").size == archive.stat().st_size, "that of the last good one"
 
 
 def test_only_the_newest_are_kept_and_no_other_file_is_removed(machine: Machine) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.servers import front
 
-OWN = ("ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "ddnsd-keys")
+OWN = ("ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "ddnsd-keys", "ddnsd-failure")
 DROP_INS = {"named": "/usr/sbin/named -f", "nginx": "/usr/sbin/nginx"}
 MOST = {**dict.fromkeys(OWN, 2.0), "named": 4.5, "nginx": 4.5}
 """The highest exposure, of 10. named and nginx start as root and leave it themselves."""
@@ -26,10 +26,15 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("units")
     templates = (
         {name: f"{name}.service.j2" for name in OWN}
-        | {"ddnsd-keys": "ddnsd-keys@.service.j2"}
+        | {name: f"{name}@.service.j2" for name in ("ddnsd-keys", "ddnsd-failure")}
         | {name: f"{name}.service.conf.j2" for name in DROP_INS}
     )
-    variables = {"ddns_server_primary": True, "ddns_server_node": True, "inventory_hostname": "localhost"}
+    variables: dict[str, object] = {
+        "ddns_server_primary": True,
+        "ddns_server_node": True,
+        "inventory_hostname": "localhost",
+    }
+    variables["ddns_server_failure_command"] = "curl https://example.org"
     for name, text in front.render(folder, variables, **templates).items():
         if name in DROP_INS:
             text = text.replace("[Service]\n", f"[Service]\nExecStart={DROP_INS[name]}\n")
@@ -45,7 +50,7 @@ def test_units_are_restricted(units: Path, name: str) -> None:
 @pytest.mark.parametrize("name", OWN)
 def test_no_unit_of_ours_runs_as_root(units: Path, name: str) -> None:
     (user,) = (line for line in (units / f"{name}.service").read_text().splitlines() if line.startswith("User="))
-    assert user.removeprefix("User=") in ("ddnsd", "ddnsd-backup", "ddnsd-keys")
+    assert user.removeprefix("User=") in ("ddnsd", "ddnsd-backup", "ddnsd-keys", "ddnsd-failure")
 
 
 @pytest.mark.parametrize(
@@ -55,3 +60,19 @@ def test_helpers_write_only_their_own_folder(units: Path, name: str, writes: str
     lines = (units / f"{name}.service").read_text().splitlines()
     assert [line for line in lines if line.startswith("ReadWritePaths=")] == [f"ReadWritePaths={writes}"]
     assert "ProtectSystem=strict" in lines
+
+
+@pytest.mark.parametrize("name", ["ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "named"])
+def test_a_unit_that_fails_starts_the_one_that_reports_it(units: Path, name: str) -> None:
+    before, _, service = (units / f"{name}.service").read_text().partition("\n[Service]\n")
+    assert "[Unit]" in before
+    assert before.splitlines().count("OnFailure=ddnsd-failure@%n.service") == 1
+    # a service that always restarts never counts as failed on Debian 12
+    assert ("ExecStopPost=+" in service) == (name == "ddnsd")
+
+
+def test_systemd_accepts_the_unit_that_reports_failures(units: Path, tmp_path: Path) -> None:
+    unit = tmp_path / "ddnsd-failure@ddnsd.service.service"
+    unit.write_text((units / "ddnsd-failure.service").read_text())
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
+    assert "ddnsd-failure" not in done.stderr, done.stderr

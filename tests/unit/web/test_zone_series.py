@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from ddnsd.dns.causes import UNREACHABLE, Cause
+from ddnsd.dns.contents import Contents
 from ddnsd.dns.monitor import ZoneHealth, ZoneMonitor
 from ddnsd.registry.moves import Move
 from ddnsd.registry.rows import Domain, QueueCounts
@@ -19,7 +20,8 @@ def series(shown: int) -> list[tuple[str, dict[str, str], float]]:
 
     def zone(number: int) -> ZoneHealth:
         domain = cast(Domain, SimpleNamespace(name=f"z{number}", frozen="maintenance" if number == 1 else None))
-        return ZoneHealth(domain, f"p{number}", [Cause(UNREACHABLE, "")] if number == NUMBER else [], number, 0)
+        causes = [Cause(UNREACHABLE, "")] if number == NUMBER else []
+        return ZoneHealth(domain, f"p{number}", causes, number, 0, Contents(2, 7) if number == NUMBER else None)
 
     def primary(number: int) -> PrimaryStatus:
         error, at = ("silent", 7_000_000) if number == NUMBER else (None, None)
@@ -32,7 +34,7 @@ def series(shown: int) -> list[tuple[str, dict[str, str], float]]:
         primaries=lambda: list(map(primary, numbers)),
         moves=lambda: {"z8": Move("p8", "new", 0, None, None), "z9": Move("p9", "old", 0, 5, "silent")},
     )
-    families = ZoneSeries(cast(ZoneMonitor, watch), cast(Status, status), shown).collect()
+    families = ZoneSeries(cast(ZoneMonitor, watch), cast(Status, status), shown, lambda: {"z9": 8}).collect()
     return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
 
@@ -51,6 +53,8 @@ def test_values() -> None:
     assert queue == {"refused": 1, "held": 2, "skipped": 3, "waiting": 4}
     assert (found["ddnsd_zone_move_waiting", "old", "z9"], found["ddnsd_zone_move_problem", "z9"]) == (5, 1)
     assert not any("z8" in key for key in found)
+    assert found["ddnsd_zone_unknown_names", "z9"] == 7
+    assert found["ddnsd_zone_signature_expiry_timestamp_seconds", "z9"] == 8
     assert found["ddnsd_primary_up", "p9"] == 0
     assert found["ddnsd_primary_zones", "p9"] == NUMBER
     assert found["ddnsd_primary_messages_total", "p9"] == 10 * NUMBER

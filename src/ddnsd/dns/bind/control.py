@@ -121,6 +121,14 @@ class Bind:
         """Whether BIND serves the zone. Raises BindError if it cannot be asked."""
         return self.rndc.zone_statement(zone_name(zone)) is not None
 
+    def zones(self) -> set[str]:
+        """The zones that have a key here, without the catalog zone; none if the folder cannot be read."""
+        try:
+            names = {file.stem for file in (self.folder / "keys").glob("*.key")}
+        except OSError:
+            return set()
+        return names - {self.options.catalog}
+
     def kept_journals(self, zone: str) -> list[Path]:
         """The damaged journals of the zone that were set aside, the newest last."""
         return journal.kept(self._zone_file(zone_name(zone)))

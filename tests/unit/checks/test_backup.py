@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of the last backup."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ddnsd.checks import backup
+
+NOW, HOUR = 1_800_000_000, 3600
+GOOD = {"finished": NOW - HOUR, "problem": "", "succeeded": NOW - HOUR, "size": 48213}
+
+
+def examined(folder: Path, content: object) -> backup.Backup:
+    file = folder / "report.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return backup.examine(file, 36, NOW)
+
+
+def test_a_good_one(tmp_path: Path) -> None:
+    found = examined(tmp_path, GOOD)
+    assert found.finding.problem is None
+    assert found.report == (NOW - HOUR, "", NOW - HOUR, 48213)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"problem": "exit-code"}, "the last one failed, 2027-01-15 07:00 UTC: exit-code"),
+        ({"succeeded": NOW - 37 * HOUR}, "older than 36 hours: 2027-01-13 19:00 UTC"),
+        ({"succeeded": None}, "older than 36 hours: never"),
+    ],
+)
+def test_a_bad_one(tmp_path: Path, changed: dict[str, object], said: str) -> None:
+    problem = examined(tmp_path, GOOD | changed).finding.problem
+    assert problem is not None
+    assert said in problem
+    assert "journalctl -u ddnsd-backup" in problem
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"finished": "soon"}', '{"finished": {}}'])
+def test_a_report_that_is_none(tmp_path: Path, content: str) -> None:
+    found = examined(tmp_path, content)
+    assert found.report is None
+    assert "is no report of a backup" in (found.finding.problem or "")
+
+
+def test_there_was_none_yet(tmp_path: Path) -> None:
+    """In the first hours after the installation this is no fault."""
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    os.utime(folder, (NOW - HOUR, NOW - HOUR))
+    assert backup.examine(folder / "report.json", 36, NOW).finding.problem is None
+    os.utime(folder, (NOW - 37 * HOUR, NOW - 37 * HOUR))
+    assert "there was none" in (backup.examine(folder / "report.json", 36, NOW).finding.problem or "")
+    assert "there was none" in (backup.examine(folder / "none" / "report.json", 36, NOW).finding.problem or "")

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from support.servers import front
 
-OWN = ("ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "ddnsd-keys")
+OWN = (
+    "ddnsd",
+    "ddnsd-housekeeping",
+    "ddnsd-export",
+    "ddnsd-backup",
+    "ddnsd-offsite",
+    "ddnsd-restore-test",
+    "ddnsd-keys",
+)
+ROLES = Path(__file__).parents[3] / "roles"
 DROP_INS = {"named": "/usr/sbin/named -f", "nginx": "/usr/sbin/nginx"}
 MOST = {**dict.fromkeys(OWN, 2.0), "named": 4.5, "nginx": 4.5}
 """The highest exposure, of 10. named and nginx start as root and leave it themselves."""
@@ -29,7 +38,12 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
         | {"ddnsd-keys": "ddnsd-keys@.service.j2"}
         | {name: f"{name}.service.conf.j2" for name in DROP_INS}
     )
-    variables = {"ddns_server_primary": True, "ddns_server_node": True, "inventory_hostname": "localhost"}
+    variables = {
+        "ddns_server_primary": True,
+        "ddns_server_node": True,
+        "ddns_server_offsite_repository": "sftp:user@example.org:/backups",
+        "inventory_hostname": "localhost",
+    }
     for name, text in front.render(folder, variables, **templates).items():
         if name in DROP_INS:
             text = text.replace("[Service]\n", f"[Service]\nExecStart={DROP_INS[name]}\n")
@@ -49,9 +63,27 @@ def test_no_unit_of_ours_runs_as_root(units: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "writes"), [("ddnsd-backup", "/var/backups/ddnsd"), ("ddnsd-keys", "/etc/bind/ddnsd")]
+    ("name", "writes"),
+    [
+        ("ddnsd-backup", "/var/backups/ddnsd"),
+        ("ddnsd-offsite", "-/var/lib/ddnsd-backup"),
+        ("ddnsd-restore-test", "-/var/lib/ddnsd-backup"),
+        ("ddnsd-keys", "/etc/bind/ddnsd"),
+    ],
 )
 def test_helpers_write_only_their_own_folder(units: Path, name: str, writes: str) -> None:
     lines = (units / f"{name}.service").read_text().splitlines()
     assert [line for line in lines if line.startswith("ReadWritePaths=")] == [f"ReadWritePaths={writes}"]
     assert "ProtectSystem=strict" in lines
+
+
+TIMERS = sorted(path for role in (ROLES / "ddns_server", ROLES / "ddns_client") for path in role.rglob("*.timer*"))
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.name)
+def test_timers_of_many_machines_are_spread(timer: Path) -> None:
+    """A timer of a date also runs after the date, if the machine was off; the others begin at each boot."""
+    lines = dict(line.split("=", 1) for line in timer.read_text().splitlines() if "=" in line and line[0] != "#")
+    assert "RandomizedDelaySec" in lines
+    if "OnCalendar" in lines and not lines["OnCalendar"].startswith("*:"):
+        assert lines["Persistent"] == "yes"

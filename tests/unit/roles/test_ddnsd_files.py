@@ -65,9 +65,9 @@ class Machine:
                 [PROGRAM, *map(str, words)], stdin=given, env=environment, capture_output=True, text=True, check=False
             )
 
-    def back_up(self, keep: int = 3) -> subprocess.CompletedProcess[str]:
+    def back_up(self, tls: Path | None = None, keep: int = 3) -> subprocess.CompletedProcess[str]:
         where = ["--to", self.archives, "--export", self.export, "--settings", self.settings, "--bind", self.bind]
-        return self.run("backup", "--keep", keep, *where)
+        return self.run("backup", "--keep", keep, *where, *(["--tls", tls] if tls else []))
 
     def install_keys(self, *more: object) -> subprocess.CompletedProcess[str]:
         return self.run("keys", "--from", self.bind / "keys", "--to", self.installed, *more)
@@ -119,6 +119,25 @@ def test_the_service_reads_how_the_last_backup_ended(machine: Machine) -> None:
     assert (good.problem, good.succeeded, good.size) == ("", int(archive.stat().st_mtime), archive.stat().st_size)
     assert abs(good.finished - time.time()) < 600
     assert report(machine, "timeout").size == archive.stat().st_size, "that of the last good one"
+
+
+def test_the_self_signed_certificate_is_backed_up_and_restored(machine: Machine) -> None:
+    tls, restored = machine.folder / "tls", machine.folder / "restored"
+    for made in (tls, restored):
+        made.mkdir()
+    names = ("self-signed.pem", "self-signed.key")
+    assert machine.back_up(tls).returncode == 0, "a machine with another certificate has none"
+    (first,) = machine.archives.iterdir()
+    first.rename(machine.archives / "ddnsd-20010102T030405Z.tar.gz")
+    for name in (*names, "given.key"):
+        (tls / name).write_text(name)
+    assert machine.back_up(tls).returncode == 0
+    for archive, wanted in zip(sorted(machine.archives.iterdir()), ([], names), strict=True):
+        done = machine.run("tls", restored, archive=archive)
+        assert done.returncode == 0, done.stderr
+        assert {file.name: file.read_text() for file in restored.iterdir()} == {name: name for name in wanted}
+        assert machine.run("zones", machine.bind, archive=archive).returncode == 0
+    assert {file.stat().st_mode & 0o777 for file in restored.iterdir()} == {0o640}
 
 
 def test_only_the_newest_are_kept_and_no_other_file_is_removed(machine: Machine) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 from support.servers import front
 
-OWN = ("ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "ddnsd-keys", "ddnsd-failure")
+OWN = (
+    "ddnsd",
+    "ddnsd-housekeeping",
+    "ddnsd-export",
+    "ddnsd-backup",
+    "ddnsd-offsite",
+    "ddnsd-restore-test",
+    "ddnsd-keys",
+    "ddnsd-failure",
+)
+ROLES = Path(__file__).parents[3] / "roles"
 DROP_INS = {"named": "/usr/sbin/named -f", "nginx": "/usr/sbin/nginx"}
 MOST = {**dict.fromkeys(OWN, 2.0), "named": 4.5, "nginx": 4.5}
 """The highest exposure, of 10. named and nginx start as root and leave it themselves."""
@@ -29,12 +39,13 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
         | {name: f"{name}@.service.j2" for name in ("ddnsd-keys", "ddnsd-failure")}
         | {name: f"{name}.service.conf.j2" for name in DROP_INS}
     )
-    variables: dict[str, object] = {
+    variables = {
         "ddns_server_primary": True,
         "ddns_server_node": True,
+        "ddns_server_offsite_repository": "sftp:user@example.org:/backups",
+        "ddns_server_failure_command": "curl https://example.org",
         "inventory_hostname": "localhost",
     }
-    variables["ddns_server_failure_command"] = "curl https://example.org"
     for name, text in front.render(folder, variables, **templates).items():
         if name in DROP_INS:
             text = text.replace("[Service]\n", f"[Service]\nExecStart={DROP_INS[name]}\n")
@@ -54,7 +65,13 @@ def test_no_unit_of_ours_runs_as_root(units: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "writes"), [("ddnsd-backup", "/var/backups/ddnsd"), ("ddnsd-keys", "/etc/bind/ddnsd")]
+    ("name", "writes"),
+    [
+        ("ddnsd-backup", "/var/backups/ddnsd"),
+        ("ddnsd-offsite", "-/var/lib/ddnsd-backup"),
+        ("ddnsd-restore-test", "-/var/lib/ddnsd-backup"),
+        ("ddnsd-keys", "/etc/bind/ddnsd"),
+    ],
 )
 def test_helpers_write_only_their_own_folder(units: Path, name: str, writes: str) -> None:
     lines = (units / f"{name}.service").read_text().splitlines()
@@ -76,3 +93,15 @@ def test_systemd_accepts_the_unit_that_reports_failures(units: Path, tmp_path: P
     unit.write_text((units / "ddnsd-failure.service").read_text())
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
     assert "ddnsd-failure" not in done.stderr, done.stderr
+
+
+TIMERS = sorted(path for role in (ROLES / "ddns_server", ROLES / "ddns_client") for path in role.rglob("*.timer*"))
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.name)
+def test_timers_of_many_machines_are_spread(timer: Path) -> None:
+    """A timer of a date also runs after the date, if the machine was off; the others begin at each boot."""
+    lines = dict(line.split("=", 1) for line in timer.read_text().splitlines() if "=" in line and line[0] != "#")
+    assert "RandomizedDelaySec" in lines
+    if "OnCalendar" in lines and not lines["OnCalendar"].startswith("*:"):
+        assert lines["Persistent"] == "yes"

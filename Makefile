@@ -19,7 +19,7 @@ NICE = nice -n 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bind-9.20 \
-  debian-13 bench dist audit lock
+  debian-13 containers bench dist audit lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,7 +32,7 @@ test: lint ## Run the tests and checks that a change must pass
 
 test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
-	+@$(PARALLEL) --jobs=3 units bind-9.20 debian-13 $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 units bind-9.20 debian-13 containers $(LONG_SCENARIOS:%=machines-%)
 
 test-machines: venv ## Test the roles on systemd machines, in all scenarios
 	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-13 $(LONG_SCENARIOS:%=machines-%)
@@ -68,6 +68,9 @@ bind-9.20: venv ## Run the tests of records and zones with Debian 13's BIND
 
 debian-13: venv ## Test the server role on Debian 13, with its BIND 9.20 and Python 3.13
 	MACHINES_SUITE=trixie $(NICE) scripts/machines server
+
+containers: venv ## Build the images of containers/, and test them with podman
+	$(NICE) scripts/containers
 
 machines-%: venv
 	$(NICE) scripts/machines $*

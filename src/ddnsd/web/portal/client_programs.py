@@ -51,9 +51,15 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(
         "ddclient-4",
-        N_("ddclient 4"),
-        N_("Also for version 3.11."),
-        (("ddclient-4.conf", N_("/etc/ddclient/ddclient.conf, readable only by its owner"), "ini"),),
+        N_("ddclient 3.11 and 4"),
+        N_("Debian 13 has version 3.11."),
+        (
+            (
+                "ddclient-4.conf",
+                N_("/etc/ddclient.conf, on some systems /etc/ddclient/ddclient.conf; readable only by its owner"),
+                "ini",
+            ),
+        ),
     ),
     Entry(
         "inadyn",

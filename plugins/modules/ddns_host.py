@@ -63,6 +63,16 @@ options:
     description:
       - Labels, a mapping of names to text, at most 16. They replace all labels of the host.
     type: dict
+  records:
+    description:
+      - All records of the host other than its addresses. The others are removed. C({}) removes all of them.
+      - A key is C(NAME TYPE), such as C(_443._tcp TLSA), or C(TYPE) for the host's own name. The last label of a name
+        begins with an underscore.
+      - A value is a list of values in presentation format, or a mapping with C(values) and C(ttl). A value of C(TXT) is
+        literal text, unless it begins with a quotation mark.
+      - V(dynamic) leaves the records of this name and type to others. V(null) means that there are none.
+      - M(fedcloud.ddns.ddns_record) changes the records of one name and type alone.
+    type: dict
   stack:
     description:
       - The stack that the host belongs to. It is set when the host is registered.
@@ -110,6 +120,7 @@ options:
     default: false
 seealso:
   - module: fedcloud.ddns.ddns_sync
+  - module: fedcloud.ddns.ddns_record
   - module: fedcloud.ddns.ddns_secret
   - module: fedcloud.ddns.ddns_host_info
 """
@@ -133,6 +144,13 @@ EXAMPLES = r"""
       role: worker
     secret:
       file: /etc/ddns/vm-7
+
+- name: Let one certificate authority issue certificates for the web server, and say that it sends no mail
+  fedcloud.ddns.ddns_host:
+    name: www.dyn.example.org
+    records:
+      CAA: ['0 issue "letsencrypt.org"']
+      TXT: {values: [v=spf1 -all], ttl: 3600}
 
 - name: Remove the IPv6 address of the web server
   fedcloud.ddns.ddns_host:
@@ -165,6 +183,7 @@ host:
     comment: Front end
     ttl: 60
     labels: {role: web}
+    records: {}
     stack: web-prod
     owner: alice
     available: true
@@ -211,6 +230,11 @@ host:
       type: dict
       returned: always
       sample: {role: web}
+    records:
+      description: Its records other than addresses, by C(NAME TYPE). V(unknown) if the service does not report them.
+      type: dict
+      returned: always
+      sample: {"@ TXT": {"values": ["\"v=spf1 -all\""], "ttl": 3600}}
     stack:
       description: The stack that owns it.
       type: str

@@ -73,6 +73,7 @@ hosts:
       comment: Front end
       ttl: 60
       labels: {role: web}
+      records: {}
       stack: web-prod
       owner: alice
       available: true
@@ -119,6 +120,11 @@ hosts:
       type: dict
       returned: always
       sample: {role: web}
+    records:
+      description: Its records other than addresses, by C(NAME TYPE). V(unknown) if the service does not report them.
+      type: dict
+      returned: always
+      sample: {"@ TXT": {"values": ["\"v=spf1 -all\""], "ttl": 3600}}
     stack:
       description: The stack that owns it.
       type: str

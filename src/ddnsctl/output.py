@@ -163,19 +163,24 @@ def _unstyled(text: str, **_style: Any) -> str:
     return text
 
 
+_ALONE = frozenset("(+~-")
+"""The first characters of details that are not in columns: remarks, and RRsets."""
+
+
 def _change(line: Line, of_all: str, style: Callable[..., str]) -> Iterator[str]:
     """A change and its details, without the stack that is common to all and in the plan's first line."""
     colour = COLOURS[line.symbol]
     yield f"{style(f'{line.symbol:>4}', fg=colour, bold=True)} {style(line.text, bold=True)}"
     details = [detail.partition(": ") for detail in line.details if detail != of_all]
-    width = max((len(name) for name, _, _ in details if name[:1] != "("), default=0)
+    width = max((len(name) for name, _, _ in details if name[:1] not in _ALONE), default=0)
     for name, colon, value in details:
         if name.startswith("("):
             yield f"         {style((name + colon + value)[1:-1], dim=True)}"
             continue
         before, arrow, after = value.partition(" → ")
         shown = f"{style(before, dim=True)} → {after}" if arrow else before
-        yield f"         {style(f'{name:<{width}}', fg=colour)}  {shown}"
+        subject = f"{name}: " if name[:1] in _ALONE else f"{name:<{width}}  "
+        yield f"         {style(subject, fg=colour)}{shown}"
     yield ""
 
 

@@ -36,6 +36,38 @@ def host(ddnsd: Service, name: str) -> dict[str, object]:
     return found
 
 
+class TestRecord:
+    def test_one_rrset_is_set_and_removed_and_others_are_left_alone(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        records = {"MX": ["10 mail.example.org."], "TXT": ["kept"]}
+        made = ansible.task("ddns_host", way, name=name, ipv4="192.0.2.1", records=records)
+        assert made["host"]["records"]["@ TXT"] == {"values": ['"kept"'], "ttl": None}
+        assert not ansible.task("ddns_host", way, name=name, records={**records, "MX": ["10 Mail.example.org."]})[
+            "changed"
+        ]
+        given = {"host": name, "type": "caa", "values": ["0 issue ca.example.net"], "ttl": 300}
+        done, again, absent, gone = ansible.tasks(
+            "ddns_record", given, given, *[{"host": name, "type": "CAA", "state": "absent"}] * 2, variables=way
+        )
+        assert [result["changed"] for result in (done, again, absent, gone)] == [True, False, True, False]
+        shown = {"host": name, "name": "@", "type": "CAA", "fqdn": name, "ttl": 300}
+        assert done["record"] == again["record"] == {**shown, "values": ['0 issue "ca.example.net"']}
+        assert "CAA @: none" in done["diff"]["before"]
+        assert sorted(host(ddnsd, name)["records"]) == ["@ MX", "@ TXT"]  # type: ignore[call-overload]
+        none = ansible.task("ddns_host", way, name=name, records={})
+        assert none["changed"]
+        assert (ddnsd.dig(name, "TXT"), ddnsd.dig(name)) == ([], ["192.0.2.1"])
+
+    def test_a_value_that_is_refused_changes_nothing(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
+        bad: dict[str, Any] = {"host": name, "type": "MX", "values": ["10 relative"]}
+        assert "is not registered" in ansible.task("ddns_record", **bad, fails=True)["msg"]
+        ansible.task("ddns_host", name=name)
+        assert "relative is not a full name" in ansible.task("ddns_record", **bad, fails=True)["msg"]
+        assert "values" in ansible.task("ddns_record", host=name, type="MX", fails=True)["msg"]
+        assert host(ddnsd, name)["records"] == {}
+
+
 class TestHost:
     def test_what_is_not_given_is_left_alone(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         given = {"ipv4": "192.0.2.1", "comment": "c", "ttl": 300, "labels": {"a": 1}, "wildcard": True}

@@ -52,6 +52,8 @@ def test_what_cannot_be_edited_is_registered_anew_and_said_so(ansible: Ansible, 
 def test_what_it_cannot_do_is_an_error_that_changes_nothing(ansible: Ansible, service: Egi) -> None:
     assert "ttl" in ansible.task("ddns_host", name=NAME, ttl=300, fails=True)["msg"]
     assert "domain" in ansible.task("ddns_domain", name="new.example.org", fails=True)["msg"]
+    records = {"TXT": ["x"]}
+    assert "cannot store records" in ansible.task("ddns_host", name=NAME, records=records, fails=True)["msg"]
     assert service.changes == 0
 
 

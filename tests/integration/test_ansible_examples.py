@@ -24,6 +24,9 @@ AFTER: dict[str, list[Task]] = {
     "ddns_host": [
         {"name": "after", "fedcloud.ddns.ddns_host": {"name": "front.dyn.example.org", "state": "absent"}},
     ],
+    "ddns_record": [
+        {"name": "after", "fedcloud.ddns.ddns_host": {"name": "mail.dyn.example.org", "state": "absent"}},
+    ],
     "ddns_secret": [
         {"name": "after", "fedcloud.ddns.ddns_host": {"name": "www.dyn.example.org", "state": "absent"}},
     ],
@@ -84,7 +87,7 @@ def secrets_of(results: list[Result]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", ["ddns_host", "ddns_domain", "ddns_secret", "ddns_sync"])
+@pytest.mark.parametrize("module", ["ddns_host", "ddns_domain", "ddns_record", "ddns_secret", "ddns_sync"])
 def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ansible, module: str) -> None:
     (ansible.folder / "files").mkdir()
     (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)

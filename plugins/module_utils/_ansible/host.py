@@ -31,6 +31,7 @@ SPEC = (
             "comment": {"type": "str"},
             "ttl": {"type": "int"},
             "labels": {"type": "dict"},
+            "records": {"type": "dict"},
             "stack": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
             "adopt_from": {"type": "str"},
@@ -60,7 +61,7 @@ def run(task: Task) -> dict[str, Any]:
     plan = make(declaration, registered, server.capabilities, _ONE if present else Options(destroy=True))
     if not present and spec.fqdn in registered.hosts and not plan.changes:
         raise Conflicts(plan.notes)
-    if task.check or any(change.action is Action.DELETE for change in plan.changes):
+    if task.check or any(c.action is Action.DELETE or "records" in c.after for c in plan.changes):
         plan = asked(plan, server)
     secrets = SecretWriter(plan.changes, returns=bool(task.params["return_secrets"]), encrypt=task.encrypt)
     require(plan, secrets.problems())
@@ -104,7 +105,7 @@ def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Ser
 
 def _spec(params: Mapping[str, Any]) -> HostSpec:
     """The host with the given options. `none`, empty text and 0 remove a value. Raises DeclarationError."""
-    fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "moved_from", "adopt", "adopt_from")
+    fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records", "moved_from", "adopt", "adopt_from")
     options = {field: params[field] for field in fields if params[field] is not None}
     for family in ("ipv4", "ipv6"):
         if options.get(family, "").strip().lower() == "none":

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping
 
+from . import records
 from .changes import Action, Change
 from .model import (
     DOMAIN_FIELDS,
@@ -45,6 +46,8 @@ class Comparison:
 
     def _initial(self, spec: HostSpec | DomainSpec, fields: Iterable[str]) -> dict[str, Any]:
         values = {name: getattr(spec, name) for name in fields}
+        if "records" in values and isinstance(spec, HostSpec):
+            values["records"] = records.initial(spec)
         values["stack"] = self.stack
         return {name: _plain(value) for name, value in values.items() if value and not isinstance(value, Sentinel)}
 
@@ -59,10 +62,18 @@ class Comparison:
         action = Action.ADOPT if {"stack", "owner"} & after.keys() else Action.UPDATE
         return Change(action, "host", spec.fqdn, self._preconditions(host, after), after)
 
+    def set_records(self, spec: HostSpec, host: Host) -> Change:
+        """Set the RRsets of a host that the plan renames, after the rename."""
+        after = {"records": records.differing(spec, host)}
+        return Change(Action.UPDATE, "host", spec.fqdn, self._preconditions(host, after), after)
+
     def differences(self, spec: HostSpec, host: Host) -> dict[str, Any]:
         """The declared values that the host does not have."""
         after: dict[str, Any] = {}
         for name in self.declared:
+            if name == "records":
+                after.update({"records": changed} if (changed := records.differing(spec, host)) else {})
+                continue
             value = getattr(spec, name)
             observed = getattr(host, name)
             if value == observed or value is KEEP or value is DYNAMIC:
@@ -89,7 +100,7 @@ class Comparison:
 
     def move(self, spec: HostSpec, source: Host) -> Change:
         """Rename a registered host, with its other changes."""
-        after = self.differences(spec, source)
+        after = {name: value for name, value in self.differences(spec, source).items() if name != "records"}
         reason = self.reason_to_replace(after)
         if "fqdn" not in self.capabilities.edits:
             reason = f"{self.capabilities.server} cannot rename a registered host"
@@ -113,14 +124,16 @@ class Comparison:
         return Change(Action.DELETE, "host", host.fqdn, self.observed(host))
 
     def observed(self, host: Host) -> dict[str, Any]:
-        """All fields that the server stores and can tell."""
-        values = {name: getattr(host, name) for name in self.kept}
+        """All fields that the server stores and can tell, except RRsets: `removes` of a deletion has these."""
+        values = {name: getattr(host, name) for name in self.kept if name != "records"}
         return {name: _plain(value) for name, value in values.items() if value is not UNKNOWN}
 
-    def _preconditions(self, host: Host | Domain, after: Iterable[str]) -> dict[str, Any]:
+    def _preconditions(self, host: Host | Domain, after: Mapping[str, Any]) -> dict[str, Any]:
         # with the stack: another stack may adopt it before the change is made
         names = after if self.stack is None else dict.fromkeys((*after, "stack"))
         values = {name: getattr(host, name) for name in names}
+        if "records" in after:
+            values["records"] = {key: values["records"].get(key) for key in after["records"]}
         return {name: _plain(value) for name, value in values.items() if value is not UNKNOWN}
 
     def change_domain(self, spec: DomainSpec, domain: Domain) -> Change | None:

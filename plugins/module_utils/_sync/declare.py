@@ -4,9 +4,9 @@
     version: 1
     server: URL
     stack: NAME
-    defaults: {domain, ttl, comment, labels, wildcard, secret}
+    defaults: {domain, ttl, comment, labels, wildcard, records, secret}
     domains: {NAME: {public, comment, ttl, group, available, adopt}}
-    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, secret, moved_from, adopt, adopt_from, fqdn}}
+    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, records, secret, moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. A missing address depends on the other one:
@@ -17,7 +17,13 @@ also if there is a default. Default labels are merged with a host's labels. A mi
     dynamic     -           DYNAMIC         KEEP
     null        -           None            KEEP
 
-The same is true with the families exchanged. A domain is also declared in full, except `available`, which is kept if it
+The same is true with the families exchanged.
+
+RRsets are kept if a host does not name `records`. If it does, they are all of the host's RRsets, together with default
+ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
+host has these, and keeps others.
+
+A domain is also declared in full, except `available`, which is kept if it
 is not named. All errors are reported at once.
 """
 
@@ -29,7 +35,7 @@ import re
 from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
-from . import names
+from . import names, records
 from .errors import DeclarationError, Location, Problem
 from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
 
@@ -40,7 +46,7 @@ Locate = Callable[[Path], "Location | None"]
 """Returns the position of the key at a path, or of its value if only that is known."""
 
 _TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
-_DEFAULTS = ("domain", "ttl", "comment", "labels", "wildcard", "secret")
+_DEFAULTS = ("domain", "ttl", "comment", "labels", "wildcard", "records", "secret")
 _ADDRESSES: dict[str, Callable[[Any], str]] = {"ipv4": names.ipv4, "ipv6": names.ipv6}
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "wildcard": names.flag,
@@ -48,7 +54,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "ttl": names.ttl,
     "labels": names.labels,
 }
-_HOST = (*_ADDRESSES, *_PLAIN, "secret", "moved_from", "adopt", "adopt_from", "fqdn")
+_HOST = (*_ADDRESSES, *_PLAIN, "records", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
 _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "public": names.flag,
     "comment": names.comment,
@@ -229,6 +235,9 @@ class _Reader:
             for key, parse in _PLAIN.items()
             if given.get(key) is not None
         }
+        if given.get("records"):
+            found["records"] = self.records(("defaults", "records"), given["records"])
+            found["keeps_records"] = True
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
             if template and template.kind != NONE and not _PLACEHOLDER.search(template.path):
@@ -301,6 +310,10 @@ class _Reader:
                 fields[key] = _NOTHING[key] if value is None else self.value((*path, key), parse, value, None)
         if otherwise.get("labels") and options.get("labels") is not None:
             fields["labels"] = {**otherwise["labels"], **(fields["labels"] or {})}
+        if "records" in options:
+            own = self.records((*path, "records"), options["records"] or {})
+            defaults = otherwise.get("records", {}) if own else {}
+            fields.update(records={**defaults, **own}, keeps_records=False)
         fields.update(self.addresses(path, options, full=bool(otherwise)))
         if "secret" in options:
             fields["secret"] = self.secret((*path, "secret"), options["secret"])
@@ -315,6 +328,10 @@ class _Reader:
         if fields.get("wildcard") is True and len(name) > names.WILDCARD_NAME_LENGTH:
             self.report(path, f"has a wildcard, and its name has {len(name)} characters", names.WILDCARD_ADVICE)
         return HostSpec(name, where=self.locate(path), **fields)
+
+    def records(self, path: Path, value: Any) -> Mapping[str, Any]:
+        """The declared RRsets."""
+        return self.value(path, _records, value, {})
 
     def former(self, path: Path, name: str, value: Any, domain: str | None) -> str | None:
         """The full former name."""
@@ -347,6 +364,10 @@ class _Reader:
             like = isinstance(value, str) and difflib.get_close_matches(value.lower(), ["dynamic"])
             self.report(path, str(error), "did you mean `dynamic`?" if like else "")
             return KEEP
+
+
+def _records(value: Any) -> Mapping[str, Any]:
+    return records.declared(value)
 
 
 def _filled(template: SecretSpec, fqdn: str) -> SecretSpec:

@@ -16,6 +16,8 @@ from .plan import Plan
 def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] | None = None) -> Plan:
     """The plan with `refusals` of the server, and with `removes` of its deletions. Nothing is changed.
 
+    Changes of RRsets whose values only look different are left out.
+
     If the server cannot tell now, the plan has a note. A server that cannot tell at all is not asked.
     """
     indexes = _indexes(plan) if server.capabilities.checks else []
@@ -25,18 +27,23 @@ def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] | None = 
         answers = server.check([plan.changes[index] for index in indexes])
     except SyncError as error:
         return _noted(plan, [Problem(f"the server could not check the changes: {error}")])
-    changes = list(plan.changes)
+    changes: list[Change | None] = list(plan.changes)
     refused: list[Problem] = []
     notes: list[Problem] = []
     for index, answer in zip(indexes, answers):
-        change = changes[index]
+        change = plan.changes[index]
         if isinstance(answer, Done):
-            changes[index] = replace(change, removes=answer.removes)
+            same = (
+                answer.status == "unchanged" and change.action is Action.UPDATE and change.after.keys() == {"records"}
+            )
+            changes[index] = None if same else replace(change, removes=answer.removes)
         else:
             spec = (declared or {}).get(change.name)
             problem = Problem(f"{change.action.value} {change.name}: {answer}", spec.where if spec else None)
             (notes if isinstance(answer, Refused) and answer.status >= 500 else refused).append(problem)
-    return _noted(replace(plan, changes=tuple(changes), refusals=(*plan.refusals, *refused)), notes)
+    left = tuple(change for change in changes if change is not None)
+    same_hosts = plan.unchanged + len(changes) - len(left)
+    return _noted(replace(plan, changes=left, unchanged=same_hosts, refusals=(*plan.refusals, *refused)), notes)
 
 
 def require(plan: Plan, more: Iterable[Problem] = ()) -> None:

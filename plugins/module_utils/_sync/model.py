@@ -29,8 +29,11 @@ class Sentinel(enum.Enum):
 
 KEEP, DYNAMIC, UNKNOWN = Sentinel.KEEP, Sentinel.DYNAMIC, Sentinel.UNKNOWN
 
-HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "stack")
-"""Fields of a host that a change may set, except `fqdn` (a rename), in the order in which they are shown."""
+HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records", "stack")
+"""Fields of a host that a change may set, except `fqdn` (a rename), in the order in which they are shown.
+
+`records` of a change has only the RRsets that it concerns; see `records`.
+"""
 
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
 
@@ -66,6 +69,10 @@ class HostSpec:
     adopt: bool = False
     adopt_from: str | None = None
     """The other user from whom the host is taken over, with a new secret."""
+    records: Mapping[str, Any] | Sentinel = KEEP
+    """RRsets by key, as in `records.declared`."""
+    keeps_records: bool = False
+    """Whether RRsets stay that are not in `records`: only default ones are declared."""
     where: Location | None = field(default=None, compare=False)
 
 
@@ -113,6 +120,8 @@ class Host:
     conflict: str | None = None
     own: bool = True
     """Whether the caller owns it. An administrator's token sees hosts of all users."""
+    records: Mapping[str, Any] | Sentinel = UNKNOWN
+    """RRsets in addition to its addresses, by key."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All other fields that the server sends, for information only."""
 

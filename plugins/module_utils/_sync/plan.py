@@ -101,6 +101,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Any, Iterable, Mapping
 
+from . import records
 from .changes import Action as Action
 from .changes import Change as Change
 from .changes import Drift as Drift
@@ -276,6 +277,8 @@ class PlanBuilder:
             self.conflict(spec, source, moved=True)
             return None
         self.gone.add(source.fqdn)
+        if "records" in self.capabilities.fields and records.differing(spec, source):
+            self.add(self.compare.set_records(spec, source))
         return self.compare.move(spec, source)
 
     def locate(self, spec: HostSpec) -> None:
@@ -289,6 +292,8 @@ class PlanBuilder:
         """Add the drift of a declared host."""
         if host.dns in _DNS:
             self.drift.append(Drift("dns", host.fqdn, host.conflict or _DNS[host.dns]))
+        for key, reason in host.facts.get("record_conflicts", {}).items():
+            self.drift.append(Drift("dns", host.fqdn, f"{records.place(key)}: {reason}"))
         unknown = [family for family in ("ipv4", "ipv6") if getattr(host, family) is UNKNOWN]
         if unknown:
             self.drift.append(Drift("unknown", host.fqdn, f"the server did not report the {listed(unknown)} address"))

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping
 
-from . import saved
+from . import records, saved
 from .changes import Action, Change
 from .model import DOMAIN_FIELDS, HOST_FIELDS
 from .plan import Plan
@@ -52,7 +52,11 @@ def _subject(change: Change) -> str:
 def _details(change: Change) -> list[str]:
     fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
     found = [f"({change.reason})"] if change.reason else []
-    found += [detail for detail in (_detail(change, name) for name in fields) if detail]
+    for name in fields:
+        if name == "records":
+            found += records.details(change.before.get(name) or {}, change.after.get(name) or {})
+        elif detail := _detail(change, name):
+            found.append(detail)
     if change.makes_secret:
         found.append(_secret(change))
     if change.removes:
@@ -204,15 +208,21 @@ def diff(plan: Plan, url: str) -> dict[str, str]:
     }
 
 
-def _block(change: Change, name: str, values: Mapping[str, Any], *, after: bool) -> Iterable[str]:
+def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bool) -> Iterable[str]:
     absent = Action.DELETE if after else Action.CREATE
     if change.action is absent:
         return []
     fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
-    shown = [f"{f}: {_shown(values.get(f)) if f in values else 'unknown'}" for f in fields if _detail(change, f)]
+    shown = []
+    for name in fields:
+        if name == "records":
+            keys = sorted(change.after.get(name) or {})
+            shown += [f"{records.place(key)}: {records.shown((values.get(name) or {}).get(key))}" for key in keys]
+        elif _detail(change, name):
+            shown.append(f"{name}: {_shown(values.get(name)) if name in values else 'unknown'}")
     if change.makes_secret:
         shown.append(f"secret: {_secret(change) if after else 'the current one'}")
     if change.removes and not after:
         shown.append(f"also removed: {_removed(change)}")
     prefix = "domain " if change.kind == "domain" else ""
-    return [_visible(f"{prefix}{name}:"), *(f"  {_visible(line)}" for line in shown)]
+    return [_visible(f"{prefix}{subject}:"), *(f"  {_visible(line)}" for line in shown)]

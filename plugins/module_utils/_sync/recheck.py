@@ -26,6 +26,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Iterable, Mapping, Sequence, Tuple
 
+from . import records
 from .api import Server
 from .changes import Action, Change
 from .errors import Problem
@@ -120,15 +121,17 @@ def _of_others(thing: Host | Domain) -> list[str]:
 def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> list[str]:
     """The values that have changed since they were read, in words."""
     return [
-        f"{name}: {field} was {_text(value)} and is now {_text(plain(thing, field))}"
+        f"{name}: {field} was {_text(value)} and is now {_text(plain(thing, field, value))}"
         for field, value in before.items()
-        if plain(thing, field) != value
+        if plain(thing, field, value) != value
     ]
 
 
-def plain(thing: Host | Domain, field: str) -> Any:
-    """A registered field as a JSON value, as in `Change.before`."""
+def plain(thing: Host | Domain, field: str, like: Any = None) -> Any:
+    """A registered field as a JSON value, as in `Change.before`; of `records` only the RRsets that are in `like`."""
     value = getattr(thing, field, None)
+    if field == "records":
+        return None if value is None else records.chosen(value, like or {})
     if isinstance(value, Sentinel):
         return value.value
     return dict(value) if isinstance(value, Mapping) else value
@@ -182,7 +185,7 @@ def _ours(change: Change, host: Host) -> bool:
 
 
 def _differing(change: Change, thing: Host | Domain) -> dict[str, Any]:
-    return {field: value for field, value in change.after.items() if plain(thing, field) != value}
+    return {field: value for field, value in change.after.items() if plain(thing, field, value) != value}
 
 
 def _create(change: Change) -> Change:
@@ -198,5 +201,5 @@ def _finished(change: Change, host: Host, *, kept: bool) -> tuple[Change, ...]:
     missing = _differing(change, host)
     if not missing:
         return secret
-    observed = {field: plain(host, field) for field in missing}
+    observed = {field: plain(host, field, value) for field, value in missing.items()}
     return (replace(rotation, action=Action.UPDATE, before={**before, **observed}, after=missing), *secret)

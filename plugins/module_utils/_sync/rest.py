@@ -29,6 +29,8 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 MOST_PAUSE = 60
 """Seconds of a `Retry-After` above which a call is not repeated."""
 
+ALL = frozenset({"domains", "dry-run", "enrol", "records", "rename", "verify-secret"})
+"""The features of a service that is as new as this program."""
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
 _HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
 _DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts", "own"}
@@ -44,10 +46,12 @@ class RestServer:
         features: Iterable[str] | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        has = {"domains", "dry-run", "enrol", "rename", "verify-secret"} if features is None else set(features)
+        has = ALL if features is None else frozenset(features)
+        fields = frozenset(HOST_FIELDS) - ({"records"} - has)
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
-            edits=frozenset(HOST_FIELDS) | {"owner"} | frozenset({"fqdn"} if "rename" in has else ()),
+            fields=fields,
+            edits=fields | {"owner"} | frozenset({"fqdn"} if "rename" in has else ()),
             domains="domains" in has,
             verifies="verify-secret" in has,
             enrols="enrol" in has,
@@ -84,7 +88,8 @@ class RestServer:
             yield from self._hosts(query)
 
     def _hosts(self, query: str) -> Iterator[Host]:
-        return map(_host, self._items("/api/hosts", query))
+        wanted = "records=true" if "records" in self.capabilities.fields else ""
+        return map(_host, self._items("/api/hosts", "&".join(part for part in (query, wanted) if part)))
 
     def _domains(self) -> list[Domain]:
         return list(map(_domain, self._items("/api/domains", "")))
@@ -316,6 +321,8 @@ def _error(response: Response) -> SyncError:
 
 def _text(problem: Mapping[str, Any]) -> str:
     """The text of a problem: its detail, and its messages for fields."""
+    if any(field.startswith("records.") for field in _fields(problem)):  # the reasons alone do not say which RRset
+        return "; ".join(f"{field}: {message}" for field, message in _fields(problem).items())
     text = str(problem.get("detail") or problem.get("title") or "")
     fields = "; ".join(f"{field}: {message}" for field, message in _fields(problem).items() if message not in text)
     return f"{text} ({fields})" if text and fields else text or fields
@@ -376,7 +383,12 @@ def _is_made(change: Change, domain: Domain | None) -> bool:
 
 def _host(item: Mapping[str, Any]) -> Host:
     known = {field: value for field, value in item.items() if field in _HOST}
-    return Host(**known, facts={field: value for field, value in item.items() if field not in _HOST})
+    facts = {field: value for field, value in item.items() if field not in _HOST}
+    if found := known.get("records"):
+        known["records"] = {key: {name: one.get(name) for name in ("ttl", "values")} for key, one in found.items()}
+        if conflicts := {key: one["conflict"] for key, one in found.items() if one.get("conflict")}:
+            facts["record_conflicts"] = conflicts
+    return Host(**known, facts=facts)
 
 
 def _domain(item: Mapping[str, Any]) -> Domain:

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ddnsctl.sync.model import DYNAMIC, UNKNOWN, Domain, Host
+from ddnsctl.sync import records
+from ddnsctl.sync.model import DYNAMIC, UNKNOWN, Domain, Host, Sentinel
 
 _PLAIN = re.compile(r"[A-Za-z0-9/](?:[\w./:+ -]*[\w./+-])?", re.ASCII)
 _SPECIAL = re.compile(
@@ -34,10 +35,13 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else f"\\U{ord(character):08X}"
 
 
-def flow(values: Mapping[str, Any]) -> str:
-    """A mapping on one line: `{a: 1, b: text}`."""
-    members = (f"{scalar(k)}: {flow(v) if isinstance(v, Mapping) else scalar(v)}" for k, v in values.items())
-    return "{" + ", ".join(members) + "}"
+def flow(value: Any) -> str:
+    """A value on one line: `{a: 1, b: [text]}`."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return scalar(value)
 
 
 def declaration(
@@ -110,9 +114,18 @@ def _addresses(host: Host, *, dynamic: bool) -> Iterator[tuple[str, Any]]:
 def _host_lines(host: Host, default: str | None, options: Mapping[str, Any]) -> Iterator[str]:
     label, _, domain = host.fqdn.partition(".")
     name = scalar(label if domain == default else host.fqdn)
-    if not options:
+    if not options and not (host.records and not isinstance(host.records, Sentinel)):
         yield f"  {name}: {{}}"
         return
     yield f"  {name}:"
     for key, value in options.items():
-        yield f"    {key}: {flow(value) if isinstance(value, Mapping) else scalar(value)}"
+        yield f"    {key}: {flow(value)}"
+    if host.records and not isinstance(host.records, Sentinel):
+        yield "    records:"
+        for key, content in sorted(host.records.items()):
+            yield f"      {scalar(key.removeprefix('@ '))}: {flow(_rrset(key, content))}"
+
+
+def _rrset(key: str, content: Mapping[str, Any]) -> Any:
+    values = [records.literal(key.split()[1], value) for value in content["values"]]
+    return {"values": values, "ttl": content["ttl"]} if content["ttl"] else values

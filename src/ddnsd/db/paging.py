@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select, tuple_
 
-from ddnsd.db import queries, rows
+from ddnsd.db import queries, records, rows
 from ddnsd.db.schema import contacts, domains, events, hosts, key_hosts, keys, tokens, users
 
 
@@ -34,10 +34,11 @@ DOMAINS = 50
 
 
 class OwnedHost(NamedTuple):
-    """A host and its owner's name."""
+    """A host, its owner's name, and its RRsets."""
 
     host: rows.Host
     owner: str
+    rrsets: Sequence[rows.RRset] = ()
 
 
 _HOST = queries.HOST.add_columns(users.c.name)
@@ -45,8 +46,8 @@ _HOST = queries.HOST.add_columns(users.c.name)
 
 def host(connection: Connection, fqdn: str) -> OwnedHost | None:
     """The host with this name."""
-    row = connection.execute(_HOST.where(hosts.c.fqdn == fqdn)).first()
-    return _owned(row) if row else None
+    found = connection.execute(_HOST.where(hosts.c.fqdn == fqdn)).all()
+    return next(iter(_with_rrsets(connection, map(_owned, found))), None)
 
 
 def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit: int) -> list[OwnedHost]:
@@ -55,7 +56,7 @@ def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit:
     if ids is None:
         return []
     query = _filtered(_HOST, *ids, wanted, after).limit(limit)
-    return [_owned(row) for row in connection.execute(query)]
+    return _with_rrsets(connection, map(_owned, connection.execute(query)))
 
 
 def page_of_silent_hosts(
@@ -75,7 +76,7 @@ def page_of_silent_hosts(
     since = queries.now() - wanted.silent_days * DAY_MICROSECONDS
     silent = [host_id for host_id, heard in looked_at if heard < since][:limit]
     found = connection.execute(_HOST.where(hosts.c.id.in_(silent)))
-    page = sorted(map(_owned, found), key=lambda owned: owned.host.id)
+    page = _with_rrsets(connection, sorted(map(_owned, found), key=lambda owned: owned.host.id))
     if len(silent) == limit:
         return page, silent[-1]
     return page, looked_at[-1][0] if len(looked_at) == span else None
@@ -182,6 +183,12 @@ def slice_of_hosts(
         if len(found) == limit:
             return found, HostPosition(domain, found[-1].name)
     return found, HostPosition(around[DOMAINS][1]) if len(around) > DOMAINS else None
+
+
+def _with_rrsets(connection: Connection, found: Iterable[OwnedHost]) -> list[OwnedHost]:
+    page = list(found)
+    sets = records.of_hosts(connection, [owned.host for owned in page])
+    return [owned._replace(rrsets=sets[owned.host.id]) if owned.host.id in sets else owned for owned in page]
 
 
 def _owned(row: Any) -> OwnedHost:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, delete, exists, insert, select, updat
 
 from ddnsd.db import bulk_hosts, queries
 from ddnsd.db.bulk_hosts import NewRemoval, among
-from ddnsd.db.rows import Host, RRset
+from ddnsd.db.rows import Host, RRset, name_below
 from ddnsd.db.schema import hosts, removals, rrsets
 
 RRSET: Select[Any] = select(*(rrsets.c[name] for name in RRset._fields))
@@ -49,14 +49,34 @@ def add(connection: Connection, host_id: int, **values: Any) -> None:
     connection.execute(insert(rrsets).values(host_id=host_id, **values))
 
 
+def put(
+    connection: Connection, host: Host, before: RRset | None, place: tuple[str, str], ttl: int | None, data: str
+) -> None:
+    """Insert the host's RRset of this prefix and type, or change `before`, its present row."""
+    prefix, rtype = place
+    fqdn = name_below(prefix, host.fqdn)
+    if before is None:
+        claimed = claim(connection, host, fqdn, rtype, data)
+        add(connection, host.id, prefix=prefix, rtype=rtype, ttl=ttl, data=data, claimed=claimed)
+        return
+    if not before.claimed:
+        remember_unclaimed(connection, host, fqdn, rtype, data)
+    change(connection, before.id, ttl=ttl, data=data, conflict=None)
+
+
 def change(connection: Connection, rrset_id: int, **values: Any) -> None:
     """Change columns of an RRset."""
     connection.execute(update(rrsets).where(rrsets.c.id == rrset_id).values(**values))
 
 
+def delete_rows(connection: Connection, ids: Collection[int]) -> None:
+    """Delete RRsets, without a change of the zone or of `has_rrsets`."""
+    connection.execute(delete(rrsets).where(rrsets.c.id.in_(ids)))
+
+
 def remove(connection: Connection, rrset: RRset) -> None:
     """Delete the row, without a change of the zone."""
-    connection.execute(delete(rrsets).where(rrsets.c.id == rrset.id))
+    delete_rows(connection, [rrset.id])
     others = bool(connection.scalar(select(exists().where(rrsets.c.host_id == rrset.host_id))))
     queries.set_host(connection, rrset.host_id, has_rrsets=others)
 

@@ -316,6 +316,11 @@ class RRset(NamedTuple):
     claimed: bool
     conflict: str | None
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its prefix and type."""
+        return self.prefix, self.rtype
+
     def name(self, host: str) -> str:
         """The full name, below its host's name."""
         return name_below(self.prefix, host)

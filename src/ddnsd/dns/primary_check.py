@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, update_builder
@@ -25,6 +26,9 @@ NAMES = 64
 ANSWER_PAUSE = 0.1
 """Pause between two queries for a change that answers do not have yet."""
 
+TRIED = 32
+"""RRsets per trial. Most are short: a message has 65 535 octets, and longer RRsets are tried in smaller parts."""
+
 PROBED_HOSTS = 3
 """Number of hosts to try if the name server refuses the probe's own name."""
 
@@ -35,6 +39,15 @@ Ask = Callable[[Update], Awaitable[None]]
 
 _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
 """An address that no host can have."""
+
+
+class Wanted(NamedTuple):
+    """An RRset to be tried; `new`: the zone must not have one of its type at its name."""
+
+    fqdn: str
+    rtype: str
+    values: tuple[str, ...]
+    new: bool
 
 
 async def probe(domain: Domain, hosts: Places, connection: PrimaryConnection, seconds: float) -> None:
@@ -151,16 +164,7 @@ async def obstacle_of(
     a message before its additions. `new`: the zone must not have an RRset of this type there. Raises DnsError; BadValue
     if the name server accepts updates of the zone, but not these records.
     """
-    name = ("_" if "._" in f".{fqdn}" else "") + _new_name(domain.name)  # the name decides what may be there
-    removal = Update(domain.name).replace_set(name, rtype, 0, ())
-    probe = (
-        Update(domain.name).require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
-    )
-    if new:
-        probe.require_free(fqdn, rtype)
-    else:
-        probe.require_visible(fqdn)
-    require_path(probe, fqdn, domain.name)
+    removal, probe = _trial(domain.name, [Wanted(fqdn, rtype, tuple(values), new)])
     key = TsigKey.of(domain)
     try:
         await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
@@ -174,6 +178,65 @@ async def obstacle_of(
         raise BadValue(error.rcode) from None
     await _ask(domain.primary, removal.to_wire(key), domain.name, connection, seconds)
     return None
+
+
+def _trial(zone: str, wanted: Sequence[Wanted]) -> tuple[Update, Update]:
+    """A message that removes what a trial may leave, and the trial: it needs what the RRsets need, and adds nothing."""
+    removal, probe = Update(zone), Update(zone)
+    for fqdn, rtype, values, new in wanted:
+        name = ("_" if "._" in f".{fqdn}" else "") + _new_name(zone)  # the name decides what may be there
+        removal.replace_set(name, rtype, 0, ())
+        probe.require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
+        if new:
+            probe.require_free(fqdn, rtype)
+        else:
+            probe.require_visible(fqdn)
+        require_path(probe, fqdn, zone)
+    return removal, probe
+
+
+async def rejected(
+    domain: Domain, wanted: Sequence[Wanted], connection: PrimaryConnection, seconds: float
+) -> dict[Wanted, Obstacle | BadValue]:
+    """The RRsets that the zone or its name server does not take, with the reasons. Bisects to find them.
+
+    Raises DnsError.
+    """
+    found: dict[Wanted, Obstacle | BadValue] = {}
+    parts = [wanted[i : i + TRIED] for i in range(0, len(wanted), TRIED)]
+    while parts:
+        part = parts.pop()
+        if len(part) > 1:
+            if not await _are_taken(domain, part, connection, seconds):
+                parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+            continue
+        fqdn, rtype, values, new = part[0]
+        try:
+            obstacle = await obstacle_of(domain, fqdn, rtype, values, connection, seconds, new=new)
+        except BadValue as error:
+            found[part[0]] = error
+        else:
+            if obstacle is not None:
+                found[part[0]] = obstacle
+    return found
+
+
+async def _are_taken(domain: Domain, wanted: Sequence[Wanted], connection: PrimaryConnection, seconds: float) -> bool:
+    """Whether the name server takes all of them. A message that is too long counts as refused."""
+    key = TsigKey.of(domain)
+    try:
+        removal, probe = (update_builder.signed(partial(_same, update), key) for update in _trial(domain.name, wanted))
+        await _ask(domain.primary, probe, domain.name, connection, seconds)
+    except (errors.BadKey, errors.BadSignature, errors.BadTime):
+        raise
+    except errors.Refusal:
+        return False
+    await _ask(domain.primary, removal, domain.name, connection, seconds)
+    return True
+
+
+def _same(update: Update) -> Update:
+    return update
 
 
 async def obstacles(

@@ -44,7 +44,7 @@ KINDS: Mapping[int, str | None] = {
 }
 """Types that a host may have; None for addresses."""
 
-_WITH_NAMES = frozenset(int(dns.rdatatype.from_text(name)) for name in ("MX", "SRV"))
+_WITH_NAMES = frozenset(int(dns.rdatatype.from_text(name)) for name in ("HTTPS", "MX", "NAPTR", "SRV", "SVCB"))
 
 _IGNORED = frozenset(
     {

@@ -13,12 +13,12 @@ from ddnsd.db import records as rrsets
 from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.history import SERVICE, Author, Entry
 from ddnsd.db.host_updates import HostUpdate, write_host_update
-from ddnsd.db.rows import Domain, Host, Related, RRset, endings, reversed_name
+from ddnsd.db.rows import Domain, Host, Related, RRset, endings, name_below, reversed_name
 from ddnsd.db.wildcards import wildcard_name
 from ddnsd.dns.conflicts import UNMANAGED
 from ddnsd.dns.records import owned_names, records
 from ddnsd.dns.writer import Place
-from ddnsd.registry import history, host_columns, names, names_around, transfers
+from ddnsd.registry import history, host_columns, names, names_around, record_sets, transfers
 from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb, moved
 
 OF_DOMAIN = ("domain", "domain_owner_id", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
@@ -30,7 +30,7 @@ COLUMNS = tuple(name for name in Host._fields if name not in KEPT)
 """Columns that a change may set."""
 
 DEFAULTS = ("available", "abuse", "abuse_blocked", "block_reason", "blocked_by_domain", *host_columns.QUARANTINE)
-NEW_COLUMNS = ("fqdn", *(name for name in COLUMNS if name not in ("fqdn", *DEFAULTS)))
+NEW_COLUMNS = ("fqdn", "has_rrsets", *(name for name in COLUMNS if name not in ("fqdn", *DEFAULTS)))
 """Columns of a new host; the others have their defaults."""
 
 
@@ -103,7 +103,7 @@ def read(
     hosts |= {host.fqdn: host for host in bulk_hosts.hosts_named(connection, below)}
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
-    claimed = new | below | set(map(wildcard_name, wild)) | _sets_moved(changes, hosts, sets)
+    claimed = new | below | set(map(wildcard_name, wild)) | _sets_moved(changes, hosts, sets) | _names_of_sets(changes)
     users = _users(connection, changes, hosts.values())
     above = bulk_hosts.aside(connection, lambda: _with_owners(changes, new, hosts, user_id))
     return replace(
@@ -186,6 +186,16 @@ def _sets_moved(changes: Iterable[Change], hosts: Mapping[str, Host], sets: Mapp
     }
 
 
+def _names_of_sets(changes: Iterable[Change]) -> set[str]:
+    """The names of RRsets that the changes set, without malformed names."""
+    return {
+        name_below(prefix, change.fqdn)
+        for change in changes
+        for prefix, _ in map(record_sets.split, change.values.get("records") or ())
+        if record_sets.is_prefix(prefix) and names.problem(change.fqdn) is None
+    }
+
+
 # ---- writing
 
 
@@ -215,6 +225,7 @@ def write(
     known = validator.snapshot.hosts.keys() | {host.fqdn for host in arrived}
     above = list(names_around.free_above(connection, arrived, known))
     _insert(connection, [row for row in rows if row.before is None and row.now], ours, above)
+    _write_rrsets(connection, rows, validator.snapshot)
     names_around.check_below(connection, {(host.fqdn, host.owner_id) for host in (*arrived, *wild)}, known)
     bulk_hosts.add_events(connection, actor, client_ip, validator.events)
     bulk_hosts.add_history(connection, bulk_hosts.aside(connection, lambda: list(_entries(validator, author))))
@@ -248,13 +259,31 @@ def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
             continue
         if before is None:
             yield history.beginning(now, author)
+            if row.rrsets:
+                yield _entry_of_rrsets(row, now, validator.snapshot, author)
             continue
         by = _without_origin(author) if validator.acts_for_domain(before) else author
         changed = {name for name in ("owner_id", "secret_hash") if getattr(now, name) != getattr(before, name)}
         if entry := history.edit(before, now, by, validator.owners, transfers.note(changed)):
             yield entry
+        if row.rrsets:
+            yield _entry_of_rrsets(row, now, validator.snapshot, by)
         if changed == {"secret_hash"}:
             yield history.rotation(now, author)
+
+
+def _entry_of_rrsets(row: HostDiff, host: Host, snapshot: Snapshot, author: Author) -> Entry:
+    """One history entry for all RRsets of the host that the call changes."""
+    was, now = (
+        {record_sets.key_of(place): one and record_sets.shown(one.ttl, one.data) for place, one in found.items()}
+        for found in ({place: _present(row, snapshot).get(place) for place in row.rrsets}, row.rrsets)
+    )
+    return history.of_records(host, author, was, now)
+
+
+def _present(row: HostDiff, snapshot: Snapshot) -> dict[record_sets.Place, RRset]:
+    """The RRsets of the host before the call."""
+    return {one.place: one for one in snapshot.rrsets.get(row.before.id, ())} if row.before else {}
 
 
 def _without_origin(author: Author) -> Author:
@@ -276,6 +305,10 @@ def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
         left.update(one.fqdn for one in sets)
         yield from sets
     if row.now is not None and row.now.fqdn == host.fqdn:
+        gone = [one for place, one in _present(row, snapshot).items() if row.rrsets.get(place, one) is None]
+        sets = list(rrsets.new_removals(host, gone))
+        left.update(one.fqdn for one in sets)
+        yield from sets
         published_names = [n for n in published_names if n.fqdn == wildcard_name(host.fqdn) and not row.now.wildcard]
     for name in published_names:
         left.add(name.fqdn)
@@ -296,6 +329,8 @@ def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], sn
         values = {name: getattr(now, name) for name in COLUMNS if getattr(now, name) != getattr(before, name)}
         if "fqdn" in values:
             values |= {"claimed": now.fqdn in ours, "conflict": None, "reversed_name": _reversed_name(now)}
+        if row.rrsets:
+            values["has_rrsets"] = now.has_rrsets
         (shown if host_columns.is_shown(before, values) else others)[before.id] = values
         if "fqdn" in values and snapshot.related.get(before.id):
             host_edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
@@ -322,6 +357,20 @@ def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str], ab
         bulk_hosts.delete_hosts(connection, [ids[host.fqdn] for host in above])
 
 
+def _write_rrsets(connection: Connection, rows: Iterable[HostDiff], snapshot: Snapshot) -> None:
+    """Write the changed RRsets; the removals of those that go are already there."""
+    for row in rows:
+        if row.now is None or not row.rrsets:
+            continue
+        present = _present(row, snapshot)
+        if row.before and row.before.fqdn != row.now.fqdn:  # claimed anew at the new name
+            present = {one.place: one for one in rrsets.of_host(connection, row.now.id)}
+        rrsets.delete_rows(connection, [one.id for place, one in present.items() if row.rrsets.get(place, one) is None])
+        for place, new in row.rrsets.items():
+            if new is not None:
+                rrsets.put(connection, row.now, present.get(place), place, new.ttl, new.data)
+
+
 def _reversed_name(host: Host) -> str | None:
     """The column of the host, which only hosts with several labels within the domain have."""
     return reversed_name(host.fqdn) if "." in host.name else None
@@ -340,7 +389,9 @@ def take_back(connection: Connection, created: Mapping[int, bool]) -> set[int]:
     `created`: an abandoned message may still add these to the zone.
     """
     left = [host for host in queries.hosts_by_id(connection, created) if host.claimed or created[host.id]]
+    sets = rrsets.of_hosts(connection, left)
     for host in left:
+        rrsets.leave(connection, host, sets.get(host.id, ()))
         queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=not host.claimed)
     bulk_hosts.delete_hosts(connection, created)
     return {host.domain_id for host in left}

@@ -10,7 +10,8 @@ With an Idempotency-Key the answer is stored in the transaction of the changes, 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,14 +19,16 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.db import bulk_hosts, empty_non_terminals, idempotency, queries
+from ddnsd.db import bulk_hosts, empty_non_terminals, idempotency, queries, records
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.idempotency import Answer
-from ddnsd.db.rows import Domain, Host
+from ddnsd.db.rows import Domain, Host, RRset
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.dns.records import owned_names
+from ddnsd.dns.primary_check import Wanted
+from ddnsd.dns.rdata import BadValue
+from ddnsd.dns.records import owned_names, values_of
 from ddnsd.dns.writer import TOO_LATE, Outcomes, Place, Writer
 from ddnsd.registry.change_store import (
     Written,
@@ -45,14 +48,13 @@ from ddnsd.registry.errors import (
     KeyReused,
     NoHost,
     NotPublished,
-    OverQuota,
     Reason,
     Taken,
     Unconfirmed,
 )
 from ddnsd.registry.names_around import NamesChanged
 from ddnsd.registry.policy import Policy
-from ddnsd.registry.quotas import Quotas
+from ddnsd.registry.quotas import Quota, Quotas
 from ddnsd.registry.rates import Rates
 from ddnsd.registry.validation import (
     TAKEN,
@@ -64,6 +66,7 @@ from ddnsd.registry.validation import (
     Secrets,
     Snapshot,
     Status,
+    Trial,
     Verb,
     warnings_by_name,
 )
@@ -219,15 +222,35 @@ class Changes:
         self._count(written.results)
         outcomes = await self._writer.push_bulk(written.follow, written.left, bulk=not call.single)
         refused = _take_outcomes(written.results, outcomes, single=call.single)
+        await self._note_rrsets_in_conflict(written.results, single=call.single)
         await self._finish(call, written.results, refused)
         return written.results
+
+    async def _note_rrsets_in_conflict(self, results: Sequence[Result], *, single: bool) -> None:
+        """Changes are pending if an RRset is not in DNS, although its host is: the zone has changed since the trial.
+
+        A `single` new host is not: its caller would not get its secret.
+        """
+        changed = {
+            r.row.now.id: r
+            for r in results
+            if r.row and r.row.now and r.row.rrsets and r.error is None and not (single and r.row.before is None)
+        }
+        found: list[RRset] = []
+        if changed:
+            with contextlib.suppress(StoreDown):  # the change is kept
+                found = await self._store.read(lambda c: records.below(c, list(changed)))
+        for one in found:
+            result = changed[one.host_id]
+            if one.conflict is not None and result.row and one.place in result.row.rrsets:
+                result.status, result.reason = Status.PENDING, NameConflict(Obstacle.from_stored(one.conflict))
 
     async def dry_run(self, call: Call) -> list[Result]:
         """Validate the call, also against the zones, and return the results. Nothing is changed, and no secret is made.
 
         The results of deletions have the other records that go with the host. Raises StoreDown.
         """
-        outside = await self._name_servers(call, Snapshot(exhausted=await self._exhausted(call)))
+        outside = await self._name_servers(call, await self._outside(call))
         validator, results = await self._validated(call, outside)
         await self._check_new_names(results, validator.snapshot)
         for result in results:
@@ -256,7 +279,7 @@ class Changes:
     # ---- before DNS
 
     async def _written(self, call: Call) -> Written:
-        outside = Snapshot(exhausted=await self._exhausted(call))
+        outside = await self._outside(call)
         for _ in range(TRIES):
             outside = await self._name_servers(call, outside)
             validated = None
@@ -295,7 +318,25 @@ class Changes:
             except (DnsError, HostGone) as error:
                 log.warning("new names not checked in the zone", domain_id=domain_id, reason=str(error))
                 silent[domain_id] = str(error)
-        return replace(validator.snapshot, asked=asked, used=used, silent=silent)
+        tried = {**validator.snapshot.tried, **await self._try(validator.trials)}
+        return replace(validator.snapshot, asked=asked, used=used, tried=tried, silent=silent)
+
+    async def _try(self, trials: Collection[Trial]) -> dict[Trial, Reason | None]:
+        """Ask name servers about RRsets. Returns the reasons against them."""
+        found: dict[Trial, Reason | None] = {}
+        by_domain: dict[int, list[Trial]] = {}
+        for trial in sorted(trials):
+            by_domain.setdefault(trial.domain_id, []).append(trial)
+        for domain_id, same in by_domain.items():
+            asked = {Wanted(t.fqdn, t.rtype, values_of(t.data), t.new): t for t in same}
+            try:
+                rejected = await self._writer.rejected(domain_id, list(asked))
+            except (DnsError, HostGone) as error:
+                found |= dict.fromkeys(same, Reason(Code.NOT_PUBLISHED, cause=str(error)))
+                continue
+            for wanted, trial in asked.items():
+                found[trial] = _reason(rejected.get(wanted))
+        return found
 
     async def _name_servers(self, call: Call, outside: Snapshot) -> Snapshot:
         """The snapshot, extended by the name servers of the domains in which the call takes names."""
@@ -338,17 +379,23 @@ class Changes:
 
     # ---- quotas
 
-    async def _exhausted(self, call: Call) -> Mapping[str, OverQuota]:
-        """The errors for hosts that were changed too often. Administrators may change them."""
+    async def _outside(self, call: Call) -> Snapshot:
+        """A snapshot with the errors for hosts that were changed too often. Administrators may change them."""
         if call.rights.oversight:
-            return {}
+            return Snapshot()
         fqdns = {name for change in call.changes for name in (change.fqdn, change.rename) if name is not None}
-        return await self._rates.exhausted(call.rights.user_id, fqdns)
+        with_records = {change.fqdn for change in call.changes if change.values.get("records")}
+        return Snapshot(
+            exhausted=await self._rates.exhausted(call.rights.user_id, fqdns),
+            records_exhausted=await self._rates.exhausted(call.rights.user_id, with_records, Quota.RECORD_CHANGES),
+        )
 
     def _count(self, results: Sequence[Result]) -> None:
         for result in results:
             if result.shown and result.error is None and result.row and (host := result.row.now):
                 self._rates.note_change(host.owner_id, host.fqdn)
+                if number := len(result.row.rrsets):
+                    self._rates.note_record_changes(host.owner_id, host.fqdn, number)
 
     def _read(self, connection: Connection, call: Call, outside: Snapshot, *, lock: bool = False) -> Snapshot:
         """The snapshot of the call, with the caller's room for new hosts."""
@@ -457,6 +504,12 @@ def _going_with(host: Host, snapshot: Snapshot) -> list[tuple[str, str]]:
     """(full name, type) of the host's RRsets and related names."""
     sets = [(one.name(host.fqdn), one.rtype) for one in snapshot.rrsets.get(host.id, ())]
     return sorted([*sets, *((name.fqdn, RELATED_TYPE) for name in snapshot.related.get(host.id, ()))])
+
+
+def _reason(found: Obstacle | BadValue | None) -> Reason | None:
+    if isinstance(found, Obstacle):
+        return Reason(Code.NAME_UNAVAILABLE, obstacle=found)
+    return None if found is None else Reason(Code.VALUES_REFUSED, rcode=str(found))
 
 
 def _author(call: Call) -> Author:

@@ -112,6 +112,8 @@ class Code(Enum):
     )
     VALUE_INVALID = "%(value)r is not a valid %(rtype)s value. Example: %(example)s"
     VALUES_REFUSED = "The name server refused these values: %(rcode)s."
+    RECORDS_TWICE = "The RRset is named twice."
+    RECORDS_WITH_RENAME = "Rename the host and change its records in two calls."
     RECORDS_TOO_MANY = "A host has at most %(limit)s sets of records."
     RECORDS_TOO_LARGE = "The host has too many records, or they are too long."
     RELATED_NOT_A_LABEL = "%(label)r is not a single label."

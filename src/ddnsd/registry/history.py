@@ -77,6 +77,11 @@ def beginning(host: Host, author: Author) -> Entry:
     return history.entry(host.id, host.owner_id, "register", author, None, _shown(given, {}))
 
 
+def of_records(host: Host, author: Author, was: Mapping[str, Any], now: Mapping[str, Any]) -> Entry:
+    """The entry for changed RRsets, by their keys."""
+    return history.entry(host.id, host.owner_id, "edit", author, {"records": was}, {"records": now})
+
+
 def edit(before: Host, after: Host, author: Author, owners: Mapping[int, str], note: str | None = None) -> Entry | None:
     """The entry for an edit, or None if no field of `FIELDS` differs. `owners` are names of users by id."""
     names = [name for name in FIELDS if getattr(before, name) != getattr(after, name)]

@@ -27,7 +27,9 @@ UNBLOCKED = {
     **RELEASED,
 }
 
-SHOWN_BY_DNS = frozenset({"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked", *QUARANTINE})
+SHOWN_BY_DNS = frozenset(
+    {"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked", "has_rrsets", *QUARANTINE}
+)
 """Columns whose changes must be sent to DNS."""
 
 

@@ -26,9 +26,10 @@ from ddnsd.registry.errors import (
 )
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.rates import Rates
+from ddnsd.registry.record_sets import Content
 from ddnsd.registry.validation import TAKEN, Change, Expect, NameTaken, Verb, check_name
 
-GIVEN = ("wildcard", "comment", "ttl", "stack", "labels")
+GIVEN = ("wildcard", "comment", "ttl", "stack", "labels", "records")
 """Fields of a registration in addition to its addresses."""
 
 
@@ -49,6 +50,7 @@ class NewHost:
     ttl: int | None = None
     stack: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    records: Mapping[str, Content | None] = field(default_factory=dict)
     tls: bool = False
     client_ip: str | None = None
     author: Author | None = None

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ddnsd.db import queries
 from ddnsd.registry import host_columns, names
 from ddnsd.registry.errors import Code, Invalid, Reason
+from ddnsd.registry.record_sets import LENGTH, MOST
 from ddnsd.registry.token_scope import TokenScope, network
 
 T = TypeVar("T")
@@ -31,6 +32,9 @@ CREDENTIAL_NAME_LENGTH = 100
 KEY_HOSTS = 1000
 TOKEN_LIMITS = 100
 """Maximum number of patterns or networks of a token."""
+
+KEY_LENGTH = 300
+"""Maximum number of characters of a key of `records`."""
 
 ID_DIGITS = 18
 """Maximum digits of an id or a cursor; more do not fit into a column."""
@@ -151,6 +155,55 @@ Primary = Annotated[
         max_length=260,
         pattern=r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*)(:[0-9]{1,5})?$",
         description="ADDRESS[:PORT] of the primary name server, which accepts its updates.",
+    ),
+]
+
+
+# ---- RRsets
+
+
+Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
+
+
+class RRsetInput(BaseModel):
+    """The content of an RRset."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    values: Annotated[
+        list[Value],
+        Field(
+            min_length=1,
+            max_length=MOST,
+            description="In presentation format. A TXT value is literal text unless it begins with a quotation mark.",
+        ),
+    ]
+    ttl: Ttl | None = Field(None, description="Seconds; null or absent: the host's TTL.")
+
+
+def _rrset(value: object) -> object:
+    return {"values": value} if isinstance(value, list) else value
+
+
+RRSET_SCHEMA: dict[str, Any] = {
+    "anyOf": [RRsetInput.model_json_schema(), RRsetInput.model_json_schema()["properties"]["values"]]
+}
+Records = Annotated[
+    dict[
+        Annotated[str, Field(max_length=KEY_LENGTH, pattern=PRINTABLE)],
+        Annotated[RRsetInput | None, BeforeValidator(_rrset)],
+    ],
+    Field(max_length=4 * MOST),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": 4 * MOST,
+            "propertyNames": {"maxLength": KEY_LENGTH, "pattern": PRINTABLE},
+            "additionalProperties": {"anyOf": [*RRSET_SCHEMA["anyOf"], {"type": "null"}]},
+            "description": "RRsets other than addresses, by `NAME TYPE`, such as `_443._tcp TLSA`; `TYPE` alone is at "
+            "the host's own name. Each RRset is complete: its values, or an object with `values` and `ttl`. null: no "
+            "such RRset. Others stay as they are.",
+        }
     ),
 ]
 

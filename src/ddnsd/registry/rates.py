@@ -69,9 +69,16 @@ class Rates:
         if self._smallest(Quota.CHANGES) is not None:
             self._counters[Quota.CHANGES].add(owner_id, fqdn)
 
-    async def exhausted(self, user_id: int, fqdns: Collection[str]) -> dict[str, OverQuota]:
+    def note_record_changes(self, owner_id: int, fqdn: str, number: int) -> None:
+        """Count changes of a host's RRsets that `exhausted` has allowed."""
+        if self._smallest(Quota.RECORD_CHANGES) is not None:
+            self._counters[Quota.RECORD_CHANGES].add(owner_id, fqdn, number)
+
+    async def exhausted(
+        self, user_id: int, fqdns: Collection[str], quota: Quota = Quota.CHANGES
+    ) -> dict[str, OverQuota]:
         """The errors for those hosts of the user, existing or new, that may not be changed now. Raises StoreDown."""
-        counter, smallest = self._counters[Quota.CHANGES], self._smallest(Quota.CHANGES)
+        counter, smallest = self._counters[quota], self._smallest(quota)
         if smallest is None:
             return {}
         busy = [fqdn for fqdn in fqdns if counter.number(user_id, fqdn) >= smallest]
@@ -82,7 +89,7 @@ class Rates:
         found = {}
         for fqdn in busy:
             domain_id = next((domain_ids[e] for e in endings(fqdn) if e in domain_ids), None)
-            if error := await self._problem(Quota.CHANGES, user_id, fqdn, domain_id):
+            if error := await self._problem(quota, user_id, fqdn, domain_id):
                 found[fqdn] = error
         return found
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RRsets of a host in addition to its addresses: at its name, or at names of underscore labels (RFC 8552) below it."""
 
-import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,60 +14,16 @@ from ddnsd.db.rows import Host, RRset, name_below
 from ddnsd.dns import conflicts, rdata
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import DnsError, HostGone
-from ddnsd.dns.packing import set_octets
-from ddnsd.dns.records import values_of
 from ddnsd.dns.writer import Writer
-from ddnsd.registry import names
+from ddnsd.registry import record_sets
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import confirmed, locked
 from ddnsd.registry.rates import Rates
+from ddnsd.registry.record_sets import NewRRset
 from ddnsd.registry.validation import Expect
-
-APEX = "@"
-"""The host's own name in requests and answers."""
-
-AT_HOST_ALONE = frozenset({"CAA", "MX", "SSHFP"})
-"""Types that have no meaning below an underscore label."""
-
-MOST = 16
-"""Maximum number of RRsets of a host, and of values of an RRset."""
-
-LENGTH = 4096
-"""Maximum characters of a value."""
-
-OCTETS = 24_000
-"""Maximum octets of all RRsets of a host in one message, which is never split. Holds for names of any length."""
-
-LONGEST = "a" * names.LENGTH
 
 TRIES = 4
 """How often the zone is asked, because a record there may be one that we are adding or removing at the moment."""
-
-_LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,%d}[a-z0-9])?"
-_PREFIX = re.compile(rf"(?:(?:{_LABEL % 61}|_{_LABEL % 60})\.)*_{_LABEL % 60}")
-"""Labels of which the last one begins with an underscore, so that no other host can have a name there."""
-
-
-class NewRRset(NamedTuple):
-    """A well-formed RRset: `data` is canonical; `ttl` is in seconds, or None for the host's TTL."""
-
-    prefix: str
-    rtype: str
-    ttl: int | None
-    data: str
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The values in presentation format, sorted."""
-        return values_of(self.data)
-
-    def is_of(self, other: RRset) -> bool:
-        """Whether both have the same name and type."""
-        return (self.prefix, self.rtype) == (other.prefix, other.rtype)
-
-    def equals(self, other: RRset) -> bool:
-        """Whether the other RRset is the same, and is or will be in the zone."""
-        return self.is_of(other) and other.conflict is None and (self.ttl, self.data) == (other.ttl, other.data)
 
 
 class RRsets:
@@ -100,14 +55,14 @@ class RRsets:
         Raises Invalid (fields name, type, values, ttl), Taken, Blocked, NoHost, NoDomain, OverQuota, NotPublished,
         StoreDown (nothing is changed), Unconfirmed (kept, and sent to DNS later).
         """
-        new = parse(host, name, rtype, values, ttl)
+        new = record_sets.parse(host.fqdn, name, rtype, values, ttl)
         if not any(new.equals(present) for present in await self.of(host)):
             await self._rates.take_record_change(host, refuse=not unlimited)
             await self._try(host, new)
         current, changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
         if changed or not self._writer.is_published(current):
             await confirmed(self._writer.push_host(current.domain_id, [host.id]))
-        made = next((one for one in await self.of(host) if new.is_of(one)), None)
+        made = next((one for one in await self.of(host) if new.place == one.place), None)
         if made is None:
             raise NoHost  # removed meanwhile
         if made.conflict is not None:
@@ -137,58 +92,11 @@ class RRsets:
         await confirmed(self._writer.push_removals(host.domain_id, [fqdn]))
 
 
-def parse(host: Host, name: str, rtype: str, values: Sequence[str], ttl: int | None) -> NewRRset:
-    """Check and parse an RRset. Raises Invalid for all fields that are wrong."""
-    prefix, rtype = _prefix(name), rtype.strip().upper()
-    wrong: dict[str, Reason] = {}
-    if prefix and not _PREFIX.fullmatch(prefix):
-        wrong["name"] = Reason(Code.PREFIX_INVALID, name=name)
-    elif problem := names.owned_problem(host.fqdn, [name_below(prefix, host.fqdn)]):
-        wrong["name"] = problem
-    elif prefix and rtype in AT_HOST_ALONE:
-        wrong["name"] = Reason(Code.PREFIX_NOT_APEX, rtype=rtype)
-    data = ""
-    if rtype not in rdata.EXAMPLES:
-        wrong["type"] = Reason(Code.NOT_A_CHOICE, choices=", ".join(rdata.EXAMPLES))
-    else:
-        try:
-            data = "\n".join(_values(rtype, values))
-        except Invalid as error:
-            wrong |= error.fields
-    if wrong:
-        raise Invalid(**wrong)
-    return NewRRset(prefix, rtype, ttl, data)
-
-
-def _prefix(name: str) -> str:
-    folded = name.strip().lower() if name.isascii() else name
-    return "" if folded == APEX else folded
-
-
-def _values(rtype: str, texts: Sequence[str]) -> list[str]:
-    """The canonical values, sorted, without duplicates. Raises Invalid for `values`."""
-    if not 1 <= len(texts) <= MOST:
-        raise Invalid(values=Reason(Code.VALUE_COUNT, limit=MOST))
-    found: set[str] = set()
-    for text in texts:
-        if len(text) > LENGTH:
-            raise Invalid(values=Reason(Code.VALUE_TOO_LONG, limit=LENGTH))
-        try:
-            found.add(rdata.canonical(rtype, text))
-        except rdata.RelativeName as error:
-            raise Invalid(values=Reason(Code.VALUE_RELATIVE, name=str(error))) from None
-        except rdata.LongString:
-            raise Invalid(values=Reason(Code.VALUE_STRING_TOO_LONG)) from None
-        except rdata.BadValue:
-            said = Reason(Code.VALUE_INVALID, value=text, rtype=rtype, example=rdata.EXAMPLES[rtype])
-            raise Invalid(values=said) from None
-    return sorted(found)
-
-
 def _is_ours(connection: Connection, host: Host, new: NewRRset) -> bool:
     """Whether we have an RRset of this name and type, or are removing one from the zone."""
     mine = any(
-        new.is_of(present) and (present.conflict is None or present.claimed) for present in _of(connection, host)
+        new.place == present.place and (present.conflict is None or present.claimed)
+        for present in _of(connection, host)
     )
     return mine or records.is_being_removed(connection, name_below(new.prefix, host.fqdn), new.rtype)
 
@@ -197,49 +105,44 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
     """Write the RRset. Returns the host, and whether it changed. Raises Invalid, Taken, Blocked, NoHost, NoDomain."""
     current = locked(connection, host, expect)
     present = _of(connection, current)
-    before = next((one for one in present if new.is_of(one)), None)
+    before = next((one for one in present if new.place == one.place), None)
     if before is not None and new.equals(before):
         return current, False
     if current.conflict is not None:
         raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(current.conflict)))
-    _check_room(current, new, [one for one in present if one is not before])
-    fqdn = name_below(new.prefix, current.fqdn)
-    values: dict[str, Any] = {"ttl": new.ttl, "data": new.data}
-    if before is None:
-        claimed = records.claim(connection, current, fqdn, new.rtype, new.data)
-        records.add(connection, current.id, prefix=new.prefix, rtype=new.rtype, claimed=claimed, **values)
-    else:
-        if not before.claimed:
-            records.remember_unclaimed(connection, current, fqdn, new.rtype, new.data)
-        records.change(connection, before.id, conflict=None, **values)
+    if not current.domain_available:
+        raise NoDomain
+    try:
+        record_sets.check_room([new], [one for one in present if one is not before])
+    except Invalid as error:
+        (reason,) = error.reasons
+        raise Invalid(**{"type" if reason.code is Code.RECORDS_TOO_MANY else "values": reason}) from None
+    records.put(connection, current, before, new.place, new.ttl, new.data)
     # not `wish_again`: the row must show that a message with this RRset may be under way
     host_update = HostUpdate(current.id, {"has_rrsets": True}, unclaimed=not current.claimed)
     write_host_update(connection, host_update)
-    _tell(connection, current, author, new, before and _shown(before.ttl, before.data), _shown(new.ttl, new.data))
+    _tell(
+        connection,
+        current,
+        author,
+        new,
+        before and record_sets.shown(before.ttl, before.data),
+        record_sets.shown(new.ttl, new.data),
+    )
     return current, True
-
-
-def _check_room(host: Host, new: NewRRset, others: Sequence[RRset]) -> None:
-    if not host.domain_available:
-        raise NoDomain
-    if len(others) >= MOST:
-        raise Invalid(type=Reason(Code.RECORDS_TOO_MANY, limit=MOST))
-    all_values = [values_of(one.data) for one in others] + [new.values]
-    if sum(set_octets(LONGEST, values) for values in all_values) > OCTETS:
-        raise Invalid(values=Reason(Code.RECORDS_TOO_LARGE))
 
 
 def remove(connection: Connection, host: Host, name: str, rtype: str, author: Author, expect: Expect) -> str:
     """Delete the RRset, also from the zone. Returns its full name. Raises NoHost, Blocked."""
     current = locked(connection, host, expect)
-    place = _prefix(name), rtype.strip().upper()
-    found = next((one for one in _of(connection, current) if (one.prefix, one.rtype) == place), None)
+    place = record_sets.place_of(name, rtype)
+    found = next((one for one in _of(connection, current) if one.place == place), None)
     if found is None:
         raise NoHost
     records.remove(connection, found)
     if current.conflict is None or current.claimed:
         records.leave(connection, current, [found])
-    _tell(connection, current, author, found, _shown(found.ttl, found.data), None)
+    _tell(connection, current, author, found, record_sets.shown(found.ttl, found.data), None)
     return found.name(current.fqdn)
 
 
@@ -249,15 +152,11 @@ def _take_back(connection: Connection, host: Host, refused: RRset) -> None:
     if current is not None and refused in _of(connection, current):
         records.remove(connection, refused)
         note = conflicts.sentence(refused.conflict)
-        _tell(connection, host, SERVICE, refused, _shown(refused.ttl, refused.data), None, note)
+        _tell(connection, host, SERVICE, refused, record_sets.shown(refused.ttl, refused.data), None, note)
 
 
 def _of(connection: Connection, host: Host) -> list[RRset]:
     return records.of_host(connection, host.id)
-
-
-def _shown(ttl: int | None, data: str) -> dict[str, Any]:
-    return {"ttl": ttl, "values": values_of(data)}
 
 
 def _tell(
@@ -269,7 +168,7 @@ def _tell(
     after: dict[str, Any] | None,
     note: str | None = None,
 ) -> None:
-    what = f"{place.prefix or APEX} {place.rtype}"
+    what = record_sets.key_of(place.place)
     detail = f"{what}: {', '.join(after['values']) if after else 'removed'}"
     queries.add_event(
         connection, author.actor, "host.records", host.fqdn, author.source, detail, owner_id=host.owner_id

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ddnsd.auth.permissions import without_notes
 from ddnsd.db.bulk_hosts import Event
@@ -19,12 +19,13 @@ from ddnsd.db.empty_non_terminals import EmptyNonTerminal
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.records import owned_names
-from ddnsd.registry import host_columns, names, transfers
+from ddnsd.registry import host_columns, names, record_sets, transfers
 from ddnsd.registry.errors import (
     Blocked,
     Code,
     Differs,
     Invalid,
+    NoDomain,
     NoHost,
     NotPublished,
     OtherFailed,
@@ -35,6 +36,7 @@ from ddnsd.registry.errors import (
 )
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.quotas import HostRoom
+from ddnsd.registry.record_sets import Content, NewRRset, Place
 
 NO_DOMAIN = Reason(Code.NAME_IN_NO_DOMAIN)
 BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
@@ -84,10 +86,11 @@ class NameTaken(Taken):
 class Change:
     """One change. Names are folded.
 
-    `values` are those that `host_columns.columns` accepts, `quarantined`, `owner` by name, and `inferred`: the family
-    whose address is guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must
-    still have. `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the
-    error if the change was already refused. `blocked_too`: also delete a host that is flagged or blocked.
+    `values` are those that `host_columns.columns` accepts, `quarantined`, `owner` by name, `records` (see
+    `record_sets.parse_all`), and `inferred`: the family whose address is guessed for a new host. `rename` is a new full
+    name. `expected` holds the values that fields must still have. `expect` is called with the host just before the
+    change, and may raise a RegistryError. `problem` is the error if the change was already refused. `blocked_too`: also
+    delete a host that is flagged or blocked.
     """
 
     verb: Verb
@@ -104,11 +107,13 @@ class Change:
 class HostDiff:
     """A host before and after the call: `before` is None for a new host, and `now` for a deleted one.
 
-    `left` holds the names of the host to remove from zones, by domain id.
+    `left` holds the names of the host to remove from zones, by domain id. `rrsets` are those that change; None:
+    removed.
     """
 
     before: Host | None
     now: Host | None
+    rrsets: dict[Place, NewRRset | None] = field(default_factory=dict)
     left: dict[int, set[str]] = field(default_factory=dict)
 
 
@@ -134,6 +139,16 @@ class Result:
     removes: list[tuple[str, str]] = field(default_factory=list)
 
 
+class Trial(NamedTuple):
+    """An RRset that the name server is asked about before it is stored; `new`: the zone must not have one there."""
+
+    domain_id: int
+    fqdn: str
+    rtype: str
+    data: str
+    new: bool
+
+
 class Permissions(Protocol):
     """What the caller may do."""
 
@@ -155,12 +170,13 @@ class Permissions(Protocol):
 class Snapshot:
     """The rows that the changes need: hosts and domains by name, related names and RRsets by host id.
 
-    `above_others` are (name, owner's id) of new names that are above hosts of others, apart from `hosts`.
-    `users` are ids by name, `inactive` the ids of inactive ones. `names_in_removal` are still in a zone, but no host
-    has them. `rooms` are the hosts that the caller has and may have, by domain id. `exhausted` are the errors for hosts
-    that were changed too often. The rest is from the name servers. `servers` holds the targets of NS records by domain
-    id, or the reason why they are not known. `asked` are the names whose records were queried, `used` the reasons why
-    some of them cannot be a host's. `silent` holds the reasons why domains could not be queried, by id.
+    `above_others` are (name, owner's id) of new names that are above hosts of others, apart from `hosts`. `users` are
+    ids by name, `inactive` the ids of inactive ones. `names_in_removal` are still in a zone, but no host has them.
+    `rooms` are the hosts that the caller has and may have, by domain id. `exhausted` are the errors for hosts that were
+    changed too often, `records_exhausted` of those whose records were. The rest is from the name servers. `servers`
+    holds the targets of NS records by domain id, or the reason why they are not known. `asked` are the names whose
+    records were queried, `used` the reasons why some of them cannot be a host's. `tried` are RRsets that were tried,
+    each with the reason why it cannot be, if any. `silent` holds the reasons why domains could not be queried, by id.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -174,18 +190,21 @@ class Snapshot:
     inactive: Set[int] = frozenset()
     rooms: Mapping[int, HostRoom] = field(default_factory=dict)
     exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
+    records_exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
     servers: Mapping[int, Set[str] | str] = field(default_factory=dict)
     asked: Set[str] = frozenset()
     used: Mapping[str, Obstacle] = field(default_factory=dict)
+    tried: Mapping[Trial, Reason | None] = field(default_factory=dict)
     silent: Mapping[int, str] = field(default_factory=dict)
 
 
 class ChangeValidator:
     """Validates changes in order.
 
-    `rows` are the named hosts before and after the changes. `claims` are (domain id, name) of the names that existing
-    hosts would get; messages have no prerequisite for these. `unasked` is True if the zone was not queried for all of
-    them. `owners` are names of users by id, if the changes name users.
+    `rows` are the named hosts before and after the changes. `trials` are RRsets that no name server has judged yet.
+    `claims` are (domain id, name) of the names that existing hosts would get; messages have no prerequisite for these.
+    `unasked` is True if the zone was not queried for all of them, or for all RRsets. `owners` are names of users by id,
+    if the changes name users.
     """
 
     def __init__(self, snapshot: Snapshot, rights: Permissions, policy: Policy, secret: Secrets, *, tls: bool) -> None:
@@ -198,6 +217,7 @@ class ChangeValidator:
         self.owners = {user_id: name for name, user_id in snapshot.users.items()}
         self.events: list[Event] = []
         self.claims: set[tuple[int, str]] = set()
+        self.trials: set[Trial] = set()
         self.unasked = False
         self._added: Counter[int | None] = Counter()  # hosts of the caller, by the domain of their room
         self.rows = list(self._at.values())
@@ -244,11 +264,13 @@ class ChangeValidator:
         self._check_owned(row, host, "name")
         self._check_rate(change)
         self._check_room(domain)
+        rrsets = self._changed_rrsets(row, host, change)
         self._take_room(domain)
         self.rows.append(row)
         self._at[host.fqdn] = row
         self._note_below(host)
         self._event(host, "host.register", host.fqdn)
+        self._keep_rrsets(row, rrsets)
         result.secret, result.row = secret, row
         result.follow = result.shown = True
 
@@ -274,25 +296,31 @@ class ChangeValidator:
         if rename and domain:
             after = _in_domain(after, rename, domain)._replace(conflict=None)
             values |= {"fqdn": rename}
+        if change.values.get("records") and rename:
+            raise Invalid(records=Reason(Code.RECORDS_WITH_RENAME))
         if "fqdn" in values or values.get("wildcard"):
             self._check_owned(row, after, "name" if "fqdn" in values else "wildcard")
             if self._is_above_others(after.fqdn, host.owner_id):
                 raise Invalid(wildcard=ABOVE)
         result.row = row
         result.shown = host_columns.is_shown(host, values)
-        result.follow = result.shown or bool(host_columns.SHOWN_BY_DNS & wanted.keys())
+        result.follow = result.shown or "records" in wanted or bool(host_columns.SHOWN_BY_DNS & wanted.keys())
         adds = rename or any(wanted.get(name) for name in host_columns.SHOWN_BY_DNS)
         if change.verb is Verb.UPDATE and result.shown and adds:
             self._check_rate(change)
-        if not values:
+        rrsets = self._changed_rrsets(row, after, change)
+        if not values and not rrsets:
             result.status = Status.UNCHANGED
             return
         if domain:
             self._check_room(domain, host.domain_id)
         self._claim(row, host, after)
+        if rrsets:
+            result.shown = True
         if domain:
             self._take_room(domain, host.domain_id)
         row.now = after
+        self._keep_rrsets(row, rrsets)
         self._at[after.fqdn] = self._at.pop(host.fqdn)
         if rename:
             self._note_below(after)
@@ -331,11 +359,85 @@ class ChangeValidator:
                 raise Invalid(**dict.fromkeys(change.values, FOR_ADMINISTRATORS))
             raise NoHost
         for name, value in change.expected.items():
-            if (current := self._shown(row.now, name)) != value:
+            if name == "records":
+                self._check_expected_records(row, row.now, value)
+            elif (current := self._shown(row.now, name)) != value:
                 raise Differs(name, current)
         if change.expect is not None:
             change.expect(row.now)
         return row, row.now
+
+    # ---- RRsets
+
+    def _rrsets(self, row: HostDiff) -> dict[Place, RRset | NewRRset]:
+        """The RRsets of the host after the changes so far."""
+        present = self.snapshot.rrsets.get(row.before.id, ()) if row.before else ()
+        found: dict[Place, RRset | NewRRset | None] = {one.place: one for one in present}
+        found |= row.rrsets
+        return {place: one for place, one in found.items() if one is not None}
+
+    def _check_expected_records(self, row: HostDiff, host: Host, expected: Mapping[str, Content | None]) -> None:
+        """Check that these RRsets are as expected. Raises Invalid, Differs."""
+        present = self._rrsets(row)
+        for place, wanted in record_sets.parse_all(host.fqdn, expected).items():
+            one = present.get(place)
+            if (wanted and (wanted.ttl, wanted.data)) != (one and (one.ttl, one.data)):
+                raise Differs(f"records.{record_sets.key_of(place)}", one and record_sets.shown(one.ttl, one.data))
+
+    def _changed_rrsets(self, row: HostDiff, after: Host, change: Change) -> dict[Place, NewRRset | None]:
+        """The RRsets that the change sets, as far as they differ; None: removed.
+
+        Raises Invalid, Taken, NoDomain, NotPublished, OverQuota.
+        """
+        given = change.values.get("records")
+        if not given:
+            return {}
+        present = self._rrsets(row)
+        wanted = record_sets.parse_all(after.fqdn, given)
+        changed = {
+            place: new
+            for place, new in wanted.items()
+            if (new is None and place in present) or (new and not (place in present and new.equals(present[place])))
+        }
+        if added := [new for new in changed.values() if new is not None]:
+            if after.conflict is not None:
+                raise Taken(records=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(after.conflict)))
+            if not after.domain_available:
+                raise NoDomain
+            record_sets.check_room(added, [one for place, one in present.items() if place not in changed])
+            if not self._rights.oversight and (error := self.snapshot.records_exhausted.get(change.fqdn)):
+                raise error
+            self._check_tried(after, added, present)
+        return changed
+
+    def _check_tried(self, host: Host, added: Sequence[NewRRset], present: Mapping[Place, RRset | NewRRset]) -> None:
+        """Check what the name server says about RRsets, each one alone. Raises Invalid, Taken, NotPublished."""
+        wrong: dict[str, Reason] = {}
+        for new in added:
+            one, fqdn = present.get(new.place), new.name(host.fqdn)
+            ours = one is not None and (isinstance(one, NewRRset) or one.conflict is None or one.claimed)
+            ours = ours or fqdn in self._freed or fqdn in self.snapshot.names_in_removal
+            trial = Trial(host.domain_id, fqdn, new.rtype, new.data, not ours)
+            if trial not in self.snapshot.tried:
+                self.trials.add(trial)
+            elif (reason := self.snapshot.tried[trial]) is not None:
+                if reason.code is Code.NOT_PUBLISHED:
+                    raise NotPublished(str(reason.parameters["cause"]))
+                wrong[f"records.{record_sets.key_of(new.place)}"] = reason
+        self.unasked = self.unasked or bool(self.trials)
+        if wrong:
+            refused = any(reason.code is Code.VALUES_REFUSED for reason in wrong.values())
+            raise (Invalid if refused else Taken)(**wrong)
+
+    def _keep_rrsets(self, row: HostDiff, changed: Mapping[Place, NewRRset | None]) -> None:
+        """Note changed RRsets of the host `row.now`."""
+        if not changed or row.now is None:
+            return
+        row.rrsets |= changed
+        row.now = row.now._replace(has_rrsets=bool(self._rrsets(row)))
+        for place, new in changed.items():
+            values = ", ".join(new.values) if new else "removed"
+            self._event(row.now, "host.records", row.now.fqdn, f"{record_sets.key_of(place)}: {values}")
 
     def acts_for_domain(self, host: Host) -> bool:
         """Whether the caller changes the host only as the owner of its domain."""

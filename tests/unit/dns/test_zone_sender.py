@@ -6,7 +6,7 @@ from ddnsd.dns.packing import parts, set_octets
 from ddnsd.dns.records import HostRecords, RecordSet, records
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.update_builder import host_update
-from ddnsd.registry.records import LONGEST, MOST, OCTETS
+from ddnsd.registry.record_sets import LONGEST, MOST, OCTETS
 from ddnsd.registry.related import MOST as MOST_RELATED
 
 ZONE = "dyn.example.org"

@@ -79,7 +79,10 @@ def test_helpers_write_only_their_own_folder(units: Path, name: str, writes: str
     assert "ProtectSystem=strict" in lines
 
 
-@pytest.mark.parametrize("name", ["ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "named"])
+@pytest.mark.parametrize(
+    "name",
+    ["ddnsd", "ddnsd-housekeeping", "ddnsd-export", "ddnsd-backup", "ddnsd-offsite", "ddnsd-restore-test", "named"],
+)
 def test_a_unit_that_fails_starts_the_one_that_reports_it(units: Path, name: str) -> None:
     before, _, service = (units / f"{name}.service").read_text().partition("\n[Service]\n")
     assert "[Unit]" in before

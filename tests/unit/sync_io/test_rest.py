@@ -25,7 +25,7 @@ from ddnsctl.sync.plan import Options
 from ddnsctl.sync.rest import PAUSES, RestServer
 
 NAME, DOMAIN = "www.dyn.example.org", "dyn.example.org"
-HOSTS = "GET /api/hosts?limit=10000"
+HOSTS = "GET /api/hosts?records=true&limit=10000"
 DOMAINS = "GET /api/domains?limit=10000"
 CHANGES = "POST /api/changes"
 ME = "GET /api/users/me"
@@ -84,11 +84,13 @@ def server(script: Scripted, pauses: list[float]) -> RestServer:
 
 def test_domains_are_asked_for_unless_every_name_is_a_host(script: Scripted, server: RestServer) -> None:
     for number in range(2):
-        script.expect(f"GET /api/hosts?fqdn={NAME}&limit=10000", page(ROW))
+        script.expect(f"GET /api/hosts?fqdn={NAME}&records=true&limit=10000", page(ROW))
         if number == 0:
             script.expect(ME, ADMIN)
         assert server.registered([NAME, NAME]).domains == {}
-        script.expect(f"GET /api/hosts?fqdn={NAME}&limit=10000", page()).expect(DOMAINS, page({"name": DOMAIN}))
+        script.expect(f"GET /api/hosts?fqdn={NAME}&records=true&limit=10000", page()).expect(
+            DOMAINS, page({"name": DOMAIN})
+        )
         assert set(server.registered([NAME]).domains) == {DOMAIN}
 
 
@@ -208,7 +210,9 @@ def test_a_call_that_was_only_too_early_is_not_lost(
 
 
 def test_few_names_are_asked_for_by_name(script: Scripted, server: RestServer) -> None:
-    script.expect(f"GET /api/hosts?fqdn=a.{DOMAIN}&fqdn={NAME}&limit=10000", page(ROW)).expect(DOMAINS, page())
+    script.expect(f"GET /api/hosts?fqdn=a.{DOMAIN}&fqdn={NAME}&records=true&limit=10000", page(ROW)).expect(
+        DOMAINS, page()
+    )
     script.expect(ME, ADMIN)
     assert list(server.registered([NAME, "a." + DOMAIN, NAME]).hosts) == [NAME]
 
@@ -225,15 +229,15 @@ def test_some_hundred_names_are_asked_for_in_several_requests(script: Scripted, 
     for part in parts:
         query = "&".join(f"fqdn={name}" for name in part)
         assert len(query) <= 4000
-        script.expect(f"GET /api/hosts?{query}&limit=10000", page(*([ROW] if NAME in part else [])))
+        script.expect(f"GET /api/hosts?{query}&records=true&limit=10000", page(*([ROW] if NAME in part else [])))
     script.expect(DOMAINS, page()).expect(ME, ADMIN)
     assert list(server.registered(names).hosts) == [NAME]
 
 
 def test_only_the_stack_and_names_outside_of_it_are_asked_for(script: Scripted, server: RestServer) -> None:
     other = ROW | {"fqdn": f"other.{DOMAIN}", "stack": None}
-    script.expect("GET /api/hosts?stack=web&limit=10000", page(ROW))
-    script.expect(f"GET /api/hosts?fqdn=other.{DOMAIN}&limit=10000", page(other))
+    script.expect("GET /api/hosts?stack=web&records=true&limit=10000", page(ROW))
+    script.expect(f"GET /api/hosts?fqdn=other.{DOMAIN}&records=true&limit=10000", page(other))
     script.expect(DOMAINS, page()).expect(ME, ADMIN)
     assert list(server.registered([NAME, f"other.{DOMAIN}"], "web").hosts) == [NAME, f"other.{DOMAIN}"]
 
@@ -242,14 +246,15 @@ def test_a_plan_reads_the_domains_that_it_may_delete(script: Scripted, server: R
     lab = {"name": "lab.example.org", "stack": "web", "owner": "admin"}
     declaration = Declaration("web", hosts={NAME: HostSpec(NAME, moved_from=f"old.{DOMAIN}")})
     for options in (Options(), Options(prune=True)):
-        script.expect("GET /api/hosts?stack=web&limit=10000", page(ROW))
-        script.expect(f"GET /api/hosts?fqdn=old.{DOMAIN}&limit=10000", page())
+        script.expect("GET /api/hosts?stack=web&records=true&limit=10000", page(ROW))
+        script.expect(f"GET /api/hosts?fqdn=old.{DOMAIN}&records=true&limit=10000", page())
         script.expect(DOMAINS, page({"name": DOMAIN, "owner": "ann"}, lab))
         if not options.prune:
             script.expect(ME, ADMIN)
         else:
             script.expect(
-                "GET /api/hosts?domain=lab.example.org&limit=10000", page(ROW | {"fqdn": "a.lab.example.org"})
+                "GET /api/hosts?domain=lab.example.org&records=true&limit=10000",
+                page(ROW | {"fqdn": "a.lab.example.org"}),
             )
             script.expect(DOMAINS, page())
         hosts = scope.read(server, declaration, options).hosts

@@ -100,7 +100,7 @@ async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Q
     items: list[str] = []
     cursor = None
     async for part, state in context.host_lists.slices(wanted, query.after, query.limit):
-        items += await asyncio.to_thread(_rendered, caller, part.items, state)
+        items += await asyncio.to_thread(_rendered, caller, part.items, state, query.records == "true")
         cursor = part.next
     return serializers.page(items, cursor)
 
@@ -123,6 +123,7 @@ async def create_host(
         ttl=body.ttl,
         stack=body.stack,
         labels=body.labels or {},
+        records=body.records or {},
         tls=_is_tls(request),
         client_ip=client_ip,
         author=by,
@@ -243,16 +244,22 @@ async def _shown(
 ) -> Response:
     state = context.host_lists.dns_state()
     found = await get_host_or_404(context.host_lists, caller, fqdn, action)
-    owned = found._replace(host=visible(caller, found.host))
+    owned = _visible(caller, found)
     notices = await context.host_lists.notices(owned.host)
     text = serializers.host_json(owned, state.of(owned.host), secret, notices)
     return serializers.json_response(text, status, ETag=host_tag(owned.host), **headers)
 
 
-def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState) -> list[str]:
+def _visible(caller: Caller, owned: OwnedHost) -> OwnedHost:
+    """The host as the caller may see it: owners of its domain see no RRsets."""
+    rrsets = () if acts_for_domain(caller, owned.host) else owned.rrsets
+    return owned._replace(host=visible(caller, owned.host), rrsets=rrsets)
+
+
+def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState, records: bool) -> list[str]:
     """The hosts that the caller may see, as JSON."""
     return [
-        serializers.host_json(owned._replace(host=visible(caller, owned.host)), state.of(owned.host))
+        serializers.host_json(_visible(caller, owned), state.of(owned.host), records=records)
         for owned in part
         if can(caller, Action.OVERSEE, owned.host)
     ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/hosts/{fqdn}/records`: RRsets of a host, other than its addresses."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -9,23 +9,14 @@ from pydantic import Field
 from ddnsd.auth.permissions import Action
 from ddnsd.dns import conflicts
 from ddnsd.dns.records import values_of
-from ddnsd.registry.inputs import PRINTABLE, Ttl
-from ddnsd.registry.records import APEX, LENGTH, MOST
+from ddnsd.registry.inputs import RRsetInput
+from ddnsd.registry.record_sets import APEX
 from ddnsd.registry.rows import Host, RRset
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, Ctx, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, problems, success
-from ddnsd.web.api.schemas import Body, Shown
+from ddnsd.web.api.schemas import Shown
 from ddnsd.web.preconditions import expect_host, get_host_or_404
-
-Value = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=PRINTABLE)]
-
-
-class RecordsPut(Body):
-    """The new content of an RRset."""
-
-    values: Annotated[list[Value], Field(min_length=1, max_length=MOST, description="In presentation format.")]
-    ttl: Ttl | None = Field(None, description="Seconds; null or absent: the host's TTL.")
 
 
 class RecordsOut(Shown):
@@ -59,7 +50,7 @@ async def list_records(caller: Reader, context: Ctx, fqdn: str) -> Response:
 
 @router.put("/{name}/{rtype}", responses=changes(404, 409) | {200: success(RecordsOut)})
 async def put_records(
-    caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str, body: RecordsPut
+    caller: Changer, context: Ctx, by: By, fqdn: str, name: str, rtype: str, body: RRsetInput
 ) -> Response:
     """Create an RRset with these values, or replace all its values."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.EDIT)).host

@@ -6,7 +6,19 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ddnsd.registry.inputs import ID_DIGITS, Comment, FullName, Ipv4, Ipv6, Labels, Stack, Text, Ttl, UserName
+from ddnsd.registry.inputs import (
+    ID_DIGITS,
+    Comment,
+    FullName,
+    Ipv4,
+    Ipv6,
+    Labels,
+    Records,
+    Stack,
+    Text,
+    Ttl,
+    UserName,
+)
 
 
 def _tidy(schema: dict[str, Any]) -> None:
@@ -80,6 +92,7 @@ class Expected(Body):
     ttl: Ttl | None = None
     stack: Stack | None = None
     labels: Labels | None = None
+    records: Records = unset()
     available: bool = unset()
     owner: UserName = unset()
 
@@ -157,6 +170,7 @@ class HostCreate(Body):
     ttl: Ttl | None = None
     stack: Stack | None = None
     labels: Labels | None = None
+    records: Records = unset()
 
 
 class HostPatch(Body):
@@ -170,6 +184,7 @@ class HostPatch(Body):
     ttl: Ttl | None = None
     stack: Stack | None = None
     labels: Labels | None = None
+    records: Records = unset()
     available: bool = unset(description="Whether updates are accepted.")
     abuse_blocked: bool = unset(
         description="A block removes the records from DNS. If you remove the block, the flag is removed, too."
@@ -184,6 +199,14 @@ class HostPatch(Body):
         description="Only with a new owner. replace (default): the host's secret and the former owner's keys stop "
         "working, and the new owner must create a new secret. keep: they continue to work."
     )
+
+
+class RRsetOut(Shown):
+    """An RRset of a host, in `records`."""
+
+    values: list[str] = Field(description="In presentation format, canonical and sorted.")
+    ttl: int | None
+    conflict: str | None = Field(description="Why the RRset is not in DNS, although the host is.")
 
 
 class HostOut(Shown):
@@ -218,6 +241,10 @@ class HostOut(Shown):
         "record has the name or hides it."
     )
     conflict: str | None = Field(description="The foreign record that has the name or hides it.")
+    rrsets: int = Field(description="The number of its RRsets other than addresses.")
+    records: dict[str, RRsetOut] | None = Field(
+        None, description="These RRsets by `NAME TYPE`; in lists only with the parameter `records`."
+    )
 
 
 class HostDetailOut(HostOut):
@@ -253,6 +280,9 @@ class HostQuery(Page):
     fqdn: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,254}$")]] | None = Field(
         None, description="A full name. Repeat it for several hosts; the whole head of a request has at most 16 KiB."
     )
+    records: Annotated[
+        Literal["true", "false"] | None, Field(description="true: with `records`, the RRsets other than addresses.")
+    ] = None
     silent_days: int | None = Field(
         None,
         ge=1,

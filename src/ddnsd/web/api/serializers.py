@@ -2,16 +2,17 @@
 """Rows as JSON text, without objects in between, so that a list of 10 000 hosts does not delay other requests."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
 from fastapi import Response
 
 from ddnsd.dns import conflicts
+from ddnsd.registry import record_sets
 from ddnsd.registry.host_lists import Notices
 from ddnsd.registry.moments import moment as moment
-from ddnsd.registry.rows import Happened, OwnedHost, Page
+from ddnsd.registry.rows import Happened, OwnedHost, Page, RRset
 from ddnsd.web.api.errors import NOT_KEPT
 
 T = TypeVar("T")
@@ -44,10 +45,12 @@ def event(happened: Happened) -> dict[str, Any]:
     return happened._asdict() | {"id": str(happened.id), "at": moment(happened.at)}
 
 
-def host_json(owned: OwnedHost, dns: str, secret: str | None = None, notices: Notices | None = None) -> str:
+def host_json(
+    owned: OwnedHost, dns: str, secret: str | None = None, notices: Notices | None = None, *, records: bool = True
+) -> str:
     """A host as JSON text. `dns` is the result of `DnsState.of`; `secret` is a new secret, shown only once.
 
-    Lists have no `notices`.
+    Lists have no `notices`, and `records` only on request.
     """
     h = owned.host
     return (
@@ -59,10 +62,21 @@ def host_json(owned: OwnedHost, dns: str, secret: str | None = None, notices: No
         f'"client_faults":{h.client_faults},"server_faults":{h.server_faults},'
         f'"updated_ipv4":{_text(moment(h.updated_ipv4))},"tls_ipv4":{_flag(h.tls_ipv4)},'
         f'"updated_ipv6":{_text(moment(h.updated_ipv6))},"tls_ipv6":{_flag(h.tls_ipv6)},'
-        f'"created":{_text(moment(h.created))},"dns":"{dns}","conflict":{_text(conflicts.sentence(h.conflict))}'
+        f'"created":{_text(moment(h.created))},"dns":"{dns}","conflict":{_text(conflicts.sentence(h.conflict))},'
+        f'"rrsets":{len(owned.rrsets)}'
+        + (_records(owned.rrsets) if records else "")
         + ("" if notices is None else _notices(notices))
         + (f',"secret":"{secret}"}}' if secret else "}")
     )
+
+
+def _records(found: Sequence[RRset]) -> str:
+    shown = {
+        record_sets.key_of(one.place): record_sets.shown(one.ttl, one.data)
+        | {"conflict": conflicts.sentence(one.conflict)}
+        for one in found
+    }
+    return f',"records":{json.dumps(shown)}'
 
 
 def _notices(notices: Notices) -> str:

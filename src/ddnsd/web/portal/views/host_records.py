@@ -9,7 +9,7 @@ from ddnsd.auth.permissions import Action
 from ddnsd.dns.rdata import EXAMPLES
 from ddnsd.dns.records import records, values_of
 from ddnsd.registry.errors import Invalid
-from ddnsd.registry.records import APEX
+from ddnsd.registry.record_sets import APEX
 from ddnsd.web.portal import access, forms
 from ddnsd.web.portal.request import PageRequest
 from ddnsd.web.portal.routing import get, post

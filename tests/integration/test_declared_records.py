@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Declared `records` against a running service with a real name server: plan, apply, import, saved plans."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.clients.ddnsctl import Tool
+from support.servers.egi import egi
+from support.servers.service import Service, dev
+
+numbers = itertools.count(1)
+SPF = '"v=spf1 mx -all"'
+LONG = "v=DKIM1; k=rsa; p=" + "A" * 400
+LONG_STRINGS = f'"{LONG[:255]}" "{LONG[255:]}"'
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("service") / "dir") as running:
+        yield running
+
+
+@pytest.fixture
+def tool(service: Service, tmp_path: Path) -> Tool:
+    return Tool(service, tmp_path, f"r{next(numbers)}")
+
+
+def dig(tool: Tool, label: str, rtype: str, prefix: str = "") -> list[str]:
+    return tool.service.dig(prefix + tool.name(label), rtype)
+
+
+def test_records_are_created_changed_and_removed(tool: Tool) -> None:
+    mail: dict[str, Any] = {
+        "ipv4": "192.0.2.25",
+        "records": {
+            "MX": ["10 Mail.example.org."],
+            "TXT": {"values": ["v=spf1 mx -all"], "ttl": 3600},
+            "sel._domainkey TXT": [LONG],
+            "_443._tcp TLSA": ["3 1 1 " + "AB" * 32],
+            "CAA": ["0 issue letsencrypt.org"],
+        },
+    }
+    tool.declare(mail=mail)
+    text = tool.run("plan", "web.yml", code=2)
+    assert f"+ TXT @: {SPF} (ttl 3600)" in " ".join(text.split())
+    tool.run("apply", "--yes", "web.yml")
+    assert (dig(tool, "mail", "MX"), dig(tool, "mail", "TXT")) == (["10 mail.example.org."], [SPF])
+    assert dig(tool, "mail", "TXT", "sel._domainkey.") == [LONG_STRINGS]
+    assert "No changes: 1 host matches" in tool.run("plan", "web.yml")  # although CAA is written in another way
+    assert "No changes" in tool.run("apply", "--yes", "web.yml")
+    mail["records"] |= {"TXT": ["b"], "MX": None, "SRV": ["0 5 5060 sip.example.org."]}
+    tool.declare(mail=mail)
+    lines = " ".join(tool.run("plan", "web.yml", code=2).split())
+    assert f'~ TXT @: {SPF} (ttl 3600) → "b"' in lines
+    assert "- MX @: 10 mail.example.org." in lines
+    assert "+ SRV @: 0 5 5060 sip.example.org." in lines
+    assert "TLSA" not in lines
+    assert "1 to change" in lines
+    markdown = tool.run("plan", "web.yml", "--format", "markdown", code=2)
+    assert "~ TXT @: " in markdown
+    (change,) = json.loads(tool.run("plan", "web.yml", "--format", "json", code=2))["changes"]
+    assert change["before"]["records"]["@ MX"] == {"ttl": None, "values": ["10 mail.example.org."]}
+    assert change["after"]["records"]["@ MX"] is None
+    tool.run("apply", "--yes", "web.yml")
+    assert (dig(tool, "mail", "MX"), dig(tool, "mail", "TXT")) == ([], ['"b"'])
+    tool.declare(mail={"ipv4": "192.0.2.25"})
+    assert "No changes" in tool.run("plan", "web.yml")  # not named: kept
+    tool.declare(mail={"ipv4": "192.0.2.25", "records": {}})
+    tool.run("apply", "--yes", "web.yml")
+    assert dig(tool, "mail", "TXT") == dig(tool, "mail", "SRV") == dig(tool, "mail", "TXT", "sel._domainkey.") == []
+    assert dig(tool, "mail", "A") == ["192.0.2.25"]
+
+
+def test_defaults_null_and_dynamic(tool: Tool) -> None:
+    caa = '0 issue "letsencrypt.org"'
+    names = {label: f"{label}-{tool.stack}" for label in ("a", "b", "c", "d")}
+    hosts: dict[str, Any] = {
+        names["a"]: {},
+        names["b"]: {"records": {"CAA": None, "TXT": ["b"]}},
+        names["c"]: {"records": {"_acme-challenge TXT": "dynamic", "TXT": ["c"]}},
+        names["d"]: {"records": {}},
+    }
+    content = {
+        "version": 1,
+        "stack": tool.stack,
+        "defaults": {"domain": "dyn.example.org", "records": {"CAA": [caa]}},
+        "hosts": hosts,
+    }
+    (tool.folder / "web.yml").write_text(json.dumps(content))
+    tool.run("apply", "--yes", "web.yml")
+    assert [dig(tool, label, "CAA") for label in "abcd"] == [[caa], [], [caa], []]
+    for label in "ac":
+        path = f"/api/hosts/{tool.name(label)}/records/_acme-challenge/TXT"
+        answer = tool.service.request("PUT", path, tool.service.admin_token, json={"values": ["token"]})
+        assert answer.status_code == 200, answer.text
+    assert "No changes: 4 hosts match" in tool.run("plan", "web.yml")
+    hosts[names["c"]]["records"] = {"TXT": ["c"]}
+    (tool.folder / "web.yml").write_text(json.dumps(content))
+    assert '- TXT _acme-challenge: "token"' in " ".join(tool.run("plan", "web.yml", code=2).split())
+
+
+def test_what_the_server_refuses_is_told_before_anything_is_changed(tool: Tool) -> None:
+    tool.declare(www={"records": {"MX": ["10 relative"], "_443._tcp MX": ["10 a."]}}, other={"records": {"TXT": ["x"]}})
+    text = tool.run("plan", "web.yml", code=1)
+    assert "records.@ MX" in text
+    assert "relative is not a full name" in text
+    assert "records._443._tcp MX" in text
+    tool.run("apply", "--yes", "web.yml", code=1)
+    assert dig(tool, "other", "TXT") == []
+    for bad, reason in (
+        ({"www x y": ["a"]}, "is not the key of an RRset"),
+        ({"TXT": "text"}, "needs a list of 1 to 16 values"),
+        ({"TXT": {"values": ["x"], "tll": 1}}, "unknown key tll"),
+        ({"TXT": ['"open']}, "quotation marks"),
+        ({"TXT": ["a"], "@ txt": ["b"]}, "named twice"),
+        ({"TXT": [1]}, "must be text"),
+    ):
+        tool.declare(www={"records": bad})
+        assert reason in tool.run("validate", "web.yml", code=1)
+
+
+def test_import_writes_records_whose_plan_changes_nothing(tool: Tool) -> None:
+    records = {"TXT": ["v=spf1 mx -all", '"two" "strings"', 'a "quoted" word'], "sel._domainkey TXT": [LONG]}
+    tool.declare(mail={"records": records | {"MX": {"values": ["10 mail.example.org."], "ttl": 300}}})
+    tool.run("apply", "--yes", "web.yml")
+    text = tool.run("import", "--stack", tool.stack)
+    written = yaml.safe_load(text)["hosts"][f"mail-{tool.stack}"]["records"]
+    assert written["MX"] == {"values": ["10 mail.example.org."], "ttl": 300}
+    assert sorted(written["TXT"]) == sorted(records["TXT"])
+    assert written["sel._domainkey TXT"] == [LONG]
+    (tool.folder / "imported.yml").write_text(text)
+    assert "No changes" in tool.run("plan", "imported.yml")
+    tool.run("fmt", "--check", "imported.yml")
+
+
+def test_a_saved_plan_is_stale_if_a_record_has_changed_since(tool: Tool) -> None:
+    tool.declare(www={"records": {"TXT": ["a"]}})
+    tool.run("apply", "--yes", "web.yml")
+    tool.declare(www={"records": {"TXT": ["b"]}})
+    tool.run("plan", "web.yml", "-o", "saved", code=2)
+    path = f"/api/hosts/{tool.name('www')}/records/@/TXT"
+    tool.service.request("PUT", path, tool.service.admin_token, json={"values": ["other"]})
+    assert "records" in tool.run("apply", "--yes", "saved", code=5)
+    assert dig(tool, "www", "TXT") == ['"other"']
+    tool.run("plan", "web.yml", "-o", "again", code=2)
+    tool.run("apply", "--yes", "again")
+    assert dig(tool, "www", "TXT") == ['"b"']
+
+
+def test_a_host_is_renamed_and_its_records_are_changed(tool: Tool) -> None:
+    tool.declare(old={"records": {"TXT": ["a"], "MX": ["10 mail.example.org."]}})
+    tool.run("apply", "--yes", "web.yml")
+    tool.declare(new={"moved_from": tool.name("old"), "records": {"TXT": ["b"]}})
+    tool.run("apply", "--yes", "web.yml")
+    assert (dig(tool, "new", "TXT"), dig(tool, "new", "MX"), dig(tool, "old", "TXT")) == (['"b"'], [], [])
+    assert "No changes" in tool.run("plan", "web.yml")
+
+
+def test_egi_stores_no_records(tmp_path: Path) -> None:
+    content = {"version": 1, "hosts": {"www.dyn.example.org": {"records": {"TXT": ["x"]}}}}
+    with egi() as running:
+        running.admin_token = "token-of-alice"  # type: ignore[attr-defined]
+        tool = Tool(running, tmp_path, "egi")  # type: ignore[arg-type]
+        (tmp_path / "web.yml").write_text(json.dumps(content))
+        text = tool.run("plan", "web.yml", code=1)
+    assert "cannot store records" in text
+    assert "remove `records`" in text

@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of declarations, for editors, and exit.")
+@click.option(
+    "--render",
+    is_flag=True,
+    help="Print the resolved declaration, with the values of includes, variables, ranges and defaults.",
+)
 @options.sources()
-def command(sources: Sources, schema: bool) -> int:
+def command(sources: Sources, schema: bool, render: bool) -> int:
     """Check declarations without connecting to a server.
 
-    Reports all errors at once, with file, line and column. With --schema it prints the JSON Schema instead. In an
-    editor with the YAML language server, this first line of a declaration turns on checks and completion:
+    Reports all errors at once, with file, line and column. With --render it prints the declaration as it is understood,
+    with full names. The paths of secrets are relative to the current folder. With --schema it prints the JSON Schema.
+    In an editor with the YAML language server, this first line of a declaration turns on checks and completion:
 
     \b
       # yaml-language-server: $schema=declaration.schema.json
@@ -33,6 +39,12 @@ def command(sources: Sources, schema: bool) -> int:
         click.echo(resources.files("ddnsctl").joinpath("schema/declaration.schema.json").read_text(), nl=False)
         return 0
     declared = loader.load_any(sources)
+    if render:
+        from ddnsctl.sync import declare
+        from ddnsctl.yaml import writer
+
+        click.echo(writer.rendered(declare.as_data(declared)), nl=False)
+        return 0
     counts = f"{_count(len(declared.hosts), 'host')}, {_count(len(declared.domains), 'domain')}"
     stack = f" of stack {declared.stack}" if declared.stack else ", no stack"
     click.echo(f"valid: {counts}{stack}")

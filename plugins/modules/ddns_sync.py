@@ -37,7 +37,8 @@ options:
   declaration:
     description:
       - "The declaration: a mapping with C(stack), C(defaults), C(domains) and C(hosts). The default of C(version) is
-        1."
+        1. C(include), C(vars), C(environments) and ranges work as in a file; included files are relative to the
+        playbook's folder."
       - Paths of secrets are relative to the playbook's folder. They must be absolute if the module runs on another
         host. C(vault) files are encrypted with the first vault password of the play, on the controller only.
     type: dict
@@ -62,6 +63,16 @@ options:
     description:
       - The domain of names without a dot, if the declaration names none.
     type: str
+  env:
+    description:
+      - The environment of the declaration whose variables count.
+    type: str
+  vars:
+    description:
+      - Values of variables of the declaration, in place of those in its files and of environment variables such as
+        E(DDNS_VAR_NET).
+    type: dict
+    default: {}
   prune:
     description:
       - Whether to delete hosts and domains of the stack that are no longer declared.
@@ -122,6 +133,14 @@ EXAMPLES = r"""
           labels:
             role: worker
     secret_dir: /etc/ddns/more
+
+- name: Apply the environment for production, with another network
+  fedcloud.ddns.ddns_sync:
+    src: hosts.yml
+    env: prod
+    vars:
+      net: 198.51.100
+    secret_dir: /etc/ddns/secrets
 
 - name: Delete all hosts and domains of a stack
   fedcloud.ddns.ddns_sync:

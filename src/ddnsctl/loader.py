@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ddnsctl import output
 from ddnsctl.sync import declare, names
 from ddnsctl.sync.errors import DeclarationError, Location, Problem, SyncError
-from ddnsctl.sync.model import NONE, Declaration, HostSpec, SecretSpec
-from ddnsctl.yaml import reader
+from ddnsctl.sync.model import Declaration
+from ddnsctl.yaml import composition, reader
+from ddnsctl.yaml.variables import Outside
 
 STDIN = "-"
 SUFFIXES = (".yml", ".yaml")
@@ -35,6 +36,10 @@ class Sources:
     """The stack of declarations that name none."""
     domain: str | None = None
     """The default domain of declarations that name none."""
+    env: str | None = None
+    """The environment whose variables count."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Values of variables, which count before all others."""
 
     def __bool__(self) -> bool:
         return bool(self.paths or self.inventories)
@@ -51,7 +56,9 @@ def load(sources: Sources) -> Declaration:
     """The merged declaration. Raises DeclarationError; OSError when a file cannot be read."""
     problems: list[Problem] = []
     _check_options(sources, problems)
-    documents = [reader.read(raw, file) for file, raw in contents(sources.paths, problems)]
+    given = [reader.read(raw, file) for file, raw in contents(sources.paths, problems)]
+    documents, wrong = composition.resolve(given, _outside(sources), _Files())
+    problems += wrong
     declared: list[Declaration] = []
     for document in documents:
         problems += document.problems
@@ -61,8 +68,32 @@ def load(sources: Sources) -> Declaration:
     for name in sources.inventories:
         _declare_inventory(name, sources, domain, declared, problems)
     if problems:
-        raise DeclarationError(problems)
+        raise DeclarationError(list(dict.fromkeys(problems)))  # files with shared values are read for several others
     return _with_stack(declare.merge(declared), sources.stack)
+
+
+def of_text(text: str, name: str) -> Declaration:
+    """The declaration in a text, which `name` names in messages. Raises DeclarationError."""
+    (document,), problems = composition.resolve([reader.read(text.encode(), name)], Outside(), _Files())
+    if found := [*document.problems, *problems]:
+        raise DeclarationError(found)
+    return declare.declaration(document.data, locate=document.locate)
+
+
+class _Files:
+    """The files that declarations include."""
+
+    def path(self, file: str) -> str:
+        """The file without links."""
+        return file if file == STDIN else os.path.realpath(file)
+
+    def content(self, file: str) -> bytes:
+        """The content. Raises OSError."""
+        return Path(file).read_bytes()
+
+
+def _outside(sources: Sources) -> Outside:
+    return Outside(sources.env, sources.variables, os.environ)
 
 
 def _check_options(sources: Sources, problems: list[Problem]) -> None:
@@ -152,15 +183,7 @@ def _base(file: str) -> Path:
 
 def _with_base(declaration: Declaration, base: Path) -> Declaration:
     """The declaration with secrets' paths relative to the working directory instead of the declaring file."""
-    if base == Path():
-        return declaration
-    return replace(declaration, hosts={name: _moved(spec, base) for name, spec in declaration.hosts.items()})
-
-
-def _moved(spec: HostSpec, base: Path) -> HostSpec:
-    if spec.secret is None or spec.secret.kind == NONE:
-        return spec
-    return replace(spec, secret=SecretSpec(spec.secret.kind, str(base / spec.secret.path)))
+    return declaration if base == Path() else declare.rebased(declaration, str(base))
 
 
 def _with_stack(declaration: Declaration, stack: str | None) -> Declaration:

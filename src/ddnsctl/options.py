@@ -79,8 +79,20 @@ def connection(command: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def _variables(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Callback of --var. Refuses a value without a name, and a name with two values."""
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+        if found.setdefault(name, value) != value:
+            raise click.BadParameter(f"{name} has two values")
+    return found
+
+
 def sources(*, argument: bool = True) -> Callable[[F], F]:
-    """`sources: Sources`, from -f, -i, --stack, --domain, and with `argument` from the arguments."""
+    """`sources: Sources`, from -f, -i, --stack, --domain, --env, --var, and with `argument` from the arguments."""
 
     def decorate(command: F) -> F:
         @click.option(
@@ -104,6 +116,15 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
         @vault
         @click.option("--stack", metavar="NAME", help="Stack, if the declaration names none.")
         @click.option("--domain", metavar="NAME", help="Domain of names without a dot, if the declaration names none.")
+        @click.option("--env", metavar="NAME", help="Environment of the declaration, with its variables.")
+        @click.option(
+            "--var",
+            "variables",
+            metavar="NAME=VALUE",
+            multiple=True,
+            callback=_variables,
+            help="Set a variable of the declaration. Repeatable. [env: DDNS_VAR_NAME]",
+        )
         @functools.wraps(command)
         def wrapped(
             *args: Any,
@@ -111,12 +132,14 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
             inventories: tuple[str, ...],
             stack: str | None,
             domain: str | None,
+            env: str | None,
+            variables: dict[str, str],
             paths: tuple[str, ...] = (),
             **kwargs: Any,
         ) -> Any:
             from ddnsctl.loader import Sources
 
-            chosen = Sources((*paths, *files), inventories, kwargs.pop("vault"), stack, domain)
+            chosen = Sources((*paths, *files), inventories, kwargs.pop("vault"), stack, domain, env, variables)
             return command(*args, sources=chosen, **kwargs)
 
         declared: Any = wrapped
@@ -173,6 +196,27 @@ def pruning_only(command: F) -> F:
     """`prune: bool`, for commands that change nothing."""
     return click.option(
         "--prune", is_flag=True, help="Report hosts and domains of the stack that are no longer declared."
+    )(command)
+
+
+def max_changes(command: F) -> F:
+    """`max_changes: Limits | None`."""
+    return click.option(
+        "--max-changes",
+        metavar="N|N%|all",
+        callback=_limits,
+        help="Refuse a plan that changes more hosts of the stack, instead of the declaration's `max_changes`.",
+    )(command)
+
+
+def only(command: F) -> F:
+    """`only: tuple[str, ...]`."""
+    return click.option(
+        "--only",
+        metavar="PATTERN",
+        multiple=True,
+        help="Only hosts and domains whose full name or first label matches, such as 'web-*'. No others are changed or "
+        "deleted. Repeatable.",
     )(command)
 
 

@@ -68,6 +68,7 @@ from ddnsd.registry.readiness import Readiness
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.second_factors import SecondFactors
+from ddnsd.registry.stacks import Stacks
 from ddnsd.registry.status import HOSTS_SECONDS, Status
 from ddnsd.registry.status import SECONDS as STATUS_SECONDS
 from ddnsd.registry.stored_denylist import SECONDS as DENY_SECONDS
@@ -221,6 +222,7 @@ class Service:
             domain_requests=Requests(self.store, zones),
             tokens=tokens,
             keys=Keys(self.store, policy),
+            stacks=Stacks(self.store),
             users=Users(self.store, claims_age),
             account_export=AccountExport(self.store, self.contacts),
             second_factors=SecondFactors(self.store, factor_keys, settings.public_host),

@@ -51,6 +51,8 @@ RULES: dict[str, dict[str, int]] = {
     "domain": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": OK, "area": OK},
     "request": {"foreign": 404, "owner": OK, "reader": OK, "host": 404, "domain": OK, "admin": OK, "area": OK},
     "token": {"foreign": 404, "owner": OK, "reader": OK, "host": 404, "domain": 404, "admin": 404, "area": 404},
+    "stack": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
+    "lease": dict.fromkeys(("foreign", "owner", "reader", "host", "domain", "admin", "area"), OK),
     "key": {"foreign": 404, "owner": OK, "reader": OK, "host": OK, "domain": OK, "admin": 404, "area": 404},
 }
 
@@ -70,6 +72,9 @@ EXCEPTIONS: dict[tuple[str, Route], int] = {
     ("area", ("DELETE", "/api/domain-requests/{id}")): 404,
     ("admin", ("DELETE", "/api/users/{name}/second-factor")): 404,  # new users have none
 }
+
+for _caller in RULES["lease"].keys() - {"reader"}:  # none of them has the lease
+    EXCEPTIONS |= {(_caller, (method, "/api/stacks/{name}/lease")): 409 for method in ("PUT", "DELETE")}
 
 CALLERS = (*NOBODY, *RULES["host"])
 
@@ -139,7 +144,10 @@ class World:
                 user = self.admin.post("/users", {"name": new_label()})["name"]
                 denial = self.admin.post("/deny", {"kind": "name", "value": new_label()})["id"]
                 return PathValues(fqdn, request=request, user=user, denial=denial)
-        return PathValues(fqdn)
+        stack = new_label()
+        if rule == "stack":
+            self.owner.call("PATCH", f"/hosts/{fqdn}", {"stack": stack})
+        return PathValues(fqdn, stack=stack)
 
     def body(self, caller: str, route: Route, place: PathValues) -> Content | None:
         """A body that is right for the caller."""
@@ -216,7 +224,8 @@ def test_a_route_with_a_caller(world: World, route: Route, caller: str) -> None:
     status = expected(caller, route)
     answer = call(world, caller, route, world.place(route, status))
     if status != OK:
-        problem(answer, status, *(("urn:ddns:rule", {"confirm"}) if status == 422 else ()))
+        kind = {422: "urn:ddns:rule", 409: "urn:ddns:lease-lost"}.get(status, "about:blank")
+        problem(answer, status, kind, {"confirm"} if status == 422 else None)
         return
     assert answer.ok, answer.text
     if route == ("POST", "/api/changes"):

@@ -367,9 +367,38 @@ class TestSync:
         files = ({"src": f"{name}.yml"} for name in ("bad", "worse", "nowhere"))
         bad, worse, nowhere = (r["msg"] for r in ansible.tasks("ddns_sync", *files, variables=way, fails=range(3)))
         assert "hosts.f.dyn.example.org.ipv4: '192.0.2.1000' is not an IPv4 address" in bad
-        assert bad.startswith("bad.yml:4:5: ") is way["ddns_in_process"]
+        assert bad.startswith("bad.yml:4:5: ")
         assert "worse.yml:3:1: is not valid YAML" in worse
         assert "nowhere.yml" in nowhere
+
+    def test_a_declaration_is_composed_here(self, ansible: Ansible, way: dict[str, bool], name: str) -> None:
+        label = name.partition(".")[0]
+        (ansible.folder / "parts").mkdir()
+        host = '{ipv4: "${net}.${n}", secret: {file: "s-${n}"}}'
+        hosts = f'hosts: {{"{label}-[1..2].dyn.example.org": {host}}}'
+        (ansible.folder / "parts" / "c.yml").write_text(f"version: 1\n{hosts}\n")
+        text = f"version: 1\nstack: {label}\ninclude: parts/c.yml\nenvironments: {{prod: {{net: 192.0.2}}}}\n"
+        (ansible.folder / "c.yml").write_text(text)
+        inline = {"stack": label, "include": "parts/c.yml", "vars": {"net": "192.0.2"}}
+        unset, absolute, again, changed, wrong = ansible.tasks(
+            "ddns_sync",
+            {"src": "c.yml", "env": "prd"},
+            {"src": "c.yml", "env": "prod", "secret_dir": str(ansible.folder / "secrets"), "vars": {"net": "10.0.0"}},
+            {"src": "c.yml", "env": "prod", "vars": {"net": "10.0.0"}},
+            {"declaration": inline},
+            {"declaration": inline, "vars": {"net": "x", "nett": "y"}},
+            variables=way | {"ansible_check_mode": False},
+            fails=[0, 4] + ([] if way["ddns_in_process"] else [1, 2, 3]),
+        )
+        assert "env prd: no declaration has this environment (did you mean prod?)" in unset["msg"]
+        assert "vars nett: no declaration has this variable" in wrong["msg"]
+        if not way["ddns_in_process"]:  # secrets in files of another machine need absolute paths
+            assert "parts/s-1" in absolute["msg"]
+            return
+        assert [change["after"]["ipv4"] for change in absolute["changes"]] == ["10.0.0.1", "10.0.0.2"]
+        assert (ansible.folder / "parts" / "s-1").exists()
+        assert not again["changed"]
+        assert [change["after"]["ipv4"] for change in changed["changes"]] == ["192.0.2.1", "192.0.2.2"]
 
     def test_a_file_may_be_encrypted(self, ansible: Ansible, way: dict[str, bool], name: str) -> None:
         (ansible.folder / "password").write_text("p")

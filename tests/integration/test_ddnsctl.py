@@ -787,6 +787,50 @@ def test_quotas(tmp_path: Path) -> None:
         assert "error" in tool.run("quotas", code=1, DDNS_TOKEN=f"{token[:-1]}x")
 
 
+def test_a_composed_declaration_for_two_environments(tool: Tool) -> None:
+    (tool.folder / "parts").mkdir()
+    (tool.folder / "common.yml").write_text(
+        "version: 1\nvars: {net: 192.0.2}\nenvironments: {prod: {net: 198.51.100}, dev: {}}\n"
+        "defaults: {domain: dyn.example.org, labels: {env: '${env}'}, secret: {file: 'secrets/{name}'}}\n"
+    )
+    (tool.folder / "parts/nodes.yml").write_text(
+        f"version: 1\nhosts:\n  'node-[08..10]-${{env}}-{tool.stack}': {{ipv4: '${{net}}.${{n}}'}}\n"
+    )
+    (tool.folder / "web.yml").write_text(
+        f"version: 1\nstack: '{tool.stack}-${{env}}'\ninclude: [common.yml, parts/nodes.yml]\n"
+        f"hosts:\n  'www-${{env}}-{tool.stack}': {{ipv4: '${{net}}.1', comment: '$${{kept}}'}}\n"
+    )
+    assert "choose an environment with --env: dev, prod" in tool.run("plan", "web.yml", code=1)
+    assert "Applied: 4 added." in tool.run("apply", ".", "--env", "prod", "-y")
+    assert "Applied: 4 added." in tool.run("apply", "web.yml", "--env", "dev", "-y", DDNS_VAR_NET="203.0.113")
+    assert tool.secret(f"secrets/node-09-prod-{tool.stack}")
+    assert tool.service.dig(f"node-09-prod-{tool.stack}.dyn.example.org") == ["198.51.100.9"]
+    assert tool.service.dig(f"node-10-dev-{tool.stack}.dyn.example.org") == ["203.0.113.10"]
+    assert "No changes: 4 hosts match." in tool.run("plan", "web.yml", "--env", "prod")
+
+    rendered = tool.run("validate", "web.yml", "--env", "prod", "--render")
+    assert "No changes: 4 hosts match." in tool.run("plan", "-", given=rendered)
+    imported = tool.run("import", "--stack", f"{tool.stack}-prod")
+    assert '"$${kept}"' in imported
+    assert "No changes: 4 hosts match." in tool.run("plan", "-", given=imported)
+
+    node = f"node-08-prod-{tool.stack}.dyn.example.org"
+    some = ("web.yml", "--env", "prod", "--var", "net=10.0.0", "--only", "node-08-*")
+    told = tool.run("plan", *some, code=2)
+    assert "1 to change" in told
+    assert "3 other declared hosts are not" in told
+    tool.run("plan", *some, "-o", "p.json", code=2)
+    assert "use --prune, --max-deletes, --max-changes, --only" in tool.run(
+        "apply", "p.json", "-y", "--env", "prod", code=1
+    )
+    assert "Applied: 1 changed." in tool.run("apply", *some, "-y")
+    assert tool.service.dig(node) == ["10.0.0.8"]
+    assert "3 to change" in tool.run("plan", *some[:5], code=2)
+    assert "no host or domain matches nodes-*" in tool.run("plan", *some[:5], "--only", "nodes-*", code=1)
+    tool.run("destroy", "web.yml", "--env", "prod", "-y")
+    assert "No changes: 4 hosts match." in tool.run("plan", "web.yml", "--env", "dev", "--var", "net=203.0.113")
+
+
 def test_the_service_of_egi(tmp_path: Path) -> None:
     with egi(delay=0.01) as server:
         server.add_domain("dyn.example.org")

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from .._sync import declare, names, plan_table, saved, scope
 from .._sync.api import Server
@@ -31,6 +31,8 @@ SPEC = (
             "src": {"type": "path"},
             "stack": {"type": "str"},
             "domain": {"type": "str"},
+            "env": {"type": "str"},
+            "vars": {"type": "dict", "default": {}},
             "prune": {"type": "bool", "default": False},
             "max_deletes": {"type": "str"},
             "secret_dir": {"type": "path"},
@@ -45,18 +47,25 @@ NAMED = 10
 """The most failures in the message, and the most warnings of the server. The result's `changes` has all failures."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """A declaration's data, its positions, and the folder that relative paths start from."""
+class Part(NamedTuple):
+    """The data of one file of a declaration, its positions, and its folder relative to that of the origin."""
 
     data: Any
-    locate: declare.Locate = field(default=lambda _path: None)
+    locate: declare.Locate = lambda _path: None
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A declaration that the controller has composed, and the folder that relative paths start from."""
+
+    parts: Sequence[Part]
     folder: str | None = None
 
 
 def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
-    declaration = _declaration(task.params, origin)
+    declaration = read(task.params, origin or _given(task.params))
     server = task.server(declaration.server)
     try:
         plan, secret_writer = _checked(task, declaration, server, origin.folder if origin else None)
@@ -135,22 +144,40 @@ def _of_server(outcome: Outcome | None) -> list[str]:
     return [*texts[:NAMED], *([f"and {more} more warnings of the server"] if more > 0 else [])]
 
 
-def _declaration(params: Mapping[str, Any], origin: Origin | None) -> Declaration:
-    if origin is None:
-        given = params["declaration"]
-        if given is None:
-            raise DeclarationError([Problem("src: only the controller can read it; set `declaration`")])
-        origin = Origin({"version": 1, **given})
-    declaration = declare.declaration(
-        origin.data, default_domain=_parsed(params, "domain", names.domain_name), locate=origin.locate
-    )
-    stack = _parsed(params, "stack", names.stack)
+def _given(params: Mapping[str, Any]) -> Origin:
+    """The declaration in the options, which only the controller can compose."""
+    if params["declaration"] is None:
+        raise DeclarationError([Problem("src: only the controller can read it; set `declaration`")])
+    if params["env"] or params["vars"]:
+        raise DeclarationError([Problem("env, vars: `declaration` must be a mapping, or use `src`")])
+    return Origin([Part({"version": 1, **params["declaration"]})])
+
+
+def read(params: Mapping[str, Any], origin: Origin) -> Declaration:
+    """The declaration of the options `domain` and `stack`, and of all files. Raises DeclarationError."""
+    domain, stack = _parsed(params, "domain", names.domain_name), _parsed(params, "stack", names.stack)
+    found: list[Declaration] = []
+    problems: list[Problem] = []
+    for part in origin.parts:
+        _read_part(part, domain, found, problems)
+    if problems:
+        raise DeclarationError(list(dict.fromkeys(problems)))  # files with shared values are read for several others
+    declaration = declare.merge(found)
     if stack is None or declaration.stack == stack:
         return declaration
     if declaration.stack is not None:
         text = f"the declaration names the stack {declaration.stack}, but the option `stack` names {stack}"
         raise DeclarationError([Problem(text, declaration.where, "remove one of them")])
-    return Declaration(stack, declaration.server, declaration.hosts, declaration.domains, declaration.where)
+    return replace(declaration, stack=stack)
+
+
+def _read_part(part: Part, domain: str | None, found: list[Declaration], problems: list[Problem]) -> None:
+    try:
+        declared = declare.declaration(part.data, default_domain=domain, locate=part.locate)
+    except DeclarationError as error:
+        problems += error.problems
+    else:
+        found.append(declare.rebased(declared, part.folder) if part.folder else declared)
 
 
 def _parsed(params: Mapping[str, Any], option: str, parse: Any) -> Any:

@@ -3,13 +3,14 @@
 
     version: 1
     server: URL
-    stack: NAME
-    defaults: {domain, ttl, comment, labels, wildcard, records, secret}
+    stack: NAME, or {name, max_changes}
+    defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, adopt}}
     hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, records, secret, moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
-also if there is a default. Default labels are merged with a host's labels. A missing address depends on the other one:
+also if there is a default. Default labels are merged with a host's labels. If an address is named neither in the host
+nor in `defaults`, it depends on the other one:
 
     ipv4        ipv6        ipv4 becomes    ipv6 becomes
     -           -           KEEP            KEEP
@@ -32,12 +33,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import PurePath
 from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names, records
 from .errors import DeclarationError, Location, Problem
 from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .policy import Limits
 
 T = TypeVar("T")
 Path = Tuple[Any, ...]
@@ -46,7 +49,7 @@ Locate = Callable[[Path], "Location | None"]
 """Returns the position of the key at a path, or of its value if only that is known."""
 
 _TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
-_DEFAULTS = ("domain", "ttl", "comment", "labels", "wildcard", "records", "secret")
+_STACK = ("name", "max_changes")
 _ADDRESSES: dict[str, Callable[[Any], str]] = {"ipv4": names.ipv4, "ipv6": names.ipv6}
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "wildcard": names.flag,
@@ -55,6 +58,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "labels": names.labels,
 }
 _HOST = (*_ADDRESSES, *_PLAIN, "records", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
+_DEFAULTS = ("domain", *_HOST)
 _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "public": names.flag,
     "comment": names.comment,
@@ -65,6 +69,7 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
 }
 _NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
+_NAME = "{name}"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -95,16 +100,63 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     problems: list[Problem] = []
     stack = _agreed("stack", declarations, problems)
     server = _agreed("server", declarations, problems)
+    max_changes: Limits | None = _agreed("max_changes", declarations, problems)
     hosts = _united("host", [d.hosts for d in declarations], problems)
     domains = _united("domain", [d.domains for d in declarations], problems)
     problems += _clashes(hosts.values())
     if problems:
         raise DeclarationError(problems)
     where = declarations[0].where if declarations else None
-    return Declaration(stack, server, hosts, domains, where)
+    return Declaration(stack, server, hosts, domains, where, max_changes)
 
 
-def _agreed(key: str, declarations: Sequence[Declaration], problems: list[Problem]) -> str | None:
+def as_data(declared: Declaration) -> dict[str, Any]:
+    """The plain values that `declaration` turns into an equal declaration again. Nothing is left to a default."""
+    stack: Any = declared.stack
+    if declared.max_changes is not None:
+        stack = {"name": declared.stack, "max_changes": str(declared.max_changes)}
+    content: dict[str, Any] = {"version": 1, "server": declared.server, "stack": stack}
+    for key, specs in (("domains", declared.domains), ("hosts", declared.hosts)):
+        content[key] = {name: _options(spec) for name, spec in specs.items()}
+    return {key: value for key, value in content.items() if value not in (None, {})}
+
+
+def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
+    """The options of a host or domain, without those that say nothing."""
+    found = {}
+    for field in fields(spec):
+        value = getattr(spec, field.name)
+        if isinstance(value, SecretSpec):
+            value = {value.kind: value.path} if value.path else value.kind
+        silent = value is KEEP or (field.name not in (*_ADDRESSES, "available") and value in (None, False, {}, ()))
+        if field.name not in ("fqdn", "name", "where", "keeps_records") and not silent:
+            found[field.name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """The value as in a document. An RRset without a TTL is a list."""
+    if isinstance(value, Sentinel):
+        return value.value
+    if not isinstance(value, Mapping):
+        return value
+    plain = {key: _plain(item) for key, item in value.items()}
+    return plain["values"] if "values" in plain and plain.get("ttl") is None else plain
+
+
+def rebased(declared: Declaration, base: str) -> Declaration:
+    """The declaration with relative paths of secrets below the folder `base`."""
+    return replace(declared, hosts={name: _rebased(spec, base) for name, spec in declared.hosts.items()})
+
+
+def _rebased(spec: HostSpec, base: str) -> HostSpec:
+    if spec.secret is None or spec.secret.kind not in (FILE, VAULT):
+        return spec
+    path = os.path.normpath(PurePath(base) / spec.secret.path)
+    return replace(spec, secret=replace(spec.secret, path=path))
+
+
+def _agreed(key: str, declarations: Sequence[Declaration], problems: list[Problem]) -> Any:
     naming = [d for d in declarations if getattr(d, key) is not None]
     for other in naming[1:]:
         first, value = getattr(naming[0], key), getattr(other, key)
@@ -201,7 +253,7 @@ class _Reader:
             return Declaration()
         self.known_keys((), top, _TOP)
         self.version(top)
-        stack = self.optional(top, "stack", names.stack)
+        stack, max_changes = self.stack(top.get("stack"))
         server = self.optional(top, "server", names.server_url)
         given = self.mapping(("defaults",), top.get("defaults"))
         self.known_keys(("defaults",), given, _DEFAULTS)
@@ -210,7 +262,7 @@ class _Reader:
         defaults = self.defaults(given)
         domains = self.domains(self.mapping(("domains",), top.get("domains")))
         hosts = self.hosts(self.mapping(("hosts",), top.get("hosts")), defaults, domain)
-        return Declaration(stack, server, hosts, domains, self.locate(()))
+        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes)
 
     def version(self, top: Mapping[Any, Any]) -> None:
         """Check that it is version 1."""
@@ -224,15 +276,27 @@ class _Reader:
         """A text; None if it is missing or null."""
         return None if top.get(key) is None else self.value((key,), parse, top[key], "")
 
+    def stack(self, value: Any) -> tuple[str | None, Limits | None]:
+        """The name of the stack, and its limit on changes."""
+        if value is None or not isinstance(value, Mapping):
+            return (None if value is None else self.value(("stack",), names.stack, value, "")), None
+        self.known_keys(("stack",), value, _STACK)
+        name, limit = value.get("name"), value.get("max_changes")
+        if name is None:
+            self.report(("stack", "name"), "is missing", "write the name of the stack")
+        found = None if name is None else self.value(("stack", "name"), names.stack, name, "")
+        path = ("stack", "max_changes")
+        return found, None if limit is None else self.value(path, lambda given: Limits.parse(str(given)), limit, None)
+
     def default_domain(self, path: Path, value: Any, otherwise: str | None) -> str | None:
         """The domain of names without a dot. An invalid one is reported once, and not again for each name."""
         return otherwise if value is None else self.value(path, names.domain_name, value, "invalid")
 
     def defaults(self, given: Mapping[Any, Any]) -> dict[str, Any]:
         """The default values by field. The secret is a template."""
-        found = {
+        found: dict[str, Any] = {
             key: self.value(("defaults", key), parse, given[key], None)
-            for key, parse in _PLAIN.items()
+            for key, parse in {**_PLAIN, **_DEFAULT_ONLY}.items()
             if given.get(key) is not None
         }
         if given.get("records"):
@@ -244,7 +308,11 @@ class _Reader:
                 hint = "add {name} or {fqdn} to it"
                 self.report(("defaults", "secret", template.kind), "is the same file for all hosts", hint)
             found["secret"] = template
-        return {key: value for key, value in found.items() if value is not None}
+        found = {key: value for key, value in found.items() if value is not None}
+        for family, parse in _ADDRESSES.items():
+            if family in given:  # null is a value: no record
+                found[family] = self.address(("defaults", family), parse, given[family])
+        return found
 
     def secret(self, path: Path, value: Any) -> SecretSpec | None:
         """The file for a secret, with placeholders, or `none`; None if it is null or invalid."""
@@ -289,12 +357,14 @@ class _Reader:
     def hosts(self, given: Mapping[Any, Any], defaults: Mapping[str, Any], domain: str | None) -> dict[str, HostSpec]:
         """The declared hosts, by full name."""
         found: dict[str, HostSpec] = {}
-        nothing = {**_NOTHING, "labels": {}, **defaults}
+        nothing = {**_NOTHING, "labels": {}, **{field: value for field, value in defaults.items() if field != "fqdn"}}
         for key, value in given.items():
             path = ("hosts", key)
             options = self.mapping(path, value)
             self.known_keys(path, options, _HOST)
             own, place = (options["fqdn"], (*path, "fqdn")) if options.get("fqdn") is not None else (key, path)
+            if "fqdn" in defaults and "fqdn" not in options:
+                own = defaults["fqdn"].replace(_NAME, str(key).partition(".")[0])
             name = self.value(place, lambda given_name: names.host_name(given_name, domain), own, "")
             self.keep("host", found, self.host(path, name, options, nothing, domain))
         return found
@@ -314,17 +384,24 @@ class _Reader:
             own = self.records((*path, "records"), options["records"] or {})
             defaults = otherwise.get("records", {}) if own else {}
             fields.update(records={**defaults, **own}, keeps_records=False)
-        fields.update(self.addresses(path, options, full=bool(otherwise)))
+        fields.update(self.addresses(path, options, otherwise, full=bool(otherwise)))
         if "secret" in options:
             fields["secret"] = self.secret((*path, "secret"), options["secret"])
         if fields.get("secret") is not None:
             fields["secret"] = _filled(fields["secret"], name)
-        if options.get("adopt") is not None:
-            fields["adopt"] = self.value((*path, "adopt"), names.flag, options["adopt"], False)
-        if options.get("adopt_from") is not None:
-            fields["adopt_from"] = self.value((*path, "adopt_from"), names.user, options["adopt_from"], None)
-        if options.get("moved_from") is not None:
-            fields["moved_from"] = self.former(path, name, options["moved_from"], domain)
+        if "adopt" in options:
+            given = options["adopt"]
+            fields["adopt"] = given is not None and self.value((*path, "adopt"), names.flag, given, False)
+        if "adopt_from" in options:
+            given = options["adopt_from"]
+            fields["adopt_from"] = None if given is None else self.value((*path, "adopt_from"), names.user, given, None)
+        if "moved_from" in options:
+            given = options["moved_from"]
+            fields["moved_from"] = None if given is None else self.former(path, name, given, domain)
+        elif fields.get("moved_from") is not None:
+            former = fields["moved_from"].replace(_NAME, name.partition(".")[0])
+            former = self.value(("defaults", "moved_from"), lambda given: names.host_name(given, domain), former, name)
+            fields["moved_from"] = None if former == name else former
         if fields.get("wildcard") is True and len(name) > names.WILDCARD_NAME_LENGTH:
             self.report(path, f"has a wildcard, and its name has {len(name)} characters", names.WILDCARD_ADVICE)
         return HostSpec(name, where=self.locate(path), **fields)
@@ -342,12 +419,16 @@ class _Reader:
             return None
         return former or None
 
-    def addresses(self, path: Path, options: Mapping[Any, Any], *, full: bool) -> dict[str, str | Sentinel | None]:
+    def addresses(
+        self, path: Path, options: Mapping[Any, Any], otherwise: Mapping[str, Any], *, full: bool
+    ) -> dict[str, str | Sentinel | None]:
         """Both families, as in the table above. If `full` is false, a family that is not named is kept."""
         found: dict[str, str | Sentinel | None] = {}
         for family, parse in _ADDRESSES.items():
             if family in options:
                 found[family] = self.address((*path, family), parse, options[family])
+            elif family in otherwise:
+                found[family] = otherwise[family]
         if len(found) == 1 and full and isinstance(next(iter(found.values())), str):
             found = {"ipv4": None, "ipv6": None, **found}
         return found
@@ -368,6 +449,23 @@ class _Reader:
 
 def _records(value: Any) -> Mapping[str, Any]:
     return records.declared(value)
+
+
+def _template(value: Any) -> str:
+    """A name with the placeholder {name}."""
+    given = names.text(value).strip()
+    if _NAME not in given or set(_PLACEHOLDER.findall(given)) != {"name"}:
+        raise ValueError(f"{given!r} is the same name for all hosts; write {_NAME} for the first label of each host")
+    return given
+
+
+_DEFAULT_ONLY: dict[str, Callable[[Any], Any]] = {
+    "adopt": names.flag,
+    "adopt_from": names.user,
+    "moved_from": _template,
+    "fqdn": _template,
+}
+"""How values of `defaults` are read that are read differently in a host."""
 
 
 def _filled(template: SecretSpec, fqdn: str) -> SecretSpec:

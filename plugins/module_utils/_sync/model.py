@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from .errors import Location
+from .policy import Limits
 
 
 class Sentinel(enum.Enum):
@@ -99,6 +100,8 @@ class Declaration:
     hosts: Mapping[str, HostSpec] = field(default_factory=dict)
     domains: Mapping[str, DomainSpec] = field(default_factory=dict)
     where: Location | None = field(default=None, compare=False)
+    max_changes: Limits | None = None
+    """The most hosts of the stack that a plan may change; None: any number."""
 
 
 @dataclass(frozen=True)

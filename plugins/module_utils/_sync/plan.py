@@ -101,7 +101,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Any, Iterable, Mapping
 
-from . import records
+from . import records, selection
 from .changes import Action as Action
 from .changes import Change as Change
 from .changes import Drift as Drift
@@ -150,6 +150,10 @@ class Options:
     rotate: tuple[str, ...] = ()
     """Full names of hosts that get a new secret."""
     limits: Limits = field(default_factory=Limits)
+    max_changes: Limits | None = None
+    """Instead of the declaration's."""
+    only: tuple[str, ...] = ()
+    """Patterns of names: all others are neither changed nor deleted. Empty: all names."""
 
 
 def make(declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options) -> Plan:
@@ -176,7 +180,8 @@ class PlanBuilder:
     def __init__(
         self, declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options
     ) -> None:
-        self.declared, self.registered = declaration, registered
+        self.all_declared, self.registered = declaration, registered
+        self.declared = selection.declared(declaration, options.only)
         self.capabilities, self.options = capabilities, options
         self.stack = declaration.stack
         self.compare = Comparison(declaration.stack, capabilities, registered.user)
@@ -307,12 +312,15 @@ class PlanBuilder:
 
     def undeclared(self) -> None:
         """Plan hosts and domains of the stack that are no longer declared."""
-        left = set(self.declared.hosts) | self.gone
+        left = set(self.all_declared.hosts) | self.gone
+        if self.options.only:  # hosts whose moves are not in this plan
+            left |= {spec.moved_from for spec in self.all_declared.hosts.values() if spec.moved_from}
         hosts = sorted(n for n, h in self.registered.hosts.items() if self.in_stack(h) and n not in left)
         domains = sorted(n for n, d in self.registered.domains.items() if self.in_stack(d))
-        domains = [name for name in domains if name not in self.declared.domains]
+        domains = [name for name in domains if name not in self.all_declared.domains]
+        hosts, domains = self.selected(hosts, domains)
         self.note_scope(hosts)
-        self.note_labelled(left | set(self.declared.domains))
+        self.note_labelled(left | set(self.all_declared.domains))
         if self.options.prune:
             self.delete(hosts, domains)
             if self.stack is None:
@@ -320,6 +328,16 @@ class PlanBuilder:
         elif hosts or domains:
             text = f"{len(hosts) + len(domains)} of stack {self.stack} are registered but not declared: "
             self.note(text + _some([*hosts, *domains]), "delete them with `--prune`")
+
+    def selected(self, hosts: list[str], domains: list[str]) -> tuple[list[str], list[str]]:
+        """The undeclared names that `only` matches. Raises DeclarationError if a pattern matches nothing."""
+        only = self.options.only
+        if not only:
+            return hosts, domains
+        selection.require_matches(only, [*self.all_declared.hosts, *self.all_declared.domains, *hosts, *domains])
+        others = len(self.all_declared.hosts) - len(self.declared.hosts)
+        self.note(f"only names that match {listed(only)} are in this plan; {others} other declared hosts are not")
+        return [n for n in hosts if selection.matches(n, only)], [n for n in domains if selection.matches(n, only)]
 
     def note(self, text: str, hint: str = "") -> None:
         """Add a note on the whole declaration."""
@@ -332,7 +350,7 @@ class PlanBuilder:
             domain = self.registered.hosts[name].domain
             counts[domain] = counts.get(domain, 0) + 1
         for domain, count in sorted(counts.items()):
-            if not any(name.endswith("." + domain) for name in self.declared.hosts):
+            if not any(name.endswith("." + domain) for name in self.all_declared.hosts):
                 text = f"no host in {domain} is declared, but stack {self.stack} has {count} there"
                 self.note(text, "is a file or a domain missing from the declaration?")
 
@@ -451,16 +469,23 @@ class PlanBuilder:
         )
 
     def check_limits(self) -> None:
-        """Raises Unsafe if the plan deletes too many hosts."""
+        """Raises Unsafe if the plan deletes or changes too many hosts."""
         hosts = [change for change in self.changes if change.kind == "host"]
         deleted = [change.name for change in hosts if change.action is Action.DELETE]
         replaced = [change.name for change in hosts if change.reason]
         added = sum(change.action in (Action.CREATE, Action.ADOPT) for change in hosts)
         registered = sum(map(self.in_stack, self.registered.hosts.values()))
         if self.stack is None:
-            registered = sum(name in self.registered.hosts for name in self.declared.hosts)
+            registered = sum(name in self.registered.hosts for name in self.all_declared.hosts)
         self.options.limits.check(deleted, replaced, registered=registered, added=added)
+        changed = {change.name for change in hosts if change.action in _CHANGES and not change.reason}
+        limit = self.options.max_changes or self.declared.max_changes
+        if limit is not None:
+            limit.check_changes(sorted(changed), registered=registered)
 
+
+_CHANGES = (Action.UPDATE, Action.MOVE, Action.ROTATE)
+"""Actions on hosts of the stack that `max_changes` limits."""
 
 _RANKS = {
     ("host", Action.DELETE): 1,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The limits on deletions in a plan."""
+"""The limits on deletions and changes in a plan."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ class Limits:
             raise ValueError(f"{text!r} is not a limit: write a number of hosts, a percentage such as 20%, or all")
         return cls(int(match[1]), None) if match[2] else cls(None, int(match[1]))
 
+    def __str__(self) -> str:
+        if self.count is not None:
+            return str(self.count)
+        return "all" if self.percent is None else f"{self.percent}%"
+
+    def check_changes(self, changed: Sequence[str], *, registered: int) -> None:
+        """Raises Unsafe if more registered hosts are changed than allowed. A share above 0 allows at least one."""
+        bound = self._bound(registered, leaves_none=False)
+        if bound is not None and len(changed) > bound:
+            text = f"{len(changed)} of {registered} registered hosts would be changed; the limit allows {bound}: "
+            hint = f"use `--max-changes {len(changed)}`, or raise `max_changes` of the stack"
+            raise Unsafe(f"{text}{_named(sorted(changed))}. If this is intended, {hint}", sorted(changed))
+
     def check(self, deleted: Sequence[str], replaced: Sequence[str], *, registered: int, added: int) -> None:
         """Raises Unsafe if more hosts are deleted or replaced than allowed.
 
@@ -51,11 +64,14 @@ class Limits:
         return min(bounds) if bounds else None
 
 
-def _text(names: Sequence[str], registered: int, bound: int, *, leaves_none: bool) -> str:
-    shown = ", ".join(names[:_SHOWN])
+def _named(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _text(names: Sequence[str], registered: int, bound: int, *, leaves_none: bool) -> str:
     rest = ", so none would be left" if leaves_none else ""
     return (
         f"{len(names)} of {registered} registered hosts would be deleted or replaced{rest}; the limit allows {bound}: "
-        f"{shown}{more}. If this is intended, use `--max-deletes {len(names)}` (`max_deletes` in Ansible)"
+        f"{_named(names)}. If this is intended, use `--max-deletes {len(names)}` (`max_deletes` in Ansible)"
     )

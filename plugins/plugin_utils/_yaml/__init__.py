@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The YAML reader that the controller's plugins and `ddnsctl` share.
+"""The YAML reader that the controller's plugins and `ddnsctl` share, and what composes declarations.
 
-`src/ddnsctl/yaml/reader.py` is a link to `reader.py`, beside a `problems.py` of its own.
+The modules in `src/ddnsctl/yaml` with the same names are links to these, except `problems.py`.
 """

@@ -23,6 +23,8 @@ KEYWORDS: dict[str, object] = {
 }
 INTEGER = re.compile(r"(?:0|-?[1-9][0-9]*)\Z")
 MOST_LEVELS = 100
+MOST_REPEATED = 2_000_000
+"""The most values that all aliases of a document may repeat."""
 BRACKETS = re.compile(r"[\[\]{}]|^[ ]*(?:[-?] +){9}", re.MULTILINE)
 
 STR, INT, BOOL, NULL, MAP, SEQ, MERGE = (
@@ -39,14 +41,21 @@ class Map(Dict[str, Any]):
     """A mapping; `nodes` has the parsed key of each member, and so its position."""
 
     __slots__ = ("nodes",)
-    nodes: dict[str, yaml.Node]
+    nodes: dict[str, yaml.Node | Placed]
 
 
 class Seq(List[Any]):
     """A sequence; `nodes` has the parsed items."""
 
     __slots__ = ("nodes",)
-    nodes: list[yaml.Node]
+    nodes: list[yaml.Node | Placed]
+
+
+class Placed(NamedTuple):
+    """Stands for a node of another file."""
+
+    file: str
+    start_mark: Any
 
 
 class Document(NamedTuple):
@@ -55,17 +64,20 @@ class Document(NamedTuple):
     file: str
     data: Any
     problems: tuple[Problem, ...]
+    plain: bool = False
+    """No text in it contains a dollar sign."""
 
     def locate(self, path: tuple[Any, ...]) -> Location | None:
         """The position of the key or item at `path`, or of the innermost part of the path that exists."""
-        data, line, column = self.data, 1, 1
+        data, file, line, column = self.data, self.file, 1, 1
         for part in path:
-            known = isinstance(data, Map) and part in data
+            known = isinstance(data, Map) and part in data.nodes
             if not known and not (isinstance(data, Seq) and isinstance(part, int) and part < len(data)):
                 break
-            line, column = _position(data.nodes[part])
+            node = data.nodes[part]
+            file, (line, column) = getattr(node, "file", self.file), _position(node)
             data = data[part]
-        return Location(self.file, line, column)
+        return Location(file, line, column)
 
 
 class _Resolver:
@@ -111,7 +123,7 @@ def read(raw: bytes, file: str) -> Document:
         return Document(file, None, error.problems)
     reader = _Reader(file)
     data = reader.value(node)
-    return Document(file, data, tuple(reader.problems))
+    return Document(file, data, tuple(reader.problems), plain=b"$" not in raw and b"\\" not in raw)
 
 
 def compose(raw: bytes, file: str) -> yaml.Node:
@@ -191,6 +203,8 @@ class _Reader:
         self.file = file
         self.problems: list[Problem] = []
         self.aliased: dict[int, Any] = {}
+        self.sizes: dict[int, int] = {}
+        self.repeated = 0
         self.scalars: dict[str, Any] = dict(KEYWORDS)
 
     def problem(self, text: str, node: yaml.Node, hint: str = "") -> None:
@@ -203,11 +217,32 @@ class _Reader:
         if known is not None:
             if known is Ellipsis:
                 self.problem("the value of an anchor contains the anchor itself", node)
-            return None if known is Ellipsis else known
+                return None
+            self.count(node)
+            return known
         self.aliased[id(node)] = ...
         result: Map | Seq = self.map(node) if isinstance(node, yaml.MappingNode) else self.seq(node)
         self.aliased[id(node)] = result
         return result
+
+    def count(self, node: yaml.Node) -> None:
+        """Count the values that an alias repeats. Reports the first one that is too much."""
+        before = self.repeated
+        self.repeated += self.size(node)
+        if before <= MOST_REPEATED < self.repeated:
+            hint = "use fewer aliases, or smaller ones"
+            self.problem(f"the aliases repeat more than {MOST_REPEATED} values", node, hint)
+
+    def size(self, node: yaml.Node) -> int:
+        """The number of values in a node, with those that aliases in it repeat."""
+        if isinstance(node, yaml.ScalarNode):
+            return 1
+        known = self.sizes.get(id(node))
+        if known is None:
+            self.sizes[id(node)] = 1  # for an anchor that contains itself
+            parts = (part[1] if isinstance(part, tuple) else part for part in node.value)
+            known = self.sizes[id(node)] = 1 + sum(map(self.size, parts))
+        return known
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         tag, text = node.tag, node.value
@@ -270,7 +305,7 @@ class _Reader:
             self.problem(f"the tag {node.tag} is not allowed here", node, "write the value without a tag")
 
 
-def _position(node: yaml.Node) -> Position:
+def _position(node: yaml.Node | Placed) -> Position:
     mark = node.start_mark
     return mark.line + 1, mark.column + 1
 

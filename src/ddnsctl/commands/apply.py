@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ddnsctl.execution import Settings
     from ddnsctl.loader import Sources
     from ddnsctl.saved_plans import SavedPlan
+    from ddnsctl.sync.plan import Options
     from ddnsctl.sync.policy import Limits
 
 VERIFY = "60"
@@ -41,6 +42,8 @@ class ApplyCommand(click.Command):
 @click.command("apply", cls=ApplyCommand)
 @options.sources()
 @options.pruning
+@options.max_changes
+@options.only
 @options.yes
 @click.option("--resume", is_flag=True, help="Continue an earlier run from its journal.")
 @options.journal
@@ -63,6 +66,8 @@ def command(
     connection: options.Connection,
     prune: bool,
     max_deletes: Limits | None,
+    max_changes: Limits | None,
+    only: tuple[str, ...],
     **kwargs: Any,
 ) -> int:
     """Register, change and delete hosts as declared.
@@ -83,6 +88,8 @@ def command(
     """
     from ddnsctl import execution, saved_plans
     from ddnsctl.sync.errors import SyncError
+    from ddnsctl.sync.plan import Options
+    from ddnsctl.sync.policy import Limits
 
     settings = execution.Settings(**kwargs)
     if settings.resume:
@@ -91,26 +98,25 @@ def command(
         return _resume(sources, settings, connection)
     saved = saved_plans.find(sources)
     if saved is not None:
-        if prune or max_deletes is not None:
-            raise SyncError("a saved plan is applied unchanged: use --prune and --max-deletes with `plan` instead")
+        if prune or max_deletes or max_changes or only or sources.env or sources.variables:
+            options_of_plan = "--prune, --max-deletes, --max-changes, --only, --env and --var"
+            raise SyncError(f"a saved plan is applied unchanged: use {options_of_plan} with `plan` instead")
         return _apply_saved_plan(saved, sources, settings, connection)
-    return _apply_declarations(sources, settings, connection, prune=prune, limits=max_deletes)
+    chosen = Options(prune, limits=max_deletes or Limits(), max_changes=max_changes, only=only)
+    return _apply_declarations(sources, settings, connection, chosen)
 
 
-def _apply_declarations(
-    sources: Sources, settings: Settings, connection: options.Connection, *, prune: bool, limits: Limits | None
-) -> int:
+def _apply_declarations(sources: Sources, settings: Settings, connection: options.Connection, chosen: Options) -> int:
     from ddnsctl import execution, loader, output, session
-    from ddnsctl.sync.plan import Options
-    from ddnsctl.sync.policy import Limits
+    from ddnsctl.sync import selection
 
     declaration = loader.load_any(sources)
-    chosen = Options(prune=prune, limits=limits or Limits())
     opened = session.open_for(connection, declaration, chosen)
     with output.refused_plans(opened.url):
         plan = opened.plan(declaration, chosen, sources.vault)
+    hosts = selection.declared(declaration, chosen.only).hosts
     work = execution.Work(
-        plan, opened.url, opened.server, opened.token_id, declaration.hosts, vault=sources.vault, whole=True
+        plan, opened.url, opened.server, opened.token_id, hosts, vault=sources.vault, whole=not chosen.only
     )
     return execution.run(work, settings, QUESTION)
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def command(paths: tuple[str, ...], check: bool, diff: bool, sort: bool) -> int:
     """Format declarations. Content and comments do not change.
 
-    The order of the sections is version, server, stack, defaults, domains, hosts. Each level is indented by two spaces.
-    Trailing spaces and repeated empty lines are removed, and the file ends with one line break. Prints the names of the
-    files that were changed. If PATH is -, the formatted text goes to standard output.
+    The order of the sections is version, x-… keys, include, server, stack, vars, environments, defaults, domains,
+    hosts. Each level is indented by two spaces. Trailing spaces and repeated empty lines are removed, and the file ends
+    with one line break. Prints the names of the files that were changed. If PATH is -, the formatted text goes to
+    standard output.
     """
     return format_files(paths, check=check, diff=diff, sort=sort)
 
@@ -67,7 +68,7 @@ def _check_declaration(raw: bytes, file: str) -> None:
     """Raises DeclarationError if it is readable YAML, but no declaration."""
     from ddnsctl.sync.errors import DeclarationError, Location, Problem
     from ddnsctl.yaml import reader
-    from ddnsctl.yaml.formatter import ORDER
+    from ddnsctl.yaml.formatter import IGNORED, ORDER
 
     document = reader.read(raw, file)
     if document.problems:
@@ -75,7 +76,7 @@ def _check_declaration(raw: bytes, file: str) -> None:
     if not isinstance(document.data, dict) or "version" not in document.data:
         text, hint = "is not a declaration, so it is not formatted", "a declaration has `version: 1`"
         raise DeclarationError([Problem(text, Location(file), hint)])
-    if unknown := [key for key in document.data if key not in ORDER]:
+    if unknown := [key for key in document.data if key not in ORDER and not key.startswith(IGNORED)]:
         where = document.locate((unknown[0],))
         raise DeclarationError([Problem(f"is not a declaration: {unknown[0]}: unknown key", where)])
 

@@ -91,12 +91,11 @@ def declaration(registered: Registered, capabilities: Capabilities, choice: Choi
 
 
 def _is_valid(text: str) -> bool:
-    from ddnsctl.sync import declare
+    from ddnsctl import loader
     from ddnsctl.sync.errors import DeclarationError
-    from ddnsctl.yaml import reader
 
     try:
-        declare.declaration(reader.read(text.encode(), "import").data)
+        loader.of_text(text, "import")
     except DeclarationError:
         return False
     return True
@@ -166,13 +165,11 @@ def _is_in_stack(domain: Domain, choice: Choice) -> bool:
 
 def _warn_of_changes(text: str, registered: Registered, capabilities: Capabilities) -> None:
     """Warn about values that cannot be declared as they are, such as an empty comment."""
-    from ddnsctl.sync import declare
+    from ddnsctl import loader
     from ddnsctl.sync.plan import Action, Options, make
     from ddnsctl.sync.policy import Limits
-    from ddnsctl.yaml import reader
 
-    document = reader.read(text.encode(), "the imported declaration")
-    declared = declare.declaration(document.data, locate=document.locate)
+    declared = loader.of_text(text, "the imported declaration")
     plan = make(declared, registered, capabilities, Options(limits=Limits(percent=None, count=None)))
     for change in plan.changes:
         fields = [name for name in change.after if change.action is not Action.ADOPT or name != "stack"]

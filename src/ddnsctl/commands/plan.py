@@ -19,6 +19,8 @@ PENDING = 2
 @click.command("plan")
 @options.sources()
 @options.pruning
+@options.max_changes
+@options.only
 @click.option(
     "--format",
     "form",
@@ -34,6 +36,8 @@ def command(
     connection: options.Connection,
     prune: bool,
     max_deletes: Limits | None,
+    max_changes: Limits | None,
+    only: tuple[str, ...],
     form: str,
     out: str | None,
 ) -> int:
@@ -56,7 +60,7 @@ def command(
     from ddnsctl.sync.policy import Limits
 
     declared = loader.load_any(sources)
-    chosen = Options(prune=prune, limits=max_deletes or Limits())
+    chosen = Options(prune=prune, limits=max_deletes or Limits(), max_changes=max_changes, only=only)
     opened = session.open_for(connection, declared, chosen)
     with output.refused_plans(opened.url, form):
         plan = opened.plan(declared, chosen, sources.vault)

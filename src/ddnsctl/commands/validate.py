@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     metavar="FORMAT",
     help="text, or json: an object with counts, or with all problems and their places.",
 )
+@click.option(
+    "--render",
+    is_flag=True,
+    help="Print the resolved declaration, with the values of includes, variables, ranges and defaults.",
+)
 @options.sources()
-def command(sources: Sources, schema: bool, form: str) -> int:
+def command(sources: Sources, schema: bool, form: str, render: bool) -> int:
     """Check declarations without connecting to a server.
 
-    Reports all errors at once, with file, line and column. With --schema it prints the JSON Schema instead. In an
-    editor with the YAML language server, this first line of a declaration turns on checks and completion:
+    Reports all errors at once, with file, line and column. With --render it prints the declaration as it is understood,
+    with full names. The paths of secrets are relative to the current folder. With --schema it prints the JSON Schema.
+    In an editor with the YAML language server, this first line of a declaration turns on checks and completion:
 
     \b
       # yaml-language-server: $schema=declaration.schema.json
@@ -53,6 +59,12 @@ def command(sources: Sources, schema: bool, form: str) -> int:
             click.echo(json.dumps({"valid": False, "problems": problems}, indent=2))
             return error.exit_code
         raise
+    if render:
+        from ddnsctl.sync import declare
+        from ddnsctl.yaml import writer
+
+        click.echo(writer.rendered(declare.as_data(declared)), nl=False)
+        return 0
     if form == "json":
         numbers = {"hosts": len(declared.hosts), "domains": len(declared.domains)}
         click.echo(json.dumps({"valid": True, "stack": declared.stack, **numbers}, indent=2))

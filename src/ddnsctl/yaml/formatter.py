@@ -16,7 +16,20 @@ import yaml
 from ddnsctl.sync.errors import DeclarationError, Location, Problem
 from ddnsctl.yaml import reader
 
-ORDER = ("version", "server", "stack", "defaults", "domains", "hosts")
+IGNORED = "x-"
+"""The beginning of keys that are not read. They may have anchors for what follows."""
+ORDER = (
+    "version",
+    IGNORED,
+    "include",
+    "server",
+    "stack",
+    "vars",
+    "environments",
+    "defaults",
+    "domains",
+    "hosts",
+)
 SORTED = ("domains", "hosts")
 STEP = 2
 Path = tuple[str, ...]
@@ -45,8 +58,9 @@ def formatted(raw: bytes, file: str, *, sort: bool = False) -> str:
 
 def _sections(path: tuple[str, ...]) -> tuple[int, str]:
     """The rank of a key: sections have a fixed order."""
-    known = len(path) == 1 and path[0] in ORDER
-    return (ORDER.index(path[0]) if known else len(ORDER)), ""
+    section = IGNORED if path[0].startswith(IGNORED) else path[0]
+    known = len(path) == 1 and section in ORDER
+    return (ORDER.index(section) if known else len(ORDER)), ""
 
 
 def _sorted(path: tuple[str, ...]) -> tuple[int, str]:

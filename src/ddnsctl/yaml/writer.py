@@ -18,11 +18,15 @@ _SPECIAL = re.compile(
 )
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-f]+(?:::?[0-9a-f]+)*::[0-9a-f:]*[0-9a-f]", re.ASCII)
 
+SHORT = 100
+"""The most characters of a line with all options of a host."""
+
 
 def scalar(value: str | float | bool | None) -> str:
-    """A value on one line. Text is quoted if a reader could take it for another type."""
+    """A value on one line. Text is quoted if a reader could take it for another type, or for a variable."""
     if not isinstance(value, str):
         return json.dumps(value)
+    value = value.replace("${", "$${")
     if _ADDRESS.fullmatch(value):
         return value
     plain = _PLAIN.fullmatch(value) and not _SPECIAL.fullmatch(value) and ": " not in value and "  " not in value
@@ -36,12 +40,25 @@ def _escaped(character: str) -> str:
 
 
 def flow(value: Any) -> str:
-    """A value on one line: `{a: 1, b: [text]}`."""
+    """A value on one line, such as `{a: 1, b: [text]}`."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    return scalar(value)
+    return f"[{', '.join(map(flow, value))}]" if isinstance(value, (list, tuple)) else scalar(value)
+
+
+def rendered(content: Mapping[str, Any]) -> str:
+    """A declaration from the values of `declare.as_data`. A host has one line, or one for each option."""
+    lines = []
+    for key, value in content.items():
+        if not isinstance(value, Mapping) or key not in ("hosts", "domains"):
+            lines.append(f"{key}: {flow(value)}")
+            continue
+        lines.append(f"{key}:")
+        for name, options in value.items():
+            short = f"  {scalar(name)}: {flow(options)}"
+            many = [f"  {scalar(name)}:", *(f"    {option}: {flow(item)}" for option, item in options.items())]
+            lines += [short] if len(short) <= SHORT or not options else many
+    return "".join(f"{line}\n" for line in lines)
 
 
 def declaration(

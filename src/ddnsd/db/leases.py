@@ -7,9 +7,10 @@ All times are those of the database (`clock_timestamp()`), in microseconds. A le
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, delete, extract, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from ddnsd.db.clock import server_time
 from ddnsd.db.schema import domains, nodes, zone_leases
 
 LEASE_SECONDS = 5.0
@@ -37,8 +38,8 @@ class Owner(NamedTuple):
 
 def other_nodes(connection: Connection, node: str) -> list[str]:
     """The other live nodes, and those that hold leases."""
-    live = select(nodes.c.node).where(nodes.c.node != node, nodes.c.expires > _now())
-    holding = select(zone_leases.c.node).where(zone_leases.c.node != node, zone_leases.c.expires > _now())
+    live = select(nodes.c.node).where(nodes.c.node != node, nodes.c.expires > server_time())
+    holding = select(zone_leases.c.node).where(zone_leases.c.node != node, zone_leases.c.expires > server_time())
     return list(connection.scalars(live.union(holding)))
 
 
@@ -53,7 +54,7 @@ def renew(connection: Connection, node: str, *, register: bool) -> list[Lease]:
     if register:
         row = insert(nodes).values(node=node, expires=_end())
         connection.execute(row.on_conflict_do_update(index_elements=["node"], set_={"expires": _end()}))
-        connection.execute(delete(nodes).where(nodes.c.expires < _now() - _microseconds(60 * LEASE_SECONDS)))
+        connection.execute(delete(nodes).where(nodes.c.expires < server_time() - _microseconds(60 * LEASE_SECONDS)))
     mine = update(zone_leases).where(zone_leases.c.node == node, zone_leases.c.expires != GONE)
     renewed = mine.values(expires=_end()).returning(zone_leases.c.domain_id, zone_leases.c.epoch)
     return [Lease._make(row) for row in connection.execute(renewed)]
@@ -61,7 +62,7 @@ def renew(connection: Connection, node: str, *, register: bool) -> list[Lease]:
 
 def owners(connection: Connection) -> dict[int, Owner]:
     """The owners by domain id."""
-    left = (zone_leases.c.expires - _now()).label("left")
+    left = (zone_leases.c.expires - server_time()).label("left")
     found = connection.execute(select(zone_leases.c.domain_id, zone_leases.c.node, left).where(left > 0))
     return {row.domain_id: Owner(row.node, row.left / 1_000_000) for row in found}
 
@@ -73,13 +74,13 @@ def zone_count(connection: Connection) -> int:
 
 def take(connection: Connection, node: str, limit: int) -> list[Lease]:
     """Take up to `limit` free zones. Returns the new leases."""
-    held = select(zone_leases.c.domain_id).where(zone_leases.c.expires > _now())
+    held = select(zone_leases.c.domain_id).where(zone_leases.c.expires > server_time())
     free = select(domains.c.id, literal(node), literal(FIRST_EPOCH), _end()).where(domains.c.id.not_in(held))
     statement = insert(zone_leases).from_select(zone_leases.c.keys(), free.order_by(domains.c.id).limit(limit))
     taken = statement.on_conflict_do_update(
         index_elements=["domain_id"],
         set_={"node": node, "epoch": zone_leases.c.epoch + 1, "expires": _end()},
-        where=zone_leases.c.expires < _now(),
+        where=zone_leases.c.expires < server_time(),
     ).returning(zone_leases.c.domain_id, zone_leases.c.epoch)
     return [Lease._make(row) for row in connection.execute(taken)]
 
@@ -94,12 +95,8 @@ def give_back(connection: Connection, node: str, domain_ids: Collection[int] | N
     connection.execute(mine.values(expires=GONE))
 
 
-def _now() -> ColumnElement[int]:
-    return cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
-
-
 def _end() -> ColumnElement[int]:
-    return _now() + _microseconds(LEASE_SECONDS)
+    return server_time() + _microseconds(LEASE_SECONDS)
 
 
 def _microseconds(seconds: float) -> int:

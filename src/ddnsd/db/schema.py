@@ -374,6 +374,25 @@ mirror_places = Table(
     Column("rtype", String(10), primary_key=True),  # of an RRset; "": addresses
 )
 
+# Stacks that are protected, were applied with a lease, or have one. Others exist by the name in their hosts alone.
+stacks = Table(
+    "stacks",
+    metadata,
+    _id(),
+    _ref("owner_id", "users.id", index=False),
+    Column("name", String(63), nullable=False),
+    _flag("protect", False),  # no host is deleted, or taken over by another stack
+    Column("applied", BigInteger),  # the last call with a lease that changed hosts
+    Column("applied_by", String(300)),
+    Column("applied_commit", String(255)),
+    Column("lease", String(43)),  # its id, which is secret
+    Column("lease_holder", String(300)),  # shown to others
+    Column("lease_commit", String(255)),
+    Column("lease_since", BigInteger),
+    Column("lease_expires", BigInteger),
+    UniqueConstraint("owner_id", "name"),
+)
+
 related = Table(
     "related",
     metadata,

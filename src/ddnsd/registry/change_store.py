@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ddnsd.db import bulk_hosts, host_edits, queries
+from ddnsd.db import bulk_hosts, host_edits, queries, stacks
 from ddnsd.db import records as rrsets
 from ddnsd.db.bulk_hosts import NewRemoval
 from ddnsd.db.history import SERVICE, Author, Entry
@@ -117,7 +117,15 @@ def read(
         names_in_removal=bulk_hosts.names_being_removed(connection, claimed),
         users={user.name: user.id for user in users},
         inactive=frozenset(user.id for user in users if not user.active),
+        protected=stacks.protected(connection, _left_stacks(changes, hosts)),
     )
+
+
+def _left_stacks(changes: Iterable[Change], hosts: Mapping[str, Host]) -> set[tuple[int, str]]:
+    """(owner's id, name) of the stacks whose hosts are deleted, or get another stack."""
+    leaving = (c.fqdn for c in changes if c.verb is Verb.DELETE or "stack" in c.values)
+    found = (hosts[fqdn] for fqdn in leaving if fqdn in hosts)
+    return {(host.owner_id, host.stack) for host in found if host.stack is not None}
 
 
 def _users(connection: Connection, changes: Iterable[Change], hosts: Iterable[Host]) -> list[bulk_hosts.NamedUser]:

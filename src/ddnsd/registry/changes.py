@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ddnsd.db import bulk_hosts, empty_non_terminals, idempotency, queries, records
+from ddnsd.db import bulk_hosts, empty_non_terminals, idempotency, queries, records, stacks
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.history import Author
 from ddnsd.db.idempotency import Answer
@@ -46,6 +46,7 @@ from ddnsd.registry.errors import (
     HostRefused,
     Invalid,
     KeyReused,
+    LeaseLost,
     NoHost,
     NotPublished,
     Reason,
@@ -117,6 +118,8 @@ class Call:
     kept: Kept | None = None
     author: Author | None = None
     single: bool = False
+    lease: str | None = None
+    """The id of the caller's lease of a stack. The call fails if it has ended."""
 
 
 @dataclass
@@ -213,7 +216,7 @@ class Changes:
     async def apply(self, call: Call) -> list[Result]:
         """Carry out the call, and return the results in order. The changes are then durable.
 
-        Raises StoreDown and Taken (nothing is kept), KeyReused, and Repeated with the answer of the first call.
+        Raises StoreDown, Taken, LeaseLost (nothing is kept), KeyReused, and Repeated with the answer of the first call.
         """
         try:
             written = await self._written(call)
@@ -359,6 +362,8 @@ class Changes:
             earlier = idempotency.reserve(connection, key, call.kept.body_hash, user_id)
             if earlier is not None:
                 raise _Earlier(earlier)
+        if call.lease is not None and not stacks.note_apply(connection, call.rights.user_id, call.lease):
+            raise LeaseLost
         snapshot = self._read(connection, call, outside, lock=True)
         if validated is None or snapshot != validated.validator.snapshot:  # something has changed since
             validated = bulk_hosts.aside(connection, lambda: self._validate(call, snapshot))

@@ -11,6 +11,7 @@ RegistryError
   NoHost              unknown, or not the caller's
   NoCredential        a token or key that is unknown, or not visible to the caller
   NoUser              no user of that name
+  NoStack             no stack of the caller has the name
   NoFactor            the user has no second factor
   NotPermitted        the caller can see it, but may not do this
   NotEnrolled         an enrolment token that is unknown, expired, used or replaced: one answer for all four
@@ -24,6 +25,9 @@ RegistryError
   OverQuota           the owner has as much as the operator allows
   KeyReused           an Idempotency-Key was used with another body
   NotEmpty            something still depends on it
+  Protected           the stack of the host is protected
+  Leased              somebody applies the stack
+  LeaseLost           the lease has expired, or was taken away
   NoBind              a zone would be created, but the service controls no BIND
   NotPublished        the name server did not answer
     HostRefused       the name server refused the new host
@@ -44,6 +48,7 @@ from typing import Any, ClassVar, Union
 
 from ddnsd.db.base import OutcomeUnknown as OutcomeUnknown
 from ddnsd.db.base import StoreDown as StoreDown
+from ddnsd.db.stacks import Lease
 from ddnsd.dns.conflicts import Obstacle
 
 
@@ -246,6 +251,17 @@ class Code(Enum):
     QUOTA_OF_USERS = "%(name)s is not counted by domain: set it for a user or a group."
     QUOTA_SUBJECT = "Give exactly one of user, group and domain."
     QUOTA_OUT_OF_RANGE = "Enter a number from 0 (no limit) to %(limit)s."
+
+    # stacks
+    STACK_NOT_FOUND = "There is no such stack."
+    STACK_EXISTS = "The stack %(stack)s already exists."
+    STACK_PROTECTED = (
+        "The stack %(stack)s is protected, so no host can be deleted or leave it. Take the protection away first."
+    )
+    STACK_IS_WHOLE = "This is for a whole stack, but your token is limited to some domains or hosts."
+    STACK_LEASED = "%(stack)s is being applied by %(holder)s since %(seconds)s s."
+    STACKS_TOO_MANY = "You have reached the limit for stacks (%(limit)s): delete one first."
+    LEASE_LOST = "The lease has expired, or was taken away. Nothing was changed."
 
     # not about a single field
     HOST_MISSING = "There is no host %(host)s."
@@ -461,6 +477,33 @@ class NotEmpty(RegistryError):
 
     def __init__(self, code: Code, **parameters: Parameter) -> None:
         super().__init__(code, **parameters)
+
+
+class NoStack(RegistryError):
+    """No stack of the caller has this name."""
+
+    code = Code.STACK_NOT_FOUND
+
+
+class Protected(RegistryError):
+    """The stack of the host is protected."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(Code.STACK_PROTECTED, stack=stack)
+
+
+class Leased(RegistryError):
+    """Somebody applies the stack."""
+
+    def __init__(self, stack: str, lease: Lease) -> None:
+        super().__init__(Code.STACK_LEASED, stack=stack, holder=lease.holder, seconds=lease.seconds)
+        self.lease = lease
+
+
+class LeaseLost(RegistryError):
+    """The lease has expired, or was taken away."""
+
+    code = Code.LEASE_LOST
 
 
 class NoBind(RegistryError):

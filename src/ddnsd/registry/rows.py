@@ -14,6 +14,8 @@ from ddnsd.db.paging import Happened, HostFilter, OwnedHost
 from ddnsd.db.queue import STATES as QUEUE_STATES
 from ddnsd.db.queue import Counts as QueueCounts
 from ddnsd.db.rows import Domain, Host, Key, ListedHost, Related, RRset, Token, User
+from ddnsd.db.stacks import Lease
+from ddnsd.db.stacks import Stack as StackRow
 
 __all__ = [
     "QUEUE_STATES",
@@ -28,11 +30,13 @@ __all__ = [
     "Host",
     "HostFilter",
     "Key",
+    "Lease",
     "ListedHost",
     "OwnedHost",
     "QueueCounts",
     "RRset",
     "Related",
+    "StackRow",
     "Token",
     "User",
 ]

@@ -30,6 +30,7 @@ from ddnsd.registry.errors import (
     NotPublished,
     OtherFailed,
     OverQuota,
+    Protected,
     Reason,
     RegistryError,
     Taken,
@@ -173,10 +174,11 @@ class Snapshot:
     `above_others` are (name, owner's id) of new names that are above hosts of others, apart from `hosts`. `users` are
     ids by name, `inactive` the ids of inactive ones. `names_in_removal` are still in a zone, but no host has them.
     `rooms` are the hosts that the caller has and may have, by domain id. `exhausted` are the errors for hosts that were
-    changed too often, `records_exhausted` of those whose records were. The rest is from the name servers. `servers`
-    holds the targets of NS records by domain id, or the reason why they are not known. `asked` are the names whose
-    records were queried, `used` the reasons why some of them cannot be a host's. `tried` are RRsets that were tried,
-    each with the reason why it cannot be, if any. `silent` holds the reasons why domains could not be queried, by id.
+    changed too often, `records_exhausted` of those whose records were. `protected` are (owner's id, name) of protected
+    stacks. The rest is from the name servers. `servers` holds the targets of NS records by domain id, or the reason why
+    they are not known. `asked` are the names whose records were queried, `used` the reasons why some of them cannot be
+    a host's. `tried` are RRsets that were tried, each with the reason why it cannot be, if any. `silent` holds the
+    reasons why domains could not be queried, by id.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -191,6 +193,7 @@ class Snapshot:
     rooms: Mapping[int, HostRoom] = field(default_factory=dict)
     exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
     records_exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
+    protected: Set[tuple[int, str]] = frozenset()
     servers: Mapping[int, Set[str] | str] = field(default_factory=dict)
     asked: Set[str] = frozenset()
     used: Mapping[str, Obstacle] = field(default_factory=dict)
@@ -278,6 +281,8 @@ class ChangeValidator:
         row, host = self._named(change)
         if not self._rights.oversight:
             self._check_block(change, host)
+        if change.values.get("stack", host.stack) != host.stack:
+            self._check_protection(row, host)
         wanted = host_columns.with_quarantine(self._policy, change.values)
         if wanted.get("abuse_blocked"):
             wanted = {**wanted, "blocked_by_domain": not self._rights.oversight}
@@ -333,6 +338,7 @@ class ChangeValidator:
         row, host = self._named(change)
         if not change.blocked_too:
             self._check_block(change, host)
+        self._check_protection(row, host)
         if host.claimed:
             self._freed |= self._names(row, host)
         row.now = None
@@ -454,6 +460,18 @@ class ChangeValidator:
             prevented = host.abuse or host.abuse_blocked
         if prevented:
             raise Blocked
+
+    def _check_protection(self, row: HostDiff, host: Host) -> None:
+        """Check that the host may leave its stack. Raises Protected.
+
+        Administrators and owners of domains may also delete hosts of others.
+        """
+        before = row.before or host
+        others = self._rights.oversight and host.owner_id != self._rights.user_id
+        if others or self.acts_for_domain(host):
+            return
+        if before.stack is not None and (before.owner_id, before.stack) in self.snapshot.protected:
+            raise Protected(before.stack)
 
     def _shown(self, host: Host, name: str) -> Any:
         """The value of the field as callers see it."""

@@ -22,6 +22,7 @@ from ddnsd.registry.records import RRsets
 from ddnsd.registry.related import RelatedNames
 from ddnsd.registry.rows import Author
 from ddnsd.registry.second_factors import SecondFactors
+from ddnsd.registry.stacks import Stacks
 from ddnsd.registry.status import Status
 from ddnsd.registry.stored_denylist import StoredDenyList
 from ddnsd.registry.transfers import Transfers
@@ -48,6 +49,7 @@ class Services:
     abuse_reports: AbuseReports
     tokens: Tokens
     keys: Keys
+    stacks: Stacks
     users: Users
     account_export: AccountExport
     second_factors: SecondFactors

@@ -14,6 +14,8 @@ from support.clients.rest_api import Content
 #   list     shows what lies within the limits
 #   host, domain, request, token, key
 #            concerns one thing: within the limits it succeeds, beyond them there is nothing (404; 403 for a token)
+#   stack    concerns one stack of the caller's own
+#   lease    concerns the lease of a stack of the caller's own, which need not exist
 #   new      makes something: within the limits it succeeds, beyond them it is refused
 
 SECRET = secrets.token_urlsafe(32)
@@ -65,6 +67,12 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/keys"): ("new", {}),
     ("GET", "/api/keys/{login}"): ("key", None),
     ("DELETE", "/api/keys/{login}"): ("key", None),
+    ("GET", "/api/stacks"): ("list", None),
+    ("GET", "/api/stacks/{name}"): ("stack", None),
+    ("PATCH", "/api/stacks/{name}"): ("account", {"protect": False}),
+    ("POST", "/api/stacks/{name}/lease"): ("lease", {}),
+    ("PUT", "/api/stacks/{name}/lease"): ("lease", None),
+    ("DELETE", "/api/stacks/{name}/lease"): ("lease", None),
     ("GET", "/api/users"): ("service", None),
     ("POST", "/api/users"): ("service", {"name": "made", "admin": True}),
     ("GET", "/api/users/{name}"): ("service", None),
@@ -101,12 +109,13 @@ class PathValues(NamedTuple):
     user: str = "admin"
     denial: str = "1"
     report: str = "1"
+    stack: str = "nothing"
 
     def path(self, template: str) -> str:
         """The path below `/api`."""
         thing = [*template.split("/"), ""][2]
         ids = {"domain-requests": self.request, "tokens": self.token, "deny": self.denial, "abuse-reports": self.report}
-        names = {"domains": self.domain, "users": self.user}
+        names = {"domains": self.domain, "users": self.user, "stacks": self.stack}
         filled = template.removeprefix("/api").replace("{name}/{rtype}", "@/TXT").replace("{label}", "r")
         filled = filled.replace("{fqdn}", self.fqdn).replace("{login}", self.login)
         return filled.replace("{name}", names.get(thing, "")).replace("{id}", ids.get(thing, ""))

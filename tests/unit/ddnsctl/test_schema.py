@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddnsctl.loader import Sources, load
 from ddnsctl.sync import declare
 from ddnsctl.sync.errors import DeclarationError
-from ddnsctl.yaml import reader
+from ddnsctl.yaml import composition, reader
 
 REPOSITORY = Path(__file__).parents[3]
 SCHEMA = json.loads(resources.files("ddnsctl").joinpath("schema/declaration.schema.json").read_text())
@@ -38,12 +39,12 @@ def test_examples_are_valid(file: Path) -> None:
     document = reader.read(file.read_bytes(), str(file))
     assert document.problems == ()
     assert list(VALIDATOR.iter_errors(document.data)) == []
-    assert accepted(document.data)
+    load(Sources((str(file),), env=next(iter(document.data.get("environments", ())), None)))
 
 
 def test_both_know_the_same_keys() -> None:
     definitions = SCHEMA["definitions"]
-    assert set(SCHEMA["properties"]) == set(declare._TOP)
+    assert set(SCHEMA["properties"]) == {*declare._TOP, *composition.COMPOSED}
     assert set(SCHEMA["properties"]["defaults"]["properties"]) == set(declare._DEFAULTS)
     assert set(definitions["host"]["properties"]) == set(declare._HOST)
     assert set(definitions["domain"]["properties"]) == set(declare._DOMAIN)
@@ -107,11 +108,15 @@ def test_what_the_schema_refuses_is_refused(data: dict[str, Any]) -> None:
         assert not accepted(data)
 
 
-def test_the_documentation_s_declarations_are_valid() -> None:
+def test_the_documentation_s_declarations_are_valid(tmp_path: Path) -> None:
     text = (REPOSITORY / "docs" / "declaration.md").read_text()
     blocks = [block for block in re.findall(r"(?s)```yaml\n(.*?)```", text) if block.startswith("version: 1")]
     assert blocks
     for block in blocks:
         data = reader.read(block.encode(), "docs").data
         assert VALIDATOR.is_valid(data)
-        assert accepted(data)
+        for file in ("block.yml", *data.get("include", ())):
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text(block if file == "block.yml" else "version: 1\n")
+        env = "prod" if "environments" in data else None
+        load(Sources((str(tmp_path / "block.yml"),), domain="dyn.example.org", env=env))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ddnsctl.sync.errors import Conflicts, DeclarationError, Location, NotSupported, Problem
+from ddnsctl.sync.errors import Conflicts, DeclarationError, Location, NotSupported, Problem, Unsafe
 from ddnsctl.sync.model import (
     DYNAMIC,
     UNKNOWN,
@@ -53,10 +53,11 @@ def plan(
     prune: bool = False,
     destroy: bool = False,
     rotate: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> Plan:
     declared = Declaration(stack, None, {s.fqdn: s for s in specs}, {s.name: s for s in domains}, WHERE)
     registered = Registered({h.fqdn: h for h in hosts}, {d.name: d for d in known})
-    options = Options(prune=prune, destroy=destroy, rotate=rotate, limits=Limits(None, None))
+    options = Options(prune=prune, destroy=destroy, rotate=rotate, limits=Limits(None, None), only=names)
     return make(declared, registered, server, options)
 
 
@@ -279,6 +280,53 @@ def test_a_former_name_beside_the_new_one_is_noticed_until_it_is_pruned() -> Non
 def test_nothing_is_deleted_unless_it_is_asked_for() -> None:
     assert Options() == Options(prune=False, destroy=False, rotate=(), limits=Limits(percent=30, count=100))
     assert Plan() == Plan((), (), (), 0, "", None)
+
+
+def test_a_plan_that_changes_too_many_hosts_is_refused() -> None:
+    hosts = [host(f"h{number}") for number in range(6)]
+    specs = [spec(f"h{number}", "192.0.2.9") for number in range(3)] + [spec("new")]
+    specs += [spec(f"h{number}") for number in range(3, 6)]
+    declared = Declaration("web", None, {s.fqdn: s for s in specs}, where=WHERE, max_changes=Limits.parse("49%"))
+    registered = Registered({h.fqdn: h for h in hosts})
+    with pytest.raises(Unsafe) as raised:
+        make(declared, registered, FULL, Options())
+    assert str(raised.value) == (
+        f"3 of 6 registered hosts would be changed; the limit allows 2: h0.{DOMAIN}, h1.{DOMAIN}, h2.{DOMAIN}. "
+        "If this is intended, use `--max-changes 3`, or raise `max_changes` of the stack"
+    )
+    assert len(raised.value.plan.changes) == 4
+    for limit in ("3", "50%", "all"):
+        assert len(make(declared, registered, FULL, Options(max_changes=Limits.parse(limit))).changes) == 4
+        assert len(make(replace(declared, max_changes=Limits.parse(limit)), registered, FULL, Options()).changes) == 4
+    one = replace(declared, hosts={specs[0].fqdn: specs[0]}, max_changes=Limits.parse("1%"))
+    assert len(make(one, registered, FULL, Options()).changes) == 1
+    with pytest.raises(Unsafe):
+        make(replace(one, max_changes=Limits.parse("0%")), registered, FULL, Options())
+
+
+def test_a_plan_of_some_names_touches_no_others() -> None:
+    specs = [spec("web-1", "192.0.2.9"), spec("db", "192.0.2.9"), replace(spec("new"), moved_from=f"web-old.{DOMAIN}")]
+    hosts = [host("web-1"), host("db"), host("web-2"), host("db-2"), host("web-old"), host("web-3", stack="other")]
+    made = plan(specs, hosts, prune=True, names=("WEB-*",))
+    assert [(c.action, c.name) for c in made.changes] == [
+        (Action.DELETE, f"web-2.{DOMAIN}"),
+        (Action.UPDATE, f"web-1.{DOMAIN}"),
+    ]
+    assert "only names that match WEB-* are in this plan; 2 other declared hosts are not" in str(made.notes[0])
+    assert [c.name for c in plan(specs, hosts, names=(f"db.{DOMAIN}", "new")).changes] == [
+        f"new.{DOMAIN}",
+        f"db.{DOMAIN}",
+    ]
+    assert plan(specs, hosts, names=("db-2",)).changes == ()
+
+
+def test_a_name_that_matches_nothing_is_misspelt() -> None:
+    with pytest.raises(DeclarationError) as raised:
+        plan([spec("web-1")], [host("web-2", stack="other")], names=("web-1", "web-2", "wbe-*"))
+    assert [problem.text for problem in raised.value.problems] == [
+        "no host or domain matches web-2",
+        "no host or domain matches wbe-*",
+    ]
 
 
 def test_rotations() -> None:

@@ -26,6 +26,7 @@ from ddnsd.web.api.bulk_turns import BulkTurns
 from ddnsd.web.api.dependencies import ApiRoute, BulkChanger, By, ClientIp, Ctx, DryRun
 from ddnsd.web.api.errors import Problem, changes, problem_of, success
 from ddnsd.web.api.schemas import REQUEST, Results
+from ddnsd.web.api.stacks import LeaseId
 
 BODY_LIMIT = 16 * 1024 * 1024
 SMALL = 64 * 1024
@@ -68,6 +69,7 @@ async def make_changes(
     by: By,
     request: Request,
     idempotency_key: Key = None,
+    stack_lease: LeaseId = None,
     dry_run: DryRun = False,
 ) -> Response:
     """Create, update and delete hosts, and replace secrets: up to 10 000 changes in one call.
@@ -76,6 +78,9 @@ async def make_changes(
     keeps trying. A failed change does not affect the others, unless the call is `atomic`. Changes are made in order, so
     a change can use a name that an earlier change released. The owner of a domain can delete, block and unblock hosts
     of others in it.
+
+    With the id of a lease in Stack-Lease, the call fails as a whole if the lease has ended (409). The stack shows it as
+    its last apply.
 
     With `dry_run`, nothing is changed: the results are those that the call would have, without secrets and without the
     confirmation of DNS. The Idempotency-Key is ignored.
@@ -96,6 +101,7 @@ async def make_changes(
             secret,
             _kept(token, idempotency_key, digest) if idempotency_key is not None and not dry_run else None,
             author=by,
+            lease=stack_lease,
         )
         if dry_run:
             return serializers.json_response(await asyncio.to_thread(_text, await context.changes.dry_run(call)))

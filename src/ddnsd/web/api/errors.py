@@ -6,6 +6,7 @@ title     the meaning of the status, or of the type
 status    the HTTP status
 detail    what is wrong, and what to do
 errors    {field: [text, …]} if fields of the request are wrong
+lease     who applies the stack, since when and until when, if somebody else does
 """
 
 import json
@@ -24,17 +25,22 @@ from ddnsd.registry.errors import (
     Differs,
     Invalid,
     InvalidAddress,
+    Leased,
+    LeaseLost,
     NoBind,
     NotEmpty,
     NotEnrolled,
     NotPublished,
     OutcomeUnknown,
     OverQuota,
+    Protected,
     Reason,
     StoreDown,
     Taken,
     Unconfirmed,
 )
+from ddnsd.registry.moments import moment
+from ddnsd.registry.rows import Lease
 from ddnsd.web.error_status import by_class, status_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -53,6 +59,9 @@ TYPES = {
     "urn:ddns:taken": "The name is taken",
     "urn:ddns:quota": "Over a quota",
     "urn:ddns:not-empty": "The object is still in use",
+    "urn:ddns:protected": "The stack is protected",
+    "urn:ddns:leased": "Somebody else applies the stack",
+    "urn:ddns:lease-lost": "The lease has ended",
     "urn:ddns:pending": "Stored, but not in DNS yet",
     "urn:ddns:name-server": "The name server did not confirm the change",
     "urn:ddns:provider": "The identity provider does not answer",
@@ -65,6 +74,9 @@ KINDS: Mapping[type[Exception], str] = {
     InvalidAddress: "urn:ddns:rule",
     OverQuota: "urn:ddns:quota",
     NotEmpty: "urn:ddns:not-empty",
+    Protected: "urn:ddns:protected",
+    Leased: "urn:ddns:leased",
+    LeaseLost: "urn:ddns:lease-lost",
     Unconfirmed: "urn:ddns:pending",
     NotAcknowledged: "urn:ddns:pending",
     NotPublished: "urn:ddns:name-server",
@@ -96,15 +108,17 @@ class Problem(HTTPException):
         kind: str = "about:blank",
         errors: Fields | None = None,
         headers: Mapping[str, str] | None = None,
+        lease: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, detail, headers)
-        self.kind, self.errors = kind, errors
+        self.kind, self.errors, self.lease = kind, errors, lease
 
     def document(self) -> dict[str, Any]:
         """The members of the JSON object."""
         title = TYPES.get(self.kind) or HTTPStatus(self.status_code).phrase
         content = {"type": self.kind, "title": title, "status": self.status_code, "detail": self.detail}
-        return content | ({"errors": self.errors} if self.errors else {})
+        optional = {"errors": self.errors, "lease": self.lease}
+        return content | {name: value for name, value in optional.items() if value}
 
     def response(self) -> Response:
         """The complete response."""
@@ -138,7 +152,14 @@ def problem_of(error: Exception, called: Mapping[str, str] | None = None) -> Pro
     headers = by_class(HEADERS, error)
     if isinstance(error, OverQuota) and error.retry_after is not None:
         headers = {"Retry-After": str(error.retry_after)}
-    return Problem(status, _detail(error), kind=kind, errors=errors, headers=headers)
+    lease = lease_json(error.lease) if isinstance(error, Leased) else None
+    return Problem(status, _detail(error), kind=kind, errors=errors, headers=headers, lease=lease)
+
+
+def lease_json(lease: Lease) -> dict[str, str]:
+    """A lease as an object."""
+    times = {"since": moment(lease.since), "expires": moment(lease.expires)}
+    return {"holder": lease.holder, **{name: text for name, text in times.items() if text is not None}}
 
 
 def _detail(error: Exception) -> str:
@@ -185,6 +206,13 @@ SCHEMA: dict[str, Any] = {
             "description": "What is wrong with each field, if fields are wrong.",
             "additionalProperties": {"type": "array", "items": {"type": "string"}},
         },
+        "lease": {
+            "type": "object",
+            "description": "Who applies the stack, if somebody else does.",
+            "required": ["holder", "since", "expires"],
+            "additionalProperties": False,
+            "properties": {name: {"type": "string"} for name in ("holder", "since", "expires")},
+        },
     },
 }
 
@@ -193,7 +221,8 @@ MEANINGS = {
     401: "No valid token",
     403: "The token does not allow this, or the host is blocked for abuse",
     404: "Unknown, or not visible to the caller",
-    409: "The name is taken, the object is still in use, or the Idempotency-Key was used with another body",
+    409: "The name is taken, the object is still in use or protected, somebody else applies the stack, the lease has "
+    "ended, or the Idempotency-Key was used with another body",
     412: "If-Match does not match the current version, or the current state does not allow the change",
     413: "The body is too large",
     415: "The body is not application/json",

@@ -30,6 +30,7 @@ from ddnsd.registry.errors import (
     NoHost,
     NotPublished,
     OverQuota,
+    Protected,
     Reason,
     StoreDown,
     UnknownPeer,
@@ -133,6 +134,8 @@ class EgiApi:
             return _error(404, "nohost")
         except Blocked:
             return _error(403, "abuse")
+        except Protected as error:
+            return _error(403, str(error))
         except NotPublished as error:
             return _error(502, f"The name server does not confirm the change: {error.cause}.")
         except (StoreDown, NotAcknowledged) as error:

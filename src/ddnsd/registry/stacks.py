@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stacks: the names of declarations, their protection, and the lease of the one who applies a declaration.
+
+A lease ends after a minute without a renewal. Calls that carry its id fail from then on; other calls need no lease.
+"""
+
+import re
+import secrets
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ddnsd.auth.caller import Caller
+from ddnsd.auth.permissions import is_limited
+from ddnsd.db import queries, stacks
+from ddnsd.db.base import Store
+from ddnsd.db.stacks import Lease, Stack
+from ddnsd.registry.errors import Code, Leased, LeaseLost, NoStack, NotPermitted, OverQuota, Reason, Taken
+
+MOST = 1000
+"""The most stacks of a user that have a lease or a protection. It keeps a user from filling the table."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class NewLease(NamedTuple):
+    """A new lease, and its id, which is shown once."""
+
+    id: str
+    lease: Lease
+
+
+class Stacks:
+    """The stacks of users. All methods raise StoreDown."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def all(self, caller: Caller) -> list[Stack]:
+        """The caller's stacks by name; for an administrator's unlimited token those of all users, by owner and name."""
+        owner_id = None if caller.admin and not is_limited(caller) else caller.user_id
+        return await self._store.read(lambda c: stacks.stacks_of(c, owner_id))
+
+    async def get(self, caller: Caller, name: str) -> Stack:
+        """One of the caller's own stacks. Raises NoStack."""
+        return await self._store.read(lambda c: _find(c, caller.user_id, name))
+
+    async def change(
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        protect: bool | None,
+        new: str | None,
+        lease: str | None,
+        client_ip: str | None,
+    ) -> Stack:
+        """Protect the stack or not, and rename it to `new`. `lease` is the id of the caller's lease, if they have one.
+
+        Raises NoStack, NotPermitted, Leased, Taken, OverQuota.
+        """
+        if is_limited(caller):
+            raise NotPermitted(Code.STACK_IS_WHOLE)
+
+        def work(connection: Connection) -> Stack:
+            _check_name(name)
+            own = caller.user_id
+            stacks.lock(connection, own, [name, *([new] if new else [])])
+            for one in (name, new):
+                _check_lease(connection, own, one, lease)
+            if new is not None and new != name:
+                _find(connection, own, name)
+                other = next(iter(stacks.stacks_of(connection, own, new)), None)
+                if other is not None and (other.hosts or other.domains or other.protect):
+                    raise Taken(name=Reason(Code.STACK_EXISTS, stack=new))
+                moved = stacks.rename(connection, own, name, new)
+                told = f"from {name}, with {moved} hosts"
+                queries.add_event(connection, caller.user, "stack.rename", new, client_ip, told, owner_id=own)
+            now = new or name
+            if protect is not None:
+                _check_room(connection, own)
+                stacks.set_protect(connection, own, now, protect)
+                action = "stack.protect" if protect else "stack.unprotect"
+                queries.add_event(connection, caller.user, action, now, client_ip, None, owner_id=own)
+            return _find(connection, own, now)
+
+        return await self._store.transact(work)
+
+    async def acquire(self, caller: Caller, name: str, note: str | None, commit: str | None) -> NewLease:
+        """Take the lease of the stack, which need not exist yet. Raises NoStack, Leased, OverQuota."""
+        given = secrets.token_urlsafe(32)
+        who = caller.credential_name or caller.user
+        holder = f"{who} ({note})" if note else who
+
+        def work(connection: Connection) -> NewLease:
+            _check_name(name)
+            _check_room(connection, caller.user_id)
+            taken = stacks.acquire(connection, caller.user_id, name, given, holder, commit)
+            lease = _find(connection, caller.user_id, name).lease
+            assert lease is not None
+            if not taken:
+                raise Leased(name, lease)
+            return NewLease(given, lease)
+
+        return await self._store.transact(work)
+
+    async def renew(self, caller: Caller, name: str, lease: str) -> Lease:
+        """Renew the lease. Raises LeaseLost if it has expired, or was taken away."""
+
+        def work(connection: Connection) -> Lease:
+            if not stacks.renew(connection, caller.user_id, name, lease):
+                raise LeaseLost
+            found = _find(connection, caller.user_id, name).lease
+            assert found is not None
+            return found
+
+        return await self._store.transact(work)
+
+    async def release(self, caller: Caller, name: str, lease: str | None, *, client_ip: str | None) -> None:
+        """Give the lease back; without its id, take it away from its holder. Raises LeaseLost if there is none."""
+
+        def work(connection: Connection) -> None:
+            held = next((s.lease for s in stacks.stacks_of(connection, caller.user_id, name)), None)
+            if not stacks.release(connection, caller.user_id, name, lease):
+                raise LeaseLost
+            if lease is None and held is not None:
+                told = f"held by {held.holder}"
+                queries.add_event(
+                    connection, caller.user, "stack.unlock", name, client_ip, told, owner_id=caller.user_id
+                )
+
+        await self._store.transact(work)
+
+
+def _find(connection: Connection, owner_id: int, name: str) -> Stack:
+    found = stacks.stacks_of(connection, owner_id, name)
+    if not found:
+        raise NoStack
+    return found[0]
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise NoStack
+
+
+def _check_lease(connection: Connection, owner_id: int, name: str | None, lease: str | None) -> None:
+    """Check that nobody else applies the stack. Raises Leased."""
+    held = next((one.lease for one in stacks.stacks_of(connection, owner_id, name)), None) if name else None
+    if held is not None and name and not (lease and stacks.renew(connection, owner_id, name, lease)):
+        raise Leased(name, held)
+
+
+def _check_room(connection: Connection, owner_id: int) -> None:
+    """Check that the user may have another row. Raises OverQuota."""
+    stacks.forget_empty(connection, owner_id)
+    if stacks.count(connection, owner_id) >= MOST:
+        raise OverQuota(Code.STACKS_TOO_MANY, limit=MOST)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 from ddnsd.auth.claims_age import DAY, HOUR, SESSION_HOURS, ClaimsAge
 from ddnsd.auth.oidc.provider import Provider, of_opaque_tokens
 from ddnsd.auth.sessions import Lifetime
+from ddnsd.checks import backup
 from ddnsd.checks.certificate import Front
 from ddnsd.checks.surroundings import Surroundings
 from ddnsd.db import postgres_tls
@@ -179,7 +180,13 @@ class Settings(BaseSettings):
     backup_report: Path | None = Field(
         None, description="JSON file in which the backup job reports its last run; see operations.md"
     )
-    backup_hours: int = Field(36, ge=1, description="hours after which the last backup is too old")
+    offsite_report: Path | None = Field(
+        None, description="the same for the job that copies backups to another machine, if there is one"
+    )
+    restore_test_report: Path | None = Field(
+        None, description="the same for the job that tests a restore each month, if there is one"
+    )
+    backup_hours: int = Field(36, ge=1, description="hours after which the last backup, or its copy, is too old")
     allow_loopback_peers: Switch = Field(False, description="accept a caller's own loopback address")
     private_addresses: Switch = Field(True, description="accept private, CGNAT and documentation addresses")
     address_deny: Words = Field((), description="networks that no host may point to; a host that tries is blocked")
@@ -430,7 +437,8 @@ class Settings(BaseSettings):
         if self.store_url.startswith("sqlite"):
             folders["database"] = Path(make_url(self.store_url).database or "").absolute().parent
         resolver = Endpoint.from_text(self.resolver) if self.resolver else None
-        return Surroundings(front, self.backup_report, self.backup_hours, folders, bind, resolver)
+        jobs = backup.jobs(self.backup_report, self.offsite_report, self.restore_test_report, self.backup_hours)
+        return Surroundings(front, jobs, folders, bind, resolver)
 
     @property
     def zone_options(self) -> ZoneOptions:

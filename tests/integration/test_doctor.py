@@ -214,6 +214,11 @@ def test_a_certificate_and_a_key_that_do_not_fit(tmp_path: Path) -> None:
         wait_until(lambda: said.checked("certificate") == 1, SOON, "the check")
 
 
+SIZE, FAILED, LAST = (
+    f'ddnsd_backup_{name}{{kind="backup"}}' for name in ("size_bytes", "failed", "last_success_timestamp_seconds")
+)
+
+
 def test_backups_that_fail_or_are_old(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
 
@@ -225,16 +230,16 @@ def test_backups_that_fail_or_are_old(tmp_path: Path) -> None:
     with dev(tmp_path / "service", backup_report=str(report), backup_hours="2") as service:
         said = Said(service)
         assert said.doctor() == ""
-        wait_until(lambda: said.metric("ddnsd_backup_size_bytes") == 4711, SOON, "the check")
-        assert (said.metric("ddnsd_backup_failed"), said.checked("backup")) == (0, 0)
+        wait_until(lambda: said.metric(SIZE) == 4711, SOON, "the check")
+        assert (said.metric(FAILED), said.checked("backup")) == (0, 0)
         write("exit-code", 60)
         assert "exit-code. See `journalctl -u ddnsd-backup" in said.doctor()
-        wait_until(lambda: said.metric("ddnsd_backup_failed") == 1, SOON, "it failed")
+        wait_until(lambda: said.metric(FAILED) == 1, SOON, "it failed")
         write("", 3 * 3600)
         assert "backup: the last one is older than 2 hours" in said.doctor()
-        wait_until(lambda: (said.metric("ddnsd_backup_failed"), said.checked("backup")) == (0, 1), SOON, "it is old")
+        wait_until(lambda: (said.metric(FAILED), said.checked("backup")) == (0, 1), SOON, "it is old")
         assert "Check that its timer runs" in said.problem("backup")
-        age = time.time() - (said.metric("ddnsd_backup_last_success_timestamp_seconds") or 0)
+        age = time.time() - (said.metric(LAST) or 0)
         assert 3 * 3600 <= age < 3 * 3600 + 600
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last backup, as the job that makes backups reports it.
+"""The last backup, its copy on another machine and the last test of a restore, as their jobs report them.
 
-The service must not read or change backups, so it cannot look at them itself. After each run the job writes a file:
+The service must not read or change backups, so it cannot look at them itself. After each run a job writes a file:
 
     {"finished": 1764460800, "problem": "", "succeeded": 1764460800, "size": 48213}
 
@@ -18,8 +18,27 @@ from ddnsd.checks.findings import Check, Finding
 
 HOUR = 3600.0
 
-SUBJECT = "backup"
-_SEE = "See `journalctl -u ddnsd-backup -u ddnsd-export`, or the log of your backup job"
+RESTORE_TEST_HOURS = 24.0 * 40
+"""A test of a restore runs once a month."""
+
+
+class Job(NamedTuple):
+    """A job: its name in messages, its unit, its file, and the hours after which its last success is too old."""
+
+    name: str
+    unit: str
+    file: Path
+    hours: float
+
+
+def jobs(made: Path | None, copied: Path | None, tested: Path | None, hours: float) -> tuple[Job, ...]:
+    """The jobs of these files: of backups, of their copies elsewhere, and of tests of a restore."""
+    known = (
+        ("backup", "ddnsd-backup", made, hours),
+        ("offsite", "ddnsd-offsite", copied, hours),
+        ("restore-test", "ddnsd-restore-test", tested, RESTORE_TEST_HOURS),
+    )
+    return tuple(Job(name, unit, file, limit) for name, unit, file, limit in known if file is not None)
 
 
 class Report(NamedTuple):
@@ -38,33 +57,34 @@ class Backup(NamedTuple):
     report: Report | None
 
 
-def examine(file: Path, hours: float, now: float) -> Backup:
-    """Check that the last backup succeeded, at most `hours` ago. `now` is in seconds since the epoch."""
+def examine(job: Job, now: float) -> Backup:
+    """Check that the job's last run succeeded, and is not too old. `now` is in seconds since the epoch."""
+    see = f"See `journalctl -u {job.unit}`, or the log of your own job"
     try:
-        report = _read(file)
+        report = _read(job.file)
     except FileNotFoundError:
-        return _without_report(file, hours, now)
+        if _is_new(job, now):
+            return Backup(Finding(Check.BACKUP, job.name, note="none yet"), None)
+        return _bad(job, None, f"there was none: there is no {job.file}. `systemctl start {job.unit}` runs it. {see}")
     except OSError as error:
-        return _bad(None, f"{file} cannot be read: {error.strerror}")
+        return _bad(job, None, f"{job.file} cannot be read: {error.strerror}")
     except (ValueError, TypeError, KeyError) as error:
-        return _bad(None, f"{file} is no report of a backup: {error}. The backup job must write it anew")
+        return _bad(job, None, f"{job.file} is not its report: {error}. The job must write it anew")
     if report.problem:
-        return _bad(report, f"the last one failed, {_time(report.finished)}: {report.problem}. {_SEE}")
-    if report.succeeded is None or now - report.succeeded > hours * HOUR:
+        return _bad(job, report, f"the last one failed, {_time(report.finished)}: {report.problem}. {see}")
+    if report.succeeded is None or now - report.succeeded > job.hours * HOUR:
         last = "never" if report.succeeded is None else _time(report.succeeded)
-        return _bad(report, f"the last one is older than {hours:.0f} hours: {last}. Check that its timer runs. {_SEE}")
-    return Backup(Finding(Check.BACKUP, SUBJECT, note=f"the last one: {_time(report.succeeded)}"), report)
+        text = f"the last one is older than {job.hours:.0f} hours: {last}. Check that its timer runs. {see}"
+        return _bad(job, report, text)
+    return Backup(Finding(Check.BACKUP, job.name, note=f"the last one: {_time(report.succeeded)}"), report)
 
 
-def _without_report(file: Path, hours: float, now: float) -> Backup:
-    """There was no backup yet. That is right in the first hours after the folder was created."""
+def _is_new(job: Job, now: float) -> bool:
+    """Whether the folder of the report is so new that there need not be one."""
     try:
-        is_new = now - file.parent.stat().st_mtime < hours * HOUR
+        return now - job.file.parent.stat().st_mtime < job.hours * HOUR
     except OSError:
-        is_new = False
-    if is_new:
-        return Backup(Finding(Check.BACKUP, SUBJECT, note="none yet"), None)
-    return _bad(None, f"there was none: there is no {file}. `systemctl start ddnsd-backup` makes one. {_SEE}")
+        return False
 
 
 def _read(file: Path) -> Report:
@@ -81,8 +101,8 @@ def _read(file: Path) -> Report:
     )
 
 
-def _bad(report: Report | None, problem: str) -> Backup:
-    return Backup(Finding(Check.BACKUP, SUBJECT, problem), report)
+def _bad(job: Job, report: Report | None, problem: str) -> Backup:
+    return Backup(Finding(Check.BACKUP, job.name, problem), report)
 
 
 def _time(moment: float) -> str:

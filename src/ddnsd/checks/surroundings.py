@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ddnsd.checks.backup import Job
 from ddnsd.checks.certificate import Front
 from ddnsd.checks.findings import Check, Finding
 from ddnsd.dns.bind.control import Bind
@@ -16,15 +17,14 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`front` is None if its certificate is not checked, `backup_report` if there are no backups.
+    """`front` is None if its certificate is not checked. `jobs` are those of backups.
 
     `folders` are on the disks to check, by the name of their use. `bind` is the BIND that the service controls.
     `resolver` is asked for DS records; None: that of the system.
     """
 
     front: Front | None = None
-    backup_report: Path | None = None
-    backup_hours: float = 0.0
+    jobs: tuple[Job, ...] = ()
     folders: Mapping[str, Path] = field(default_factory=dict)
     bind: Bind | None = None
     resolver: Endpoint | None = None

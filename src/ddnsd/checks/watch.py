@@ -32,7 +32,8 @@ QUERY_SECONDS = 2.5
 
 
 class CheckWatch:
-    """The results of the last looks. `expires` is when the certificate ends, in seconds since the epoch.
+    """The results of the last looks. `reports` are those of jobs of backups, by name. `expires` is when the certificate
+    ends, in seconds since the epoch.
 
     `offsets` are the seconds by which other clocks are ahead: `database`, and primaries. `signatures` are the times
     when the first signature of each zone ends.
@@ -47,7 +48,7 @@ class CheckWatch:
         self._strangers: set[str] = set()
         self._next_certificate = self._next_dnssec = 0.0
         self.disks: dict[str, Disk] = {}
-        self.report: Report | None = None
+        self.reports: dict[str, Report] = {}
         self.expires: float | None = None
         self.offsets: dict[str, float] = {}
         self.signatures: dict[str, int] = {}
@@ -73,9 +74,9 @@ class CheckWatch:
         around = self._surroundings
         self.disks = await asyncio.to_thread(disk.examine, around.folders)
         self._found[Check.DISK] = [one.finding for one in self.disks.values()]
-        if around.backup_report is not None:
-            found = await asyncio.to_thread(backup.examine, around.backup_report, around.backup_hours, time.time())
-            self._found[Check.BACKUP], self.report = [found.finding], found.report
+        backups = {job.name: await asyncio.to_thread(backup.examine, job, time.time()) for job in around.jobs}
+        self._found[Check.BACKUP] = [one.finding for one in backups.values()]
+        self.reports = {name: one.report for name, one in backups.items() if one.report is not None}
         await self._look_at_clocks()
         strangers = await around.strangers([sender.domain.name for sender in self._writer.senders.values()])
         twice, self._strangers = strangers & self._strangers, strangers  # a domain may just be added or removed

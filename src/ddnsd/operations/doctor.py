@@ -110,9 +110,8 @@ def _examine_surroundings(settings: Settings, around: Surroundings) -> list[Line
         findings += certificate.examine(around.front).findings
     elif settings.base_url.startswith("https:"):
         findings.append(Finding(Check.CERTIFICATE, "certificate", note=f"not checked; set {PREFIX}TLS_FRONT"))
-    if around.backup_report is not None:
-        findings.append(backup.examine(around.backup_report, around.backup_hours, time.time()).finding)
-    else:
+    findings += [backup.examine(job, time.time()).finding for job in around.jobs]
+    if not around.jobs:
         findings.append(Finding(Check.BACKUP, "backup", note=f"not checked; set {PREFIX}BACKUP_REPORT"))
     return lines([*findings, clock.synchronized()])
 

@@ -89,14 +89,18 @@ class ServiceSeries(Collector):
             yield GaugeMetricFamily(
                 "ddnsd_certificate_expiry_timestamp_seconds", "When the front's certificate ends", checks.expires
             )
-        if (report := checks.report) is not None:
-            yield GaugeMetricFamily("ddnsd_backup_failed", "1 if the last backup failed", bool(report.problem))
+        failed = GaugeMetricFamily("ddnsd_backup_failed", "1 if the last run of the job failed", labels=["kind"])
+        succeeded = GaugeMetricFamily(
+            "ddnsd_backup_last_success_timestamp_seconds", "Time of the last good run of the job", labels=["kind"]
+        )
+        octets = GaugeMetricFamily("ddnsd_backup_size_bytes", "Size of the last good backup", labels=["kind"])
+        for kind, report in checks.reports.items():
+            failed.add_metric([kind], bool(report.problem))
             if report.succeeded is not None:
-                yield GaugeMetricFamily(
-                    "ddnsd_backup_last_success_timestamp_seconds", "Time of the last good backup", report.succeeded
-                )
+                succeeded.add_metric([kind], report.succeeded)
             if report.size is not None:
-                yield GaugeMetricFamily("ddnsd_backup_size_bytes", "Size of the last good backup", report.size)
+                octets.add_metric([kind], report.size)
+        yield from (failed, succeeded, octets)
         free = GaugeMetricFamily("ddnsd_disk_free_bytes", "Free space of the disk, by its use", labels=["use"])
         size = GaugeMetricFamily("ddnsd_disk_size_bytes", "Size of the disk, by its use", labels=["use"])
         for use, disk in checks.disks.items():

@@ -16,7 +16,11 @@ GOOD = {"finished": NOW - HOUR, "problem": "", "succeeded": NOW - HOUR, "size": 
 def examined(folder: Path, content: object) -> backup.Backup:
     file = folder / "report.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
-    return backup.examine(file, 36, NOW)
+    return backup.examine(job(file), NOW)
+
+
+def job(file: Path) -> backup.Job:
+    return backup.Job("backup", "ddnsd-backup", file, 36)
 
 
 def test_a_good_one(tmp_path: Path) -> None:
@@ -44,7 +48,7 @@ def test_a_bad_one(tmp_path: Path, changed: dict[str, object], said: str) -> Non
 def test_a_report_that_is_none(tmp_path: Path, content: str) -> None:
     found = examined(tmp_path, content)
     assert found.report is None
-    assert "is no report of a backup" in (found.finding.problem or "")
+    assert "is not its report" in (found.finding.problem or "")
 
 
 def test_there_was_none_yet(tmp_path: Path) -> None:
@@ -52,7 +56,19 @@ def test_there_was_none_yet(tmp_path: Path) -> None:
     folder = tmp_path / "backup"
     folder.mkdir()
     os.utime(folder, (NOW - HOUR, NOW - HOUR))
-    assert backup.examine(folder / "report.json", 36, NOW).finding.problem is None
+    assert backup.examine(job(folder / "report.json"), NOW).finding.problem is None
     os.utime(folder, (NOW - 37 * HOUR, NOW - 37 * HOUR))
-    assert "there was none" in (backup.examine(folder / "report.json", 36, NOW).finding.problem or "")
-    assert "there was none" in (backup.examine(folder / "none" / "report.json", 36, NOW).finding.problem or "")
+    assert "there was none" in (backup.examine(job(folder / "report.json"), NOW).finding.problem or "")
+    assert "there was none" in (backup.examine(job(folder / "none" / "report.json"), NOW).finding.problem or "")
+
+
+def test_jobs_without_a_file_are_not_checked(tmp_path: Path) -> None:
+    made, copied, tested = (tmp_path / name for name in ("report.json", "offsite.json", "restore-test.json"))
+    assert [one.name for one in backup.jobs(made, None, tested, 36)] == ["backup", "restore-test"]
+    (_, offsite, test) = backup.jobs(made, copied, tested, 36)
+    for file in (copied, tested):
+        file.write_text(json.dumps(GOOD | {"succeeded": NOW - 5 * 24 * HOUR}))
+    problem = backup.examine(offsite, NOW).finding.problem
+    assert problem is not None
+    assert "`journalctl -u ddnsd-offsite`" in problem
+    assert backup.examine(test, NOW).finding.problem is None, "it runs once a month"

@@ -105,7 +105,7 @@ def report(machine: Machine, result: str) -> Report:
     subprocess.run(command, env={**os.environ, "SERVICE_RESULT": result}, check=True)
     assert to.stat().st_mode & 0o777 == 0o644, "another user reads it"
     assert not list(machine.folder.glob("tmp*"))
-    found = backup.examine(to, 36, time.time()).report
+    found = backup.examine(backup.Job("backup", "ddnsd-backup", to, 36), time.time()).report
     assert found is not None
     return found
 

@@ -17,6 +17,8 @@ NOTHING: dict[str, object] = {
     "comment": None,
     "ttl": None,
     "stack": None,
+    "records": {},
+    "rrsets": 0,
     "labels": {},
     "available": True,
     "abuse": False,

@@ -29,6 +29,8 @@ def test_a_list_shows_what_the_single_call_shows(api: Api, stack: str) -> None:
     for _ in range(2):
         single = api.get(f"/hosts/{made['fqdn']}")
         assert (single.pop("warnings"), single.pop("flapping_since")) == ([], None)  # only for one host
+        assert api.get("/hosts", stack=stack, records="true") == {"items": [single], "next": None}
+        assert single.pop("records") == {}
         assert api.get("/hosts", stack=stack) == {"items": [single], "next": None}
 
 

@@ -15,6 +15,8 @@ from support.servers.service import Service
 
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
+FEATURES = ["changes", "domains", "dry-run", "enrol", "records", "rename", "rotate", "stacks", "verify-secret"]
+
 
 @pytest.fixture
 def api(service: Service, alice: str) -> Api:
@@ -40,7 +42,7 @@ def test_the_service_says_what_it_is(nobody: Api) -> None:
         content = nobody.get(path)
         assert (content["service"], set(content)) == ("ddnsd", {"service", "version", "features"})
         assert re.fullmatch(r"\d+\.\d+\.\d+\S*", content["version"])
-        assert content["features"] == ["changes", "domains", "dry-run", "enrol", "rename", "rotate", "verify-secret"]
+        assert content["features"] == FEATURES
 
 
 @pytest.mark.parametrize(

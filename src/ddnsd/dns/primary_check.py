@@ -41,7 +41,7 @@ _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
 """An address that no host can have."""
 
 
-class Wanted(NamedTuple):
+class TriedSet(NamedTuple):
     """An RRset to be tried; `new`: the zone must not have one of its type at its name."""
 
     fqdn: str
@@ -164,7 +164,7 @@ async def obstacle_of(
     a message before its additions. `new`: the zone must not have an RRset of this type there. Raises DnsError; BadValue
     if the name server accepts updates of the zone, but not these records.
     """
-    removal, probe = _trial(domain.name, [Wanted(fqdn, rtype, tuple(values), new)])
+    removal, probe = _trial(domain.name, [TriedSet(fqdn, rtype, tuple(values), new)])
     key = TsigKey.of(domain)
     try:
         await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
@@ -180,7 +180,7 @@ async def obstacle_of(
     return None
 
 
-def _trial(zone: str, wanted: Sequence[Wanted]) -> tuple[Update, Update]:
+def _trial(zone: str, wanted: Sequence[TriedSet]) -> tuple[Update, Update]:
     """A message that removes what a trial may leave, and the trial: it needs what the RRsets need, and adds nothing."""
     removal, probe = Update(zone), Update(zone)
     for fqdn, rtype, values, new in wanted:
@@ -196,13 +196,13 @@ def _trial(zone: str, wanted: Sequence[Wanted]) -> tuple[Update, Update]:
 
 
 async def rejected(
-    domain: Domain, wanted: Sequence[Wanted], connection: PrimaryConnection, seconds: float
-) -> dict[Wanted, Obstacle | BadValue]:
+    domain: Domain, wanted: Sequence[TriedSet], connection: PrimaryConnection, seconds: float
+) -> dict[TriedSet, Obstacle | BadValue]:
     """The RRsets that the zone or its name server does not take, with the reasons. Bisects to find them.
 
     Raises DnsError.
     """
-    found: dict[Wanted, Obstacle | BadValue] = {}
+    found: dict[TriedSet, Obstacle | BadValue] = {}
     parts = [wanted[i : i + TRIED] for i in range(0, len(wanted), TRIED)]
     while parts:
         part = parts.pop()
@@ -221,7 +221,7 @@ async def rejected(
     return found
 
 
-async def _are_taken(domain: Domain, wanted: Sequence[Wanted], connection: PrimaryConnection, seconds: float) -> bool:
+async def _are_taken(domain: Domain, wanted: Sequence[TriedSet], connection: PrimaryConnection, seconds: float) -> bool:
     """Whether the name server takes all of them. A message that is too long counts as refused."""
     key = TsigKey.of(domain)
     try:

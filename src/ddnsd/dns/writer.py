@@ -33,7 +33,7 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.future_group import FutureGroup
 from ddnsd.dns.nodes import Nodes
 from ddnsd.dns.ownership import FileLocks, Ownership
-from ddnsd.dns.primary_check import Wanted
+from ddnsd.dns.primary_check import TriedSet
 from ddnsd.dns.rdata import BadValue
 from ddnsd.dns.zone_sender import FINE, ZoneSender
 from ddnsd.gathering import Gathering
@@ -317,7 +317,7 @@ class Writer:
         """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError, HostGone."""
         return await (await self._sender(domain_id)).obstacle_of(fqdn, rtype, values, new=new)
 
-    async def rejected(self, domain_id: int, wanted: Sequence[Wanted]) -> dict[Wanted, Obstacle | BadValue]:
+    async def rejected(self, domain_id: int, wanted: Sequence[TriedSet]) -> dict[TriedSet, Obstacle | BadValue]:
         """The RRsets that the zone or its name server does not take, with the reasons. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).rejected(wanted)
 

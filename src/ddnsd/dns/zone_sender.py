@@ -29,7 +29,7 @@ from ddnsd.dns.message import Update
 from ddnsd.dns.obstacles import obstacle
 from ddnsd.dns.ownership import Ownership
 from ddnsd.dns.packing import first_part, parts
-from ddnsd.dns.primary_check import Wanted
+from ddnsd.dns.primary_check import TriedSet
 from ddnsd.dns.queue import SLOW, Queue, Waiters, end
 from ddnsd.dns.rdata import BadValue
 from ddnsd.dns.records import HostRecords, RecordSet, record_sets, records
@@ -274,7 +274,7 @@ class ZoneSender:
             lambda: primary_check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
         )
 
-    async def rejected(self, wanted: Sequence[Wanted]) -> dict[Wanted, Obstacle | BadValue]:
+    async def rejected(self, wanted: Sequence[TriedSet]) -> dict[TriedSet, Obstacle | BadValue]:
         """The RRsets that the zone or its name server does not take, with the reasons. Raises DnsError."""
         return await self._by_current_key(
             lambda: primary_check.rejected(self.domain, wanted, self.primary, self._deadline)

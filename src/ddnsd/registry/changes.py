@@ -26,7 +26,7 @@ from ddnsd.db.idempotency import Answer
 from ddnsd.db.rows import Domain, Host, RRset
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import ChangeRefused, DnsError, HostGone, NameConflict, NotAcknowledged
-from ddnsd.dns.primary_check import Wanted
+from ddnsd.dns.primary_check import TriedSet
 from ddnsd.dns.rdata import BadValue
 from ddnsd.dns.records import owned_names, values_of
 from ddnsd.dns.writer import TOO_LATE, Outcomes, Place, Writer
@@ -331,7 +331,7 @@ class Changes:
         for trial in sorted(trials):
             by_domain.setdefault(trial.domain_id, []).append(trial)
         for domain_id, same in by_domain.items():
-            asked = {Wanted(t.fqdn, t.rtype, values_of(t.data), t.new): t for t in same}
+            asked = {TriedSet(t.fqdn, t.rtype, values_of(t.data), t.new): t for t in same}
             try:
                 rejected = await self._writer.rejected(domain_id, list(asked))
             except (DnsError, HostGone) as error:

@@ -36,6 +36,12 @@ headers = {{ Authorization = "Bearer {enrolment}" }}
 
 [operations.checks]
 positive_data_acceptance.expected-statuses = ["2xx", 401]  # its token is good for the first secret that is sent
+
+[[operations]]
+include-path = "/api/users/{{name}}/second-factor"
+
+[operations.phases.stateful]
+enabled = false  # a new user has none: 404, which would count as a user that is lost
 """
 
 

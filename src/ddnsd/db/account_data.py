@@ -25,6 +25,7 @@ from ddnsd.db.schema import (
     related,
     rrsets,
     sessions,
+    stacks,
     tokens,
     totp,
     users,
@@ -32,7 +33,7 @@ from ddnsd.db.schema import (
 
 Row = dict[str, Any]
 
-SECRET = frozenset({"hash", "secret_hash", "token_hash", "sealed", "key_secret", "replaces", "last_step"})
+SECRET = frozenset({"hash", "secret_hash", "token_hash", "sealed", "key_secret", "replaces", "last_step", "lease"})
 """Columns that nobody can read."""
 
 INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_id", "identity_id", "parent_id"}) | {
@@ -68,7 +69,14 @@ def user(connection: Connection, user_id: int) -> Row:
 def of_user(connection: Connection, user_id: int) -> dict[str, list[Row]]:
     """The rows of the tables that belong to the user, by table, without hosts and events."""
     owned = {identities: "user_id", sessions: "user_id", tokens: "user_id", domains: "owner_id"}
-    owned |= {domain_requests: "user_id", quotas: "user_id", passwords: "user_id", totp: "user_id", passkeys: "user_id"}
+    owned |= {
+        stacks: "owner_id",
+        domain_requests: "user_id",
+        quotas: "user_id",
+        passwords: "user_id",
+        totp: "user_id",
+        passkeys: "user_id",
+    }
     found = {
         table.name: _rows(connection, select(*columns(table)).where(table.c[owner] == user_id))
         for table, owner in owned.items()

@@ -28,6 +28,7 @@ TIMES = frozenset(
         "authenticated",
         "changed",
         "claims_at",
+        "applied",
         "created",
         "decided",
         "expires",

@@ -17,10 +17,10 @@ from support.servers.service import Service
 FILES = Path(__file__).parents[3] / "roles" / "ddns_server" / "files"
 PASSWORD = "correct-horse"
 
-# Programs find the service's BIND at its port, and their arguments are noted.
+# The arguments of programs are noted.
 WRAPPER = """#!/bin/sh
 echo "{name} $*" >>{log}
-exec {path} {options} "$@"
+exec /usr/bin/{name} "$@"
 """
 
 
@@ -38,9 +38,8 @@ class Recovery:
         (self.folder / "restic").mkdir()
         self.credential("restic_repository", str(self.repository))
         self.credential("restic_password", PASSWORD)
-        port = self.service.dns_port
-        for name, path, options in (("dig", "/usr/bin/dig", f"-p {port}"), ("restic", "/usr/bin/restic", "")):
-            text = WRAPPER.format(name=name, path=path, options=options, log=self.arguments)
+        for name in ("dig", "restic"):
+            text = WRAPPER.format(name=name, log=self.arguments)
             (self.folder / "bin" / name).write_text(text)
             (self.folder / "bin" / name).chmod(0o755)
         (self.folder / "bin" / "ddnsd-files").symlink_to(FILES / "ddnsd-files")
@@ -79,7 +78,7 @@ class Recovery:
         self.service.cli("export", str(export))
         settings.touch()
         where = ["--to", self.archives, "--export", export, "--settings", settings, "--bind", self.service.dir / "bind"]
-        done = self.run("ddnsd-files", "backup", "--keep", 9, *where)
+        done = self.run("ddnsd-files", "backup", "--keep", 9, "--port", self.service.dns_port, *where)
         assert done.returncode == 0, done.stderr
         archive = Path(done.stdout.strip())
         if made is None:

@@ -24,17 +24,19 @@ HOSTS, ENTRIES = 200, 1000
 
 TIMES = frozenset(
     {
+        "applied",
         "at",
         "authenticated",
         "changed",
         "claims_at",
-        "applied",
         "created",
         "decided",
         "expires",
         "frozen_since",
         "last_seen",
         "last_used",
+        "lease_expires",
+        "lease_since",
         "updated_ipv4",
         "updated_ipv6",
     }
@@ -49,6 +51,7 @@ FLAGS = frozenset(
         "blocked_by_domain",
         "inline_signing",
         "private_addresses",
+        "protect",
         "public",
         "query_credentials",
         "tls",

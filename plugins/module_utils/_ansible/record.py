@@ -68,9 +68,9 @@ def _spec(params: Mapping[str, Any]) -> tuple[str, HostSpec]:
     given = f"{params['name']} {params['type']}"
     content = None if params["state"] == "absent" else {"values": params["values"], "ttl": params["ttl"] or None}
     spec = declare.host_spec(params["host"], {"records": {given: content}}, default_domain=params["domain"])
-    assert not isinstance(spec.records, Sentinel)
-    (key,) = spec.records
-    return key, HostSpec(spec.fqdn, records=spec.records, keeps_records=True)
+    rrsets = {} if isinstance(spec.records, Sentinel) else spec.records
+    (key,) = rrsets
+    return key, HostSpec(spec.fqdn, records=rrsets, keeps_records=True)
 
 
 def _record(host: str, key: str, content: Mapping[str, Any] | None) -> dict[str, Any]:

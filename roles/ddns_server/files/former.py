@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a machine had of nginx, Caddy or BIND before the role, and how to give it back.
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.ports import wait_until
 from support.servers import front
 from support.servers.front import Front
 
@@ -125,11 +126,12 @@ def test_passwords_are_asked_for_with_tls_alone(discreet: Front) -> None:
 def test_the_log_has_no_address_and_no_secret(discreet: Front) -> None:
     """nginx has an access log. Caddy logs no request at all, also if the service gives no answer."""
     sent = basic("host", "never-to-be-logged")
-    answer = discreet.ask(443, "/nic/update?password=never-to-be-logged&then=drop", Authorization=sent)
+    answer = discreet.ask(443, "/dyndns/update?password=never-to-be-logged&then=drop", Authorization=sent)
     assert (answer.status, answer.body) == (503, "911")
     access, own = discreet.folder / "logs" / "access.log", discreet.folder / "front.log"
+    wait_until(lambda: not access.exists() or "/dyndns/update" in access.read_text(), 10, "nginx logs after the answer")
     lines = [line for file in (access, own) if file.exists() for line in file.read_text().splitlines()]
-    told = [line for line in lines if "/nic/update 503 " in line]
+    told = [line for line in lines if "/dyndns/update 503 " in line]
     assert len(told) == access.exists()
     assert not [line for line in told if "127.0.0.1" in line]
     assert not [line for line in lines if "never-to-be-logged" in line or sent.split()[1] in line]

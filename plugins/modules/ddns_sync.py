@@ -136,7 +136,7 @@ EXAMPLES = r"""
 
 - name: Apply the environment for production, with another network
   fedcloud.ddns.ddns_sync:
-    src: hosts.yml
+    src: environments.yml
     env: prod
     vars:
       net: 198.51.100

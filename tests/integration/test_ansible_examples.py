@@ -15,6 +15,15 @@ hosts:
   one: {ipv4: 192.0.2.1, ipv6: 2001:db8::1}
   two: {ipv4: dynamic, comment: From a file}
 """
+ENVIRONMENTS = """\
+version: 1
+stack: environments
+defaults: {domain: dyn.example.org}
+environments:
+  prod: {label: three, net: 192.0.2}
+hosts:
+  "${label}": {ipv4: "${net}.3"}
+"""
 BEFORE: dict[str, list[Task]] = {
     "ddns_secret": [
         {"name": "before", "fedcloud.ddns.ddns_host": {"name": "www.dyn.example.org", "ipv4": "192.0.2.1"}},
@@ -31,13 +40,11 @@ AFTER: dict[str, list[Task]] = {
         {"name": "after", "fedcloud.ddns.ddns_host": {"name": "www.dyn.example.org", "state": "absent"}},
     ],
     "ddns_sync": [
-        {
-            "name": "after",
-            "fedcloud.ddns.ddns_sync": {"declaration": {"stack": "file"}, "state": "absent"},
-        },
+        {"name": "after", "fedcloud.ddns.ddns_sync": {"declaration": {"stack": stack}, "state": "absent"}}
+        for stack in ("file", "environments")
     ],
 }
-VOLATILE = ("created", "updated_ipv4", "updated_ipv6", "tls_ipv4", "tls_ipv6", "src", "declaration")
+VOLATILE = ("created", "updated_ipv4", "updated_ipv6", "tls_ipv4", "tls_ipv6", "src", "declaration", "env", "vars")
 
 
 def run(ansible: Ansible, module: str) -> tuple[list[Result], list[Result]]:
@@ -71,7 +78,7 @@ def check_rounds(results: list[Result]) -> None:
 
 
 def without_chance(result: Any) -> Any:
-    """The result without times and secrets, and without `src`, which a module never sees."""
+    """The result without times and secrets, and without `src`, `env` and `vars`, which a module never sees."""
     if isinstance(result, dict):
         kept = {key: without_chance(value) for key, value in result.items() if key not in VOLATILE}
         return {key: "…" if key == "secret" and isinstance(value, str) else value for key, value in kept.items()}
@@ -91,6 +98,7 @@ def secrets_of(results: list[Result]) -> list[str]:
 def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ansible, module: str) -> None:
     (ansible.folder / "files").mkdir()
     (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)
+    (ansible.folder / "files" / "environments.yml").write_text(ENVIRONMENTS)
     here, there = run(ansible, module)
     check_rounds(here)
     check_rounds(there)

@@ -151,7 +151,7 @@ def renew(connection: Connection, owner_id: int, name: str, lease: str) -> bool:
 
 
 def release(connection: Connection, owner_id: int, name: str, lease: str | None = None) -> bool:
-    """Give the lease back; without `lease`, take it from whoever holds it. Returns whether there was one."""
+    """Give the lease back; without `lease`, take it from its holder. Returns whether there was one."""
     given = _row(owner_id, name, update(stacks)).where(stacks.c.lease.is_not(None))
     if lease is not None:
         given = given.where(stacks.c.lease == lease)

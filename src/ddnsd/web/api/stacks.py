@@ -128,7 +128,7 @@ async def release_lease(
     client_ip: ClientIp,
     name: str,
     lease: LeaseId = None,
-    force: Annotated[bool, Query(description="Take the lease from whoever holds it.")] = False,
+    force: Annotated[bool, Query(description="Take the lease from its holder.")] = False,
 ) -> Response:
     """Give your lease back. With `force`, take it away from its holder, whose calls then fail."""
     if lease is None and not force:

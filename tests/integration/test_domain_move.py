@@ -2,6 +2,7 @@
 """`ddnsd domain move`: the new primary is filled before the switch, and the old one is kept up to date afterwards."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -15,6 +16,7 @@ from support.ports import wait_until
 from support.servers.faults import hung, in_store
 from support.servers.second_bind import SecondBind
 from support.servers.service import Service, beside
+from support.servers.tcp_proxy import TcpProxy
 from support.servers.two_primaries import ZONE, agrees, at, digs, serving, two_binds, unregister, update
 
 from ddnsd.db import leases, queries
@@ -23,6 +25,7 @@ Settings = Callable[[], dict[str, str]]
 Binds = tuple[SecondBind, SecondBind]
 
 SECONDS = 60
+LATE_SECONDS = 15.0
 
 
 @pytest.fixture
@@ -95,10 +98,10 @@ def test_it_is_filled_under_load_and_the_old_one_is_kept_up_to_date(service: Ser
     state = json.loads(move(service, "--status", "--json"))
     assert (state["domain"], state["primary"], state["role"], state["problem"]) == (ZONE, old.address, "old", None)
 
-    def shown() -> tuple[str, str, str]:
+    def shown() -> tuple[str, str, str] | None:
         zones = service.get("/api/status", service.admin_token).json()["zones"]
         (found,) = (zone["move"] for zone in zones if zone["name"] == ZONE)
-        return found["primary"], found["role"], found["since"][:19]
+        return found and (found["primary"], found["role"], found["since"][:19])
 
     wait_until(lambda: shown() == (old.address, "old", state["since"][:19]), SECONDS, "the status tells it")
     assert not any("move" in zone for zone in service.get("/api/status").json()["zones"])
@@ -322,6 +325,56 @@ def test_another_node_continues(tmp_path: Path, new_database: Callable[[], str],
                 assert digs(new, name) == {name: [f"192.0.2.{n}"]}
         wait_until(lambda: agrees(one), SECONDS, "store and zone agree")
         owner.start()  # so that it stops its BIND at the end
+
+
+def test_a_message_to_the_new_primary_that_comes_after_the_next_owner(
+    tmp_path: Path, new_database: Callable[[], str], binds: Binds
+) -> None:
+    """It waits on the line while another node takes over and sends a newer address: the new primary refuses it."""
+    old, new = binds
+    url, line = new_database(), TcpProxy(new.server.endpoint.port)
+    with serving(tmp_path / "one", old, {"database_url": url}) as one, beside(one, tmp_path / "two", url) as two:
+        secrets = register_all(one, "a", "taken")
+        new.add(ZONE, f"taken.{ZONE}", "A", "198.51.100.1")  # so it is filled, and not switched
+        move(one, "--primary", f"127.0.0.1:{line.port}", *at(new)[2:])
+        wait_until(lambda: digs(new, "a") == {"a": ["192.0.2.1"]}, SECONDS, "it is filled")
+        assert new.dig(f"_ddnsd.{ZONE}", "TXT") != []
+        owner, other = (one, two) if owns(one) else (two, one)
+        assert owner.process is not None
+        began, line.delay = time.monotonic(), LATE_SECONDS
+        assert update(owner, "a", secrets["a"], "192.0.2.10") == "good 192.0.2.10"
+        time.sleep(0.5)
+        line.delay = 0
+        with hung(owner.process.pid):
+            wait_until(lambda: update(other, "a", secrets["a"], "192.0.2.20") == "good 192.0.2.20", 10, "it takes over")
+            wait_until(lambda: digs(new, "a") == {"a": ["192.0.2.20"]}, 10, "the next owner sends")
+            assert time.monotonic() - began < LATE_SECONDS
+            while time.monotonic() - began < LATE_SECONDS + 1:
+                assert digs(new, "a") == {"a": ["192.0.2.20"]}
+        assert digs(new, "a") == {"a": ["192.0.2.20"]}
+    line.close()
+
+
+def test_two_services_on_one_file_fill_it(tmp_path: Path, binds: Binds) -> None:
+    old, new = binds
+    with (
+        serving(tmp_path / "one", old, {}) as one,
+        beside(one, tmp_path / "two", f"sqlite:///{one.dir}/ddnsd.db") as two,
+    ):
+        secrets = register_all(one, "a", "b")
+        move(one, *at(new))
+        for n in range(10, 40):
+            for node, name in zip((one, two) if n % 2 else (two, one), secrets, strict=True):
+                assert update(node, name, secrets[name], f"192.0.2.{n}") == f"good 192.0.2.{n}"
+            if n == 30:
+                has_moved(one, new)
+        for primary in (new, old):
+            wait_until(
+                lambda p=primary: digs(p, *secrets) == {name: ["192.0.2.39"] for name in secrets},  # type: ignore[misc]
+                SECONDS,
+                "it has what was answered good",
+            )
+        wait_until(lambda: agrees(one), SECONDS, "store and zone agree")
 
 
 def owns(service: Service) -> bool:

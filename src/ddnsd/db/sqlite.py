@@ -64,9 +64,9 @@ def database_name(path: Path) -> DatabaseName:
     return DatabaseName(f"SQLite at {path}", "cannot be used")
 
 
-def zone_lock_file(path: Path, domain_id: int | str) -> Path:
-    """The lock file of a zone, beside the database."""
-    return path.with_name(f"{path.name}-zone{domain_id}.lock")
+def zone_lock_file(path: Path, name: str) -> Path:
+    """A zone's lock file of this name, beside the database."""
+    return path.with_name(f"{path.name}-zone{name}.lock")
 
 
 class SqliteStore(Gate):
@@ -83,7 +83,7 @@ class SqliteStore(Gate):
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(2, "store-reader")
         self._loop_reader: sqlite3.Connection | None = None
-        self._locks: dict[int, int] = {}
+        self._locks: dict[str, int] = {}
         self._in_place = False  # the reads of this turn of the loop have found that the file was not moved
         self.changes = 0
         """Number of transactions of this process with changes."""
@@ -136,12 +136,13 @@ class SqliteStore(Gate):
             self._loop_reader.rollback()
 
     @asynccontextmanager
-    async def zone_lock(self, domain_id: int) -> AsyncIterator[ZoneLock]:
-        descriptor = self._locks.get(domain_id)
+    async def zone_lock(self, name: str) -> AsyncIterator[ZoneLock]:
+        """Wait for the lock file of this name; `db copy` takes all of them. Raises Moved, StoreDown."""
+        descriptor = self._locks.get(name)
         if descriptor is None:
             with Faults(self._place):
-                descriptor = os.open(zone_lock_file(self.path, domain_id), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            self._locks[domain_id] = descriptor
+                descriptor = os.open(zone_lock_file(self.path, name), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._locks[name] = descriptor
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ because a comparison finds them again. Which of its names are ours is in the dat
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -19,13 +19,14 @@ import structlog
 from sqlalchemy import Connection
 
 from ddnsd.db import history, mirrors, watched
-from ddnsd.db.base import StoreDown
+from ddnsd.db.base import StoreDown, ZoneLock
 from ddnsd.db.mirrors import Place
 from ddnsd.db.rows import Mirror, Removal, Watched
 from ddnsd.db.watched import Slice
 from ddnsd.dns import errors, zone_transfer
 from ddnsd.dns.connection import PrimaryConnection, ask
 from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.fence import Fence
 from ddnsd.dns.message import Update
 from ddnsd.dns.obstacles import OWN
 from ddnsd.dns.pacing import Pacer
@@ -105,6 +106,8 @@ class ZoneMirror:
         self._domain = sender.domain._replace(**{name: getattr(mirror, name) for name in names})
         self._key = TsigKey.of(self._domain)
         self._connection = PrimaryConnection(Endpoint.from_text(mirror.primary, 53))
+        self._fence = Fence(self._domain.name, lambda update: self._exchange(lambda: update), self._ask)
+        self._lock: ZoneLock | None = None
         self._connections = 0  # as of the last comparison
         self._took = 0.0  # seconds, the last comparison
         self._dirty: set[int] = set()  # hosts to send
@@ -280,7 +283,10 @@ class ZoneMirror:
 
     async def _ask_serial(self) -> None:
         self._check()
-        await ask(self._connection, self._key, self._domain.name, "SOA", self._deadline)
+        await self._ask(self._domain.name, "SOA")
+
+    async def _ask(self, name: str, rtype: str) -> list[str]:
+        return await ask(self._connection, self._key, name, rtype, self._deadline)
 
     # ---- sending
 
@@ -291,14 +297,23 @@ class ZoneMirror:
             sent, batch = True, set(islice(self._dirty, MESSAGE_HOSTS))
             self._dirty -= batch
             try:
-                await self._send_hosts(sorted(batch))
+                async with self._round():
+                    await self._send_hosts(sorted(batch))
             except BaseException:
                 self._dirty |= batch
                 raise
             await self._report()
         if self._has_left and time.monotonic() >= self._next_search:
-            sent = await self._send_removals() or sent
+            async with self._round():
+                sent = await self._send_removals() or sent
         return sent
+
+    @contextlib.asynccontextmanager
+    async def _round(self) -> AsyncIterator[None]:
+        """Rows that are read in a round reach the name server before another process sends newer ones."""
+        async with self.sender.ownership.hold_second(self._domain.id) as self._lock:
+            await self._fence.place(self._lock.marker)
+            yield
 
     async def _send_hosts(self, ids: list[int]) -> None:
         hosts = await self.sender.current(ids)
@@ -334,8 +349,10 @@ class ZoneMirror:
     ) -> tuple[list[T], list[tuple[T, errors.Refusal]]]:
         """Send them in one message; bisect a refused one. Returns the accepted and the refused items."""
         try:
-            await self._exchange(lambda: compose(items))
+            await self._exchange(lambda: self._fence.require(compose(items)))
         except errors.Refusal as error:
+            if isinstance(error, errors.PrerequisiteFailed):
+                await self._fence.check()
             if not errors.may_be_about_items(error):
                 raise
             if not isinstance(error, (errors.PrerequisiteFailed, errors.Unsendable)):
@@ -349,12 +366,15 @@ class ZoneMirror:
 
     async def _exchange(self, compose: Callable[[], Update]) -> None:
         self._check()
+        assert self._lock is not None
         message = signed(compose, self._key)
+        self._lock.check()
         try:
             message.verify(await self._connection.exchange(message.wire, self._deadline))
         except errors.NoAnswer:
             self._lost = True
             raise
+        self._lock.check()
 
     def _check(self) -> None:
         """Raise NotOwner or DomainFrozen if nothing may be sent."""

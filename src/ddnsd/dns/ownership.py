@@ -41,6 +41,9 @@ class Ownership(Protocol):
     def hold(self, domain_id: int, /) -> AbstractAsyncContextManager[ZoneLock]:
         """Keep the zone for one round. Raises NotOwner, StoreDown."""
 
+    def hold_second(self, domain_id: int, /) -> AbstractAsyncContextManager[ZoneLock]:
+        """The same for its second primary, which never delays the first one. Raises NotOwner, StoreDown."""
+
     def owned_since(self, domain_id: int, /) -> float:
         """When the zone's owner took it, by the monotonic clock; in the future if its owner is silent or it has none.
 
@@ -51,8 +54,14 @@ class Ownership(Protocol):
 class FileLocks:
     """Every process that is asked owns the zone, one after the other (SQLite)."""
 
-    def __init__(self, lock: Callable[[int], AbstractAsyncContextManager[ZoneLock]]) -> None:
-        self.hold = lock
+    def __init__(self, lock: Callable[[str], AbstractAsyncContextManager[ZoneLock]]) -> None:
+        self._lock = lock
+
+    def hold(self, domain_id: int, /) -> AbstractAsyncContextManager[ZoneLock]:
+        return self._lock(str(domain_id))
+
+    def hold_second(self, domain_id: int, /) -> AbstractAsyncContextManager[ZoneLock]:
+        return self._lock(f"{domain_id}-second")
 
     def owns(self, _domain_id: int, /) -> bool:
         return True
@@ -70,12 +79,13 @@ class Change(NamedTuple):
 
 
 class _Held:
-    """A lease with its end by our own monotonic clock. One that is `leaving` is given back when no round runs."""
+    """A lease with its end by our own monotonic clock. One that is `leaving` is given back when no `rounds` run."""
 
     def __init__(self, epoch: int, node: str, until: float) -> None:
         self.epoch, self.until = epoch, until
         self.marker = f"{epoch} {node.rpartition(':')[2]}"
-        self.leaving = self.busy = False
+        self.leaving = False
+        self.rounds = 0
 
     @property
     def valid(self) -> bool:
@@ -131,11 +141,13 @@ class ZoneLeases:
         held = self._held.get(domain_id)
         if held is None or not held.usable:
             raise NotOwner
-        held.busy = True
+        held.rounds += 1
         try:
             yield held
         finally:
-            held.busy = False
+            held.rounds -= 1
+
+    hold_second = hold  # a lease covers both
 
     async def renew(self) -> Change:
         """Renew the leases, take free zones up to a fair share, and give back what exceeds it. Raises StoreDown."""
@@ -189,7 +201,7 @@ class ZoneLeases:
 
     async def _give_back(self) -> None:
         """Free the zones that are leaving; those whose round still runs are freed later. Raises StoreDown."""
-        domain_ids = [domain_id for domain_id, held in self._held.items() if held.leaving and not held.busy]
+        domain_ids = [domain_id for domain_id, held in self._held.items() if held.leaving and not held.rounds]
         if domain_ids:
             for domain_id in domain_ids:
                 del self._held[domain_id]

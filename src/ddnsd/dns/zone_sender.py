@@ -93,7 +93,7 @@ class ZoneSender:
         default_ttl: int,
     ) -> None:
         self._store, self._lookups, self._confirmed, self._refresh = store, lookups, confirmed, refresh
-        self._ownership, self._relay = ownership, relay
+        self.ownership, self._relay = ownership, relay
         self._deadline, self._default_ttl = deadline, default_ttl
         self._queue = Queue()
         self._removals = ZoneRemovals(store, domain)
@@ -164,7 +164,7 @@ class ZoneSender:
     @property
     def owned(self) -> bool:
         """Whether this process sends the changes of the zone."""
-        return self._ownership.owns(self.domain.id)
+        return self.ownership.owns(self.domain.id)
 
     def look(self) -> None:
         """Look again at what there is to do: the zone has another owner."""
@@ -371,7 +371,7 @@ class ZoneSender:
         self._take_latest()
         self._sending = True
         try:
-            async with self._ownership.hold(self.domain.id) as self._lock:
+            async with self.ownership.hold(self.domain.id) as self._lock:
                 await self._fence.place(self._lock.marker)
                 refused = await self._refusal_of(batch) if batch else None
                 if refused is None:

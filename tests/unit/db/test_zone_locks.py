@@ -29,23 +29,23 @@ def move(path: Path) -> None:
 
 
 async def test_a_lock_that_is_taken_after_the_move_in_the_same_turn(store: SqliteStore) -> None:
-    async with store.zone_lock(1):
+    async with store.zone_lock("1"):
         move(store.path)  # no turn of the loop has passed since the check of the first lock
         with pytest.raises(moved.Moved, match="elsewhere"):
-            async with store.zone_lock(2):
+            async with store.zone_lock("2"):
                 pytest.fail("the lock was given")
 
 
 async def test_locks_of_one_turn_share_the_check(store: SqliteStore) -> None:
-    async def take(domain_id: int) -> str:
+    async def take(name: str) -> str:
         try:
-            async with store.zone_lock(domain_id):
-                if domain_id == 1:
+            async with store.zone_lock(name):
+                if name == "1":
                     move(store.path)
                 return "taken"
         except moved.Moved:
             return "moved"
 
     # all three are taken before the first one is checked, and the move comes after that check
-    assert set(await asyncio.gather(take(1), take(2), take(3))) == {"taken"}
-    assert await take(4) == "moved"
+    assert set(await asyncio.gather(take("1"), take("2"), take("3"))) == {"taken"}
+    assert await take("4") == "moved"

@@ -11,6 +11,8 @@ from support.ports import wait_until
 from support.servers.faults import hung, insert, locked
 from support.servers.service import Service, dev
 
+pytestmark = pytest.mark.long
+
 Settings = Callable[[], dict[str, str]]
 HOSTS = 520  # three messages
 

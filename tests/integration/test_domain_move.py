@@ -147,6 +147,7 @@ def test_the_old_primary_hangs(service: Service, binds: Binds) -> None:
     wait_until(lambda: digs(old, "a", "gone") == {"a": ["192.0.2.8"], "gone": []}, SECONDS, "the old one follows again")
 
 
+@pytest.mark.long
 def test_the_new_primary_and_the_service_die_midway(service: Service, binds: Binds) -> None:
     """A record of somebody else holds the switch back until everything has happened."""
     old, new = binds
@@ -198,6 +199,7 @@ def test_the_new_primary_and_the_service_die_midway(service: Service, binds: Bin
     wait_until(lambda: agrees(service), SECONDS, "store and zone agree")
 
 
+@pytest.mark.long
 def test_a_move_is_cancelled(service: Service, binds: Binds) -> None:
     old, new = binds
     secrets = register_all(service, "a", "taken")
@@ -218,6 +220,7 @@ def test_a_move_is_cancelled(service: Service, binds: Binds) -> None:
     assert "is not being moved" in refused(service, "move", ZONE, "--wait")
 
 
+@pytest.mark.long
 def test_a_domain_moves_back(service: Service, binds: Binds) -> None:
     old, new = binds
     secrets = register_all(service, "a", "gone")
@@ -237,6 +240,7 @@ def test_a_domain_moves_back(service: Service, binds: Binds) -> None:
     wait_until(lambda: digs(new, "a") == {"a": ["192.0.2.3"]}, SECONDS, "the other one follows")
 
 
+@pytest.mark.long
 def test_both_are_equal_at_the_end_whatever_happens(service: Service, binds: Binds) -> None:
     """Hosts and records come, change and go while the name servers hang in turn, before and after the switch."""
     old, new = binds
@@ -327,6 +331,7 @@ def test_another_node_continues(tmp_path: Path, new_database: Callable[[], str],
         owner.start()  # so that it stops its BIND at the end
 
 
+@pytest.mark.long
 def test_a_message_to_the_new_primary_that_comes_after_the_next_owner(
     tmp_path: Path, new_database: Callable[[], str], binds: Binds
 ) -> None:

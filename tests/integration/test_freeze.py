@@ -13,6 +13,8 @@ from support.ports import wait_until
 from support.servers.faults import granting, hung
 from support.servers.service import DOMAIN, Service, dev
 
+pytestmark = pytest.mark.long
+
 Settings = Callable[[], dict[str, str]]
 FROZEN = f"{DOMAIN} is frozen for maintenance: a new disk"
 STUCK_SECONDS = 6.0

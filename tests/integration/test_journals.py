@@ -15,6 +15,8 @@ from support.servers.service import Service, dev
 from ddnsd.dns.bind.journal import journal_of
 from ddnsd.dns.bind.rndc import Rndc
 
+pytestmark = pytest.mark.long
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "no journal": lambda journal: b"\xff" * len(journal),

@@ -14,6 +14,8 @@ from support.servers.two_primaries import ZONE, agrees, at, digs, serving, two_b
 
 from ddnsd.dns.tsig import TsigKey
 
+pytestmark = pytest.mark.long
+
 Settings = Callable[[], dict[str, str]]
 
 

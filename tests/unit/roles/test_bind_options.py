@@ -12,6 +12,8 @@ import pytest
 from support.ansible.playbooks import Ansible
 from support.servers import front
 
+pytestmark = pytest.mark.long
+
 NSEC3 = "keys { csk lifetime unlimited algorithm ecdsap256sha256; };\nnsec3param iterations 0 optout no salt-length 0;"
 FLEET = {
     "ddns_server_secondaries": ["192.0.2.54", "2001:db8::54"],

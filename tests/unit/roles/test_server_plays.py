@@ -208,6 +208,7 @@ def users(file: Path) -> list[str]:
         return [name for (name,) in database.execute("SELECT name FROM users ORDER BY name")]
 
 
+@pytest.mark.long
 def test_the_database_moves_there_and_back(tmp_path: Path) -> None:
     one, other = tmp_path / "one.db", tmp_path / "other.db"
     program(tmp_path / "ddnsd", f'exec {programs.FOLDER}/ddnsd "$@"')

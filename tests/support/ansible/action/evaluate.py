@@ -22,13 +22,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """The outcomes, in the order of the file."""
         given = json.loads(Path(self._task.args["file"]).read_text())
         outcomes = [
-            [f"{number}: {condition}", *_outcome(self._holds, condition)]
+            [f"{number}: {condition}", *_outcome(self._is_true, condition)]
             for number, condition in enumerate(given["conditions"])
         ]
         outcomes += [[name, *_outcome(self._text, text)] for name, text in given["texts"].items()]
         return {**super().run(tmp, task_vars), "changed": False, "outcomes": outcomes}
 
-    def _holds(self, condition: Any) -> str:
+    def _is_true(self, condition: Any) -> str:
         parts = condition if isinstance(condition, list) else [condition]
         holds = all(self._templar.evaluate_conditional(conditional=_trusted(part)) for part in parts)
         return "holds" if holds else "does not hold"

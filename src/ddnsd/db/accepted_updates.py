@@ -4,8 +4,9 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy import Connection, delete, exists, select
 
+from ddnsd.db.bulk_sql import insert_into
 from ddnsd.db.schema import accepted_updates as table
 
 
@@ -24,9 +25,10 @@ def rcodes(connection: Connection, macs: Collection[bytes]) -> dict[bytes, int]:
 
 
 def add(connection: Connection, accepted: Sequence[Accepted]) -> None:
-    """Add messages. Raises IntegrityError if one of them is there."""
+    """Add messages, unless they are there."""
     if accepted:
-        connection.execute(insert(table), [one._asdict() for one in accepted])
+        statement = insert_into(connection.dialect.name, table).on_conflict_do_nothing()
+        connection.execute(statement, [one._asdict() for one in accepted])
 
 
 def forget(connection: Connection, before: int, limit: int) -> int:

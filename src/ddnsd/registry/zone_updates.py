@@ -63,6 +63,10 @@ class Signed:
     mac: bytes
     expires: int
 
+    def decided(self, rcode: Rcode) -> Accepted:
+        """What is remembered of it."""
+        return Accepted(self.mac, rcode, self.expires)
+
 
 @dataclass
 class _Waiting:
@@ -128,6 +132,8 @@ class ZoneUpdates:
         if rcode is Rcode.SERVFAIL:
             for host in hosts:
                 self._writer.count_later(Fault(host.id, "server_faults"))
+        else:
+            await self._store.transact(lambda c: accepted_updates.add(c, [message.decided(rcode)]))
         return rcode, hosts
 
     # ---- what it names
@@ -180,8 +186,8 @@ class ZoneUpdates:
 
     async def _carry_out(self, message: Signed, hosts: Sequence[Host]) -> Rcode:
         contents = [Content(host, await self._rrsets.of(host) if host.has_rrsets else ()) for host in hosts]
-        intended = plans(message.update, contents)
-        await self._check(message, intended)
+        judge(message.update, contents)
+        await self._check(message, plans(message.update, contents))
         decided = await self._decide(message, hosts)
         if decided.rcode is not Rcode.NOERROR:
             raise Refused(decided.rcode, decided.reason)
@@ -310,7 +316,7 @@ class ZoneUpdates:
         def work(connection: Connection) -> Rcode:
             if (known := accepted_updates.rcodes(connection, [message.mac]).get(message.mac)) is not None:
                 raise Refused(Rcode(known), "the same message again")
-            accepted_updates.add(connection, [Accepted(message.mac, rcode, message.expires)])
+            accepted_updates.add(connection, [message.decided(rcode)])
             return rcode
 
         return await self._store.transact(work)
@@ -355,7 +361,7 @@ def _write(connection: Connection, batch: Sequence[_Waiting]) -> list[_Decided]:
     accepted_updates.add(
         connection,
         [
-            Accepted(one.message.mac, outcome.rcode, one.message.expires)
+            one.message.decided(outcome.rcode)
             for one, outcome in zip(batch, decided, strict=True)
             if one.message.mac not in known
         ],

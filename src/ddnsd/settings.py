@@ -238,8 +238,8 @@ class Settings(BaseSettings):
     local_accounts: Switch = Field(True, description="let users sign in with a password")
     second_factor_key: Path | None = Field(
         None,
-        description="file with 64 hexadecimal digits: the key for authenticator apps and passkeys; without it nobody "
-        "can add one; see identity.md",
+        description="file with 64 hexadecimal digits: the key that encrypts authenticator apps, passkeys and TSIG "
+        "secrets; without it there are none; see identity.md",
     )
     admin_second_factor: Switch = Field(
         False, description="require a second factor of administrators who sign in with a password"

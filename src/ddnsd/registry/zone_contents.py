@@ -26,7 +26,7 @@ Values = dict[tuple[str, str], set[str]]
 
 
 class Refused(Exception):
-    """the message is not carried out; nothing of it is"""
+    """the message is not applied; nothing of it is"""
 
     def __init__(self, rcode: Rcode, reason: str = "") -> None:
         super().__init__(reason or rcode.name)
@@ -121,7 +121,7 @@ def host_of(name: str, fqdns: Collection[str]) -> str | None:
     return None
 
 
-def judge(update: ZoneUpdate, contents: Iterable[Content]) -> None:
+def check_prerequisites(update: ZoneUpdate, contents: Iterable[Content]) -> None:
     """Check the prerequisites. Raises Refused for the first one that is not met."""
     there = _values(contents)
     names = {name for (name, _), values in there.items() if values}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carry out DNS UPDATE messages: addresses and other records of the caller's hosts.
+"""Apply DNS UPDATE messages: addresses and other records of the caller's hosts.
 
-    rules and quotas ─► one transaction: lock the hosts, judge prerequisites, write ─► send to DNS
+    rules and quotas ─► one transaction: lock the hosts, check prerequisites, write ─► send to DNS
 
 Messages of one moment share a transaction, unless they name the same host. Whoever sends the same message again gets
 the same answer, and nothing changes: decided messages are remembered by their MAC.
@@ -42,8 +42,8 @@ from ddnsd.registry.zone_contents import (
     HostPlan,
     Refused,
     ZoneUpdate,
+    check_prerequisites,
     host_of,
-    judge,
     plans,
 )
 
@@ -55,7 +55,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Signed:
-    """A message to carry out: its meaning, its MAC, and until when the MAC is remembered (microseconds)."""
+    """A message to apply: its meaning, its MAC, and until when the MAC is remembered (microseconds)."""
 
     update: ZoneUpdate
     caller: Caller
@@ -89,7 +89,7 @@ class _Decided:
 
 
 class ZoneUpdates:
-    """Carries out messages of authenticated callers."""
+    """Applies messages of authenticated callers."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class ZoneUpdates:
             hosts, missing = await self._named(message, zone)
             if missing and any(change.name in missing for change in message.update.changes):
                 return await self._register(message, zone, hosts, missing), hosts
-            return await self._carry_out(message, hosts), hosts
+            return await self._change(message, hosts), hosts
         except Refused as error:
             rcode, reason = error.rcode, str(error)
         except (NotAcknowledged, NotPublished) as error:
@@ -184,14 +184,14 @@ class ZoneUpdates:
 
     # ---- hosts that exist
 
-    async def _carry_out(self, message: Signed, hosts: Sequence[Host]) -> Rcode:
+    async def _change(self, message: Signed, hosts: Sequence[Host]) -> Rcode:
         contents = [Content(host, await self._rrsets.of(host) if host.has_rrsets else ()) for host in hosts]
-        judge(message.update, contents)
+        check_prerequisites(message.update, contents)
         await self._check(message, plans(message.update, contents))
         decided = await self._decide(message, hosts)
         if decided.rcode is not Rcode.NOERROR:
             raise Refused(decided.rcode, decided.reason)
-        await self._publish(hosts, decided)
+        await self._send(hosts, decided)
         return decided.rcode
 
     async def _check(self, message: Signed, intended: Iterable[HostPlan]) -> None:
@@ -216,7 +216,7 @@ class ZoneUpdates:
             self._drain = asyncio.create_task(self._write_all())
         return await waiting.done
 
-    async def _publish(self, hosts: Sequence[Host], decided: _Decided) -> None:
+    async def _send(self, hosts: Sequence[Host], decided: _Decided) -> None:
         """Wait until DNS has the changes. Raises NotAcknowledged, NameConflict, HostGone, Taken, StoreDown."""
         changed = False
         for plan in decided.plans:
@@ -288,7 +288,7 @@ class ZoneUpdates:
             raise Refused(Rcode.REFUSED, "a message that makes a new host names no other one")
         (fqdn,) = fqdns
         blank = Content(BLANK._replace(fqdn=fqdn, domain=zone.name, domain_id=zone.id))
-        judge(message.update, [blank])
+        check_prerequisites(message.update, [blank])
         (plan,) = plans(message.update, [blank])
         if not (plan.update.addresses or plan.put):
             return await self._remember(message, Rcode.NOERROR)
@@ -378,7 +378,7 @@ def _plan(one: _Waiting, current: dict[int, Host], sets: dict[int, list[RRset]])
             raise Refused(Rcode.REFUSED, f"{host.fqdn} is gone")
         check_updatable(now)
         contents.append(Content(now, sets.get(now.id, ())))
-    judge(one.message.update, contents)
+    check_prerequisites(one.message.update, contents)
     return _Decided(Rcode.NOERROR, plans(one.message.update, contents))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answer a DNS message: check its signature (RFC 8945), then carry out an UPDATE, or ask the primary for a query.
+"""Answer a DNS message: check its signature (RFC 8945), then apply an UPDATE, or ask the primary for a query.
 
     header ─► signature ─► records ─► registry ─► signed answer
 

@@ -16,7 +16,7 @@ class _Lock:
 
 
 @asynccontextmanager
-async def _hold(_domain_id: int) -> AsyncIterator[ZoneLock]:
+async def _hold(_name: str) -> AsyncIterator[ZoneLock]:
     yield _Lock()
 
 

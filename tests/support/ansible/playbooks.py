@@ -43,6 +43,7 @@ def surroundings() -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_ACTION_PLUGINS": str(Path(__file__).parent / "action"),
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
         "ANSIBLE_STDOUT_CALLBACK": "lines",
         "ANSIBLE_LOCALHOST_WARNING": "false",

@@ -3,6 +3,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -335,6 +336,14 @@ def test_what_was_answered_survives_a_kill(tmp_path_factory: pytest.TempPathFact
         assert (service.dig(name), txt(service, f"_x.{name}")) == (["192.0.2.90"], ['"kept"'])
         assert service.get(f"/api/hosts/{name}", service.admin_token).json()["ipv4"] == "192.0.2.90"
         assert host.send(delete(name, "A")) == "NOERROR"
+
+
+def test_a_client_that_sends_no_more_gets_its_answer(host: Client) -> None:
+    wire = host.message(delete(host.key_name, "A"), add(host.key_name, "A", "192.0.2.81")).to_wire()
+    with socket.create_connection(("127.0.0.1", host.port), timeout=10) as connection:
+        connection.sendall(len(wire).to_bytes(2) + wire)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.makefile("rb").read()[5] & 15 == dns.rcode.NOERROR
 
 
 # ---- queries

@@ -24,6 +24,7 @@ from ddnsd.db.history import Author
 from ddnsd.db.host_updates import HostUpdate, write_host_updates
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Domain, Host, RRset, endings
+from ddnsd.db.sqlite import SqliteStore
 from ddnsd.dns.errors import HostGone, NameConflict, NotAcknowledged
 from ddnsd.dns.writer import Fault, Writer
 from ddnsd.registry import records as host_records
@@ -50,6 +51,9 @@ from ddnsd.registry.zone_contents import (
 BATCH = 128
 """Maximum number of messages in a transaction."""
 
+TRANSACTIONS = 3
+"""Maximum number of transactions at a time on PostgreSQL: most of their time is the way there and back."""
+
 log = structlog.get_logger()
 
 
@@ -75,7 +79,6 @@ class _Waiting:
     message: Signed
     hosts: Sequence[Host]
     done: "asyncio.Future[_Decided]"
-    needs_rrsets: bool = False
 
 
 @dataclass
@@ -106,7 +109,9 @@ class ZoneUpdates:
         self._updates, self._rrsets, self._hosts = updates, rrsets, hosts
         self._domains, self._rates = domains, rates
         self._queue: list[_Waiting] = []
-        self._drain: asyncio.Task[None] | None = None
+        self._writing: dict[asyncio.Task[None], frozenset[int]] = {}  # with the ids of hosts
+        self._most = 1 if isinstance(store, SqliteStore) else TRANSACTIONS
+        self._due = False
 
     async def apply(self, message: Signed) -> tuple[Rcode, Sequence[Host]]:
         """The answer to the message, and the hosts that it names. NOERROR: durable and acknowledged by the name server.
@@ -212,8 +217,9 @@ class ZoneUpdates:
     async def _decide(self, message: Signed, hosts: Sequence[Host]) -> _Decided:
         waiting = _Waiting(message, hosts, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        if self._drain is None:
-            self._drain = asyncio.create_task(self._write_all())
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._start)  # messages of this turn of the loop share a transaction
         return await waiting.done
 
     async def _send(self, hosts: Sequence[Host], decided: _Decided) -> None:
@@ -239,31 +245,36 @@ class ZoneUpdates:
 
     # ---- the transaction
 
-    async def _write_all(self) -> None:
-        await asyncio.sleep(0)  # messages of this turn of the loop share a transaction
+    def _start(self) -> None:
+        self._due = False
+        while len(self._writing) < self._most and (batch := self._take()):
+            task = asyncio.create_task(self._write(batch))
+            self._writing[task] = frozenset(host.id for one in batch for host in one.hosts)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        del self._writing[task]
+        self._start()
+
+    async def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
-            while self._queue:
-                batch = self._take()
-                try:
-                    decided = await self._store.transact(lambda c, b=batch: _write(c, b))  # type: ignore[misc]
-                except Exception as error:
-                    if not isinstance(error, StoreDown):
-                        log.exception("unexpected error", messages=len(batch))
-                    for one in batch:
-                        if not one.done.done():
-                            one.done.set_exception(StoreDown(str(error)))
-                    continue
-                for one, outcome in zip(batch, decided, strict=True):
-                    if not one.done.done():
-                        one.done.set_result(outcome)
-        finally:
-            self._drain = None
+            decided = await self._store.transact(lambda c: _write(c, batch))
+        except Exception as error:
+            if not isinstance(error, StoreDown):
+                log.exception("unexpected error", messages=len(batch))
+            for one in batch:
+                if not one.done.done():
+                    one.done.set_exception(StoreDown(str(error)))
+            return
+        for one, outcome in zip(batch, decided, strict=True):
+            if not one.done.done():
+                one.done.set_result(outcome)
 
     def _take(self) -> list[_Waiting]:
-        """The next messages, none of which names a host of another one."""
+        """The next messages, none of which names a host of another one, or of one that is being written."""
         batch: list[_Waiting] = []
         left: list[_Waiting] = []
-        named: set[int] = set()
+        named = {host_id for ids in self._writing.values() for host_id in ids}
         macs: set[bytes] = set()
         for one in self._queue:
             ids = {host.id for host in one.hosts}

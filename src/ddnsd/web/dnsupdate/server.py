@@ -98,7 +98,7 @@ class DnsServer:
                     await self._serve(reader, writer, str(plain_address(peer)))
                 finally:
                     self._sources.leave(peer)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+        except OSError:
             pass
         finally:
             self._connections.discard(task)
@@ -106,12 +106,15 @@ class DnsServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         mine = asyncio.Semaphore(PER_CONNECTION)
-        while True:
-            async with asyncio.timeout(SILENT_SECONDS):
-                (length,) = struct.unpack("!H", await reader.readexactly(2))
-                wire = await reader.readexactly(length)
+        with contextlib.suppress(asyncio.IncompleteReadError, TimeoutError):
+            while True:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    (length,) = struct.unpack("!H", await reader.readexactly(2))
+                    wire = await reader.readexactly(length)
+                await mine.acquire()
+                self._start(self._answer_on(writer, wire, peer, mine))
+        for _ in range(PER_CONNECTION):  # who sends no more gets the answers
             await mine.acquire()
-            self._start(self._answer_on(writer, wire, peer, mine))
 
     async def _answer_on(self, writer: asyncio.StreamWriter, wire: bytes, peer: str, mine: asyncio.Semaphore) -> None:
         try:

@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # for tests/support, the servers that the tests start as well
 
-from bench import against, ceiling, declared, large, machine, many, million, nodes, portal, rules, updates, zones  # noqa: E402
+from bench import against, ceiling, declared, dns_update, large, machine, many, million, nodes, portal, rules, updates  # noqa: E402
+from bench import zones as many_zones  # noqa: E402
 from bench.figure import Section, missed  # noqa: E402
 from bench.plan import LONG_NAMES, NAMES, Plan  # noqa: E402
 from bench.report import markdown  # noqa: E402
@@ -71,6 +72,8 @@ def _sections(plan: Plan) -> Iterator[Section]:
             yield updates.section(plan, database)
     if plan.has("rules"):
         yield rules.section(plan)
+    if plan.has("dns-update"):
+        yield dns_update.section(plan)
     if plan.has("nodes"):
         yield nodes.section(plan)
     if plan.has("upstream"):
@@ -90,9 +93,9 @@ def _sections(plan: Plan) -> Iterator[Section]:
         for database in DATABASES:
             yield million.section(plan, database)
     if plan.has("zones"):
-        yield zones.speed_section(plan)
+        yield many_zones.speed_section(plan)
     if plan.has("idle"):
-        yield zones.idle_section(plan)
+        yield many_zones.idle_section(plan)
 
 
 if __name__ == "__main__":

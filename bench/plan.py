@@ -11,6 +11,7 @@ NAMES = (
     "changed",
     "nochg",
     "rules",
+    "dns-update",
     "upstream",
     "declared",
     "hosts",

@@ -3,7 +3,6 @@
 
 import asyncio
 import base64
-import hashlib
 import itertools
 import json
 import secrets
@@ -21,6 +20,7 @@ from bench.address import fresh
 from bench.bind import Bind
 from bench.dnswire import Key
 from bench.load import ClosedLoop, Run
+from ddnsd.auth.secrets import verifier
 from ddnsd.db import queries
 from ddnsd.db.schema import hosts
 from ddnsd.operations.store_access import opened
@@ -115,7 +115,7 @@ class Rig:
                 "claimed": not waiting,
             }
             values = (
-                {"fqdn": n, "name": n.split(".")[0], "secret_hash": _digest(s), "ipv4": self.current[n], **same}
+                {"fqdn": n, "name": n.split(".")[0], "secret_hash": verifier(s), "ipv4": self.current[n], **same}
                 for n, s in secret_of.items()
             )
             while part := list(itertools.islice(values, INSERTED)):
@@ -183,10 +183,6 @@ class Rig:
 
     def _loop(self, supplies: Iterable[Iterable[bytes]], others: Sequence[tuple[str, int]] = ()) -> ClosedLoop:
         return ClosedLoop(self.address, list(supplies), httpwire.frame, httpwire.word, others=others)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
 
 
 _WAIT = "INSERT INTO pending SELECT id, version, 0 FROM hosts WHERE id > :after ON CONFLICT DO NOTHING"

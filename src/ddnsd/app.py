@@ -27,6 +27,9 @@ from ddnsd.auth.sealing import BadKeyFile, SealingKeys
 from ddnsd.auth.sessions import Sessions
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.auth.tokens import LocalTokens, Verifier
+from ddnsd.auth.tsig_callers import TsigCallers
+from ddnsd.auth.tsig_secrets import SECONDS as TSIG_SECONDS
+from ddnsd.auth.tsig_secrets import TsigSecrets
 from ddnsd.checks.watch import SECONDS as CHECK_SECONDS
 from ddnsd.checks.watch import CheckWatch
 from ddnsd.db import migrate, moved, postgres_tls
@@ -79,6 +82,7 @@ from ddnsd.registry.unknown_fronts import Fronts
 from ddnsd.registry.update_requests import UpdateRequests
 from ddnsd.registry.updates import Updates
 from ddnsd.registry.users import Users
+from ddnsd.registry.zone_updates import ZoneUpdates
 from ddnsd.server import Server, listen, url
 from ddnsd.settings import PREFIX, RELOADABLE, Settings, SettingsError, differences
 from ddnsd.systemd import Unit
@@ -88,6 +92,8 @@ from ddnsd.web.asgi import Application, Dispatcher, Handler
 from ddnsd.web.client_address import Origins
 from ddnsd.web.connection_limits import Sources
 from ddnsd.web.context import Services
+from ddnsd.web.dnsupdate.door import UpdateDoor
+from ddnsd.web.dnsupdate.server import DnsServer
 from ddnsd.web.dyndns.agents import Agents
 from ddnsd.web.dyndns.duckdns import DuckDnsView
 from ddnsd.web.dyndns.dyndns2 import Dyndns2Views
@@ -154,7 +160,8 @@ class Service:
         self._provider_guard = provider_guard = FailureCounter(settings.signin_failures, enabled=settings.rules)
         members = Identities(self.store, claims_age, passwords=settings.local_accounts)
         self._http, flows, access_tokens = _openid(settings, members, provider_guard)
-        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed)
+        self.tsig = tsig = TsigSecrets(self.store, lookups, factor_keys if settings.update_listen else None)
+        signin = SignIn(lookups, throttle, [self.tokens, *access_tokens], failed, tsig.note)
         self.secondaries = Secondaries(self.writer, settings.followers, self.watch.serial)
         self.checks = CheckWatch(settings.surroundings, self.store, self.writer, self.watch, self.secondaries)
         self.status = Status(self.store, self.writer, self.watch, self.secondaries, answered)
@@ -199,6 +206,7 @@ class Service:
             domains,
             self.fronts,
             self.rates,
+            tsig,
             base_url=settings.base_url,
             ipv6_url=settings.public_url_ipv6.rstrip("/"),
             loopback_peers=settings.allow_loopback_peers,
@@ -236,6 +244,7 @@ class Service:
             audit_log=AuditLog(self.store),
             denylist=self.denials,
             status=self.status,
+            tsig=tsig,
         )
         context = Context(
             **vars(services),
@@ -275,6 +284,15 @@ class Service:
         )
         self.app = Dispatcher(routes, origins, below, requests_served)
         self.sources = Sources(settings.connections_per_address, settings.proxies)
+        self.dns_server = None
+        if settings.update_listen:
+            zone_updates = ZoneUpdates(
+                self.store, lookups, self.writer, updates, services.rrsets, hosts, domains, self.rates
+            )
+            callers = TsigCallers(lookups, tsig, signin, self.tokens)
+            algorithms = settings.update_algorithms
+            door = UpdateDoor(callers, zone_updates, domains, self.writer, self.contacts, failed, algorithms)
+            self.dns_server = DnsServer(door, self.sources)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeats: dict[str, Heartbeat] = {}
         self._waiting: asyncio.Task[None] | None = None
@@ -367,6 +385,7 @@ class Service:
             (CHECK_SECONDS, self.checks.look, "checks of disks, backups and clocks"),
             (CHECK_SECONDS, self.checks.look_slowly, "checks of certificate and DNSSEC"),
             (MIRROR_SECONDS, self.mirrors.look, "second primaries"),
+            (TSIG_SECONDS, self.tsig.write, "TSIG secrets"),
         ):
             heartbeat = self._heartbeats[what] = Heartbeat(STUCK_SECONDS)
             self._tasks[what] = asyncio.create_task(_repeat(seconds, work, what, heartbeat))
@@ -393,6 +412,7 @@ class Service:
         await run_safely(self._failed_sign_ins.write, "failed sign-ins")
         await run_safely(self.contacts.write, "contacts")
         await run_safely(self.fronts.write, "fronts")
+        await run_safely(self.tsig.write, "TSIG secrets")
         if self._http is not None:
             await self._http.close()
         await self.store.close()
@@ -515,6 +535,8 @@ async def serve(
     reloading = asyncio.create_task(_reload_forever(service, load, again))
     sockets = list(unit.sockets) or [listen(Endpoint.from_text(text)) for text in (settings.http, *settings.listen)]
     where = url(sockets[0]) if unit.sockets else f"http://{settings.http}"
+    if service.dns_server is not None:
+        await service.dns_server.start([Endpoint.from_text(text) for text in settings.update_listen])
     await service.start(lambda reason: unit.notify(f"STATUS={reason}"))
     gc.collect()
     gc.freeze()  # exclude loaded objects: a full collection would stop all requests for tens of milliseconds
@@ -538,6 +560,8 @@ async def serve(
         failed = waiting.done()
         for task in (watchdog, waiting, reloading):
             task.cancel()
+        if service.dns_server is not None:
+            await service.dns_server.stop()
         await service.stop()
     if failed:
         waiting.result()

@@ -30,6 +30,7 @@ from ddnsd.db import postgres_tls
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.zonefile import NameServer, zone_name
 from ddnsd.dns.endpoint import Endpoint
+from ddnsd.dns.tsig import ALGORITHMS
 from ddnsd.registry.addresses import Network
 from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.names import fold
@@ -124,6 +125,13 @@ class Settings(BaseSettings):
     )
     http: str = Field("127.0.0.1:8053", description="first address of the HTTP API")
     listen: Words = Field((), description="more HTTP addresses, e.g. 0.0.0.0:8245,[::]:8245")
+    update_listen: Words = Field(
+        (), description="addresses for DNS UPDATE over UDP and TCP, e.g. 0.0.0.0:5353; empty: off"
+    )
+    update_algorithms: Words = Field(
+        ("hmac-sha256", "hmac-sha384", "hmac-sha512"),
+        description="TSIG algorithms that DNS UPDATE accepts; hmac-md5 and hmac-sha1 only for old devices",
+    )
     public_url: str = Field("", description="URL that clients use; default: http:// and the HTTP address")
     public_url_ipv6: str = Field("", description="URL with a name that has only IPv6, shown at registration")
     dns: str = Field("127.0.0.1:5300", description="address of the name server that `ddnsd dev` starts")
@@ -230,8 +238,8 @@ class Settings(BaseSettings):
     local_accounts: Switch = Field(True, description="let users sign in with a password")
     second_factor_key: Path | None = Field(
         None,
-        description="file with 64 hexadecimal digits: the key for authenticator apps and passkeys; without it nobody "
-        "can add one; see identity.md",
+        description="file with 64 hexadecimal digits: the key that encrypts authenticator apps, passkeys and TSIG "
+        "secrets; without it there are none; see identity.md",
     )
     admin_second_factor: Switch = Field(
         False, description="require a second factor of administrators who sign in with a password"
@@ -282,7 +290,7 @@ class Settings(BaseSettings):
     def _one_endpoint(cls, value: str) -> str:
         return str(Endpoint.from_text(value))
 
-    @field_validator("listen")
+    @field_validator("listen", "update_listen")
     @classmethod
     def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(Endpoint.from_text(v)) for v in value)
@@ -382,6 +390,19 @@ class Settings(BaseSettings):
     def _possible_second_factor(self) -> Self:
         if self.admin_second_factor and self.second_factor_key is None:
             raise ValueError("ADMIN_SECOND_FACTOR needs SECOND_FACTOR_KEY, the file with the key; see identity.md")
+        return self
+
+    @field_validator("update_algorithms")
+    @classmethod
+    def _algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(value) - ALGORITHMS.keys():
+            raise ValueError(f"no such algorithm: {', '.join(sorted(unknown))} (there are {', '.join(ALGORITHMS)})")
+        return value
+
+    @model_validator(mode="after")
+    def _possible_dns_update(self) -> Self:
+        if self.update_listen and self.second_factor_key is None:
+            raise ValueError("UPDATE_LISTEN needs SECOND_FACTOR_KEY, the file with the key that encrypts TSIG secrets")
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, NoCredentials, NotFqdn
@@ -14,7 +14,7 @@ from ddnsd.auth.tokens import Verifier
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.rows import Host, Key
 
-_NOBODY = secrets.digest("")
+_NOBODY = secrets.verifier("")
 LONGEST = 512
 """Maximum characters of a user name or secret."""
 
@@ -31,9 +31,11 @@ class SignIn:
         throttle: LoginThrottle,
         verifiers: Sequence[Verifier],
         failed: FailedSignIns | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`note` gets each secret that was right."""
         self._lookups, self._throttle, self._verifiers = lookups, throttle, verifiers
-        self._failed = failed or FailedSignIns()
+        self._failed, self._note_right = failed or FailedSignIns(), note
 
     async def by_header(self, header: str, client_ip: str | None) -> Caller:
         """The caller of an `Authorization` header, Basic or Bearer. Raises SignInError, StoreDown, ProviderDown."""
@@ -50,6 +52,8 @@ class SignIn:
         try:
             for verifier in self._verifiers:
                 if verifier.recognises(token) and (caller := await verifier.verify(token, client_ip)):
+                    if caller.token_id is not None:
+                        self._note_right(token)
                     return caller
             raise BadCredentials
         except BadCredentials:
@@ -98,14 +102,15 @@ class SignIn:
             self._throttle.failed(guess, error)
             raise
         self._throttle.succeeded(guess)
+        self._note_right(guess.secret)
         return caller
 
     async def _by_secret_alone(self, rows: Rows, secret: str) -> Caller:
-        hashed = secrets.digest(secret)
+        hashed = secrets.verifier(secret)
         if host := await rows.host_by_secret.one(hashed):
-            return _caller_of_host(host)
+            return caller_of_host(host)
         if key := await rows.key_by_secret.one(hashed):
-            return await self._caller_of_key(key)
+            return await self.caller_of_key(key)
         raise BadCredentials
 
     async def _host(self, rows: Rows, name: str, password: str) -> Caller:
@@ -113,21 +118,23 @@ class SignIn:
         right = secrets.matches(password, host.secret_hash if host else _NOBODY)
         if host is None or not right:
             raise BadCredentials(host.id if host else None)
-        return _caller_of_host(host)
+        return caller_of_host(host)
 
     async def _key(self, rows: Rows, name: str, password: str) -> Caller:
         key = await rows.key.one(name) if name.isascii() and "\0" not in name else None
         right = secrets.matches(password, key.secret_hash if key else _NOBODY)
         if key is None or not right:
             raise BadCredentials(known=key is not None)
-        return await self._caller_of_key(key)
+        return await self.caller_of_key(key)
 
-    async def _caller_of_key(self, key: Key) -> Caller:
+    async def caller_of_key(self, key: Key) -> Caller:
+        """The caller with the credentials of a key. Raises StoreDown."""
         hosts = await self._lookups.hosts_of_key.all(key.id) if key.active else []
         return Caller(Kind.KEY, key.login, key.owner_id, hosts=tuple(hosts), credential_name=key.name)
 
 
-def _caller_of_host(host: Host) -> Caller:
+def caller_of_host(host: Host) -> Caller:
+    """The caller with the credentials of a host."""
     return Caller(Kind.HOST, host.fqdn, host.owner_id, hosts=(host,))
 
 

@@ -53,12 +53,12 @@ class SealingKeys:
             raise BadKeyFile(f"{file} must contain 64 hexadecimal digits, or several keys, one per line")
         return cls(keys)
 
-    def seal(self, purpose: str, user_id: int, secret: str) -> str:
-        """Encrypt a secret of a user, for one purpose."""
-        return seal(self._keys[0], {"purpose": purpose, "user": str(user_id), "secret": secret})
+    def seal(self, purpose: str, owner: int | str, secret: str) -> str:
+        """Encrypt a secret of its owner, such as a user's id, for one purpose."""
+        return seal(self._keys[0], {"purpose": purpose, "user": str(owner), "secret": secret})
 
-    def unseal(self, purpose: str, user_id: int, sealed: str) -> str | None:
-        """The secret; None if it was sealed for another purpose, another user, or with another key."""
+    def unseal(self, purpose: str, owner: int | str, sealed: str) -> str | None:
+        """The secret; None if it was sealed for another purpose, another owner, or with another key."""
         from joserfc.errors import JoseError
 
         for key in self._keys:
@@ -68,7 +68,7 @@ class SealingKeys:
                 continue
             return (
                 content.get("secret")
-                if (content.get("purpose"), content.get("user")) == (purpose, str(user_id))
+                if (content.get("purpose"), content.get("user")) == (purpose, str(owner))
                 else None
             )
         return None

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random secrets: shown once, stored as SHA-256 (a slow hash gains nothing against 128 random bits)."""
+"""Random secrets: shown once, stored as a hash of their SHA-256 (a slow hash gains nothing against 128 random bits).
+
+The SHA-256 itself is the TSIG secret of the same credentials at the port for DNS UPDATE, so it is not what is stored.
+"""
 
 import hashlib
 import hmac
@@ -39,10 +42,20 @@ def new_login() -> str:
 
 
 def digest(secret: str) -> bytes:
-    """The stored hash of a secret: 32 octets."""
+    """The SHA-256 of a secret: 32 octets. It is the TSIG secret of a host, key or token."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
+def verifier(secret: str) -> bytes:
+    """The stored hash of the secret of a host, key or token: 32 octets."""
+    return verifier_of(digest(secret))
+
+
+def verifier_of(digested: bytes) -> bytes:
+    """The same, of the secret's SHA-256."""
+    return hashlib.sha256(digested).digest()
+
+
 def matches(secret: str, stored: bytes) -> bool:
-    """Compare in constant time."""
-    return hmac.compare_digest(digest(secret), stored)
+    """Compare a secret with its verifier, in constant time."""
+    return hmac.compare_digest(verifier(secret), stored)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, update
 
 from ddnsd.auth.caller import Caller, Kind
 from ddnsd.auth.claims_age import ClaimsAge
-from ddnsd.auth.secrets import TOKEN_PREFIX, digest
+from ddnsd.auth.secrets import TOKEN_PREFIX, verifier
 from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db import queries, schema
 from ddnsd.db.base import Store, StoreDown
@@ -43,10 +43,14 @@ class LocalTokens:
 
     async def verify(self, token: str, client_ip: str | None) -> Caller | None:
         guess = self._throttle.begin(NAME, token, client_ip or "")
-        row = await guess.rows.token.one(digest(token))
-        if row is None or not row.active or not _usable(row, client_ip):
+        row = await guess.rows.token.one(verifier(token))
+        if row is None or not usable(row, client_ip):
             self._throttle.failed(guess, wrong=row is None)
             return None
+        return self.caller(row)
+
+    def caller(self, row: Token) -> Caller:
+        """The caller of a usable token, which is used now."""
         self._used[row.id] = queries.now()
         scopes, rights = frozenset(row.scopes.split()), self._claims_age.of_token(row.rights)
         return Caller(
@@ -75,7 +79,10 @@ class LocalTokens:
             raise
 
 
-def _usable(token: Token, client_ip: str | None) -> bool:
+def usable(token: Token, client_ip: str | None) -> bool:
+    """Whether the token works now, from this address."""
+    if not token.active:
+        return False
     if token.expires is not None and token.expires <= queries.now():
         return False
     if not token.networks:

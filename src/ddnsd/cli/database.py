@@ -124,14 +124,15 @@ def _private_file(path: str) -> Iterator[IO[str]]:
 
 @click.command(name="export")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
-def export_command(file: str) -> None:
+@click.option("--tsig-secrets", is_flag=True, help="Also the encrypted TSIG secrets of hosts, keys and tokens.")
+def export_command(file: str, tsig_secrets: bool) -> None:
     """Write all tables as JSON, as they are at one moment. Updates go on.
 
-    Secrets of hosts and tokens are hashes. TSIG keys are in clear, so only you
-    can read the new file.
+    Secrets of hosts and tokens are hashes. TSIG keys of domains are in clear,
+    so only you can read the new file.
     """
     with _private_file(file) as opened:
-        asyncio.run(export.write(settings.load().store_url, opened))
+        asyncio.run(export.write(settings.load().store_url, opened, tsig_secrets=tsig_secrets))
 
 
 @click.command(name="import")

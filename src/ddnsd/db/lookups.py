@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import ARRAY, Column, ColumnElement, LargeBinary, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
-from ddnsd.db import enrolments, queries, records, rows, schema
+from ddnsd.db import enrolments, queries, records, rows, schema, tsig_secrets
 from ddnsd.db.base import StoreDown
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.gathering import Gathering
@@ -162,6 +162,18 @@ def _host_to_send(row: Iterable[Any]) -> tuple[rows.Host, bool, bool, int]:
     return rows.Host._make(host), bool(has_related), bool(is_set_aside), generation
 
 
+def _token_with_hash(row: Iterable[Any]) -> tuple[rows.Token, bytes]:
+    """The token and its stored hash."""
+    *token, hashed = row
+    return rows.Token._make(token), hashed
+
+
+def _only(row: Iterable[Any]) -> str:
+    """The row's only column."""
+    (value,) = row
+    return str(value)
+
+
 class Lookups:
     """All lookups of the hot path."""
 
@@ -176,6 +188,8 @@ class Lookups:
         self.key_by_secret = Lookup(store, queries.KEY, schema.keys.c.secret_hash, rows.Key._make)
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, schema.key_hosts.c.key_id, rows.Host._make)
         self.token = Lookup(store, queries.TOKEN, schema.tokens.c.hash, rows.Token._make)
+        self.token_by_id = Lookup(store, queries.TOKEN_WITH_HASH, schema.tokens.c.id, _token_with_hash)
+        self.tsig_secret = Lookup(store, tsig_secrets.SEALED, schema.tsig_secrets.c.hash, _only)
         self.enrolment = Lookup(store, enrolments.ENROLMENT, schema.enrolments.c.token_hash, enrolments.Enrolment._make)
         self.session = Lookup(store, queries.SESSION, schema.sessions.c.hash, rows.Session._make)
 

@@ -109,6 +109,8 @@ _USER = users.c.name, users.c.active, *RIGHTS
 
 TOKEN: Select[Any] = select(*_columns(tokens, rows.Token._fields[:-5]), *_USER).join_from(tokens, users)
 
+TOKEN_WITH_HASH: Select[Any] = TOKEN.add_columns(tokens.c.hash)
+
 HAS_SECOND_FACTOR = or_(exists().where(totp.c.user_id == users.c.id), exists().where(passkeys.c.user_id == users.c.id))
 """Whether a user has a second factor, in queries that have the user."""
 

@@ -428,6 +428,22 @@ keys = Table(
     Column("created", BigInteger, nullable=False),
 )
 
+tsig_secrets = Table(
+    "tsig_secrets",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),  # the stored hash of the same secret, of a host, key or token
+    Column("sealed", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+accepted_updates = Table(  # DNS UPDATE messages: the same one again changes nothing
+    "accepted_updates",
+    metadata,
+    Column("mac", LargeBinary(64), primary_key=True),
+    Column("rcode", Integer, nullable=False),
+    Column("expires", BigInteger, nullable=False, index=True),
+)
+
 key_hosts = Table(
     "key_hosts",
     metadata,

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, cast
 
+from dns.message import Message
+from dns.rcode import Rcode
+
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.errors import NoAnswer, Refusal, Unreachable
 from ddnsd.dns.message import Signed
@@ -225,6 +228,12 @@ async def ask(primary: PrimaryConnection, key: TsigKey, name: str, rtype: str, s
     answer = question.read(await primary.exchange(question.wire, seconds))
     asked = [(one.name, one.rdtype) for one in answer.question]
     return [rdata.to_text() for rrset in answer.answer if (rrset.name, rrset.rdtype) in asked for rdata in rrset]
+
+
+async def ask_all(primary: PrimaryConnection, key: TsigKey, name: str, rtype: str, seconds: float) -> Message:
+    """The whole answer, also if the name does not exist. Raises DnsError."""
+    question = Signed.query(name, rtype, key)
+    return question.read(await primary.exchange(question.wire, seconds), (Rcode.NXDOMAIN,))
 
 
 async def addresses(primary: PrimaryConnection, key: TsigKey, name: str, seconds: float) -> list[str]:

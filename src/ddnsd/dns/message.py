@@ -8,7 +8,7 @@ hot path. dnspython reads answers that contain records, or that are not as expec
 import random
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Self
 
@@ -199,8 +199,8 @@ class Signed:
         except (IndexError, struct.error):
             raise NoAnswer("the name server did not send a DNS message") from None
 
-    def read(self, answer: bytes) -> dns.message.Message:
-        """The verified answer with rcode NOERROR.
+    def read(self, answer: bytes, also: Collection[dns.rcode.Rcode] = ()) -> dns.message.Message:
+        """The verified answer with rcode NOERROR, or one of `also`.
 
         Raises NoAnswer if it is not a DNS message, and a Refusal for every other rcode or a bad signature.
         """
@@ -215,10 +215,9 @@ class Signed:
         except (dns.exception.DNSException, ValueError):
             raise _failure(answer) from None
         rcode = message.rcode()
-        if rcode in _PREREQUISITES:
-            raise PrerequisiteFailed(dns.rcode.to_text(rcode))
-        if rcode != dns.rcode.NOERROR:
-            raise Refusal(dns.rcode.to_text(rcode))
+        if rcode not in (dns.rcode.NOERROR, *also):
+            text = dns.rcode.to_text(rcode)
+            raise PrerequisiteFailed(text) if rcode in _PREREQUISITES else Refusal(text)
         if not message.flags & dns.flags.QR:
             raise NoAnswer("the name server did not send an answer")
         if not message.had_tsig:

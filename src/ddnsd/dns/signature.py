@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sign messages with TSIG, and verify the signatures of good answers (RFC 8945), in wire form.
+"""Sign messages with TSIG, and verify signatures (RFC 8945), in wire form.
 
-Every update and every question needs both, and dnspython takes five times as long. What is not exactly as expected
-does not count as verified here: dnspython then reads the whole answer and says what is wrong.
+Every message needs both, and dnspython takes five times as long. An answer that is not exactly as expected does not
+count as verified here: dnspython then reads all of it and says what is wrong.
 """
 
 import hmac
@@ -11,6 +11,7 @@ import time
 from functools import lru_cache
 from typing import NamedTuple
 
+import dns.exception
 import dns.name
 import dns.tsig
 
@@ -50,12 +51,113 @@ def _wire_key(key: TsigKey) -> _Key:
 def sign(wire: bytes, key: TsigKey) -> tuple[bytes, bytes]:
     """The message with a TSIG record, and its MAC. The message has no TSIG record yet."""
     own, moment = _wire_key(key), int(time.time())
-    signed_at = _TIME.pack(moment >> 32, moment & 0xFFFFFFFF, FUDGE_SECONDS)
+    signed_at = _time(moment, FUDGE_SECONDS)
     mac = _mac(own, wire + _variables(own, signed_at))
-    data = b"".join((own.algorithm, signed_at, len(mac).to_bytes(2), mac, wire[:2], _NO_ERROR))
+    return _with_tsig(wire, own.name, own.algorithm, signed_at, mac, 0, b""), mac
+
+
+class Tsig(NamedTuple):
+    """The TSIG record of a message, in wire form; it begins at the octet `begin`. `signed_at` is in seconds."""
+
+    begin: int
+    name: dns.name.Name
+    algorithm: dns.name.Name
+    signed_at: int
+    fudge: int
+    mac: bytes
+    original_id: bytes
+    error: int
+    other: bytes
+
+    @property
+    def variables(self) -> bytes:
+        """What is signed of the record itself (RFC 8945, 4.3.3)."""
+        return _digested(
+            _octets(self.name), _octets(self.algorithm), _time(self.signed_at, self.fudge), self.error, self.other
+        )
+
+
+def tsig_of(wire: bytes) -> Tsig | None:
+    """The TSIG record of a request, which is the last record; None if it has none. Raises ValueError."""
+    try:
+        begin = _last_record(wire)
+        if begin is None:
+            return None
+        name, length = dns.name.from_wire(wire, begin)
+        data = begin + length + _RECORD.size
+        rtype, rclass, ttl, octets = _RECORD.unpack_from(wire, data - _RECORD.size)
+        if rtype != TSIG:
+            return None
+        algorithm, length = dns.name.from_wire(wire, data)
+        high, low, fudge = _TIME.unpack_from(wire, data + length)
+        mac = data + length + _TIME.size + 2
+        end = mac + int.from_bytes(wire[mac - 2 : mac])
+        error, other = struct.unpack_from("!HH", wire, end + 2)
+    except (IndexError, struct.error, dns.exception.DNSException):
+        raise ValueError("malformed TSIG record") from None
+    if (rclass, ttl) != (ANY_CLASS, 0) or not data + octets == end + 6 + other == len(wire):
+        raise ValueError("malformed TSIG record")
+    return Tsig(
+        begin,
+        name.canonicalize(),
+        algorithm.canonicalize(),
+        (high << 32) + low,
+        fudge,
+        wire[mac:end],
+        wire[end : end + 2],
+        error,
+        wire[end + 6 :],
+    )
+
+
+def mac_of(wire: bytes, found: Tsig, key: TsigKey) -> bytes:
+    """The MAC that the request should have."""
+    additional = int.from_bytes(wire[10:12]) - 1
+    unsigned = (found.original_id, wire[2:10], additional.to_bytes(2), wire[HEADER_OCTETS : found.begin])
+    return _mac(_wire_key(key), b"".join((*unsigned, found.variables)))
+
+
+def sign_answer(
+    wire: bytes, key: TsigKey, request: Tsig, *, error: int = 0, signed_at: int | None = None, other: bytes = b""
+) -> bytes:
+    """The answer to a request that was signed by the key, with a TSIG record."""
+    own = _wire_key(key)
+    moment = _time(int(time.time()) if signed_at is None else signed_at, FUDGE_SECONDS)
+    prefix = len(request.mac).to_bytes(2) + request.mac
+    mac = _mac(own, prefix + wire + _digested(own.name, own.algorithm, moment, error, other))
+    return _with_tsig(wire, own.name, own.algorithm, moment, mac, error, other)
+
+
+def refuse_signature(wire: bytes, request: Tsig, error: int) -> bytes:
+    """The answer with a TSIG record that has no MAC, for a key that is unknown or a MAC that is wrong."""
+    moment = _time(request.signed_at, request.fudge)
+    return _with_tsig(wire, _octets(request.name), _octets(request.algorithm), moment, b"", error, b"")
+
+
+def _with_tsig(
+    wire: bytes, name: bytes, algorithm: bytes, moment: bytes, mac: bytes, error: int, other: bytes
+) -> bytes:
+    tail = struct.pack("!HH", error, len(other)) + other
+    data = b"".join((algorithm, moment, len(mac).to_bytes(2), mac, wire[:2], tail))
     additional = int.from_bytes(wire[10:12]) + 1
-    record = _RECORD.pack(TSIG, ANY_CLASS, 0, len(data))
-    return b"".join((wire[:10], additional.to_bytes(2), wire[12:], own.name, record, data)), mac
+    return b"".join(
+        (wire[:10], additional.to_bytes(2), wire[12:], name, _RECORD.pack(TSIG, ANY_CLASS, 0, len(data)), data)
+    )
+
+
+def _digested(name: bytes, algorithm: bytes, moment: bytes, error: int, other: bytes) -> bytes:
+    class_and_ttl = _RECORD.pack(0, ANY_CLASS, 0, 0)[2:8]
+    return b"".join((name, class_and_ttl, algorithm, moment, struct.pack("!HH", error, len(other)), other))
+
+
+def _time(moment: int, fudge: int) -> bytes:
+    return _TIME.pack(moment >> 32, moment & 0xFFFFFFFF, fudge)
+
+
+def _octets(name: dns.name.Name) -> bytes:
+    octets = name.to_wire()
+    assert octets is not None
+    return octets
 
 
 def verified_end(answer: bytes, key: TsigKey, request_mac: bytes) -> int | None:
@@ -104,8 +206,7 @@ def _mac(own: _Key, octets: bytes) -> bytes:
 
 
 def _variables(own: _Key, signed_at: bytes) -> bytes:
-    """What is signed of the TSIG record itself (RFC 8945, 4.3.3)."""
-    return b"".join((own.name, _RECORD.pack(0, ANY_CLASS, 0, 0)[2:8], own.algorithm, signed_at, _NO_ERROR))
+    return _digested(own.name, own.algorithm, signed_at, 0, b"")
 
 
 def _last_record(wire: bytes) -> int | None:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
+from dns.message import Message
 from prometheus_client import Gauge, Histogram
 from sqlalchemy import Connection
 
@@ -303,6 +304,10 @@ class Writer:
     async def name_servers(self, domain_id: int) -> frozenset[str]:
         """The names of the zone's NS records. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).name_servers()
+
+    async def ask(self, domain_id: int, name: str, rtype: str) -> Message:
+        """The answer of the domain's primary, also if there is no such name. Raises DnsError, HostGone."""
+        return await (await self._sender(domain_id)).answer(name, rtype)
 
     async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, Obstacle]:
         """The obstacles by name, for names that a new host cannot have: a record, or a delegation above.

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
+from dns.message import Message
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
@@ -23,7 +24,7 @@ from ddnsd.db.pending import Confirmed
 from ddnsd.db.rows import Domain, Host, Removal
 from ddnsd.dns import errors, primary_check
 from ddnsd.dns.conflicts import UNMANAGED, Kind, Obstacle
-from ddnsd.dns.connection import PrimaryConnection, ask, ask_serial
+from ddnsd.dns.connection import PrimaryConnection, ask, ask_all, ask_serial
 from ddnsd.dns.fence import Fence
 from ddnsd.dns.message import Update
 from ddnsd.dns.obstacles import obstacle
@@ -282,6 +283,10 @@ class ZoneSender:
 
     async def _ask(self, name: str, rtype: str) -> list[str]:
         return await self._by_current_key(lambda: ask(self.primary, self._key, name, rtype, self._deadline))
+
+    async def answer(self, name: str, rtype: str) -> Message:
+        """The primary's whole answer, also if the name does not exist. Raises DnsError."""
+        return await self._by_current_key(lambda: ask_all(self.primary, self._key, name, rtype, self._deadline))
 
     async def _by_current_key(self, call: Callable[[], Awaitable[T]]) -> T:
         """The answer; asks again if the refused key is no longer the domain's key. Raises DomainFrozen."""

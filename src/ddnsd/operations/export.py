@@ -26,12 +26,16 @@ AT_ONCE = 500
 NO_HOST = -1
 """An id below those of all hosts."""
 
-OF_PROCESSES = (schema.nodes, schema.zone_leases)
-"""Tables that are in the file for earlier versions, always without rows."""
+OF_PROCESSES = (schema.nodes, schema.zone_leases, schema.accepted_updates)
+"""Tables that are in the file without rows: they are of the time and the processes of the export."""
 
 
-async def write(url: str, file: IO[str]) -> None:
-    """Write all tables, as they were at one moment; others may change them meanwhile. Raises StoreDown, AdminError."""
+async def write(url: str, file: IO[str], *, tsig_secrets: bool = False) -> None:
+    """Write all tables, as they were at one moment; others may change them meanwhile.
+
+    Encrypted TSIG secrets only on demand. Raises StoreDown, AdminError.
+    """
+    empty = OF_PROCESSES if tsig_secrets else (*OF_PROCESSES, schema.tsig_secrets)
     await check_schema(url)
     async with copying.opened(url) as side:
         await side.snapshot()
@@ -39,7 +43,7 @@ async def write(url: str, file: IO[str]) -> None:
         before = ""
         for table in [table for table in schema.metadata.sorted_tables if table is not schema.write_checks]:
             file.write(f'{before}\n  "{table.name}": [')
-            if table not in OF_PROCESSES:
+            if table not in empty:
                 await _write_rows(side, table, file)
             file.write("]")
             before = ","

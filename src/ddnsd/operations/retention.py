@@ -9,7 +9,17 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from ddnsd.db import history, idempotency, last_seen, one_time_secrets, queries, retention, sessions, write_checks
+from ddnsd.db import (
+    history,
+    idempotency,
+    last_seen,
+    one_time_secrets,
+    queries,
+    retention,
+    sessions,
+    tsig_secrets,
+    write_checks,
+)
 from ddnsd.db.base import Store
 from ddnsd.db.retention import OldEvent
 from ddnsd.operations import store_access
@@ -90,6 +100,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "expired tokens", _all(lambda c, n: credentials.delete_expired_tokens(c, ago(TOKEN_DAYS), n))
     yield "ended sessions", _all(lambda c, n: sessions.forget_ended(c, idle, begun, n))
     yield "secrets that were not shown", _all(lambda c, n: one_time_secrets.forget(c, unseen, n))
+    yield "TSIG secrets without a host, key or token", _all(lambda c, n: tsig_secrets.forget(c, ago(1), n))
     yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
     yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
     yield "entries of long histories", _trim_long

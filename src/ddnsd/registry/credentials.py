@@ -239,7 +239,7 @@ def add_token(
             insert(schema.tokens).values(
                 user_id=user.id,
                 name=name,
-                hash=secrets.digest(secret),
+                hash=secrets.verifier(secret),
                 scopes=" ".join(scope.scopes),
                 domains=" ".join(scope.domains),
                 hosts=" ".join(scope.hosts),
@@ -306,7 +306,7 @@ def add_key(
     own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}
     if missing := [fqdn for fqdn in folded if fqdn not in own]:
         raise Invalid(hosts=Reason(Code.HOSTS_NOT_OWNED, user=user.name, hosts=", ".join(missing)))
-    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.digest(secret)}
+    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.verifier(secret)}
     result = connection.execute(insert(schema.keys).values(created=queries.now(), **values))
     assert result.inserted_primary_key is not None
     key_id = result.inserted_primary_key[0]

@@ -105,7 +105,7 @@ class Enrolments:
 
         The former secret no longer works when this returns. Raises NotEnrolled, StoreDown.
         """
-        token_hash, secret_hash = secrets.digest(enrolling.guess.secret), secrets.digest(secret)
+        token_hash, secret_hash = secrets.digest(enrolling.guess.secret), secrets.verifier(secret)
         try:
             check_secret(enrolling.enrolment, secret_hash)
             return await self._store.transact(lambda c: _finish(c, token_hash, secret_hash, client_ip, agent))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """RRsets of a host in addition to its addresses: at its name, or at names of underscore labels (RFC 8552) below it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -58,19 +58,25 @@ class RRsets:
         new = record_sets.parse(host.fqdn, name, rtype, values, ttl)
         if not any(new.equals(present) for present in await self.of(host)):
             await self._rates.take_record_change(host, refuse=not unlimited)
-            await self._try(host, new)
+            await self.try_new(host, new)
         current, changed = await self._store.transact(lambda c: keep(c, host, new, author, expect))
         if changed or not self._writer.is_published(current):
             await confirmed(self._writer.push_host(current.domain_id, [host.id]))
         made = next((one for one in await self.of(host) if new.place == one.place), None)
         if made is None:
             raise NoHost  # removed meanwhile
-        if made.conflict is not None:
-            await self._store.transact(lambda c: _take_back(c, host, made))
-            raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(made.conflict)))
+        await self.settle(host, [made])
         return made
 
-    async def _try(self, host: Host, new: NewRRset) -> None:
+    async def settle(self, host: Host, made: Iterable[RRset]) -> None:
+        """Delete new RRsets again if a foreign record has their place. Raises Taken, StoreDown."""
+        for one in made:
+            if one.conflict is not None:
+                await self._store.transact(lambda c, one=one: _take_back(c, host, one))  # type: ignore[misc]
+                raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(one.conflict)))
+
+    async def try_new(self, host: Host, new: NewRRset) -> None:
+        """Check that the zone takes the RRset. Raises Invalid, Taken, NotPublished, StoreDown."""
         fqdn = name_below(new.prefix, host.fqdn)
         for _ in range(TRIES):
             ours = await self._store.read(lambda c: _is_ours(c, host, new))

@@ -67,23 +67,18 @@ class Updates:
         """
         named = named_columns(host, update)
         changed = columns(host, update, named)
-        try:
-            self._policy.check(update, domain_takes_private=host.private_addresses)
-            await self._check_results(host, changed, update)
-        except DeniedAddress:
-            await self.block(host, author)
-            raise
+        await self.check(host, update, changed, author)
         if not changed and self._writer.is_published(host):
-            await self._unchanged(host, update)
+            await self.count_unchanged(host, update)
             return Outcome(False, update.addresses)
         if changed.keys() == {"inferred"} and self._writer.is_published(host):
             await self._store.transact(lambda c: queries.set_host(c, host.id, inferred=None))
             return Outcome(False, update.addresses)
         if changed:
-            await self._count_change(host, removes=not update.addresses)
+            await self.count_change(host, removes=not update.addresses)
         try:
             if changed:
-                await self._writer.update(host.domain_id, _host_update(host, update, named, tls, author))
+                await self._writer.update(host.domain_id, host_update(host, update, named, tls, author))
             else:
                 await self._writer.push_host(host.domain_id, [host.id])
         except HostGone as error:
@@ -93,6 +88,18 @@ class Updates:
         except NameConflict as error:
             raise Held(error.obstacle) from None
         return Outcome(True, update.addresses)
+
+    async def check(self, host: Host, update: AddressUpdate, changed: Mapping[str, str | None], author: Author) -> None:
+        """Check the addresses against the operator's rules; `changed` is the result of `columns`.
+
+        Raises InvalidAddress, DeniedAddress (the host is blocked), StoreDown.
+        """
+        try:
+            self._policy.check(update, domain_takes_private=host.private_addresses)
+            await self._check_results(host, changed, update)
+        except DeniedAddress:
+            await self.block(host, author)
+            raise
 
     async def _check_results(self, host: Host, changed: Mapping[str, str | None], update: AddressUpdate) -> None:
         """Check what a new IPv6 prefix makes of the host and its related names. Raises DeniedAddress, StoreDown."""
@@ -104,7 +111,7 @@ class Updates:
             ):
                 raise DeniedAddress
 
-    async def _count_change(self, host: Host, *, removes: bool) -> None:
+    async def count_change(self, host: Host, *, removes: bool) -> None:
         """Count a change, and tell the owner when changes begin to be refused. Raises OverQuota."""
         try:
             await self._rates.take_change(host, removes=removes)
@@ -115,7 +122,8 @@ class Updates:
                 await self._store.transact(lambda c: _tell_limit(c, host, note))
             raise
 
-    async def _unchanged(self, host: Host, update: AddressUpdate) -> None:
+    async def count_unchanged(self, host: Host, update: AddressUpdate) -> None:
+        """Count an update that changes nothing, and flag the host if there are too many. Raises StoreDown."""
         if self._rate.exceeded(host.id, update.families or {"none"}, self._policy.nochg_per_hour):
             await self._store.transact(lambda c: self._flag(c, host))
 
@@ -139,9 +147,10 @@ def _still_there(connection: Connection, host: Host) -> bool:
     return any(row.created == host.created for row in queries.hosts_by_id(connection, [host.id]))
 
 
-def _host_update(
+def host_update(
     host: Host, update: AddressUpdate, named: Mapping[str, object], tls: bool, author: Author
 ) -> HostUpdate:
+    """What is written for the update; `named` is the result of `named_columns`."""
     values = dict(named)
     moment = queries.now()
     for family in update.families:

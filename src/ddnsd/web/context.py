@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from ddnsd.auth.caller import Caller, Kind
+from ddnsd.auth.tsig_secrets import TsigSecrets
 from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.account_export import AccountExport
 from ddnsd.registry.credentials import Keys, Tokens
@@ -57,6 +58,11 @@ class Services:
     audit_log: AuditLog
     denylist: StoredDenyList
     status: Status
+    tsig: TsigSecrets
+
+    async def keep_tsig(self, *secrets: str) -> None:
+        """Store the TSIG secrets of new secrets, before they are shown. Raises StoreDown."""
+        await self.tsig.keep(secrets)
 
 
 def author(caller: Caller, client_ip: str | None, agent: str) -> Author:

@@ -4,7 +4,7 @@
 import math
 import re
 
-from ddnsd.auth.secrets import ALPHABET, LENGTH, digest, matches, new_login, new_secret, new_token
+from ddnsd.auth.secrets import ALPHABET, LENGTH, digest, matches, new_login, new_secret, new_token, verifier
 
 
 def test_at_least_128_bits() -> None:
@@ -20,7 +20,8 @@ def test_no_character_needs_quoting() -> None:
 
 def test_a_hash_is_kept() -> None:
     secret = new_secret()
-    assert len(digest(secret)) == 32
-    assert matches(secret, digest(secret))
-    assert not matches(secret + "x", digest(secret))
-    assert not matches("", digest(secret))
+    assert len(verifier(secret)) == 32
+    assert matches(secret, verifier(secret))
+    assert not matches(secret + "x", verifier(secret))
+    assert not matches("", verifier(secret))
+    assert not matches(secret, digest(secret)), "the TSIG secret is not what is stored"

@@ -49,7 +49,7 @@ def _fill(connection: Connection) -> None:
     values = {"name": "example.org", "owner_id": user.id, "primary": "[::1]:53", "created": 0}
     key = {"key_name": "k", "key_algorithm": "hmac-sha256", "key_secret": "c2VjcmV0"}
     connection.execute(insert(schema.domains).values(**values, **key))
-    hashed = secrets.digest(SECRET)
+    hashed = secrets.verifier(SECRET)
     queries.add_host(connection, domain_id=1, owner_id=user.id, fqdn=FQDN, name="a", secret_hash=hashed)
     add_token(connection, user, "t", TOKEN, TokenScope(("read",)))
 
@@ -137,7 +137,7 @@ async def test_a_repeated_wrong_pair_is_refused_from_memory(signin: SignIn, read
 
 async def test_memory_ends_with_the_next_change(signin: SignIn, store: Any) -> None:
     await fail(signin, 4)
-    hashed = secrets.digest("wrong3")
+    hashed = secrets.verifier("wrong3")
     await store.transact(lambda c: queries.set_host(c, 1, secret_hash=hashed))
     assert await attempt(signin, FQDN, "wrong3") is not None
 

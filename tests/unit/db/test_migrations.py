@@ -14,6 +14,7 @@ from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from support.servers.postgres import create_database
 
+from ddnsd.auth.secrets import verifier_of
 from ddnsd.db import denylist, migrate, queries, quotas
 from ddnsd.db.connect import open_store
 from ddnsd.db.postgres import driver_url
@@ -132,7 +133,14 @@ async def _filled(request: pytest.FixtureRequest, url: str, name: str, fill: Cal
 
 def _fill(connection: Connection) -> None:
     _former(connection, "0001")
-    for statement in _CONFLICTS.split(";"):
+    _insert(connection, _CONFLICTS)
+
+
+def _insert(connection: Connection, statements: str) -> None:
+    """Insert rows; a hash is 'x' or 'y', which SQLite stores as octets only in its own notation."""
+    if connection.dialect.name == "sqlite":
+        statements = statements.replace(" 'x', ", " x'78', ").replace(" 'y', ", " x'79', ")
+    for statement in statements.split(";"):
         connection.execute(text(statement))
 
 
@@ -149,17 +157,18 @@ INSERT INTO denials (kind, value, comment, created_by, created) VALUES ('name', 
 async def test_names_of_before_are_kept_and_found(request: pytest.FixtureRequest, url: str) -> None:
     def fill(connection: Connection) -> None:
         _former(connection, "0013")
-        for statement in _NAMES.split(";"):
-            connection.execute(text(statement))
+        _insert(connection, _NAMES)
 
     url = await _filled(request, url, "names", fill)
     await migrate.upgrade(url)
     store = open_store(url)
     try:
         found = await store.read(lambda c: c.execute(select(hosts.c.fqdn, hosts.c.reversed_name).order_by("id")).all())
+        hashes = await store.read(lambda c: c.scalars(select(hosts.c.secret_hash).order_by("id")).all())
         denied = await store.read(denylist.everything)
     finally:
         await store.close()
+    assert hashes == [verifier_of(b"x"), verifier_of(b"y")]
     assert [tuple(row) for row in found] == [("wpad.example.org", None), ("a.b.example.org", "org.example.b.a")]
     assert [entry.comment for entry in denied if entry.value == "isatap"] == ["mine"]
     assert {"wpad", "localhost"} < {entry.value for entry in denied if entry.created_by == "ddnsd"}

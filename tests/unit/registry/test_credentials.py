@@ -58,7 +58,7 @@ async def test_a_token_is_created_with_its_scope_and_the_hash_of_its_secret(stor
     token = await create(store, ann, "ci", LIMITED)
     assert TokenScope.of(token) == LIMITED
     hashed = await store.read(lambda c: c.exec_driver_sql("SELECT hash FROM tokens").scalar())
-    assert hashed == secrets.digest("ddns_ci")
+    assert hashed == secrets.verifier("ddns_ci")
 
 
 async def test_a_token_gives_no_more_than_the_one_that_creates_it(store: Store, ann: Caller) -> None:
@@ -192,7 +192,7 @@ async def test_a_key_is_for_hosts_of_its_owner(store: Store, ann: Caller) -> Non
         await keys.create(ann, "router", ["other.example.org"], "k-other", "secret", client_ip=None)
     made = await keys.create(ann, "router", ["www.example.org", "mail.example.org"], "k-both", "secret", client_ip=None)
     assert [host.name for host in made.hosts] == ["mail", "www"]
-    assert made.key.secret_hash == secrets.digest("secret")
+    assert made.key.secret_hash == secrets.verifier("secret")
     assert await keys.page(ann, 0, 10) == ([made], None)
     assert await keys.delete(ann, "k-both", client_ip=None) == made.key
     with pytest.raises(NoCredential):

@@ -109,6 +109,7 @@ async def make_changes(
             results = await context.changes.apply(call)
         except Repeated as repeated:
             return serializers.json_response(await asyncio.to_thread(_again, repeated.text, secret))
+        await context.keep_tsig(*(result.secret for result in results if result.secret is not None))
         return serializers.json_response(await asyncio.to_thread(_text, results))
 
 
@@ -178,7 +179,7 @@ def _secrets(token: bytes, key: str | None, digest: bytes) -> Secrets:
     def secret(index: int, fqdn: str) -> tuple[str, bytes]:
         mac = hmac.digest(token, prefix + f"|{index}|{fqdn}".encode(), "sha256")
         text = base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
-        return text, secrets.digest(text)
+        return text, secrets.verifier(text)
 
     return secret
 

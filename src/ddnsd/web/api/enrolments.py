@@ -79,5 +79,6 @@ async def enrol(context: Ctx, where: ClientIp, request: Request, body: EnrolIn) 
     If you repeat the call with the same secret, you get the same answer. The token does not work with another secret.
     """
     agent = request.headers.get("user-agent", "")
+    await context.keep_tsig(body.secret)
     fqdn = await context.enrolments.finish(request.state.caller, body.secret, where, agent)
     return serializers.answer({"fqdn": fqdn})

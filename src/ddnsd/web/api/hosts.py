@@ -116,7 +116,7 @@ async def create_host(
         body.fqdn,
         caller.user_id,
         caller.user,
-        secrets.digest(secret),
+        secrets.verifier(secret),
         AddressUpdate(body.ipv4, body.ipv6),
         wildcard=body.wildcard,
         comment=body.comment,
@@ -128,6 +128,7 @@ async def create_host(
         client_ip=client_ip,
         author=by,
     )
+    await context.keep_tsig(secret)
     await context.hosts.register(domain, new)
     return await _shown(context, caller, body.fqdn, secret, status=201, Location=f"/api/hosts/{body.fqdn}")
 
@@ -204,7 +205,8 @@ async def rotate_secret(caller: Changer, context: Ctx, client_ip: ClientIp, by: 
     """Replace the secret. The old one stops working at once."""
     host = (await get_host_or_404(context.host_lists, caller, fqdn, Action.ROTATE)).host
     secret = secrets.new_secret()
-    await context.hosts.new_secret(host, secrets.digest(secret), caller.user, client_ip, by)
+    await context.keep_tsig(secret)
+    await context.hosts.new_secret(host, secrets.verifier(secret), caller.user, client_ip, by)
     return serializers.answer({"secret": secret})
 
 

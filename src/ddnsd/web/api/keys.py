@@ -55,6 +55,7 @@ async def list_keys(caller: Reader, context: Ctx, query: Paging) -> Response:
 async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: KeyCreate) -> Response:
     """Create a key that can update the addresses of these hosts. You must own the hosts."""
     login, secret = secrets.new_login(), secrets.new_secret()
+    await context.keep_tsig(secret)
     own = await context.keys.create(caller, body.name, body.hosts, login, secret, client_ip=client_ip)
     return serializers.answer(_key(own) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
 

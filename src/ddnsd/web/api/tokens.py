@@ -64,6 +64,7 @@ async def list_tokens(caller: Reader, context: Ctx, query: Paging) -> Response:
 async def create_token(caller: Changer, context: Ctx, client_ip: ClientIp, body: TokenCreate) -> Response:
     """Create a token. It can do no more than your own token."""
     secret = secrets.new_token()
+    await context.keep_tsig(secret)
     token = await context.tokens.create(caller, body.name, body.scope(body.expires), secret, client_ip=client_ip)
     return serializers.answer(_token(token) | {"token": secret}, 201, Location=f"/api/tokens/{token.id}")
 

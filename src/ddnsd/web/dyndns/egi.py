@@ -17,6 +17,7 @@ from ddnsd.auth.authenticate import SignIn
 from ddnsd.auth.caller import BadCredentials, Caller, Kind, SignInError
 from ddnsd.auth.oidc import ProviderDown
 from ddnsd.auth.permissions import Action, acts_for_domain, can
+from ddnsd.auth.tsig_secrets import TsigSecrets
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
@@ -74,6 +75,7 @@ class EgiApi:
         domains: Domains,
         fronts: Fronts,
         rates: Rates,
+        tsig: TsigSecrets,
         *,
         base_url: str,
         ipv6_url: str,
@@ -81,6 +83,7 @@ class EgiApi:
     ) -> None:
         self._signin, self._access, self._domains = signin, access, domains
         self._hosts, self._host_lists, self._fronts, self._rates = hosts, host_lists, fronts, rates
+        self._tsig = tsig
         self._urls = {"IPv4": base_url} | ({"IPv6": ipv6_url} if ipv6_url else {})
         self._loopback_peers = loopback_peers
 
@@ -183,7 +186,7 @@ class EgiApi:
             fqdn,
             caller.user_id,
             caller.user,
-            secrets.digest(secret),
+            secrets.verifier(secret),
             wanted,
             wildcard=request.params.get("wildcard", "").strip().lower() in YES,
             comment=comment,
@@ -191,6 +194,7 @@ class EgiApi:
             client_ip=request.peer,
             author=_author(request, caller),
         )
+        await self._tsig.keep([secret])
         try:
             host = await self._hosts.register(domain, new)
         except Invalid as error:
@@ -238,7 +242,8 @@ class EgiApi:
         host = await self._own(request, caller, Action.ROTATE)
         secret = secrets.new_secret()
         by = _author(request, caller)
-        await self._hosts.new_secret(host, secrets.digest(secret), caller.user, request.peer, by)
+        await self._tsig.keep([secret])
+        await self._hosts.new_secret(host, secrets.verifier(secret), caller.user, request.peer, by)
         return {"status": "ok", "secret": secret}
 
     async def _own(self, request: Request, caller: Caller, action: Action) -> Host:

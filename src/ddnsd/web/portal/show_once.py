@@ -28,6 +28,8 @@ async def create_and_redirect(
     one_time, number = page.portal.one_time_secrets, _number(page)
     if await one_time.begin(page.session, number, content):
         try:
+            if secret := content.get("secret"):
+                await page.portal.keep_tsig(secret)
             await create()
         except Exception:
             await one_time.cancel(page.session, number)

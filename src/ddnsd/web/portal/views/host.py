@@ -163,7 +163,7 @@ async def replace_secret(page: PageRequest) -> Response:
         f"/hosts/{host.fqdn}/secret",
         {"secret": secret},
         lambda: page.portal.hosts.new_secret(
-            host, secrets.digest(secret), page.caller.user, page.client_ip, page.author
+            host, secrets.verifier(secret), page.caller.user, page.client_ip, page.author
         ),
     )
 

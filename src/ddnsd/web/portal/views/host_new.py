@@ -86,7 +86,7 @@ async def _register(page: PageRequest, fqdn: str, secret: str) -> None:
         fqdn,
         page.caller.user_id,
         page.caller.user,
-        secrets.digest(secret),
+        secrets.verifier(secret),
         _first_addresses(page, fields),
         wildcard=page.checked("wildcard"),
         comment=fields.comment,

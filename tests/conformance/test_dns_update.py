@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The port for DNS UPDATE: who may change which records, and every answer of the contract."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.tsig
+import dns.update
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.clients.dns_update import Client, absent, add, delete, exchange, present
+from support.ports import free_port, wait_until
+from support.servers.faults import hung
+from support.servers.service import Service, beside, dev
+
+NewClient = Callable[..., Client]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    given = {"update_listen": f"127.0.0.1:{free_port()}", "update_algorithms": "hmac-sha256,hmac-sha512,hmac-md5"}
+    if request.param == "postgres":
+        given["database_url"] = request.getfixturevalue("new_database")()
+    with dev(tmp_path_factory.mktemp("dnsupdate"), address_deny="198.18.0.0/15", **given) as running:
+        yield running
+
+
+@pytest.fixture
+def host(service: Service, request: pytest.FixtureRequest) -> Client:
+    """A client with the key of a host of its own, which has an address."""
+    fqdn = f"h{abs(hash(request.node.nodeid))}.{service.domain}"
+    return Client(service, fqdn, service.register(fqdn, ip="192.0.2.1"))
+
+
+def txt(service: Service, name: str) -> list[str]:
+    return sorted(service.dig(name, "TXT"))
+
+
+# ---- what may be changed
+
+
+@pytest.mark.parametrize("tcp", [True, False])
+def test_a_host_changes_its_addresses(service: Service, host: Client, tcp: bool) -> None:
+    name = host.key_name
+    assert (
+        host.send(delete(name, "A"), add(name, "A", "192.0.2.7"), add(name, "AAAA", "2001:db8::7"), tcp=tcp)
+        == "NOERROR"
+    )
+    assert (service.dig(name), service.dig(name, "AAAA")) == (["192.0.2.7"], ["2001:db8::7"])
+    assert host.send(delete(name, "A", "192.0.2.99")) == "NOERROR"
+    assert service.dig(name) == ["192.0.2.7"]
+    assert host.send(delete(name, "A", "192.0.2.7")) == "NOERROR"
+    assert (service.dig(name), service.dig(name, "AAAA")) == ([], ["2001:db8::7"])
+    assert host.send(delete(name)) == "NOERROR"
+    assert service.dig(name, "AAAA") == []
+
+
+def test_the_history_names_the_key(service: Service, host: Client) -> None:
+    assert host.send(delete(host.key_name, "A"), add(host.key_name, "A", "192.0.2.8")) == "NOERROR"
+    last = service.get(f"/api/hosts/{host.key_name}/history", service.admin_token).json()["items"][0]
+    assert (last["actor"], last["via"], last["agent"]) == (host.key_name, "host", "DNS UPDATE")
+    assert last["after"] == {"ipv4": "192.0.2.8"}
+
+
+def test_values_come_and_go_one_by_one(service: Service, host: Client) -> None:
+    """Two certificates for one name at the same time: each adds and removes its own value."""
+    name = f"_acme-challenge.{host.key_name}"
+    assert host.send(add(name, "TXT", '"one"', ttl=120)) == "NOERROR"
+    assert host.send(add(name, "TXT", '"two"', ttl=120)) == "NOERROR"
+    assert txt(service, name) == ['"one"', '"two"']
+    assert host.send(delete(name, "TXT", '"one"')) == "NOERROR"
+    assert txt(service, name) == ['"two"']
+    assert host.send(delete(name, "TXT")) == "NOERROR"
+    assert txt(service, name) == []
+    assert service.dig(host.key_name) == ["192.0.2.1"]
+
+
+def test_records_of_other_types(service: Service, host: Client) -> None:
+    name, tlsa = host.key_name, f"_443._tcp.{host.key_name}"
+    changes = (add(name, "MX", "10 Mail.Example.NET."), add(tlsa, "TLSA", "3 1 1 " + 64 * "a"))
+    assert host.send(*changes) == "NOERROR"
+    assert service.dig(name, "MX") == ["10 mail.example.net."]
+    assert len(service.dig(tlsa, "TLSA")) == 1
+    shown = service.get(f"/api/hosts/{name}/records", service.admin_token).json()["items"]
+    assert {(one["name"], one["type"]) for one in shown} == {("@", "MX"), ("_443._tcp", "TLSA")}
+
+
+def test_all_or_nothing(service: Service, host: Client) -> None:
+    name = host.key_name
+    changes = (delete(name, "A"), add(name, "A", "192.0.2.9"), add(f"_x.{name}", "TXT", '"x"'))
+    assert host.send(*changes, add(name, "NS", "ns.example.net.")) == "REFUSED"
+    assert (service.dig(name), txt(service, f"_x.{name}")) == (["192.0.2.1"], [])
+
+
+REFUSED = {
+    "a second address": lambda name: add(name, "A", "192.0.2.2"),
+    "a loopback address": lambda name: add(name, "AAAA", "::1"),
+    "an IPv4 address as IPv6": lambda name: add(name, "AAAA", "::ffff:192.0.2.1"),
+    "an alias": lambda name: add(name, "CNAME", "www.example.net."),
+    "a delegation": lambda name: add(name, "NS", "ns.example.net."),
+    "an address below": lambda name: add(f"_a.{name}", "A", "192.0.2.2"),
+    "a name below": lambda name: add(f"below.{name}", "TXT", '"x"'),
+    "the wildcard": lambda name: add(f"*.{name}", "A", "192.0.2.2"),
+    "the domain": lambda name: add(name.partition(".")[2], "TXT", '"x"'),
+    "the marker of the owner": lambda name: delete("_ddnsd." + name.partition(".")[2]),
+    "a prerequisite on another name": lambda name: absent(f"other.{name.partition('.')[2]}"),
+    "CAA below an underscore": lambda name: add(f"_x.{name}", "CAA", '0 issue "ca.example.net"'),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_a_host_may_not_change(service: Service, host: Client, what: str) -> None:
+    assert host.send(REFUSED[what](host.key_name)) == "REFUSED"
+    assert service.dig(host.key_name) == ["192.0.2.1"]
+
+
+def test_names_of_others(service: Service, host: Client) -> None:
+    other = service.register(f"other-{host.key_name}", ip="192.0.2.50")
+    assert host.send(delete(f"other-{host.key_name}", "A")) == "REFUSED"
+    assert host.send(add("www.elsewhere.example", "A", "192.0.2.1"), zone="elsewhere.example") == "NOTAUTH"
+    assert host.send(add("www.elsewhere.example", "A", "192.0.2.1")) == "NOTZONE"
+    assert service.dig(f"other-{host.key_name}") == ["192.0.2.50"]
+    assert other
+
+
+def test_rules_hold_here_too(service: Service, host: Client) -> None:
+    name = host.key_name
+    assert host.send(delete(name, "A"), add(name, "A", "198.18.0.1")) == "REFUSED"
+    shown = service.get(f"/api/hosts/{name}", service.admin_token).json()
+    assert (shown["abuse_blocked"], service.dig(name)) == (True, [])
+    assert host.send(add(name, "A", "192.0.2.2")) == "REFUSED"
+
+
+def test_a_key_for_a_group(service: Service, host: Client) -> None:
+    second = f"second-{host.key_name}"
+    service.register(second, ip="192.0.2.1")
+    body = {"name": "pair", "hosts": [host.key_name, second]}
+    made = service.request("POST", "/api/keys", service.admin_token, json=body).json()
+    client = Client(service, made["login"], made["secret"])
+    changes = [change for name in body["hosts"] for change in (delete(name, "A"), add(name, "A", "192.0.2.60"))]
+    assert client.send(*changes) == "NOERROR"
+    assert [service.dig(name) for name in body["hosts"]] == [["192.0.2.60"], ["192.0.2.60"]]
+    assert client.send(*changes, add(f"third-{host.key_name}", "A", "192.0.2.60")) == "REFUSED"
+
+
+def test_a_token_registers_names_within_its_limits(service: Service) -> None:
+    scope = {"name": f"dns{time.monotonic_ns()}", "scopes": ["read", "write"], "hosts": ["new-*"]}
+    made = service.request("POST", "/api/tokens", service.admin_token, json=scope).json()
+    client, name = Client(service, f"t-{made['id']}", made["token"]), f"new-{made['id']}.{service.domain}"
+    assert client.send(absent(name), add(name, "A", "192.0.2.70")) == "NOERROR"
+    assert service.dig(name) == ["192.0.2.70"]
+    assert client.send(absent(name), add(name, "A", "192.0.2.71")) == "YXDOMAIN"
+    assert client.send(delete(name, "A"), add(name, "A", "192.0.2.72")) == "NOERROR"
+    assert client.send(add(f"_acme-challenge.new-{made['id']}x.{service.domain}", "TXT", '"x"')) == "NOERROR"
+    assert client.send(add(f"other-{made['id']}.{service.domain}", "A", "192.0.2.70")) == "REFUSED"
+    assert service.request("DELETE", f"/api/tokens/{made['id']}", service.admin_token).status_code == 204
+    with pytest.raises(dns.tsig.PeerBadKey):
+        client.send(delete(name, "A"))
+
+
+def test_a_new_secret_ends_the_old_key(service: Service, host: Client) -> None:
+    new = service.request("POST", f"/api/hosts/{host.key_name}/secret", service.admin_token).json()["secret"]
+    with pytest.raises(dns.tsig.PeerBadSignature):
+        host.send(delete(host.key_name, "A"))
+    host.secret = new
+    assert host.send(delete(host.key_name, "A")) == "NOERROR"
+
+
+# ---- prerequisites
+
+
+def test_prerequisites(host: Client) -> None:
+    name = host.key_name
+    change = (delete(name, "AAAA"), add(name, "AAAA", "2001:db8::1"))
+    assert host.send(absent(name), *change) == "YXDOMAIN"
+    assert host.send(absent(name, "A"), *change) == "YXRRSET"
+    assert host.send(present(name, "TXT"), *change) == "NXRRSET"
+    assert host.send(present(name, "A", "192.0.2.2"), *change) == "NXRRSET"
+    assert host.send(present(f"_x.{name}"), *change) == "NXDOMAIN"
+    assert (
+        host.send(present(name), present(name, "A"), present(name, "A", "192.0.2.1"), absent(f"_x.{name}")) == "NOERROR"
+    )
+    assert host.send(present(name, "A", "192.0.2.1"), absent(name, "AAAA"), *change) == "NOERROR"
+    assert host.service.dig(name, "AAAA") == ["2001:db8::1"]
+
+
+def test_compare_and_swap_loses_nothing(service: Service, host: Client) -> None:
+    name = f"_count.{host.key_name}"
+    assert host.send(add(name, "TXT", '"0"')) == "NOERROR"
+
+    def increase(_thread: int) -> list[int]:
+        seen: list[int] = []
+        while len(seen) < 10:
+            value = int(txt_of(service, host, name))
+            new = (delete(name, "TXT"), add(name, "TXT", f'"{value + 1}"'))
+            if host.send(present(name, "TXT", f'"{value}"'), *new) == "NOERROR":
+                seen.append(value + 1)
+        return seen
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [value for values in pool.map(increase, range(8)) for value in values]
+    assert sorted(made) == list(range(1, 81))
+
+
+def txt_of(service: Service, host: Client, name: str) -> str:
+    query = dns.message.make_query(name, "TXT")
+    found = dns.query.udp(query, "127.0.0.1", port=host.port, timeout=10)
+    return str(found.answer[0][0]).strip('"')
+
+
+# ---- signatures
+
+
+def test_unsigned_messages_are_refused(service: Service, host: Client) -> None:
+    message = dns.update.UpdateMessage(service.domain)
+    message.delete(dns.name.from_text(host.key_name), "A")
+    assert host.exchange(message) == "REFUSED"
+
+
+def test_wrong_secrets_and_unknown_keys(host: Client) -> None:
+    change = delete(host.key_name, "A")
+    with pytest.raises(dns.tsig.PeerBadSignature):
+        Client(host.service, host.key_name, "wrong").send(change)
+    with pytest.raises(dns.tsig.PeerBadKey):
+        Client(host.service, f"nobody.{host.service.domain}", host.secret).send(change)
+    with pytest.raises(dns.tsig.PeerBadKey):
+        Client(host.service, "t-999999", host.secret).send(change)
+
+
+def test_algorithms(host: Client) -> None:
+    change = delete(host.key_name, "AAAA")
+    for algorithm in (dns.tsig.HMAC_SHA512, dns.tsig.HMAC_MD5):
+        assert Client(host.service, host.key_name, host.secret, algorithm).send(change) == "NOERROR"
+    for algorithm in (dns.tsig.HMAC_SHA1, dns.tsig.HMAC_SHA384):
+        with pytest.raises(dns.tsig.PeerBadKey):
+            Client(host.service, host.key_name, host.secret, algorithm).send(change)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_wrong_clock_is_told_with_ours(host: Client, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """RFC 8945, 5.2.3: the answer is signed, and has the server's time in Other Data."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600 * hours)
+    message = host.message(delete(host.key_name, "A"))
+    wire = message.to_wire()
+    with pytest.raises(dns.tsig.PeerBadTime):
+        dns.query.tcp(message, "127.0.0.1", port=host.port, timeout=10)
+    answer = dns.message.from_wire(host.raw(wire), keyring=False)
+    assert answer.tsig is not None
+    record = answer.tsig[0]
+    assert (answer.rcode(), record.error, len(record.mac)) == (dns.rcode.NOTAUTH, dns.rcode.BADTIME, 32)
+    assert abs(int.from_bytes(record.other) - now) < 60
+    assert host.service.dig(host.key_name) == ["192.0.2.1"]
+
+
+def test_short_macs(host: Client) -> None:
+    for octets, rcode in ((8, "FORMERR"), (20, "NOTAUTH")):
+        message = host.message(delete(host.key_name, "A"))
+        wire = message.to_wire()
+        assert message.tsig is not None
+        record = message.tsig[0]
+        cut = record.replace(mac=record.mac[:octets])
+        size = len(wire) - len(record.to_wire()) - 2
+        shortened = wire[:size] + len(cut.to_wire()).to_bytes(2) + cut.to_wire()
+        answer = dns.message.from_wire(host.raw(shortened), keyring=False)
+        assert dns.rcode.to_text(answer.rcode()) == rcode
+    assert answer.tsig is not None
+    assert answer.tsig[0].error == dns.rcode.BADTRUNC
+    assert host.service.dig(host.key_name) == ["192.0.2.1"]
+
+
+def test_the_same_message_again_changes_nothing(service: Service, host: Client) -> None:
+    name = host.key_name
+    wire = host.message(delete(name, "A"), add(name, "A", "192.0.2.20")).to_wire()
+    first = dns.message.from_wire(host.raw(wire), keyring=False)
+    assert host.send(delete(name, "A"), add(name, "A", "192.0.2.21")) == "NOERROR"
+    again = dns.message.from_wire(host.raw(wire), keyring=False)
+    assert first.rcode() == again.rcode() == dns.rcode.NOERROR
+    assert service.dig(name) == ["192.0.2.21"]
+    failed = host.message(present(name, "A", "192.0.2.30"), delete(name, "A")).to_wire()
+    assert dns.message.from_wire(host.raw(failed), keyring=False).rcode() == dns.rcode.NXRRSET
+    assert host.send(delete(name, "A"), add(name, "A", "192.0.2.30")) == "NOERROR"
+    assert dns.message.from_wire(host.raw(failed), keyring=False).rcode() == dns.rcode.NXRRSET
+    assert service.dig(name) == ["192.0.2.30"]
+
+
+def test_another_node_knows_the_message(
+    tmp_path_factory: pytest.TempPathFactory, service: Service, host: Client
+) -> None:
+    if "DDNSD_DATABASE_URL" not in service.settings:
+        url = f"sqlite:///{service.dir}/ddnsd.db"
+    else:
+        url = service.settings["DDNSD_DATABASE_URL"]
+    key = str(service.dir / "second_factor.key")
+    listen = f"127.0.0.1:{free_port()}"
+    two_dir = tmp_path_factory.mktemp("two")
+    with beside(service, two_dir, url, update_listen=listen, second_factor_key=key) as two:
+        there, name = Client(two, host.key_name, host.secret), host.key_name
+        wire = host.message(delete(name, "A"), add(name, "A", "192.0.2.40")).to_wire()
+        assert dns.message.from_wire(host.raw(wire), keyring=False).rcode() == dns.rcode.NOERROR
+        assert there.send(delete(name, "A"), add(name, "A", "192.0.2.41"), zone=service.domain) == "NOERROR"
+        assert dns.message.from_wire(there.raw(wire), keyring=False).rcode() == dns.rcode.NOERROR
+        assert service.dig(name) == ["192.0.2.41"]
+
+
+# ---- faults
+
+
+def test_a_silent_name_server(service: Service, host: Client) -> None:
+    with hung(service.named_pid()):
+        assert host.send(delete(host.key_name, "A"), add(host.key_name, "A", "192.0.2.80")) == "SERVFAIL"
+    wait_until(lambda: service.dig(host.key_name) == ["192.0.2.80"], 20, "DNS follows")
+
+
+def test_what_was_answered_survives_a_kill(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with dev(tmp_path_factory.mktemp("killed"), update_listen=f"127.0.0.1:{free_port()}") as service:
+        name = f"a.{service.domain}"
+        host = Client(service, name, service.register(name, ip="192.0.2.1"))
+        assert (
+            host.send(delete(name, "A"), add(name, "A", "192.0.2.90"), add(f"_x.{name}", "TXT", '"kept"')) == "NOERROR"
+        )
+        assert service.process is not None
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.kill()
+        service.start()
+        assert (service.dig(name), txt(service, f"_x.{name}")) == (["192.0.2.90"], ['"kept"'])
+        assert service.get(f"/api/hosts/{name}", service.admin_token).json()["ipv4"] == "192.0.2.90"
+        assert host.send(delete(name, "A")) == "NOERROR"
+
+
+def test_a_client_that_sends_no_more_gets_its_answer(host: Client) -> None:
+    wire = host.message(delete(host.key_name, "A"), add(host.key_name, "A", "192.0.2.81")).to_wire()
+    with socket.create_connection(("127.0.0.1", host.port), timeout=10) as connection:
+        connection.sendall(len(wire).to_bytes(2) + wire)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.makefile("rb").read()[5] & 15 == dns.rcode.NOERROR
+
+
+# ---- queries
+
+
+def test_queries_for_our_zones(service: Service, host: Client) -> None:
+    def ask(name: str, rtype: str, key: dns.tsig.Key | None = None) -> dns.message.Message:
+        query = dns.message.make_query(name, rtype)
+        if key is not None:
+            query.use_tsig(key)
+        return dns.query.udp(query, "127.0.0.1", port=host.port, timeout=10)
+
+    soa = ask(service.domain, "SOA")
+    assert soa.flags & dns.flags.AA
+    assert soa.answer[0].rdtype == dns.rdatatype.SOA
+    below = ask(f"nothing.{host.key_name}", "SOA")
+    assert (below.rcode(), below.authority[0].name.to_text()) == (dns.rcode.NXDOMAIN, service.domain + ".")
+    assert ask(host.key_name, "A", host.key).answer[0][0].to_text() == "192.0.2.1"
+    for name, rtype in (("example.com", "A"), ("org", "SOA"), (service.domain, "ANY"), (service.domain, "AXFR")):
+        query = dns.message.make_query(name, rtype)
+        answer = dns.message.from_wire(exchange(host.port, query.to_wire()), keyring=False)
+        assert answer.rcode() == dns.rcode.REFUSED, name
+
+
+def test_large_answers_are_cut_for_unsigned_questions(service: Service, host: Client) -> None:
+    name = f"_big.{host.key_name}"
+    assert host.send(add(name, "TXT", *(f'"{n}{"x" * 200}"' for n in range(5)))) == "NOERROR"
+    query = dns.message.make_query(name, "TXT", use_edns=0, payload=4096)
+    cut = dns.query.udp(query, "127.0.0.1", port=host.port, timeout=10)
+    assert cut.flags & dns.flags.TC
+    assert not cut.answer
+    assert len(dns.query.tcp(query, "127.0.0.1", port=host.port, timeout=10).answer[0]) == 5
+
+
+# ---- anything else
+
+
+SIGNED = st.sampled_from(["cut", "changed"])
+
+
+@settings(max_examples=60)
+@given(octets=st.binary(max_size=300), flags=st.sampled_from([0, 0x2800, 0x8000, 0x1000, 0x2000]))
+def test_octets_of_any_kind_change_nothing(fuzzed: Client, octets: bytes, flags: int) -> None:
+    wire = b"\x12\x34" + flags.to_bytes(2) + octets
+    answer = fuzzed.raw(wire) if not flags & 0x8000 else b""
+    assert answer == b"" or (answer[:2] == b"\x12\x34" and (not flags & 0x2800 or answer[3] & 15 != dns.rcode.NOERROR))
+
+
+@settings(max_examples=60)
+@given(data=st.data(), kind=SIGNED)
+def test_changed_messages_are_never_accepted(fuzzed: Client, data: st.DataObject, kind: str) -> None:
+    wire = fuzzed.message(delete(fuzzed.key_name, "A")).to_wire()
+    at = data.draw(st.integers(2, len(wire) - 1))
+    if kind == "cut":
+        wire = wire[:at]
+    else:
+        wire = wire[:at] + bytes([wire[at] ^ data.draw(st.integers(1, 255))]) + wire[at + 1 :]
+    if wire[2:3] and wire[2] & 0x80:
+        return  # an answer, which gets none
+    answer = fuzzed.raw(wire)
+    letters = wire.lower() == fuzzed.message(delete(fuzzed.key_name, "A")).to_wire().lower()
+    assert letters or answer == b"" or answer[3] & 15 != dns.rcode.NOERROR
+    assert fuzzed.service.get(f"/api/hosts/{fuzzed.key_name}", fuzzed.service.admin_token).json()["ipv4"] == "192.0.2.1"
+
+
+@pytest.fixture(scope="module")
+def fuzzed(service: Service) -> Client:
+    name = f"fuzzed.{service.domain}"
+    return Client(service, name, service.register(name, ip="192.0.2.1"))

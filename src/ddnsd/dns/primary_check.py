@@ -16,6 +16,7 @@ from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.message import Signed, Update
 from ddnsd.dns.obstacles import obstacle, require_path
 from ddnsd.dns.rdata import BadValue
+from ddnsd.dns.records import RecordSet
 from ddnsd.dns.tsig import TsigKey
 
 SECONDS = 5.0
@@ -42,12 +43,16 @@ _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
 
 
 class TriedSet(NamedTuple):
-    """An RRset to be tried; `new`: the zone must not have one of its type at its name."""
+    """An RRset to be tried; `new`: the zone must not have one of its type at its name.
+
+    `aliased`: a CNAME record there is ours, and goes.
+    """
 
     fqdn: str
     rtype: str
     values: tuple[str, ...]
     new: bool
+    aliased: bool = False
 
 
 async def probe(domain: Domain, hosts: Places, connection: PrimaryConnection, seconds: float) -> None:
@@ -157,6 +162,7 @@ async def obstacle_of(
     seconds: float,
     *,
     new: bool,
+    aliased: bool = False,
 ) -> Obstacle | None:
     """The obstacle for an RRset at the name, or None. The values are tested at a random name below the zone.
 
@@ -164,13 +170,13 @@ async def obstacle_of(
     a message before its additions. `new`: the zone must not have an RRset of this type there. Raises DnsError; BadValue
     if the name server accepts updates of the zone, but not these records.
     """
-    removal, probe = _trial(domain.name, [TriedSet(fqdn, rtype, tuple(values), new)])
+    removal, probe = _trial(domain.name, [TriedSet(fqdn, rtype, tuple(values), new, aliased)])
     key = TsigKey.of(domain)
     try:
         await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
         met = partial(_is_met, domain, connection, seconds)
-        return await obstacle(domain.name, fqdn, met, ours=True) or UNMANAGED
+        return await obstacle(domain.name, fqdn, met, ours=True, aliased=aliased) or UNMANAGED
     except (errors.BadKey, errors.BadSignature, errors.BadTime):
         raise
     except errors.Refusal as error:
@@ -183,14 +189,12 @@ async def obstacle_of(
 def _trial(zone: str, wanted: Sequence[TriedSet]) -> tuple[Update, Update]:
     """A message that removes what a trial may leave, and the trial: it needs what the RRsets need, and adds nothing."""
     removal, probe = Update(zone), Update(zone)
-    for fqdn, rtype, values, new in wanted:
+    for fqdn, rtype, values, new, aliased in wanted:
         name = ("_" if "._" in f".{fqdn}" else "") + _new_name(zone)  # the name decides what may be there
         removal.replace_set(name, rtype, 0, ())
         probe.require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
-        if new:
-            probe.require_free(fqdn, rtype)
-        else:
-            probe.require_visible(fqdn)
+        one = RecordSet(fqdn, rtype, None, values, claimed=not new, id=0)
+        update_builder.require_room(probe, one, aliased=aliased)
         require_path(probe, fqdn, zone)
     return removal, probe
 
@@ -210,9 +214,9 @@ async def rejected(
             if not await _are_taken(domain, part, connection, seconds):
                 parts += [part[: len(part) // 2], part[len(part) // 2 :]]
             continue
-        fqdn, rtype, values, new = part[0]
+        fqdn, rtype, values, new, aliased = part[0]
         try:
-            obstacle = await obstacle_of(domain, fqdn, rtype, values, connection, seconds, new=new)
+            obstacle = await obstacle_of(domain, fqdn, rtype, values, connection, seconds, new=new, aliased=aliased)
         except BadValue as error:
             found[part[0]] = error
         else:

@@ -7,7 +7,7 @@ from ddnsd.dns.records import HostRecords, RecordSet, records
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.update_builder import host_update
 from ddnsd.registry.record_sets import LONGEST, MOST, OCTETS
-from ddnsd.registry.related import MOST as MOST_RELATED
+from ddnsd.registry.related_labels import MOST as MOST_RELATED
 
 ZONE = "dyn.example.org"
 LONG = ".".join(["a" * 60] * 3)

@@ -2,7 +2,7 @@
 """Reads declarations from Ansible inventories with `ansible-inventory --list`, so all kinds and vaults work.
 
 A host is declared if it has the variable `ddns`, a mapping with the keys of a declared host. The default of `fqdn` is
-the host's name in the inventory. If `ipv4`, `ipv6` and `alias` are not in it and `ansible_host` is an address, that is used.
+the host's name in the inventory. If `ipv4`, `ipv6` and `alias` are not in it, an address in `ansible_host` is used.
 """
 
 from __future__ import annotations

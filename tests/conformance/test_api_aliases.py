@@ -5,7 +5,7 @@ import pytest
 from support.clients.dyndns import Host, counts, one_message, refused, said
 from support.clients.rest_api import Api, Content, new_name, problem
 from support.ports import wait_until
-from support.servers.faults import insert
+from support.servers.faults import hung, insert
 from support.servers.service import Service
 
 RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
@@ -97,6 +97,8 @@ def test_a_blocked_alias_has_no_record(service: Service, api: Api, fqdn: str) ->
     api.host(fqdn=fqdn, alias=FRONT)
     admin.patch(f"/hosts/{fqdn}", {"abuse_blocked": True})
     assert there(service, fqdn) == {}
+    admin.patch(f"/hosts/{fqdn}", {"quarantined": True})
+    assert there(service, fqdn) == {"A": ["192.0.2.66"], "AAAA": ["2001:db8::66"]}
     admin.patch(f"/hosts/{fqdn}", {"abuse_blocked": False})
     assert there(service, fqdn) == {"CNAME": [FRONT]}
 
@@ -141,6 +143,25 @@ def test_a_changed_alias_is_repaired(service: Service, api: Api, fqdn: str) -> N
     wait_until(lambda: there(service, fqdn) == {"CNAME": [FRONT]}, 30, "the alias is repaired")
     found = api.get(f"/hosts/{fqdn}")
     assert (found["dns"], found["conflict"]) == ("current", None)
+
+
+def test_changes_while_the_name_server_hangs(fragile: Service) -> None:
+    api = Api(fragile, fragile.admin_token)
+    back, forth, new = (new_name(fragile) for _ in range(3))
+    api.host(fqdn=back, alias=FRONT)
+    api.host(fqdn=forth, ipv4="192.0.2.1", records={"MX": MX})
+    with hung(fragile.named_pid()):
+        for values in ({"alias": None, "ipv4": "192.0.2.2"}, {"alias": OTHER, "ipv4": None}, {"alias": None}):
+            assert call(api, update(back, **values))[0]["status"] == "pending"
+        assert call(api, update(forth, alias=FRONT, ipv4=None, records={"MX": None}))[0]["status"] == "pending"
+        assert call(api, {"action": "create", "fqdn": new, "set": {"alias": FRONT}})[0]["status"] == "pending"
+        assert call(api, update(new, alias=OTHER))[0]["status"] == "pending"
+    wanted = [(back, {}), (forth, {"CNAME": [FRONT]}), (new, {"CNAME": [OTHER]})]
+    wait_until(lambda: [(name, there(fragile, name)) for name, _ in wanted] == wanted, 30, "DNS follows")
+    wait_until(lambda: [api.get(f"/hosts/{name}")["dns"] for name, _ in wanted] == ["current"] * 3, 30, "it is known")
+    assert call(api, update(new, alias=None, ipv4="192.0.2.3"))[0]["status"] == "applied"
+    assert there(fragile, new) == {"A": ["192.0.2.3"]}
+    assert fragile.cli("reconcile", "--check").returncode == 0
 
 
 def test_updates_do_not_change_aliases_and_lists(service: Service, alice: str, api: Api, host: Host) -> None:
@@ -200,6 +221,9 @@ def test_related_names_in_changes(service: Service, api: Api, fqdn: str) -> None
     assert "related" not in api.items("/hosts", fqdn=fqdn)[0]
     (removed,) = call(api, {"action": "delete", "fqdn": fqdn}, dry_run=True)
     assert removed["removes"] == [{"fqdn": f"{label}.{fqdn}", "type": "AAAA"} for label in ("cam", "tv")]
+    again = [update(fqdn, related={"new": value}) for value in ("::1", "::2", None)]
+    assert [one["status"] for one in call(api, *again)] == ["applied"] * 3
+    assert "new" not in api.get(f"/hosts/{fqdn}")["related"]
     edits = [one["after"] for one in api.get(f"/hosts/{fqdn}/history")["items"]]
     assert {"related": {"nas": None}} in edits
 

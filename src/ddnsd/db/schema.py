@@ -306,9 +306,7 @@ hosts = Table(
     Column("conflict", String(255)),  # the foreign record that has the name or hides it, as in dns/conflicts.py
     _flag("has_rrsets", False),  # saves a query, because most hosts have none
     Column("alias", String(255)),  # the target of its CNAME record, with the last dot; it then has nothing else
-    _flag(
-        "aliased", False
-    ),  # a CNAME record of ours may be at its name: it has an alias, or had one until its last message
+    _flag("aliased", False),  # a CNAME record of ours may be at its name: of `alias`, or of a former one
     Column("stack", String(63)),  # the declaration that owns the host
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),

@@ -442,12 +442,12 @@ def _write_related(connection: Connection, rows: Iterable[HostDiff], snapshot: S
         present = _present_related(row, snapshot)
         for label, new in row.related.items():
             one = present.get(label)
-            if new is None:
-                host_edits.delete_related(connection, present[label].id)
-            elif one is not None:
-                host_edits.set_related(connection, one.id, new.interface_id)
-            else:
+            if one is None and new is not None:
                 host_edits.add_related(connection, row.now.id, new.fqdn, new.interface_id)
+            elif one is not None and new is not None:
+                host_edits.set_related(connection, one.id, new.interface_id)
+            elif one is not None:
+                host_edits.delete_related(connection, one.id)
 
 
 def _at(host: Host, ours: Mapping[str, bool]) -> Host:

@@ -23,6 +23,9 @@ domains of other users, which an administrator's token sees, are not changed, wh
     host                      own, DNS behind      edits    -         -, drift dns
     host                      own, DNS refuses     edits    -         -, drift dns
     host, TTL                 any                  fixed    -         NotSupported
+    host, alias               any                  fixed    -         NotSupported
+    host, several addresses   any                  fixed    -         NotSupported
+    host, alias               own, has it          edits    -         update
     host                      foreign, equal       any      -         Conflicts
     host                      no stack, equal      any      -         Conflicts
     host, adopt               foreign, equal       edits    -         adopt

@@ -442,7 +442,7 @@ class _Reader:
     ) -> dict[str, Any]:
         """The alias, and what a host with an alias does not have; see the module."""
         given = options.get("alias")
-        beside = [key for key in _BESIDE_ALIAS if options.get(key) not in (None, False, {}, [])]
+        beside = [key for key in _BESIDE_ALIAS if options.get(key) and (key != "wildcard" or fields.get(key) is True)]
         if given is not None:
             target = self.value((*path, "alias"), names.alias, given, None)
             if beside:

@@ -184,7 +184,7 @@ def _interface_id(label: str, value: Any) -> str:
         low_bits = IPv6Address(value.strip() if isinstance(value, str) else "")
     except ValueError:
         low_bits = IPv6Address(0)
-    if int(low_bits) == 0:
+    if int(low_bits) == 0 or "%" in str(low_bits):
         raise ValueError(f"{label}: {value!r} is not an interface id such as '::7'")
     return str(low_bits)
 

@@ -334,6 +334,7 @@ def test_whether_an_alias_is_kept() -> None:
         defaults={"alias": FRONT}, hosts={"a.b.org": {}, "c.b.org": {"ipv4": "192.0.2.1"}, "d.b.org": {"alias": None}}
     )
     assert [spec.alias for spec in read_in.hosts.values()] == [FRONT, None, None]
+    assert host(alias=FRONT, wildcard="no").alias == FRONT
     one = host_spec("a.b.org", {"alias": FRONT})
     assert (one.ipv4, one.wildcard, one.comment) == (None, False, KEEP)
 
@@ -345,7 +346,15 @@ def test_related_names() -> None:
     assert (read_in["c.b.org"].related, read_in["c.b.org"].keeps_related) == ({"tv": "::8", "cam": "::9"}, True)
     assert (read_in["d.b.org"].related, read_in["d.b.org"].keeps_related) == ({}, False)
     assert host(related=None).related == {}
-    for wrong in ({"a.b": "::7"}, {"nas": "::"}, {"nas": "zzz"}, {"nas": 7}, {"nas": "::1", "NAS": "::2"}, ["nas"]):
+    for wrong in (
+        {"a.b": "::7"},
+        {"nas": "::"},
+        {"nas": "zzz"},
+        {"nas": 7},
+        {"nas": "fe80::1%eth0"},
+        {"nas": "::1", "NAS": "::2"},
+        ["nas"],
+    ):
         assert len(complaints(hosts={"a.b.org": {"related": wrong}})) == 1
 
 

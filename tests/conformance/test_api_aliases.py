@@ -129,9 +129,23 @@ def test_an_alias_has_nothing_else(service: Service, api: Api, fqdn: str) -> Non
 def test_other_records_of_somebody_else_are_kept(service: Service, api: Api, fqdn: str) -> None:
     api.host(fqdn=fqdn, ipv4="192.0.2.1")
     insert(service, service.domain, fqdn, "TXT", '"foreign"')
-    (held,) = call(api, update(fqdn, ipv4=None, alias=FRONT))
-    assert held["status"] == "pending"
-    assert there(service, fqdn)["TXT"] == ['"foreign"']
+    for dry_run in (True, False):
+        (refused_,) = call(api, update(fqdn, ipv4=None, alias=FRONT), dry_run=dry_run)
+        assert (refused_["error"]["status"], set(refused_["error"]["errors"])) == (409, {"alias"})
+        assert "has other records, so it cannot be an alias" in refused_["error"]["errors"]["alias"][0]
+    problem(api.call("PATCH", f"/hosts/{fqdn}", {"ipv4": None, "alias": FRONT}), 409, TAKEN, {"alias"})
+    assert there(service, fqdn) == {"A": ["192.0.2.1"], "TXT": ['"foreign"']}
+    service.remove_records(f"{fqdn}.", "TXT")
+    assert call(api, update(fqdn, ipv4=None, alias=FRONT))[0]["status"] == "applied"
+
+
+def test_an_alias_waits_for_records_that_came_while_it_was_blocked(service: Service, api: Api, fqdn: str) -> None:
+    admin = Api(service, service.admin_token)
+    api.host(fqdn=fqdn, alias=FRONT)
+    admin.patch(f"/hosts/{fqdn}", {"abuse_blocked": True})
+    insert(service, service.domain, fqdn, "TXT", '"foreign"')
+    (held,) = call(admin, update(fqdn, abuse_blocked=False))
+    assert (held["status"], there(service, fqdn)) == ("pending", {"TXT": ['"foreign"']})
     assert "cannot be an alias" in api.get(f"/hosts/{fqdn}")["conflict"]
     service.remove_records(f"{fqdn}.", "TXT")
     wait_until(lambda: there(service, fqdn) == {"CNAME": [FRONT]}, 30, "the name is free")

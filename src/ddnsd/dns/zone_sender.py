@@ -270,8 +270,9 @@ class ZoneSender:
 
     async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> Obstacle | None:
         """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError."""
+        wanted = TriedSet(fqdn, rtype, tuple(values), new)
         return await self._by_current_key(
-            lambda: primary_check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
+            lambda: primary_check.obstacle_of(self.domain, wanted, self.primary, self._deadline)
         )
 
     async def rejected(self, wanted: Sequence[TriedSet]) -> dict[TriedSet, Obstacle | BadValue]:

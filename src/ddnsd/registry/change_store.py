@@ -107,6 +107,7 @@ def read(
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
     claimed = new | below | set(map(wildcard_name, wild)) | _sets_moved(changes, hosts, sets) | _names_of_sets(changes)
+    claimed |= {change.fqdn for change in changes if change.values.get("alias")}
     users = _users(connection, changes, hosts.values())
     above = bulk_hosts.aside(connection, lambda: _with_owners(changes, new, hosts, user_id))
     above |= _related_with_owners(changes, hosts, user_id)

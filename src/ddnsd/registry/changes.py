@@ -333,7 +333,7 @@ class Changes:
         for trial in sorted(trials):
             by_domain.setdefault(trial.domain_id, []).append(trial)
         for domain_id, same in by_domain.items():
-            asked = {TriedSet(t.fqdn, t.rtype, values_of(t.data), t.new, t.aliased): t for t in same}
+            asked = {TriedSet(t.fqdn, t.rtype, values_of(t.data), *t[4:]): t for t in same}
             try:
                 rejected = await self._writer.rejected(domain_id, list(asked))
             except (DnsError, HostGone) as error:

@@ -143,10 +143,7 @@ class Result:
 
 
 class Trial(NamedTuple):
-    """An RRset that the name server is asked about before it is stored; `new`: the zone must not have one there.
-
-    `aliased`: a CNAME record at the name is ours, and goes.
-    """
+    """An RRset or alias that the name server is asked about before it is stored; see `TriedSet`."""
 
     domain_id: int
     fqdn: str
@@ -154,6 +151,7 @@ class Trial(NamedTuple):
     data: str
     new: bool
     aliased: bool = False
+    own: tuple[str, ...] = ()
 
 
 class Permissions(Protocol):
@@ -441,17 +439,22 @@ class ChangeValidator:
             ours = one is not None and (isinstance(one, NewRRset) or one.conflict is None or one.claimed)
             ours = ours or fqdn in self._freed or fqdn in self.snapshot.names_in_removal
             aliased = bool(host.aliased) and host.alias is None and fqdn == host.fqdn
-            trial = Trial(host.domain_id, fqdn, new.rtype, new.data, not ours, aliased)
-            if trial not in self.snapshot.tried:
-                self.trials.add(trial)
-            elif (reason := self.snapshot.tried[trial]) is not None:
+            reason = self._tried(Trial(host.domain_id, fqdn, new.rtype, new.data, not ours, aliased))
+            if reason is not None:
                 if reason.code is Code.NOT_PUBLISHED:
                     raise NotPublished(str(reason.parameters["cause"]))
                 wrong[f"records.{record_sets.key_of(new.place)}"] = reason
-        self.unasked = self.unasked or bool(self.trials)
         if wrong:
             refused = any(reason.code is Code.VALUES_REFUSED for reason in wrong.values())
             raise (Invalid if refused else Taken)(**wrong)
+
+    def _tried(self, trial: Trial) -> Reason | None:
+        """What is against the trial, as far as a name server has judged it."""
+        if trial in self.snapshot.tried:
+            return self.snapshot.tried[trial]
+        self.trials.add(trial)
+        self.unasked = True
+        return None
 
     def _keep_rrsets(self, row: HostDiff, changed: Mapping[Place, NewRRset | None]) -> None:
         """Note changed RRsets of the host `row.now`."""
@@ -530,7 +533,10 @@ class ChangeValidator:
     def _check_alias(
         self, row: HostDiff, host: Host, rrsets: Mapping[Place, object], related: Mapping[str, object]
     ) -> None:
-        """Check that an alias has nothing else, after these changes of RRsets and related names. Raises Invalid."""
+        """Check that an alias has nothing else, after these changes of RRsets and related names.
+
+        Raises Invalid, Taken.
+        """
         if host.alias is None:
             return
         if host.alias == f"{host.fqdn}.":
@@ -538,6 +544,25 @@ class ChangeValidator:
         others = {**self._rrsets(row), **rrsets}.values(), {**self._interface_ids(row), **related}.values()
         if host.ipv4 or host.ipv6 or host.wildcard or any(one is not None for found in others for one in found):
             raise Invalid(alias=Reason(Code.ALIAS_ALONE))
+        before = row.before
+        if before is None or (before.alias, before.fqdn) != (host.alias, host.fqdn):
+            self._try_alias(before, host)
+
+    def _try_alias(self, before: Host | None, host: Host) -> None:
+        """Check what the name server says about a new alias; if it is silent, the change waits. Raises Invalid, Taken.
+
+        Other checks ask for records at a new name of a host.
+        """
+        assert host.alias is not None
+        own: tuple[str, ...] = ()
+        has_name = before is not None and before.fqdn == host.fqdn and before.conflict is None
+        if before is not None and has_name:
+            own = tuple(sorted(one.rtype for one in self.snapshot.rrsets.get(before.id, ()) if not one.prefix))
+        stays = has_name and host.fqdn not in self._freed
+        aliased = before is not None and bool(before.aliased)
+        reason = self._tried(Trial(host.domain_id, host.fqdn, "CNAME", host.alias, stays, aliased, own))
+        if reason is not None and reason.code is not Code.NOT_PUBLISHED:
+            raise (Invalid if reason.code is Code.VALUES_REFUSED else Taken)(alias=reason)
 
     def _keep_related(self, row: HostDiff, changed: Mapping[str, NewRelated | None]) -> None:
         """Note changed related names of the host `row.now`."""

@@ -215,6 +215,13 @@ def test_several_addresses(service: Service, api: Api, fqdn: str) -> None:
     assert shown["after"]["ipv4"] == ["192.0.2.9", "192.0.2.10"]
 
 
+def test_each_address_is_judged(strict: Service) -> None:
+    api = Api(strict, strict.admin_token)
+    for wrong in (["8.8.8.8", "9.9.9.9"], ["8.8.8.8", "10.0.0.1"]):
+        answer = api.call("POST", "/hosts", {"fqdn": new_name(strict), "ipv4": wrong})
+        assert f"{wrong[1]} is not accepted" in problem(answer, 422, RULE, {"ipv4"})["detail"]
+
+
 # ---- related names
 
 

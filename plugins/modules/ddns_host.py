@@ -39,13 +39,21 @@ options:
     default: present
   ipv4:
     description:
-      - The host's IPv4 address.
+      - The host's IPv4 address, or a list of several. The host's updater cannot change several.
       - With V(dynamic) the host's updater sets the address. The module never changes it.
       - With V(none) the host has no IPv4 address.
-    type: str
+    type: list
+    elements: str
   ipv6:
     description:
-      - The host's IPv6 address, V(dynamic) or V(none), as with O(ipv4).
+      - The host's IPv6 address or several, V(dynamic) or V(none), as with O(ipv4).
+    type: list
+    elements: str
+  alias:
+    description:
+      - The full name, with a dot at its end, that the host is an alias of (CNAME record).
+      - An alias has no addresses, no wildcard, no records and no related names. They are removed.
+      - With V(none), or with an address, the host is no alias.
     type: str
   wildcard:
     description:
@@ -72,6 +80,11 @@ options:
         literal text, unless it begins with a quotation mark.
       - V(dynamic) leaves the records of this name and type to others. V(null) means that there are none.
       - M(fedcloud.ddns.ddns_record) changes the records of one name and type alone.
+    type: dict
+  related:
+    description:
+      - All names below the host that follow its IPv6 network, a mapping of labels to interface ids such as V(::7). The
+        others are removed. C({}) removes all of them.
     type: dict
   stack:
     description:
@@ -152,6 +165,17 @@ EXAMPLES = r"""
       CAA: ['0 issue "letsencrypt.org"']
       TXT: {values: [v=spf1 -all], ttl: 3600}
 
+- name: Make the shop an alias of a load balancer
+  fedcloud.ddns.ddns_host:
+    name: shop.dyn.example.org
+    alias: front.example.net.
+
+- name: Name the storage that is in the same IPv6 network as the camera
+  fedcloud.ddns.ddns_host:
+    name: cam.dyn.example.org
+    related:
+      nas: "::7"
+
 - name: Remove the IPv6 address of the web server
   fedcloud.ddns.ddns_host:
     name: www.dyn.example.org
@@ -179,11 +203,13 @@ host:
     domain: dyn.example.org
     ipv4: 192.0.2.10
     ipv6: "2001:db8::10"
+    alias: null
     wildcard: true
     comment: Front end
     ttl: 60
     labels: {role: web}
     records: {}
+    related: {}
     stack: web-prod
     owner: alice
     available: true
@@ -201,15 +227,21 @@ host:
       returned: always
       sample: dyn.example.org
     ipv4:
-      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service did not report it.
-      type: str
+      description:
+        - Its IPv4 address, or a list of several. V(null) if it has none, V(unknown) if the service did not report it.
+      type: raw
       returned: always
       sample: 192.0.2.10
     ipv6:
       description: Its IPv6 address, with the same special values.
-      type: str
+      type: raw
       returned: always
       sample: "2001:db8::10"
+    alias:
+      description: The full name that it is an alias of. V(null) if it is none.
+      type: str
+      returned: always
+      sample: front.example.net.
     wildcard:
       description: Whether all names below it have its addresses, too.
       type: bool
@@ -235,6 +267,11 @@ host:
       type: dict
       returned: always
       sample: {"@ TXT": {"values": ["\"v=spf1 -all\""], "ttl": 3600}}
+    related:
+      description: Interface ids of its related names by label. V(unknown) if the service does not report them.
+      type: dict
+      returned: always
+      sample: {"nas": "::7"}
     stack:
       description: The stack that owns it.
       type: str

@@ -91,15 +91,21 @@ hosts:
       returned: always
       sample: dyn.example.org
     ipv4:
-      description: Its IPv4 address. V(null) if it has none, V(unknown) if the service did not report it.
-      type: str
+      description:
+        - Its IPv4 address, or a list of several. V(null) if it has none, V(unknown) if the service did not report it.
+      type: raw
       returned: always
       sample: 192.0.2.10
     ipv6:
       description: Its IPv6 address, with the same special values.
-      type: str
+      type: raw
       returned: always
       sample: "2001:db8::10"
+    alias:
+      description: The full name that it is an alias of. V(null) if it is none.
+      type: str
+      returned: always
+      sample: front.example.net.
     wildcard:
       description: Whether all names below it have its addresses, too.
       type: bool
@@ -125,6 +131,11 @@ hosts:
       type: dict
       returned: always
       sample: {"@ TXT": {"values": ["\"v=spf1 -all\""], "ttl": 3600}}
+    related:
+      description: Interface ids of its related names by label. V(unknown) if the service does not report them.
+      type: dict
+      returned: always
+      sample: {"nas": "::7"}
     stack:
       description: The stack that owns it.
       type: str

@@ -2,7 +2,7 @@
 """Reads declarations from Ansible inventories with `ansible-inventory --list`, so all kinds and vaults work.
 
 A host is declared if it has the variable `ddns`, a mapping with the keys of a declared host. The default of `fqdn` is
-the host's name in the inventory. If neither `ipv4` nor `ipv6` is in it and `ansible_host` is an address, that is used.
+the host's name in the inventory. If `ipv4`, `ipv6` and `alias` are not in it, an address in `ansible_host` is used.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _options(
     plain = {key: _decrypted(value, vault, where, problems) for key, value in options.items()}
     plain.setdefault("fqdn", host)
     problems += _templates(plain, where)
-    if "ipv4" not in plain and "ipv6" not in plain:
+    if not plain.keys() & {"ipv4", "ipv6", "alias"}:
         address = _decrypted(variables.get(ADDRESS), vault, where, problems)
         family = _family(address)
         if family is not None:

@@ -13,11 +13,13 @@ RULE, TAKEN = "urn:ddns:rule", "urn:ddns:taken"
 NOTHING: dict[str, object] = {
     "ipv4": None,
     "ipv6": None,
+    "alias": None,
     "wildcard": False,
     "comment": None,
     "ttl": None,
     "stack": None,
     "records": {},
+    "related": {},
     "rrsets": 0,
     "labels": {},
     "available": True,

@@ -59,6 +59,23 @@ class TestRecord:
         assert none["changed"]
         assert (ddnsd.dig(name, "TXT"), ddnsd.dig(name)) == ([], ["192.0.2.1"])
 
+    def test_an_alias_several_addresses_and_related_names(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        several = {"name": name, "ipv4": ["192.0.2.2", "192.0.2.1"], "ipv6": "2001:db8::1", "related": {"nas": "::7"}}
+        alias = {"name": name, "alias": "front.example.net."}
+        bare = {"name": name, "alias": "none"}
+        made, again, renamed, same, none = ansible.tasks(
+            "ddns_host", several, several, alias, alias, bare, variables=way
+        )
+        assert [one["changed"] for one in (made, again, renamed, same, none)] == [True, False, True, False, True]
+        assert made["host"]["ipv4"] == ["192.0.2.1", "192.0.2.2"]
+        assert made["host"]["related"] == {"nas": "::7"}
+        assert "related nas: ::7" in renamed["diff"]["before"]
+        assert (renamed["host"]["alias"], renamed["host"]["related"]) == ("front.example.net.", {})
+        assert none["host"]["alias"] is None
+        assert ddnsd.dig(f"nas.{name}", "AAAA") == []
+
     def test_a_value_that_is_refused_changes_nothing(self, ansible: Ansible, ddnsd: Service, name: str) -> None:
         bad: dict[str, Any] = {"host": name, "type": "MX", "values": ["10 relative"]}
         assert "is not registered" in ansible.task("ddns_record", **bad, fails=True)["msg"]

@@ -162,7 +162,12 @@ def test_a_host_is_renamed_and_its_records_are_changed(tool: Tool) -> None:
 
 
 def test_egi_stores_no_records(tmp_path: Path) -> None:
-    content = {"version": 1, "hosts": {"www.dyn.example.org": {"records": {"TXT": ["x"]}}}}
+    hosts: dict[str, Any] = {
+        "www.dyn.example.org": {"records": {"TXT": ["x"]}},
+        "shop.dyn.example.org": {"alias": "front.example.net."},
+        "two.dyn.example.org": {"ipv4": ["192.0.2.1", "192.0.2.2"]},
+    }
+    content = {"version": 1, "hosts": hosts}
     with egi() as running:
         running.admin_token = "token-of-alice"  # type: ignore[attr-defined]
         tool = Tool(running, tmp_path, "egi")  # type: ignore[arg-type]
@@ -170,3 +175,57 @@ def test_egi_stores_no_records(tmp_path: Path) -> None:
         text = tool.run("plan", "web.yml", code=1)
     assert "cannot store records" in text
     assert "remove `records`" in text
+    assert "cannot store alias" in text
+    assert "cannot store several addresses" in text
+
+
+FRONT = "front.example.net."
+
+
+def test_aliases_several_addresses_and_related_names(tool: Tool) -> None:
+    tool.declare(
+        shop={"ipv4": "192.0.2.1", "wildcard": True, "records": {"MX": ["10 mail.example.org."]}},
+        www={"ipv4": ["192.0.2.11", "192.0.2.10"]},
+        cam={"ipv6": "2001:db8::1", "related": {"nas": "::7", "tv": "::8"}},
+    )
+    lines = " ".join(tool.run("plan", "web.yml", code=2).split())
+    assert "ipv4 [192.0.2.10, 192.0.2.11]" in lines
+    assert "+ related nas: ::7" in lines
+    tool.run("apply", "--yes", "web.yml", "--verify", "30", "--dns", tool.dns)
+    assert dig(tool, "www", "A") == ["192.0.2.10", "192.0.2.11"]
+    assert dig(tool, "cam", "AAAA", "nas.") == ["2001:db8::7"]
+    assert "No changes" in tool.run("plan", "web.yml")
+    hosts: dict[str, Any] = {
+        "shop": {"alias": FRONT},
+        "www": {"ipv4": ["192.0.2.11"]},
+        "cam": {"ipv6": "2001:db8::1", "related": {"nas": "::9"}},
+    }
+    tool.declare(**hosts)
+    lines = " ".join(tool.run("plan", "web.yml", code=2).split())
+    for line in (
+        f"alias none → {FRONT}",
+        "- MX @: 10 mail.example.org.",
+        "wildcard true → false",
+        "ipv4 [192.0.2.10, 192.0.2.11] → 192.0.2.11",
+        "~ related nas: ::7 → ::9",
+        "- related tv: ::8",
+    ):
+        assert line in lines
+    tool.run("plan", "web.yml", "-o", "saved", code=2)
+    tool.run("apply", "--yes", "saved", "--verify", "30", "--dns", tool.dns)
+    assert (dig(tool, "shop", "CNAME"), dig(tool, "cam", "AAAA", "nas.")) == ([FRONT], ["2001:db8::9"])
+    assert "No changes" in tool.run("plan", "web.yml")
+    assert "DNS: as declared" in tool.run("check", "web.yml", "--dns", tool.dns)
+    text = tool.run("import", "--stack", tool.stack)
+    (tool.folder / "imported.yml").write_text(text)
+    assert yaml.safe_load(text)["hosts"][f"shop-{tool.stack}"] == {"alias": FRONT}
+    assert "No changes" in tool.run("plan", "imported.yml")
+    tool.declare(**(hosts | {"shop": {"ipv4": "192.0.2.1"}}))
+    tool.run("apply", "--yes", "web.yml")
+    assert (dig(tool, "shop", "CNAME"), dig(tool, "shop", "A")) == ([], ["192.0.2.1"])
+    tool.declare(renamed=hosts["shop"] | {"moved_from": tool.name("cam")})
+    tool.run("apply", "--yes", "web.yml")
+    assert (dig(tool, "renamed", "CNAME"), dig(tool, "cam", "AAAA", "nas.")) == ([FRONT], [])
+    tool.declare(www=hosts["www"])
+    text = " ".join(tool.run("plan", "--prune", "--max-deletes", "all", "web.yml", code=2).split())
+    assert f"- {tool.name('renamed')} alias {FRONT}" in text

@@ -130,6 +130,41 @@ def test_it_is_filled_under_load_and_the_old_one_is_kept_up_to_date(service: Ser
     ]
 
 
+FRONT = "front.example.net."
+
+
+def test_aliases_follow_to_both(service: Service, binds: Binds) -> None:
+    old, new = binds
+
+    def call(method: str, name: str, **values: object) -> None:
+        path = f"/api/hosts/{name}.{ZONE}" if method != "POST" else "/api/hosts"
+        content = values | ({"fqdn": f"{name}.{ZONE}"} if method == "POST" else {})
+        answer = service.request(method, path, service.admin_token, json=content)
+        assert answer.status_code in (200, 201, 204), answer.text
+
+    def everywhere(**wanted: list[str]) -> None:
+        def found(primary: SecondBind) -> dict[str, list[str]]:
+            return {name: primary.dig(f"{name}.{ZONE}", "CNAME") or primary.dig(f"{name}.{ZONE}") for name in wanted}
+
+        wait_until(lambda: found(old) == found(new) == wanted, SECONDS, "both have it")
+
+    for name in ("shop", "late", "gone"):
+        call("POST", name, alias=FRONT)
+    call("POST", "mail", ipv4="192.0.2.1", records={"MX": ["10 mail.example.org."]})
+    move(service, *at(new))
+    has_moved(service, new)
+    everywhere(shop=[FRONT], late=[FRONT], gone=[FRONT], mail=["192.0.2.1"])
+    call("PATCH", "shop", alias=None, ipv4=["192.0.2.2", "192.0.2.3"])
+    call("PATCH", "mail", alias=FRONT, ipv4=None, records={"MX": None})
+    call("DELETE", "gone")
+    everywhere(shop=["192.0.2.2", "192.0.2.3"], mail=[FRONT], gone=[])
+    move(service, "--back")
+    has_moved(service, old)
+    call("PATCH", "late", alias=None, ipv4="192.0.2.4")
+    everywhere(late=["192.0.2.4"], shop=["192.0.2.2", "192.0.2.3"], mail=[FRONT])
+    wait_until(lambda: agrees(service), SECONDS, "store and zone agree")
+
+
 def test_the_old_primary_hangs(service: Service, binds: Binds) -> None:
     """The new one gets what the old one never had."""
     old, new = binds

@@ -139,6 +139,24 @@ def test_edit(service: Service, alice: Browser) -> None:
     assert update(service, fqdn, secret, "192.0.2.8") == "good 192.0.2.8"
 
 
+def test_several_addresses_and_an_alias(service: Service, alice: Browser) -> None:
+    fqdn, secret = add(alice, address="given", ipv4="192.0.2.2, 192.0.2.1")
+    path = f"/hosts/{fqdn}/edit"
+    assert sorted(service.dig(fqdn)) == ["192.0.2.1", "192.0.2.2"]
+    assert update(service, fqdn, secret, "192.0.2.3") == "nohost"
+    page = alice.send(alice.open(path), path, alias="front.example.net.")
+    assert page.status == 422
+    assert 'id="e-alias"' in page.html
+    done = alice.send(alice.open(path), path, ipv4="", alias="front.example.net.")
+    assert "Alias of front.example.net." in done.text
+    assert service.dig(fqdn, "CNAME") == ["front.example.net."]
+    assert "front.example.net." in alice.open("/").text
+    history = alice.open(f"/hosts/{fqdn}/history").text
+    assert "192.0.2.1 192.0.2.2" in history
+    alice.send(alice.open(path), path, alias="", ipv4="192.0.2.4")
+    assert (service.dig(fqdn), update(service, fqdn, secret, "192.0.2.4")) == (["192.0.2.4"], "nochg 192.0.2.4")
+
+
 def test_rename(service: Service, alice: Browser) -> None:
     fqdn, secret = add(alice, address="given", ipv4="192.0.2.1")
     new = f"renamed-{fqdn}"

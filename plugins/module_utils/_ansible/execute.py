@@ -48,13 +48,14 @@ def predicted(change: Change, registered: Registered) -> dict[str, Any]:
     """The expected `facts` after the change."""
     if change.kind == "host":
         old: Host | Domain | None = registered.hosts.get(change.source or change.name)
-        found = {**facts(old or Host(change.name, "", records={})), "fqdn": change.name, **change.after}
+        found = {**facts(old or Host(change.name, "", records={}, related={})), "fqdn": change.name, **change.after}
         if "owner" in change.after:
             found["own"] = True
-        before = getattr(old, "records", None)
-        if isinstance(before, Mapping) and "records" in change.after:
-            merged = {**before, **change.after["records"]}
-            found["records"] = {key: content for key, content in merged.items() if content is not None}
+        for name in ("records", "related"):
+            before = getattr(old, name, None)
+            if isinstance(before, Mapping) and name in change.after:
+                merged = {**before, **change.after[name]}
+                found[name] = {key: content for key, content in merged.items() if content is not None}
         return found
     return {**facts(registered.domains.get(change.name) or Domain(change.name)), **change.after}
 

@@ -25,13 +25,15 @@ SPEC = (
         {
             "name": {"type": "str", "required": True, "aliases": ["fqdn"]},
             "domain": {"type": "str"},
-            "ipv4": {"type": "str"},
-            "ipv6": {"type": "str"},
+            "ipv4": {"type": "list", "elements": "str"},
+            "ipv6": {"type": "list", "elements": "str"},
+            "alias": {"type": "str"},
             "wildcard": {"type": "bool"},
             "comment": {"type": "str"},
             "ttl": {"type": "int"},
             "labels": {"type": "dict"},
             "records": {"type": "dict"},
+            "related": {"type": "dict"},
             "stack": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
             "adopt_from": {"type": "str"},
@@ -47,6 +49,20 @@ SPEC = (
         }
     )
 )
+_DECLARED = (
+    "ipv4",
+    "ipv6",
+    "alias",
+    "wildcard",
+    "comment",
+    "ttl",
+    "labels",
+    "records",
+    "related",
+    "moved_from",
+    "adopt",
+    "adopt_from",
+)
 _ONE = Options(limits=Limits(percent=None, count=None))
 
 
@@ -61,7 +77,7 @@ def run(task: Task) -> dict[str, Any]:
     plan = make(declaration, registered, server.capabilities, _ONE if present else Options(destroy=True))
     if not present and spec.fqdn in registered.hosts and not plan.changes:
         raise Conflicts(plan.notes)
-    if task.check or any(c.action is Action.DELETE or "records" in c.after for c in plan.changes):
+    if task.check or any(c.action is Action.DELETE or {"records", "related"} & c.after.keys() for c in plan.changes):
         plan = asked(plan, server)
     secrets = SecretWriter(plan.changes, returns=bool(task.params["return_secrets"]), encrypt=task.encrypt)
     require(plan, secrets.problems())
@@ -105,11 +121,12 @@ def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Ser
 
 def _spec(params: Mapping[str, Any]) -> HostSpec:
     """The host with the given options. `none`, empty text and 0 remove a value. Raises DeclarationError."""
-    fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records", "moved_from", "adopt", "adopt_from")
-    options = {field: params[field] for field in fields if params[field] is not None}
+    options = {field: params[field] for field in _DECLARED if params[field] is not None}
     for family in ("ipv4", "ipv6"):
-        if options.get(family, "").strip().lower() == "none":
-            options[family] = None
+        if len(given := options.get(family, ())) == 1:
+            options[family] = None if given[0].strip().lower() == "none" else given[0]
+    if options.get("alias", "").strip().lower() == "none":
+        options["alias"] = None
     if options.get("ttl") == 0:
         options["ttl"] = None
     secret = {kind: str(Path(path).absolute()) for kind, path in (params["secret"] or {}).items() if path}

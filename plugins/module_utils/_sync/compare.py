@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from . import records
 from .changes import Action, Change
@@ -22,6 +22,11 @@ from .model import (
 )
 
 _FAMILIES = ("ipv4", "ipv6")
+_PARTIAL: dict[str, Callable[[HostSpec, Host], dict[str, Any]]] = {
+    "records": records.differing,
+    "related": records.related_differing,
+}
+"""Fields of which a change has only a part."""
 
 
 class Comparison:
@@ -46,8 +51,10 @@ class Comparison:
 
     def _initial(self, spec: HostSpec | DomainSpec, fields: Iterable[str]) -> dict[str, Any]:
         values = {name: getattr(spec, name) for name in fields}
-        if "records" in values and isinstance(spec, HostSpec):
-            values["records"] = records.initial(spec)
+        if isinstance(spec, HostSpec):
+            values["records"] = records.initial(spec) if "records" in values else {}
+            named = {} if isinstance(spec.related, Sentinel) or "related" not in values else spec.related
+            values["related"] = {label: one for label, one in named.items() if one is not None}
         values["stack"] = self.stack
         return {name: _plain(value) for name, value in values.items() if value and not isinstance(value, Sentinel)}
 
@@ -62,17 +69,19 @@ class Comparison:
         action = Action.ADOPT if {"stack", "owner"} & after.keys() else Action.UPDATE
         return Change(action, "host", spec.fqdn, self._preconditions(host, after), after)
 
-    def set_records(self, spec: HostSpec, host: Host) -> Change:
-        """Set the RRsets of a host that the plan renames, after the rename."""
-        after = {"records": records.differing(spec, host)}
+    def after_move(self, spec: HostSpec, host: Host) -> Change | None:
+        """What is changed after a rename: RRsets, related names, and an alias in place of these. None: nothing."""
+        after = {name: value for name, value in self.differences(spec, host).items() if name in _later(spec, host)}
+        if not after:
+            return None
         return Change(Action.UPDATE, "host", spec.fqdn, self._preconditions(host, after), after)
 
     def differences(self, spec: HostSpec, host: Host) -> dict[str, Any]:
         """The declared values that the host does not have."""
         after: dict[str, Any] = {}
         for name in self.declared:
-            if name == "records":
-                after.update({"records": changed} if (changed := records.differing(spec, host)) else {})
+            if name in _PARTIAL:
+                after.update({name: changed} if (changed := _PARTIAL[name](spec, host)) else {})
                 continue
             value = getattr(spec, name)
             observed = getattr(host, name)
@@ -100,7 +109,8 @@ class Comparison:
 
     def move(self, spec: HostSpec, source: Host) -> Change:
         """Rename a registered host, with its other changes."""
-        after = {name: value for name, value in self.differences(spec, source).items() if name != "records"}
+        later = _later(spec, source)
+        after = {name: value for name, value in self.differences(spec, source).items() if name not in later}
         reason = self.reason_to_replace(after)
         if "fqdn" not in self.capabilities.edits:
             reason = f"{self.capabilities.server} cannot rename a registered host"
@@ -124,16 +134,19 @@ class Comparison:
         return Change(Action.DELETE, "host", host.fqdn, self.observed(host))
 
     def observed(self, host: Host) -> dict[str, Any]:
-        """All fields that the server stores and can tell, except RRsets: `removes` of a deletion has these."""
-        values = {name: getattr(host, name) for name in self.kept if name != "records"}
+        """All fields that the server stores and can tell, except RRsets and related names.
+
+        `removes` of a deletion has these.
+        """
+        values = {name: getattr(host, name) for name in self.kept if name not in _PARTIAL}
         return {name: _plain(value) for name, value in values.items() if value is not UNKNOWN}
 
     def _preconditions(self, host: Host | Domain, after: Mapping[str, Any]) -> dict[str, Any]:
         # with the stack: another stack may adopt it before the change is made
         names = after if self.stack is None else dict.fromkeys((*after, "stack"))
         values = {name: getattr(host, name) for name in names}
-        if "records" in after:
-            values["records"] = {key: values["records"].get(key) for key in after["records"]}
+        for name in _PARTIAL.keys() & after.keys():
+            values[name] = records.chosen(values[name], after[name])
         return {name: _plain(value) for name, value in values.items() if value is not UNKNOWN}
 
     def change_domain(self, spec: DomainSpec, domain: Domain) -> Change | None:
@@ -155,7 +168,14 @@ class Comparison:
 
 def _plain(value: Any) -> Any:
     """The value as JSON."""
-    return value if value is None or isinstance(value, (str, int)) else dict(value)
+    return value if value is None or isinstance(value, (str, int, list)) else dict(value)
+
+
+def _later(spec: HostSpec, host: Host) -> frozenset[str]:
+    """The fields that cannot be changed in the call that renames the host."""
+    if isinstance(spec.alias, str) and any(differing(spec, host) for differing in _PARTIAL.values()):
+        return frozenset((*_PARTIAL, *_FAMILIES, "alias", "wildcard"))
+    return frozenset(_PARTIAL)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -6,7 +6,8 @@
     stack: NAME, or {name, max_changes}
     defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, adopt}}
-    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, records, secret, moved_from, adopt, adopt_from, fqdn}}
+    hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, records, related, secret, moved_from, adopt,
+            adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. If an address is named neither in the host
@@ -18,11 +19,14 @@ nor in `defaults`, it depends on the other one:
     dynamic     -           DYNAMIC         KEEP
     null        -           None            KEEP
 
-The same is true with the families exchanged.
+The same is true with the families exchanged. A literal is an address, or a list of several.
+
+With `alias`, a host has no addresses, no wildcard, no RRsets and no related names; their defaults do not matter. A host
+with an address or `dynamic` has no alias. If neither is named, an alias is kept.
 
 RRsets are kept if a host does not name `records`. If it does, they are all of the host's RRsets, together with default
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
-host has these, and keeps others.
+host has these, and keeps others. The same is true of `related`.
 
 A domain is also declared in full, except `available`, which is kept if it
 is not named. All errors are reported at once.
@@ -50,14 +54,16 @@ Locate = Callable[[Path], "Location | None"]
 
 _TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
 _STACK = ("name", "max_changes")
-_ADDRESSES: dict[str, Callable[[Any], str]] = {"ipv4": names.ipv4, "ipv6": names.ipv6}
+_ADDRESSES: dict[str, Callable[[Any], str | list[str]]] = {"ipv4": names.ipv4s, "ipv6": names.ipv6s}
+_BESIDE_ALIAS = (*_ADDRESSES, "wildcard", "records", "related")
+"""What an alias does not have."""
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "wildcard": names.flag,
     "comment": names.comment,
     "ttl": names.ttl,
     "labels": names.labels,
 }
-_HOST = (*_ADDRESSES, *_PLAIN, "records", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
+_HOST = (*_ADDRESSES, "alias", *_PLAIN, "records", "related", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
 _DEFAULTS = ("domain", *_HOST)
 _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "public": names.flag,
@@ -69,6 +75,9 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
 }
 _NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
+_TOLD = (*_ADDRESSES, "alias", "available", "records", "related")
+"""Fields for which null or an empty mapping is not the same as no value."""
+_COMPLETE = {"keeps_records": False, "keeps_related": False}
 _NAME = "{name}"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -128,20 +137,24 @@ def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
         value = getattr(spec, field.name)
         if isinstance(value, SecretSpec):
             value = {value.kind: value.path} if value.path else value.kind
-        silent = value is KEEP or (field.name not in (*_ADDRESSES, "available") and value in (None, False, {}, ()))
-        if field.name not in ("fqdn", "name", "where", "keeps_records") and not silent:
-            found[field.name] = _plain(value)
+        silent = value is KEEP or (field.name not in _TOLD and value in (None, False, {}, ()))
+        if field.name not in ("fqdn", "name", "where", "keeps_records", "keeps_related") and not silent:
+            found[field.name] = {k: _rrset(v) for k, v in value.items()} if field.name == "records" else _plain(value)
+    if found.get("alias", ...) is None and any(found.get(family) for family in _ADDRESSES):
+        del found["alias"]  # an address says it
     return found
 
 
 def _plain(value: Any) -> Any:
-    """The value as in a document. An RRset without a TTL is a list."""
+    """The value as in a document."""
     if isinstance(value, Sentinel):
         return value.value
-    if not isinstance(value, Mapping):
-        return value
-    plain = {key: _plain(item) for key, item in value.items()}
-    return plain["values"] if "values" in plain and plain.get("ttl") is None else plain
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _rrset(content: Any) -> Any:
+    """An RRset as in a document. Without a TTL it is a list."""
+    return content["values"] if isinstance(content, Mapping) and content.get("ttl") is None else _plain(content)
 
 
 def rebased(declared: Declaration, base: str) -> Declaration:
@@ -302,6 +315,11 @@ class _Reader:
         if given.get("records"):
             found["records"] = self.records(("defaults", "records"), given["records"])
             found["keeps_records"] = True
+        if given.get("related"):
+            found["related"] = self.related(("defaults", "related"), given["related"])
+            found["keeps_related"] = True
+        if given.get("alias") is not None:
+            found["alias"] = self.value(("defaults", "alias"), names.alias, given["alias"], None)
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
             if template and template.kind != NONE and not _PLACEHOLDER.search(template.path):
@@ -384,7 +402,12 @@ class _Reader:
             own = self.records((*path, "records"), options["records"] or {})
             defaults = otherwise.get("records", {}) if own else {}
             fields.update(records={**defaults, **own}, keeps_records=False)
+        if "related" in options:
+            named = self.related((*path, "related"), options["related"] or {})
+            defaults = otherwise.get("related", {}) if named else {}
+            fields.update(related={**defaults, **named}, keeps_related=False)
         fields.update(self.addresses(path, options, otherwise, full=bool(otherwise)))
+        fields.update(self.alias(path, options, otherwise, fields))
         if "secret" in options:
             fields["secret"] = self.secret((*path, "secret"), options["secret"])
         if fields.get("secret") is not None:
@@ -410,6 +433,29 @@ class _Reader:
         """The declared RRsets."""
         return self.value(path, _records, value, {})
 
+    def related(self, path: Path, value: Any) -> Mapping[str, str | None]:
+        """The declared related names."""
+        return self.value(path, _related, value, {})
+
+    def alias(
+        self, path: Path, options: Mapping[Any, Any], otherwise: Mapping[str, Any], fields: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The alias, and what a host with an alias does not have; see the module."""
+        given = options.get("alias")
+        beside = [key for key in _BESIDE_ALIAS if options.get(key) and (key != "wildcard" or fields.get(key) is True)]
+        if given is not None:
+            target = self.value((*path, "alias"), names.alias, given, None)
+            if beside:
+                text = f"an alias has no {', no '.join(beside)}"
+                self.report((*path, "alias"), text, "remove these, or the alias")
+        elif "alias" in options or beside or otherwise.get("alias") is None:
+            addressed = any(fields.get(family, KEEP) not in (KEEP, None) for family in _ADDRESSES)
+            return {"alias": None} if addressed or "alias" in options or "alias" in otherwise else {}
+        else:
+            target = otherwise["alias"]
+        nothing: dict[str, Any] = {"records": {}, "related": {}}
+        return {"alias": target, "ipv4": None, "ipv6": None, "wildcard": False, **nothing, **_COMPLETE}
+
     def former(self, path: Path, name: str, value: Any, domain: str | None) -> str | None:
         """The full former name."""
         place = (*path, "moved_from")
@@ -421,20 +467,22 @@ class _Reader:
 
     def addresses(
         self, path: Path, options: Mapping[Any, Any], otherwise: Mapping[str, Any], *, full: bool
-    ) -> dict[str, str | Sentinel | None]:
+    ) -> dict[str, str | list[str] | Sentinel | None]:
         """Both families, as in the table above. If `full` is false, a family that is not named is kept."""
-        found: dict[str, str | Sentinel | None] = {}
+        found: dict[str, str | list[str] | Sentinel | None] = {}
         for family, parse in _ADDRESSES.items():
             if family in options:
                 found[family] = self.address((*path, family), parse, options[family])
             elif family in otherwise:
                 found[family] = otherwise[family]
-        if len(found) == 1 and full and isinstance(next(iter(found.values())), str):
+        if len(found) == 1 and full and isinstance(next(iter(found.values())), (str, list)):
             found = {"ipv4": None, "ipv6": None, **found}
         return found
 
-    def address(self, path: Path, parse: Callable[[Any], str], value: Any) -> str | Sentinel | None:
-        """An address, DYNAMIC or None."""
+    def address(
+        self, path: Path, parse: Callable[[Any], str | list[str]], value: Any
+    ) -> str | list[str] | Sentinel | None:
+        """An address or several, DYNAMIC or None."""
         if value is None:
             return None
         if isinstance(value, str) and value.strip().lower() == "dynamic":
@@ -449,6 +497,10 @@ class _Reader:
 
 def _records(value: Any) -> Mapping[str, Any]:
     return records.declared(value)
+
+
+def _related(value: Any) -> Mapping[str, str | None]:
+    return names.related(value)
 
 
 def _template(value: Any) -> str:

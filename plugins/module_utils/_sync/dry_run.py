@@ -33,9 +33,8 @@ def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] | None = 
     for index, answer in zip(indexes, answers):
         change = plan.changes[index]
         if isinstance(answer, Done):
-            same = (
-                answer.status == "unchanged" and change.action is Action.UPDATE and change.after.keys() == {"records"}
-            )
+            rewritten = change.action is Action.UPDATE and change.after.keys() <= {"records", "related"}
+            same = answer.status == "unchanged" and rewritten
             changes[index] = None if same else replace(change, removes=answer.removes)
         else:
             spec = (declared or {}).get(change.name)

@@ -48,6 +48,7 @@ class EgiServer:
         server="EGI Dynamic DNS",
         fields=frozenset({"ipv4", "ipv6", "wildcard", "comment", "stack"}),
         edits=frozenset(FAMILIES),
+        several=False,
         clears=False,
         own_address=True,
         bulk=False,

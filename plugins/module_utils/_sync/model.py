@@ -2,7 +2,7 @@
 """Declared (`…Spec`) and registered hosts and domains. Names are full, lower case, without a trailing dot. Addresses
 are canonical text. `names` normalises both.
 
-A declared field has a value, or
+Several addresses of a family are a list, in numeric order. A declared field has a value, or
 
     KEEP      the declaration does not change the field
     DYNAMIC   (addresses) the host's updater sets it: never set, removed or reported as drift
@@ -30,10 +30,10 @@ class Sentinel(enum.Enum):
 
 KEEP, DYNAMIC, UNKNOWN = Sentinel.KEEP, Sentinel.DYNAMIC, Sentinel.UNKNOWN
 
-HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records", "stack")
+HOST_FIELDS = ("ipv4", "ipv6", "alias", "wildcard", "comment", "ttl", "labels", "records", "related", "stack")
 """Fields of a host that a change may set, except `fqdn` (a rename), in the order in which they are shown.
 
-`records` of a change has only the RRsets that it concerns; see `records`.
+`records` and `related` of a change have only the RRsets and related names that it concerns; see `records`.
 """
 
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
@@ -59,8 +59,8 @@ class HostSpec:
     """A declared host."""
 
     fqdn: str
-    ipv4: str | Sentinel | None = KEEP
-    ipv6: str | Sentinel | None = KEEP
+    ipv4: str | list[str] | Sentinel | None = KEEP
+    ipv6: str | list[str] | Sentinel | None = KEEP
     wildcard: bool | Sentinel = KEEP
     comment: str | Sentinel | None = KEEP
     ttl: int | Sentinel | None = KEEP
@@ -74,6 +74,12 @@ class HostSpec:
     """RRsets by key, as in `records.declared`."""
     keeps_records: bool = False
     """Whether RRsets stay that are not in `records`: only default ones are declared."""
+    alias: str | Sentinel | None = KEEP
+    """The full name that it is an alias of. It then has no addresses, no wildcard, no RRsets and no related names."""
+    related: Mapping[str, str | None] | Sentinel = KEEP
+    """Interface ids of related names by label; None: there is none."""
+    keeps_related: bool = False
+    """Whether related names stay that are not in `related`: only default ones are declared."""
     where: Location | None = field(default=None, compare=False)
 
 
@@ -110,8 +116,8 @@ class Host:
 
     fqdn: str
     domain: str
-    ipv4: str | Sentinel | None = None
-    ipv6: str | Sentinel | None = None
+    ipv4: str | list[str] | Sentinel | None = None
+    ipv6: str | list[str] | Sentinel | None = None
     wildcard: bool = False
     comment: str | None = None
     ttl: int | None = None
@@ -125,6 +131,9 @@ class Host:
     """Whether the caller owns it. An administrator's token sees hosts of all users."""
     records: Mapping[str, Any] | Sentinel = UNKNOWN
     """RRsets in addition to its addresses, by key."""
+    alias: str | None = None
+    related: Mapping[str, str] | Sentinel = UNKNOWN
+    """Interface ids of its related names, by label."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All other fields that the server sends, for information only."""
 
@@ -165,6 +174,8 @@ class Capabilities:
     """Fields of a host that it stores."""
     edits: frozenset[str] = frozenset(HOST_FIELDS) | {"fqdn", "owner"}
     """Fields that it changes in place, without a new secret; `fqdn`: it renames hosts; `owner`: with a new secret."""
+    several: bool = True
+    """It stores several addresses of a family."""
     clears: bool = True
     """It removes a single address in place."""
     own_address: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 from urllib.parse import urlsplit
 
 NAME_LENGTH, LABEL_LENGTH = 253, 63
@@ -20,10 +20,12 @@ DOMAIN_LENGTH = 189
 COMMENT_LENGTH = 255
 USER_LENGTH = 150
 TTL_MAX = 86400
+ADDRESSES_MAX, RELATED_MAX = 16, 32
 LABELS_MAX, LABEL_KEY_LENGTH, LABEL_VALUE_LENGTH = 16, 63, 255
 
 _NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_TARGET = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 _STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TRANSLATION = IPv6Network("64:ff9b::/96")
@@ -128,6 +130,63 @@ def ipv6(value: Any) -> str:
     if isinstance(address, IPv4Address):
         raise ValueError(f"{address} is an IPv4 address; it belongs under `ipv4`")
     return str(address)
+
+
+def ipv4s(value: Any) -> str | list[str]:
+    """One IPv4 address, or a sorted list of several."""
+    return _several(value, ipv4)
+
+
+def ipv6s(value: Any) -> str | list[str]:
+    """One IPv6 address, or a sorted list of several."""
+    return _several(value, ipv6)
+
+
+def _several(value: Any, parse: Callable[[Any], str]) -> str | list[str]:
+    if not isinstance(value, (list, tuple)):
+        return parse(value)
+    if not 0 < len(value) <= ADDRESSES_MAX:
+        raise ValueError(f"has {len(value)} addresses; a list has 1 to {ADDRESSES_MAX}, and null means none")
+    found = sorted({parse(one) for one in value}, key=lambda text: int(ip_address(text)))
+    return found if len(found) > 1 else found[0]
+
+
+def alias(value: Any) -> str:
+    """The full name, with a dot at its end, that a host is an alias of."""
+    given = text(value).strip()
+    folded = given.lower() if given.isascii() else given
+    if not folded.endswith(".") and _TARGET.fullmatch(f"{folded}."):
+        raise ValueError(f"{given!r} has no dot at its end, so it is not a full name; write {folded}.")
+    if len(folded) > NAME_LENGTH + 1 or not _TARGET.fullmatch(folded):
+        raise ValueError(f"{given!r} is not a full name such as front.example.net.")
+    return folded
+
+
+def related(value: Any) -> dict[str, str | None]:
+    """Interface ids by label; None for a label that the host does not have."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be a mapping of labels to interface ids, not {kind(value)}")
+    if len(value) > RELATED_MAX:
+        raise ValueError(f"has {len(value)} names; a host has at most {RELATED_MAX}")
+    found: dict[str, str | None] = {}
+    for key, item in value.items():
+        label = key.lower() if isinstance(key, str) else ""
+        if len(label) > LABEL_LENGTH or not _LABEL.fullmatch(label):
+            raise ValueError(f"{key!r} is not a label; a related name is one label below the host")
+        if label in found:
+            raise ValueError(f"{label} is named twice")
+        found[label] = None if item is None else _interface_id(label, item)
+    return found
+
+
+def _interface_id(label: str, value: Any) -> str:
+    try:
+        low_bits = IPv6Address(value.strip() if isinstance(value, str) else "")
+    except ValueError:
+        low_bits = IPv6Address(0)
+    if int(low_bits) == 0 or "%" in str(low_bits):
+        raise ValueError(f"{label}: {value!r} is not an interface id such as '::7'")
+    return str(low_bits)
 
 
 def _address(value: Any, version: int) -> IPv4Address | IPv6Address:

@@ -23,6 +23,9 @@ domains of other users, which an administrator's token sees, are not changed, wh
     host                      own, DNS behind      edits    -         -, drift dns
     host                      own, DNS refuses     edits    -         -, drift dns
     host, TTL                 any                  fixed    -         NotSupported
+    host, alias               any                  fixed    -         NotSupported
+    host, several addresses   any                  fixed    -         NotSupported
+    host, alias               own, has it          edits    -         update
     host                      foreign, equal       any      -         Conflicts
     host                      no stack, equal      any      -         Conflicts
     host, adopt               foreign, equal       edits    -         adopt
@@ -203,6 +206,10 @@ class PlanBuilder:
             if fields:
                 text = f"{spec.fqdn}: {server} cannot store {listed(fields)}"
                 problems.append(Problem(text, spec.where, f"remove `{'`, `'.join(fields)}`"))
+        for spec in () if self.capabilities.several else self.declared.hosts.values():
+            if families := [family for family in sorted(_ADDRESSED) if isinstance(getattr(spec, family), list)]:
+                text = f"{spec.fqdn}: {server} cannot store several addresses of a family"
+                problems.append(Problem(text, spec.where, f"keep one address of {listed(families)}"))
         for domain in () if self.capabilities.domains else self.declared.domains.values():
             text = f"{domain.name}: {server} cannot create or change domains"
             problems.append(Problem(text, domain.where, "remove it from `domains`"))
@@ -282,8 +289,8 @@ class PlanBuilder:
             self.conflict(spec, source, moved=True)
             return None
         self.gone.add(source.fqdn)
-        if "records" in self.capabilities.fields and records.differing(spec, source):
-            self.add(self.compare.set_records(spec, source))
+        if "fqdn" in self.capabilities.edits:
+            self.add(self.compare.after_move(spec, source))
         return self.compare.move(spec, source)
 
     def locate(self, spec: HostSpec) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from . import records, saved
 from .changes import Action, Change
@@ -26,6 +26,10 @@ MARKDOWN_LENGTH = 60000
 """The most characters; forges refuse comments of more than 65 536."""
 
 _LONG = 20
+_PARTIAL: dict[str, Callable[[Any, Any], Iterable[str]]] = {
+    "records": records.details,
+    "related": records.related_details,
+}
 _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
 
 
@@ -53,8 +57,8 @@ def _details(change: Change) -> list[str]:
     fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
     found = [f"({change.reason})"] if change.reason else []
     for name in fields:
-        if name == "records":
-            found += records.details(change.before.get(name) or {}, change.after.get(name) or {})
+        if name in _PARTIAL:
+            found += _PARTIAL[name](change.before.get(name) or {}, change.after.get(name) or {})
         elif detail := _detail(change, name):
             found.append(detail)
     if change.makes_secret:
@@ -91,6 +95,8 @@ def _shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_shown(key)}: {_shown(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, str) and (value in ("none", "true", "false") or not _PLAIN.fullmatch(value)):
@@ -215,9 +221,11 @@ def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bo
     fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
     shown = []
     for name in fields:
-        if name == "records":
-            keys = sorted(change.after.get(name) or {})
-            shown += [f"{records.place(key)}: {records.shown((values.get(name) or {}).get(key))}" for key in keys]
+        if name in _PARTIAL:
+            had = values.get(name) or {}
+            for key in sorted(change.after.get(name) or {}):
+                of_records = f"{records.place(key)}: {records.shown(had.get(key))}" if name == "records" else ""
+                shown.append(of_records or f"related {key}: {_shown(had.get(key))}")
         elif _detail(change, name):
             shown.append(f"{name}: {_shown(values.get(name)) if name in values else 'unknown'}")
     if change.makes_secret:

@@ -128,9 +128,9 @@ def differences(name: str, before: Mapping[str, Any], thing: Host | Domain) -> l
 
 
 def plain(thing: Host | Domain, field: str, like: Any = None) -> Any:
-    """A registered field as a JSON value, as in `Change.before`; of `records` only the RRsets that are in `like`."""
+    """A registered field as a JSON value, as in `Change.before`; of `records` and `related` only what is in `like`."""
     value = getattr(thing, field, None)
-    if field == "records":
+    if field in ("records", "related"):
         return None if value is None else records.chosen(value, like or {})
     if isinstance(value, Sentinel):
         return value.value

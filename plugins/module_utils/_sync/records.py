@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RRsets of a host in addition to its addresses: as they are declared, compared, and shown.
+"""RRsets of a host in addition to its addresses, and its related names: as they are declared, compared, and shown.
 
 A key is `NAME TYPE`, such as `_443._tcp TLSA`; the name of the host itself is `@`. The content of an RRset is a mapping
 of `values` and `ttl`, as the service sends it. Values that are written in another way than the service writes them
@@ -173,8 +173,16 @@ def differing(spec: HostSpec, host: Host) -> dict[str, Content]:
     }
 
 
+def related_differing(spec: HostSpec, host: Host) -> dict[str, str | None]:
+    """The related names to set, or to remove (None), so that the host is as declared."""
+    if isinstance(spec.related, Sentinel) or isinstance(host.related, Sentinel):
+        return {}
+    wanted = dict(spec.related) if spec.keeps_related else {**dict.fromkeys(host.related), **spec.related}
+    return {label: one for label, one in sorted(wanted.items()) if one != host.related.get(label)}
+
+
 def chosen(records: Mapping[str, Any] | Sentinel, keys: Iterable[str]) -> dict[str, Any] | None:
-    """The contents of these RRsets of a host; None for those that it does not have. None: not known."""
+    """These RRsets or related names of a host; None for those that it does not have. None: not known."""
     return None if isinstance(records, Sentinel) else {key: records.get(key) for key in keys}
 
 
@@ -191,6 +199,18 @@ def details(before: Mapping[str, Content], after: Mapping[str, Content]) -> Iter
             yield f"{'-' if new is None else '+'} {place(key)}: {shown(old if new is None else new)}"
         else:
             yield f"~ {place(key)}: {shown(old)} → {shown(new)}"
+
+
+def related_details(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[str]:
+    """The changes of related names, such as `+ related nas: ::7`."""
+    for label in sorted(after):
+        old, new = before.get(label), after[label]
+        if old == new:
+            continue
+        if old is None or new is None:
+            yield f"{'-' if new is None else '+'} related {label}: {old or new}"
+        else:
+            yield f"~ related {label}: {old} → {new}"
 
 
 def place(key: str) -> str:

@@ -29,7 +29,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 MOST_PAUSE = 60
 """Seconds of a `Retry-After` above which a call is not repeated."""
 
-ALL = frozenset({"domains", "dry-run", "enrol", "records", "rename", "verify-secret"})
+ALL = frozenset({"alias", "domains", "dry-run", "enrol", "records", "rename", "verify-secret"})
 """The features of a service that is as new as this program."""
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
 _HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
@@ -47,10 +47,13 @@ class RestServer:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         has = ALL if features is None else frozenset(features)
-        fields = frozenset(HOST_FIELDS) - ({"records"} - has)
+        fields = (
+            frozenset(HOST_FIELDS) - ({"records"} - has) - (frozenset() if "alias" in has else {"alias", "related"})
+        )
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
             fields=fields,
+            several="alias" in has,
             edits=fields | {"owner"} | frozenset({"fqdn"} if "rename" in has else ()),
             domains="domains" in has,
             verifies="verify-secret" in has,
@@ -321,7 +324,7 @@ def _error(response: Response) -> SyncError:
 
 def _text(problem: Mapping[str, Any]) -> str:
     """The text of a problem: its detail, and its messages for fields."""
-    if any(field.startswith("records.") for field in _fields(problem)):  # the reasons alone do not say which RRset
+    if any(field.startswith(("records.", "related.")) for field in _fields(problem)):  # the reasons do not say which
         return "; ".join(f"{field}: {message}" for field, message in _fields(problem).items())
     text = str(problem.get("detail") or problem.get("title") or "")
     fields = "; ".join(f"{field}: {message}" for field, message in _fields(problem).items() if message not in text)

@@ -115,7 +115,11 @@ def _change(data: Any) -> Change:
 def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
     values = dict(_typed(data, key, dict))
     for name, value in values.items():
-        if name not in fields or not isinstance(value, (str, int, dict, type(None))):
+        several = name in ("ipv4", "ipv6") and isinstance(value, list) and value
+        known = (
+            all(isinstance(one, str) for one in value) if several else isinstance(value, (str, int, dict, type(None)))
+        )
+        if name not in fields or not known:
             raise ValueError(f"{key} has an unknown or invalid {name!r}")
     return values
 

@@ -112,15 +112,18 @@ def _declarable(host: Host) -> Host | None:
     from ddnsctl.sync.model import DYNAMIC
 
     odd: dict[str, Any] = {}
-    for family, parse in (("ipv4", names.ipv4), ("ipv6", names.ipv6)):
+    for family, parse in (("ipv4", names.ipv4s), ("ipv6", names.ipv6s)):
         value = getattr(host, family)
-        if isinstance(value, str) and (reason := _objection(parse, value)):
+        if isinstance(value, (str, list)) and (reason := _objection(parse, value)):
             output.warning(f"{host.fqdn}: {family}: {reason}. It is written as `dynamic`, which changes nothing")
             odd[family] = DYNAMIC
     if host.comment is not None and _objection(names.comment, host.comment):
         odd["comment"] = None
     if host.ttl is not None and _objection(names.ttl, host.ttl):
         odd["ttl"] = None
+    if host.alias is not None and (reason := _objection(names.alias, host.alias)):
+        output.warning(f"{host.fqdn}: alias: {reason}. It is left out, which keeps it")
+        odd["alias"] = None
     odd["labels"] = {key: value for key, value in host.labels.items() if not _objection(names.labels, {key: value})}
     if reason := _objection(names.host_name, host.fqdn):
         output.warning(f"{host.fqdn}: left out: {reason}. `apply --prune` would delete it, if it belongs to the stack")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ddnsctl.sync.model import Host
 
-COLUMNS = ("host", "ipv4", "ipv6", "wildcard", "stack", "dns", "comment")
+COLUMNS = ("host", "ipv4", "ipv6", "wildcard", "stack", "dns", "comment", "alias")
 FIXED = 3
 """The number of columns that are always shown. Others are left out if they are empty."""
 WILDCARDS = frozenset("*?[")
@@ -119,7 +119,8 @@ def _json_values(host: Host) -> dict[str, Any]:
 
 
 def _row(host: Host) -> tuple[str, ...]:
-    values = (host.fqdn, host.ipv4, host.ipv6, "yes" if host.wildcard else "", host.stack, _dns(host), host.comment)
+    wildcard = "yes" if host.wildcard else ""
+    values = (host.fqdn, host.ipv4, host.ipv6, wildcard, host.stack, _dns(host), host.comment, host.alias)
     return tuple(_text(value) for value in values)
 
 
@@ -128,7 +129,9 @@ def _dns(host: Host) -> str:
     return host.dns + (f": {host.conflict}" if host.conflict else "") + blocked
 
 
-def _text(value: str | Enum | None) -> str:
+def _text(value: str | list[str] | Enum | None) -> str:
+    if isinstance(value, list):
+        value = ", ".join(value)
     text = str(value.value) if isinstance(value, Enum) else value or ""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 

@@ -30,19 +30,22 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Expectation:
-    """A record that a name should have; `value` is None if it should have none of this type."""
+    """The records of a type that a name should have; none: it should have none of this type."""
 
     host: str
     question: Question
-    value: str | None
+    values: frozenset[str]
 
     def mismatch(self, answer: frozenset[str] | str) -> str:
         """What is wrong with an answer; empty if it is as expected."""
-        expected = frozenset(() if self.value is None else (self.value,))
-        if answer == expected:
+        if answer == self.values:
             return ""
-        seen = answer if isinstance(answer, str) else ", ".join(sorted(answer)) or "no record"
-        return f"{self.question.name} {self.question.rtype}: {seen}, not {self.value or 'no record'}"
+        seen = answer if isinstance(answer, str) else _listed(answer)
+        return f"{self.question.name} {self.question.rtype}: {seen}, not {_listed(self.values)}"
+
+
+def _listed(values: frozenset[str]) -> str:
+    return ", ".join(sorted(values)) or "no record"
 
 
 def expectations(plan: Plan, declared: Mapping[str, HostSpec]) -> list[Expectation]:
@@ -77,14 +80,17 @@ def _of_change(change: Change, declared: Mapping[str, HostSpec]) -> list[Expecta
 
 def _of_host(fqdn: str, values: Mapping[str, object]) -> list[Expectation]:
     """The records of one host. An address that is dynamic or not declared is not waited for."""
+    if isinstance(target := values.get("alias"), str):  # its addresses are those of the target
+        return [Expectation(fqdn, Question(fqdn, "CNAME"), frozenset((target,)))]
     found = []
     for family, rtype in FAMILIES.items():
         value = values.get(family, ...)
-        if value is None or isinstance(value, str):
-            found.append(Expectation(fqdn, Question(fqdn, rtype), value))
+        if value is None or isinstance(value, (str, list)):
+            wanted = frozenset([value] if isinstance(value, str) else value or ())
+            found.append(Expectation(fqdn, Question(fqdn, rtype), wanted))
             below = f"{BELOW}.{fqdn}"
-            if values.get("wildcard") is True and value is not None and len(below) <= NAME_LENGTH:
-                found.append(Expectation(fqdn, Question(below, rtype), value))
+            if values.get("wildcard") is True and wanted and len(below) <= NAME_LENGTH:
+                found.append(Expectation(fqdn, Question(below, rtype), wanted))
     return found
 
 

@@ -111,18 +111,22 @@ def _domain_options(domain: Domain) -> dict[str, Any]:
 
 def _host_options(host: Host) -> dict[str, Any]:
     values = {"wildcard": host.wildcard, "comment": host.comment, "ttl": host.ttl, "labels": dict(host.labels)}
+    values["related"] = {} if isinstance(host.related, Sentinel) else dict(host.related)
     return {name: value for name, value in values.items() if value}
 
 
 def _addresses(host: Host, *, dynamic: bool) -> Iterator[tuple[str, Any]]:
     """Addresses whose plan changes neither family. An unknown address beside a known one becomes dynamic."""
+    if host.alias is not None:
+        yield "alias", host.alias
+        return
     if dynamic:
         yield from (("ipv4", "dynamic"), ("ipv6", "dynamic"))
         return
     values = {"ipv4": host.ipv4, "ipv6": host.ipv6}
-    literal = any(isinstance(value, str) for value in values.values())
+    literal = any(isinstance(value, (str, list)) for value in values.values())
     for family, value in values.items():
-        if isinstance(value, str):
+        if isinstance(value, (str, list)):
             yield family, value
         elif value is DYNAMIC or (value is UNKNOWN and literal):
             yield family, "dynamic"
@@ -131,15 +135,16 @@ def _addresses(host: Host, *, dynamic: bool) -> Iterator[tuple[str, Any]]:
 def _host_lines(host: Host, default: str | None, options: Mapping[str, Any]) -> Iterator[str]:
     label, _, domain = host.fqdn.partition(".")
     name = scalar(label if domain == default else host.fqdn)
-    if not options and not (host.records and not isinstance(host.records, Sentinel)):
+    rrsets = {} if isinstance(host.records, Sentinel) else host.records
+    if not options and not rrsets:
         yield f"  {name}: {{}}"
         return
     yield f"  {name}:"
     for key, value in options.items():
         yield f"    {key}: {flow(value)}"
-    if host.records and not isinstance(host.records, Sentinel):
+    if rrsets:
         yield "    records:"
-        for key, content in sorted(host.records.items()):
+        for key, content in sorted(rrsets.items()):
             yield f"      {scalar(key.removeprefix('@ '))}: {flow(_rrset(key, content))}"
 
 

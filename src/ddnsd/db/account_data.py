@@ -38,6 +38,7 @@ SECRET = frozenset({"hash", "secret_hash", "token_hash", "sealed", "key_secret",
 
 INTERNAL = frozenset({"id", "user_id", "owner_id", "domain_id", "host_id", "key_id", "identity_id", "parent_id"}) | {
     "admin_by",
+    "aliased",
     "claimed",
     "credential_id",
     "generation",

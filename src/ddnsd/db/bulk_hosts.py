@@ -44,13 +44,14 @@ SLICE = 500
 class NewRemoval(NamedTuple):
     """A name to remove from a zone; `exact`: only these values, because the name may not be ours.
 
-    With an `rtype` the values are the lines of `data`, otherwise addresses.
+    With an `rtype` the values are the lines of `data`, otherwise addresses, and the target of a CNAME record.
     """
 
     domain_id: int
     fqdn: str
     ipv4: str | None
     ipv6: str | None
+    alias: str | None
     exact: bool
     rtype: str | None = None
     data: str | None = None
@@ -327,13 +328,16 @@ def add_removals(connection: Connection, leaving: Iterable[NewRemoval]) -> None:
     )
 
 
-def reclaim(connection: Connection, names: Collection[str]) -> set[str]:
-    """Cancel pending removals of these names. Returns those that are still in the zone as ours."""
+def reclaim(connection: Connection, names: Collection[str]) -> dict[str, bool]:
+    """Cancel pending removals of these names. Returns those that are still in the zone as ours; True: as an alias."""
     if not names:
-        return set()
+        return {}
     waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
     query = delete(removals).where(among(connection, removals.c.fqdn, names), *waiting)
-    return set(connection.scalars(query.returning(removals.c.fqdn)))
+    found: dict[str, bool] = {}
+    for fqdn, alias in connection.execute(query.returning(removals.c.fqdn, removals.c.alias)):
+        found[fqdn] = found.get(fqdn, False) or alias is not None
+    return found
 
 
 def add_events(connection: Connection, actor: str, source: str | None, happened: Iterable[Event]) -> None:

@@ -212,16 +212,21 @@ def page(
 
 
 def former_values(connection: Connection, host_ids: Sequence[int]) -> dict[int, set[str]]:
-    """All addresses, and all values of RRsets, in the histories of hosts, by host id."""
+    """All addresses, targets of aliases and values of RRsets in the histories of hosts, by host id."""
     found: dict[int, set[str]] = {}
     for begin in range(0, len(host_ids), 500):
         query = select(history.c.host_id, history.c.before, history.c.after)
         for host_id, *fields in connection.execute(query.where(history.c.host_id.in_(host_ids[begin : begin + 500]))):
             for values in (_decoded(text) or {} for text in fields):
-                had = [values.get(family) for family in ("ipv4", "ipv6")]
+                had = [a for family in ("ipv4", "ipv6") if (text := values.get(family)) for a in _listed(text)]
+                had += [values["alias"]] if values.get("alias") else []
                 had += (value for one in values.get("records", {}).values() if one for value in one["values"])
                 found.setdefault(host_id, set()).update(value for value in had if isinstance(value, str))
     return found
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value.split() if isinstance(value, str) else value
 
 
 def per_day(

@@ -42,7 +42,7 @@ class Facets(NamedTuple):
 
 
 _BLOCKED = or_(hosts.c.abuse, hosts.c.abuse_blocked)
-_ADDRESS = or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None))
+_ADDRESS = or_(*(column.is_not(None) for column in (hosts.c.ipv4, hosts.c.ipv6, hosts.c.alias)))
 _PENDING = hosts.c.id.in_(select(pending.c.host_id))
 
 STATES: dict[str, ColumnElement[bool]] = {
@@ -123,6 +123,6 @@ def _holding(text: str, *, comments: bool) -> ColumnElement[bool]:
     return or_(
         hosts.c.fqdn.contains(folded, autoescape=True),
         hosts.c.comment.icontains(text, autoescape=True) if comments else false(),
-        hosts.c.ipv4.startswith(folded, autoescape=True),
-        hosts.c.ipv6.startswith(folded, autoescape=True),
+        *(column.startswith(folded, autoescape=True) for column in (hosts.c.ipv4, hosts.c.ipv6, hosts.c.alias)),
+        *(column.contains(f" {folded}", autoescape=True) for column in (hosts.c.ipv4, hosts.c.ipv6)),
     )

@@ -50,7 +50,7 @@ _KIND = history.Entry._fields.index("kind")
 IF_INFERRED = "if_inferred"
 """A key in an update's values: the family whose address is removed if it is still the guess of registration."""
 
-_OLD = ("ipv4", "ipv6", "prefix", "inferred")
+_OLD = ("ipv4", "ipv6", "prefix", "inferred", "alias")
 """Columns whose former values are needed."""
 
 
@@ -165,6 +165,9 @@ def _new_values(given: Given, old: Any) -> dict[str, ColumnElement[Any]]:
         still = old["inferred"] == given[IF_INFERRED]
         dropped = ("ipv6", "prefix") if "ipv4" in given else ("ipv4",)
         new |= {name: case((still, None), else_=old[name]) for name in dropped}
+    if "alias" not in given:  # an update may have begun before the host became static
+        is_static = or_(old["alias"].is_not(None), *(old[family].like(_text("% %")) for family in ("ipv4", "ipv6")))
+        new |= {name: case((is_static, old[name]), else_=new[name]) for name in history.ADDRESSES if name in new}
     return new
 
 

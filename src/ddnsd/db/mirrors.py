@@ -2,10 +2,10 @@
 """Second primaries of domains: the one that a domain moves to, or its former one, which is kept up to date.
 
 A *place* is a name with the type of an RRset there, or "" for its addresses. `mirror_places` has those of a second
-primary that are known to be ours.
+primary that are known to be ours. A name with a CNAME record has two places.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from sqlalchemy import (
@@ -32,7 +32,7 @@ from ddnsd.db.bulk_sql import insert_into
 from ddnsd.db.history import SERVICE
 from ddnsd.db.pending import ASKED_FOR
 from ddnsd.db.primaries import Owned
-from ddnsd.db.rows import Mirror
+from ddnsd.db.rows import ANY_TARGET, Mirror
 from ddnsd.db.schema import domains, hosts, mirror_places, mirrors, related, removals, rrsets
 from ddnsd.db.wildcards import PREFIX
 
@@ -40,6 +40,8 @@ NEW, OLD = "new", "old"
 
 PLACES = 400
 """Places per statement: SQLite limits the number of parameters."""
+
+CNAME = "CNAME"
 
 Place = tuple[str, str]
 
@@ -86,8 +88,10 @@ def _places(domain_id: int, *, claimed: bool) -> Select[tuple[str, str]]:
     """The places of the domain's hosts; with `claimed` only those that are ours at the primary in use."""
     mine = hosts.c.domain_id == domain_id, hosts.c.claimed if claimed else true()
     sets = hosts.c.domain_id == domain_id, rrsets.c.claimed if claimed else true()
+    aliased = hosts.c.aliased if claimed else hosts.c.alias.is_not(None)
     found = union(
         select(hosts.c.fqdn, literal("")).where(*mine),
+        select(hosts.c.fqdn, literal(CNAME)).where(*mine, aliased),
         select(literal(PREFIX) + hosts.c.fqdn, literal("")).where(*mine, hosts.c.wildcard),
         select(related.c.fqdn, literal("")).join_from(related, hosts).where(*mine),
         select(_RRSET_NAME, rrsets.c.rtype).join_from(rrsets, hosts).where(*sets),
@@ -151,7 +155,10 @@ def switch(connection: Connection, mirror: Mirror) -> bool:
     connection.execute(delete(mirror_places).where(mirror_places.c.domain_id == domain.id))
     _note_places_in_use(connection, domain.id)
     primaries.send_all_again(connection, domain.id, owned)
-    _remove(connection, domain.id, left)
+    aliases = [fqdn for fqdn, rtype in left if rtype == CNAME]
+    had = update(hosts).where(hosts.c.domain_id == domain.id, among(connection, hosts.c.fqdn, aliases))
+    connection.execute(had.values(aliased=True))
+    _remove(connection, domain.id, [place for place in left if place[1] != CNAME], frozenset(aliases))
     old = {"primary": domain.primary, "key_name": domain.key_name}
     old |= {"key_algorithm": domain.key_algorithm, "key_secret": domain.key_secret, "role": OLD}
     exchanged = update(mirrors).where(mirrors.c.domain_id == domain.id)
@@ -188,17 +195,19 @@ def _note_places_in_use(connection: Connection, domain_id: int) -> None:
     """Note what is ours at the primary in use, also what is still to be removed there."""
     waiting = removals.c.domain_id == domain_id, removals.c.dirty_since.is_not(None), ~removals.c.exact
     leaving: Select[tuple[str, str]] = select(removals.c.fqdn, func.coalesce(removals.c.rtype, "")).where(*waiting)
-    places = union(_places(domain_id, claimed=True), leaving).subquery()
+    aliases = select(removals.c.fqdn, literal(CNAME)).where(*waiting, removals.c.alias.is_not(None))
+    places = union(_places(domain_id, claimed=True), leaving, aliases).subquery()
     rows = select(literal(domain_id), *places.c)
     connection.execute(insert(mirror_places).from_select(["domain_id", "fqdn", "rtype"], rows))
 
 
-def _remove(connection: Connection, domain_id: int, places: Sequence[Place]) -> None:
-    """Add removals of places that are ours and that no host has."""
+def _remove(connection: Connection, domain_id: int, places: Sequence[Place], aliases: Set[str]) -> None:
+    """Add removals of places that are ours and that no host has; `aliases` are names with a CNAME record."""
     values = [
         {
             "domain_id": domain_id,
             "fqdn": fqdn,
+            "alias": ANY_TARGET if fqdn in aliases and not rtype else None,
             "rtype": rtype or None,
             "exact": False,
             "dirty_since": ASKED_FOR,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, or_, select, tuple_
 
 from ddnsd.db import queries, records, rows
+from ddnsd.db.bulk_hosts import related_of
 from ddnsd.db.schema import contacts, domains, events, hosts, key_hosts, keys, tokens, users
 
 
@@ -16,6 +17,7 @@ class HostFilter(NamedTuple):
     `oversees`: a filter by `domain` or `fqdns` also finds hosts of others in the domains of `owner_id`. A filter by
     `stack` does not, because it would tell the stacks of these hosts.
     `silent_days`: only hosts whose last request is so many days ago; without a request, their registration.
+    `details`: with related names.
     """
 
     owner_id: int | None = None
@@ -25,6 +27,7 @@ class HostFilter(NamedTuple):
     fqdns: Sequence[str] | None = None
     oversees: bool = False
     silent_days: int | None = None
+    details: bool = False
 
 
 DAY_MICROSECONDS = 24 * 3600 * 1_000_000
@@ -34,11 +37,12 @@ DOMAINS = 50
 
 
 class OwnedHost(NamedTuple):
-    """A host, its owner's name, and its RRsets."""
+    """A host, its owner's name, its RRsets and its related names."""
 
     host: rows.Host
     owner: str
     rrsets: Sequence[rows.RRset] = ()
+    related: Sequence[rows.Related] = ()
 
 
 _HOST = queries.HOST.add_columns(users.c.name)
@@ -47,7 +51,7 @@ _HOST = queries.HOST.add_columns(users.c.name)
 def host(connection: Connection, fqdn: str) -> OwnedHost | None:
     """The host with this name."""
     found = connection.execute(_HOST.where(hosts.c.fqdn == fqdn)).all()
-    return next(iter(_with_rrsets(connection, map(_owned, found))), None)
+    return next(iter(_with_related(connection, _with_rrsets(connection, map(_owned, found)))), None)
 
 
 def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit: int) -> list[OwnedHost]:
@@ -56,7 +60,8 @@ def page_of_hosts(connection: Connection, wanted: HostFilter, after: int, limit:
     if ids is None:
         return []
     query = _filtered(_HOST, *ids, wanted, after).limit(limit)
-    return _with_rrsets(connection, map(_owned, connection.execute(query)))
+    page = _with_rrsets(connection, map(_owned, connection.execute(query)))
+    return _with_related(connection, page) if wanted.details else page
 
 
 def page_of_silent_hosts(
@@ -77,6 +82,7 @@ def page_of_silent_hosts(
     silent = [host_id for host_id, heard in looked_at if heard < since][:limit]
     found = connection.execute(_HOST.where(hosts.c.id.in_(silent)))
     page = _with_rrsets(connection, sorted(map(_owned, found), key=lambda owned: owned.host.id))
+    page = _with_related(connection, page) if wanted.details else page
     if len(silent) == limit:
         return page, silent[-1]
     return page, looked_at[-1][0] if len(looked_at) == span else None
@@ -189,6 +195,11 @@ def _with_rrsets(connection: Connection, found: Iterable[OwnedHost]) -> list[Own
     page = list(found)
     sets = records.of_hosts(connection, [owned.host for owned in page])
     return [owned._replace(rrsets=sets[owned.host.id]) if owned.host.id in sets else owned for owned in page]
+
+
+def _with_related(connection: Connection, page: list[OwnedHost]) -> list[OwnedHost]:
+    names = related_of(connection, [owned.host.id for owned in page])
+    return [owned._replace(related=names.get(owned.host.id, ())) for owned in page]
 
 
 def _owned(row: Any) -> OwnedHost:

@@ -209,7 +209,10 @@ def hosts_of_domain(connection: Connection, domain_id: int) -> Iterable[rows.Hos
 def places(connection: Connection, domain_id: int, limit: int) -> list[tuple[str, str]]:
     """The names of a few published hosts, each with the type of its address."""
     query = select(hosts.c.fqdn, hosts.c.ipv4).where(
-        hosts.c.domain_id == domain_id, hosts.c.claimed, or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None))
+        hosts.c.domain_id == domain_id,
+        hosts.c.claimed,
+        hosts.c.alias.is_(None),
+        or_(hosts.c.ipv4.is_not(None), hosts.c.ipv6.is_not(None)),
     )
     return [(row.fqdn, "A" if row.ipv4 else "AAAA") for row in connection.execute(query.limit(limit))]
 
@@ -372,14 +375,14 @@ def remember_unclaimed(connection: Connection, host_ids: Sequence[int]) -> None:
     ipv6 = func.coalesce(hosts.c.quarantine_ipv6, hosts.c.ipv6)
     for part in _parts(list(host_ids)):
         for name, only in ((hosts.c.fqdn, true()), (literal(PREFIX) + hosts.c.fqdn, hosts.c.wildcard)):
-            former = select(hosts.c.domain_id, name, ipv4, ipv6, true(), literal(moment)).where(
+            former = select(hosts.c.domain_id, name, ipv4, ipv6, hosts.c.alias, true(), literal(moment)).where(
                 hosts.c.id.in_(part),
                 only,
                 ~hosts.c.claimed,
                 hosts.c.conflict.is_(None),
-                or_(ipv4.is_not(None), ipv6.is_not(None)),
+                or_(ipv4.is_not(None), ipv6.is_not(None), hosts.c.alias.is_not(None)),
             )
-            into = ["domain_id", "fqdn", "ipv4", "ipv6", "exact", "created"]
+            into = ["domain_id", "fqdn", "ipv4", "ipv6", "alias", "exact", "created"]
             connection.execute(insert(removals).from_select(into, former))
 
 
@@ -418,6 +421,13 @@ def mark_claimed_names(connection: Connection, names: Mapping[int, str]) -> None
         connection.execute(update(hosts).where(*where).values(claimed=True, conflict=None))
 
 
+def forget_aliases(connection: Connection, host_ids: Sequence[int]) -> None:
+    """Note that no CNAME record of ours is at the names of hosts that have no alias."""
+    for part in _parts(list(host_ids)):
+        where = hosts.c.id.in_(part), hosts.c.alias.is_(None)
+        connection.execute(update(hosts).where(*where).values(aliased=False))
+
+
 def count_faults(connection: Connection, faults: Iterable[tuple[int, str]]) -> None:
     """Add one to `client_faults` or `server_faults` for each (host id, column)."""
     for host_id, column in faults:
@@ -442,9 +452,13 @@ def delete_host(connection: Connection, host_id: int) -> None:
 
 
 def add_removals(
-    connection: Connection, names: Iterable[tuple[str, str | None, str | None]], *, domain_id: int, exact: bool = False
+    connection: Connection,
+    names: Iterable[tuple[str, str | None, str | None, str | None]],
+    *,
+    domain_id: int,
+    exact: bool = False,
 ) -> None:
-    """Add a pending removal of (fqdn, ipv4, ipv6)."""
+    """Add a pending removal of (fqdn, ipv4, ipv6, alias)."""
     moment = now()
     connection.execute(
         insert(removals),
@@ -454,11 +468,12 @@ def add_removals(
                 "fqdn": fqdn,
                 "ipv4": v4,
                 "ipv6": v6,
+                "alias": alias,
                 "exact": exact,
                 "dirty_since": moment,
                 "created": moment,
             }
-            for fqdn, v4, v6 in names
+            for fqdn, v4, v6, alias in names
         ],
     )
 
@@ -473,12 +488,6 @@ def remove_again(connection: Connection, ids: Iterable[int]) -> None:
     """Mark finished removals as pending again."""
     for part in _parts(list(ids)):
         connection.execute(update(removals).where(removals.c.id.in_(part)).values(dirty_since=ASKED_FOR))
-
-
-def reclaim(connection: Connection, fqdn: str) -> bool:
-    """Cancel the pending removal of a name. Returns whether it is still in the zone as ours."""
-    waiting = removals.c.dirty_since.is_not(None), ~removals.c.exact, removals.c.rtype.is_(None)
-    return connection.execute(delete(removals).where(removals.c.fqdn == fqdn, *waiting)).rowcount > 0
 
 
 def add_event(

@@ -98,7 +98,9 @@ def new_removals(host: Host, sets: Iterable[RRset]) -> Iterator[NewRemoval]:
     """Removals of the host's RRsets, under its current name."""
     for one in sets:
         if one.conflict is None or one.claimed:  # the zone may have older values of an RRset of ours
-            yield NewRemoval(host.domain_id, one.name(host.fqdn), None, None, not one.claimed, one.rtype, one.data)
+            yield NewRemoval(
+                host.domain_id, one.name(host.fqdn), None, None, None, not one.claimed, one.rtype, one.data
+            )
 
 
 def leave(connection: Connection, host: Host, sets: Iterable[RRset]) -> None:

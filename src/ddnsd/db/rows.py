@@ -7,9 +7,10 @@ from typing import NamedTuple
 class Host(NamedTuple):
     """A host with fields of its domain and owner; addresses are canonical text, times microseconds since the epoch.
 
-    `blocked_by_domain`: the owner of its domain has blocked it. `withdrawn`: its records are removed from DNS while its
-    owner is disabled. `quarantine_ipv4` and `quarantine_ipv6` are the addresses that its names have while it is in
-    quarantine.
+    `ipv4` and `ipv6` have several addresses separated by blanks. `alias` is the target of its CNAME record; `aliased`:
+    a CNAME record of ours may be at its name. `blocked_by_domain`: the owner of its domain has blocked it. `withdrawn`:
+    its records are removed from DNS while its owner is disabled. `quarantine_ipv4` and `quarantine_ipv6` are the
+    addresses that its names have while it is in quarantine.
     """
 
     id: int
@@ -43,6 +44,8 @@ class Host(NamedTuple):
     claimed: bool
     conflict: str | None
     has_rrsets: bool
+    alias: str | None
+    aliased: bool
     stack: str | None
     labels: str
     created: int
@@ -61,6 +64,16 @@ class Host(NamedTuple):
         """Whether its names have the operator's addresses instead of its own records. It is then also blocked."""
         return self.quarantine_ipv4 is not None or self.quarantine_ipv6 is not None
 
+    @property
+    def is_static(self) -> bool:
+        """Whether its updater cannot change it: it is an alias, or has several addresses of a family."""
+        return self.alias is not None or " " in (self.ipv4 or "") or " " in (self.ipv6 or "")
+
+
+def addresses_of(text: str | None) -> list[str]:
+    """The addresses of one family, from a column."""
+    return text.split() if text else []
+
 
 class Watched(NamedTuple):
     """The fields of a host that determine its records, for the comparison with its zone."""
@@ -76,6 +89,8 @@ class Watched(NamedTuple):
     claimed: bool
     conflict: str | None
     has_rrsets: bool
+    alias: str | None
+    aliased: bool
     abuse_blocked: bool
     quarantine_ipv4: str | None
     quarantine_ipv6: str | None
@@ -326,14 +341,19 @@ class RRset(NamedTuple):
         return name_below(self.prefix, host)
 
 
+ANY_TARGET = "."
+"""The alias in a removal of a CNAME record whose target is not known."""
+
+
 class Removal(NamedTuple):
-    """A pending or finished removal of a name's addresses, or of its RRset of a type."""
+    """A pending or finished removal of a name's addresses and `alias`, or of its RRset of a type."""
 
     id: int
     domain_id: int
     fqdn: str
     ipv4: str | None
     ipv6: str | None
+    alias: str | None
     rtype: str | None
     data: str | None
     exact: bool

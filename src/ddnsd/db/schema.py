@@ -39,6 +39,9 @@ metadata = MetaData(
 REVERSED = String(253).with_variant(String(253, collation="C"), "postgresql")
 """A name with its labels in reverse order. All names below it are a range of the index, on PostgreSQL by octets."""
 
+IPV4, IPV6 = (String(length).with_variant(String(640), "postgresql") for length in (15, 39))
+"""The addresses of one family, separated by blanks. SQLite does not check lengths."""
+
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -289,8 +292,8 @@ hosts = Table(
     Column("quarantine_ipv6", String(39)),
     _count("client_faults"),
     _count("server_faults"),
-    Column("ipv4", String(15)),
-    Column("ipv6", String(39)),
+    Column("ipv4", IPV4),
+    Column("ipv6", IPV6),
     Column("prefix", String(43)),  # the IPv6 network that related hosts share
     Column("interface_id", String(39)),  # the last IPv6 address sent; its low bits stay while the prefix changes
     Column("inferred", String(4)),  # the family, ipv4 or ipv6, that registration took from the caller
@@ -302,6 +305,8 @@ hosts = Table(
     _flag("claimed", False),
     Column("conflict", String(255)),  # the foreign record that has the name or hides it, as in dns/conflicts.py
     _flag("has_rrsets", False),  # saves a query, because most hosts have none
+    Column("alias", String(255)),  # the target of its CNAME record, with the last dot; it then has nothing else
+    _flag("aliased", False),  # a CNAME record of ours may be at its name: of `alias`, or of a former one
     Column("stack", String(63)),  # the declaration that owns the host
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
@@ -471,8 +476,9 @@ removals = Table(
     _id(),
     _ref("domain_id", "domains.id", index=False),
     Column("fqdn", String(253), nullable=False, index=True),
-    Column("ipv4", String(15)),
-    Column("ipv6", String(39)),
+    Column("ipv4", IPV4),
+    Column("ipv6", IPV6),
+    Column("alias", String(255)),  # with it, a CNAME record is removed, too
     Column("rtype", String(10)),  # of an RRset; NULL: addresses
     Column("data", Text),  # its values
     _flag("exact", False),  # remove only these values: the name may not be ours

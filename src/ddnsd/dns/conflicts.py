@@ -20,6 +20,7 @@ class Kind(Enum):
     ALIAS = "alias"
     DNAME = "dname"
     DHCP = "dhcp"
+    BESIDE = "beside"
     TEXT = "text"
     """A sentence of a name server that refuses the records, or of an earlier version. It is stored without a code."""
 
@@ -41,6 +42,7 @@ _SENTENCES = {
     Kind.REDIRECTED: "names below %(name)s are redirected (DNAME record)",
     Kind.ALIAS: "%(name)s is an alias that is not ours (CNAME record)",
     Kind.DNAME: "%(name)s has a DNAME record that is not ours",
+    Kind.BESIDE: "%(name)s has other records, so it cannot be an alias",
     Kind.DHCP: "the name belongs to DHCP (DHCID)",
     Kind.TEXT: _NAME,
 }

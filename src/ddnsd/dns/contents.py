@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ddnsd.db import removals, watched
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
-from ddnsd.dns.message import DHCID, NS
+from ddnsd.dns.message import CNAME, DHCID, NS
 from ddnsd.dns.places import kinds_of, places_of
 from ddnsd.dns.zone_transfer import State, Transfer, state_of
 
@@ -71,7 +71,7 @@ def is_a_host(zone: str, name: str, state: State, name_servers: Collection[str])
     label = name.removesuffix(f".{zone}")
     if label in OUR_LABELS or label.startswith(OUR_PREFIX):
         return False
-    return bool(kinds_of(state)) and not state.has(NS, DHCID)
+    return bool(kinds_of(state)) and not state.has(NS, DHCID, CNAME)
 
 
 def _is_suspicious(known: int, unknown: int) -> bool:

@@ -38,8 +38,9 @@ QR, RCODE = 0x80, 0x0F  # bits in the third and fourth octet of a message
 
 _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
-_NO_A, _NO_AAAA = (_RECORD.pack(rtype, ANY_CLASS, 0, 0) for rtype in (A, AAAA))
+_NO_A, _NO_AAAA, _NO_CNAME = (_RECORD.pack(rtype, ANY_CLASS, 0, 0) for rtype in (A, AAAA, CNAME))
 _UNUSED = _RECORD.pack(ANY_TYPE, NONE, 0, 0)
+_FOREIGN = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (NS, DNAME, DHCID))
 _NOT_OURS = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME, DHCID))
 _HIDING = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME))
 _NOT_SERVED = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (NS, DNAME))
@@ -83,6 +84,10 @@ class Update:
         """
         return self._require(fqdn, *_NOT_OURS)
 
+    def require_ours_or_alias(self, fqdn: str) -> Self:
+        """The same prerequisite for a name with a CNAME record of ours."""
+        return self._require(fqdn, *_FOREIGN)
+
     def require_served(self, fqdn: str) -> Self:
         """Prerequisite: names below are answered from this zone, not delegated or redirected."""
         return self._require(fqdn, *_NOT_SERVED)
@@ -108,22 +113,26 @@ class Update:
             at += len(label) + 1
 
     def replace(self, fqdn: str, ttl: int, ipv4: str | None, ipv6: str | None) -> Self:
-        """Make these the only addresses of the name; other types stay."""
+        """Make these the only addresses of the name, separated by blanks; other types stay."""
         owner = self._owner(fqdn)
         self._updates += (owner + _NO_A, owner + _NO_AAAA)
-        if ipv4:
-            self._updates.append(owner + _RECORD.pack(A, IN, ttl, 4) + socket.inet_pton(socket.AF_INET, ipv4))
-        if ipv6:
-            self._updates.append(owner + _RECORD.pack(AAAA, IN, ttl, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
-        return self
+        return self._addresses(owner, IN, ttl, ipv4, ipv6)
 
     def remove(self, fqdn: str, ipv4: str | None, ipv6: str | None) -> Self:
         """Remove exactly these addresses."""
-        owner = self._owner(fqdn)
-        if ipv4:
-            self._updates.append(owner + _RECORD.pack(A, NONE, 0, 4) + socket.inet_pton(socket.AF_INET, ipv4))
-        if ipv6:
-            self._updates.append(owner + _RECORD.pack(AAAA, NONE, 0, 16) + socket.inet_pton(socket.AF_INET6, ipv6))
+        return self._addresses(self._owner(fqdn), NONE, 0, ipv4, ipv6)
+
+    def _addresses(self, owner: bytes, rclass: int, ttl: int, ipv4: str | None, ipv6: str | None) -> Self:
+        """Addresses of one family are separated by blanks."""
+        for text in ipv4.split() if ipv4 else ():
+            self._updates.append(owner + _RECORD.pack(A, rclass, ttl, 4) + socket.inet_pton(socket.AF_INET, text))
+        for text in ipv6.split() if ipv6 else ():
+            self._updates.append(owner + _RECORD.pack(AAAA, rclass, ttl, 16) + socket.inet_pton(socket.AF_INET6, text))
+        return self
+
+    def remove_alias(self, fqdn: str) -> Self:
+        """Remove the CNAME record of the name."""
+        self._updates.append(self._owner(fqdn) + _NO_CNAME)
         return self
 
     def require_free(self, fqdn: str, rtype: str) -> Self:

@@ -27,11 +27,11 @@ from ddnsd.dns import errors, zone_transfer
 from ddnsd.dns.connection import PrimaryConnection, ask
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.fence import Fence
-from ddnsd.dns.message import Update
+from ddnsd.dns.message import CNAME, Update
 from ddnsd.dns.obstacles import OWN
 from ddnsd.dns.pacing import Pacer
 from ddnsd.dns.packing import first_part, parts
-from ddnsd.dns.places import Places, found_at, is_as_wanted, places_of, texts
+from ddnsd.dns.places import Places, found_at, is_as_wanted, obstructing, places_of, texts
 from ddnsd.dns.records import HostRecords
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.update_builder import host_update, probe, removal, signed
@@ -240,11 +240,12 @@ class ZoneMirror:
                     continue  # the primary in use does not have it either
                 for name, places in wanted.items():
                     state = state_of(WHOLE + mine[name])
-                    if not _is_equal(state, places):
+                    if not _is_equal(state, host, places):
                         differing.add(host.id)
                         doubts += _doubts(host, name, state, places)
                     elif any(places.values()):
                         there += [(name, kind or "") for kind in places]
+                        there += [(name, mirrors.CNAME)] if state.has(CNAME) else []
             await self._adopt(there, doubts)
             await pacer.turn()
         self._took = time.monotonic() - began
@@ -384,9 +385,9 @@ class ZoneMirror:
             raise errors.DomainFrozen(frozen)
 
 
-def _is_equal(state: State, places: Places) -> bool:
+def _is_equal(state: State, host: Watched, places: Places) -> bool:
     """Whether the name has what it should have, and nothing that hides it."""
-    hidden = state.has(*(OWN if None in places else HIDING))
+    hidden = state.has(*obstructing(OWN if None in places else HIDING, host, places))
     return not hidden and all(is_as_wanted(state, kind, wanted) for kind, wanted in places.items())
 
 
@@ -397,7 +398,8 @@ def _doubts(host: Watched, name: str, state: State, places: Places) -> Iterator[
 
 
 def _places_of(item: HostRecords) -> set[Place]:
-    return {(one.fqdn, "") for one in item.names} | {(one.fqdn, one.rtype) for one in item.sets}
+    aliases = {(one.fqdn, mirrors.CNAME) for one in item.names if one.alias is not None}
+    return {(one.fqdn, "") for one in item.names} | {(one.fqdn, one.rtype) for one in item.sets} | aliases
 
 
 def _divided(item: HostRecords, known: set[Place]) -> Iterable[HostRecords]:
@@ -407,14 +409,17 @@ def _divided(item: HostRecords, known: set[Place]) -> Iterable[HostRecords]:
     ours, others = ([one for one in item.names if (one.fqdn in at) is claimed] for claimed in (True, False))
     for names, claimed in ((ours, True), (others, False)):
         if names:
-            yield HostRecords(item.host._replace(claimed=claimed), names, sets)
+            aliased = item.host.alias is not None or (item.host.fqdn, mirrors.CNAME) in known
+            host = item.host._replace(claimed=claimed, aliased=aliased)
+            left = (rtype for fqdn, rtype in known if fqdn == host.fqdn and rtype not in ("", mirrors.CNAME))
+            yield HostRecords(host, names, sets, leaving=tuple(left) if host.alias is not None else ())
             sets = []
 
 
 def _removal(domain_id: int, place: Place) -> Removal:
     """The removal of all records of the place."""
     fqdn, rtype = place
-    return Removal(0, domain_id, fqdn, None, None, rtype or None, None, exact=False, dirty_since=None, created=0)
+    return Removal(0, domain_id, fqdn, None, None, None, rtype or None, None, exact=False, dirty_since=None, created=0)
 
 
 def _reason(error: errors.Refusal) -> str:

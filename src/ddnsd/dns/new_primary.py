@@ -82,7 +82,7 @@ def _compare(connection: Connection, domain: Domain, held: Zone) -> Found:
     former = history.former_values(connection, [host.id for host in others if host.claimed])
     foreign = []
     for host in others:
-        had = former.get(host.id, set()) | {a for a in (host.ipv4, host.ipv6) if a}
+        had = former.get(host.id, set()).union(records(host)[0].values)
         if host.claimed and _are_ours(host, related.get(host.id, ()), sets.get(host.id, ()), had, held):
             ours[host.id] = host.fqdn
         else:
@@ -102,10 +102,10 @@ def _holds_set(host: Host, one: RRset, held: Zone) -> bool:
 def _are_ours(host: Host, related: Iterable[Related], sets: Iterable[RRset], had: set[str], held: Zone) -> bool:
     """Whether the records at the host's names are ours: its current or former addresses (`had`), or only its RRsets."""
     own = {(one.name(host.fqdn), one.rtype) for one in sets if _holds_set(host, one, held)}
-    for fqdn, *wanted in records(host, related):
-        values = held.sets.get((fqdn, None), ())
-        if values and not had.union(a for a in wanted if a).issuperset(values):
+    for name in records(host, related):
+        values = held.sets.get((name.fqdn, None), ())
+        if values and not had.union(name.values).issuperset(values):
             return False
-        if not values and any((fqdn, rtype) not in own for rtype in held.types.get(fqdn, ())):
+        if not values and any((name.fqdn, rtype) not in own for rtype in held.types.get(name.fqdn, ())):
             return False
     return True

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pack hosts and names into UPDATE messages, which have at most 65 535 octets over TCP.
 
-A name has at most eight records: four prerequisites, two removals and two addresses. From the second one on, the
+A name has at most eight records: four prerequisites, two removals and two addresses; more if it has several addresses
+of a family, or a CNAME record. From the second one on, the
 name is a pointer to the first, if that is near enough to the beginning of the message.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 
 from ddnsd.db.rows import Removal
-from ddnsd.dns.obstacles import between
-from ddnsd.dns.records import HostRecords, values_of
+from ddnsd.dns.obstacles import BESIDE, between
+from ddnsd.dns.records import HostRecords, values_of, values_removed
 
 MESSAGE_OCTETS = 60_000
 
@@ -17,6 +18,9 @@ RECORDS = 8
 
 RECORD_OCTETS = RECORDS * 10 + 20
 """Octets of a name's records without the name."""
+
+ADDRESS_OCTETS = 26
+"""Octets of an IPv6 address without its name."""
 
 POINTER_OCTETS = 2
 
@@ -48,11 +52,15 @@ def parts(hosts: Iterable[HostRecords], zone: str) -> Iterable[list[HostRecords]
 def _size(host: HostRecords, zone: str, required: int) -> tuple[int, int]:
     """(octets of the host, of its prerequisites) in a message that has `required` octets of prerequisites."""
     size, begin = 0, required
-    for fqdn, _, _ in host.names:
-        octets = len(fqdn) - len(zone) + POINTER_OCTETS
+    for name in host.names:
+        fqdn, octets = name.fqdn, len(name.fqdn) - len(zone) + POINTER_OCTETS
         later = POINTER_OCTETS if required < NEAR_OCTETS else octets
         above = len(between(fqdn, zone)) * 2 * (10 + later)
-        size += octets + (RECORDS - 1) * later + RECORD_OCTETS + above
+        more = max(0, len(name.values) - 2) * (later + ADDRESS_OCTETS)
+        if host.host.aliased or name.alias is not None:
+            more += len(name.alias or "") + (2 + len(BESIDE) + 2 * len(host.leaving)) * (10 + later)
+            required += len(BESIDE) * (10 + later)
+        size += octets + (RECORDS - 1) * later + RECORD_OCTETS + above + more
         required += octets + 3 * later + 4 * 10 + above
     for one in host.sets:
         octets = set_octets(one.fqdn, one.values)
@@ -68,11 +76,14 @@ def set_octets(fqdn: str, values: Collection[str]) -> int:
 
 
 def first_part(leaving: Sequence[Removal], zone: str) -> Sequence[Removal]:
-    """The first names and RRsets that fit into one message; a name has at most four records, names above it two."""
+    """The first names and RRsets that fit into one message; a name has at most five records and its values."""
     octets = 0
     for n, removal in enumerate(leaving):
         octets += 3 * len(removal.fqdn) + RECORD_OCTETS
         if removal.rtype is None:
+            octets += (1 + len(values_removed(removal))) * (len(removal.fqdn) + ADDRESS_OCTETS) + len(
+                removal.alias or ""
+            )
             octets += sum(2 * (len(parent) + 10) for parent in between(removal.fqdn, zone))
         if removal.data is not None:
             octets += set_octets(removal.fqdn, values_of(removal.data))

@@ -7,14 +7,14 @@ from functools import lru_cache
 
 import dns.rdatatype
 
-from ddnsd.db.rows import Host, Related, RRset, Watched
-from ddnsd.dns.message import AAAA, A
+from ddnsd.db.rows import Host, Related, RRset, Watched, addresses_of
+from ddnsd.dns.message import AAAA, CNAME, A
 from ddnsd.dns.rdata import wire
 from ddnsd.dns.records import record_sets, records
 from ddnsd.dns.zone_transfer import KINDS, Record, State, entry, state_of, text
 
 Kind = str | None
-"""The type of an RRset, or None for addresses."""
+"""The type of an RRset, or None for addresses and the alias."""
 
 Wanted = frozenset[Record]
 
@@ -27,8 +27,8 @@ def places_of(
 ) -> dict[str, dict[Kind, Wanted]]:
     """What the zone should have for the host, by name."""
     wanted: dict[str, dict[Kind, Wanted]] = {}
-    for fqdn, ipv4, ipv6 in records(host, related):
-        wanted[fqdn] = {None: addresses(ipv4, ipv6)}
+    for fqdn, ipv4, ipv6, alias in records(host, related):
+        wanted[fqdn] = {None: addresses(ipv4, ipv6) if alias is None else frozenset((_record("CNAME", alias),))}
     for one in record_sets(host, rrsets):
         wanted.setdefault(one.fqdn, {})[one.rtype] = frozenset(_record(one.rtype, value) for value in one.values)
     return wanted
@@ -36,9 +36,8 @@ def places_of(
 
 def addresses(ipv4: str | None, ipv6: str | None) -> Wanted:
     """The records of these addresses."""
-    found = [(A, socket.inet_pton(socket.AF_INET, ipv4))] if ipv4 else []
-    if ipv6:
-        found.append((AAAA, socket.inet_pton(socket.AF_INET6, ipv6)))
+    found = [(A, socket.inet_pton(socket.AF_INET, text)) for text in addresses_of(ipv4)]
+    found += [(AAAA, socket.inet_pton(socket.AF_INET6, text)) for text in addresses_of(ipv6)]
     return frozenset(found)
 
 
@@ -49,7 +48,7 @@ def _record(rtype: str, value: str) -> Record:
 
 def types_of(kind: Kind) -> tuple[int, ...]:
     """The numbers of the types."""
-    return (A, AAAA) if kind is None else (int(dns.rdatatype.from_text(kind)),)
+    return (A, AAAA, CNAME) if kind is None else (int(dns.rdatatype.from_text(kind)),)
 
 
 def matches(log: bytes, places: Places) -> bool:
@@ -82,6 +81,12 @@ def found_at(state: State, kind: Kind, wanted: Wanted) -> set[Record]:
 def texts(found: Iterable[Record]) -> tuple[str, ...]:
     """The sorted texts of the records."""
     return tuple(sorted(text(*record) for record in found))
+
+
+def obstructing(types: Iterable[int], host: Host | Watched, places: Places) -> tuple[int, ...]:
+    """Those of the types that are in the way at a name: not a CNAME record that the host has, or had until now."""
+    ours = host.aliased and None in places
+    return tuple(rtype for rtype in types if not (ours and rtype == CNAME))
 
 
 def kinds_of(state: State) -> set[Kind]:

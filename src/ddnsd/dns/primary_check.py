@@ -13,9 +13,10 @@ from ddnsd.dns import errors, update_builder
 from ddnsd.dns.conflicts import UNMANAGED, Obstacle
 from ddnsd.dns.connection import PrimaryConnection, addresses
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.message import Signed, Update
-from ddnsd.dns.obstacles import obstacle, require_path
+from ddnsd.dns.message import CNAME, Signed, Update
+from ddnsd.dns.obstacles import OWN, beside, obstacle, require_path
 from ddnsd.dns.rdata import BadValue
+from ddnsd.dns.records import RecordSet
 from ddnsd.dns.tsig import TsigKey
 
 SECONDS = 5.0
@@ -42,12 +43,23 @@ _NO_ADDRESS = {"A": "0.0.0.0", "AAAA": "::"}  # noqa: S104
 
 
 class TriedSet(NamedTuple):
-    """An RRset to be tried; `new`: the zone must not have one of its type at its name."""
+    """An RRset to be tried; `new`: the zone must not have one of its type at its name.
+
+    `aliased`: a CNAME record there is ours, and goes. An alias that is `new` needs a name without other records, apart
+    from RRsets of the types `own`.
+    """
 
     fqdn: str
     rtype: str
     values: tuple[str, ...]
     new: bool
+    aliased: bool = False
+    own: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> list[int]:
+        """Types that the zone must not have there, because the name becomes an alias."""
+        return beside(self.own) if self.rtype == "CNAME" and self.new else []
 
 
 async def probe(domain: Domain, hosts: Places, connection: PrimaryConnection, seconds: float) -> None:
@@ -149,28 +161,22 @@ def _new_name(zone: str) -> str:
 
 
 async def obstacle_of(
-    domain: Domain,
-    fqdn: str,
-    rtype: str,
-    values: Sequence[str],
-    connection: PrimaryConnection,
-    seconds: float,
-    *,
-    new: bool,
+    domain: Domain, wanted: TriedSet, connection: PrimaryConnection, seconds: float
 ) -> Obstacle | None:
-    """The obstacle for an RRset at the name, or None. The values are tested at a random name below the zone.
+    """The obstacle for an RRset or an alias, or None. The values are tested at a random name below the zone.
 
     They are added and removed in one message, and removed again in a second one, because PowerDNS does the removals of
-    a message before its additions. `new`: the zone must not have an RRset of this type there. Raises DnsError; BadValue
+    a message before its additions. Raises DnsError; BadValue
     if the name server accepts updates of the zone, but not these records.
     """
-    removal, probe = _trial(domain.name, [TriedSet(fqdn, rtype, tuple(values), new)])
+    removal, probe = _trial(domain.name, [wanted])
     key = TsigKey.of(domain)
     try:
         await _ask(domain.primary, probe.to_wire(key), domain.name, connection, seconds)
     except errors.PrerequisiteFailed:
         met = partial(_is_met, domain, connection, seconds)
-        return await obstacle(domain.name, fqdn, met, ours=True) or UNMANAGED
+        aliased, others = wanted.aliased, wanted.others
+        return await obstacle(domain.name, wanted.fqdn, met, ours=True, aliased=aliased, others=others) or UNMANAGED
     except (errors.BadKey, errors.BadSignature, errors.BadTime):
         raise
     except errors.Refusal as error:
@@ -183,14 +189,19 @@ async def obstacle_of(
 def _trial(zone: str, wanted: Sequence[TriedSet]) -> tuple[Update, Update]:
     """A message that removes what a trial may leave, and the trial: it needs what the RRsets need, and adds nothing."""
     removal, probe = Update(zone), Update(zone)
-    for fqdn, rtype, values, new in wanted:
+    for one in wanted:
+        fqdn, rtype, values = one.fqdn, one.rtype, one.values
         name = ("_" if "._" in f".{fqdn}" else "") + _new_name(zone)  # the name decides what may be there
         removal.replace_set(name, rtype, 0, ())
         probe.require_unused(name).replace_set(name, rtype, 60, values).replace_set(name, rtype, 0, ())
-        if new:
-            probe.require_free(fqdn, rtype)
+        if rtype == "CNAME":
+            if one.new:
+                own = [number for number in OWN if not (one.aliased and number == CNAME)]
+                probe.require_absent(fqdn, *own, *one.others)
         else:
-            probe.require_visible(fqdn)
+            update_builder.require_room(
+                probe, RecordSet(fqdn, rtype, None, values, not one.new, 0), aliased=one.aliased
+            )
         require_path(probe, fqdn, zone)
     return removal, probe
 
@@ -210,9 +221,8 @@ async def rejected(
             if not await _are_taken(domain, part, connection, seconds):
                 parts += [part[: len(part) // 2], part[len(part) // 2 :]]
             continue
-        fqdn, rtype, values, new = part[0]
         try:
-            obstacle = await obstacle_of(domain, fqdn, rtype, values, connection, seconds, new=new)
+            obstacle = await obstacle_of(domain, part[0], connection, seconds)
         except BadValue as error:
             found[part[0]] = error
         else:

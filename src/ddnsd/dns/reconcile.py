@@ -18,10 +18,11 @@ from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain, Host, Related, Removal, RRset
 from ddnsd.dns import errors, zone_transfer
 from ddnsd.dns.conflicts import Kind, Obstacle
+from ddnsd.dns.message import CNAME
 from ddnsd.dns.obstacles import ABOVE, OWN, between
 from ddnsd.dns.pacing import Pacer
 from ddnsd.dns.places import found_at, kinds_of, texts
-from ddnsd.dns.records import record_sets, records, values_of
+from ddnsd.dns.records import record_sets, records, values_removed
 from ddnsd.dns.writer import Outcomes
 from ddnsd.dns.writer import Place as RemovalPlace
 
@@ -142,7 +143,7 @@ def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Differe
             continue  # the name belongs to somebody else
         if host.id in skipped:
             continue
-        if obstacle := zone.foreign and _obstacle(zone, domain.name, wanted):
+        if obstacle := zone.foreign and _obstacle(zone, domain.name, host, wanted):
             found += [Difference(*p, v, (), host.id, None, f"held: {obstacle}") for p, v in wanted.items() if v]
             continue
         for place, values in wanted.items():
@@ -156,13 +157,14 @@ def _compare(connection: Connection, domain: Domain, zone: Zone) -> list[Differe
     return found
 
 
-def _obstacle(zone: Zone, apex: str, wanted: Iterable[Place]) -> Obstacle | None:
+def _obstacle(zone: Zone, apex: str, host: Host, wanted: Iterable[Place]) -> Obstacle | None:
     """The foreign record at one of a host's names or above, or None."""
     for fqdn, rtype in wanted:
         if reason := _hidden(zone, apex, fqdn):
             return reason
         for number, kind in OWN.items():
-            if rtype is None and number in zone.foreign.get(fqdn, ()):
+            ours = number == CNAME and host.aliased
+            if rtype is None and not ours and number in zone.foreign.get(fqdn, ()):
                 return kind.at(fqdn)
     return None
 
@@ -182,8 +184,8 @@ def _hidden(zone: Zone, apex: str, fqdn: str) -> Obstacle | None:
 def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> Sets:
     """The values that the zone should have for the host, by place; empty for none."""
     wanted: Sets = {}
-    for fqdn, ipv4, ipv6 in records(host, related):
-        wanted[fqdn, None] = tuple(sorted(a for a in (ipv4, ipv6) if a))
+    for name in records(host, related):
+        wanted[name.fqdn, None] = tuple(sorted(name.values))
     for one in record_sets(host, sets):
         wanted[one.fqdn, one.rtype] = tuple(sorted(one.values))
     return wanted
@@ -191,8 +193,7 @@ def wanted_of(host: Host, related: Iterable[Related], sets: Iterable[RRset]) -> 
 
 def came_back(removal: Removal, zone: Zone) -> tuple[str, ...]:
     """The values at a removed place, if they are those that were removed; others belong to somebody else."""
-    held = zone.sets.get((removal.fqdn, removal.rtype), ())
-    left = {removal.ipv4, removal.ipv6} if removal.data is None else set(values_of(removal.data))
+    held, left = zone.sets.get((removal.fqdn, removal.rtype), ()), values_removed(removal)
     return held if held and left.issuperset(held) else ()
 
 

@@ -5,16 +5,22 @@ import ipaddress
 from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from ddnsd.db.rows import Host, Related, RRset, Watched
+from ddnsd.db.rows import ANY_TARGET, Host, Related, Removal, RRset, Watched, addresses_of
 from ddnsd.db.wildcards import wildcard_name
 
 
 class Addresses(NamedTuple):
-    """The addresses of one name: at most one A and one AAAA record, as canonical text."""
+    """The addresses of one name, several of a family separated by blanks; or the target of an alias. Canonical text."""
 
     fqdn: str
     ipv4: str | None
     ipv6: str | None
+    alias: str | None = None
+
+    @property
+    def values(self) -> list[str]:
+        """All of them."""
+        return [*addresses_of(self.ipv4), *addresses_of(self.ipv6), *([self.alias] if self.alias else [])]
 
 
 class RecordSet(NamedTuple):
@@ -40,6 +46,8 @@ class HostRecords(NamedTuple):
     names: list[Addresses]
     sets: list[RecordSet]
     is_set_aside: bool = False
+    leaving: tuple[str, ...] = ()
+    """Types of RRsets of ours at its name that are being removed: an alias needs a name without them."""
 
     @property
     def claimed(self) -> bool:
@@ -50,13 +58,20 @@ class HostRecords(NamedTuple):
     def to_mark(self) -> bool:
         """Whether the database must be updated when the name server accepts it."""
         told = self.claimed and self.host.conflict is None and not self.is_set_aside
-        return not told or any(one.again for one in self.sets)
+        return not told or self.was_aliased or any(one.again for one in self.sets)
+
+    @property
+    def was_aliased(self) -> bool:
+        """Whether it removes a CNAME record of ours."""
+        return bool(self.host.aliased) and self.host.alias is None
 
 
 def records(host: Host | Watched, related: Iterable[Related] = ()) -> list[Addresses]:
     """All names of the host with their addresses; a hidden host has only those of its quarantine, if any."""
     hidden = is_hidden(host)
     ipv4, ipv6 = (host.quarantine_ipv4, host.quarantine_ipv6) if hidden else (host.ipv4, host.ipv6)
+    if host.alias is not None and not hidden:
+        return [Addresses(host.fqdn, None, None, host.alias)]
     names = [Addresses(host.fqdn, ipv4, ipv6)]
     if host.wildcard:
         names.append(Addresses(wildcard_name(host.fqdn), ipv4, ipv6))
@@ -65,6 +80,12 @@ def records(host: Host | Watched, related: Iterable[Related] = ()) -> list[Addre
     prefix = host.prefix
     names += [Addresses(r.fqdn, None, combine(prefix, r.interface_id) if prefix else None) for r in related]
     return names
+
+
+def leaving(host: Host, related: Iterable[Related] = ()) -> list[Addresses]:
+    """The same names as they are removed, with any CNAME record of ours."""
+    names = records(host, related)
+    return [name._replace(alias=name.alias or ANY_TARGET) for name in names] if host.aliased else names
 
 
 def owned_names(host: Host, related: Iterable[Related] = (), rrsets: Iterable[RRset] = ()) -> set[str]:
@@ -101,6 +122,13 @@ def record_sets(host: Host | Watched, rrsets: Iterable[RRset], again: Container[
 def values_of(data: str) -> tuple[str, ...]:
     """The values of an RRset's row, one per line."""
     return tuple(data.split("\n"))
+
+
+def values_removed(removal: Removal) -> set[str]:
+    """The values that a removal removes."""
+    if removal.data is not None:
+        return set(values_of(removal.data))
+    return set(Addresses(removal.fqdn, removal.ipv4, removal.ipv6, removal.alias).values)
 
 
 def ttl(host: Host, default: int) -> int:

@@ -3,10 +3,12 @@
 
 from collections.abc import Callable, Iterable
 
-from ddnsd.db.rows import Removal
+import dns.rdatatype
+
+from ddnsd.db.rows import Host, Removal
 from ddnsd.dns.errors import Unsendable
 from ddnsd.dns.message import DHCID, DNAME, NS, Signed, Update
-from ddnsd.dns.obstacles import between
+from ddnsd.dns.obstacles import beside, between
 from ddnsd.dns.records import HostRecords, RecordSet, ttl, values_of
 from ddnsd.dns.tsig import TsigKey
 
@@ -33,18 +35,28 @@ def host_update(zone: str, hosts: Iterable[HostRecords], default_ttl: int) -> Up
     """
     update = Update(zone).require_absent(zone, DNAME)
     checked: set[str] = set()
-    for host, names, sets, _ in hosts:
-        seconds = ttl(host, default_ttl)
-        for fqdn, ipv4, ipv6 in names:
-            if host.claimed:
-                update.require_ours(fqdn)
-            else:
+    for item in hosts:
+        host, seconds = item.host, ttl(item.host, default_ttl)
+        for fqdn, ipv4, ipv6, alias in item.names:
+            if not host.claimed:
                 update.require_unused(fqdn)
+            elif host.aliased:
+                update.require_ours_or_alias(fqdn)
+            else:
+                update.require_ours(fqdn)
             checked.add(fqdn)
             _require_path(update, fqdn, zone, checked)
+            if host.claimed and alias is not None:
+                update.require_absent(fqdn, *beside(item.leaving))
+                for rtype in item.leaving:
+                    update.replace_set(fqdn, rtype, 0, ())
+            if host.aliased and host.claimed:
+                update.remove_alias(fqdn)
             update.replace(fqdn, seconds, ipv4, ipv6)
-        for one in sets:
-            require_room(update, one)
+            if alias is not None:
+                update.replace_set(fqdn, "CNAME", seconds, (alias,))
+        for one in item.sets:
+            require_room(update, one, aliased=one.fqdn == host.fqdn and host.aliased)
             _require_path(update, one.fqdn, zone, checked)
             update.replace_set(one.fqdn, one.rtype, one.ttl or seconds, one.values)
     return update
@@ -58,15 +70,22 @@ def _require_path(update: Update, fqdn: str, zone: str, checked: set[str]) -> No
         update.require_served(parent)
 
 
-def require_room(update: Update, one: RecordSet) -> Update:
-    """Prerequisite: no such RRset, unless it is ours, and nothing that hides it."""
+def require_room(update: Update, one: RecordSet, *, aliased: bool) -> Update:
+    """Prerequisite: no such RRset, unless it is ours, and nothing that hides it.
+
+    `aliased`: a CNAME record at the name is ours, and is removed.
+    """
+    if aliased:
+        return update.require_absent(
+            one.fqdn, NS, DNAME, *([] if one.claimed else [dns.rdatatype.from_text(one.rtype)])
+        )
     return update.require_visible(one.fqdn) if one.claimed else update.require_free(one.fqdn, one.rtype)
 
 
-def require_room_below(zone: str, fqdn: str, one: RecordSet) -> Update:
-    """The same prerequisite; also, no name between the RRset and its host `fqdn` delegates or redirects."""
-    update = require_room(Update(zone), one)
-    for parent in between(one.fqdn, fqdn):
+def require_room_below(zone: str, host: Host, one: RecordSet) -> Update:
+    """The same prerequisite; also, no name between the RRset and its host delegates or redirects."""
+    update = require_room(Update(zone), one, aliased=one.fqdn == host.fqdn and host.aliased)
+    for parent in between(one.fqdn, host.fqdn):
         update.require_served(parent)
     return update
 
@@ -98,6 +117,10 @@ def removal(zone: str, leaving: Iterable[Removal]) -> Update:
         _require_path(update, removal.fqdn, zone, checked)
         if removal.exact:
             update.remove(removal.fqdn, removal.ipv4, removal.ipv6)
+            if removal.alias is not None:
+                update.remove_values(removal.fqdn, "CNAME", (removal.alias,))
         else:
             update.replace(removal.fqdn, 0, None, None)
+            if removal.alias is not None:
+                update.remove_alias(removal.fqdn)
     return update

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Results of a name server for single hosts, RRsets and removals, and their updates of the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -87,14 +87,18 @@ def tell(zone: str, news: Iterable[Aside]) -> None:
         log.warning(what, zone=zone, name=one.name, reason=one.reason)
 
 
-def mark_claimed(connection: Connection, hosts: Sequence[HostRecords]) -> None:
-    """Mark accepted hosts: names and RRsets are ours, and nothing is set aside."""
+def mark_claimed(connection: Connection, hosts: Sequence[HostRecords], sure: Collection[int]) -> None:
+    """Mark accepted hosts: names and RRsets are ours, and nothing is set aside.
+
+    No older message of the hosts `sure` can still publish an alias.
+    """
     ids = {item.host.id for item in hosts}
     if sets := [one for item in hosts for one in item.sets if not one.claimed or one.again]:
         taken = existing_rrsets(connection, sets, ids)
         records.mark_claimed(connection, taken)
         set_aside.take_back(connection, "rrset_id", taken)
     queries.mark_claimed(connection, [i.host for i in hosts if not i.host.claimed or i.host.conflict is not None])
+    queries.forget_aliases(connection, [i.host.id for i in hosts if i.was_aliased and i.host.id in sure])
     if aside := [item.host.id for item in hosts if item.is_set_aside]:
         set_aside.take_back(connection, "host_id", aside)
     for item in hosts:

@@ -21,13 +21,13 @@ from ddnsd.db import primaries, queries, removals, set_aside
 from ddnsd.db.base import Store, StoreDown, ZoneLock
 from ddnsd.db.lookups import Lookups
 from ddnsd.db.pending import Confirmed
-from ddnsd.db.rows import Domain, Host, Removal
+from ddnsd.db.rows import Domain, Host, Removal, addresses_of
 from ddnsd.dns import errors, primary_check
 from ddnsd.dns.conflicts import UNMANAGED, Kind, Obstacle
 from ddnsd.dns.connection import PrimaryConnection, ask, ask_all, ask_serial
 from ddnsd.dns.fence import Fence
 from ddnsd.dns.message import Update
-from ddnsd.dns.obstacles import obstacle
+from ddnsd.dns.obstacles import beside, obstacle
 from ddnsd.dns.ownership import Ownership
 from ddnsd.dns.packing import first_part, parts
 from ddnsd.dns.primary_check import TriedSet
@@ -271,8 +271,9 @@ class ZoneSender:
 
     async def obstacle_of(self, fqdn: str, rtype: str, values: Sequence[str], *, new: bool) -> Obstacle | None:
         """The obstacle for an RRset at the name, or None. Raises BadValue, DnsError."""
+        wanted = TriedSet(fqdn, rtype, tuple(values), new)
         return await self._by_current_key(
-            lambda: primary_check.obstacle_of(self.domain, fqdn, rtype, values, self.primary, self._deadline, new=new)
+            lambda: primary_check.obstacle_of(self.domain, wanted, self.primary, self._deadline)
         )
 
     async def rejected(self, wanted: Sequence[TriedSet]) -> dict[TriedSet, Obstacle | BadValue]:
@@ -448,15 +449,26 @@ class ZoneSender:
         again = self._again.intersection(one.id for some in sets.values() for one in some)
         if again:
             again = await self._store.read(lambda c: set_aside.still_due(c, again))
+        leaving = await self._leaving([host for host, *_ in found if host.alias is not None and host.claimed])
         return [
             HostRecords(
                 host,
                 records(host, related.get(host.id, ())),
                 record_sets(host, sets.get(host.id, ()), again),
                 is_set_aside,
+                leaving.get(host.fqdn, ()),
             )
             for host, _, is_set_aside, _ in found
         ]
+
+    async def _leaving(self, aliases: Sequence[Host]) -> dict[str, tuple[str, ...]]:
+        """The types of RRsets of ours that are being removed from the names of these hosts."""
+        if not aliases:
+            return {}
+        names = [host.fqdn for host in aliases]
+        found = await self._store.read(lambda c: removals.dirty_at(c, self.domain.id, names))
+        ours = [one for one in found if not one.exact]
+        return {name: tuple(one.rtype for one in ours if one.fqdn == name and one.rtype) for name in names}
 
     async def _make_room(self, hosts: Sequence[HostRecords]) -> None:
         """Remove values that lost messages may have left at names of new hosts."""
@@ -543,7 +555,9 @@ class ZoneSender:
         if news := [item for item in hosts if item.to_mark]:
             # at once: the next sender must see that the name is ours
             self._unknown_claims.update(item.host.id for item in news if not item.host.claimed)
-            await self._transact(lambda c: mark_claimed(c, news))
+            # an older message may still publish an alias
+            sure = set() if self._lost_removals else {item.host.id for item in news} - self._lost
+            await self._transact(lambda c: mark_claimed(c, news, sure))
         for host in (item.host for item in hosts):
             if self._lost_removals or host.id in self._lost:
                 # an older message may still run: this one counts after it is sent again
@@ -625,8 +639,8 @@ class ZoneSender:
             verdicts.refused.append((item.host, error))
             return
         if bare.to_mark:
-            await self._transact(lambda c: mark_claimed(c, [bare]))
-        host = item.host._replace(claimed=True, conflict=None)
+            await self._transact(lambda c: mark_claimed(c, [bare], {bare.host.id} - self._lost))
+        host = item.host._replace(claimed=True, conflict=None, aliased=item.host.alias is not None)
         taken = [one for one in item.sets if await self._is_sent(HostRecords(host, item.names, [one]))]
         refused = [(one, Obstacle(Kind.TEXT, str(error))) for one in item.sets if one not in taken]
         await self._check_zone(error)
@@ -678,15 +692,19 @@ class ZoneSender:
         """The foreign record at one of the host's names, or None."""
         for name in item.names:
             ours = bool(item.host.claimed)
-            if found := await obstacle(self.domain.name, name.fqdn, self._is_met, ours=ours):
+            others = beside(item.leaving) if name.alias is not None else ()
+            aliased = bool(item.host.aliased)
+            met = self._is_met
+            if found := await obstacle(self.domain.name, name.fqdn, met, ours=ours, aliased=aliased, others=others):
                 return found
         return None
 
     async def _obstacle_of(self, host: Host, one: RecordSet) -> Obstacle | None:
         """The foreign record at the name of an RRset, or None."""
-        if await self._is_met(require_room_below(self.domain.name, host.fqdn, one)):
+        if await self._is_met(require_room_below(self.domain.name, host, one)):
             return None
-        return await obstacle(self.domain.name, one.fqdn, self._is_met, ours=True) or UNMANAGED
+        aliased = one.fqdn == host.fqdn and bool(host.aliased)
+        return await obstacle(self.domain.name, one.fqdn, self._is_met, ours=True, aliased=aliased) or UNMANAGED
 
     async def _claimed_anew(self, item: HostRecords, *, doubtful: bool) -> bool:
         """Remove values that our own messages may have left. Returns whether the name is then free."""
@@ -698,7 +716,7 @@ class ZoneSender:
         fqdns = [fqdn for fqdn, _ in places]
         found = await self._store.read(lambda c: removals.former_values(c, self.domain.id, fqdns))
         wanted = (removal for removal in found if (removal.fqdn, removal.rtype) in places)
-        former = list({removal[2:7]: removal for removal in wanted}.values())  # each once
+        former = list({removal[2:8]: removal for removal in wanted}.values())  # each once
         if not former:
             return False
         try:
@@ -720,9 +738,13 @@ class ZoneSender:
         return False
 
     async def _is_held(self, item: HostRecords) -> bool:
-        for fqdn, ipv4, ipv6 in item.names:
-            for rtype, address in (("A", ipv4), ("AAAA", ipv6)):
-                if await self._ask(fqdn, rtype) != ([address] if address else []):
+        for fqdn, ipv4, ipv6, alias in item.names:
+            if alias is not None:
+                if await self._ask(fqdn, "CNAME") != [alias]:
+                    return False
+                continue
+            for rtype, text in (("A", ipv4), ("AAAA", ipv6)):
+                if sorted(await self._ask(fqdn, rtype)) != sorted(addresses_of(text)):
                     return False
         for one in item.sets:
             if sorted(await self._ask(one.fqdn, one.rtype)) != sorted(one.values):

@@ -25,7 +25,7 @@ import dns.tsig
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors
 from ddnsd.dns.endpoint import Endpoint
-from ddnsd.dns.message import AAAA, IN, POINTER, SOA, TSIG, A, Signed
+from ddnsd.dns.message import AAAA, CNAME, IN, POINTER, SOA, TSIG, A, Signed
 from ddnsd.dns.pacing import Pacer
 from ddnsd.dns.rdata import EXAMPLES, text_of
 from ddnsd.dns.tsig import TsigKey
@@ -40,11 +40,12 @@ AXFR, IXFR = 252, 251
 KINDS: Mapping[int, str | None] = {
     A: None,
     AAAA: None,
+    CNAME: None,
     **{int(dns.rdatatype.from_text(name)): name for name in EXAMPLES},
 }
-"""Types that a host may have; None for addresses."""
+"""Types that a host may have; None for addresses and aliases."""
 
-_WITH_NAMES = frozenset(int(dns.rdatatype.from_text(name)) for name in ("HTTPS", "MX", "NAPTR", "SRV", "SVCB"))
+_WITH_NAMES = frozenset(int(dns.rdatatype.from_text(name)) for name in ("CNAME", "HTTPS", "MX", "NAPTR", "SRV", "SVCB"))
 
 _IGNORED = frozenset(
     {

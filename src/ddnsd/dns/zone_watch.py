@@ -31,7 +31,7 @@ from ddnsd.dns import errors, late_answers, zone_transfer
 from ddnsd.dns.connection import ask
 from ddnsd.dns.contents import Contents, contents, is_a_host
 from ddnsd.dns.message import AAAA, CNAME, DNAME, NS, A
-from ddnsd.dns.obstacles import OWN, between
+from ddnsd.dns.obstacles import BESIDE, OWN, between
 from ddnsd.dns.pacing import Budget, Pacer
 from ddnsd.dns.places import (
     Kind,
@@ -41,14 +41,15 @@ from ddnsd.dns.places import (
     is_as_wanted,
     kinds_of,
     matches,
+    obstructing,
     places_of,
     texts,
     types_of,
 )
-from ddnsd.dns.records import is_hidden, values_of
+from ddnsd.dns.records import is_hidden, values_removed
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.zone_sender import ZoneSender
-from ddnsd.dns.zone_transfer import WHOLE, State, Transfer, log_of, state_of
+from ddnsd.dns.zone_transfer import WHOLE, Record, State, Transfer, log_of, state_of
 
 SHARE = 0.04
 """The part of this process's time that comparisons take; the measurement misses a little, and 5 % is the limit."""
@@ -85,6 +86,7 @@ TOLD_SECONDS = 3600.0
 ASK_SECONDS = 2.5
 
 ADDRESSES = A, AAAA
+NOTHING: frozenset[Record] = frozenset()
 DELEGATING = NS, DNAME
 HIDING = CNAME, NS, DNAME
 
@@ -412,7 +414,7 @@ class ZoneWatch:
     def _is_plain(self, name: str, above: Sequence[str], rows: Mapping[str, Watched]) -> bool:
         """Whether a name is as wanted that needs no further look: nearly all are, while a zone is busy."""
         host = rows.get(name)
-        if host is None or above or host.conflict is not None or host.has_rrsets or is_hidden(host):
+        if host is None or above or host.conflict is not None or host.has_rrsets or host.aliased or is_hidden(host):
             return False
         state = state_of(self._open[name])
         wanted = addresses(host.ipv4, host.ipv6)
@@ -449,13 +451,12 @@ class ZoneWatch:
         for one in await self._store.read(lambda c: watched.removed_at(c, domain.id, list(names))):
             if one.rtype not in names[one.fqdn]:
                 continue
-            types = (one.rtype,) if one.rtype else ("A", "AAAA")
+            types = (one.rtype,) if one.rtype else ("A", "AAAA", "CNAME")
             answers = [
                 await ask(self.sender.primary, TsigKey.of(domain), one.fqdn, rtype, ASK_SECONDS) for rtype in types
             ]
             found = {value for answer in answers for value in answer}
-            left = {one.ipv4, one.ipv6} if one.data is None else set(values_of(one.data))
-            if found and left.issuperset(found):
+            if found and values_removed(one).issuperset(found):
                 result.add(one.fqdn, one, _place(one.fqdn, one.rtype), found, ())
 
     # ---- repairing
@@ -519,7 +520,7 @@ def _check_host(name: str, state: State, host: Watched, places: Mapping[str, Pla
         if state.has(*DELEGATING) and _is_above(name, places):
             result.again[host.id] = host
         return False
-    if state.has(*(OWN if None in mine else HIDING)):
+    if state.has(*obstructing(OWN if None in mine else HIDING, host, mine)):
         result.again[host.id] = host
         return False
     wait = False
@@ -535,7 +536,8 @@ def _check_host(name: str, state: State, host: Watched, places: Mapping[str, Pla
 
 def _is_free(state: State, host: Watched) -> bool:
     """Whether a held host may take its name now."""
-    present = state.has(*OWN) if host.claimed else any(state.records.values())
+    blocking = (*OWN, *(BESIDE if host.alias is not None else ()))
+    present = state.has(*obstructing(blocking, host, {None: NOTHING})) if host.claimed else any(state.records.values())
     return not present and (state.whole or not all(state.records.values()))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from ddnsd.db import queries
 from ddnsd.db.history import SERVICE
 from ddnsd.db.rows import Host
-from ddnsd.registry import related, transfers
+from ddnsd.registry import related, related_labels, transfers
 from ddnsd.registry.changes import write_now
 from ddnsd.registry.errors import Code, NoHost
 from ddnsd.registry.hosts import Hosts
@@ -93,7 +93,7 @@ async def add_related(settings: Settings, fqdn: str, label: str, interface_id: s
     """
     async with opened(settings.store_url) as store:
         host = await store.read(lambda c: _host(c, fqdn))
-        new = related.parse(host, label, interface_id)
+        new = related_labels.parse(host.fqdn, label, interface_id)
         policy, writer = settings.policy(), new_writer(store, settings)
         await StoredDenyList(store, policy.deny).refresh()
         try:

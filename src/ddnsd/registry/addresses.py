@@ -236,7 +236,7 @@ def dropped_guess(host: Host, update: AddressUpdate) -> str | None:
 
 
 def ipv6_columns(text: str) -> dict[str, str | None]:
-    """The columns that an IPv6 address (canonical text) sets."""
-    address = ipaddress.IPv6Address(text)
-    network = ipaddress.IPv6Network((address, RELATED_PREFIX), strict=False)
-    return {"ipv6": text, "prefix": str(network), "interface_id": str(address)}
+    """The columns that IPv6 addresses (canonical text) set. Without a common network there is no prefix."""
+    found = [ipaddress.IPv6Address(one) for one in text.split()]
+    networks = {str(ipaddress.IPv6Network((address, RELATED_PREFIX), strict=False)) for address in found}
+    return {"ipv6": text, "prefix": networks.pop() if len(networks) == 1 else None, "interface_id": str(found[0])}

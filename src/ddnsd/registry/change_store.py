@@ -16,9 +16,10 @@ from ddnsd.db.host_updates import HostUpdate, write_host_update
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings, name_below, reversed_name
 from ddnsd.db.wildcards import wildcard_name
 from ddnsd.dns.conflicts import UNMANAGED
-from ddnsd.dns.records import owned_names, records
+from ddnsd.dns.records import leaving, owned_names
 from ddnsd.dns.writer import Place
 from ddnsd.registry import history, host_columns, names, names_around, record_sets, transfers
+from ddnsd.registry.related_labels import label_of
 from ddnsd.registry.validation import Change, ChangeValidator, HostDiff, Result, Snapshot, Status, Verb, moved
 
 OF_DOMAIN = ("domain", "domain_owner_id", "domain_available", "domain_ttl", "query_credentials", "private_addresses")
@@ -57,6 +58,7 @@ RESTORED = (
 ADDRESSES = (
     "ipv4",
     "ipv6",
+    "alias",
     "prefix",
     "interface_id",
     "inferred",
@@ -99,13 +101,16 @@ def read(
         bulk_hosts.lock_hosts(connection, named)
     hosts = {host.fqdn: host for host in bulk_hosts.hosts_named(connection, around)}
     related = bulk_hosts.related_of(connection, [hosts[fqdn].id for fqdn in named if fqdn in hosts])
-    below = _moved(changes, hosts, related) - around
+    wanted_related = _names_of_related(changes)
+    below = (_moved(changes, hosts, related) | wanted_related) - around
     hosts |= {host.fqdn: host for host in bulk_hosts.hosts_named(connection, below)}
     wild = {change.rename or change.fqdn for change in changes if change.verb is Verb.UPDATE and _may_claim(change)}
     sets = rrsets.of_hosts(connection, [hosts[fqdn] for fqdn in named if fqdn in hosts])
     claimed = new | below | set(map(wildcard_name, wild)) | _sets_moved(changes, hosts, sets) | _names_of_sets(changes)
+    claimed |= {change.fqdn for change in changes if change.values.get("alias")}
     users = _users(connection, changes, hosts.values())
     above = bulk_hosts.aside(connection, lambda: _with_owners(changes, new, hosts, user_id))
+    above |= _related_with_owners(changes, hosts, user_id)
     return replace(
         outside,
         hosts=hosts,
@@ -135,13 +140,17 @@ def _users(connection: Connection, changes: Iterable[Change], hosts: Iterable[Ho
 
 
 def takes_names(changes: Sequence[Change]) -> bool:
-    """Whether one of the changes gives a host a new name."""
-    return any(change.verb is Verb.CREATE or change.rename is not None for change in changes)
+    """Whether one of the changes may give a host a new name."""
+    return any(
+        change.verb is Verb.CREATE or change.rename is not None or bool(change.values.get("related"))
+        for change in changes
+    )
 
 
 def domains_around(connection: Connection, changes: Sequence[Change]) -> list[Domain]:
     """The domains that may contain the new names of the changes."""
     _, new = bulk_hosts.aside(connection, lambda: _names(changes))
+    new |= _names_of_related(changes)
     return bulk_hosts.domains_named(connection, {ending for fqdn in new for ending in endings(fqdn)})
 
 
@@ -204,6 +213,26 @@ def _names_of_sets(changes: Iterable[Change]) -> set[str]:
     }
 
 
+def _names_of_related(changes: Iterable[Change]) -> set[str]:
+    """The related names that the changes set, without malformed names."""
+    found = {
+        f"{names.fold(label)}.{change.fqdn}"
+        for change in changes
+        for label, interface_id in (change.values.get("related") or {}).items()
+        if interface_id is not None
+    }
+    return {name for name in found if names.problem(name) is None}
+
+
+def _related_with_owners(changes: Iterable[Change], hosts: Mapping[str, Host], user_id: int) -> set[tuple[str, int]]:
+    """(related name that a change sets, id of its host's owner)."""
+    return {
+        (name, hosts[change.fqdn].owner_id if change.fqdn in hosts else user_id)
+        for change in changes
+        for name in _names_of_related([change])
+    }
+
+
 # ---- writing
 
 
@@ -228,12 +257,14 @@ def write(
     bulk_hosts.add_removals(connection, names_in_removal)
     rrsets.recall(connection, names_in_removal)
     arrived, wild = _arrived(rows), list(_new_wildcards(rows))
-    ours = bulk_hosts.reclaim(connection, [host.fqdn for host in arrived] + [wildcard_name(host.fqdn) for host in wild])
+    taken = [host.fqdn for host in arrived] + [wildcard_name(host.fqdn) for host in wild]
+    ours = bulk_hosts.reclaim(connection, taken + [new.fqdn for row in rows for new in row.related.values() if new])
     _update(connection, rows, ours, validator.snapshot)
     known = validator.snapshot.hosts.keys() | {host.fqdn for host in arrived}
     above = list(names_around.free_above(connection, arrived, known))
     _insert(connection, [row for row in rows if row.before is None and row.now], ours, above)
     _write_rrsets(connection, rows, validator.snapshot)
+    _write_related(connection, rows, validator.snapshot)
     names_around.check_below(connection, {(host.fqdn, host.owner_id) for host in (*arrived, *wild)}, known)
     bulk_hosts.add_events(connection, actor, client_ip, validator.events)
     bulk_hosts.add_history(connection, bulk_hosts.aside(connection, lambda: list(_entries(validator, author))))
@@ -269,6 +300,8 @@ def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
             yield history.beginning(now, author)
             if row.rrsets:
                 yield _entry_of_rrsets(row, now, validator.snapshot, author)
+            if row.related:
+                yield _entry_of_related(row, now, validator.snapshot, author)
             continue
         by = _without_origin(author) if validator.acts_for_domain(before) else author
         changed = {name for name in ("owner_id", "secret_hash") if getattr(now, name) != getattr(before, name)}
@@ -276,6 +309,8 @@ def _entries(validator: ChangeValidator, author: Author) -> Iterable[Entry]:
             yield entry
         if row.rrsets:
             yield _entry_of_rrsets(row, now, validator.snapshot, by)
+        if row.related:
+            yield _entry_of_related(row, now, validator.snapshot, by)
         if changed == {"secret_hash"}:
             yield history.rotation(now, author)
 
@@ -287,6 +322,21 @@ def _entry_of_rrsets(row: HostDiff, host: Host, snapshot: Snapshot, author: Auth
         for found in ({place: _present(row, snapshot).get(place) for place in row.rrsets}, row.rrsets)
     )
     return history.of_records(host, author, was, now)
+
+
+def _entry_of_related(row: HostDiff, host: Host, snapshot: Snapshot, author: Author) -> Entry:
+    """One history entry for all related names of the host that the call changes."""
+    had = _present_related(row, snapshot)
+    was = {label: one.interface_id if (one := had.get(label)) else None for label in row.related}
+    return history.of_related(
+        host, author, was, {label: new and new.interface_id for label, new in row.related.items()}
+    )
+
+
+def _present_related(row: HostDiff, snapshot: Snapshot) -> dict[str, Related]:
+    """The related names of the host before the call, by label."""
+    before = row.before
+    return {label_of(one.fqdn, before.fqdn): one for one in snapshot.related.get(before.id, ())} if before else {}
 
 
 def _present(row: HostDiff, snapshot: Snapshot) -> dict[record_sets.Place, RRset]:
@@ -306,7 +356,7 @@ def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
         return
     if row.now is not None and host.conflict is not None and not host.claimed:
         return  # it has no records in the zone
-    published_names = records(host, snapshot.related.get(host.id, ()))
+    published_names = leaving(host, snapshot.related.get(host.id, ()))
     left = row.left.setdefault(host.domain_id, set())
     if row.now is None or row.now.fqdn != host.fqdn:
         sets = list(rrsets.new_removals(host, snapshot.rrsets.get(host.id, ())))
@@ -317,7 +367,9 @@ def _removals(row: HostDiff, snapshot: Snapshot) -> Iterable[NewRemoval]:
         sets = list(rrsets.new_removals(host, gone))
         left.update(one.fqdn for one in sets)
         yield from sets
-        published_names = [n for n in published_names if n.fqdn == wildcard_name(host.fqdn) and not row.now.wildcard]
+        gone_names = {f"{label}.{host.fqdn}" for label, new in row.related.items() if new is None}
+        gone_names |= set() if row.now.wildcard else {wildcard_name(host.fqdn)}
+        published_names = [name for name in published_names if name.fqdn in gone_names]
     for name in published_names:
         left.add(name.fqdn)
         yield NewRemoval(host.domain_id, *name, exact=not host.claimed)
@@ -327,7 +379,7 @@ def _new_wildcards(rows: Iterable[HostDiff]) -> Iterable[Host]:
     return (r.now for r in rows if r.before and r.now and r.now.wildcard and not r.before.wildcard)
 
 
-def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], snapshot: Snapshot) -> None:
+def _update(connection: Connection, rows: Iterable[HostDiff], ours: Mapping[str, bool], snapshot: Snapshot) -> None:
     shown: dict[int, dict[str, Any]] = {}
     others: dict[int, dict[str, Any]] = {}
     for row in rows:
@@ -336,10 +388,14 @@ def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], sn
             continue
         values = {name: getattr(now, name) for name in COLUMNS if getattr(now, name) != getattr(before, name)}
         if "fqdn" in values:
+            aliased = now.alias is not None or ours.get(now.fqdn, False)
             values |= {"claimed": now.fqdn in ours, "conflict": None, "reversed_name": _reversed_name(now)}
+            values["aliased"] = aliased
+        if any(new and ours.get(new.fqdn) for new in row.related.values()):
+            values["aliased"] = True
         if row.rrsets:
             values["has_rrsets"] = now.has_rrsets
-        (shown if host_columns.is_shown(before, values) else others)[before.id] = values
+        (shown if row.related or host_columns.is_shown(before, values) else others)[before.id] = values
         if "fqdn" in values and snapshot.related.get(before.id):
             host_edits.rename_related(connection, before.id, before.fqdn, now.fqdn)
     rrsets.claim_at_new_names(connection, [r.now for r in rows if r.before and r.now and r.before.fqdn != r.now.fqdn])
@@ -351,11 +407,11 @@ def _update(connection: Connection, rows: Iterable[HostDiff], ours: set[str], sn
     )
 
 
-def _insert(connection: Connection, rows: Sequence[HostDiff], ours: set[str], above: Sequence[Host]) -> None:
+def _insert(connection: Connection, rows: Sequence[HostDiff], ours: Mapping[str, bool], above: Sequence[Host]) -> None:
     """Insert the new hosts in the order of names, with those of `above`, which are deleted again."""
     new = [*(row.now for row in rows if row.now), *above]
     values = bulk_hosts.aside(
-        connection, lambda: [(*_new_values(host), host.fqdn in ours, _reversed_name(host)) for host in new]
+        connection, lambda: [(*_new_values(_at(host, ours)), host.fqdn in ours, _reversed_name(host)) for host in new]
     )
     ids = bulk_hosts.insert_hosts(connection, (*NEW_COLUMNS, "claimed", "reversed_name"), values)
     for row in rows:
@@ -379,6 +435,27 @@ def _write_rrsets(connection: Connection, rows: Iterable[HostDiff], snapshot: Sn
                 rrsets.put(connection, row.now, present.get(place), place, new.ttl, new.data)
 
 
+def _write_related(connection: Connection, rows: Iterable[HostDiff], snapshot: Snapshot) -> None:
+    """Write the changed related names; the removals of those that go are already there."""
+    for row in rows:
+        if row.now is None or not row.related:
+            continue
+        present = _present_related(row, snapshot)
+        for label, new in row.related.items():
+            one = present.get(label)
+            if one is None and new is not None:
+                host_edits.add_related(connection, row.now.id, new.fqdn, new.interface_id)
+            elif one is not None and new is not None:
+                host_edits.set_related(connection, one.id, new.interface_id)
+            elif one is not None:
+                host_edits.delete_related(connection, one.id)
+
+
+def _at(host: Host, ours: Mapping[str, bool]) -> Host:
+    """The new host; a CNAME record of ours may still be at its name."""
+    return host._replace(aliased=True) if ours.get(host.fqdn) else host
+
+
 def _reversed_name(host: Host) -> str | None:
     """The column of the host, which only hosts with several labels within the domain have."""
     return reversed_name(host.fqdn) if "." in host.name else None
@@ -398,9 +475,11 @@ def take_back(connection: Connection, created: Mapping[int, bool]) -> set[int]:
     """
     left = [host for host in queries.hosts_by_id(connection, created) if host.claimed or created[host.id]]
     sets = rrsets.of_hosts(connection, left)
+    related = queries.related_of(connection, [host.id for host in left])
     for host in left:
         rrsets.leave(connection, host, sets.get(host.id, ()))
-        queries.add_removals(connection, records(host), domain_id=host.domain_id, exact=not host.claimed)
+        names = leaving(host, related.get(host.id, ()))
+        queries.add_removals(connection, names, domain_id=host.domain_id, exact=not host.claimed)
     bulk_hosts.delete_hosts(connection, created)
     return {host.domain_id for host in left}
 
@@ -423,10 +502,11 @@ def undo_rename(connection: Connection, old: Host, new: Host) -> bool:
     if not _may_return(connection, current, old) or not _is_among_own(connection, back, above):
         return False
     names_around.hold_above(connection, [back], above)
-    claimed = queries.reclaim(connection, old.fqdn)
-    values |= {"claimed": claimed, "conflict": None, "reversed_name": _reversed_name(old)}
+    ours = bulk_hosts.reclaim(connection, [old.fqdn])
+    values |= {"claimed": old.fqdn in ours, "conflict": None, "reversed_name": _reversed_name(old)}
+    values["aliased"] = ours.get(old.fqdn, False) or values.get("alias", current.alias) is not None
     write_host_update(connection, HostUpdate(old.id, values))
-    _insert(connection, [], set(), list(names_around.free_above(connection, [back], above)))
+    _insert(connection, [], {}, list(names_around.free_above(connection, [back], above)))
     names_around.check_below(connection, {(back.fqdn, back.owner_id)}, frozenset())
     host_edits.rename_related(connection, old.id, current.fqdn, old.fqdn)
     rrsets.claim_at_new_names(connection, [current._replace(fqdn=old.fqdn, domain_id=old.domain_id)])

@@ -268,7 +268,9 @@ class Changes:
         for result in results:
             if result.row is not None and result.row.before is None and (host := result.row.now) is not None:
                 released = snapshot.hosts.keys() | snapshot.names_in_removal
-                new.setdefault(host.domain_id, {}).update(dict.fromkeys(owned_names(host) - released, result))
+                related = {one.fqdn for one in result.row.related.values() if one}
+                wanted = (owned_names(host) | related) - released
+                new.setdefault(host.domain_id, {}).update(dict.fromkeys(wanted, result))
         for domain_id, names in new.items():
             try:
                 used = await self._writer.obstacles(domain_id, sorted(names))
@@ -331,7 +333,7 @@ class Changes:
         for trial in sorted(trials):
             by_domain.setdefault(trial.domain_id, []).append(trial)
         for domain_id, same in by_domain.items():
-            asked = {TriedSet(t.fqdn, t.rtype, values_of(t.data), t.new): t for t in same}
+            asked = {TriedSet(t.fqdn, t.rtype, values_of(t.data), *t[4:]): t for t in same}
             try:
                 rejected = await self._writer.rejected(domain_id, list(asked))
             except (DnsError, HostGone) as error:
@@ -389,7 +391,9 @@ class Changes:
         if call.rights.oversight:
             return Snapshot()
         fqdns = {name for change in call.changes for name in (change.fqdn, change.rename) if name is not None}
-        with_records = {change.fqdn for change in call.changes if change.values.get("records")}
+        with_records = {
+            change.fqdn for change in call.changes if change.values.get("records") or change.values.get("related")
+        }
         return Snapshot(
             exhausted=await self._rates.exhausted(call.rights.user_id, fqdns),
             records_exhausted=await self._rates.exhausted(call.rights.user_id, with_records, Quota.RECORD_CHANGES),
@@ -399,7 +403,7 @@ class Changes:
         for result in results:
             if result.shown and result.error is None and result.row and (host := result.row.now):
                 self._rates.note_change(host.owner_id, host.fqdn)
-                if number := len(result.row.rrsets):
+                if number := len(result.row.rrsets) + len(result.row.related):
                     self._rates.note_record_changes(host.owner_id, host.fqdn, number)
 
     def _read(self, connection: Connection, call: Call, outside: Snapshot, *, lock: bool = False) -> Snapshot:

@@ -88,6 +88,12 @@ class Code(Enum):
     ADDRESS_UNUSABLE = "A host cannot have the address %(address)s."
     ADDRESS_OF_OTHER_FAMILY = "%(address)r is not a single IPv%(version)s address."
     ADDRESS_NOT_ACCEPTED = "%(address)s is not accepted in this domain."
+    ADDRESS_COUNT = "Give 1 to %(limit)s addresses."
+    ALIAS_ALONE = (
+        "An alias has no addresses, no wildcard, no records and no related names. Remove them in the same change, or "
+        "remove the alias."
+    )
+    ALIAS_ITSELF = "A host cannot be an alias of itself."
     ADDRESS_DENIED = "The operator of this service does not allow this address."
     PEER_UNKNOWN = "The address of the caller is unknown, because the reverse proxy does not send it."
     TEXT_TOO_LONG = "Ensure this value has at most %(limit)s characters."
@@ -123,6 +129,7 @@ class Code(Enum):
     RECORDS_TOO_LARGE = "The host has too many records, or they are too long."
     RELATED_NOT_A_LABEL = "%(label)r is not a single label."
     RELATED_TAKEN = "%(name)s is taken."
+    RELATED_WITH_RENAME = "Rename the host and change its related names in two calls."
     RELATED_TOO_MANY = "A host has at most %(limit)s related names."
     INTERFACE_ID_INVALID = "%(interface_id)r is not an interface id such as ::7."
 
@@ -267,6 +274,7 @@ class Code(Enum):
     HOST_MISSING = "There is no host %(host)s."
     RELATED_MISSING = "%(name)s is not a related name."
     HOST_NOT_FOUND = "There is no such host."
+    HOST_STATIC = "The host is an alias or has several addresses, so updates do not change it."
     DOMAIN_NOT_FOUND = "There is no such domain."
     REQUEST_NOT_FOUND = "There is no such request."
     CREDENTIAL_NOT_FOUND = "There is no such token or key."
@@ -375,6 +383,12 @@ class NoHost(RegistryError):
     """There is no such host."""
 
     code = Code.HOST_NOT_FOUND
+
+
+class Static(NoHost):
+    """Updates cannot change the host: it is an alias, or has several addresses of a family."""
+
+    code = Code.HOST_STATIC
 
 
 class NoCredential(RegistryError):

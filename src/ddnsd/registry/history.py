@@ -19,6 +19,7 @@ FIELDS = (
     "fqdn",
     "ipv4",
     "ipv6",
+    "alias",
     "wildcard",
     "comment",
     "ttl",
@@ -73,13 +74,18 @@ def rotation(host: Host, author: Author) -> Entry:
 
 def beginning(host: Host, author: Author) -> Entry:
     """The entry for a registration, with the given fields."""
-    given = {name: value for name in ("ipv4", "ipv6", "wildcard", "comment") if (value := getattr(host, name))}
+    given = {name: value for name in ("ipv4", "ipv6", "alias", "wildcard", "comment") if (value := getattr(host, name))}
     return history.entry(host.id, host.owner_id, "register", author, None, _shown(given, {}))
 
 
 def of_records(host: Host, author: Author, was: Mapping[str, Any], now: Mapping[str, Any]) -> Entry:
     """The entry for changed RRsets, by their keys."""
     return history.entry(host.id, host.owner_id, "edit", author, {"records": was}, {"records": now})
+
+
+def of_related(host: Host, author: Author, was: Mapping[str, str | None], now: Mapping[str, str | None]) -> Entry:
+    """The entry for changed related names: interface ids by label."""
+    return history.entry(host.id, host.owner_id, "edit", author, {"related": was}, {"related": now})
 
 
 def edit(before: Host, after: Host, author: Author, owners: Mapping[int, str], note: str | None = None) -> Entry | None:
@@ -101,6 +107,7 @@ def _kind(names: Iterable[str], after: Host) -> str:
 def _shown(values: Mapping[str, Any], owners: Mapping[int, str]) -> dict[str, Any]:
     """The fields as the REST API shows them."""
     shown: dict[str, Any] = {name: bool(value) if name in FLAGS else value for name, value in values.items()}
+    shown |= {family: text.split() for family in ("ipv4", "ipv6") if " " in (text := shown.get(family) or "")}
     if "labels" in shown:
         shown["labels"] = json.loads(shown["labels"])
     if "owner_id" in shown:

@@ -2,11 +2,13 @@
 """The fields of a host that its owner or an administrator can set, as columns of its row."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from ddnsd.db import queries
-from ddnsd.db.rows import Host
+from ddnsd.db.rows import Host, addresses_of
+from ddnsd.dns import rdata
 from ddnsd.registry.addresses import AddressUpdate, ipv6_columns, parse_address
 from ddnsd.registry.errors import Code, DeniedAddress, Invalid, InvalidAddress, Reason
 from ddnsd.registry.policy import Policy
@@ -14,6 +16,10 @@ from ddnsd.registry.policy import Policy
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")
 COMMENT_LENGTH = 255
+ALIAS_LENGTH = 255
+MOST_ADDRESSES = 16
+"""Maximum number of addresses of one family."""
+
 QUARANTINE = ("quarantine_ipv4", "quarantine_ipv6")
 BLOCKING = (*QUARANTINE, "blocked_by_domain")
 RELEASED = dict.fromkeys(QUARANTINE)
@@ -28,7 +34,7 @@ UNBLOCKED = {
 }
 
 SHOWN_BY_DNS = frozenset(
-    {"fqdn", "ipv4", "ipv6", "prefix", "wildcard", "ttl", "abuse_blocked", "has_rrsets", *QUARANTINE}
+    {"fqdn", "ipv4", "ipv6", "alias", "prefix", "wildcard", "ttl", "abuse_blocked", "has_rrsets", *QUARANTINE}
 )
 """Columns whose changes must be sent to DNS."""
 
@@ -49,14 +55,36 @@ def address(field: str, text: str) -> str:
     return str(parsed)
 
 
+def addresses(field: str, texts: Sequence[str]) -> str:
+    """The column `ipv4` or `ipv6` for these addresses, in numeric order. Raises Invalid for this field."""
+    if not 1 <= len(texts) <= MOST_ADDRESSES:
+        raise Invalid(**{field: Reason(Code.ADDRESS_COUNT, limit=MOST_ADDRESSES)})
+    found = {address(field, text) for text in texts}
+    return " ".join(sorted(found, key=lambda text: int(ip_address(text))))
+
+
+def alias(text: str) -> str:
+    """The canonical target of an alias. Raises Invalid for the field `alias`."""
+    try:
+        target = rdata.canonical("CNAME", text)
+    except rdata.RelativeName as error:
+        raise Invalid(alias=Reason(Code.VALUE_RELATIVE, name=str(error))) from None
+    except rdata.BadValue:
+        target = ""
+    if not 1 < len(target) <= ALIAS_LENGTH:
+        raise Invalid(alias=Reason(Code.VALUE_INVALID, value=text, rtype="CNAME", example="front.example.net."))
+    return target
+
+
 def check_values(policy: Policy, values: Mapping[str, Any], *, domain_takes_private: bool) -> None:
     """Check the length of the comment, and the addresses against the policy. Raises Invalid for the field."""
     if len(values.get("comment") or "") > COMMENT_LENGTH:
         raise Invalid(comment=Reason(Code.TEXT_TOO_LONG, limit=COMMENT_LENGTH))
     for field in FAMILIES:
-        if text := values.get(field):
+        for text in addresses_of(values.get(field)):
             try:
-                policy.check(AddressUpdate(**{field: text}), domain_takes_private=domain_takes_private)
+                update = AddressUpdate(ipv4=text) if field == "ipv4" else AddressUpdate(ipv6=text)
+                policy.check(update, domain_takes_private=domain_takes_private)
             except (DeniedAddress, InvalidAddress):
                 raise Invalid(**{field: Reason(Code.ADDRESS_NOT_ACCEPTED, address=text)}) from None
 
@@ -95,10 +123,12 @@ def labels_text(labels: Mapping[str, str]) -> str:
 def columns(host: Host, values: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
     """The columns that `values` change, with their new values; {} if they change nothing.
 
-    `values` may hold `ipv4`, `ipv6`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of `BLOCKING` and
-    `PLAIN`. Addresses are canonical text. None removes a value.
+    `values` may hold `ipv4`, `ipv6`, `alias`, `labels` (a mapping), `abuse_blocked`, `block_reason` and those of
+    `BLOCKING` and `PLAIN`. Addresses are canonical text. None removes a value.
     """
     wanted = {name: values[name] for name in ("ipv4", *PLAIN) if name in values}
+    if "alias" in values:
+        wanted |= {"alias": values["alias"]} | ({"aliased": True} if values["alias"] else {})
     if "ipv6" in values and (values["ipv6"] is None or values["ipv6"] != host.ipv6):
         wanted |= ipv6_columns(values["ipv6"]) if values["ipv6"] else {"ipv6": None, "prefix": None}
     if "labels" in values:

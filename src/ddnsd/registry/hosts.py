@@ -29,7 +29,7 @@ from ddnsd.registry.rates import Rates
 from ddnsd.registry.record_sets import Content
 from ddnsd.registry.validation import TAKEN, Change, Expect, NameTaken, Verb, check_name
 
-GIVEN = ("wildcard", "comment", "ttl", "stack", "labels", "records")
+GIVEN = ("alias", "wildcard", "comment", "ttl", "stack", "labels", "records", "related")
 """Fields of a registration in addition to its addresses."""
 
 
@@ -45,12 +45,14 @@ class NewHost:
     owner: str
     secret_hash: bytes
     wanted: AddressUpdate
+    alias: str | None = None
     wildcard: bool = False
     comment: str | None = None
     ttl: int | None = None
     stack: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, Content | None] = field(default_factory=dict)
+    related: Mapping[str, str | None] = field(default_factory=dict)
     tls: bool = False
     client_ip: str | None = None
     author: Author | None = None

@@ -16,6 +16,7 @@ from ddnsd.db import queries
 from ddnsd.registry import host_columns, names
 from ddnsd.registry.errors import Code, Invalid, Reason
 from ddnsd.registry.record_sets import LENGTH, MOST
+from ddnsd.registry.related_labels import MOST as MOST_RELATED
 from ddnsd.registry.token_scope import TokenScope, network
 
 T = TypeVar("T")
@@ -142,13 +143,67 @@ def _rule(check: Callable[[Any], T]) -> Callable[[Any], T]:
     return validate
 
 
-Ipv4 = Annotated[
-    str,
-    Field(max_length=15, json_schema_extra={"format": "ipv4"}),
-    AfterValidator(_rule(lambda text: host_columns.address("ipv4", text))),
-]
 InterfaceId = Annotated[str, Field(max_length=45, json_schema_extra={"format": "ipv6"})]
-Ipv6 = Annotated[InterfaceId, AfterValidator(_rule(lambda text: host_columns.address("ipv6", text)))]
+
+
+def split(text: str) -> list[str]:
+    """The elements of a list with commas or blanks."""
+    return text.replace(",", " ").split()
+
+
+def _addresses(field: str) -> Callable[[Any], str]:
+    """A validator for one address, or a list of them. It returns them as a host's column has them."""
+
+    def check(value: Any) -> str:
+        given = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) and len(text) <= 45 for text in given):
+            raise PydanticKnownError("string_type")
+        return host_columns.addresses(field, given)
+
+    return _rule(check)
+
+
+def _addresses_schema(family: str) -> dict[str, Any]:
+    one = {"type": "string", "format": family, "maxLength": 45}
+    several = {"type": "array", "minItems": 1, "maxItems": host_columns.MOST_ADDRESSES, "items": one}
+    said = "An address; or a list of them, which updates do not change."
+    return {"anyOf": [one, several], "description": said}
+
+
+Ipv4s = Annotated[str, BeforeValidator(_addresses("ipv4")), WithJsonSchema(_addresses_schema("ipv4"))]
+Ipv6s = Annotated[str, BeforeValidator(_addresses("ipv6")), WithJsonSchema(_addresses_schema("ipv6"))]
+Ipv4List = Annotated[str, AfterValidator(_rule(lambda text: host_columns.addresses("ipv4", split(text))))]
+"""IPv4 addresses in a form, separated by commas or blanks."""
+
+Ipv6List = Annotated[str, AfterValidator(_rule(lambda text: host_columns.addresses("ipv6", split(text))))]
+AliasTarget = Annotated[
+    str,
+    Field(
+        max_length=host_columns.ALIAS_LENGTH,
+        description="The full name, with a dot at its end, that the host is an alias of (CNAME record). An alias has "
+        "no addresses, no wildcard, no records and no related names, and updates do not change it.",
+    ),
+    AfterValidator(_rule(host_columns.alias)),
+]
+RelatedNames = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=63, pattern=PRINTABLE)],
+        InterfaceId | None,
+    ],
+    Field(max_length=2 * MOST_RELATED),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": 2 * MOST_RELATED,
+            "propertyNames": {"minLength": 1, "maxLength": 63, "pattern": PRINTABLE},
+            "additionalProperties": {
+                "anyOf": [{"type": "string", "format": "ipv6", "maxLength": 45}, {"type": "null"}]
+            },
+            "description": "Interface ids by label, such as nas: ::7. The name LABEL below the host follows its IPv6 "
+            "network with this interface id. null: no such name. Others stay as they are.",
+        }
+    ),
+]
 Primary = Annotated[
     str,
     Field(

@@ -56,6 +56,8 @@ class RRsets:
         StoreDown (nothing is changed), Unconfirmed (kept, and sent to DNS later).
         """
         new = record_sets.parse(host.fqdn, name, rtype, values, ttl)
+        if host.alias is not None:
+            raise Invalid(name=Reason(Code.ALIAS_ALONE))
         if not any(new.equals(present) for present in await self.of(host)):
             await self._rates.take_record_change(host, refuse=not unlimited)
             await self.try_new(host, new)
@@ -114,6 +116,8 @@ def keep(connection: Connection, host: Host, new: NewRRset, author: Author, expe
     before = next((one for one in present if new.place == one.place), None)
     if before is not None and new.equals(before):
         return current, False
+    if current.alias is not None:
+        raise Invalid(name=Reason(Code.ALIAS_ALONE))
     if current.conflict is not None:
         raise Taken(values=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(current.conflict)))
     if not current.domain_available:

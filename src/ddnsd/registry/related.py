@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names below a host whose AAAA follows the host's IPv6 prefix, each with its own interface id."""
 
-import ipaddress
-from typing import NamedTuple
-
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -13,25 +10,15 @@ from ddnsd.db.history import Author
 from ddnsd.db.rows import Host, Related, endings
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.errors import DnsError, HostGone
-from ddnsd.dns.records import records
+from ddnsd.dns.records import leaving
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import names
 from ddnsd.registry.errors import Code, Invalid, NoDomain, NoHost, NotPublished, Reason, Taken
 from ddnsd.registry.hosts import Hosts, confirmed, locked
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.rates import Rates
+from ddnsd.registry.related_labels import MOST, NewRelated, parse
 from ddnsd.registry.validation import ABOVE, Expect
-
-MOST = 32
-"""Maximum number of related names of a host."""
-
-
-class NewRelated(NamedTuple):
-    """A well-formed related name: label, full name, and the interface id as canonical text."""
-
-    label: str
-    fqdn: str
-    interface_id: str
 
 
 class RelatedNames:
@@ -61,7 +48,7 @@ class RelatedNames:
         Raises Invalid (fields label, interface_id), Taken, Blocked, NoHost, NoDomain, OverQuota, NotPublished,
         StoreDown (nothing is changed), Unconfirmed (kept, and sent to DNS later).
         """
-        new = parse(host, label, interface_id)
+        new = parse(host.fqdn, label, interface_id)
         await self.check(host, new)
         if all((name.fqdn, name.interface_id) != (new.fqdn, new.interface_id) for name in await self.of(host)):
             await self._rates.take_record_change(host, refuse=not unlimited)
@@ -109,26 +96,6 @@ class RelatedNames:
         await confirmed(self._writer.push_removals(host.domain_id, [fqdn]))
 
 
-def parse(host: Host, label: str, interface_id: str) -> NewRelated:
-    """Check and parse a related name. Raises Invalid for all fields that are wrong."""
-    folded = names.fold(label)
-    fqdn = f"{folded}.{host.fqdn}"
-    wrong: dict[str, Reason] = {}
-    if "." in folded:
-        wrong["label"] = Reason(Code.RELATED_NOT_A_LABEL, label=label)
-    elif problem := names.problem(folded) or names.owned_problem(host.fqdn, [fqdn]):
-        wrong["label"] = problem
-    try:
-        low_bits = ipaddress.IPv6Address(interface_id.strip())
-    except ValueError:
-        low_bits = ipaddress.IPv6Address(0)
-    if low_bits.scope_id is not None or int(low_bits) == 0:
-        wrong["interface_id"] = Reason(Code.INTERFACE_ID_INVALID, interface_id=interface_id)
-    if wrong:
-        raise Invalid(**wrong)
-    return NewRelated(folded, fqdn, str(low_bits))
-
-
 def is_ours(connection: Connection, host: Host, new: NewRelated) -> bool:
     """Whether the host has the name, or we are removing it from the zone."""
     mine = any(name.fqdn == new.fqdn for name in _of(connection, host))
@@ -143,13 +110,16 @@ def keep(connection: Connection, host: Host, new: NewRelated, author: Author, ex
     before = present.get(new.fqdn)
     if before is not None and before.interface_id == new.interface_id:
         return False
+    if current.alias is not None:
+        raise Invalid(label=Reason(Code.ALIAS_ALONE))
     if current.conflict is not None:
         raise Taken(label=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(current.conflict)))
     if before is not None:
         host_edits.set_related(connection, before.id, new.interface_id)
     else:
         _check_room(connection, current, new, len(present))
-        queries.reclaim(connection, new.fqdn)
+        if bulk_hosts.reclaim(connection, [new.fqdn]).get(new.fqdn):
+            queries.set_host(connection, current.id, aliased=True)
         host_edits.add_related(connection, current.id, new.fqdn, new.interface_id)
     queries.wish_again(connection, [current.id])
     _tell(connection, current, author, new.label, before and before.interface_id, new.interface_id)
@@ -175,7 +145,7 @@ def remove(connection: Connection, host: Host, label: str, author: Author, expec
     found = [name for name in _of(connection, current) if name.fqdn == fqdn]
     if not found:
         raise NoHost(Code.RELATED_MISSING, name=fqdn)
-    published_names = [name for name in records(current, found) if name.fqdn == fqdn]
+    published_names = [name for name in leaving(current, found) if name.fqdn == fqdn]
     host_edits.delete_related(connection, found[0].id)
     if current.conflict is None or current.claimed:
         queries.add_removals(connection, published_names, domain_id=current.domain_id, exact=not current.claimed)

@@ -18,7 +18,7 @@ from ddnsd.db.rows import Host
 from ddnsd.dns.errors import NotAcknowledged
 from ddnsd.dns.writer import Fault, Writer
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, OverQuota, RegistryError
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, InvalidAddress, NoHost, OverQuota, RegistryError, Static
 from ddnsd.registry.host_access import HostAccess
 from ddnsd.registry.updates import Outcome, Updates, check_updatable
 
@@ -34,6 +34,7 @@ class Refusal(Enum):
     NOT_FULL_NAME = "the name has no domain", True
     UNKNOWN_HOST = "there is no such host, or it is not the caller's", True
     UNAVAILABLE = "the host, its domain or its owner is disabled", False
+    STATIC = "the host is an alias, or has several addresses", False
     BLOCKED = "the host is flagged or blocked for abuse", False
     BAD_ADDRESS = "a host cannot have this address", True
     DENIED_ADDRESS = "the operator denies the address, so the host is blocked", True
@@ -138,6 +139,8 @@ class UpdateRequests:
                 return Refusal.DENIED_ADDRESS
             case Blocked():
                 return Refusal.BLOCKED
+            case Static():
+                return Refusal.STATIC
             case NoHost():
                 return Refusal.UNAVAILABLE
             case OverQuota():

@@ -19,7 +19,7 @@ from ddnsd.dns.records import combine
 from ddnsd.dns.writer import Writer
 from ddnsd.registry import history
 from ddnsd.registry.addresses import AddressUpdate, columns, dropped_guess, named_columns
-from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost, OverQuota
+from ddnsd.registry.errors import Blocked, DeniedAddress, Held, NoHost, OverQuota, Static
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.rate_limiter import RateLimiter
 from ddnsd.registry.rates import Rates
@@ -40,13 +40,15 @@ class Outcome:
 
 
 def check_updatable(host: Host) -> None:
-    """Check that the host accepts updates. Raises Blocked, NoHost."""
+    """Check that the host accepts updates. Raises Blocked, Static, NoHost."""
     if not host.owner_active:
         raise NoHost
     if host.abuse or host.abuse_blocked:
         raise Blocked
     if not (host.available and host.domain_available):
         raise NoHost
+    if host.is_static:
+        raise Static
 
 
 class Updates:

@@ -19,7 +19,7 @@ from ddnsd.db.empty_non_terminals import EmptyNonTerminal
 from ddnsd.db.rows import Domain, Host, Related, RRset, endings
 from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.records import owned_names
-from ddnsd.registry import host_columns, names, record_sets, transfers
+from ddnsd.registry import host_columns, names, record_sets, related_labels, transfers
 from ddnsd.registry.errors import (
     Blocked,
     Code,
@@ -38,6 +38,7 @@ from ddnsd.registry.errors import (
 from ddnsd.registry.policy import Policy
 from ddnsd.registry.quotas import HostRoom
 from ddnsd.registry.record_sets import Content, NewRRset, Place
+from ddnsd.registry.related_labels import NewRelated, label_of
 
 NO_DOMAIN = Reason(Code.NAME_IN_NO_DOMAIN)
 BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
@@ -88,10 +89,10 @@ class Change:
     """One change. Names are folded.
 
     `values` are those that `host_columns.columns` accepts, `quarantined`, `owner` by name, `records` (see
-    `record_sets.parse_all`), and `inferred`: the family whose address is guessed for a new host. `rename` is a new full
-    name. `expected` holds the values that fields must still have. `expect` is called with the host just before the
-    change, and may raise a RegistryError. `problem` is the error if the change was already refused. `blocked_too`: also
-    delete a host that is flagged or blocked.
+    `record_sets.parse_all`), `related` (see `related_labels.parse_all`), and `inferred`: the family whose address is
+    guessed for a new host. `rename` is a new full name. `expected` holds the values that fields must still have.
+    `expect` is called with the host just before the change, and may raise a RegistryError. `problem` is the error if
+    the change was already refused. `blocked_too`: also delete a host that is flagged or blocked.
     """
 
     verb: Verb
@@ -108,13 +109,14 @@ class Change:
 class HostDiff:
     """A host before and after the call: `before` is None for a new host, and `now` for a deleted one.
 
-    `left` holds the names of the host to remove from zones, by domain id. `rrsets` are those that change; None:
-    removed.
+    `left` holds the names of the host to remove from zones, by domain id. `rrsets` and `related`, by label, are those
+    that change; None: removed.
     """
 
     before: Host | None
     now: Host | None
     rrsets: dict[Place, NewRRset | None] = field(default_factory=dict)
+    related: dict[str, NewRelated | None] = field(default_factory=dict)
     left: dict[int, set[str]] = field(default_factory=dict)
 
 
@@ -141,13 +143,15 @@ class Result:
 
 
 class Trial(NamedTuple):
-    """An RRset that the name server is asked about before it is stored; `new`: the zone must not have one there."""
+    """An RRset or alias that the name server is asked about before it is stored; see `TriedSet`."""
 
     domain_id: int
     fqdn: str
     rtype: str
     data: str
     new: bool
+    aliased: bool = False
+    own: tuple[str, ...] = ()
 
 
 class Permissions(Protocol):
@@ -214,6 +218,7 @@ class ChangeValidator:
         self.snapshot, self._rights, self._policy, self._secret, self._tls = snapshot, rights, policy, secret, tls
         self._at = {fqdn: HostDiff(host, host) for fqdn, host in snapshot.hosts.items()}
         self._freed = set(snapshot.names_in_removal)
+        self._related_names = set(snapshot.related_names)
         self._below: dict[str, set[str]] = {}
         for host in snapshot.hosts.values():
             self._note_below(host)
@@ -268,12 +273,15 @@ class ChangeValidator:
         self._check_rate(change)
         self._check_room(domain)
         rrsets = self._changed_rrsets(row, host, change)
+        related = self._changed_related(row, host, change)
+        self._check_alias(row, host, rrsets, related)
         self._take_room(domain)
         self.rows.append(row)
         self._at[host.fqdn] = row
         self._note_below(host)
         self._event(host, "host.register", host.fqdn)
         self._keep_rrsets(row, rrsets)
+        self._keep_related(row, related)
         result.secret, result.row = secret, row
         result.follow = result.shown = True
 
@@ -295,37 +303,42 @@ class ChangeValidator:
         values = transfers.with_secret(host_columns.columns(host, self._with_owner(wanted), tls=self._tls), keep=keep)
         after = host._replace(**values)
         if "ipv6" in values:
-            self._check_related(after)
+            self._check_related(row, after)
         if "owner_id" in values:
             after = after._replace(owner_active=True, withdrawn=False)
         if rename and domain:
             after = _in_domain(after, rename, domain)._replace(conflict=None)
             values |= {"fqdn": rename}
-        if change.values.get("records") and rename:
-            raise Invalid(records=Reason(Code.RECORDS_WITH_RENAME))
+        for name, code in (("records", Code.RECORDS_WITH_RENAME), ("related", Code.RELATED_WITH_RENAME)):
+            if change.values.get(name) and rename:
+                raise Invalid(**{name: Reason(code)})
         if "fqdn" in values or values.get("wildcard"):
             self._check_owned(row, after, "name" if "fqdn" in values else "wildcard")
             if self._is_above_others(after.fqdn, host.owner_id):
                 raise Invalid(wildcard=ABOVE)
         result.row = row
         result.shown = host_columns.is_shown(host, values)
-        result.follow = result.shown or "records" in wanted or bool(host_columns.SHOWN_BY_DNS & wanted.keys())
+        asks = {"records", "related"} & wanted.keys()
+        result.follow = result.shown or bool(asks) or bool(host_columns.SHOWN_BY_DNS & wanted.keys())
         adds = rename or any(wanted.get(name) for name in host_columns.SHOWN_BY_DNS)
         if change.verb is Verb.UPDATE and result.shown and adds:
             self._check_rate(change)
         rrsets = self._changed_rrsets(row, after, change)
-        if not values and not rrsets:
+        related = self._changed_related(row, after, change)
+        if not values and not rrsets and not related:
             result.status = Status.UNCHANGED
             return
         if domain:
             self._check_room(domain, host.domain_id)
-        self._claim(row, host, after)
-        if rrsets:
+        self._check_alias(row, after, rrsets, related)
+        self._claim(row, host, after, related)
+        if rrsets or related:
             result.shown = True
         if domain:
             self._take_room(domain, host.domain_id)
         row.now = after
         self._keep_rrsets(row, rrsets)
+        self._keep_related(row, related)
         self._at[after.fqdn] = self._at.pop(host.fqdn)
         if rename:
             self._note_below(after)
@@ -367,6 +380,8 @@ class ChangeValidator:
         for name, value in change.expected.items():
             if name == "records":
                 self._check_expected_records(row, row.now, value)
+            elif name == "related":
+                self._check_expected_related(row, row.now, value)
             elif (current := self._shown(row.now, name)) != value:
                 raise Differs(name, current)
         if change.expect is not None:
@@ -423,17 +438,23 @@ class ChangeValidator:
             one, fqdn = present.get(new.place), new.name(host.fqdn)
             ours = one is not None and (isinstance(one, NewRRset) or one.conflict is None or one.claimed)
             ours = ours or fqdn in self._freed or fqdn in self.snapshot.names_in_removal
-            trial = Trial(host.domain_id, fqdn, new.rtype, new.data, not ours)
-            if trial not in self.snapshot.tried:
-                self.trials.add(trial)
-            elif (reason := self.snapshot.tried[trial]) is not None:
+            aliased = bool(host.aliased) and host.alias is None and fqdn == host.fqdn
+            reason = self._tried(Trial(host.domain_id, fqdn, new.rtype, new.data, not ours, aliased))
+            if reason is not None:
                 if reason.code is Code.NOT_PUBLISHED:
                     raise NotPublished(str(reason.parameters["cause"]))
                 wrong[f"records.{record_sets.key_of(new.place)}"] = reason
-        self.unasked = self.unasked or bool(self.trials)
         if wrong:
             refused = any(reason.code is Code.VALUES_REFUSED for reason in wrong.values())
             raise (Invalid if refused else Taken)(**wrong)
+
+    def _tried(self, trial: Trial) -> Reason | None:
+        """What is against the trial, as far as a name server has judged it."""
+        if trial in self.snapshot.tried:
+            return self.snapshot.tried[trial]
+        self.trials.add(trial)
+        self.unasked = True
+        return None
 
     def _keep_rrsets(self, row: HostDiff, changed: Mapping[Place, NewRRset | None]) -> None:
         """Note changed RRsets of the host `row.now`."""
@@ -444,6 +465,114 @@ class ChangeValidator:
         for place, new in changed.items():
             values = ", ".join(new.values) if new else "removed"
             self._event(row.now, "host.records", row.now.fqdn, f"{record_sets.key_of(place)}: {values}")
+
+    # ---- related names and aliases
+
+    def _interface_ids(self, row: HostDiff) -> dict[str, str]:
+        """The interface ids of the host's related names by label, after the changes so far."""
+        before = row.before
+        present = self.snapshot.related.get(before.id, ()) if before else ()
+        found = {label_of(one.fqdn, before.fqdn): one.interface_id for one in present} if before else {}
+        found |= {label: new.interface_id for label, new in row.related.items() if new}
+        return {label: one for label, one in found.items() if row.related.get(label, one) is not None}
+
+    def _check_expected_related(self, row: HostDiff, host: Host, expected: Mapping[str, str | None]) -> None:
+        """Check that these related names are as expected. Raises Invalid, Differs."""
+        present = self._interface_ids(row)
+        for label, wanted in related_labels.parse_all(host.fqdn, expected).items():
+            if (wanted and wanted.interface_id) != present.get(label):
+                raise Differs(f"related.{label}", present.get(label))
+
+    def _changed_related(self, row: HostDiff, after: Host, change: Change) -> dict[str, NewRelated | None]:
+        """The related names that the change sets, by label, as far as they differ; None: removed.
+
+        Raises Invalid, Taken, NoDomain, NotPublished, OverQuota.
+        """
+        given = change.values.get("related")
+        if not given:
+            return {}
+        present = self._interface_ids(row)
+        wanted = related_labels.parse_all(after.fqdn, given)
+        changed = {label: new for label, new in wanted.items() if (new and new.interface_id) != present.get(label)}
+        set_now = [new for new in changed.values() if new is not None]
+        if set_now:
+            if after.conflict is not None:
+                raise Taken(related=Reason(Code.NAME_UNAVAILABLE, obstacle=Obstacle.from_stored(after.conflict)))
+            if not after.domain_available:
+                raise NoDomain
+            if not self._rights.oversight and (error := self.snapshot.records_exhausted.get(change.fqdn)):
+                raise error
+        for new in set_now:
+            if address := self._policy.denied_in(after.prefix, [new.interface_id]):
+                raise Invalid(**{f"related.{new.label}": Reason(Code.ADDRESS_NOT_ACCEPTED, address=address)})
+            if new.label not in present:
+                self._check_new_related(after, new)
+        number = len(present) + sum(
+            1 if new else -1 for label, new in changed.items() if not (new and label in present)
+        )
+        if number > related_labels.MOST:
+            raise Invalid(related=Reason(Code.RELATED_TOO_MANY, limit=related_labels.MOST))
+        return changed
+
+    def _check_new_related(self, host: Host, new: NewRelated) -> None:
+        """Check that the host may get the name. Raises Invalid, Taken, NotPublished."""
+        field = f"related.{new.label}"
+        domain = next((self.snapshot.domains[e] for e in endings(new.fqdn) if e in self.snapshot.domains), None)
+        if new.fqdn in self._at or new.fqdn in self._related_names or domain is None or domain.id != host.domain_id:
+            raise Taken(**{field: Reason(Code.RELATED_TAKEN, name=new.fqdn)})
+        servers = self.snapshot.servers.get(domain.id, SILENT)
+        if domain.frozen or isinstance(servers, str):
+            raise NotPublished(domain.frozen or str(servers))
+        try:
+            check_name(self._policy, domain, new.fqdn, servers)
+        except Invalid as error:
+            raise Invalid(**{field: next(iter(error.fields.values()))}) from None
+        if self._is_above_others(new.fqdn, host.owner_id):
+            raise Invalid(**{field: ABOVE})
+
+    def _check_alias(
+        self, row: HostDiff, host: Host, rrsets: Mapping[Place, object], related: Mapping[str, object]
+    ) -> None:
+        """Check that an alias has nothing else, after these changes of RRsets and related names.
+
+        Raises Invalid, Taken.
+        """
+        if host.alias is None:
+            return
+        if host.alias == f"{host.fqdn}.":
+            raise Invalid(alias=Reason(Code.ALIAS_ITSELF))
+        others = {**self._rrsets(row), **rrsets}.values(), {**self._interface_ids(row), **related}.values()
+        if host.ipv4 or host.ipv6 or host.wildcard or any(one is not None for found in others for one in found):
+            raise Invalid(alias=Reason(Code.ALIAS_ALONE))
+        before = row.before
+        if before is None or (before.alias, before.fqdn) != (host.alias, host.fqdn):
+            self._try_alias(before, host)
+
+    def _try_alias(self, before: Host | None, host: Host) -> None:
+        """Check what the name server says about a new alias; if it is silent, the change waits. Raises Invalid, Taken.
+
+        Other checks ask for records at a new name of a host.
+        """
+        assert host.alias is not None
+        own: tuple[str, ...] = ()
+        has_name = before is not None and before.fqdn == host.fqdn and before.conflict is None
+        if before is not None and has_name:
+            own = tuple(sorted(one.rtype for one in self.snapshot.rrsets.get(before.id, ()) if not one.prefix))
+        stays = has_name and host.fqdn not in self._freed
+        aliased = before is not None and bool(before.aliased)
+        reason = self._tried(Trial(host.domain_id, host.fqdn, "CNAME", host.alias, stays, aliased, own))
+        if reason is not None and reason.code is not Code.NOT_PUBLISHED:
+            raise (Invalid if reason.code is Code.VALUES_REFUSED else Taken)(alias=reason)
+
+    def _keep_related(self, row: HostDiff, changed: Mapping[str, NewRelated | None]) -> None:
+        """Note changed related names of the host `row.now`."""
+        if not changed or row.now is None:
+            return
+        for label, new in changed.items():
+            fqdn = f"{label}.{row.now.fqdn}"
+            (self._related_names.discard if new is None else self._related_names.add)(fqdn)
+            self._event(row.now, "host.related", row.now.fqdn, f"{label}: {new.interface_id if new else 'removed'}")
+        row.related |= changed
 
     def acts_for_domain(self, host: Host) -> bool:
         """Whether the caller changes the host only as the owner of its domain."""
@@ -539,7 +668,7 @@ class ChangeValidator:
             if row is not None and row.now is not None and row.now.owner_id != owner_id:
                 raise Invalid(name=BELOW)
         below = [moved(r, host.fqdn, fqdn).fqdn for r in self.snapshot.related.get(host.id, ())] if host else []
-        if any(name in self._at or name in self.snapshot.related_names for name in (fqdn, *below)):
+        if any(name in self._at or name in self._related_names for name in (fqdn, *below)):
             raise NameTaken
         if any(name in self.snapshot.domains for name in below):
             raise NameTaken
@@ -563,20 +692,24 @@ class ChangeValidator:
         rows = (self._at.get(name) for name in self._below.get(fqdn, ()))
         return any(row is not None and row.now is not None and row.now.owner_id != owner_id for row in rows)
 
-    def _check_related(self, after: Host) -> None:
+    def _check_related(self, row: HostDiff, after: Host) -> None:
         """Check the addresses of related names in the host's new prefix. Raises Invalid."""
-        interface_ids = [name.interface_id for name in self.snapshot.related.get(after.id, ())]
+        interface_ids = self._interface_ids(row).values()
         if address := self._policy.denied_in(after.prefix, interface_ids):
             raise Invalid(ipv6=Reason(Code.ADDRESS_NOT_ACCEPTED, address=address))
 
-    def _claim(self, row: HostDiff, host: Host, after: Host) -> None:
+    def _claim(self, row: HostDiff, host: Host, after: Host, related: Mapping[str, NewRelated | None]) -> None:
         """Check that new names of an existing host have no records in the zone. Raises Taken, NotPublished."""
         before, now = self._names(row, host), self._names(row, after)
+        for label, new in related.items():
+            (now.discard if new is None else now.add)(f"{label}.{after.fqdn}")
         if row.before is not None:
             wanted = now - before - self._freed
             if used := sorted(wanted & self.snapshot.used.keys()):
                 reason = Reason(Code.NAME_UNAVAILABLE, obstacle=self.snapshot.used[used[0]])
-                raise Taken(**{"name" if host.fqdn != after.fqdn else "wildcard": reason})
+                fields = {f"{label}.{after.fqdn}": f"related.{label}" for label in related}
+                field = "name" if host.fqdn != after.fqdn else fields.get(used[0], "wildcard")
+                raise Taken(**{field: reason})
             if wanted and after.domain_id in self.snapshot.silent:
                 raise NotPublished(self.snapshot.silent[after.domain_id])
             self.claims |= {(after.domain_id, name) for name in wanted}
@@ -591,9 +724,8 @@ class ChangeValidator:
             raise Invalid(**{field: problem})
 
     def _names(self, row: HostDiff, host: Host) -> set[str]:
-        related = self.snapshot.related.get(host.id, ())
-        started = row.before.fqdn if row.before else host.fqdn
-        return owned_names(host, [moved(r, started, host.fqdn) for r in related], self.snapshot.rrsets.get(host.id, ()))
+        related = [Related(0, host.id, f"{label}.{host.fqdn}", one) for label, one in self._interface_ids(row).items()]
+        return owned_names(host, related, self.snapshot.rrsets.get(host.id, ()))
 
     def _event(self, host: Host, action: str, subject: str, detail: str | None = None) -> None:
         if not self.acts_for_domain(host):
@@ -633,7 +765,7 @@ def happened(host: Host, values: Mapping[str, Any]) -> Iterator[tuple[str, str, 
         yield ("host.block", now, values.get("block_reason")) if blocked else ("host.unblock", now, None)
     elif quarantine or not values.keys().isdisjoint({"block_reason", "blocked_by_domain"}):
         yield "host.block", now, values.get("block_reason", host.block_reason)
-    if shown := {"labels", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys() - {"owner_id"}:
+    if shown := {"labels", "alias", *host_columns.FAMILIES, *host_columns.PLAIN} & values.keys() - {"owner_id"}:
         yield "host.set", now, ", ".join(sorted(shown))
 
 
@@ -699,6 +831,8 @@ BLANK = Host(
     claimed=False,
     conflict=None,
     has_rrsets=False,
+    alias=None,
+    aliased=False,
     stack=None,
     labels="{}",
     created=0,

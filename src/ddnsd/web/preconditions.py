@@ -24,7 +24,17 @@ def host_tag(host: Host) -> str:
     """The ETag of a host."""
     flags = (bool(host.wildcard), bool(host.available), bool(host.abuse_blocked), host.block_reason, host.quarantined)
     return _tag(
-        host.id, host.owner_id, host.fqdn, host.ipv4, host.ipv6, flags, host.comment, host.ttl, host.stack, host.labels
+        host.id,
+        host.owner_id,
+        host.fqdn,
+        host.ipv4,
+        host.ipv6,
+        host.alias,
+        flags,
+        host.comment,
+        host.ttl,
+        host.stack,
+        host.labels,
     )
 
 

@@ -172,6 +172,20 @@ async def test_a_guess_is_dropped_unless_it_was_confirmed_meanwhile(store: Store
     assert (await told(store, 2))[-1] == ({"ipv6": None}, {"ipv6": "2001:db8::7"})
 
 
+@pytest.mark.parametrize("others", [[], [HostUpdate(4, {"wildcard": True})]], ids=["alone", "beside another shape"])
+async def test_a_host_that_became_static_meanwhile_keeps_its_addresses(store: Store, others: list[HostUpdate]) -> None:
+    await store.transact(lambda c: queries.set_host(c, 1, alias="front.example.net.", aliased=True))
+    await store.transact(lambda c: queries.set_host(c, 2, ipv4="10.0.0.8 10.0.0.9"))
+    await write(store, [both(n, "10.0.0.1", "2001:db8::1") for n in (1, 2, 3)] + others)
+    rows = [await host(store, n) for n in (1, 2, 3)]
+    assert [(row.ipv4, row.ipv6) for row in rows] == [
+        (None, None),
+        ("10.0.0.8 10.0.0.9", None),
+        ("10.0.0.1", "2001:db8::1"),
+    ]
+    assert await told(store, 1) == await told(store, 2) == []
+
+
 async def test_a_host_that_is_gone_waits_for_nothing(store: Store) -> None:
     await store.transact(lambda c: queries.delete_host(c, 1))
     await write(store, [change(1, ipv4="10.0.0.1"), change(2, ipv4="10.0.0.2")])

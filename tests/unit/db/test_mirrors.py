@@ -30,7 +30,7 @@ def fill(connection: Connection) -> None:
     for rrset_id, prefix, claimed in ((1, "_x", True), (2, "_z", False)):
         own = {"id": rrset_id, "host_id": 1, "prefix": prefix, "claimed": claimed, "data": '"t"', "rtype": "TXT"}
         connection.execute(insert(schema.rrsets).values(**own))
-    queries.add_removals(connection, [(f"left.{ZONE}", "192.0.2.9", None)], domain_id=1)
+    queries.add_removals(connection, [(f"left.{ZONE}", "192.0.2.9", None, None)], domain_id=1)
     mirrors.begin(connection, 1, primary=NEW, key=("new", "hmac-sha512", "bmV3"))
     mirrors.add_places(connection, 1, full(AT_NEW))
 

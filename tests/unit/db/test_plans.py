@@ -40,7 +40,7 @@ QUERIES: dict[str, Callable[[Connection], object]] = {
     "removals at a name": lambda c: removals.dirty_at(c, 1, ["h100007.example.org"]),
     "exact removals at a name": lambda c: removals.dirty_at(c, 1, ["h100007.example.org"], exact=True),
     "former values": lambda c: removals.former_values(c, 1, ["h100007.example.org"]),
-    "a removal to cancel": lambda c: queries.reclaim(c, "h100007.example.org"),
+    "a removal to cancel": lambda c: bulk_hosts.reclaim(c, ["h100007.example.org"]),
     "late removals": lambda c: queries.late_count(c, 1, 5),
     "domains with removals": lambda c: queries.dirty_removal_domains(c, 5),
     "set aside, but published": set_aside.resolved,

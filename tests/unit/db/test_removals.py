@@ -31,7 +31,7 @@ def connection() -> Iterator[Connection]:
 
 
 def leave(connection: Connection, *names: str, exact: bool = False, domain_id: int = ZONE) -> None:
-    bulk_hosts.add_removals(connection, [NewRemoval(domain_id, name, "192.0.2.1", None, exact) for name in names])
+    bulk_hosts.add_removals(connection, [NewRemoval(domain_id, name, "192.0.2.1", None, None, exact) for name in names])
 
 
 def add_host(connection: Connection, fqdn: str, **values: Any) -> int:
@@ -92,13 +92,13 @@ def test_rrsets_that_stand_anew_stay(connection: Connection) -> None:
     assert names(connection, exact=True) == ["_x.a.example.org"]
     records.remove(connection, sets[1])
     assert names(connection) == ["_443._tcp.a.example.org"]
-    assert not queries.reclaim(connection, "_443._tcp.a.example.org")
+    assert not bulk_hosts.reclaim(connection, ["_443._tcp.a.example.org"])
     assert records.reclaim(connection, "_443._tcp.a.example.org", "TLSA")
     assert not records.reclaim(connection, "_x.a.example.org", "TXT")
     assert names(connection) == names(connection, exact=True) == []
     queries.delete_host(connection, number)
     assert names(connection) == ["a.example.org", "a.example.org"]
-    assert queries.reclaim(connection, "a.example.org")
+    assert bulk_hosts.reclaim(connection, ["a.example.org"]) == {"a.example.org": False}
     (mail,) = dirty(connection)
     assert (mail.fqdn, mail.rtype, mail.data) == ("a.example.org", "MX", "1\n2")
 

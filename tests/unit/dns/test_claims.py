@@ -47,7 +47,7 @@ def claims(connection: Connection, host_id: int) -> list[bool]:
 
 def test_an_rrset_is_claimed_where_it_was_sent_to(connection: Connection) -> None:
     sent = under_way(connection)
-    mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent], ())
     assert host(connection).claimed
     assert claims(connection, sent.host.id) == [True]
 
@@ -55,7 +55,7 @@ def test_an_rrset_is_claimed_where_it_was_sent_to(connection: Connection) -> Non
 def test_a_host_that_was_renamed_meanwhile_has_not_claimed_its_new_names(connection: Connection) -> None:
     sent = under_way(connection)
     connection.execute(update(hosts).values(fqdn="b.example.org"))
-    mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent], ())
     renamed = queries.host(connection, "b.example.org")
     assert renamed is not None
     assert not renamed.claimed
@@ -68,11 +68,11 @@ def test_an_rrset_that_was_given_the_id_of_a_removed_one_is_not_claimed(connecti
     (old,) = records.of_host(connection, sent.host.id)
     records.remove(connection, old)
     records.add(connection, sent.host.id, id=old.id, prefix="_y", rtype="TXT", data='"x"')
-    mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent], ())
     assert claims(connection, sent.host.id) == [False]
 
 
 def test_a_host_that_is_gone(connection: Connection) -> None:
     sent = under_way(connection)
     queries.delete_host(connection, sent.host.id)
-    mark_claimed(connection, [sent])
+    mark_claimed(connection, [sent], ())

@@ -23,6 +23,7 @@ STORED = [
     (Kind.REDIRECTED.at(NAME), f"redirected {NAME}", f"names below {NAME} are redirected (DNAME record)"),
     (Kind.ALIAS.at(f"*.{NAME}"), f"alias *.{NAME}", f"*.{NAME} is an alias that is not ours (CNAME record)"),
     (Kind.DNAME.at(NAME), f"dname {NAME}", f"{NAME} has a DNAME record that is not ours"),
+    (Kind.BESIDE.at(NAME), f"beside {NAME}", f"{NAME} has other records, so it cannot be an alias"),
     (Kind.DHCP.at(NAME), "dhcp", "the name belongs to DHCP (DHCID)"),
     (Obstacle(Kind.TEXT, "the name server answers REFUSED"), "the name server answers REFUSED", None),
 ]

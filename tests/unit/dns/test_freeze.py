@@ -87,7 +87,7 @@ def fill(connection: Connection) -> Domain:
     key = {"primary": "192.0.2.1:53", "key_name": KEY.name, "key_algorithm": KEY.algorithm, "key_secret": KEY.secret}
     connection.execute(insert(domains).values(id=1, owner_id=1, name=ZONE, created=0, **key))
     add_host(connection)
-    queries.add_removals(connection, [(f"gone.{ZONE}", "192.0.2.1", None)], domain_id=1)
+    queries.add_removals(connection, [(f"gone.{ZONE}", "192.0.2.1", None, None)], domain_id=1)
     found = queries.domain(connection, ZONE)
     assert found is not None
     return found

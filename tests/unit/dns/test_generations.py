@@ -175,7 +175,7 @@ async def test_a_message_goes_where_its_rows_belong(scene: Scene) -> None:
 
 
 async def test_a_removal_that_the_former_primary_carried_out_waits_for_the_new_one(scene: Scene) -> None:
-    names = [(f"gone.{ZONE}", "192.0.2.9", None)]
+    names = [(f"gone.{ZONE}", "192.0.2.9", None, None)]
     await scene.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
 
     async def waits() -> bool:

@@ -12,6 +12,8 @@ from ddnsd.dns.tsig import TsigKey
 
 KEY = TsigKey.generate("key", "hmac-sha256")
 
+TXT = primary_check.TriedSet("_x.a.example.org", "TXT", ('"x"',), new=True)
+
 
 class Refusing:
     """A kept connection to a name server that refuses every message."""
@@ -35,7 +37,7 @@ async def test_what_is_wrong_with_the_key_is_told_as_it_is(error: errors.Refusal
     refusing = Refusing(error)
     connection = cast(PrimaryConnection, refusing)
     with pytest.raises(type(error)):
-        await primary_check.obstacle_of(domain(), "_x.a.example.org", "TXT", ['"x"'], connection, 1.0, new=True)
+        await primary_check.obstacle_of(domain(), TXT, connection, 1.0)
     assert refusing.asked == 1
     with pytest.raises(type(error)):
         await primary_check.obstacles(domain(), ["a.example.org"], connection, 1.0)

@@ -4,7 +4,7 @@
 import pytest
 
 from ddnsd.db.rows import Host, Related
-from ddnsd.dns.records import combine, records, ttl
+from ddnsd.dns.records import Addresses, combine, records, ttl
 
 
 def host(**values: object) -> Host:
@@ -13,18 +13,21 @@ def host(**values: object) -> Host:
 
 
 def test_plain_wildcard_and_related() -> None:
-    assert records(host()) == [("h.x.org", "192.0.2.1", None)]
+    assert records(host()) == [Addresses("h.x.org", "192.0.2.1", None)]
     with_all = host(wildcard=True, ipv6="2001:db8::1", prefix="2001:db8::/64")
     assert records(with_all, [Related(1, 1, "nas.h.x.org", "::7")]) == [
-        ("h.x.org", "192.0.2.1", "2001:db8::1"),
-        ("*.h.x.org", "192.0.2.1", "2001:db8::1"),
-        ("nas.h.x.org", None, "2001:db8::7"),
+        Addresses("h.x.org", "192.0.2.1", "2001:db8::1"),
+        Addresses("*.h.x.org", "192.0.2.1", "2001:db8::1"),
+        Addresses("nas.h.x.org", None, "2001:db8::7"),
     ]
-    assert records(host(), [Related(1, 1, "nas.h.x.org", "::7")])[1] == ("nas.h.x.org", None, None)
+    assert records(host(), [Related(1, 1, "nas.h.x.org", "::7")])[1] == Addresses("nas.h.x.org", None, None)
 
 
 def test_a_blocked_host_has_names_without_addresses() -> None:
-    assert records(host(abuse_blocked=True, wildcard=True)) == [("h.x.org", None, None), ("*.h.x.org", None, None)]
+    assert records(host(abuse_blocked=True, wildcard=True)) == [
+        Addresses("h.x.org", None, None),
+        Addresses("*.h.x.org", None, None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,7 @@ def test_the_closest_ttl_counts() -> None:
 def test_names_of_a_host_in_quarantine_have_its_addresses() -> None:
     held = host(abuse_blocked=True, wildcard=True, prefix="2001:db8::/64", quarantine_ipv4="192.0.2.66")
     assert records(held, [Related(1, 1, "nas.h.x.org", "::7")]) == [
-        ("h.x.org", "192.0.2.66", None),
-        ("*.h.x.org", "192.0.2.66", None),
-        ("nas.h.x.org", "192.0.2.66", None),
+        Addresses("h.x.org", "192.0.2.66", None),
+        Addresses("*.h.x.org", "192.0.2.66", None),
+        Addresses("nas.h.x.org", "192.0.2.66", None),
     ]

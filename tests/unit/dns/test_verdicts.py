@@ -236,7 +236,7 @@ async def test_a_zone_that_refuses_everything(zone: Zone, rcode: str) -> None:
     await zone.store.transact(lambda c: c.execute(pending.delete()))
     ids = await zone.store.transact(lambda c: add(c, *labels(256)))
     await zone.store.transact(
-        lambda c: queries.add_removals(c, [(f"{x}.{ZONE}", "192.0.2.1", None) for x in labels(9)], domain_id=1)
+        lambda c: queries.add_removals(c, [(f"{x}.{ZONE}", "192.0.2.1", None, None) for x in labels(9)], domain_id=1)
     )
     before = len(zone.server.messages)
     zone.server.rcode = all_of(rcode)
@@ -251,7 +251,7 @@ async def test_a_zone_that_refuses_everything(zone: Zone, rcode: str) -> None:
 
 async def test_what_leaves_does_not_wait_for_hosts_that_are_refused(zone: Zone) -> None:
     """The key may not update the host, nor the name that nobody has; nothing else is left to tell how the zone is."""
-    names = [(f"{label}.{ZONE}", "192.0.2.1", None) for label in labels(3)]
+    names = [(f"{label}.{ZONE}", "192.0.2.1", None, None) for label in labels(3)]
     await zone.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
     (host,) = await zone.store.transact(lambda c: add(c, "a"))
     zone.server.rcode = only(*labels(3))
@@ -295,7 +295,7 @@ async def test_a_row_that_no_message_can_hold(zone: Zone, broken: dict[str, Any]
 
 
 async def test_refused_removals_stop_nobody(zone: Zone) -> None:
-    names = [(f"{label}.{ZONE}", "192.0.2.1", None) for label in labels(300)]
+    names = [(f"{label}.{ZONE}", "192.0.2.1", None, None) for label in labels(300)]
     await zone.store.transact(lambda c: queries.add_removals(c, names, domain_id=1))
     (host,) = await zone.store.transact(lambda c: add(c, "a"))
     zone.server.rcode = none_of("h003", "h004", "h005", "h299")
@@ -322,7 +322,7 @@ async def test_refused_removals_stop_nobody(zone: Zone) -> None:
 
 async def test_what_a_lost_message_may_have_left_goes_before_the_name_is_claimed(zone: Zone) -> None:
     await zone.store.transact(
-        lambda c: queries.add_removals(c, [(f"a.{ZONE}", "192.0.2.9", None)], domain_id=1, exact=True)
+        lambda c: queries.add_removals(c, [(f"a.{ZONE}", "192.0.2.9", None, None)], domain_id=1, exact=True)
     )
     (host,) = await zone.store.transact(lambda c: add(c, "a"))
     assert await zone.push_host(host) == [None]

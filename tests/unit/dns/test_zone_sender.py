@@ -3,11 +3,13 @@
 
 from ddnsd.db.rows import Host, Related
 from ddnsd.dns.packing import parts, set_octets
+from ddnsd.dns.rdata import EXAMPLES
 from ddnsd.dns.records import HostRecords, RecordSet, records
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.update_builder import host_update
+from ddnsd.registry.host_columns import MOST_ADDRESSES
 from ddnsd.registry.record_sets import LONGEST, MOST, OCTETS
-from ddnsd.registry.related import MOST as MOST_RELATED
+from ddnsd.registry.related_labels import MOST as MOST_RELATED
 
 ZONE = "dyn.example.org"
 LONG = ".".join(["a" * 60] * 3)
@@ -21,7 +23,9 @@ def host(n: int, **values: object) -> Host:
 
 def largest(n: int) -> HostRecords:
     """A host with all that one may have, at the longest names."""
-    made = host(n, wildcard=True, prefix="2001:db8::/64")
+    ipv4 = " ".join(f"192.0.2.{i}" for i in range(1, MOST_ADDRESSES + 1))
+    ipv6 = " ".join(f"2001:db8::{i}" for i in range(1, MOST_ADDRESSES + 1))
+    made = host(n, wildcard=True, prefix="2001:db8::/64", ipv4=ipv4, ipv6=ipv6, claimed=True, aliased=True)
     below = ".".join(["b" * (len(LONGEST) - len(made.fqdn) - 1)])
     related = [Related(i, n, f"{below}.{made.fqdn}", "::7") for i in range(MOST_RELATED)]
     room = OCTETS
@@ -47,6 +51,15 @@ def test_every_message_fits_and_every_host_is_sent_once() -> None:
     found = list(parts([HostRecords(h, records(h, related[h.id]), []) for h in hosts], ZONE))
     assert [item.host.id for part in found for item in part] == list(range(256))
     assert len(found) > 1
+    assert all(octets(part) < 65_535 for part in found)
+
+
+def test_many_aliases_fit() -> None:
+    target = f"{LONG}.example.net."
+    hosts = [host(n, alias=target, aliased=True, claimed=True, ipv4=None, ipv6=None) for n in range(256)]
+    items = [HostRecords(h, records(h), [], leaving=tuple(EXAMPLES)) for h in hosts]
+    found = list(parts(items, ZONE))
+    assert [item.host.id for part in found for item in part] == list(range(256))
     assert all(octets(part) < 65_535 for part in found)
 
 

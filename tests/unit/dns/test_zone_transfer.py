@@ -14,7 +14,7 @@ import pytest
 
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors
-from ddnsd.dns.message import CNAME, A
+from ddnsd.dns.message import CNAME, NS, A
 from ddnsd.dns.places import addresses, found_at, is_as_wanted, matches
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.dns.zone_transfer import WHOLE, State, entry, fetch, is_newer, log_of, state_of
@@ -119,7 +119,8 @@ def test_states_are_compared_with_what_is_wanted() -> None:
         ({(A, TWO): False}, False, True),
         ({(A, ONE): False}, False, False),
         ({(A, TWO): True}, False, False),
-        ({(CNAME, b""): True}, False, True),
+        ({(NS, b""): True}, False, True),
+        ({(CNAME, b""): True}, False, False),
     ):
         assert is_as_wanted(State(records, whole), None, wanted) == fits, records
     assert found_at(State({(A, TWO): True}, whole=False), None, wanted) == {(A, ONE), (A, TWO)}

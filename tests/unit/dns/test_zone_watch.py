@@ -324,7 +324,9 @@ async def test_removed_names(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(zone_watch, "ask", ask)
 
     def leave(c: Connection) -> None:
-        queries.add_removals(c, [(back, "192.0.2.1", None), (other, "192.0.2.1", None)], domain_id=world.domain.id)
+        queries.add_removals(
+            c, [(back, "192.0.2.1", None, None), (other, "192.0.2.1", None, None)], domain_id=world.domain.id
+        )
         queries.settle_removals(c, c.scalars(select(removals.c.id)).all())
 
     await world.store.transact(leave)

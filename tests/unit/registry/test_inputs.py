@@ -12,8 +12,8 @@ from ddnsd.registry.inputs import (
     Comment,
     Expiry,
     FullName,
-    Ipv4,
-    Ipv6,
+    Ipv4s,
+    Ipv6s,
     KeyInput,
     Networks,
     RowId,
@@ -28,8 +28,8 @@ YEAR_2100 = 4_102_444_800_000_000
 
 class Host(BaseModel):
     fqdn: FullName
-    ipv4: Ipv4 | None = None
-    ipv6: Ipv6 | None = None
+    ipv4: Ipv4s | None = None
+    ipv6: Ipv6s | None = None
     ttl: Ttl | None = None
     comment: Comment | None = None
 

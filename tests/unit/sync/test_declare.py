@@ -2,11 +2,12 @@
 """Mappings → declarations: every problem at once, each with its place."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ddnsctl.sync.declare import declaration, host_spec, merge
+from ddnsctl.sync.declare import as_data, declaration, host_spec, merge
 from ddnsctl.sync.errors import DeclarationError, Location, Problem
 from ddnsctl.sync.model import DYNAMIC, KEEP, Declaration, DomainSpec, HostSpec, SecretSpec
 
@@ -52,9 +53,11 @@ def test_the_whole_form() -> None:
         }
     )
     labels = {"team": "web", "tier": "1"}
-    www = HostSpec("www.dyn.example.org", "192.0.2.10", "2001:db8::10", True, None, 60, {"team": "web", "tier": "2"})
-    vm7 = HostSpec("vm-7.dyn.example.org", DYNAMIC, KEEP, False, None, None, labels, SecretSpec("file", "secrets/vm-7"))
-    api = HostSpec(
+    addressed = partial(HostSpec, alias=None)
+    www = addressed("www.dyn.example.org", "192.0.2.10", "2001:db8::10", True, None, 60, {"team": "web", "tier": "2"})
+    secret = SecretSpec("file", "secrets/vm-7")
+    vm7 = addressed("vm-7.dyn.example.org", DYNAMIC, KEEP, False, None, None, labels, secret)
+    api = addressed(
         "api.dyn.example.org", "192.0.2.11", None, False, None, 60, {}, None, "old-api.dyn.example.org", True
     )
     assert read_in == Declaration(
@@ -239,7 +242,7 @@ def test_one_host_of_which_some_is_declared() -> None:
     options = {"ipv4": "192.0.2.1", "comment": None, "labels": {"a": 1}, "secret": {"file": "{fqdn}"}}
     spec = host_spec("www.example.org", options)
     secret = SecretSpec("file", "www.example.org")
-    assert spec == HostSpec("www.example.org", "192.0.2.1", comment=None, labels={"a": "1"}, secret=secret)
+    assert spec == HostSpec("www.example.org", "192.0.2.1", comment=None, labels={"a": "1"}, secret=secret, alias=None)
     assert (spec.ipv6, spec.wildcard, spec.ttl) == (KEEP, KEEP, KEEP)
 
 
@@ -295,3 +298,72 @@ def test_a_name_with_a_wildcard_leaves_room_for_it() -> None:
         assert "has a wildcard, and its name has 252 characters" in found
         assert "at most 251" in found
     assert "a domain has at most 189" in complaints(domains={f"{longest[-190:]}": None})[0]
+
+
+def test_several_addresses() -> None:
+    several = host(ipv4=["192.0.2.10", "192.0.2.9", "192.0.2.10"], ipv6=["2001:DB8::1"])
+    assert (several.ipv4, several.ipv6) == (["192.0.2.9", "192.0.2.10"], "2001:db8::1")
+    assert host(ipv4=["192.0.2.1", "192.0.2.2"]).ipv6 is None
+    (empty,) = complaints(hosts={"a.b.org": {"ipv4": []}})
+    assert "has 0 addresses; a list has 1 to 16" in empty
+    (mixed,) = complaints(hosts={"a.b.org": {"ipv4": ["192.0.2.1", "2001:db8::7"]}})
+    assert "belongs under `ipv6`" in mixed
+
+
+NOTHING: dict[str, Any] = {"ipv4": None, "ipv6": None, "wildcard": False, "records": {}, "related": {}}
+FRONT = "front.example.net."
+
+
+def test_an_alias_has_nothing_else_and_no_defaults_of_these() -> None:
+    defaults = {"ipv4": "dynamic", "wildcard": True, "records": {"MX": ["10 a.b."]}, "related": {"nas": "::7"}}
+    read_in = read(defaults=defaults, hosts={"a.b.org": {"alias": "Front.example.NET."}, "c.b.org": {}}).hosts
+    alias = vars(read_in["a.b.org"])
+    assert {name: alias[name] for name in NOTHING} == NOTHING
+    assert (alias["alias"], alias["keeps_records"], alias["keeps_related"]) == (FRONT, False, False)
+    assert (read_in["c.b.org"].alias, read_in["c.b.org"].ipv4) == (None, DYNAMIC)
+    (both,) = complaints(hosts={"a.b.org": {"alias": FRONT, "ipv4": "192.0.2.1", "records": {"TXT": ["x"]}}})
+    assert "an alias has no ipv4, no records (remove these, or the alias)" in both
+    (relative,) = complaints(hosts={"a.b.org": {"alias": "front.example.net"}})
+    assert "write front.example.net." in relative
+
+
+def test_whether_an_alias_is_kept() -> None:
+    assert host().alias is KEEP
+    assert host(alias=None).alias is host(ipv4="192.0.2.1").alias is host(ipv6="dynamic").alias is None
+    read_in = read(
+        defaults={"alias": FRONT}, hosts={"a.b.org": {}, "c.b.org": {"ipv4": "192.0.2.1"}, "d.b.org": {"alias": None}}
+    )
+    assert [spec.alias for spec in read_in.hosts.values()] == [FRONT, None, None]
+    assert host(alias=FRONT, wildcard="no").alias == FRONT
+    one = host_spec("a.b.org", {"alias": FRONT})
+    assert (one.ipv4, one.wildcard, one.comment) == (None, False, KEEP)
+
+
+def test_related_names() -> None:
+    hosts = {"a.b.org": {"related": {"NAS": "::0:7", "tv": None}}, "c.b.org": {}, "d.b.org": {"related": {}}}
+    read_in = read(defaults={"related": {"tv": "::8", "cam": "::9"}}, hosts=hosts).hosts
+    assert read_in["a.b.org"].related == {"tv": None, "cam": "::9", "nas": "::7"}
+    assert (read_in["c.b.org"].related, read_in["c.b.org"].keeps_related) == ({"tv": "::8", "cam": "::9"}, True)
+    assert (read_in["d.b.org"].related, read_in["d.b.org"].keeps_related) == ({}, False)
+    assert host(related=None).related == {}
+    for wrong in (
+        {"a.b": "::7"},
+        {"nas": "::"},
+        {"nas": "zzz"},
+        {"nas": 7},
+        {"nas": "fe80::1%eth0"},
+        {"nas": "::1", "NAS": "::2"},
+        ["nas"],
+    ):
+        assert len(complaints(hosts={"a.b.org": {"related": wrong}})) == 1
+
+
+def test_what_is_rendered_is_read_again() -> None:
+    hosts = {
+        "a.b.org": {"alias": FRONT},
+        "c.b.org": {"ipv4": ["192.0.2.1", "192.0.2.2"], "related": {"values": "::7"}, "labels": {"values": "x"}},
+        "d.b.org": {"alias": None, "records": {}},
+        "e.b.org": {},
+    }
+    declared = read(hosts=hosts)
+    assert declaration(as_data(declared), locate=locate) == declared

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from ddnsctl.sync import plan_table
 from ddnsctl.sync.errors import Conflicts, DeclarationError, Location, NotSupported, Problem, Unsafe
 from ddnsctl.sync.model import (
     DYNAMIC,
@@ -146,6 +147,7 @@ def test_a_deletion_rests_on_everything() -> None:
     assert change.before == {
         "ipv4": "192.0.2.1",
         "ipv6": None,
+        "alias": None,
         "wildcard": False,
         "comment": None,
         "ttl": None,
@@ -410,3 +412,78 @@ def test_a_server_that_gives_its_caller_s_address_to_new_hosts() -> None:
         "a.example.org, c.example.org"
     )
     assert make(declared, Registered(), Capabilities("ddnsd"), Options()).notes == ()
+
+
+ALIAS = HostSpec(
+    f"a.{DOMAIN}",
+    None,
+    None,
+    False,
+    alias="front.example.net.",
+    records={},
+    related={},
+    labels={},
+    comment=None,
+    ttl=None,
+)
+
+
+def test_a_host_becomes_an_alias_with_its_records_removed() -> None:
+    mx = {"ttl": None, "values": ["10 a.b."]}
+    old = replace(host("a"), records={"@ MX": mx}, related={"nas": "::7"}, wildcard=True)
+    change = only(plan([ALIAS], [old]))
+    assert change.after == {
+        "ipv4": None,
+        "alias": "front.example.net.",
+        "wildcard": False,
+        "records": {"@ MX": None},
+        "related": {"nas": None},
+    }
+    assert change.before == {
+        "ipv4": "192.0.2.1",
+        "alias": None,
+        "wildcard": True,
+        "records": {"@ MX": mx},
+        "related": {"nas": "::7"},
+        "stack": "web",
+    }
+    (line,) = plan_table.lines(plan([ALIAS], [old]))
+    assert line.details == (
+        "ipv4: 192.0.2.1 → none",
+        "alias: none → front.example.net.",
+        "wildcard: true → false",
+        "- MX @: 10 a.b.",
+        "- related nas: ::7",
+    )
+
+
+def test_a_host_is_renamed_before_it_becomes_an_alias() -> None:
+    old = replace(host("old"), related={"nas": "::7"})
+    moved, after = plan([replace(ALIAS, moved_from=f"old.{DOMAIN}")], [old]).changes
+    assert (moved.action, moved.after) == (Action.MOVE, {})
+    assert (after.action, after.after["alias"], after.after["related"]) == (
+        Action.UPDATE,
+        "front.example.net.",
+        {"nas": None},
+    )
+
+
+def test_several_addresses_are_shown_and_compared() -> None:
+    several = replace(spec("a"), ipv4=["192.0.2.1", "192.0.2.2"])
+    registered = replace(host("a"), ipv4=["192.0.2.1", "192.0.2.2"])
+    assert plan([several], [registered]).changes == ()
+    (line,) = plan_table.lines(plan([several], [host("a")]))
+    assert "ipv4: 192.0.2.1 → [192.0.2.1, 192.0.2.2]" in line.details
+    (line,) = plan_table.lines(plan([several], []))
+    assert "ipv4: [192.0.2.1, 192.0.2.2]" in line.details
+
+
+def test_a_server_that_cannot_store_aliases_and_lists() -> None:
+    wanted = [ALIAS, replace(spec("b"), ipv4=["192.0.2.1", "192.0.2.2"]), replace(spec("c"), related={"nas": "::7"})]
+    with pytest.raises(NotSupported) as raised:
+        plan(wanted, [], replace(EGI, several=False), stack=None)
+    assert [problem.text for problem in raised.value.problems] == [
+        f"a.{DOMAIN}: EGI cannot store alias",
+        f"c.{DOMAIN}: EGI cannot store related",
+        f"b.{DOMAIN}: EGI cannot store several addresses of a family",
+    ]

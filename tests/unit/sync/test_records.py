@@ -118,3 +118,22 @@ def test_how_changes_are_shown() -> None:
         '~ TXT @: "a" → "b", "c" (ttl 300)',
         "+ TLSA _443._tcp: 3 1 1 ab",
     ]
+
+
+def test_related_names() -> None:
+    host = Host("cam.example.org", "example.org", related={"nas": "::7", "tv": "::8"})
+
+    def differing(declared: Any, *, keeps: bool = False) -> dict[str, Any]:
+        return records.related_differing(HostSpec("cam.example.org", related=declared, keeps_related=keeps), host)
+
+    assert differing(KEEP) == differing({"nas": "::7", "tv": "::8"}) == {}
+    assert differing({}) == {"nas": None, "tv": None}
+    assert differing({"nas": "::9", "new": "::a", "old": None}) == {"nas": "::9", "new": "::a", "tv": None}
+    assert differing({"nas": "::7", "tv": None}, keeps=True) == {"tv": None}
+    unknown = Host("cam.example.org", "example.org")
+    assert records.related_differing(HostSpec("cam.example.org", related={}), unknown) == {}
+    assert list(records.related_details({"nas": "::7", "tv": "::8"}, {"new": "::a", "nas": "::9", "tv": None})) == [
+        "~ related nas: ::7 → ::9",
+        "+ related new: ::a",
+        "- related tv: ::8",
+    ]

@@ -13,7 +13,7 @@ from ddnsctl.sync.rest import RestServer
 ABOUT = {
     "service": "ddnsd",
     "version": "0.1.0",
-    "features": ["changes", "domains", "dry-run", "enrol", "records", "rename", "rotate", "verify-secret"],
+    "features": ["alias", "changes", "domains", "dry-run", "enrol", "records", "rename", "rotate", "verify-secret"],
 }
 PAGE = b"<html>Not Found</html>"
 BADAUTH = {"status": "error", "message": "badauth"}
@@ -36,7 +36,7 @@ def test_our_service_is_found_with_one_request() -> None:
 
 def test_what_our_service_does_not_list_it_cannot_do() -> None:
     server = open_server(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
-    assert server.capabilities.edits == {*HOST_FIELDS, "owner"} - {"records"}
+    assert server.capabilities.edits == {*HOST_FIELDS, "owner"} - {"alias", "records", "related"}
     assert not server.capabilities.domains
     assert not server.capabilities.verifies
     assert not server.capabilities.enrols

@@ -60,15 +60,15 @@ class Valid(Shown):
 
 
 class Ipv4Out(Shown):
-    """The host's IPv4 address."""
+    """The host's IPv4 address, or a list of several."""
 
-    ipv4: str | None
+    ipv4: str | list[str] | None
 
 
 class Ipv6Out(Shown):
-    """The host's IPv6 address."""
+    """The host's IPv6 address, or a list of several."""
 
-    ipv6: str | None
+    ipv6: str | list[str] | None
 
 
 class HostRoute(ApiRoute):
@@ -96,6 +96,7 @@ async def list_hosts(caller: Reader, context: Ctx, query: Annotated[HostQuery, Q
         None if query.fqdn is None else [names.fold(fqdn) for fqdn in query.fqdn],
         oversees=True,
         silent_days=query.silent_days,
+        details=query.records == "true",
     )
     items: list[str] = []
     cursor = None
@@ -118,12 +119,14 @@ async def create_host(
         caller.user,
         secrets.verifier(secret),
         AddressUpdate(body.ipv4, body.ipv6),
+        alias=body.alias,
         wildcard=body.wildcard,
         comment=body.comment,
         ttl=body.ttl,
         stack=body.stack,
         labels=body.labels or {},
         records=body.records or {},
+        related=body.related or {},
         tls=_is_tls(request),
         client_ip=client_ip,
         author=by,
@@ -221,14 +224,14 @@ async def verify_secret(caller: Reader, context: Ctx, fqdn: str, body: SecretIn)
 async def read_ipv4(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """Read only the host's IPv4 address."""
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.OVERSEE)
-    return serializers.answer({"ipv4": owned.host.ipv4})
+    return serializers.answer({"ipv4": serializers.addresses(owned.host.ipv4)})
 
 
 @router.get("/{fqdn}/ipv6", responses=problems(404) | {200: success(Ipv6Out)})
 async def read_ipv6(caller: Reader, context: Ctx, fqdn: str) -> Response:
     """Read only the host's IPv6 address."""
     owned = await get_host_or_404(context.host_lists, caller, fqdn, Action.OVERSEE)
-    return serializers.answer({"ipv6": owned.host.ipv6})
+    return serializers.answer({"ipv6": serializers.addresses(owned.host.ipv6)})
 
 
 def _is_tls(request: Request) -> bool:
@@ -253,9 +256,10 @@ async def _shown(
 
 
 def _visible(caller: Caller, owned: OwnedHost) -> OwnedHost:
-    """The host as the caller may see it: owners of its domain see no RRsets."""
-    rrsets = () if acts_for_domain(caller, owned.host) else owned.rrsets
-    return owned._replace(host=visible(caller, owned.host), rrsets=rrsets)
+    """The host as the caller may see it: owners of its domain see no RRsets and no related names."""
+    if acts_for_domain(caller, owned.host):
+        owned = owned._replace(rrsets=(), related=())
+    return owned._replace(host=visible(caller, owned.host))
 
 
 def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState, records: bool) -> list[str]:

@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ddnsd.registry.inputs import (
     ID_DIGITS,
+    AliasTarget,
     Comment,
     FullName,
-    Ipv4,
-    Ipv6,
+    Ipv4s,
+    Ipv6s,
     Labels,
     Records,
+    RelatedNames,
     Stack,
     Text,
     Ttl,
@@ -85,14 +87,16 @@ MOST = 10_000
 class Expected(Body):
     """Expected current values. If one of them differs, the change fails."""
 
-    ipv4: Ipv4 | None = None
-    ipv6: Ipv6 | None = None
+    ipv4: Ipv4s | None = None
+    ipv6: Ipv6s | None = None
+    alias: AliasTarget | None = None
     wildcard: bool = unset()
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
     labels: Labels | None = None
     records: Records = unset()
+    related: RelatedNames = unset()
     available: bool = unset()
     owner: UserName = unset()
 
@@ -163,28 +167,32 @@ class HostCreate(Body):
     """A new host."""
 
     fqdn: FullName
-    ipv4: Ipv4 | None = None
-    ipv6: Ipv6 | None = None
+    ipv4: Ipv4s | None = None
+    ipv6: Ipv6s | None = None
+    alias: AliasTarget | None = None
     wildcard: bool = Field(False, description="Whether every name below it also gets its addresses.")
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
     labels: Labels | None = None
     records: Records = unset()
+    related: RelatedNames = unset()
 
 
 class HostPatch(Body):
     """The fields to change. An absent field keeps its value."""
 
     fqdn: FullName = unset(description="A new name.")
-    ipv4: Ipv4 | None = None
-    ipv6: Ipv6 | None = None
+    ipv4: Ipv4s | None = None
+    ipv6: Ipv6s | None = None
+    alias: AliasTarget | None = None
     wildcard: bool = unset()
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
     labels: Labels | None = None
     records: Records = unset()
+    related: RelatedNames = unset()
     available: bool = unset(description="Whether updates are accepted.")
     abuse_blocked: bool = unset(
         description="A block removes the records from DNS. If you remove the block, the flag is removed, too."
@@ -216,8 +224,9 @@ class HostOut(Shown):
     name: str = Field(description="The part of `fqdn` before the domain.")
     domain: str
     owner: str
-    ipv4: str | None
-    ipv6: str | None
+    ipv4: str | list[str] | None = Field(description="An address, or a list of several.")
+    ipv6: str | list[str] | None
+    alias: str | None = Field(description="The name that it is an alias of.")
     wildcard: bool
     comment: str | None
     ttl: int | None = Field(description="Seconds; null: the domain's TTL.")
@@ -244,6 +253,9 @@ class HostOut(Shown):
     rrsets: int = Field(description="The number of its RRsets other than addresses.")
     records: dict[str, RRsetOut] | None = Field(
         None, description="These RRsets by `NAME TYPE`; in lists only with the parameter `records`."
+    )
+    related: dict[str, str] | None = Field(
+        None, description="Interface ids of its related names by label; in lists only with the parameter `records`."
     )
 
 
@@ -281,7 +293,8 @@ class HostQuery(Page):
         None, description="A full name. Repeat it for several hosts; the whole head of a request has at most 16 KiB."
     )
     records: Annotated[
-        Literal["true", "false"] | None, Field(description="true: with `records`, the RRsets other than addresses.")
+        Literal["true", "false"] | None,
+        Field(description="true: with `records`, the RRsets other than addresses, and with `related`."),
     ] = None
     silent_days: int | None = Field(
         None,

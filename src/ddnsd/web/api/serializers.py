@@ -12,6 +12,7 @@ from ddnsd.dns import conflicts
 from ddnsd.registry import record_sets
 from ddnsd.registry.host_lists import Notices
 from ddnsd.registry.moments import moment as moment
+from ddnsd.registry.related_labels import label_of
 from ddnsd.registry.rows import Happened, OwnedHost, Page, RRset
 from ddnsd.web.api.errors import NOT_KEPT
 
@@ -55,7 +56,7 @@ def host_json(
     h = owned.host
     return (
         f'{{"fqdn":"{h.fqdn}","name":"{h.name}","domain":"{h.domain}","owner":{quoted(owned.owner)},'
-        f'"ipv4":{_text(h.ipv4)},"ipv6":{_text(h.ipv6)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
+        f'"ipv4":{_addresses(h.ipv4)},"ipv6":{_addresses(h.ipv6)},"alias":{_text(h.alias)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
         f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},"labels":{h.labels},'
         f'"available":{_flag(h.available)},"abuse":{_flag(h.abuse)},"abuse_blocked":{_flag(h.abuse_blocked)},'
         f'"block_reason":{_text(h.block_reason)},"blocked_by_domain":{_flag(h.blocked_by_domain)},"quarantined":{_flag(h.quarantined)},'
@@ -64,7 +65,7 @@ def host_json(
         f'"updated_ipv6":{_text(moment(h.updated_ipv6))},"tls_ipv6":{_flag(h.tls_ipv6)},'
         f'"created":{_text(moment(h.created))},"dns":"{dns}","conflict":{_text(conflicts.sentence(h.conflict))},'
         f'"rrsets":{len(owned.rrsets)}'
-        + (_records(owned.rrsets) if records else "")
+        + (_records(owned.rrsets) + _related(owned) if records else "")
         + ("" if notices is None else _notices(notices))
         + (f',"secret":"{secret}"}}' if secret else "}")
     )
@@ -77,6 +78,20 @@ def _records(found: Sequence[RRset]) -> str:
         for one in found
     }
     return f',"records":{json.dumps(shown)}'
+
+
+def _related(owned: OwnedHost) -> str:
+    shown = {label_of(name.fqdn, owned.host.fqdn): name.interface_id for name in owned.related}
+    return f',"related":{json.dumps(shown)}'
+
+
+def addresses(text: str | None) -> str | list[str] | None:
+    """The addresses of one family: one as a text, several as a list."""
+    return text.split() if text and " " in text else text
+
+
+def _addresses(text: str | None) -> str:
+    return json.dumps(addresses(text)) if text and " " in text else _text(text)
 
 
 def _notices(notices: Notices) -> str:

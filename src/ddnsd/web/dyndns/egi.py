@@ -333,11 +333,16 @@ def _host(host: Host | ListedHost) -> dict[str, Any]:
         "abuse": bool(host.abuse),
         "last_update_ipv4": _moment(host.updated_ipv4),
         "tls_update_ipv4": bool(host.tls_ipv4),
-        "ipv4": host.ipv4,
+        "ipv4": _first(host.ipv4),
         "last_update_ipv6": _moment(host.updated_ipv6),
         "tls_update_ipv6": bool(host.tls_ipv6),
-        "ipv6": host.ipv6,
+        "ipv6": _first(host.ipv6),
     }
+
+
+def _first(addresses: str | None) -> str | None:
+    """The first address of a family: EGI's API knows only one."""
+    return addresses and addresses.partition(" ")[0]
 
 
 def _moment(microseconds: int | None) -> str | None:

@@ -17,6 +17,7 @@ RETURN_CODES = {
     Refusal.NOT_FULL_NAME: "notfqdn",
     Refusal.UNKNOWN_HOST: "nohost",
     Refusal.UNAVAILABLE: "nohost",
+    Refusal.STATIC: "nohost",
     Refusal.BLOCKED: "abuse",
     Refusal.BAD_ADDRESS: "dnserr",
     Refusal.DENIED_ADDRESS: "abuse",

@@ -6,7 +6,18 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel
 
-from ddnsd.registry.inputs import Comment, CredentialName, Group, Ipv4, Ipv6, TokenInput, Ttl, UserName, from_form
+from ddnsd.registry.inputs import (
+    AliasTarget,
+    Comment,
+    CredentialName,
+    Group,
+    Ipv4List,
+    Ipv6List,
+    TokenInput,
+    Ttl,
+    UserName,
+    from_form,
+)
 from ddnsd.web.portal.request import PageRequest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -31,8 +42,9 @@ class DomainFields(TtlField, CommentField):
 class HostFields(DomainFields):
     """What a form sets of a host, beside boxes and choices."""
 
-    ipv4: Ipv4 | None = None
-    ipv6: Ipv6 | None = None
+    ipv4: Ipv4List | None = None
+    ipv6: Ipv6List | None = None
+    alias: AliasTarget | None = None
 
 
 class BlockFields(BaseModel):

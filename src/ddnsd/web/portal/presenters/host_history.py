@@ -26,6 +26,7 @@ FIELDS = {
     "fqdn": N_("Name"),
     "ipv4": N_("IPv4"),
     "ipv6": N_("IPv6"),
+    "alias": N_("Alias of"),
     "prefix": N_("IPv6 prefix"),
     "wildcard": N_("Wildcard"),
     "comment": N_("Comment"),
@@ -91,6 +92,8 @@ def _text(language: Language, values: Mapping[str, Any], name: str) -> str:
             return language.gettext("yes")
         case False:
             return language.gettext("no")
+        case list() as several:
+            return " ".join(map(str, several))
         case dict() as members:
             there = {key: value for key, value in sorted(members.items()) if value is not None and value != []}
             return ", ".join(f"{key}={_member(value)}" for key, value in there.items())

@@ -95,7 +95,7 @@ def status_of(host: Host, dns: str) -> HostStatus:
         (not host.domain_available, DOMAIN_OFF),
         (dns == "conflict", CONFLICT),
         (dns == "pending", PENDING),
-        (not (host.ipv4 or host.ipv6), EMPTY),
+        (not (host.ipv4 or host.ipv6 or host.alias), EMPTY),
     )
     return next((found for holds, found in cases if holds), CURRENT)
 

@@ -29,7 +29,7 @@ RECENT, SIZE = 5, 50
 DAYS = 30
 """Days in the chart."""
 
-FIELDS = ("fqdn", "ipv4", "ipv6", "comment", "ttl", "block_reason")
+FIELDS = ("fqdn", "ipv4", "ipv6", "alias", "comment", "ttl", "block_reason")
 FLAGS = ("wildcard", "available", "abuse_blocked", "quarantined")
 
 

@@ -124,6 +124,22 @@ def test_what_a_host_may_not_change(service: Service, host: Client, what: str) -
     assert service.dig(host.key_name) == ["192.0.2.1"]
 
 
+def test_a_host_with_several_addresses_keeps_them(service: Service, host: Client) -> None:
+    """Its other records can be changed, for a certificate; an alias has none."""
+    name = host.key_name
+    path, both = f"/api/hosts/{name}", ["192.0.2.1", "192.0.2.2"]
+    assert service.request("PATCH", path, service.admin_token, json={"ipv4": both}).status_code == 200
+    assert host.send(add(f"_acme-challenge.{name}", "TXT", '"x"')) == "NOERROR"
+    assert host.send(delete(name, "A"), add(name, "A", "192.0.2.3")) == "REFUSED"
+    assert host.send(delete(name)) == "REFUSED"
+    assert sorted(service.dig(name)) == both
+    assert host.send(delete(f"_acme-challenge.{name}", "TXT")) == "NOERROR"
+    alias = {"ipv4": None, "alias": "front.example.net."}
+    assert service.request("PATCH", path, service.admin_token, json=alias).status_code == 200
+    assert host.send(add(f"_acme-challenge.{name}", "TXT", '"x"')) == "REFUSED"
+    assert host.send(present(name, "CNAME", "front.example.net.")) == "REFUSED"
+
+
 def test_names_of_others(service: Service, host: Client) -> None:
     other = service.register(f"other-{host.key_name}", ip="192.0.2.50")
     assert host.send(delete(f"other-{host.key_name}", "A")) == "REFUSED"

@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 from dns.rcode import Rcode
 
-from ddnsd.db.rows import Host, RRset, name_below
+from ddnsd.db.rows import Host, RRset, addresses_of, name_below
 from ddnsd.dns.rdata import EXAMPLES
 from ddnsd.dns.records import values_of
 from ddnsd.registry import addresses, record_sets
 from ddnsd.registry.addresses import AddressUpdate
-from ddnsd.registry.errors import Invalid, InvalidAddress
+from ddnsd.registry.errors import Invalid, InvalidAddress, Static
 from ddnsd.registry.inputs import TTL_LEAST, TTL_MOST
 from ddnsd.registry.record_sets import NewRRset, Place
+from ddnsd.registry.updates import check_updatable
 
 FAMILIES = {"A": "ipv4", "AAAA": "ipv6"}
 
@@ -121,6 +122,20 @@ def host_of(name: str, fqdns: Collection[str]) -> str | None:
     return None
 
 
+def check_changeable(host: Host, update: ZoneUpdate) -> None:
+    """Check that the host accepts the message. Raises Blocked, Static, NoHost.
+
+    Of a host with several addresses the other records can be changed.
+    """
+    try:
+        check_updatable(host)
+    except Static:
+        if host.alias is not None or any(
+            one.name == host.fqdn and one.rtype in ("", *FAMILIES) for one in update.changes
+        ):
+            raise
+
+
 def check_prerequisites(update: ZoneUpdate, contents: Iterable[Content]) -> None:
     """Check the prerequisites. Raises Refused for the first one that is not met."""
     there = _values(contents)
@@ -158,8 +173,9 @@ def _values(contents: Iterable[Content]) -> Values:
     found: Values = {}
     for host, rrsets in contents:
         for rtype, family in FAMILIES.items():
-            address = getattr(host, family)
-            found[host.fqdn, rtype] = {address} if address else set()
+            found[host.fqdn, rtype] = set(addresses_of(getattr(host, family)))
+        if host.alias is not None:
+            found[host.fqdn, "CNAME"] = {host.alias}
         for one in rrsets:
             found[one.name(host.fqdn), one.rtype] = set(values_of(one.data))
     return found
@@ -219,7 +235,7 @@ def _plan(
     for rtype, family in FAMILIES.items():
         at = host.fqdn, rtype
         found = after[at]
-        if len(found) > 1:
+        if len(found) > 1 and at in given:
             raise Refused(Rcode.REFUSED, f"a host has one {rtype} record")
         if found and at in given:
             (new[family],) = found

@@ -35,7 +35,7 @@ from ddnsd.registry.hosts import Hosts, NewHost, still
 from ddnsd.registry.rates import Rates
 from ddnsd.registry.records import RRsets
 from ddnsd.registry.update_requests import MOST_NAMES
-from ddnsd.registry.updates import Updates, check_updatable, host_update
+from ddnsd.registry.updates import Updates, host_update
 from ddnsd.registry.validation import BLANK
 from ddnsd.registry.zone_contents import (
     Condition,
@@ -43,6 +43,7 @@ from ddnsd.registry.zone_contents import (
     HostPlan,
     Refused,
     ZoneUpdate,
+    check_changeable,
     check_prerequisites,
     host_of,
     plans,
@@ -184,7 +185,7 @@ class ZoneUpdates:
                 raise Refused(Rcode.REFUSED, f"{name} is in another zone")
             hosts[fqdn] = host
         for host in hosts.values():
-            check_updatable(host)
+            check_changeable(host, message.update)
         return list(hosts.values()), missing
 
     # ---- hosts that exist
@@ -387,7 +388,7 @@ def _plan(one: _Waiting, current: dict[int, Host], sets: dict[int, list[RRset]])
         now = current.get(host.id)
         if now is None or now.fqdn != host.fqdn:
             raise Refused(Rcode.REFUSED, f"{host.fqdn} is gone")
-        check_updatable(now)
+        check_changeable(now, one.message.update)
         contents.append(Content(now, sets.get(now.id, ())))
     check_prerequisites(one.message.update, contents)
     return _Decided(Rcode.NOERROR, plans(one.message.update, contents))

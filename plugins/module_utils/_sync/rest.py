@@ -123,6 +123,20 @@ class RestServer:
             raise ServerError(f"{self.url}/api/users/me sent no quotas")
         return found
 
+    def call(
+        self,
+        method: str,
+        path: str,
+        content: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """One request to `/api`, for what is neither a host nor a domain. Raises ServerError, Stale (412)."""
+        return self._call(method, path, content, headers)
+
+    def items(self, path: str) -> Iterator[dict[str, Any]]:
+        """All items of a list of `/api`. Raises ServerError."""
+        return self._items(path, "")
+
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change; `key` as in `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":

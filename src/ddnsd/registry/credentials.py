@@ -53,12 +53,21 @@ class Tokens:
         return token
 
     async def create(
-        self, caller: Caller, name: str, wanted: TokenScope, secret: str, *, client_ip: str | None
+        self,
+        caller: Caller,
+        name: str,
+        wanted: TokenScope,
+        secret: str,
+        *,
+        client_ip: str | None,
+        replaces: int | None = None,
     ) -> Token:
         """Create a token with the scope `wanted`, but never more than the caller's.
 
-        It is deleted with the token that the caller uses. Raises Invalid, Taken, NoCredential, OverQuota, StoreDown.
+        It is deleted with the token that the caller uses. The caller's token with the id `replaces` is deleted first,
+        if the new one can be created. Raises Invalid, Taken, NoCredential, NotPermitted, OverQuota, StoreDown.
         """
+        replaced = None if replaces is None else await self._deletable(caller, replaces)
         if wanted.expires is None:
             wanted = replace(wanted, expires=self.latest_end(caller))
         scope = (await self._scope(caller)).narrowed(wanted).within(self.max_days)
@@ -67,6 +76,10 @@ class Tokens:
             if caller.token_id is not None and not host_edits.hold_token(connection, caller.token_id):
                 raise NoCredential
             user = accounts.user_named(connection, caller.user)
+            if replaced is not None:
+                delete_token(connection, replaced, caller.user, client_ip)
+                if caller.token_id is not None and paging.token(connection, caller.token_id) is None:
+                    raise Invalid(replaces=Reason(Code.CREDENTIAL_IN_USE))
             self._quotas.check_tokens(connection, user.id)
             _delete_oldest_expired(connection, user.id)
             return add_token(
@@ -92,10 +105,14 @@ class Tokens:
 
         Raises NoCredential, NotPermitted, StoreDown.
         """
+        await self._delete(await self._deletable(caller, token_id), caller.user, client_ip)
+
+    async def _deletable(self, caller: Caller, token_id: int) -> Token:
+        """A token that the caller may delete. Raises NoCredential, NotPermitted, StoreDown."""
         token = await self._of_user(caller.user_id, token_id)
         if token.id != caller.token_id and not (await self._scope(caller)).covers(TokenScope.of(token)):
             raise NotPermitted(Code.CREDENTIAL_EXCEEDS)
-        await self._delete(token, caller.user, client_ip)
+        return token
 
     async def revoke(self, user_id: int, token_id: int, *, actor: str, client_ip: str | None) -> Token:
         """Delete a user's token, regardless of its scope. For pages of the user and of administrators.
@@ -174,12 +191,27 @@ class Keys:
         return found[0]
 
     async def create(
-        self, caller: Caller, name: str, fqdns: Sequence[str], login: str, secret: str, *, client_ip: str | None
+        self,
+        caller: Caller,
+        name: str,
+        fqdns: Sequence[str],
+        login: str,
+        secret: str,
+        *,
+        client_ip: str | None,
+        replaces: str | None = None,
     ) -> OwnKey:
-        """Create a key for some of the caller's hosts. Raises Invalid, OverQuota, StoreDown."""
+        """Create a key for some of the caller's hosts.
+
+        The caller's key with the login `replaces` is deleted first, if the new one can be created. Raises Invalid,
+        NoCredential, OverQuota, StoreDown.
+        """
+        replaced = None if replaces is None else (await self.get(caller, replaces)).key
 
         def work(connection: Connection) -> None:
             user = accounts.user_named(connection, caller.user)
+            if replaced is not None:
+                delete_key(connection, replaced, caller.user, client_ip)
             self._quotas.check_keys(connection, user.id)
             add_key(
                 connection,

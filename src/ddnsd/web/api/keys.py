@@ -4,9 +4,10 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from ddnsd.auth import secrets
-from ddnsd.registry.credentials import OwnKey
+from ddnsd.registry.credentials import LOGIN_LENGTH, OwnKey
 from ddnsd.registry.inputs import KeyInput
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
@@ -16,6 +17,12 @@ from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
 
 class KeyCreate(KeyInput, Body):
     """A new key."""
+
+    replaces: str | None = Field(
+        None,
+        max_length=LOGIN_LENGTH,
+        description="The login of one of your keys. It is deleted if the new one can be created.",
+    )
 
 
 class KeyOut(Shown):
@@ -51,11 +58,13 @@ async def list_keys(caller: Reader, context: Ctx, query: Paging) -> Response:
     return serializers.listing(await context.keys.page(caller, query.after, query.limit), _key)
 
 
-@router.post("", status_code=201, responses=changes() | {201: CREATED})
+@router.post("", status_code=201, responses=changes(404) | {201: CREATED})
 async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: KeyCreate) -> Response:
     """Create a key that can update the addresses of these hosts. You must own the hosts."""
     login, secret = secrets.new_login(), secrets.new_secret()
-    own = await context.keys.create(caller, body.name, body.hosts, login, secret, client_ip=client_ip)
+    own = await context.keys.create(
+        caller, body.name, body.hosts, login, secret, client_ip=client_ip, replaces=body.replaces
+    )
     return serializers.answer(_key(own) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
 
 

@@ -43,6 +43,8 @@ class Change:
     """Where the new secret is written, if the change makes one."""
     reason: str = ""
     """Why the host is registered again."""
+    key_file: str = ""
+    """The file with the TSIG key of a domain, if the change sets it."""
     removes: tuple[str, ...] = ()
     """What else a deletion removes, such as `MX www.example.org`: other records, and related names."""
 

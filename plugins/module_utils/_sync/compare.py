@@ -42,7 +42,7 @@ class Comparison:
         after = self._initial(spec, DOMAIN_FIELDS[:-1])
         if spec.available is False:
             after["available"] = False
-        return Change(Action.CREATE, "domain", spec.name, after=after)
+        return Change(Action.CREATE, "domain", spec.name, after=after, key_file=_key_file(spec, after))
 
     def _initial(self, spec: HostSpec | DomainSpec, fields: Iterable[str]) -> dict[str, Any]:
         values = {name: getattr(spec, name) for name in fields}
@@ -142,15 +142,23 @@ class Comparison:
         after = {name: v for name, v in values.items() if v is not KEEP and v != getattr(domain, name)}
         if self.stack is not None and domain.stack != self.stack:
             after["stack"] = self.stack
+        if spec.owner is KEEP and not domain.own and spec.adopt_from == domain.owner:
+            after["owner"] = self.user
         if not after:
             return None
-        action = Action.ADOPT if "stack" in after else Action.UPDATE
-        return Change(action, "domain", spec.name, self._preconditions(domain, after), after)
+        taken = "owner" in after and not domain.own
+        action = Action.ADOPT if taken or "stack" in after else Action.UPDATE
+        before = self._preconditions(domain, after)
+        return Change(action, "domain", spec.name, before, after, key_file=_key_file(spec, after))
 
     def delete_domain(self, domain: Domain) -> Change:
         """Delete a domain."""
         values = {name: getattr(domain, name) for name in DOMAIN_FIELDS}
         return Change(Action.DELETE, "domain", domain.name, values)
+
+
+def _key_file(spec: DomainSpec, after: Mapping[str, Any]) -> str:
+    return spec.key_file or "" if "key" in after else ""
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@
     server: URL
     stack: NAME, or {name, max_changes}
     defaults: {domain, and every key of a host}
-    domains: {NAME: {public, comment, ttl, group, available, adopt}}
+    domains: {NAME: {public, comment, ttl, group, available, owner, primary, key, dnssec_policy, adopt, adopt_from}}
     hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, records, secret, moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
@@ -24,8 +24,8 @@ RRsets are kept if a host does not name `records`. If it does, they are all of t
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
 host has these, and keeps others.
 
-A domain is also declared in full, except `available`, which is kept if it
-is not named. All errors are reported at once.
+A domain is also declared in full, except `available`, `owner`, `primary`, `key` and `dnssec_policy`, which are kept if
+they are not named. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,13 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "group": names.group,
     "available": names.flag,
     "adopt": names.flag,
+    "adopt_from": names.user,
+    "owner": names.user,
+    "primary": names.endpoint,
+    "dnssec_policy": names.dnssec_policy,
 }
+_KEY = "key"
+_DOMAIN_KEYS = (*_DOMAIN, _KEY)
 _NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
 _NAME = "{name}"
@@ -126,10 +132,14 @@ def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
     found = {}
     for field in fields(spec):
         value = getattr(spec, field.name)
+        if field.name == "key_file" and value is not None:
+            found["key"] = {FILE: value}
+        if field.name == "dnssec_policy" and value is None:
+            value = NONE
         if isinstance(value, SecretSpec):
             value = {value.kind: value.path} if value.path else value.kind
         silent = value is KEEP or (field.name not in (*_ADDRESSES, "available") and value in (None, False, {}, ()))
-        if field.name not in ("fqdn", "name", "where", "keeps_records") and not silent:
+        if field.name not in ("fqdn", "name", "where", "keeps_records", "key", "key_file") and not silent:
             found[field.name] = _plain(value)
     return found
 
@@ -145,15 +155,23 @@ def _plain(value: Any) -> Any:
 
 
 def rebased(declared: Declaration, base: str) -> Declaration:
-    """The declaration with relative paths of secrets below the folder `base`."""
-    return replace(declared, hosts={name: _rebased(spec, base) for name, spec in declared.hosts.items()})
+    """The declaration with relative paths of secrets and keys below the folder `base`."""
+    hosts = {name: _rebased(spec, base) for name, spec in declared.hosts.items()}
+    domains = {
+        name: replace(spec, key_file=_below(base, spec.key_file)) if spec.key_file else spec
+        for name, spec in declared.domains.items()
+    }
+    return replace(declared, hosts=hosts, domains=domains)
+
+
+def _below(base: str, path: str) -> str:
+    return os.path.normpath(PurePath(base) / path)
 
 
 def _rebased(spec: HostSpec, base: str) -> HostSpec:
     if spec.secret is None or spec.secret.kind not in (FILE, VAULT):
         return spec
-    path = os.path.normpath(PurePath(base) / spec.secret.path)
-    return replace(spec, secret=replace(spec.secret, path=path))
+    return replace(spec, secret=replace(spec.secret, path=_below(base, spec.secret.path)))
 
 
 def _agreed(key: str, declarations: Sequence[Declaration], problems: list[Problem]) -> Any:
@@ -338,13 +356,24 @@ class _Reader:
             path = ("domains", key)
             name = self.value(path, names.domain_name, key, "")
             options = self.mapping(path, value)
-            self.known_keys(path, options, tuple(_DOMAIN))
+            self.known_keys(path, options, _DOMAIN_KEYS)
             fields = dict(_NO_DOMAIN_OPTIONS)
             for option, item in options.items():
                 if option in _DOMAIN and item is not None:
                     fields[option] = self.value((*path, option), _DOMAIN[option], item, None)
+            if options.get(_KEY) is not None:
+                fields["key_file"] = self.key_file((*path, _KEY), options[_KEY])
             self.keep("domain", found, DomainSpec(name, where=self.locate(path), **fields))
         return found
+
+    def key_file(self, path: Path, value: Any) -> str | None:
+        """The file with a TSIG key; None if it is invalid."""
+        given = self.mapping(path, value)
+        self.known_keys(path, given, (FILE,))
+        if given.get(FILE) is None:
+            self.report(path, "needs `file`", "name the file with the TSIG key")
+            return None
+        return self.value((*path, FILE), names.text, given[FILE], None)
 
     def keep(self, kind: str, found: dict[str, Any], spec: Any) -> None:
         """Add a spec under its name. Reports a duplicate; an invalid name is already reported."""

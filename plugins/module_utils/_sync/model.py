@@ -36,7 +36,8 @@ HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records"
 `records` of a change has only the RRsets that it concerns; see `records`.
 """
 
-DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
+DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "owner", "primary", "key", "dnssec_policy", "stack")
+"""Fields of a domain that a change may set, in the order in which they are shown."""
 
 
 FILE, VAULT, NONE = "file", "vault", "none"
@@ -88,6 +89,14 @@ class DomainSpec:
     group: str | Sentinel | None = KEEP
     available: bool | Sentinel = KEEP
     adopt: bool = False
+    adopt_from: str | None = None
+    """The other user from whom the domain is taken over."""
+    owner: str | Sentinel = KEEP
+    primary: str | Sentinel = KEEP
+    key: Mapping[str, str] | Sentinel = KEEP
+    """Name, algorithm and fingerprint of the key in `key_file`, once it is read; see `tsig_files`."""
+    key_file: str | None = None
+    dnssec_policy: str | Sentinel | None = KEEP
     where: Location | None = field(default=None, compare=False)
 
 
@@ -142,6 +151,10 @@ class Domain:
     stack: str | None = None
     owner: str | None = None
     own: bool = True
+    primary: str | None = None
+    key: Mapping[str, str] | None = None
+    """Name, algorithm and fingerprint, for administrators, of a zone that the service did not create."""
+    dnssec_policy: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 

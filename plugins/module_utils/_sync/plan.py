@@ -88,6 +88,12 @@ domains of other users, which an administrator's token sees, are not changed, wh
     domain                    another's domain     edits    -         Conflicts
     domain, adopt             another's domain     edits    -         Conflicts
     domain, no stack declared another's domain     edits    -         update
+    domain, owner bob         -                    edits    -         create
+    domain, owner bob         own, equal           edits    -         update
+    domain, owner bob         another's domain     edits    -         update
+    domain, owner ann         another's domain     edits    -         Conflicts
+    domain, from bob to ann   another's domain     edits    -         adopt
+    domain, from bob          another's domain     edits    -         adopt
     -                         own domain           edits    -         -, note
     -                         own domain           edits    prune     delete
     -                         own domain in use    edits    prune     -, note
@@ -210,13 +216,15 @@ class PlanBuilder:
             raise NotSupported(problems)
 
     def owns(self, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it without adoption."""
+        """Whether the declaration may change it without adoption, if no owner is declared."""
         if self.stack is None:  # an administrator may change all domains
             return thing.own or isinstance(thing, Domain)
         return thing.own and thing.stack == self.stack
 
     def may_change(self, spec: HostSpec | DomainSpec, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it, if necessary by adoption from another stack of the caller."""
+        """Whether the declaration may change it, if necessary by adoption from another stack."""
+        if isinstance(spec, DomainSpec) and not thing.own and thing.owner in (spec.owner, spec.adopt_from):
+            return spec.adopt or self.stack in (None, thing.stack) or thing.owner == spec.adopt_from
         return self.owns(thing) or (thing.own and spec.adopt)
 
     def may_take(self, spec: HostSpec, host: Host) -> bool:
@@ -266,7 +274,9 @@ class PlanBuilder:
         hint = "adopt it with `adopt: true`"
         if not thing.own:
             owner, hint = f"belongs to the user {thing.owner}", _owner_hint(thing)
-            if isinstance(thing, Host) and not moved:
+            if isinstance(thing, Domain):
+                hint += f". `owner: {thing.owner}` leaves it to them, `adopt_from: {thing.owner}` takes it over"
+            elif not moved:
                 hint += f". `adopt_from: {thing.owner}` takes the host over, and replaces its secret"
         name = thing.fqdn if isinstance(thing, Host) else thing.name
         role = "the former name " if moved else ""

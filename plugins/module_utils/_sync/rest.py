@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import AbstractSet, Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
+from . import tsig_files
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
@@ -242,7 +243,7 @@ class RestServer:
     def _domain(self, change: Change) -> Done:
         path = f"/api/domains/{quote(change.name)}"
         if change.action is Action.CREATE:
-            content = {"name": change.name, **_not_none(change.after)}
+            content = {"name": change.name, **_not_none(_sent(change))}
             return self._checked(change, lambda: self._call("POST", "/api/domains", content))
         found = self._find(path)
         if found is None:
@@ -254,7 +255,8 @@ class RestServer:
         tag = {"If-Match": found.headers["etag"]} if "etag" in found.headers else {}
         if change.action is Action.DELETE:
             return self._checked(change, lambda: self._call("DELETE", path, headers=tag))
-        return self._checked(change, lambda: self._call("PATCH", path, change.after, tag))
+        content = _sent(change)
+        return self._checked(change, lambda: self._call("PATCH", path, content, tag))
 
     def _checked(self, change: Change, act: Callable[[], object]) -> Done:
         """Call `act` once. If the answer is lost, check whether the change was made."""
@@ -364,6 +366,14 @@ def _item(change: Change, user: str) -> dict[str, Any]:
     if change.action is not Action.CREATE:
         item["if"] = {"owner": user, **conditions}
     return item
+
+
+def _sent(change: Change) -> dict[str, Any]:
+    """The values of a change of a domain, with the secret of its key. Raises SyncError."""
+    values = dict(change.after)
+    if "key" in values:
+        values["key"] = tsig_files.with_secret(change.key_file, values["key"])
+    return values
 
 
 def _not_none(values: Mapping[str, Any]) -> dict[str, Any]:

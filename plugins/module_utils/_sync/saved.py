@@ -35,6 +35,7 @@ def change_dict(change: Change) -> dict[str, Any]:
         "source": change.source,
         "secret": {change.secret.kind: change.secret.path} if change.secret else None,
         "reason": change.reason,
+        "key_file": change.key_file,
         "removes": list(change.removes),
     }
     return {
@@ -108,6 +109,7 @@ def _change(data: Any) -> Change:
         source=_typed(data, "source", str) if "source" in data else None,
         secret=_secret(_typed(data, "secret", dict)) if "secret" in data else None,
         reason=_typed(data, "reason", str) if "reason" in data else "",
+        key_file=_typed(data, "key_file", str) if "key_file" in data else "",
         removes=tuple(map(str, _typed(data, "removes", list))) if "removes" in data else (),
     )
 

@@ -106,6 +106,7 @@ def _lines(
 
 def _domain_options(domain: Domain) -> dict[str, Any]:
     values = {"public": domain.public, "comment": domain.comment, "ttl": domain.ttl, "group": domain.group}
+    values |= {"primary": domain.primary if domain.key else None, "dnssec_policy": domain.dnssec_policy}
     return {name: value for name, value in values.items() if value}
 
 

@@ -15,7 +15,7 @@ def applied(registered: Registered, plan: Plan) -> Registered:
         if change.kind == "host":
             _apply_to_host(hosts, change)
         else:
-            _apply_to_domain(domains, change, hosts)
+            _apply_to_domain(domains, change, hosts, registered.user)
     return Registered(hosts, domains, registered.user)
 
 
@@ -41,14 +41,15 @@ def _apply_to_host(hosts: dict[str, Host], change: Change) -> None:
         hosts[change.name] = replace(old, fqdn=change.name, own=old.own or "owner" in after, **after)
 
 
-def _apply_to_domain(domains: dict[str, Domain], change: Change, hosts: dict[str, Host]) -> None:
+def _apply_to_domain(domains: dict[str, Domain], change: Change, hosts: dict[str, Host], user: str) -> None:
+    own = {"own": change.after["owner"] == user} if "owner" in change.after else {}
     if change.action is Action.CREATE:
         assert change.name not in domains
-        domains[change.name] = Domain(change.name, **change.after)
+        domains[change.name] = Domain(change.name, **change.after, **own)
         return
     _check(change, domains[change.name])
     if change.action is Action.DELETE:
         assert not any(host.domain == change.name for host in hosts.values())
         del domains[change.name]
     else:
-        domains[change.name] = replace(domains[change.name], **change.after)
+        domains[change.name] = replace(domains[change.name], **change.after, **own)

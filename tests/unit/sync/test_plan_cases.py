@@ -57,6 +57,10 @@ DOMAIN_SPECS = {
     "domain": LAB_SPEC,
     "domain, no stack declared": LAB_SPEC,
     "domain, adopt": replace(LAB_SPEC, adopt=True),
+    "domain, owner bob": replace(LAB_SPEC, owner="bob"),
+    "domain, owner ann": replace(LAB_SPEC, owner="ann"),
+    "domain, from bob": replace(LAB_SPEC, adopt_from="bob"),
+    "domain, from bob to ann": replace(LAB_SPEC, adopt_from="bob", owner="ann"),
 }
 
 HOSTS = {

@@ -11,8 +11,8 @@ class ModuleDocFragment:
 options:
   state:
     description:
-      - V(present) creates it, and replaces it if it is not as declared, or if its secret is not in the file of
-        O(secret).
+      - V(present) creates it, and makes it as declared. If its secret is not in the file of O(secret), another one with
+        a new secret replaces it.
       - V(rotated) replaces it each time. The former one stops working.
       - V(absent) deletes it.
     type: str
@@ -44,6 +44,4 @@ attributes:
   idempotent:
     support: partial
     details: Not with O(state=rotated).
-notes:
-  - The service cannot change a credential. Another one with the same name replaces it, with a new secret.
 """

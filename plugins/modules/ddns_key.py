@@ -11,7 +11,8 @@ module: ddns_key
 short_description: Manage a key with which a program updates several hosts at a Dynamic DNS service
 version_added: 0.1.0
 description:
-  - A key is a user name and a secret for C(/nic/update), for a group of your hosts.
+  - A key is a user name and a secret for C(/nic/update), for a group of your hosts. It keeps its secret if its hosts
+    change.
   - The module fails with EGI's service, which has no keys.
 author:
   - fedcloud.ddns project (@fedcloud)

@@ -12,7 +12,9 @@ short_description: Manage a token for the API of a Dynamic DNS service
 version_added: 0.1.0
 description:
   - A token is for pipelines and programs. It can do no more than the token of O(api_token), and is deleted with it.
-  - Options that are not set are not compared. People sign in by OpenID Connect, and need no token of this module.
+  - Options that are not set are not compared. The service cannot change a token. If it is not as declared, another one
+    with a new secret replaces it.
+  - People sign in by OpenID Connect, and need no token of this module.
   - The module fails with EGI's service, whose tokens come from its identity provider.
 author:
   - fedcloud.ddns project (@fedcloud)

@@ -163,6 +163,21 @@ def test_a_key_replaces_another_one_or_changes_nothing(service: Service, api: Ap
     assert api.get(f"/keys/{new['login']}")["name"] == "two"
 
 
+def test_a_key_is_changed_in_place_and_keeps_its_secret(service: Service, api: Api, bob: str) -> None:
+    one, two = (api.host(ipv4="192.0.2.1")["fqdn"] for _ in range(2))
+    made = api.post("/keys", {"name": "mine", "hosts": [one], "stack": "web"})
+    path = f"/keys/{made['login']}"
+    problem(api.call("PATCH", path, {"hosts": [one, new_name(service)]}), 422, RULE, {"hosts"})
+    problem(api.call("PATCH", path, {"hosts": []}), 422, fields={"hosts"})
+    problem(Api(service, bob).call("PATCH", path, {"hosts": [two]}), 404)
+    for _ in range(2):
+        changed = api.call("PATCH", path, {"hosts": [two], "name": "ours", "stack": None}).json()
+        assert (changed["hosts"], changed["name"], changed["stack"]) == ([two], "ours", None)
+    update = "/nic/update?myip=192.0.2.9&hostname="
+    answers = [service.request("GET", update + name, auth=(made["login"], made["secret"])).text for name in (one, two)]
+    assert answers == ["nohost", "good 192.0.2.9"]
+
+
 def test_limits_of_a_token_hold(service: Service, api: Api, lab: str) -> None:
     elsewhere = token(api, networks=["198.51.100.0/24"])
     problem(Api(service, elsewhere["token"]).call("GET", "/hosts"), 401)

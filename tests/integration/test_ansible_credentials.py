@@ -38,7 +38,9 @@ def test_a_key_is_written_works_and_is_replaced_if_its_file_is_lost(
     assert made["key"] == again["key"]
     assert made["key"]["hosts"] == hosts
     assert f"new secret → file {file}" in made["diff"]["after"]
-    assert "replaces the present one" in fewer["diff"]["after"]
+    assert fewer["key"]["login"] == made["key"]["login"]
+    assert hosts[1] in fewer["diff"]["before"]
+    assert hosts[1] not in fewer["diff"]["after"]
     login, secret = file.read_text().strip().split(":")
     assert file.stat().st_mode & 0o777 == 0o600
     assert secret not in json.dumps([made, again, fewer])

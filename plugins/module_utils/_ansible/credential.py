@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ddns_key` and `ddns_token`: a credential with a name and rights, whose secret the service returns only once.
 
-The service cannot change a credential, so another one replaces it if its rights differ, or if its secret is not in the
-declared file.
+Another one replaces it if its secret is not in the declared file. If its rights differ, a key is changed. A token is
+replaced, because the service cannot change it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Kind:
     """Whether the content of a file is the secret of a registered one, as far as that can be seen."""
     canonical: Callable[[Fields], dict[str, Any]]
     """Equal rights are equal, whatever their order and notation."""
+    edits: bool = False
+    """Whether the service changes the rights of a registered one."""
     has_ended: Callable[[Fields], bool] = lambda _registered: False
 
 
@@ -94,7 +96,7 @@ class _Present:
 
     def run(self) -> dict[str, Any]:
         if self.registered is not None and not self.needs_another(self.registered):
-            return {"changed": False, "diff": {"before": "", "after": ""}, self.kind.noun: self.registered}
+            return self.edit(self.registered)
         self.check()
         before = None if self.registered is None else _rights(self.kind, self.registered)
         text = "new secret" if before is None else "new secret, replaces the present one"
@@ -106,12 +108,22 @@ class _Present:
             return {**result, self.kind.noun: predicted}
         return {**result, **self.replace()}
 
+    def edit(self, registered: dict[str, Any]) -> dict[str, Any]:
+        """Change the rights that differ. The secret stays."""
+        rights = _rights(self.kind, registered)
+        changes = {right: value for right, value in self.wanted.items() if value != rights[right]}
+        shown = difference(_subject(self.kind, registered["name"]), rights, {**rights, **changes})
+        if changes and not self.task.check:
+            registered = object_in(self.server.call("PATCH", _path(self.kind, registered), changes))
+        return {"changed": bool(changes), "diff": shown, self.kind.noun: {**registered, **changes}}
+
     def needs_another(self, registered: Fields) -> bool:
-        """Whether the registered one is not as declared, or its secret is not in the file."""
+        """Whether only another one can be as declared, or its secret is not in the file."""
         if self.task.params["state"] == "rotated":
             return True
         rights = _rights(self.kind, registered)
-        if self.kind.has_ended(registered) or {**rights, **self.wanted} != rights:
+        differs = not self.kind.edits and {**rights, **self.wanted} != rights
+        if differs or self.kind.has_ended(registered):
             return True
         return not self.file.has(lambda content: self.kind.is_in(content, registered))
 

@@ -21,6 +21,7 @@ KEY = Kind(
     lambda made: f"{made['login']}:{made['secret']}",
     lambda content, registered: content.partition(":")[0] == registered["login"],
     dict,  # the service sends the hosts sorted
+    edits=True,
 )
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, Mapping, Sequence
 
 from . import records
 from .changes import Action, Change
@@ -18,6 +18,8 @@ from .model import (
     DomainSpec,
     Host,
     HostSpec,
+    Key,
+    KeySpec,
     Sentinel,
 )
 
@@ -151,10 +153,32 @@ class Comparison:
         before = self._preconditions(domain, after)
         return Change(action, "domain", spec.name, before, after, key_file=_key_file(spec, after))
 
+    def key(self, spec: KeySpec, key: Key | None, changes: Sequence[Change]) -> Change | None:
+        """The change that makes the key as declared, after the other changes; None if it is."""
+        if key is None:
+            after = {"hosts": list(spec.hosts), **({} if self.stack is None else {"stack": self.stack})}
+            return Change(Action.CREATE, "key", spec.name, after=after, secret=spec.secret)
+        hosts = _hosts_then(key, changes)
+        if hosts == list(spec.hosts):
+            return None
+        before = {"login": key.login, "hosts": hosts}
+        return Change(Action.UPDATE, "key", spec.name, before, {"hosts": list(spec.hosts)})
+
+    def delete_key(self, key: Key) -> Change:
+        """Delete a key."""
+        return Change(Action.DELETE, "key", key.name, {"login": key.login})
+
     def delete_domain(self, domain: Domain) -> Change:
         """Delete a domain."""
         values = {name: getattr(domain, name) for name in DOMAIN_FIELDS}
         return Change(Action.DELETE, "domain", domain.name, values)
+
+
+def _hosts_then(key: Key, changes: Iterable[Change]) -> list[str]:
+    """The hosts of a key once these changes are made: renamed hosts stay in it, and deleted ones do not."""
+    renamed = {change.source: change.name for change in changes if change.source and not change.reason}
+    gone = {change.source or change.name for change in changes if change.action is Action.DELETE or change.reason}
+    return sorted({renamed.get(host, host) for host in key.hosts if host not in gone})
 
 
 def _key_file(spec: DomainSpec, after: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@
     stack: NAME, or {name, max_changes}
     defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, owner, primary, key, dnssec_policy, adopt, adopt_from}}
+    keys: {NAME: {hosts, secret}}
     hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, records, secret, moved_from, adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
@@ -39,16 +40,19 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names, records
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, KeySpec, SecretSpec, Sentinel
 from .policy import Limits
 
 T = TypeVar("T")
+Keeper = TypeVar("Keeper", HostSpec, KeySpec)
+"""What has a secret."""
 Path = Tuple[Any, ...]
 """The keys from the top of the document to a value."""
 Locate = Callable[[Path], "Location | None"]
 """Returns the position of the key at a path, or of its value if only that is known."""
 
-_TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
+_TOP = ("version", "server", "stack", "defaults", "domains", "hosts", "keys")
+_KEY_OPTIONS = ("hosts", "secret")
 _STACK = ("name", "max_changes")
 _ADDRESSES: dict[str, Callable[[Any], str]] = {"ipv4": names.ipv4, "ipv6": names.ipv6}
 _PLAIN: dict[str, Callable[[Any], Any]] = {
@@ -109,11 +113,12 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     max_changes: Limits | None = _agreed("max_changes", declarations, problems)
     hosts = _united("host", [d.hosts for d in declarations], problems)
     domains = _united("domain", [d.domains for d in declarations], problems)
+    keys = _united("key", [d.keys for d in declarations], problems)
     problems += _clashes(hosts.values())
     if problems:
         raise DeclarationError(problems)
     where = declarations[0].where if declarations else None
-    return Declaration(stack, server, hosts, domains, where, max_changes)
+    return Declaration(stack, server, hosts, domains, where, max_changes, keys)
 
 
 def as_data(declared: Declaration) -> dict[str, Any]:
@@ -122,13 +127,13 @@ def as_data(declared: Declaration) -> dict[str, Any]:
     if declared.max_changes is not None:
         stack = {"name": declared.stack, "max_changes": str(declared.max_changes)}
     content: dict[str, Any] = {"version": 1, "server": declared.server, "stack": stack}
-    for key, specs in (("domains", declared.domains), ("hosts", declared.hosts)):
+    for key, specs in (("domains", declared.domains), ("hosts", declared.hosts), ("keys", declared.keys)):
         content[key] = {name: _options(spec) for name, spec in specs.items()}
     return {key: value for key, value in content.items() if value not in (None, {})}
 
 
-def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
-    """The options of a host or domain, without those that say nothing."""
+def _options(spec: HostSpec | DomainSpec | KeySpec) -> dict[str, Any]:
+    """The options of a host, domain or key, without those that say nothing."""
     found = {}
     for field in fields(spec):
         value = getattr(spec, field.name)
@@ -161,14 +166,15 @@ def rebased(declared: Declaration, base: str) -> Declaration:
         name: replace(spec, key_file=_below(base, spec.key_file)) if spec.key_file else spec
         for name, spec in declared.domains.items()
     }
-    return replace(declared, hosts=hosts, domains=domains)
+    keys = {name: _rebased(spec, base) for name, spec in declared.keys.items()}
+    return replace(declared, hosts=hosts, domains=domains, keys=keys)
 
 
 def _below(base: str, path: str) -> str:
     return os.path.normpath(PurePath(base) / path)
 
 
-def _rebased(spec: HostSpec, base: str) -> HostSpec:
+def _rebased(spec: Keeper, base: str) -> Keeper:
     if spec.secret is None or spec.secret.kind not in (FILE, VAULT):
         return spec
     return replace(spec, secret=replace(spec.secret, path=_below(base, spec.secret.path)))
@@ -280,7 +286,8 @@ class _Reader:
         defaults = self.defaults(given)
         domains = self.domains(self.mapping(("domains",), top.get("domains")))
         hosts = self.hosts(self.mapping(("hosts",), top.get("hosts")), defaults, domain)
-        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes)
+        keys = self.keys(self.mapping(("keys",), top.get("keys")), domain)
+        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes, keys)
 
     def version(self, top: Mapping[Any, Any]) -> None:
         """Check that it is version 1."""
@@ -374,6 +381,28 @@ class _Reader:
             self.report(path, "needs `file`", "name the file with the TSIG key")
             return None
         return self.value((*path, FILE), names.text, given[FILE], None)
+
+    def keys(self, given: Mapping[Any, Any], domain: str | None) -> dict[str, KeySpec]:
+        """The declared keys, by name."""
+        found: dict[str, KeySpec] = {}
+        for key, value in given.items():
+            path = ("keys", key)
+            name = self.value(path, names.credential, key, "")
+            options = self.mapping(path, value)
+            self.known_keys(path, options, _KEY_OPTIONS)
+            hosts = options.get("hosts")
+            if not isinstance(hosts, list) or not hosts:
+                self.report((*path, "hosts"), "needs a list of hosts")
+                hosts = []
+            full = {
+                self.value((*path, "hosts", index), lambda given_name: names.host_name(given_name, domain), host, "")
+                for index, host in enumerate(hosts)
+            }
+            if options.get("secret") is None:
+                self.report((*path, "secret"), "is missing", "name a file, or write `secret: none`")
+            secret = None if options.get("secret") is None else self.secret((*path, "secret"), options["secret"])
+            self.keep("key", found, KeySpec(name, tuple(sorted(full)), secret, self.locate(path)))
+        return found
 
     def keep(self, kind: str, found: dict[str, Any], spec: Any) -> None:
         """Add a spec under its name. Reports a duplicate; an invalid name is already reported."""

@@ -40,6 +40,10 @@ DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "owner", "pri
 """Fields of a domain that a change may set, in the order in which they are shown."""
 
 
+KEY_FIELDS = ("hosts", "stack")
+"""Fields of a key that a change may set."""
+
+
 FILE, VAULT, NONE = "file", "vault", "none"
 """Kinds of `SecretSpec`."""
 
@@ -101,8 +105,18 @@ class DomainSpec:
 
 
 @dataclass(frozen=True)
+class KeySpec:
+    """A declared key: credentials for a group of hosts, by full name and sorted."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    secret: SecretSpec | None = None
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
 class Declaration:
-    """A declaration. `hosts` and `domains` are by full name."""
+    """A declaration. `hosts` and `domains` are by full name, `keys` by name."""
 
     stack: str | None = None
     server: str | None = None
@@ -111,6 +125,7 @@ class Declaration:
     where: Location | None = field(default=None, compare=False)
     max_changes: Limits | None = None
     """The most hosts of the stack that a plan may change; None: any number."""
+    keys: Mapping[str, KeySpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,6 +174,16 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A registered key of the caller. Several may have the same name."""
+
+    name: str
+    login: str
+    hosts: tuple[str, ...] = ()
+    stack: str | None = None
+
+
+@dataclass(frozen=True)
 class Registered:
     """Hosts and domains of a server, by full name."""
 
@@ -166,6 +191,8 @@ class Registered:
     domains: Mapping[str, Domain] = field(default_factory=dict)
     user: str = ""
     """The caller, if the server tells other users' hosts."""
+    keys: tuple[Key, ...] = ()
+    """The caller's keys, if they were read; see `scope`."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +215,8 @@ class Capabilities:
     """It answers a repeated call with the same key as the first one, including secrets."""
     domains: bool = True
     """It creates, edits and deletes domains."""
+    keys: bool = True
+    """It has keys for groups of hosts."""
     verifies: bool = True
     """It checks whether a secret is valid."""
     checks: bool = True

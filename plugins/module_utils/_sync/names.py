@@ -198,6 +198,14 @@ def stack(value: Any) -> str:
     return given
 
 
+def credential(value: Any) -> str:
+    """The name of a key: as that of a stack, because files may have it. Raises ValueError."""
+    given = text(value)
+    if not _STACK.fullmatch(given):
+        raise ValueError(f"{given!r} is not a name of a key; use letters, digits, dots, hyphens and underscores")
+    return given
+
+
 def ttl(value: Any) -> int:
     """Seconds, as a number or as digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:

@@ -100,6 +100,18 @@ domains of other users, which an administrator's token sees, are not changed, wh
     -                         foreign domain       edits    prune     -
     -                         another's domain     edits    prune     -, note
     domain                    own, equal           edits    destroy   delete
+    key                       -                    edits    -         create
+    key                       own key              edits    -         -
+    key                       own key, other host  edits    -         update
+    key                       foreign key          edits    -         create
+    key                       two own keys         edits    -         Conflicts
+    key                       any key              fixed    -         NotSupported
+    key, no stack declared    foreign key          edits    -         -
+    -                         own key              edits    -         -, note
+    -                         own key              edits    prune     delete
+    -                         foreign key          edits    prune     -
+    -                         own key              edits    destroy   delete
+    key, no stack declared    foreign key          edits    destroy   delete
 """
 
 from __future__ import annotations
@@ -122,6 +134,7 @@ from .model import (
     DomainSpec,
     Host,
     HostSpec,
+    Key,
     Registered,
     Sentinel,
 )
@@ -173,6 +186,7 @@ def make(declaration: Declaration, registered: Registered, capabilities: Capabil
         builder.hosts()
         builder.undeclared()
         builder.rotations()
+        builder.keys()
     return builder.plan()
 
 
@@ -212,6 +226,8 @@ class PlanBuilder:
         for domain in () if self.capabilities.domains else self.declared.domains.values():
             text = f"{domain.name}: {server} cannot create or change domains"
             problems.append(Problem(text, domain.where, "remove it from `domains`"))
+        if self.declared.keys and not self.capabilities.keys:
+            problems.append(Problem(f"{server} has no keys", self.declared.where, "remove `keys`"))
         if problems:
             raise NotSupported(problems)
 
@@ -426,12 +442,35 @@ class PlanBuilder:
         if problems:
             raise DeclarationError(problems)
 
+    def keys(self) -> None:
+        """Plan declared keys, after the hosts, and those of the stack that are no longer declared."""
+        for name, spec in sorted(self.declared.keys.items()):
+            found = [key for key in self.own_keys() if key.name == name]
+            if len(found) > 1:
+                hint = "delete all but one of them, for example with `ddns_key`"
+                self.conflicts.append(Problem(f"{len(found)} keys have the name {name}", spec.where, hint))
+            else:
+                self.add(self.compare.key(spec, found[0] if found else None, self.changes))
+        left = [key for key in self.own_keys() if key.name not in self.all_declared.keys and self.stack is not None]
+        left = [key for key in left if selection.matches(key.name, self.options.only)]
+        if self.options.prune:
+            self.changes += map(self.compare.delete_key, left)
+        elif left:
+            text = f"{len(left)} keys of stack {self.stack} are registered but not declared: "
+            self.note(text + _some(key.name for key in left), "delete them with `--prune`")
+
+    def own_keys(self) -> list[Key]:
+        """The keys that the declaration may change: those of its stack, or without a stack all of the caller."""
+        return [key for key in self.registered.keys if self.stack is None or key.stack == self.stack]
+
     def destroy(self) -> None:
         """Delete everything in the stack, or without a stack everything that is declared."""
         self.note_labelled({*self.declared.hosts, *self.declared.domains})
         hosts = self.to_delete(self.registered.hosts, self.declared.hosts)
         domains = self.to_delete(self.registered.domains, self.declared.domains)
         self.delete(hosts, domains)
+        keys = [key for key in self.own_keys() if self.stack is not None or key.name in self.declared.keys]
+        self.changes += map(self.compare.delete_key, keys)
 
     def to_delete(self, registered: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
         """Names to delete. Notes declared ones that belong to another stack or user."""
@@ -502,12 +541,14 @@ _RANKS = {
     ("host", Action.MOVE): 2,
     ("host", Action.REPLACE): 3,
     ("host", Action.CREATE): 4,
-    ("domain", Action.DELETE): 6,
+    ("domain", Action.DELETE): 7,
 }
+_KEY_RANK = 6
 
 
 def _order(change: Change) -> tuple[int, str, bool]:
-    rank = _RANKS.get((change.kind, change.action), 0 if change.kind == "domain" else 5)
+    otherwise = {"domain": 0, "key": _KEY_RANK}.get(change.kind, 5)
+    rank = _RANKS.get((change.kind, change.action), otherwise)
     return rank, change.name, change.action is Action.ROTATE
 
 

@@ -14,12 +14,13 @@ from . import tsig_files
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
-from .model import HOST_FIELDS, Capabilities, Domain, Host, Registered
+from .model import HOST_FIELDS, Capabilities, Domain, Host, Key, Registered
 from .recheck import differences, plain
 
 PAGE = 10_000
 BULK = 10_000
 CHANGES = "/api/changes"
+KEYS = "/api/keys"
 DRY_RUN = CHANGES + "?dry_run=1"
 QUERY_OCTETS = 4_000
 """The longest query with names, because proxies limit the request line."""
@@ -142,6 +143,8 @@ class RestServer:
         """Make one change; `key` as in `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
+        if change.kind == "key":
+            return self._key(change)
         answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer
@@ -257,6 +260,39 @@ class RestServer:
             return self._checked(change, lambda: self._call("DELETE", path, headers=tag))
         content = _sent(change)
         return self._checked(change, lambda: self._call("PATCH", path, content, tag))
+
+    # ---- keys
+
+    def registered_keys(self) -> tuple[Key, ...]:
+        """The caller's keys."""
+        return tuple(
+            Key(str(item["name"]), str(item["login"]), tuple(sorted(item["hosts"])), item.get("stack"))
+            for item in self._items(KEYS, "")
+        )
+
+    def _key(self, change: Change) -> Done:
+        if change.makes_secret:
+            content = {"name": change.name, **change.after}
+            if change.action is Action.REPLACE:
+                present = [
+                    key
+                    for key in self.registered_keys()
+                    if (key.name, key.stack) == (change.name, content.get("stack"))
+                ]
+                content.update({"replaces": present[0].login} if present else {})
+            made = object_in(self._call("POST", KEYS, content))
+            return Done("applied", f"{made.get('login')}:{made.get('secret')}")
+        path = f"{KEYS}/{quote(str(change.before['login']), safe='')}"
+        found = self._find(path)
+        if found is None:
+            if change.action is Action.DELETE:
+                return Done("unchanged")
+            raise Stale([Problem(f"there is no key {change.name} any more", hint="make a new plan")])
+        hosts = sorted(object_in(found).get("hosts") or ())
+        if change.action is Action.UPDATE and hosts != change.before["hosts"]:
+            raise Stale([Problem(f"the key {change.name} has other hosts: {', '.join(hosts)}", hint="make a new plan")])
+        self._call("DELETE" if change.action is Action.DELETE else "PATCH", path, change.after or None)
+        return Done("applied")
 
     def _checked(self, change: Change, act: Callable[[], object]) -> Done:
         """Call `act` once. If the answer is lost, check whether the change was made."""

@@ -7,12 +7,12 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
+from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, KEY_FIELDS, NONE, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
 
-_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS}
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": ("login", *KEY_FIELDS)}
 
 
 def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:
@@ -117,7 +117,8 @@ def _change(data: Any) -> Change:
 def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
     values = dict(_typed(data, key, dict))
     for name, value in values.items():
-        if name not in fields or not isinstance(value, (str, int, dict, type(None))):
+        is_list = name == "hosts" and isinstance(value, list)
+        if name not in fields or not (is_list or isinstance(value, (str, int, dict, type(None)))):
             raise ValueError(f"{key} has an unknown or invalid {name!r}")
     return values
 

@@ -276,6 +276,7 @@ class Key(NamedTuple):
     name: str
     secret_hash: bytes
     created: int
+    stack: str | None
     active: bool
 
 

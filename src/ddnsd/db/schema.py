@@ -426,6 +426,7 @@ keys = Table(
     Column("name", String(100), nullable=False),
     Column("secret_hash", LargeBinary(32), nullable=False, index=True),
     Column("created", BigInteger, nullable=False),
+    Column("stack", String(63)),  # the declaration that it belongs to
 )
 
 key_hosts = Table(

@@ -3,7 +3,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, exists, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -200,6 +201,7 @@ class Keys:
         *,
         client_ip: str | None,
         replaces: str | None = None,
+        stack: str | None = None,
     ) -> OwnKey:
         """Create a key for some of the caller's hosts.
 
@@ -223,9 +225,31 @@ class Keys:
                 actor=caller.user,
                 client_ip=client_ip,
                 usable=lambda host: can(caller, Action.UPDATE, host),
+                stack=stack,
             )
 
         await self._store.transact(work)
+        return await self.get(caller, login)
+
+    async def change(self, caller: Caller, login: str, given: dict[str, Any], *, client_ip: str | None) -> OwnKey:
+        """Change `name`, `hosts` (full names) or `stack` of one of the caller's keys. The secret stays.
+
+        Raises Invalid, NoCredential, StoreDown.
+        """
+        key = (await self.get(caller, login)).key
+
+        def work(connection: Connection) -> None:
+            user = accounts.user_named(connection, caller.user)
+            if "hosts" in given:
+                usable = partial(can, caller, Action.UPDATE)
+                host_edits.set_key_hosts(connection, key.id, _own_hosts(connection, user, given["hosts"], usable))
+            if columns := {name: value for name, value in given.items() if name != "hosts"}:
+                host_edits.set_key(connection, key.id, **columns)
+            detail = ", ".join(sorted(given))
+            queries.add_event(connection, caller.user, "key.set", login, client_ip, detail, owner_id=user.id)
+
+        if given:
+            await self._store.transact(work)
         return await self.get(caller, login)
 
     async def delete(self, caller: Caller, login: str, *, client_ip: str | None) -> Key:
@@ -331,21 +355,25 @@ def add_key(
     actor: str = ACTOR,
     client_ip: str | None = None,
     usable: Callable[[Host], bool] = lambda _: True,
+    stack: str | None = None,
 ) -> None:
     """Store a key for the user's own hosts that are `usable`. Raises Invalid, naming all other hosts."""
+    host_ids = _own_hosts(connection, user, fqdns, usable)
+    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.digest(secret)}
+    result = connection.execute(insert(schema.keys).values(created=queries.now(), stack=stack, **values))
+    assert result.inserted_primary_key is not None
+    host_edits.set_key_hosts(connection, result.inserted_primary_key[0], host_ids)
+    queries.add_event(connection, actor, "key.add", login, client_ip, name or None, owner_id=user.id)
+
+
+def _own_hosts(connection: Connection, user: User, fqdns: Sequence[str], usable: Callable[[Host], bool]) -> list[int]:
+    """The ids of the user's own hosts with these names that are `usable`. Raises Invalid, naming all other hosts."""
     folded = [names.fold(fqdn) for fqdn in fqdns]
     found = queries.hosts_named(connection, folded)
     own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}
     if missing := [fqdn for fqdn in folded if fqdn not in own]:
         raise Invalid(hosts=Reason(Code.HOSTS_NOT_OWNED, user=user.name, hosts=", ".join(missing)))
-    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.digest(secret)}
-    result = connection.execute(insert(schema.keys).values(created=queries.now(), **values))
-    assert result.inserted_primary_key is not None
-    key_id = result.inserted_primary_key[0]
-    connection.execute(
-        insert(schema.key_hosts), [{"key_id": key_id, "host_id": host_id} for host_id in sorted(own.values())]
-    )
-    queries.add_event(connection, actor, "key.add", login, client_ip, name or None, owner_id=user.id)
+    return sorted(own.values())
 
 
 def delete_key(connection: Connection, key: Key, actor: str, client_ip: str | None) -> None:

@@ -4,19 +4,31 @@
 from dataclasses import replace
 from typing import Any
 
-from ddnsctl.sync.model import Domain, Host, Registered
+from ddnsctl.sync.model import Domain, Host, Key, Registered
 from ddnsctl.sync.plan import Action, Change, Plan
 
 
 def applied(registered: Registered, plan: Plan) -> Registered:
     """Carries out the changes in order; a change that cannot be carried out is an error."""
-    hosts, domains = dict(registered.hosts), dict(registered.domains)
+    hosts, domains, keys = dict(registered.hosts), dict(registered.domains), list(registered.keys)
     for change in plan.changes:
         if change.kind == "host":
             _apply_to_host(hosts, change)
+        elif change.kind == "key":
+            _apply_to_key(keys, change)
         else:
             _apply_to_domain(domains, change, hosts, registered.user)
-    return Registered(hosts, domains, registered.user)
+    return Registered(hosts, domains, registered.user, tuple(keys))
+
+
+def _apply_to_key(keys: list[Key], change: Change) -> None:
+    if change.action is Action.CREATE:
+        keys.append(Key(change.name, f"k-new-{len(keys)}", tuple(change.after["hosts"]), change.after.get("stack")))
+        return
+    (old,) = (key for key in keys if key.login == change.before["login"])
+    keys.remove(old)
+    if change.action is not Action.DELETE:
+        keys.append(replace(old, hosts=tuple(change.after["hosts"])))
 
 
 def _check(change: Change, found: Host | Domain) -> None:

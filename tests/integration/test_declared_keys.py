@@ -157,6 +157,23 @@ def test_the_module_manages_keys_too(ansible: Ansible, tool: Tool) -> None:
     assert key.partition(":")[2] not in json.dumps(made)
 
 
+def test_keys_of_an_included_file_and_in_another_order(tool: Tool) -> None:
+    declare(tool, ["a"])
+    (tool.folder / "sub").mkdir()
+    keys = f"keys: {{router: {{hosts: [a-{tool.stack}], secret: {{file: router}}}}}}\nversion: 1\n"
+    (tool.folder / "sub" / "keys.yml").write_text(keys)
+    content = json.loads((tool.folder / "web.yml").read_text())
+    (tool.folder / "web.yml").write_text(json.dumps({**content, "include": "sub/keys.yml", "keys": {}}))
+    rendered = yaml.safe_load(tool.run("validate", "web.yml", "--render"))
+    assert rendered["keys"] == {"router": {"hosts": [tool.name("a")], "secret": {"file": "sub/router"}}}
+    tool.run("fmt", "sub/keys.yml")
+    assert (tool.folder / "sub" / "keys.yml").read_text().startswith("version: 1\n")
+    assert "1 host, 0 domains, 1 key" in tool.run("validate", "web.yml")
+    assert "key router" not in tool.run("plan", "web.yml", "--only", "a-*", code=2)
+    tool.run("apply", "--yes", "web.yml")
+    assert tool.secret("sub/router")
+
+
 def test_egi_has_no_keys(tmp_path: Path) -> None:
     content = {"version": 1, "keys": {"router": {"hosts": ["www.dyn.example.org"], "secret": "none"}}}
     with egi() as running:

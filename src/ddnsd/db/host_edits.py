@@ -152,6 +152,11 @@ def delete_token(connection: Connection, token_id: int) -> None:
     connection.execute(delete(tokens).where(tokens.c.id == token_id))
 
 
+def hold_key(connection: Connection, key_id: int) -> bool:
+    """Lock a key until the end of the transaction. Returns whether it exists."""
+    return connection.scalar(select(keys.c.id).where(keys.c.id == key_id).with_for_update()) is not None
+
+
 def set_key(connection: Connection, key_id: int, **values: Any) -> None:
     """Change columns of a key."""
     connection.execute(update(keys).where(keys.c.id == key_id).values(**values))

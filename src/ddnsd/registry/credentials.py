@@ -239,6 +239,8 @@ class Keys:
         key = (await self.get(caller, login)).key
 
         def work(connection: Connection) -> None:
+            if not host_edits.hold_key(connection, key.id):
+                raise NoCredential
             user = accounts.user_named(connection, caller.user)
             if "hosts" in given:
                 usable = partial(can, caller, Action.UPDATE)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rights of tokens in canonical form, and tokens that have expired."""
 
+from __future__ import annotations
+
 import pytest
 from ansible_collections.fedcloud.ddns.plugins.module_utils._ansible.token import TOKEN
 

@@ -52,6 +52,30 @@ options:
     description:
       - Whether hosts can be registered and updated in it. A new domain is available.
     type: bool
+  owner:
+    description:
+      - The user who owns it. A new domain is yours.
+    type: str
+  primary:
+    description:
+      - ADDRESS[:PORT] of the name server that accepts the updates of a zone that exists already. It is tested before
+        anything is changed.
+      - Without it, a new zone is created on the service's own BIND.
+    type: str
+  key:
+    description:
+      - The TSIG key of that zone.
+    type: dict
+    suboptions:
+      file:
+        description:
+          - A file on the task's host with a C(key) clause as in C(named.conf), or C(algorithm:name:secret).
+        type: path
+        required: true
+  dnssec_policy:
+    description:
+      - The policy with which the service's own BIND signs the zone. V(none) for none.
+    type: str
 seealso:
   - module: fedcloud.ddns.ddns_domain_info
 """
@@ -68,6 +92,12 @@ EXAMPLES = r"""
   fedcloud.ddns.ddns_domain:
     name: cloud.example.org
     available: false
+
+- name: Sign its zone, and give it to another user
+  fedcloud.ddns.ddns_domain:
+    name: cloud.example.org
+    dnssec_policy: default
+    owner: admin
 
 - name: Delete the domain
   fedcloud.ddns.ddns_domain:
@@ -89,6 +119,9 @@ domain:
     available: true
     stack: web-prod
     owner: alice
+    primary: 192.0.2.53:53
+    key: null
+    dnssec_policy: default
   contains:
     name:
       description: Full name.
@@ -130,6 +163,22 @@ domain:
       type: str
       returned: always
       sample: alice
+    primary:
+      description: Address and port of the name server that accepts its updates.
+      type: str
+      returned: always
+      sample: 192.0.2.53:53
+    key:
+      description: C(name), C(algorithm) and C(fingerprint) of its TSIG key, for administrators. V(null) if the service
+        created the zone.
+      type: dict
+      returned: always
+      sample: null
+    dnssec_policy:
+      description: The policy with which the service's own BIND signs the zone.
+      type: str
+      returned: always
+      sample: default
     own:
       description: Whether you own it.
       type: bool

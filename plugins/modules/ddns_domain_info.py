@@ -49,6 +49,9 @@ domains:
       available: true
       stack: web-prod
       owner: alice
+      primary: 192.0.2.53:53
+      key: null
+      dnssec_policy: default
   contains:
     name:
       description: Full name.
@@ -90,6 +93,22 @@ domains:
       type: str
       returned: always
       sample: alice
+    primary:
+      description: Address and port of the name server that accepts its updates.
+      type: str
+      returned: always
+      sample: 192.0.2.53:53
+    key:
+      description: C(name), C(algorithm) and C(fingerprint) of its TSIG key, for administrators. V(null) if the service
+        created the zone.
+      type: dict
+      returned: always
+      sample: null
+    dnssec_policy:
+      description: The policy with which the service's own BIND signs the zone.
+      type: str
+      returned: always
+      sample: default
     own:
       description: Whether you own it.
       type: bool

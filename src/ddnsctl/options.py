@@ -18,6 +18,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(allow_dash=True)
 
 
+def registered(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What a shell offers for an option or argument: a function of `completing`, which is imported only then."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[Any]:
+        from ddnsctl import completing
+
+        found: list[Any] = getattr(completing, what)(context, incomplete)
+        return found
+
+    return complete
+
+
 def seconds(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
     """Callback of options with a time. Refuses values that are not above 0 and at most a day."""
     if value is not None and not 0.0 < value <= 86400.0:
@@ -114,7 +126,12 @@ def sources(*, argument: bool = True) -> Callable[[F], F]:
             help="Ansible inventory whose hosts have a variable `ddns`. Repeatable.",
         )
         @vault
-        @click.option("--stack", metavar="NAME", help="Stack, if the declaration names none.")
+        @click.option(
+            "--stack",
+            metavar="NAME",
+            help="Stack, if the declaration names none.",
+            shell_complete=registered("stacks"),
+        )
         @click.option("--domain", metavar="NAME", help="Domain of names without a dot, if the declaration names none.")
         @click.option("--env", metavar="NAME", help="Environment of the declaration, with its variables.")
         @click.option(
@@ -215,6 +232,7 @@ def only(command: F) -> F:
         "--only",
         metavar="PATTERN",
         multiple=True,
+        shell_complete=registered("hosts"),
         help="Only hosts and domains whose full name or first label matches, such as 'web-*'. No others are changed or "
         "deleted. Repeatable.",
     )(command)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ddnsctl import output
 from ddnsctl.options import Connection
 from ddnsctl.secrets import SecretWriter
-from ddnsctl.sync import scope
+from ddnsctl.sync import scope, tsig_files
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
 from ddnsctl.sync.dry_run import asked, require
@@ -55,6 +55,7 @@ class Session:
 
         Raises SyncError. If the plan is refused, the error has the plan, and all reasons.
         """
+        declaration = tsig_files.loaded(declaration)
         try:
             plan = make(declaration, self.registered, self.server.capabilities, options)
         except (Conflicts, Unsafe) as error:

@@ -41,14 +41,22 @@ class Bearer(requests.auth.AuthBase):
 class RequestsTransport:
     """A `ddnsctl.sync.api.Transport`. Several threads may use it."""
 
-    def __init__(self, url: str, token: str | None, *, ca: str | None = None, timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        ca: str | None = None,
+        timeout: float = 60.0,
+        options: OptionNames = OPTIONS,
+    ) -> None:
         """`ca` is a file with certificates to trust instead of the system's; `timeout` is in seconds, for each answer.
 
-        Raises SyncError.
+        `options` are the names of the options in messages. Raises SyncError.
         """
-        self.url = base_url(url)
+        self.url, self.options = base_url(url), options
         if ca is not None and not Path(ca).exists():
-            raise SyncError(f"--ca: {ca} does not exist")
+            raise SyncError(f"{options.ca}: {ca} does not exist")
         self.timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
         self.session = requests.Session()
         self.session.auth = Bearer(token)
@@ -69,7 +77,7 @@ class RequestsTransport:
     ) -> Response:
         """Send a request, if `anonymous` without the token. Any status is an answer. Raises Unreachable, LostAnswer."""
         url = self.url + path + (f"?{urlencode(query)}" if query else "")
-        with _translated(self.url):
+        with _translated(self.url, self.options):
             answer = self.session.request(
                 method,
                 url,
@@ -92,19 +100,19 @@ def base_url(url: str) -> str:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: str, options: OptionNames) -> Iterator[None]:
     """Turn errors of `requests` into Unreachable and LostAnswer."""
     try:
         yield
     except (exceptions.InvalidURL, exceptions.InvalidHeader, UnicodeError) as error:
         raise Unreachable(f"{url} is not a usable URL: {error}") from error
     except (exceptions.SSLError, exceptions.ConnectTimeout) as error:
-        raise unreachable(url, _innermost(error), OPTIONS) from error
+        raise unreachable(url, _innermost(error), options) from error
     except exceptions.Timeout as error:
-        raise lost_answer(url, TimeoutError(), OPTIONS) from error
+        raise lost_answer(url, TimeoutError(), options) from error
     except exceptions.RequestException as error:
         unsent = isinstance(getattr(error.args[0] if error.args else None, "reason", None), UNSENT)
-        raise (unreachable if unsent else lost_answer)(url, _innermost(error), OPTIONS) from error
+        raise (unreachable if unsent else lost_answer)(url, _innermost(error), options) from error
 
 
 def _innermost(error: BaseException) -> BaseException:

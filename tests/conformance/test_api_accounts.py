@@ -134,6 +134,50 @@ def test_a_token_deletes_none_that_can_do_more(service: Service, api: Api) -> No
     problem(mine.call("GET", "/hosts"), 401)
 
 
+def test_a_token_replaces_another_one_or_changes_nothing(service: Service, api: Api, bob: str) -> None:
+    old = token(api)
+    same = {"name": old["name"], "replaces": old["id"]}
+    problem(api.call("POST", "/tokens", same | {"scopes": ["admin"]}), 422, RULE, {"scopes"})
+    assert api.get(f"/tokens/{old['id']}")["name"] == old["name"]
+    problem(Api(service, bob).call("POST", "/tokens", same), 404)
+    reads = Api(service, token(api, scopes=["read", "write"], hosts=["a.example.org"])["token"])
+    problem(reads.call("POST", "/tokens", same), 403)
+    child = Api(service, Api(service, old["token"]).post("/tokens", {"name": new_label()})["token"])
+    for own in (Api(service, old["token"]), child):
+        problem(own.call("POST", "/tokens", same), 422, RULE, {"replaces"})
+    new = api.post("/tokens", same)
+    problem(api.call("GET", f"/tokens/{old['id']}"), 404)
+    assert [Api(service, one["token"]).call("GET", "/users/me").status_code for one in (old, new)] == [401, 200]
+    problem(child.call("GET", "/users/me"), 401)
+
+
+def test_a_key_replaces_another_one_or_changes_nothing(service: Service, api: Api, bob: str) -> None:
+    host = api.host(ipv4="192.0.2.1")["fqdn"]
+    old = api.post("/keys", {"name": "one", "hosts": [host]})
+    same = {"name": "two", "hosts": [host], "replaces": old["login"]}
+    problem(api.call("POST", "/keys", same | {"hosts": [new_name(service)]}), 422, RULE, {"hosts"})
+    problem(Api(service, bob).call("POST", "/keys", same), 404)
+    assert api.get(f"/keys/{old['login']}")["hosts"] == [host]
+    new = api.post("/keys", same)
+    problem(api.call("GET", f"/keys/{old['login']}"), 404)
+    assert api.get(f"/keys/{new['login']}")["name"] == "two"
+
+
+def test_a_key_is_changed_in_place_and_keeps_its_secret(service: Service, api: Api, bob: str) -> None:
+    one, two = (api.host(ipv4="192.0.2.1")["fqdn"] for _ in range(2))
+    made = api.post("/keys", {"name": "mine", "hosts": [one], "stack": "web"})
+    path = f"/keys/{made['login']}"
+    problem(api.call("PATCH", path, {"hosts": [one, new_name(service)]}), 422, RULE, {"hosts"})
+    problem(api.call("PATCH", path, {"hosts": []}), 422, fields={"hosts"})
+    problem(Api(service, bob).call("PATCH", path, {"hosts": [two]}), 404)
+    for _ in range(2):
+        changed = api.call("PATCH", path, {"hosts": [two], "name": "ours", "stack": None}).json()
+        assert (changed["hosts"], changed["name"], changed["stack"]) == ([two], "ours", None)
+    update = "/nic/update?myip=192.0.2.9&hostname="
+    answers = [service.request("GET", update + name, auth=(made["login"], made["secret"])).text for name in (one, two)]
+    assert answers == ["nohost", "good 192.0.2.9"]
+
+
 def test_limits_of_a_token_hold(service: Service, api: Api, lab: str) -> None:
     elsewhere = token(api, networks=["198.51.100.0/24"])
     problem(Api(service, elsewhere["token"]).call("GET", "/hosts"), 401)

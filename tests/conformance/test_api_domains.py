@@ -21,6 +21,7 @@ NOTHING: Content = {
     "group": None,
     "stack": None,
     "frozen": None,
+    "key": None,
     "dnssec_policy": None,
     "inline_signing": False,
     "hosts": 0,

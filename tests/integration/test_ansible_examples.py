@@ -25,6 +25,9 @@ hosts:
   "${label}": {ipv4: "${net}.3"}
 """
 BEFORE: dict[str, list[Task]] = {
+    "ddns_key": [
+        {"name": "before", "fedcloud.ddns.ddns_host": {"name": f"{label}.dyn.example.org"}} for label in ("cam", "nas")
+    ],
     "ddns_secret": [
         {"name": "before", "fedcloud.ddns.ddns_host": {"name": "www.dyn.example.org", "ipv4": "192.0.2.1"}},
     ],
@@ -32,6 +35,10 @@ BEFORE: dict[str, list[Task]] = {
 AFTER: dict[str, list[Task]] = {
     "ddns_host": [
         {"name": "after", "fedcloud.ddns.ddns_host": {"name": "front.dyn.example.org", "state": "absent"}},
+    ],
+    "ddns_key": [
+        {"name": "after", "fedcloud.ddns.ddns_host": {"name": f"{label}.dyn.example.org", "state": "absent"}}
+        for label in ("cam", "nas")
     ],
     "ddns_record": [
         {"name": "after", "fedcloud.ddns.ddns_host": {"name": "mail.dyn.example.org", "state": "absent"}},
@@ -44,7 +51,19 @@ AFTER: dict[str, list[Task]] = {
         for stack in ("file", "environments")
     ],
 }
-VOLATILE = ("created", "updated_ipv4", "updated_ipv6", "tls_ipv4", "tls_ipv6", "src", "declaration", "env", "vars")
+VOLATILE = (
+    "created",
+    "login",
+    "id",
+    "updated_ipv4",
+    "updated_ipv6",
+    "tls_ipv4",
+    "tls_ipv6",
+    "src",
+    "declaration",
+    "env",
+    "vars",
+)
 
 
 def run(ansible: Ansible, module: str) -> tuple[list[Result], list[Result]]:
@@ -94,7 +113,19 @@ def secrets_of(results: list[Result]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", ["ddns_host", "ddns_domain", "ddns_record", "ddns_secret", "ddns_sync"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "ddns_host",
+        "ddns_domain",
+        "ddns_key",
+        "ddns_record",
+        "ddns_secret",
+        "ddns_sync",
+        "ddns_token",
+        "ddns_user",
+    ],
+)
 def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ansible, module: str) -> None:
     (ansible.folder / "files").mkdir()
     (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)

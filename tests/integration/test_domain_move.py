@@ -245,6 +245,9 @@ def test_a_move_is_cancelled(service: Service, binds: Binds) -> None:
     wait_until(lambda: digs(new, "a") == {"a": ["192.0.2.1"]}, SECONDS, "it is filled")
     for command in (["move", ZONE, *at(new)], ["set", ZONE, *at(new)], ["move", ZONE, "--finish"]):
         assert "--cancel" in refused(service, *command)
+    body = {"primary": old.address.replace("127.0.0.1", "localhost")}
+    answer = service.request("PATCH", f"/api/domains/{ZONE}", service.admin_token, json=body)
+    assert (answer.status_code, "being moved" in answer.text) == (409, True)
     for options in (["--json"], ["--cancel", "--wait"], [*at(new), "--check", "--wait"]):
         assert service.cli("domain", "move", ZONE, *options, check=False).returncode == 2
     assert move(service, "--cancel") == f"cancelled: {new.address} gets no more changes of {ZONE}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from .._sync import names, plan_table
+from .._sync import names, plan_table, tsig_files
 from .._sync.api import Server
 from .._sync.errors import DeclarationError, Problem
 from .._sync.model import Declaration, DomainSpec, Registered
@@ -25,6 +25,10 @@ SPEC = (
             "ttl": {"type": "int"},
             "group": {"type": "str"},
             "available": {"type": "bool"},
+            "owner": {"type": "str"},
+            "primary": {"type": "str"},
+            "key": {"type": "dict", "no_log": False, "options": {"file": {"type": "path", "required": True}}},
+            "dnssec_policy": {"type": "str"},
         }
     )
 )
@@ -37,6 +41,8 @@ def run(task: Task) -> dict[str, Any]:
     registered = Registered({}, server.registered([]).domains)
     present = task.params["state"] == "present"
     declaration = Declaration(domains={spec.name: spec})
+    if present:
+        declaration = tsig_files.loaded(declaration)
     plan = make(declaration, registered, server.capabilities, Options(destroy=not present))
     execute_plan(task, plan, server)
     result = {
@@ -73,9 +79,13 @@ def _spec(params: Mapping[str, Any]) -> DomainSpec:
         "ttl": lambda value: None if value == 0 else names.ttl(value),
         "group": names.group,
         "available": names.flag,
+        "owner": names.user,
+        "primary": names.endpoint,
+        "dnssec_policy": names.dnssec_policy,
     }
     given = {option: parsed(option, parse) for option, parse in parsers.items() if params[option] is not None}
     name = parsed("name", names.domain_name)
     if problems:
         raise DeclarationError(problems)
-    return DomainSpec(name, **given)
+    key_file = params["key"] and params["key"]["file"]
+    return DomainSpec(name, **given, key_file=key_file)

@@ -29,8 +29,8 @@ def hosts(task: Task) -> dict[str, Any]:
     If the parameter `others` is false, hosts of other users are left out.
     """
     params = task.params
-    wanted = _parsed("name", names.host_name, params["name"])
-    domains = _parsed("domain", names.domain_name, params["domain"])
+    wanted = parsed("name", names.host_name, params["name"])
+    domains = parsed("domain", names.domain_name, params["domain"])
     found = task.server().registered(wanted).hosts.values()
     kept = filtered(found, domains, params["stack"], params["labels"])
     others = params.get("others", True)
@@ -39,7 +39,7 @@ def hosts(task: Task) -> dict[str, Any]:
 
 def domains(task: Task) -> dict[str, Any]:
     """Result keys: changed, domains (by name)."""
-    wanted = _parsed("name", names.domain_name, task.params["name"])
+    wanted = parsed("name", names.domain_name, task.params["name"])
     found = task.server().registered([]).domains
     shown = [facts(found[name]) for name in sorted(found) if wanted is None or name in wanted]
     return {"changed": False, "domains": shown}
@@ -62,20 +62,20 @@ def filtered(
             yield host
 
 
-def _parsed(option: str, parse: Any, values: Sequence[str] | None) -> list[str] | None:
+def parsed(option: str, parse: Any, values: Sequence[str] | None) -> list[str] | None:
     """All values in canonical form; None if the option is not given. Raises DeclarationError."""
     if values is None:
         return None
     problems: list[Problem] = []
 
-    def parsed(index: int, value: str) -> str:
+    def one(index: int, value: str) -> str:
         try:
             return str(parse(value))
         except ValueError as error:
             problems.append(Problem(f"{option}[{index}]: {error}"))
             return ""
 
-    result = [parsed(index, value) for index, value in enumerate(values)]
+    result = [one(index, value) for index, value in enumerate(values)]
     if problems:
         raise DeclarationError(problems)
     return result

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from .._sync import declare, names, plan_table, saved, scope
+from .._sync import declare, names, plan_table, saved, scope, tsig_files
 from .._sync.api import Server
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
 from .._sync.dry_run import asked, require
@@ -97,6 +97,7 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
 def _checked(task: Task, declaration: Declaration, server: Server, folder: str | None) -> tuple[Plan, SecretWriter]:
     """The plan, and the writer of its secrets. Raises SyncError; if the plan is refused, the error has it."""
     options = _options(task.params)
+    declaration = tsig_files.loaded(declaration, folder or "")
     plan = make(declaration, scope.read(server, declaration, options), server.capabilities, options)
     plan = asked(plan, server, declaration.hosts)
     secret_writer = SecretWriter(

@@ -9,7 +9,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from .changes import Change
 from .errors import Refused, SyncError, Unauthorized
-from .model import Capabilities, Registered
+from .model import Capabilities, Key, Registered
 
 try:
     from typing import Protocol
@@ -77,6 +77,9 @@ class Server(Protocol):
 
         A server may return more hosts. All domains are returned, unless all hosts were named and found.
         """
+
+    def registered_keys(self) -> tuple[Key, ...]:
+        """The caller's keys. Only if the server has `keys`."""
 
     def silent(self, days: int) -> set[str]:
         """Names of hosts that sent no request for so many days. Raises NotSupported."""

@@ -24,7 +24,7 @@ class Action(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One change of one host or domain.
+    """One change of one host, domain or key.
 
     `before` has the registered values of the fields that the change depends on, `after` the new values of the fields
     that it changes. Both are JSON values. `before` is also the precondition. A create has an empty `before`, a delete
@@ -33,7 +33,7 @@ class Change:
 
     action: Action
     kind: str
-    """`host` or `domain`"""
+    """`host`, `domain` or `key`"""
     name: str
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
@@ -43,6 +43,8 @@ class Change:
     """Where the new secret is written, if the change makes one."""
     reason: str = ""
     """Why the host is registered again."""
+    key_file: str = ""
+    """The file with the TSIG key of a domain, if the change sets it."""
     removes: tuple[str, ...] = ()
     """What else a deletion removes, such as `MX www.example.org`: other records, and related names."""
 
@@ -50,6 +52,8 @@ class Change:
     def makes_secret(self) -> bool:
         """Whether the change makes a new secret."""
         makes_one = self.action in (Action.CREATE, Action.REPLACE, Action.ROTATE)
+        if self.kind == "key":
+            return self.action in (Action.CREATE, Action.REPLACE)
         return self.kind == "host" and (makes_one or (self.action is Action.MOVE and bool(self.reason)))
 
 

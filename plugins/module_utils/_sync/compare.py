@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from . import records
 from .changes import Action, Change
@@ -18,6 +18,8 @@ from .model import (
     DomainSpec,
     Host,
     HostSpec,
+    Key,
+    KeySpec,
     Sentinel,
 )
 
@@ -47,7 +49,7 @@ class Comparison:
         after = self._initial(spec, DOMAIN_FIELDS[:-1])
         if spec.available is False:
             after["available"] = False
-        return Change(Action.CREATE, "domain", spec.name, after=after)
+        return Change(Action.CREATE, "domain", spec.name, after=after, key_file=_key_file(spec, after))
 
     def _initial(self, spec: HostSpec | DomainSpec, fields: Iterable[str]) -> dict[str, Any]:
         values = {name: getattr(spec, name) for name in fields}
@@ -155,15 +157,45 @@ class Comparison:
         after = {name: v for name, v in values.items() if v is not KEEP and v != getattr(domain, name)}
         if self.stack is not None and domain.stack != self.stack:
             after["stack"] = self.stack
+        if spec.owner is KEEP and not domain.own and spec.adopt_from == domain.owner:
+            after["owner"] = self.user
         if not after:
             return None
-        action = Action.ADOPT if "stack" in after else Action.UPDATE
-        return Change(action, "domain", spec.name, self._preconditions(domain, after), after)
+        taken = "owner" in after and not domain.own
+        action = Action.ADOPT if taken or "stack" in after else Action.UPDATE
+        before = self._preconditions(domain, after)
+        return Change(action, "domain", spec.name, before, after, key_file=_key_file(spec, after))
+
+    def key(self, spec: KeySpec, key: Key | None, changes: Sequence[Change]) -> Change | None:
+        """The change that makes the key as declared, after the other changes; None if it is."""
+        if key is None:
+            after = {"hosts": list(spec.hosts), **({} if self.stack is None else {"stack": self.stack})}
+            return Change(Action.CREATE, "key", spec.name, after=after, secret=spec.secret)
+        hosts = _hosts_then(key, changes)
+        if hosts == list(spec.hosts):
+            return None
+        before = {"login": key.login, "hosts": hosts}
+        return Change(Action.UPDATE, "key", spec.name, before, {"hosts": list(spec.hosts)})
+
+    def delete_key(self, key: Key) -> Change:
+        """Delete a key."""
+        return Change(Action.DELETE, "key", key.name, {"login": key.login})
 
     def delete_domain(self, domain: Domain) -> Change:
         """Delete a domain."""
         values = {name: getattr(domain, name) for name in DOMAIN_FIELDS}
         return Change(Action.DELETE, "domain", domain.name, values)
+
+
+def _hosts_then(key: Key, changes: Iterable[Change]) -> list[str]:
+    """The hosts of a key once these changes are made: renamed hosts stay in it, and deleted ones do not."""
+    renamed = {change.source: change.name for change in changes if change.source and not change.reason}
+    gone = {change.source or change.name for change in changes if change.action is Action.DELETE or change.reason}
+    return sorted({renamed.get(host, host) for host in key.hosts if host not in gone})
+
+
+def _key_file(spec: DomainSpec, after: Mapping[str, Any]) -> str:
+    return spec.key_file or "" if "key" in after else ""
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,8 @@
     server: URL
     stack: NAME, or {name, max_changes}
     defaults: {domain, and every key of a host}
-    domains: {NAME: {public, comment, ttl, group, available, adopt}}
+    domains: {NAME: {public, comment, ttl, group, available, owner, primary, key, dnssec_policy, adopt, adopt_from}}
+    keys: {NAME: {hosts, secret}}
     hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, records, related, secret, moved_from, adopt,
             adopt_from, fqdn}}
 
@@ -28,8 +29,8 @@ RRsets are kept if a host does not name `records`. If it does, they are all of t
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
 host has these, and keeps others. The same is true of `related`.
 
-A domain is also declared in full, except `available`, which is kept if it
-is not named. All errors are reported at once.
+A domain is also declared in full, except `available`, `owner`, `primary`, `key` and `dnssec_policy`, which are kept if
+they are not named. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -43,16 +44,19 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names, records
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, KeySpec, SecretSpec, Sentinel
 from .policy import Limits
 
 T = TypeVar("T")
+Keeper = TypeVar("Keeper", HostSpec, KeySpec)
+"""What has a secret."""
 Path = Tuple[Any, ...]
 """The keys from the top of the document to a value."""
 Locate = Callable[[Path], "Location | None"]
 """Returns the position of the key at a path, or of its value if only that is known."""
 
-_TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
+_TOP = ("version", "server", "stack", "defaults", "domains", "hosts", "keys")
+_KEY_OPTIONS = ("hosts", "secret")
 _STACK = ("name", "max_changes")
 _ADDRESSES: dict[str, Callable[[Any], str | list[str]]] = {"ipv4": names.ipv4s, "ipv6": names.ipv6s}
 _BESIDE_ALIAS = (*_ADDRESSES, "wildcard", "records", "related")
@@ -72,7 +76,13 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "group": names.group,
     "available": names.flag,
     "adopt": names.flag,
+    "adopt_from": names.user,
+    "owner": names.user,
+    "primary": names.endpoint,
+    "dnssec_policy": names.dnssec_policy,
 }
+_KEY = "key"
+_DOMAIN_KEYS = (*_DOMAIN, _KEY)
 _NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
 _TOLD = (*_ADDRESSES, "alias", "available", "records", "related")
@@ -112,11 +122,12 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     max_changes: Limits | None = _agreed("max_changes", declarations, problems)
     hosts = _united("host", [d.hosts for d in declarations], problems)
     domains = _united("domain", [d.domains for d in declarations], problems)
+    keys = _united("key", [d.keys for d in declarations], problems)
     problems += _clashes(hosts.values())
     if problems:
         raise DeclarationError(problems)
     where = declarations[0].where if declarations else None
-    return Declaration(stack, server, hosts, domains, where, max_changes)
+    return Declaration(stack, server, hosts, domains, where, max_changes, keys)
 
 
 def as_data(declared: Declaration) -> dict[str, Any]:
@@ -125,20 +136,25 @@ def as_data(declared: Declaration) -> dict[str, Any]:
     if declared.max_changes is not None:
         stack = {"name": declared.stack, "max_changes": str(declared.max_changes)}
     content: dict[str, Any] = {"version": 1, "server": declared.server, "stack": stack}
-    for key, specs in (("domains", declared.domains), ("hosts", declared.hosts)):
+    for key, specs in (("domains", declared.domains), ("hosts", declared.hosts), ("keys", declared.keys)):
         content[key] = {name: _options(spec) for name, spec in specs.items()}
     return {key: value for key, value in content.items() if value not in (None, {})}
 
 
-def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
-    """The options of a host or domain, without those that say nothing."""
+def _options(spec: HostSpec | DomainSpec | KeySpec) -> dict[str, Any]:
+    """The options of a host, domain or key, without those that say nothing."""
     found = {}
     for field in fields(spec):
         value = getattr(spec, field.name)
+        if field.name == "key_file" and value is not None:
+            found["key"] = {FILE: value}
+        if field.name == "dnssec_policy" and value is None:
+            value = NONE
         if isinstance(value, SecretSpec):
             value = {value.kind: value.path} if value.path else value.kind
         silent = value is KEEP or (field.name not in _TOLD and value in (None, False, {}, ()))
-        if field.name not in ("fqdn", "name", "where", "keeps_records", "keeps_related") and not silent:
+        hidden = ("fqdn", "name", "where", "keeps_records", "keeps_related", "key", "key_file")
+        if field.name not in hidden and not silent:
             found[field.name] = {k: _rrset(v) for k, v in value.items()} if field.name == "records" else _plain(value)
     if found.get("alias", ...) is None and any(found.get(family) for family in _ADDRESSES):
         del found["alias"]  # an address says it
@@ -158,15 +174,24 @@ def _rrset(content: Any) -> Any:
 
 
 def rebased(declared: Declaration, base: str) -> Declaration:
-    """The declaration with relative paths of secrets below the folder `base`."""
-    return replace(declared, hosts={name: _rebased(spec, base) for name, spec in declared.hosts.items()})
+    """The declaration with relative paths of secrets and keys below the folder `base`."""
+    hosts = {name: _rebased(spec, base) for name, spec in declared.hosts.items()}
+    domains = {
+        name: replace(spec, key_file=_below(base, spec.key_file)) if spec.key_file else spec
+        for name, spec in declared.domains.items()
+    }
+    keys = {name: _rebased(spec, base) for name, spec in declared.keys.items()}
+    return replace(declared, hosts=hosts, domains=domains, keys=keys)
 
 
-def _rebased(spec: HostSpec, base: str) -> HostSpec:
+def _below(base: str, path: str) -> str:
+    return os.path.normpath(PurePath(base) / path)
+
+
+def _rebased(spec: Keeper, base: str) -> Keeper:
     if spec.secret is None or spec.secret.kind not in (FILE, VAULT):
         return spec
-    path = os.path.normpath(PurePath(base) / spec.secret.path)
-    return replace(spec, secret=replace(spec.secret, path=path))
+    return replace(spec, secret=replace(spec.secret, path=_below(base, spec.secret.path)))
 
 
 def _agreed(key: str, declarations: Sequence[Declaration], problems: list[Problem]) -> Any:
@@ -275,7 +300,8 @@ class _Reader:
         defaults = self.defaults(given)
         domains = self.domains(self.mapping(("domains",), top.get("domains")))
         hosts = self.hosts(self.mapping(("hosts",), top.get("hosts")), defaults, domain)
-        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes)
+        keys = self.keys(self.mapping(("keys",), top.get("keys")), domain)
+        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes, keys)
 
     def version(self, top: Mapping[Any, Any]) -> None:
         """Check that it is version 1."""
@@ -356,12 +382,45 @@ class _Reader:
             path = ("domains", key)
             name = self.value(path, names.domain_name, key, "")
             options = self.mapping(path, value)
-            self.known_keys(path, options, tuple(_DOMAIN))
+            self.known_keys(path, options, _DOMAIN_KEYS)
             fields = dict(_NO_DOMAIN_OPTIONS)
             for option, item in options.items():
                 if option in _DOMAIN and item is not None:
                     fields[option] = self.value((*path, option), _DOMAIN[option], item, None)
+            if options.get(_KEY) is not None:
+                fields["key_file"] = self.key_file((*path, _KEY), options[_KEY])
             self.keep("domain", found, DomainSpec(name, where=self.locate(path), **fields))
+        return found
+
+    def key_file(self, path: Path, value: Any) -> str | None:
+        """The file with a TSIG key; None if it is invalid."""
+        given = self.mapping(path, value)
+        self.known_keys(path, given, (FILE,))
+        if given.get(FILE) is None:
+            self.report(path, "needs `file`", "name the file with the TSIG key")
+            return None
+        return self.value((*path, FILE), names.text, given[FILE], None)
+
+    def keys(self, given: Mapping[Any, Any], domain: str | None) -> dict[str, KeySpec]:
+        """The declared keys, by name."""
+        found: dict[str, KeySpec] = {}
+        for key, value in given.items():
+            path = ("keys", key)
+            name = self.value(path, names.credential, key, "")
+            options = self.mapping(path, value)
+            self.known_keys(path, options, _KEY_OPTIONS)
+            hosts = options.get("hosts")
+            if not isinstance(hosts, list) or not hosts:
+                self.report((*path, "hosts"), "needs a list of hosts")
+                hosts = []
+            full = {
+                self.value((*path, "hosts", index), lambda given_name: names.host_name(given_name, domain), host, "")
+                for index, host in enumerate(hosts)
+            }
+            if options.get("secret") is None:
+                self.report((*path, "secret"), "is missing", "name a file, or write `secret: none`")
+            secret = None if options.get("secret") is None else self.secret((*path, "secret"), options["secret"])
+            self.keep("key", found, KeySpec(name, tuple(sorted(full)), secret, self.locate(path)))
         return found
 
     def keep(self, kind: str, found: dict[str, Any], spec: Any) -> None:

@@ -22,7 +22,7 @@ from . import comment_marker
 from .api import Done, Response, Transport, describe, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
-from .model import UNKNOWN, Capabilities, Domain, Host, Registered
+from .model import UNKNOWN, Capabilities, Domain, Host, Key, Registered
 from .recheck import moved, plain
 from .return_codes import outcome_of
 
@@ -54,6 +54,7 @@ class EgiServer:
         bulk=False,
         replays=False,
         domains=False,
+        keys=False,
         verifies=False,
         checks=False,
         enrols=False,
@@ -123,6 +124,10 @@ class EgiServer:
     def valid(self, fqdn: str, secret: str) -> bool:  # noqa: ARG002
         """Raises NotSupported: the API cannot check a secret without a change."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot check whether a secret is valid")])
+
+    def registered_keys(self) -> tuple[Key, ...]:
+        """Nothing: the service has no keys."""
+        return ()
 
     def silent(self, days: int) -> set[str]:  # noqa: ARG002
         """Raises NotSupported: the API does not tell when a host sent its last request."""

@@ -36,7 +36,12 @@ HOST_FIELDS = ("ipv4", "ipv6", "alias", "wildcard", "comment", "ttl", "labels", 
 `records` and `related` of a change have only the RRsets and related names that it concerns; see `records`.
 """
 
-DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
+DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "owner", "primary", "key", "dnssec_policy", "stack")
+"""Fields of a domain that a change may set, in the order in which they are shown."""
+
+
+KEY_FIELDS = ("hosts", "stack")
+"""Fields of a key that a change may set."""
 
 
 FILE, VAULT, NONE = "file", "vault", "none"
@@ -94,12 +99,30 @@ class DomainSpec:
     group: str | Sentinel | None = KEEP
     available: bool | Sentinel = KEEP
     adopt: bool = False
+    adopt_from: str | None = None
+    """The other user from whom the domain is taken over."""
+    owner: str | Sentinel = KEEP
+    primary: str | Sentinel = KEEP
+    key: Mapping[str, str] | Sentinel = KEEP
+    """Name, algorithm and fingerprint of the key in `key_file`, once it is read; see `tsig_files`."""
+    key_file: str | None = None
+    dnssec_policy: str | Sentinel | None = KEEP
+    where: Location | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class KeySpec:
+    """A declared key: credentials for a group of hosts, by full name and sorted."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    secret: SecretSpec | None = None
     where: Location | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """A declaration. `hosts` and `domains` are by full name."""
+    """A declaration. `hosts` and `domains` are by full name, `keys` by name."""
 
     stack: str | None = None
     server: str | None = None
@@ -108,6 +131,7 @@ class Declaration:
     where: Location | None = field(default=None, compare=False)
     max_changes: Limits | None = None
     """The most hosts of the stack that a plan may change; None: any number."""
+    keys: Mapping[str, KeySpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,7 +175,21 @@ class Domain:
     stack: str | None = None
     owner: str | None = None
     own: bool = True
+    primary: str | None = None
+    key: Mapping[str, str] | None = None
+    """Name, algorithm and fingerprint, for administrators, of a zone that the service did not create."""
+    dnssec_policy: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A registered key of the caller. Several may have the same name."""
+
+    name: str
+    login: str
+    hosts: tuple[str, ...] = ()
+    stack: str | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +200,8 @@ class Registered:
     domains: Mapping[str, Domain] = field(default_factory=dict)
     user: str = ""
     """The caller, if the server tells other users' hosts."""
+    keys: tuple[Key, ...] = ()
+    """The caller's keys, if they were read; see `scope`."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +226,8 @@ class Capabilities:
     """It answers a repeated call with the same key as the first one, including secrets."""
     domains: bool = True
     """It creates, edits and deletes domains."""
+    keys: bool = True
+    """It has keys for groups of hosts."""
     verifies: bool = True
     """It checks whether a secret is valid."""
     checks: bool = True

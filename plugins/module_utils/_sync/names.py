@@ -27,6 +27,7 @@ _NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _TARGET = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 _STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SERVER = re.compile(r"\[[0-9a-f:.]+\]|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _TRANSLATION = IPv6Network("64:ff9b::/96")
 
@@ -256,6 +257,14 @@ def stack(value: Any) -> str:
     return given
 
 
+def credential(value: Any) -> str:
+    """The name of a key: as that of a stack, because files may have it. Raises ValueError."""
+    given = text(value)
+    if not _STACK.fullmatch(given):
+        raise ValueError(f"{given!r} is not a name of a key; use letters, digits, dots, hyphens and underscores")
+    return given
+
+
 def ttl(value: Any) -> int:
     """Seconds, as a number or as digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
@@ -322,6 +331,28 @@ def user(value: Any) -> str:
     if len(given) > USER_LENGTH or not given.isprintable():
         raise ValueError(f"must be the name of a user, at most {USER_LENGTH} printable characters")
     return given
+
+
+def endpoint(value: Any) -> str:
+    """`ADDRESS:PORT` of a name server; the default port is 53. Raises ValueError."""
+    given = text(value).strip()
+    host, colon, port = given.rpartition(":")
+    if not colon or (":" in host and not host.endswith("]")):
+        host, port = given, "53"
+    with suppress(ValueError):
+        inside = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        host = f"[{IPv6Address(inside)}]" if ":" in host else host
+        if _SERVER.fullmatch(host) and 0 < int(port) < 65536:
+            return f"{host}:{int(port)}"
+    raise ValueError(f"{given!r} is not the address of a name server, such as 192.0.2.53 or [2001:db8::53]:5353")
+
+
+def dnssec_policy(value: Any) -> str | None:
+    """The name of a policy; None for `none`. Raises ValueError."""
+    given = text(value).strip()
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", given):
+        raise ValueError(f"{given!r} is not a name of a policy; use letters, digits, -, _ and .")
+    return None if given.lower() == "none" else given
 
 
 def server_url(value: Any) -> str:

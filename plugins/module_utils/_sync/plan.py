@@ -91,12 +91,30 @@ domains of other users, which an administrator's token sees, are not changed, wh
     domain                    another's domain     edits    -         Conflicts
     domain, adopt             another's domain     edits    -         Conflicts
     domain, no stack declared another's domain     edits    -         update
+    domain, owner bob         -                    edits    -         create
+    domain, owner bob         own, equal           edits    -         update
+    domain, owner bob         another's domain     edits    -         update
+    domain, owner ann         another's domain     edits    -         Conflicts
+    domain, from bob to ann   another's domain     edits    -         adopt
+    domain, from bob          another's domain     edits    -         adopt
     -                         own domain           edits    -         -, note
     -                         own domain           edits    prune     delete
     -                         own domain in use    edits    prune     -, note
     -                         foreign domain       edits    prune     -
     -                         another's domain     edits    prune     -, note
     domain                    own, equal           edits    destroy   delete
+    key                       -                    edits    -         create
+    key                       own key              edits    -         -
+    key                       own key, other host  edits    -         update
+    key                       foreign key          edits    -         create
+    key                       two own keys         edits    -         Conflicts
+    key                       any key              fixed    -         NotSupported
+    key, no stack declared    foreign key          edits    -         -
+    -                         own key              edits    -         -, note
+    -                         own key              edits    prune     delete
+    -                         foreign key          edits    prune     -
+    -                         own key              edits    destroy   delete
+    key, no stack declared    foreign key          edits    destroy   delete
 """
 
 from __future__ import annotations
@@ -119,6 +137,7 @@ from .model import (
     DomainSpec,
     Host,
     HostSpec,
+    Key,
     Registered,
     Sentinel,
 )
@@ -170,6 +189,7 @@ def make(declaration: Declaration, registered: Registered, capabilities: Capabil
         builder.hosts()
         builder.undeclared()
         builder.rotations()
+        builder.keys()
     return builder.plan()
 
 
@@ -213,17 +233,21 @@ class PlanBuilder:
         for domain in () if self.capabilities.domains else self.declared.domains.values():
             text = f"{domain.name}: {server} cannot create or change domains"
             problems.append(Problem(text, domain.where, "remove it from `domains`"))
+        if self.declared.keys and not self.capabilities.keys:
+            problems.append(Problem(f"{server} has no keys", self.declared.where, "remove `keys`"))
         if problems:
             raise NotSupported(problems)
 
     def owns(self, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it without adoption."""
+        """Whether the declaration may change it without adoption, if no owner is declared."""
         if self.stack is None:  # an administrator may change all domains
             return thing.own or isinstance(thing, Domain)
         return thing.own and thing.stack == self.stack
 
     def may_change(self, spec: HostSpec | DomainSpec, thing: Host | Domain) -> bool:
-        """Whether the declaration may change it, if necessary by adoption from another stack of the caller."""
+        """Whether the declaration may change it, if necessary by adoption from another stack."""
+        if isinstance(spec, DomainSpec) and not thing.own and thing.owner in (spec.owner, spec.adopt_from):
+            return spec.adopt or self.stack in (None, thing.stack) or thing.owner == spec.adopt_from
         return self.owns(thing) or (thing.own and spec.adopt)
 
     def may_take(self, spec: HostSpec, host: Host) -> bool:
@@ -273,7 +297,9 @@ class PlanBuilder:
         hint = "adopt it with `adopt: true`"
         if not thing.own:
             owner, hint = f"belongs to the user {thing.owner}", _owner_hint(thing)
-            if isinstance(thing, Host) and not moved:
+            if isinstance(thing, Domain):
+                hint += f". `owner: {thing.owner}` leaves it to them, `adopt_from: {thing.owner}` takes it over"
+            elif not moved:
                 hint += f". `adopt_from: {thing.owner}` takes the host over, and replaces its secret"
         name = thing.fqdn if isinstance(thing, Host) else thing.name
         role = "the former name " if moved else ""
@@ -423,12 +449,35 @@ class PlanBuilder:
         if problems:
             raise DeclarationError(problems)
 
+    def keys(self) -> None:
+        """Plan declared keys, after the hosts, and those of the stack that are no longer declared."""
+        for name, spec in sorted(self.declared.keys.items()):
+            found = [key for key in self.own_keys() if key.name == name]
+            if len(found) > 1:
+                hint = "delete all but one of them, for example with `ddns_key`"
+                self.conflicts.append(Problem(f"{len(found)} keys have the name {name}", spec.where, hint))
+            else:
+                self.add(self.compare.key(spec, found[0] if found else None, self.changes))
+        left = [key for key in self.own_keys() if key.name not in self.all_declared.keys and self.stack is not None]
+        left = [key for key in left if selection.matches(key.name, self.options.only)]
+        if self.options.prune:
+            self.changes += map(self.compare.delete_key, left)
+        elif left:
+            text = f"{len(left)} keys of stack {self.stack} are registered but not declared: "
+            self.note(text + _some(key.name for key in left), "delete them with `--prune`")
+
+    def own_keys(self) -> list[Key]:
+        """The keys that the declaration may change: those of its stack, or without a stack all of the caller."""
+        return [key for key in self.registered.keys if self.stack is None or key.stack == self.stack]
+
     def destroy(self) -> None:
         """Delete everything in the stack, or without a stack everything that is declared."""
         self.note_labelled({*self.declared.hosts, *self.declared.domains})
         hosts = self.to_delete(self.registered.hosts, self.declared.hosts)
         domains = self.to_delete(self.registered.domains, self.declared.domains)
         self.delete(hosts, domains)
+        keys = [key for key in self.own_keys() if self.stack is not None or key.name in self.declared.keys]
+        self.changes += map(self.compare.delete_key, keys)
 
     def to_delete(self, registered: Mapping[str, Any], declared: Mapping[str, Any]) -> list[str]:
         """Names to delete. Notes declared ones that belong to another stack or user."""
@@ -499,12 +548,14 @@ _RANKS = {
     ("host", Action.MOVE): 2,
     ("host", Action.REPLACE): 3,
     ("host", Action.CREATE): 4,
-    ("domain", Action.DELETE): 6,
+    ("domain", Action.DELETE): 7,
 }
+_KEY_RANK = 6
 
 
 def _order(change: Change) -> tuple[int, str, bool]:
-    rank = _RANKS.get((change.kind, change.action), 0 if change.kind == "domain" else 5)
+    otherwise = {"domain": 0, "key": _KEY_RANK}.get(change.kind, 5)
+    rank = _RANKS.get((change.kind, change.action), otherwise)
     return rank, change.name, change.action is Action.ROTATE
 
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from . import records, saved
 from .changes import Action, Change
-from .model import DOMAIN_FIELDS, HOST_FIELDS
+from .model import DOMAIN_FIELDS, HOST_FIELDS, KEY_FIELDS
 from .plan import Plan
 
 SYMBOLS = {
@@ -30,6 +30,7 @@ _PARTIAL: dict[str, Callable[[Any, Any], Iterable[str]]] = {
     "records": records.details,
     "related": records.related_details,
 }
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": KEY_FIELDS}
 _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
 
 
@@ -49,12 +50,15 @@ def lines(plan: Plan) -> list[Line]:
 
 
 def _subject(change: Change) -> str:
-    prefix = "domain " if change.kind == "domain" else ""
-    return prefix + (f"{change.source} → {change.name}" if change.source else change.name)
+    return _prefix(change) + (f"{change.source} → {change.name}" if change.source else change.name)
+
+
+def _prefix(change: Change) -> str:
+    return "" if change.kind == "host" else f"{change.kind} "
 
 
 def _details(change: Change) -> list[str]:
-    fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
+    fields = _FIELDS[change.kind]
     found = [f"({change.reason})"] if change.reason else []
     for name in fields:
         if name in _PARTIAL:
@@ -218,7 +222,7 @@ def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bo
     absent = Action.DELETE if after else Action.CREATE
     if change.action is absent:
         return []
-    fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
+    fields = _FIELDS[change.kind]
     shown = []
     for name in fields:
         if name in _PARTIAL:
@@ -232,5 +236,4 @@ def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bo
         shown.append(f"secret: {_secret(change) if after else 'the current one'}")
     if change.removes and not after:
         shown.append(f"also removed: {_removed(change)}")
-    prefix = "domain " if change.kind == "domain" else ""
-    return [_visible(f"{prefix}{subject}:"), *(f"  {_visible(line)}" for line in shown)]
+    return [_visible(f"{_prefix(change)}{subject}:"), *(f"  {_visible(line)}" for line in shown)]

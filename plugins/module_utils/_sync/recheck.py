@@ -16,6 +16,7 @@ What is left of a change depends on its state in the journal:
     rotate   the change
     replace  absent: a create with its values · its fixed fields are set: as a create that is ours
              · otherwise: the change
+    key      a create: another one instead of the first, unless its secret was written · otherwise: the change
     move     a rename: the change, unless it is done · a new registration: as a create, and the old name's deletion
 """
 
@@ -99,7 +100,9 @@ def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, .
 
 
 def moved(change: Change, registered: Registered) -> list[Problem]:
-    """The preconditions of one change that do not hold."""
+    """The preconditions of one change that do not hold. Those of a key are checked when it is changed."""
+    if change.kind == "key":
+        return []
     things: Mapping[str, Host | Domain] = registered.hosts if change.kind == "host" else registered.domains
     problems = []
     if change.action in (Action.CREATE, Action.MOVE) and change.name in things:
@@ -146,6 +149,9 @@ def remaining_work(change: Change, registered: Registered, *, kept: bool = False
 
     `kept`: its new secret was written.
     """
+    if change.kind == "key":  # a second key would have the same name
+        again = replace(change, action=Action.REPLACE) if change.makes_secret else change
+        return () if kept else (again,)
     if change.kind == "domain":
         return _of_a_domain(change, registered.domains.get(change.name))
     host = registered.hosts.get(change.name)

@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import AbstractSet, Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
+from . import tsig_files
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
-from .model import HOST_FIELDS, Capabilities, Domain, Host, Registered
+from .model import HOST_FIELDS, Capabilities, Domain, Host, Key, Registered
 from .recheck import differences, plain
 
 PAGE = 10_000
 BULK = 10_000
 CHANGES = "/api/changes"
+KEYS = "/api/keys"
 DRY_RUN = CHANGES + "?dry_run=1"
 QUERY_OCTETS = 4_000
 """The longest query with names, because proxies limit the request line."""
@@ -126,10 +128,26 @@ class RestServer:
             raise ServerError(f"{self.url}/api/users/me sent no quotas")
         return found
 
+    def call(
+        self,
+        method: str,
+        path: str,
+        content: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """One request to `/api`, for what is neither a host nor a domain. Raises ServerError, Stale (412)."""
+        return self._call(method, path, content, headers)
+
+    def items(self, path: str) -> Iterator[dict[str, Any]]:
+        """All items of a list of `/api`. Raises ServerError."""
+        return self._items(path, "")
+
     def execute(self, change: Change, key: str = "") -> Done:
         """Make one change; `key` as in `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
+        if change.kind == "key":
+            return self._key(change)
         answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer
@@ -231,7 +249,7 @@ class RestServer:
     def _domain(self, change: Change) -> Done:
         path = f"/api/domains/{quote(change.name)}"
         if change.action is Action.CREATE:
-            content = {"name": change.name, **_not_none(change.after)}
+            content = {"name": change.name, **_not_none(_sent(change))}
             return self._checked(change, lambda: self._call("POST", "/api/domains", content))
         found = self._find(path)
         if found is None:
@@ -243,7 +261,41 @@ class RestServer:
         tag = {"If-Match": found.headers["etag"]} if "etag" in found.headers else {}
         if change.action is Action.DELETE:
             return self._checked(change, lambda: self._call("DELETE", path, headers=tag))
-        return self._checked(change, lambda: self._call("PATCH", path, change.after, tag))
+        content = _sent(change)
+        return self._checked(change, lambda: self._call("PATCH", path, content, tag))
+
+    # ---- keys
+
+    def registered_keys(self) -> tuple[Key, ...]:
+        """The caller's keys."""
+        return tuple(
+            Key(str(item["name"]), str(item["login"]), tuple(sorted(item["hosts"])), item.get("stack"))
+            for item in self._items(KEYS, "")
+        )
+
+    def _key(self, change: Change) -> Done:
+        if change.makes_secret:
+            content = {"name": change.name, **change.after}
+            if change.action is Action.REPLACE:
+                present = [
+                    key
+                    for key in self.registered_keys()
+                    if (key.name, key.stack) == (change.name, content.get("stack"))
+                ]
+                content.update({"replaces": present[0].login} if present else {})
+            made = object_in(self._call("POST", KEYS, content))
+            return Done("applied", f"{made.get('login')}:{made.get('secret')}")
+        path = f"{KEYS}/{quote(str(change.before['login']), safe='')}"
+        found = self._find(path)
+        if found is None:
+            if change.action is Action.DELETE:
+                return Done("unchanged")
+            raise Stale([Problem(f"there is no key {change.name} any more", hint="make a new plan")])
+        hosts = sorted(object_in(found).get("hosts") or ())
+        if change.action is Action.UPDATE and hosts != change.before["hosts"]:
+            raise Stale([Problem(f"the key {change.name} has other hosts: {', '.join(hosts)}", hint="make a new plan")])
+        self._call("DELETE" if change.action is Action.DELETE else "PATCH", path, change.after or None)
+        return Done("applied")
 
     def _checked(self, change: Change, act: Callable[[], object]) -> Done:
         """Call `act` once. If the answer is lost, check whether the change was made."""
@@ -353,6 +405,14 @@ def _item(change: Change, user: str) -> dict[str, Any]:
     if change.action is not Action.CREATE:
         item["if"] = {"owner": user, **conditions}
     return item
+
+
+def _sent(change: Change) -> dict[str, Any]:
+    """The values of a change of a domain, with the secret of its key. Raises SyncError."""
+    values = dict(change.after)
+    if "key" in values:
+        values["key"] = tsig_files.with_secret(change.key_file, values["key"])
+    return values
 
 
 def _not_none(values: Mapping[str, Any]) -> dict[str, Any]:

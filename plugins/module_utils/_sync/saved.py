@@ -7,12 +7,12 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
+from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, KEY_FIELDS, NONE, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
 
-_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS}
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": ("login", *KEY_FIELDS)}
 
 
 def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:
@@ -35,6 +35,7 @@ def change_dict(change: Change) -> dict[str, Any]:
         "source": change.source,
         "secret": {change.secret.kind: change.secret.path} if change.secret else None,
         "reason": change.reason,
+        "key_file": change.key_file,
         "removes": list(change.removes),
     }
     return {
@@ -108,6 +109,7 @@ def _change(data: Any) -> Change:
         source=_typed(data, "source", str) if "source" in data else None,
         secret=_secret(_typed(data, "secret", dict)) if "secret" in data else None,
         reason=_typed(data, "reason", str) if "reason" in data else "",
+        key_file=_typed(data, "key_file", str) if "key_file" in data else "",
         removes=tuple(map(str, _typed(data, "removes", list))) if "removes" in data else (),
     )
 
@@ -116,9 +118,10 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
     values = dict(_typed(data, key, dict))
     for name, value in values.items():
         several = name in ("ipv4", "ipv6") and isinstance(value, list) and value
-        known = (
-            all(isinstance(one, str) for one in value) if several else isinstance(value, (str, int, dict, type(None)))
-        )
+        if several or (name == "hosts" and isinstance(value, list)):
+            known = all(isinstance(one, str) for one in value)
+        else:
+            known = isinstance(value, (str, int, dict, type(None)))
         if name not in fields or not known:
             raise ValueError(f"{key} has an unknown or invalid {name!r}")
     return values

@@ -14,12 +14,15 @@ def read(server: Server, declaration: Declaration, options: Options) -> Register
     """The hosts that a plan of this declaration is about, and all domains. Raises ServerError.
 
     These are the declared ones with their former names, those of the stack, and those in domains that may be deleted.
+    The caller's keys are read if keys are declared, or may be deleted.
     """
     found = server.registered(_names(declaration, options), declaration.stack)
-    unused = _to_delete(declaration, options, found)
-    if not unused:
-        return found
-    return replace(found, hosts={**server.registered((), domains=unused).hosts, **found.hosts})
+    if unused := _to_delete(declaration, options, found):
+        found = replace(found, hosts={**server.registered((), domains=unused).hosts, **found.hosts})
+    deletes = (options.prune or options.destroy) and declaration.stack is not None
+    if server.capabilities.keys and (declaration.keys or deletes):
+        found = replace(found, keys=server.registered_keys())
+    return found
 
 
 def _names(declaration: Declaration, options: Options) -> set[str]:

@@ -25,7 +25,7 @@ def declared(declaration: Declaration, patterns: Sequence[str]) -> Declaration:
     if not patterns:
         return declaration
     hosts, domains = _matching(declaration.hosts, patterns), _matching(declaration.domains, patterns)
-    return replace(declaration, hosts=hosts, domains=domains)
+    return replace(declaration, hosts=hosts, domains=domains, keys=_matching(declaration.keys, patterns))
 
 
 def require_matches(patterns: Iterable[str], known: Iterable[str]) -> None:

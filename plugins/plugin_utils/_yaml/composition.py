@@ -27,7 +27,7 @@ from .reader import Document, Map, Placed, Seq, read
 from .variables import DIGITS, NUMBER, Outside, Scope, Spend, Substitution, add, declared, like
 
 INCLUDE, VARS, ENVIRONMENTS, IGNORED = "include", "vars", "environments", "x-"
-DEFAULTS, HOSTS, DOMAINS, SERVER = "defaults", "hosts", "domains", "server"
+DEFAULTS, HOSTS, DOMAINS, KEYS, SERVER = "defaults", "hosts", "domains", "keys", "server"
 LABELS, SECRET, FILE, VAULT = "labels", "secret", "file", "vault"
 COMPOSED = (INCLUDE, VARS, ENVIRONMENTS)
 """Keys that a resolved declaration no longer has."""
@@ -77,7 +77,7 @@ class _File(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether it has only values for other files."""
-        return not (self.value(HOSTS) or self.value(DOMAINS))
+        return not any(map(self.value, (HOSTS, DOMAINS, KEYS)))
 
     def all(self) -> Iterator[_File]:
         """This file and all that it includes."""

@@ -9,12 +9,14 @@ import click
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 def command(shell: str) -> int:
-    """Print a script that completes commands and options.
+    """Print a script that completes commands, options, and registered names and stacks.
 
     \b
       bash   source <(ddnsctl completion bash)             in ~/.bashrc
       zsh    source <(ddnsctl completion zsh)              in ~/.zshrc
       fish   ddnsctl completion fish > ~/.config/fish/completions/ddnsctl.fish
+
+    Names and stacks are those of the service in DDNS_SERVER, with the token of DDNS_TOKEN or DDNS_TOKEN_FILE.
     """
     from click.shell_completion import get_completion_class
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=options.FILE)
 @click.option("--check", is_flag=True, help="Change nothing. Print the names of unformatted files; exit 1 if any.")
 @click.option("--diff", is_flag=True, help="Change nothing. Print the difference.")
-@click.option("--sort", is_flag=True, help="Sort domains and hosts by name.")
+@click.option("--sort", is_flag=True, help="Sort domains, hosts and keys by name.")
 def command(paths: tuple[str, ...], check: bool, diff: bool, sort: bool) -> int:
     """Format declarations. Content and comments do not change.
 
     The order of the sections is version, x-… keys, include, server, stack, vars, environments, defaults, domains,
-    hosts. Each level is indented by two spaces. Trailing spaces and repeated empty lines are removed, and the file ends
-    with one line break. Prints the names of the files that were changed. If PATH is -, the formatted text goes to
+    hosts, keys. Each level is indented by two spaces. Trailing spaces and repeated empty lines are removed. The file
+    ends with one line break. Prints the names of the files that were changed. If PATH is -, the formatted text goes to
     standard output.
     """
     return format_files(paths, check=check, diff=diff, sort=sort)

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.option("--domain", metavar="NAME", help="Only hosts in this domain.")
-@click.option("--stack", metavar="NAME", help="Declare this stack, with what is registered for it.")
+@click.option(
+    "--stack",
+    metavar="NAME",
+    help="Declare this stack, with what is registered for it.",
+    shell_complete=options.registered("stacks"),
+)
 @click.option("--adopt", is_flag=True, help="With --stack: include hosts without a stack; the next apply adopts them.")
 @click.option("--dynamic", is_flag=True, help="Declare all addresses as dynamic: the hosts' updaters set them.")
 @click.option("-o", "--out", metavar="FILE", type=click.Path(), help="Write to a new file instead of standard output.")
@@ -35,6 +40,8 @@ def command(
     A plan of this declaration contains no changes. With --adopt, it adopts the hosts that belong to no stack and
     changes nothing else.
     """
+    from dataclasses import replace
+
     from ddnsctl import session
     from ddnsctl.sync.errors import SyncError
 
@@ -42,7 +49,10 @@ def command(
         raise SyncError("--adopt needs --stack NAME, the stack that adopts the hosts")
     opened = session.open_session(connection, session.NO_FILE, stack=None if adopt else stack)
     choice = Choice(domain, stack, adopt=adopt, dynamic=dynamic, server=opened.url)
-    text = declaration(opened.registered, opened.server.capabilities, choice)
+    registered = opened.registered
+    if stack is not None and opened.server.capabilities.keys:
+        registered = replace(registered, keys=opened.server.registered_keys())
+    text = declaration(registered, opened.server.capabilities, choice)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -70,17 +80,19 @@ def declaration(registered: Registered, capabilities: Capabilities, choice: Choi
 
     Raises SyncError if nothing matches.
     """
+    from ddnsctl.sync import names
     from ddnsctl.sync.errors import SyncError
     from ddnsctl.yaml import writer
 
     hosts = sorted((h for h in registered.hosts.values() if _is_chosen(h, choice)), key=lambda h: h.fqdn)
     domains = sorted((d for d in registered.domains.values() if _is_in_stack(d, choice)), key=lambda d: d.name)
+    keys = [key for key in registered.keys if key.stack == choice.stack and not _objection(names.credential, key.name)]
     if not hosts and not domains:
         raise SyncError("no registered host matches; `ddnsctl show` lists all of them")
 
     def written(kept: Sequence[Host]) -> str:
         return writer.declaration(
-            kept, domains, choice.server, choice.stack, adopt=choice.adopt, dynamic=choice.dynamic
+            kept, domains, choice.server, choice.stack, keys=keys, adopt=choice.adopt, dynamic=choice.dynamic
         )
 
     text = written(hosts)

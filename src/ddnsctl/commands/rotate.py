@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rotate")
-@click.argument("hosts", metavar="HOST...", nargs=-1, required=True)
+@click.argument("hosts", metavar="HOST...", nargs=-1, required=True, shell_complete=options.registered("hosts"))
 @click.option("--secret-dir", metavar="DIR", type=click.Path(), help="Write each new secret to DIR/FULL-NAME.")
 @options.yes
 @options.sources(argument=False)
@@ -61,7 +61,7 @@ def _secrets_only(declaration: Declaration, names: Sequence[str]) -> Declaration
 
     known = {name: declaration.hosts[name] for name in names if name in declaration.hosts}
     kept = {name: HostSpec(name, secret=spec.secret, where=spec.where) for name, spec in known.items()}
-    return replace(declaration, hosts=kept, domains={})
+    return replace(declaration, hosts=kept, domains={}, keys={})
 
 
 def _check_destinations(changes: Sequence[Change]) -> None:

@@ -27,9 +27,9 @@ DNS_COLOURS = {"current": "green", "pending": "yellow", "conflict": "red"}
 
 
 @click.command("show")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=options.registered("hosts_or_files"))
 @click.option("--domain", metavar="NAME", help="Only hosts in this domain.")
-@click.option("--stack", metavar="NAME", help="Only hosts of this stack.")
+@click.option("--stack", metavar="NAME", help="Only hosts of this stack.", shell_complete=options.registered("stacks"))
 @click.option(
     "--silent-days",
     type=click.IntRange(1, 3650),

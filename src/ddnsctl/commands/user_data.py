@@ -31,7 +31,7 @@ CHOICE = (
 
 
 @click.command("user-data")
-@click.argument("host")
+@click.argument("host", shell_complete=options.registered("hosts"))
 @click.option("--enrol", is_flag=True, help="Include a token that works once; the machine creates its own secret.")
 @click.option(
     "--lifetime",

@@ -66,10 +66,11 @@ def command(sources: Sources, schema: bool, form: str, render: bool) -> int:
         click.echo(writer.rendered(declare.as_data(declared)), nl=False)
         return 0
     if form == "json":
-        numbers = {"hosts": len(declared.hosts), "domains": len(declared.domains)}
+        numbers = {"hosts": len(declared.hosts), "domains": len(declared.domains), "keys": len(declared.keys)}
         click.echo(json.dumps({"valid": True, "stack": declared.stack, **numbers}, indent=2))
         return 0
     counts = f"{_count(len(declared.hosts), 'host')}, {_count(len(declared.domains), 'domain')}"
+    counts += f", {_count(len(declared.keys), 'key')}" if declared.keys else ""
     stack = f" of stack {declared.stack}" if declared.stack else ", no stack"
     click.echo(f"valid: {counts}{stack}")
     return 0

@@ -29,8 +29,9 @@ ORDER = (
     "defaults",
     "domains",
     "hosts",
+    "keys",
 )
-SORTED = ("domains", "hosts")
+SORTED = ("domains", "hosts", "keys")
 STEP = 2
 Path = tuple[str, ...]
 
@@ -64,7 +65,7 @@ def _sections(path: tuple[str, ...]) -> tuple[int, str]:
 
 
 def _sorted(path: tuple[str, ...]) -> tuple[int, str]:
-    """As `_sections`; domains and hosts are sorted by name."""
+    """As `_sections`; domains, hosts and keys are sorted by name."""
     rank, _ = _sections(path)
     return rank, path[1] if len(path) == 2 and path[0] in SORTED else ""
 

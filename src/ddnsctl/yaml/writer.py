@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ddnsctl.sync import records
-from ddnsctl.sync.model import DYNAMIC, UNKNOWN, Domain, Host, Sentinel
+from ddnsctl.sync.model import DYNAMIC, UNKNOWN, Domain, Host, Key, Sentinel
 
 _PLAIN = re.compile(r"[A-Za-z0-9/](?:[\w./:+ -]*[\w./+-])?", re.ASCII)
 _SPECIAL = re.compile(
@@ -50,7 +50,7 @@ def rendered(content: Mapping[str, Any]) -> str:
     """A declaration from the values of `declare.as_data`. A host has one line, or one for each option."""
     lines = []
     for key, value in content.items():
-        if not isinstance(value, Mapping) or key not in ("hosts", "domains"):
+        if not isinstance(value, Mapping) or key not in ("hosts", "domains", "keys"):
             lines.append(f"{key}: {flow(value)}")
             continue
         lines.append(f"{key}:")
@@ -67,11 +67,20 @@ def declaration(
     server: str | None,
     stack: str | None,
     *,
+    keys: Sequence[Key] = (),
     adopt: bool = False,
     dynamic: bool = False,
 ) -> str:
-    """The declaration of registered hosts and domains; `adopt` and `dynamic` as with `ddnsctl import`."""
-    return "".join(f"{line}\n" for line in _lines(hosts, domains, server, stack, adopt=adopt, dynamic=dynamic))
+    """The declaration of registered hosts, domains and keys; `adopt` and `dynamic` as with `ddnsctl import`."""
+    lines = [*_lines(hosts, domains, server, stack, adopt=adopt, dynamic=dynamic), *_key_lines(keys)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _key_lines(keys: Sequence[Key]) -> Iterator[str]:
+    if keys:
+        yield "keys:"
+    for key in keys:
+        yield f"  {scalar(key.name)}: {flow({'hosts': key.hosts, 'secret': 'none'})}"
 
 
 def _lines(
@@ -106,6 +115,7 @@ def _lines(
 
 def _domain_options(domain: Domain) -> dict[str, Any]:
     values = {"public": domain.public, "comment": domain.comment, "ttl": domain.ttl, "group": domain.group}
+    values |= {"primary": domain.primary if domain.key else None, "dnssec_policy": domain.dnssec_policy}
     return {name: value for name, value in values.items() if value}
 
 

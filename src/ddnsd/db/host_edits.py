@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Locked reads and changes of rows, for everything except updates of addresses."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, false, insert, or_, select, update
@@ -150,6 +150,22 @@ def hold_token(connection: Connection, token_id: int, *, alone: bool = False) ->
 def delete_token(connection: Connection, token_id: int) -> None:
     """Delete the row, and those of tokens that were created with it."""
     connection.execute(delete(tokens).where(tokens.c.id == token_id))
+
+
+def hold_key(connection: Connection, key_id: int) -> bool:
+    """Lock a key until the end of the transaction. Returns whether it exists."""
+    return connection.scalar(select(keys.c.id).where(keys.c.id == key_id).with_for_update()) is not None
+
+
+def set_key(connection: Connection, key_id: int, **values: Any) -> None:
+    """Change columns of a key."""
+    connection.execute(update(keys).where(keys.c.id == key_id).values(**values))
+
+
+def set_key_hosts(connection: Connection, key_id: int, host_ids: Iterable[int]) -> None:
+    """Make these the hosts of a key."""
+    connection.execute(delete(key_hosts).where(key_hosts.c.key_id == key_id))
+    connection.execute(insert(key_hosts), [{"key_id": key_id, "host_id": host_id} for host_id in host_ids])
 
 
 def delete_key(connection: Connection, key_id: int) -> None:

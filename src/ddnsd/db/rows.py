@@ -291,6 +291,7 @@ class Key(NamedTuple):
     name: str
     secret_hash: bytes
     created: int
+    stack: str | None
     active: bool
 
 

@@ -431,6 +431,7 @@ keys = Table(
     Column("name", String(100), nullable=False),
     Column("secret_hash", LargeBinary(32), nullable=False, index=True),
     Column("created", BigInteger, nullable=False),
+    Column("stack", String(63)),  # the declaration that it belongs to
 )
 
 tsig_secrets = Table(

@@ -3,6 +3,7 @@
 
 import base64
 import binascii
+import hashlib
 import re
 import secrets
 from dataclasses import KW_ONLY, dataclass, field
@@ -84,6 +85,11 @@ class TsigKey:
         if missing := {"algorithm", "secret"} - statements.keys():
             raise ValueError(f"TSIG key {name}: it has no {' and no '.join(sorted(missing))}")
         return cls(name, algorithm=statements["algorithm"], secret=statements["secret"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells keys of the same name apart: the first 8 hexadecimal digits of the SHA-256 of the secret."""
+        return hashlib.sha256(base64.b64decode(self.secret)).hexdigest()[:8]
 
     def to_text(self) -> str:
         """The clause that `named.conf`, `rndc -k` and `nsupdate -k` read."""

@@ -3,7 +3,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, exists, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -53,12 +54,21 @@ class Tokens:
         return token
 
     async def create(
-        self, caller: Caller, name: str, wanted: TokenScope, secret: str, *, client_ip: str | None
+        self,
+        caller: Caller,
+        name: str,
+        wanted: TokenScope,
+        secret: str,
+        *,
+        client_ip: str | None,
+        replaces: int | None = None,
     ) -> Token:
         """Create a token with the scope `wanted`, but never more than the caller's.
 
-        It is deleted with the token that the caller uses. Raises Invalid, Taken, NoCredential, OverQuota, StoreDown.
+        It is deleted with the token that the caller uses. The caller's token with the id `replaces` is deleted first,
+        if the new one can be created. Raises Invalid, Taken, NoCredential, NotPermitted, OverQuota, StoreDown.
         """
+        replaced = None if replaces is None else await self._deletable(caller, replaces)
         if wanted.expires is None:
             wanted = replace(wanted, expires=self.latest_end(caller))
         scope = (await self._scope(caller)).narrowed(wanted).within(self.max_days)
@@ -67,6 +77,10 @@ class Tokens:
             if caller.token_id is not None and not host_edits.hold_token(connection, caller.token_id):
                 raise NoCredential
             user = accounts.user_named(connection, caller.user)
+            if replaced is not None:
+                delete_token(connection, replaced, caller.user, client_ip)
+                if caller.token_id is not None and paging.token(connection, caller.token_id) is None:
+                    raise Invalid(replaces=Reason(Code.CREDENTIAL_IN_USE))
             self._quotas.check_tokens(connection, user.id)
             _delete_oldest_expired(connection, user.id)
             return add_token(
@@ -92,10 +106,14 @@ class Tokens:
 
         Raises NoCredential, NotPermitted, StoreDown.
         """
+        await self._delete(await self._deletable(caller, token_id), caller.user, client_ip)
+
+    async def _deletable(self, caller: Caller, token_id: int) -> Token:
+        """A token that the caller may delete. Raises NoCredential, NotPermitted, StoreDown."""
         token = await self._of_user(caller.user_id, token_id)
         if token.id != caller.token_id and not (await self._scope(caller)).covers(TokenScope.of(token)):
             raise NotPermitted(Code.CREDENTIAL_EXCEEDS)
-        await self._delete(token, caller.user, client_ip)
+        return token
 
     async def revoke(self, user_id: int, token_id: int, *, actor: str, client_ip: str | None) -> Token:
         """Delete a user's token, regardless of its scope. For pages of the user and of administrators.
@@ -174,12 +192,28 @@ class Keys:
         return found[0]
 
     async def create(
-        self, caller: Caller, name: str, fqdns: Sequence[str], login: str, secret: str, *, client_ip: str | None
+        self,
+        caller: Caller,
+        name: str,
+        fqdns: Sequence[str],
+        login: str,
+        secret: str,
+        *,
+        client_ip: str | None,
+        replaces: str | None = None,
+        stack: str | None = None,
     ) -> OwnKey:
-        """Create a key for some of the caller's hosts. Raises Invalid, OverQuota, StoreDown."""
+        """Create a key for some of the caller's hosts.
+
+        The caller's key with the login `replaces` is deleted first, if the new one can be created. Raises Invalid,
+        NoCredential, OverQuota, StoreDown.
+        """
+        replaced = None if replaces is None else (await self.get(caller, replaces)).key
 
         def work(connection: Connection) -> None:
             user = accounts.user_named(connection, caller.user)
+            if replaced is not None:
+                delete_key(connection, replaced, caller.user, client_ip)
             self._quotas.check_keys(connection, user.id)
             add_key(
                 connection,
@@ -191,9 +225,33 @@ class Keys:
                 actor=caller.user,
                 client_ip=client_ip,
                 usable=lambda host: can(caller, Action.UPDATE, host),
+                stack=stack,
             )
 
         await self._store.transact(work)
+        return await self.get(caller, login)
+
+    async def change(self, caller: Caller, login: str, given: dict[str, Any], *, client_ip: str | None) -> OwnKey:
+        """Change `name`, `hosts` (full names) or `stack` of one of the caller's keys. The secret stays.
+
+        Raises Invalid, NoCredential, StoreDown.
+        """
+        key = (await self.get(caller, login)).key
+
+        def work(connection: Connection) -> None:
+            if not host_edits.hold_key(connection, key.id):
+                raise NoCredential
+            user = accounts.user_named(connection, caller.user)
+            if "hosts" in given:
+                usable = partial(can, caller, Action.UPDATE)
+                host_edits.set_key_hosts(connection, key.id, _own_hosts(connection, user, given["hosts"], usable))
+            if columns := {name: value for name, value in given.items() if name != "hosts"}:
+                host_edits.set_key(connection, key.id, **columns)
+            detail = ", ".join(sorted(given))
+            queries.add_event(connection, caller.user, "key.set", login, client_ip, detail, owner_id=user.id)
+
+        if given:
+            await self._store.transact(work)
         return await self.get(caller, login)
 
     async def delete(self, caller: Caller, login: str, *, client_ip: str | None) -> Key:
@@ -299,21 +357,25 @@ def add_key(
     actor: str = ACTOR,
     client_ip: str | None = None,
     usable: Callable[[Host], bool] = lambda _: True,
+    stack: str | None = None,
 ) -> None:
     """Store a key for the user's own hosts that are `usable`. Raises Invalid, naming all other hosts."""
+    host_ids = _own_hosts(connection, user, fqdns, usable)
+    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.verifier(secret)}
+    result = connection.execute(insert(schema.keys).values(created=queries.now(), stack=stack, **values))
+    assert result.inserted_primary_key is not None
+    host_edits.set_key_hosts(connection, result.inserted_primary_key[0], host_ids)
+    queries.add_event(connection, actor, "key.add", login, client_ip, name or None, owner_id=user.id)
+
+
+def _own_hosts(connection: Connection, user: User, fqdns: Sequence[str], usable: Callable[[Host], bool]) -> list[int]:
+    """The ids of the user's own hosts with these names that are `usable`. Raises Invalid, naming all other hosts."""
     folded = [names.fold(fqdn) for fqdn in fqdns]
     found = queries.hosts_named(connection, folded)
     own = {host.fqdn: host.id for host in found if host.owner_id == user.id and usable(host)}
     if missing := [fqdn for fqdn in folded if fqdn not in own]:
         raise Invalid(hosts=Reason(Code.HOSTS_NOT_OWNED, user=user.name, hosts=", ".join(missing)))
-    values = {"owner_id": user.id, "login": login, "name": name or login, "secret_hash": secrets.verifier(secret)}
-    result = connection.execute(insert(schema.keys).values(created=queries.now(), **values))
-    assert result.inserted_primary_key is not None
-    key_id = result.inserted_primary_key[0]
-    connection.execute(
-        insert(schema.key_hosts), [{"key_id": key_id, "host_id": host_id} for host_id in sorted(own.values())]
-    )
-    queries.add_event(connection, actor, "key.add", login, client_ip, name or None, owner_id=user.id)
+    return sorted(own.values())
 
 
 def delete_key(connection: Connection, key: Key, actor: str, client_ip: str | None) -> None:

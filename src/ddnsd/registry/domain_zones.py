@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from ddnsd.db import host_edits, queries
+from ddnsd.db import host_edits, mirrors, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
 from ddnsd.dns import errors, new_primary, primary_check, reconcile
@@ -137,26 +137,37 @@ class Zones:
         key: TsigKey | None = None,
         columns: dict[str, Any],
         check_only: bool = False,
+        client_ip: str | None = None,
+        expect: Expect | None = None,
     ) -> str:
         """Change a domain. Returns the changes as text. With `check_only` nothing is changed.
 
         A new key or primary is tested first. Then all hosts are sent there. A host is in conflict if its name has other
         records there. If our BIND does not serve the zone yet, there is no test; `provision` creates the zone later. A
-        DNSSEC policy is applied to BIND before it is stored.
-        Raises NoDomain, Invalid, NoBind, BindError, DnsError, StoreDown.
+        DNSSEC policy is applied to BIND before it is stored. `expect` is called with the domain before and after the
+        tests, and may raise.
+        Raises NoDomain, Invalid, Taken, NoBind, BindError, DnsError, StoreDown.
         """
         domain = await self._store.read(lambda c: queries.domain(c, name))
         if domain is None:
             raise NoDomain(Code.DOMAIN_MISSING, domain=name)
+        if expect is not None:
+            expect(domain)
         changed = domains.differing(domain, columns | primary_columns(domain, primary, key))
         found: Found | None = new_primary.NOTHING
         if reached := {column: value for column, value in changed.items() if column in domains.REACHED}:
+            if await self._store.transact(lambda c: mirrors.of_domain(c, domain.id)) is not None:
+                raise Taken(primary=Reason(Code.DOMAIN_MOVES, domain=name))
             found = await self._look(domain._replace(**reached))
         if "dnssec_policy" in changed:
             await self._sign(domain, changed["dnssec_policy"], check_only=check_only)
         if changed and not check_only:
             owned = (found or new_primary.NOTHING).owned
-            await self._store.transact(lambda c: domains.set_domain(c, name, actor=actor, owned=owned, **changed))
+            await self._store.transact(
+                lambda c: domains.set_domain(
+                    c, name, actor=actor, client_ip=client_ip, expect=expect, owned=owned, **changed
+                )
+            )
         return domains.in_words(changed) + primary_note(found)
 
     async def _look(self, domain: Domain) -> Found | None:

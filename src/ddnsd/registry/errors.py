@@ -160,6 +160,8 @@ class Code(Enum):
     )
     GROUP_INVALID = "A group name has 1 to %(limit)s printable characters."
     CREDENTIAL_EXISTS = "%(user)s already has a token named %(name)s."
+    CREDENTIAL_IN_USE = "This would also delete the token of your request. Use another token."
+    DOMAIN_MOVES = "%(domain)s is being moved to another primary. Finish or cancel that first."
     NAME_PATTERN_INVALID = "%(pattern)r is not a name or a pattern such as *.example.org."
     SCOPE_EXCEEDED = "You can give at most the rights of your own token: %(limit)s."
     SCOPE_ENDS_EARLIER = "Your own token expires earlier."

@@ -30,6 +30,7 @@ SECURITY = (
     "token.delete",
     "key.add",
     "key.delete",
+    "key.set",
 )
 """The actions of a user's security log; docs/data-protection.md names their kinds."""
 

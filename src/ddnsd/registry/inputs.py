@@ -322,6 +322,7 @@ class KeyInput(BaseModel):
 
     name: CredentialName
     hosts: KeyHosts
+    stack: Stack | None = None
 
 
 # ---- forms

@@ -66,6 +66,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/keys"): ("list", None),
     ("POST", "/api/keys"): ("new", {}),
     ("GET", "/api/keys/{login}"): ("key", None),
+    ("PATCH", "/api/keys/{login}"): ("key", {"name": "k"}),
     ("DELETE", "/api/keys/{login}"): ("key", None),
     ("GET", "/api/stacks"): ("list", None),
     ("GET", "/api/stacks/{name}"): ("stack", None),

@@ -114,7 +114,7 @@ def test_validate(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_validate_for_programs(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "good.yml", "--format", "json"]) == 0
-    assert json.loads(capfd.readouterr().out) == {"valid": True, "stack": "web", "hosts": 1, "domains": 0}
+    assert json.loads(capfd.readouterr().out) == {"valid": True, "stack": "web", "hosts": 1, "domains": 0, "keys": 0}
     Path("bad.yml").write_text("version: 1\nhsots: {}\n")
     assert run(["validate", "bad.yml", "--format", "json"]) == 1
     place = {"file": "bad.yml", "line": 2, "column": 1}

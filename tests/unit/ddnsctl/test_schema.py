@@ -47,7 +47,7 @@ def test_both_know_the_same_keys() -> None:
     assert set(SCHEMA["properties"]) == {*declare._TOP, *composition.COMPOSED}
     assert set(SCHEMA["properties"]["defaults"]["properties"]) == set(declare._DEFAULTS)
     assert set(definitions["host"]["properties"]) == set(declare._HOST)
-    assert set(definitions["domain"]["properties"]) == set(declare._DOMAIN)
+    assert set(definitions["domain"]["properties"]) == set(declare._DOMAIN_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,8 @@ tops = st.fixed_dictionaries(
         "server": junk | st.just("https://ddns.example.org"),
         "stack": anything,
         "defaults": mappings(declare._DEFAULTS) | anything,
-        "domains": st.dictionaries(st.just("example.org"), mappings(declare._DOMAIN) | anything, max_size=1) | anything,
+        "domains": st.dictionaries(st.just("example.org"), mappings(declare._DOMAIN_KEYS) | anything, max_size=1)
+        | anything,
         "hosts": st.dictionaries(st.just("a.example.org"), mappings(declare._HOST) | anything, max_size=1) | anything,
         "unknown": anything,
     },

@@ -165,7 +165,7 @@ def test_documents_that_are_none(top: Any, text: str) -> None:
     ("top", "text"),
     [
         ({"host": {}}, "hosts.yml:2:4: host: unknown key (did you mean `hosts`?)"),
-        ({"zzz": {}}, "zzz: unknown key (known: version, server, stack, defaults, domains, hosts)"),
+        ({"zzz": {}}, "zzz: unknown key (known: version, server, stack, defaults, domains, hosts, keys)"),
         ({"stack": "a b"}, "hosts.yml:2:5: stack: 'a b' is not a stack name"),
         ({"server": "a"}, "hosts.yml:2:6: server: 'a' is not a URL"),
         ({"hosts": []}, "hosts.yml:2:5: hosts: must be a mapping, not a list"),

@@ -259,6 +259,30 @@ def test_ill_formed_flags(value: Any) -> None:
         names.flag(value)
 
 
+@pytest.mark.parametrize(
+    ("given", "canonical"),
+    [
+        ("192.0.2.53", "192.0.2.53:53"),
+        ("192.0.2.53:5353", "192.0.2.53:5353"),
+        ("2001:DB8::53", "[2001:db8::53]:53"),
+        ("[2001:db8::53]", "[2001:db8::53]:53"),
+        ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+        ("ns1.example.org:53", "ns1.example.org:53"),
+    ],
+)
+def test_name_servers(given: str, canonical: str) -> None:
+    assert names.endpoint(given) == canonical
+    assert names.endpoint(canonical) == canonical
+
+
+@pytest.mark.parametrize(
+    "given", ["", "a b", "[x]", "192.0.2.53:0", "192.0.2.53:x", "192.0.2.53:65536", "[::1", "2001:db8::g"]
+)
+def test_what_is_no_name_server(given: str) -> None:
+    with pytest.raises(ValueError, match=r"name server|empty"):
+        names.endpoint(given)
+
+
 def test_server_urls() -> None:
     assert names.server_url("https://ddns.example.org/") == "https://ddns.example.org"
     assert names.server_url("http://[::1]:8053") == "http://[::1]:8053"

@@ -19,6 +19,8 @@ from ddnsctl.sync.model import (
     DomainSpec,
     Host,
     HostSpec,
+    Key,
+    KeySpec,
     Registered,
 )
 from ddnsctl.sync.plan import Action, Options, Plan, make
@@ -59,6 +61,23 @@ DOMAIN_SPECS = {
     "domain": LAB_SPEC,
     "domain, no stack declared": LAB_SPEC,
     "domain, adopt": replace(LAB_SPEC, adopt=True),
+    "domain, owner bob": replace(LAB_SPEC, owner="bob"),
+    "domain, owner ann": replace(LAB_SPEC, owner="ann"),
+    "domain, from bob": replace(LAB_SPEC, adopt_from="bob"),
+    "domain, from bob to ann": replace(LAB_SPEC, adopt_from="bob", owner="ann"),
+}
+
+KEY_SPECS = {
+    "key": KeySpec("router", (OTHER,)),
+    "key, no stack declared": KeySpec("router", (OTHER,)),
+}
+KEY = Key("router", "k-1", (OTHER,), "web")
+KEYS = {
+    "own key": (KEY,),
+    "own key, other host": (replace(KEY, hosts=(NAME,)),),
+    "foreign key": (replace(KEY, stack="db"),),
+    "two own keys": (KEY, replace(KEY, login="k-2")),
+    "any key": (KEY,),
 }
 
 HOSTS = {
@@ -103,6 +122,7 @@ SERVERS = {
         several=False,
         clears=False,
         domains=False,
+        keys=False,
     ),
 }
 NO_LIMITS = Limits(None, None)
@@ -149,10 +169,13 @@ def declaration(row: Row) -> Declaration:
     stack = None if "no stack declared" in row.declared else "web"
     named = [SPECS[row.declared]] if row.declared in SPECS else []
     domains = [DOMAIN_SPECS[row.declared]] if row.declared in DOMAIN_SPECS else []
-    if not named and not domains:
+    keys = [KEY_SPECS[row.declared]] if row.declared in KEY_SPECS else []
+    if not named and not domains and not keys:
         assert row.declared in ("-", "no stack declared")
     hosts = {spec.fqdn: spec for spec in [*named, OTHER_SPEC]}
-    return Declaration(stack, None, hosts, {spec.name: spec for spec in domains})
+    return Declaration(
+        stack, None, hosts, {spec.name: spec for spec in domains}, keys={spec.name: spec for spec in keys}
+    )
 
 
 def registered(row: Row) -> Registered:
@@ -160,10 +183,11 @@ def registered(row: Row) -> Registered:
     about_domain = row.registered in DOMAINS and (row.declared.startswith("domain") or "domain" in row.registered)
     if about_domain:
         domains[LAB] = DOMAINS[row.registered]
-    hosts = [] if about_domain or row.registered == "-" else HOSTS[row.registered]
+    keys = KEYS.get(row.registered, ())
+    hosts = [] if about_domain or keys or row.registered == "-" else HOSTS[row.registered]
     if row.registered == "own domain in use":
         hosts = [Host(f"a.{LAB}", LAB)]
-    return Registered({host.fqdn: host for host in [*hosts, OTHER_HOST]}, domains, "me")
+    return Registered({host.fqdn: host for host in [*hosts, OTHER_HOST]}, domains, "me", keys)
 
 
 def outcome(made: Plan) -> str:

@@ -15,7 +15,7 @@ from ddnsctl.sync.apply import Outcome, Result, apply_plan
 from ddnsctl.sync.changes import Action, Change
 from ddnsctl.sync.errors import LostAnswer, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
 from ddnsctl.sync.journal import Call, Observer, State
-from ddnsctl.sync.model import Capabilities, Host, Registered
+from ddnsctl.sync.model import Capabilities, Host, Key, Registered
 from ddnsctl.sync.plan import Plan
 from ddnsctl.sync.recheck import REPLAYED, remaining
 
@@ -72,6 +72,9 @@ class Fake:
         raise AssertionError
 
     def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:
+        raise AssertionError
+
+    def registered_keys(self) -> tuple[Key, ...]:
         raise AssertionError
 
     def silent(self, days: int) -> set[str]:

@@ -257,6 +257,7 @@ def test_a_plan_reads_the_domains_that_it_may_delete(script: Scripted, server: R
                 page(ROW | {"fqdn": "a.lab.example.org"}),
             )
             script.expect(DOMAINS, page())
+            script.expect("GET /api/keys?limit=10000", page())
         hosts = scope.read(server, declaration, options).hosts
         assert set(hosts) == {NAME, *(["a.lab.example.org"] if options.prune else [])}
 

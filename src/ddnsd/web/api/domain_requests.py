@@ -140,7 +140,7 @@ async def approve_domain_request(
         )
     except DnsError as error:
         raise domains.unusable(error, body.primary) from None
-    return domains.shown(domain, 0, status=201)
+    return domains.shown(domain, 0, caller, status=201)
 
 
 @router.post("/{id}/decline", responses=changes(404, 412) | {200: success(RequestOut)})

@@ -2,11 +2,13 @@
 """`/api/domains`: the domains in which hosts are registered."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can
 from ddnsd.dns.errors import DnsError
 from ddnsd.dns.tsig import TsigKey
@@ -15,7 +17,7 @@ from ddnsd.registry.errors import Code, Invalid, NotPermitted, Reason
 from ddnsd.registry.inputs import Comment, FullName, Group, Primary, Stack, Ttl, UserName
 from ddnsd.registry.rows import Domain
 from ddnsd.web.api import serializers
-from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Ctx, IfMatch, Reader
+from ddnsd.web.api.dependencies import Administrator, ApiRoute, Changer, ClientIp, Context, Ctx, IfMatch, Reader
 from ddnsd.web.api.errors import NO_CONTENT, Problem, changes, leads_to, problems, success
 from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
 from ddnsd.web.preconditions import domain_tag, expect_domain, get_domain_or_404
@@ -27,6 +29,12 @@ class KeyIn(Body):
     name: str = Field(max_length=253)
     algorithm: str = "hmac-sha256"
     secret: str = Field(description="In base64. It is never shown.")
+
+
+Policy = Annotated[
+    str | None,
+    Field(max_length=63, description="The policy with which the service's own BIND signs the zone."),
+]
 
 
 class DomainCreate(Body):
@@ -42,6 +50,7 @@ class DomainCreate(Body):
     owner: UserName | None = Field(None, description="A user's name. Default: your own.")
     primary: Primary | None = None
     key: KeyIn | None = None
+    dnssec_policy: Policy = None
 
 
 class FreezeIn(Body):
@@ -67,11 +76,25 @@ class DomainPatch(Body):
     group: Group | None = None
     stack: Stack | None = None
     owner: UserName = unset(description="The new owner. Only administrators can change it; hosts keep their owners.")
+    primary: Primary = unset(
+        description="The new primary, which is tested first. Only administrators can change it, `key` and "
+        "`dnssec_policy`."
+    )
+    key: KeyIn = unset(description="The TSIG key of the zone there.")
+    dnssec_policy: Policy = None
     frozen: FreezeIn | None = Field(
         None,
         description="Only administrators can change it. An object freezes the domain: changes are stored and not sent. "
         "null ends the freeze, and the stored changes are sent.",
     )
+
+
+class KeyOut(Shown):
+    """The TSIG key of an existing zone."""
+
+    name: str
+    algorithm: str
+    fingerprint: str = Field(description="The first 8 hexadecimal digits of the SHA-256 of the secret.")
 
 
 class DomainOut(Shown):
@@ -86,6 +109,9 @@ class DomainOut(Shown):
     group: str | None
     stack: str | None
     primary: str
+    key: KeyOut | None = Field(
+        description="Only for administrators; null if the service created the zone on its own BIND."
+    )
     dnssec_policy: str | None = Field(description="The signing policy of the service's own BIND; null: none.")
     inline_signing: bool = Field(
         description="Whether the primary answers from a signed copy of the zone. If so, its answers contain a change "
@@ -107,7 +133,8 @@ class DomainPage(Shown):
 
 router = APIRouter(prefix="/api/domains", tags=["domains"], route_class=ApiRoute)
 
-ADMIN_FIELDS = frozenset({"frozen", "owner"})
+ZONE_FIELDS = frozenset({"primary", "key", "dnssec_policy"})
+ADMIN_FIELDS = ZONE_FIELDS | {"frozen", "owner"}
 
 CREATED = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
 
@@ -117,7 +144,7 @@ async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
     """List your own domains, those of your groups, and public ones; with an administrator's token, all domains."""
     page = await context.domains.page(query.after, query.limit)
     counts = await context.domains.host_counts()
-    items = [json.dumps(_domain(d, counts.get(d.id, 0))) for d in page.items if can(caller, Action.LIST, d)]
+    items = [json.dumps(_domain(d, counts.get(d.id, 0), caller)) for d in page.items if can(caller, Action.LIST, d)]
     return serializers.page(items, page.next)
 
 
@@ -125,7 +152,7 @@ async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
 async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DomainCreate) -> Response:
     """Add a domain. Its zone must accept updates from the service."""
     check_pair(body.primary, body.key)
-    columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack"})
+    columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack", "dnssec_policy"})
     try:
         domain = await context.zones.add(
             body.name,
@@ -142,30 +169,57 @@ async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp
         raise
     except DnsError as error:
         raise unusable(error, body.primary) from None
-    return shown(domain, 0, status=201, Location=f"/api/domains/{domain.name}")
+    return shown(domain, 0, caller, status=201, Location=f"/api/domains/{domain.name}")
 
 
 @router.get("/{name}", responses=problems(404) | {200: success(DomainOut, "ETag")})
 async def read_domain(caller: Reader, context: Ctx, name: str) -> Response:
     """Read one domain."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.LIST)
-    return shown(domain, await context.domains.host_count(domain.id))
+    return shown(domain, await context.domains.host_count(domain.id), caller)
 
 
-@router.patch("/{name}", responses=changes(404, 412) | {200: success(DomainOut, "ETag")})
+@router.patch("/{name}", responses=changes(404, 409, 412) | {200: success(DomainOut, "ETag")})
 async def change_domain(
     caller: Changer, context: Ctx, client_ip: ClientIp, name: str, body: DomainPatch, if_match: IfMatch = None
 ) -> Response:
     """Change the given fields; null clears a field. A new TTL applies to all records."""
     domain = await get_domain_or_404(context.domains, caller, name, Action.EDIT)
     expect = expect_domain(caller, Action.EDIT, if_match)
-    given = {field: getattr(body, field) for field in body.model_fields_set}
+    given = {field: getattr(body, field) for field in sorted(body.model_fields_set)}
     if not caller.admin and (refused := ADMIN_FIELDS & given.keys()):
         raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields=", ".join(sorted(refused)))
     if "frozen" in given:
         given["frozen"] = Freeze(body.frozen.reason or None) if body.frozen is not None else None
+    if zone := {field: given.pop(field) for field in ZONE_FIELDS & given.keys()}:
+        await _change_zone(context, caller, client_ip, domain.name, zone, expect)
+        expect = expect_domain(caller, Action.EDIT, None)
     changed = await context.domains.change(domain.name, actor=caller.user, client_ip=client_ip, expect=expect, **given)
-    return shown(changed, await context.domains.host_count(changed.id))
+    return shown(changed, await context.domains.host_count(changed.id), caller)
+
+
+async def _change_zone(
+    context: Context,
+    caller: Caller,
+    client_ip: str | None,
+    name: str,
+    given: dict[str, Any],
+    expect: Callable[[Domain], None],
+) -> None:
+    """Change the primary, the key or the policy of a domain. Raises what `Zones.set` raises, and Problem."""
+    primary, key = given.pop("primary", None), tsig_key(given.pop("key", None))
+    try:
+        await context.zones.set(
+            name,
+            actor=caller.user,
+            client_ip=client_ip,
+            primary=primary,
+            key=key,
+            columns=given,
+            expect=expect,
+        )
+    except DnsError as error:
+        raise unusable(error, primary, key) from None
 
 
 @router.delete("/{name}", status_code=204, responses=problems(404, 409, 412) | NO_CONTENT)
@@ -179,8 +233,10 @@ async def delete_domain(
     return Response(status_code=204)
 
 
-def unusable(error: DnsError, primary: str | None) -> Exception:
+def unusable(error: DnsError, primary: str | None, key: TsigKey | None = None) -> Exception:
     """The error for a zone that does not accept our updates."""
+    if primary is None and key is not None:
+        return Invalid(key=Reason(Code.PRIMARY_UNUSABLE, cause=str(error)))
     if primary is None:
         return Problem(503, f"Nothing was changed: {error}.", kind="urn:ddns:name-server")
     return Invalid(primary=Reason(Code.PRIMARY_UNUSABLE, cause=str(error)))
@@ -203,12 +259,13 @@ def tsig_key(given: KeyIn | None) -> TsigKey | None:
         raise Invalid(key=Reason(Code.KEY_INVALID, cause=str(error))) from None
 
 
-def shown(domain: Domain, hosts: int, status: int = 200, **headers: str) -> Response:
+def shown(domain: Domain, hosts: int, caller: Caller, status: int = 200, **headers: str) -> Response:
     """An answer with a domain."""
-    return serializers.answer(_domain(domain, hosts), status, ETag=domain_tag(domain), **headers)
+    return serializers.answer(_domain(domain, hosts, caller), status, ETag=domain_tag(domain), **headers)
 
 
-def _domain(domain: Domain, hosts: int) -> dict[str, Any]:
+def _domain(domain: Domain, hosts: int, caller: Caller) -> dict[str, Any]:
+    key = TsigKey.of(domain) if caller.admin and not domain.provisioned else None
     return {
         "name": domain.name,
         "owner": domain.owner,
@@ -219,6 +276,7 @@ def _domain(domain: Domain, hosts: int) -> dict[str, Any]:
         "group": domain.group,
         "stack": domain.stack,
         "primary": domain.primary,
+        "key": key and {"name": key.name, "algorithm": key.algorithm, "fingerprint": key.fingerprint},
         "dnssec_policy": domain.dnssec_policy,
         "inline_signing": bool(domain.inline_signing),
         "created": serializers.moment(domain.created),

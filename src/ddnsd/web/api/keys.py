@@ -4,18 +4,33 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from ddnsd.auth import secrets
-from ddnsd.registry.credentials import OwnKey
-from ddnsd.registry.inputs import KeyInput
+from ddnsd.registry.credentials import LOGIN_LENGTH, OwnKey
+from ddnsd.registry.inputs import CredentialName, KeyHosts, KeyInput, Stack
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
-from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown
+from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Secret, Shown, unset
 
 
 class KeyCreate(KeyInput, Body):
     """A new key."""
+
+    replaces: str | None = Field(
+        None,
+        max_length=LOGIN_LENGTH,
+        description="The login of one of your keys. It is deleted if the new one can be created.",
+    )
+
+
+class KeyPatch(Body):
+    """The fields to change. An absent field keeps its value."""
+
+    name: CredentialName = unset()
+    hosts: KeyHosts = unset(description="All hosts of the key. You must own them.")
+    stack: Stack | None = None
 
 
 class KeyOut(Shown):
@@ -24,6 +39,7 @@ class KeyOut(Shown):
     login: str
     name: str
     hosts: list[str]
+    stack: str | None
     created: Moment
 
 
@@ -42,7 +58,7 @@ class KeyPage(Shown):
 
 router = APIRouter(prefix="/api/keys", tags=["keys"], route_class=ApiRoute)
 
-CREATED = success(NewKeyOut, "Location") | leads_to("login", "read_key", "delete_key")
+CREATED = success(NewKeyOut, "Location") | leads_to("login", "read_key", "change_key", "delete_key")
 
 
 @router.get("", responses=problems() | {200: success(KeyPage)})
@@ -51,12 +67,14 @@ async def list_keys(caller: Reader, context: Ctx, query: Paging) -> Response:
     return serializers.listing(await context.keys.page(caller, query.after, query.limit), _key)
 
 
-@router.post("", status_code=201, responses=changes() | {201: CREATED})
+@router.post("", status_code=201, responses=changes(404) | {201: CREATED})
 async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: KeyCreate) -> Response:
     """Create a key that can update the addresses of these hosts. You must own the hosts."""
     login, secret = secrets.new_login(), secrets.new_secret()
     await context.keep_tsig(secret)
-    own = await context.keys.create(caller, body.name, body.hosts, login, secret, client_ip=client_ip)
+    own = await context.keys.create(
+        caller, body.name, body.hosts, login, secret, client_ip=client_ip, replaces=body.replaces, stack=body.stack
+    )
     return serializers.answer(_key(own) | {"secret": secret}, 201, Location=f"/api/keys/{login}")
 
 
@@ -64,6 +82,13 @@ async def create_key(caller: Changer, context: Ctx, client_ip: ClientIp, body: K
 async def read_key(caller: Reader, context: Ctx, login: str) -> Response:
     """Read one of your keys, without the secret."""
     return serializers.answer(_key(await context.keys.get(caller, login)))
+
+
+@router.patch("/{login}", responses=changes(404) | {200: success(KeyOut)})
+async def change_key(caller: Changer, context: Ctx, client_ip: ClientIp, login: str, body: KeyPatch) -> Response:
+    """Change the given fields. The secret stays."""
+    given = {field: getattr(body, field) for field in body.model_fields_set}
+    return serializers.answer(_key(await context.keys.change(caller, login, given, client_ip=client_ip)))
 
 
 @router.delete("/{login}", status_code=204, responses=problems(404) | NO_CONTENT)
@@ -78,5 +103,6 @@ def _key(own: OwnKey) -> dict[str, Any]:
         "login": own.key.login,
         "name": own.key.name,
         "hosts": [host.fqdn for host in own.hosts],
+        "stack": own.key.stack,
         "created": serializers.moment(own.key.created),
     }

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from ddnsd.auth import secrets
-from ddnsd.registry.inputs import Expiry, TokenInput, TokenRight, TokenRights
+from ddnsd.registry.inputs import ID_DIGITS, Expiry, TokenInput, TokenRight, TokenRights, row_id
 from ddnsd.registry.rows import Token
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Id, Reader
@@ -20,6 +20,11 @@ class TokenCreate(TokenInput, Body):
 
     scopes: TokenRights = Field(["read", "write"])
     expires: Expiry | None = Field(None, description="RFC 3339; null: never.")
+    replaces: str | None = Field(
+        None,
+        max_length=ID_DIGITS,
+        description="The id of one of your tokens. It is deleted if the new one can be created.",
+    )
 
 
 class TokenOut(Shown):
@@ -60,12 +65,14 @@ async def list_tokens(caller: Reader, context: Ctx, query: Paging) -> Response:
     return serializers.listing(await context.tokens.page(caller, query.after, query.limit), _token)
 
 
-@router.post("", status_code=201, responses=changes(409) | {201: CREATED})
+@router.post("", status_code=201, responses=changes(404, 409) | {201: CREATED})
 async def create_token(caller: Changer, context: Ctx, client_ip: ClientIp, body: TokenCreate) -> Response:
     """Create a token. It can do no more than your own token."""
     secret = secrets.new_token()
     await context.keep_tsig(secret)
-    token = await context.tokens.create(caller, body.name, body.scope(body.expires), secret, client_ip=client_ip)
+    scope = body.scope(body.expires)
+    replaces = None if body.replaces is None else row_id(body.replaces)
+    token = await context.tokens.create(caller, body.name, scope, secret, client_ip=client_ip, replaces=replaces)
     return serializers.answer(_token(token) | {"token": secret}, 201, Location=f"/api/tokens/{token.id}")
 
 

@@ -23,6 +23,7 @@ LABELS = {
     "token.delete": N_("Token deleted"),
     "key.add": N_("Key created"),
     "key.delete": N_("Key deleted"),
+    "key.set": N_("Key changed"),
 }
 
 

@@ -188,8 +188,13 @@ def open_session(
 
 def open_for(connection: Connection, declaration: Declaration, options: Options) -> Session:
     """Connect to the server of a declaration, and read what its plan needs."""
-    server, token_id = connect(connection, declaration.server)
-    return Session(_url(connection, declaration.server), server, scope.read(server, declaration, options), token_id)
+    return read(connection, declaration, options, connect(connection, declaration.server))
+
+
+def read(connection: Connection, declaration: Declaration, options: Options, connected: Connected) -> Session:
+    """What a plan needs, from a server that is connected."""
+    registered = scope.read(connected.server, declaration, options)
+    return Session(_url(connection, declaration.server), connected.server, registered, connected.token_id)
 
 
 def open_by_names(connection: Connection, declared: str | None, names: Sequence[str]) -> Session:

@@ -436,6 +436,27 @@ class TestSync:
         assert gone["counts"]["delete"] == 1
         assert not again["changed"]
 
+    def test_only_one_run_at_a_time_applies_a_stack(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        stack = name.replace(".", "-")
+        declared = {"stack": stack, "hosts": {name: {"ipv4": "192.0.2.1"}}}
+        path = f"/api/stacks/{stack}/lease"
+        taken = ddnsd.request("POST", path, ddnsd.admin_token, json={"note": "job 4711"})
+        own = {"Stack-Lease": taken.json()["id"]}
+        refused = ansible.task("ddns_sync", way, declaration=declared, fails=True)["msg"]
+        assert f"{stack} is being applied by " in refused
+        assert "(job 4711) since" in refused
+        assert "Set `wait` to wait for it." in refused
+        end = threading.Timer(2, lambda: ddnsd.request("DELETE", path, ddnsd.admin_token, headers=own))
+        end.start()
+        result = ansible.task("ddns_sync", way, declaration=declared, wait=60)
+        end.join()
+        assert result["changed"]
+        found = ddnsd.get(f"/api/stacks/{stack}", ddnsd.admin_token).json()
+        assert found["lease"] is None
+        assert "(process " in found["last_apply"]["by"]
+
     def test_what_would_be_refused_is_told_at_once_and_nothing_is_done(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool], tmp_path: Path
     ) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from .._sync import declare, names, plan_table, saved, scope
+from .._sync import declare, lease, names, plan_table, saved, scope
 from .._sync.api import Server
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
 from .._sync.dry_run import asked, require
@@ -38,11 +38,13 @@ SPEC = (
             "secret_dir": {"type": "path"},
             "return_secrets": {"type": "bool", "default": False},
             "rotate": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "int", "default": 0},
         },
         mutually_exclusive=[("declaration", "src")],
         required_one_of=[("declaration", "src")],
     )
 )
+BUSY = "Set `wait` to wait for it. If that run is dead, its lease ends within a minute"
 NAMED = 10
 """The most failures in the message, and the most warnings of the server. The result's `changes` has all failures."""
 
@@ -67,6 +69,15 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
     declaration = read(task.params, origin or _given(task.params))
     server = task.server(declaration.server)
+    waited: list[str] = []
+    turn = lease.Turn(task.params["wait"], hint=BUSY)
+    with lease.held(server, None if task.check else declaration.stack, turn, waited.append):
+        return _run(task, declaration, server, origin, waited)
+
+
+def _run(
+    task: Task, declaration: Declaration, server: Server, origin: Origin | None, waited: Sequence[str]
+) -> dict[str, Any]:
     try:
         plan, secret_writer = _checked(task, declaration, server, origin.folder if origin else None)
     except SyncError as error:
@@ -81,6 +92,7 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
         "diff": plan_table.diff(plan, server.url),
         "warnings": [
+            *waited,
             *_overruled(task.params["api_url"], declaration.server),
             *plan_table.remarks(plan),
             *_dropped(secret_writer.without_destination() if outcome is None else secret_writer.dropped),

@@ -70,6 +70,10 @@ class Server(Protocol):
     url: str
     capabilities: Capabilities
 
+    @property
+    def stacks(self) -> Stacks | None:
+        """None if the server has only names of stacks."""
+
     def registered(
         self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
     ) -> Registered:
@@ -107,6 +111,28 @@ class Server(Protocol):
         """
 
 
+class Stacks(Protocol):
+    """Stacks as objects of a server, with leases. All methods raise ServerError."""
+
+    lease: str
+    """The id of the lease that is held; empty without one."""
+
+    def acquire(self, stack: str, note: str, commit: str | None, former: str = "") -> None:
+        """Take the lease of the stack. Changes carry it from now on, and fail with LeaseLost when it has ended.
+
+        `note` tells others who holds it. `former` is the id of a lease to continue, if it has not ended. Raises Leased.
+        """
+
+    def renew(self) -> None:
+        """Renew the lease for a minute. Raises LeaseLost."""
+
+    def release(self) -> None:
+        """Give the lease back. Raises LeaseLost."""
+
+    def unlock(self, stack: str) -> str:
+        """Take the lease of the stack from its holder, and return who that was; empty if nobody holds it."""
+
+
 def object_in(response: Response) -> dict[str, Any]:
     """The JSON object in the answer; an empty one if the answer is something else."""
     try:
@@ -131,8 +157,8 @@ def unauthorized(url: str) -> Unauthorized:
     )
 
 
-def refused(response: Response, text: str, fields: dict[str, str] | None = None) -> Refused:
+def refused(response: Response, text: str, fields: dict[str, str] | None = None, kind: str = "") -> Refused:
     """The error for an answer that is neither a success nor a 401. Without a text, it describes the answer."""
     wait = response.headers.get("retry-after", "") if response.status == 429 else ""
     text = text or f"the server {describe(response)}"
-    return Refused(response.status, text, fields, retry_after=int(wait) if wait.isdecimal() else 0)
+    return Refused(response.status, text, fields, retry_after=int(wait) if wait.isdecimal() else 0, kind=kind)

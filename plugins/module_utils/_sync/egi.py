@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
 
 from . import comment_marker
-from .api import Done, Response, Transport, describe, object_in, refused, unauthorized
+from .api import Done, Response, Stacks, Transport, describe, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
 from .model import UNKNOWN, Capabilities, Domain, Host, Registered
@@ -56,7 +56,9 @@ class EgiServer:
         verifies=False,
         checks=False,
         enrols=False,
+        stacks=False,
     )
+    stacks: Stacks | None = None
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = transport.url

@@ -181,3 +181,5 @@ class Capabilities:
     """It tells which changes it would refuse."""
     enrols: bool = True
     """It makes tokens with which a machine sets its own secret."""
+    stacks: bool = True
+    """It has stacks as objects: with leases, protection, and other names."""

@@ -12,9 +12,21 @@ from urllib.parse import quote, urlencode
 
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
-from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
+from .errors import (
+    LeaseLost,
+    LostAnswer,
+    NotSupported,
+    Problem,
+    Refused,
+    ServerError,
+    Stale,
+    SyncError,
+    Unauthorized,
+    Unreachable,
+)
 from .model import HOST_FIELDS, Capabilities, Domain, Host, Registered
 from .recheck import differences, plain
+from .rest_stacks import RestStacks
 
 PAGE = 10_000
 BULK = 10_000
@@ -29,8 +41,12 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 MOST_PAUSE = 60
 """Seconds of a `Retry-After` above which a call is not repeated."""
 
-ALL = frozenset({"domains", "dry-run", "enrol", "records", "rename", "verify-secret"})
+ALL = frozenset({"domains", "dry-run", "enrol", "records", "rename", "stacks", "verify-secret"})
 """The features of a service that is as new as this program."""
+LOST = (
+    "the lease of the stack has ended: somebody took it away, or this process could not renew it for a minute. "
+    "Make sure that nobody else applies the stack"
+)
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
 _HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
 _DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts", "own"}
@@ -56,10 +72,12 @@ class RestServer:
             verifies="verify-secret" in has,
             enrols="enrol" in has,
             checks="dry-run" in has,
+            stacks="stacks" in has,
         )
         self.url = transport.url
         self._transport, self._pause = transport, pause
         self._user: str | None = None
+        self.stacks = RestStacks(self._call) if "stacks" in has else None
 
     def registered(
         self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
@@ -201,10 +219,11 @@ class RestServer:
     def _repeated(self, path: str, content: Mapping[str, Any], key: str) -> Response:
         """POST with an idempotency key, repeated a few times until an answer arrives."""
         sent: ServerError | None = None
+        lease = self.stacks.headers if self.stacks is not None else {}
         for pause in (*PAUSES, None):
             wait = 0
             try:
-                return self._call("POST", path, content, {"Idempotency-Key": key})
+                return self._call("POST", path, content, {"Idempotency-Key": key, **lease})
             except Unreachable as error:
                 if sent is None:
                     raise
@@ -316,7 +335,9 @@ def _error(response: Response) -> SyncError:
     problem = object_in(response)
     if response.status == 412:
         return Stale([Problem(_text(problem), hint="make a new plan")])
-    return refused(response, _text(problem), _fields(problem))
+    if problem.get("type") == "urn:ddns:lease-lost":
+        return LeaseLost(response.status, LOST)
+    return refused(response, _text(problem), _fields(problem), str(problem.get("type") or ""))
 
 
 def _text(problem: Mapping[str, Any]) -> str:

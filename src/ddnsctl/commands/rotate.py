@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from ddnsctl.sync.model import Declaration
 
 
-@click.command("rotate")
+@click.command("rotate", cls=options.OptionalNumbers)
 @click.argument("hosts", metavar="HOST...", nargs=-1, required=True)
 @click.option("--secret-dir", metavar="DIR", type=click.Path(), help="Write each new secret to DIR/FULL-NAME.")
 @options.yes
+@options.leasing
 @options.sources(argument=False)
 @options.connection
 def command(
@@ -29,14 +30,14 @@ def command(
     sources: Sources,
     connection: options.Connection,
     secret_dir: str | None,
-    yes: bool,
+    **kwargs: Any,
 ) -> int:
     """Replace the secrets of hosts. The old secrets stop working at once.
 
     HOST is a registered name, in full or its first label if that is unique. The new secret goes to the file that the
     declaration (-f) names, or to --secret-dir. If a host has neither, nothing is changed.
     """
-    from ddnsctl import execution, loader, output, secrets, session
+    from ddnsctl import execution, leases, loader, output, secrets, session
     from ddnsctl.sync.plan import Action, Options
 
     declaration = loader.load(sources)
@@ -52,7 +53,9 @@ def command(
     alone = replace(plan, changes=changes, drift=(), notes=(), unchanged=0)
     work = execution.Work(alone, opened.url, opened.server, opened.token_id, vault=sources.vault)
     question = "Replace these secrets? The present ones stop working at once."
-    return execution.run(work, execution.Settings(yes=yes), question)
+    settings = execution.Settings(**kwargs)
+    with leases.held(opened.server, declaration.stack, settings):
+        return execution.run(work, settings, question)
 
 
 def _secrets_only(declaration: Declaration, names: Sequence[str]) -> Declaration:

@@ -38,6 +38,7 @@ class Fake:
     meet: threading.Barrier | None = None
     looks: int = 0
     url: str = "https://fake.example.org"
+    stacks: None = None
     capabilities: Capabilities = field(init=False)
 
     def __post_init__(self) -> None:

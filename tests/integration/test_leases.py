@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Only one run at a time applies a stack: `ddnsctl` and `ddns_sync` hold its lease."""
+
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.clients.ddnsctl import BIN, Tool
+from support.ports import wait_until
+from support.servers.service import Service, dev
+
+numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("service") / "dir") as running:
+        yield running
+
+
+@pytest.fixture
+def tool(service: Service, tmp_path: Path) -> Tool:
+    return Tool(service, tmp_path, f"l{next(numbers)}")
+
+
+def stack(tool: Tool) -> Any:
+    return tool.service.get(f"/api/stacks/{tool.stack}", tool.service.admin_token).json()
+
+
+def lease(tool: Tool, note: str = "job 4711") -> dict[str, str]:
+    """Take the lease as another run. Returns the header with its id."""
+    path = f"/api/stacks/{tool.stack}/lease"
+    answer = tool.service.request("POST", path, tool.service.admin_token, json={"note": note})
+    assert answer.status_code == 201, answer.text
+    return {"Stack-Lease": answer.json()["id"]}
+
+
+def give_back(tool: Tool, held: dict[str, str]) -> None:
+    path = f"/api/stacks/{tool.stack}/lease"
+    assert tool.service.request("DELETE", path, tool.service.admin_token, headers=held).status_code == 204
+
+
+def test_an_apply_leaves_its_job_and_commit_and_no_lease(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y", CI_JOB_ID="4711", CI_COMMIT_SHA="abc123")
+    found = stack(tool)
+    assert found["last_apply"]["by"].endswith(" (job 4711)")
+    assert found["last_apply"]["commit"] == "abc123"
+    assert found["lease"] is None
+    tool.run("rotate", f"a-{tool.stack}", "-f", "web.yml", "--secret-dir", "secrets", "-y", GITHUB_RUN_ID="7")
+    assert stack(tool)["last_apply"]["by"].endswith(" (run 7)")
+    tool.run("destroy", "web.yml", "-y", GITHUB_RUN_ID="8")
+    assert "error" in tool.run("destroy", "--stack", tool.stack, "-y", code=1)
+
+
+def test_a_second_run_is_refused_waits_or_takes_the_lease(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
+    tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    held = lease(tool)
+    for arguments in (["web.yml"], ["plan.json"]):
+        told = tool.run("apply", *arguments, "-y", code=6)
+        assert f"{tool.stack} is being applied by " in told
+        assert " (job 4711) since " in told
+        assert "so nothing has been changed. Wait for it with --wait." in told
+    assert " (job 4711) since " in tool.run("destroy", "web.yml", "-y", code=6)
+    assert "Waiting for at most 1 seconds …" in tool.run("apply", "web.yml", "-y", "--wait", "1", code=6)
+    tool.run("plan", "web.yml", code=2)
+    end = threading.Timer(1, give_back, (tool, held))
+    end.start()
+    told = tool.run("apply", "-y", "--wait", "web.yml")
+    assert "Waiting for at most 600 seconds …" in told
+    assert "Applied: 1 added." in told
+    end.join()
+    lease(tool, "a run that died")
+    tool.declare(a={"ipv4": "192.0.2.2", "secret": {"file": "a"}})
+    told = tool.run("apply", "web.yml", "-y", "--force-unlock")
+    assert f"Took the lease of {tool.stack} from " in told
+    assert "(a run that died)." in told
+    assert stack(tool)["lease"] is None
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM], ids=lambda end: end.name)
+def test_a_run_that_is_stopped_gives_the_lease_back(tool: Tool, end: signal.Signals) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"})
+    lease(tool)
+    arguments = [str(BIN / "ddnsctl"), "apply", "web.yml", "-y", "--force-unlock", "--verify", "--dns", "127.0.0.1:1"]
+    with subprocess.Popen(arguments, cwd=tool.folder, env=tool.env, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: stack(tool)["last_apply"] is not None, what="a change")
+        assert str(process.pid) in stack(tool)["lease"]["holder"]
+        process.send_signal(end)
+        process.wait(10)
+    assert stack(tool)["lease"] is None
+
+
+def test_without_a_stack_there_is_no_lease(tool: Tool) -> None:
+    content = {"version": 1, "hosts": {tool.name("a"): {"ipv4": "192.0.2.1"}}}
+    (tool.folder / "web.yml").write_text(json.dumps(content))
+    tool.run("apply", "web.yml", "-y")
+    assert tool.service.get(f"/api/stacks/{tool.stack}", tool.service.admin_token).status_code == 404

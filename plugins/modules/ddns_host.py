@@ -111,6 +111,13 @@ options:
           - A file on the controller, encrypted with the first vault password of the play. The task must run on the
             controller, for example with C(delegate_to=localhost).
         type: path
+      exec:
+        description:
+          - A command on the task's host, as a list of the program and its arguments. It gets the secret on standard
+            input, without a line break. V({name}) and V({fqdn}) in it become the first label and the full name.
+          - No shell reads it. What it prints is not shown.
+        type: list
+        elements: str
   return_secrets:
     description:
       - Whether to return a new secret in RV(secret), if O(secret) names no file for it. Ansible prints results, so set

@@ -10,7 +10,7 @@ from pathlib import Path
 from ddnsctl.sync import secret_files
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.errors import Problem, SyncError
-from ddnsctl.sync.model import FILE, NONE, VAULT, Declaration, HostSpec, SecretSpec
+from ddnsctl.sync.model import FILE, VAULT, Declaration, HostSpec, SecretSpec
 
 WORKERS = 8
 HINT = "`ddnsctl rotate` makes a new one"
@@ -23,7 +23,7 @@ def problems(
     specs = [
         spec
         for name, spec in sorted(declaration.hosts.items())
-        if name in registered and spec.secret is not None and spec.secret.kind != NONE
+        if name in registered and spec.secret is not None and spec.secret.in_file
     ]
     with ThreadPoolExecutor(WORKERS) as pool:
         found = pool.map(lambda spec: _problem(spec, server, vault), specs)

@@ -100,7 +100,13 @@ class TestHost:
     ) -> None:
         given = {"name": name, "ipv4": "dynamic", "secret": {"file": str(tmp_path / "s")}}
         absent = {"name": name, "state": "absent"}
-        made, again, _, refused = ansible.tasks("ddns_host", given, given, absent, given, variables=way, fails=[3])
+        sent = given | {"secret": {"exec": ["cp", "/dev/stdin", str(tmp_path / "{name}")]}}
+        made, again, _, refused, _ = ansible.tasks(
+            "ddns_host", given, given, absent, given, sent, variables=way, fails=[3]
+        )
+        by_command = (tmp_path / name.partition(".")[0]).read_text()
+        ansible.task("ddns_secret", name=name, secret=by_command)
+        ansible.task("ddns_host", name=name, state="absent")
         secret = (tmp_path / "s").read_text().strip()
         assert [made["changed"], again["changed"]] == [True, False]
         assert not [result for result in (made, again) if secret in json.dumps(result)]
@@ -504,10 +510,17 @@ class TestSync:
 
     def test_secrets_go_to_their_files(self, ansible: Ansible, tmp_path: Path) -> None:
         stack = "files"
-        hosts = {f"{stack}-own": {"secret": {"file": str(tmp_path / "own")}}, f"{stack}-other": {}}
+        command = ["tee", str(tmp_path / "{fqdn}")]
+        hosts = {
+            f"{stack}-own": {"secret": {"file": str(tmp_path / "own")}},
+            f"{stack}-other": {},
+            f"{stack}-command": {"secret": {"exec": command}},
+        }
         folder = tmp_path / "new" / "folder"
         result = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), secret_dir=str(folder))
-        written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text()]
+        given = (tmp_path / f"{stack}-command.dyn.example.org").read_text()
+        assert given == given.strip()
+        written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text(), given]
         assert "secrets" not in result
         assert not [secret for secret in written if secret.strip() in json.dumps(result)]
         rotated = ansible.task(

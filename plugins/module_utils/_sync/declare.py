@@ -39,7 +39,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names, records
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .model import DYNAMIC, EXEC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
 from .policy import Limits
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
     for field in fields(spec):
         value = getattr(spec, field.name)
         if isinstance(value, SecretSpec):
-            value = {value.kind: value.path} if value.path else value.kind
+            value = value.kind if value.kind == NONE else value.as_data()
         silent = value is KEEP or (field.name not in (*_ADDRESSES, "available") and value in (None, False, {}, ()))
         if field.name not in ("fqdn", "name", "where", "keeps_records") and not silent:
             found[field.name] = _plain(value)
@@ -150,7 +150,7 @@ def rebased(declared: Declaration, base: str) -> Declaration:
 
 
 def _rebased(spec: HostSpec, base: str) -> HostSpec:
-    if spec.secret is None or spec.secret.kind not in (FILE, VAULT):
+    if spec.secret is None or not spec.secret.in_file:
         return spec
     path = os.path.normpath(PurePath(base) / spec.secret.path)
     return replace(spec, secret=replace(spec.secret, path=path))
@@ -188,7 +188,7 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
     files: dict[str, HostSpec] = {}
     sources: dict[str, HostSpec] = {}
     for spec in by_name.values():
-        if spec.secret is not None and spec.secret.kind != NONE:
+        if spec.secret is not None and spec.secret.in_file:
             other = files.setdefault(os.path.normpath(spec.secret.path), spec)
             if other is not spec:
                 text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
@@ -304,9 +304,11 @@ class _Reader:
             found["keeps_records"] = True
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
-            if template and template.kind != NONE and not _PLACEHOLDER.search(template.path):
+            varies = template and _PLACEHOLDER.search(" ".join((template.path, *template.command)))
+            if template and template.kind != NONE and not varies:
+                what = "command" if template.kind == EXEC else "file"
                 hint = "add {name} or {fqdn} to it"
-                self.report(("defaults", "secret", template.kind), "is the same file for all hosts", hint)
+                self.report(("defaults", "secret", template.kind), f"is the same {what} for all hosts", hint)
             found["secret"] = template
         found = {key: value for key, value in found.items() if value is not None}
         for family, parse in _ADDRESSES.items():
@@ -315,21 +317,31 @@ class _Reader:
         return found
 
     def secret(self, path: Path, value: Any) -> SecretSpec | None:
-        """The file for a secret, with placeholders, or `none`; None if it is null or invalid."""
+        """The file or the command for a secret, with placeholders, or `none`; None if it is null or invalid."""
         if isinstance(value, str) and value.strip().lower() == NONE:
             return SecretSpec(NONE)
         given = self.mapping(path, value)
-        self.known_keys(path, given, (FILE, VAULT))
-        named = [key for key in (FILE, VAULT) if given.get(key) is not None]
+        self.known_keys(path, given, (FILE, VAULT, EXEC))
+        named = [key for key in (FILE, VAULT, EXEC) if given.get(key) is not None]
         if len(named) != 1:
             if isinstance(value, Mapping):
-                self.report(path, "needs either `file` or `vault`")
+                self.report(path, "needs either `file`, `vault` or `exec`")
             return None
-        where = self.value((*path, named[0]), names.text, given[named[0]], "")
-        for placeholder in _PLACEHOLDER.findall(where):
+        (kind,) = named
+        if kind == EXEC:
+            nothing: tuple[str, ...] = ()
+            command = self.value((*path, kind), _command, given[kind], nothing)
+            self.placeholders((*path, kind), command)
+            return SecretSpec(kind, command=command) if command else None
+        where = self.value((*path, kind), names.text, given[kind], "")
+        self.placeholders((*path, kind), [where])
+        return SecretSpec(kind, where)
+
+    def placeholders(self, path: Path, texts: Iterable[str]) -> None:
+        """Report each unknown placeholder."""
+        for placeholder in _PLACEHOLDER.findall(" ".join(texts)):
             if placeholder not in ("name", "fqdn"):
-                self.report((*path, named[0]), f"unknown placeholder {{{placeholder}}}", "known: {name}, {fqdn}")
-        return SecretSpec(named[0], where)
+                self.report(path, f"unknown placeholder {{{placeholder}}}", "known: {name}, {fqdn}")
 
     def domains(self, given: Mapping[Any, Any]) -> dict[str, DomainSpec]:
         """The declared domains, by name."""
@@ -451,6 +463,13 @@ def _records(value: Any) -> Mapping[str, Any]:
     return records.declared(value)
 
 
+def _command(value: Any) -> tuple[str, ...]:
+    """A program and its arguments."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError("must be a list: the program and its arguments")
+    return tuple(map(names.text, value))
+
+
 def _template(value: Any) -> str:
     """A name with the placeholder {name}."""
     given = names.text(value).strip()
@@ -469,7 +488,9 @@ _DEFAULT_ONLY: dict[str, Callable[[Any], Any]] = {
 
 
 def _filled(template: SecretSpec, fqdn: str) -> SecretSpec:
-    if "{" not in template.path:
+    def filled(text: str) -> str:
+        return text.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)
+
+    if "{" not in template.path and not template.command:
         return template
-    path = template.path.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)
-    return replace(template, path=path)
+    return replace(template, path=filled(template.path), command=tuple(map(filled, template.command)))

@@ -13,6 +13,7 @@ A registered address has a value, None (no record), or UNKNOWN if the server did
 from __future__ import annotations
 
 import enum
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
@@ -39,18 +40,31 @@ HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records"
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
 
 
-FILE, VAULT, NONE = "file", "vault", "none"
+FILE, VAULT, EXEC, NONE = "file", "vault", "exec", "none"
 """Kinds of `SecretSpec`."""
 
 
 @dataclass(frozen=True)
 class SecretSpec:
-    """Where a new secret is written: `file` (mode 0600), `vault` (a file that ansible-vault encrypts), or `none`."""
+    """Where a new secret goes: `file` (mode 0600), `vault` (a file that ansible-vault encrypts), `exec`, or `none`."""
 
     kind: str
     path: str = ""
+    command: tuple[str, ...] = ()
+    """For `exec`: the program and its arguments. It gets the secret on standard input."""
+
+    @property
+    def in_file(self) -> bool:
+        """Whether it goes to the file `path`."""
+        return self.kind in (FILE, VAULT)
+
+    def as_data(self) -> dict[str, Any]:
+        """The values of a document, also of a saved plan."""
+        return {self.kind: list(self.command) if self.kind == EXEC else self.path}
 
     def __str__(self) -> str:
+        if self.kind == EXEC:
+            return f"exec {' '.join(map(shlex.quote, self.command))}"
         return "not stored" if self.kind == NONE else f"{self.kind} {self.path}"
 
 

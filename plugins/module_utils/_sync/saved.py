@@ -7,7 +7,7 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
+from .model import DOMAIN_FIELDS, EXEC, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
@@ -33,7 +33,7 @@ def change_dict(change: Change) -> dict[str, Any]:
     """A change as JSON values, without empty optional fields."""
     optional = {
         "source": change.source,
-        "secret": {change.secret.kind: change.secret.path} if change.secret else None,
+        "secret": change.secret.as_data() if change.secret else None,
         "reason": change.reason,
         "removes": list(change.removes),
     }
@@ -122,6 +122,11 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
 
 def _secret(data: Mapping[str, Any]) -> SecretSpec:
     (kind,) = data
+    if kind == EXEC:
+        command = tuple(map(str, _typed(data, kind, list)))
+        if not command:
+            raise ValueError("a command is empty")
+        return SecretSpec(kind, command=command)
     if kind not in (FILE, VAULT, NONE):
         raise ValueError(f"secret {kind!r} is unknown")
     return SecretSpec(kind, _typed(data, kind, str))

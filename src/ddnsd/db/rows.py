@@ -44,6 +44,7 @@ class Host(NamedTuple):
     conflict: str | None
     has_rrsets: bool
     stack: str | None
+    protect: bool
     labels: str
     created: int
     domain: str
@@ -104,6 +105,7 @@ class ListedHost(NamedTuple):
     updated_ipv6: int | None
     tls_ipv6: bool
     ipv6: str | None
+    stack: str | None
     domain: str
     domain_available: bool
 
@@ -251,6 +253,7 @@ class Token(NamedTuple):
     scopes: str
     domains: str
     hosts: str
+    stacks: str
     networks: str
     expires: int | None
     created: int

@@ -195,6 +195,7 @@ tokens = Table(
     Column("scopes", Text, nullable=False),  # blank-separated: read write admin
     Column("domains", Text, nullable=False, server_default=""),  # blank-separated patterns; empty: all
     Column("hosts", Text, nullable=False, server_default=""),
+    Column("stacks", Text, nullable=False, server_default=""),
     Column("networks", Text, nullable=False, server_default=""),
     Column("expires", BigInteger),
     Column("parent_id", Id, ForeignKey("tokens.id", ondelete="CASCADE"), index=True),  # the token that created it
@@ -303,6 +304,7 @@ hosts = Table(
     Column("conflict", String(255)),  # the foreign record that has the name or hides it, as in dns/conflicts.py
     _flag("has_rrsets", False),  # saves a query, because most hosts have none
     Column("stack", String(63)),  # the declaration that owns the host
+    _flag("protect", False),  # it cannot be deleted
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
     Column("reversed_name", REVERSED),  # of the full name; only if it has several labels within the domain, as few have
@@ -382,6 +384,7 @@ stacks = Table(
     _ref("owner_id", "users.id", index=False),
     Column("name", String(63), nullable=False),
     _flag("protect", False),  # no host is deleted, or taken over by another stack
+    Column("gives", Text, nullable=False, server_default="{}"),  # JSON: hosts to the stacks that may take them
     Column("applied", BigInteger),  # the last call with a lease that changed hosts
     Column("applied_by", String(300)),
     Column("applied_commit", String(255)),
@@ -563,6 +566,8 @@ answers = Table(
     Column("created", BigInteger, nullable=False, index=True),
     Column("user_id", Id, index=True),  # the caller
     _count("size"),  # characters of the answer, rounded up if it is short
+    Column("stack", String(63)),  # of the lease that the call carried
+    Column("key", String(255)),  # of such a call, so that a later run can get its answer
 )
 
 # Quotas that differ from the settings: of a user, a group or a domain; of everybody if all three are NULL. 0: no limit.

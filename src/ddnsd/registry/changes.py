@@ -143,7 +143,15 @@ class Decided:
         """As its caller has checked."""
         return self.for_domain
 
-    def may_register(self, domain: Domain, _fqdn: str, /) -> bool:
+    def may_use(self, _stack: str | None, /) -> bool:
+        """Always True."""
+        return True
+
+    def may_take(self, _host: Host, _stack: str, /) -> bool:
+        """Never: `may` is always True."""
+        return False
+
+    def may_register(self, domain: Domain, _fqdn: str, _stack: str | None, /) -> bool:
         """True for the domain that was checked. Raises Invalid for another one."""
         if self.domain is None or self.domain.id != domain.id:
             raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=domain.name))

@@ -12,7 +12,7 @@ from ddnsd.registry.errors import Code, DeniedAddress, Invalid, InvalidAddress, 
 from ddnsd.registry.policy import Policy
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
-PLAIN = ("wildcard", "comment", "ttl", "stack", "available", "owner_id")
+PLAIN = ("wildcard", "comment", "ttl", "stack", "protect", "available", "owner_id")
 COMMENT_LENGTH = 255
 QUARANTINE = ("quarantine_ipv4", "quarantine_ipv6")
 BLOCKING = (*QUARANTINE, "blocked_by_domain")

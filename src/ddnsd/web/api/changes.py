@@ -16,7 +16,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, acts_for_domain, can
+from ddnsd.auth.permissions import Action, acts_for_domain, can, covers_stack, may_take
 from ddnsd.registry.changes import Call, Kept, Repeated
 from ddnsd.registry.domains import may_register
 from ddnsd.registry.rows import Domain, Host
@@ -159,8 +159,14 @@ class _CallerPermissions:
     def acts_for_domain(self, host: Host) -> bool:
         return acts_for_domain(self._caller, host)
 
-    def may_register(self, domain: Domain, fqdn: str) -> bool:
-        return may_register(self._caller, domain, fqdn)
+    def may_register(self, domain: Domain, fqdn: str, stack: str | None) -> bool:
+        return may_register(self._caller, domain, fqdn, stack)
+
+    def may_use(self, stack: str | None) -> bool:
+        return covers_stack(self._caller, stack)
+
+    def may_take(self, host: Host, stack: str) -> bool:
+        return may_take(self._caller, host, stack)
 
 
 # ---- secrets and Idempotency-Key

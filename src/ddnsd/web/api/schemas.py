@@ -91,6 +91,7 @@ class Expected(Body):
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
+    protect: bool = unset()
     labels: Labels | None = None
     records: Records = unset()
     available: bool = unset()
@@ -169,6 +170,7 @@ class HostCreate(Body):
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
+    protect: bool = Field(False, description="Whether to refuse its deletion, until this is false again.")
     labels: Labels | None = None
     records: Records = unset()
 
@@ -183,6 +185,7 @@ class HostPatch(Body):
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
+    protect: bool = unset(description="Whether to refuse its deletion, until this is false again.")
     labels: Labels | None = None
     records: Records = unset()
     available: bool = unset(description="Whether updates are accepted.")
@@ -222,6 +225,7 @@ class HostOut(Shown):
     comment: str | None
     ttl: int | None = Field(description="Seconds; null: the domain's TTL.")
     stack: str | None
+    protect: bool = Field(description="Whether its deletion is refused.")
     labels: dict[str, str]
     available: bool = Field(description="Whether updates are accepted.")
     abuse: bool = Field(description="Whether a rule of the service has flagged the host.")

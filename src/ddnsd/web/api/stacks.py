@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field
 
 from ddnsd.registry.errors import LeaseLost
-from ddnsd.registry.inputs import Comment, Stack
+from ddnsd.registry.inputs import Comment, FullName, Stack
 from ddnsd.registry.rows import Page, StackRow
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
@@ -19,11 +19,21 @@ LeaseId = Annotated[
 ]
 
 
+Gives = Annotated[
+    dict[FullName, Stack],
+    Field(
+        max_length=1000,
+        description="All hosts of the stack that other stacks may take over: full names, and the stack for each.",
+    ),
+]
+
+
 class StackPatch(Body):
     """The fields to change. An absent field keeps its value."""
 
     name: Stack = unset(description="A new name. All hosts and domains of the stack get it.")
     protect: bool = unset(description="Whether to refuse deletions of its hosts. The stack need not exist yet.")
+    gives: Gives = unset()
 
 
 class LeaseIn(Body):
@@ -63,6 +73,7 @@ class StackOut(Shown):
     hosts: int
     domains: int
     protect: bool
+    gives: dict[str, str] = Field(description="Names of hosts that other stacks may take over, and these stacks.")
     last_apply: ApplyOut | None
     lease: LeaseOut | None = Field(description="null: nobody applies a declaration now.")
 
@@ -97,7 +108,7 @@ async def change_stack(
 ) -> Response:
     """Rename a stack with all its hosts and domains, or protect it. Send the id of your lease, if you have one."""
     changed = await context.stacks.change(
-        caller, name, protect=body.protect, new=body.name, lease=lease, client_ip=client_ip
+        caller, name, protect=body.protect, gives=body.gives, new=body.name, lease=lease, client_ip=client_ip
     )
     return serializers.answer(_stack(changed))
 
@@ -145,6 +156,7 @@ def _stack(stack: StackRow) -> dict[str, Any]:
         "hosts": stack.hosts,
         "domains": stack.domains,
         "protect": stack.protect,
+        "gives": dict(stack.gives),
         "last_apply": {"at": serializers.moment(last.at), "by": last.by, "commit": last.commit} if last else None,
         "lease": lease_json(stack.lease) if stack.lease else None,
     }

@@ -63,6 +63,10 @@ options:
     description:
       - Labels, a mapping of names to text, at most 16. They replace all labels of the host.
     type: dict
+  protect:
+    description:
+      - Whether the host cannot be deleted. To delete it, set this to V(false) in an earlier task.
+    type: bool
   records:
     description:
       - All records of the host other than its addresses. The others are removed. C({}) removes all of them.

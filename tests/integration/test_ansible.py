@@ -169,6 +169,10 @@ class TestHost:
             assert name in failed["msg"]
             assert said in failed["msg"]
         assert host(ddnsd, name)["ipv4"] == "192.0.2.1"
+        refused = ansible.task("ddns_host", name=name, stack="two", adopt=True, fails=True)
+        assert "does not give it to two" in refused["msg"]
+        gives = {"gives": {name: "two"}}
+        assert ddnsd.request("PATCH", "/api/stacks/one", ddnsd.admin_token, json=gives).status_code == 200
         taken, gone = ansible.tasks("ddns_host", {**two, "adopt": True}, {**two, "state": "absent"})
         assert (taken["changed"], taken["host"]["stack"], gone["changed"]) == (True, "two", True)
 

@@ -31,6 +31,7 @@ SPEC = (
             "comment": {"type": "str"},
             "ttl": {"type": "int"},
             "labels": {"type": "dict"},
+            "protect": {"type": "bool"},
             "records": {"type": "dict"},
             "stack": {"type": "str"},
             "adopt": {"type": "bool", "default": False},
@@ -109,7 +110,8 @@ def _host(task: Task, fqdn: str, plan: Plan, registered: Registered, server: Ser
 
 def _spec(params: Mapping[str, Any]) -> HostSpec:
     """The host with the given options. `none`, empty text and 0 remove a value. Raises DeclarationError."""
-    fields = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records", "moved_from", "adopt", "adopt_from")
+    plain = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "protect", "records")
+    fields = (*plain, "moved_from", "adopt", "adopt_from")
     options = {field: params[field] for field in fields if params[field] is not None}
     for family in ("ipv4", "ipv6"):
         if options.get(family, "").strip().lower() == "none":

@@ -9,7 +9,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from .changes import Change
 from .errors import Refused, SyncError, Unauthorized
-from .model import Capabilities, Registered
+from .model import Capabilities, Registered, RegisteredStack
 
 try:
     from typing import Protocol
@@ -122,6 +122,12 @@ class Stacks(Protocol):
 
         `note` tells others who holds it. `former` is the id of a lease to continue, if it has not ended. Raises Leased.
         """
+
+    def rules(self, stack: str) -> RegisteredStack | None:
+        """The rules of the stack; None if there is no such stack."""
+
+    def change(self, change: Change) -> Done:
+        """Make a change of a stack."""
 
     def renew(self) -> None:
         """Renew the lease for a minute. Raises LeaseLost."""

@@ -33,12 +33,12 @@ class Change:
 
     action: Action
     kind: str
-    """`host` or `domain`"""
+    """`host`, `domain` or `stack`"""
     name: str
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
-    """The host's former name, if this is a move."""
+    """The former name of the host or stack, if this is a move."""
     secret: SecretSpec | None = None
     """Where the new secret is written, if the change makes one."""
     reason: str = ""

@@ -3,10 +3,11 @@
 
     version: 1
     server: URL
-    stack: NAME, or {name, max_changes}
+    stack: NAME, or {name, moved_from, protect, max_changes, gives}
     defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, adopt}}
-    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, records, secret, moved_from, adopt, adopt_from, fqdn}}
+    hosts: {NAME: {ipv4, ipv6, wildcard, comment, ttl, labels, protect, records, secret, moved_from, adopt, adopt_from,
+            fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. If an address is named neither in the host
@@ -24,6 +25,8 @@ RRsets are kept if a host does not name `records`. If it does, they are all of t
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
 host has these, and keeps others.
 
+`protect` of a host or stack, and `gives` of a stack, are kept if they are not named.
+
 A domain is also declared in full, except `available`, which is kept if it
 is not named. All errors are reported at once.
 """
@@ -39,7 +42,20 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names, records
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, EXEC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, SecretSpec, Sentinel
+from .model import (
+    DYNAMIC,
+    EXEC,
+    FILE,
+    KEEP,
+    NONE,
+    STACK_FIELDS,
+    VAULT,
+    Declaration,
+    DomainSpec,
+    HostSpec,
+    SecretSpec,
+    Sentinel,
+)
 from .policy import Limits
 
 T = TypeVar("T")
@@ -49,13 +65,14 @@ Locate = Callable[[Path], "Location | None"]
 """Returns the position of the key at a path, or of its value if only that is known."""
 
 _TOP = ("version", "server", "stack", "defaults", "domains", "hosts")
-_STACK = ("name", "max_changes")
+_STACK = ("name", "moved_from", "protect", "max_changes", "gives")
 _ADDRESSES: dict[str, Callable[[Any], str]] = {"ipv4": names.ipv4, "ipv6": names.ipv6}
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     "wildcard": names.flag,
     "comment": names.comment,
     "ttl": names.ttl,
     "labels": names.labels,
+    "protect": names.flag,
 }
 _HOST = (*_ADDRESSES, *_PLAIN, "records", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
 _DEFAULTS = ("domain", *_HOST)
@@ -67,7 +84,9 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
     "available": names.flag,
     "adopt": names.flag,
 }
-_NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
+_NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}, "protect": False}
+_KEPT = ("protect",)
+"""Fields of a host that are kept if they are not named."""
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
 _NAME = "{name}"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -101,20 +120,27 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     stack = _agreed("stack", declarations, problems)
     server = _agreed("server", declarations, problems)
     max_changes: Limits | None = _agreed("max_changes", declarations, problems)
+    options = {name: _agreed(name, declarations, problems) for name in ("moved_from", *STACK_FIELDS)}
     hosts = _united("host", [d.hosts for d in declarations], problems)
     domains = _united("domain", [d.domains for d in declarations], problems)
     problems += _clashes(hosts.values())
     if problems:
         raise DeclarationError(problems)
     where = declarations[0].where if declarations else None
-    return Declaration(stack, server, hosts, domains, where, max_changes)
+    return Declaration(stack, server, hosts, domains, where, max_changes, **options)
 
 
 def as_data(declared: Declaration) -> dict[str, Any]:
     """The plain values that `declaration` turns into an equal declaration again. Nothing is left to a default."""
-    stack: Any = declared.stack
-    if declared.max_changes is not None:
-        stack = {"name": declared.stack, "max_changes": str(declared.max_changes)}
+    limit = declared.max_changes
+    options = {
+        "moved_from": declared.moved_from,
+        "protect": declared.protect,
+        "max_changes": None if limit is None else str(limit),
+        "gives": None if declared.gives is None else dict(declared.gives),
+    }
+    named = {name: value for name, value in options.items() if value is not None}
+    stack: Any = {"name": declared.stack, **named} if named else declared.stack
     content: dict[str, Any] = {"version": 1, "server": declared.server, "stack": stack}
     for key, specs in (("domains", declared.domains), ("hosts", declared.hosts)):
         content[key] = {name: _options(spec) for name, spec in specs.items()}
@@ -128,7 +154,9 @@ def _options(spec: HostSpec | DomainSpec) -> dict[str, Any]:
         value = getattr(spec, field.name)
         if isinstance(value, SecretSpec):
             value = value.kind if value.kind == NONE else value.as_data()
-        silent = value is KEEP or (field.name not in (*_ADDRESSES, "available") and value in (None, False, {}, ()))
+        silent = value is KEEP or (
+            field.name not in (*_ADDRESSES, *_KEPT, "available") and value in (None, False, {}, ())
+        )
         if field.name not in ("fqdn", "name", "where", "keeps_records") and not silent:
             found[field.name] = _plain(value)
     return found
@@ -253,16 +281,18 @@ class _Reader:
             return Declaration()
         self.known_keys((), top, _TOP)
         self.version(top)
-        stack, max_changes = self.stack(top.get("stack"))
         server = self.optional(top, "server", names.server_url)
         given = self.mapping(("defaults",), top.get("defaults"))
         self.known_keys(("defaults",), given, _DEFAULTS)
         domain = self.default_domain(("domain",), default_domain, None)
         domain = self.default_domain(("defaults", "domain"), given.get("domain"), domain)
         defaults = self.defaults(given)
+        stack, options = self.stack(top.get("stack"), domain)
         domains = self.domains(self.mapping(("domains",), top.get("domains")))
         hosts = self.hosts(self.mapping(("hosts",), top.get("hosts")), defaults, domain)
-        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes)
+        for name in sorted((options.get("gives") or {}).keys() & hosts.keys()):
+            self.report(("stack", "gives", name), "is declared here, too", "move it to the other declaration")
+        return Declaration(stack, server, hosts, domains, self.locate(()), **options)
 
     def version(self, top: Mapping[Any, Any]) -> None:
         """Check that it is version 1."""
@@ -276,17 +306,38 @@ class _Reader:
         """A text; None if it is missing or null."""
         return None if top.get(key) is None else self.value((key,), parse, top[key], "")
 
-    def stack(self, value: Any) -> tuple[str | None, Limits | None]:
-        """The name of the stack, and its limit on changes."""
+    def stack(self, value: Any, domain: str | None) -> tuple[str | None, dict[str, Any]]:
+        """The name of the stack, and the fields of `Declaration` for its options."""
         if value is None or not isinstance(value, Mapping):
-            return (None if value is None else self.value(("stack",), names.stack, value, "")), None
+            return (None if value is None else self.value(("stack",), names.stack, value, "")), {}
         self.known_keys(("stack",), value, _STACK)
-        name, limit = value.get("name"), value.get("max_changes")
-        if name is None:
+        if value.get("name") is None:
             self.report(("stack", "name"), "is missing", "write the name of the stack")
-        found = None if name is None else self.value(("stack", "name"), names.stack, name, "")
-        path = ("stack", "max_changes")
-        return found, None if limit is None else self.value(path, lambda given: Limits.parse(str(given)), limit, None)
+        parsers: dict[str, Callable[[Any], Any]] = {
+            "name": names.stack,
+            "moved_from": names.stack,
+            "protect": names.flag,
+            "max_changes": lambda given: Limits.parse(str(given)),
+            "gives": lambda given: self.gives(given, domain),
+        }
+        found = {
+            key: self.value(("stack", key), parse, value[key], None)
+            for key, parse in parsers.items()
+            if value.get(key) is not None
+        }
+        if found.get("moved_from") and found.get("moved_from") == found.get("name"):
+            self.report(("stack", "moved_from"), "is the stack's own name", "remove it")
+            del found["moved_from"]
+        return found.pop("name", None), found
+
+    def gives(self, value: Any, domain: str | None) -> dict[str, str]:
+        """Full names of hosts, and the stacks that may take them."""
+        path = ("stack", "gives")
+        found = {}
+        for key, stack in self.mapping(path, value).items():
+            name = self.value((*path, key), lambda given: names.host_name(given, domain), key, "")
+            found[name] = self.value((*path, key), names.stack, stack, "")
+        return found
 
     def default_domain(self, path: Path, value: Any, otherwise: str | None) -> str | None:
         """The domain of names without a dot. An invalid one is reported once, and not again for each name."""
@@ -369,7 +420,8 @@ class _Reader:
     def hosts(self, given: Mapping[Any, Any], defaults: Mapping[str, Any], domain: str | None) -> dict[str, HostSpec]:
         """The declared hosts, by full name."""
         found: dict[str, HostSpec] = {}
-        nothing = {**_NOTHING, "labels": {}, **{field: value for field, value in defaults.items() if field != "fqdn"}}
+        own = {name: value for name, value in _NOTHING.items() if name not in _KEPT}
+        nothing = {**own, "labels": {}, **{field: value for field, value in defaults.items() if field != "fqdn"}}
         for key, value in given.items():
             path = ("hosts", key)
             options = self.mapping(path, value)

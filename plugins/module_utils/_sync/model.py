@@ -31,12 +31,13 @@ class Sentinel(enum.Enum):
 
 KEEP, DYNAMIC, UNKNOWN = Sentinel.KEEP, Sentinel.DYNAMIC, Sentinel.UNKNOWN
 
-HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "records", "stack")
+HOST_FIELDS = ("ipv4", "ipv6", "wildcard", "comment", "ttl", "labels", "protect", "records", "stack")
 """Fields of a host that a change may set, except `fqdn` (a rename), in the order in which they are shown.
 
 `records` of a change has only the RRsets that it concerns; see `records`.
 """
 
+STACK_FIELDS = ("protect", "gives")
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "stack")
 
 
@@ -86,6 +87,8 @@ class HostSpec:
     """The other user from whom the host is taken over, with a new secret."""
     records: Mapping[str, Any] | Sentinel = KEEP
     """RRsets by key, as in `records.declared`."""
+    protect: bool | Sentinel = KEEP
+    """Whether it is never deleted or replaced."""
     keeps_records: bool = False
     """Whether RRsets stay that are not in `records`: only default ones are declared."""
     where: Location | None = field(default=None, compare=False)
@@ -116,6 +119,12 @@ class Declaration:
     where: Location | None = field(default=None, compare=False)
     max_changes: Limits | None = None
     """The most hosts of the stack that a plan may change; None: any number."""
+    moved_from: str | None = None
+    """The former name of the stack."""
+    protect: bool | None = None
+    """Whether no host of the stack is deleted or replaced; None: as it is."""
+    gives: Mapping[str, str] | None = None
+    """Full names of hosts that other stacks may take over, and these stacks; None: as it is."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,7 @@ class Host:
     """Whether the caller owns it. An administrator's token sees hosts of all users."""
     records: Mapping[str, Any] | Sentinel = UNKNOWN
     """RRsets in addition to its addresses, by key."""
+    protect: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All other fields that the server sends, for information only."""
 
@@ -160,6 +170,14 @@ class Domain:
 
 
 @dataclass(frozen=True)
+class RegisteredStack:
+    """The rules of a registered stack, as in `Declaration`."""
+
+    protect: bool = False
+    gives: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Registered:
     """Hosts and domains of a server, by full name."""
 
@@ -167,6 +185,8 @@ class Registered:
     domains: Mapping[str, Domain] = field(default_factory=dict)
     user: str = ""
     """The caller, if the server tells other users' hosts."""
+    stacks: Mapping[str, RegisteredStack] = field(default_factory=dict)
+    """The stacks that a plan is about, by name, if their rules matter to it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,10 @@ domains of other users, which an administrator's token sees, are not changed, wh
     host                      own, equal           any      -         -
     host                      own, differs         edits    -         update
     host                      own, differs         fixed    -         replace
+    host                      own, protected       any      -         -
+    host, unprotected         own, protected       edits    -         update
+    host, protected           own                  edits    -         update
+    host, protected           any                  fixed    -         NotSupported
     host, address to remove   own, has it          edits    -         update
     host, address to remove   own, has it          fixed    -         replace
     host, address to remove   own, unknown         any      -         -, drift unknown
@@ -46,6 +50,7 @@ domains of other users, which an administrator's token sees, are not changed, wh
     host, from ann            another user's       any      -         Conflicts
     -                         own                  any      -         -, note
     -                         own                  any      prune     delete
+    -                         own, protected       any      prune     Unsafe
     -                         foreign              any      prune     -
     -                         another user's       any      prune     -, note
     -                         another user's       any      -         -, note
@@ -72,6 +77,7 @@ domains of other users, which an administrator's token sees, are not changed, wh
     -                         another user's       any      rotate    Conflicts
     -                         -                    any      rotate    DeclarationError
     host                      own, differs         any      destroy   delete
+    host                      own, protected       any      destroy   Unsafe
     host                      foreign, equal       any      destroy   -, note
     -                         own                  any      destroy   delete
     no stack declared         foreign              any      destroy   -
@@ -101,7 +107,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Any, Iterable, Mapping
 
-from . import records, selection
+from . import records, selection, stack_changes
 from .changes import Action as Action
 from .changes import Change as Change
 from .changes import Drift as Drift
@@ -109,6 +115,7 @@ from .compare import Comparison, listed
 from .errors import Conflicts, DeclarationError, NotSupported, Problem, Unsafe
 from .model import (
     HOST_FIELDS,
+    STACK_FIELDS,
     UNKNOWN,
     Capabilities,
     Declaration,
@@ -180,14 +187,19 @@ class PlanBuilder:
     def __init__(
         self, declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options
     ) -> None:
-        self.all_declared, self.registered = declaration, registered
+        self.all_declared, self.found = declaration, registered
+        """`found` is what is registered before a new name of the stack, `registered` after it."""
+        of_stack = stack_changes.StackPlan(None, registered)
+        if not (options.destroy or options.only):
+            of_stack = stack_changes.plan(declaration, registered)
+        self.registered = of_stack.registered
         self.declared = selection.declared(declaration, options.only)
         self.capabilities, self.options = capabilities, options
         self.stack = declaration.stack
         self.compare = Comparison(declaration.stack, capabilities, registered.user)
-        self.changes: list[Change] = []
+        self.changes: list[Change] = [of_stack.change] if of_stack.change else []
         self.drift: list[Drift] = []
-        self.notes: list[Problem] = []
+        self.notes: list[Problem] = list(of_stack.notes)
         self.conflicts: list[Problem] = []
         self.gone: set[str] = set()
         """Names that the plan frees: hosts that are deleted or moved."""
@@ -198,6 +210,10 @@ class PlanBuilder:
         problems = []
         if self.stack is not None and "stack" in missing:
             problems.append(Problem(f"{server} cannot store a stack", self.declared.where, "remove `stack`"))
+        of_stack = [name for name in ("moved_from", *STACK_FIELDS) if getattr(self.all_declared, name)]
+        if of_stack and not self.capabilities.stacks:
+            text = f"{server} cannot store {listed(f'`{name}`' for name in of_stack)} of a stack"
+            problems.append(Problem(text, self.declared.where, "remove it"))
         for spec in self.declared.hosts.values() if missing else ():
             fields = [f for f in missing if f != "stack" and _is_set(getattr(spec, f))]
             if fields:
@@ -312,7 +328,7 @@ class PlanBuilder:
 
     def undeclared(self) -> None:
         """Plan hosts and domains of the stack that are no longer declared."""
-        left = set(self.all_declared.hosts) | self.gone
+        left = set(self.all_declared.hosts) | self.gone | set(self.all_declared.gives or ())
         if self.options.only:  # hosts whose moves are not in this plan
             left |= {spec.moved_from for spec in self.all_declared.hosts.values() if spec.moved_from}
         hosts = sorted(n for n, h in self.registered.hosts.items() if self.in_stack(h) and n not in left)
@@ -443,12 +459,13 @@ class PlanBuilder:
         plan = self.ordered()
         if self.conflicts:
             raise Conflicts(self.conflicts, replace(plan, refusals=tuple(self.conflicts)))
-        if not self.options.destroy:
-            try:
+        try:
+            stack_changes.check_protection(plan.changes, self.found, self.stack)
+            if not self.options.destroy:
                 self.check_limits()
-            except Unsafe as error:
-                error.plan = replace(plan, refusals=(Problem(str(error), self.declared.where),))
-                raise
+        except Unsafe as error:
+            error.plan = replace(plan, refusals=(Problem(str(error), self.declared.where),))
+            raise
         return plan
 
     def ordered(self) -> Plan:
@@ -497,7 +514,7 @@ _RANKS = {
 
 
 def _order(change: Change) -> tuple[int, str, bool]:
-    rank = _RANKS.get((change.kind, change.action), 0 if change.kind == "domain" else 5)
+    rank = _RANKS.get((change.kind, change.action), {"stack": -1, "domain": 0}.get(change.kind, 5))
     return rank, change.name, change.action is Action.ROTATE
 
 

@@ -10,7 +10,7 @@ from typing import Any, Iterable, Mapping
 
 from . import records, saved
 from .changes import Action, Change
-from .model import DOMAIN_FIELDS, HOST_FIELDS
+from .model import DOMAIN_FIELDS, HOST_FIELDS, STACK_FIELDS
 from .plan import Plan
 
 SYMBOLS = {
@@ -45,13 +45,21 @@ def lines(plan: Plan) -> list[Line]:
 
 
 def _subject(change: Change) -> str:
-    prefix = "domain " if change.kind == "domain" else ""
-    return prefix + (f"{change.source} → {change.name}" if change.source else change.name)
+    return _prefix(change) + (f"{change.source} → {change.name}" if change.source else change.name)
+
+
+def _prefix(change: Change) -> str:
+    return "" if change.kind == "host" else f"{change.kind} "
+
+
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "stack": STACK_FIELDS}
 
 
 def _details(change: Change) -> list[str]:
-    fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
+    fields = _FIELDS[change.kind]
     found = [f"({change.reason})"] if change.reason else []
+    if change.kind == "stack" and "hosts" in change.before:
+        found.append(f"(its {change.before['hosts']} hosts keep everything else)")
     for name in fields:
         if name == "records":
             found += records.details(change.before.get(name) or {}, change.after.get(name) or {})
@@ -212,9 +220,8 @@ def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bo
     absent = Action.DELETE if after else Action.CREATE
     if change.action is absent:
         return []
-    fields = DOMAIN_FIELDS if change.kind == "domain" else (*HOST_FIELDS, "owner")
     shown = []
-    for name in fields:
+    for name in _FIELDS[change.kind]:
         if name == "records":
             keys = sorted(change.after.get(name) or {})
             shown += [f"{records.place(key)}: {records.shown((values.get(name) or {}).get(key))}" for key in keys]
@@ -224,5 +231,4 @@ def _block(change: Change, subject: str, values: Mapping[str, Any], *, after: bo
         shown.append(f"secret: {_secret(change) if after else 'the current one'}")
     if change.removes and not after:
         shown.append(f"also removed: {_removed(change)}")
-    prefix = "domain " if change.kind == "domain" else ""
-    return [_visible(f"{prefix}{subject}:"), *(f"  {_visible(line)}" for line in shown)]
+    return [_visible(f"{_prefix(change)}{subject}:"), *(f"  {_visible(line)}" for line in shown)]

@@ -32,6 +32,7 @@ from .changes import Action, Change
 from .errors import Problem
 from .journal import Call, State
 from .model import Domain, Host, Registered, Sentinel
+from .stack_changes import after_rename
 
 ADDRESSES = ("ipv4", "ipv6")
 REPLAYED = 23 * 3600
@@ -90,6 +91,7 @@ def names_of(changes: Iterable[Change]) -> list[str]:
 def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, ...]:
     """All preconditions of the changes that no longer hold."""
     problems: list[Problem] = []
+    registered = after_rename(changes, registered)
     judged: set[tuple[str, str]] = set()
     for change in changes:
         if (change.kind, change.name) not in judged:  # a second change of a host depends on the first one
@@ -99,7 +101,9 @@ def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, .
 
 
 def moved(change: Change, registered: Registered) -> list[Problem]:
-    """The preconditions of one change that do not hold."""
+    """The preconditions of one change that do not hold. Those of a stack are left to the server."""
+    if change.kind == "stack":
+        return []
     things: Mapping[str, Host | Domain] = registered.hosts if change.kind == "host" else registered.domains
     problems = []
     if change.action in (Action.CREATE, Action.MOVE) and change.name in things:
@@ -146,6 +150,8 @@ def remaining_work(change: Change, registered: Registered, *, kept: bool = False
 
     `kept`: its new secret was written.
     """
+    if change.kind == "stack":
+        return (change,)
     if change.kind == "domain":
         return _of_a_domain(change, registered.domains.get(change.name))
     host = registered.hosts.get(change.name)

@@ -41,7 +41,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 MOST_PAUSE = 60
 """Seconds of a `Retry-After` above which a call is not repeated."""
 
-ALL = frozenset({"domains", "dry-run", "enrol", "records", "rename", "stacks", "verify-secret"})
+ALL = frozenset({"domains", "dry-run", "enrol", "protect", "records", "rename", "stacks", "verify-secret"})
 """The features of a service that is as new as this program."""
 LOST = (
     "the lease of the stack has ended: somebody took it away, or this process could not renew it for a minute. "
@@ -63,7 +63,7 @@ class RestServer:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         has = ALL if features is None else frozenset(features)
-        fields = frozenset(HOST_FIELDS) - ({"records"} - has)
+        fields = frozenset(HOST_FIELDS) - ({"records", "protect"} - has)
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
             fields=fields,
@@ -145,6 +145,8 @@ class RestServer:
         """Make one change; `key` as in `execute_many`. Raises Stale, Refused, LostAnswer …"""
         if change.kind == "domain":
             return self._domain(change)
+        if change.kind == "stack" and self.stacks is not None:
+            return self.stacks.change(change)
         answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer

@@ -7,8 +7,10 @@ from contextlib import suppress
 from typing import Any, Callable, Mapping
 from urllib.parse import quote
 
-from .api import Response, object_in
+from .api import Done, Response, object_in
+from .changes import Change
 from .errors import Leased, LeaseLost, Refused
+from .model import RegisteredStack
 
 Call = Callable[..., Response]
 """Sends a request: method, path, JSON values of the body, headers. Raises ServerError."""
@@ -65,6 +67,22 @@ class RestStacks:
         with suppress(LeaseLost):  # it has ended since
             self._call("DELETE", f"{_path(stack)}/lease?force=true")
         return str(lease.get("holder"))
+
+    def rules(self, stack: str) -> RegisteredStack | None:
+        """The rules of the stack; None if there is no such stack."""
+        found = self.found(stack)
+        return RegisteredStack(bool(found.get("protect")), dict(found.get("gives") or {})) if found else None
+
+    def change(self, change: Change) -> Done:
+        """Make a change of a stack. A new name that it already has is no error."""
+        values = {**change.after, "name": change.name} if change.source else dict(change.after)
+        try:
+            self._call("PATCH", _path(change.source or change.name), values, headers=self.headers)
+        except Refused as error:
+            if error.status == 404 and change.source and self.found(change.name):
+                return Done("unchanged")
+            raise
+        return Done("applied")
 
     def found(self, stack: str) -> Mapping[str, Any]:
         """The stack as the server shows it; empty if there is none."""

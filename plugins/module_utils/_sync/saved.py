@@ -7,12 +7,12 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, EXEC, FILE, HOST_FIELDS, NONE, VAULT, SecretSpec
+from .model import DOMAIN_FIELDS, EXEC, FILE, HOST_FIELDS, NONE, STACK_FIELDS, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
 
-_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS}
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "stack": (*STACK_FIELDS, "hosts")}
 
 
 def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:

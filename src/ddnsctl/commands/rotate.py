@@ -59,12 +59,12 @@ def command(
 
 
 def _secrets_only(declaration: Declaration, names: Sequence[str]) -> Declaration:
-    """The declaration of these hosts with nothing but their secrets, so that no other field changes."""
+    """The declaration of these hosts with nothing but their secrets, so that nothing else changes."""
     from ddnsctl.sync.model import HostSpec
 
     known = {name: declaration.hosts[name] for name in names if name in declaration.hosts}
     kept = {name: HostSpec(name, secret=spec.secret, where=spec.where) for name, spec in known.items()}
-    return replace(declaration, hosts=kept, domains={})
+    return replace(declaration, hosts=kept, domains={}, moved_from=None, protect=None, gives=None)
 
 
 def _check_destinations(changes: Sequence[Change]) -> None:

@@ -111,6 +111,7 @@ def _domain_options(domain: Domain) -> dict[str, Any]:
 
 def _host_options(host: Host) -> dict[str, Any]:
     values = {"wildcard": host.wildcard, "comment": host.comment, "ttl": host.ttl, "labels": dict(host.labels)}
+    values["protect"] = host.protect
     return {name: value for name, value in values.items() if value}
 
 

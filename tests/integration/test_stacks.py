@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Only one run at a time applies a stack: `ddnsctl` and `ddns_sync` hold its lease."""
+"""Stacks with `ddnsctl`: only one run at a time applies one; its name and protection; hosts that it gives away."""
 
 import json
 import signal
@@ -103,3 +103,67 @@ def test_without_a_stack_there_is_no_lease(tool: Tool) -> None:
     (tool.folder / "web.yml").write_text(json.dumps(content))
     tool.run("apply", "web.yml", "-y")
     assert tool.service.get(f"/api/stacks/{tool.stack}", tool.service.admin_token).status_code == 404
+
+
+def declare(tool: Tool, options: dict[str, Any], file: str = "web.yml", **hosts: dict[str, Any]) -> None:
+    """Write a declaration with options of the stack; the stack's name is that of the tool, unless they have one."""
+    full = {f"{label}-{tool.stack}": values for label, values in hosts.items()}
+    content = {"version": 1, "stack": {"name": tool.stack, **options}, "defaults": {"domain": "dyn.example.org"}}
+    (tool.folder / file).write_text(json.dumps({**content, "hosts": full}))
+
+
+def test_a_stack_gets_a_new_name_in_one_change(tool: Tool) -> None:
+    tool.declare(a={"ipv4": "192.0.2.1"}, b={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y")
+    new = f"{tool.stack}-prod"
+    declare(
+        tool, {"name": new, "moved_from": tool.stack, "protect": True}, a={"ipv4": "192.0.2.2"}, b={"ipv4": "192.0.2.1"}
+    )
+    told = tool.run("plan", "web.yml", "-o", "plan.json", code=2)
+    assert f"> stack {tool.stack} → {new}" in told
+    assert "protect  false → true" in told
+    assert "Plan: 0 to add, 1 to change, 0 to replace, 0 to delete, 1 to move, 1 unchanged." in told
+    assert "Applied: 1 changed, 1 moved." in tool.run("apply", "plan.json", "-y")
+    assert "No changes: 2 hosts match." in tool.run("plan", "web.yml")
+    shown = tool.service.get("/api/stacks", tool.service.admin_token).json()["items"]
+    assert [(one["hosts"], one["protect"]) for one in shown if one["name"].startswith(tool.stack)] == [(2, True)]
+
+
+def test_what_is_protected_stays_until_an_apply_takes_the_protection_away(tool: Tool) -> None:
+    declare(tool, {"protect": True}, a={"ipv4": "192.0.2.1"}, b={"ipv4": "192.0.2.1", "protect": True}, c={})
+    tool.run("apply", "web.yml", "-y")
+    declare(tool, {"protect": False}, a={"ipv4": "192.0.2.1"})
+    lift = ["apply", "web.yml", "-y"]
+    told = tool.run(*lift, "--prune", "--max-deletes", "all", code=3)
+    assert f"the stack {tool.stack} is protected, so its hosts cannot be deleted or replaced: {tool.name('b')}" in told
+    assert "is protected, so" in tool.run("destroy", "web.yml", "-y", code=3)
+    assert f"~ stack {tool.stack}" in tool.run(*lift)
+    told = tool.run(*lift, "--prune", "--max-deletes", "all", code=3)
+    assert f"protected hosts cannot be deleted or replaced: {tool.name('b')}. If" in told
+    assert "    protect: true" in tool.run("import", "--stack", tool.stack)
+    declare(tool, {}, a={"ipv4": "192.0.2.1"}, b={"ipv4": "192.0.2.1", "protect": False}, c={})
+    assert "protect  true → false" in tool.run(*lift)
+    declare(tool, {}, a={"ipv4": "192.0.2.1"})
+    assert "Applied: 2 deleted." in tool.run(*lift, "--prune", "--max-deletes", "all")
+
+
+def test_two_teams_hand_a_host_over(tool: Tool) -> None:
+    """Each has a token for its own stack alone."""
+    db = f"db-{tool.stack}"
+    tokens = {
+        stack: tool.service.cli("token", "add", "admin", "--name", stack, "--stack", stack).stdout.strip()
+        for stack in (tool.stack, db)
+    }
+    mine, theirs = tokens[tool.stack], tokens[db]
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}}, b={"ipv4": "192.0.2.1"})
+    tool.run("apply", "web.yml", "-y", DDNS_TOKEN=mine)
+    declare(tool, {"name": db}, "db.yml", a={"ipv4": "192.0.2.1", "adopt": True})
+    assert "is now registered" not in tool.run("apply", "db.yml", "-y", code=1, DDNS_TOKEN=theirs)
+    told = tool.run("plan", "db.yml", code=1)
+    assert f"{tool.name('a')} belongs to the stack {tool.stack}, which does not give it to {db}." in told
+    declare(tool, {"gives": {f"a-{tool.stack}": db}}, b={"ipv4": "192.0.2.1"})
+    assert f"gives  {{}} → {{{tool.name('a')}: {db}}}" in tool.run("apply", "web.yml", "-y", "--prune", DDNS_TOKEN=mine)
+    assert "Applied: 1 adopted." in tool.run("apply", "db.yml", "-y", DDNS_TOKEN=theirs)
+    assert tool.works("a", tool.secret("a"))
+    for file, token in (("web.yml", mine), ("db.yml", theirs)):
+        assert "No changes" in tool.run("plan", file, "--prune", DDNS_TOKEN=token)

@@ -249,6 +249,16 @@ def leasing(command: F) -> F:
     )(command)
 
 
+def secrets(command: F) -> F:
+    """`repair: bool`."""
+    return click.option(
+        "--secrets",
+        "repair",
+        is_flag=True,
+        help="Also check stored secrets, and replace those whose file is missing or that no longer work.",
+    )(command)
+
+
 def only(command: F) -> F:
     """`only: tuple[str, ...]`."""
     return click.option(

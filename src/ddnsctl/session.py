@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ddnsctl import output
 from ddnsctl.options import Connection
 from ddnsctl.secrets import SecretWriter
-from ddnsctl.sync import scope
+from ddnsctl.sync import scope, selection
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
 from ddnsctl.sync.dry_run import asked, require
@@ -50,11 +50,21 @@ class Session:
     registered: Registered
     token_id: str
 
-    def plan(self, declaration: Declaration, options: Options, vault: Sequence[str] = ()) -> Plan:
+    def plan(
+        self, declaration: Declaration, options: Options, vault: Sequence[str] = (), *, repair: bool = False
+    ) -> Plan:
         """The plan for a declaration, which the server has checked. `vault` is as in `SecretWriter`.
+
+        `repair`: it also replaces stored secrets that do not work.
 
         Raises SyncError. If the plan is refused, the error has the plan, and all reasons.
         """
+        if repair:
+            from ddnsctl import secret_checks
+
+            chosen = selection.declared(declaration, options.only)
+            options, notes = secret_checks.repairing(options, chosen, self.registered.hosts, self.server, vault)
+            return secret_checks.noted(self.plan(declaration, options, vault), notes)
         try:
             plan = make(declaration, self.registered, self.server.capabilities, options)
         except (Conflicts, Unsafe) as error:

@@ -315,6 +315,29 @@ def test_a_check_finds_changes_broken_secrets_and_foreign_answers(tool: Tool) ->
     assert secret not in tool.said
 
 
+def test_secrets_that_do_not_work_are_planned_and_replaced(tool: Tool) -> None:
+    hosts: dict[str, Any] = {label: {"ipv4": "192.0.2.1", "secret": {"file": label}} for label in "abc"}
+    tool.declare(**hosts, n={"secret": "none"})
+    tool.run("apply", "web.yml", "-y")
+    kept, replaced = tool.secret("a"), tool.secret("b")
+    assert "No changes" in tool.run("plan", "web.yml", "--secrets")
+    (tool.folder / "b").unlink()
+    (tool.folder / "c").write_text("old\n")
+    told = tool.run("plan", "web.yml", "--secrets", "-o", "plan.json", code=2)
+    assert "file b is missing or empty" in told
+    assert "file c has a secret that is no longer valid" in told
+    assert "2 to rotate" in told
+    assert "No changes" in tool.run("plan", "web.yml")
+    assert "1 to rotate" in tool.run("plan", "web.yml", "--secrets", "--only", f"c-{tool.stack}", code=2)
+    tool.run("apply", "plan.json", "-y")
+    assert tool.secret("a") == kept
+    assert tool.secret("b") != replaced
+    assert all(tool.works(label, tool.secret(label)) for label in "abc")
+    (tool.folder / "c").unlink()
+    assert "1 rotated" in tool.run("apply", "web.yml", "-y", "--secrets")
+    assert tool.works("c", tool.secret("c"))
+
+
 def test_a_closed_pipe_is_no_error(tool: Tool) -> None:
     tool.declare(a={"ipv4": "192.0.2.1"})
     tool.run("apply", "web.yml", "-y")

@@ -104,6 +104,9 @@ class Server(Protocol):
     def valid(self, fqdn: str, secret: str) -> bool:
         """Whether this is the host's secret. Raises NotSupported."""
 
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
+        """As `valid` for secrets by full name, all at once. Hosts that the caller may not see are missing."""
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         """A new token, with which the host's machine can set the host's secret once, within `lifetime` seconds.
 

@@ -42,15 +42,19 @@ class Change:
     secret: SecretSpec | None = None
     """Where the new secret is written, if the change makes one."""
     reason: str = ""
-    """Why the host is registered again."""
+    """Why the host is registered again, or gets a new secret."""
     removes: tuple[str, ...] = ()
     """What else a deletion removes, such as `MX www.example.org`: other records, and related names."""
 
     @property
     def makes_secret(self) -> bool:
         """Whether the change makes a new secret."""
-        makes_one = self.action in (Action.CREATE, Action.REPLACE, Action.ROTATE)
-        return self.kind == "host" and (makes_one or (self.action is Action.MOVE and bool(self.reason)))
+        return self.kind == "host" and (self.action in (Action.CREATE, Action.ROTATE) or self.again)
+
+    @property
+    def again(self) -> bool:
+        """Whether it registers a host again."""
+        return self.action is Action.REPLACE or (self.action is Action.MOVE and bool(self.reason))
 
 
 @dataclass(frozen=True)

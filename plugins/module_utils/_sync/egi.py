@@ -129,6 +129,10 @@ class EgiServer:
         """Raises NotSupported: the API does not tell when a host sent its last request."""
         raise NotSupported([Problem(f"{self.capabilities.server} does not tell when hosts sent their last request")])
 
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
+        """Not possible. Raises NotSupported."""
+        return {name: self.valid(name, secret) for name, secret in secrets.items()}
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:  # noqa: ARG002
         """Raises NotSupported: the API has no enrolment."""
         raise NotSupported([Problem(f"{fqdn}: {self.capabilities.server} cannot create enrolment tokens")])

@@ -161,6 +161,8 @@ class Options:
     """Instead of the declaration's."""
     only: tuple[str, ...] = ()
     """Patterns of names: all others are neither changed nor deleted. Empty: all names."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why hosts get a new secret, by full name, if there is a reason."""
 
 
 def make(declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options) -> Plan:
@@ -426,7 +428,7 @@ class PlanBuilder:
                     Problem(f"{name} cannot get a new secret: it is not registered", None, "check the name")
                 )
             elif self.may_change(spec or HostSpec(name), host):
-                self.add(self.compare.rotate(name, spec))
+                self.add(self.compare.rotate(name, spec, self.options.reasons.get(name, "")))
             elif spec is None:
                 self.conflict(HostSpec(name), host)
         if problems:
@@ -489,13 +491,13 @@ class PlanBuilder:
         """Raises Unsafe if the plan deletes or changes too many hosts."""
         hosts = [change for change in self.changes if change.kind == "host"]
         deleted = [change.name for change in hosts if change.action is Action.DELETE]
-        replaced = [change.name for change in hosts if change.reason]
+        replaced = [change.name for change in hosts if change.again]
         added = sum(change.action in (Action.CREATE, Action.ADOPT) for change in hosts)
         registered = sum(map(self.in_stack, self.registered.hosts.values()))
         if self.stack is None:
             registered = sum(name in self.registered.hosts for name in self.all_declared.hosts)
         self.options.limits.check(deleted, replaced, registered=registered, added=added)
-        changed = {change.name for change in hosts if change.action in _CHANGES and not change.reason}
+        changed = {change.name for change in hosts if change.action in _CHANGES and not change.again}
         limit = self.options.max_changes or self.declared.max_changes
         if limit is not None:
             limit.check_changes(sorted(changed), registered=registered)

@@ -30,6 +30,8 @@ from .rest_stacks import RestStacks
 
 PAGE = 10_000
 BULK = 10_000
+SECRETS = 400
+"""The most secrets that are checked in one call."""
 CHANGES = "/api/changes"
 DRY_RUN = CHANGES + "?dry_run=1"
 QUERY_OCTETS = 4_000
@@ -41,7 +43,9 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 MOST_PAUSE = 60
 """Seconds of a `Retry-After` above which a call is not repeated."""
 
-ALL = frozenset({"domains", "dry-run", "enrol", "protect", "records", "rename", "stacks", "verify-secret"})
+ALL = frozenset(
+    {"domains", "dry-run", "enrol", "protect", "records", "rename", "stacks", "verify-secret", "verify-secrets"}
+)
 """The features of a service that is as new as this program."""
 LOST = (
     "the lease of the stack has ended: somebody took it away, or this process could not renew it for a minute. "
@@ -74,6 +78,7 @@ class RestServer:
             checks="dry-run" in has,
             stacks="stacks" in has,
         )
+        self._verifies_many = "verify-secrets" in has
         self.url = transport.url
         self._transport, self._pause = transport, pause
         self._user: str | None = None
@@ -195,6 +200,26 @@ class RestServer:
         """Whether this is the host's secret."""
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/verify-secret", {"secret": secret})
         return object_in(answer).get("valid") is True
+
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
+        """As `valid` for secrets by full name. Hosts that the caller may not see are missing."""
+        if not self._verifies_many:
+            return {name: self.valid(name, secret) for name, secret in secrets.items()}
+        found: dict[str, bool] = {}
+        left = list(secrets.items())
+        size = SECRETS
+        while left:
+            part, rest = dict(left[:size]), left[size:]
+            try:
+                answer = object_in(self._call("POST", "/api/verify-secrets", {"secrets": part}))
+            except Refused as error:
+                if error.status != 413 or len(part) == 1:
+                    raise
+                size = len(part) // 2
+                continue
+            found.update(answer.get("valid") or {})
+            left = rest
+        return found
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         """A token for the host's machine. A new token makes earlier ones invalid."""

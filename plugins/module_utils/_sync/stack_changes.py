@@ -108,8 +108,7 @@ def check_protection(changes: Iterable[Change], registered: Registered, stack: s
 
 
 def _removes(change: Change) -> bool:
-    again = change.action is Action.REPLACE or (change.action is Action.MOVE and bool(change.reason))
-    return change.kind == "host" and (change.action is Action.DELETE or again)
+    return change.kind == "host" and (change.action is Action.DELETE or change.again)
 
 
 def _is_protected(host: Host | None) -> bool:

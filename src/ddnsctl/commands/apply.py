@@ -24,6 +24,7 @@ QUESTION = "Apply these changes?"
 @options.pruning
 @options.max_changes
 @options.only
+@options.secrets
 @options.yes
 @click.option("--resume", is_flag=True, help="Continue an earlier run from its journal.")
 @options.journal
@@ -50,6 +51,7 @@ def command(
     max_deletes: Limits | None,
     max_changes: Limits | None,
     only: tuple[str, ...],
+    repair: bool,
     **kwargs: Any,
 ) -> int:
     """Register, change and delete hosts as declared.
@@ -83,15 +85,17 @@ def command(
         return _resume(sources, settings, connection)
     saved = saved_plans.find(sources)
     if saved is not None:
-        if prune or max_deletes or max_changes or only or sources.env or sources.variables:
-            options_of_plan = "--prune, --max-deletes, --max-changes, --only, --env and --var"
+        if prune or max_deletes or max_changes or only or repair or sources.env or sources.variables:
+            options_of_plan = "--prune, --max-deletes, --max-changes, --only, --secrets, --env and --var"
             raise SyncError(f"a saved plan is applied unchanged: use {options_of_plan} with `plan` instead")
         return _apply_saved_plan(saved, sources, settings, connection)
     chosen = Options(prune, limits=max_deletes or Limits(), max_changes=max_changes, only=only)
-    return _apply_declarations(sources, settings, connection, chosen)
+    return _apply_declarations(sources, settings, connection, chosen, repair=repair)
 
 
-def _apply_declarations(sources: Sources, settings: Settings, connection: options.Connection, chosen: Options) -> int:
+def _apply_declarations(
+    sources: Sources, settings: Settings, connection: options.Connection, chosen: Options, *, repair: bool
+) -> int:
     from ddnsctl import execution, leases, loader, output
     from ddnsctl.sync import selection
 
@@ -99,7 +103,7 @@ def _apply_declarations(sources: Sources, settings: Settings, connection: option
     hosts = selection.declared(declaration, chosen.only).hosts
     with leases.opened(connection, declaration, chosen, settings) as opened:
         with output.refused_plans(opened.url):
-            plan = opened.plan(declaration, chosen, sources.vault)
+            plan = opened.plan(declaration, chosen, sources.vault, repair=repair)
         work = execution.Work(
             plan, opened.url, opened.server, opened.token_id, hosts, vault=sources.vault, whole=not chosen.only
         )

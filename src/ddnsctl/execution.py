@@ -135,6 +135,10 @@ def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: st
 def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *, done: int = 0) -> int:
     """Make the changes and report the result. `done` changes are from an earlier run. Returns the exit code."""
     outcome = None
+    stacks = work.server.stacks
+    collected = stacks is not None and stacks.all_stored
+    if stacks is not None:
+        stacks.all_stored = False  # until the secrets of this run are stored
     try:
         with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
             outcome = engine.apply_plan(
@@ -145,6 +149,9 @@ def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *
             raise
         output.error(f"interrupted; {recorder.left} changes are left. {_how_to_continue(recorder)}")
         return PARTLY
+    if stacks is not None:
+        certain = all(result.status in engine.GOOD or result.refused for result in outcome.results)
+        stacks.all_stored = collected and certain
     _report(outcome, recorder, done)
     return PARTLY if outcome.failed else 0
 

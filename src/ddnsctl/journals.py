@@ -127,7 +127,10 @@ def unfinished(chosen: str | None) -> Path:
         return Path(chosen)
     found = unfinished_paths()
     if not found:
-        raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to resume")
+        raise SyncError(
+            f"there is no journal in {FOLDER}, so there is nothing to resume. If it was on a machine that is gone, "
+            "apply the declaration: this makes what is left, and stores secrets that the earlier run has not stored"
+        )
     if len(found) > 1:
         names = ", ".join(map(_described, found))
         raise SyncError(f"there are several journals: name one with --journal, or delete the outdated ones: {names}")

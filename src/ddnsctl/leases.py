@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddnsctl import journals, output, session
-from ddnsctl.sync import lease
+from ddnsctl.secrets import SecretWriter
+from ddnsctl.sync import lease, lost_secrets, secret_files
+from ddnsctl.sync.model import FILE
 
 if TYPE_CHECKING:
     from ddnsctl.execution import Settings
     from ddnsctl.options import Connection
     from ddnsctl.sync.api import Server
-    from ddnsctl.sync.model import Declaration
+    from ddnsctl.sync.changes import Change
+    from ddnsctl.sync.model import Declaration, SecretSpec
     from ddnsctl.sync.plan import Options
 
 BUSY = (
@@ -38,10 +42,42 @@ def held(server: Server, stack: str | None, settings: Settings, former: str = ""
 
 @contextmanager
 def opened(
-    connection: Connection, declaration: Declaration, options: Options, settings: Settings
+    connection: Connection,
+    declaration: Declaration,
+    options: Options,
+    settings: Settings,
+    vault: Sequence[str] | None = None,
 ) -> Iterator[session.Session]:
-    """As `session.open_for`, with the lease of the declaration's stack in the block."""
+    """As `session.open_for`, with the lease of the declaration's stack in the block.
+
+    With `vault`, as in `SecretWriter`, secrets that an earlier run did not store are stored first.
+    """
     connected = session.connect(connection, declaration.server)
     former = journals.lease_of_dead_run(declaration.stack, connected.server.url)
     with held(connected.server, declaration.stack, settings, former):
+        if vault is not None:
+            collect(connected.server, declaration, vault)
         yield session.read(connection, declaration, options, connected)
+
+
+def collect(server: Server, declaration: Declaration, vault: Sequence[str]) -> None:
+    """Store the secrets that an earlier run has made, but not stored. Raises ServerError, OSError."""
+    stacks = server.stacks
+    if stacks is None or not stacks.lease:
+        return
+    made: list[SecretWriter] = []
+
+    def writer(changes: Sequence[Change]) -> SecretWriter:
+        made.append(SecretWriter(changes, vault, resumed=True))
+        return made[0]
+
+    found = lost_secrets.collect(server, stacks, declaration.hosts, writer, _has)
+    for one in made:
+        one.flush()
+    for text in found.texts():
+        output.remark(text)
+    stacks.all_stored = True
+
+
+def _has(place: SecretSpec, secret: str) -> bool:
+    return place.kind == FILE and secret_files.read(Path(place.path)) == secret

@@ -289,6 +289,50 @@ def test_a_token_for_a_stack_takes_only_what_is_given_to_it(api: Api, service: S
     assert (taken["stack"], taken["comment"]) == ("web", "taken")
 
 
+def test_secrets_of_a_run_that_died_can_be_had_again(api: Api, service: Service) -> None:
+    others = Api(service, api.call("POST", "/tokens", {"name": "other"}).json()["token"])
+    made = {}
+    first = lease(api, "web")
+    for by, number in ((api, 2), (api, 1), (others, 1)):
+        names = [new_name(service) for _ in range(number)]
+        items = [{"action": "create", "fqdn": name, "set": {"stack": "web"}} for name in names]
+        headers = {"Stack-Lease": first, "Idempotency-Key": new_name(service)}
+        results = by.call("POST", "/changes", {"changes": items}, headers=headers).json()["results"]
+        made.update({result["fqdn"]: result["secret"] for result in results})
+    quiet = {"Stack-Lease": first, "Idempotency-Key": "without-secrets"}
+    update_of = {"action": "update", "fqdn": names[0], "set": {"comment": "x"}}
+    assert api.call("POST", "/changes", {"changes": [update_of]}, headers=quiet).status_code == 200
+    problem(api.call("POST", "/stacks/web/lease/secrets"), 409, LOST)
+    let_expire(service)
+    problem(api.call("POST", "/stacks/web/lease/secrets", headers={"Stack-Lease": first}), 409, LOST)
+
+    def again(by: Api, held: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        cursor = 0
+        while cursor is not None:
+            path = f"/stacks/web/lease/secrets?cursor={cursor}"
+            answer = by.call("POST", path, headers={"Stack-Lease": held}).json()
+            found.update(answer["secrets"])
+            cursor = answer["next"]
+        assert answer["other_tokens"] == (1 if by is api else 2)
+        return found
+
+    second = lease(api, "web")
+    mine = again(api, second)
+    theirs = again(others, second)
+    assert len(mine) == 3
+    assert len(theirs) == 1
+    assert mine | theirs == made
+    own = {"Stack-Lease": second}
+    assert api.call("DELETE", "/stacks/web/lease", headers=own).status_code == 204
+    third = lease(api, "web")
+    assert again(api, third) == mine
+    assert api.call("DELETE", "/stacks/web/lease?stored=true", headers={"Stack-Lease": third}).status_code == 204
+    fourth = {"Stack-Lease": lease(api, "web")}
+    nothing: Content = {"secrets": {}, "next": None, "other_tokens": 1}
+    assert api.call("POST", "/stacks/web/lease/secrets", headers=fourth).json() == nothing
+
+
 def test_many_secrets_are_checked_at_once(api: Api, service: Service, alice: str) -> None:
     fqdn, others = new_name(service), new_name(service)
     secret = api.call("POST", "/hosts", {"fqdn": fqdn}).json()["secret"]

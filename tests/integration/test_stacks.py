@@ -105,6 +105,31 @@ def test_without_a_stack_there_is_no_lease(tool: Tool) -> None:
     assert tool.service.get(f"/api/stacks/{tool.stack}", tool.service.admin_token).status_code == 404
 
 
+@pytest.mark.parametrize("where", ["file", "exec"])
+def test_a_container_stores_the_secrets_that_another_one_could_not(tool: Tool, tmp_path: Path, where: str) -> None:
+    """The answer of the first run is lost with its container. Its journal is lost as well."""
+    place: Any = {"file": "a"} if where == "file" else {"exec": ["cp", "/dev/stdin", "{name}"]}
+    tool.declare(a={"ipv4": "192.0.2.1", "secret": place})
+    content = json.loads((tool.folder / "web.yml").read_text())
+    path = tool.folder / ("a" if where == "file" else f"a-{tool.stack}")
+    held = lease(tool, "a container that is gone")
+    change = {"action": "create", "fqdn": tool.name("a"), "set": {"ipv4": "192.0.2.1", "stack": tool.stack}}
+    headers = held | {"Idempotency-Key": tool.stack + where}
+    answer = tool.service.request(
+        "POST", "/api/changes", tool.service.admin_token, json={"changes": [change]}, headers=headers
+    )
+    secret = answer.json()["results"][0]["secret"]
+    told = tool.run("apply", "-y", "--force-unlock", "-", given=json.dumps(content))
+    assert f"Stored the secrets that an earlier run has made, but not stored: {tool.name('a')}." in told
+    assert "No changes: 1 host match" in told
+    assert path.read_text().strip() == secret
+    assert tool.works("a", secret)
+    assert secret not in tool.said
+    path.unlink()
+    assert "Stored" not in tool.run("apply", "-y", "web.yml")
+    assert not path.exists()
+
+
 def declare(tool: Tool, options: dict[str, Any], file: str = "web.yml", **hosts: dict[str, Any]) -> None:
     """Write a declaration with options of the stack; the stack's name is that of the tool, unless they have one."""
     full = {f"{label}-{tool.stack}": values for label, values in hosts.items()}

@@ -119,6 +119,8 @@ class Stacks(Protocol):
 
     lease: str
     """The id of the lease that is held; empty without one."""
+    all_stored: bool
+    """Whether all new secrets of the stack are stored, so that the server forgets them when the lease is given back."""
 
     def acquire(self, stack: str, note: str, commit: str | None, former: str = "") -> None:
         """Take the lease of the stack. Changes carry it from now on, and fail with LeaseLost when it has ended.
@@ -137,6 +139,12 @@ class Stacks(Protocol):
 
     def release(self) -> None:
         """Give the lease back. Raises LeaseLost."""
+
+    def lost_secrets(self) -> tuple[dict[str, str], int]:
+        """New secrets that an earlier run may not have stored, and the number of calls that other tokens made.
+
+        Only while the lease is held. Some secrets may have been replaced since.
+        """
 
     def unlock(self, stack: str) -> str:
         """Take the lease of the stack from its holder, and return who that was; empty if nobody holds it."""

@@ -23,6 +23,7 @@ class RestStacks:
         self._call = call
         self._stack = ""
         self.lease = ""
+        self.all_stored = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -31,7 +32,7 @@ class RestStacks:
 
     def acquire(self, stack: str, note: str, commit: str | None, former: str = "") -> None:
         """Take the lease of the stack, or continue `former`; later changes carry it. Raises Leased."""
-        self._stack, self.lease = stack, former
+        self._stack, self.lease, self.all_stored = stack, former, False
         if former and self._is_renewed():
             return
         self.lease = ""
@@ -57,7 +58,19 @@ class RestStacks:
     def release(self) -> None:
         """Give the lease back. Raises LeaseLost."""
         headers, self.lease = self.headers, ""
-        self._call("DELETE", f"{_path(self._stack)}/lease", headers=headers)
+        stored = "?stored=true" if self.all_stored else ""
+        self._call("DELETE", f"{_path(self._stack)}/lease{stored}", headers=headers)
+
+    def lost_secrets(self) -> tuple[dict[str, str], int]:
+        """New secrets that an earlier run may not have stored, and the number of calls that other tokens made."""
+        found: dict[str, str] = {}
+        path = f"{_path(self._stack)}/lease/secrets"
+        answer = object_in(self._call("POST", path, headers=self.headers))
+        found.update(answer.get("secrets") or {})
+        while answer.get("next"):
+            answer = object_in(self._call("POST", f"{path}?cursor={answer['next']}", headers=self.headers))
+            found.update(answer.get("secrets") or {})
+        return found, int(answer.get("other_tokens") or 0)
 
     def unlock(self, stack: str) -> str:
         """Take the lease of the stack from its holder, and return who that was; empty if nobody holds it."""

@@ -101,7 +101,7 @@ def _apply_declarations(
 
     declaration = loader.load_any(sources)
     hosts = selection.declared(declaration, chosen.only).hosts
-    with leases.opened(connection, declaration, chosen, settings) as opened:
+    with leases.opened(connection, declaration, chosen, settings, sources.vault) as opened:
         with output.refused_plans(opened.url):
             plan = opened.plan(declaration, chosen, sources.vault, repair=repair)
         work = execution.Work(

@@ -55,6 +55,7 @@ def command(
     question = "Replace these secrets? The present ones stop working at once."
     settings = execution.Settings(**kwargs)
     with leases.held(opened.server, declaration.stack, settings):
+        leases.collect(opened.server, declaration, sources.vault)
         return execution.run(work, settings, question)
 
 

@@ -186,15 +186,16 @@ def release(connection: Connection, owner_id: int, name: str, lease: str | None 
     return connection.execute(given.values(**_NO_LEASE)).rowcount > 0
 
 
-def note_apply(connection: Connection, owner_id: int, lease: str) -> bool:
-    """Note the time of a call with a lease. Returns False if the lease has expired.
+def note_apply(connection: Connection, owner_id: int, lease: str) -> str | None:
+    """Note the time of a call with a lease. Returns the name of the stack, or None if the lease has expired.
 
     The row stays locked, so nobody gets the lease before the end of the transaction.
     """
     now = time_of(connection)
     mine = update(stacks).where(stacks.c.owner_id == owner_id, stacks.c.lease == lease, stacks.c.lease_expires > now)
     values = {"applied": now, "applied_by": stacks.c.lease_holder, "applied_commit": stacks.c.lease_commit}
-    return connection.execute(mine.values(**values)).rowcount > 0
+    found: str | None = connection.scalar(mine.values(**values).returning(stacks.c.name))
+    return found
 
 
 def forget_empty(connection: Connection, owner_id: int) -> None:

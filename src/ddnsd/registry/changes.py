@@ -95,6 +95,7 @@ class Repeated(Exception):
 class Kept:
     """An Idempotency-Key: hashes of the caller with the key, and of the body. `render` makes the text to store."""
 
+    key: str
     key_hash: bytes
     body_hash: bytes
     render: Callable[[Sequence[Result]], str]
@@ -370,8 +371,12 @@ class Changes:
             earlier = idempotency.reserve(connection, key, call.kept.body_hash, user_id)
             if earlier is not None:
                 raise _Earlier(earlier)
-        if call.lease is not None and not stacks.note_apply(connection, call.rights.user_id, call.lease):
-            raise LeaseLost
+        if call.lease is not None:
+            stack = stacks.note_apply(connection, call.rights.user_id, call.lease)
+            if stack is None:
+                raise LeaseLost
+            if call.kept is not None:
+                idempotency.keep_for_stack(connection, call.kept.key_hash, stack, call.kept.key)
         snapshot = self._read(connection, call, outside, lock=True)
         if validated is None or snapshot != validated.validator.snapshot:  # something has changed since
             validated = bulk_hosts.aside(connection, lambda: self._validate(call, snapshot))

@@ -6,15 +6,16 @@ A lease ends after a minute without a renewal. Calls that carry its id fail from
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import covers_stack, has_whole_stacks, is_limited
-from ddnsd.db import queries, stacks
+from ddnsd.db import idempotency, queries, stacks
 from ddnsd.db.base import Store
+from ddnsd.db.idempotency import LeasedCall
 from ddnsd.db.stacks import Lease, Stack
 from ddnsd.registry.errors import Code, Leased, LeaseLost, NoStack, NotPermitted, OverQuota, Reason, Taken
 
@@ -127,10 +128,29 @@ class Stacks:
 
         return await self._store.transact(work)
 
-    async def release(self, caller: Caller, name: str, lease: str | None, *, client_ip: str | None) -> None:
+    async def calls(self, caller: Caller, name: str, lease: str) -> list[LeasedCall]:
+        """Calls of runs that have not said that they stored all new secrets. Raises LeaseLost, NoStack."""
+
+        def work(connection: Connection) -> list[LeasedCall]:
+            if not stacks.renew(connection, caller.user_id, name, lease):
+                raise LeaseLost
+            return idempotency.of_stack(connection, caller.user_id, name)
+
+        _check_covered(caller, name)
+        return await self._store.transact(work)
+
+    async def release(
+        self,
+        caller: Caller,
+        name: str,
+        lease: str | None,
+        *,
+        client_ip: str | None,
+        stored: Callable[[LeasedCall], bool] = lambda _: False,
+    ) -> None:
         """Give the lease back; without its id, take it away from its holder.
 
-        Raises LeaseLost if there is none, and NoStack.
+        `stored` tells for which calls all new secrets are stored. Raises LeaseLost if there is no lease, and NoStack.
         """
         _check_covered(caller, name)
 
@@ -138,6 +158,8 @@ class Stacks:
             held = next((s.lease for s in stacks.stacks_of(connection, caller.user_id, name)), None)
             if not stacks.release(connection, caller.user_id, name, lease):
                 raise LeaseLost
+            own = filter(stored, idempotency.of_stack(connection, caller.user_id, name))
+            idempotency.forget_stack(connection, own)
             if lease is None and held is not None:
                 told = f"held by {held.holder}"
                 queries.add_event(

@@ -74,6 +74,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/stacks/{name}/lease"): ("lease", {}),
     ("PUT", "/api/stacks/{name}/lease"): ("lease", None),
     ("DELETE", "/api/stacks/{name}/lease"): ("lease", None),
+    ("POST", "/api/stacks/{name}/lease/secrets"): ("lease", None),
     ("GET", "/api/users"): ("service", None),
     ("POST", "/api/users"): ("service", {"name": "made", "admin": True}),
     ("GET", "/api/users/{name}"): ("service", None),

@@ -3,7 +3,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddnsd.registry.inputs import (
@@ -45,6 +45,9 @@ def unset(**schema: Any) -> Any:
     return Field(default=None, **schema)
 
 
+LeaseId = Annotated[
+    str | None, Header(alias="Stack-Lease", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of your lease.")
+]
 Secret = Annotated[str, Field(description="It is shown only once.")]
 Warnings = Annotated[
     list[str],

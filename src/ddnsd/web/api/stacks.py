@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/stacks`: the stacks of declarations, and the lease of the one who applies a declaration."""
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from ddnsd.registry.errors import LeaseLost
 from ddnsd.registry.inputs import Comment, FullName, Stack
 from ddnsd.registry.rows import Page, StackRow
 from ddnsd.web.api import serializers
+from ddnsd.web.api.changes import is_of_token, secrets_of, token_of
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, lease_json, problems, success
-from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
-
-LeaseId = Annotated[
-    str | None, Header(alias="Stack-Lease", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of your lease.")
-]
-
+from ddnsd.web.api.schemas import Body, LeaseId, Moment, Next, Paging, Shown, unset
 
 Gives = Annotated[
     dict[FullName, Stack],
@@ -85,6 +82,16 @@ class StackPage(Shown):
     next: Next
 
 
+class LostSecretsOut(Shown):
+    """Secrets of a call."""
+
+    secrets: dict[str, str] = Field(description="By full name. Some may have been replaced since.")
+    next: int | None = Field(description="The `cursor` of the next call; null: there is none.")
+    other_tokens: int = Field(description="Calls with other tokens. Only these can get their secrets.")
+
+
+Cursor = Annotated[int, Query(ge=0, le=10**6)]
+
 router = APIRouter(prefix="/api/stacks", tags=["stacks"], route_class=ApiRoute)
 
 
@@ -137,15 +144,42 @@ async def release_lease(
     caller: Changer,
     context: Ctx,
     client_ip: ClientIp,
+    request: Request,
     name: str,
     lease: LeaseId = None,
     force: Annotated[bool, Query(description="Take the lease from its holder.")] = False,
+    stored: Annotated[bool, Query(description="All new secrets of the stack that you can get are stored.")] = False,
 ) -> Response:
     """Give your lease back. With `force`, take it away from its holder, whose calls then fail."""
     if lease is None and not force:
         raise LeaseLost
-    await context.stacks.release(caller, name, None if force else lease, client_ip=client_ip)
+    token = token_of(request)
+    await context.stacks.release(
+        caller,
+        name,
+        None if force else lease,
+        client_ip=client_ip,
+        stored=lambda call: stored and not force and is_of_token(call, token),
+    )
     return Response(status_code=204)
+
+
+@router.post("/{name}/lease/secrets", responses=problems(404, 409, 429) | {200: success(LostSecretsOut)})
+async def read_lost_secrets(
+    caller: Changer, context: Ctx, request: Request, name: str, lease: LeaseId = None, cursor: Cursor = 0
+) -> Response:
+    """Get new secrets again that a run may not have stored, because it ended before it gave its lease back.
+
+    These are the secrets of calls of the last day that carried a lease of this stack and an Idempotency-Key, with your
+    token. Give your lease back with `stored` when you have stored them.
+    """
+    if lease is None:
+        raise LeaseLost
+    calls, token = await context.stacks.calls(caller, name, lease), token_of(request)
+    own = [call for call in calls if is_of_token(call, token)]
+    found = await asyncio.to_thread(secrets_of, own[cursor], token) if cursor < len(own) else {}
+    end = cursor + 1 if cursor + 1 < len(own) else None
+    return serializers.answer({"secrets": found, "next": end, "other_tokens": len(calls) - len(own)})
 
 
 def _stack(stack: StackRow) -> dict[str, Any]:

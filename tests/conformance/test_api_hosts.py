@@ -17,6 +17,7 @@ NOTHING: dict[str, object] = {
     "comment": None,
     "ttl": None,
     "stack": None,
+    "protect": False,
     "records": {},
     "rrsets": 0,
     "labels": {},

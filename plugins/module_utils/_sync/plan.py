@@ -282,6 +282,8 @@ class PlanBuilder:
         """Add a conflict: a declared host or domain belongs to another stack or user."""
         owner = f"belongs to stack {thing.stack}" if thing.stack else "belongs to no stack"
         hint = "adopt it with `adopt: true`"
+        if thing.stack and isinstance(thing, Host) and self.capabilities.stacks:
+            hint += f", and with `gives` of the stack {thing.stack}"
         if not thing.own:
             owner, hint = f"belongs to the user {thing.owner}", _owner_hint(thing)
             if isinstance(thing, Host) and not moved:

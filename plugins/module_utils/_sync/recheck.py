@@ -73,7 +73,7 @@ def remaining(changes: Sequence[Change], state: State, server: Server, *, same_t
     work: dict[int, Steps] = {i: (c,) for i, c in enumerate(changes) if i not in state.done | replayed}
     refused: dict[int, str] = {}
     if looked:
-        registered = server.registered(names_of(changes[index] for index in looked))
+        registered = after_rename(changes, server.registered(names_of(changes[index] for index in looked)))
         for index in looked:
             if index in state.uncertain:
                 work[index] = remaining_work(changes[index], registered, kept=index in state.kept)

@@ -146,7 +146,7 @@ class Stacks:
         lease: str | None,
         *,
         client_ip: str | None,
-        stored: Callable[[LeasedCall], bool] = lambda _: False,
+        stored: Callable[[LeasedCall], bool] | None = None,
     ) -> None:
         """Give the lease back; without its id, take it away from its holder.
 
@@ -158,8 +158,9 @@ class Stacks:
             held = next((s.lease for s in stacks.stacks_of(connection, caller.user_id, name)), None)
             if not stacks.release(connection, caller.user_id, name, lease):
                 raise LeaseLost
-            own = filter(stored, idempotency.of_stack(connection, caller.user_id, name))
-            idempotency.forget_stack(connection, own)
+            if stored is not None:
+                own = filter(stored, idempotency.of_stack(connection, caller.user_id, name))
+                idempotency.forget_stack(connection, own)
             if lease is None and held is not None:
                 told = f"held by {held.holder}"
                 queries.add_event(

@@ -154,13 +154,8 @@ async def release_lease(
     if lease is None and not force:
         raise LeaseLost
     token = token_of(request)
-    await context.stacks.release(
-        caller,
-        name,
-        None if force else lease,
-        client_ip=client_ip,
-        stored=lambda call: stored and not force and is_of_token(call, token),
-    )
+    told = (lambda call: is_of_token(call, token)) if stored and not force else None
+    await context.stacks.release(caller, name, None if force else lease, client_ip=client_ip, stored=told)
     return Response(status_code=204)
 
 

@@ -80,7 +80,8 @@ options:
   stack:
     description:
       - The stack that the host belongs to. It is set when the host is registered.
-      - A host of another stack, or of none, is not changed or deleted unless O(adopt=true).
+      - A host of another stack, or of none, is not changed or deleted unless O(adopt=true). The other stack must give
+        the host to this one.
       - Without this option, the host's stack does not matter.
       - A host of another user, which an administrator's token sees, is never changed or deleted, unless O(adopt_from)
         names this user.
@@ -196,6 +197,7 @@ host:
     labels: {role: web}
     records: {}
     stack: web-prod
+    protect: false
     owner: alice
     available: true
     dns: current
@@ -251,6 +253,11 @@ host:
       type: str
       returned: always
       sample: web-prod
+    protect:
+      description: Whether it cannot be deleted.
+      type: bool
+      returned: always
+      sample: false
     owner:
       description: The user who owns it.
       type: str

@@ -99,7 +99,7 @@ def test_every_route_has_a_rule(service: Service) -> None:
 @pytest.mark.parametrize("route", of("service", "account"), ids=" ".join)
 def test_what_concerns_the_whole_service(world: World, route: tuple[str, str], limit: str) -> None:
     content = problem(call(world.limited[limit], route, world.beyond), 403)
-    assert "limited to some domains, hosts or stacks" in content["detail"]
+    assert "your token is limited to some domains" in content["detail"]
 
 
 def test_nothing_of_the_service_was_changed(world: World) -> None:

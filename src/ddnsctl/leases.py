@@ -79,5 +79,19 @@ def collect(server: Server, declaration: Declaration, vault: Sequence[str]) -> N
     stacks.all_stored = True
 
 
+def look_for_lost_secrets(server: Server) -> None:
+    """Warn about secrets that an earlier run did not store: a saved plan does not say where they go."""
+    stacks = server.stacks
+    if stacks is None or not stacks.lease:
+        return
+    lost, _other_tokens = stacks.lost_secrets()
+    if lost:
+        hosts = "1 host" if len(lost) == 1 else f"{len(lost)} hosts"
+        output.warning(
+            f"an earlier run has made secrets of {hosts}, but not stored: apply the declaration to store them"
+        )
+    stacks.all_stored = not lost
+
+
 def _has(place: SecretSpec, secret: str) -> bool:
     return place.kind == FILE and secret_files.read(Path(place.path)) == secret

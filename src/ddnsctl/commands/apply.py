@@ -118,6 +118,7 @@ def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, co
     saved_plans.check_server(connection, saved.url, saved.file)
     connected = session.connect(connection, saved.url or None, saved.file)
     with leases.held(connected.server, saved.plan.stack, settings):
+        leases.look_for_lost_secrets(connected.server)
         registered = connected.server.registered(recheck.names_of(saved.plan.changes))
         if problems := recheck.check(saved.plan.changes, registered):
             raise Stale(problems)

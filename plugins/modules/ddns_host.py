@@ -71,6 +71,10 @@ options:
     description:
       - Labels, a mapping of names to text, at most 16. They replace all labels of the host.
     type: dict
+  protect:
+    description:
+      - Whether the host cannot be deleted. To delete it, set this to V(false) in an earlier task.
+    type: bool
   records:
     description:
       - All records of the host other than its addresses. The others are removed. C({}) removes all of them.
@@ -89,7 +93,8 @@ options:
   stack:
     description:
       - The stack that the host belongs to. It is set when the host is registered.
-      - A host of another stack, or of none, is not changed or deleted unless O(adopt=true).
+      - A host of another stack, or of none, is not changed or deleted unless O(adopt=true). The other stack must give
+        the host to this one.
       - Without this option, the host's stack does not matter.
       - A host of another user, which an administrator's token sees, is never changed or deleted, unless O(adopt_from)
         names this user.
@@ -124,6 +129,13 @@ options:
           - A file on the controller, encrypted with the first vault password of the play. The task must run on the
             controller, for example with C(delegate_to=localhost).
         type: path
+      exec:
+        description:
+          - A command on the task's host, as a list of the program and its arguments. It gets the secret on standard
+            input, without a line break. V({name}) and V({fqdn}) in it become the first label and the full name.
+          - No shell reads it. What it prints is not shown.
+        type: list
+        elements: str
   return_secrets:
     description:
       - Whether to return a new secret in RV(secret), if O(secret) names no file for it. Ansible prints results, so set
@@ -211,6 +223,7 @@ host:
     records: {}
     related: {}
     stack: web-prod
+    protect: false
     owner: alice
     available: true
     dns: current
@@ -277,6 +290,11 @@ host:
       type: str
       returned: always
       sample: web-prod
+    protect:
+      description: Whether it cannot be deleted.
+      type: bool
+      returned: always
+      sample: false
     owner:
       description: The user who owns it.
       type: str

@@ -75,6 +75,7 @@ hosts:
       labels: {role: web}
       records: {}
       stack: web-prod
+      protect: false
       owner: alice
       available: true
       dns: current
@@ -141,6 +142,11 @@ hosts:
       type: str
       returned: always
       sample: web-prod
+    protect:
+      description: Whether it cannot be deleted.
+      type: bool
+      returned: always
+      sample: false
     owner:
       description: The user who owns it.
       type: str

@@ -104,6 +104,13 @@ options:
     type: list
     elements: str
     default: []
+  wait:
+    description:
+      - How many seconds to wait while somebody else applies a declaration of the same stack. V(0) fails at once.
+      - While the task runs, it holds the lease of the stack, and renews it. The lease of a run that died ends within a
+        minute. In check mode, no lease is needed.
+    type: int
+    default: 0
 attributes:
   idempotent:
     support: partial

@@ -2,8 +2,8 @@
 """`ddnsctl`: finds the command, runs it, and prints errors. Each command is a module in `commands`.
 
 Exit codes: 0 success, or nothing to do · 1 error, also of usage · 2 differences (`plan`, `check`) · 3 refused by a
-safety rule · 4 partly applied · 5 stale plan · 130 interrupted ·
-141 the reader of a pipe has closed it.
+safety rule · 4 partly applied · 5 stale plan · 6 somebody else applies the stack · 130 interrupted · 141 the reader of
+a pipe has closed it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ A declaration, and how to apply it:
   $ ddnsctl apply web.yml
 
 Exit codes: 0 success, or nothing to do; 1 error; 2 differences (plan, check); 3 refused by a safety rule; 4 partly
-applied (apply --resume continues); 5 the saved plan is stale."""
+applied (apply --resume continues); 5 the saved plan is stale; 6 somebody else applies the stack."""
 
 
 class Commands(click.Group):

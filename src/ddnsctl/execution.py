@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +44,8 @@ class Settings:
     journal: str | None = None
     verify: float | None = None
     dns: tuple[str, ...] = ()
+    wait: float | None = None
+    force_unlock: bool = False
 
 
 class Work(NamedTuple):
@@ -81,14 +82,15 @@ def run(work: Work, settings: Settings, question: str, *, typed: str | None = No
         return 1
     _drop(superseded)
     content = saved_plans.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
-    recorder = journals.Recorder.create(settings.journal, content, work.plan, secret_writer)
+    lease = work.server.stacks.lease if work.server.stacks is not None else ""
+    recorder = journals.Recorder.create(settings.journal, content, work.plan, secret_writer, lease)
     return execute(work, recorder) or verified(work, settings)
 
 
 def _superseded(work: Work) -> list[Path]:
     """The journals that this plan makes useless. Warns about all others of the same server and stack."""
     superseded = []
-    for journal in journals.of_stack(work.plan, work.url):
+    for journal in journals.of_stack(work.plan.stack, work.url):
         path = journal.path
         hint = f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}"
         if work.destroys or (work.whole and journals.is_superseded(journal, work.declared, work.plan)):
@@ -132,9 +134,11 @@ def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: st
 
 def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *, done: int = 0) -> int:
     """Make the changes and report the result. `done` changes are from an earlier run. Returns the exit code."""
-    # a cancelled pipeline leaves the same journal as Ctrl-C
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     outcome = None
+    stacks = work.server.stacks
+    collected = stacks is not None and stacks.all_stored
+    if stacks is not None:
+        stacks.all_stored = False  # until the secrets of this run are stored
     try:
         with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
             outcome = engine.apply_plan(
@@ -145,6 +149,9 @@ def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *
             raise
         output.error(f"interrupted; {recorder.left} changes are left. {_how_to_continue(recorder)}")
         return PARTLY
+    if stacks is not None:
+        certain = all(result.status in engine.GOOD or result.refused for result in outcome.results)
+        stacks.all_stored = collected and certain
     _report(outcome, recorder, done)
     return PARTLY if outcome.failed else 0
 

@@ -45,13 +45,16 @@ class Recorder(Observer):
 
     @classmethod
     def create(
-        cls, chosen: str | None, content: dict[str, Any], plan: Plan, secret_writer: secrets.SecretWriter
+        cls, chosen: str | None, content: dict[str, Any], plan: Plan, secret_writer: secrets.SecretWriter, lease: str
     ) -> Recorder:
-        """A new journal in the file `chosen`, or in a new file in FOLDER. Raises OSError, SyncError."""
+        """A new journal in the file `chosen`, or in a new file in FOLDER. Raises OSError, SyncError.
+
+        `lease` is the id of the run's lease of the stack; empty if it has none.
+        """
         path = Path(chosen) if chosen else FOLDER / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}.jsonl"
         secret_files.make_folder(path.parent)
         try:
-            journal = Journal.create(str(path), content, plan.changes)
+            journal = Journal.create(str(path), content, plan.changes, lease)
         except FileExistsError:
             raise SyncError(f"the journal {path} exists: continue it with --resume, or name another file") from None
         return cls(path, journal, secret_writer, len(plan.changes))
@@ -124,7 +127,10 @@ def unfinished(chosen: str | None) -> Path:
         return Path(chosen)
     found = unfinished_paths()
     if not found:
-        raise SyncError(f"there is no journal in {FOLDER}, so there is nothing to resume")
+        raise SyncError(
+            f"there is no journal in {FOLDER}, so there is nothing to resume. If it was on a machine that is gone, "
+            "apply the declaration: this makes what is left, and stores secrets that the earlier run has not stored"
+        )
     if len(found) > 1:
         names = ", ".join(map(_described, found))
         raise SyncError(f"there are several journals: name one with --journal, or delete the outdated ones: {names}")
@@ -136,8 +142,8 @@ def unfinished_paths() -> list[Path]:
     return sorted(FOLDER.glob("journal-*.jsonl"))
 
 
-def of_stack(plan: Plan, url: str) -> Iterator[Unfinished]:
-    """The unfinished journals of earlier runs for the plan's server and stack.
+def of_stack(stack: str | None, url: str) -> Iterator[Unfinished]:
+    """The unfinished journals of earlier runs for this server and stack.
 
     Raises SyncError if another process is using one of them. Journals that cannot be read are left out.
     """
@@ -145,8 +151,14 @@ def of_stack(plan: Plan, url: str) -> Iterator[Unfinished]:
         found = None
         with contextlib.suppress(OSError):
             found = _read(path)
-        if found is not None and found.plan.stack == plan.stack and found.url and connect.same(found.url, url):
+        if found is not None and found.plan.stack == stack and found.url and connect.same(found.url, url):
             yield found
+
+
+def lease_of_dead_run(stack: str | None, url: str) -> str:
+    """The id of the lease of an unfinished run in FOLDER, whose process has ended; empty if there is none."""
+    runs = [journal.state.run for journal in of_stack(stack, url)]
+    return next((run.lease for run in reversed(runs) if run is not None), "")
 
 
 def is_superseded(journal: Unfinished, declared: Container[str], plan: Plan) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from ddnsctl.sync.policy import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULTS = {"--verify": "60", "--wait": "600"}
+"""Options whose number can be omitted."""
 
 FILE = click.Path(allow_dash=True)
 
@@ -89,6 +93,25 @@ def connection(command: F) -> F:
         return command(*args, connection=Connection(**given), **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+class OptionalNumbers(click.Command):
+    """A command with options of `DEFAULTS`. They take a number if one follows; any other word after them is a file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As Click, with the defaults filled in."""
+        joined: list[str] = []
+        for argument in args:
+            option = joined[-1] if joined and joined[-1] in DEFAULTS else None
+            if option is None:
+                joined.append(argument)
+            elif re.fullmatch(r"\d+(\.\d+)?", argument):
+                joined[-1] = f"{option}={argument}"
+            else:
+                joined[-1:] = [f"{option}={DEFAULTS[option]}", argument]
+        if joined and joined[-1] in DEFAULTS:
+            joined[-1] += f"={DEFAULTS[joined[-1]]}"
+        return super().parse_args(ctx, joined)
 
 
 def _variables(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -223,6 +246,33 @@ def max_changes(command: F) -> F:
         metavar="N|N%|all",
         callback=_limits,
         help="Refuse a plan that changes more hosts of the stack, instead of the declaration's `max_changes`.",
+    )(command)
+
+
+def leasing(command: F) -> F:
+    """`wait: float | None` and `force_unlock: bool`; the command's class must be `OptionalNumbers`."""
+    command = click.option(
+        "--force-unlock",
+        is_flag=True,
+        help="If somebody else applies the stack, take the lease away. Their next change fails.",
+    )(command)
+    return click.option(
+        "--wait",
+        metavar="[SECONDS]",
+        type=float,
+        callback=seconds,
+        help=f"If somebody else applies the stack, wait until they have finished, at most {DEFAULTS['--wait']} seconds "
+        "by default.",
+    )(command)
+
+
+def secrets(command: F) -> F:
+    """`repair: bool`."""
+    return click.option(
+        "--secrets",
+        "repair",
+        is_flag=True,
+        help="Also check stored secrets, and replace those whose file is missing or that no longer work.",
     )(command)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where `ddnsctl` writes new secrets: to files with mode 0600, in plain text or encrypted by `ansible-vault`.
+"""Where `ddnsctl` writes new secrets: to files with mode 0600, in plain text or encrypted by `ansible-vault`, or to the
+standard input of commands.
 
 A file is never overwritten, unless the change replaces the secret in it.
 """
@@ -10,9 +11,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ddnsctl.sync import secret_files
+from ddnsctl.sync import secret_commands, secret_files
 from ddnsctl.sync.errors import Problem, SyncError
-from ddnsctl.sync.model import FILE, NONE, VAULT, SecretSpec
+from ddnsctl.sync.model import EXEC, FILE, NONE, VAULT, SecretSpec
 from ddnsctl.sync.plan import Action, Change
 
 MANY = 64
@@ -49,16 +50,14 @@ class SecretWriter:
 
     def problems(self) -> list[Problem]:
         """Everything that prevents secrets from being written."""
-        destinations = [
-            (change, change.secret) for change in self.changes if change.secret and change.secret.kind != NONE
-        ]
+        destinations = [(change, change.secret) for change in self.changes if change.secret and change.secret.in_file]
         problems = secret_files.check(
             secret_files.Destination(change.name, Path(secret.path), self.replaces(change))
             for change, secret in destinations
         )
         if not problems and any(secret.kind == VAULT for _, secret in destinations):
             problems += self._vault_problem()
-        return problems
+        return problems + secret_commands.problems(self.changes)
 
     def _vault_problem(self) -> list[Problem]:
         try:
@@ -73,6 +72,9 @@ class SecretWriter:
             self.dropped.append(change.name)
             return
         if change.secret.kind == NONE:
+            return
+        if change.secret.kind == EXEC:
+            secret_commands.give(change.secret.command, secret)
             return
         content = f"{secret}\n".encode() if change.secret.kind == FILE else self.encrypted(secret)
         path = Path(change.secret.path)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ddnsctl import output
 from ddnsctl.options import Connection
 from ddnsctl.secrets import SecretWriter
-from ddnsctl.sync import scope, tsig_files
+from ddnsctl.sync import scope, selection, tsig_files
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.connect import VARIABLE, Named, open_server
 from ddnsctl.sync.dry_run import asked, require
@@ -50,11 +50,21 @@ class Session:
     registered: Registered
     token_id: str
 
-    def plan(self, declaration: Declaration, options: Options, vault: Sequence[str] = ()) -> Plan:
+    def plan(
+        self, declaration: Declaration, options: Options, vault: Sequence[str] = (), *, repair: bool = False
+    ) -> Plan:
         """The plan for a declaration, which the server has checked. `vault` is as in `SecretWriter`.
+
+        `repair`: it also replaces stored secrets that do not work.
 
         Raises SyncError. If the plan is refused, the error has the plan, and all reasons.
         """
+        if repair:
+            from ddnsctl import secret_checks
+
+            chosen = selection.declared(declaration, options.only)
+            options, notes = secret_checks.repairing(options, chosen, self.registered.hosts, self.server, vault)
+            return secret_checks.noted(self.plan(declaration, options, vault), notes)
         declaration = tsig_files.loaded(declaration)
         try:
             plan = make(declaration, self.registered, self.server.capabilities, options)
@@ -189,8 +199,13 @@ def open_session(
 
 def open_for(connection: Connection, declaration: Declaration, options: Options) -> Session:
     """Connect to the server of a declaration, and read what its plan needs."""
-    server, token_id = connect(connection, declaration.server)
-    return Session(_url(connection, declaration.server), server, scope.read(server, declaration, options), token_id)
+    return read(connection, declaration, options, connect(connection, declaration.server))
+
+
+def read(connection: Connection, declaration: Declaration, options: Options, connected: Connected) -> Session:
+    """What a plan needs, from a server that is connected."""
+    registered = scope.read(connected.server, declaration, options)
+    return Session(_url(connection, declaration.server), connected.server, registered, connected.token_id)
 
 
 def open_by_names(connection: Connection, declared: str | None, names: Sequence[str]) -> Session:

@@ -41,6 +41,7 @@ def test_a_token_reads_and_writes_unless_told_otherwise(service: Service, api: A
     plain = {
         "domains": [],
         "hosts": [],
+        "stacks": [],
         "networks": [],
         "expires": None,
         "last_used": None,

@@ -18,6 +18,7 @@ NOTHING: dict[str, object] = {
     "comment": None,
     "ttl": None,
     "stack": None,
+    "protect": False,
     "records": {},
     "related": {},
     "rrsets": 0,

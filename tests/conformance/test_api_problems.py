@@ -15,7 +15,19 @@ from support.servers.service import Service
 
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
-FEATURES = ["changes", "domains", "dry-run", "enrol", "records", "rename", "rotate", "stacks", "verify-secret"]
+FEATURES = [
+    "changes",
+    "domains",
+    "dry-run",
+    "enrol",
+    "protect",
+    "records",
+    "rename",
+    "rotate",
+    "stacks",
+    "verify-secret",
+    "verify-secrets",
+]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from ddnsd.operations import store_access
 
 numbers = count(1)
 LOST = "urn:ddns:lease-lost"
+RULE = "urn:ddns:rule"
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_stack_is_what_its_hosts_name(api: Api) -> None:
     fqdn = host(api, "web")
     host(api, "web")
     host(api, "db")
-    shown = {"domains": 0, "protect": False, "last_apply": None, "lease": None}
+    shown = {"domains": 0, "protect": False, "gives": {}, "last_apply": None, "lease": None}
     found = api.call("GET", "/stacks").json()
     assert [(one["name"], one["hosts"]) for one in found["items"]] == [("db", 1), ("web", 2)]
     assert found["next"] is None
@@ -187,6 +188,160 @@ def test_hosts_of_a_protected_stack_stay(api: Api, service: Service) -> None:
 def test_protection_comes_before_the_first_host(api: Api) -> None:
     assert api.call("PATCH", "/stacks/new", {"protect": True}).json()["hosts"] == 0
     problem(api.call("DELETE", f"/hosts/{host(api, 'new')}"), 409, "urn:ddns:protected")
+
+
+def test_a_protected_host_stays(api: Api) -> None:
+    fqdn = host(api, "web")
+    assert api.call("PATCH", f"/hosts/{fqdn}", {"protect": True}).json()["protect"] is True
+    delete = {"action": "delete", "fqdn": fqdn}
+    off = {"action": "update", "fqdn": fqdn, "set": {"protect": False}, "if": {"protect": True}}
+    answers = [problem(api.call("DELETE", f"/hosts/{fqdn}"), 409, "urn:ddns:protected")]
+    results = api.call("POST", "/changes?dry_run=true", {"changes": [off, delete]}).json()["results"]
+    answers.append(results[1]["error"])
+    results = api.call("POST", "/changes", {"changes": [off, delete], "atomic": True}).json()["results"]
+    answers.append(results[1]["error"])
+    assert {answer["detail"] for answer in answers} == {
+        f"{fqdn} is protected, so it cannot be deleted. Take the protection away first."
+    }
+    change_of = api.call("GET", f"/hosts/{fqdn}/history").json()["items"][0]
+    assert (change_of["before"], change_of["after"]) == ({"protect": False}, {"protect": True})
+    results = api.call("POST", "/changes", {"changes": [off]}).json()["results"]
+    assert results[0]["status"] == "applied"
+    assert api.call("DELETE", f"/hosts/{fqdn}").status_code == 204
+
+
+def test_a_stack_gives_a_host_to_another_one(api: Api, service: Service) -> None:
+    fqdn, kept = host(api, "web"), host(api, "web")
+    refused = problem(api.call("PATCH", f"/hosts/{fqdn}", {"stack": "db"}), 409, "urn:ddns:protected")
+    assert refused["detail"].startswith(f"{fqdn} belongs to the stack web, which does not give it to db.")
+    assert api.call("PATCH", "/stacks/web", {"gives": {fqdn.upper(): "db"}}).json()["gives"] == {fqdn: "db"}
+    both = [{"action": "update", "fqdn": name, "set": {"stack": "db"}} for name in (fqdn, kept)]
+    results = api.call("POST", "/changes", {"changes": both}).json()["results"]
+    assert [result["status"] for result in results] == ["applied", "failed"]
+    assert f"{kept} belongs to the stack web" in results[1]["error"]["detail"]
+    problem(api.call("PATCH", f"/hosts/{fqdn}", {"stack": "web"}), 409, "urn:ddns:protected")
+    for stack in (None, "web"):  # in two steps, its owner can do anything
+        assert api.call("PATCH", f"/hosts/{fqdn}", {"stack": stack}).status_code == 200
+    events = api.call("GET", "/events?action=stack.give").json()["items"]
+    assert [event["detail"] for event in events] == [f"{fqdn} to db"]
+    problem(api.call("PATCH", "/stacks/web", {"gives": {"x": "db"}}), 422, fields={"gives.x.[key]"})
+    renamed = api.call("PATCH", "/stacks/web", {"name": "front"}).json()
+    assert renamed["gives"] == {fqdn: "db"}
+
+
+def test_a_token_is_for_some_stacks(api: Api, service: Service) -> None:
+    own, foreign = host(api, "web-a"), host(api, "db")
+    made = api.call("POST", "/tokens", {"name": "web", "stacks": ["web-*"]}).json()
+    assert made["stacks"] == ["web-*"]
+    limited = Api(service, made["token"])
+    assert {one["fqdn"] for one in limited.items("/hosts")} == {own}
+    assert [one["name"] for one in limited.items("/stacks")] == ["web-a"]
+    new = {"fqdn": new_name(service), "stack": "web-new"}
+    for stack in (None, "db"):
+        answer = limited.call("POST", "/hosts", new | {"stack": stack})
+        said = problem(answer, 422, RULE, {"stack"})["errors"]["stack"]
+        assert said == ["Your token is limited to other stacks."]
+        problem(limited.call("PATCH", f"/hosts/{own}", {"stack": stack}), 422, RULE, {"stack"})
+        assert limited.service.get("/nic/register", limited.token, params={"fqdn": new["fqdn"]}).status_code == 400
+        create = {"action": "create", "fqdn": new["fqdn"], "set": {"stack": stack} if stack else {}}
+        leave = {"action": "update", "fqdn": own, "set": {"stack": stack}}
+        results = limited.call("POST", "/changes", {"changes": [create, leave]}).json()["results"]
+        assert [result["error"]["errors"] for result in results] == [
+            {"stack": ["Your token is limited to other stacks."]}
+        ] * 2
+    assert limited.call("POST", "/hosts", new).status_code == 201
+    assert limited.call("PATCH", f"/hosts/{own}", {"stack": "web-new", "comment": "x"}).status_code == 409
+    assert limited.call("PATCH", "/stacks/web-a", {"protect": True}).status_code == 200
+    for answer in (
+        limited.call("GET", "/stacks/db"),
+        limited.call("PATCH", "/stacks/db", {"protect": True}),
+        limited.call("PATCH", "/stacks/web-a", {"name": "db-2"}),
+        limited.call("POST", "/stacks/db/lease", {}),
+        limited.call("DELETE", "/stacks/db/lease?force=true"),
+        limited.call("GET", f"/hosts/{foreign}"),
+    ):
+        problem(answer, 404)
+    wider = limited.call("POST", "/tokens", {"name": "more", "stacks": ["*"]})
+    problem(wider, 422, RULE, {"stacks"})
+    assert limited.call("POST", "/tokens", {"name": "same"}).json()["stacks"] == ["web-*"]
+
+
+def test_a_token_for_a_stack_takes_only_what_is_given_to_it(api: Api, service: Service) -> None:
+    given, kept = host(api, "db"), host(api, "db")
+    limited = Api(service, api.call("POST", "/tokens", {"name": "web", "stacks": ["web"]}).json()["token"])
+    take = {"action": "update", "fqdn": given, "set": {"stack": "web", "comment": "taken"}}
+    (result,) = limited.call("POST", "/changes", {"changes": [take]}).json()["results"]
+    assert result["error"]["status"] == 404
+    api.call("PATCH", "/stacks/db", {"gives": {given: "web", kept: "other"}})
+    assert {one["fqdn"] for one in limited.items("/hosts")} == {given}
+    for answer in (
+        limited.call("PATCH", f"/hosts/{given}", {"comment": "not yet"}),
+        limited.call("POST", f"/hosts/{given}/secret"),
+        limited.call("DELETE", f"/hosts/{given}"),
+    ):
+        assert answer.status_code in (403, 404)
+    only = take | {"set": {"comment": "not yet"}}
+    results = limited.call("POST", "/changes", {"changes": [only, take | {"fqdn": kept}]}).json()["results"]
+    assert [result["error"]["status"] for result in results] == [404, 404]
+    (result,) = limited.call("POST", "/changes", {"changes": [take]}).json()["results"]
+    assert result["status"] == "applied"
+    taken = limited.call("GET", f"/hosts/{given}").json()
+    assert (taken["stack"], taken["comment"]) == ("web", "taken")
+
+
+def test_secrets_of_a_run_that_died_can_be_had_again(api: Api, service: Service) -> None:
+    others = Api(service, api.call("POST", "/tokens", {"name": "other"}).json()["token"])
+    made = {}
+    first = lease(api, "web")
+    for by, number in ((api, 2), (api, 1), (others, 1)):
+        names = [new_name(service) for _ in range(number)]
+        items = [{"action": "create", "fqdn": name, "set": {"stack": "web"}} for name in names]
+        headers = {"Stack-Lease": first, "Idempotency-Key": new_name(service)}
+        results = by.call("POST", "/changes", {"changes": items}, headers=headers).json()["results"]
+        made.update({result["fqdn"]: result["secret"] for result in results})
+    quiet = {"Stack-Lease": first, "Idempotency-Key": "without-secrets"}
+    update_of = {"action": "update", "fqdn": names[0], "set": {"comment": "x"}}
+    assert api.call("POST", "/changes", {"changes": [update_of]}, headers=quiet).status_code == 200
+    problem(api.call("POST", "/stacks/web/lease/secrets"), 409, LOST)
+    let_expire(service)
+    problem(api.call("POST", "/stacks/web/lease/secrets", headers={"Stack-Lease": first}), 409, LOST)
+
+    def again(by: Api, held: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        cursor = 0
+        while cursor is not None:
+            path = f"/stacks/web/lease/secrets?cursor={cursor}"
+            answer = by.call("POST", path, headers={"Stack-Lease": held}).json()
+            found.update(answer["secrets"])
+            cursor = answer["next"]
+        assert answer["other_tokens"] == (1 if by is api else 2)
+        return found
+
+    second = lease(api, "web")
+    mine = again(api, second)
+    theirs = again(others, second)
+    assert len(mine) == 3
+    assert len(theirs) == 1
+    assert mine | theirs == made
+    own = {"Stack-Lease": second}
+    assert api.call("DELETE", "/stacks/web/lease", headers=own).status_code == 204
+    third = lease(api, "web")
+    assert again(api, third) == mine
+    assert api.call("DELETE", "/stacks/web/lease?stored=true", headers={"Stack-Lease": third}).status_code == 204
+    fourth = {"Stack-Lease": lease(api, "web")}
+    nothing: Content = {"secrets": {}, "next": None, "other_tokens": 1}
+    assert api.call("POST", "/stacks/web/lease/secrets", headers=fourth).json() == nothing
+
+
+def test_many_secrets_are_checked_at_once(api: Api, service: Service, alice: str) -> None:
+    fqdn, others = new_name(service), new_name(service)
+    secret = api.call("POST", "/hosts", {"fqdn": fqdn}).json()["secret"]
+    Api(service, alice).call("POST", "/hosts", {"fqdn": others})
+    given = {fqdn.upper(): secret, others: secret, "nothing.example.org": "x"}
+    assert api.call("POST", "/verify-secrets", {"secrets": given}).json() == {"valid": {fqdn: True}}
+    assert api.call("POST", "/verify-secrets", {"secrets": {fqdn: "old"}}).json() == {"valid": {fqdn: False}}
+    many = {f"n{number}.example.org": "x" for number in range(401)}
+    problem(api.call("POST", "/verify-secrets", {"secrets": many}), 422, fields={"secrets"})
 
 
 def test_what_is_malformed(api: Api) -> None:

@@ -30,7 +30,7 @@ class World:
     def inside(self, limit: str, rule: str) -> PathValues:
         """A new thing of the rule's kind within the limits of a token, and a host."""
         fqdn = self.new_name()
-        self.admin.post("/hosts", {"fqdn": fqdn, "ipv4": "192.0.2.1", "ipv6": "2001:db8::1"})
+        self.admin.post("/hosts", {"fqdn": fqdn, "ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "stack": "in-1"})
         place = NOTHING._replace(fqdn=fqdn)
         match rule:
             case "host":
@@ -66,6 +66,7 @@ def world(service: Service, alice: str) -> World:
     for name, limit in (
         ("domain", ("--domain", f"*{made.domain}")),
         ("hosts", ("--host", f"in-*.{made.domain}")),
+        ("stacks", ("--stack", "in-*")),
     ):
         arguments = "token", "add", "admin", "--name", new_label(), "--scope", "admin", *limit
         made.limited[name] = Api(service, service.cli(*arguments).stdout.strip())
@@ -98,7 +99,7 @@ def test_every_route_has_a_rule(service: Service) -> None:
 @pytest.mark.parametrize("route", of("service", "account"), ids=" ".join)
 def test_what_concerns_the_whole_service(world: World, route: tuple[str, str], limit: str) -> None:
     content = problem(call(world.limited[limit], route, world.beyond), 403)
-    assert "limited to some domains or hosts" in content["detail"]
+    assert "your token is limited to some domains" in content["detail"]
 
 
 def test_nothing_of_the_service_was_changed(world: World) -> None:
@@ -122,6 +123,14 @@ def test_one_thing(world: World, route: tuple[str, str], limit: str) -> None:
         assert answer.status_code == (200 if rule == "domain" else 404), answer.text
     else:
         assert answer.status_code in (200, 201, 204), answer.text
+
+
+@pytest.mark.parametrize("route", of("host", "token", "key"), ids=" ".join)
+def test_one_thing_of_a_stack(world: World, route: tuple[str, str]) -> None:
+    api = world.limited["stacks"]
+    problem(call(api, route, world.beyond), 403 if route == ("DELETE", "/api/tokens/{id}") else 404)
+    answer = call(api, route, world.inside("stacks", ROUTES[route][0]))
+    assert answer.status_code in (200, 201, 204), answer.text
 
 
 @LIMITS

@@ -117,7 +117,13 @@ class TestHost:
     ) -> None:
         given = {"name": name, "ipv4": "dynamic", "secret": {"file": str(tmp_path / "s")}}
         absent = {"name": name, "state": "absent"}
-        made, again, _, refused = ansible.tasks("ddns_host", given, given, absent, given, variables=way, fails=[3])
+        sent = given | {"secret": {"exec": ["cp", "/dev/stdin", str(tmp_path / "{name}")]}}
+        made, again, _, refused, _ = ansible.tasks(
+            "ddns_host", given, given, absent, given, sent, variables=way, fails=[3]
+        )
+        by_command = (tmp_path / name.partition(".")[0]).read_text()
+        ansible.task("ddns_secret", name=name, secret=by_command)
+        ansible.task("ddns_host", name=name, state="absent")
         secret = (tmp_path / "s").read_text().strip()
         assert [made["changed"], again["changed"]] == [True, False]
         assert not [result for result in (made, again) if secret in json.dumps(result)]
@@ -180,6 +186,10 @@ class TestHost:
             assert name in failed["msg"]
             assert said in failed["msg"]
         assert host(ddnsd, name)["ipv4"] == "192.0.2.1"
+        refused = ansible.task("ddns_host", name=name, stack="two", adopt=True, fails=True)
+        assert "does not give it to two" in refused["msg"]
+        gives = {"gives": {name: "two"}}
+        assert ddnsd.request("PATCH", "/api/stacks/one", ddnsd.admin_token, json=gives).status_code == 200
         taken, gone = ansible.tasks("ddns_host", {**two, "adopt": True}, {**two, "state": "absent"})
         assert (taken["changed"], taken["host"]["stack"], gone["changed"]) == (True, "two", True)
 
@@ -453,6 +463,27 @@ class TestSync:
         assert gone["counts"]["delete"] == 1
         assert not again["changed"]
 
+    def test_only_one_run_at_a_time_applies_a_stack(
+        self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool]
+    ) -> None:
+        stack = name.replace(".", "-")
+        declared = {"stack": stack, "hosts": {name: {"ipv4": "192.0.2.1"}}}
+        path = f"/api/stacks/{stack}/lease"
+        taken = ddnsd.request("POST", path, ddnsd.admin_token, json={"note": "job 4711"})
+        own = {"Stack-Lease": taken.json()["id"]}
+        refused = ansible.task("ddns_sync", way, declaration=declared, fails=True)["msg"]
+        assert f"{stack} is being applied by " in refused
+        assert "(job 4711) since" in refused
+        assert "Set `wait` to wait for it." in refused
+        end = threading.Timer(2, lambda: ddnsd.request("DELETE", path, ddnsd.admin_token, headers=own))
+        end.start()
+        result = ansible.task("ddns_sync", way, declaration=declared, wait=60)
+        end.join()
+        assert result["changed"]
+        found = ddnsd.get(f"/api/stacks/{stack}", ddnsd.admin_token).json()
+        assert found["lease"] is None
+        assert "(process " in found["last_apply"]["by"]
+
     def test_what_would_be_refused_is_told_at_once_and_nothing_is_done(
         self, ansible: Ansible, ddnsd: Service, name: str, way: dict[str, bool], tmp_path: Path
     ) -> None:
@@ -500,10 +531,17 @@ class TestSync:
 
     def test_secrets_go_to_their_files(self, ansible: Ansible, tmp_path: Path) -> None:
         stack = "files"
-        hosts = {f"{stack}-own": {"secret": {"file": str(tmp_path / "own")}}, f"{stack}-other": {}}
+        command = ["tee", str(tmp_path / "{fqdn}")]
+        hosts = {
+            f"{stack}-own": {"secret": {"file": str(tmp_path / "own")}},
+            f"{stack}-other": {},
+            f"{stack}-command": {"secret": {"exec": command}},
+        }
         folder = tmp_path / "new" / "folder"
         result = ansible.task("ddns_sync", declaration=declaration(stack, **hosts), secret_dir=str(folder))
-        written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text()]
+        given = (tmp_path / f"{stack}-command.dyn.example.org").read_text()
+        assert given == given.strip()
+        written = [(tmp_path / "own").read_text(), (folder / f"{stack}-other.dyn.example.org").read_text(), given]
         assert "secrets" not in result
         assert not [secret for secret in written if secret.strip() in json.dumps(result)]
         rotated = ansible.task(

@@ -315,6 +315,29 @@ def test_a_check_finds_changes_broken_secrets_and_foreign_answers(tool: Tool) ->
     assert secret not in tool.said
 
 
+def test_secrets_that_do_not_work_are_planned_and_replaced(tool: Tool) -> None:
+    hosts: dict[str, Any] = {label: {"ipv4": "192.0.2.1", "secret": {"file": label}} for label in "abc"}
+    tool.declare(**hosts, n={"secret": "none"})
+    tool.run("apply", "web.yml", "-y")
+    kept, replaced = tool.secret("a"), tool.secret("b")
+    assert "No changes" in tool.run("plan", "web.yml", "--secrets")
+    (tool.folder / "b").unlink()
+    (tool.folder / "c").write_text("old\n")
+    told = tool.run("plan", "web.yml", "--secrets", "-o", "plan.json", code=2)
+    assert "file b is missing or empty" in told
+    assert "file c has a secret that is no longer valid" in told
+    assert "2 to rotate" in told
+    assert "No changes" in tool.run("plan", "web.yml")
+    assert "1 to rotate" in tool.run("plan", "web.yml", "--secrets", "--only", f"c-{tool.stack}", code=2)
+    tool.run("apply", "plan.json", "-y")
+    assert tool.secret("a") == kept
+    assert tool.secret("b") != replaced
+    assert all(tool.works(label, tool.secret(label)) for label in "abc")
+    (tool.folder / "c").unlink()
+    assert "1 rotated" in tool.run("apply", "web.yml", "-y", "--secrets")
+    assert tool.works("c", tool.secret("c"))
+
+
 def test_a_closed_pipe_is_no_error(tool: Tool) -> None:
     tool.declare(a={"ipv4": "192.0.2.1"})
     tool.run("apply", "web.yml", "-y")
@@ -598,16 +621,21 @@ def test_on_a_terminal_it_asks_in_colour(tool: Tool) -> None:
 
 
 def test_two_people_apply_the_same_and_the_second_one_goes_on(tool: Tool, tmp_path: Path) -> None:
-    """The second one's creation is refused for good; nothing that they do replaces the secret of the first."""
+    """The first one takes the lease. Nothing that the second one does replaces the secret of the first."""
     second = Tool(tool.service, tmp_path / "second", tool.stack)
     second.folder.mkdir()
     for person in (tool, second):
         person.declare(a={"ipv4": "192.0.2.1", "secret": {"file": "a"}})
     with terminal(second, "apply", "web.yml") as (process, other):
         shown(other, b"Apply these changes?")
-        tool.run("apply", "web.yml", "-y")
+        told = tool.run("apply", "web.yml", "-y", code=6)
+        assert f"{tool.stack} is being applied by admin.token" in told
+        assert f"(process {process.pid} on {socket.gethostname()}) since " in told
+        tool.run("apply", "web.yml", "-y", "--force-unlock")
         os.write(other, b"y\n")
-        assert "The server refused them, so they were not made." in shown(other, b"make a new plan.")
+        told = shown(other, b"make a new plan.")
+        assert "the lease of the stack has ended: somebody took it away" in told
+        assert "The server refused them, so they were not made." in told
         assert process.wait(10) == 4
     for _ in range(2):
         told = second.run("apply", "--resume", "-y", code=4)
@@ -714,8 +742,7 @@ def test_what_was_interrupted_is_resumed_with_the_secret_that_nobody_saw(tool: T
         assert process.wait(10) == 4
     assert len(tool.journals()) == 1
     assert not (tool.folder / "a").exists()
-    # the request was on its way: the service carries it out now
-    wait_until(lambda: tool.service.dig(tool.name("a")) == ["192.0.2.1"], what="the host")
+    # the request is on its way, and so is the end of the lease: the service carries it out, or not at all
     (journal,) = tool.journals()
     lines = map(json.loads, journal.read_text().splitlines())
     assert [len(line["call"]) for line in lines if line.get("event") == "begin"] == [32]

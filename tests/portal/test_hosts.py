@@ -195,6 +195,22 @@ def test_remove(service: Service, alice: Browser) -> None:
     assert alice.open(f"/hosts/{fqdn}").status == 404
 
 
+def test_a_protected_host_is_removed_only_after_its_protection(service: Service, alice: Browser) -> None:
+    fqdn, _ = add(alice)
+    edit, remove = f"/hosts/{fqdn}/edit", f"/hosts/{fqdn}/remove"
+    before = alice.open(edit)
+    assert alice.send(before, edit, protect="on").status == 200
+    page = alice.open(edit)
+    assert "The host is protected from deletion. Take the protection away first." in page.text
+    assert remove not in page.html
+    tag = page.form(edit).values["tag"]
+    refused = alice.post(remove, {"csrf": page.form(edit).values["csrf"], "tag": tag})
+    assert (refused.status, f"{fqdn} is protected, so it cannot be deleted." in refused.text) == (409, True)
+    assert "Protected from deletion" in alice.open(f"/hosts/{fqdn}/history").text
+    assert alice.send(page, edit, protect=None).status == 200
+    assert alice.send(alice.open(edit), remove).path == "/"
+
+
 def test_the_owner_of_a_blocked_host_reads_why_and_changes_nothing(
     service: Service, admin: Browser, alice: Browser
 ) -> None:

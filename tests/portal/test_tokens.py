@@ -107,6 +107,10 @@ def test_limits_are_kept(service: Service, alice: Browser) -> None:
         make(alice, name="limited", scopes="read", hosts="web-*.dyn.example.org", networks="192.0.2.7/24", lifetime="")
     )
     assert "192.0.2.0/24" in alice.open("/tokens").text
+    own = token_of(make(alice, name="own stack", scopes="read", stacks="Web-* db", lifetime=""))
+    made = {item["name"]: item["stacks"] for item in service.get("/api/tokens", own).json()["items"]}
+    assert made == {"own stack": ["Web-*", "db"]}
+    assert "Web-* db" in alice.open("/tokens").text
     assert service.get("/api/tokens", token).status_code == 401  # it is used from elsewhere
 
 

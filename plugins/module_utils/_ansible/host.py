@@ -10,7 +10,7 @@ from .._sync import declare, names, plan_table
 from .._sync.api import Server
 from .._sync.dry_run import asked, require
 from .._sync.errors import Conflicts, DeclarationError, Problem
-from .._sync.model import DYNAMIC, Declaration, HostSpec, Registered
+from .._sync.model import DYNAMIC, EXEC, Declaration, HostSpec, Registered
 from .._sync.plan import Action, Options, Plan, make
 from .._sync.policy import Limits
 from .execute import execute_plan, facts, predicted
@@ -32,6 +32,7 @@ SPEC = (
             "comment": {"type": "str"},
             "ttl": {"type": "int"},
             "labels": {"type": "dict"},
+            "protect": {"type": "bool"},
             "records": {"type": "dict"},
             "related": {"type": "dict"},
             "stack": {"type": "str"},
@@ -41,9 +42,13 @@ SPEC = (
             "secret": {
                 "type": "dict",
                 "no_log": False,
-                "options": {"file": {"type": "path"}, "vault": {"type": "path"}},
-                "mutually_exclusive": [("file", "vault")],
-                "required_one_of": [("file", "vault")],
+                "options": {
+                    "file": {"type": "path"},
+                    "vault": {"type": "path"},
+                    "exec": {"type": "list", "elements": "str"},
+                },
+                "mutually_exclusive": [("file", "vault", "exec")],
+                "required_one_of": [("file", "vault", "exec")],
             },
             "return_secrets": {"type": "bool", "default": False, "no_log": False},
         }
@@ -129,9 +134,11 @@ def _spec(params: Mapping[str, Any]) -> HostSpec:
         options["alias"] = None
     if options.get("ttl") == 0:
         options["ttl"] = None
-    secret = {kind: str(Path(path).absolute()) for kind, path in (params["secret"] or {}).items() if path}
+    secret = {kind: place for kind, place in (params["secret"] or {}).items() if place}
     if secret:
-        options["secret"] = secret
+        options["secret"] = {
+            kind: place if kind == EXEC else str(Path(place).absolute()) for kind, place in secret.items()
+        }
     return declare.host_spec(params["name"], options, default_domain=params["domain"])
 
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where new secrets of a task go: to files, encrypted or not, or into the task's result on request."""
+"""Where new secrets of a task go: to files, encrypted or not, to commands, or into the task's result on request."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Callable, Iterable
 
-from .._sync import secret_files
+from .._sync import secret_commands, secret_files
 from .._sync.errors import DeclarationError, Problem, SyncError
-from .._sync.model import FILE, VAULT
+from .._sync.model import VAULT
 from .._sync.plan import Action, Change
 
 Encrypt = Callable[[bytes], bytes]
@@ -61,7 +61,7 @@ class SecretWriter:
             else:
                 replaces = change.secret is None or change.action is not Action.CREATE
                 destinations.append(secret_files.Destination(change.name, path, replaces))
-        problems += secret_files.check(destinations)
+        problems += secret_files.check(destinations) + secret_commands.problems(self.changes)
         if not problems and self.encrypt and any(map(_is_encrypted, self.changes)):
             try:
                 self.encrypt(b"a secret")
@@ -72,7 +72,9 @@ class SecretWriter:
     def __call__(self, change: Change, secret: str) -> None:
         """Write one secret. Raises OSError."""
         path = self._path(change)
-        if path is not None:
+        if change.secret is not None and change.secret.command:
+            secret_commands.give(change.secret.command, secret)
+        elif path is not None:
             content = f"{secret}\n".encode()
             secret_files.write(path, self.encrypt(content) if _is_encrypted(change) and self.encrypt else content)
         elif self.returns:
@@ -85,8 +87,7 @@ class SecretWriter:
 
     def _path(self, change: Change) -> Path | None:
         if change.secret is not None:
-            written = change.secret.kind in (FILE, VAULT)
-            return Path(self.base or "") / Path(change.secret.path).expanduser() if written else None
+            return Path(self.base or "") / Path(change.secret.path).expanduser() if change.secret.in_file else None
         return None if self.folder is None else Path(self.folder).absolute() / change.name
 
     def _unsupported(self, change: Change, path: Path) -> Problem | None:

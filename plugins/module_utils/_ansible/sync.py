@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from .._sync import declare, names, plan_table, saved, scope, tsig_files
-from .._sync.api import Server
+from .._sync import declare, lease, lost_secrets, names, plan_table, saved, scope, secret_files, tsig_files
+from .._sync.api import Server, Stacks
 from .._sync.apply import GOOD, Outcome, Result, apply_plan
 from .._sync.dry_run import asked, require
 from .._sync.errors import DeclarationError, Problem, SyncError, Unsafe
-from .._sync.model import Declaration
+from .._sync.model import FILE, Declaration, SecretSpec
 from .._sync.plan import Change, Options, Plan, make
 from .._sync.policy import Limits
 from .execute import changed_anything
@@ -38,11 +39,13 @@ SPEC = (
             "secret_dir": {"type": "path"},
             "return_secrets": {"type": "bool", "default": False},
             "rotate": {"type": "list", "elements": "str", "default": []},
+            "wait": {"type": "int", "default": 0},
         },
         mutually_exclusive=[("declaration", "src")],
         required_one_of=[("declaration", "src")],
     )
 )
+BUSY = "Set `wait` to wait for it. If that run is dead, its lease ends within a minute"
 NAMED = 10
 """The most failures in the message, and the most warnings of the server. The result's `changes` has all failures."""
 
@@ -67,6 +70,43 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
     declaration = read(task.params, origin or _given(task.params))
     server = task.server(declaration.server)
+    waited: list[str] = []
+    turn = lease.Turn(task.params["wait"], hint=BUSY)
+    with lease.held(server, None if task.check else declaration.stack, turn, waited.append):
+        if server.stacks is not None and server.stacks.lease:
+            waited += _collected(task, declaration, server, server.stacks, origin.folder if origin else None)
+        return _run(task, declaration, server, origin, waited)
+
+
+def _collected(
+    task: Task, declaration: Declaration, server: Server, stacks: Stacks, folder: str | None
+) -> Sequence[str]:
+    """Store the secrets that an earlier run has made, but not stored. Returns texts for the user. Raises SyncError."""
+    shared = task.params["secret_dir"]
+    declared = {
+        name: replace(spec, secret=SecretSpec(FILE, str(Path(shared).absolute() / name)))
+        if shared is not None and spec.secret is None
+        else spec
+        for name, spec in declaration.hosts.items()
+    }
+
+    def has(place: SecretSpec, secret: str) -> bool:
+        path = Path(folder or "") / Path(place.path).expanduser()
+        return place.kind == FILE and secret_files.read(path) == secret
+
+    try:
+        found = lost_secrets.collect(
+            server, stacks, declared, lambda changes: SecretWriter(changes, None, folder, encrypt=task.encrypt), has
+        )
+    except OSError as error:
+        raise SyncError(f"secrets of an earlier run cannot be stored: {error}") from error
+    stacks.all_stored = True
+    return found.texts()
+
+
+def _run(
+    task: Task, declaration: Declaration, server: Server, origin: Origin | None, waited: Sequence[str]
+) -> dict[str, Any]:
     try:
         plan, secret_writer = _checked(task, declaration, server, origin.folder if origin else None)
     except SyncError as error:
@@ -76,11 +116,12 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     returns = secret_writer.returns
     outcome = None
     if not task.check and plan.changes:
-        outcome = apply_plan(plan, server, secret_writer)
+        outcome = _applied(plan, server, secret_writer)
     result = {
         "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
         "diff": plan_table.diff(plan, server.url),
         "warnings": [
+            *waited,
             *_overruled(task.params["api_url"], declaration.server),
             *plan_table.remarks(plan),
             *_dropped(secret_writer.without_destination() if outcome is None else secret_writer.dropped),
@@ -92,6 +133,17 @@ def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
     if outcome is not None and outcome.failed:
         raise Failed(_text(outcome, len(secret_writer.returned) + len(secret_writer.dropped)), result)
     return {**result, "secrets": secret_writer.returned} if returns else result
+
+
+def _applied(plan: Plan, server: Server, secret_writer: SecretWriter) -> Outcome:
+    """Apply the plan, and tell the server at the end whether all new secrets are stored."""
+    stacks = server.stacks
+    if stacks is None:
+        return apply_plan(plan, server, secret_writer)
+    collected, stacks.all_stored = stacks.all_stored, False
+    outcome = apply_plan(plan, server, secret_writer)
+    stacks.all_stored = collected and all(result.status in GOOD or result.refused for result in outcome.results)
+    return outcome
 
 
 def _checked(task: Task, declaration: Declaration, server: Server, folder: str | None) -> tuple[Plan, SecretWriter]:

@@ -9,7 +9,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from .changes import Change
 from .errors import Refused, SyncError, Unauthorized
-from .model import Capabilities, Key, Registered
+from .model import Capabilities, Key, Registered, RegisteredStack
 
 try:
     from typing import Protocol
@@ -70,6 +70,10 @@ class Server(Protocol):
     url: str
     capabilities: Capabilities
 
+    @property
+    def stacks(self) -> Stacks | None:
+        """None if the server has only names of stacks."""
+
     def registered(
         self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
     ) -> Registered:
@@ -103,11 +107,50 @@ class Server(Protocol):
     def valid(self, fqdn: str, secret: str) -> bool:
         """Whether this is the host's secret. Raises NotSupported."""
 
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
+        """As `valid` for secrets by full name, all at once. Hosts that the caller may not see are missing."""
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         """A new token, with which the host's machine can set the host's secret once, within `lifetime` seconds.
 
         Earlier tokens become invalid. Raises NotSupported.
         """
+
+
+class Stacks(Protocol):
+    """Stacks as objects of a server, with leases. All methods raise ServerError."""
+
+    lease: str
+    """The id of the lease that is held; empty without one."""
+    all_stored: bool
+    """Whether all new secrets of the stack are stored, so that the server forgets them when the lease is given back."""
+
+    def acquire(self, stack: str, note: str, commit: str | None, former: str = "") -> None:
+        """Take the lease of the stack. Changes carry it from now on, and fail with LeaseLost when it has ended.
+
+        `note` tells others who holds it. `former` is the id of a lease to continue, if it has not ended. Raises Leased.
+        """
+
+    def rules(self, stack: str) -> RegisteredStack | None:
+        """The rules of the stack; None if there is no such stack."""
+
+    def change(self, change: Change) -> Done:
+        """Make a change of a stack."""
+
+    def renew(self) -> None:
+        """Renew the lease for a minute. Raises LeaseLost."""
+
+    def release(self) -> None:
+        """Give the lease back. Raises LeaseLost."""
+
+    def lost_secrets(self) -> tuple[dict[str, str], int]:
+        """New secrets that an earlier run may not have stored, and the number of calls that other tokens made.
+
+        Only while the lease is held. Some secrets may have been replaced since.
+        """
+
+    def unlock(self, stack: str) -> str:
+        """Take the lease of the stack from its holder, and return who that was; empty if nobody holds it."""
 
 
 def object_in(response: Response) -> dict[str, Any]:
@@ -134,8 +177,8 @@ def unauthorized(url: str) -> Unauthorized:
     )
 
 
-def refused(response: Response, text: str, fields: dict[str, str] | None = None) -> Refused:
+def refused(response: Response, text: str, fields: dict[str, str] | None = None, kind: str = "") -> Refused:
     """The error for an answer that is neither a success nor a 401. Without a text, it describes the answer."""
     wait = response.headers.get("retry-after", "") if response.status == 429 else ""
     text = text or f"the server {describe(response)}"
-    return Refused(response.status, text, fields, retry_after=int(wait) if wait.isdecimal() else 0)
+    return Refused(response.status, text, fields, retry_after=int(wait) if wait.isdecimal() else 0, kind=kind)

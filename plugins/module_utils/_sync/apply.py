@@ -11,7 +11,7 @@ from typing import Callable, Iterable, Iterator, NamedTuple, Sequence, Tuple
 
 from .api import Done, Server
 from .changes import Action, Change
-from .errors import Refused, Stale, SyncError, Unauthorized, Unreachable
+from .errors import LeaseLost, Refused, Stale, SyncError, Unauthorized, Unreachable
 from .journal import Call, Observer
 from .plan import Plan
 from .recheck import Rest, Steps, check, names_of
@@ -73,7 +73,8 @@ def apply_plan(
 
     `journal` and `sink` are called in the caller's thread. `rest` is what an earlier run left (`recheck.remaining`).
     With `strict`, all preconditions are checked first; if one does not hold, Stale is raised and nothing is changed. If
-    the server refuses the token, or is repeatedly unreachable, the remaining changes are not tried and have no `begin`.
+    the server refuses the token, or is repeatedly unreachable, or the lease of the stack has ended, the remaining
+    changes are not tried and have no `begin`.
     Raises Stale, and ServerError of this check, but no error of a single change.
     """
     return _Run(plan, server, sink, journal or Observer(), concurrency).run(rest, strict)
@@ -191,7 +192,7 @@ class _Run:
         self._results[index] = result
         self._journal.end(result)
         self._unreached = self._unreached + 1 if isinstance(answer, Unreachable) else 0
-        if isinstance(answer, Unauthorized) or self._unreached > self._concurrency:
+        if isinstance(answer, (Unauthorized, LeaseLost)) or self._unreached > self._concurrency:
             self._stopped = str(answer)
 
     def _result(self, change: Change, answer: Done | SyncError, judged: bool) -> Result:

@@ -33,16 +33,16 @@ class Change:
 
     action: Action
     kind: str
-    """`host`, `domain` or `key`"""
+    """`host`, `domain`, `key` or `stack`"""
     name: str
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
-    """The host's former name, if this is a move."""
+    """The former name of the host or stack, if this is a move."""
     secret: SecretSpec | None = None
     """Where the new secret is written, if the change makes one."""
     reason: str = ""
-    """Why the host is registered again."""
+    """Why the host is registered again, or gets a new secret."""
     key_file: str = ""
     """The file with the TSIG key of a domain, if the change sets it."""
     removes: tuple[str, ...] = ()
@@ -51,10 +51,14 @@ class Change:
     @property
     def makes_secret(self) -> bool:
         """Whether the change makes a new secret."""
-        makes_one = self.action in (Action.CREATE, Action.REPLACE, Action.ROTATE)
         if self.kind == "key":
             return self.action in (Action.CREATE, Action.REPLACE)
-        return self.kind == "host" and (makes_one or (self.action is Action.MOVE and bool(self.reason)))
+        return self.kind == "host" and (self.action in (Action.CREATE, Action.ROTATE) or self.again)
+
+    @property
+    def again(self) -> bool:
+        """Whether it registers a host again."""
+        return self.action is Action.REPLACE or (self.action is Action.MOVE and bool(self.reason))
 
 
 @dataclass(frozen=True)

@@ -125,11 +125,11 @@ class Comparison:
         source = host.fqdn if action is Action.MOVE else None
         return Change(action, "host", spec.fqdn, before, {**before, **after}, source, spec.secret, reason)
 
-    def rotate(self, name: str, spec: HostSpec | None) -> Change:
+    def rotate(self, name: str, spec: HostSpec | None, reason: str = "") -> Change:
         """Make a new secret for a host, under its name after the plan."""
         secret = spec.secret if spec else None
         before = {} if self.stack is None else {"stack": self.stack}
-        return Change(Action.ROTATE, "host", name, before, secret=secret)
+        return Change(Action.ROTATE, "host", name, before, secret=secret, reason=reason)
 
     def delete(self, host: Host) -> Change:
         """Delete a host."""

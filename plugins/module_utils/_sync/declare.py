@@ -3,12 +3,12 @@
 
     version: 1
     server: URL
-    stack: NAME, or {name, max_changes}
+    stack: NAME, or {name, moved_from, protect, max_changes, gives}
     defaults: {domain, and every key of a host}
     domains: {NAME: {public, comment, ttl, group, available, owner, primary, key, dnssec_policy, adopt, adopt_from}}
     keys: {NAME: {hosts, secret}}
-    hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, records, related, secret, moved_from, adopt,
-            adopt_from, fqdn}}
+    hosts: {NAME: {ipv4, ipv6, alias, wildcard, comment, ttl, labels, protect, records, related, secret, moved_from,
+            adopt, adopt_from, fqdn}}
 
 A host is declared in full: a field that is not named has the default, or no value (wildcard: false). Null is no value,
 also if there is a default. Default labels are merged with a host's labels. If an address is named neither in the host
@@ -29,6 +29,8 @@ RRsets are kept if a host does not name `records`. If it does, they are all of t
 ones; `{}` is none. Null removes a default RRset, `dynamic` leaves an RRset to others. If only defaults name RRsets, a
 host has these, and keeps others. The same is true of `related`.
 
+`protect` of a host or stack, and `gives` of a stack, are kept if they are not named.
+
 A domain is also declared in full, except `available`, `owner`, `primary`, `key` and `dnssec_policy`, which are kept if
 they are not named. All errors are reported at once.
 """
@@ -44,7 +46,21 @@ from typing import Any, Callable, Iterable, Mapping, Sequence, Tuple, TypeVar
 
 from . import names, records
 from .errors import DeclarationError, Location, Problem
-from .model import DYNAMIC, FILE, KEEP, NONE, VAULT, Declaration, DomainSpec, HostSpec, KeySpec, SecretSpec, Sentinel
+from .model import (
+    DYNAMIC,
+    EXEC,
+    FILE,
+    KEEP,
+    NONE,
+    STACK_FIELDS,
+    VAULT,
+    Declaration,
+    DomainSpec,
+    HostSpec,
+    KeySpec,
+    SecretSpec,
+    Sentinel,
+)
 from .policy import Limits
 
 T = TypeVar("T")
@@ -57,7 +73,7 @@ Locate = Callable[[Path], "Location | None"]
 
 _TOP = ("version", "server", "stack", "defaults", "domains", "hosts", "keys")
 _KEY_OPTIONS = ("hosts", "secret")
-_STACK = ("name", "max_changes")
+_STACK = ("name", "moved_from", "protect", "max_changes", "gives")
 _ADDRESSES: dict[str, Callable[[Any], str | list[str]]] = {"ipv4": names.ipv4s, "ipv6": names.ipv6s}
 _BESIDE_ALIAS = (*_ADDRESSES, "wildcard", "records", "related")
 """What an alias does not have."""
@@ -66,6 +82,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "comment": names.comment,
     "ttl": names.ttl,
     "labels": names.labels,
+    "protect": names.flag,
 }
 _HOST = (*_ADDRESSES, "alias", *_PLAIN, "records", "related", "secret", "moved_from", "adopt", "adopt_from", "fqdn")
 _DEFAULTS = ("domain", *_HOST)
@@ -83,7 +100,9 @@ _DOMAIN: dict[str, Callable[[Any], Any]] = {
 }
 _KEY = "key"
 _DOMAIN_KEYS = (*_DOMAIN, _KEY)
-_NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}}
+_NOTHING: dict[str, Any] = {"wildcard": False, "comment": None, "ttl": None, "labels": {}, "protect": False}
+_KEPT = ("protect",)
+"""Fields of a host that are kept if they are not named."""
 _NO_DOMAIN_OPTIONS: dict[str, Any] = {"public": False, "comment": None, "ttl": None, "group": None, "adopt": False}
 _TOLD = (*_ADDRESSES, "alias", "available", "records", "related")
 """Fields for which null or an empty mapping is not the same as no value."""
@@ -120,6 +139,7 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     stack = _agreed("stack", declarations, problems)
     server = _agreed("server", declarations, problems)
     max_changes: Limits | None = _agreed("max_changes", declarations, problems)
+    options = {name: _agreed(name, declarations, problems) for name in ("moved_from", *STACK_FIELDS)}
     hosts = _united("host", [d.hosts for d in declarations], problems)
     domains = _united("domain", [d.domains for d in declarations], problems)
     keys = _united("key", [d.keys for d in declarations], problems)
@@ -127,14 +147,20 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     if problems:
         raise DeclarationError(problems)
     where = declarations[0].where if declarations else None
-    return Declaration(stack, server, hosts, domains, where, max_changes, keys)
+    return Declaration(stack, server, hosts, domains, where, max_changes, keys, **options)
 
 
 def as_data(declared: Declaration) -> dict[str, Any]:
     """The plain values that `declaration` turns into an equal declaration again. Nothing is left to a default."""
-    stack: Any = declared.stack
-    if declared.max_changes is not None:
-        stack = {"name": declared.stack, "max_changes": str(declared.max_changes)}
+    limit = declared.max_changes
+    options = {
+        "moved_from": declared.moved_from,
+        "protect": declared.protect,
+        "max_changes": None if limit is None else str(limit),
+        "gives": None if declared.gives is None else dict(declared.gives),
+    }
+    named = {name: value for name, value in options.items() if value is not None}
+    stack: Any = {"name": declared.stack, **named} if named else declared.stack
     content: dict[str, Any] = {"version": 1, "server": declared.server, "stack": stack}
     for key, specs in (("domains", declared.domains), ("hosts", declared.hosts), ("keys", declared.keys)):
         content[key] = {name: _options(spec) for name, spec in specs.items()}
@@ -151,8 +177,8 @@ def _options(spec: HostSpec | DomainSpec | KeySpec) -> dict[str, Any]:
         if field.name == "dnssec_policy" and value is None:
             value = NONE
         if isinstance(value, SecretSpec):
-            value = {value.kind: value.path} if value.path else value.kind
-        silent = value is KEEP or (field.name not in _TOLD and value in (None, False, {}, ()))
+            value = value.kind if value.kind == NONE else value.as_data()
+        silent = value is KEEP or (field.name not in (*_TOLD, *_KEPT) and value in (None, False, {}, ()))
         hidden = ("fqdn", "name", "where", "keeps_records", "keeps_related", "key", "key_file")
         if field.name not in hidden and not silent:
             found[field.name] = {k: _rrset(v) for k, v in value.items()} if field.name == "records" else _plain(value)
@@ -189,7 +215,7 @@ def _below(base: str, path: str) -> str:
 
 
 def _rebased(spec: Keeper, base: str) -> Keeper:
-    if spec.secret is None or spec.secret.kind not in (FILE, VAULT):
+    if spec.secret is None or not spec.secret.in_file:
         return spec
     return replace(spec, secret=replace(spec.secret, path=_below(base, spec.secret.path)))
 
@@ -226,7 +252,7 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
     files: dict[str, HostSpec] = {}
     sources: dict[str, HostSpec] = {}
     for spec in by_name.values():
-        if spec.secret is not None and spec.secret.kind != NONE:
+        if spec.secret is not None and spec.secret.in_file:
             other = files.setdefault(os.path.normpath(spec.secret.path), spec)
             if other is not spec:
                 text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
@@ -291,17 +317,19 @@ class _Reader:
             return Declaration()
         self.known_keys((), top, _TOP)
         self.version(top)
-        stack, max_changes = self.stack(top.get("stack"))
         server = self.optional(top, "server", names.server_url)
         given = self.mapping(("defaults",), top.get("defaults"))
         self.known_keys(("defaults",), given, _DEFAULTS)
         domain = self.default_domain(("domain",), default_domain, None)
         domain = self.default_domain(("defaults", "domain"), given.get("domain"), domain)
         defaults = self.defaults(given)
+        stack, options = self.stack(top.get("stack"), domain)
         domains = self.domains(self.mapping(("domains",), top.get("domains")))
         hosts = self.hosts(self.mapping(("hosts",), top.get("hosts")), defaults, domain)
         keys = self.keys(self.mapping(("keys",), top.get("keys")), domain)
-        return Declaration(stack, server, hosts, domains, self.locate(()), max_changes, keys)
+        for name in sorted((options.get("gives") or {}).keys() & hosts.keys()):
+            self.report(("stack", "gives", name), "is declared here, too", "move it to the other declaration")
+        return Declaration(stack, server, hosts, domains, self.locate(()), keys=keys, **options)
 
     def version(self, top: Mapping[Any, Any]) -> None:
         """Check that it is version 1."""
@@ -315,17 +343,38 @@ class _Reader:
         """A text; None if it is missing or null."""
         return None if top.get(key) is None else self.value((key,), parse, top[key], "")
 
-    def stack(self, value: Any) -> tuple[str | None, Limits | None]:
-        """The name of the stack, and its limit on changes."""
+    def stack(self, value: Any, domain: str | None) -> tuple[str | None, dict[str, Any]]:
+        """The name of the stack, and the fields of `Declaration` for its options."""
         if value is None or not isinstance(value, Mapping):
-            return (None if value is None else self.value(("stack",), names.stack, value, "")), None
+            return (None if value is None else self.value(("stack",), names.stack, value, "")), {}
         self.known_keys(("stack",), value, _STACK)
-        name, limit = value.get("name"), value.get("max_changes")
-        if name is None:
+        if value.get("name") is None:
             self.report(("stack", "name"), "is missing", "write the name of the stack")
-        found = None if name is None else self.value(("stack", "name"), names.stack, name, "")
-        path = ("stack", "max_changes")
-        return found, None if limit is None else self.value(path, lambda given: Limits.parse(str(given)), limit, None)
+        parsers: dict[str, Callable[[Any], Any]] = {
+            "name": names.stack,
+            "moved_from": names.stack,
+            "protect": names.flag,
+            "max_changes": lambda given: Limits.parse(str(given)),
+            "gives": lambda given: self.gives(given, domain),
+        }
+        found = {
+            key: self.value(("stack", key), parse, value[key], None)
+            for key, parse in parsers.items()
+            if value.get(key) is not None
+        }
+        if found.get("moved_from") and found.get("moved_from") == found.get("name"):
+            self.report(("stack", "moved_from"), "is the stack's own name", "remove it")
+            del found["moved_from"]
+        return found.pop("name", None), found
+
+    def gives(self, value: Any, domain: str | None) -> dict[str, str]:
+        """Full names of hosts, and the stacks that may take them."""
+        path = ("stack", "gives")
+        found = {}
+        for key, stack in self.mapping(path, value).items():
+            name = self.value((*path, key), lambda given: names.host_name(given, domain), key, "")
+            found[name] = self.value((*path, key), names.stack, stack, "")
+        return found
 
     def default_domain(self, path: Path, value: Any, otherwise: str | None) -> str | None:
         """The domain of names without a dot. An invalid one is reported once, and not again for each name."""
@@ -348,9 +397,11 @@ class _Reader:
             found["alias"] = self.value(("defaults", "alias"), names.alias, given["alias"], None)
         if given.get("secret") is not None:
             template = self.secret(("defaults", "secret"), given["secret"])
-            if template and template.kind != NONE and not _PLACEHOLDER.search(template.path):
+            varies = template and _PLACEHOLDER.search(" ".join((template.path, *template.command)))
+            if template and template.kind != NONE and not varies:
+                what = "command" if template.kind == EXEC else "file"
                 hint = "add {name} or {fqdn} to it"
-                self.report(("defaults", "secret", template.kind), "is the same file for all hosts", hint)
+                self.report(("defaults", "secret", template.kind), f"is the same {what} for all hosts", hint)
             found["secret"] = template
         found = {key: value for key, value in found.items() if value is not None}
         for family, parse in _ADDRESSES.items():
@@ -359,21 +410,31 @@ class _Reader:
         return found
 
     def secret(self, path: Path, value: Any) -> SecretSpec | None:
-        """The file for a secret, with placeholders, or `none`; None if it is null or invalid."""
+        """The file or the command for a secret, with placeholders, or `none`; None if it is null or invalid."""
         if isinstance(value, str) and value.strip().lower() == NONE:
             return SecretSpec(NONE)
         given = self.mapping(path, value)
-        self.known_keys(path, given, (FILE, VAULT))
-        named = [key for key in (FILE, VAULT) if given.get(key) is not None]
+        self.known_keys(path, given, (FILE, VAULT, EXEC))
+        named = [key for key in (FILE, VAULT, EXEC) if given.get(key) is not None]
         if len(named) != 1:
             if isinstance(value, Mapping):
-                self.report(path, "needs either `file` or `vault`")
+                self.report(path, "needs either `file`, `vault` or `exec`")
             return None
-        where = self.value((*path, named[0]), names.text, given[named[0]], "")
-        for placeholder in _PLACEHOLDER.findall(where):
+        (kind,) = named
+        if kind == EXEC:
+            nothing: tuple[str, ...] = ()
+            command = self.value((*path, kind), _command, given[kind], nothing)
+            self.placeholders((*path, kind), command)
+            return SecretSpec(kind, command=command) if command else None
+        where = self.value((*path, kind), names.text, given[kind], "")
+        self.placeholders((*path, kind), [where])
+        return SecretSpec(kind, where)
+
+    def placeholders(self, path: Path, texts: Iterable[str]) -> None:
+        """Report each unknown placeholder."""
+        for placeholder in _PLACEHOLDER.findall(" ".join(texts)):
             if placeholder not in ("name", "fqdn"):
-                self.report((*path, named[0]), f"unknown placeholder {{{placeholder}}}", "known: {name}, {fqdn}")
-        return SecretSpec(named[0], where)
+                self.report(path, f"unknown placeholder {{{placeholder}}}", "known: {name}, {fqdn}")
 
     def domains(self, given: Mapping[Any, Any]) -> dict[str, DomainSpec]:
         """The declared domains, by name."""
@@ -434,7 +495,8 @@ class _Reader:
     def hosts(self, given: Mapping[Any, Any], defaults: Mapping[str, Any], domain: str | None) -> dict[str, HostSpec]:
         """The declared hosts, by full name."""
         found: dict[str, HostSpec] = {}
-        nothing = {**_NOTHING, "labels": {}, **{field: value for field, value in defaults.items() if field != "fqdn"}}
+        own = {name: value for name, value in _NOTHING.items() if name not in _KEPT}
+        nothing = {**own, "labels": {}, **{field: value for field, value in defaults.items() if field != "fqdn"}}
         for key, value in given.items():
             path = ("hosts", key)
             options = self.mapping(path, value)
@@ -562,6 +624,13 @@ def _related(value: Any) -> Mapping[str, str | None]:
     return names.related(value)
 
 
+def _command(value: Any) -> tuple[str, ...]:
+    """A program and its arguments."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError("must be a list: the program and its arguments")
+    return tuple(map(names.text, value))
+
+
 def _template(value: Any) -> str:
     """A name with the placeholder {name}."""
     given = names.text(value).strip()
@@ -580,7 +649,9 @@ _DEFAULT_ONLY: dict[str, Callable[[Any], Any]] = {
 
 
 def _filled(template: SecretSpec, fqdn: str) -> SecretSpec:
-    if "{" not in template.path:
+    def filled(text: str) -> str:
+        return text.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)
+
+    if "{" not in template.path and not template.command:
         return template
-    path = template.path.replace("{name}", fqdn.partition(".")[0]).replace("{fqdn}", fqdn)
-    return replace(template, path=path)
+    return replace(template, path=filled(template.path), command=tuple(map(filled, template.command)))

@@ -11,6 +11,7 @@ from .changes import Action, Change
 from .errors import NotApplicable, Problem, Refused, SyncError
 from .model import HostSpec
 from .plan import Plan
+from .stack_changes import before_rename
 
 
 def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] | None = None) -> Plan:
@@ -24,7 +25,8 @@ def asked(plan: Plan, server: Server, declared: Mapping[str, HostSpec] | None = 
     if not indexes:
         return plan
     try:
-        answers = server.check([plan.changes[index] for index in indexes])
+        checked = before_rename(plan.changes)
+        answers = server.check([checked[index] for index in indexes])
     except SyncError as error:
         return _noted(plan, [Problem(f"the server could not check the changes: {error}")])
     changes: list[Change | None] = list(plan.changes)

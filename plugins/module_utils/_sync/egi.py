@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
 
 from . import comment_marker
-from .api import Done, Response, Transport, describe, object_in, refused, unauthorized
+from .api import Done, Response, Stacks, Transport, describe, object_in, refused, unauthorized
 from .changes import Action, Change
 from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unreachable
 from .model import UNKNOWN, Capabilities, Domain, Host, Key, Registered
@@ -58,7 +58,9 @@ class EgiServer:
         verifies=False,
         checks=False,
         enrols=False,
+        stacks=False,
     )
+    stacks: Stacks | None = None
 
     def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = transport.url
@@ -132,6 +134,10 @@ class EgiServer:
     def silent(self, days: int) -> set[str]:  # noqa: ARG002
         """Raises NotSupported: the API does not tell when a host sent its last request."""
         raise NotSupported([Problem(f"{self.capabilities.server} does not tell when hosts sent their last request")])
+
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
+        """Not possible. Raises NotSupported."""
+        return {name: self.valid(name, secret) for name, secret in secrets.items()}
 
     def enrolment(self, fqdn: str, lifetime: int) -> str:  # noqa: ARG002
         """Raises NotSupported: the API has no enrolment."""

@@ -11,9 +11,11 @@ SyncError                       1
 │   ├── LostAnswer                  sent, but no answer came: the change may be made
 │   ├── Unauthorized                401: no valid token
 │   └── Refused                     the server refused, with a reason
+│       └── LeaseLost               the lease of the stack has ended, or was taken away
 ├── Unsafe                      3   more deletions than the limits allow
 ├── PartlyApplied               4   some changes failed; the others are done
-└── Stale                       5   hosts of a saved plan have changed
+├── Stale                       5   hosts of a saved plan have changed
+└── Leased                      6   somebody else applies the stack
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ class Unauthorized(ServerError):
 
 
 class Refused(ServerError):
-    """The server answered with an error: HTTP status, message, and messages for single fields.
+    """The server answered with an error: HTTP status, message, and messages for single fields. `kind` is its type.
 
     After an internal error, or one of a proxy, the change may be made. This is not so if the server reports the error
     for one change of a call (`of_one_change`). After a 429, nothing is changed, and `retry_after` has the seconds
@@ -118,11 +120,16 @@ class Refused(ServerError):
         *,
         of_one_change: bool = False,
         retry_after: int = 0,
+        kind: str = "",
     ) -> None:
         super().__init__(text)
-        self.retry_after = retry_after
+        self.retry_after, self.kind = retry_after, kind
         self.status, self.fields, self.of_one_change = status, fields or {}, of_one_change
         self.lost = not of_one_change and (status >= 500 or status == 408)
+
+
+class LeaseLost(Refused):
+    """The lease of the stack has ended, or somebody took it away. Nothing has been changed by this call."""
 
 
 class Unsafe(SyncError):
@@ -145,3 +152,9 @@ class Stale(_Problems):
     """Registered hosts have changed since the plan was made."""
 
     exit_code = 5
+
+
+class Leased(SyncError):
+    """Somebody else applies a declaration of the stack now."""
+
+    exit_code = 6

@@ -4,13 +4,15 @@
 It is a file of JSON lines without secrets. The first line has the plan, the others have events by a change's index:
 
     {"journal": 3, "plan": {…}}
-    {"event": "run", "pid": 4711, "host": "ci-1", "since": 1767225600}
+    {"event": "run", "pid": 4711, "host": "ci-1", "since": 1767225600, "lease": "Jd…"}
     {"event": "begin", "index": 0, "at": 1767225600, "call": "9f…"}
     {"event": "end", "index": 0, "status": "applied"}
     {"event": "end", "index": 1, "status": "failed", "error": "…"}
 
-A `run` is a process that makes changes from here on: the first one, then each that resumes the journal. Changes with
-the same `call` were sent to the server in one call, in this order, with this key, at this time.
+A `run` is a process that makes changes from here on: the first one, then each that resumes the journal. `lease` is the
+id of its lease of the stack, so that the next run need not wait for the end of a lease whose process died. The id is of
+no use without the token. Changes with the same `call` were sent to the server in one call, in this order, with this
+key, at this time.
 
 A change that ended with success is done. A change that the server refused (`"refused": true`) was not made. A change
 that began, and ended in another way or not at all, is uncertain: it may be made, fully or in part. With `"kept": true`
@@ -53,11 +55,12 @@ class Run(NamedTuple):
     pid: int
     host: str
     since: int
+    lease: str = ""
 
     @classmethod
-    def this(cls) -> Run:
-        """This process, from now on."""
-        return cls(os.getpid(), socket.gethostname(), int(time.time()))
+    def this(cls, lease: str) -> Run:
+        """This process, from now on, with the id of its lease; empty if it has none."""
+        return cls(os.getpid(), socket.gethostname(), int(time.time()), lease)
 
     def __str__(self) -> str:
         moment = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since))
@@ -136,7 +139,8 @@ def read(lines: Sequence[str]) -> State:
 
 def _run(number: int, content: Mapping[str, Any]) -> Run:
     try:
-        return Run(int(content["pid"]), str(content["host"]), int(content["since"]))
+        lease = str(content.get("lease") or "")
+        return Run(int(content["pid"]), str(content["host"]), int(content["since"]), lease)
     except (KeyError, TypeError, ValueError):
         raise SyncError(f"line {number} is not valid; the journal is damaged") from None
 
@@ -195,12 +199,12 @@ class Journal(Observer):
         self.set_changes(changes)
 
     @classmethod
-    def create(cls, path: str, plan: Mapping[str, Any], changes: Sequence[Change]) -> Journal:
-        """Create a journal with mode 0600. Raises OSError, FileExistsError."""
+    def create(cls, path: str, plan: Mapping[str, Any], changes: Sequence[Change], lease: str = "") -> Journal:
+        """Create a journal with mode 0600. `lease` is as in `Run`. Raises OSError, FileExistsError."""
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b")
         journal = cls(file, path, changes)
         file.write(header(plan).encode())
-        journal.take()
+        journal.take(lease)
         _fsync_folder(path)
         return journal
 
@@ -223,9 +227,9 @@ class Journal(Observer):
         file.seek(0, os.SEEK_END)
         return journal, state
 
-    def take(self) -> None:
+    def take(self, lease: str = "") -> None:
         """Record that this process makes the changes from here on. Raises OSError."""
-        self._file.write(run(Run.this()).encode())
+        self._file.write(run(Run.this(lease)).encode())
         self.flush()
 
     def set_changes(self, changes: Sequence[Change]) -> None:

@@ -13,6 +13,7 @@ A registered address has a value, None (no record), or UNKNOWN if the server did
 from __future__ import annotations
 
 import enum
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
@@ -30,12 +31,25 @@ class Sentinel(enum.Enum):
 
 KEEP, DYNAMIC, UNKNOWN = Sentinel.KEEP, Sentinel.DYNAMIC, Sentinel.UNKNOWN
 
-HOST_FIELDS = ("ipv4", "ipv6", "alias", "wildcard", "comment", "ttl", "labels", "records", "related", "stack")
+HOST_FIELDS = (
+    "ipv4",
+    "ipv6",
+    "alias",
+    "wildcard",
+    "comment",
+    "ttl",
+    "labels",
+    "protect",
+    "records",
+    "related",
+    "stack",
+)
 """Fields of a host that a change may set, except `fqdn` (a rename), in the order in which they are shown.
 
 `records` and `related` of a change have only the RRsets and related names that it concerns; see `records`.
 """
 
+STACK_FIELDS = ("protect", "gives")
 DOMAIN_FIELDS = ("public", "comment", "ttl", "group", "available", "owner", "primary", "key", "dnssec_policy", "stack")
 """Fields of a domain that a change may set, in the order in which they are shown."""
 
@@ -44,18 +58,31 @@ KEY_FIELDS = ("hosts", "stack")
 """Fields of a key that a change may set."""
 
 
-FILE, VAULT, NONE = "file", "vault", "none"
+FILE, VAULT, EXEC, NONE = "file", "vault", "exec", "none"
 """Kinds of `SecretSpec`."""
 
 
 @dataclass(frozen=True)
 class SecretSpec:
-    """Where a new secret is written: `file` (mode 0600), `vault` (a file that ansible-vault encrypts), or `none`."""
+    """Where a new secret goes: `file` (mode 0600), `vault` (a file that ansible-vault encrypts), `exec`, or `none`."""
 
     kind: str
     path: str = ""
+    command: tuple[str, ...] = ()
+    """For `exec`: the program and its arguments. It gets the secret on standard input."""
+
+    @property
+    def in_file(self) -> bool:
+        """Whether it goes to the file `path`."""
+        return self.kind in (FILE, VAULT)
+
+    def as_data(self) -> dict[str, Any]:
+        """The values of a document, also of a saved plan."""
+        return {self.kind: list(self.command) if self.kind == EXEC else self.path}
 
     def __str__(self) -> str:
+        if self.kind == EXEC:
+            return f"exec {' '.join(map(shlex.quote, self.command))}"
         return "not stored" if self.kind == NONE else f"{self.kind} {self.path}"
 
 
@@ -77,6 +104,8 @@ class HostSpec:
     """The other user from whom the host is taken over, with a new secret."""
     records: Mapping[str, Any] | Sentinel = KEEP
     """RRsets by key, as in `records.declared`."""
+    protect: bool | Sentinel = KEEP
+    """Whether it is never deleted or replaced."""
     keeps_records: bool = False
     """Whether RRsets stay that are not in `records`: only default ones are declared."""
     alias: str | Sentinel | None = KEEP
@@ -132,6 +161,12 @@ class Declaration:
     max_changes: Limits | None = None
     """The most hosts of the stack that a plan may change; None: any number."""
     keys: Mapping[str, KeySpec] = field(default_factory=dict)
+    moved_from: str | None = None
+    """The former name of the stack."""
+    protect: bool | None = None
+    """Whether no host of the stack is deleted or replaced; None: as it is."""
+    gives: Mapping[str, str] | None = None
+    """Full names of hosts that other stacks may take over, and these stacks; None: as it is."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +193,7 @@ class Host:
     alias: str | None = None
     related: Mapping[str, str] | Sentinel = UNKNOWN
     """Interface ids of its related names, by label."""
+    protect: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All other fields that the server sends, for information only."""
 
@@ -193,6 +229,14 @@ class Key:
 
 
 @dataclass(frozen=True)
+class RegisteredStack:
+    """The rules of a registered stack, as in `Declaration`."""
+
+    protect: bool = False
+    gives: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Registered:
     """Hosts and domains of a server, by full name."""
 
@@ -202,6 +246,8 @@ class Registered:
     """The caller, if the server tells other users' hosts."""
     keys: tuple[Key, ...] = ()
     """The caller's keys, if they were read; see `scope`."""
+    stacks: Mapping[str, RegisteredStack] = field(default_factory=dict)
+    """The stacks that a plan is about, by name, if their rules matter to it."""
 
 
 @dataclass(frozen=True)
@@ -234,3 +280,5 @@ class Capabilities:
     """It tells which changes it would refuse."""
     enrols: bool = True
     """It makes tokens with which a machine sets its own secret."""
+    stacks: bool = True
+    """It has stacks as objects: with leases, protection, and other names."""

@@ -12,6 +12,10 @@ domains of other users, which an administrator's token sees, are not changed, wh
     host                      own, equal           any      -         -
     host                      own, differs         edits    -         update
     host                      own, differs         fixed    -         replace
+    host                      own, protected       any      -         -
+    host, unprotected         own, protected       edits    -         update
+    host, protected           own                  edits    -         update
+    host, protected           any                  fixed    -         NotSupported
     host, address to remove   own, has it          edits    -         update
     host, address to remove   own, has it          fixed    -         replace
     host, address to remove   own, unknown         any      -         -, drift unknown
@@ -49,6 +53,7 @@ domains of other users, which an administrator's token sees, are not changed, wh
     host, from ann            another user's       any      -         Conflicts
     -                         own                  any      -         -, note
     -                         own                  any      prune     delete
+    -                         own, protected       any      prune     Unsafe
     -                         foreign              any      prune     -
     -                         another user's       any      prune     -, note
     -                         another user's       any      -         -, note
@@ -75,6 +80,7 @@ domains of other users, which an administrator's token sees, are not changed, wh
     -                         another user's       any      rotate    Conflicts
     -                         -                    any      rotate    DeclarationError
     host                      own, differs         any      destroy   delete
+    host                      own, protected       any      destroy   Unsafe
     host                      foreign, equal       any      destroy   -, note
     -                         own                  any      destroy   delete
     no stack declared         foreign              any      destroy   -
@@ -122,7 +128,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import AbstractSet, Any, Iterable, Mapping
 
-from . import records, selection
+from . import records, selection, stack_changes
 from .changes import Action as Action
 from .changes import Change as Change
 from .changes import Drift as Drift
@@ -130,6 +136,7 @@ from .compare import Comparison, listed
 from .errors import Conflicts, DeclarationError, NotSupported, Problem, Unsafe
 from .model import (
     HOST_FIELDS,
+    STACK_FIELDS,
     UNKNOWN,
     Capabilities,
     Declaration,
@@ -176,6 +183,8 @@ class Options:
     """Instead of the declaration's."""
     only: tuple[str, ...] = ()
     """Patterns of names: all others are neither changed nor deleted. Empty: all names."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why hosts get a new secret, by full name, if there is a reason."""
 
 
 def make(declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options) -> Plan:
@@ -203,14 +212,19 @@ class PlanBuilder:
     def __init__(
         self, declaration: Declaration, registered: Registered, capabilities: Capabilities, options: Options
     ) -> None:
-        self.all_declared, self.registered = declaration, registered
+        self.all_declared, self.found = declaration, registered
+        """`found` is what is registered before a new name of the stack, `registered` after it."""
+        of_stack = stack_changes.StackPlan(None, registered)
+        if not (options.destroy or options.only):
+            of_stack = stack_changes.plan(declaration, registered)
+        self.registered = of_stack.registered
         self.declared = selection.declared(declaration, options.only)
         self.capabilities, self.options = capabilities, options
         self.stack = declaration.stack
         self.compare = Comparison(declaration.stack, capabilities, registered.user)
-        self.changes: list[Change] = []
+        self.changes: list[Change] = [of_stack.change] if of_stack.change else []
         self.drift: list[Drift] = []
-        self.notes: list[Problem] = []
+        self.notes: list[Problem] = list(of_stack.notes)
         self.conflicts: list[Problem] = []
         self.gone: set[str] = set()
         """Names that the plan frees: hosts that are deleted or moved."""
@@ -221,6 +235,10 @@ class PlanBuilder:
         problems = []
         if self.stack is not None and "stack" in missing:
             problems.append(Problem(f"{server} cannot store a stack", self.declared.where, "remove `stack`"))
+        of_stack = [name for name in ("moved_from", *STACK_FIELDS) if getattr(self.all_declared, name)]
+        if of_stack and not self.capabilities.stacks:
+            text = f"{server} cannot store {listed(f'`{name}`' for name in of_stack)} of a stack"
+            problems.append(Problem(text, self.declared.where, "remove it"))
         for spec in self.declared.hosts.values() if missing else ():
             fields = [f for f in missing if f != "stack" and _is_set(getattr(spec, f))]
             if fields:
@@ -295,6 +313,8 @@ class PlanBuilder:
         """Add a conflict: a declared host or domain belongs to another stack or user."""
         owner = f"belongs to stack {thing.stack}" if thing.stack else "belongs to no stack"
         hint = "adopt it with `adopt: true`"
+        if thing.stack and isinstance(thing, Host) and self.capabilities.stacks:
+            hint += f", and with `gives` of the stack {thing.stack}"
         if not thing.own:
             owner, hint = f"belongs to the user {thing.owner}", _owner_hint(thing)
             if isinstance(thing, Domain):
@@ -345,7 +365,7 @@ class PlanBuilder:
 
     def undeclared(self) -> None:
         """Plan hosts and domains of the stack that are no longer declared."""
-        left = set(self.all_declared.hosts) | self.gone
+        left = set(self.all_declared.hosts) | self.gone | set(self.all_declared.gives or ())
         if self.options.only:  # hosts whose moves are not in this plan
             left |= {spec.moved_from for spec in self.all_declared.hosts.values() if spec.moved_from}
         hosts = sorted(n for n, h in self.registered.hosts.items() if self.in_stack(h) and n not in left)
@@ -443,7 +463,7 @@ class PlanBuilder:
                     Problem(f"{name} cannot get a new secret: it is not registered", None, "check the name")
                 )
             elif self.may_change(spec or HostSpec(name), host):
-                self.add(self.compare.rotate(name, spec))
+                self.add(self.compare.rotate(name, spec, self.options.reasons.get(name, "")))
             elif spec is None:
                 self.conflict(HostSpec(name), host)
         if problems:
@@ -499,12 +519,13 @@ class PlanBuilder:
         plan = self.ordered()
         if self.conflicts:
             raise Conflicts(self.conflicts, replace(plan, refusals=tuple(self.conflicts)))
-        if not self.options.destroy:
-            try:
+        try:
+            stack_changes.check_protection(plan.changes, self.found, self.stack)
+            if not self.options.destroy:
                 self.check_limits()
-            except Unsafe as error:
-                error.plan = replace(plan, refusals=(Problem(str(error), self.declared.where),))
-                raise
+        except Unsafe as error:
+            error.plan = replace(plan, refusals=(Problem(str(error), self.declared.where),))
+            raise
         return plan
 
     def ordered(self) -> Plan:
@@ -528,13 +549,13 @@ class PlanBuilder:
         """Raises Unsafe if the plan deletes or changes too many hosts."""
         hosts = [change for change in self.changes if change.kind == "host"]
         deleted = [change.name for change in hosts if change.action is Action.DELETE]
-        replaced = [change.name for change in hosts if change.reason]
+        replaced = [change.name for change in hosts if change.again]
         added = sum(change.action in (Action.CREATE, Action.ADOPT) for change in hosts)
         registered = sum(map(self.in_stack, self.registered.hosts.values()))
         if self.stack is None:
             registered = sum(name in self.registered.hosts for name in self.all_declared.hosts)
         self.options.limits.check(deleted, replaced, registered=registered, added=added)
-        changed = {change.name for change in hosts if change.action in _CHANGES and not change.reason}
+        changed = {change.name for change in hosts if change.action in _CHANGES and not change.again}
         limit = self.options.max_changes or self.declared.max_changes
         if limit is not None:
             limit.check_changes(sorted(changed), registered=registered)
@@ -554,7 +575,7 @@ _KEY_RANK = 6
 
 
 def _order(change: Change) -> tuple[int, str, bool]:
-    otherwise = {"domain": 0, "key": _KEY_RANK}.get(change.kind, 5)
+    otherwise = {"stack": -1, "domain": 0, "key": _KEY_RANK}.get(change.kind, 5)
     rank = _RANKS.get((change.kind, change.action), otherwise)
     return rank, change.name, change.action is Action.ROTATE
 

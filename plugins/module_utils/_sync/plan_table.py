@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from . import records, saved
 from .changes import Action, Change
-from .model import DOMAIN_FIELDS, HOST_FIELDS, KEY_FIELDS
+from .model import DOMAIN_FIELDS, HOST_FIELDS, KEY_FIELDS, STACK_FIELDS
 from .plan import Plan
 
 SYMBOLS = {
@@ -30,7 +30,7 @@ _PARTIAL: dict[str, Callable[[Any, Any], Iterable[str]]] = {
     "records": records.details,
     "related": records.related_details,
 }
-_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": KEY_FIELDS}
+_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": KEY_FIELDS, "stack": STACK_FIELDS}
 _PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
 
 
@@ -60,6 +60,8 @@ def _prefix(change: Change) -> str:
 def _details(change: Change) -> list[str]:
     fields = _FIELDS[change.kind]
     found = [f"({change.reason})"] if change.reason else []
+    if change.kind == "stack" and "hosts" in change.before:
+        found.append(f"(its {change.before['hosts']} hosts keep everything else)")
     for name in fields:
         if name in _PARTIAL:
             found += _PARTIAL[name](change.before.get(name) or {}, change.after.get(name) or {})

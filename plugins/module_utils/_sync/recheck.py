@@ -33,6 +33,7 @@ from .changes import Action, Change
 from .errors import Problem
 from .journal import Call, State
 from .model import Domain, Host, Registered, Sentinel
+from .stack_changes import after_rename
 
 ADDRESSES = ("ipv4", "ipv6")
 REPLAYED = 23 * 3600
@@ -73,7 +74,7 @@ def remaining(changes: Sequence[Change], state: State, server: Server, *, same_t
     work: dict[int, Steps] = {i: (c,) for i, c in enumerate(changes) if i not in state.done | replayed}
     refused: dict[int, str] = {}
     if looked:
-        registered = server.registered(names_of(changes[index] for index in looked))
+        registered = after_rename(changes, server.registered(names_of(changes[index] for index in looked)))
         for index in looked:
             if index in state.uncertain:
                 work[index] = remaining_work(changes[index], registered, kept=index in state.kept)
@@ -91,6 +92,7 @@ def names_of(changes: Iterable[Change]) -> list[str]:
 def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, ...]:
     """All preconditions of the changes that no longer hold."""
     problems: list[Problem] = []
+    registered = after_rename(changes, registered)
     judged: set[tuple[str, str]] = set()
     for change in changes:
         if (change.kind, change.name) not in judged:  # a second change of a host depends on the first one
@@ -100,8 +102,8 @@ def check(changes: Sequence[Change], registered: Registered) -> tuple[Problem, .
 
 
 def moved(change: Change, registered: Registered) -> list[Problem]:
-    """The preconditions of one change that do not hold. Those of a key are checked when it is changed."""
-    if change.kind == "key":
+    """The preconditions of one change that do not hold. Those of keys and stacks are checked when they are changed."""
+    if change.kind in ("key", "stack"):
         return []
     things: Mapping[str, Host | Domain] = registered.hosts if change.kind == "host" else registered.domains
     problems = []
@@ -152,6 +154,8 @@ def remaining_work(change: Change, registered: Registered, *, kept: bool = False
     if change.kind == "key":  # a second key would have the same name
         again = replace(change, action=Action.REPLACE) if change.makes_secret else change
         return () if kept else (again,)
+    if change.kind == "stack":
+        return (change,)
     if change.kind == "domain":
         return _of_a_domain(change, registered.domains.get(change.name))
     host = registered.hosts.get(change.name)

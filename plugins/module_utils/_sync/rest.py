@@ -13,12 +13,26 @@ from urllib.parse import quote, urlencode
 from . import tsig_files
 from .api import Done, Response, Transport, object_in, refused, unauthorized
 from .changes import Action, Change
-from .errors import LostAnswer, NotSupported, Problem, Refused, ServerError, Stale, SyncError, Unauthorized, Unreachable
+from .errors import (
+    LeaseLost,
+    LostAnswer,
+    NotSupported,
+    Problem,
+    Refused,
+    ServerError,
+    Stale,
+    SyncError,
+    Unauthorized,
+    Unreachable,
+)
 from .model import HOST_FIELDS, Capabilities, Domain, Host, Key, Registered
 from .recheck import differences, plain
+from .rest_stacks import RestStacks
 
 PAGE = 10_000
 BULK = 10_000
+SECRETS = 400
+"""The most secrets that are checked in one call."""
 CHANGES = "/api/changes"
 KEYS = "/api/keys"
 DRY_RUN = CHANGES + "?dry_run=1"
@@ -31,8 +45,25 @@ PAUSES = (0.5, 1.0, 2.0, 4.0)
 MOST_PAUSE = 60
 """Seconds of a `Retry-After` above which a call is not repeated."""
 
-ALL = frozenset({"alias", "domains", "dry-run", "enrol", "records", "rename", "verify-secret"})
+ALL = frozenset(
+    {
+        "alias",
+        "domains",
+        "dry-run",
+        "enrol",
+        "protect",
+        "records",
+        "rename",
+        "stacks",
+        "verify-secret",
+        "verify-secrets",
+    }
+)
 """The features of a service that is as new as this program."""
+LOST = (
+    "the lease of the stack has ended: somebody took it away, or this process could not renew it for a minute. "
+    "Make sure that nobody else applies the stack"
+)
 CONDITIONS = frozenset(HOST_FIELDS) | {"available", "owner"}
 _HOST = frozenset(Host.__dataclass_fields__) - {"facts", "own"}
 _DOMAIN = frozenset(Domain.__dataclass_fields__) - {"facts", "own"}
@@ -49,9 +80,8 @@ class RestServer:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         has = ALL if features is None else frozenset(features)
-        fields = (
-            frozenset(HOST_FIELDS) - ({"records"} - has) - (frozenset() if "alias" in has else {"alias", "related"})
-        )
+        missing = {"records", "protect"} - has | (set() if "alias" in has else {"alias", "related"})
+        fields = frozenset(HOST_FIELDS) - missing
         self.capabilities = Capabilities(
             server=f"ddnsd {version}".strip(),
             fields=fields,
@@ -61,10 +91,13 @@ class RestServer:
             verifies="verify-secret" in has,
             enrols="enrol" in has,
             checks="dry-run" in has,
+            stacks="stacks" in has,
         )
+        self._verifies_many = "verify-secrets" in has
         self.url = transport.url
         self._transport, self._pause = transport, pause
         self._user: str | None = None
+        self.stacks = RestStacks(self._call) if "stacks" in has else None
 
     def registered(
         self, names: Iterable[str] | None = None, stack: str | None = None, domains: Iterable[str] = ()
@@ -148,6 +181,8 @@ class RestServer:
             return self._domain(change)
         if change.kind == "key":
             return self._key(change)
+        if change.kind == "stack" and self.stacks is not None:
+            return self.stacks.change(change)
         answer = self.execute_many([change], key or uuid.uuid4().hex)[0]
         if isinstance(answer, SyncError):
             raise answer
@@ -197,6 +232,26 @@ class RestServer:
         answer = self._call("POST", f"/api/hosts/{quote(fqdn)}/verify-secret", {"secret": secret})
         return object_in(answer).get("valid") is True
 
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
+        """As `valid` for secrets by full name. Hosts that the caller may not see are missing."""
+        if not self._verifies_many:
+            return {name: self.valid(name, secret) for name, secret in secrets.items()}
+        found: dict[str, bool] = {}
+        left = list(secrets.items())
+        size = SECRETS
+        while left:
+            part, rest = dict(left[:size]), left[size:]
+            try:
+                answer = object_in(self._call("POST", "/api/verify-secrets", {"secrets": part}))
+            except Refused as error:
+                if error.status != 413 or len(part) == 1:
+                    raise
+                size = len(part) // 2
+                continue
+            found.update(answer.get("valid") or {})
+            left = rest
+        return found
+
     def enrolment(self, fqdn: str, lifetime: int) -> str:
         """A token for the host's machine. A new token makes earlier ones invalid."""
         if not self.capabilities.enrols:
@@ -222,10 +277,11 @@ class RestServer:
     def _repeated(self, path: str, content: Mapping[str, Any], key: str) -> Response:
         """POST with an idempotency key, repeated a few times until an answer arrives."""
         sent: ServerError | None = None
+        lease = self.stacks.headers if self.stacks is not None else {}
         for pause in (*PAUSES, None):
             wait = 0
             try:
-                return self._call("POST", path, content, {"Idempotency-Key": key})
+                return self._call("POST", path, content, {"Idempotency-Key": key, **lease})
             except Unreachable as error:
                 if sent is None:
                     raise
@@ -371,7 +427,9 @@ def _error(response: Response) -> SyncError:
     problem = object_in(response)
     if response.status == 412:
         return Stale([Problem(_text(problem), hint="make a new plan")])
-    return refused(response, _text(problem), _fields(problem))
+    if problem.get("type") == "urn:ddns:lease-lost":
+        return LeaseLost(response.status, LOST)
+    return refused(response, _text(problem), _fields(problem), str(problem.get("type") or ""))
 
 
 def _text(problem: Mapping[str, Any]) -> str:

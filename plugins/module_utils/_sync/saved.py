@@ -7,12 +7,17 @@ from typing import Any, Mapping, Sequence
 
 from .changes import Action, Change, Drift
 from .errors import DeclarationError, Location, Problem
-from .model import DOMAIN_FIELDS, FILE, HOST_FIELDS, KEY_FIELDS, NONE, VAULT, SecretSpec
+from .model import DOMAIN_FIELDS, EXEC, FILE, HOST_FIELDS, KEY_FIELDS, NONE, STACK_FIELDS, VAULT, SecretSpec
 from .plan import Plan
 
 FORMAT = 1
 
-_FIELDS = {"host": (*HOST_FIELDS, "owner"), "domain": DOMAIN_FIELDS, "key": ("login", *KEY_FIELDS)}
+_FIELDS = {
+    "host": (*HOST_FIELDS, "owner"),
+    "domain": DOMAIN_FIELDS,
+    "key": ("login", *KEY_FIELDS),
+    "stack": (*STACK_FIELDS, "hosts"),
+}
 
 
 def to_dict(plan: Plan, *, made: str = "") -> dict[str, Any]:
@@ -33,7 +38,7 @@ def change_dict(change: Change) -> dict[str, Any]:
     """A change as JSON values, without empty optional fields."""
     optional = {
         "source": change.source,
-        "secret": {change.secret.kind: change.secret.path} if change.secret else None,
+        "secret": change.secret.as_data() if change.secret else None,
         "reason": change.reason,
         "key_file": change.key_file,
         "removes": list(change.removes),
@@ -129,6 +134,11 @@ def _values(data: Any, key: str, fields: Sequence[str]) -> dict[str, Any]:
 
 def _secret(data: Mapping[str, Any]) -> SecretSpec:
     (kind,) = data
+    if kind == EXEC:
+        command = tuple(map(str, _typed(data, kind, list)))
+        if not command:
+            raise ValueError("a command is empty")
+        return SecretSpec(kind, command=command)
     if kind not in (FILE, VAULT, NONE):
         raise ValueError(f"secret {kind!r} is unknown")
     return SecretSpec(kind, _typed(data, kind, str))

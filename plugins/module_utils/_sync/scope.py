@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .api import Server
+from .api import Server, Stacks
 from .model import Declaration, Registered
 from .plan import Options
 
@@ -17,12 +17,27 @@ def read(server: Server, declaration: Declaration, options: Options) -> Register
     The caller's keys are read if keys are declared, or may be deleted.
     """
     found = server.registered(_names(declaration, options), declaration.stack)
+    if server.stacks is not None and declaration.stack is not None:
+        found = _with_stacks(server, server.stacks, declaration, options, found)
     if unused := _to_delete(declaration, options, found):
         found = replace(found, hosts={**server.registered((), domains=unused).hosts, **found.hosts})
     deletes = (options.prune or options.destroy) and declaration.stack is not None
     if server.capabilities.keys and (declaration.keys or deletes):
         found = replace(found, keys=server.registered_keys())
     return found
+
+
+def _with_stacks(
+    server: Server, stacks: Stacks, declaration: Declaration, options: Options, found: Registered
+) -> Registered:
+    """What is registered, with the hosts of the stack's former name, and with its rules if they matter."""
+    names = [name for name in (declaration.stack, declaration.moved_from) if name is not None]
+    hosts = found.hosts
+    if declaration.moved_from is not None:
+        hosts = {**server.registered((), declaration.moved_from).hosts, **hosts}
+    matter = options.prune or options.destroy or declaration.protect is not None or declaration.gives is not None
+    rules = {name: rule for name in names if (rule := stacks.rules(name)) is not None} if matter else {}
+    return replace(found, hosts=hosts, stacks=rules)
 
 
 def _names(declaration: Declaration, options: Options) -> set[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,42 +16,26 @@ if TYPE_CHECKING:
     from ddnsctl.sync.plan import Options
     from ddnsctl.sync.policy import Limits
 
-VERIFY = "60"
 QUESTION = "Apply these changes?"
 
 
-class ApplyCommand(click.Command):
-    """A command whose `--verify` takes a number if one follows. Any other word after it is a file."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As Click, with the default of `--verify` filled in."""
-        joined: list[str] = []
-        for argument in args:
-            if joined and joined[-1] == "--verify":
-                number = re.fullmatch(r"\d+(\.\d+)?", argument)
-                joined[-1] = f"--verify={argument if number else VERIFY}"
-                joined += [] if number else [argument]
-            else:
-                joined.append(argument)
-        if joined and joined[-1] == "--verify":
-            joined[-1] = f"--verify={VERIFY}"
-        return super().parse_args(ctx, joined)
-
-
-@click.command("apply", cls=ApplyCommand)
+@click.command("apply", cls=options.OptionalNumbers)
 @options.sources()
 @options.pruning
 @options.max_changes
 @options.only
+@options.secrets
 @options.yes
 @click.option("--resume", is_flag=True, help="Continue an earlier run from its journal.")
 @options.journal
+@options.leasing
 @click.option(
     "--verify",
     metavar="[SECONDS]",
     type=float,
     callback=options.seconds,
-    help=f"Wait until the domains' name servers answer as declared, at most {VERIFY} seconds by default.",
+    help=f"Wait until the domains' name servers answer as declared, at most {options.DEFAULTS['--verify']} seconds by "
+    "default.",
 )
 @click.option(
     "--dns",
@@ -68,6 +51,7 @@ def command(
     max_deletes: Limits | None,
     max_changes: Limits | None,
     only: tuple[str, ...],
+    repair: bool,
     **kwargs: Any,
 ) -> int:
     """Register, change and delete hosts as declared.
@@ -82,6 +66,9 @@ def command(
     a day, with another token, or with EGI's service: then the plan shows which secrets are replaced. A change that the
     server refused is not sent in another form. A journal says which process uses it, and only one can. A later `apply`
     of the same stack deletes the journal if its plan covers everything that was left.
+
+    While it runs, it holds the lease of the stack. If somebody else applies the same stack, nothing is changed (exit
+    code 6), unless you use --wait. The lease of a run that died ends within a minute.
 
     New secrets are written to the files that the declaration names (`secret: {file: …}`), with mode 0600, and nowhere
     else.
@@ -98,63 +85,70 @@ def command(
         return _resume(sources, settings, connection)
     saved = saved_plans.find(sources)
     if saved is not None:
-        if prune or max_deletes or max_changes or only or sources.env or sources.variables:
-            options_of_plan = "--prune, --max-deletes, --max-changes, --only, --env and --var"
+        if prune or max_deletes or max_changes or only or repair or sources.env or sources.variables:
+            options_of_plan = "--prune, --max-deletes, --max-changes, --only, --secrets, --env and --var"
             raise SyncError(f"a saved plan is applied unchanged: use {options_of_plan} with `plan` instead")
         return _apply_saved_plan(saved, sources, settings, connection)
     chosen = Options(prune, limits=max_deletes or Limits(), max_changes=max_changes, only=only)
-    return _apply_declarations(sources, settings, connection, chosen)
+    return _apply_declarations(sources, settings, connection, chosen, repair=repair)
 
 
-def _apply_declarations(sources: Sources, settings: Settings, connection: options.Connection, chosen: Options) -> int:
-    from ddnsctl import execution, loader, output, session
+def _apply_declarations(
+    sources: Sources, settings: Settings, connection: options.Connection, chosen: Options, *, repair: bool
+) -> int:
+    from ddnsctl import execution, leases, loader, output
     from ddnsctl.sync import selection
 
     declaration = loader.load_any(sources)
-    opened = session.open_for(connection, declaration, chosen)
-    with output.refused_plans(opened.url):
-        plan = opened.plan(declaration, chosen, sources.vault)
     hosts = selection.declared(declaration, chosen.only).hosts
-    work = execution.Work(
-        plan, opened.url, opened.server, opened.token_id, hosts, vault=sources.vault, whole=not chosen.only
-    )
-    return execution.run(work, settings, QUESTION)
+    with leases.opened(connection, declaration, chosen, settings, sources.vault) as opened:
+        with output.refused_plans(opened.url):
+            plan = opened.plan(declaration, chosen, sources.vault, repair=repair)
+        work = execution.Work(
+            plan, opened.url, opened.server, opened.token_id, hosts, vault=sources.vault, whole=not chosen.only
+        )
+        return execution.run(work, settings, QUESTION)
 
 
 def _apply_saved_plan(saved: SavedPlan, sources: Sources, settings: Settings, connection: options.Connection) -> int:
-    from ddnsctl import execution, output, saved_plans, session
+    from ddnsctl import execution, leases, output, saved_plans, session
     from ddnsctl.sync import dry_run, recheck
     from ddnsctl.sync.errors import Stale
 
     saved_plans.check_server(connection, saved.url, saved.file)
     connected = session.connect(connection, saved.url or None, saved.file)
-    registered = connected.server.registered(recheck.names_of(saved.plan.changes))
-    if problems := recheck.check(saved.plan.changes, registered):
-        raise Stale(problems)
-    with output.refused_plans(saved.url):
-        plan = session.checked(saved.plan, connected.server, {}, sources.vault)
-    if grown := dry_run.grown(saved.plan, plan):
-        raise Stale(grown)
-    work = execution.Work(plan, saved.url, *connected, strict=True, vault=sources.vault)
-    return execution.run(work, settings, QUESTION)
+    with leases.held(connected.server, saved.plan.stack, settings):
+        leases.look_for_lost_secrets(connected.server)
+        registered = connected.server.registered(recheck.names_of(saved.plan.changes))
+        if problems := recheck.check(saved.plan.changes, registered):
+            raise Stale(problems)
+        with output.refused_plans(saved.url):
+            plan = session.checked(saved.plan, connected.server, {}, sources.vault)
+        if grown := dry_run.grown(saved.plan, plan):
+            raise Stale(grown)
+        work = execution.Work(plan, saved.url, *connected, strict=True, vault=sources.vault)
+        return execution.run(work, settings, QUESTION)
 
 
 def _resume(sources: Sources, settings: Settings, connection: options.Connection) -> int:
     import contextlib
     from dataclasses import replace
 
-    from ddnsctl import execution, journals, output, saved_plans, secrets, session
+    from ddnsctl import execution, journals, leases, output, saved_plans, secrets, session
     from ddnsctl.sync import recheck
     from ddnsctl.sync.journal import Journal
 
     path = journals.unfinished(settings.journal)
     journal, state = Journal.resume(str(path))
-    with contextlib.closing(journal):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(journal))
         plan, url = saved_plans.read(state.plan), str(state.plan.get("url", ""))
         journal.set_changes(plan.changes)
-        journal.take()
         saved_plans.check_server(connection, url, str(path))
         work = execution.Work(plan, url, *session.connect(connection, url or None, str(path)))
+        former = state.run.lease if state.run is not None else ""
+        stack.enter_context(leases.held(work.server, plan.stack, settings, former))
+        journal.take(work.server.stacks.lease if work.server.stacks is not None else "")
         same_token = state.plan.get(execution.TOKEN_ID, work.token_id) == work.token_id
         rest = recheck.remaining(plan.changes, state, work.server, same_token=same_token)
         left = len(plan.changes) - len(state.done)

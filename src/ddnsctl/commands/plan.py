@@ -21,6 +21,7 @@ PENDING = 2
 @options.pruning
 @options.max_changes
 @options.only
+@options.secrets
 @click.option(
     "--format",
     "form",
@@ -38,6 +39,7 @@ def command(
     max_deletes: Limits | None,
     max_changes: Limits | None,
     only: tuple[str, ...],
+    repair: bool,
     form: str,
     out: str | None,
 ) -> int:
@@ -52,6 +54,9 @@ def command(
     The server checks the changes without making them. If it would refuse some, or a new secret cannot be written, all
     reasons are printed after the plan. A deletion names the other records and the related names that go with the host.
 
+    With --secrets, the plan replaces secrets whose file is missing or that the server no longer accepts. Use it only
+    where all files are: a file that is on another machine is missing here.
+
     Exit code: 0 if there are no changes, 2 if there are, 3 if a safety rule refuses the plan, 1 if it cannot be applied
     for another reason. A saved plan contains no secrets. `apply` applies all of it or refuses it.
     """
@@ -63,7 +68,7 @@ def command(
     chosen = Options(prune=prune, limits=max_deletes or Limits(), max_changes=max_changes, only=only)
     opened = session.open_for(connection, declared, chosen)
     with output.refused_plans(opened.url, form):
-        plan = opened.plan(declared, chosen, sources.vault)
+        plan = opened.plan(declared, chosen, sources.vault, repair=repair)
     output.plan(plan, form, url=opened.url)
     if out is not None:
         saved_plans.save(plan, opened.url, out)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from ddnsctl.sync.model import Declaration
 
 
-@click.command("rotate")
+@click.command("rotate", cls=options.OptionalNumbers)
 @click.argument("hosts", metavar="HOST...", nargs=-1, required=True, shell_complete=options.registered("hosts"))
 @click.option("--secret-dir", metavar="DIR", type=click.Path(), help="Write each new secret to DIR/FULL-NAME.")
 @options.yes
+@options.leasing
 @options.sources(argument=False)
 @options.connection
 def command(
@@ -29,14 +30,14 @@ def command(
     sources: Sources,
     connection: options.Connection,
     secret_dir: str | None,
-    yes: bool,
+    **kwargs: Any,
 ) -> int:
     """Replace the secrets of hosts. The old secrets stop working at once.
 
     HOST is a registered name, in full or its first label if that is unique. The new secret goes to the file that the
     declaration (-f) names, or to --secret-dir. If a host has neither, nothing is changed.
     """
-    from ddnsctl import execution, loader, output, secrets, session
+    from ddnsctl import execution, leases, loader, output, secrets, session
     from ddnsctl.sync.plan import Action, Options
 
     declaration = loader.load(sources)
@@ -52,16 +53,19 @@ def command(
     alone = replace(plan, changes=changes, drift=(), notes=(), unchanged=0)
     work = execution.Work(alone, opened.url, opened.server, opened.token_id, vault=sources.vault)
     question = "Replace these secrets? The present ones stop working at once."
-    return execution.run(work, execution.Settings(yes=yes), question)
+    settings = execution.Settings(**kwargs)
+    with leases.held(opened.server, declaration.stack, settings):
+        leases.collect(opened.server, declaration, sources.vault)
+        return execution.run(work, settings, question)
 
 
 def _secrets_only(declaration: Declaration, names: Sequence[str]) -> Declaration:
-    """The declaration of these hosts with nothing but their secrets, so that no other field changes."""
+    """The declaration of these hosts with nothing but their secrets, so that nothing else changes."""
     from ddnsctl.sync.model import HostSpec
 
     known = {name: declaration.hosts[name] for name in names if name in declaration.hosts}
     kept = {name: HostSpec(name, secret=spec.secret, where=spec.where) for name, spec in known.items()}
-    return replace(declaration, hosts=kept, domains={}, keys={})
+    return replace(declaration, hosts=kept, domains={}, keys={}, moved_from=None, protect=None, gives=None)
 
 
 def _check_destinations(changes: Sequence[Change]) -> None:

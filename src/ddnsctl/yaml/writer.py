@@ -122,6 +122,7 @@ def _domain_options(domain: Domain) -> dict[str, Any]:
 def _host_options(host: Host) -> dict[str, Any]:
     values = {"wildcard": host.wildcard, "comment": host.comment, "ttl": host.ttl, "labels": dict(host.labels)}
     values["related"] = {} if isinstance(host.related, Sentinel) else dict(host.related)
+    values["protect"] = host.protect
     return {name: value for name, value in values.items() if value}
 
 

@@ -19,7 +19,8 @@ class Caller(NamedTuple):
     """`hosts` are those of the credentials (Basic); a user's rights follow from `user_id` and the token's limits.
 
     `admin`: also objects of other users. `token_id` is set for a token of the database. `credential_name` is the name
-    of the key or token. No token that the caller creates may outlive `expires`, in microseconds since the epoch.
+    of the key or token. `stacks` are patterns of names; `given` are names of hosts that other stacks give to these. No
+    token that the caller creates may outlive `expires`, in microseconds since the epoch.
     """
 
     kind: Kind
@@ -30,6 +31,8 @@ class Caller(NamedTuple):
     scopes: frozenset[str] = frozenset()
     domains: tuple[str, ...] = ()
     host_patterns: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     admin: bool = False
     token_id: int | None = None

@@ -60,13 +60,14 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
         case Whole():
             return action is Action.ADMINISTER and not is_limited(caller)
         case Host() | ListedHost():
-            return _has_rights(caller, action, subject) and covers_host(caller, subject.fqdn, subject.domain)
+            return _has_rights(caller, action, subject) and _covers(caller, action, subject)
         case DomainRequest():
             overseen = caller.admin and action is Action.LIST
             return (overseen or subject.user_id == caller.user_id) and covers_domain(caller, subject.name)
     mine = caller.admin or subject.owner_id == caller.user_id
     if action in (Action.EDIT, Action.DELETE):
-        return mine and covers_domain(caller, subject.name)
+        covered = not caller.host_patterns and _within(caller.domains, subject.name)
+        return mine and covered and covers_stack(caller, subject.stack)
     usable = mine or subject.public or subject.group in caller.groups
     return usable and _within(caller.domains, subject.name) and _may_hold(subject.name, caller.host_patterns)
 
@@ -76,6 +77,21 @@ def _has_rights(caller: Caller, action: Action, host: Host | ListedHost) -> bool
     if caller.admin or (host.owner_id == caller.user_id and action is not Action.BLOCK):
         return True
     return action in OF_DOMAIN_OWNERS and isinstance(host, Host) and host.domain_owner_id == caller.user_id
+
+
+def _covers(caller: Caller, action: Action, host: Host | ListedHost) -> bool:
+    """Whether the limits of the token allow this. It may see hosts that are given to one of its stacks."""
+    if covers_host(caller, host.fqdn, host.domain, host.stack):
+        return True
+    shown = action in (Action.LIST, Action.OVERSEE) and host.fqdn in caller.given
+    return shown and _within_patterns(caller, host.fqdn, host.domain)
+
+
+def may_take(caller: Caller, host: Host, stack: str) -> bool:
+    """Whether the caller's limited token may take its own host, which is given to the stack, into the stack."""
+    own = caller.kind is Kind.USER and "write" in caller.scopes and host.owner_id == caller.user_id
+    covered = covers_stack(caller, stack) and host.fqdn in caller.given
+    return own and covered and _within_patterns(caller, host.fqdn, host.domain)
 
 
 def acts_for_domain(caller: Caller, host: Host) -> bool:
@@ -95,8 +111,13 @@ def without_notes(host: Host) -> Host:
 
 
 def is_limited(caller: Caller) -> bool:
-    """Whether patterns of domains or hosts limit the caller's token."""
-    return bool(caller.domains or caller.host_patterns)
+    """Whether patterns of domains, hosts or stacks limit the caller's token."""
+    return bool(caller.domains or caller.host_patterns or caller.stacks)
+
+
+def has_whole_stacks(caller: Caller) -> bool:
+    """Whether no pattern of domains or hosts limits the caller's token to a part of a stack."""
+    return not (caller.domains or caller.host_patterns)
 
 
 def is_name_allowed(caller: Caller, fqdn: str) -> bool:
@@ -105,12 +126,21 @@ def is_name_allowed(caller: Caller, fqdn: str) -> bool:
 
 
 def covers_domain(caller: Caller, name: str) -> bool:
-    """Whether the token's patterns allow the whole domain of this name."""
-    return not caller.host_patterns and _within(caller.domains, name)
+    """Whether the token's patterns allow the whole domain of this name, whatever its stack."""
+    return not caller.host_patterns and not caller.stacks and _within(caller.domains, name)
 
 
-def covers_host(caller: Caller, fqdn: str, domain: str) -> bool:
-    """Whether the token's patterns allow a host of this name and domain, also of another user."""
+def covers_host(caller: Caller, fqdn: str, domain: str, stack: str | None) -> bool:
+    """Whether the token's patterns allow a host of this name, domain and stack, also of another user."""
+    return _within_patterns(caller, fqdn, domain) and covers_stack(caller, stack)
+
+
+def covers_stack(caller: Caller, stack: str | None) -> bool:
+    """Whether the token's patterns allow hosts of this stack; None: of no stack."""
+    return not caller.stacks or (stack is not None and _within(caller.stacks, stack))
+
+
+def _within_patterns(caller: Caller, fqdn: str, domain: str) -> bool:
     return _within(caller.domains, domain) and _within(caller.host_patterns, fqdn)
 
 

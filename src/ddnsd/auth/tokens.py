@@ -13,6 +13,7 @@ from ddnsd.auth.throttle import LoginThrottle
 from ddnsd.db import queries, schema
 from ddnsd.db.base import Store, StoreDown
 from ddnsd.db.rows import Token
+from ddnsd.db.stacks import given_to
 
 NAME = "token"
 """In place of a name, which an unknown token does not have."""
@@ -53,6 +54,8 @@ class LocalTokens:
         """The caller of a usable token, which is used now."""
         self._used[row.id] = queries.now()
         scopes, rights = frozenset(row.scopes.split()), self._claims_age.of_token(row.rights)
+        patterns = tuple(row.stacks.split())
+        given = await self._store.read(lambda c: given_to(c, row.user_id, patterns)) if patterns else frozenset()
         return Caller(
             Kind.USER,
             row.user,
@@ -61,6 +64,8 @@ class LocalTokens:
             scopes=scopes if rights.admin else scopes - {"admin"},
             domains=tuple(row.domains.split()),
             host_patterns=tuple(row.hosts.split()),
+            stacks=patterns,
+            given=given,
             groups=rights.groups,
             token_id=row.id,
             credential_name=row.name,

@@ -21,6 +21,7 @@ from ddnsd.operations import accounts as operations
 from ddnsd.registry import account_removal, accounts, credentials, identities, second_factors
 from ddnsd.registry.account_removal import Removal
 from ddnsd.registry.errors import Invalid
+from ddnsd.registry.inputs import STACK_PATTERN
 from ddnsd.registry.names import fold
 from ddnsd.registry.quota_overrides import Subject
 from ddnsd.registry.token_scope import SCOPES, TokenScope, network
@@ -208,6 +209,7 @@ def token() -> None:
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="Default: read and write.")
 @click.option("--domain", "domains", multiple=True, help="Only domains that match, e.g. '*.example.org'.")
 @click.option("--host", "hosts", multiple=True, help="Only hosts that match, e.g. 'web-*.dyn.example.org'.")
+@click.option("--stack", "stacks", multiple=True, help="Only stacks that match, e.g. 'web-*'.")
 @click.option("--network", "networks", multiple=True, help="Only callers from this network, e.g. 192.0.2.0/24.")
 @click.option("--expires", help="Lifetime, e.g. 12h, 30d.")
 def token_add(
@@ -216,6 +218,7 @@ def token_add(
     scopes: tuple[str, ...],
     domains: tuple[str, ...],
     hosts: tuple[str, ...],
+    stacks: tuple[str, ...],
     networks: tuple[str, ...],
     expires: str | None,
 ) -> None:
@@ -230,6 +233,7 @@ def token_add(
         tuple(fold(host) for host in hosts),
         tuple(_network(text) for text in networks),
         queries.now() + _microseconds(expires) if expires else None,
+        tuple(map(_stack, stacks)),
     ).within(settings.load().token_max_days)
 
     def work(connection: Connection) -> None:
@@ -237,6 +241,12 @@ def token_add(
 
     in_transaction(work)
     click.echo(secret)
+
+
+def _stack(pattern: str) -> str:
+    if not re.fullmatch(STACK_PATTERN, pattern):
+        raise click.BadParameter(f"{pattern!r} is no pattern of names of stacks", param_hint="--stack")
+    return pattern
 
 
 def _network(text: str) -> str:

@@ -47,6 +47,7 @@ class Host(NamedTuple):
     alias: str | None
     aliased: bool
     stack: str | None
+    protect: bool
     labels: str
     created: int
     domain: str
@@ -119,6 +120,7 @@ class ListedHost(NamedTuple):
     updated_ipv6: int | None
     tls_ipv6: bool
     ipv6: str | None
+    stack: str | None
     domain: str
     domain_available: bool
 
@@ -266,6 +268,7 @@ class Token(NamedTuple):
     scopes: str
     domains: str
     hosts: str
+    stacks: str
     networks: str
     expires: int | None
     created: int

@@ -198,6 +198,7 @@ tokens = Table(
     Column("scopes", Text, nullable=False),  # blank-separated: read write admin
     Column("domains", Text, nullable=False, server_default=""),  # blank-separated patterns; empty: all
     Column("hosts", Text, nullable=False, server_default=""),
+    Column("stacks", Text, nullable=False, server_default=""),
     Column("networks", Text, nullable=False, server_default=""),
     Column("expires", BigInteger),
     Column("parent_id", Id, ForeignKey("tokens.id", ondelete="CASCADE"), index=True),  # the token that created it
@@ -308,6 +309,7 @@ hosts = Table(
     Column("alias", String(255)),  # the target of its CNAME record, with the last dot; it then has nothing else
     _flag("aliased", False),  # a CNAME record of ours may be at its name: of `alias`, or of a former one
     Column("stack", String(63)),  # the declaration that owns the host
+    _flag("protect", False),  # it cannot be deleted
     Column("labels", Text, nullable=False, server_default="{}"),  # JSON, string to string
     Column("created", BigInteger, nullable=False),
     Column("reversed_name", REVERSED),  # of the full name; only if it has several labels within the domain, as few have
@@ -387,6 +389,7 @@ stacks = Table(
     _ref("owner_id", "users.id", index=False),
     Column("name", String(63), nullable=False),
     _flag("protect", False),  # no host is deleted, or taken over by another stack
+    Column("gives", Text, nullable=False, server_default="{}"),  # JSON: hosts to the stacks that may take them
     Column("applied", BigInteger),  # the last call with a lease that changed hosts
     Column("applied_by", String(300)),
     Column("applied_commit", String(255)),
@@ -586,6 +589,8 @@ answers = Table(
     Column("created", BigInteger, nullable=False, index=True),
     Column("user_id", Id, index=True),  # the caller
     _count("size"),  # characters of the answer, rounded up if it is short
+    Column("stack", String(63)),  # of the lease that the call carried
+    Column("key", String(255)),  # of such a call, so that a later run can get its answer
 )
 
 # Quotas that differ from the settings: of a user, a group or a domain; of everybody if all three are NULL. 0: no limit.

@@ -5,7 +5,10 @@ A stack exists while hosts or domains name it, or while it has a row. Times of l
 several nodes may use it.
 """
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, tuple_, update
@@ -16,6 +19,7 @@ from ddnsd.db.schema import domains, hosts, stacks, users
 
 LEASE_MICROSECONDS = 60 * 1_000_000
 
+NOTHING = "{}"
 _NO_LEASE = dict.fromkeys(("lease", "lease_holder", "lease_commit", "lease_since", "lease_expires"))
 
 
@@ -41,14 +45,25 @@ class Apply(NamedTuple):
     commit: str | None
 
 
+class Rules(NamedTuple):
+    """What limits how hosts leave a stack; `gives` is as in `Stack`."""
+
+    protect: bool
+    gives: Mapping[str, str]
+
+
 class Stack(NamedTuple):
-    """A stack of a user, and the numbers of its hosts and domains."""
+    """A stack of a user, and the numbers of its hosts and domains.
+
+    `gives` has the names of hosts that other stacks may take over, and these stacks.
+    """
 
     name: str
     owner: str
     hosts: int
     domains: int
     protect: bool = False
+    gives: Mapping[str, str] = MappingProxyType({})
     last_apply: Apply | None = None
     lease: Lease | None = None
 
@@ -60,7 +75,8 @@ def stacks_of(connection: Connection, owner_id: int | None, name: str | None = N
         last = Apply(row.applied, row.applied_by, row.applied_commit) if row.applied is not None else None
         held = row.lease is not None and row.lease_expires > row.now
         lease = Lease(row.lease_holder, row.lease_since, row.lease_expires, row.now) if held else None
-        found[row.owner, row.name] = Stack(row.name, row.owner, 0, 0, bool(row.protect), last, lease)
+        gives = json.loads(row.gives)
+        found[row.owner, row.name] = Stack(row.name, row.owner, 0, 0, bool(row.protect), gives, last, lease)
     for table in (hosts, domains):
         for row in connection.execute(_counts(table, owner_id, name)):
             stack = found.get((row.owner, row.stack)) or Stack(row.stack, row.owner, 0, 0)
@@ -88,19 +104,31 @@ def _chosen(query: Any, owner: ColumnElement[int], stack: ColumnElement[str], ow
     return query if name is None else query.where(stack == name)
 
 
-def protected(connection: Connection, named: Collection[tuple[int, str]]) -> frozenset[tuple[int, str]]:
-    """Those of the (owner's id, name) that are protected."""
+def rules(connection: Connection, named: Collection[tuple[int, str]]) -> dict[tuple[int, str], Rules]:
+    """The rules of those of the (owner's id, name) that have some."""
     if not named:
-        return frozenset()
-    query = select(stacks.c.owner_id, stacks.c.name).where(stacks.c.protect)
+        return {}
+    query = select(stacks.c.owner_id, stacks.c.name, stacks.c.protect, stacks.c.gives)
+    query = query.where(or_(stacks.c.protect, stacks.c.gives != NOTHING))
     query = query.where(tuple_(stacks.c.owner_id, stacks.c.name).in_(list(named)))
-    return frozenset((row.owner_id, row.name) for row in connection.execute(query))
+    return {
+        (row.owner_id, row.name): Rules(bool(row.protect), json.loads(row.gives)) for row in connection.execute(query)
+    }
 
 
-def set_protect(connection: Connection, owner_id: int, name: str, protect: bool) -> None:
-    """Protect the stack, or take the protection away."""
+def given_to(connection: Connection, owner_id: int, patterns: Collection[str]) -> frozenset[str]:
+    """The names of hosts that stacks of the user give to stacks that match one of the patterns."""
+    query = select(stacks.c.gives).where(stacks.c.owner_id == owner_id, stacks.c.gives != NOTHING)
+    given = [pair for gives in connection.scalars(query) for pair in json.loads(gives).items()]
+    return frozenset(fqdn for fqdn, stack in given if any(fnmatchcase(stack, pattern) for pattern in patterns))
+
+
+def set_rules(connection: Connection, owner_id: int, name: str, protect: bool | None, gives: Any) -> None:
+    """Set the rules of the stack that are given, each in full."""
     _keep_row(connection, owner_id, name)
-    connection.execute(_row(owner_id, name, update(stacks)).values(protect=protect))
+    text = None if gives is None else json.dumps(gives, sort_keys=True)
+    values = {column: value for column, value in (("protect", protect), ("gives", text)) if value is not None}
+    connection.execute(_row(owner_id, name, update(stacks)).values(**values))
 
 
 def rename(connection: Connection, owner_id: int, name: str, new: str) -> int:
@@ -111,7 +139,7 @@ def rename(connection: Connection, owner_id: int, name: str, new: str) -> int:
     row = connection.execute(_row(owner_id, name, select(stacks))).first()
     if row is not None:
         _keep_row(connection, owner_id, new)
-        kept = {key: getattr(row, key) for key in ("protect", "applied", "applied_by", "applied_commit")}
+        kept = {key: getattr(row, key) for key in ("protect", "gives", "applied", "applied_by", "applied_commit")}
         connection.execute(_row(owner_id, new, update(stacks)).values(**kept))
         connection.execute(delete(stacks).where(stacks.c.id == row.id))
     moved = [update(table).where(table.c.owner_id == owner_id, table.c.stack == name) for table in (hosts, domains)]
@@ -158,24 +186,26 @@ def release(connection: Connection, owner_id: int, name: str, lease: str | None 
     return connection.execute(given.values(**_NO_LEASE)).rowcount > 0
 
 
-def note_apply(connection: Connection, owner_id: int, lease: str) -> bool:
-    """Note the time of a call with a lease. Returns False if the lease has expired.
+def note_apply(connection: Connection, owner_id: int, lease: str) -> str | None:
+    """Note the time of a call with a lease. Returns the name of the stack, or None if the lease has expired.
 
     The row stays locked, so nobody gets the lease before the end of the transaction.
     """
     now = time_of(connection)
     mine = update(stacks).where(stacks.c.owner_id == owner_id, stacks.c.lease == lease, stacks.c.lease_expires > now)
     values = {"applied": now, "applied_by": stacks.c.lease_holder, "applied_commit": stacks.c.lease_commit}
-    return connection.execute(mine.values(**values)).rowcount > 0
+    found: str | None = connection.scalar(mine.values(**values).returning(stacks.c.name))
+    return found
 
 
 def forget_empty(connection: Connection, owner_id: int) -> None:
-    """Delete the user's rows of stacks without hosts, domains, protection and lease."""
+    """Delete the user's rows of stacks without hosts, domains, rules and lease."""
 
     def named_in(table: Table) -> ColumnElement[bool]:
         return exists().where(table.c.owner_id == owner_id, table.c.stack == stacks.c.name)
 
-    unused = and_(~stacks.c.protect, or_(stacks.c.lease.is_(None), stacks.c.lease_expires <= time_of(connection)))
+    plain = and_(~stacks.c.protect, stacks.c.gives == NOTHING)
+    unused = and_(plain, or_(stacks.c.lease.is_(None), stacks.c.lease_expires <= time_of(connection)))
     own = delete(stacks).where(stacks.c.owner_id == owner_id, unused)
     connection.execute(own.where(~named_in(hosts), ~named_in(domains)))
 

@@ -62,10 +62,10 @@ FLAGS = frozenset(
         "withdrawn",
     }
 )
-JSON = frozenset({"before", "after", "labels"})
+JSON = frozenset({"before", "after", "gives", "labels"})
 """Columns with JSON text."""
 
-LISTS = {"tokens": ("scopes", "domains", "hosts", "networks")}
+LISTS = {"tokens": ("scopes", "domains", "hosts", "stacks", "networks")}
 """Columns with words, by table."""
 
 

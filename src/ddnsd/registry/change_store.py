@@ -44,6 +44,7 @@ RESTORED = (
     "comment",
     "ttl",
     "stack",
+    "protect",
     "labels",
     "available",
     "abuse",
@@ -122,8 +123,16 @@ def read(
         names_in_removal=bulk_hosts.names_being_removed(connection, claimed),
         users={user.name: user.id for user in users},
         inactive=frozenset(user.id for user in users if not user.active),
-        protected=stacks.protected(connection, _left_stacks(changes, hosts)),
+        **_rules(connection, _left_stacks(changes, hosts)),
     )
+
+
+def _rules(connection: Connection, named: Collection[tuple[int, str]]) -> dict[str, Any]:
+    rules = stacks.rules(connection, named)
+    return {
+        "protected": frozenset(key for key, rule in rules.items() if rule.protect),
+        "gives": {key: rule.gives for key, rule in rules.items() if rule.gives},
+    }
 
 
 def _left_stacks(changes: Iterable[Change], hosts: Mapping[str, Host]) -> set[tuple[int, str]]:

@@ -95,6 +95,7 @@ class Repeated(Exception):
 class Kept:
     """An Idempotency-Key: hashes of the caller with the key, and of the body. `render` makes the text to store."""
 
+    key: str
     key_hash: bytes
     body_hash: bytes
     render: Callable[[Sequence[Result]], str]
@@ -143,7 +144,15 @@ class Decided:
         """As its caller has checked."""
         return self.for_domain
 
-    def may_register(self, domain: Domain, _fqdn: str, /) -> bool:
+    def may_use(self, _stack: str | None, /) -> bool:
+        """Always True."""
+        return True
+
+    def may_take(self, _host: Host, _stack: str, /) -> bool:
+        """Never: `may` is always True."""
+        return False
+
+    def may_register(self, domain: Domain, _fqdn: str, _stack: str | None, /) -> bool:
         """True for the domain that was checked. Raises Invalid for another one."""
         if self.domain is None or self.domain.id != domain.id:
             raise Invalid(name=Reason(Code.NAME_IN_OTHER_DOMAIN, domain=domain.name))
@@ -364,8 +373,12 @@ class Changes:
             earlier = idempotency.reserve(connection, key, call.kept.body_hash, user_id)
             if earlier is not None:
                 raise _Earlier(earlier)
-        if call.lease is not None and not stacks.note_apply(connection, call.rights.user_id, call.lease):
-            raise LeaseLost
+        if call.lease is not None:
+            stack = stacks.note_apply(connection, call.rights.user_id, call.lease)
+            if stack is None:
+                raise LeaseLost
+            if call.kept is not None:
+                idempotency.keep_for_stack(connection, call.kept.key_hash, stack, call.kept.key)
         snapshot = self._read(connection, call, outside, lock=True)
         if validated is None or snapshot != validated.validator.snapshot:  # something has changed since
             validated = bulk_hosts.aside(connection, lambda: self._validate(call, snapshot))

@@ -137,12 +137,14 @@ class Tokens:
         """The most that a new token may allow: the scope of the caller's token, or all rights of the caller."""
         scopes = tuple(sorted(caller.scopes))
         if (token_id := caller.token_id) is None:
-            return TokenScope(scopes, caller.domains, caller.host_patterns, expires=caller.expires)
+            return TokenScope(
+                scopes, caller.domains, caller.host_patterns, expires=caller.expires, stacks=caller.stacks
+            )
         token = await self._store.read(lambda c: paging.token(c, token_id))
         if token is None:
             raise NoCredential
         scope = TokenScope.of(token)
-        return TokenScope(scopes, scope.domains, scope.hosts, scope.networks, scope.expires)
+        return replace(scope, scopes=scopes)
 
 
 def _is_visible(caller: Caller, scope: TokenScope, token: Token) -> bool:
@@ -269,7 +271,7 @@ def _with_hosts(connection: Connection, keys: Iterable[Key]) -> list[OwnKey]:
 
 def _covers(caller: Caller, hosts: Sequence[Host]) -> bool:
     """Whether the caller's token covers all hosts of a key. A limited one covers no key without hosts."""
-    covered = all(covers_host(caller, host.fqdn, host.domain) for host in hosts)
+    covered = all(covers_host(caller, host.fqdn, host.domain, host.stack) for host in hosts)
     return covered and (bool(hosts) or not is_limited(caller))
 
 
@@ -301,6 +303,7 @@ def add_token(
                 scopes=" ".join(scope.scopes),
                 domains=" ".join(scope.domains),
                 hosts=" ".join(scope.hosts),
+                stacks=" ".join(scope.stacks),
                 networks=" ".join(scope.networks),
                 expires=scope.expires,
                 parent_id=parent_id,

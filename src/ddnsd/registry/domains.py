@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, can, is_name_allowed
+from ddnsd.auth.permissions import Action, can, covers_stack, is_name_allowed
 from ddnsd.db import host_edits, paging, primaries, queries, resends
 from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
@@ -54,10 +54,10 @@ class Domains:
         """The domain that is the longest ending of `fqdn`. Raises StoreDown."""
         return await self._store.read(lambda c: queries.closest_domain(c, fqdn))
 
-    async def for_new_host(self, caller: Caller, fqdn: str) -> Domain | None:
-        """The domain in which the caller may register the name, or None. Raises StoreDown."""
+    async def for_new_host(self, caller: Caller, fqdn: str, stack: str | None) -> Domain | None:
+        """The domain in which the caller may register the name for the stack, or None. Raises StoreDown."""
         domain = await self.around(fqdn)
-        return domain if domain is not None and may_register(caller, domain, fqdn) else None
+        return domain if domain is not None and may_register(caller, domain, fqdn, stack) else None
 
     async def all(self) -> list[Domain]:
         """Every domain, by name. Raises StoreDown."""
@@ -96,9 +96,10 @@ class Domains:
         )
 
 
-def may_register(caller: Caller, domain: Domain, fqdn: str) -> bool:
-    """Whether the caller may register the name in the domain, and the domain is available."""
-    return domain.available and can(caller, Action.REGISTER, domain) and is_name_allowed(caller, fqdn)
+def may_register(caller: Caller, domain: Domain, fqdn: str, stack: str | None) -> bool:
+    """Whether the caller may register the name for the stack (None: for none) in the domain, which is available."""
+    allowed = is_name_allowed(caller, fqdn) and covers_stack(caller, stack)
+    return domain.available and allowed and can(caller, Action.REGISTER, domain)
 
 
 def add_domain(

@@ -25,7 +25,8 @@ RegistryError
   OverQuota           the owner has as much as the operator allows
   KeyReused           an Idempotency-Key was used with another body
   NotEmpty            something still depends on it
-  Protected           the stack of the host is protected
+  Protected           the stack of the host is protected, or (HostProtected) the host itself, or (NotGiven) the
+                      stack does not give the host to another one
   Leased              somebody applies the stack
   LeaseLost           the lease has expired, or was taken away
   NoBind              a zone would be created, but the service controls no BIND
@@ -267,6 +268,11 @@ class Code(Enum):
     STACK_PROTECTED = (
         "The stack %(stack)s is protected, so no host can be deleted or leave it. Take the protection away first."
     )
+    HOST_PROTECTED = "%(host)s is protected, so it cannot be deleted. Take the protection away first."
+    HOST_NOT_GIVEN = (
+        "%(host)s belongs to the stack %(stack)s, which does not give it to %(other)s. First declare that it does."
+    )
+    BEYOND_STACKS = "Your token is limited to other stacks."
     STACK_IS_WHOLE = "This is for a whole stack, but your token is limited to some domains or hosts."
     STACK_LEASED = "%(stack)s is being applied by %(holder)s since %(seconds)s s."
     STACKS_TOO_MANY = "You have reached the limit for stacks (%(limit)s): delete one first."
@@ -506,6 +512,20 @@ class Protected(RegistryError):
 
     def __init__(self, stack: str) -> None:
         super().__init__(Code.STACK_PROTECTED, stack=stack)
+
+
+class HostProtected(Protected):
+    """The host is protected."""
+
+    def __init__(self, host: str) -> None:
+        RegistryError.__init__(self, Code.HOST_PROTECTED, host=host)
+
+
+class NotGiven(Protected):
+    """The host belongs to a stack that does not give it to the other one."""
+
+    def __init__(self, host: str, stack: str, other: str) -> None:
+        RegistryError.__init__(self, Code.HOST_NOT_GIVEN, host=host, stack=stack, other=other)
 
 
 class Leased(RegistryError):

@@ -59,7 +59,7 @@ class AuditLog:
         """Events with an id below `before` that the caller may see; `filters` are object, actor and action.
 
         These are events of the caller's own objects, or all events for an administrator. A limited token sees only
-        events of hosts and domains that match its patterns. Raises StoreDown.
+        events of hosts and domains that match its patterns, and none if it is limited to stacks. Raises StoreDown.
         """
         reader_id = None if caller.admin else caller.user_id
 
@@ -86,7 +86,7 @@ def _covers(caller: Caller, event: Happened, domains: set[str]) -> bool:
     """Whether the token's patterns cover the host or domain of the event."""
     if event.action.startswith("host."):
         domain = next((ending for ending in endings(event.object) if ending in domains), None)
-        return domain is not None and covers_host(caller, event.object, domain)
+        return domain is not None and covers_host(caller, event.object, domain, None)
     return event.action.startswith("domain.") and covers_domain(caller, event.object)
 
 

@@ -24,6 +24,7 @@ FIELDS = (
     "comment",
     "ttl",
     "stack",
+    "protect",
     "labels",
     "available",
     "owner_id",
@@ -33,7 +34,7 @@ FIELDS = (
     "blocked_by_domain",
     "quarantined",
 )
-FLAGS = frozenset({"wildcard", "available", "abuse", "abuse_blocked", "blocked_by_domain", "quarantined"})
+FLAGS = frozenset({"wildcard", "protect", "available", "abuse", "abuse_blocked", "blocked_by_domain", "quarantined"})
 BLOCKING = frozenset({"abuse_blocked", "block_reason", "blocked_by_domain", "quarantined"})
 
 

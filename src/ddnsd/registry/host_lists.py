@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read hosts for display: one by name, or pages of many, searched, filtered and sorted."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -67,6 +67,10 @@ class HostLists:
         """The host of that name, in any spelling. Raises StoreDown."""
         name = names.fold(fqdn)
         return await self._store.read(lambda c: paging.host(c, name)) if names.is_full(name) else None
+
+    async def all_named(self, fqdns: Sequence[str]) -> list[Host]:
+        """The hosts of these folded names, as far as there are any. Raises StoreDown."""
+        return await self._store.read(lambda c: queries.hosts_named(c, fqdns))
 
     async def notices(self, host: Host) -> Notices:
         """What the owner of the host should know, in addition to its row. Raises StoreDown."""

@@ -29,7 +29,7 @@ from ddnsd.registry.rates import Rates
 from ddnsd.registry.record_sets import Content
 from ddnsd.registry.validation import TAKEN, Change, Expect, NameTaken, Verb, check_name
 
-GIVEN = ("alias", "wildcard", "comment", "ttl", "stack", "labels", "records", "related")
+GIVEN = ("alias", "wildcard", "comment", "ttl", "stack", "protect", "labels", "records", "related")
 """Fields of a registration in addition to its addresses."""
 
 
@@ -50,6 +50,7 @@ class NewHost:
     comment: str | None = None
     ttl: int | None = None
     stack: str | None = None
+    protect: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     records: Mapping[str, Content | None] = field(default_factory=dict)
     related: Mapping[str, str | None] = field(default_factory=dict)

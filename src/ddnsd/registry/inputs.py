@@ -45,6 +45,7 @@ PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 LINES = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f]*$"
 FULL_NAME = rf"^{LABEL}(\.{LABEL})+\.?$"
 NAME_PATTERN = r"^[a-z0-9.*?-]+$"
+STACK_PATTERN = r"^[A-Za-z0-9._*?-]+$"
 
 RULE = "rule"
 """The type of errors from a rule of the registry, not from the schema."""
@@ -292,6 +293,10 @@ Pattern = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTER
 Patterns = Annotated[
     list[Pattern], Field(max_length=TOKEN_LIMITS, description="Only names that match, such as *.example.org.")
 ]
+StackPattern = Annotated[str, Field(min_length=1, max_length=63, pattern=STACK_PATTERN)]
+StackPatterns = Annotated[
+    list[StackPattern], Field(max_length=TOKEN_LIMITS, description="Only stacks that match, such as web-*.")
+]
 Network = Annotated[str, Field(max_length=49)]
 Networks = Annotated[
     list[Network],
@@ -309,12 +314,14 @@ class TokenInput(BaseModel):
     scopes: TokenRights
     domains: Patterns = Field([])
     hosts: Patterns = Field([])
+    stacks: StackPatterns = Field([])
     networks: Networks = Field([])
 
     def scope(self, expires: int | None) -> TokenScope:
         """What the token may do, until `expires` in microseconds since the epoch; None: without an end."""
         scopes = tuple(dict.fromkeys(self.scopes))
-        return TokenScope(scopes, tuple(self.domains), tuple(self.hosts), tuple(self.networks), expires)
+        domains, hosts, networks, stacks = map(tuple, (self.domains, self.hosts, self.networks, self.stacks))
+        return TokenScope(scopes, domains, hosts, networks, expires, stacks)
 
 
 class KeyInput(BaseModel):
@@ -380,6 +387,6 @@ def _mismatch(pattern: str, value: str) -> Reason:
     """The reason for a text that does not match the pattern of its type."""
     if pattern == FULL_NAME:
         return Reason(Code.NAME_INVALID, name=value)
-    if pattern == NAME_PATTERN:
+    if pattern in (NAME_PATTERN, STACK_PATTERN):
         return Reason(Code.NAME_PATTERN_INVALID, pattern=value)
     return Reason(Code.NOT_PRINTABLE)

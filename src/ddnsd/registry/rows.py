@@ -9,6 +9,7 @@ from ddnsd.db.denylist import Denial
 from ddnsd.db.domain_requests import DomainRequest
 from ddnsd.db.history import Author
 from ddnsd.db.history import Shown as HistoryEntry
+from ddnsd.db.idempotency import LeasedCall
 from ddnsd.db.last_seen import Contact
 from ddnsd.db.paging import Happened, HostFilter, OwnedHost
 from ddnsd.db.queue import STATES as QUEUE_STATES
@@ -31,6 +32,7 @@ __all__ = [
     "HostFilter",
     "Key",
     "Lease",
+    "LeasedCall",
     "ListedHost",
     "OwnedHost",
     "QueueCounts",

@@ -6,19 +6,24 @@ A lease ends after a minute without a renewal. Calls that carry its id fail from
 
 import re
 import secrets
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import is_limited
-from ddnsd.db import queries, stacks
+from ddnsd.auth.permissions import covers_stack, has_whole_stacks, is_limited
+from ddnsd.db import idempotency, queries, stacks
 from ddnsd.db.base import Store
+from ddnsd.db.idempotency import LeasedCall
 from ddnsd.db.stacks import Lease, Stack
 from ddnsd.registry.errors import Code, Leased, LeaseLost, NoStack, NotPermitted, OverQuota, Reason, Taken
 
 MOST = 1000
 """The most stacks of a user that have a lease or a protection. It keeps a user from filling the table."""
+
+TOLD = 10
+"""The most hosts that an event in the audit log names."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -39,10 +44,12 @@ class Stacks:
     async def all(self, caller: Caller) -> list[Stack]:
         """The caller's stacks by name; for an administrator's unlimited token those of all users, by owner and name."""
         owner_id = None if caller.admin and not is_limited(caller) else caller.user_id
-        return await self._store.read(lambda c: stacks.stacks_of(c, owner_id))
+        found = await self._store.read(lambda c: stacks.stacks_of(c, owner_id))
+        return [stack for stack in found if covers_stack(caller, stack.name)]
 
     async def get(self, caller: Caller, name: str) -> Stack:
         """One of the caller's own stacks. Raises NoStack."""
+        _check_covered(caller, name)
         return await self._store.read(lambda c: _find(c, caller.user_id, name))
 
     async def change(
@@ -51,16 +58,20 @@ class Stacks:
         name: str,
         *,
         protect: bool | None,
+        gives: Mapping[str, str] | None,
         new: str | None,
         lease: str | None,
         client_ip: str | None,
     ) -> Stack:
-        """Protect the stack or not, and rename it to `new`. `lease` is the id of the caller's lease, if they have one.
+        """Set the rules of the stack, and rename it to `new`. `gives` is as in `db.stacks.Stack`.
+
+        `lease` is the id of the caller's lease, if they have one.
 
         Raises NoStack, NotPermitted, Leased, Taken, OverQuota.
         """
-        if is_limited(caller):
+        if not has_whole_stacks(caller):
             raise NotPermitted(Code.STACK_IS_WHOLE)
+        _check_covered(caller, name, *([new] if new else []))
 
         def work(connection: Connection) -> Stack:
             _check_name(name)
@@ -77,17 +88,18 @@ class Stacks:
                 told = f"from {name}, with {moved} hosts"
                 queries.add_event(connection, caller.user, "stack.rename", new, client_ip, told, owner_id=own)
             now = new or name
-            if protect is not None:
+            if protect is not None or gives is not None:
                 _check_room(connection, own)
-                stacks.set_protect(connection, own, now, protect)
-                action = "stack.protect" if protect else "stack.unprotect"
-                queries.add_event(connection, caller.user, action, now, client_ip, None, owner_id=own)
+                stacks.set_rules(connection, own, now, protect, gives)
+                for action, detail in _told(protect, gives):
+                    queries.add_event(connection, caller.user, action, now, client_ip, detail, owner_id=own)
             return _find(connection, own, now)
 
         return await self._store.transact(work)
 
     async def acquire(self, caller: Caller, name: str, note: str | None, commit: str | None) -> NewLease:
         """Take the lease of the stack, which need not exist yet. Raises NoStack, Leased, OverQuota."""
+        _check_covered(caller, name)
         given = secrets.token_urlsafe(32)
         who = caller.credential_name or caller.user
         holder = f"{who} ({note})" if note else who
@@ -116,13 +128,39 @@ class Stacks:
 
         return await self._store.transact(work)
 
-    async def release(self, caller: Caller, name: str, lease: str | None, *, client_ip: str | None) -> None:
-        """Give the lease back; without its id, take it away from its holder. Raises LeaseLost if there is none."""
+    async def calls(self, caller: Caller, name: str, lease: str) -> list[LeasedCall]:
+        """Calls of runs that have not said that they stored all new secrets. Raises LeaseLost, NoStack."""
+
+        def work(connection: Connection) -> list[LeasedCall]:
+            if not stacks.renew(connection, caller.user_id, name, lease):
+                raise LeaseLost
+            return idempotency.of_stack(connection, caller.user_id, name)
+
+        _check_covered(caller, name)
+        return await self._store.transact(work)
+
+    async def release(
+        self,
+        caller: Caller,
+        name: str,
+        lease: str | None,
+        *,
+        client_ip: str | None,
+        stored: Callable[[LeasedCall], bool] | None = None,
+    ) -> None:
+        """Give the lease back; without its id, take it away from its holder.
+
+        `stored` tells for which calls all new secrets are stored. Raises LeaseLost if there is no lease, and NoStack.
+        """
+        _check_covered(caller, name)
 
         def work(connection: Connection) -> None:
             held = next((s.lease for s in stacks.stacks_of(connection, caller.user_id, name)), None)
             if not stacks.release(connection, caller.user_id, name, lease):
                 raise LeaseLost
+            if stored is not None:
+                own = filter(stored, idempotency.of_stack(connection, caller.user_id, name))
+                idempotency.forget_stack(connection, own)
             if lease is None and held is not None:
                 told = f"held by {held.holder}"
                 queries.add_event(
@@ -130,6 +168,20 @@ class Stacks:
                 )
 
         await self._store.transact(work)
+
+
+def _told(protect: bool | None, gives: Mapping[str, str] | None) -> Iterator[tuple[str, str | None]]:
+    """Yield (action, detail) of the audit events for these rules."""
+    if protect is not None:
+        yield "stack.protect" if protect else "stack.unprotect", None
+    if gives is not None:
+        yield "stack.give", ", ".join(f"{fqdn} to {stack}" for fqdn, stack in sorted(gives.items())[:TOLD]) or "nothing"
+
+
+def _check_covered(caller: Caller, *names: str) -> None:
+    """Check that the caller's token is for these stacks. Raises NoStack."""
+    if not all(covers_stack(caller, name) for name in names):
+        raise NoStack
 
 
 def _find(connection: Connection, owner_id: int, name: str) -> Stack:

@@ -14,7 +14,7 @@ from ddnsd.registry.errors import Code, Invalid, Reason
 SCOPES = ("read", "write", "admin")
 DAY = 86_400 * 1_000_000
 
-PATTERN = re.compile(r"[a-z0-9.*?-]{1,253}")
+PATTERN = re.compile(r"[A-Za-z0-9._*?-]{1,253}")
 _NO_WILDCARD = re.compile(r"[^?\[]*")
 
 
@@ -30,6 +30,8 @@ def network(text: str) -> str:
 class TokenScope:
     """The scope of a token: rights, patterns of names, networks as text, and expiry in microseconds since the epoch.
 
+    `stacks` are patterns of their names.
+
     An empty list of patterns or networks does not limit.
     """
 
@@ -38,12 +40,14 @@ class TokenScope:
     hosts: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     expires: int | None = None
+    stacks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, token: Token) -> "TokenScope":
         """The scope of a stored token."""
-        scopes, domains = tuple(token.scopes.split()), tuple(token.domains.split())
-        return cls(scopes, domains, tuple(token.hosts.split()), tuple(token.networks.split()), token.expires)
+        texts = (token.scopes, token.domains, token.hosts, token.networks, token.stacks)
+        scopes, domains, hosts, networks, stacks = (tuple(text.split()) for text in texts)
+        return cls(scopes, domains, hosts, networks, token.expires, stacks)
 
     def within(self, max_days: int) -> "TokenScope":
         """This scope with an end that the operator allows; `max_days` 0: any. Raises Invalid if it ends later."""
@@ -62,6 +66,7 @@ class TokenScope:
             wanted.hosts or self.hosts,
             wanted.networks or self.networks,
             wanted.expires or self.expires,
+            wanted.stacks or self.stacks,
         )
         if beyond := self._beyond(given):
             raise Invalid(**beyond)
@@ -76,7 +81,7 @@ class TokenScope:
         found = {}
         if not set(other.scopes) <= own:
             found["scopes"] = _exceeded(self.scopes)
-        for name in ("domains", "hosts"):
+        for name in ("domains", "hosts", "stacks"):
             if not _patterns_cover(getattr(self, name), getattr(other, name)):
                 found[name] = _exceeded(getattr(self, name))
         if not _networks_cover(self.networks, other.networks):

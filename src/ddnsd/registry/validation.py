@@ -24,9 +24,11 @@ from ddnsd.registry.errors import (
     Blocked,
     Code,
     Differs,
+    HostProtected,
     Invalid,
     NoDomain,
     NoHost,
+    NotGiven,
     NotPublished,
     OtherFailed,
     OverQuota,
@@ -45,6 +47,7 @@ BELOW = Reason(Code.NAME_BELOW_FOREIGN_HOST)
 ABOVE = Reason(Code.NAME_ABOVE_FOREIGN_HOST)
 TAKEN = Reason(Code.NAME_TAKEN)
 FOR_ADMINISTRATORS = Reason(Code.FIELD_OF_ADMINISTRATORS)
+STACK_BEYOND = Reason(Code.BEYOND_STACKS)
 SILENT = "the name server does not answer"
 
 MOST_WARNINGS = 10
@@ -167,8 +170,14 @@ class Permissions(Protocol):
     def acts_for_domain(self, host: Host, /) -> bool:
         """Whether the caller may do it only as the owner of the host's domain."""
 
-    def may_register(self, domain: Domain, fqdn: str, /) -> bool:
-        """Whether the caller may register a host of that name in the domain."""
+    def may_use(self, stack: str | None, /) -> bool:
+        """Whether the caller may have hosts in the stack; None: in no stack."""
+
+    def may_take(self, host: Host, stack: str, /) -> bool:
+        """Whether the caller may take the host into the stack, although it may not change the host otherwise."""
+
+    def may_register(self, domain: Domain, fqdn: str, stack: str | None, /) -> bool:
+        """Whether the caller may register a host of that name in the domain, for the stack or for none."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +188,11 @@ class Snapshot:
     ids by name, `inactive` the ids of inactive ones. `names_in_removal` are still in a zone, but no host has them.
     `rooms` are the hosts that the caller has and may have, by domain id. `exhausted` are the errors for hosts that were
     changed too often, `records_exhausted` of those whose records were. `protected` are (owner's id, name) of protected
-    stacks. The rest is from the name servers. `servers` holds the targets of NS records by domain id, or the reason why
-    they are not known. `asked` are the names whose records were queried, `used` the reasons why some of them cannot be
-    a host's. `tried` are RRsets that were tried, each with the reason why it cannot be, if any. `silent` holds the
-    reasons why domains could not be queried, by id.
+    stacks, `gives` has the hosts that such stacks give to others, by full name. The rest is from the name servers.
+    `servers` holds the targets of NS records by domain id, or the reason why they are not known. `asked` are the names
+    whose records were queried, `used` the reasons why some of them cannot be a host's. `tried` are RRsets that were
+    tried, each with the reason why it cannot be, if any. `silent` holds the reasons why domains could not be queried,
+    by id.
     """
 
     hosts: Mapping[str, Host] = field(default_factory=dict)
@@ -198,6 +208,7 @@ class Snapshot:
     exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
     records_exhausted: Mapping[str, OverQuota] = field(default_factory=dict)
     protected: Set[tuple[int, str]] = frozenset()
+    gives: Mapping[tuple[int, str], Mapping[str, str]] = field(default_factory=dict)
     servers: Mapping[int, Set[str] | str] = field(default_factory=dict)
     asked: Set[str] = frozenset()
     used: Mapping[str, Obstacle] = field(default_factory=dict)
@@ -262,7 +273,10 @@ class ChangeValidator:
     # ---- the four verbs
 
     def _create(self, index: int, change: Change, result: Result) -> None:
-        domain = self._find_domain(change.fqdn, self._rights.user_id)
+        stack = change.values.get("stack")
+        if not self._rights.may_use(stack):
+            raise Invalid(stack=STACK_BEYOND)
+        domain = self._find_domain(change.fqdn, self._rights.user_id, stack=stack)
         host_columns.check_values(self._policy, change.values, domain_takes_private=domain.private_addresses)
         secret, hashed = self._secret(index, change.fqdn)
         blank = _in_domain(BLANK, change.fqdn, domain)._replace(owner_id=self._rights.user_id, secret_hash=hashed)
@@ -289,13 +303,14 @@ class ChangeValidator:
         row, host = self._named(change)
         if not self._rights.oversight:
             self._check_block(change, host)
-        if change.values.get("stack", host.stack) != host.stack:
-            self._check_protection(row, host)
+        stack = change.values.get("stack", host.stack)
+        if stack != host.stack:
+            self._check_leaves_stack(row, host, stack)
         wanted = host_columns.with_quarantine(self._policy, change.values)
         if wanted.get("abuse_blocked"):
             wanted = {**wanted, "blocked_by_domain": not self._rights.oversight}
         rename = change.rename if change.rename != host.fqdn else None
-        domain = self._find_domain(rename, host.owner_id, host) if rename else None
+        domain = self._find_domain(rename, host.owner_id, host, stack=stack) if rename else None
         private = domain.private_addresses if domain else host.private_addresses
         host_columns.check_values(self._policy, wanted, domain_takes_private=private)
         host_columns.check_block_reason(host, wanted)
@@ -352,6 +367,8 @@ class ChangeValidator:
         if not change.blocked_too:
             self._check_block(change, host)
         self._check_protection(row, host)
+        if (row.before or host).protect and not self._acts_for_others(host):
+            raise HostProtected(host.fqdn)
         if host.claimed:
             self._freed |= self._names(row, host)
         row.now = None
@@ -373,7 +390,7 @@ class ChangeValidator:
 
     def _named(self, change: Change) -> tuple[HostDiff, Host]:
         row = self._at.get(change.fqdn)
-        if row is None or row.now is None or not self._rights.may(change.verb, row.now):
+        if row is None or row.now is None or not self._may(change, row.now):
             if change.verb is Verb.BLOCK and row and row.now and self._rights.may(Verb.UPDATE, row.now):
                 raise Invalid(**dict.fromkeys(change.values, FOR_ADMINISTRATORS))
             raise NoHost
@@ -387,6 +404,13 @@ class ChangeValidator:
         if change.expect is not None:
             change.expect(row.now)
         return row, row.now
+
+    def _may(self, change: Change, host: Host) -> bool:
+        """Whether the caller may make the change, if necessary because it takes a host that is given to its stack."""
+        if self._rights.may(change.verb, host):
+            return True
+        stack = change.values.get("stack")
+        return change.verb is Verb.UPDATE and bool(stack) and self._rights.may_take(host, str(stack))
 
     # ---- RRsets
 
@@ -591,16 +615,31 @@ class ChangeValidator:
             raise Blocked
 
     def _check_protection(self, row: HostDiff, host: Host) -> None:
-        """Check that the host may leave its stack. Raises Protected.
+        """Check that the host may leave its stack, or be deleted. Raises Protected.
 
-        Administrators and owners of domains may also delete hosts of others.
+        A protection counts until the end of the call that takes it away. Administrators and owners of domains may also
+        delete hosts of others.
         """
         before = row.before or host
-        others = self._rights.oversight and host.owner_id != self._rights.user_id
-        if others or self.acts_for_domain(host):
+        if self._acts_for_others(host):
             return
         if before.stack is not None and (before.owner_id, before.stack) in self.snapshot.protected:
             raise Protected(before.stack)
+
+    def _check_leaves_stack(self, row: HostDiff, host: Host, stack: str | None) -> None:
+        """Check that the host may get another stack, or none. Raises Protected, NotGiven, Invalid."""
+        self._check_protection(row, host)
+        if not self._rights.may_use(stack):
+            raise Invalid(stack=STACK_BEYOND)
+        before = row.before or host
+        if before.stack is None or stack is None or self._acts_for_others(host):
+            return
+        if self.snapshot.gives.get((before.owner_id, before.stack), {}).get(before.fqdn) != stack:
+            raise NotGiven(before.fqdn, before.stack, stack)
+
+    def _acts_for_others(self, host: Host) -> bool:
+        """Whether the caller acts as an administrator on a host of another user, or as the owner of its domain."""
+        return (self._rights.oversight and host.owner_id != self._rights.user_id) or self.acts_for_domain(host)
 
     def _shown(self, host: Host, name: str) -> Any:
         """The value of the field as callers see it."""
@@ -649,13 +688,13 @@ class ChangeValidator:
             "owner_id": self.snapshot.users[owner]
         }
 
-    def _find_domain(self, fqdn: str, owner_id: int, host: Host | None = None) -> Domain:
+    def _find_domain(self, fqdn: str, owner_id: int, host: Host | None = None, *, stack: str | None) -> Domain:
         """The domain for a new name of a host. Raises Invalid, Taken, NotPublished."""
         if problem := names.problem(fqdn):
             raise Invalid(name=problem)
         above = endings(fqdn)
         domain = next((self.snapshot.domains[e] for e in above if e in self.snapshot.domains), None)
-        if domain is None or not domain.available or not self._rights.may_register(domain, fqdn):
+        if domain is None or not domain.available or not self._rights.may_register(domain, fqdn, stack):
             raise Invalid(name=NO_DOMAIN)
         if domain.frozen:  # the name server cannot be asked whether the name is free
             raise NotPublished(domain.frozen)
@@ -834,6 +873,7 @@ BLANK = Host(
     alias=None,
     aliased=False,
     stack=None,
+    protect=False,
     labels="{}",
     created=0,
     domain="",

@@ -22,20 +22,9 @@ _TAG = re.compile(r'(W/)?"([^"]*)"')
 
 def host_tag(host: Host) -> str:
     """The ETag of a host."""
-    flags = (bool(host.wildcard), bool(host.available), bool(host.abuse_blocked), host.block_reason, host.quarantined)
-    return _tag(
-        host.id,
-        host.owner_id,
-        host.fqdn,
-        host.ipv4,
-        host.ipv6,
-        host.alias,
-        flags,
-        host.comment,
-        host.ttl,
-        host.stack,
-        host.labels,
-    )
+    flags = map(bool, (host.wildcard, host.available, host.abuse_blocked, host.quarantined, host.protect))
+    texts = (host.alias, host.block_reason, host.comment, host.ttl, host.stack, host.labels)
+    return _tag(host.id, host.owner_id, host.fqdn, host.ipv4, host.ipv6, *flags, *texts)
 
 
 def domain_tag(domain: Domain) -> str:

@@ -47,6 +47,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("PUT", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", {"values": ['"x"']}),
     ("DELETE", "/api/hosts/{fqdn}/records/{name}/{rtype}"): ("host", None),
     ("POST", "/api/hosts/{fqdn}/enrolments"): ("host", {}),
+    ("POST", "/api/verify-secrets"): ("list", {"secrets": {"www.example.org": "x"}}),
     ("POST", "/api/changes"): ("new", {}),
     ("GET", "/api/domains"): ("list", None),
     ("POST", "/api/domains"): ("service", {"name": "made.example.org"}),
@@ -74,6 +75,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("POST", "/api/stacks/{name}/lease"): ("lease", {}),
     ("PUT", "/api/stacks/{name}/lease"): ("lease", None),
     ("DELETE", "/api/stacks/{name}/lease"): ("lease", None),
+    ("POST", "/api/stacks/{name}/lease/secrets"): ("lease", None),
     ("GET", "/api/users"): ("service", None),
     ("POST", "/api/users"): ("service", {"name": "made", "admin": True}),
     ("GET", "/api/users/{name}"): ("service", None),
@@ -95,7 +97,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("PUT", "/api/quotas"): ("service", {"group": "made-by-a-limited-token", "quota": "keys_per_user", "limit": 1}),
 }
 
-READING = {("POST", "/api/hosts/{fqdn}/verify-secret")}
+READING = {("POST", "/api/hosts/{fqdn}/verify-secret"), ("POST", "/api/verify-secrets")}
 """Calls that change nothing, although they are no GET."""
 
 

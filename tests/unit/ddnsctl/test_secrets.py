@@ -139,3 +139,34 @@ def test_a_vault_without_password_or_program_is_refused(monkeypatch: pytest.Monk
     assert "ansible-vault" in refusals(change(kind="vault"))[0]
     monkeypatch.setenv("PATH", "/nowhere")
     assert "pip install ansible-core" in refusals(change(kind="vault"))[0]
+
+
+def to_command(*command: str) -> Change:
+    return Change(Action.CREATE, "host", "a.example.org", secret=SecretSpec("exec", command=command))
+
+
+def test_a_command_gets_the_secret_on_standard_input_and_no_token(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DDNS_TOKEN", "ddns_token")
+    given = to_command("sh", "-c", "cat >got; env >environment; echo $0 $@ >arguments; cat got; cat got >&2", "x")
+    secret_writer = SecretWriter([given])
+    secret_writer.check()
+    secret_writer(given, "top-secret")
+    secret_writer.flush()
+    assert Path("got").read_text() == "top-secret"
+    assert "DDNS_TOKEN" not in Path("environment").read_text()
+    assert Path("arguments").read_text() == "x\n"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_command_that_fails_says_why_without_the_secret() -> None:
+    given = to_command("sh", "-c", "echo no access to $(cat) >&2; exit 3")
+    with pytest.raises(OSError, match=r"^sh failed with exit code 3: no access to …$"):
+        SecretWriter([given])(given, "top-secret")
+
+
+def test_a_program_that_is_not_there_is_told_before() -> None:
+    assert refusals(to_command("never-installed", "a"), to_command("never-installed", "b")) == [
+        "a.example.org: there is no program never-installed for its secret (install it, or correct its name)"
+    ]

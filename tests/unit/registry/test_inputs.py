@@ -140,8 +140,9 @@ def test_a_host_of_a_key_that_is_no_full_name_is_in_the_reason() -> None:
 
 def test_what_a_new_token_may_do() -> None:
     texts = {"name": "ci", "scopes": ["write", "read", "write"], "hosts": ["a.*"], "networks": ["192.0.2.7/24"]}
+    texts |= {"stacks": ["Web-*"]}
     wanted = from_form(TokenInput, texts).scope(YEAR_2100)
-    assert wanted == TokenScope(("write", "read"), (), ("a.*",), ("192.0.2.0/24",), YEAR_2100)
+    assert wanted == TokenScope(("write", "read"), (), ("a.*",), ("192.0.2.0/24",), YEAR_2100, ("Web-*",))
 
 
 def test_networks_are_canonical_and_an_expiry_is_a_moment_in_the_future() -> None:

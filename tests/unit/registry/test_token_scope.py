@@ -34,6 +34,8 @@ CASES = [
     ),
     (TokenScope(("read",), networks=("192.0.2.0/24",)), TokenScope(("read",), networks=("::/0",)), {"networks"}),
     (TokenScope(("read",), networks=("::/0", "0.0.0.0/0")), TokenScope(("read",), networks=("::1/128",)), set()),
+    (TokenScope(("read",), stacks=("Web-*",)), TokenScope(("read",), stacks=("Web-a_b",)), set()),
+    (TokenScope(("read",), stacks=("Web-*",)), TokenScope(("read",), stacks=("Web-a", "db")), {"stacks"}),
     (TokenScope(("read",), expires=5), TokenScope(("read",), expires=6), {"expires"}),
     (TokenScope(("read",), expires=5), TokenScope(("read",), expires=5), set()),
 ]
@@ -50,8 +52,8 @@ def test_cases(own: TokenScope, wanted: TokenScope, beyond: set[str]) -> None:
 
 
 def test_what_is_left_open_is_as_with_the_own_token() -> None:
-    own = TokenScope(("read", "write"), ("a",), ("b",), ("192.0.2.0/24",), 9)
-    assert own.narrowed(TokenScope(("read",))) == TokenScope(("read",), ("a",), ("b",), ("192.0.2.0/24",), 9)
+    own = TokenScope(("read", "write"), ("a",), ("b",), ("192.0.2.0/24",), 9, ("web",))
+    assert own.narrowed(TokenScope(("read",))) == TokenScope(("read",), ("a",), ("b",), ("192.0.2.0/24",), 9, ("web",))
     assert not own.covers(TokenScope(("read",)))
 
 

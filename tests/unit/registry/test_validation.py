@@ -59,7 +59,13 @@ class Permissions:
     def acts_for_domain(self, host: Host) -> bool:
         return False
 
-    def may_register(self, domain: Domain, fqdn: str) -> bool:
+    def may_use(self, stack: str | None) -> bool:
+        return True
+
+    def may_take(self, host: Host, stack: str) -> bool:
+        return False
+
+    def may_register(self, domain: Domain, fqdn: str, stack: str | None) -> bool:
         return not domain.name.startswith("closed")
 
 

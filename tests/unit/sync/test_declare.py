@@ -106,6 +106,8 @@ def test_defaults_and_what_overrides_them() -> None:
 def test_places_of_secrets() -> None:
     assert host(secret={"vault": "vault/{fqdn}.yml"}).secret == SecretSpec("vault", "vault/www.dyn.example.org.yml")
     assert host(secret={"file": "a", "vault": None}).secret == SecretSpec("file", "a")
+    command = host(secret={"exec": ["vault", "kv", "put", "ddns/{name}", "{fqdn}=-"]}).secret
+    assert command == SecretSpec("exec", command=("vault", "kv", "put", "ddns/www", "www.dyn.example.org=-"))
     for value in ("none", " None "):
         assert host(secret=value).secret == SecretSpec("none")
 
@@ -174,7 +176,14 @@ def test_documents_that_are_none(top: Any, text: str) -> None:
         ({"defaults": {"domain": "a_b.c"}, "hosts": {"www": None}}, "defaults.domain: 'a_b.c' is not a host name"),
         ({"defaults": {"secret": {"file": "a"}}}, "defaults.secret.file: is the same file for all hosts (add {name}"),
         ({"defaults": {"secret": {"file": "a/{host}"}}}, "unknown placeholder {host} (known: {name}, {fqdn})"),
-        ({"defaults": {"secret": {}}}, "defaults.secret: needs either `file` or `vault`"),
+        ({"defaults": {"secret": {}}}, "defaults.secret: needs either `file`, `vault` or `exec`"),
+        (
+            {"defaults": {"secret": {"exec": ["a"]}}},
+            "defaults.secret.exec: is the same command for all hosts (add {name}",
+        ),
+        ({"defaults": {"secret": {"exec": ["a", "{x}"]}}}, "unknown placeholder {x} (known: {name}, {fqdn})"),
+        ({"hosts": {"a.b": {"secret": {"exec": "a"}}}}, "hosts.a.b.secret.exec: must be a list: the program and its"),
+        ({"hosts": {"a.b": {"secret": {"exec": ["", "a"]}}}}, "hosts.a.b.secret.exec: is empty"),
         ({"domains": {"org": None}}, "hosts.yml:3:3: domains.org: 'org' is not a full domain name"),
         ({"domains": {"a.b": {"pubic": 1}}}, "domains.a.b.pubic: unknown key (did you mean `public`?)"),
         ({"domains": {"a.b": {"public": 1}}}, "hosts.yml:4:6: domains.a.b.public: must be true or false, not 1"),

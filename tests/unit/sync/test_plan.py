@@ -152,6 +152,7 @@ def test_a_deletion_rests_on_everything() -> None:
         "comment": None,
         "ttl": None,
         "labels": {},
+        "protect": False,
         "stack": "web",
     }
 

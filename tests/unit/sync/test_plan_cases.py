@@ -44,6 +44,8 @@ SPECS = {
     "host": SPEC,
     "host, address": SPEC,
     "host, address to remove": replace(SPEC, ipv4=None),
+    "host, protected": replace(SPEC, protect=True),
+    "host, unprotected": replace(SPEC, protect=False),
     "host, dynamic": replace(SPEC, ipv4=DYNAMIC, ipv6=DYNAMIC),
     "host, nothing named": HostSpec(NAME),
     "host, TTL": replace(SPEC, ttl=300),
@@ -84,6 +86,7 @@ HOSTS = {
     "own": [HOST],
     "own, equal": [HOST],
     "own, differs": [replace(HOST, comment="other")],
+    "own, protected": [replace(HOST, protect=True)],
     "own, has it": [HOST],
     "own, has another": [replace(HOST, ipv4="198.51.100.9")],
     "own, has any": [replace(HOST, ipv4="198.51.100.9", comment="any")],
@@ -209,7 +212,7 @@ def outcome(made: Plan) -> str:
 @pytest.mark.parametrize("row", CASES, ids=" | ".join)
 def test_case(row: Row) -> None:
     arguments = declaration(row), registered(row), SERVERS[row.server], OPTIONS[row.options]
-    if row.plan in ("Conflicts", "NotSupported", "DeclarationError"):
+    if row.plan in ("Conflicts", "NotSupported", "DeclarationError", "Unsafe"):
         with pytest.raises(SyncError) as raised:
             make(*arguments)
         assert type(raised.value).__name__ == row.plan

@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,7 @@ class Fake:
     meet: threading.Barrier | None = None
     looks: int = 0
     url: str = "https://fake.example.org"
+    stacks: None = None
     capabilities: Capabilities = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +70,9 @@ class Fake:
         return [self.answer(change) for change in changes]
 
     def valid(self, fqdn: str, secret: str) -> bool:
+        raise AssertionError
+
+    def all_valid(self, secrets: Mapping[str, str]) -> Mapping[str, bool]:
         raise AssertionError
 
     def check(self, changes: Sequence[Change]) -> list[Done | SyncError]:

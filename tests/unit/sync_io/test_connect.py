@@ -8,12 +8,12 @@ from ddnsctl.sync.connect import open_server
 from ddnsctl.sync.egi import EgiServer
 from ddnsctl.sync.errors import ServerError, Unauthorized, Unreachable
 from ddnsctl.sync.model import HOST_FIELDS
-from ddnsctl.sync.rest import RestServer
+from ddnsctl.sync.rest import ALL, RestServer
 
 ABOUT = {
     "service": "ddnsd",
     "version": "0.1.0",
-    "features": ["alias", "changes", "domains", "dry-run", "enrol", "records", "rename", "rotate", "verify-secret"],
+    "features": sorted(ALL | {"changes", "rotate"}),
 }
 PAGE = b"<html>Not Found</html>"
 BADAUTH = {"status": "error", "message": "badauth"}
@@ -32,14 +32,17 @@ def test_our_service_is_found_with_one_request() -> None:
         assert server.capabilities.domains
         assert server.capabilities.verifies
         assert server.capabilities.enrols
+        assert server.stacks is not None
 
 
 def test_what_our_service_does_not_list_it_cannot_do() -> None:
     server = open_server(Scripted().expect("GET /api/", ABOUT | {"features": ["changes"]}))
-    assert server.capabilities.edits == {*HOST_FIELDS, "owner"} - {"alias", "records", "related"}
+    assert server.capabilities.edits == {*HOST_FIELDS, "owner"} - {"alias", "protect", "records", "related"}
     assert not server.capabilities.domains
     assert not server.capabilities.verifies
     assert not server.capabilities.enrols
+    assert not server.capabilities.stacks
+    assert server.stacks is None
 
 
 @pytest.mark.parametrize(

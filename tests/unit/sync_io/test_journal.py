@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> str:
 
 def write(path: str) -> None:
     """0 done, 1 refused, 2 begun, 3 failed with its secret kept, 4 done, 5 not begun."""
-    file = journal.Journal.create(path, PLAN, CHANGES)
+    file = journal.Journal.create(path, PLAN, CHANGES, "id")
     for index, key in ((0, "first"), (1, "first"), (2, "first"), (3, ""), (4, "second")):
         file.begin(CHANGES[index], key)
     file.flush()
@@ -64,7 +64,8 @@ def test_lines_are_json_and_nobody_else_reads_them(path: str) -> None:
     write(path)
     lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
     assert lines[0] == {"journal": 3, "plan": PLAN}
-    assert lines.pop(1) == {"event": "run", "pid": os.getpid(), "host": socket.gethostname(), "since": 1767225600}
+    process = {"pid": os.getpid(), "host": socket.gethostname(), "since": 1767225600}
+    assert lines.pop(1) == {"event": "run", **process, "lease": "id"}
     assert lines[1] == {"event": "begin", "index": 0, "at": 1767225600, "call": "first"}
     assert lines[4] == {"event": "begin", "index": 3, "at": 1767225600}
     assert lines[6] == {"event": "end", "index": 0, "status": "applied"}
@@ -93,7 +94,7 @@ def test_the_last_process_is_named_and_older_journals_name_none(path: str) -> No
     file, first = journal.Journal.resume(path)
     file.take()
     file.close()
-    assert first.run == journal.Run(os.getpid(), socket.gethostname(), 1767225600)
+    assert first.run == journal.Run(os.getpid(), socket.gethostname(), 1767225600, "id")
     assert load(path).done == {0, 4}
     old = [line for line in Path(path).read_text().splitlines() if '"run"' not in line]
     Path(path).write_text("\n".join([old[0].replace('"journal":3', '"journal":2'), *old[1:], ""]))

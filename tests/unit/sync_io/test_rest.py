@@ -252,6 +252,7 @@ def test_a_plan_reads_the_domains_that_it_may_delete(script: Scripted, server: R
         if not options.prune:
             script.expect(ME, ADMIN)
         else:
+            script.expect("GET /api/stacks/web", {"protect": True, "gives": {}})
             script.expect(
                 "GET /api/hosts?domain=lab.example.org&records=true&limit=10000",
                 page(ROW | {"fqdn": "a.lab.example.org"}),

@@ -16,17 +16,16 @@ from fastapi import APIRouter, Header, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, acts_for_domain, can
+from ddnsd.auth.permissions import Action, acts_for_domain, can, covers_stack, may_take
 from ddnsd.registry.changes import Call, Kept, Repeated
 from ddnsd.registry.domains import may_register
-from ddnsd.registry.rows import Domain, Host
+from ddnsd.registry.rows import Domain, Host, LeasedCall
 from ddnsd.registry.validation import Result, Secrets, Verb
 from ddnsd.web.api import change_parser, serializers
 from ddnsd.web.api.bulk_turns import BulkTurns
 from ddnsd.web.api.dependencies import ApiRoute, BulkChanger, By, ClientIp, Ctx, DryRun
 from ddnsd.web.api.errors import Problem, changes, problem_of, success
-from ddnsd.web.api.schemas import REQUEST, Results
-from ddnsd.web.api.stacks import LeaseId
+from ddnsd.web.api.schemas import REQUEST, LeaseId, Results
 
 BODY_LIMIT = 16 * 1024 * 1024
 SMALL = 64 * 1024
@@ -89,7 +88,7 @@ async def make_changes(
         items, atomic = await asyncio.to_thread(change_parser.read, body, admin=caller.admin)
         adds = any(change.verb is not Verb.DELETE for change in items)
         await context.rates.take_write(caller.user_id, len(items), refuse=adds or dry_run)
-        token = request.headers["authorization"].strip().partition(" ")[2].strip()
+        token = token_of(request)
         secret = _secrets(token.encode(), idempotency_key, digest)
         call = Call(
             items,
@@ -160,8 +159,14 @@ class _CallerPermissions:
     def acts_for_domain(self, host: Host) -> bool:
         return acts_for_domain(self._caller, host)
 
-    def may_register(self, domain: Domain, fqdn: str) -> bool:
-        return may_register(self._caller, domain, fqdn)
+    def may_register(self, domain: Domain, fqdn: str, stack: str | None) -> bool:
+        return may_register(self._caller, domain, fqdn, stack)
+
+    def may_use(self, stack: str | None) -> bool:
+        return covers_stack(self._caller, stack)
+
+    def may_take(self, host: Host, stack: str) -> bool:
+        return may_take(self._caller, host, stack)
 
 
 # ---- secrets and Idempotency-Key
@@ -184,9 +189,29 @@ def _secrets(token: bytes, key: str | None, digest: bytes) -> Secrets:
     return secret
 
 
+def token_of(request: Request) -> str:
+    """The token of the call, which the route has checked."""
+    return request.headers["authorization"].strip().partition(" ")[2].strip()
+
+
 def _kept(token: str, key: str, digest: bytes) -> Kept:
-    key_hash = hashlib.sha256(secrets.digest(token) + key.encode()).digest()
-    return Kept(key_hash, digest, lambda results: _text(results, secret=False))
+    return Kept(key, _key_hash(token, key), digest, lambda results: _text(results, secret=False))
+
+
+def _key_hash(token: str, key: str) -> bytes:
+    return hashlib.sha256(secrets.digest(token) + key.encode()).digest()
+
+
+def is_of_token(call: LeasedCall, token: str) -> bool:
+    """Whether the call was made with this token, so that its secrets can be derived again."""
+    return hmac.compare_digest(_key_hash(token, call.key), call.key_hash)
+
+
+def secrets_of(call: LeasedCall, token: str) -> dict[str, str]:
+    """The new secrets of a call that was made with this token, by full name."""
+    secret = _secrets(token.encode(), call.key, call.body_hash)
+    results = enumerate(json.loads(call.text)["results"])
+    return {result["fqdn"]: secret(index, result["fqdn"])[0] for index, result in results if "secret" in result}
 
 
 def _again(text: str, secret: Secrets) -> str:

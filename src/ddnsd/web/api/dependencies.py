@@ -175,8 +175,8 @@ DryRun = Annotated[
 ]
 
 LIMITED = (
-    "This call is for the whole service, but your token is limited to some domains or hosts. Use an administrator's "
-    "token without such limits."
+    "This call is for the whole service, but your token is limited to some domains, hosts or stacks. Use an "
+    "administrator's token without such limits."
 )
 
 

@@ -59,7 +59,7 @@ TYPES = {
     "urn:ddns:taken": "The name is taken",
     "urn:ddns:quota": "Over a quota",
     "urn:ddns:not-empty": "The object is still in use",
-    "urn:ddns:protected": "The stack is protected",
+    "urn:ddns:protected": "A protection or another stack prevents it",
     "urn:ddns:leased": "Somebody else applies the stack",
     "urn:ddns:lease-lost": "The lease has ended",
     "urn:ddns:pending": "Stored, but not in DNS yet",

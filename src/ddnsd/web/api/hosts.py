@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from ddnsd.auth import secrets
 from ddnsd.auth.caller import Caller
-from ddnsd.auth.permissions import Action, acts_for_domain, can, visible
+from ddnsd.auth.permissions import Action, acts_for_domain, can, covers_stack, visible
 from ddnsd.registry import names, transfers
 from ddnsd.registry.addresses import AddressUpdate
 from ddnsd.registry.errors import Code, Invalid, NoHost, NotPermitted
 from ddnsd.registry.hosts import Edit, NewHost
 from ddnsd.registry.rows import Domain, HostFilter, OwnedHost
 from ddnsd.registry.status import DnsState
-from ddnsd.registry.validation import NO_DOMAIN, Verb
+from ddnsd.registry.validation import NO_DOMAIN, STACK_BEYOND, Verb
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, By, Changer, ClientIp, Context, Ctx, IfMatch, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, leads_to, problems, success
@@ -112,7 +112,7 @@ async def create_host(
 ) -> Response:
     """Register a host. Without an address it has no record: the caller's own address is not used."""
     secret = secrets.new_secret()
-    domain = await _domain_of_new(context, caller, body.fqdn)
+    domain = await _domain_of_new(context, caller, body.fqdn, body.stack)
     new = NewHost(
         body.fqdn,
         caller.user_id,
@@ -124,6 +124,7 @@ async def create_host(
         comment=body.comment,
         ttl=body.ttl,
         stack=body.stack,
+        protect=body.protect,
         labels=body.labels or {},
         records=body.records or {},
         related=body.related or {},
@@ -171,9 +172,12 @@ async def change_host(
         raise NotPermitted(Code.FIELDS_OF_ADMINISTRATORS, fields=", ".join(sorted(refused)))
     if "secrets" in given and "owner" not in given:
         raise Invalid(secrets=transfers.NO_OWNER)
+    stack = given.get("stack", owned.host.stack)
+    if not blocks and not covers_stack(caller, stack):
+        raise Invalid(stack=STACK_BEYOND)
     rename = None
     if (new := given.pop("fqdn", owned.host.fqdn)) != owned.host.fqdn:
-        rename = new, await _domain_of_new(context, caller, new)
+        rename = new, await _domain_of_new(context, caller, new, stack)
     keep = given.pop("secrets", None) == transfers.KEEP
     edit = Edit(
         _columns(given),
@@ -271,11 +275,13 @@ def _rendered(caller: Caller, part: list[OwnedHost], state: DnsState, records: b
     ]
 
 
-async def _domain_of_new(context: Context, caller: Caller, fqdn: str) -> Domain:
+async def _domain_of_new(context: Context, caller: Caller, fqdn: str, stack: str | None) -> Domain:
     """The domain of a new name. Raises Invalid, with the same text for an unknown and a forbidden domain."""
     if problem := names.problem(fqdn):
         raise Invalid(fqdn=problem)
-    domain = await context.domains.for_new_host(caller, fqdn)
+    if not covers_stack(caller, stack):
+        raise Invalid(stack=STACK_BEYOND)
+    domain = await context.domains.for_new_host(caller, fqdn, stack)
     if domain is None or not domain.available:
         raise Invalid(fqdn=NO_DOMAIN)
     return domain

@@ -3,7 +3,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddnsd.registry.inputs import (
@@ -47,6 +47,9 @@ def unset(**schema: Any) -> Any:
     return Field(default=None, **schema)
 
 
+LeaseId = Annotated[
+    str | None, Header(alias="Stack-Lease", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of your lease.")
+]
 Secret = Annotated[str, Field(description="It is shown only once.")]
 Warnings = Annotated[
     list[str],
@@ -94,6 +97,7 @@ class Expected(Body):
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
+    protect: bool = unset()
     labels: Labels | None = None
     records: Records = unset()
     related: RelatedNames = unset()
@@ -174,6 +178,7 @@ class HostCreate(Body):
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
+    protect: bool = Field(False, description="Whether to refuse its deletion, until this is false again.")
     labels: Labels | None = None
     records: Records = unset()
     related: RelatedNames = unset()
@@ -190,6 +195,7 @@ class HostPatch(Body):
     comment: Comment | None = None
     ttl: Ttl | None = None
     stack: Stack | None = None
+    protect: bool = unset(description="Whether to refuse its deletion, until this is false again.")
     labels: Labels | None = None
     records: Records = unset()
     related: RelatedNames = unset()
@@ -231,6 +237,7 @@ class HostOut(Shown):
     comment: str | None
     ttl: int | None = Field(description="Seconds; null: the domain's TTL.")
     stack: str | None
+    protect: bool = Field(description="Whether its deletion is refused.")
     labels: dict[str, str]
     available: bool = Field(description="Whether updates are accepted.")
     abuse: bool = Field(description="Whether a rule of the service has flagged the host.")

@@ -57,7 +57,8 @@ def host_json(
     return (
         f'{{"fqdn":"{h.fqdn}","name":"{h.name}","domain":"{h.domain}","owner":{quoted(owned.owner)},'
         f'"ipv4":{_addresses(h.ipv4)},"ipv6":{_addresses(h.ipv6)},"alias":{_text(h.alias)},"wildcard":{_flag(h.wildcard)},"comment":{_text(h.comment)},'
-        f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},"labels":{h.labels},'
+        f'"ttl":{"null" if h.ttl is None else h.ttl},"stack":{_text(h.stack)},'
+        f'"protect":{_flag(h.protect)},"labels":{h.labels},'
         f'"available":{_flag(h.available)},"abuse":{_flag(h.abuse)},"abuse_blocked":{_flag(h.abuse_blocked)},'
         f'"block_reason":{_text(h.block_reason)},"blocked_by_domain":{_flag(h.blocked_by_domain)},"quarantined":{_flag(h.quarantined)},'
         f'"client_faults":{h.client_faults},"server_faults":{h.server_faults},'

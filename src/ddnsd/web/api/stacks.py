@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`/api/stacks`: the stacks of declarations, and the lease of the one who applies a declaration."""
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from ddnsd.registry.errors import LeaseLost
-from ddnsd.registry.inputs import Comment, Stack
+from ddnsd.registry.inputs import Comment, FullName, Stack
 from ddnsd.registry.rows import Page, StackRow
 from ddnsd.web.api import serializers
+from ddnsd.web.api.changes import is_of_token, secrets_of, token_of
 from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, lease_json, problems, success
-from ddnsd.web.api.schemas import Body, Moment, Next, Paging, Shown, unset
+from ddnsd.web.api.schemas import Body, LeaseId, Moment, Next, Paging, Shown, unset
 
-LeaseId = Annotated[
-    str | None, Header(alias="Stack-Lease", pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of your lease.")
+Gives = Annotated[
+    dict[FullName, Stack],
+    Field(
+        max_length=1000,
+        description="All hosts of the stack that other stacks may take over: full names, and the stack for each.",
+    ),
 ]
 
 
@@ -24,6 +30,7 @@ class StackPatch(Body):
 
     name: Stack = unset(description="A new name. All hosts and domains of the stack get it.")
     protect: bool = unset(description="Whether to refuse deletions of its hosts. The stack need not exist yet.")
+    gives: Gives = unset()
 
 
 class LeaseIn(Body):
@@ -63,6 +70,7 @@ class StackOut(Shown):
     hosts: int
     domains: int
     protect: bool
+    gives: dict[str, str] = Field(description="Names of hosts that other stacks may take over, and these stacks.")
     last_apply: ApplyOut | None
     lease: LeaseOut | None = Field(description="null: nobody applies a declaration now.")
 
@@ -73,6 +81,16 @@ class StackPage(Shown):
     items: list[StackOut]
     next: Next
 
+
+class LostSecretsOut(Shown):
+    """Secrets of a call."""
+
+    secrets: dict[str, str] = Field(description="By full name. Some may have been replaced since.")
+    next: int | None = Field(description="The `cursor` of the next call; null: there is none.")
+    other_tokens: int = Field(description="Calls with other tokens. Only these can get their secrets.")
+
+
+Cursor = Annotated[int, Query(ge=0, le=10**6)]
 
 router = APIRouter(prefix="/api/stacks", tags=["stacks"], route_class=ApiRoute)
 
@@ -97,7 +115,7 @@ async def change_stack(
 ) -> Response:
     """Rename a stack with all its hosts and domains, or protect it. Send the id of your lease, if you have one."""
     changed = await context.stacks.change(
-        caller, name, protect=body.protect, new=body.name, lease=lease, client_ip=client_ip
+        caller, name, protect=body.protect, gives=body.gives, new=body.name, lease=lease, client_ip=client_ip
     )
     return serializers.answer(_stack(changed))
 
@@ -126,15 +144,37 @@ async def release_lease(
     caller: Changer,
     context: Ctx,
     client_ip: ClientIp,
+    request: Request,
     name: str,
     lease: LeaseId = None,
     force: Annotated[bool, Query(description="Take the lease from its holder.")] = False,
+    stored: Annotated[bool, Query(description="All new secrets of the stack that you can get are stored.")] = False,
 ) -> Response:
     """Give your lease back. With `force`, take it away from its holder, whose calls then fail."""
     if lease is None and not force:
         raise LeaseLost
-    await context.stacks.release(caller, name, None if force else lease, client_ip=client_ip)
+    token = token_of(request)
+    told = (lambda call: is_of_token(call, token)) if stored and not force else None
+    await context.stacks.release(caller, name, None if force else lease, client_ip=client_ip, stored=told)
     return Response(status_code=204)
+
+
+@router.post("/{name}/lease/secrets", responses=problems(404, 409, 429) | {200: success(LostSecretsOut)})
+async def read_lost_secrets(
+    caller: Changer, context: Ctx, request: Request, name: str, lease: LeaseId = None, cursor: Cursor = 0
+) -> Response:
+    """Get new secrets again that a run may not have stored, because it ended before it gave its lease back.
+
+    These are the secrets of calls of the last day that carried a lease of this stack and an Idempotency-Key, with your
+    token. Give your lease back with `stored` when you have stored them.
+    """
+    if lease is None:
+        raise LeaseLost
+    calls, token = await context.stacks.calls(caller, name, lease), token_of(request)
+    own = [call for call in calls if is_of_token(call, token)]
+    found = await asyncio.to_thread(secrets_of, own[cursor], token) if cursor < len(own) else {}
+    end = cursor + 1 if cursor + 1 < len(own) else None
+    return serializers.answer({"secrets": found, "next": end, "other_tokens": len(calls) - len(own)})
 
 
 def _stack(stack: StackRow) -> dict[str, Any]:
@@ -145,6 +185,7 @@ def _stack(stack: StackRow) -> dict[str, Any]:
         "hosts": stack.hosts,
         "domains": stack.domains,
         "protect": stack.protect,
+        "gives": dict(stack.gives),
         "last_apply": {"at": serializers.moment(last.at), "by": last.by, "commit": last.commit} if last else None,
         "lease": lease_json(stack.lease) if stack.lease else None,
     }

@@ -16,7 +16,20 @@ from ddnsd.web.api.errors import success
 from ddnsd.web.api.schemas import Moment, Shown
 
 VERSION = importlib.metadata.version("fedcloud-ddns")
-FEATURES = ["alias", "changes", "domains", "dry-run", "enrol", "records", "rename", "rotate", "stacks", "verify-secret"]
+FEATURES = [
+    "alias",
+    "changes",
+    "domains",
+    "dry-run",
+    "enrol",
+    "protect",
+    "records",
+    "rename",
+    "rotate",
+    "stacks",
+    "verify-secret",
+    "verify-secrets",
+]
 
 
 class Root(Shown):

@@ -35,6 +35,7 @@ class TokenOut(Shown):
     scopes: list[TokenRight]
     domains: list[str]
     hosts: list[str]
+    stacks: list[str]
     networks: list[str]
     expires: Moment | None
     created: Moment
@@ -96,6 +97,7 @@ def _token(token: Token) -> dict[str, Any]:
         "scopes": token.scopes.split(),
         "domains": token.domains.split(),
         "hosts": token.hosts.split(),
+        "stacks": token.stacks.split(),
         "networks": token.networks.split(),
         "expires": serializers.moment(token.expires),
         "created": serializers.moment(token.created),

@@ -219,7 +219,7 @@ class EgiApi:
             domain = await self._domains.around(fqdn)
         else:
             domain = await self._domains.named(domain_name) if names.problem(domain_name) is None else None
-        if domain is None or not may_register(caller, domain, fqdn):
+        if domain is None or not may_register(caller, domain, fqdn, None):
             raise NoDomain
         return domain
 

@@ -57,7 +57,7 @@ async def domain_around(page: PageRequest, fqdn: str) -> Domain:
     """The domain of a new name. Raises Invalid, StoreDown."""
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
-    domain = await page.portal.domains.for_new_host(page.caller, fqdn)
+    domain = await page.portal.domains.for_new_host(page.caller, fqdn, None)
     if domain is None or not domain.available:
         raise Invalid(name=NO_DOMAIN)
     return domain

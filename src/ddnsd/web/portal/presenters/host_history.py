@@ -32,6 +32,7 @@ FIELDS = {
     "comment": N_("Comment"),
     "ttl": N_("TTL"),
     "stack": N_("Stack"),
+    "protect": N_("Protected from deletion"),
     "labels": N_("Labels"),
     "related": N_("Related names"),
     "records": N_("Records"),

@@ -30,7 +30,7 @@ DAYS = 30
 """Days in the chart."""
 
 FIELDS = ("fqdn", "ipv4", "ipv6", "alias", "comment", "ttl", "block_reason")
-FLAGS = ("wildcard", "available", "abuse_blocked", "quarantined")
+FLAGS = ("wildcard", "protect", "available", "abuse_blocked", "quarantined")
 
 
 async def show(page: PageRequest) -> Response:
@@ -243,6 +243,7 @@ async def _save(page: PageRequest, owned: OwnedHost, fqdn: str) -> None:
     """Change the host to the values of the form. Raises what `Edits.apply` raises."""
     values: dict[str, Any] = {
         "wildcard": page.checked("wildcard"),
+        "protect": page.checked("protect"),
         **forms.read(page, forms.HostFields).model_dump(),
     }
     if page.admin:

@@ -103,9 +103,8 @@ def _form(page: PageRequest, values: Form, errors: dict[str, str]) -> Response:
 def _fields(page: PageRequest) -> forms.TokenFields:
     """The fields of the form. Raises Invalid."""
     patterns = {name: [word.lower() for word in page.words(name)] for name in ("domains", "hosts")}
-    return forms.read(
-        page, forms.TokenFields, scopes=page.form.getlist("scopes"), networks=page.words("networks"), **patterns
-    )
+    words = {name: page.words(name) for name in ("stacks", "networks")}
+    return forms.read(page, forms.TokenFields, scopes=page.form.getlist("scopes"), **words, **patterns)
 
 
 def _is_possible(days: str, latest: int | None) -> bool:

@@ -48,10 +48,10 @@ class LocalTokens:
         if row is None or not usable(row, client_ip):
             self._throttle.failed(guess, wrong=row is None)
             return None
-        return self.caller(row)
+        return await self.caller(row)
 
-    def caller(self, row: Token) -> Caller:
-        """The caller of a usable token, which is used now."""
+    async def caller(self, row: Token) -> Caller:
+        """The caller of a usable token, which is used now. Raises StoreDown."""
         self._used[row.id] = queries.now()
         scopes, rights = frozenset(row.scopes.split()), self._claims_age.of_token(row.rights)
         patterns = tuple(row.stacks.split())

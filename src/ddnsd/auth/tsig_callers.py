@@ -7,7 +7,7 @@ t-ID          a token
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ddnsd.auth.authenticate import SignIn, caller_of_host
 from ddnsd.auth.caller import Caller
@@ -22,7 +22,7 @@ _TOKEN = re.compile(r"t-([0-9]{1,18})")
 class Signer:
     """The owner of a TSIG key: its secret in base64, and how to get its caller once a signature is right."""
 
-    def __init__(self, secret: str, caller: Callable[[], Caller]) -> None:
+    def __init__(self, secret: str, caller: Callable[[], Awaitable[Caller]]) -> None:
         self.secret, self.caller = secret, caller
 
 
@@ -41,17 +41,20 @@ class TsigCallers:
             return None
         if "." in name:
             if host := await self._lookups.host.one(name):
-                return await self._signer(host.secret_hash, lambda: caller_of_host(host))
+                return await self._signer(host.secret_hash, lambda: _ready(caller_of_host(host)))
         elif name.startswith(LOGIN_PREFIX):
             if key := await self._lookups.key.one(name):
-                caller = await self._signin.caller_of_key(key)
-                return await self._signer(key.secret_hash, lambda: caller)
+                return await self._signer(key.secret_hash, lambda: self._signin.caller_of_key(key))
         elif found := _TOKEN.fullmatch(name):
             row = await self._lookups.token_by_id.one(int(found[1]))
             if row is not None and usable(row[0], client_ip):
                 return await self._signer(row[1], lambda: self._tokens.caller(row[0]))
         return None
 
-    async def _signer(self, hashed: bytes, caller: Callable[[], Caller]) -> Signer | None:
+    async def _signer(self, hashed: bytes, caller: Callable[[], Awaitable[Caller]]) -> Signer | None:
         secret = await self._secrets.find(bytes(hashed))
         return None if secret is None else Signer(secret, caller)
+
+
+async def _ready(caller: Caller) -> Caller:
+    return caller

@@ -175,7 +175,7 @@ class ZoneUpdates:
         missing: set[str] = set()
         for name in names:
             fqdn = host_of(name, found)
-            if fqdn is None and zone is not None and may_register(caller, zone, _of_host(name)):
+            if fqdn is None and zone is not None and may_register(caller, zone, _of_host(name), None):
                 missing.add(name)
                 continue
             if fqdn is None or not _may(caller, found[fqdn]):

@@ -24,7 +24,7 @@ NO_LIMITS = Limits(None, None)
 def planned(
     declaration: Declaration, *hosts: Host, domains: tuple[Domain, ...] = (), stacks: Any = None, **options: Any
 ) -> Plan:
-    found = Registered({h.fqdn: h for h in hosts}, {d.name: d for d in domains}, "me", stacks or {})
+    found = Registered({h.fqdn: h for h in hosts}, {d.name: d for d in domains}, "me", stacks=stacks or {})
     return make(declaration, found, Capabilities("ddnsd"), Options(**{"limits": NO_LIMITS, **options}))
 
 

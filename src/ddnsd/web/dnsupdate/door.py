@@ -156,7 +156,7 @@ class UpdateDoor:
             update = messages.zone_update(wire)
         except Malformed:
             return Rcode.FORMERR
-        caller = signer.caller()
+        caller = await signer.caller()
         expires = (tsig.signed_at + 2 * FUDGE_SECONDS) * 1_000_000
         message = Signed(update, caller, author(caller, peer, AGENT), tsig.mac, expires)
         rcode, hosts = await self._updates.apply(message)

@@ -96,6 +96,13 @@ def test_a_unit_that_fails_starts_the_one_that_reports_it(units: Path, name: str
     assert ("ExecStopPost=+" in service) == (name == "ddnsd")
 
 
+@pytest.mark.parametrize("name", ["ddnsd-housekeeping", "ddnsd-backup", "ddnsd-offsite", "ddnsd-restore-test"])
+def test_a_job_that_fails_is_tried_again(units: Path, name: str) -> None:
+    before, _, service = (units / f"{name}.service").read_text().partition("\n[Service]\n")
+    assert "OnFailure=ddnsd-retry@%p.timer" in before.splitlines()
+    assert "\nRestart=" not in service
+
+
 def test_systemd_accepts_the_unit_that_reports_failures(units: Path, tmp_path: Path) -> None:
     unit = tmp_path / "ddnsd-failure@ddnsd.service.service"
     unit.write_text((units / "ddnsd-failure.service").read_text())

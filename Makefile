@@ -22,7 +22,7 @@ NICE = nice -n 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bind-9.20 \
-  debian-12 containers long bench dist audit lock
+  debian-12 containers bench dist audit lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -35,7 +35,7 @@ test: lint ## Run the tests and checks that a change must pass
 
 test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
-	+@$(PARALLEL) --jobs=3 units bind-9.20 long debian-12 containers $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 units bind-9.20 debian-12 containers $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
 
 test-machines: venv ## Test the roles on systemd machines, in all scenarios
 	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-12 $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
@@ -68,9 +68,6 @@ sanity-2.16: venv ## Run ansible-test sanity with the oldest Ansible that is sup
 
 bind-9.20: venv ## Run the tests of records and zones with Debian 13's BIND
 	$(NICE) scripts/bind-9.20 scripts/in-memory .venv/bin/python -m pytest -n 2 --dist worksteal $(TESTS_9_20)
-
-long: venv ## Run the tests of tests/long, which take minutes
-	$(NICE) scripts/in-memory .venv/bin/python -m pytest -n 0 tests/long
 
 debian-12: venv ## Test the roles on Debian 12, with its BIND 9.18 and Python 3.11
 	$(NICE) scripts/machines $(BOOKWORM_SCENARIOS)

@@ -21,7 +21,7 @@ NICE = nice -n 10
 # Every test starts our programs. With compiled modules they start faster, so ignore this setting of the environment.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-full test-machines venv lint types walls pytest collection units sanity-2.16 bind-9.20 \
+.PHONY: help run test test-full test-machines venv lint types walls pytest long collection units sanity-2.16 bind-9.20 \
   debian-12 containers bench dist audit lock
 
 help: ## Show this list
@@ -35,7 +35,7 @@ test: lint ## Run the tests and checks that a change must pass
 
 test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
-	+@$(PARALLEL) --jobs=3 units bind-9.20 debian-12 containers $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 units long bind-9.20 debian-12 containers $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
 
 test-machines: venv ## Test the roles on systemd machines, in all scenarios
 	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-12 $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
@@ -53,8 +53,11 @@ types: venv ## Check types
 walls: venv ## Check that imports between the packages run downwards only
 	.venv/bin/lint-imports
 
-pytest: venv ## Run the tests of tests/; PYTEST=… are pytest's options
-	scripts/in-memory .venv/bin/python -m pytest $(PYTEST)
+pytest: venv ## Run the tests of tests/ but the long ones; PYTEST=… are pytest's options
+	scripts/in-memory .venv/bin/python -m pytest --no-long $(PYTEST)
+
+long: venv ## Run the long tests of tests/
+	$(NICE) scripts/in-memory .venv/bin/python -m pytest -n 2 --dist worksteal -m long
 
 collection: venv ## Run ansible-lint, and ansible-test sanity and integration
 	$(NICE) scripts/collection

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from support import programs
 from support.clients.dyndns import register
 from support.clients.vm import WALL_ALONE, Vm
@@ -104,6 +105,7 @@ def lose(service: Service) -> None:
         file.unlink()
 
 
+@pytest.mark.long
 def test_three_years(tmp_path: Path) -> None:
     world = World(tmp_path)
     service = world.service

@@ -241,6 +241,9 @@ def test_backups_that_fail_or_are_old(tmp_path: Path) -> None:
         assert "Check that its timer runs" in said.problem("backup")
         age = time.time() - (said.metric(LAST) or 0)
         assert 3 * 3600 <= age < 3 * 3600 + 600
+        report.write_text(json.dumps({"since": int(time.time()) - 3 * 3600}))
+        assert "backup: the last one is older than 2 hours: never" in said.doctor()
+        wait_until(lambda: (said.metric(LAST), said.checked("backup")) == (None, 1), SOON, "it never ran")
 
 
 def test_a_secondary_that_is_down_and_one_that_is_behind(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ The service must not read or change backups, so it cannot look at them itself. A
 
 `finished` and `succeeded` are the times of the last run and of the last good one, in seconds since the epoch, `problem`
 says why the last run failed, and `size` is that of the last good backup in octets.
+
+Who sets the job up writes the file first, with `since`, the time of that, and without the other times: a job that
+never runs is noticed when it is late.
 """
 
 import json
@@ -42,12 +45,13 @@ def jobs(made: Path | None, copied: Path | None, tested: Path | None, hours: flo
 
 
 class Report(NamedTuple):
-    """What the job has reported."""
+    """What the job has reported. `since` is when it was set up; None if that is not known."""
 
-    finished: float
+    finished: float | None
     problem: str
     succeeded: float | None
     size: int | None
+    since: float | None = None
 
 
 class Backup(NamedTuple):
@@ -63,47 +67,42 @@ def examine(job: Job, now: float) -> Backup:
     try:
         report = _read(job.file)
     except FileNotFoundError:
-        if _is_new(job, now):
-            return Backup(Finding(Check.BACKUP, job.name, note="none yet"), None)
         return _bad(job, None, f"there was none: there is no {job.file}. `systemctl start {job.unit}` runs it. {see}")
     except OSError as error:
         return _bad(job, None, f"{job.file} cannot be read: {error.strerror}")
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError) as error:
         return _bad(job, None, f"{job.file} is not its report: {error}. The job must write it anew")
     if report.problem:
         return _bad(job, report, f"the last one failed, {_time(report.finished)}: {report.problem}. {see}")
+    if report.succeeded is None and report.since is not None and now - report.since <= job.hours * HOUR:
+        return Backup(Finding(Check.BACKUP, job.name, note=f"none yet, since {_time(report.since)}"), report)
     if report.succeeded is None or now - report.succeeded > job.hours * HOUR:
-        last = "never" if report.succeeded is None else _time(report.succeeded)
-        text = f"the last one is older than {job.hours:.0f} hours: {last}. Check that its timer runs. {see}"
-        return _bad(job, report, text)
+        text = f"the last one is older than {job.hours:.0f} hours: {_time(report.succeeded)}. Check that its timer runs"
+        return _bad(job, report, f"{text}. {see}")
     return Backup(Finding(Check.BACKUP, job.name, note=f"the last one: {_time(report.succeeded)}"), report)
 
 
-def _is_new(job: Job, now: float) -> bool:
-    """Whether the folder of the report is so new that there need not be one."""
-    try:
-        return now - job.file.parent.stat().st_mtime < job.hours * HOUR
-    except OSError:
-        return False
-
-
 def _read(file: Path) -> Report:
-    """Raises OSError, ValueError, TypeError, KeyError."""
+    """Raises OSError, ValueError, TypeError."""
     given = json.loads(file.read_text())
     if not isinstance(given, dict):
         raise TypeError("it has no fields")
-    succeeded, size = given.get("succeeded"), given.get("size")
-    return Report(
-        float(given["finished"]),
-        str(given.get("problem") or ""),
-        None if succeeded is None else float(succeeded),
-        None if size is None else int(size),
-    )
+    finished, succeeded, since = (_moment(given, name) for name in ("finished", "succeeded", "since"))
+    problem, size = str(given.get("problem") or ""), given.get("size")
+    if finished is None and (problem or since is None):
+        raise ValueError("it has no time")
+    return Report(finished, problem, succeeded, None if size is None else int(size), since)
+
+
+def _moment(given: dict[str, object], name: str) -> float | None:
+    """Raises ValueError."""
+    value = given.get(name)
+    return None if value is None else float(str(value))
 
 
 def _bad(job: Job, report: Report | None, problem: str) -> Backup:
     return Backup(Finding(Check.BACKUP, job.name, problem), report)
 
 
-def _time(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
+def _time(moment: float | None) -> str:
+    return "never" if moment is None else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"

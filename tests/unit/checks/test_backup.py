@@ -2,7 +2,6 @@
 """What is said of the last backup."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def job(file: Path) -> backup.Job:
 def test_a_good_one(tmp_path: Path) -> None:
     found = examined(tmp_path, GOOD)
     assert found.finding.problem is None
-    assert found.report == (NOW - HOUR, "", NOW - HOUR, 48213)
+    assert found.report == (NOW - HOUR, "", NOW - HOUR, 48213, None)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,9 @@ def test_a_bad_one(tmp_path: Path, changed: dict[str, object], said: str) -> Non
     assert "journalctl -u ddnsd-backup" in problem
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"finished": "soon"}', '{"finished": {}}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "null", '{"finished": "soon"}', '{"finished": {}}', '{"problem": "x", "since": 1}']
+)
 def test_a_report_that_is_none(tmp_path: Path, content: str) -> None:
     found = examined(tmp_path, content)
     assert found.report is None
@@ -52,14 +53,19 @@ def test_a_report_that_is_none(tmp_path: Path, content: str) -> None:
 
 
 def test_there_was_none_yet(tmp_path: Path) -> None:
-    """In the first hours after the installation this is no fault."""
-    folder = tmp_path / "backup"
-    folder.mkdir()
-    os.utime(folder, (NOW - HOUR, NOW - HOUR))
-    assert backup.examine(job(folder / "report.json"), NOW).finding.problem is None
-    os.utime(folder, (NOW - 37 * HOUR, NOW - 37 * HOUR))
-    assert "there was none" in (backup.examine(job(folder / "report.json"), NOW).finding.problem or "")
-    assert "there was none" in (backup.examine(job(folder / "none" / "report.json"), NOW).finding.problem or "")
+    """In the first hours after the installation this is no fault, whatever else is written to the folder."""
+    report = {"finished": None, "problem": "", "succeeded": None, "since": NOW - 35 * HOUR}
+    found = examined(tmp_path, report)
+    assert found.finding.problem is None
+    assert found.finding.note == "none yet, since 2027-01-13 21:00 UTC"
+    late = examined(tmp_path, report | {"since": NOW - 37 * HOUR}).finding.problem or ""
+    assert "older than 36 hours: never. Check that its timer runs" in late
+
+
+def test_there_is_no_report(tmp_path: Path) -> None:
+    problem = backup.examine(job(tmp_path / "report.json"), NOW).finding.problem or ""
+    assert "there was none" in problem
+    assert "`systemctl start ddnsd-backup` runs it" in problem
 
 
 def test_jobs_without_a_file_are_not_checked(tmp_path: Path) -> None:

@@ -1,73 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program as a process with clocks of its own, against the real service and its BIND."""
 
-import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from support.clients.dyndns import Host, register
+from support.clients.dyndns import register
 from support.clients.updater import IPV4, PROGRAM, apart
+from support.clients.vm import WALL_ALONE, Vm
 from support.servers.service import Service, dev
-
-WALL_ALONE = "--exclude-monotonic"
-"""Without it the kernel's clocks move as well."""
-
-LAUNCH = textwrap.dedent(
-    """
-    import sys
-    from importlib.machinery import SourceFileLoader
-    from importlib.util import module_from_spec, spec_from_loader
-    loader = SourceFileLoader("u", sys.argv[1])
-    u = module_from_spec(spec_from_loader("u", loader))
-    loader.exec_module(u)
-    u.RESOLV_CONF, u.DNS_PORT = sys.argv[2], int(sys.argv[3])
-    u.machine_addresses = lambda: [u.Own(sys.argv[4], "ipv4", 2, u.PERMANENT, 0)]
-    u.default_route = lambda _: None
-    sys.exit(u.main(sys.argv[5:]))
-    """
-)
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with dev(tmp_path_factory.mktemp("ddnsd") / "ddnsd") as running:
         yield running
-
-
-class Vm:
-    """A machine whose updater keeps a host, and whose resolver is the service's BIND."""
-
-    def __init__(self, folder: Path, host: Host) -> None:
-        self.folder, self.host = folder, host
-        (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-        self.configure(host.secret)
-
-    def configure(self, secret: str, *options: str) -> None:
-        """Its configuration and its secret; `options` are lines."""
-        (self.folder / "secret").write_text(secret + "\n")
-        lines = [f"[{self.host.fqdn}]", f"server = {self.host.service.url}", "ipv6 = no", "sources = interface"]
-        lines += [f"secret_file = {self.folder}/secret", *options, ""]
-        (self.folder / "conf").write_text("\n".join(lines))
-
-    def run(self, offset: str, *switches: str) -> tuple[int, str]:
-        """A run at this offset from now; its status and the rest of its line."""
-        program: list[str | Path] = [sys.executable, "-B", "-c", LAUNCH, PROGRAM, self.folder / "resolv.conf"]
-        files: list[str | Path] = ["--config", self.folder / "conf", "--state", self.folder / "state"]
-        done = subprocess.run(
-            ["faketime", *switches, "-f", offset, *program, str(self.host.service.dns_port), IPV4, "run", *files],
-            env={**os.environ, "RUNTIME_DIRECTORY": str(self.folder / "spare")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.stderr == ""
-        return done.returncode, done.stdout.strip().removeprefix(f"{self.host.fqdn}: ")
 
 
 @pytest.fixture

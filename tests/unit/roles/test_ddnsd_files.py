@@ -117,6 +117,7 @@ def test_the_service_reads_how_the_last_backup_ended(machine: Machine) -> None:
     (archive,) = machine.archives.iterdir()
     good = report(machine, "success")
     assert (good.problem, good.succeeded, good.size) == ("", int(archive.stat().st_mtime), archive.stat().st_size)
+    assert good.finished is not None
     assert abs(good.finished - time.time()) < 600
     assert report(machine, "timeout").size == archive.stat().st_size, "that of the last good one"
 

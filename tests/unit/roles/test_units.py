@@ -16,7 +16,10 @@ OWN = (
     "ddnsd-restore-test",
     "ddnsd-keys",
     "ddnsd-failure",
+    "ddnsd-fence",
 )
+AS_ROOT = ("ddnsd-fence",)
+"""It stops other units."""
 ROLES = Path(__file__).parents[3] / "roles"
 DROP_INS = {"named": "/usr/sbin/named -f", "nginx": "/usr/sbin/nginx"}
 MOST = {**dict.fromkeys(OWN, 2.0), "named": 4.5, "nginx": 4.5}
@@ -44,6 +47,7 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "ddns_server_node": True,
         "ddns_server_offsite_repository": "sftp:user@example.org:/backups",
         "ddns_server_failure_command": "curl https://example.org",
+        "ddns_server_secondaries": ["192.0.2.2"],
         "inventory_hostname": "localhost",
     }
     for name, text in front.render(folder, variables, **templates).items():
@@ -58,7 +62,7 @@ def test_units_are_restricted(units: Path, name: str) -> None:
     assert exposure(units / f"{name}.service") <= MOST[name]
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", sorted(set(OWN) - set(AS_ROOT)))
 def test_no_unit_of_ours_runs_as_root(units: Path, name: str) -> None:
     (user,) = (line for line in (units / f"{name}.service").read_text().splitlines() if line.startswith("User="))
     assert user.removeprefix("User=") in ("ddnsd", "ddnsd-backup", "ddnsd-keys", "ddnsd-failure")
@@ -71,6 +75,7 @@ def test_no_unit_of_ours_runs_as_root(units: Path, name: str) -> None:
         ("ddnsd-offsite", "-/var/lib/ddnsd-backup"),
         ("ddnsd-restore-test", "-/var/lib/ddnsd-backup"),
         ("ddnsd-keys", "/etc/bind/ddnsd"),
+        ("ddnsd-fence", "/etc/ddnsd"),
     ],
 )
 def test_helpers_write_only_their_own_folder(units: Path, name: str, writes: str) -> None:
@@ -91,6 +96,13 @@ def test_a_unit_that_fails_starts_the_one_that_reports_it(units: Path, name: str
     assert ("ExecStopPost=+" in service) == (name == "ddnsd")
 
 
+@pytest.mark.parametrize("name", ["ddnsd-housekeeping", "ddnsd-backup", "ddnsd-offsite", "ddnsd-restore-test"])
+def test_a_job_that_fails_is_tried_again(units: Path, name: str) -> None:
+    before, _, service = (units / f"{name}.service").read_text().partition("\n[Service]\n")
+    assert "OnFailure=ddnsd-retry@%p.timer" in before.splitlines()
+    assert "\nRestart=" not in service
+
+
 def test_systemd_accepts_the_unit_that_reports_failures(units: Path, tmp_path: Path) -> None:
     unit = tmp_path / "ddnsd-failure@ddnsd.service.service"
     unit.write_text((units / "ddnsd-failure.service").read_text())
@@ -108,3 +120,8 @@ def test_timers_of_many_machines_are_spread(timer: Path) -> None:
     assert "RandomizedDelaySec" in lines
     if "OnCalendar" in lines and not lines["OnCalendar"].startswith("*:"):
         assert lines["Persistent"] == "yes"
+
+
+def test_a_superseded_primary_starts_nothing(units: Path) -> None:
+    for name in ("named", "ddnsd", "ddnsd-backup"):
+        assert "ConditionPathExists=!/etc/ddnsd/superseded" in (units / f"{name}.service").read_text()

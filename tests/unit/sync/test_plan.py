@@ -198,11 +198,12 @@ def test_conflicts_are_reported_at_once() -> None:
     with pytest.raises(Conflicts) as raised:
         plan([spec("b"), spec("a"), moved], hosts, domains=domains, known=(Domain(DOMAIN),))
     hint = "adopt it with `adopt: true`"
+    of_db = f"{hint}, and with `gives` of the stack db"
     assert list(raised.value.problems) == [
         Problem(f"{DOMAIN} is already registered and belongs to no stack", WHERE, hint),
-        Problem(f"a.{DOMAIN} is already registered and belongs to stack db", WHERE, hint),
+        Problem(f"a.{DOMAIN} is already registered and belongs to stack db", WHERE, of_db),
         Problem(f"b.{DOMAIN} is already registered and belongs to no stack", WHERE, hint),
-        Problem(f"the former name old.{DOMAIN} is already registered and belongs to stack db", WHERE, hint),
+        Problem(f"the former name old.{DOMAIN} is already registered and belongs to stack db", WHERE, of_db),
     ]
 
 

@@ -2,11 +2,8 @@
 PYTEST ?= -n 3 --dist worksteal --attacks $(COVERAGE)
 COVERAGE ?= --cov --cov-report=
 
-# On Debian 13, and those of the last two lines on Debian 12: so `make test` needs one image of machines.
 SCENARIOS = server client cloud-init nat
-TRIXIE_SCENARIOS = quickstart
-LONG_SCENARIOS = another-role fleet restore upgrade acme hooks
-BOOKWORM_SCENARIOS = server client cloud-init
+LONG_SCENARIOS = another-role fleet restore upgrade acme hooks guide
 
 # What depends on the version of BIND. Tests that look at the process of named are not here: a loader runs it.
 INTEGRATION_9_20 = bind catalog dnssec domains foreign_changes foreign_records freeze journals zone_transfer
@@ -22,7 +19,7 @@ NICE = nice -n 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-full test-machines venv lint types walls pytest long collection units sanity-2.16 bind-9.20 \
-  debian-12 containers bench dist audit lock
+  debian-13 containers bench dist audit lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -35,10 +32,10 @@ test: lint ## Run the tests and checks that a change must pass
 
 test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
-	+@$(PARALLEL) --jobs=3 units long bind-9.20 debian-12 containers $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 units long bind-9.20 debian-13 containers $(LONG_SCENARIOS:%=machines-%)
 
 test-machines: venv ## Test the roles on systemd machines, in all scenarios
-	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-12 $(TRIXIE_SCENARIOS:%=machines-%) $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-13 $(LONG_SCENARIOS:%=machines-%)
 
 venv:
 	@scripts/venv dev
@@ -72,13 +69,12 @@ sanity-2.16: venv ## Run ansible-test sanity with the oldest Ansible that is sup
 bind-9.20: venv ## Run the tests of records and zones with Debian 13's BIND
 	$(NICE) scripts/bind-9.20 scripts/in-memory .venv/bin/python -m pytest -n 2 --dist worksteal $(TESTS_9_20)
 
-debian-12: venv ## Test the roles on Debian 12, with its BIND 9.18 and Python 3.11
-	$(NICE) scripts/machines $(BOOKWORM_SCENARIOS)
+debian-13: venv ## Test the server role on Debian 13, with its BIND 9.20 and Python 3.13
+	MACHINES_SUITE=trixie $(NICE) scripts/machines server
 
 containers: venv ## Build the images of containers/, and test them with podman
 	$(NICE) scripts/containers
 
-debian-12 $(LONG_SCENARIOS:%=machines-%): export MACHINES_SUITE = bookworm
 machines-%: venv
 	$(NICE) scripts/machines $*
 

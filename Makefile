@@ -3,7 +3,7 @@ PYTEST ?= -n 3 --dist worksteal --attacks $(COVERAGE)
 COVERAGE ?= --cov --cov-report=
 
 SCENARIOS = server client cloud-init nat
-LONG_SCENARIOS = fleet restore upgrade acme hooks
+LONG_SCENARIOS = fleet restore upgrade acme hooks guide
 
 # What depends on the version of BIND. Tests that look at the process of named are not here: a loader runs it.
 INTEGRATION_9_20 = bind catalog dnssec domains foreign_changes foreign_records freeze journals zone_transfer

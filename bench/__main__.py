@@ -13,8 +13,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))  # for tests/support, the servers that the tests start as well
 
-from bench import against, ceiling, declared, dns_update, large, machine, many, million, nodes, portal, rules, updates  # noqa: E402
-from bench import zones as many_zones  # noqa: E402
+from bench import (  # noqa: E402
+    against,
+    capacity,
+    ceiling,
+    declared,
+    dns_update,
+    large,
+    machine,
+    many,
+    million,
+    nodes,
+    portal,
+    rules,
+    updates,
+    zones,
+)
 from bench.figure import Section, missed  # noqa: E402
 from bench.plan import LONG_NAMES, NAMES, Plan  # noqa: E402
 from bench.report import markdown  # noqa: E402
@@ -92,10 +106,12 @@ def _sections(plan: Plan) -> Iterator[Section]:
     if plan.has("million"):
         for database in DATABASES:
             yield million.section(plan, database)
+    if plan.has("capacity"):
+        yield capacity.section(plan)
     if plan.has("zones"):
-        yield many_zones.speed_section(plan)
+        yield zones.speed_section(plan)
     if plan.has("idle"):
-        yield many_zones.idle_section(plan)
+        yield zones.idle_section(plan)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ NAMES = (
     "idle",
 )
 
-LONG_NAMES = ("million",)
+LONG_NAMES = ("million", "capacity")
 """What is measured only when it is named: it takes too long for a run of everything."""
 
 

@@ -9,6 +9,7 @@ typing mistake does not silently leave a default.
 import ipaddress
 import json
 import os
+import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -671,6 +672,18 @@ def _reason(where: tuple[int | str, ...], kind: str, text: str) -> str:
     return f"{PREFIX}{name.upper()}: {text.removeprefix('Value error, ')}"
 
 
+def made_by_role() -> dict[str, str]:
+    """What the server role does with settings: `sets` or `default`. Only in a checkout, from the role's files."""
+    role = Path(__file__).parents[2] / "roles" / "ddns_server"
+    template = (role / "templates" / "ddnsd.toml.j2").read_text()
+    variables = (role / "vars" / "main.yml").read_text()
+    names = ["config", *re.findall(r"^(\w+) = ", template, re.MULTILINE)]
+    credentials = re.findall(r"^ddns_server_credentials:.*?(?=^\w)", variables, re.MULTILINE | re.DOTALL)
+    names += re.findall(r"'(\w+):/", "".join(credentials))
+    free = re.findall(r"'(\w+)' not in ddns_server_settings", template)
+    return {name: "default" if name in free else "sets" for name in names}
+
+
 def reference() -> str:
     """The text of docs/settings.md."""
     lines = [
@@ -684,12 +697,17 @@ def reference() -> str:
         "Those with ↻ can change while the service runs: edit the file, and run `systemctl reload ddnsd`, or send",
         "SIGHUP ([change settings](operations.md#change-settings)). All others need a restart.",
         "",
-        "| variable | default | ↻ | meaning |",
-        "|---|---|---|---|",
+        "The column *role* is about the [server role](server.md). *sets*: the role makes this setting from its",
+        "[variables](roles/ddns_server.md). *default*: it sets a value if `ddns_server_settings` has none.",
+        "",
+        "| variable | default | ↻ | role | meaning |",
+        "|---|---|---|---|---|",
     ]
+    role = made_by_role()
     for name, field in Settings.model_fields.items():
         reload = "↻" if name in RELOADABLE else ""
-        lines.append(f"| `{PREFIX}{name.upper()}` | {_default(field.default)} | {reload} | {field.description} |")
+        cells = [f"`{PREFIX}{name.upper()}`", _default(field.default), reload, role.get(name, ""), field.description]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
 
 

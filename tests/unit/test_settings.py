@@ -226,6 +226,16 @@ def test_the_reference_page_is_current() -> None:
     assert page.read_text() == settings.reference(), "run: python -m ddnsd.settings > docs/settings.md"
 
 
+def test_the_reference_shows_what_the_role_makes() -> None:
+    made = settings.made_by_role()
+    assert made.keys() <= settings.Settings.model_fields.keys()
+    assert {name: made[name] for name in ("config", "dir", "public_url", "database_url", "rndc_key")} == dict.fromkeys(
+        ("config", "dir", "public_url", "database_url", "rndc_key"), "sets"
+    )
+    assert made["tls_front"] == "default"
+    assert "ttl" not in made
+
+
 def test_what_can_be_reloaded_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.Settings.model_fields.keys() >= settings.RELOADABLE
     before = settings.load()

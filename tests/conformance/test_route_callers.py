@@ -75,6 +75,7 @@ EXCEPTIONS: dict[tuple[str, Route], int] = {
 
 for _caller in RULES["lease"].keys() - {"reader"}:  # none of them has the lease
     EXCEPTIONS |= {(_caller, (method, "/api/stacks/{name}/lease")): 409 for method in ("PUT", "DELETE")}
+    EXCEPTIONS[_caller, ("POST", "/api/stacks/{name}/lease/secrets")] = 409
 
 CALLERS = (*NOBODY, *RULES["host"])
 

@@ -34,7 +34,8 @@ BEFORE: dict[str, list[Task]] = {
 }
 AFTER: dict[str, list[Task]] = {
     "ddns_host": [
-        {"name": "after", "fedcloud.ddns.ddns_host": {"name": "front.dyn.example.org", "state": "absent"}},
+        {"name": "after", "fedcloud.ddns.ddns_host": {"name": f"{label}.dyn.example.org", "state": "absent"}}
+        for label in ("front", "shop", "cam")
     ],
     "ddns_key": [
         {"name": "after", "fedcloud.ddns.ddns_host": {"name": f"{label}.dyn.example.org", "state": "absent"}}

@@ -57,7 +57,7 @@ def key_of(tool: Tool, *labels: str, file: str = "keys/router") -> dict[str, Any
 def test_a_key_is_made_with_its_hosts_and_follows_them(tool: Tool) -> None:
     declare(tool, ["cam", "nas"], router=key_of(tool, "cam"))
     text = " ".join(tool.run("plan", "web.yml", code=2).split())
-    assert f"+ key router hosts {tool.name('cam')}" in text
+    assert f"+ key router hosts [{tool.name('cam')}]" in text
     assert "new secret → file keys/router" in text
     tool.run("apply", "--yes", "web.yml")
     key = tool.secret("keys/router")
@@ -66,7 +66,7 @@ def test_a_key_is_made_with_its_hosts_and_follows_them(tool: Tool) -> None:
     assert "No changes" in tool.run("plan", "web.yml")
     declare(tool, ["cam", "nas"], router=key_of(tool, "cam", "nas"))
     text = " ".join(tool.run("plan", "web.yml", "-o", "saved", code=2).split())
-    assert f"hosts {tool.name('cam')} → {tool.name('cam')}, {tool.name('nas')}" in text
+    assert f"hosts [{tool.name('cam')}] → [{tool.name('cam')}, {tool.name('nas')}]" in text
     tool.run("apply", "--yes", "saved")
     assert tool.secret("keys/router") == key
     assert update(tool, key, "nas") == "good 192.0.2.9"

@@ -42,7 +42,7 @@ class Follower:
         config = REPOSITORY / ".cache" / "machines" / "scenarios" / scenario / "ssh_config"
         self._ssh = ["ssh", "-F", str(config), "-T"]
 
-    def follow(self, page: Path, begin: str | None, end: str | None) -> int:
+    def do_page(self, page: Path, begin: str | None, end: str | None) -> int:
         """The number of blocks from one heading (or the first) to before another (or the end)."""
         count, begun = 0, begin is None
         for heading, block in blocks(page):
@@ -117,7 +117,7 @@ def main() -> int:
     parser.add_argument("page", help="a file in docs")
     given = parser.parse_args()
     try:
-        count = Follower(given.scenario, given.root).follow(DOCS / given.page, given.begin, given.end)
+        count = Follower(given.scenario, given.root).do_page(DOCS / given.page, given.begin, given.end)
     except Failure as failure:
         print(failure, flush=True)
         return 1

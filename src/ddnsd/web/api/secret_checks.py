@@ -38,7 +38,7 @@ class SecretsOut(Shown):
 router = APIRouter(prefix="/api", tags=["hosts"], route_class=ApiRoute)
 
 
-@router.post("/verify-secrets", responses=problems(413, 415, 422) | {200: success(SecretsOut)})
+@router.post("/verify-secrets", responses=problems(400, 413, 415) | {200: success(SecretsOut)})
 async def verify_secrets(caller: Reader, context: Ctx, body: SecretsIn) -> Response:
     """Check up to 400 secrets of hosts. Nothing is changed."""
     hosts = await context.host_lists.all_named(list(body.secrets))

@@ -5,7 +5,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter, WithJsonSchema
 
 from ddnsd.registry.errors import LeaseLost
 from ddnsd.registry.inputs import Comment, FullName, Stack
@@ -16,11 +16,20 @@ from ddnsd.web.api.dependencies import ApiRoute, Changer, ClientIp, Ctx, Reader
 from ddnsd.web.api.errors import NO_CONTENT, changes, lease_json, problems, success
 from ddnsd.web.api.schemas import Body, LeaseId, Moment, Next, Paging, Shown, unset
 
+GIVEN = 1000
+"""The most hosts that a stack gives away at a time."""
+
 Gives = Annotated[
     dict[FullName, Stack],
-    Field(
-        max_length=1000,
-        description="All hosts of the stack that other stacks may take over: full names, and the stack for each.",
+    Field(max_length=GIVEN),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": GIVEN,
+            "propertyNames": TypeAdapter(FullName).json_schema(),
+            "additionalProperties": TypeAdapter(Stack).json_schema(),
+            "description": "All hosts of the stack that other stacks may take over: full names with their stacks.",
+        }
     ),
 ]
 

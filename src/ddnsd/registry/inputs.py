@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ddnsd.db import queries
@@ -116,6 +125,17 @@ Labels = Annotated[
         }
     ),
 ]
+
+
+def by_full_name(values: Any, most: int, description: str) -> dict[str, Any]:
+    """The JSON schema of an object whose keys are full names: pydantic's own allows all other keys as well."""
+    return {
+        "type": "object",
+        "maxProperties": most,
+        "propertyNames": TypeAdapter(FullName).json_schema(),
+        "additionalProperties": TypeAdapter(values).json_schema(),
+        "description": description,
+    }
 
 
 def lines_of_text(field: str, text: str, limit: int) -> str:

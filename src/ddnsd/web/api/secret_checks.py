@@ -4,11 +4,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action, can
-from ddnsd.registry.inputs import FullName, Text
+from ddnsd.registry.inputs import FullName, Text, by_full_name
 from ddnsd.web.api import serializers
 from ddnsd.web.api.dependencies import ApiRoute, Ctx, Reader
 from ddnsd.web.api.errors import problems, success
@@ -22,7 +22,9 @@ class SecretsIn(Body):
     """Secrets to check."""
 
     secrets: Annotated[
-        dict[FullName, Text], Field(max_length=MOST, description="Secrets by the full names of their hosts.")
+        dict[FullName, Text],
+        Field(max_length=MOST),
+        WithJsonSchema(by_full_name(Text, MOST, "Secrets by the full names of their hosts.")),
     ]
 
 

@@ -5,10 +5,10 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field, TypeAdapter, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from ddnsd.registry.errors import LeaseLost
-from ddnsd.registry.inputs import Comment, FullName, Stack
+from ddnsd.registry.inputs import Comment, FullName, Stack, by_full_name
 from ddnsd.registry.rows import Page, StackRow
 from ddnsd.web.api import serializers
 from ddnsd.web.api.changes import is_of_token, secrets_of, token_of
@@ -23,13 +23,7 @@ Gives = Annotated[
     dict[FullName, Stack],
     Field(max_length=GIVEN),
     WithJsonSchema(
-        {
-            "type": "object",
-            "maxProperties": GIVEN,
-            "propertyNames": TypeAdapter(FullName).json_schema(),
-            "additionalProperties": TypeAdapter(Stack).json_schema(),
-            "description": "All hosts of the stack that other stacks may take over: full names with their stacks.",
-        }
+        by_full_name(Stack, GIVEN, "All hosts that other stacks may take over: full names with these stacks.")
     ),
 ]
 

@@ -16,6 +16,7 @@ from support.servers.service import Service
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
 
 FEATURES = [
+    "alias",
     "changes",
     "domains",
     "dry-run",

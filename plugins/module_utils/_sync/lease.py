@@ -39,13 +39,13 @@ class Turn(NamedTuple):
     """What to do if somebody else holds it, for the message."""
 
 
-def job(environment: Mapping[str, str] = os.environ) -> str:
+def job(environment: Mapping[str, str]) -> str:
     """What this run is, for others who wait: the job of the pipeline, or the process."""
     found = next((f"{word} {environment[name]}" for name, word in _JOBS.items() if environment.get(name)), None)
     return _printable(found or f"process {os.getpid()} on {socket.gethostname()}")
 
 
-def commit(environment: Mapping[str, str] = os.environ) -> str | None:
+def commit(environment: Mapping[str, str]) -> str | None:
     """The commit that the pipeline works on, if it is known."""
     return next((_printable(environment[name]) for name in _COMMITS if environment.get(name)), None)
 
@@ -95,7 +95,7 @@ def _acquire(stacks: Stacks, stack: str, turn: Turn, tell: Callable[[str], None]
 def _refusal(stacks: Stacks, stack: str, former: str) -> Leased | None:
     """Take the lease. Returns the refusal if somebody else holds it."""
     try:
-        stacks.acquire(stack, job(), commit(), former)
+        stacks.acquire(stack, job(os.environ), commit(os.environ), former)
     except Leased as error:
         return error
     return None

@@ -48,7 +48,7 @@ def collect(
     """
     found, other_tokens = stacks.lost_secrets()
     wanted = {name: secret for name, secret in found.items() if name in declared and declared[name].secret is not None}
-    wanted = {name: secret for name, secret in wanted.items() if not _is_stored(declared[name], secret, has)}
+    wanted = {name: secret for name, secret in wanted.items() if not _is_stored(declared[name].secret, secret, has)}
     if not wanted:
         return Collected((), other_tokens)
     valid = server.all_valid(wanted)
@@ -61,6 +61,5 @@ def collect(
     return Collected([change.name for change in changes], other_tokens)
 
 
-def _is_stored(spec: HostSpec, secret: str, has: Callable[[SecretSpec, str], bool]) -> bool:
-    assert spec.secret is not None
-    return spec.secret.kind == NONE or has(spec.secret, secret)
+def _is_stored(spec: SecretSpec | None, secret: str, has: Callable[[SecretSpec, str], bool]) -> bool:
+    return spec is not None and (spec.kind == NONE or has(spec, secret))

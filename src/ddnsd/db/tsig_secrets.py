@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Encrypted TSIG secrets. A row belongs to the host, key or token that has the same stored hash."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, select
@@ -21,11 +21,20 @@ def put(connection: Connection, rows: Iterable[tuple[bytes, str]]) -> None:
         connection.execute(insert_into(connection.dialect.name, tsig_secrets).on_conflict_do_nothing(), values)
 
 
-def forget(connection: Connection, before: int, limit: int) -> int:
-    """Delete at most `limit` rows from before `before` whose host, key or token is gone or has another secret."""
+def unused(connection: Connection, after: bytes, before: int, limit: int) -> list[bytes]:
+    """At most `limit` stored hashes above `after`, of rows from before `before` that belong to nothing, sorted.
+
+    Their host, key or token is gone, or has another secret.
+    """
     in_use = (
         exists().where(column == tsig_secrets.c.hash)
         for column in (hosts.c.secret_hash, keys.c.secret_hash, tokens.c.hash)
     )
-    found = select(tsig_secrets.c.hash).where(tsig_secrets.c.created < before, *(~used for used in in_use))
-    return connection.execute(delete(tsig_secrets).where(tsig_secrets.c.hash.in_(found.limit(limit)))).rowcount
+    query = select(tsig_secrets.c.hash).where(tsig_secrets.c.hash > after, tsig_secrets.c.created < before)
+    found = query.where(*(~used for used in in_use)).order_by(tsig_secrets.c.hash).limit(limit)
+    return list(connection.scalars(found))
+
+
+def forget(connection: Connection, hashes: Sequence[bytes]) -> int:
+    """Delete these rows. Returns the number."""
+    return connection.execute(delete(tsig_secrets).where(tsig_secrets.c.hash.in_(hashes))).rowcount

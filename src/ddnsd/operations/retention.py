@@ -100,7 +100,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "expired tokens", _all(lambda c, n: credentials.delete_expired_tokens(c, ago(TOKEN_DAYS), n))
     yield "ended sessions", _all(lambda c, n: sessions.forget_ended(c, idle, begun, n))
     yield "secrets that were not shown", _all(lambda c, n: one_time_secrets.forget(c, unseen, n))
-    yield "TSIG secrets without a host, key or token", _all(lambda c, n: tsig_secrets.forget(c, ago(1), n))
+    yield "TSIG secrets without a host, key or token", partial(_forget_tsig_secrets, before=ago(1))
     yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
     yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
     yield "entries of long histories", _trim_long
@@ -203,6 +203,14 @@ async def _forget_old_contacts(remover: _Remover, before: int) -> int:
     while ids := await remover.store.read(lambda c, a=after: last_seen.old(c, a, before, FOUND)):  # type: ignore[misc]
         total += await remover.each(ids, lambda c, part: last_seen.forget_old(c, part, before))
         after = ids[-1]
+    return total
+
+
+async def _forget_tsig_secrets(remover: _Remover, before: int) -> int:
+    total, after = 0, b""
+    while found := await remover.store.read(lambda c, a=after: tsig_secrets.unused(c, a, before, FOUND)):  # type: ignore[misc]
+        total += await remover.each(found, tsig_secrets.forget)
+        after = found[-1]
     return total
 
 

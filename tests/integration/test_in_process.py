@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All doors of a second service on the same database, which runs in this process."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.clients.dns_update import Client, absent, add, delete, present
+from support.servers.in_process import in_process
+from support.servers.service import Service, dev
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with dev(tmp_path_factory.mktemp("first")) as first, in_process(first) as running:
+        yield running
+
+
+def api(service: Service, method: str, path: str, status: int, body: Any = None, **headers: str) -> Any:
+    answer = service.request(method, f"/api{path}", service.admin_token, json=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+def update(service: Service, fqdn: str, secret: str, **params: str) -> str:
+    return service.get("/nic/update", auth=(fqdn, secret), params=params).text
+
+
+def test_update_paths(service: Service) -> None:
+    fqdn = f"nic.{service.domain}"
+    secret = service.register(fqdn, ip="192.0.2.1", wildcard="true")
+    assert update(service, fqdn, secret, myip="192.0.2.2") == "good 192.0.2.2"
+    assert update(service, fqdn, secret, myip="192.0.2.2,2001:db8::1") == "good 192.0.2.2,2001:db8::1"
+    assert update(service, fqdn, secret, myip="192.0.2.2,2001:db8::1").startswith("nochg")
+    assert update(service, fqdn, secret, myip="nonsense") == "dnserr"
+    assert update(service, fqdn, secret, hostname="other.example.org", myip="192.0.2.2") == "nohost"
+    assert update(service, fqdn, secret, hostname="label", myip="192.0.2.2") == "notfqdn"
+    assert update(service, fqdn, "wrong", myip="192.0.2.3") == "badauth"
+    assert update(service, fqdn, secret, offline="YES") == "good"
+    assert service.get("/nic/delete", auth=(fqdn, secret)).text.startswith("deleted")
+    assert service.get("/update", params={"domains": "nic", "token": secret, "ip": "192.0.2.4"}).text == "OK"
+    assert service.get("/update", params={"domains": "nic", "token": "wrong"}).text == "KO"
+    assert service.get("/myip").text == "127.0.0.1"
+    token = service.admin_token
+    assert service.domain in service.get("/nic/domains", token).text
+    assert fqdn in service.get("/nic/hosts", token, params={"domain": service.domain}).text
+    assert service.get("/nic/register", token, params={"fqdn": fqdn}).status_code == 400
+    new = service.get("/nic/generate_secret", token, params={"fqdn": fqdn}).json()["secret"]
+    assert update(service, fqdn, new, myip="192.0.2.5") == "good 192.0.2.5"
+    assert service.dig(f"any.{fqdn}") == ["192.0.2.5"]
+    assert service.get("/nic/unregister", token, params={"fqdn": fqdn}).status_code == 200
+    assert service.dig(fqdn) == []
+    for path in ("/healthz", "/readyz", "/healthz/dns", "/metrics"):
+        assert service.get(path, token).status_code == 200
+
+
+def test_hosts_by_rest(service: Service) -> None:
+    fqdn = f"rest.{service.domain}"
+    body = {"fqdn": fqdn, "ipv4": "192.0.2.1", "labels": {"a": "b"}, "records": {"TXT": ["x"]}, "stack": "here"}
+    api(service, "POST", "/hosts", 201, body)
+    api(service, "POST", "/hosts", 409, body)
+    assert api(service, "GET", f"/hosts/{fqdn}", 200)["ipv4"] == "192.0.2.1"
+    assert (
+        api(service, "PATCH", f"/hosts/{fqdn}", 200, {"comment": "one", "ttl": 90, "ipv6": "2001:db8::5"})["ttl"] == 90
+    )
+    api(service, "PATCH", f"/hosts/{fqdn}", 422, {"ttl": 0})
+    api(service, "PUT", f"/hosts/{fqdn}/records/_x/TXT", 200, {"values": ["y"], "ttl": 60})
+    assert len(api(service, "GET", f"/hosts/{fqdn}/records", 200)["items"]) == 2
+    api(service, "DELETE", f"/hosts/{fqdn}/records/_x/TXT", 204)
+    api(service, "PUT", f"/hosts/{fqdn}/related/nas", 200, {"interface_id": "::7"})
+    assert service.dig(f"nas.{fqdn}", "AAAA") == ["2001:db8::7"]
+    api(service, "DELETE", f"/hosts/{fqdn}/related/nas", 204)
+    secret = api(service, "POST", f"/hosts/{fqdn}/secret", 200)["secret"]
+    assert api(service, "POST", f"/hosts/{fqdn}/verify-secret", 200, {"secret": secret}) == {"valid": True}
+    assert api(service, "POST", "/verify-secrets", 200, {"secrets": {fqdn: secret}}) == {"valid": {fqdn: True}}
+    enrolment = api(service, "POST", f"/hosts/{fqdn}/enrolments", 201, {})["token"]
+    answer = service.request("POST", "/api/enrol", enrolment, json={"secret": "m" * 43})
+    assert answer.json() == {"fqdn": fqdn}
+    assert api(service, "GET", f"/hosts/{fqdn}/history", 200)["items"]
+    assert fqdn in str(api(service, "GET", "/hosts?stack=here&records=true", 200))
+    moved = api(service, "PATCH", f"/hosts/{fqdn}", 200, {"fqdn": f"moved.{service.domain}"})["fqdn"]
+    api(service, "PATCH", f"/hosts/{moved}", 200, {"abuse_blocked": True, "block_reason": "tried"})
+    api(service, "PATCH", f"/hosts/{moved}", 200, {"abuse_blocked": False})
+    api(service, "DELETE", f"/hosts/{moved}", 204)
+    api(service, "GET", f"/hosts/{moved}", 404)
+
+
+def test_changes_and_stacks(service: Service) -> None:
+    one, two, alias = (f"bulk{n}.{service.domain}" for n in range(3))
+
+    def make(*changes: dict[str, Any], **headers: str) -> list[str]:
+        found = api(service, "POST", "/changes", 200, {"changes": list(changes)}, **headers)
+        return [result["status"] for result in found["results"]]
+
+    sets = (
+        (one, {"ipv4": "192.0.2.1", "records": {"MX": ["10 mail.example.net."]}, "related": {"nas": "::7"}}),
+        (two, {"ipv4": ["192.0.2.1", "192.0.2.2"]}),
+        (alias, {"alias": "front.example.net."}),
+    )
+    creations = [{"action": "create", "fqdn": fqdn, "set": {"stack": "bulk", **fields}} for fqdn, fields in sets]
+    assert make(*creations, **{"Idempotency-Key": "one"}) == ["applied"] * 3
+    assert make(*creations, **{"Idempotency-Key": "one"}) == ["applied"] * 3, "the same answer again"
+    assert make(*creations) == ["failed"] * 3
+    assert sorted(service.dig(two)) == ["192.0.2.1", "192.0.2.2"]
+    assert service.dig(alias, "CNAME") == ["front.example.net."]
+    back = {"action": "update", "fqdn": alias, "set": {"alias": None, "ipv4": "192.0.2.3"}, "if": {"stack": "bulk"}}
+    renamed = {"action": "update", "fqdn": one, "set": {"fqdn": f"bulk9.{service.domain}"}}
+    assert make(back, renamed, {"action": "rotate", "fqdn": two}) == ["applied"] * 3
+    assert service.dig(alias) == ["192.0.2.3"]
+    assert api(service, "GET", f"/hosts/{two}", 200)["stack"] == "bulk"
+    lease = api(service, "POST", "/stacks/bulk/lease", 201, {"note": "here"})
+    assert lease["holder"]
+    api(service, "POST", "/stacks/bulk/lease", 409, {})
+    assert api(service, "GET", "/stacks/bulk", 200)["lease"]["holder"] == lease["holder"]
+    api(service, "PUT", "/stacks/bulk/lease", 200, None, **{"Stack-Lease": lease["id"]})
+    api(service, "DELETE", "/stacks/bulk/lease", 204, None, **{"Stack-Lease": lease["id"]})
+    api(service, "PATCH", "/stacks/bulk", 200, {"protect": True})
+    assert api(service, "GET", "/stacks", 200)["items"]
+
+
+def test_credentials_and_lists(service: Service) -> None:
+    fqdn = f"key.{service.domain}"
+    service.register(fqdn, ip="192.0.2.1")
+    token = api(service, "POST", "/tokens", 201, {"name": "in-process", "scopes": ["read"]})
+    assert api(service, "GET", f"/tokens/{token['id']}", 200)["name"] == "in-process"
+    api(service, "DELETE", f"/tokens/{token['id']}", 204)
+    key = api(service, "POST", "/keys", 201, {"name": "pair", "hosts": [fqdn]})
+    client = Client(service, key["login"], key["secret"])
+    assert client.send(delete(fqdn, "A"), add(fqdn, "A", "192.0.2.7")) == "NOERROR"
+    api(service, "DELETE", f"/keys/{key['login']}", 204)
+    for path in (
+        "/domains",
+        "/users",
+        "/events",
+        "/status",
+        "/quotas",
+        "/deny",
+        "/abuse-reports",
+        "/domain-requests",
+        "/keys",
+        "/tokens",
+    ):
+        api(service, "GET", path, 200)
+
+
+@pytest.mark.parametrize("tcp", [True, False])
+def test_dns_update(service: Service, tcp: bool) -> None:
+    fqdn = f"dns{int(tcp)}.{service.domain}"
+    host = Client(service, fqdn, service.register(fqdn, ip="192.0.2.1"))
+    challenge = f"_acme-challenge.{fqdn}"
+    assert (
+        host.send(present(fqdn, "A", "192.0.2.1"), delete(fqdn, "A"), add(fqdn, "A", "192.0.2.9"), tcp=tcp) == "NOERROR"
+    )
+    assert host.send(add(challenge, "TXT", '"one"'), tcp=tcp) == "NOERROR"
+    assert host.send(add(challenge, "TXT", '"two"'), add(fqdn, "AAAA", "2001:db8::1"), tcp=tcp) == "NOERROR"
+    assert sorted(service.dig(challenge, "TXT")) == ['"one"', '"two"']
+    assert host.send(delete(challenge, "TXT", '"one"'), tcp=tcp) == "NOERROR"
+    assert host.send(absent(fqdn), tcp=tcp) == "YXDOMAIN"
+    assert host.send(absent(fqdn, "A"), tcp=tcp) == "YXRRSET"
+    assert host.send(present(fqdn, "MX"), tcp=tcp) == "NXRRSET"
+    assert host.send(add(fqdn, "A", "192.0.2.10"), tcp=tcp) == "REFUSED"
+    assert host.send(add(fqdn, "NS", "ns.example.net."), tcp=tcp) == "REFUSED"
+    assert host.send(delete(fqdn), tcp=tcp) == "NOERROR"
+    assert service.dig(fqdn) == []

@@ -3,8 +3,8 @@
 
     rules and quotas ─► one transaction: lock the hosts, check prerequisites, write ─► send to DNS
 
-Messages of one moment share a transaction, unless they name the same host. Whoever sends the same message again gets
-the same answer, and nothing changes: decided messages are remembered by their MAC.
+Messages of one moment share a transaction, unless they name the same host. The same message again gets the same answer,
+and changes nothing: decided messages are remembered by their MAC.
 """
 
 import asyncio

@@ -310,6 +310,14 @@ def test_the_same_message_again_changes_nothing(service: Service, host: Client) 
     assert service.dig(name) == ["192.0.2.30"]
 
 
+def test_a_successful_exchange_of_values_again_has_the_same_answer(service: Service, host: Client) -> None:
+    name = host.key_name
+    swap = host.message(present(name, "A", "192.0.2.1"), delete(name, "A"), add(name, "A", "192.0.2.2")).to_wire()
+    for _ in range(2):
+        assert dns.message.from_wire(host.raw(swap), keyring=False).rcode() == dns.rcode.NOERROR
+        assert service.dig(name) == ["192.0.2.2"]
+
+
 def test_another_node_knows_the_message(
     tmp_path_factory: pytest.TempPathFactory, service: Service, host: Client
 ) -> None:

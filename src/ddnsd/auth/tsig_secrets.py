@@ -26,6 +26,9 @@ REMEMBERED = 20_000
 
 PART = 200
 
+OLD = 1000
+"""Old messages that are forgotten in a transaction."""
+
 
 def tsig_secret(secret: str) -> str:
     """The TSIG secret, in base64, of a host, key or token with this secret."""
@@ -68,8 +71,8 @@ class TsigSecrets:
             self._due = {hashed: due[hashed] for hashed in left} | self._due
             raise
         moment = queries.now()
-        if await self._store.read(lambda c: accepted_updates.has_old(c, moment)):
-            await self._store.transact(lambda c: accepted_updates.forget(c, moment, PART))
+        while await self._store.read(lambda c: accepted_updates.has_old(c, moment)):
+            await self._store.transact(lambda c: accepted_updates.forget(c, moment, OLD))
 
     async def find(self, hashed: bytes) -> str | None:
         """The TSIG secret, in base64, of the host, key or token with this stored hash. Raises StoreDown."""

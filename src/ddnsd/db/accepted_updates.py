@@ -31,6 +31,12 @@ def add(connection: Connection, accepted: Sequence[Accepted]) -> None:
         connection.execute(statement, [one._asdict() for one in accepted])
 
 
+def put(connection: Connection, accepted: Accepted) -> None:
+    """Add a message, or replace its rcode."""
+    statement = insert_into(connection.dialect.name, table).values(accepted._asdict())
+    connection.execute(statement.on_conflict_do_update(index_elements=["mac"], set_={"rcode": accepted.rcode}))
+
+
 def forget(connection: Connection, before: int, limit: int) -> int:
     """Delete at most `limit` messages that may be forgotten."""
     found = select(table.c.mac).where(table.c.expires < before).order_by(table.c.expires).limit(limit)

@@ -67,6 +67,8 @@ class Signed:
     author: Author
     mac: bytes
     expires: int
+    written: bool = False
+    """Whether this call has written what the message changes."""
 
     def decided(self, rcode: Rcode) -> Accepted:
         """What is remembered of it."""
@@ -89,6 +91,7 @@ class _Decided:
     rcode: Rcode
     plans: Sequence[HostPlan] = ()
     reason: str = ""
+    again: bool = False
     removed: dict[int, list[str]] = field(default_factory=dict)
 
 
@@ -135,12 +138,19 @@ class ZoneUpdates:
         log.info(
             "DNS update refused", zone=message.update.zone, rcode=rcode.name, key=message.caller.name, reason=reason
         )
+        if not message.written and (known := await self._known(message)) is not None:
+            return known, hosts  # it was decided before: what has changed since does not matter
         if rcode is Rcode.SERVFAIL:
             for host in hosts:
                 self._writer.count_later(Fault(host.id, "server_faults"))
         else:
-            await self._store.transact(lambda c: accepted_updates.add(c, [message.decided(rcode)]))
+            await self._store.transact(lambda c: accepted_updates.put(c, message.decided(rcode)))
         return rcode, hosts
+
+    async def _known(self, message: Signed) -> Rcode | None:
+        """The answer to the same message before."""
+        found = await self._store.read(lambda c: accepted_updates.rcodes(c, [message.mac]))
+        return None if message.mac not in found else Rcode(found[message.mac])
 
     # ---- what it names
 
@@ -195,6 +205,7 @@ class ZoneUpdates:
         check_prerequisites(message.update, contents)
         await self._check(message, plans(message.update, contents))
         decided = await self._decide(message, hosts)
+        message.written = not decided.again
         if decided.rcode is not Rcode.NOERROR:
             raise Refused(decided.rcode, decided.reason)
         await self._send(hosts, decided)
@@ -302,9 +313,8 @@ class ZoneUpdates:
         blank = Content(BLANK._replace(fqdn=fqdn, domain=zone.name, domain_id=zone.id))
         check_prerequisites(message.update, [blank])
         (plan,) = plans(message.update, [blank])
-        if not (plan.update.addresses or plan.put):
-            return await self._remember(message, Rcode.NOERROR)
-        await self._remember(message, Rcode.NOERROR)
+        if (known := await self._known(message)) is not None:
+            return known
         caller = message.caller
         new = NewHost(
             fqdn,
@@ -317,21 +327,14 @@ class ZoneUpdates:
             author=message.author,
         )
         try:
-            await self._hosts.register(zone, new)
+            if plan.update.addresses or plan.put:
+                await self._hosts.register(zone, new)
         except Invalid as error:
             taken = any(reason.code is Code.NAME_UNAVAILABLE for reason in error.reasons)
             free = any(one.condition is Condition.NAME_FREE for one in message.update.prerequisites)
             raise Refused(Rcode.YXDOMAIN if taken and free else Rcode.REFUSED, str(error)) from None
+        await self._store.transact(lambda c: accepted_updates.put(c, message.decided(Rcode.NOERROR)))
         return Rcode.NOERROR
-
-    async def _remember(self, message: Signed, rcode: Rcode) -> Rcode:
-        def work(connection: Connection) -> Rcode:
-            if (known := accepted_updates.rcodes(connection, [message.mac]).get(message.mac)) is not None:
-                raise Refused(Rcode(known), "the same message again")
-            accepted_updates.add(connection, [message.decided(rcode)])
-            return rcode
-
-        return await self._store.transact(work)
 
 
 def _may(caller: Caller, host: Host) -> bool:
@@ -356,7 +359,7 @@ def _write(connection: Connection, batch: Sequence[_Waiting]) -> list[_Decided]:
     address_updates: list[HostUpdate] = []
     for one in batch:
         if (rcode := known.get(one.message.mac)) is not None:
-            decided.append(_Decided(Rcode(rcode), reason="the same message again"))
+            decided.append(_Decided(Rcode(rcode), reason="the same message again", again=True))
             continue
         try:
             outcome = _plan(one, current, sets)

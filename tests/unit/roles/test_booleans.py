@@ -48,10 +48,10 @@ def tasks_of(role: str) -> list[dict[str, Any]]:
 
 
 def conditions(role: str) -> list[Any]:
-    """Each `when` of the role, and each `that` of its checks."""
+    """Each `when` of the role, and each `that` of its checks; each of several is one."""
     found = [task["when"] for task in tasks_of(role) if "when" in task]
     checks = [task["ansible.builtin.assert"]["that"] for task in tasks_of(role) if "ansible.builtin.assert" in task]
-    return found + checks
+    return [part for one in found + checks for part in (one if isinstance(one, list) else [one])]
 
 
 Outcome = tuple[str, str, str]
@@ -102,3 +102,13 @@ def test_a_text_is_as_good_as_a_boolean(tmp_path: Path, role: str) -> None:
         found.append(real)
     assert found[0] != found[1], "the values matter"
     assert {"holds", "does not hold"} <= {text for _, _, text in found[0]}, "conditions are true and false"
+
+
+@pytest.mark.parametrize("role", ["ddns_client", "ddns_server"])
+def test_conditions_of_texts_and_lists_are_booleans(tmp_path: Path, role: str) -> None:
+    defaults = load(ROLES / role / "defaults" / "main.yml")
+    for text, values in (("", []), ("text", ["text"])):
+        given = {name: text for name, value in defaults.items() if isinstance(value, str) and "{{" not in value}
+        given |= {name: values for name, value in defaults.items() if isinstance(value, list)}
+        for outcome in evaluated(tmp_path, role, json.dumps(given)):
+            assert "must have a boolean result" not in outcome[2], outcome

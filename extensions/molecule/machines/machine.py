@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .host import SEARCH, Failure, cgroup, kill_cgroup, populated, run, wait
+from .host import SEARCH, Failure, cgroup, populated, remove_cgroup, run, wait
 from .network import NAMESPACES, Network
 
 BOOT_SECONDS = 60
@@ -140,5 +140,8 @@ class Machine:
         return "\n".join(self.console.read_text(errors="replace").splitlines()[-20:])
 
     def kill(self) -> None:
-        """End all its processes at once, like a power cut. What they wrote stays."""
-        kill_cgroup(cgroup(self.name))
+        """End all its processes at once, like a power cut. What they wrote stays.
+
+        The cgroup goes with them: Linux 6 kills what systemd 257 forks from a cgroup that was killed into a new one.
+        """
+        remove_cgroup(cgroup(self.name))

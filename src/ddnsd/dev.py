@@ -20,6 +20,7 @@ from ddnsd.db.rows import Domain
 from ddnsd.db.schema import domains
 from ddnsd.dns.bind.control import Bind
 from ddnsd.dns.bind.process import Named
+from ddnsd.dns.bind.zone_config import Features
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
 from ddnsd.registry import accounts, credentials, identities
@@ -127,7 +128,7 @@ def _zone(bind: Bind, name: str, found: Domain | None) -> TsigKey:
     if found is None:
         return bind.provision(name)
     key = TsigKey.of(found)
-    if found.provisioned and (done := bind.ensure(name, key, found.dnssec_policy)):
+    if found.provisioned and (done := bind.ensure(name, key, Features.of(found))):
         log.warning("zone restored", zone=name, steps=done, journals=[str(file) for file in bind.kept_journals(name)])
     return key
 

@@ -23,6 +23,8 @@ NOTHING: Content = {
     "frozen": None,
     "key": None,
     "dnssec_policy": None,
+    "gss_realm": None,
+    "gss_hosts": False,
     "inline_signing": False,
     "hosts": 0,
 }

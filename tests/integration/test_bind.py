@@ -18,6 +18,7 @@ from support.ports import free_port, until
 from ddnsd.dns.bind.control import Bind, ZoneOptions
 from ddnsd.dns.bind.process import Named
 from ddnsd.dns.bind.rndc import BindError
+from ddnsd.dns.bind.zone_config import Features
 from ddnsd.dns.bind.zonefile import NameServer
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.tsig import TsigKey
@@ -306,7 +307,7 @@ async def test_a_named_that_takes_no_new_zones_is_explained(named: Named, bind: 
 async def test_new_zones_are_signed_with_one_key_each(named: Named, bind: Bind) -> None:
     """Each makes named read its configuration again just before, and its signing keys just after."""
     names = [f"z{number}.example.org" for number in range(12)]
-    keys = [await asyncio.to_thread(bind.provision, name, dnssec_policy="default") for name in names]
+    keys = [await asyncio.to_thread(bind.provision, name, features=Features("default")) for name in names]
 
     async def are_signed() -> bool:
         return all([await ask(named, name, "DNSKEY") for name in names])
@@ -315,7 +316,7 @@ async def test_new_zones_are_signed_with_one_key_each(named: Named, bind: Bind) 
     for name, key in zip(names, keys, strict=True):
         assert len(await ask(named, name, "DNSKEY")) == 1
         assert len(list((bind.folder / "dnssec").glob(f"K{name}.+*.key"))) == 1
-        assert await asyncio.to_thread(bind.ensure, name, key, "default") == []
+        assert await asyncio.to_thread(bind.ensure, name, key, Features("default")) == []
 
 
 @contextlib.asynccontextmanager

@@ -91,6 +91,8 @@ def test_add_exist_ok_adds_then_changes_then_does_nothing(service: Service) -> N
         "available": True,
         "provisioned": True,
         "dnssec_policy": None,
+        "gss_realm": None,
+        "gss_hosts": False,
         "inline_signing": False,
         "hosts": 0,
     }

@@ -19,7 +19,7 @@ class Action(Enum):
     ROTATE = "write", "make a new secret for a host"
     REGISTER = "write", "register a host in a domain"
     LIST = "read", "see a host, a domain or a request"
-    OVERSEE = "read", "see a host without the notes of its owner"
+    OVERSEE = "read", "see a host without the notes of its owner, or all names in a domain"
     BLOCK = "write", "block and unblock a host"
     ADMINISTER = "admin", "change users, add domains, decide on requests, deny: what no pattern limits"
 
@@ -68,7 +68,7 @@ def can(caller: Caller, action: Action, subject: Subject) -> bool:
     if action in (Action.EDIT, Action.DELETE):
         covered = not caller.host_patterns and _within(caller.domains, subject.name)
         return mine and covered and covers_stack(caller, subject.stack)
-    usable = mine or subject.public or subject.group in caller.groups
+    usable = mine or (action is not Action.OVERSEE and (subject.public or subject.group in caller.groups))
     return usable and _within(caller.domains, subject.name) and _may_hold(subject.name, caller.host_patterns)
 
 

@@ -22,7 +22,7 @@ from ddnsd.registry.names import fold
 from ddnsd.registry.quota_overrides import Subject
 from ddnsd.registry.quotas import OF_DOMAINS
 
-ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none")}
+ABSENT = {("comment", ""), ("ttl", 0), ("dnssec_policy", "none"), ("gss_realm", "none")}
 """Values of options that remove the value."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +41,14 @@ COLUMNS = (
     ),
     click.option(
         "--dnssec-policy", metavar="NAME", help="Policy of the service's BIND that signs the zone; none: unsigned."
+    ),
+    click.option(
+        "--gss-realm",
+        metavar="REALM",
+        help="Kerberos realm whose members write their addresses at the service's BIND; none: no members.",
+    ),
+    click.option(
+        "--gss-hosts/--no-gss-hosts", default=None, help="Whether hosts can be registered beside members of the realm."
     ),
 )
 
@@ -105,6 +113,19 @@ def _key(file: IO[str]) -> TsigKey:
         return TsigKey.from_text(file.read())
     except ValueError as error:
         raise click.BadParameter(f"{file.name}: {error}", param_hint="--key-file") from None
+
+
+@domain.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def members(name: str, as_json: bool) -> None:
+    """List the names that members of the domain's Kerberos realm have registered."""
+    found = asyncio.run(domains.members(settings.load(), fold(name)))
+    if as_json:
+        click.echo(json.dumps([member._asdict() for member in found], indent=1))
+        return
+    for member in found:
+        click.echo(f"{member.name}  {', '.join(member.addresses)}")
 
 
 @domain.command(name="set")

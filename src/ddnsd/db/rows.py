@@ -129,7 +129,8 @@ class Domain(NamedTuple):
     """A domain with its owner's name, its primary and key.
 
     `generation` increases when the primary or the key changes. `inline_signing`: the primary answers from a signed copy
-    of the zone, so answers follow its acknowledgements late.
+    of the zone, so answers follow its acknowledgements late. Members of the Kerberos realm `gss_realm` write their own
+    addresses at BIND; hosts can be registered beside them only with `gss_hosts`.
     """
 
     id: int
@@ -149,12 +150,19 @@ class Domain(NamedTuple):
     stack: str | None
     provisioned: bool
     dnssec_policy: str | None
+    gss_realm: str | None
+    gss_hosts: bool
     created: int
     generation: int
     frozen_since: int | None
     frozen_reason: str | None
     inline_signing: bool
     owner: str
+
+    @property
+    def members_only(self) -> bool:
+        """Whether all names of the domain are left to members of its Kerberos realm."""
+        return self.gss_realm is not None and not self.gss_hosts
 
     @property
     def frozen(self) -> str | None:

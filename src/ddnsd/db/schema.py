@@ -227,6 +227,8 @@ domains = Table(
     Column("stack", String(63)),
     _flag("provisioned", False),  # the zone is on the BIND that the service controls
     Column("dnssec_policy", String(63)),  # BIND signs it with this policy
+    Column("gss_realm", String(255)),  # the Kerberos realm whose members write their own addresses
+    _flag("gss_hosts", False),  # hosts can be registered beside those members
     Column("created", BigInteger, nullable=False),
     _count("generation", 1),  # increases when the primary or the key changes
     Column("frozen_since", BigInteger),  # for maintenance: nothing is sent to the zone

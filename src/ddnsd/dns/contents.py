@@ -66,12 +66,15 @@ async def of_transfer(store: Store, domain: Domain, found: Transfer, name_server
 
 def is_a_host(zone: str, name: str, state: State, name_servers: Collection[str]) -> bool:
     """Whether a name looks like that of a host: it has such records, and is neither the service's nor another's."""
-    if name == zone or name in name_servers:
-        return False
-    label = name.removesuffix(f".{zone}")
-    if label in OUR_LABELS or label.startswith(OUR_PREFIX):
+    if name == zone or name in name_servers or is_of_service(zone, name):
         return False
     return bool(kinds_of(state)) and not state.has(NS, DHCID, CNAME)
+
+
+def is_of_service(zone: str, name: str) -> bool:
+    """Whether the service itself writes the name, to mark or to try the zone."""
+    label = name.removesuffix(f".{zone}")
+    return label in OUR_LABELS or label.startswith(OUR_PREFIX)
 
 
 def _is_suspicious(known: int, unknown: int) -> bool:
@@ -79,8 +82,11 @@ def _is_suspicious(known: int, unknown: int) -> bool:
 
 
 def problem(domain: Domain, found: Contents) -> str | None:
-    """The suspicion that the database is a wrong one, or None. Zones that others made may have names of others."""
-    if not domain.provisioned or not _is_suspicious(found.known, found.unknown):
+    """The suspicion that the database is a wrong one, or None. Zones that others made may have names of others.
+
+    So may zones that members of a Kerberos realm write.
+    """
+    if not domain.provisioned or domain.gss_realm is not None or not _is_suspicious(found.known, found.unknown):
         return None
     return (
         f"the zone has {found.unknown} names that the database does not have ({', '.join(found.examples)}, …), and "

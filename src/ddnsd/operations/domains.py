@@ -9,6 +9,7 @@ from ddnsd.db import paging, queries
 from ddnsd.db.base import Store
 from ddnsd.dns import errors, late_answers
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.dns.zone_members import Member
 from ddnsd.operations import moves
 from ddnsd.operations.hosts import ACTOR
 from ddnsd.operations.store_access import check_schema, opened
@@ -142,6 +143,8 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
             "available": bool(domain.available),
             "provisioned": bool(domain.provisioned),
             "dnssec_policy": domain.dnssec_policy,
+            "gss_realm": domain.gss_realm,
+            "gss_hosts": bool(domain.gss_hosts),
             "inline_signing": bool(domain.inline_signing),
             "frozen": domain.frozen is not None,
             "frozen_reason": domain.frozen_reason,
@@ -149,3 +152,15 @@ async def listed(settings: Settings) -> list[dict[str, Any]]:
         }
         for domain in found
     ]
+
+
+async def members(settings: Settings, name: str) -> list[Member]:
+    """The names that members of the domain's Kerberos realm have registered.
+
+    Raises NoDomain, DnsError, StoreDown, AdminError.
+    """
+    async with _zones(settings) as (store, zones):
+        domain = await store.read(lambda c: queries.domain(c, name))
+        if domain is None:
+            raise NoDomain(Code.DOMAIN_MISSING, domain=name)
+        return await zones.members(domain)

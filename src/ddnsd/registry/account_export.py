@@ -49,6 +49,7 @@ FLAGS = frozenset(
         "admin",
         "available",
         "blocked_by_domain",
+        "gss_hosts",
         "inline_signing",
         "private_addresses",
         "protect",

@@ -2,7 +2,8 @@
 """Add, change and remove domains together with their zones."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,14 @@ from sqlalchemy import Connection
 from ddnsd.db import host_edits, mirrors, queries
 from ddnsd.db.base import Store
 from ddnsd.db.rows import Domain
-from ddnsd.dns import errors, new_primary, primary_check, reconcile
+from ddnsd.dns import errors, new_primary, primary_check, reconcile, zone_members
 from ddnsd.dns.bind.control import Bind
-from ddnsd.dns.bind.zone_config import check_policy
+from ddnsd.dns.bind.rndc import UnknownPolicy
+from ddnsd.dns.bind.zone_config import Features, check_policy, check_realm
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.new_primary import Found
 from ddnsd.dns.tsig import TsigKey
+from ddnsd.dns.zone_members import Member
 from ddnsd.registry import accounts, domains
 from ddnsd.registry.errors import Code, Invalid, NoBind, NoDomain, NotEmpty, Reason, Taken
 
@@ -39,6 +42,9 @@ class Provisioned(NamedTuple):
     kept: Path | None = None
     uncompared: str | None = None
 
+
+OF_FOREIGN_ZONE = {"dnssec_policy": Code.POLICY_OF_FOREIGN_ZONE, "gss_realm": Code.REALM_OF_FOREIGN_ZONE}
+"""The refusals of features in zones that the service did not create."""
 
 MAY_BE_OLD = frozenset({"zone", "journal"})
 """After these steps, records of the zone may be old or missing."""
@@ -70,10 +76,10 @@ class Zones:
     ) -> None:
         """Check whether `add` would succeed, as far as possible without changes. Raises as `add` does."""
         await self._store.read(lambda c: _check_new(c, name, owner))
-        policy = _policy(columns, key)
+        features = _features(columns, key)
         if key is None:
             await check_catalog(self._store, self._controlled)
-            await asyncio.to_thread(self._controlled.ensure, name, TsigKey.generate(name), policy, check=True)
+            await asyncio.to_thread(self._controlled.ensure, name, TsigKey.generate(name), features, check=True)
         else:
             await primary_check.accepts_updates(name, endpoint(primary or self._primary), key)
 
@@ -95,11 +101,12 @@ class Zones:
         """
         where = endpoint(primary or self._primary)
         await self._store.read(lambda c: _check_new(c, name, owner))
-        provisioned, policy, made = key is None, _policy(columns, key), False
+        provisioned, features, made = key is None, _features(columns, key), False
         if key is None:
             await check_catalog(self._store, self._controlled)
             made = not await asyncio.to_thread(self._controlled.serves, name)
-            used = await asyncio.to_thread(self._controlled.provision, name, algorithm, policy)
+            with _known_policy(features):
+                used = await asyncio.to_thread(self._controlled.provision, name, algorithm, features)
         else:
             used = key
         await primary_check.accepts_updates(name, where, used)
@@ -144,8 +151,8 @@ class Zones:
 
         A new key or primary is tested first. Then all hosts are sent there. A host is in conflict if its name has other
         records there. If our BIND does not serve the zone yet, there is no test; `provision` creates the zone later. A
-        DNSSEC policy is applied to BIND before it is stored. `expect` is called with the domain before and after the
-        tests, and may raise.
+        DNSSEC policy and a Kerberos realm are applied to BIND before they are stored. `expect` is called with the
+        domain before and after the tests, and may raise.
         Raises NoDomain, Invalid, Taken, NoBind, BindError, DnsError, StoreDown.
         """
         domain = await self._store.read(lambda c: queries.domain(c, name))
@@ -159,8 +166,9 @@ class Zones:
             if await self._store.transact(lambda c: mirrors.of_domain(c, domain.id)) is not None:
                 raise Taken(primary=Reason(Code.DOMAIN_MOVES, domain=name))
             found = await self._look(domain._replace(**reached))
-        if "dnssec_policy" in changed:
-            await self._sign(domain, changed["dnssec_policy"], check_only=check_only)
+        await self._store.read(lambda c: domains.check_members(c, domain, changed))
+        if wanted := {field: changed[field] for field in Features._fields if field in changed}:
+            await self._equip(domain, wanted, check_only=check_only)
         if changed and not check_only:
             owned = (found or new_primary.NOTHING).owned
             await self._store.transact(
@@ -170,19 +178,25 @@ class Zones:
             )
         return domains.in_words(changed) + primary_note(found)
 
+    async def members(self, domain: Domain) -> list[Member]:
+        """The names that members of the domain's Kerberos realm have registered. Raises DnsError, StoreDown."""
+        return [] if domain.gss_realm is None else await zone_members.of_domain(self._store, domain)
+
     async def _look(self, domain: Domain) -> Found | None:
         """Test the primary and key of the changed `domain`. Returns None if our BIND does not serve its zone yet."""
         if domain.provisioned and self._bind is not None and domain.primary == endpoint(self._primary):
-            wanted = domain.name, TsigKey.of(domain), domain.dnssec_policy
+            wanted = domain.name, TsigKey.of(domain), Features.of(domain)
             if "zone" in await asyncio.to_thread(self._bind.ensure, *wanted, check=True):
                 return None
         return await new_primary.look(self._store, domain)
 
-    async def _sign(self, domain: Domain, policy: str | None, *, check_only: bool) -> None:
+    async def _equip(self, domain: Domain, wanted: dict[str, Any], *, check_only: bool) -> None:
         if not domain.provisioned:
-            raise Invalid(dnssec_policy=Reason(Code.POLICY_OF_FOREIGN_ZONE, domain=domain.name))
-        key, policy = TsigKey.of(domain), _policy({"dnssec_policy": policy}, None)
-        await asyncio.to_thread(self._controlled.ensure, domain.name, key, policy, check=check_only)
+            raise Invalid(**{field: Reason(OF_FOREIGN_ZONE[field], domain=domain.name) for field in wanted})
+        features = _features(Features.of(domain)._asdict() | wanted, None)
+        given = domain.name, TsigKey.of(domain), features
+        with _known_policy(features):
+            await asyncio.to_thread(self._controlled.ensure, *given, check=check_only)
 
     async def remove(self, name: str, *, actor: str, client_ip: str | None, expect: Expect) -> None:
         """Remove a domain without hosts, and its zone if the service created it.
@@ -217,7 +231,7 @@ class Zones:
         if not names and (done := await asyncio.to_thread(bind.ensure_catalog, check=check_only)):
             yield Provisioned(bind.options.catalog or "", done)
         for domain in made:
-            wanted = domain.name, TsigKey.of(domain), domain.dnssec_policy
+            wanted = domain.name, TsigKey.of(domain), Features.of(domain)
             done = await asyncio.to_thread(bind.ensure, *wanted, check=True)
             if done and not check_only:
                 await self._store.transact(lambda c, d=domain, w=done: _note(c, d, w, actor))  # type: ignore[misc]
@@ -266,17 +280,33 @@ def _check_new(connection: Connection, name: str, owner: str) -> None:
     domains.check_new(connection, name)
 
 
-def _policy(columns: dict[str, Any], key: TsigKey | None) -> str | None:
-    policy: str | None = columns.get("dnssec_policy")
-    if policy is None:
-        return None
-    if key is not None:
-        raise Invalid(dnssec_policy=Reason(Code.POLICY_OF_EXISTING_ZONE))
+@contextmanager
+def _known_policy(features: Features) -> Iterator[None]:
+    """Raises Invalid if BIND does not know the policy."""
     try:
-        check_policy(policy)
-    except ValueError:
-        raise Invalid(dnssec_policy=Reason(Code.POLICY_INVALID, policy=policy)) from None
-    return policy
+        yield
+    except UnknownPolicy:
+        raise Invalid(dnssec_policy=Reason(Code.POLICY_UNKNOWN, policy=features.dnssec_policy or "")) from None
+
+
+def _features(columns: dict[str, Any], key: TsigKey | None) -> Features:
+    """The features of a new or changed zone; none can be given with the key of an existing one. Raises Invalid."""
+    policy, realm = found = Features(columns.get("dnssec_policy"), columns.get("gss_realm"))
+    if key is not None and policy is not None:
+        raise Invalid(dnssec_policy=Reason(Code.POLICY_OF_EXISTING_ZONE))
+    if key is not None and realm is not None:
+        raise Invalid(gss_realm=Reason(Code.REALM_OF_EXISTING_ZONE))
+    if policy is not None:
+        try:
+            check_policy(policy)
+        except ValueError:
+            raise Invalid(dnssec_policy=Reason(Code.POLICY_INVALID, policy=policy)) from None
+    if realm is not None:
+        try:
+            check_realm(realm)
+        except ValueError:
+            raise Invalid(gss_realm=Reason(Code.REALM_INVALID, realm=realm)) from None
+    return found
 
 
 def primary_columns(domain: Domain, primary: str | None, key: TsigKey | None) -> dict[str, Any]:

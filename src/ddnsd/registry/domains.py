@@ -190,6 +190,7 @@ def set_domain(
     changed = differing(domain, columns)
     if not changed:
         return domain
+    check_members(connection, domain, changed)
     host_edits.set_domain(connection, domain.id, **changed)
     if changed.keys() & REACHED:
         primaries.send_all_again(connection, domain.id, owned)
@@ -216,6 +217,18 @@ def _happened(now: Domain, changed: Set[str]) -> Iterator[tuple[str, str | None]
         yield ("domain.freeze", now.frozen_reason) if now.frozen_since else ("domain.thaw", None)
     if others := changed - FREEZE - {"owner_id"}:
         yield "domain.set", in_words(others)
+
+
+def takes_hosts(domain: Domain) -> bool:
+    """Whether hosts can have names there: neither reverse zones nor domains of members only."""
+    return not names.is_reverse(domain.name) and not domain.members_only
+
+
+def check_members(connection: Connection, domain: Domain, changed: dict[str, Any]) -> None:
+    """Members of a realm could change records of hosts. Raises Invalid if the changed domain would have both."""
+    changes = {field: changed[field] for field in ("gss_realm", "gss_hosts") if field in changed}
+    if changes and domain._replace(**changes).members_only and host_edits.has_hosts(connection, domain.id):
+        raise Invalid(**{max(changes): Reason(Code.REALM_BESIDE_HOSTS, domain=domain.name)})
 
 
 def differing(domain: Domain, columns: dict[str, Any]) -> dict[str, Any]:

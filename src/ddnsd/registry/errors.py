@@ -64,6 +64,9 @@ class Code(Enum):
     NAME_INVALID = "%(name)r is not a full name such as www.example.org."
     NAME_RESERVED = "This name is reserved."
     NAME_IS_REVERSE = "%(domain)s is a zone for reverse lookups. No host can be registered there."
+    NAME_OF_MEMBERS = (
+        "Names in %(domain)s are left to members of the Kerberos realm %(realm)s. No host can be registered there."
+    )
     NAME_DENIED = "The operator of this service does not allow this name."
     NAME_TAKEN = "Host with this name and domain already exists."
     NAME_UNAVAILABLE = "The name cannot be used: %(obstacle)s."
@@ -208,8 +211,19 @@ class Code(Enum):
     KEY_INVALID = "The key cannot be used: %(cause)s."
     KEY_OF_OWN_ZONE = "The zone of %(domain)s has its own key. Do not give a key."
     POLICY_INVALID = "%(policy)r is not a valid name for a DNSSEC policy. Use letters, digits, -, _ and dots."
+    POLICY_UNKNOWN = (
+        'BIND does not know the DNSSEC policy %(policy)s. named.conf must contain `dnssec-policy "%(policy)s" { … };`; '
+        "`default` is built in."
+    )
     POLICY_OF_EXISTING_ZONE = "An existing zone is signed on its own server. Do not give a policy."
     POLICY_OF_FOREIGN_ZONE = "%(domain)s is not on the BIND of this service. Sign it on its own server."
+    REALM_INVALID = "%(realm)r is not a valid Kerberos realm. Use capital letters, digits, - and dots."
+    REALM_OF_EXISTING_ZONE = "Members of a realm update an existing zone by its own server. Do not give a realm."
+    REALM_OF_FOREIGN_ZONE = "%(domain)s is not on the BIND of this service. Let its own server take Kerberos updates."
+    REALM_BESIDE_HOSTS = (
+        "%(domain)s has hosts, whose names members of a Kerberos realm could change. Remove the hosts first, or allow "
+        "hosts beside members."
+    )
     ZONE_NOT_PROVISIONED = "This service did not create the zone of %(domain)s."
     BIND_MISSING = (
         "The service does not control a BIND, so it cannot create a zone. Give the primary and the key of an existing "

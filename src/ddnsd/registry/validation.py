@@ -778,12 +778,15 @@ class ChangeValidator:
 def check_name(policy: Policy, domain: Domain, fqdn: str, servers: Set[str]) -> None:
     """Check that a host of the domain may have the name; `servers` are the targets of its NS records. Raises Invalid.
 
-    Names that the service or the zone needs are refused, denied names, and names in reverse zones.
+    Names that the service or the zone needs are refused, denied names, names in reverse zones, and names in domains
+    that are left to members of a Kerberos realm.
     """
     if problem := names.problem(fqdn):
         raise Invalid(name=problem)
     if names.is_reverse(fqdn):
         raise Invalid(name=Reason(Code.NAME_IS_REVERSE, domain=domain.name))
+    if domain.members_only:
+        raise Invalid(name=Reason(Code.NAME_OF_MEMBERS, domain=domain.name, realm=domain.gss_realm or ""))
     if policy.is_reserved(fqdn) or fqdn == domain.name or fqdn in servers:
         raise Invalid(name=Reason(Code.NAME_RESERVED))
     if policy.deny.has_name(fqdn, domain.name):

@@ -54,6 +54,7 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/domains/{name}"): ("domain", None),
     ("PATCH", "/api/domains/{name}"): ("domain", {"comment": "x"}),
     ("DELETE", "/api/domains/{name}"): ("domain", None),
+    ("GET", "/api/domains/{name}/members"): ("domain", None),
     ("GET", "/api/domain-requests"): ("list", None),
     ("POST", "/api/domain-requests"): ("new", {}),
     ("GET", "/api/domain-requests/{id}"): ("request", None),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddnsd.dns.bind.zone_config import grants, parts, serves_file, zone_block
+from ddnsd.dns.bind.zone_config import Features, grants, parts, serves_file, zone_block
 from ddnsd.dns.tsig import TsigKey
 
 KEY = TsigKey("ddnsd.a.example", secret="aGVsbG8=")
@@ -18,7 +18,7 @@ SHOWN = (
 
 
 def test_what_bind_shows_equals_what_it_was_given() -> None:
-    given = zone_block(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"))
+    given = zone_block(FILE, KEY, ["t"], features=Features("default"), key_directory=Path("/keys"))
     assert parts(given) == parts(SHOWN)
     assert len(parts(given)) == 7
 
@@ -27,10 +27,12 @@ def test_what_bind_shows_equals_what_it_was_given() -> None:
     "other",
     [
         zone_block(FILE, KEY, ["t"]),
-        zone_block(FILE, KEY, ["t"], dnssec_policy="insecure", key_directory=Path("/keys")),
-        zone_block(FILE, KEY, [], dnssec_policy="default", key_directory=Path("/keys")),
-        zone_block(FILE, KEY, ["t"], dnssec_policy="default", key_directory=Path("/keys"), hidden=True),
-        zone_block(FILE, TsigKey("x", secret="aGVsbG8="), ["t"], dnssec_policy="default", key_directory=Path("/keys")),
+        zone_block(FILE, KEY, ["t"], features=Features("insecure"), key_directory=Path("/keys")),
+        zone_block(FILE, KEY, [], features=Features("default"), key_directory=Path("/keys")),
+        zone_block(FILE, KEY, ["t"], features=Features("default"), key_directory=Path("/keys"), hidden=True),
+        zone_block(
+            FILE, TsigKey("x", secret="aGVsbG8="), ["t"], features=Features("default"), key_directory=Path("/keys")
+        ),
     ],
 )
 def test_what_differs_differs(other: str) -> None:
@@ -51,4 +53,22 @@ def test_whose_zone_it_is() -> None:
 @pytest.mark.parametrize("name", ["", "a b", 'a"; }', "a;b", "x" * 64])
 def test_a_policy_has_a_simple_name(name: str) -> None:
     with pytest.raises(ValueError, match="is not a valid name for a dnssec-policy"):
-        zone_block(FILE, KEY, dnssec_policy=name, key_directory=Path("/keys"))
+        zone_block(FILE, KEY, features=Features(name), key_directory=Path("/keys"))
+
+
+def test_members_of_a_realm_write_their_own_addresses() -> None:
+    given = zone_block(FILE, KEY, zone="a.example", features=Features(None, "A.EXAMPLE"), name_servers=["ns.a.example"])
+    assert (
+        'deny "A.EXAMPLE" ms-subdomain _msdcs.a.example. ANY; deny "A.EXAMPLE" krb5-subdomain _msdcs.a.example. ANY; '
+        'deny "A.EXAMPLE" ms-subdomain ns.a.example. ANY; deny "A.EXAMPLE" krb5-subdomain ns.a.example. ANY; '
+        'grant "A.EXAMPLE" ms-self . A AAAA; grant "A.EXAMPLE" krb5-self . A AAAA; };'
+    ) in given
+    assert 'grant "CORP.EXAMPLE" ms-subdomain a.example. A AAAA;' in zone_block(
+        FILE, KEY, zone="a.example", features=Features(None, "CORP.EXAMPLE")
+    )
+
+
+@pytest.mark.parametrize("realm", ["", "a.example", "A EXAMPLE", 'A"; }', "A..B", ".A", "-A", "A" * 256])
+def test_a_realm_is_in_capitals(realm: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid Kerberos realm"):
+        zone_block(FILE, KEY, zone="a.example", features=Features(None, realm))

@@ -63,6 +63,7 @@ def test_each_variable(tmp_path: Path) -> None:
         ddns_server_bind_log_level="warning",
         ddns_server_bind_options="tcp-clients 1000;\nquerylog no;\n",
         ddns_server_dnssec_policies={"nsec3": NSEC3},
+        ddns_server_gss_keytab="krb5.keytab",
     )
     assert "listen-on port 53 { 127.0.0.1/32; 192.0.2.53/32; };" in read  # the service sends its updates to 127.0.0.1
     assert "listen-on-v6 port 53 { none; };" in read
@@ -72,6 +73,7 @@ def test_each_variable(tmp_path: Path) -> None:
     assert "channel queries { file /var/log/named/queries.log versions 2 size 5242880;" in read
     assert "category queries { queries; };" in read
     assert "channel journal { syslog daemon; severity warning; };" in read
+    assert "tkey-gssapi-keytab /etc/bind/krb5.keytab;" in read
     assert "dnssec-policy nsec3 {" in read
     assert "nsec3param iterations 0 optout no salt-length 0;" in read
 

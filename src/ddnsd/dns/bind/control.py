@@ -25,7 +25,8 @@ from ddnsd.dns import errors, serials
 from ddnsd.dns.bind import journal, zone_config
 from ddnsd.dns.bind.apex import Apex
 from ddnsd.dns.bind.catalog import Catalog
-from ddnsd.dns.bind.rndc import SECONDS, BindError, Rndc
+from ddnsd.dns.bind.rndc import SECONDS, BindError, Rndc, UnknownPolicy
+from ddnsd.dns.bind.zone_config import PLAIN, Features
 from ddnsd.dns.bind.zonefile import NameServer, catalog_text, zone_name, zone_text
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
@@ -68,7 +69,7 @@ class Bind:
         self.options = options or ZoneOptions()
         self.rndc = Rndc(rndc_key, server)
 
-    def provision(self, zone: str, algorithm: str = "hmac-sha256", dnssec_policy: str | None = None) -> TsigKey:
+    def provision(self, zone: str, algorithm: str = "hmac-sha256", features: Features = PLAIN) -> TsigKey:
         """Serve `zone`. Returns the key that may update and transfer it.
 
         An existing zone keeps its key, its algorithm and its records.
@@ -79,12 +80,12 @@ class Bind:
         self._check(zone)
         with self._lock():
             key = self._stored_key(zone) or TsigKey.generate(f"ddnsd.{zone}", algorithm)
-            self._serve(zone, key, dnssec_policy, check=False)
+            self._serve(zone, key, features, check=False)
             self._list(zone, check=False)
         return key
 
-    def ensure(self, zone: str, key: TsigKey, dnssec_policy: str | None = None, *, check: bool = False) -> list[str]:
-        """Serve `zone` with this key and policy. Returns what had to be done; with `check`, nothing is done.
+    def ensure(self, zone: str, key: TsigKey, features: Features = PLAIN, *, check: bool = False) -> list[str]:
+        """Serve `zone` with this key and these features. Returns what had to be done; with `check`, nothing is done.
 
         The words are `key` (missing or another one), `zone` (not served; created again if its file is lost),
         `journal` (damaged; set aside, see `kept_journals`), `configuration`, `catalog` and `name servers` (NS, SOA, and
@@ -94,7 +95,7 @@ class Bind:
         zone = zone_name(zone)
         self._check(zone)
         with self._lock(check=check):
-            done = [*self._serve(zone, key, dnssec_policy, check=check), *self._list(zone, check=check)]
+            done = [*self._serve(zone, key, features, check=check), *self._list(zone, check=check)]
             return done + self._name_servers(zone, key, done if check else (), check=check)
 
     def ensure_catalog(self, *, check: bool = False) -> list[str]:
@@ -177,9 +178,10 @@ class Bind:
 
     # ---- a zone
 
-    def _serve(self, zone: str, key: TsigKey, policy: str | None, *, check: bool) -> list[str]:
+    def _serve(self, zone: str, key: TsigKey, features: Features, *, check: bool) -> list[str]:
         """Do the work of `ensure` without the catalog."""
-        found, wanted = self.rndc.zone_statement(zone), self._zone_statement(zone, key, policy)
+        found, wanted = self.rndc.zone_statement(zone), self._zone_statement(zone, key, features)
+        policy = features.dnssec_policy
         done = [] if self._stored_key(zone) == key else ["key"]
         if found is not None and not zone_config.serves_file(found, self._zone_file(zone)):
             if not zone_config.grants(found, key):
@@ -274,7 +276,7 @@ class Bind:
             self.rndc(command, zone, wanted)
         except BindError as error:
             if policy is not None and "not found" in str(error):
-                raise BindError(
+                raise UnknownPolicy(
                     f'{error} (named.conf must contain `dnssec-policy "{policy}" {{ … }};`; `default` is built in)'
                 ) from None
             raise
@@ -292,15 +294,17 @@ class Bind:
             install_keys(self.options.keys_socket)
         self.rndc("reconfig")
 
-    def _zone_statement(self, zone: str, key: TsigKey, policy: str | None) -> str:
+    def _zone_statement(self, zone: str, key: TsigKey, features: Features) -> str:
         readers = [self.options.transfer_key] if self.options.transfer_key else []
-        if policy is None and self._signing_keys(zone):
-            policy = UNSIGNING
+        if features.dnssec_policy is None and self._signing_keys(zone):
+            features = features._replace(dnssec_policy=UNSIGNING)
         return zone_config.zone_block(
             self._zone_file(zone),
             key,
             readers,
-            dnssec_policy=policy,
+            zone=zone,
+            features=features,
+            name_servers=[server.name for server in self.options.name_servers if server.lies_in(zone)],
             key_directory=self.folder / "dnssec",
             hidden=zone == self.options.catalog,
         )
@@ -333,7 +337,7 @@ class Bind:
         if (name := self.options.catalog) is None:
             return []
         key = self._stored_key(name) or TsigKey.generate(f"ddnsd.{name}")
-        return self._serve(name, key, None, check=check)
+        return self._serve(name, key, PLAIN, check=check)
 
     def _list(self, zone: str, *, check: bool) -> list[str]:
         """Add the zone to the catalog."""

@@ -25,6 +25,10 @@ class BindError(Exception):
     """BIND or one of its programs failed; the text says why and what to do."""
 
 
+class UnknownPolicy(BindError):
+    """`named.conf` has no `dnssec-policy` of this name."""
+
+
 class Rndc:
     """Sends commands to a running named, and blocks until the answer.
 

@@ -37,6 +37,17 @@ Policy = Annotated[
 ]
 
 
+Realm = Annotated[
+    str | None,
+    Field(
+        max_length=255,
+        description="The Kerberos realm, in capitals, whose members write their own addresses at the service's own "
+        "BIND.",
+    ),
+]
+GSS_HOSTS = "Whether hosts can be registered in a domain with a realm. Members can change hosts of the same name."
+
+
 class DomainCreate(Body):
     """A new domain. Without `primary` and `key`, the service creates the zone on its own BIND."""
 
@@ -51,6 +62,8 @@ class DomainCreate(Body):
     primary: Primary | None = None
     key: KeyIn | None = None
     dnssec_policy: Policy = None
+    gss_realm: Realm = None
+    gss_hosts: bool = Field(False, description=GSS_HOSTS)
 
 
 class FreezeIn(Body):
@@ -77,11 +90,13 @@ class DomainPatch(Body):
     stack: Stack | None = None
     owner: UserName = unset(description="The new owner. Only administrators can change it; hosts keep their owners.")
     primary: Primary = unset(
-        description="The new primary, which is tested first. Only administrators can change it, `key` and "
-        "`dnssec_policy`."
+        description="The new primary, which is tested first. Only administrators can change it, `key`, "
+        "`dnssec_policy`, `gss_realm` and `gss_hosts`."
     )
     key: KeyIn = unset(description="The TSIG key of the zone there.")
     dnssec_policy: Policy = None
+    gss_realm: Realm = None
+    gss_hosts: bool = unset(description=GSS_HOSTS)
     frozen: FreezeIn | None = Field(
         None,
         description="Only administrators can change it. An object freezes the domain: changes are stored and not sent. "
@@ -113,6 +128,8 @@ class DomainOut(Shown):
         description="Only for administrators; null if the service created the zone on its own BIND."
     )
     dnssec_policy: str | None = Field(description="The signing policy of the service's own BIND; null: none.")
+    gss_realm: str | None = Field(description="The Kerberos realm whose members write their own addresses; null: none.")
+    gss_hosts: bool = Field(description=GSS_HOSTS)
     inline_signing: bool = Field(
         description="Whether the primary answers from a signed copy of the zone. If so, its answers contain a change "
         "only some milliseconds after it was acknowledged."
@@ -124,6 +141,19 @@ class DomainOut(Shown):
     hosts: int
 
 
+class MemberOut(Shown):
+    """A name that a member of the domain's Kerberos realm has registered."""
+
+    name: str
+    addresses: list[str]
+
+
+class MembersOut(Shown):
+    """All names of members."""
+
+    items: list[MemberOut]
+
+
 class DomainPage(Shown):
     """A page of domains."""
 
@@ -133,7 +163,10 @@ class DomainPage(Shown):
 
 router = APIRouter(prefix="/api/domains", tags=["domains"], route_class=ApiRoute)
 
-ZONE_FIELDS = frozenset({"primary", "key", "dnssec_policy"})
+ZONE_FIELDS = frozenset({"primary", "key", "dnssec_policy", "gss_realm", "gss_hosts"})
+NEW_FIELDS = frozenset(
+    {"public", "available", "comment", "ttl", "group", "stack", "dnssec_policy", "gss_realm", "gss_hosts"}
+)
 ADMIN_FIELDS = ZONE_FIELDS | {"frozen", "owner"}
 
 CREATED = success(DomainOut, "Location", "ETag") | leads_to("name", "read_domain", "change_domain", "delete_domain")
@@ -152,7 +185,7 @@ async def list_domains(caller: Reader, context: Ctx, query: Paging) -> Response:
 async def create_domain(caller: Administrator, context: Ctx, client_ip: ClientIp, body: DomainCreate) -> Response:
     """Add a domain. Its zone must accept updates from the service."""
     check_pair(body.primary, body.key)
-    columns = body.model_dump(include={"public", "available", "comment", "ttl", "group", "stack", "dnssec_policy"})
+    columns = body.model_dump(include=set(NEW_FIELDS))
     try:
         domain = await context.zones.add(
             body.name,
@@ -198,6 +231,17 @@ async def change_domain(
     return shown(changed, await context.domains.host_count(changed.id), caller)
 
 
+@router.get("/{name}/members", responses=problems(404, 503) | {200: success(MembersOut)})
+async def list_members(caller: Reader, context: Ctx, name: str) -> Response:
+    """List the names that members of the domain's Kerberos realm have registered in its zone, with their addresses."""
+    domain = await get_domain_or_404(context.domains, caller, name, Action.OVERSEE)
+    try:
+        found = await context.zones.members(domain)
+    except DnsError as error:
+        raise Problem(503, f"The zone cannot be read: {error}.", kind="urn:ddns:name-server") from None
+    return serializers.answer({"items": [member._asdict() for member in found]})
+
+
 async def _change_zone(
     context: Context,
     caller: Caller,
@@ -206,7 +250,7 @@ async def _change_zone(
     given: dict[str, Any],
     expect: Callable[[Domain], None],
 ) -> None:
-    """Change the primary, the key or the policy of a domain. Raises what `Zones.set` raises, and Problem."""
+    """Change the primary, the key, the policy or the realm of a domain. Raises what `Zones.set` raises, and Problem."""
     primary, key = given.pop("primary", None), tsig_key(given.pop("key", None))
     try:
         await context.zones.set(
@@ -278,6 +322,8 @@ def _domain(domain: Domain, hosts: int, caller: Caller) -> dict[str, Any]:
         "primary": domain.primary,
         "key": key and {"name": key.name, "algorithm": key.algorithm, "fingerprint": key.fingerprint},
         "dnssec_policy": domain.dnssec_policy,
+        "gss_realm": domain.gss_realm,
+        "gss_hosts": bool(domain.gss_hosts),
         "inline_signing": bool(domain.inline_signing),
         "created": serializers.moment(domain.created),
         "frozen": _frozen(domain),

@@ -15,6 +15,10 @@ MESSAGES = {
     Code.NAME_IS_REVERSE: N_(
         "%(domain)s is a zone for reverse lookups. You cannot add hosts there. Choose another domain."
     ),
+    Code.NAME_OF_MEMBERS: N_(
+        "Names in %(domain)s belong to computers of the realm %(realm)s. You cannot add hosts there. Choose another "
+        "domain."
+    ),
     Code.NAME_TAKEN: N_("A host with this name and domain already exists."),
     Code.ADDRESS_INVALID: N_("A host cannot have the address %(address)s."),
     Code.ADDRESS_OF_OTHER_FAMILY: N_("%(address)s is not a single IPv%(version)s address."),
@@ -79,6 +83,7 @@ MESSAGES = {
     Code.PRIMARY_WITHOUT_KEY: N_("Enter both the primary and the key of an existing zone."),
     Code.KEY_OF_OWN_ZONE: N_("The zone of %(domain)s has its own key. Do not enter a key."),
     Code.POLICY_INVALID: N_("%(policy)s is not a valid name for a DNSSEC policy. Use letters, digits, -, _ and dots."),
+    Code.POLICY_UNKNOWN: N_("BIND does not know the DNSSEC policy %(policy)s."),
     Code.POLICY_OF_EXISTING_ZONE: N_("An existing zone is signed on its own server. Do not enter a policy."),
     Code.BIND_MISSING: N_(
         "This service does not control a BIND, so it cannot create a zone. "

@@ -9,6 +9,7 @@ from ddnsd.auth import secrets
 from ddnsd.auth.permissions import Action
 from ddnsd.registry import addresses, names
 from ddnsd.registry.addresses import AddressUpdate
+from ddnsd.registry.domains import takes_hosts
 from ddnsd.registry.errors import Code, Invalid, InvalidAddress, Reason, Taken, UnknownPeer
 from ddnsd.registry.hosts import NewHost
 from ddnsd.registry.validation import TAKEN
@@ -60,7 +61,7 @@ async def check(page: PageRequest) -> Response:
 
 
 async def _form(page: PageRequest, values: dict[str, str], errors: dict[str, str]) -> Response:
-    usable = [domain for domain in await access.usable_domains(page) if not names.is_reverse(domain.name)]
+    usable = [domain for domain in await access.usable_domains(page) if takes_hosts(domain)]
     return page.render(
         "hosts/new.html",
         422 if errors else 200,

@@ -3,8 +3,8 @@
 
 from starlette.responses import Response
 
+from ddnsd.registry.domains import takes_hosts
 from ddnsd.registry.host_lists import host_view
-from ddnsd.registry.names import is_reverse
 from ddnsd.web.portal import access
 from ddnsd.web.portal.paging import page_number
 from ddnsd.web.portal.presenters.host_status import STATES, status_of
@@ -21,8 +21,8 @@ async def first(page: PageRequest) -> Response:
     """The introduction, or the user's hosts after sign-in."""
     if page.signed_in:
         return await show(page)
-    usable = [domain.name for domain in await page.portal.domains.all() if domain.public and domain.available]
-    public = [name for name in usable if not is_reverse(name)]
+    usable = [domain for domain in await page.portal.domains.all() if domain.public and domain.available]
+    public = [domain.name for domain in usable if takes_hosts(domain)]
     return page.render("overview/landing.html", domain=public[0] if public else "example.org")
 
 

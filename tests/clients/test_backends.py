@@ -167,6 +167,11 @@ def runner() -> ModuleType:
     return module
 
 
+def test_a_program_is_heard_out(runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    assert runner.execute(["sh", "-c", "echo; sleep 1; echo version 3.11"], {}) == (0, "\nversion 3.11\n")
+
+
 @pytest.mark.parametrize(
     ("version", "lines"),
     [

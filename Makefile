@@ -19,7 +19,7 @@ NICE = nice -n 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-full test-machines venv lint types walls pytest long collection units sanity-2.16 bind-9.20 \
-  debian-13 containers bench dist audit lock
+  debian-12 containers bench dist audit lock
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9.-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,10 +32,10 @@ test: lint ## Run the tests and checks that a change must pass
 
 test-full: export COVERAGE = --cov --cov-config=tests/coverage-full.toml --cov-report=term
 test-full: test ## Run everything: `make test`, and the tests that take longer
-	+@$(PARALLEL) --jobs=3 units long bind-9.20 debian-13 containers $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 units long bind-9.20 debian-12 containers $(LONG_SCENARIOS:%=machines-%)
 
 test-machines: venv ## Test the roles on systemd machines, in all scenarios
-	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-13 $(LONG_SCENARIOS:%=machines-%)
+	+@$(PARALLEL) --jobs=3 $(SCENARIOS:%=machines-%) debian-12 $(LONG_SCENARIOS:%=machines-%)
 
 venv:
 	@scripts/venv dev
@@ -69,8 +69,8 @@ sanity-2.16: venv ## Run ansible-test sanity with the oldest Ansible that is sup
 bind-9.20: venv ## Run the tests of records and zones with Debian 13's BIND
 	$(NICE) scripts/bind-9.20 scripts/in-memory .venv/bin/python -m pytest -n 2 --dist worksteal $(TESTS_9_20)
 
-debian-13: venv ## Test the server role on Debian 13, with its BIND 9.20 and Python 3.13
-	MACHINES_SUITE=trixie $(NICE) scripts/machines server
+debian-12: venv ## Test the roles on Debian 12, with its BIND 9.18 and Python 3.11, and a directory of Samba
+	MACHINES_SUITE=bookworm $(NICE) scripts/machines server client cloud-init directory
 
 containers: venv ## Build the images of containers/, and test them with podman
 	$(NICE) scripts/containers

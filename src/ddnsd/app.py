@@ -47,10 +47,13 @@ from ddnsd.dns.secondaries import SECONDS as SECONDARY_SECONDS
 from ddnsd.dns.secondaries import Secondaries
 from ddnsd.dns.writer import Writer, run_safely
 from ddnsd.heartbeat import Heartbeat
+from ddnsd.registry import dhcp_configs
 from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.account_export import AccountExport
 from ddnsd.registry.changes import Changes
 from ddnsd.registry.credentials import Keys, Tokens
+from ddnsd.registry.dhcp_keys import DhcpKeys
+from ddnsd.registry.dhcp_updates import DhcpUpdates
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
@@ -213,6 +216,7 @@ class Service:
         )
         self._own_tokens = tokens = Tokens(self.store, policy, settings.token_max_days)
         zones = Zones(self.store, settings.bind, settings.primary, self._take_up_domains)
+        dhcp = DhcpKeys(self.store, tsig, dhcp_configs.endpoint(settings.update_listen))
         services = Services(
             policy=policy,
             rates=self.rates,
@@ -230,6 +234,7 @@ class Service:
             domain_requests=Requests(self.store, zones),
             tokens=tokens,
             keys=Keys(self.store, policy),
+            dhcp_keys=dhcp,
             stacks=Stacks(self.store),
             users=Users(self.store, claims_age),
             account_export=AccountExport(self.store, self.contacts),
@@ -291,7 +296,10 @@ class Service:
             )
             callers = TsigCallers(lookups, tsig, signin, self.tokens)
             algorithms = settings.update_algorithms
-            door = UpdateDoor(callers, zone_updates, domains, self.writer, self.contacts, failed, algorithms)
+            dhcp_updates = DhcpUpdates(self.store, self.writer, policy)
+            door = UpdateDoor(
+                callers, zone_updates, dhcp_updates, domains, self.writer, self.contacts, failed, algorithms
+            )
             self.dns_server = DnsServer(door, self.sources)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heartbeats: dict[str, Heartbeat] = {}

@@ -46,6 +46,8 @@ LEFT_OUT = {
     "accepted_updates": "signatures of messages, for minutes",
     "abuse_reports": "they are about the reporter",
     "answers": "for a day, without values that are not in the hosts",
+    "dhcp_key_domains": "they belong to domains",
+    "dhcp_keys": "they belong to domains",
     "denials": "they are the operator's",
     "flapping": "computed from the history",
     "logout_tokens": "identifiers of a provider",

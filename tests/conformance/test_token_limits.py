@@ -45,6 +45,10 @@ class World:
                 domain = f"{new_label()}.{self.domain}"
                 self.service.cli("domain", "add", domain, "--owner", "admin", "--private")
                 return place._replace(domain=domain)
+            case "dhcp-key":
+                name = new_label()
+                self.service.cli("dhcp-key", "add", name, "--domain", self.domain)
+                return place._replace(dhcp_key=name)
             case "request":
                 self.admin.call("DELETE", f"/domain-requests/{self.asked or 0}")  # five may be open
                 wanted = {"name": f"{new_label()}.{self.domain}", "reason": "x"}
@@ -75,7 +79,9 @@ def world(service: Service, alice: str) -> World:
     hosts = [made.outside[1].fqdn]
     login = admin.post("/keys", {"name": "k", "hosts": hosts})["login"]
     admin.post("/deny", {"kind": "name", "value": new_label()})
-    made.beyond = PathValues(made.outside[0].fqdn, made.outside_domain, request, wide, login)
+    dhcp_key = new_label()
+    service.cli("dhcp-key", "add", dhcp_key, "--domain", made.outside_domain)
+    made.beyond = PathValues(made.outside[0].fqdn, made.outside_domain, request, wide, login, dhcp_key)
     return made
 
 
@@ -112,14 +118,14 @@ def test_nothing_of_the_service_was_changed(world: World) -> None:
 
 
 @LIMITS
-@pytest.mark.parametrize("route", of("host", "domain", "request", "token", "key"), ids=" ".join)
+@pytest.mark.parametrize("route", of("host", "domain", "request", "token", "key", "dhcp-key"), ids=" ".join)
 def test_one_thing(world: World, route: tuple[str, str], limit: str) -> None:
     api, (rule, _) = world.limited[limit], ROUTES[route]
     problem(call(api, route, world.beyond), 403 if route == ("DELETE", "/api/tokens/{id}") else 404)
     answer = call(api, route, world.inside(limit, rule))
     if limit == "hosts" and (rule, route[0]) in {("domain", "PATCH"), ("domain", "DELETE")}:
         problem(answer, 403)  # hosts of the domain may be theirs, the domain is not
-    elif limit == "hosts" and rule in ("domain", "request"):
+    elif limit == "hosts" and rule in ("domain", "request", "dhcp-key"):
         assert answer.status_code == (200 if rule == "domain" else 404), answer.text
     else:
         assert answer.status_code in (200, 201, 204), answer.text

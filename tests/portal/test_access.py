@@ -79,6 +79,11 @@ TABLE = {
     "GET /keys/made": USERS,
     "POST /keys": USERS,
     "POST /keys/{key}/revoke": OWN,
+    "GET /dhcp-keys": USERS,
+    "GET /dhcp-keys/new": USERS,
+    "GET /dhcp-keys/made": USERS,
+    "POST /dhcp-keys": USERS,
+    "POST /dhcp-keys/{dhcp}/revoke": OWNERS,
     "GET /account": USERS,
     "GET /account/log": USERS,
     "GET /account/export": USERS,
@@ -145,6 +150,7 @@ NAMES = {
     "/domains/{name}": "{domain}",
     "/tokens/": "{token}",
     "/keys/": "{key}",
+    "/dhcp-keys/": "{dhcp}",
     "/account/sessions/": "{session}",
     "/account/identities/": "{identity}",
     "/account/second-factor/passkeys/": "{passkey}",
@@ -228,6 +234,7 @@ def filled_in(cast: Cast, path: str) -> str:
         "request": lambda: _request(owner),
         "token": lambda: _token(owner),
         "key": lambda: _key(cast),
+        "dhcp": lambda: _dhcp_key(cast),
         "session": lambda: _session(owner, cast.name),
         "identity": lambda: "1",
         "passkey": lambda: "1",
@@ -277,6 +284,12 @@ def _key(cast: Cast) -> str:
     page = owner.send(owner.open("/keys/new"), "/keys", name=f"key-{next(_numbers)}", hosts=fqdn)
     assert page.status == 200, page.text
     return made(owner.open("/keys"), r"/keys/([^/]+)/revoke")
+
+
+def _dhcp_key(cast: Cast) -> str:
+    name = f"dhcp-{next(_numbers)}"
+    cast.service.cli("dhcp-key", "add", name, "--domain", _domain(cast.service, cast.name))
+    return name
 
 
 def _session(owner: Browser, name: str) -> str:

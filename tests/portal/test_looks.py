@@ -32,6 +32,8 @@ SIGNED_IN = [
     "/tokens/new",
     "/keys",
     "/keys/new",
+    "/dhcp-keys",
+    "/dhcp-keys/new",
     "/account",
     "/account/second-factor",
     "/account/second-factor/app",

@@ -4,10 +4,12 @@
 HOST.DOMAIN   a host
 k-LOGIN       a key for a group of hosts
 t-ID          a token
+other names   a key of DHCP servers
 """
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from ddnsd.auth.authenticate import SignIn, caller_of_host
 from ddnsd.auth.caller import Caller
@@ -15,8 +17,15 @@ from ddnsd.auth.secrets import LOGIN_PREFIX
 from ddnsd.auth.tokens import LocalTokens, usable
 from ddnsd.auth.tsig_secrets import TsigSecrets
 from ddnsd.db.lookups import Lookups
+from ddnsd.db.rows import DhcpKey
 
 _TOKEN = re.compile(r"t-([0-9]{1,18})")
+_DHCP = re.compile(r"(?!k-|t-)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def may_name_dhcp_key(name: str) -> bool:
+    """Whether a key of DHCP servers can have this name: one label that belongs to no other kind of key."""
+    return _DHCP.fullmatch(name) is not None
 
 
 class Signer:
@@ -26,13 +35,20 @@ class Signer:
         self.secret, self.caller = secret, caller
 
 
+class DhcpSigner(NamedTuple):
+    """A DHCP server, which has no hosts: its key, and the secret in base64."""
+
+    secret: str
+    key: DhcpKey
+
+
 class TsigCallers:
     """Finds the owners of TSIG keys."""
 
     def __init__(self, lookups: Lookups, secrets: TsigSecrets, signin: SignIn, tokens: LocalTokens) -> None:
         self._lookups, self._secrets, self._signin, self._tokens = lookups, secrets, signin, tokens
 
-    async def find(self, name: str, client_ip: str | None) -> Signer | None:
+    async def find(self, name: str, client_ip: str | None) -> Signer | DhcpSigner | None:
         """The owner of the key with this folded name; None if there is none, or its secret is not known here.
 
         Raises StoreDown.
@@ -49,6 +65,9 @@ class TsigCallers:
             row = await self._lookups.token_by_id.one(int(found[1]))
             if row is not None and usable(row[0], client_ip):
                 return await self._signer(row[1], lambda: self._tokens.caller(row[0]))
+        elif may_name_dhcp_key(name) and (of_dhcp := await self._lookups.dhcp_key.one(name)):
+            secret = await self._secrets.find(bytes(of_dhcp.secret_hash))
+            return None if secret is None else DhcpSigner(secret, of_dhcp)
         return None
 
     async def _signer(self, hashed: bytes, caller: Callable[[], Awaitable[Caller]]) -> Signer | None:

@@ -10,6 +10,8 @@ import base64
 from collections import OrderedDict
 from collections.abc import Collection
 
+from sqlalchemy import Connection
+
 from ddnsd.auth import secrets
 from ddnsd.auth.sealing import SealingKeys
 from ddnsd.db import accepted_updates, queries, tsig_secrets
@@ -42,6 +44,11 @@ class TsigSecrets:
         self._store, self._lookups, self._keys = store, lookups, keys
         self._known: OrderedDict[bytes, str] = OrderedDict()  # by stored hash
         self._due: dict[bytes, str] = {}
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether TSIG secrets are stored: there is a port for DNS UPDATE."""
+        return self._keys is not None
 
     async def keep(self, new: Collection[str]) -> None:
         """Store the TSIG secrets of these secrets. Raises StoreDown."""
@@ -94,7 +101,17 @@ class TsigSecrets:
 
     def _row(self, hashed: bytes, tsig: str) -> tuple[bytes, str]:
         assert self._keys is not None
-        return hashed, self._keys.seal(PURPOSE, hashed.hex(), tsig)
+        return sealed_row(self._keys, hashed, tsig)
+
+
+def keep(connection: Connection, keys: SealingKeys, secret: str) -> None:
+    """Store the TSIG secret of a new secret, in the caller's transaction."""
+    tsig_secrets.put(connection, [sealed_row(keys, *_pair(secret))])
+
+
+def sealed_row(keys: SealingKeys, hashed: bytes, tsig: str) -> tuple[bytes, str]:
+    """The row of a TSIG secret: its stored hash, and the secret encrypted."""
+    return hashed, keys.seal(PURPOSE, hashed.hex(), tsig)
 
 
 def _pair(secret: str) -> tuple[bytes, str]:

@@ -3,7 +3,7 @@
 
 import click
 
-from ddnsd.cli import abuse, accounts, database, denylist, domains, hosts, queue, quotas, service
+from ddnsd.cli import abuse, accounts, database, denylist, dhcp_keys, domains, hosts, queue, quotas, service
 from ddnsd.cli.group import CommandGroup
 
 
@@ -28,6 +28,7 @@ COMMANDS = (
     accounts.token,
     accounts.key,
     domains.domain,
+    dhcp_keys.dhcp_key,
     denylist.deny,
     abuse.abuse,
     hosts.host,

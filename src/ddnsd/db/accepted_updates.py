@@ -31,6 +31,14 @@ def add(connection: Connection, accepted: Sequence[Accepted]) -> None:
         connection.execute(statement, [one._asdict() for one in accepted])
 
 
+def claim(connection: Connection, accepted: Accepted) -> int | None:
+    """Add a message before it is carried out. Returns the rcode if it was there before, on any node."""
+    statement = insert_into(connection.dialect.name, table).values(accepted._asdict()).on_conflict_do_nothing()
+    if connection.execute(statement).rowcount:
+        return None
+    return rcodes(connection, [accepted.mac])[accepted.mac]
+
+
 def put(connection: Connection, accepted: Accepted) -> None:
     """Add a message, or replace its rcode."""
     statement = insert_into(connection.dialect.name, table).values(accepted._asdict())

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import ARRAY, Column, ColumnElement, LargeBinary, Select, any_, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 
-from ddnsd.db import enrolments, queries, records, rows, schema, tsig_secrets
+from ddnsd.db import dhcp_keys, enrolments, queries, records, rows, schema, tsig_secrets
 from ddnsd.db.base import StoreDown
 from ddnsd.db.sqlite import SqliteStore
 from ddnsd.gathering import Gathering
@@ -189,6 +189,7 @@ class Lookups:
         self.hosts_of_key = Lookup(store, queries.HOSTS_OF_KEY, schema.key_hosts.c.key_id, rows.Host._make)
         self.token = Lookup(store, queries.TOKEN, schema.tokens.c.hash, rows.Token._make)
         self.token_by_id = Lookup(store, queries.TOKEN_WITH_HASH, schema.tokens.c.id, _token_with_hash)
+        self.dhcp_key = Lookup(store, dhcp_keys.DHCP_KEY, schema.dhcp_keys.c.name, rows.DhcpKey._make)
         self.tsig_secret = Lookup(store, tsig_secrets.SEALED, schema.tsig_secrets.c.hash, _only)
         self.enrolment = Lookup(store, enrolments.ENROLMENT, schema.enrolments.c.token_hash, enrolments.Enrolment._make)
         self.session = Lookup(store, queries.SESSION, schema.sessions.c.hash, rows.Session._make)

@@ -306,6 +306,16 @@ class Key(NamedTuple):
     active: bool
 
 
+class DhcpKey(NamedTuple):
+    """A TSIG key of DHCP servers; `created_by` is the user who created it."""
+
+    id: int
+    name: str
+    secret_hash: bytes
+    created_by: str
+    created: int
+
+
 class Related(NamedTuple):
     """A related name: its AAAA record follows its host's prefix."""
 

@@ -442,7 +442,7 @@ keys = Table(
 tsig_secrets = Table(
     "tsig_secrets",
     metadata,
-    Column("hash", LargeBinary(32), primary_key=True),  # the stored hash of the same secret, of a host, key or token
+    Column("hash", LargeBinary(32), primary_key=True),  # the stored hash of the same secret
     Column("sealed", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
 )
@@ -453,6 +453,24 @@ accepted_updates = Table(  # DNS UPDATE messages: the same one again changes not
     Column("mac", LargeBinary(64), primary_key=True),
     Column("rcode", Integer, nullable=False),
     Column("expires", BigInteger, nullable=False, index=True),
+)
+
+# TSIG keys with which DHCP servers change names that are nobody's host.
+dhcp_keys = Table(
+    "dhcp_keys",
+    metadata,
+    _id(),
+    Column("name", String(63), nullable=False, unique=True),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("created_by", String(150), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+dhcp_key_domains = Table(
+    "dhcp_key_domains",
+    metadata,
+    Column("key_id", Id, ForeignKey("dhcp_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("domain_id", Id, ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
 key_hosts = Table(

@@ -40,6 +40,7 @@ _HEADER = struct.Struct("!HHHHHH")
 _RECORD = struct.Struct("!HHIH")
 _NO_A, _NO_AAAA, _NO_CNAME = (_RECORD.pack(rtype, ANY_CLASS, 0, 0) for rtype in (A, AAAA, CNAME))
 _UNUSED = _RECORD.pack(ANY_TYPE, NONE, 0, 0)
+_USED = _RECORD.pack(ANY_TYPE, ANY_CLASS, 0, 0)
 _FOREIGN = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (NS, DNAME, DHCID))
 _NOT_OURS = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME, DHCID))
 _HIDING = tuple(_RECORD.pack(rtype, NONE, 0, 0) for rtype in (CNAME, NS, DNAME))
@@ -64,6 +65,10 @@ class Update:
         """Prerequisite: the name has no record (RFC 2136, 2.4.5)."""
         return self._require(fqdn, _UNUSED)
 
+    def require_used(self, fqdn: str) -> Self:
+        """Prerequisite: the name has a record (RFC 2136, 2.4.4)."""
+        return self._require(fqdn, _USED)
+
     def require_absent(self, fqdn: str, *rtypes: int) -> Self:
         """Prerequisite: the RRsets do not exist (RFC 2136, 2.4.3)."""
         return self._require(fqdn, *(_RECORD.pack(rtype, NONE, 0, 0) for rtype in rtypes))
@@ -71,6 +76,10 @@ class Update:
     def require_rrset(self, fqdn: str, rtype: str) -> Self:
         """Prerequisite: the RRset exists, with any value (RFC 2136, 2.4.1)."""
         return self._require(fqdn, _RECORD.pack(dns.rdatatype.from_text(rtype), ANY_CLASS, 0, 0))
+
+    def require_no_rrset(self, fqdn: str, rtype: str) -> Self:
+        """Prerequisite: the RRset does not exist (RFC 2136, 2.4.3)."""
+        return self.require_absent(fqdn, dns.rdatatype.from_text(rtype))
 
     def require_values(self, fqdn: str, rtype: str, values: Iterable[str]) -> Self:
         """Prerequisite: the RRset exists with exactly these values (RFC 2136, 2.4.2)."""
@@ -146,6 +155,10 @@ class Update:
     def replace_set(self, fqdn: str, rtype: str, ttl: int, values: Iterable[str]) -> Self:
         """Make these the only records of the type; `values` are in presentation format."""
         self._updates.append(self._record(fqdn, dns.rdatatype.from_text(rtype), ANY_CLASS))
+        return self._values(fqdn, rtype, IN, ttl, values)
+
+    def add_values(self, fqdn: str, rtype: str, ttl: int, values: Iterable[str]) -> Self:
+        """Add these records of the type; others stay."""
         return self._values(fqdn, rtype, IN, ttl, values)
 
     def remove_values(self, fqdn: str, rtype: str, values: Iterable[str]) -> Self:

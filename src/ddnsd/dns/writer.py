@@ -32,6 +32,7 @@ from ddnsd.dns.conflicts import Obstacle
 from ddnsd.dns.connection import PrimaryConnection
 from ddnsd.dns.endpoint import Endpoint
 from ddnsd.dns.future_group import FutureGroup
+from ddnsd.dns.message import Update
 from ddnsd.dns.nodes import Nodes
 from ddnsd.dns.ownership import FileLocks, Ownership
 from ddnsd.dns.primary_check import TriedSet
@@ -308,6 +309,10 @@ class Writer:
     async def ask(self, domain_id: int, name: str, rtype: str) -> Message:
         """The answer of the domain's primary, also if there is no such name. Raises DnsError, HostGone."""
         return await (await self._sender(domain_id)).answer(name, rtype)
+
+    async def pass_on(self, domain_id: int, update: Update) -> None:
+        """Send a change of names that are nobody's host. Raises DnsError, HostGone."""
+        await (await self._sender(domain_id)).pass_on(update)
 
     async def obstacles(self, domain_id: int, names: Sequence[str]) -> dict[str, Obstacle]:
         """The obstacles by name, for names that a new host cannot have: a record, or a delegation above.

@@ -289,6 +289,15 @@ class ZoneSender:
         """The primary's whole answer, also if the name does not exist. Raises DnsError."""
         return await self._by_current_key(lambda: ask_all(self.primary, self._key, name, rtype, self._deadline))
 
+    async def pass_on(self, update: Update) -> None:
+        """Send a change of names that are not ours. Any node may do that. Raises DnsError."""
+
+        async def send() -> None:
+            message = signed(lambda: update, self._key)
+            message.verify(await self.primary.exchange(message.wire, self._deadline))
+
+        await self._by_current_key(send)
+
     async def _by_current_key(self, call: Callable[[], Awaitable[T]]) -> T:
         """The answer; asks again if the refused key is no longer the domain's key. Raises DomainFrozen."""
         if frozen := self._latest[0].frozen:

@@ -100,7 +100,7 @@ def _tasks(settings: Settings, moment: int) -> Iterator[tuple[str, Task]]:
     yield "expired tokens", _all(lambda c, n: credentials.delete_expired_tokens(c, ago(TOKEN_DAYS), n))
     yield "ended sessions", _all(lambda c, n: sessions.forget_ended(c, idle, begun, n))
     yield "secrets that were not shown", _all(lambda c, n: one_time_secrets.forget(c, unseen, n))
-    yield "TSIG secrets without a host, key or token", partial(_forget_tsig_secrets, before=ago(1))
+    yield "TSIG secrets of nothing that exists", partial(_forget_tsig_secrets, before=ago(1))
     yield "write checks of ended processes", _all(lambda c, n: write_checks.forget(c, ago(1), n))
     yield "expired enrolments", _all(lambda c, n: retention.forget_enrolments(c, moment, n))
     yield "entries of long histories", _trim_long

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ddnsd.auth.caller import Caller
 from ddnsd.auth.permissions import Action, can, covers_stack, is_name_allowed
-from ddnsd.db import host_edits, paging, primaries, queries, resends
+from ddnsd.db import dhcp_keys, host_edits, paging, primaries, queries, resends
 from ddnsd.db.base import Store
 from ddnsd.db.primaries import NOTHING, Owned
 from ddnsd.db.rows import Domain, User, reversed_name
@@ -246,6 +246,7 @@ def delete_domain(connection: Connection, domain: Domain, actor: str, client_ip:
     if host_edits.has_hosts(connection, domain.id):
         raise NotEmpty(Code.DOMAIN_HAS_HOSTS, domain=domain.name)
     host_edits.delete_domain(connection, domain.id)
+    dhcp_keys.remove_without_domains(connection)
     queries.add_event(connection, actor, "domain.delete", domain.name, client_ip, None, owner_id=domain.owner_id)
 
 

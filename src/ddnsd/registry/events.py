@@ -31,6 +31,8 @@ SECURITY = (
     "key.add",
     "key.delete",
     "key.set",
+    "dhcp-key.add",
+    "dhcp-key.delete",
 )
 """The actions of a user's security log; docs/data-protection.md names their kinds."""
 

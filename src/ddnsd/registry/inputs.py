@@ -344,12 +344,26 @@ class TokenInput(BaseModel):
         return TokenScope(scopes, domains, hosts, networks, expires, stacks)
 
 
+DHCP_DOMAINS = 100
+"""Maximum number of domains of a DHCP key."""
+
+
 class KeyInput(BaseModel):
     """A new key."""
 
     name: CredentialName
     hosts: KeyHosts
     stack: Stack | None = None
+
+
+class DhcpKeyInput(BaseModel):
+    """A new key of DHCP servers."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63, description="The name of the TSIG key.")]
+    domains: Annotated[
+        list[FullName],
+        Field(min_length=1, max_length=DHCP_DOMAINS, description="The domains that it may change. You must own them."),
+    ]
 
 
 # ---- forms

@@ -14,7 +14,7 @@ from ddnsd.db.last_seen import Contact
 from ddnsd.db.paging import Happened, HostFilter, OwnedHost
 from ddnsd.db.queue import STATES as QUEUE_STATES
 from ddnsd.db.queue import Counts as QueueCounts
-from ddnsd.db.rows import Domain, Host, Key, ListedHost, Related, RRset, Token, User
+from ddnsd.db.rows import DhcpKey, Domain, Host, Key, ListedHost, Related, RRset, Token, User
 from ddnsd.db.stacks import Lease
 from ddnsd.db.stacks import Stack as StackRow
 
@@ -24,6 +24,7 @@ __all__ = [
     "Author",
     "Contact",
     "Denial",
+    "DhcpKey",
     "Domain",
     "DomainRequest",
     "Happened",

@@ -8,6 +8,7 @@ from ddnsd.auth.tsig_secrets import TsigSecrets
 from ddnsd.registry.abuse_reports import AbuseReports
 from ddnsd.registry.account_export import AccountExport
 from ddnsd.registry.credentials import Keys, Tokens
+from ddnsd.registry.dhcp_keys import DhcpKeys
 from ddnsd.registry.domain_requests import Requests
 from ddnsd.registry.domain_zones import Zones
 from ddnsd.registry.domains import Domains
@@ -50,6 +51,7 @@ class Services:
     abuse_reports: AbuseReports
     tokens: Tokens
     keys: Keys
+    dhcp_keys: DhcpKeys
     stacks: Stacks
     users: Users
     account_export: AccountExport

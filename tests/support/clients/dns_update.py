@@ -26,6 +26,8 @@ class Client:
     key_name: str
     secret: str
     algorithm: dns.name.Name = dns.tsig.HMAC_SHA256
+    tsig: str = ""
+    """The TSIG secret in base64, if it follows from no secret."""
 
     @property
     def port(self) -> int:
@@ -35,7 +37,7 @@ class Client:
     @property
     def key(self) -> dns.tsig.Key:
         """Its key."""
-        return dns.tsig.Key(dns.name.from_text(self.key_name), tsig_secret(self.secret), self.algorithm)
+        return dns.tsig.Key(dns.name.from_text(self.key_name), self.tsig or tsig_secret(self.secret), self.algorithm)
 
     def message(self, *fill: Fill, zone: str = "") -> dns.update.UpdateMessage:
         """A signed message; each of `fill` adds a prerequisite or a change."""

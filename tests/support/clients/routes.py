@@ -12,7 +12,7 @@ from support.clients.rest_api import Content
 #   account  concerns the caller's whole account: a limited token is refused with 403
 #   service  concerns the whole service: a limited token is refused with 403
 #   list     shows what lies within the limits
-#   host, domain, request, token, key
+#   host, domain, request, token, key, dhcp-key
 #            concerns one thing: within the limits it succeeds, beyond them there is nothing (404; 403 for a token)
 #   stack    concerns one stack of the caller's own
 #   lease    concerns the lease of a stack of the caller's own, which need not exist
@@ -70,6 +70,10 @@ ROUTES: dict[tuple[str, str], tuple[str, Content | None]] = {
     ("GET", "/api/keys/{login}"): ("key", None),
     ("PATCH", "/api/keys/{login}"): ("key", {"name": "k"}),
     ("DELETE", "/api/keys/{login}"): ("key", None),
+    ("GET", "/api/dhcp-keys"): ("list", None),
+    ("POST", "/api/dhcp-keys"): ("new", {}),
+    ("GET", "/api/dhcp-keys/{name}"): ("dhcp-key", None),
+    ("DELETE", "/api/dhcp-keys/{name}"): ("dhcp-key", None),
     ("GET", "/api/stacks"): ("list", None),
     ("GET", "/api/stacks/{name}"): ("stack", None),
     ("PATCH", "/api/stacks/{name}"): ("account", {"protect": False}),
@@ -110,6 +114,7 @@ class PathValues(NamedTuple):
     request: str = ""
     token: str = ""
     login: str = ""
+    dhcp_key: str = "nothing"
     user: str = "admin"
     denial: str = "1"
     report: str = "1"
@@ -119,7 +124,7 @@ class PathValues(NamedTuple):
         """The path below `/api`."""
         thing = [*template.split("/"), ""][2]
         ids = {"domain-requests": self.request, "tokens": self.token, "deny": self.denial, "abuse-reports": self.report}
-        names = {"domains": self.domain, "users": self.user, "stacks": self.stack}
+        names = {"domains": self.domain, "users": self.user, "stacks": self.stack, "dhcp-keys": self.dhcp_key}
         filled = template.removeprefix("/api").replace("{name}/{rtype}", "@/TXT").replace("{label}", "r")
         filled = filled.replace("{fqdn}", self.fqdn).replace("{login}", self.login)
         return filled.replace("{name}", names.get(thing, "")).replace("{id}", ids.get(thing, ""))

@@ -34,19 +34,22 @@ class Kea:
         """The lines of its log."""
         return self.log.read_text().splitlines()
 
-    def lease(self, fqdn: str, address: str, *, resolution: bool) -> None:
-        """A DHCP client got an address. With `resolution`, names that are not of this client are left alone."""
-        self._change(0, fqdn, address, resolution=resolution)
+    def lease(self, fqdn: str, address: str, *, resolution: bool, reverse: bool = False) -> None:
+        """A DHCP client got an address. With `resolution`, names that are not of this client are left alone.
 
-    def expire(self, fqdn: str, address: str, *, resolution: bool) -> None:
+        With `reverse`, the name of the address is changed as well.
+        """
+        self._change(0, fqdn, address, resolution=resolution, reverse=reverse)
+
+    def expire(self, fqdn: str, address: str, *, resolution: bool, reverse: bool = False) -> None:
         """The lease ended."""
-        self._change(1, fqdn, address, resolution=resolution)
+        self._change(1, fqdn, address, resolution=resolution, reverse=reverse)
 
-    def _change(self, kind: int, fqdn: str, address: str, *, resolution: bool) -> None:
+    def _change(self, kind: int, fqdn: str, address: str, *, resolution: bool, reverse: bool) -> None:
         request = {
             "change-type": kind,
             "forward-change": True,
-            "reverse-change": False,
+            "reverse-change": reverse,
             "fqdn": f"{fqdn}.",
             "ip-address": address,
             "dhcid": CLIENT,
@@ -62,14 +65,22 @@ class Kea:
 @contextmanager
 def kea(directory: Path, zone: str, key: TsigKey, dns_port: int) -> Iterator[Kea]:
     """A `kea-dhcp-ddns` that updates the zone of a name server on this machine; its log is `directory/log`."""
+    with configured(directory, _config(zone, key, dns_port)) as running:
+        yield running
+
+
+@contextmanager
+def configured(directory: Path, config: dict[str, Any]) -> Iterator[Kea]:
+    """A `kea-dhcp-ddns` with this configuration, but on a free port."""
     program = shutil.which("kea-dhcp-ddns", path="/usr/sbin:/usr/bin")
     assert program, "Kea is not installed (apt-get install kea-dhcp-ddns-server)"
     directory.mkdir(parents=True, exist_ok=True)
-    port, config, log = free_port(), directory / "kea.conf", directory / "log"
-    config.write_text(json.dumps({"DhcpDdns": _config(port, zone, key, dns_port)}))
+    port, file, log = free_port(), directory / "kea.conf", directory / "log"
+    loggers = [{"name": "kea-dhcp-ddns", "severity": "INFO", "output_options": [{"output": "stdout"}]}]
+    file.write_text(json.dumps({"DhcpDdns": config | {"port": port, "loggers": loggers}}))
     env = os.environ | {"KEA_PIDFILE_DIR": str(directory), "KEA_LOCKFILE_DIR": str(directory)}
     with log.open("wb") as out:
-        server = subprocess.Popen([program, "-c", str(config)], env=env, stdout=out, stderr=out)
+        server = subprocess.Popen([program, "-c", str(file)], env=env, stdout=out, stderr=out)
     try:
         wait_until(lambda: "DCTL_CONFIG_COMPLETE" in log.read_text(), what="Kea")
         yield Kea(port, log)
@@ -78,14 +89,12 @@ def kea(directory: Path, zone: str, key: TsigKey, dns_port: int) -> Iterator[Kea
         server.wait(20)
 
 
-def _config(port: int, zone: str, key: TsigKey, dns_port: int) -> dict[str, Any]:
+def _config(zone: str, key: TsigKey, dns_port: int) -> dict[str, Any]:
     servers = [{"ip-address": "127.0.0.1", "port": dns_port}]
     domain = {"name": f"{zone}.", "key-name": key.name, "dns-servers": servers}
     return {
         "ip-address": "127.0.0.1",
-        "port": port,
         "tsig-keys": [{"name": key.name, "algorithm": key.algorithm.upper(), "secret": key.secret}],
         "forward-ddns": {"ddns-domains": [domain]},
         "reverse-ddns": {},
-        "loggers": [{"name": "kea-dhcp-ddns", "severity": "INFO", "output_options": [{"output": "stdout"}]}],
     }

@@ -3,8 +3,8 @@
 
     header ─► signature ─► records ─► registry ─► signed answer
 
-Only hosts' records can be changed, and only by a signed message. Queries for our zones are answered as the primary
-answers them, because clients ask for the zone of a name first.
+Only a signed message changes something: records of hosts, or with the key of a DHCP server names that no host has.
+Queries for our zones are answered as the primary answers them, because clients ask for the zone of a name first.
 """
 
 import hmac
@@ -18,12 +18,13 @@ from prometheus_client import Counter
 
 from ddnsd.auth.failed_sign_ins import FailedSignIns
 from ddnsd.auth.failed_sign_ins import Kind as Failed
-from ddnsd.auth.tsig_callers import Signer, TsigCallers
+from ddnsd.auth.tsig_callers import DhcpSigner, Signer, TsigCallers
 from ddnsd.dns import signature
 from ddnsd.dns.errors import DnsError, HostGone
 from ddnsd.dns.signature import FUDGE_SECONDS, Tsig
 from ddnsd.dns.tsig import ALGORITHMS, TsigKey
 from ddnsd.dns.writer import Writer
+from ddnsd.registry.dhcp_updates import DhcpMessage, DhcpUpdates
 from ddnsd.registry.domains import Domains
 from ddnsd.registry.errors import StoreDown
 from ddnsd.registry.last_seen import LastSeen
@@ -67,6 +68,7 @@ class UpdateDoor:
         self,
         callers: TsigCallers,
         updates: ZoneUpdates,
+        dhcp: DhcpUpdates,
         domains: Domains,
         writer: Writer,
         last_seen: LastSeen,
@@ -74,6 +76,7 @@ class UpdateDoor:
         algorithms: Collection[str],
     ) -> None:
         self._callers, self._updates, self._domains, self._writer = callers, updates, domains, writer
+        self._dhcp = dhcp
         self._last_seen, self._failed, self._algorithms = last_seen, failed, frozenset(algorithms)
 
     async def answer(self, wire: bytes, peer: str, *, tcp: bool) -> bytes | None:
@@ -114,7 +117,7 @@ class UpdateDoor:
             unsigned = self._made(wire, header, await self._update(wire, tsig, signer, peer), end)
         return signature.sign_answer(unsigned, key, tsig)
 
-    async def _verify(self, wire: bytes, tsig: Tsig, peer: str) -> tuple[Signer, TsigKey]:
+    async def _verify(self, wire: bytes, tsig: Tsig, peer: str) -> tuple[Signer | DhcpSigner, TsigKey]:
         """The owner of the key, and the key. Raises _Denied, Malformed, StoreDown."""
         algorithm = _ALGORITHMS.get(tsig.algorithm)
         signer = await self._callers.find(messages.folded(tsig.name), peer)
@@ -151,13 +154,15 @@ class UpdateDoor:
 
     # ---- requests
 
-    async def _update(self, wire: bytes, tsig: Tsig, signer: Signer, peer: str) -> Rcode:
+    async def _update(self, wire: bytes, tsig: Tsig, signer: Signer | DhcpSigner, peer: str) -> Rcode:
         try:
             update = messages.zone_update(wire)
         except Malformed:
             return Rcode.FORMERR
-        caller = await signer.caller()
         expires = (tsig.signed_at + 2 * FUDGE_SECONDS) * 1_000_000
+        if isinstance(signer, DhcpSigner):
+            return await self._dhcp.apply(DhcpMessage(update, signer.key, peer, tsig.mac, expires))
+        caller = await signer.caller()
         message = Signed(update, caller, author(caller, peer, AGENT), tsig.mac, expires)
         rcode, hosts = await self._updates.apply(message)
         for host in hosts:

@@ -24,6 +24,8 @@ LABELS = {
     "key.add": N_("Key created"),
     "key.delete": N_("Key deleted"),
     "key.set": N_("Key changed"),
+    "dhcp-key.add": N_("DHCP key created"),
+    "dhcp-key.delete": N_("DHCP key deleted"),
 }
 
 

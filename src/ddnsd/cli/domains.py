@@ -119,7 +119,7 @@ def _key(file: IO[str]) -> TsigKey:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def members(name: str, as_json: bool) -> None:
-    """List the names that members of the domain's Kerberos realm have registered."""
+    """List the members of the Kerberos realm."""
     found = asyncio.run(domains.members(settings.load(), fold(name)))
     if as_json:
         click.echo(json.dumps([member._asdict() for member in found], indent=1))

@@ -5,6 +5,7 @@ record of octoDNS               host                     its field
 ------------------------------  -----------------------  ---------------------------
 www             A, AAAA         www                      ipv4, ipv6, ttl
 *.www           A, AAAA         www                      wildcard: the same addresses
+shop            CNAME           shop                     alias, ttl
 www             MX, TXT, …      www                      records, `@ MX`
 a._tcp.www      SRV, TLSA, …    www                      records, `a._tcp SRV`
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from octodns.record import Change, Record, Rrset
@@ -23,6 +25,7 @@ from ddnsctl.sync.model import KEEP, Host, HostSpec, Sentinel
 FAMILIES = {"A": "ipv4", "AAAA": "ipv6"}
 RRSETS = frozenset({"CAA", "HTTPS", "LOC", "MX", "NAPTR", "OPENPGPKEY", "SRV", "SSHFP", "SVCB", "TLSA", "TXT"})
 """The types of `Host.records` that octoDNS knows. RRsets of others, such as SMIMEA, are never touched."""
+ALIAS = "CNAME"
 WILDCARD = "*"
 _LOC_DEFAULTS = ("1.00m", "10000.00m", "10.00m")
 """Size, horizontal and vertical precision."""
@@ -46,6 +49,8 @@ def divided(record: Record) -> OwnerName:
         if begin or record._type not in FAMILIES:
             raise ValueError("only addresses can have a wildcard")
         begin = 1
+    if begin and record._type == ALIAS:
+        raise ValueError("the service has CNAME records only at hosts, as their aliases")
     if begin == len(labels):
         raise ValueError("the service has no records at the domain's own name, or directly below it with an underscore")
     host = names.host_name(".".join([*labels[begin:], record.zone.name]))
@@ -56,10 +61,13 @@ def rrsets_of(host: Host, ttl: int) -> Iterator[Rrset]:
     """The RRsets of a registered host. `ttl` is that of a host without its own."""
     ttl = host.ttl or ttl
     owners = [f"{host.fqdn}.", *([f"{WILDCARD}.{host.fqdn}."] if host.wildcard else [])]
+    if isinstance(host.alias, str):
+        yield Rrset(owners[0], ALIAS, ttl, [host.alias])
     for rtype, family in FAMILIES.items():
-        address = getattr(host, family)
-        if isinstance(address, str):
-            yield from (Rrset(owner, rtype, ttl, [address]) for owner in owners)
+        found = getattr(host, family)
+        addresses = [found] if isinstance(found, str) else found
+        if isinstance(addresses, list):
+            yield from (Rrset(owner, rtype, ttl, addresses) for owner in owners)
     for key, content in _present(host).items():
         name, rtype = key.split(" ")
         if rtype in RRSETS:
@@ -75,6 +83,12 @@ def _whole_loc(value: str) -> str:
     return " ".join([*words, *_LOC_DEFAULTS[len(words) - longitude - 2 :]])
 
 
+def _addresses(rdatas: Iterable[str]) -> str | list[str]:
+    """One address, or several in the order of the service. The service itself says which ones it refuses."""
+    found = [str(address) for address in sorted({ip_address(one) for one in rdatas}, key=int)]
+    return found if len(found) > 1 else found[0]
+
+
 def _present(host: Host) -> Mapping[str, Any]:
     return {} if isinstance(host.records, Sentinel) else host.records
 
@@ -83,10 +97,11 @@ def _present(host: Host) -> Mapping[str, Any]:
 class _Edit:
     """What the changes of octoDNS do to one host. A value None removes an address or RRset."""
 
-    addresses: dict[str, str | None] = field(default_factory=dict)
+    addresses: dict[str, Any] = field(default_factory=dict)
     wildcard: dict[str, bool] = field(default_factory=dict)
     """By type, whether there is a wildcard."""
     rrsets: dict[str, Any] = field(default_factory=dict)
+    alias: str | Sentinel | None = KEEP
     ttl: int | None = None
 
     def add(self, change: Change, below: str) -> None:
@@ -96,7 +111,10 @@ class _Edit:
         if below == WILDCARD:
             self.wildcard[rtype] = rrset is not None
         elif rtype in FAMILIES:
-            self.addresses[FAMILIES[rtype]] = rrset.rdatas[0] if rrset else None
+            self.addresses[FAMILIES[rtype]] = _addresses(rrset.rdatas) if rrset else None
+            self.ttl = rrset.ttl if rrset else self.ttl
+        elif rtype == ALIAS:
+            self.alias = names.alias(rrset.rdatas[0]) if rrset else None
             self.ttl = rrset.ttl if rrset else self.ttl
         else:
             self.rrsets[f"{below} {rtype}"] = {"values": rrset.rdatas, "ttl": rrset.ttl} if rrset else None
@@ -107,7 +125,8 @@ class _Edit:
         before = host or Host(fqdn, "")
         addresses = {family: getattr(before, family) for family in FAMILIES.values()} | self.addresses
         left = {**_present(before), **rrsets}
-        if not any(addresses.values()) and not any(left.values()):
+        alias = before.alias if self.alias is KEEP else self.alias
+        if not any(addresses.values()) and not any(left.values()) and alias is None:
             return None
         had = {rtype: before.wildcard and bool(getattr(before, family)) for rtype, family in FAMILIES.items()}
         return HostSpec(
@@ -118,6 +137,7 @@ class _Edit:
             ttl=self.ttl or KEEP,
             records=rrsets or KEEP,
             keeps_records=True,
+            alias=self.alias,
         )
 
 
@@ -133,7 +153,10 @@ def edited(changes: Iterable[Change], registered: Mapping[str, Host]) -> Edited:
     edits: dict[str, _Edit] = {}
     for change in changes:
         host, below = divided(change.record)
-        edits.setdefault(host, _Edit()).add(change, below)
+        try:
+            edits.setdefault(host, _Edit()).add(change, below)
+        except ValueError as error:
+            raise ValueError(f"{host}: {error}") from None
     found = Edited({}, set())
     for fqdn, edit in edits.items():
         try:

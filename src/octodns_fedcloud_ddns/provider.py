@@ -32,7 +32,7 @@ from ddnsctl.sync.plan import Options, Plan, make
 from ddnsctl.sync.policy import Limits
 from ddnsctl.sync.records import APEX
 from ddnsctl.transport import RequestsTransport
-from octodns_fedcloud_ddns.hosts import FAMILIES, RRSETS, WILDCARD, divided, edited, rrsets_of
+from octodns_fedcloud_ddns.hosts import ALIAS, FAMILIES, RRSETS, WILDCARD, divided, edited, rrsets_of
 
 OPTIONS = OptionNames("`url`", "`ca`", "`timeout`")
 DEFAULT_TTL = 60
@@ -89,7 +89,7 @@ class FedcloudDdnsSource(BaseSource):  # type: ignore[misc]
     """Reads the hosts of the token's user, if `stack` is given only those of this stack."""
 
     SUPPORTS_GEO = False
-    SUPPORTS = frozenset(FAMILIES) | RRSETS
+    SUPPORTS = frozenset(FAMILIES) | RRSETS | {ALIAS}
 
     def __init__(
         self,
@@ -248,6 +248,8 @@ class _Unsupported:
     def find(self) -> Iterator[_Problem]:
         """All problems."""
         addresses: dict[str, dict[str, list[Record]]] = {}
+        aliases: set[str] = set()
+        others: list[tuple[str, Record]] = []
         for record in sorted(self.zone.records):
             if record.ignored or record._type not in FedcloudDdnsSource.SUPPORTS:
                 continue
@@ -260,6 +262,13 @@ class _Unsupported:
                 yield self.omitted(record, f"{host} belongs to {owner}")
             elif record._type in FAMILIES:
                 addresses.setdefault(host, {}).setdefault(below, []).append(record)
+            elif record._type == ALIAS:
+                aliases.add(host)
+            else:
+                others.append((host, record))
+        for host, record in others:
+            if host in aliases:
+                yield self.omitted(record, f"{host} is an alias, which has no other records")
         for by_name in addresses.values():
             yield from self.of_addresses(by_name.get(APEX, []), by_name.get(WILDCARD, []))
 
@@ -268,12 +277,10 @@ class _Unsupported:
         ttl = min((record.ttl for record in own), default=0)
         stored = {}
         for record in own:
-            one = record.copy(values=record.values[:1])
+            one = record.copy()
             one.ttl = ttl
             stored[record._type] = (ttl, one.values)
-            if len(record.values) > 1:
-                yield self.replaced(record, one, "the service stores one address of each family")
-            elif record.ttl != ttl:
+            if record.ttl != ttl:
                 yield self.replaced(record, one, "the service stores one TTL for A and AAAA")
         if stored != {record._type: (record.ttl, record.values) for record in wildcard}:
             for record in wildcard:
@@ -285,7 +292,7 @@ class _Unsupported:
 
     def replaced(self, record: Record, other: Record, why: str) -> _Problem:
         """A problem with a record that another one replaces."""
-        fallback = f"using {other.values[0]} with TTL {other.ttl}"
+        fallback = f"using the TTL {other.ttl}"
         return _Problem(_text(record, why), fallback, lambda: self.zone.add_record(other, replace=True))
 
 

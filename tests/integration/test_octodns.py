@@ -149,6 +149,35 @@ def test_records_of_all_types_are_made_changed_and_removed(octodns: OctoDns) -> 
     assert octodns.service.get("/api/hosts", octodns.token).json()["items"] == []
 
 
+def test_aliases_and_several_addresses(octodns: OctoDns) -> None:
+    several = {"type": "A", "values": ["192.0.2.10", "192.0.2.9"], "ttl": 300}
+    v6 = {"type": "AAAA", "values": ["2001:db8::2", "2001:DB8::1"], "ttl": 300}
+    alias = {"type": "CNAME", "value": "front.example.net.", "ttl": 120}
+    octodns.declare(**{"www": [several, v6], "*.www": [several, v6], "shop": alias})
+    octodns.sync("--doit")
+    assert sorted(octodns.dig("any.www")) == sorted(octodns.dig("www")) == ["192.0.2.10", "192.0.2.9"]
+    assert sorted(octodns.dig("www", "AAAA")) == ["2001:db8::1", "2001:db8::2"]
+    assert octodns.dig("shop", "CNAME") == ["front.example.net."]
+    octodns.sync_nothing()
+    octodns.run("octodns-dump", "--config-file", "octodns.yaml", "--output-dir", "copy", f"{octodns.domain}.", "all")
+    written = yaml.safe_load((octodns.folder / "copy" / f"{octodns.domain}.yaml").read_text())
+    assert written["shop"] == {"ttl": 120, "type": "CNAME", "value": "front.example.net."}
+    assert written["www"][0]["values"] == ["192.0.2.10", "192.0.2.9"]
+    octodns.declare(www=alias, shop=[{"type": "A", "value": "192.0.2.7"}, {"type": "TXT", "value": "x"}])
+    octodns.sync("--doit")
+    assert (octodns.dig("www", "CNAME"), octodns.dig("any.www")) == (["front.example.net."], [])
+    assert (octodns.dig("shop"), octodns.dig("shop", "TXT")) == (["192.0.2.7"], ['"x"'])
+    octodns.sync_nothing()
+    octodns.declare(www={**several, "values": ["192.0.2.9"]})
+    octodns.sync("--doit")
+    assert (octodns.dig("www"), octodns.dig("shop")) == (["192.0.2.9"], [])
+    octodns.declare(www=alias)
+    octodns.sync("--doit")
+    octodns.declare()
+    octodns.sync("--doit")
+    assert octodns.service.get("/api/hosts", octodns.token).json()["items"] == []
+
+
 def test_hosts_of_other_stacks_and_users_stay(octodns: OctoDns) -> None:
     other = octodns.service.user(f"{octodns.domain.partition('.')[0]}-bob")
     octodns.service.request("PATCH", f"/api/domains/{octodns.domain}", octodns.token, json={"public": True})
@@ -182,25 +211,29 @@ def test_what_the_service_cannot_store_is_told_at_once(octodns: OctoDns) -> None
         **{
             "": {"type": "TXT", "value": "apex"},
             "_dmarc": {"type": "TXT", "value": "apex"},
-            "two": {"type": "A", "values": ["192.0.2.1", "192.0.2.2"]},
             "ttls": [
                 {"type": "A", "value": "192.0.2.1", "ttl": 60},
                 {"type": "AAAA", "value": "2001:db8::1", "ttl": 90},
             ],
             "*": {"type": "A", "value": "192.0.2.1"},
             "*.ttls": {"type": "A", "value": "192.0.2.9"},
-            "*.two": {"type": "TXT", "value": "x"},
+            "*.good": {"type": "TXT", "value": "x"},
+            "_acme-challenge.good": {"type": "CNAME", "value": "acme.example.net."},
+            "alias": {"type": "CNAME", "value": "front.example.net."},
+            "_443._tcp.alias": {"type": BELOW["_443._tcp"][0], "value": BELOW["_443._tcp"][1]},
             "good": {"type": "A", "value": "192.0.2.8"},
         }
     )
     text = octodns.sync("--doit", code=1)
-    for record in ("TXT ", "TXT _dmarc.", "A two.", "AAAA ttls.", "A *.", "A *.ttls.", "TXT *.two."):
+    refused = ("TXT ", "TXT _dmarc.", "AAAA ttls.", "A *.", "A *.ttls.", "TXT *.good.")
+    for record in (*refused, "CNAME _acme-challenge.good.", "TLSA _443._tcp.alias."):
         assert f"{record}{octodns.domain}.: " in text
     assert octodns.dig("good") == []
     octodns.options["strict_supports"] = False
     octodns.sync("--doit")
     assert octodns.dig("good") == ["192.0.2.8"]
-    assert octodns.dig("two") == octodns.dig("ttls") == ["192.0.2.1"]
+    assert octodns.dig("ttls") == ["192.0.2.1"]
+    assert octodns.dig("alias", "CNAME") == ["front.example.net."]
     assert octodns.dig("any.ttls") == []
     octodns.sync_nothing()
 

@@ -94,6 +94,8 @@ def _sections(plan: Plan) -> Iterator[Section]:
         yield against.section(plan)
     if plan.has("declared"):
         yield declared.section(plan)
+    if plan.has("declared-many"):
+        yield declared.many_section(plan)
     if plan.has("hosts"):
         yield many.list_section(plan)
     if plan.has("pages"):

@@ -13,7 +13,7 @@ from support.servers.service import Service, dev
 from bench import octodns
 from bench.address import fresh
 from bench.clock import seconds_of
-from bench.figure import Figure, Section
+from bench.figure import Figure, Section, number
 from bench.octodns import OctoDns
 from bench.plan import Plan, say
 from bench.rig import Rig
@@ -21,12 +21,18 @@ from bench.rig import Rig
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
 HOSTS, SYNCED, LOOPED = 10_000, 2_000, 200
+MANY_ROUNDS = 2
+SENT_SECONDS = 300.0
 
 TEXT = f"""\
 Whole commands, from their start to their end, against a running service on SQLite. *Plan* and *apply*: one YAML file
 with {HOSTS:,} hosts, an IPv4 address each; the apply begins with an empty service and ends when all of them have a
 secret and stand in DNS. octoDNS plans and applies the same A records from its YAML to a zone of the same BIND. Ansible:
 the task's time, on localhost, when there is nothing to change.""".replace(",", " ")
+
+MANY_TEXT = """\
+As above, with one large stack on SQLite. The apply begins with a service that has one host of another stack, and the
+destroy deletes all of the large one. The small stack has one host, and there is nothing to change."""
 
 PLAYBOOK = """\
 - hosts: localhost
@@ -56,32 +62,56 @@ def section(plan: Plan) -> Section:
     """Measure ours and octoDNS in turn."""
     octodns.install()
     start = Figure("`ddnsctl --help`", "s", 0.25, 0.15, less=True)
-    ours = Figure(f"`ddnsctl plan`, {HOSTS} hosts, nothing to do", "s", 2.3, 0.9, less=True)
+    ours = Figure(f"`ddnsctl plan`, {HOSTS} hosts, nothing to do", "s", 2.3, 0.5, less=True)
     theirs = Figure("octoDNS, the same plan", "s")
-    ratio = Figure("**octoDNS / `ddnsctl`, plan**", "×", 1, 2.5)
+    ratio = Figure("**octoDNS / `ddnsctl`, plan**", "×", 1, 4)
     apply = Figure(f"`ddnsctl apply`, {HOSTS} new hosts", "s", 10, 4, less=True)
     applied = Figure("octoDNS, the same apply", "s")
+    apply_ratio = Figure("**octoDNS / `ddnsctl`, apply**", "×", 1, 1.5)
     sync = Figure(f"`ddns_sync`, {SYNCED} hosts, second run", "s", 2, 1, less=True)
     loop = Figure(f"`ddns_host` in a loop of {LOOPED}, second run", "s", 3, 1, less=True)
-    for number in range(min(plan.rounds, 3)):
-        with dev(plan.directory / f"declared{number}") as service:
-            desk = Desk(plan.directory / f"desk{number}", service)
+    for round_number in range(min(plan.rounds, 3)):
+        with dev(plan.directory / f"declared{round_number}") as service:
+            desk = Desk(plan.directory / f"desk{round_number}", service)
             addresses = {f"h{n}": fresh() for n in range(HOSTS)}
             other = OctoDns(desk.directory / "octodns", Rig(service).zone("octodns.test"))
             other.declare(addresses)
             desk.declare("hosts.yml", "declared", addresses)
             start.add(desk.ddnsctl("--help"))
-            apply.add(desk.ddnsctl("apply", "--yes", "hosts.yml"))
-            applied.add(other.apply())
+            ours_applied = apply.add(desk.ddnsctl("apply", "--yes", "hosts.yml"))
+            apply_ratio.add(applied.add(other.apply()) / ours_applied)
             ratio.add(theirs.add(other.plan()) / ours.add(desk.ddnsctl("plan", "hosts.yml")))
             desk.prepare_tasks()
             desk.tasks()
             times = desk.tasks()
             sync.add(times["sync"])
             loop.add(times["loop"])
-            figures = [start, ours, theirs, ratio, apply, applied, sync, loop]
+            figures = [start, ours, theirs, ratio, apply, applied, apply_ratio, sync, loop]
             say(figures)
     return Section("Declarations", TEXT, figures)
+
+
+def many_section(plan: Plan) -> Section:
+    """Apply, plan and destroy a large stack, and plan a small one beside it."""
+    many = number(plan.many)
+    apply = Figure(f"`ddnsctl apply`, {many} new hosts", "s", 40, 20, less=True)
+    planned = Figure(f"`ddnsctl plan`, {many} hosts, nothing to do", "s", 4.4, 3, less=True)
+    beside = Figure(f"`ddnsctl plan`, a stack of one host beside {many}", "s", 1, 0.3, less=True)
+    destroy = Figure(f"`ddnsctl destroy`, {many} hosts", "s", 80, 20, less=True)
+    figures = [apply, planned, beside, destroy]
+    for round_number in range(min(plan.rounds, MANY_ROUNDS)):
+        with dev(plan.directory / f"declared-many{round_number}") as service:
+            desk = Desk(plan.directory / f"many{round_number}", service)
+            desk.declare("many.yml", "many", {f"m{n}": fresh() for n in range(plan.many)})
+            desk.declare("one.yml", "one", {"one": fresh()})
+            desk.ddnsctl("apply", "--yes", "one.yml")
+            apply.add(desk.ddnsctl("apply", "--yes", "many.yml"))
+            Rig(service).wait_for_dns(SENT_SECONDS)
+            planned.add(desk.ddnsctl("plan", "many.yml"))
+            beside.add(desk.ddnsctl("plan", "one.yml"))
+            destroy.add(desk.ddnsctl("destroy", "--yes", "many.yml"))
+            say(figures)
+    return Section(f"Declarations of {many} hosts", MANY_TEXT, figures)
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,12 @@ def as_dict(plan: Plan) -> dict[str, Any]:
 
 
 def markdown(plan: Plan, url: str) -> str:
-    """Markdown for a pull request: summary, server, changes as a diff, remarks. A long diff is folded, then cut."""
-    heading = f"### {summary_line(plan)}\n\nServer: {_escaped(url)}"
+    """Markdown for a pull request: summary, server and stack, changes as a diff, remarks.
+
+    A long diff is folded, then cut.
+    """
+    of_stack = f", stack: {_escaped(plan.stack)}" if plan.stack else ""
+    heading = f"### {summary_line(plan)}\n\nServer: {_escaped(url)}{of_stack}"
     said = [*(f"refused: {_visible(str(refusal))}" for refusal in plan.refusals), *remarks(plan)]
     notes = "\n".join(f"- {_escaped(text)}" for text in said[:_LONG])
     shown, left_out = _fitting(_diff_lines(plan), MARKDOWN_LENGTH - len(heading) - len(notes))

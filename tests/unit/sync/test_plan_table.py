@@ -91,6 +91,8 @@ def test_nothing_to_do() -> None:
     line = "Plan: 0 to add, 0 to change, 0 to replace, 0 to delete, 9 unchanged."
     assert plan_table.text(plan) == line + "\n"
     assert plan_table.markdown(plan, URL) == f"### {line}\n\nServer: {URL}\n"
+    of_stack = replace(plan, stack="web_prod")
+    assert plan_table.markdown(of_stack, URL) == f"### {line}\n\nServer: {URL}, stack: web\\_prod\n"
     assert plan_table.diff(plan, URL) == {
         "before": "",
         "after": "",

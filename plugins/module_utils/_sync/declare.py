@@ -115,7 +115,7 @@ def declaration(data: Any, *, default_domain: str | None = None, locate: Locate 
     """The declaration in a document. `default_domain` is used if it names none. Raises DeclarationError."""
     reader = _Reader(locate)
     declared = reader.document(data, default_domain)
-    reader.problems += _clashes(declared.hosts.values())
+    reader.problems += _clashes(declared.hosts.values(), declared.keys.values())
     reader.finish()
     return declared
 
@@ -143,7 +143,7 @@ def merge(declarations: Sequence[Declaration]) -> Declaration:
     hosts = _united("host", [d.hosts for d in declarations], problems)
     domains = _united("domain", [d.domains for d in declarations], problems)
     keys = _united("key", [d.keys for d in declarations], problems)
-    problems += _clashes(hosts.values())
+    problems += _clashes(hosts.values(), keys.values())
     if problems:
         raise DeclarationError(problems)
     where = declarations[0].where if declarations else None
@@ -245,18 +245,12 @@ def _twice(kind: str, name: str, where: Location | None, first: Location | None)
     return Problem(f"{kind} {name} is declared twice", where, f"first at {first}" if first else "remove one")
 
 
-def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
-    """Contradictions between hosts: former names that are in use, two secrets in one file."""
-    problems: list[Problem] = []
+def _clashes(hosts: Iterable[HostSpec], keys: Iterable[KeySpec]) -> list[Problem]:
+    """Contradictions between hosts and keys: former names that are in use, two secrets in one file."""
     by_name = {spec.fqdn: spec for spec in hosts}
-    files: dict[str, HostSpec] = {}
+    problems = _shared_files(by_name.values(), keys)
     sources: dict[str, HostSpec] = {}
     for spec in by_name.values():
-        if spec.secret is not None and spec.secret.in_file:
-            other = files.setdefault(os.path.normpath(spec.secret.path), spec)
-            if other is not spec:
-                text = f"the secrets of {other.fqdn} and {spec.fqdn} would go to the same file {spec.secret.path}"
-                problems.append(Problem(text, spec.where, "name one file for each host"))
         if spec.moved_from is not None:
             other = sources.setdefault(spec.moved_from, spec)
             if other is not spec:
@@ -265,6 +259,20 @@ def _clashes(hosts: Iterable[HostSpec]) -> list[Problem]:
             if spec.moved_from in by_name:
                 text = f"{spec.fqdn} is moved from {spec.moved_from}, which is declared too"
                 problems.append(Problem(text, spec.where, "remove `moved_from`, or the old host"))
+    return problems
+
+
+def _shared_files(hosts: Iterable[HostSpec], keys: Iterable[KeySpec]) -> list[Problem]:
+    """A problem for each secret that would go to the file of another one."""
+    problems: list[Problem] = []
+    files: dict[str, str] = {}
+    named = [(spec.fqdn, spec) for spec in hosts] + [(f"the key {spec.name}", spec) for spec in keys]
+    for name, spec in named:
+        if spec.secret is not None and spec.secret.in_file:
+            other = files.setdefault(os.path.normpath(spec.secret.path), name)
+            if other != name:
+                text = f"the secrets of {other} and {name} would go to the same file {spec.secret.path}"
+                problems.append(Problem(text, spec.where, "name one file for each"))
     return problems
 
 

@@ -118,6 +118,9 @@ def test_two_secrets_never_share_a_file(kind: str) -> None:
     hosts = {"a.example.org": {"secret": shared}, "b.example.org": {"secret": shared}}
     (text,) = problems({"version": 1, "hosts": hosts})
     assert "the secrets of a.example.org and b.example.org would go to the same file secrets.yml" in text
+    keys = {"router": {"hosts": ["a.example.org"], "secret": {"file": "./secrets.yml"}}}
+    (text,) = problems({"version": 1, "stack": "s", "hosts": {"a.example.org": {"secret": shared}}, "keys": keys})
+    assert "the secrets of a.example.org and the key router would go to the same file ./secrets.yml" in text
     (text,) = problems({"version": 1, "defaults": {"secret": shared}})
     assert f"defaults.secret.{kind}: is the same file for all hosts (add {{name}} or {{fqdn}} to it)" in text
     both = {"defaults": {"secret": "none"}, "hosts": {"a.example.org": None, "b.example.org": None}}
@@ -291,7 +294,7 @@ def test_documents_that_contradict_each_other() -> None:
         Problem(
             "the secrets of a.b and c.b would go to the same file s",
             Location("b.yml", 2),
-            "name one file for each host",
+            "name one file for each",
         ),
     ]
     with pytest.raises(DeclarationError, match="server is http://b here and http://a elsewhere"):

@@ -12,9 +12,10 @@ from typing import Any
 from ..module_utils._ansible import sync
 from ..module_utils._ansible.task import Operation
 from ..module_utils._sync import declare
-from ..module_utils._sync.errors import DeclarationError
+from ..module_utils._sync.errors import DeclarationError, Location, Problem
 from ..plugin_utils._action import DdnsAction
 from ..plugin_utils._yaml.composition import resolve
+from ..plugin_utils._yaml.folder import EMPTY, declarations
 from ..plugin_utils._yaml.reader import Document, read
 from ..plugin_utils._yaml.variables import Outside
 
@@ -59,20 +60,33 @@ class ActionModule(DdnsAction):
     def _origin(self) -> sync.Origin | None:
         """The composed declaration; None if the options have none that the controller can read."""
         src, given = self._task.args.get("src"), self._task.args.get("declaration")
+        roots: list[Document]
         if src and not given:
-            path = self._find_needle("files", src)
-            files = _Files(self._loader, Path(src).parent, Path(path).absolute().parent)
-            root: Document = read(files.decrypted(path), src)
+            path = Path(self._find_needle("files", src)).absolute()
+            if path.is_dir():
+                files = _Files(self._loader, Path(src), path)
+                roots = self._folder(src, str(path), files)
+            else:
+                files = _Files(self._loader, Path(src).parent, path.parent)
+                roots = [read(files.decrypted(str(path)), src)]
         elif isinstance(given, Mapping):
             files = _Files(self._loader, Path(), Path(self._loader.get_basedir()))
-            root = Inline("", {"version": 1, **given}, ())
+            roots = [Inline("", {"version": 1, **given}, ())]
         else:
             return None
-        documents, problems = resolve([root], self._outside(), files)
+        documents, problems = resolve(roots, self._outside(), files)
         if found := [*(problem for document in documents for problem in document.problems), *problems]:
             raise DeclarationError(found)
         parts = [sync.Part(document.data, document.locate, files.folder(document.file)) for document in documents]
         return sync.Origin(parts, str(files.real))
+
+    def _folder(self, src: str, path: str, files: _Files) -> list[Document]:
+        """The declarations in a folder, each file once. Raises DeclarationError if there is none."""
+        found = {os.path.realpath(file): os.path.relpath(file, path) for file in reversed(declarations(path))}
+        if not found:
+            raise DeclarationError([Problem(EMPTY, Location(src))])
+        named = sorted((str(Path(src) / name), real) for real, name in found.items())
+        return [read(files.decrypted(real), name) for name, real in named]
 
     def _outside(self) -> Outside:
         env, given = self._task.args.get("env"), self._task.args.get("vars")

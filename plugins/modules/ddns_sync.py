@@ -47,6 +47,8 @@ options:
       - A file with the declaration, on the controller. It is searched for in the same folders as with
         M(ansible.builtin.copy), and may be encrypted with C(ansible-vault). Paths of secrets are relative to its
         folder.
+      - Or a folder. All its C(*.yml) and C(*.yaml) files are one declaration, also those in subfolders, but no hidden
+        ones. A file that another one includes is not read on its own.
     type: path
   state:
     description:
@@ -104,6 +106,34 @@ options:
     type: list
     elements: str
     default: []
+  verify_secrets:
+    description:
+      - Whether to ask the service if the stored secrets of the declared hosts still work, about all at once. A host
+        whose file is missing, or whose secret is no longer valid, gets a new one. The reason is in RV(changes), also in
+        check mode.
+      - Files of C(secret) and of O(secret_dir) are checked, and C(vault) files on the controller. Secrets that a
+        command keeps are not. Use it only where all files are, because the machine that has the present secret stops
+        updating.
+    type: bool
+    default: false
+    aliases: [verify]
+  journal:
+    description:
+      - A file on the task's host that records what has been done, as C(ddnsctl apply) keeps one. It contains no secret,
+        and is deleted when all changes are made.
+      - If the task fails or dies before that, it stays. The next task with the same file either continues it, with
+        O(resume=true), or deletes it if its own plan covers everything that is left. Otherwise it fails.
+    type: path
+  resume:
+    description:
+      - Whether to continue O(journal) first, if an earlier task has left one. Then the declaration is applied as
+        always.
+      - If the answer of the service was lost, the same request is sent again, and the service repeats its answer, with
+        the same secrets. This is possible for a day and with the same token. Otherwise a host that may have been
+        registered gets a new secret. A change that the service has refused stays refused.
+      - C(ddnsctl apply --resume --journal FILE) continues the same files.
+    type: bool
+    default: false
   wait:
     description:
       - How many seconds to wait while somebody else applies a declaration of the same stack. V(0) fails at once.
@@ -114,7 +144,7 @@ options:
 attributes:
   idempotent:
     support: partial
-    details: Not with O(rotate).
+    details: Not with O(rotate). With O(verify_secrets), a second run changes nothing.
 seealso:
   - module: fedcloud.ddns.ddns_host
 """
@@ -148,6 +178,14 @@ EXAMPLES = r"""
     vars:
       net: 198.51.100
     secret_dir: /etc/ddns/secrets
+
+- name: Apply all declarations of a folder, continue an interrupted run, and replace secrets that no longer work
+  fedcloud.ddns.ddns_sync:
+    src: dns
+    secret_dir: /etc/ddns/secrets
+    verify_secrets: true
+    journal: /etc/ddns/dns.journal
+    resume: true
 
 - name: Delete all hosts and domains of a stack
   fedcloud.ddns.ddns_sync:
@@ -206,9 +244,9 @@ changes:
       returned: if a secret is made and a file is declared
       sample: {file: /etc/ddns/secrets/www}
     reason:
-      description: Why the host is registered again.
+      description: Why the host is registered again, or gets a new secret.
       type: str
-      returned: for a replacement
+      returned: for a replacement, and with O(verify_secrets=true)
       sample: the name is in another domain
     status:
       description:
@@ -222,6 +260,20 @@ changes:
       type: str
       returned: if it failed
       sample: the service refused the address
+resumed:
+  description:
+    - The changes that an earlier task had left in O(journal), with the same values as RV(changes). In check mode, they
+      are not made. They are not in RV(counts) and RV(diff).
+  type: list
+  elements: dict
+  returned: if O(resume=true) and there is a journal
+  sample:
+    - action: create
+      kind: host
+      name: www.dyn.example.org
+      before: {}
+      after: {ipv4: 192.0.2.10}
+      status: applied
 counts:
   description:
     - The number of hosts and domains to C(add), C(change), C(replace), C(delete), C(move), C(adopt) and C(rotate), and

@@ -21,6 +21,7 @@ from ansible.module_utils.errors import UnsupportedError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._ansible.secret_writer import Vault
 from ..module_utils._ansible.spec import Spec
 from ..module_utils._ansible.task import Operation, failure, perform
 from ..module_utils._sync.errors import SyncError
@@ -101,7 +102,7 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
             operation = self.operation()
         except SyncError as error:
             return failure(error)
-        return perform(operation, params, self._task.check_mode, self._encrypted)
+        return perform(operation, params, self._task.check_mode, Vault(self._encrypted, self._decrypted))
 
     def _encrypted(self, content: bytes) -> bytes:
         """The content, encrypted with the first password of the play's vault. Raises SyncError."""
@@ -110,6 +111,14 @@ class DdnsAction(ActionBase):  # type: ignore[misc]
         except AnsibleError as error:
             raise SyncError(f"ansible-vault: {error}. Use --vault-password-file or --vault-id") from None
         return encrypted
+
+    def _decrypted(self, content: bytes) -> bytes:
+        """The plain content, if one of the passwords of the play's vault fits. Raises SyncError."""
+        try:
+            decrypted: bytes = self._loader._vault.decrypt(content)
+        except AnsibleError as error:
+            raise SyncError(f"ansible-vault: {error}") from None
+        return decrypted
 
 
 @contextmanager

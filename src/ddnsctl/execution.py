@@ -11,17 +11,16 @@ from typing import NamedTuple
 
 import click
 
-from ddnsctl import journals, output, progress, saved_plans, secrets
+from ddnsctl import journals, output, progress, secrets
 from ddnsctl.sync import apply as engine
 from ddnsctl.sync.api import Server
 from ddnsctl.sync.errors import PartlyApplied, Problem, SyncError
 from ddnsctl.sync.model import HostSpec
 from ddnsctl.sync.plan import Action, Plan
 from ddnsctl.sync.recheck import Rest
+from ddnsctl.sync.unfinished import TOKEN_ID, Recorder, with_url
 
 PARTLY = PartlyApplied.exit_code
-TOKEN_ID = "token_id"  # noqa: S105
-"""The key under which a journal keeps `Token.id` of the run that wrote it."""
 DONE = {
     Action.CREATE: "added",
     Action.UPDATE: "changed",
@@ -81,10 +80,10 @@ def run(work: Work, settings: Settings, question: str, *, typed: str | None = No
     if not confirmed(work.plan, work.url, settings, question, typed):
         return 1
     _drop(superseded)
-    content = saved_plans.content(work.plan, work.url) | {TOKEN_ID: work.token_id}
+    content = with_url(work.plan, work.url) | {TOKEN_ID: work.token_id}
     lease = work.server.stacks.lease if work.server.stacks is not None else ""
-    recorder = journals.Recorder.create(settings.journal, content, work.plan, secret_writer, lease)
-    return execute(work, recorder) or verified(work, settings)
+    recorder = journals.create(settings.journal, content, work.plan, secret_writer, lease)
+    return execute(work, recorder, secret_writer) or verified(work, settings)
 
 
 def _superseded(work: Work) -> list[Path]:
@@ -93,7 +92,7 @@ def _superseded(work: Work) -> list[Path]:
     for journal in journals.of_stack(work.plan.stack, work.url):
         path = journal.path
         hint = f"an earlier run is unfinished: continue it with `ddnsctl apply --resume`, or delete {path}"
-        if work.destroys or (work.whole and journals.is_superseded(journal, work.declared, work.plan)):
+        if work.destroys or (work.whole and journal.is_superseded(work.declared, work.plan)):
             superseded.append(path)
             if work.plan.changes:
                 output.remark(f"{hint}. If you apply this plan, that journal is deleted, too.")
@@ -132,7 +131,9 @@ def confirmed(plan: Plan, url: str, settings: Settings, question: str, typed: st
     return agreed
 
 
-def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *, done: int = 0) -> int:
+def execute(
+    work: Work, recorder: Recorder, secret_writer: secrets.SecretWriter, rest: Rest | None = None, *, done: int = 0
+) -> int:
     """Make the changes and report the result. `done` changes are from an earlier run. Returns the exit code."""
     outcome = None
     stacks = work.server.stacks
@@ -142,7 +143,7 @@ def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *
     try:
         with recorder, progress.shown(len(work.plan.changes) - done) as recorder.advance:
             outcome = engine.apply_plan(
-                work.plan, work.server, recorder.secret_writer, journal=recorder, rest=rest, strict=work.strict
+                work.plan, work.server, secret_writer, journal=recorder, rest=rest, strict=work.strict
             )
     except KeyboardInterrupt:
         if not recorder.kept:
@@ -152,7 +153,7 @@ def execute(work: Work, recorder: journals.Recorder, rest: Rest | None = None, *
     if stacks is not None:
         certain = all(result.status in engine.GOOD or result.refused for result in outcome.results)
         stacks.all_stored = collected and certain
-    _report(outcome, recorder, done)
+    _report(outcome, recorder, secret_writer.dropped, done)
     return PARTLY if outcome.failed else 0
 
 
@@ -166,15 +167,15 @@ def verified(work: Work, settings: Settings) -> int:
     return verify.wait(expected, work.server, settings.dns, settings.verify)
 
 
-def _how_to_continue(recorder: journals.Recorder) -> str:
+def _how_to_continue(recorder: Recorder) -> str:
     return f"Continue with: ddnsctl apply --resume{_journal_option(recorder)}"
 
 
-def _journal_option(recorder: journals.Recorder) -> str:
+def _journal_option(recorder: Recorder) -> str:
     return "" if recorder.path.parent == journals.FOLDER else f" --journal {recorder.path}"
 
 
-def _report(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -> None:
+def _report(outcome: engine.Outcome, recorder: Recorder, dropped: Sequence[str], before: int) -> None:
     failed = outcome.failed
     good = [result for result in outcome.results if result.status in engine.GOOD]
     counts = Counter(DONE[result.change.action] for result in good if result.status in ("applied", "pending"))
@@ -189,7 +190,6 @@ def _report(outcome: engine.Outcome, recorder: journals.Recorder, before: int) -
         output.warning(text)
     if len(outcome.warnings) > SHOWN:
         output.remark(f"  … and {len(outcome.warnings) - SHOWN} more warnings of the server")
-    dropped = recorder.secret_writer.dropped
     if dropped:
         hosts = "1 host has" if len(dropped) == 1 else f"{len(dropped)} hosts have"
         output.remark(
@@ -208,7 +208,7 @@ def _headline(outcome: engine.Outcome) -> str:
     return text + (f"; the other {total - failed} are made" if total - failed > 1 else "; the other one is made")
 
 
-def _report_failures(outcome: engine.Outcome, recorder: journals.Recorder) -> None:
+def _report_failures(outcome: engine.Outcome, recorder: Recorder) -> None:
     failed = outcome.failed
     if not failed:
         return

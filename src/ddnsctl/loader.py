@@ -14,11 +14,10 @@ from ddnsctl import output
 from ddnsctl.sync import declare, names
 from ddnsctl.sync.errors import DeclarationError, Location, Problem, SyncError
 from ddnsctl.sync.model import Declaration
-from ddnsctl.yaml import composition, reader
+from ddnsctl.yaml import composition, folder, reader
 from ddnsctl.yaml.variables import Outside
 
 STDIN = "-"
-SUFFIXES = (".yml", ".yaml")
 NOTHING = "no declaration is named: name a file, a folder or - (standard input), or an inventory with -i"
 
 
@@ -113,16 +112,10 @@ def files(paths: Iterable[str], problems: list[Problem]) -> Iterator[str]:
         if path == STDIN or not Path(path).is_dir():
             yield path
             continue
-        found = sorted(str(file) for file in Path(path).rglob("*") if _is_declaration(file.relative_to(path), file))
+        found = folder.declarations(path)
         yield from found
         if not found:
-            problems.append(Problem("the folder contains no *.yml or *.yaml file", Location(path)))
-
-
-def _is_declaration(name: Path, file: Path) -> bool:
-    """Whether a file of a folder is read: by its name, and unless it or a subfolder is hidden."""
-    hidden = any(part.startswith(".") for part in name.parts)
-    return not hidden and name.suffix.lower() in SUFFIXES and file.is_file()
+            problems.append(Problem(folder.EMPTY, Location(path)))
 
 
 def contents(paths: Iterable[str], problems: list[Problem]) -> Iterator[tuple[str, bytes]]:

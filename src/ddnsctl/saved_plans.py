@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from ddnsctl.options import Connection
 from ddnsctl.sync import connect, saved, secret_files
 from ddnsctl.sync.errors import SyncError
 from ddnsctl.sync.plan import Plan
+from ddnsctl.sync.unfinished import with_url
 
 
 class SavedPlan(NamedTuple):
@@ -24,15 +24,9 @@ class SavedPlan(NamedTuple):
     file: str
 
 
-def content(plan: Plan, url: str) -> dict[str, Any]:
-    """The JSON values of a saved plan or of the start of a journal. They contain no secrets."""
-    made = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"url": url, **saved.to_dict(plan, made=made)}
-
-
 def save(plan: Plan, url: str, file: str) -> None:
     """Save a plan. It contains no secrets, so it has the mode of any other file. Raises OSError."""
-    text = json.dumps(content(plan, url), indent=1) + "\n"
+    text = json.dumps(with_url(plan, url), indent=1) + "\n"
     secret_files.write(Path(file), text.encode(), durable=False, private=False)
 
 
@@ -43,12 +37,7 @@ def find(sources: Sources) -> SavedPlan | None:
         return None
     if len(sources.paths) > 1 or sources.inventories:
         raise SyncError(f"{found[0][0]} is a saved plan: name no other file and no inventory with it")
-    return SavedPlan(read(found[0][1]), str(found[0][1].get("url", "")), found[0][0])
-
-
-def read(data: Any) -> Plan:
-    """The plan in the JSON values that `content` made. Raises SyncError."""
-    return saved.from_dict(data)
+    return SavedPlan(saved.from_dict(found[0][1]), str(found[0][1].get("url", "")), found[0][0])
 
 
 def _json(path: str) -> Any:

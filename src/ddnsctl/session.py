@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import shlex
@@ -24,6 +23,7 @@ from ddnsctl.sync.dry_run import asked, require
 from ddnsctl.sync.errors import Conflicts, Problem, SyncError, Unsafe
 from ddnsctl.sync.model import Declaration, HostSpec, Registered
 from ddnsctl.sync.plan import Options, Plan, make
+from ddnsctl.sync.unfinished import token_id
 
 NO_TOKEN = "there is no token: set DDNS_TOKEN, or use --token-file or --token-command"  # noqa: S105
 COMMAND_SECONDS = 300.0
@@ -61,10 +61,11 @@ class Session:
         """
         if repair:
             from ddnsctl import secret_checks
+            from ddnsctl.sync.secret_checks import noted
 
             chosen = selection.declared(declaration, options.only)
             options, notes = secret_checks.repairing(options, chosen, self.registered.hosts, self.server, vault)
-            return secret_checks.noted(self.plan(declaration, options, vault), notes)
+            return noted(self.plan(declaration, options, vault), notes)
         declaration = tsig_files.loaded(declaration)
         try:
             plan = make(declaration, self.registered, self.server.capabilities, options)
@@ -95,7 +96,7 @@ class Token(NamedTuple):
     @property
     def id(self) -> str:
         """Identifies the token without revealing it."""
-        return hashlib.sha256(b"ddnsctl|" + self.value.encode()).hexdigest()[:16]
+        return token_id(self.value)
 
 
 class Connected(NamedTuple):

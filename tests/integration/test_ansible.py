@@ -4,9 +4,6 @@
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import pytest
 from support.ansible.playbooks import PROGRAMS, REPOSITORY, Ansible
 from support.ports import free_port
+from support.servers.http_proxy import http_proxy
 from support.servers.service import Service
 
 NUMBERS = count(1)
@@ -283,39 +281,9 @@ class TestOptions:
         assert result["host"]["fqdn"] == name
 
 
-@contextmanager
-def counted(service: Service) -> Iterator[tuple[str, list[str]]]:
-    """A proxy before the service: its URL, and the paths that were asked for."""
-    paths: list[str] = []
-
-    class Proxy(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            paths.append(self.path.partition("?")[0])
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {key: self.headers[key] for key in self.headers if key.lower() not in ("host", "connection")}
-            answer = service.request(self.command, self.path, headers=headers, data=body or None)
-            self.send_response(answer.status_code)
-            self.send_header("Content-Type", answer.headers.get("Content-Type", ""))
-            self.send_header("Content-Length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-        do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", paths
-        server.shutdown()
-        thread.join()
-
-
 def test_a_loop_asks_once_what_the_service_is(ansible: Ansible, ddnsd: Service) -> None:
-    with counted(ddnsd) as (url, paths):
-        ansible.api_url = url
+    with http_proxy(ddnsd) as proxy:
+        ansible.api_url = proxy.url
         names = [f"loop-{number}.{ddnsd.domain}" for number in range(5)]
         task = {
             "name": "t",
@@ -325,7 +293,7 @@ def test_a_loop_asks_once_what_the_service_is(ansible: Ansible, ddnsd: Service) 
         first, again = ansible.play([task, task])
         assert [item["changed"] for item in first["results"]] == [True] * 5
         assert [item["changed"] for item in again["results"]] == [False] * 5
-        assert paths.count("/api/") == 2
+        assert proxy.paths.count("/api/") == 2
 
 
 class TestSecret:

@@ -24,6 +24,11 @@ environments:
 hosts:
   "${label}": {ipv4: "${net}.3"}
 """
+FOLDER = """\
+version: 1
+stack: folder
+hosts: {four.dyn.example.org: {ipv4: 192.0.2.4}}
+"""
 BEFORE: dict[str, list[Task]] = {
     "ddns_key": [
         {"name": "before", "fedcloud.ddns.ddns_host": {"name": f"{label}.dyn.example.org"}} for label in ("cam", "nas")
@@ -49,7 +54,7 @@ AFTER: dict[str, list[Task]] = {
     ],
     "ddns_sync": [
         {"name": "after", "fedcloud.ddns.ddns_sync": {"declaration": {"stack": stack}, "state": "absent"}}
-        for stack in ("file", "environments")
+        for stack in ("file", "environments", "folder")
     ],
 }
 VOLATILE = (
@@ -131,6 +136,8 @@ def test_each_changes_something_and_then_nothing_alike_in_both_ways(ansible: Ans
     (ansible.folder / "files").mkdir()
     (ansible.folder / "files" / "hosts.yml").write_text(HOSTS)
     (ansible.folder / "files" / "environments.yml").write_text(ENVIRONMENTS)
+    (ansible.folder / "files" / "dns").mkdir()
+    (ansible.folder / "files" / "dns" / "four.yml").write_text(FOLDER)
     here, there = run(ansible, module)
     check_rounds(here)
     check_rounds(there)

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Iterable, NamedTuple
 
 from .._sync import secret_commands, secret_files
 from .._sync.errors import DeclarationError, Problem, SyncError
-from .._sync.model import VAULT
+from .._sync.model import FILE, VAULT, SecretSpec
 from .._sync.plan import Action, Change
 
 Encrypt = Callable[[bytes], bytes]
 """Encrypts as `ansible-vault` does. Raises SyncError if there is no password."""
+
+
+class Vault(NamedTuple):
+    """The vault of the play. Both raise SyncError if there is no password that fits."""
+
+    encrypt: Encrypt
+    decrypt: Callable[[bytes], bytes]
 
 
 class SecretWriter:
@@ -26,14 +34,16 @@ class SecretWriter:
         *,
         returns: bool = False,
         encrypt: Encrypt | None = None,
+        resumed: bool = False,
     ) -> None:
         """`folder` is for hosts that name no file of their own. Relative files are relative to `base`.
 
         `returns`: secrets without a file are returned. Otherwise they are dropped. Without `encrypt`, no secret can go
-        to an encrypted file.
+        to an encrypted file. `resumed`: files from an earlier run of the same plan may exist, and are replaced.
         """
         self.changes = [change for change in changes if change.makes_secret]
         self.folder, self.base, self.returns, self.encrypt = folder, base, returns, encrypt
+        self.resumed = resumed
         self.returned: dict[str, str] = {}
         """Secrets by host, of those without a file."""
         self.dropped: list[str] = []
@@ -59,7 +69,7 @@ class SecretWriter:
             if problem := self._unsupported(change, path):
                 problems.append(problem)
             else:
-                replaces = change.secret is None or change.action is not Action.CREATE
+                replaces = self.resumed or change.secret is None or change.action is not Action.CREATE
                 destinations.append(secret_files.Destination(change.name, path, replaces))
         problems += secret_files.check(destinations) + secret_commands.problems(self.changes)
         if not problems and self.encrypt and any(map(_is_encrypted, self.changes)):
@@ -81,6 +91,13 @@ class SecretWriter:
             self.returned[change.name] = secret
         elif self._is_lost(change):
             self.dropped.append(change.name)
+
+    def placed(self, change: Change) -> Change:
+        """The change with the absolute path of its secret's file, if there is one."""
+        path = self._path(change) if change.makes_secret else None
+        if path is None:
+            return change
+        return replace(change, secret=SecretSpec(change.secret.kind if change.secret else FILE, str(path)))
 
     def _is_lost(self, change: Change) -> bool:
         return change.secret is None and self._path(change) is None

@@ -8,14 +8,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from .._sync import declare, lease, lost_secrets, names, plan_table, saved, scope, secret_files, tsig_files
+from .._sync import (
+    declare,
+    lease,
+    lost_secrets,
+    names,
+    plan_table,
+    saved,
+    scope,
+    secret_checks,
+    secret_files,
+    tsig_files,
+)
 from .._sync.api import Server, Stacks
-from .._sync.apply import GOOD, Outcome, Result, apply_plan
+from .._sync.apply import GOOD, Outcome, Result
 from .._sync.dry_run import asked, require
 from .._sync.errors import DeclarationError, Problem, SyncError, Unsafe
 from .._sync.model import FILE, Declaration, SecretSpec
 from .._sync.plan import Change, Options, Plan, make
 from .._sync.policy import Limits
+from . import journal
 from .execute import changed_anything
 from .secret_writer import SecretWriter
 from .spec import CONNECTION, Spec, state
@@ -40,6 +52,9 @@ SPEC = (
             "return_secrets": {"type": "bool", "default": False},
             "rotate": {"type": "list", "elements": "str", "default": []},
             "wait": {"type": "int", "default": 0},
+            "verify_secrets": {"type": "bool", "default": False, "aliases": ["verify"]},
+            "journal": {"type": "path"},
+            "resume": {"type": "bool", "default": False},
         },
         mutually_exclusive=[("declaration", "src")],
         required_one_of=[("declaration", "src")],
@@ -67,28 +82,49 @@ class Origin:
 
 
 def run(task: Task, origin: Origin | None = None) -> dict[str, Any]:
-    """Result keys: changed, diff, warnings, changes, counts, and with `return_secrets` secrets (by host)."""
+    """Result keys: changed, diff, warnings, changes, counts; with `return_secrets` secrets, with `resume` resumed."""
     declaration = read(task.params, origin or _given(task.params))
+    options = journal.Options.of(task.params, check=task.check)
+    if options.resume and options.path is None:
+        raise DeclarationError([Problem("resume: needs `journal`, the file to continue")])
     server = task.server(declaration.server)
+    folder = origin.folder if origin else None
     waited: list[str] = []
-    turn = lease.Turn(task.params["wait"], hint=BUSY)
-    with lease.held(server, None if task.check else declaration.stack, turn, waited.append):
-        if server.stacks is not None and server.stacks.lease:
-            waited += _collected(task, declaration, server, server.stacks, origin.folder if origin else None)
-        return _run(task, declaration, server, origin, waited)
+    with journal.earlier(options, server.url, declaration.stack) as earlier:
+        former = earlier.lease if earlier is not None else ""
+        turn = lease.Turn(task.params["wait"], former=former, hint=BUSY)
+        with lease.held(server, None if task.check else declaration.stack, turn, waited.append):
+            if earlier is not None and options.resume:
+                # its paths are absolute; those of `ddnsctl` may be relative to a folder that is not known here
+                journal.resume(earlier, options, server, lambda changes: _writer(task, changes, None, resumed=True))
+            if server.stacks is not None and server.stacks.lease:
+                waited += _collected(task, declaration, server, server.stacks, folder)
+            return _run(_Run(task, declaration, server, folder, options, earlier), waited)
+
+
+class _Run(NamedTuple):
+    """What a task works on. `folder` is the folder of relative files."""
+
+    task: Task
+    declaration: Declaration
+    server: Server
+    folder: str | None
+    journal: journal.Options
+    earlier: journal.Earlier | None
+
+
+def _writer(task: Task, changes: Sequence[Change], folder: str | None, *, resumed: bool = False) -> SecretWriter:
+    """The writer of the secrets of changes. Relative files are relative to `folder`; None: they are refused."""
+    returns = bool(task.params["return_secrets"])
+    shared = task.params["secret_dir"]
+    return SecretWriter(changes, shared, folder, returns=returns, encrypt=task.encrypt, resumed=resumed)
 
 
 def _collected(
     task: Task, declaration: Declaration, server: Server, stacks: Stacks, folder: str | None
 ) -> Sequence[str]:
     """Store the secrets that an earlier run has made, but not stored. Returns texts for the user. Raises SyncError."""
-    shared = task.params["secret_dir"]
-    declared = {
-        name: replace(spec, secret=SecretSpec(FILE, str(Path(shared).absolute() / name)))
-        if shared is not None and spec.secret is None
-        else spec
-        for name, spec in declaration.hosts.items()
-    }
+    declared = _with_files(task, declaration).hosts
 
     def has(place: SecretSpec, secret: str) -> bool:
         path = Path(folder or "") / Path(place.path).expanduser()
@@ -104,24 +140,38 @@ def _collected(
     return found.texts()
 
 
-def _run(
-    task: Task, declaration: Declaration, server: Server, origin: Origin | None, waited: Sequence[str]
-) -> dict[str, Any]:
+def _with_files(task: Task, declaration: Declaration) -> Declaration:
+    """The declaration, with files in `secret_dir` for the secrets of hosts that name none."""
+    shared = task.params["secret_dir"]
+    if shared is None:
+        return declaration
+    folder = Path(shared).absolute()
+    hosts = {
+        name: replace(spec, secret=SecretSpec(FILE, str(folder / name))) if spec.secret is None else spec
+        for name, spec in declaration.hosts.items()
+    }
+    return replace(declaration, hosts=hosts)
+
+
+def _run(run: _Run, waited: Sequence[str]) -> dict[str, Any]:
+    task, declaration, server = run.task, run.declaration, run.server
     try:
-        plan, secret_writer = _checked(task, declaration, server, origin.folder if origin else None)
+        plan, secret_writer = _checked(task, declaration, server, run.folder)
     except SyncError as error:
         if error.plan is None:
             raise
         raise Failed(str(error), _refused(error, server.url)) from error
-    returns = secret_writer.returns
+    replaced = _replaced(run, plan)
     outcome = None
     if not task.check and plan.changes:
-        outcome = _applied(plan, server, secret_writer)
-    result = {
-        "changed": bool(plan.changes) if outcome is None else changed_anything(outcome),
+        outcome = _applied(plan, server, secret_writer, run.journal)
+    before = _resumed(run.earlier)
+    result: dict[str, Any] = {
+        "changed": _changed(plan.changes, outcome) or before["changed"],
         "diff": plan_table.diff(plan, server.url),
         "warnings": [
             *waited,
+            *replaced,
             *_overruled(task.params["api_url"], declaration.server),
             *plan_table.remarks(plan),
             *_dropped(secret_writer.without_destination() if outcome is None else secret_writer.dropped),
@@ -130,18 +180,52 @@ def _run(
         "changes": _changes(plan.changes, outcome),
         "counts": plan_table.summary(plan),
     }
+    result = {**before, **result}
+    secrets = secret_writer.returned
+    if run.earlier is not None:
+        result["warnings"] += [*_dropped(run.earlier.secrets.dropped), *_of_server(run.earlier.outcome)]
+        secrets = {**run.earlier.secrets.returned, **secrets}
     if outcome is not None and outcome.failed:
-        raise Failed(_text(outcome, len(secret_writer.returned) + len(secret_writer.dropped)), result)
-    return {**result, "secrets": secret_writer.returned} if returns else result
+        raise Failed(_text(outcome, len(secrets) + len(secret_writer.dropped), run.journal.path), result)
+    return {**result, "secrets": secrets} if secret_writer.returns else result
 
 
-def _applied(plan: Plan, server: Server, secret_writer: SecretWriter) -> Outcome:
+def _changed(changes: Sequence[Change], outcome: Outcome | None) -> bool:
+    """Whether the changes were made, or would be made in check mode."""
+    return bool(changes) if outcome is None else changed_anything(outcome)
+
+
+def _resumed(earlier: journal.Earlier | None) -> dict[str, Any]:
+    """The result of doing what an earlier task had left: changed, and the changes in `resumed`."""
+    if earlier is None or not earlier.resumed:
+        return {"changed": False}
+    changed = _changed(earlier.changes, earlier.outcome)
+    if earlier.outcome is None:
+        return {"changed": changed, "resumed": _changes(earlier.changes, None)}
+    done = earlier.opened.found.state.done
+    results = [result for index, result in enumerate(earlier.outcome.results) if index not in done]
+    return {"changed": changed, "resumed": [_change(result.change, result) for result in results]}
+
+
+def _replaced(run: _Run, plan: Plan) -> list[str]:
+    """Delete the journal of an earlier task that the plan replaces. Returns texts for the user. Raises Failed."""
+    if run.earlier is None:
+        return []
+    try:
+        return journal.replaced(run.earlier, run.journal, run.declaration.hosts, plan)
+    except SyncError as error:
+        outcome = run.earlier.outcome
+        reasons = [f"{result.change.name}: {result.error}" for result in outcome.failed[:NAMED]] if outcome else []
+        raise Failed("\n".join([str(error), *reasons]), _resumed(run.earlier)) from error
+
+
+def _applied(plan: Plan, server: Server, secret_writer: SecretWriter, options: journal.Options) -> Outcome:
     """Apply the plan, and tell the server at the end whether all new secrets are stored."""
     stacks = server.stacks
     if stacks is None:
-        return apply_plan(plan, server, secret_writer)
+        return journal.apply(options, plan, server, secret_writer)
     collected, stacks.all_stored = stacks.all_stored, False
-    outcome = apply_plan(plan, server, secret_writer)
+    outcome = journal.apply(options, plan, server, secret_writer)
     stacks.all_stored = collected and all(result.status in GOOD or result.refused for result in outcome.results)
     return outcome
 
@@ -150,17 +234,32 @@ def _checked(task: Task, declaration: Declaration, server: Server, folder: str |
     """The plan, and the writer of its secrets. Raises SyncError; if the plan is refused, the error has it."""
     options = _options(task.params)
     declaration = tsig_files.loaded(declaration, folder or "")
-    plan = make(declaration, scope.read(server, declaration, options), server.capabilities, options)
-    plan = asked(plan, server, declaration.hosts)
-    secret_writer = SecretWriter(
-        plan.changes,
-        task.params["secret_dir"],
-        folder,
-        returns=bool(task.params["return_secrets"]),
-        encrypt=task.encrypt,
-    )
+    registered = scope.read(server, declaration, options)
+    notes: Sequence[Problem] = ()
+    if task.params["verify_secrets"] and not options.destroy:
+        stored = _with_files(task, declaration)
+        options, notes = secret_checks.repairing(options, stored, registered.hosts, server, _reader(task, folder))
+    plan = make(declaration, registered, server.capabilities, options)
+    plan = secret_checks.noted(asked(plan, server, declaration.hosts), notes)
+    secret_writer = _writer(task, plan.changes, folder)
     require(plan, secret_writer.problems())
     return plan, secret_writer
+
+
+def _reader(task: Task, folder: str | None) -> secret_checks.Read:
+    """Reads stored secrets. Relative files are relative to `folder`."""
+
+    def content(secret: SecretSpec) -> str | None:
+        path = Path(folder or "") / Path(secret.path).expanduser()
+        if secret.kind == FILE:
+            return secret_files.read(path)
+        if task.vault is None:
+            raise SyncError("only the controller can decrypt secrets")
+        if not path.exists():
+            return None
+        return task.vault.decrypt(path.read_bytes()).decode("utf-8", errors="replace").strip() or None
+
+    return content
 
 
 def _refused(error: SyncError, url: str) -> dict[str, Any]:
@@ -261,7 +360,7 @@ def _change(change: Change, result: Result | None) -> dict[str, Any]:
     return shown
 
 
-def _text(outcome: Outcome, lost: int) -> str:
+def _text(outcome: Outcome, lost: int, kept: Path | None) -> str:
     """The failures in words. Ansible prints the result of a failed task, so it contains no secrets."""
     failed = outcome.failed
     reasons = Counter(result.error for result in failed)
@@ -274,4 +373,6 @@ def _text(outcome: Outcome, lost: int) -> str:
         text += (
             f"\n{lost} new secrets are lost, because they have no file; set `secret_dir`, and `rotate` to these hosts"
         )
+    if kept is not None:
+        text += f"\nThe journal {kept} has what is left; `resume` continues it"
     return text

@@ -11,7 +11,7 @@ from .._sync import api
 from .._sync.connect import VARIABLE, Named, open_server
 from .._sync.errors import Refused, SyncError, Unsafe
 from .http import Http
-from .secret_writer import Encrypt
+from .secret_writer import Encrypt, Vault
 
 TOKEN = "DDNS_TOKEN"  # noqa: S105
 _SERVERS: dict[tuple[Any, ...], api.Server] = {}
@@ -23,8 +23,13 @@ class Task:
 
     params: Mapping[str, Any]
     check: bool = False
-    encrypt: Encrypt | None = None
-    """Encrypts secrets with the vault of the play; None where there is none."""
+    vault: Vault | None = None
+    """The vault of the play; None where there is none."""
+
+    @property
+    def encrypt(self) -> Encrypt | None:
+        """Encrypts secrets with the vault of the play; None where there is none."""
+        return self.vault.encrypt if self.vault is not None else None
 
     def server(self, declared: str | None = None) -> api.Server:
         """The server that the options or a declaration name. Raises SyncError.
@@ -63,12 +68,10 @@ class Failed(SyncError):
         self.result = result
 
 
-def perform(
-    operation: Operation, params: Mapping[str, Any], check: bool, encrypt: Encrypt | None = None
-) -> dict[str, Any]:
+def perform(operation: Operation, params: Mapping[str, Any], check: bool, vault: Vault | None = None) -> dict[str, Any]:
     """The task's result, for modules and action plugins."""
     try:
-        return operation(Task(params, check, encrypt))
+        return operation(Task(params, check, vault))
     except SyncError as error:
         return failure(error)
 

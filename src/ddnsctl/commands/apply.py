@@ -135,29 +135,28 @@ def _resume(sources: Sources, settings: Settings, connection: options.Connection
     from dataclasses import replace
 
     from ddnsctl import execution, journals, leases, output, saved_plans, secrets, session
-    from ddnsctl.sync import recheck
-    from ddnsctl.sync.journal import Journal
+    from ddnsctl.sync import recheck, unfinished
 
     path = journals.unfinished(settings.journal)
-    journal, state = Journal.resume(str(path))
+    journal, found = unfinished.resume(path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.closing(journal))
-        plan, url = saved_plans.read(state.plan), str(state.plan.get("url", ""))
-        journal.set_changes(plan.changes)
+        plan, state, url = found.plan, found.state, found.url
         saved_plans.check_server(connection, url, str(path))
         work = execution.Work(plan, url, *session.connect(connection, url or None, str(path)))
-        former = state.run.lease if state.run is not None else ""
-        stack.enter_context(leases.held(work.server, plan.stack, settings, former))
+        stack.enter_context(leases.held(work.server, plan.stack, settings, found.lease))
         journal.take(work.server.stacks.lease if work.server.stacks is not None else "")
-        same_token = state.plan.get(execution.TOKEN_ID, work.token_id) == work.token_id
+        same_token = found.has_same_token(work.token_id)
         rest = recheck.remaining(plan.changes, state, work.server, same_token=same_token)
-        left = len(plan.changes) - len(state.done)
-        output.remark(f"Resuming {path}: {left} of {len(plan.changes)} changes are left.")
+        output.remark(f"Resuming {path}: {len(found.left)} of {len(plan.changes)} changes are left.")
         shown = replace(plan, changes=rest.changes(plan.changes))
         secret_writer = secrets.SecretWriter(shown.changes, sources.vault, resumed=True)
         secret_writer.check()
         if shown.changes and not execution.confirmed(shown, work.url, settings, "Apply the remaining changes?"):
             return 1
-        recorder = journals.Recorder(path, journal, secret_writer, len(plan.changes), len(state.done), resumed=True)
-        code = execution.execute(work, recorder, rest, done=len(state.done))
+        done = len(state.done)
+        recorder = unfinished.Recorder(
+            path, journal, len(plan.changes), done, resumed=True, flush=secret_writer.flush, drop=journals.drop
+        )
+        code = execution.execute(work, recorder, secret_writer, rest, done=done)
         return code or execution.verified(work, settings)

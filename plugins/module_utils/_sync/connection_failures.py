@@ -23,6 +23,8 @@ class OptionNames(NamedTuple):
 
 PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 """OpenSSL's reasons if the other side answers in plain text."""
+TUNNEL = "Tunnel connection failed: "
+"""How the error of Python's HTTP client begins if a proxy refuses to connect; its status follows."""
 
 
 def proxy_for(url: str) -> str:
@@ -38,10 +40,11 @@ def unreachable(url: str, error: object, options: OptionNames) -> Unreachable:
     """The error for a request that was not sent. `error` is the operating system's error or a text."""
     proxy = proxy_for(url)
     if proxy and not isinstance(error, ssl.SSLError):
-        shown = proxy.rpartition("@")[2]
+        shown, why = proxy.rpartition("@")[2], reason(error)
+        _, refused, status = why.partition(TUNNEL)
+        failed = f"refuses a connection to {url}: {status}" if refused else f"for {url} does not answer: {why}"
         return Unreachable(
-            f"the proxy {shown} for {url} does not answer: {reason(error)}. Check HTTPS_PROXY and HTTP_PROXY, or name "
-            "the service in NO_PROXY."
+            f"the proxy {shown} {failed}. Check HTTPS_PROXY and HTTP_PROXY, or name the service in NO_PROXY."
         )
     if isinstance(error, ssl.SSLError) and getattr(error, "reason", "") in PLAIN_HTTP:
         plain = "http" + url[len("https") :] if url.startswith("https:") else url

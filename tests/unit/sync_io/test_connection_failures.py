@@ -67,6 +67,10 @@ def test_a_dead_proxy_is_called_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None
         f"the proxy proxy.example.org:3128 for {URL} does not answer: connection refused. Check HTTPS_PROXY and "
         "HTTP_PROXY, or name the service in NO_PROXY."
     )
+    assert str(unreachable(URL, OSError("Tunnel connection failed: 407 Proxy Authentication Required"), OPTIONS)) == (
+        f"the proxy proxy.example.org:3128 refuses a connection to {URL}: 407 Proxy Authentication Required. "
+        "Check HTTPS_PROXY and HTTP_PROXY, or name the service in NO_PROXY."
+    )
     assert "not trusted" in str(unreachable(URL, untrusted(), OPTIONS))
     monkeypatch.setenv("no_proxy", "ddns.example.org")
     assert str(unreachable(URL, refused, OPTIONS)).startswith(f"{URL} does not answer: ")

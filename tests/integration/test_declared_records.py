@@ -13,7 +13,10 @@ from support.clients.ddnsctl import Tool
 from support.servers.egi import egi
 from support.servers.service import Service, dev
 
+from ddnsd.dns import rdata
+
 numbers = itertools.count(1)
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SPF = '"v=spf1 mx -all"'
 LONG = "v=DKIM1; k=rsa; p=" + "A" * 400
 LONG_STRINGS = f'"{LONG[:255]}" "{LONG[255:]}"'
@@ -74,6 +77,32 @@ def test_records_are_created_changed_and_removed(tool: Tool) -> None:
     tool.run("apply", "--yes", "web.yml")
     assert dig(tool, "mail", "TXT") == dig(tool, "mail", "SRV") == dig(tool, "mail", "TXT", "sel._domainkey.") == []
     assert dig(tool, "mail", "A") == ["192.0.2.25"]
+
+
+def test_the_example_of_all_types_is_applied_as_printed(tool: Tool) -> None:
+    text = (EXAMPLES / "records.yml").read_text()
+    (tool.folder / "records.yml").write_text(text)
+    tool.run("apply", "--yes", "records.yml")
+    hosts = yaml.safe_load(text)["hosts"]
+    assert {key.rpartition(" ")[2] for key in hosts["all"]["records"]} == set(rdata.EXAMPLES)
+    for label, host in hosts.items():
+        name = f"{label}.{tool.service.domain}"
+        for family, rtype in (("ipv4", "A"), ("ipv6", "AAAA"), ("alias", "CNAME")):
+            declared = host.get(family, [])
+            if declared != "dynamic" and ("alias" not in host or family == "alias"):
+                expected = declared if isinstance(declared, list) else [declared]
+                assert sorted(tool.service.dig(name, rtype)) == sorted(expected)
+        own = {} if "alias" in host else {"CAA": ['0 issue "letsencrypt.org"']}
+        for key, content in (own | host.get("records", {})).items():
+            below, _, rtype = key.rpartition(" ")
+            found = tool.service.dig(f"{below}.{name}" if below else name, rtype)
+            values = content["values"] if isinstance(content, dict) else content
+            assert len(found) == (0 if values == "dynamic" else len(values)), key
+    assert tool.service.dig(f"sel._domainkey.mail.{tool.service.domain}", "TXT") == [
+        '"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="'
+    ]
+    assert "No changes: 5 hosts match." in tool.run("plan", "records.yml")
+    tool.run("destroy", "--stack", "records", "--yes")
 
 
 def test_defaults_null_and_dynamic(tool: Tool) -> None:

@@ -184,6 +184,24 @@ def test_a_token_registers_names_within_its_limits(service: Service) -> None:
         client.send(delete(name, "A"))
 
 
+def test_a_domain_that_takes_no_updates_by_dns(service: Service) -> None:
+    zone, admin = f"off{time.monotonic_ns()}.example.org", service.admin_token
+    service.cli("domain", "add", zone, "--owner", "admin", "--no-dns-updates")
+    assert service.get(f"/api/domains/{zone}", admin).json()["dns_updates"] is False
+    name = f"a.{zone}"
+    host = Client(service, name, service.register(name, ip="192.0.2.1"))
+    made = service.request("POST", "/api/tokens", admin, json={"name": zone, "scopes": ["read", "write"]}).json()
+    token = Client(service, f"t-{made['id']}", made["token"])
+    change, new = (delete(name, "A"), add(name, "A", "192.0.2.2")), add(f"new.{zone}", "A", "192.0.2.3")
+    assert (host.send(*change, zone=zone), token.send(new, zone=zone)) == ("REFUSED", "REFUSED")
+    assert service.request("PATCH", f"/api/domains/{zone}", admin, json={"dns_updates": True}).status_code == 200
+    assert (host.send(*change, zone=zone), token.send(new, zone=zone)) == ("NOERROR", "NOERROR")
+    assert service.dig(name) == ["192.0.2.2"]
+    service.cli("domain", "set", zone, "--no-dns-updates")
+    assert host.send(*change, zone=zone) == "REFUSED"
+    assert service.get("/nic/update", auth=(name, host.secret), params={"myip": "192.0.2.4"}).text == "good 192.0.2.4"
+
+
 def test_a_new_secret_ends_the_old_key(service: Service, host: Client) -> None:
     new = service.request("POST", f"/api/hosts/{host.key_name}/secret", service.admin_token).json()["secret"]
     with pytest.raises(dns.tsig.PeerBadSignature):

@@ -160,13 +160,18 @@ class ZoneUpdates:
         if any(name != zone and not name.endswith("." + zone) for name in message.update.names):
             raise Refused(Rcode.NOTZONE)
         if caller.kind is not Kind.USER:
-            if any(host.domain == zone for host in caller.hosts):
+            mine = [host for host in caller.hosts if host.domain == zone]
+            if mine and not mine[0].dns_updates:
+                raise Refused(Rcode.REFUSED, f"{zone} takes no updates by DNS")
+            if mine:
                 return None
             domain = await self._domains.named(zone)
             raise Refused(Rcode.NOTAUTH if domain is None else Rcode.REFUSED)
         domain = await self._domains.named(zone)
         if domain is None or not can(caller, Action.LIST, domain):
             raise Refused(Rcode.NOTAUTH)
+        if not domain.dns_updates:
+            raise Refused(Rcode.REFUSED, f"{zone} takes no updates by DNS")
         return domain
 
     async def _named(self, message: Signed, zone: Domain | None) -> tuple[list[Host], set[str]]:

@@ -184,6 +184,17 @@ def test_a_token_registers_names_within_its_limits(service: Service) -> None:
         client.send(delete(name, "A"))
 
 
+def test_secrets_made_by_commands_work_at_once(service: Service, host: Client) -> None:
+    name = host.key_name
+    login, _, secret = service.cli("key", "add", "admin", "--host", name).stdout.strip().partition(":")
+    assert Client(service, login, secret).send(delete(name, "A"), add(name, "A", "192.0.2.61")) == "NOERROR"
+    token = service.cli("token", "add", "admin", "--name", name).stdout.strip()
+    made = service.get("/api/tokens", service.admin_token, params={"limit": "100"}).json()["items"]
+    (number,) = [one["id"] for one in made if one["name"] == name]
+    assert Client(service, f"t-{number}", token).send(delete(name, "A"), add(name, "A", "192.0.2.62")) == "NOERROR"
+    assert service.dig(name) == ["192.0.2.62"]
+
+
 def test_a_domain_that_takes_no_updates_by_dns(service: Service) -> None:
     zone, admin = f"off{time.monotonic_ns()}.example.org", service.admin_token
     service.cli("domain", "add", zone, "--owner", "admin", "--no-dns-updates")
